@@ -1,0 +1,4 @@
+// Command samepage.
+package main
+
+func main() {}

@@ -1,0 +1,48 @@
+package samepage
+
+import (
+	"errors"
+	"io/fs"
+
+	"samepage/internal/sys"
+	"samepage/layout"
+)
+
+// The errors of this package, for errors.Is. Texts name the object, the value
+// and what was expected. Absence also matches fs.ErrNotExist, presence
+// fs.ErrExist, missing rights fs.ErrPermission.
+var (
+	// ErrClosed: the Memory or View is closed.
+	ErrClosed = fs.ErrClosed
+	// ErrBusy: it is in use, by views of the caller or by another process.
+	ErrBusy = sys.ErrBusy
+	// ErrName: not a name that an object may have.
+	ErrName = errors.New("invalid name")
+	// ErrZeroSize: an object or a view of no bytes.
+	ErrZeroSize = errors.New("size is zero")
+	// ErrNegativeSize: a size or an offset below zero.
+	ErrNegativeSize = errors.New("negative size or offset")
+	// ErrTooLarge: more than MaxSize, or more than the address space holds.
+	ErrTooLarge = sys.ErrTooLarge
+	// ErrRange: past the end of the object.
+	ErrRange = errors.New("past the end of the object")
+	// ErrAlignment: an offset that is not a multiple of what it must be.
+	ErrAlignment = sys.ErrAlignment
+	// ErrNoSpace: no memory, disk or address space for it.
+	ErrNoSpace = sys.ErrNoSpace
+	// ErrStore: the directory of shared memory (/dev/shm) is missing.
+	ErrStore = sys.ErrStore
+	// ErrPrivilege: the system wants a privilege, which the text names.
+	ErrPrivilege = sys.ErrPrivilege
+	// ErrKindMismatch: an exact name belongs to another kind of object.
+	ErrKindMismatch = layout.ErrKindMismatch
+	// ErrVersion: made by a version that this one cannot read.
+	ErrVersion = layout.ErrVersion
+	// ErrCorrupt: what another process wrote makes no sense, or a file was
+	// truncated below its users.
+	ErrCorrupt = layout.ErrCorrupt
+	// ErrBadToken: not a token, or not of this process or this object.
+	ErrBadToken = layout.ErrBadToken
+	// ErrPeerNotStarted: the other process does not run.
+	ErrPeerNotStarted = sys.ErrPeerNotStarted
+)

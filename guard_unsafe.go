@@ -1,0 +1,67 @@
+package samepage
+
+import (
+	"fmt"
+	"io/fs"
+	"runtime/debug"
+	"sync/atomic"
+	"unsafe"
+
+	"samepage/internal/sys"
+)
+
+// guardedCopy copies between dst and src, one of which lies in mem, a mapping.
+// A fault there means that the file below has been truncated.
+func guardedCopy(dst, src, mem []byte) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		r := recover()
+		if r == nil {
+			return
+		}
+		f, ok := r.(interface{ Addr() uintptr })
+		first := uintptr(unsafe.Pointer(unsafe.SliceData(mem)))
+		page := uintptr(sys.Granularity())
+		if !ok || f.Addr() < first&^(page-1) || f.Addr() >= first+uintptr(len(mem))+page {
+			panic(r)
+		}
+		err = fmt.Errorf("the file has shrunk below its users: %w", ErrCorrupt)
+	}()
+	copy(dst, src)
+	return nil
+}
+
+// Uint32 is the 32-bit word at off in the view, for atomic use by all processes:
+// a status flag, a counter. It must not be touched after Close of the view.
+//
+// Errors: ErrClosed, ErrRange, ErrAlignment (its place in the Memory is not a
+// multiple of 4), fs.ErrPermission (a view that cannot be written).
+func (v *View) Uint32(off int) (*atomic.Uint32, error) {
+	p, err := v.word(off, 4)
+	return (*atomic.Uint32)(p), err
+}
+
+// Uint64 is the 64-bit word at off in the view; see Uint32.
+func (v *View) Uint64(off int) (*atomic.Uint64, error) {
+	p, err := v.word(off, 8)
+	return (*atomic.Uint64)(p), err
+}
+
+func (v *View) word(off, size int) (unsafe.Pointer, error) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	var err error
+	switch {
+	case v.b == nil:
+		err = ErrClosed
+	case off < 0 || off > len(v.b)-size:
+		err = ErrRange
+	case (v.off+int64(off))%int64(size) != 0:
+		err = ErrAlignment
+	case v.access != ReadWrite:
+		err = fmt.Errorf("the view is %v: %w", v.access, fs.ErrPermission)
+	default:
+		return unsafe.Pointer(&v.b[off]), nil
+	}
+	return nil, fmt.Errorf("samepage: word of %d bytes at %d of a view of %d at %d: %w", size, off, len(v.b), v.off, err)
+}

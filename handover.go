@@ -1,0 +1,177 @@
+package samepage
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"os/exec"
+	"strings"
+
+	"samepage/internal/sys"
+	"samepage/layout"
+)
+
+// inheritEnv is the environment variable that tells a child what it inherits:
+// label=token pairs, separated by blanks, with the labels escaped as in URLs.
+const inheritEnv = "SAMEPAGE_INHERIT"
+
+// Inherit has the child that cmd will start inherit m, and nothing else of this
+// process. The child gets at it by Inherited(label), or by Attach of the
+// returned token where that reaches it by other ways, such as an argument. Call
+// it before cmd.Start; m must stay open until Start has returned. Several
+// memories, under different labels, may go to one child.
+//
+// With ReadOnly access the child cannot write unnamed memory, whatever it
+// tries. (On Linux that also keeps everybody else from mapping it for writing
+// from now on, but for views that this process takes of it.) Of a named object
+// or a file it is a mode only: its rights say who may open it anew.
+//
+// Errors: ErrClosed, fs.ErrPermission, fs.ErrInvalid (an empty label, or
+// CopyOnWrite), ErrTooLarge (unnamed memory larger than the address space,
+// read-only).
+func Inherit(cmd *exec.Cmd, label string, m *Memory, access Access) (token string, err error) {
+	token, err = inherit(cmd, label, m, access)
+	if err != nil {
+		return "", fmt.Errorf("samepage: inherit %v as %q, %v: %w", m, label, access, err)
+	}
+	return token, nil
+}
+
+func inherit(cmd *exec.Cmd, label string, m *Memory, access Access) (string, error) {
+	if label == "" {
+		return "", fs.ErrInvalid
+	}
+	number, err := m.handOut(access, func() (uint64, error) { return m.obj.sys.Inherit(cmd, access) })
+	if err != nil {
+		return "", err
+	}
+	token := m.token(access, number).String()
+	pairs := url.QueryEscape(label) + "=" + token
+	if cmd.Env == nil {
+		// What this process itself inherited is not the child's.
+		for _, kv := range cmd.Environ() {
+			if !strings.HasPrefix(kv, inheritEnv+"=") {
+				cmd.Env = append(cmd.Env, kv)
+			}
+		}
+	}
+	for i, kv := range cmd.Env {
+		if rest, ok := strings.CutPrefix(kv, inheritEnv+"="); ok {
+			cmd.Env[i] = inheritEnv + "=" + rest + " " + pairs
+			return token, nil
+		}
+	}
+	cmd.Env = append(cmd.Env, inheritEnv+"="+pairs)
+	return token, nil
+}
+
+// Inherited opens the memory that the parent gave to this process under label
+// by Inherit. It is there for the taking once: what was taken is struck from
+// the environment.
+//
+// Errors: fs.ErrNotExist (nothing of that label), ErrBadToken.
+func Inherited(label string) (*Memory, error) {
+	pairs := strings.Fields(os.Getenv(inheritEnv))
+	for i, pair := range pairs {
+		escaped, token, _ := strings.Cut(pair, "=")
+		if l, err := url.QueryUnescape(escaped); err != nil || l != label {
+			continue
+		}
+		m, err := attach(token)
+		if err != nil {
+			return nil, fmt.Errorf("samepage: inherited %q: %w", label, err)
+		}
+		rest := append(append([]string{}, pairs[:i]...), pairs[i+1:]...)
+		if len(rest) == 0 {
+			_ = os.Unsetenv(inheritEnv)
+		} else {
+			_ = os.Setenv(inheritEnv, strings.Join(rest, " "))
+		}
+		return m, nil
+	}
+	return nil, fmt.Errorf("samepage: inherited %q: environment variable %s has no such label: %w", label, inheritEnv, fs.ErrNotExist)
+}
+
+// Grant lets the running process pid attach to m, by the token that it returns
+// and that the caller conveys to it by any means: a pipe, an argument, a
+// message. The token is an address and not a capability: nobody but that very
+// process can use it, and only while m is open here. See Inherit on read-only
+// access. Nothing happens in the other process before it calls Attach.
+//
+// Errors: ErrPeerNotStarted, fs.ErrPermission, ErrClosed, fs.ErrInvalid
+// (CopyOnWrite), ErrTooLarge.
+func Grant(pid int, m *Memory, access Access) (token string, err error) {
+	token, err = grant(pid, m, access)
+	if err != nil {
+		return "", fmt.Errorf("samepage: grant %v to process %d, %v: %w", m, pid, access, err)
+	}
+	return token, nil
+}
+
+func grant(pid int, m *Memory, access Access) (string, error) {
+	to, err := sys.FindProcess(pid)
+	if err != nil {
+		return "", err
+	}
+	number, err := m.handOut(access, func() (uint64, error) { return m.obj.sys.Grant(access) })
+	if err != nil {
+		return "", err
+	}
+	t := m.token(access, number)
+	t.Granted, t.To = true, to
+	return t.String(), nil
+}
+
+// Attach opens the memory that a token of Grant or Inherit names. It checks
+// that it is the process meant, and that what it finds is the object meant.
+//
+// Errors: ErrBadToken, ErrPeerNotStarted (the granting process has ended),
+// fs.ErrPermission.
+func Attach(token string) (*Memory, error) {
+	m, err := attach(token)
+	if err != nil {
+		return nil, fmt.Errorf("samepage: attach: %w", err)
+	}
+	return m, nil
+}
+
+func attach(token string) (*Memory, error) {
+	t, err := layout.ParseToken(token)
+	if err != nil {
+		return nil, err
+	}
+	o, err := sys.Receive(t)
+	if err != nil {
+		return nil, err
+	}
+	return newMemory(t.Name, t.Access, o), nil
+}
+
+// handOut runs f, which prepares the hand-over, while m cannot be closed.
+func (m *Memory) handOut(access Access, f func() (uint64, error)) (uint64, error) {
+	if access != ReadWrite && access != ReadOnly {
+		return 0, fs.ErrInvalid
+	}
+	if access == ReadWrite && m.access == ReadOnly {
+		return 0, fmt.Errorf("the memory is open %v: %w", m.access, fs.ErrPermission)
+	}
+	if m.obj.sys.Exact {
+		return 0, fmt.Errorf("an exact object is opened by its name: %w", errors.ErrUnsupported)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return 0, ErrClosed
+	}
+	return f()
+}
+
+func (m *Memory) token(access Access, number uint64) *layout.Token {
+	o := m.obj.sys
+	return &layout.Token{
+		Access: access, Kind: o.Kind, Scope: o.Scope, From: sys.Self(),
+		Number: number, ID: o.ID, Size: o.Size, Name: o.Name,
+	}
+}

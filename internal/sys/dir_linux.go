@@ -1,0 +1,222 @@
+package sys
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"samepage/layout"
+)
+
+// Objects with names are files in one directory a scope:
+//
+//	/dev/shm/samepage-<uid>/<kind>.<name>   Local, 0700, of that user
+//	/dev/shm/samepage/<kind>.<name>         Global, 1777, of root
+//
+// SAMEPAGE_DIR stands in for /dev/shm. Both directories are hostile ground
+// until they are verified, through a descriptor that cannot be exchanged
+// afterwards; so are the files in the global one, always.
+
+func newFile(fd int, name string) *os.File { return os.NewFile(uintptr(fd), name) }
+
+func procFD(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
+
+// BaseDir is the directory that holds the directories of both scopes.
+func BaseDir() string {
+	if d := os.Getenv("SAMEPAGE_DIR"); d != "" {
+		return d
+	}
+	return "/dev/shm"
+}
+
+// dir is a verified directory.
+type dir struct {
+	f     *os.File
+	path  string
+	scope layout.Scope
+}
+
+func (d *dir) fd() int { return int(d.f.Fd()) }
+
+func (d *dir) close() {
+	if d != nil {
+		_ = d.f.Close()
+	}
+}
+
+func scopeDir(s layout.Scope) (base, name string) {
+	if s == layout.Global {
+		return BaseDir(), "samepage"
+	}
+	return BaseDir(), "samepage-" + strconv.Itoa(os.Geteuid())
+}
+
+// openDir opens and verifies the directory of a scope. Where it is missing it
+// is made if create is set, else the error matches fs.ErrNotExist.
+//
+// Errors: ErrStore, ErrPrivilege, fs.ErrPermission, fs.ErrNotExist.
+func openDir(s layout.Scope, create bool) (*dir, error) {
+	base, name := scopeDir(s)
+	path := filepath.Join(base, name)
+	bfd, err := openEINTR(unix.AT_FDCWD, base, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("%w: directory %s: %v (mount a tmpfs there, or set SAMEPAGE_DIR)", ErrStore, base, err)
+	}
+	defer unix.Close(bfd)
+
+	made := false
+	if create && (s == layout.Local || os.Geteuid() == 0) {
+		switch err := unix.Mkdirat(bfd, name, 0o700); err {
+		case nil:
+			made = true
+		case unix.EEXIST:
+		default:
+			return nil, fmt.Errorf("make directory %s: %w", path, spaceError(err))
+		}
+	}
+	fd, err := openEINTR(bfd, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		if err == unix.ENOENT && s == layout.Global && create {
+			return nil, fmt.Errorf("directory %s is missing; root makes it with: %s: %w", path, globalMend(path), ErrPrivilege)
+		}
+		if err == unix.ENOENT {
+			return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+		}
+		return nil, planted(bfd, name, path, err)
+	}
+	d := &dir{f: newFile(fd, path), path: path, scope: s}
+	if made {
+		mode := uint32(0o700)
+		if s == layout.Global {
+			mode = 0o1777
+		}
+		if err := unix.Fchmod(fd, mode); err != nil {
+			d.close()
+			return nil, fmt.Errorf("set mode %#o of %s: %w", mode, path, err)
+		}
+	}
+	if err := d.verify(); err != nil {
+		d.close()
+		return nil, err
+	}
+	return d, nil
+}
+
+func globalMend(path string) string { return "install -d -o root -m 1777 " + path }
+
+// verify checks who owns the directory and who may write to it.
+func (d *dir) verify() error {
+	var st unix.Stat_t
+	if err := unix.Fstat(d.fd(), &st); err != nil {
+		return &fs.PathError{Op: "stat", Path: d.path, Err: err}
+	}
+	if d.scope == layout.Global {
+		if st.Uid != 0 || st.Mode&0o7777 != 0o1777 {
+			return fmt.Errorf("directory %s is owned by %s with mode %#o, want root and 01777; root mends it with: %s: %w",
+				d.path, userName(st.Uid), st.Mode&0o7777, globalMend(d.path), ErrPrivilege)
+		}
+		return nil
+	}
+	if int(st.Uid) != os.Geteuid() {
+		return fmt.Errorf("directory %s is owned by %s, not by %s: %w", d.path, userName(st.Uid), userName(uint32(os.Geteuid())), fs.ErrPermission)
+	}
+	if st.Mode&0o077 != 0 {
+		return fmt.Errorf("directory %s of %s has mode %#o, want 0700: %w", d.path, userName(st.Uid), st.Mode&0o7777, fs.ErrPermission)
+	}
+	return nil
+}
+
+// planted explains why something at a place of ours could not be opened.
+func planted(dirfd int, name, path string, cause error) error {
+	var st unix.Stat_t
+	if err := unix.Fstatat(dirfd, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return &fs.PathError{Op: "open", Path: path, Err: cause}
+	}
+	what := fileType(st.Mode)
+	switch cause {
+	case unix.ELOOP, unix.ENOTDIR, unix.ENXIO, unix.EISDIR:
+		return fmt.Errorf("%s is a %s owned by %s: %w", path, what, userName(st.Uid), fs.ErrPermission)
+	}
+	return fmt.Errorf("%s is a %s owned by %s, mode %#o: %w", path, what, userName(st.Uid), st.Mode&0o7777, cause)
+}
+
+func fileType(mode uint32) string {
+	switch mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		return "regular file"
+	case unix.S_IFDIR:
+		return "directory"
+	case unix.S_IFLNK:
+		return "symbolic link"
+	case unix.S_IFIFO:
+		return "named pipe"
+	case unix.S_IFSOCK:
+		return "socket"
+	}
+	return "device"
+}
+
+func userName(uid uint32) string {
+	id := strconv.FormatUint(uint64(uid), 10)
+	if u, err := user.LookupId(id); err == nil {
+		return u.Username + " (uid " + id + ")"
+	}
+	return "uid " + id
+}
+
+func entryName(k layout.Kind, name string) string { return k.String() + "." + name }
+
+func parseEntry(entry string) (k layout.Kind, name string, ok bool) {
+	kind, name, found := strings.Cut(entry, ".")
+	k, known := layout.ParseKind(kind)
+	return k, name, found && known && layout.CheckName(name) == nil
+}
+
+// checkOwner applies Spec.Owner. Without one, a local object must be the
+// caller's own, and a global one the caller's or root's: a name that anybody
+// may take is otherwise an invitation to impersonate. "*" accepts anybody.
+func checkOwner(s *Spec, path string, uid uint32) error {
+	me := uint32(os.Geteuid())
+	var want string
+	switch {
+	case s.Owner == "*":
+		return nil
+	case s.Owner == "":
+		if uid == me || uid == 0 && s.Scope == layout.Global {
+			return nil
+		}
+		want = userName(me)
+		if s.Scope == layout.Global {
+			want += " or root; Owner names another one"
+		}
+	default:
+		u, err := user.Lookup(s.Owner)
+		if err != nil {
+			if u, err = user.LookupId(s.Owner); err != nil {
+				return fmt.Errorf("owner %q is neither a user's name nor an id: %w", s.Owner, fs.ErrInvalid)
+			}
+		}
+		if u.Uid == strconv.FormatUint(uint64(uid), 10) {
+			return nil
+		}
+		want = u.Username + " (uid " + u.Uid + ")"
+	}
+	return fmt.Errorf("%s is owned by %s, want %s: %w", path, userName(uid), want, fs.ErrPermission)
+}
+
+// spaceError makes the errors of a full or limited place match ErrNoSpace.
+func spaceError(err error) error {
+	switch err {
+	case unix.ENOSPC, unix.EDQUOT, unix.ENOMEM:
+		return fmt.Errorf("%w: %w", ErrNoSpace, err)
+	case unix.EFBIG:
+		return fmt.Errorf("%w: %w", ErrTooLarge, err)
+	}
+	return err
+}

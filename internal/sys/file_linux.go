@@ -1,0 +1,309 @@
+package sys
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"samepage/layout"
+)
+
+// reservePiece is how much is reserved at a time, so that a signal does not
+// have to wait for gigabytes to be cleared.
+const reservePiece = 64 << 20
+
+// reserve makes the file size bytes long, of which it has the first have. Unless
+// sparse, space for all of it is set aside, so that running out of it is an
+// error here and never a fault later.
+func reserve(f *os.File, have, size int64, sparse bool) error {
+	fd := int(f.Fd())
+	if sparse {
+		if size > have {
+			if err := unix.Ftruncate(fd, size); err != nil {
+				return fmt.Errorf("extend %s to %d bytes: %w", f.Name(), size, spaceError(err))
+			}
+		}
+		return nil
+	}
+	for off := have; off < size; {
+		n := min(reservePiece, size-off)
+		switch err := unix.Fallocate(fd, 0, off, n); err {
+		case nil:
+			off += n
+		case unix.EINTR:
+		case unix.EOPNOTSUPP:
+			return fmt.Errorf("the file system of %s cannot reserve space (use Sparse): %w", f.Name(), err)
+		default:
+			return fmt.Errorf("reserve %d bytes in %s, failed at %d: %w", size, f.Name(), off, spaceError(err))
+		}
+	}
+	return nil
+}
+
+// backing is a file that an object lies over.
+type backing struct {
+	file *os.File
+	lock *lockFD
+	st   unix.Stat_t
+	size int64  // of the object
+	made string // its path, if it did not exist before
+}
+
+// openBacking opens s.File for s.Access, makes it when it is missing and s.Size
+// is given, and extends it to s.Size. Contents that are there stay.
+func openBacking(s *Spec) (b *backing, err error) {
+	b = &backing{}
+	defer func() {
+		if err != nil {
+			b.discard()
+		}
+	}()
+	flags := accessFlags(s.Access) | unix.O_CLOEXEC | unix.O_NOCTTY | unix.O_NONBLOCK
+	fd, err := openEINTR(unix.AT_FDCWD, s.File, flags, 0)
+	if err == unix.ENOENT && s.Size > 0 && s.Access == layout.ReadWrite {
+		perm := uint32(s.Perm.Perm()) & permBits
+		if perm == 0 {
+			perm = 0o600
+		}
+		fd, err = openEINTR(unix.AT_FDCWD, s.File, flags|unix.O_CREAT|unix.O_EXCL, perm)
+		if err == nil {
+			b.made = s.File
+			err = unix.Fchmod(fd, perm)
+		}
+	}
+	if err != nil {
+		return b, b.explain(s, err)
+	}
+	b.file = newFile(fd, s.File)
+	if err := unix.Fstat(fd, &b.st); err != nil {
+		return b, &fs.PathError{Op: "stat", Path: s.File, Err: err}
+	}
+	if b.st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return b, fmt.Errorf("%s is a %s, want a regular file: %w", s.File, fileType(b.st.Mode), fs.ErrInvalid)
+	}
+	if err := b.lockFile(s); err != nil {
+		return b, err
+	}
+	b.size = s.Size
+	if s.Size == 0 {
+		b.size = b.st.Size
+	}
+	if b.size > b.st.Size {
+		if s.Access != layout.ReadWrite {
+			return b, fmt.Errorf("%s has %d bytes, %v access cannot extend it to %d: %w", s.File, b.st.Size, s.Access, b.size, fs.ErrPermission)
+		}
+		if err := reserve(b.file, b.st.Size, b.size, s.Sparse); err != nil {
+			if b.made == "" {
+				_ = unix.Ftruncate(fd, b.st.Size)
+			}
+			return b, err
+		}
+	}
+	return b, nil
+}
+
+func (b *backing) discard() {
+	if b.file != nil {
+		_ = b.file.Close()
+	}
+	if b.lock != nil {
+		_ = b.lock.f.Close()
+	}
+	if b.made != "" {
+		_ = os.Remove(b.made)
+	}
+}
+
+// explain names the mode that was wanted and the one that the file has.
+func (b *backing) explain(s *Spec, cause error) error {
+	if cause == unix.EACCES || cause == unix.EROFS || cause == unix.EPERM {
+		var st unix.Stat_t
+		if unix.Stat(s.File, &st) == nil {
+			return fmt.Errorf("%v access to %s, which has mode %#o and owner %s: %w (%w)",
+				s.Access, s.File, st.Mode&0o7777, userName(st.Uid), fs.ErrPermission, cause)
+		}
+	}
+	return &fs.PathError{Op: "open", Path: s.File, Err: cause}
+}
+
+// lockFile keeps other users of this library away from a file, or shares it
+// with them. Programs that do not know the lock are not stopped by it: Linux
+// has no mandatory locks.
+func (b *backing) lockFile(s *Spec) error {
+	flags := unix.O_RDONLY
+	if s.Exclusive {
+		flags = unix.O_RDWR
+	}
+	f, err := reopen(int(b.file.Fd()), flags)
+	if err != nil {
+		return fmt.Errorf("exclusive access to %s: %w", s.File, err)
+	}
+	b.lock = &lockFD{f}
+	try := b.lock.tryShared
+	if s.Exclusive {
+		try = b.lock.tryExclusive
+	}
+	ok, err := try(exclusiveByte)
+	if err != nil && !s.Exclusive {
+		// A file system without locks: then nobody has it exclusively.
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("lock %s: %w", s.File, err)
+	}
+	if !ok && s.Exclusive {
+		return fmt.Errorf("%s is open elsewhere, exclusive access is not to be had: %w", s.File, ErrBusy)
+	}
+	if !ok {
+		return fmt.Errorf("%s is held exclusively by another user: %w", s.File, ErrBusy)
+	}
+	return nil
+}
+
+// MapFile opens an object over s.File, without a name. Errors: fs.ErrNotExist,
+// fs.ErrPermission, fs.ErrInvalid, ErrBusy, ErrNoSpace, ErrTooLarge.
+func MapFile(s *Spec) (*Object, error) {
+	b, err := openBacking(s)
+	if err != nil {
+		return nil, err
+	}
+	return &Object{
+		ID: fileID(&b.st), Kind: s.Kind, Access: s.Access, Size: b.size,
+		Lifetime: layout.Persist, File: s.File, Key: fileKey(&b.st, s.Access),
+		impl: impl{file: b.file, path: s.File, fileLock: b.lock},
+	}, nil
+}
+
+// CreateUnnamed makes an object that only those reach to whom it is handed.
+// Errors: ErrNoSpace, ErrTooLarge.
+func CreateUnnamed(s *Spec) (*Object, error) {
+	const flags = unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
+	fd, err := unix.MemfdCreate("samepage", flags|unix.MFD_NOEXEC_SEAL)
+	if err == unix.EINVAL { // before Linux 6.3
+		fd, err = unix.MemfdCreate("samepage", flags)
+	}
+	if err != nil {
+		return nil, os.NewSyscallError("memfd_create", spaceError(err))
+	}
+	f := newFile(fd, "unnamed memory")
+	var st unix.Stat_t
+	err = unix.Fchmod(fd, 0o600)
+	if err == nil {
+		err = reserve(f, 0, s.Size, s.Sparse)
+	}
+	if err == nil && len(s.Init) > 0 {
+		_, err = f.WriteAt(s.Init, 0)
+	}
+	if err == nil {
+		// Nobody can pull the bytes away below a view: no SIGBUS.
+		_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW)
+	}
+	if err == nil {
+		err = unix.Fstat(fd, &st)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return &Object{
+		ID: fileID(&st), Kind: s.Kind, Access: layout.ReadWrite, Size: s.Size,
+		Key: fileKey(&st, layout.ReadWrite), impl: impl{file: f, path: "unnamed memory", memfd: true},
+	}, nil
+}
+
+// Exact objects are those of shm_open(3): plain files below /dev/shm, of any
+// program, with no presence and never taken away by Close.
+
+func exactPath(s *Spec) (string, error) {
+	if s.File != "" {
+		return "", fmt.Errorf("the exact name %q cannot stand for a file on Linux: %w", s.Name, fs.ErrInvalid)
+	}
+	if err := layout.CheckName(s.Name); err != nil || s.Name == "." || s.Name == ".." {
+		return "", fmt.Errorf("%q is no name for shm_open: %w", s.Name, fs.ErrInvalid)
+	}
+	return filepath.Join(BaseDir(), s.Name), nil
+}
+
+func exactObject(s *Spec, f *os.File, path string) (*Object, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return nil, &fs.PathError{Op: "stat", Path: path, Err: err}
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return nil, fmt.Errorf("%s is a %s owned by %s: %w", path, fileType(st.Mode), userName(st.Uid), fs.ErrPermission)
+	}
+	if s.Owner != "" {
+		if err := checkOwner(s, path, st.Uid); err != nil {
+			return nil, err
+		}
+	}
+	if st.Size == 0 {
+		return nil, fmt.Errorf("%s has no bytes yet: %w", path, layout.ErrCorrupt)
+	}
+	return &Object{
+		ID: fileID(&st), Kind: s.Kind, Scope: s.Scope, Name: s.Name, Exact: true, Access: s.Access,
+		Size: st.Size, Lifetime: layout.Persist, Key: fileKey(&st, s.Access), impl: impl{file: f, path: path},
+	}, nil
+}
+
+func createExact(s *Spec) (*Object, error) {
+	path, err := exactPath(s)
+	if err != nil {
+		return nil, err
+	}
+	base := filepath.Dir(path)
+	fd, err := openEINTR(unix.AT_FDCWD, base, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("%w: make a file in %s: %w", ErrStore, base, spaceError(err))
+	}
+	f := newFile(fd, path)
+	err = reserve(f, 0, s.Size, s.Sparse)
+	if err == nil {
+		_, err = f.WriteAt(s.Init, 0)
+	}
+	if perm := uint32(s.Perm.Perm()) & permBits; err == nil && perm != 0 {
+		err = unix.Fchmod(fd, perm)
+	}
+	if err == nil {
+		if lerr := unix.Linkat(unix.AT_FDCWD, procFD(fd), unix.AT_FDCWD, path, unix.AT_SYMLINK_FOLLOW); lerr != nil {
+			err = &fs.PathError{Op: "create", Path: path, Err: lerr}
+		}
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	t := *s
+	t.Access = layout.ReadWrite
+	return exactObject(&t, f, path)
+}
+
+func openExact(s *Spec) (*Object, error) {
+	path, err := exactPath(s)
+	if err != nil {
+		return nil, err
+	}
+	flags := accessFlags(s.Access) | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
+	fd, err := openEINTR(unix.AT_FDCWD, path, flags, 0)
+	if err != nil {
+		return nil, planted(unix.AT_FDCWD, path, path, err)
+	}
+	f := newFile(fd, path)
+	o, err := exactObject(s, f, path)
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return o, nil
+}
+
+func removeExact(s *Spec) error {
+	path, err := exactPath(s)
+	if err != nil {
+		return err
+	}
+	return os.Remove(path)
+}

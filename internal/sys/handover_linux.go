@@ -1,0 +1,241 @@
+package sys
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"samepage/layout"
+)
+
+// Self is this process.
+func Self() Process {
+	p, _ := FindProcess(os.Getpid())
+	return p
+}
+
+// FindProcess names a running process. Errors: ErrPeerNotStarted,
+// fs.ErrPermission when the caller may not deal with it.
+func FindProcess(pid int) (Process, error) {
+	if pid <= 0 {
+		return Process{}, fmt.Errorf("process %d: %w", pid, ErrPeerNotStarted)
+	}
+	switch err := unix.Kill(pid, 0); err {
+	case nil:
+	case unix.EPERM:
+		return Process{}, fmt.Errorf("process %d belongs to another user: %w", pid, fs.ErrPermission)
+	default:
+		return Process{}, fmt.Errorf("process %d: %w", pid, ErrPeerNotStarted)
+	}
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return Process{}, fmt.Errorf("process %d: %v: %w", pid, err, ErrPeerNotStarted)
+	}
+	// proc(5): the name in brackets may hold anything; field 3 is the state,
+	// field 22 the start in clock ticks since boot.
+	f := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:])
+	if len(f) < 20 {
+		return Process{}, fmt.Errorf("process %d: /proc has %q: %w", pid, b, errors.ErrUnsupported)
+	}
+	if f[0][0] == 'Z' || f[0][0] == 'X' {
+		return Process{}, fmt.Errorf("process %d has ended: %w", pid, ErrPeerNotStarted)
+	}
+	start, err := strconv.ParseUint(string(f[19]), 10, 64)
+	return Process{PID: uint32(pid), Start: start}, err
+}
+
+// handOut is the descriptor to hand to another process that shall have access a.
+// Where the object has no name to open it by, a reader cannot make itself a
+// writer.
+func (o *Object) handOut(a layout.Access) error {
+	if a == layout.ReadWrite && o.Access == layout.ReadOnly {
+		return fmt.Errorf("hand over %v an object open %v: %w", a, o.Access, fs.ErrPermission)
+	}
+	if !o.memfd {
+		return nil
+	}
+	seals, err := unix.FcntlInt(o.file.Fd(), unix.F_GET_SEALS, 0)
+	if err != nil {
+		return os.NewSyscallError("fcntl", err)
+	}
+	frozen := seals&unix.F_SEAL_FUTURE_WRITE != 0
+	if a == layout.ReadWrite && frozen {
+		return fmt.Errorf("hand over %v an object that was handed over read-only before: %w", a, fs.ErrPermission)
+	}
+	if a == layout.ReadOnly && !frozen {
+		return o.freeze()
+	}
+	return nil
+}
+
+// Inherit gives a child that cmd will start the object, and returns the number
+// of the descriptor in the child. The object must stay open until cmd.Start
+// returns.
+func (o *Object) Inherit(cmd *exec.Cmd, a layout.Access) (uint64, error) {
+	if err := o.handOut(a); err != nil {
+		return 0, err
+	}
+	f := o.file
+	if a == layout.ReadOnly && o.Access == layout.ReadWrite {
+		var err error
+		if f, err = reopen(int(o.file.Fd()), unix.O_RDONLY); err != nil {
+			return 0, err
+		}
+		// Closed by the garbage collector with cmd, which owns it now.
+	}
+	for i, g := range cmd.ExtraFiles {
+		if g == f {
+			return uint64(3 + i), nil
+		}
+	}
+	cmd.ExtraFiles = append(cmd.ExtraFiles, f)
+	return uint64(2 + len(cmd.ExtraFiles)), nil
+}
+
+// Grant prepares the object for a running process and returns the number by
+// which Receive finds it in this one, for as long as it stays open here.
+func (o *Object) Grant(a layout.Access) (uint64, error) {
+	return uint64(o.file.Fd()), o.handOut(a)
+}
+
+// Receive opens what a token names. Errors: layout.ErrBadToken,
+// ErrPeerNotStarted, fs.ErrPermission.
+func Receive(t *layout.Token) (*Object, error) {
+	if t.Number > 1<<30 {
+		return nil, fmt.Errorf("descriptor %d: %w", t.Number, layout.ErrBadToken)
+	}
+	if !t.Granted {
+		return receiveInherited(t)
+	}
+	if self := Self(); t.To != self {
+		return nil, fmt.Errorf("it is for process %d started at %d, this is %d started at %d: %w",
+			t.To.PID, t.To.Start, self.PID, self.Start, layout.ErrBadToken)
+	}
+	from, err := FindProcess(int(t.From.PID))
+	if err != nil && !errors.Is(err, fs.ErrPermission) {
+		return nil, err
+	}
+	if err == nil && from != t.From {
+		return nil, fmt.Errorf("process %d is another one now: %w", t.From.PID, ErrPeerNotStarted)
+	}
+	// A path descriptor first: whatever the number stands for, opening it so
+	// has no effect on it.
+	path := fmt.Sprintf("/proc/%d/fd/%d", t.From.PID, t.Number)
+	fd, err := openEINTR(unix.AT_FDCWD, path, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err == unix.EACCES {
+		fd, err = takeFD(t)
+	}
+	switch err {
+	case nil:
+	case unix.ENOENT, unix.EBADF:
+		return nil, fmt.Errorf("process %d has closed the memory: %w", t.From.PID, layout.ErrBadToken)
+	case unix.EACCES, unix.EPERM:
+		return nil, fmt.Errorf("descriptor %d of process %d: %w", t.Number, t.From.PID, fs.ErrPermission)
+	default:
+		return nil, fmt.Errorf("descriptor %d of process %d: %w", t.Number, t.From.PID, err)
+	}
+	defer unix.Close(fd)
+	return adopt(t, fd)
+}
+
+// takeFD is the way for those who may trace the process but not look into its
+// /proc.
+func takeFD(t *layout.Token) (int, error) {
+	p, err := unix.PidfdOpen(int(t.From.PID), 0)
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(p)
+	return unix.PidfdGetfd(p, int(t.Number), 0)
+}
+
+func receiveInherited(t *layout.Token) (*Object, error) {
+	fd := int(t.Number)
+	if fd < 3 {
+		return nil, fmt.Errorf("descriptor %d: %w", fd, layout.ErrBadToken)
+	}
+	o, err := adopt(t, fd)
+	if err != nil {
+		return nil, err
+	}
+	// It is what the token names, so it is ours to close.
+	_ = unix.Close(fd)
+	return o, nil
+}
+
+// adopt checks that fd is what the token names and opens it anew, so that the
+// receiver shares no file description with the giver.
+func adopt(t *layout.Token, fd int) (*Object, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return nil, fmt.Errorf("descriptor %d: %v: %w", t.Number, err, layout.ErrBadToken)
+	}
+	switch {
+	case st.Mode&unix.S_IFMT != unix.S_IFREG:
+		return nil, fmt.Errorf("descriptor %d is a %s: %w", t.Number, fileType(st.Mode), layout.ErrBadToken)
+	case fileID(&st) != t.ID:
+		return nil, fmt.Errorf("descriptor %d is object %v, want %v: %w", t.Number, fileID(&st), t.ID, layout.ErrBadToken)
+	case st.Size < t.Size:
+		return nil, fmt.Errorf("descriptor %d has %d bytes, want %d: %w", t.Number, st.Size, t.Size, layout.ErrBadToken)
+	}
+	f, err := reopen(fd, accessFlags(t.Access))
+	if err != nil {
+		return nil, fmt.Errorf("open %v: %w", t.Access, err)
+	}
+	o := &Object{
+		ID: t.ID, Kind: t.Kind, Scope: t.Scope, Name: t.Name, Access: t.Access, Size: t.Size,
+		Key: fileKey(&st, t.Access), impl: impl{file: f, path: "memory handed over"},
+	}
+	seals, err := unix.FcntlInt(f.Fd(), unix.F_GET_SEALS, 0)
+	o.memfd = err == nil && st.Nlink == 0 && seals&unix.F_SEAL_SHRINK != 0
+	if t.Name == "" {
+		if st.Nlink == 0 && !o.memfd {
+			_ = f.Close()
+			return nil, fmt.Errorf("descriptor %d is not sealed against shrinking: %w", t.Number, layout.ErrBadToken)
+		}
+		return o, nil
+	}
+	o.joinName(&st)
+	return o, nil
+}
+
+// joinName makes the receiver of a named object one of its users, as long as
+// the name still stands for it.
+func (o *Object) joinName(st *unix.Stat_t) {
+	d, err := openDir(o.Scope, false)
+	if err != nil {
+		return
+	}
+	entry := entryName(o.Kind, o.Name)
+	e, err := openEntry(d, entry, &Spec{Scope: o.Scope, Owner: "*"})
+	if err != nil {
+		d.close()
+		return
+	}
+	mine := e.st.Dev == st.Dev && e.st.Ino == st.Ino
+	if !mine && e.st.Mode&modeRecord != 0 {
+		r, err := readRecord(e.lock.f, entry)
+		mine = err == nil && r.Dev == st.Dev && r.Ino == st.Ino
+		if mine {
+			o.File = r.Path
+		}
+	}
+	if mine {
+		if ok, err := e.join(d, entry); err == nil && ok {
+			if e.persist() {
+				o.Lifetime = layout.Persist
+			}
+			o.lock, o.dir, o.entry, o.path = &e.lock, d, entry, filepath.Join(d.path, entry)
+			return
+		}
+	}
+	_ = e.lock.f.Close()
+	d.close()
+}

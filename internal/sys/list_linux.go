@@ -1,0 +1,155 @@
+package sys
+
+import (
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"samepage/layout"
+)
+
+// Stat tells about a named object without joining its users. Errors:
+// fs.ErrNotExist, fs.ErrPermission, layout.ErrCorrupt.
+func Stat(s *Spec) (Info, error) {
+	if s.Exact {
+		return statExact(s)
+	}
+	d, err := openDir(s.Scope, false)
+	if err != nil {
+		return Info{}, err
+	}
+	defer d.close()
+	info, st, err := examine(d, entryName(s.Kind, s.Name), s, true)
+	if err == nil && st == entryDead {
+		err = &fs.PathError{Op: "stat", Path: info.Path, Err: fs.ErrNotExist}
+	}
+	return info, err
+}
+
+func statExact(s *Spec) (Info, error) {
+	path, err := exactPath(s)
+	if err != nil {
+		return Info{}, err
+	}
+	var st unix.Stat_t
+	if err := unix.Lstat(path, &st); err != nil {
+		return Info{}, &fs.PathError{Op: "stat", Path: path, Err: err}
+	}
+	info := Info{Name: s.Name, Kind: s.Kind, Scope: s.Scope, Lifetime: layout.Persist, Path: path}
+	info.fill(&st)
+	info.Created = birth(unix.AT_FDCWD, path)
+	return info, nil
+}
+
+func (i *Info) fill(st *unix.Stat_t) {
+	i.Size, i.Allocated = st.Size, st.Blocks*512
+	i.Owner, i.Perm = userName(st.Uid), fs.FileMode(st.Mode&permBits).String()
+	i.ID = fileID(st)
+}
+
+func birth(dirfd int, name string) time.Time {
+	var x unix.Statx_t
+	if unix.Statx(dirfd, name, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_BTIME, &x) != nil || x.Mask&unix.STATX_BTIME == 0 {
+		return time.Time{}
+	}
+	return time.Unix(x.Btime.Sec, int64(x.Btime.Nsec))
+}
+
+// examine looks at one entry, and takes it away if it is dead and reap is set.
+func examine(d *dir, entry string, s *Spec, reap bool) (Info, entryState, error) {
+	k, name, _ := parseEntry(entry)
+	info := Info{Name: name, Kind: k, Scope: d.scope, Path: filepath.Join(d.path, entry)}
+	e, err := openEntry(d, entry, s)
+	if err != nil {
+		return info, 0, err
+	}
+	defer e.lock.f.Close()
+	info.fill(&e.st)
+	info.Created = birth(d.fd(), entry)
+	if e.persist() {
+		info.Lifetime = layout.Persist
+	}
+	st, err := e.state()
+	if err != nil {
+		return info, st, err
+	}
+	info.InUse = st == entryUsed
+	if e.st.Mode&modeRecord != 0 {
+		r, err := readRecord(e.lock.f, info.Path)
+		if err == nil {
+			info.Size, info.File, info.ID = r.Size, r.Path, r.ID
+		} else if st != entryDead {
+			return info, st, err
+		}
+	}
+	if st == entryDead && reap {
+		_, err = e.unlinkIfUnused(d, entry)
+	}
+	return info, st, err
+}
+
+// walk calls f for each entry of a scope. A missing directory has none.
+func walk(s layout.Scope, reap bool, f func(Info, entryState, error)) error {
+	d, err := openDir(s, false)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	names, err := d.f.Readdirnames(-1)
+	if err != nil {
+		return err
+	}
+	for _, entry := range names {
+		if _, _, ok := parseEntry(entry); !ok {
+			continue
+		}
+		info, st, err := examine(d, entry, &Spec{Scope: s, Owner: "*"}, reap)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // gone meanwhile
+		}
+		f(info, st, err)
+	}
+	return nil
+}
+
+// List tells about the objects of a scope that somebody uses or that persist.
+// It takes away what the dead left. What may not be opened is listed with what
+// the directory tells.
+func List(s layout.Scope) ([]Info, error) {
+	var all []Info
+	err := walk(s, true, func(i Info, st entryState, err error) {
+		if err != nil || st != entryDead {
+			all = append(all, i)
+		}
+	})
+	return all, err
+}
+
+// Clean takes away what nobody alive holds, and tells of each. With dryRun it
+// only tells.
+func Clean(s layout.Scope, dryRun bool) ([]Leftover, error) {
+	var all []Leftover
+	err := walk(s, !dryRun, func(i Info, st entryState, err error) {
+		if st == entryDead && i.Owner != "" {
+			all = append(all, Leftover{
+				Info:    i,
+				Reason:  "it lives while it is used, and no living process holds its presence lock",
+				Removed: !dryRun && err == nil,
+				Err:     err,
+			})
+		}
+	})
+	return all, err
+}
+
+// Where tells the directory of a scope.
+func Where(s layout.Scope) string {
+	base, name := scopeDir(s)
+	return filepath.Join(base, name)
+}

@@ -1,0 +1,98 @@
+package sys
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// The bytes that are locked lie far behind the end of any file. The locks are
+// open-file-description locks (fcntl(2)): they belong to the description that
+// open(2) made, so two of them in one process exclude each other, and the
+// kernel drops them when the last copy of the descriptor is closed, also by
+// death. Whence the rule that a descriptor with a lock is never copied.
+const (
+	presenceByte  = 1 << 62   // shared by each user of a named object
+	exclusiveByte = 1<<62 + 1 // of a file that is mapped: shared, or exclusive
+)
+
+// lockFD is a descriptor that carries locks and does nothing else.
+type lockFD struct{ f *os.File }
+
+// ofd does one fcntl of the given kind on one byte.
+func (l lockFD) ofd(cmd int, typ int16, at int64) (unix.Flock_t, error) {
+	fl := unix.Flock_t{Type: typ, Whence: unix.SEEK_SET, Start: at, Len: 1}
+	for {
+		err := unix.FcntlFlock(l.f.Fd(), cmd, &fl)
+		if err != unix.EINTR {
+			return fl, err
+		}
+	}
+}
+
+// tryShared takes the byte together with others. It is false when somebody
+// holds it exclusively.
+func (l lockFD) tryShared(at int64) (bool, error) {
+	_, err := l.ofd(unix.F_OFD_SETLK, unix.F_RDLCK, at)
+	return lockVerdict(err)
+}
+
+// tryExclusive takes the byte alone. It is false when somebody else holds it,
+// and also when the descriptor is open for reading only: a reader is never the
+// last.
+func (l lockFD) tryExclusive(at int64) (bool, error) {
+	_, err := l.ofd(unix.F_OFD_SETLK, unix.F_WRLCK, at)
+	if err == unix.EBADF {
+		return false, nil
+	}
+	return lockVerdict(err)
+}
+
+func lockVerdict(err error) (bool, error) {
+	switch err {
+	case nil:
+		return true, nil
+	case unix.EAGAIN, unix.EACCES:
+		return false, nil
+	}
+	return false, os.NewSyscallError("fcntl", err)
+}
+
+func (l lockFD) unlock(at int64) { _, _ = l.ofd(unix.F_OFD_SETLK, unix.F_UNLCK, at) }
+
+// held says whether another description holds the byte, and whether
+// exclusively.
+func (l lockFD) held(at int64) (held, exclusively bool, err error) {
+	fl, err := l.ofd(unix.F_OFD_GETLK, unix.F_WRLCK, at)
+	if err != nil {
+		return false, false, os.NewSyscallError("fcntl", err)
+	}
+	return fl.Type != unix.F_UNLCK, fl.Type == unix.F_WRLCK, nil
+}
+
+// reopen gives a new description of the file behind fd, with flags of its own.
+// It works on files without a name and needs /proc.
+func reopen(fd int, flags int) (*os.File, error) {
+	path := procFD(fd)
+	nfd, err := openEINTR(unix.AT_FDCWD, path, flags|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, perr := os.Stat("/proc/self/fd"); perr != nil {
+			return nil, &fs.PathError{Op: "open", Path: "/proc/self/fd", Err: perr}
+		}
+	}
+	if err != nil {
+		return nil, &fs.PathError{Op: "reopen", Path: path, Err: err}
+	}
+	return newFile(nfd, path), nil
+}
+
+func openEINTR(dir int, path string, flags int, perm uint32) (int, error) {
+	for {
+		fd, err := unix.Openat(dir, path, flags, perm)
+		if err != unix.EINTR {
+			return fd, err
+		}
+	}
+}

@@ -1,0 +1,546 @@
+package sys
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"samepage/layout"
+)
+
+// An entry carries what is known of its object in its mode: a regular file in
+// shared memory has no other use for these bits, and they appear and change
+// together with the file.
+const (
+	// modePersist (sticky) marks an object that stays without users.
+	modePersist = unix.S_ISVTX
+	// modeRecord (owner may execute) marks an entry that is a layout.Record
+	// with the path of the file that holds the bytes, and not the bytes.
+	modeRecord = unix.S_IXUSR
+	permBits   = 0o666
+)
+
+// impl is what an Object is made of on Linux.
+type impl struct {
+	file *os.File // what is mapped
+	path string   // of the entry, for messages
+	// lock carries the presence byte of the entry; nil for objects without one.
+	lock  *lockFD
+	dir   *dir
+	entry string
+	// fileLock carries the exclusive byte of the file below.
+	fileLock *lockFD
+	memfd    bool
+	frozen   frozen
+}
+
+type entryFile struct {
+	lock     lockFD
+	st       unix.Stat_t
+	readOnly bool // lock is open for reading only
+}
+
+// openEntry opens an entry with a descriptor for its locks and checks that it
+// is a file that may be there. Errors: fs.ErrNotExist, fs.ErrPermission.
+func openEntry(d *dir, entry string, s *Spec) (*entryFile, error) {
+	path := filepath.Join(d.path, entry)
+	const flags = unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
+	e := &entryFile{}
+	fd, err := openEINTR(d.fd(), entry, unix.O_RDWR|flags, 0)
+	if err == unix.EACCES || err == unix.EROFS {
+		e.readOnly = true
+		fd, err = openEINTR(d.fd(), entry, unix.O_RDONLY|flags, 0)
+	}
+	if err != nil {
+		return nil, planted(d.fd(), entry, path, err)
+	}
+	e.lock = lockFD{newFile(fd, path)}
+	if err := e.check(d, s, path); err != nil {
+		_ = e.lock.f.Close()
+		return nil, err
+	}
+	return e, nil
+}
+
+func (e *entryFile) check(d *dir, s *Spec, path string) error {
+	if err := unix.Fstat(int(e.lock.f.Fd()), &e.st); err != nil {
+		return &fs.PathError{Op: "stat", Path: path, Err: err}
+	}
+	if e.st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return fmt.Errorf("%s is a %s owned by %s: %w", path, fileType(e.st.Mode), userName(e.st.Uid), fs.ErrPermission)
+	}
+	if e.st.Nlink > 1 {
+		return fmt.Errorf("%s has %d hard links, owner %s: %w", path, e.st.Nlink, userName(e.st.Uid), fs.ErrPermission)
+	}
+	return checkOwner(s, path, e.st.Uid)
+}
+
+func (e *entryFile) persist() bool { return e.st.Mode&modePersist != 0 }
+
+// same says whether the entry still is this file.
+func (e *entryFile) same(d *dir, entry string) bool {
+	var st unix.Stat_t
+	return unix.Fstatat(d.fd(), entry, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && st.Dev == e.st.Dev && st.Ino == e.st.Ino
+}
+
+// unlinkIfUnused takes the entry away if nobody is present. The exclusive lock
+// keeps others from joining meanwhile, and they look again after they joined.
+func (e *entryFile) unlinkIfUnused(d *dir, entry string) (removed bool, err error) {
+	ok, err := e.lock.tryExclusive(presenceByte)
+	if !ok {
+		return false, err
+	}
+	defer e.lock.unlock(presenceByte)
+	if !e.same(d, entry) {
+		return true, nil
+	}
+	if err := unix.Unlinkat(d.fd(), entry, 0); err != nil && err != unix.ENOENT {
+		return false, &fs.PathError{Op: "remove", Path: filepath.Join(d.path, entry), Err: err}
+	}
+	return true, nil
+}
+
+// state of an entry.
+type entryState int
+
+const (
+	entryUsed     entryState = iota // somebody alive is present
+	entryIdle                       // nobody is, and it persists
+	entryDead                       // nobody is, and it may go
+	entryRemoving                   // somebody is just taking it away
+)
+
+func (e *entryFile) state() (entryState, error) {
+	held, exclusively, err := e.lock.held(presenceByte)
+	switch {
+	case err != nil:
+		return 0, err
+	case exclusively:
+		return entryRemoving, nil
+	case held:
+		return entryUsed, nil
+	case e.persist():
+		return entryIdle, nil
+	}
+	return entryDead, nil
+}
+
+// Create makes a named object. Errors: fs.ErrExist, fs.ErrPermission,
+// ErrPrivilege, ErrNoSpace, ErrTooLarge, ErrStore, ErrBusy.
+func Create(s *Spec) (*Object, error) {
+	if s.Exact {
+		return createExact(s)
+	}
+	d, err := openDir(s.Scope, true)
+	if err != nil {
+		return nil, err
+	}
+	o, err := create(d, s)
+	if err != nil {
+		d.close()
+		return nil, err
+	}
+	return o, nil
+}
+
+func create(d *dir, s *Spec) (*Object, error) {
+	entry := entryName(s.Kind, s.Name)
+	if err := clearDead(d, entry, s); err != nil {
+		return nil, err
+	}
+	n, err := prepare(d, s)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		// The descriptor's own link in /proc, for naming by descriptor alone
+		// (AT_EMPTY_PATH) needs a capability.
+		err := unix.Linkat(unix.AT_FDCWD, procFD(int(n.entryFD.Fd())), d.fd(), entry, unix.AT_SYMLINK_FOLLOW)
+		if err == nil {
+			return n.object(d, entry, s), nil
+		}
+		if err != unix.EEXIST {
+			n.discard()
+			return nil, fmt.Errorf("link %s: %w", filepath.Join(d.path, entry), spaceError(err))
+		}
+		if err := clearDead(d, entry, s); err != nil {
+			n.discard()
+			return nil, err
+		}
+	}
+}
+
+// clearDead makes sure that an entry's name is free, taking away what a dead
+// process left there.
+func clearDead(d *dir, entry string, s *Spec) error {
+	var p patience
+	for {
+		e, err := openEntry(d, entry, s)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		st, err := e.state()
+		if err == nil && st == entryDead {
+			_, err = e.unlinkIfUnused(d, entry)
+		}
+		_ = e.lock.f.Close()
+		switch {
+		case err != nil:
+			return err
+		case st == entryUsed || st == entryIdle:
+			return fs.ErrExist
+		case st == entryRemoving && !p.wait():
+			return errRemoving(s.Name)
+		}
+	}
+}
+
+// newEntry is an object on its way to a name.
+type newEntry struct {
+	entryFD  *os.File // what gets the name: the bytes, or a record
+	data     *os.File // what is mapped
+	lock     lockFD
+	fileLock *lockFD
+	size     int64
+	madeFile string // path of a file that was made for it
+}
+
+func (n *newEntry) discard() {
+	for _, f := range []*os.File{n.entryFD, n.data, n.lock.f} {
+		if f != nil {
+			_ = f.Close()
+		}
+	}
+	if n.fileLock != nil {
+		_ = n.fileLock.f.Close()
+	}
+	if n.madeFile != "" {
+		_ = os.Remove(n.madeFile)
+	}
+}
+
+// prepare makes everything but the name: a file that nobody sees, its space,
+// its first bytes, the creator's presence.
+func prepare(d *dir, s *Spec) (n *newEntry, err error) {
+	n = &newEntry{size: s.Size}
+	defer func() {
+		if err != nil {
+			n.discard()
+		}
+	}()
+	fd, err := openEINTR(d.fd(), ".", unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+	if err == unix.EOPNOTSUPP || err == unix.EISDIR {
+		return n, fmt.Errorf("the file system of %s has no O_TMPFILE (use a tmpfs): %w", d.path, errors.ErrUnsupported)
+	}
+	if err != nil {
+		return n, fmt.Errorf("make a file in %s: %w", d.path, spaceError(err))
+	}
+	n.entryFD = newFile(fd, d.path)
+	mode := uint32(s.Perm.Perm()) & permBits
+	if mode == 0 {
+		mode = 0o600
+	}
+	if s.Lifetime == layout.Persist {
+		mode |= modePersist
+	}
+	if s.File == "" {
+		if err := reserve(n.entryFD, 0, s.Size, s.Sparse); err != nil {
+			return n, err
+		}
+		if _, err := n.entryFD.WriteAt(s.Init, 0); err != nil {
+			return n, fmt.Errorf("write first bytes: %w", err)
+		}
+		n.data, err = reopen(fd, unix.O_RDWR)
+		if err != nil {
+			return n, err
+		}
+	} else {
+		if err := n.overFile(s); err != nil {
+			return n, err
+		}
+		mode |= modeRecord
+	}
+	f, err := reopen(fd, unix.O_RDWR)
+	if err != nil {
+		return n, err
+	}
+	n.lock = lockFD{f}
+	if ok, err := n.lock.tryShared(presenceByte); err != nil || !ok {
+		return n, fmt.Errorf("lock the presence byte of a new file in %s: %w", d.path, errors.Join(err, ErrBusy))
+	}
+	return n, unix.Fchmod(fd, mode)
+}
+
+// overFile opens the file below a named object and writes the record of it.
+func (n *newEntry) overFile(s *Spec) error {
+	b, err := openBacking(s)
+	if err != nil {
+		return err
+	}
+	n.data, n.fileLock, n.size, n.madeFile = b.file, b.lock, b.size, b.made
+	if len(s.Init) > 0 {
+		if _, err := n.data.WriteAt(s.Init, 0); err != nil {
+			return fmt.Errorf("write first bytes: %w", err)
+		}
+	}
+	path, err := filepath.Abs(s.File)
+	if err != nil {
+		return err
+	}
+	if len(path) > layout.MaxPath {
+		return fmt.Errorf("path of %d bytes, at most %d: %w", len(path), layout.MaxPath, fs.ErrInvalid)
+	}
+	r := layout.Record{
+		Kind: s.Kind, Scope: s.Scope, Lifetime: s.Lifetime, Size: n.size,
+		ID: fileID(&b.st), Created: time.Now().UnixNano(), PID: uint32(os.Getpid()),
+		Dev: b.st.Dev, Ino: b.st.Ino, Name: s.Name, Path: path,
+	}
+	_, err = n.entryFD.WriteAt(r.Append(nil), 0)
+	return err
+}
+
+func (n *newEntry) object(d *dir, entry string, s *Spec) *Object {
+	if n.data != n.entryFD {
+		_ = n.entryFD.Close()
+	}
+	var st unix.Stat_t
+	_ = unix.Fstat(int(n.data.Fd()), &st)
+	return &Object{
+		ID: fileID(&st), Kind: s.Kind, Scope: s.Scope, Name: s.Name, Access: layout.ReadWrite,
+		Size: n.size, Lifetime: s.Lifetime, File: s.File, Key: fileKey(&st, layout.ReadWrite),
+		impl: impl{file: n.data, path: filepath.Join(d.path, entry), lock: &n.lock, dir: d, entry: entry, fileLock: n.fileLock},
+	}
+}
+
+// Open joins the users of a named object. Errors: fs.ErrNotExist,
+// fs.ErrPermission, layout.ErrCorrupt, ErrStore, ErrBusy.
+func Open(s *Spec) (*Object, error) {
+	if s.Exact {
+		return openExact(s)
+	}
+	d, err := openDir(s.Scope, false)
+	if err != nil {
+		return nil, err
+	}
+	o, err := open(d, s)
+	if err != nil {
+		d.close()
+		return nil, err
+	}
+	return o, nil
+}
+
+func open(d *dir, s *Spec) (*Object, error) {
+	entry := entryName(s.Kind, s.Name)
+	var p patience
+	for {
+		e, err := openEntry(d, entry, s)
+		if err != nil {
+			return nil, err
+		}
+		joined, err := e.join(d, entry)
+		if err == nil && joined {
+			o, err := e.object(d, entry, s)
+			if err != nil {
+				e.leave(d, entry)
+			}
+			return o, err
+		}
+		_ = e.lock.f.Close()
+		if err != nil {
+			return nil, err
+		}
+		if !p.wait() {
+			return nil, errRemoving(s.Name)
+		}
+	}
+}
+
+// join makes the caller present. It is false when the entry is being taken
+// away, or was, and the caller should look again.
+func (e *entryFile) join(d *dir, entry string) (bool, error) {
+	st, err := e.state()
+	if err != nil {
+		return false, err
+	}
+	switch st {
+	case entryDead:
+		_, _ = e.unlinkIfUnused(d, entry)
+		return false, &fs.PathError{Op: "open", Path: filepath.Join(d.path, entry), Err: fs.ErrNotExist}
+	case entryRemoving:
+		return false, nil
+	}
+	ok, err := e.lock.tryShared(presenceByte)
+	if err != nil || !ok {
+		return false, err
+	}
+	if !e.same(d, entry) {
+		e.lock.unlock(presenceByte)
+		return false, nil
+	}
+	return true, nil
+}
+
+// leave is the opposite of join, and takes the entry away if the caller was
+// the last one. It closes the descriptor.
+func (e *entryFile) leave(d *dir, entry string) {
+	e.lock.unlock(presenceByte)
+	if !e.persist() {
+		_, _ = e.unlinkIfUnused(d, entry)
+	}
+	_ = e.lock.f.Close()
+}
+
+// object opens what the entry stands for.
+func (e *entryFile) object(d *dir, entry string, s *Spec) (*Object, error) {
+	o := &Object{
+		Kind: s.Kind, Scope: s.Scope, Name: s.Name, Access: s.Access,
+		impl: impl{path: filepath.Join(d.path, entry), lock: &e.lock, dir: d, entry: entry},
+	}
+	if e.persist() {
+		o.Lifetime = layout.Persist
+	}
+	var err error
+	if e.st.Mode&modeRecord != 0 {
+		err = o.openRecorded(e, s)
+	} else if o.file, err = reopen(int(e.lock.f.Fd()), accessFlags(s.Access)); err != nil {
+		err = fmt.Errorf("open %s %v, mode %#o, owner %s: %w", o.path, s.Access, e.st.Mode&0o7777, userName(e.st.Uid), err)
+	} else {
+		o.Size = e.st.Size
+		o.ID, o.Key = fileID(&e.st), fileKey(&e.st, s.Access)
+	}
+	if err == nil && o.Size <= 0 {
+		err = fmt.Errorf("%s has size %d: %w", o.path, o.Size, layout.ErrCorrupt)
+	}
+	if err != nil {
+		if o.file != nil {
+			_ = o.file.Close()
+		}
+		return nil, err
+	}
+	return o, nil
+}
+
+func readRecord(f *os.File, path string) (*layout.Record, error) {
+	b := make([]byte, layout.RecordSize)
+	if _, err := f.ReadAt(b, 0); err != nil {
+		return nil, fmt.Errorf("%s: read record: %v: %w", path, err, layout.ErrCorrupt)
+	}
+	r, err := layout.ParseRecord(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return r, nil
+}
+
+// openRecorded opens the file that an entry's record names.
+func (o *Object) openRecorded(e *entryFile, s *Spec) error {
+	r, err := readRecord(e.lock.f, o.path)
+	if err != nil {
+		return err
+	}
+	t := *s
+	t.File, t.Size, t.Exclusive = r.Path, 0, false
+	b, err := openBacking(&t)
+	if err != nil {
+		return err
+	}
+	o.file, o.fileLock = b.file, b.lock
+	if b.st.Dev != r.Dev || b.st.Ino != r.Ino {
+		return fmt.Errorf("%s is another file than the one that %q was made over: %w", r.Path, s.Name, layout.ErrCorrupt)
+	}
+	if b.st.Size < r.Size {
+		return fmt.Errorf("%s has shrunk to %d of %d bytes: %w", r.Path, b.st.Size, r.Size, layout.ErrCorrupt)
+	}
+	o.Size, o.File = r.Size, r.Path
+	o.ID, o.Key = fileID(&b.st), fileKey(&b.st, s.Access)
+	return nil
+}
+
+// Close leaves the object. If it was the last user of a name that does not
+// persist, the name goes.
+func (o *Object) Close() error {
+	err := o.file.Close()
+	o.frozen.release()
+	if o.fileLock != nil {
+		_ = o.fileLock.f.Close()
+	}
+	if o.lock != nil {
+		e := &entryFile{lock: *o.lock}
+		if serr := unix.Fstat(int(o.lock.f.Fd()), &e.st); serr != nil {
+			_ = o.lock.f.Close()
+			err = errors.Join(err, serr)
+		} else {
+			e.leave(o.dir, o.entry)
+		}
+	}
+	o.dir.close()
+	return err
+}
+
+// Remove takes a name away, also one that persists. Errors: fs.ErrNotExist,
+// ErrBusy when somebody alive uses it, fs.ErrPermission.
+func Remove(s *Spec) error {
+	if s.Exact {
+		return removeExact(s)
+	}
+	d, err := openDir(s.Scope, false)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	entry := entryName(s.Kind, s.Name)
+	var p patience
+	for {
+		e, err := openEntry(d, entry, s)
+		if err != nil {
+			return err
+		}
+		st, err := e.state()
+		removed := false
+		if err == nil && (st == entryDead || st == entryIdle) {
+			removed, err = e.unlinkIfUnused(d, entry)
+		}
+		_ = e.lock.f.Close()
+		switch {
+		case err != nil:
+			return err
+		case removed && st == entryDead:
+			return &fs.PathError{Op: "remove", Path: filepath.Join(d.path, entry), Err: fs.ErrNotExist}
+		case removed:
+			return nil
+		case st == entryUsed:
+			return fmt.Errorf("%s has users: %w", filepath.Join(d.path, entry), ErrBusy)
+		case !p.wait():
+			return errRemoving(s.Name)
+		}
+	}
+}
+
+func accessFlags(a layout.Access) int {
+	if a == layout.ReadWrite {
+		return unix.O_RDWR
+	}
+	return unix.O_RDONLY
+}
+
+func fileID(st *unix.Stat_t) (id layout.ID) {
+	for i := range 8 {
+		id[i] = byte(uint64(st.Dev) >> (8 * i))
+		id[8+i] = byte(uint64(st.Ino) >> (8 * i))
+	}
+	return id
+}
+
+func fileKey(st *unix.Stat_t, a layout.Access) string {
+	return strconv.FormatUint(uint64(st.Dev), 36) + "." + strconv.FormatUint(st.Ino, 36) + "." + strconv.Itoa(int(a))
+}

@@ -1,0 +1,178 @@
+package ipcsync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"samepage"
+	"samepage/internal/sys"
+	"samepage/layout"
+)
+
+// EventOptions refine how an event is made or opened. The zero value, and nil,
+// mean the default of each field. Scope, Exact, Lifetime, Perm,
+// SecurityDescriptor and Owner are as in samepage.Options.
+type EventOptions struct {
+	Scope samepage.Scope
+	// Exact names meet other programs: on Windows it is a Win32 event, as of
+	// CreateEvent. On Linux, which has none, it is a file of shm_open with
+	// this package's own content.
+	Exact    bool
+	Lifetime samepage.Lifetime
+	// Manual has a new event stay set until it is reset, and let all waiters
+	// pass. The default is auto-reset: one waiter passes, and takes the set
+	// state with it.
+	Manual bool
+	// Set has a new event begin set.
+	Set                bool
+	Perm               fs.FileMode
+	SecurityDescriptor string
+	Owner              string
+}
+
+func (o *EventOptions) memory() *samepage.Options {
+	return &samepage.Options{
+		Scope: o.Scope, Kind: samepage.KindEvent, Exact: o.Exact, Lifetime: o.Lifetime,
+		Perm: o.Perm, SecurityDescriptor: o.SecurityDescriptor, Owner: o.Owner,
+		Init: layout.NewEvent(o.Manual, o.Set),
+	}
+}
+
+func (o *EventOptions) kernel(name string) *sys.Spec {
+	return &sys.Spec{Name: name, Scope: o.Scope, Exact: true, SDDL: o.SecurityDescriptor}
+}
+
+// Event is a named event. All its methods may be called concurrently, by any
+// process that has it open. The zero value is not usable.
+//
+// A Set with nobody waiting stays pending; two before a Wait are one. Set
+// happens before the return of the Wait that it lets pass.
+type Event struct {
+	name string
+	backend
+}
+
+// backend is what carries an event: a [shared] block or a kernel's event.
+type backend interface {
+	Set() error
+	Reset() error
+	TryWait() (bool, error)
+	Wait(context.Context) error
+	Close() error
+}
+
+// CreateEvent makes an event. Errors: fs.ErrExist, and those of
+// samepage.Create.
+func CreateEvent(name string, opts *EventOptions) (*Event, error) {
+	e, err := createEvent(name, opts)
+	if err != nil {
+		return nil, fmt.Errorf("ipcsync: create event %q: %w", name, err)
+	}
+	return e, nil
+}
+
+func createEvent(name string, opts *EventOptions) (*Event, error) {
+	if opts == nil {
+		opts = &EventOptions{}
+	}
+	if opts.Exact && sys.HaveKernelEvents {
+		k, err := sys.CreateKernelEvent(opts.kernel(name), opts.Manual, opts.Set)
+		if err != nil {
+			return nil, err
+		}
+		return &Event{name, k}, nil
+	}
+	m, err := samepage.Create(name, layout.EventSize, opts.memory())
+	if err != nil {
+		return nil, err
+	}
+	return sharedEvent(name, m)
+}
+
+// OpenEvent opens an event that exists. Errors: fs.ErrNotExist, and those of
+// samepage.Open.
+func OpenEvent(name string, opts *EventOptions) (*Event, error) {
+	e, err := openEvent(name, opts)
+	if err != nil {
+		return nil, fmt.Errorf("ipcsync: open event %q: %w", name, err)
+	}
+	return e, nil
+}
+
+func openEvent(name string, opts *EventOptions) (*Event, error) {
+	if opts == nil {
+		opts = &EventOptions{}
+	}
+	if opts.Exact && sys.HaveKernelEvents {
+		k, err := sys.OpenKernelEvent(opts.kernel(name))
+		if err != nil {
+			return nil, err
+		}
+		return &Event{name, k}, nil
+	}
+	m, err := samepage.Open(name, opts.memory())
+	if err != nil {
+		return nil, err
+	}
+	return sharedEvent(name, m)
+}
+
+// OpenOrCreateEvent opens an event, or makes it when there is none, and says
+// which. One that exists keeps its state and its way of resetting.
+func OpenOrCreateEvent(name string, opts *EventOptions) (e *Event, existed bool, err error) {
+	for range 100 { // others may come and go between the two calls
+		e, err = openEvent(name, opts)
+		if err == nil {
+			return e, true, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		e, err = createEvent(name, opts)
+		if err == nil {
+			return e, false, nil
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			break
+		}
+	}
+	return nil, false, fmt.Errorf("ipcsync: open or create event %q: %w", name, err)
+}
+
+// Name is the name that the event was opened by.
+func (e *Event) Name() string { return e.name }
+
+// Set sets the event: all waiters of a manual-reset event pass, or one of an
+// auto-reset event. Errors: samepage.ErrClosed.
+func (e *Event) Set() error { return e.wrap("set", e.backend.Set()) }
+
+// Reset unsets the event. Errors: samepage.ErrClosed.
+func (e *Event) Reset() error { return e.wrap("reset", e.backend.Reset()) }
+
+// TryWait says whether the event is set, and resets it if it is auto-reset.
+// It never blocks. Errors: samepage.ErrClosed.
+func (e *Event) TryWait() (bool, error) {
+	ok, err := e.backend.TryWait()
+	return ok, e.wrap("try", err)
+}
+
+// Wait sleeps until the event is set, and resets it if it is auto-reset.
+//
+// Errors: samepage.ErrClosed, also when it is closed meanwhile, and the error of
+// ctx when that ends first; a deadline matches os.ErrDeadlineExceeded too.
+func (e *Event) Wait(ctx context.Context) error {
+	return e.wrap("wait for", deadline(e.backend.Wait(ctx)))
+}
+
+// Close gives the event up; those of this process who wait for it return. A
+// second Close does nothing.
+func (e *Event) Close() error { return e.wrap("close", e.backend.Close()) }
+
+func (e *Event) wrap(op string, err error) error {
+	if err != nil {
+		return fmt.Errorf("ipcsync: %s event %q: %w", op, e.name, err)
+	}
+	return nil
+}

@@ -1,0 +1,131 @@
+package layout
+
+import (
+	"encoding/hex"
+	"fmt"
+)
+
+// Kind is what an object is for. Each kind has its own name space, so that an
+// event and a memory may share a name.
+type Kind uint32
+
+const (
+	Memory Kind = iota // plain bytes, no header of ours in them
+	Event              // an [EventBlock]
+	kinds
+)
+
+var kindNames = [kinds]string{"memory", "event"}
+
+// Known says whether k is a kind that this version knows.
+func (k Kind) Known() bool { return k < kinds }
+
+// Kinds lists all kinds.
+func Kinds() []Kind { return []Kind{Memory, Event} }
+
+func (k Kind) String() string {
+	if k.Known() {
+		return kindNames[k]
+	}
+	return fmt.Sprintf("kind %d", uint32(k))
+}
+
+// MarshalText gives the kind's name.
+func (k Kind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// ParseKind is the inverse of Kind.String.
+func ParseKind(s string) (Kind, bool) {
+	for k, n := range kindNames {
+		if n == s {
+			return Kind(k), true
+		}
+	}
+	return 0, false
+}
+
+// Scope is how far a name reaches.
+type Scope uint32
+
+const (
+	Local  Scope = iota // this user and, on Windows, this session
+	Global              // the machine
+	scopes
+)
+
+// Known says whether s is a scope that this version knows.
+func (s Scope) Known() bool { return s < scopes }
+
+func (s Scope) String() string {
+	switch s {
+	case Local:
+		return "local"
+	case Global:
+		return "global"
+	}
+	return fmt.Sprintf("scope %d", uint32(s))
+}
+
+// MarshalText gives the scope's name.
+func (s Scope) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// Lifetime is when a name goes.
+type Lifetime uint32
+
+const (
+	WhileUsed Lifetime = iota // with the last user, who closes or dies
+	Persist                   // when it is removed, or the machine restarts
+	lifetimes
+)
+
+// Known says whether l is a lifetime that this version knows.
+func (l Lifetime) Known() bool { return l < lifetimes }
+
+func (l Lifetime) String() string {
+	switch l {
+	case WhileUsed:
+		return "while used"
+	case Persist:
+		return "persist"
+	}
+	return fmt.Sprintf("lifetime %d", uint32(l))
+}
+
+// MarshalText gives the lifetime's name.
+func (l Lifetime) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
+
+// Access is what one may do with an object or through a view.
+type Access uint32
+
+const (
+	ReadWrite   Access = iota // reads and writes, seen by all
+	ReadOnly                  // reads
+	CopyOnWrite               // reads; writes stay in the writer's own copy
+	accesses
+)
+
+// Known says whether a is an access that this version knows.
+func (a Access) Known() bool { return a < accesses }
+
+func (a Access) String() string {
+	switch a {
+	case ReadWrite:
+		return "read-write"
+	case ReadOnly:
+		return "read-only"
+	case CopyOnWrite:
+		return "copy-on-write"
+	}
+	return fmt.Sprintf("access %d", uint32(a))
+}
+
+// MarshalText gives the access's name.
+func (a Access) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
+
+// ID tells objects apart for as long as any of them lives: on Linux device and
+// inode number, on Windows 16 random bytes.
+type ID [16]byte
+
+func (id ID) String() string { return hex.EncodeToString(id[:]) }
+
+// MarshalText gives the id in hexadecimal.
+func (id ID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }

@@ -1,0 +1,316 @@
+package samepage
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+
+	"samepage/internal/sys"
+	"samepage/layout"
+)
+
+// Memory is an open shared memory object. Its methods may be called
+// concurrently. The zero value is not usable; Create, Open, CreateUnnamed,
+// MapFile, Inherited and Attach make one.
+type Memory struct {
+	name   string
+	access Access
+	obj    *object
+
+	mu      sync.Mutex
+	closed  bool
+	views   map[*View]struct{}
+	windows windows
+	watch   *watch
+}
+
+func newMemory(name string, access Access, o *sys.Object) *Memory {
+	m := &Memory{name: name, access: access, obj: share(o)}
+	m.watch = newWatch(m)
+	return m
+}
+
+// Create makes a named object of size bytes, all zero but for Options.Init, and
+// opens it. Nobody ever sees it half made. A name that a dead process left is
+// free. With Options.File, size 0 means the size of the file.
+//
+// Errors: fs.ErrExist, ErrName, ErrZeroSize, ErrNegativeSize, ErrTooLarge,
+// ErrNoSpace, ErrStore, ErrPrivilege, fs.ErrPermission, ErrKindMismatch (exact
+// names), ErrBusy (Options.Exclusive).
+func Create(name string, size int64, opts *Options) (*Memory, error) {
+	m, err := create(name, size, opts)
+	if err != nil {
+		return nil, fmt.Errorf("samepage: create %q with %d bytes: %w", name, size, err)
+	}
+	return m, nil
+}
+
+func create(name string, size int64, opts *Options) (*Memory, error) {
+	s, err := opts.named(name)
+	if err != nil {
+		return nil, err
+	}
+	if s.File == "" || size != 0 {
+		if err := checkSize(size); err != nil {
+			return nil, err
+		}
+		if int64(len(s.Init)) > size {
+			return nil, fmt.Errorf("%d first bytes: %w", len(s.Init), ErrRange)
+		}
+	}
+	s.Size = size
+	if s.File != "" && size == 0 {
+		if s.Size, err = fileSize(s); err != nil {
+			return nil, err
+		}
+	}
+	want := s.Access
+	s.Access = ReadWrite // its maker writes at least its first bytes
+	o, err := sys.Create(s)
+	if s.Exact && errors.Is(err, fs.ErrExist) {
+		err = exactKind(s, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return newMemory(name, want, o), nil
+}
+
+// exactKind sees whether an exact name that exists is another kind's.
+func exactKind(s *sys.Spec, err error) error {
+	t := *s
+	t.Access = ReadOnly
+	o, oerr := sys.Open(&t)
+	if oerr != nil {
+		return err
+	}
+	m := newMemory(s.Name, ReadOnly, o)
+	defer m.Close()
+	if kerr := checkExactKind(m); kerr != nil {
+		return kerr
+	}
+	return err
+}
+
+// checkExactKind refuses a plain memory whose bytes are an object of another
+// kind. Where the system has kinds itself (Windows) it has refused it before.
+func checkExactKind(m *Memory) error {
+	var head [8]byte
+	if m.obj.sys.Kind != KindMemory || m.Size() < int64(len(head)) {
+		return nil
+	}
+	if _, err := m.ReadAt(head[:], 0); err == nil && layout.IsEvent(head[:]) {
+		return fmt.Errorf("it is an %v: %w", KindEvent, ErrKindMismatch)
+	}
+	return nil
+}
+
+// fileSize is the size of the file below an object whose maker gave none.
+func fileSize(s *sys.Spec) (int64, error) {
+	t := *s
+	t.Access, t.Exclusive = ReadOnly, false
+	o, err := sys.MapFile(&t)
+	if err != nil {
+		return 0, err
+	}
+	defer o.Close()
+	if o.Size == 0 {
+		return 0, fmt.Errorf("file %s is empty: %w", s.File, ErrZeroSize)
+	}
+	return o.Size, nil
+}
+
+// Open opens a named object. It never makes one and never waits for one.
+//
+// Errors: fs.ErrNotExist, fs.ErrPermission, ErrName, ErrCorrupt, ErrVersion,
+// ErrStore, ErrBusy, ErrKindMismatch (exact names).
+func Open(name string, opts *Options) (*Memory, error) {
+	m, err := open(name, opts)
+	if err != nil {
+		return nil, fmt.Errorf("samepage: open %q: %w", name, err)
+	}
+	return m, nil
+}
+
+func open(name string, opts *Options) (*Memory, error) {
+	s, err := opts.named(name)
+	if err != nil {
+		return nil, err
+	}
+	o, err := sys.Open(s)
+	if err != nil {
+		return nil, err
+	}
+	m := newMemory(name, s.Access, o)
+	if s.Exact {
+		if err := checkExactKind(m); err != nil {
+			_ = m.Close()
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// OpenOrCreate opens a named object, or makes it when there is none, and says
+// which. The size of one that exists is its own: see Size.
+//
+// Errors: those of Open and Create, but for fs.ErrNotExist and fs.ErrExist.
+func OpenOrCreate(name string, size int64, opts *Options) (m *Memory, existed bool, err error) {
+	// Another process may remove and make the name between the two calls, but
+	// hardly many times in a row.
+	for range 100 {
+		m, err = open(name, opts)
+		if err == nil {
+			return m, true, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		m, err = create(name, size, opts)
+		if err == nil {
+			return m, false, nil
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			break
+		}
+	}
+	return nil, false, fmt.Errorf("samepage: open or create %q with %d bytes: %w", name, size, err)
+}
+
+// CreateUnnamed makes an object of size bytes that has no name. Others get at
+// it only by Inherit or Grant. On Linux it is a memfd that nobody can shrink.
+//
+// Errors: ErrZeroSize, ErrNegativeSize, ErrTooLarge, ErrNoSpace.
+func CreateUnnamed(size int64, opts *Options) (*Memory, error) {
+	m, err := createUnnamed(size, opts)
+	if err != nil {
+		return nil, fmt.Errorf("samepage: create unnamed memory of %d bytes: %w", size, err)
+	}
+	return m, nil
+}
+
+func createUnnamed(size int64, opts *Options) (*Memory, error) {
+	s, err := opts.spec("")
+	if err != nil {
+		return nil, err
+	}
+	if s.File != "" || s.Exact {
+		return nil, fmt.Errorf("unnamed memory with a file or an exact name (use MapFile or Create): %w", fs.ErrInvalid)
+	}
+	if err := checkSize(size); err != nil {
+		return nil, err
+	}
+	if int64(len(s.Init)) > size {
+		return nil, fmt.Errorf("%d first bytes: %w", len(s.Init), ErrRange)
+	}
+	s.Size = size
+	o, err := sys.CreateUnnamed(s)
+	if err != nil {
+		return nil, err
+	}
+	return newMemory("", s.Access, o), nil
+}
+
+// MapFile opens the file at path as shared memory without a name of its own.
+// Size 0 is the size of the file; a larger one extends it, with zeros, or makes
+// a file that is missing; a smaller one is the part that is used.
+//
+// Errors: fs.ErrNotExist, fs.ErrPermission (the text names both modes),
+// ErrZeroSize (empty file), ErrNegativeSize, ErrTooLarge, ErrNoSpace, ErrBusy
+// (somebody has it exclusively).
+func MapFile(path string, size int64, opts *Options) (*Memory, error) {
+	m, err := mapFile(path, size, opts)
+	if err != nil {
+		return nil, fmt.Errorf("samepage: map file %s: %w", path, err)
+	}
+	return m, nil
+}
+
+func mapFile(path string, size int64, opts *Options) (*Memory, error) {
+	s, err := opts.spec("")
+	if err != nil {
+		return nil, err
+	}
+	if s.Exact || len(s.Init) > 0 {
+		return nil, fmt.Errorf("a mapped file with an exact name or first bytes: %w", fs.ErrInvalid)
+	}
+	if size != 0 {
+		if err := checkSize(size); err != nil {
+			return nil, err
+		}
+	}
+	s.File, s.Size = path, size
+	o, err := sys.MapFile(s)
+	if err != nil {
+		return nil, err
+	}
+	if o.Size == 0 {
+		_ = o.Close()
+		return nil, fmt.Errorf("the file is empty: %w", ErrZeroSize)
+	}
+	return newMemory("", s.Access, o), nil
+}
+
+// Name is the name that the Memory was opened by, empty when it has none.
+func (m *Memory) Name() string { return m.name }
+
+// Size is the size in bytes, exactly as it was made; see Options.Exact for the
+// exception.
+func (m *Memory) Size() int64 { return m.obj.sys.Size }
+
+// Access is what the Memory was opened for.
+func (m *Memory) Access() Access { return m.access }
+
+// ID tells the object from all others that live.
+func (m *Memory) ID() ID { return m.obj.sys.ID }
+
+// Scope is how far the name reaches.
+func (m *Memory) Scope() Scope { return m.obj.sys.Scope }
+
+// Kind is what the object is for.
+func (m *Memory) Kind() Kind { return m.obj.sys.Kind }
+
+// Lifetime is when the name goes.
+func (m *Memory) Lifetime() Lifetime { return m.obj.sys.Lifetime }
+
+// File is the path of the file below, empty when there is none.
+func (m *Memory) File() string { return m.obj.sys.File }
+
+// String describes the Memory for people.
+func (m *Memory) String() string {
+	what := fmt.Sprintf("%q", m.name)
+	switch o := m.obj.sys; {
+	case m.name != "":
+	case o.File != "":
+		what = "file " + o.File
+	default:
+		what = "unnamed"
+	}
+	return fmt.Sprintf("%v %s, %d bytes, %v", m.obj.sys.Kind, what, m.Size(), m.access)
+}
+
+// Close gives the object up. The last user of a name that does not persist
+// takes the name along. A second Close does nothing.
+//
+// Errors: ErrBusy while a View is open; the text tells where each was taken.
+func (m *Memory) Close() error {
+	m.mu.Lock()
+	if m.closed {
+		m.mu.Unlock()
+		return nil
+	}
+	if len(m.views) > 0 {
+		err := fmt.Errorf("samepage: close %v: %d views are open%s: %w", m, len(m.views), takenAt(m.views), ErrBusy)
+		m.mu.Unlock()
+		return err
+	}
+	m.closed = true
+	m.mu.Unlock()
+	m.windows.drop(m.obj)
+	m.watch.closed()
+	if err := m.obj.release(); err != nil {
+		return fmt.Errorf("samepage: close %v: %w", m, err)
+	}
+	return nil
+}

@@ -1,0 +1,155 @@
+package samepage
+
+import (
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"samepage/internal/sys"
+	"samepage/layout"
+)
+
+// MaxSize is the largest object, in bytes: 64 TiB.
+const MaxSize = layout.MaxSize
+
+// Scope is how far a name reaches.
+type Scope = layout.Scope
+
+const (
+	// Local names are this user's own and, on Windows, this session's.
+	Local = layout.Local
+	// Global names are the machine's. On Linux the directory
+	// /dev/shm/samepage must have been made by root; on Windows creating one
+	// needs SeCreateGlobalPrivilege.
+	Global = layout.Global
+)
+
+// Kind is what an object is for; each kind has names of its own. Users of plain
+// memory need none but the zero value.
+type Kind = layout.Kind
+
+const (
+	// KindMemory is plain bytes, with no header of ours in them.
+	KindMemory = layout.Memory
+	// KindEvent is an event of package ipcsync.
+	KindEvent = layout.Event
+)
+
+// Lifetime is when a name goes.
+type Lifetime = layout.Lifetime
+
+const (
+	// WhileUsed names go with their last user, who closes or dies.
+	WhileUsed = layout.WhileUsed
+	// Persist names stay until they are removed or the machine restarts.
+	Persist = layout.Persist
+)
+
+// Access is what one may do with a Memory or through a View.
+type Access = layout.Access
+
+const (
+	// ReadWrite access reads and writes, seen by all.
+	ReadWrite = layout.ReadWrite
+	// ReadOnly access reads.
+	ReadOnly = layout.ReadOnly
+	// CopyOnWrite views can be written, but what is written stays in the
+	// view. It is an access of views, not of memories.
+	CopyOnWrite = layout.CopyOnWrite
+)
+
+// ID tells objects apart for as long as any of them lives.
+type ID = layout.ID
+
+// Options refine how an object is made or opened. The zero value, and nil, mean
+// the default of each field.
+type Options struct {
+	// Scope of the name, unless the name has a prefix. Default Local.
+	Scope Scope
+	// Kind of the object. Default KindMemory.
+	Kind Kind
+	// Exact takes the name as the system's bare one, to meet programs that do
+	// not know this package: the name of CreateFileMapping on Windows, that of
+	// shm_open on Linux. There are no users to count then: on Linux the object
+	// stays until it is removed, on Windows it goes with the last handle of any
+	// program, and Size is rounded up to a page for those who open it.
+	Exact bool
+	// Access of the Memory, ReadWrite (default) or ReadOnly.
+	Access Access
+	// Lifetime of a new name. Default WhileUsed.
+	Lifetime Lifetime
+	// File has a new named object lie over this file, which is made if it is
+	// missing, extended if it is shorter, and stays when the name goes.
+	File string
+	// Exclusive keeps others from opening File, or the file of MapFile: on
+	// Windows everybody (share mode 0), on Linux all users of this package.
+	Exclusive bool
+	// Sparse sets no space aside for a new object: it takes space as it is
+	// written, and running out of it faults. Default: all of it is set aside
+	// when it is made, and running out is ErrNoSpace.
+	Sparse bool
+	// Perm are the permission bits of a new object on Linux. Default 0600.
+	Perm fs.FileMode
+	// SecurityDescriptor is that of a new object on Windows, as an SDDL string.
+	// Default: its user and the system.
+	SecurityDescriptor string
+	// Owner is the user (name or id, on Windows also a SID) whose object is
+	// accepted when a name is opened; "*" accepts anybody's. Default: the
+	// caller's own, and in Global also root's or the system's.
+	Owner string
+	// Init are the first bytes of a new object. They are there before anybody
+	// else can open it.
+	Init []byte
+}
+
+// spec makes the request to the system, for a name that may be empty only
+// where there is none.
+func (o *Options) spec(name string) (*sys.Spec, error) {
+	if o == nil {
+		o = &Options{}
+	}
+	s := &sys.Spec{
+		Name: name, Kind: o.Kind, Scope: o.Scope, Exact: o.Exact, Access: o.Access,
+		Lifetime: o.Lifetime, Sparse: o.Sparse, File: o.File, Exclusive: o.Exclusive,
+		Perm: o.Perm, SDDL: o.SecurityDescriptor, Owner: o.Owner, Init: o.Init,
+	}
+	switch {
+	case !s.Kind.Known() || !s.Scope.Known() || !s.Lifetime.Known():
+		return nil, fmt.Errorf("options with %v, %v, %v: %w", s.Kind, s.Scope, s.Lifetime, fs.ErrInvalid)
+	case s.Access != ReadWrite && s.Access != ReadOnly:
+		return nil, fmt.Errorf("options with access %v, want %v or %v: %w", s.Access, ReadWrite, ReadOnly, fs.ErrInvalid)
+	}
+	return s, nil
+}
+
+// named is spec for a name, which it checks.
+func (o *Options) named(name string) (*sys.Spec, error) {
+	s, err := o.spec(name)
+	if err != nil {
+		return nil, err
+	}
+	bare := name
+	if rest, ok := strings.CutPrefix(name, `Local\`); ok {
+		bare, s.Scope = rest, Local
+	} else if rest, ok := strings.CutPrefix(name, `Global\`); ok {
+		bare, s.Scope = rest, Global
+	}
+	if err := layout.CheckName(bare); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrName, err)
+	}
+	s.Name = bare
+	return s, nil
+}
+
+// checkSize judges the size of a new object.
+func checkSize(size int64) error {
+	switch {
+	case size == 0:
+		return ErrZeroSize
+	case size < 0:
+		return fmt.Errorf("%d bytes: %w", size, ErrNegativeSize)
+	case size > MaxSize:
+		return fmt.Errorf("%d bytes, at most %d: %w", size, int64(MaxSize), ErrTooLarge)
+	}
+	return nil
+}

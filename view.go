@@ -1,0 +1,199 @@
+package samepage
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"runtime"
+	"strings"
+	"sync"
+)
+
+// View is a window on a Memory, mapped into this process. Its methods may be
+// called concurrently. The zero value is a closed View.
+type View struct {
+	m      *Memory
+	access Access
+	off    int64
+	taken  [8]uintptr // the stack that took it
+
+	mu sync.RWMutex // held for reading while a method touches b
+	p  *mapping
+	b  []byte // nil when closed
+}
+
+// View maps length bytes at offset, any offset; length 0 is to the end. Views of
+// one process on the same bytes share one mapping, except copy-on-write ones.
+//
+// Errors: ErrClosed, fs.ErrPermission (the text names both modes), ErrRange,
+// ErrNegativeSize, ErrZeroSize, ErrTooLarge (more than fits the address space),
+// ErrNoSpace, ErrCorrupt (the file below has shrunk).
+func (m *Memory) View(offset, length int64, access Access) (*View, error) {
+	v, err := m.view(offset, length, access)
+	if err != nil {
+		return nil, fmt.Errorf("samepage: %v view of %d bytes at %d of %v: %w", access, length, offset, m, err)
+	}
+	return v, nil
+}
+
+func (m *Memory) view(offset, length int64, access Access) (*View, error) {
+	switch {
+	case !access.Known():
+		return nil, fs.ErrInvalid
+	case access == ReadWrite && m.access == ReadOnly:
+		return nil, fmt.Errorf("the memory is open %v: %w", m.access, fs.ErrPermission)
+	case offset < 0 || length < 0:
+		return nil, ErrNegativeSize
+	case offset > m.Size() || length > m.Size()-offset:
+		return nil, ErrRange
+	}
+	if length == 0 {
+		length = m.Size() - offset
+	}
+	if length == 0 {
+		return nil, ErrZeroSize
+	}
+	if length > math.MaxInt-1<<20 {
+		return nil, fmt.Errorf("the address space: %w", ErrTooLarge)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return nil, ErrClosed
+	}
+	p, err := m.obj.acquire(offset, int(length), access)
+	if err != nil {
+		return nil, err
+	}
+	i := int(offset - p.off)
+	v := &View{m: m, access: access, off: offset, p: p, b: p.b[i : i+int(length) : i+int(length)]}
+	runtime.Callers(3, v.taken[:])
+	if m.views == nil {
+		m.views = map[*View]struct{}{}
+	}
+	m.views[v] = struct{}{}
+	return v, nil
+}
+
+// Bytes is the memory itself: reading it is reading what other processes write,
+// and writing it, through a read-write view, is writing to them. It is nil when
+// the view is closed; the slice must not be touched after Close.
+func (v *View) Bytes() []byte {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.b
+}
+
+// Len is the length in bytes, 0 when the view is closed.
+func (v *View) Len() int { return len(v.Bytes()) }
+
+// Offset is where in the Memory the view begins, in bytes.
+func (v *View) Offset() int64 { return v.off }
+
+// Access is what may be done through the view.
+func (v *View) Access() Access { return v.access }
+
+// ReadAt copies out of the view, as io.ReaderAt. Unlike a read of Bytes it
+// reports ErrCorrupt when the file below has shrunk.
+func (v *View) ReadAt(p []byte, off int64) (int, error) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if v.b == nil {
+		return 0, fmt.Errorf("samepage: read a view: %w", ErrClosed)
+	}
+	if off < 0 {
+		return 0, fmt.Errorf("samepage: read at %d of a view: %w", off, ErrNegativeSize)
+	}
+	if off >= int64(len(v.b)) {
+		return 0, io.EOF
+	}
+	n := min(len(p), len(v.b)-int(off))
+	if err := guardedCopy(p[:n], v.b[off:], v.b); err != nil {
+		return 0, fmt.Errorf("samepage: read %d bytes at %d of %v: %w", n, v.off+off, v.m, err)
+	}
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// WriteAt copies into the view, as io.WriterAt. It writes nothing when not all
+// of p fits (ErrRange).
+func (v *View) WriteAt(p []byte, off int64) (int, error) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	switch {
+	case v.b == nil:
+		return 0, fmt.Errorf("samepage: write a view: %w", ErrClosed)
+	case v.access == ReadOnly:
+		return 0, fmt.Errorf("samepage: write through a %v view of %v: %w", v.access, v.m, fs.ErrPermission)
+	case off < 0:
+		return 0, fmt.Errorf("samepage: write at %d of a view: %w", off, ErrNegativeSize)
+	case off > int64(len(v.b)) || len(p) > len(v.b)-int(off):
+		return 0, fmt.Errorf("samepage: write %d bytes at %d of a view of %d: %w", len(p), off, len(v.b), ErrRange)
+	}
+	if err := guardedCopy(v.b[off:], p, v.b); err != nil {
+		return 0, fmt.Errorf("samepage: write %d bytes at %d of %v: %w", len(p), v.off+off, v.m, err)
+	}
+	return len(p), nil
+}
+
+// Flush writes what was changed to the file below and waits until the system
+// has it (msync; FlushViewOfFile and FlushFileBuffers). Without a file below it
+// does nothing.
+func (v *View) Flush() error {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if v.b == nil {
+		return fmt.Errorf("samepage: flush a view: %w", ErrClosed)
+	}
+	if v.access != ReadWrite {
+		return nil
+	}
+	if err := v.m.obj.sys.Flush(v.b); err != nil {
+		return fmt.Errorf("samepage: flush %d bytes at %d of %v: %w", len(v.b), v.off, v.m, err)
+	}
+	return nil
+}
+
+// Close gives the view up. Its Bytes must not be touched afterwards. A second
+// Close does nothing.
+func (v *View) Close() error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.b == nil {
+		return nil
+	}
+	v.b = nil
+	v.m.mu.Lock()
+	delete(v.m.views, v)
+	v.m.mu.Unlock()
+	if err := v.m.obj.drop(v.p); err != nil {
+		return fmt.Errorf("samepage: close a view of %v: %w", v.m, err)
+	}
+	return nil
+}
+
+// takenAt tells where open views were taken, at most three of them.
+func takenAt(views map[*View]struct{}) string {
+	var b strings.Builder
+	told := 0
+	for v := range views {
+		if told++; told > 3 {
+			b.WriteString(", ...")
+			break
+		}
+		n := 0
+		for n < len(v.taken) && v.taken[n] != 0 {
+			n++
+		}
+		f, _ := runtime.CallersFrames(v.taken[:n]).Next()
+		sep := ", taken at"
+		if told > 1 {
+			sep = ","
+		}
+		fmt.Fprintf(&b, "%s %s:%d", sep, f.File, f.Line)
+	}
+	return b.String()
+}

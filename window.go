@@ -1,0 +1,185 @@
+package samepage
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"sync"
+)
+
+// A Memory that is read and written as a file goes through a few windows, so
+// that an object larger than the address space can be used and little of it is
+// mapped at a time.
+const (
+	windowSize  = 4 << 20 // bytes; a multiple of every system's granularity
+	windowCount = 4
+)
+
+// windows are the mappings that ReadAt and WriteAt of one Memory keep.
+type windows struct {
+	mu    sync.Mutex
+	slots [windowCount]struct {
+		p    *mapping
+		at   int64  // offset in the object, a multiple of windowSize
+		used uint64 // clock of its last use
+	}
+	clock uint64
+}
+
+// at returns the window over the byte at off, as the bytes from there to the
+// window's end. The caller holds w.mu.
+func (w *windows) at(m *Memory, off int64) ([]byte, error) {
+	w.clock++
+	start := off - off%windowSize
+	oldest := 0
+	for i := range w.slots {
+		s := &w.slots[i]
+		if s.p != nil && s.at == start {
+			s.used = w.clock
+			return w.bytes(m, i)[off-start:], nil
+		}
+		if s.used < w.slots[oldest].used {
+			oldest = i
+		}
+	}
+	s := &w.slots[oldest]
+	if s.p != nil {
+		p := s.p
+		s.p = nil
+		if err := m.obj.drop(p); err != nil {
+			return nil, err
+		}
+	}
+	p, err := m.obj.acquire(start, int(min(windowSize, m.Size()-start)), m.access)
+	if err != nil {
+		return nil, err
+	}
+	s.p, s.at, s.used = p, start, w.clock
+	return w.bytes(m, oldest)[off-start:], nil
+}
+
+// bytes are the window's, which may be part of a larger mapping.
+func (w *windows) bytes(m *Memory, i int) []byte {
+	s := &w.slots[i]
+	n := min(windowSize, m.Size()-s.at)
+	return s.p.b[s.at-s.p.off:][:n]
+}
+
+// drop gives all windows up.
+func (w *windows) drop(o *object) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i := range w.slots {
+		if p := w.slots[i].p; p != nil {
+			w.slots[i].p = nil
+			_ = o.drop(p)
+		}
+	}
+}
+
+// each calls f for the pieces of the n bytes at off, window by window.
+func (m *Memory) each(off int64, n int, f func(piece []byte, done int) error) (int, error) {
+	w := &m.windows
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	m.mu.Lock()
+	closed := m.closed
+	m.mu.Unlock()
+	if closed {
+		return 0, ErrClosed
+	}
+	done := 0
+	for done < n {
+		b, err := w.at(m, off+int64(done))
+		if err != nil {
+			return done, err
+		}
+		b = b[:min(len(b), n-done)]
+		if err := f(b, done); err != nil {
+			return done, err
+		}
+		done += len(b)
+	}
+	return done, nil
+}
+
+// ReadAt copies out of the object, as io.ReaderAt, through windows of which at
+// most 16 MiB are mapped, so that it works on objects of any size. io.NewSectionReader
+// makes an io.ReadSeeker of it.
+//
+// Errors: io.EOF, ErrClosed, ErrNegativeSize, ErrCorrupt (the file below has
+// shrunk), ErrNoSpace.
+func (m *Memory) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 {
+		return 0, fmt.Errorf("samepage: read at %d of %v: %w", off, m, ErrNegativeSize)
+	}
+	if off >= m.Size() {
+		if err := m.alive(); err != nil {
+			return 0, err
+		}
+		return 0, io.EOF
+	}
+	n, err := m.each(off, int(min(int64(len(p)), m.Size()-off)), func(b []byte, done int) error {
+		return guardedCopy(p[done:done+len(b)], b, b)
+	})
+	if err != nil {
+		return n, fmt.Errorf("samepage: read %d bytes at %d of %v: %w", len(p), off, m, err)
+	}
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// WriteAt copies into the object, as io.WriterAt. It writes nothing when not
+// all of p fits. io.NewOffsetWriter makes an io.WriteSeeker of it.
+//
+// Errors: ErrRange, fs.ErrPermission, ErrClosed, ErrNegativeSize, ErrCorrupt,
+// ErrNoSpace.
+func (m *Memory) WriteAt(p []byte, off int64) (int, error) {
+	fail := func(n int, err error) (int, error) {
+		return n, fmt.Errorf("samepage: write %d bytes at %d of %v: %w", len(p), off, m, err)
+	}
+	switch {
+	case m.access == ReadOnly:
+		return fail(0, fs.ErrPermission)
+	case off < 0:
+		return fail(0, ErrNegativeSize)
+	case off > m.Size() || int64(len(p)) > m.Size()-off:
+		return fail(0, ErrRange)
+	}
+	n, err := m.each(off, len(p), func(b []byte, done int) error {
+		return guardedCopy(b, p[done:done+len(b)], b)
+	})
+	if err != nil {
+		return fail(n, err)
+	}
+	return n, nil
+}
+
+// Flush writes all that was changed to the file below, by whomever, and waits
+// until the system has it. Without a file below it does nothing.
+func (m *Memory) Flush() error {
+	if m.access == ReadOnly || m.File() == "" {
+		return m.alive()
+	}
+	for off := int64(0); off < m.Size(); off += windowSize {
+		_, err := m.each(off, int(min(windowSize, m.Size()-off)), func(b []byte, _ int) error {
+			return m.obj.sys.Flush(b)
+		})
+		if err != nil {
+			return fmt.Errorf("samepage: flush %v: %w", m, err)
+		}
+	}
+	return nil
+}
+
+// alive is ErrClosed after Close.
+func (m *Memory) alive() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return fmt.Errorf("samepage: %v: %w", m, ErrClosed)
+	}
+	return nil
+}
