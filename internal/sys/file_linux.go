@@ -170,11 +170,12 @@ func MapFile(s *Spec) (*Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Object{
-		ID: fileID(&b.st), Kind: s.Kind, Access: s.Access, Size: b.size,
-		Lifetime: layout.Persist, File: s.File, Key: fileKey(&b.st, s.Access),
+	o := &Object{
+		ID: fileID(&b.st), Kind: s.Kind, Access: s.Access, Size: b.size, Lifetime: layout.Persist, File: s.File,
 		impl: impl{file: b.file, path: s.File, fileLock: b.lock},
-	}, nil
+	}
+	o.setKey(&b.st)
+	return o, nil
 }
 
 // CreateUnnamed makes an object that only those reach to whom it is handed.
@@ -208,10 +209,12 @@ func CreateUnnamed(s *Spec) (*Object, error) {
 		_ = f.Close()
 		return nil, err
 	}
-	return &Object{
+	o := &Object{
 		ID: fileID(&st), Kind: s.Kind, Access: layout.ReadWrite, Size: s.Size,
-		Key: fileKey(&st, layout.ReadWrite), impl: impl{file: f, path: "unnamed memory", memfd: true},
-	}, nil
+		impl: impl{file: f, path: "unnamed memory", memfd: true},
+	}
+	o.setKey(&st)
+	return o, nil
 }
 
 // Exact objects are those of shm_open(3): plain files below /dev/shm, of any
@@ -243,10 +246,12 @@ func exactObject(s *Spec, f *os.File, path string) (*Object, error) {
 	if st.Size == 0 {
 		return nil, fmt.Errorf("%s has no bytes yet: %w", path, layout.ErrCorrupt)
 	}
-	return &Object{
+	o := &Object{
 		ID: fileID(&st), Kind: s.Kind, Scope: s.Scope, Name: s.Name, Exact: true, Access: s.Access,
-		Size: st.Size, Lifetime: layout.Persist, Key: fileKey(&st, s.Access), impl: impl{file: f, path: path},
-	}, nil
+		Size: st.Size, Lifetime: layout.Persist, impl: impl{file: f, path: path},
+	}
+	o.setKey(&st)
+	return o, nil
 }
 
 func createExact(s *Spec) (*Object, error) {

@@ -191,7 +191,7 @@ func adopt(t *layout.Token, fd int) (*Object, error) {
 	}
 	o := &Object{
 		ID: t.ID, Kind: t.Kind, Scope: t.Scope, Name: t.Name, Access: t.Access, Size: t.Size,
-		Key: fileKey(&st, t.Access), impl: impl{file: f, path: "memory handed over"},
+		impl: impl{file: f, path: "memory handed over"},
 	}
 	seals, err := unix.FcntlInt(f.Fd(), unix.F_GET_SEALS, 0)
 	o.memfd = err == nil && st.Nlink == 0 && seals&unix.F_SEAL_SHRINK != 0
@@ -200,9 +200,10 @@ func adopt(t *layout.Token, fd int) (*Object, error) {
 			_ = f.Close()
 			return nil, fmt.Errorf("descriptor %d is not sealed against shrinking: %w", t.Number, layout.ErrBadToken)
 		}
-		return o, nil
+	} else {
+		o.joinName(&st)
 	}
-	o.joinName(&st)
+	o.setKey(&st)
 	return o, nil
 }
 

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -314,11 +313,13 @@ func (n *newEntry) object(d *dir, entry string, s *Spec) *Object {
 	}
 	var st unix.Stat_t
 	_ = unix.Fstat(int(n.data.Fd()), &st)
-	return &Object{
+	o := &Object{
 		ID: fileID(&st), Kind: s.Kind, Scope: s.Scope, Name: s.Name, Access: layout.ReadWrite,
-		Size: n.size, Lifetime: s.Lifetime, File: s.File, Key: fileKey(&st, layout.ReadWrite),
+		Size: n.size, Lifetime: s.Lifetime, File: s.File,
 		impl: impl{file: n.data, path: filepath.Join(d.path, entry), lock: &n.lock, dir: d, entry: entry, fileLock: n.fileLock},
 	}
+	o.setKey(&st)
+	return o
 }
 
 // Open joins the users of a named object. Errors: fs.ErrNotExist,
@@ -416,7 +417,8 @@ func (e *entryFile) object(d *dir, entry string, s *Spec) (*Object, error) {
 		err = fmt.Errorf("open %s %v, mode %#o, owner %s: %w", o.path, s.Access, e.st.Mode&0o7777, userName(e.st.Uid), err)
 	} else {
 		o.Size = e.st.Size
-		o.ID, o.Key = fileID(&e.st), fileKey(&e.st, s.Access)
+		o.ID = fileID(&e.st)
+		o.setKey(&e.st)
 	}
 	if err == nil && o.Size <= 0 {
 		err = fmt.Errorf("%s has size %d: %w", o.path, o.Size, layout.ErrCorrupt)
@@ -462,7 +464,8 @@ func (o *Object) openRecorded(e *entryFile, s *Spec) error {
 		return fmt.Errorf("%s has shrunk to %d of %d bytes: %w", r.Path, b.st.Size, r.Size, layout.ErrCorrupt)
 	}
 	o.Size, o.File = r.Size, r.Path
-	o.ID, o.Key = fileID(&b.st), fileKey(&b.st, s.Access)
+	o.ID = fileID(&b.st)
+	o.setKey(&b.st)
 	return nil
 }
 
@@ -541,6 +544,13 @@ func fileID(st *unix.Stat_t) (id layout.ID) {
 	return id
 }
 
-func fileKey(st *unix.Stat_t, a layout.Access) string {
-	return strconv.FormatUint(uint64(st.Dev), 36) + "." + strconv.FormatUint(st.Ino, 36) + "." + strconv.Itoa(int(a))
+// setKey makes the key of an object over the file of st. The size belongs to it,
+// for a file may be mapped in part, and the entry: those who use one file by
+// different names, or without, are present at different places.
+func (o *Object) setKey(st *unix.Stat_t) {
+	entry := ""
+	if o.lock != nil || o.Exact {
+		entry = o.path
+	}
+	o.Key = fmt.Sprintf("%x.%x %d %v %v %s", st.Dev, st.Ino, o.Size, o.Kind, o.Access, entry)
 }

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package agent
+
+import "errors"
+
+func setUser(int) error { return errors.ErrUnsupported }

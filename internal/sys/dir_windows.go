@@ -1,0 +1,312 @@
+package sys
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/windows"
+
+	"samepage/layout"
+)
+
+// Beside each named object lies a sidecar, a file that holds its layout.Record
+// and carries the locks of its users:
+//
+//	%LOCALAPPDATA%\samepage\session-<n>\<kind>-<hash>.rec   Local
+//	%ProgramData%\samepage\<kind>-<hash>.rec                Global
+//
+// The hash is the first 16 bytes of the SHA-256 of the name: a name may be what
+// no file can be called. A file of the object's own, <kind>-<hash>.<random>.dat,
+// lies there too. SAMEPAGE_DIR has the directories session-<n> and global in it
+// instead.
+
+const (
+	recordSuffix = ".rec"
+	dataSuffix   = ".dat"
+)
+
+func knownDir(env string, id *windows.KNOWNFOLDERID) string {
+	if d := os.Getenv(env); d != "" {
+		return d
+	}
+	d, _ := windows.KnownFolderPath(id, 0)
+	return d
+}
+
+// BaseDir is the directory that holds the directories of the local scope.
+func BaseDir() string {
+	if d := os.Getenv("SAMEPAGE_DIR"); d != "" {
+		return d
+	}
+	return filepath.Join(knownDir("LOCALAPPDATA", windows.FOLDERID_LocalAppData), "samepage")
+}
+
+// Where tells the directory of a scope.
+func Where(s layout.Scope) string {
+	moved := os.Getenv("SAMEPAGE_DIR")
+	switch {
+	case s == layout.Local:
+		return filepath.Join(BaseDir(), "session-"+strconv.FormatUint(uint64(session()), 10))
+	case moved != "":
+		return filepath.Join(moved, "global")
+	}
+	return filepath.Join(knownDir("ProgramData", windows.FOLDERID_ProgramData), "samepage")
+}
+
+// root is the directory that must be there already.
+func root(s layout.Scope) string {
+	path := filepath.Dir(Where(s))
+	if s == layout.Local && os.Getenv("SAMEPAGE_DIR") == "" {
+		path = filepath.Dir(path)
+	}
+	return path
+}
+
+var session = sync.OnceValue(func() uint32 {
+	var n uint32
+	_ = windows.ProcessIdToSessionId(windows.GetCurrentProcessId(), &n)
+	return n
+})
+
+// dir is a verified directory. While it is open nobody can move it away.
+type dir struct {
+	h     windows.Handle
+	path  string
+	scope layout.Scope
+}
+
+func (d *dir) close() {
+	if d != nil {
+		_ = windows.CloseHandle(d.h)
+	}
+}
+
+// openDir opens and verifies the directory of a scope. Where it is missing it
+// is made if create is set, else the error matches fs.ErrNotExist.
+//
+// Errors: ErrStore, ErrPrivilege, fs.ErrPermission, fs.ErrNotExist.
+func openDir(s layout.Scope, create bool) (*dir, error) {
+	path := Where(s)
+	if st, err := os.Stat(root(s)); err != nil || !st.IsDir() {
+		return nil, fmt.Errorf("%w: no directory %s (set SAMEPAGE_DIR)", ErrStore, root(s))
+	}
+	if create {
+		if err := makeDir(s, path); err != nil {
+			return nil, fmt.Errorf("make directory %s: %w", path, spaceError(err))
+		}
+	}
+	h, err := createFile(path, windows.FILE_LIST_DIRECTORY|windows.READ_CONTROL|windows.FILE_READ_ATTRIBUTES,
+		windows.FILE_SHARE_READ|windows.FILE_SHARE_WRITE, nil, windows.OPEN_EXISTING,
+		windows.FILE_FLAG_BACKUP_SEMANTICS|windows.FILE_FLAG_OPEN_REPARSE_POINT)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	d := &dir{h, path, s}
+	if err := d.verify(); err != nil {
+		d.close()
+		return nil, err
+	}
+	return d, nil
+}
+
+func makeDir(s layout.Scope, path string) error {
+	sddl, err := dirSDDL(s)
+	if err != nil {
+		return err
+	}
+	if base := filepath.Dir(path); base != root(s) {
+		if err := os.Mkdir(base, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	sa, err := securityAttributes(sddl)
+	if err != nil {
+		return err
+	}
+	p, err := windows.UTF16PtrFromString(path)
+	if err != nil {
+		return err
+	}
+	if err := windows.CreateDirectory(p, sa); err != windows.ERROR_ALREADY_EXISTS {
+		return err
+	}
+	return nil
+}
+
+// dirSDDL lets nobody else into a local directory. To the global one anybody
+// may add files, and delete but their own: 0x1200ab is list, add file, traverse,
+// read attributes, synchronize and read control.
+func dirSDDL(s layout.Scope) (string, error) {
+	me, err := self()
+	if s == layout.Local {
+		return "D:P(A;OICI;FA;;;" + me.String() + ")(A;OICI;FA;;;SY)", err
+	}
+	return "D:P(A;OICI;FA;;;BA)(A;OICI;FA;;;SY)(A;OICIIO;FA;;;CO)(A;;0x1200ab;;;AU)", err
+}
+
+// verify checks that the directory is one, and who made it.
+func (d *dir) verify() error {
+	var info windows.ByHandleFileInformation
+	if err := windows.GetFileInformationByHandle(d.h, &info); err != nil {
+		return &fs.PathError{Op: "stat", Path: d.path, Err: err}
+	}
+	const want, not = windows.FILE_ATTRIBUTE_DIRECTORY, windows.FILE_ATTRIBUTE_REPARSE_POINT
+	if info.FileAttributes&(want|not) != want {
+		return fmt.Errorf("%s has attributes %#x, want a plain directory: %w", d.path, info.FileAttributes, fs.ErrPermission)
+	}
+	owner, err := ownerOf(d.h, windows.SE_FILE_OBJECT)
+	if err != nil {
+		return fmt.Errorf("owner of directory %s: %w", d.path, err)
+	}
+	if trusted(owner) {
+		return nil
+	}
+	if d.scope == layout.Global {
+		return fmt.Errorf("directory %s is owned by %s, want the administrators or the system: %w", d.path, accountName(owner), ErrPrivilege)
+	}
+	return fmt.Errorf("directory %s is owned by %s, not by this user: %w", d.path, accountName(owner), fs.ErrPermission)
+}
+
+// entryPath is where the sidecar of a name is.
+func (d *dir) entryPath(k layout.Kind, name string) string {
+	h := sha256.Sum256([]byte(name))
+	return filepath.Join(d.path, k.String()+"-"+hex.EncodeToString(h[:16])+recordSuffix)
+}
+
+// dataPath makes up the path of an object's own file.
+func dataPath(entry string, random layout.ID) string {
+	return strings.TrimSuffix(entry, recordSuffix) + "." + random.String() + dataSuffix
+}
+
+// isDataOf says whether path may be the own file of the object whose sidecar is
+// entry. A record is not believed when it says that some other file goes along.
+func isDataOf(entry, path string) bool {
+	rest, ok := strings.CutPrefix(path, strings.TrimSuffix(entry, recordSuffix)+".")
+	id, isData := strings.CutSuffix(rest, dataSuffix)
+	b, err := hex.DecodeString(id)
+	return ok && isData && err == nil && len(b) == len(layout.ID{})
+}
+
+// entryOf is the path of the sidecar that the file at path belongs to.
+func entryOf(path string) (entry string, ok bool) {
+	i := strings.LastIndexByte(strings.TrimSuffix(path, dataSuffix), '.')
+	if i < 0 {
+		return "", false
+	}
+	entry = path[:i] + recordSuffix
+	return entry, isDataOf(entry, path)
+}
+
+// self is the user of this process.
+var self = sync.OnceValues(func() (*windows.SID, error) {
+	u, err := windows.GetCurrentProcessToken().GetTokenUser()
+	if err != nil {
+		return nil, fmt.Errorf("user of this process: %w", err)
+	}
+	return u.User.Sid, nil
+})
+
+// trusted are this user, the system and the administrators.
+func trusted(sid *windows.SID) bool {
+	me, err := self()
+	return err == nil && sid.Equals(me) ||
+		sid.IsWellKnown(windows.WinLocalSystemSid) || sid.IsWellKnown(windows.WinBuiltinAdministratorsSid)
+}
+
+func ownerOf(h windows.Handle, t windows.SE_OBJECT_TYPE) (*windows.SID, error) {
+	sd, err := windows.GetSecurityInfo(h, t, windows.OWNER_SECURITY_INFORMATION)
+	if err != nil {
+		return nil, err
+	}
+	sid, _, err := sd.Owner()
+	if err == nil && sid == nil {
+		err = fmt.Errorf("it has none: %w", fs.ErrPermission)
+	}
+	return sid, err
+}
+
+func accountName(sid *windows.SID) string {
+	name, domain, _, err := sid.LookupAccount("")
+	if err != nil {
+		return sid.String()
+	}
+	return domain + `\` + name + " (" + sid.String() + ")"
+}
+
+// checkOwner applies Spec.Owner. Without one the object must be this user's, or
+// the system's or the administrators': a name that anybody may take is otherwise
+// an invitation to impersonate. "*" accepts anybody.
+func checkOwner(s *Spec, h windows.Handle, t windows.SE_OBJECT_TYPE, what string) error {
+	if s.Owner == "*" {
+		return nil
+	}
+	owner, err := ownerOf(h, t)
+	if err != nil {
+		return fmt.Errorf("owner of %s: %w", what, err)
+	}
+	if s.Owner == "" {
+		if trusted(owner) {
+			return nil
+		}
+		return fmt.Errorf("%s is owned by %s, want this user, the administrators or the system; Owner names another one: %w",
+			what, accountName(owner), fs.ErrPermission)
+	}
+	want, err := windows.StringToSid(s.Owner)
+	if err != nil {
+		if want, _, _, err = windows.LookupSID("", s.Owner); err != nil {
+			return fmt.Errorf("owner %q is neither an account's name nor a SID: %w", s.Owner, fs.ErrInvalid)
+		}
+	}
+	if owner.Equals(want) {
+		return nil
+	}
+	return fmt.Errorf("%s is owned by %s, want %s: %w", what, accountName(owner), accountName(want), fs.ErrPermission)
+}
+
+// descriptor is the security descriptor of a new object: by default for this
+// user and the system.
+func (s *Spec) descriptor() (*windows.SecurityAttributes, error) {
+	sddl := s.SDDL
+	if sddl == "" {
+		me, err := self()
+		if err != nil {
+			return nil, err
+		}
+		sddl = "D:P(A;;GA;;;" + me.String() + ")(A;;GA;;;SY)"
+	}
+	return securityAttributes(sddl)
+}
+
+// checkPrivilege refuses a new global object to those to whom the kernel would
+// refuse its section. Session 0, that of the services, needs no privilege.
+func checkPrivilege(s layout.Scope) error {
+	if s != layout.Global || session() == 0 {
+		return nil
+	}
+	has, err := hasPrivilege("SeCreateGlobalPrivilege")
+	if err != nil || has {
+		return err
+	}
+	return fmt.Errorf("a global object needs SeCreateGlobalPrivilege, which administrators and services have: %w", ErrPrivilege)
+}
+
+// spaceError makes the errors of a full or limited place match ErrNoSpace.
+func spaceError(err error) error {
+	switch err {
+	case windows.ERROR_COMMITMENT_LIMIT, windows.ERROR_NO_SYSTEM_RESOURCES, windows.ERROR_NOT_ENOUGH_MEMORY,
+		windows.ERROR_NOT_ENOUGH_QUOTA, windows.ERROR_PAGEFILE_QUOTA, windows.ERROR_DISK_FULL, windows.ERROR_HANDLE_DISK_FULL,
+		windows.ERROR_DISK_QUOTA_EXCEEDED:
+		return fmt.Errorf("%w: %w", ErrNoSpace, err)
+	case windows.ERROR_FILE_TOO_LARGE:
+		return fmt.Errorf("%w: %w", ErrTooLarge, err)
+	}
+	return err
+}

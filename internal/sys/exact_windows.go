@@ -1,0 +1,131 @@
+package sys
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/windows"
+
+	"samepage/layout"
+)
+
+// Exact objects are the kernel's own, of any program: no sidecar, and they go
+// with their last handle.
+
+// exactName is the full name: a prefix in the name stays as it is.
+func exactName(s *Spec) string {
+	if strings.Contains(s.Name, `\`) {
+		return s.Name
+	}
+	return kernelPrefix(s.Scope) + s.Name
+}
+
+func createExact(s *Spec) (*Object, error) {
+	name := exactName(s)
+	sa, err := s.descriptor()
+	if err != nil {
+		return nil, err
+	}
+	// Before a file is touched for a name that is taken. createSection below
+	// has the last word.
+	if h, err := openSection(name, layout.ReadOnly); err == nil {
+		_ = windows.CloseHandle(h)
+		return nil, named(name, windows.ERROR_ALREADY_EXISTS)
+	} else if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
+		return nil, err
+	}
+	b := &backing{size: s.Size}
+	file := windows.InvalidHandle
+	if s.File != "" {
+		t := *s
+		t.Access = layout.ReadWrite
+		if b, err = openBacking(&t); err != nil {
+			return nil, err
+		}
+		file = b.file
+	}
+	h, err := createSection(file, sa, windows.PAGE_READWRITE, b.size, name)
+	if errors.Is(err, fs.ErrPermission) {
+		if perr := checkPrivilege(s.Scope); perr != nil {
+			err = fmt.Errorf("%w: %w", perr, err)
+		}
+	}
+	if err != nil {
+		b.discard()
+		return nil, err
+	}
+	t := *s
+	t.Access = layout.ReadWrite
+	o := exactObject(&t, name, h)
+	o.Size, o.file, o.File = b.size, b.file, s.File
+	if err := o.init(s.Init); err != nil {
+		_ = o.Close()
+		return nil, err
+	}
+	return o, nil
+}
+
+func exactObject(s *Spec, name string, h windows.Handle) *Object {
+	sum := sha256.Sum256([]byte(name))
+	return &Object{
+		ID: layout.ID(sum[:16]), Kind: s.Kind, Scope: s.Scope, Name: s.Name, Exact: true, Access: s.Access,
+		Key:  "exact:" + name + " " + strconv.Itoa(int(s.Access)),
+		impl: impl{section: h, what: name},
+	}
+}
+
+func openExact(s *Spec) (*Object, error) {
+	name := exactName(s)
+	h, err := openSection(name, s.Access)
+	if errors.Is(err, fs.ErrPermission) {
+		err = fmt.Errorf("open %q %v: its security descriptor does not allow that: %w", name, s.Access, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	o := exactObject(s, name, h)
+	if err := o.measure(s); err != nil {
+		_ = o.Close()
+		return nil, err
+	}
+	return o, nil
+}
+
+// measure finds the size, which over the page file the kernel knows rounded up
+// to a page only.
+func (o *Object) measure(s *Spec) error {
+	if s.Owner != "" {
+		if err := checkOwner(s, o.section, windows.SE_KERNEL_OBJECT, o.what); err != nil {
+			return err
+		}
+	}
+	size, attributes, err := querySection(o.section)
+	if err != nil {
+		return fmt.Errorf("size of section %q: %w", o.what, err)
+	}
+	if size <= 0 || size > layout.MaxSize {
+		return fmt.Errorf("section %q has %d bytes: %w", o.what, size, layout.ErrCorrupt)
+	}
+	o.Size, o.Rounded = size, attributes&secFile == 0
+	return nil
+}
+
+func statExact(s *Spec) (Info, error) {
+	t := *s
+	t.Access = layout.ReadOnly
+	o, err := openExact(&t)
+	if err != nil {
+		return Info{}, err
+	}
+	defer o.Close()
+	i := Info{
+		Name: s.Name, Kind: s.Kind, Scope: s.Scope, Size: o.Size, Allocated: o.Size, InUse: true,
+		ID: o.ID, Path: o.what, Rounded: o.Rounded,
+	}
+	i.Owner, i.Perm = rights(o.section, windows.SE_KERNEL_OBJECT)
+	return i, nil
+}

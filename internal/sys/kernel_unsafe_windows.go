@@ -1,0 +1,271 @@
+package sys
+
+import (
+	"fmt"
+	"io/fs"
+	"unsafe"
+
+	"golang.org/x/sys/windows"
+
+	"samepage/layout"
+)
+
+// What golang.org/x/sys/windows does not have.
+var (
+	kernel32             = windows.NewLazySystemDLL("kernel32.dll")
+	procOpenFileMapping  = kernel32.NewProc("OpenFileMappingW")
+	procCreateSemaphore  = kernel32.NewProc("CreateSemaphoreExW")
+	procOpenSemaphore    = kernel32.NewProc("OpenSemaphoreW")
+	procReleaseSemaphore = kernel32.NewProc("ReleaseSemaphore")
+	procWaitMultiple     = kernel32.NewProc("WaitForMultipleObjects")
+	procMemoryStatus     = kernel32.NewProc("GlobalMemoryStatusEx")
+	procHandleCount      = kernel32.NewProc("GetProcessHandleCount")
+
+	ntdll            = windows.NewLazySystemDLL("ntdll.dll")
+	procQueryObject  = ntdll.NewProc("NtQueryObject")
+	procQuerySection = ntdll.NewProc("NtQuerySection")
+	procWineVersion  = ntdll.NewProc("wine_get_version")
+)
+
+// Access rights of a section (winnt.h).
+const (
+	sectionQuery = 0x1
+	sectionWrite = 0x2
+	sectionRead  = 0x4
+)
+
+// Attributes of a section that NtQuerySection tells.
+const (
+	secFile    = 0x800000
+	secReserve = 0x4000000
+)
+
+func securityAttributes(sddl string) (*windows.SecurityAttributes, error) {
+	sd, err := windows.SecurityDescriptorFromString(sddl)
+	if err != nil {
+		return nil, fmt.Errorf("security descriptor %q: %v: %w", sddl, err, fs.ErrInvalid)
+	}
+	return attributesOf(sd), nil
+}
+
+func attributesOf(sd *windows.SECURITY_DESCRIPTOR) *windows.SecurityAttributes {
+	return &windows.SecurityAttributes{Length: uint32(unsafe.Sizeof(windows.SecurityAttributes{})), SecurityDescriptor: sd}
+}
+
+// named makes the error of a kernel object's name one of ours.
+func named(name string, e error) error {
+	switch e {
+	case windows.ERROR_INVALID_HANDLE:
+		return fmt.Errorf("the name %q is taken by another kind of kernel object: %w (%w)", name, layout.ErrKindMismatch, e)
+	case windows.ERROR_PATH_NOT_FOUND, windows.ERROR_BAD_PATHNAME, windows.ERROR_INVALID_NAME, windows.ERROR_FILENAME_EXCED_RANGE:
+		return fmt.Errorf("the kernel has no name like %q: %w (%v)", name, fs.ErrInvalid, e)
+	}
+	return fmt.Errorf("kernel object %q: %w", name, spaceError(e))
+}
+
+func namePtr(name string) (*uint16, error) {
+	if name == "" {
+		return nil, nil
+	}
+	p, err := windows.UTF16PtrFromString(name)
+	if err != nil {
+		return nil, fmt.Errorf("name %q: %w", name, fs.ErrInvalid)
+	}
+	return p, nil
+}
+
+// createSection makes a section over file, or over the page file when that is
+// InvalidHandle. A name that exists is fs.ErrExist.
+func createSection(file windows.Handle, sa *windows.SecurityAttributes, protect uint32, size int64, name string) (windows.Handle, error) {
+	p, err := namePtr(name)
+	if err != nil {
+		return 0, err
+	}
+	h, err := windows.CreateFileMapping(file, sa, protect, uint32(size>>32), uint32(size), p)
+	if err == nil {
+		return h, nil
+	}
+	if h != 0 {
+		_ = windows.CloseHandle(h)
+	}
+	if name == "" {
+		return 0, fmt.Errorf("section of %d bytes: %w", size, spaceError(err))
+	}
+	return 0, named(name, err)
+}
+
+func openSection(name string, a layout.Access) (windows.Handle, error) {
+	p, err := namePtr(name)
+	if err != nil {
+		return 0, err
+	}
+	h, _, e := procOpenFileMapping.Call(uintptr(sectionRights(a)), 0, uintptr(unsafe.Pointer(p)))
+	if h == 0 {
+		return 0, named(name, e)
+	}
+	return windows.Handle(h), nil
+}
+
+func sectionRights(a layout.Access) uint32 {
+	if a == layout.ReadWrite {
+		return sectionQuery | sectionRead | sectionWrite
+	}
+	return sectionQuery | sectionRead
+}
+
+// querySection tells the size and the attributes of a section.
+func querySection(h windows.Handle) (size int64, attributes uint32, err error) {
+	var b struct {
+		base       uintptr
+		attributes uint32
+		size       int64
+	}
+	st, _, _ := procQuerySection.Call(uintptr(h), 0, uintptr(unsafe.Pointer(&b)), unsafe.Sizeof(b), 0)
+	if st != 0 {
+		return 0, 0, windows.NTStatus(st)
+	}
+	return b.size, b.attributes, nil
+}
+
+// queryAccess tells which rights a handle has. It works on any value.
+func queryAccess(h windows.Handle) (uint32, error) {
+	var b struct { // PUBLIC_OBJECT_BASIC_INFORMATION
+		attributes, access, handles, pointers uint32
+		_                                     [10]uint32
+	}
+	st, _, _ := procQueryObject.Call(uintptr(h), 0, uintptr(unsafe.Pointer(&b)), unsafe.Sizeof(b), 0)
+	if st != 0 {
+		return 0, windows.NTStatus(st)
+	}
+	return b.access, nil
+}
+
+const (
+	objectName = 1
+	objectType = 2
+)
+
+// queryText tells the name or the type of the kernel object behind any value.
+// The name must be asked of sections only: for a pipe that is being read the
+// question waits.
+func queryText(h windows.Handle, what uintptr) (string, error) {
+	b := make([]uint64, 256) // aligned for a pointer
+	st, _, _ := procQueryObject.Call(uintptr(h), what, uintptr(unsafe.Pointer(&b[0])), uintptr(8*len(b)), 0)
+	if st != 0 {
+		return "", windows.NTStatus(st)
+	}
+	return (*windows.NTUnicodeString)(unsafe.Pointer(&b[0])).String(), nil
+}
+
+// markDeleted has the file behind h go with its last handle.
+func markDeleted(h windows.Handle) error {
+	yes := byte(1)
+	return windows.SetFileInformationByHandle(h, windows.FileDispositionInfo, &yes, 1)
+}
+
+// allocated tells how many bytes of the disk a file takes.
+func allocated(h windows.Handle) int64 {
+	var b struct { // FILE_STANDARD_INFO
+		allocation, end int64
+		links           uint32
+		deleted, dir    byte
+	}
+	if windows.GetFileInformationByHandleEx(h, windows.FileStandardInfo, (*byte)(unsafe.Pointer(&b)), uint32(unsafe.Sizeof(b))) != nil {
+		return 0
+	}
+	return b.allocation
+}
+
+// bootTime tells apart the starts of the machine. The kernel moves its time of
+// boot along when the clock is set, and keeps the sum of that.
+func bootTime() (uint64, error) {
+	var b struct { // SYSTEM_TIMEOFDAY_INFORMATION
+		boot, now, zone int64
+		zoneID, _       uint32
+		bootBias        uint64
+		sleepBias       uint64
+	}
+	err := windows.NtQuerySystemInformation(windows.SystemTimeOfDayInformation, unsafe.Pointer(&b), uint32(unsafe.Sizeof(b)), nil)
+	return uint64(b.boot) - b.bootBias, err
+}
+
+func hasPrivilege(name string) (bool, error) {
+	var want windows.LUID
+	p, err := windows.UTF16PtrFromString(name)
+	if err == nil {
+		err = windows.LookupPrivilegeValue(nil, p, &want)
+	}
+	if err != nil {
+		return false, fmt.Errorf("privilege %s: %w", name, err)
+	}
+	b := make([]uint64, 256)
+	n := uint32(8 * len(b))
+	err = windows.GetTokenInformation(windows.GetCurrentProcessToken(), windows.TokenPrivileges, (*byte)(unsafe.Pointer(&b[0])), n, &n)
+	if err != nil {
+		return false, fmt.Errorf("privileges of this process: %w", err)
+	}
+	for _, have := range (*windows.Tokenprivileges)(unsafe.Pointer(&b[0])).AllPrivileges() {
+		if have.Luid == want {
+			return have.Attributes&windows.SE_PRIVILEGE_ENABLED != 0, nil
+		}
+	}
+	return false, nil
+}
+
+// semaphore rights: wait, release.
+const semaphoreRights = windows.SYNCHRONIZE | windows.SEMAPHORE_MODIFY_STATE
+
+// openSemaphore opens a semaphore, or makes it with sa when there is none.
+func openSemaphore(name string, limit int32, sa *windows.SecurityAttributes) (windows.Handle, error) {
+	p, err := namePtr(name)
+	if err != nil {
+		return 0, err
+	}
+	h, _, e := procOpenSemaphore.Call(semaphoreRights, 0, uintptr(unsafe.Pointer(p)))
+	if h == 0 && e == windows.ERROR_FILE_NOT_FOUND {
+		h, _, e = procCreateSemaphore.Call(uintptr(unsafe.Pointer(sa)), 0, uintptr(limit), uintptr(unsafe.Pointer(p)), 0, semaphoreRights)
+	}
+	if h == 0 {
+		return 0, named(name, e)
+	}
+	return windows.Handle(h), nil
+}
+
+func releaseSemaphore(h windows.Handle, n int32) bool {
+	ok, _, _ := procReleaseSemaphore.Call(uintptr(h), uintptr(n), 0)
+	return ok != 0
+}
+
+// waitEither waits for one of two handles and says which.
+func waitEither(a, b windows.Handle) (int, error) {
+	hs := [2]windows.Handle{a, b}
+	r, _, e := procWaitMultiple.Call(2, uintptr(unsafe.Pointer(&hs[0])), 0, windows.INFINITE)
+	if r > 1 {
+		return 0, fmt.Errorf("WaitForMultipleObjects: %w", e)
+	}
+	return int(r), nil
+}
+
+// commitLimit tells how much memory and page file there is, and is left.
+func commitLimit() (total, free uint64, err error) {
+	var b struct { // MEMORYSTATUSEX
+		length, load                          uint32
+		physical, physicalFree, total, free   uint64
+		virtual, virtualFree, virtualFreeMore uint64
+	}
+	b.length = uint32(unsafe.Sizeof(b))
+	ok, _, e := procMemoryStatus.Call(uintptr(unsafe.Pointer(&b)))
+	if ok == 0 {
+		return 0, 0, e
+	}
+	return b.total, b.free, nil
+}
+
+// wineVersion is empty on Windows.
+func wineVersion() string {
+	if procWineVersion.Find() != nil {
+		return ""
+	}
+	p, _, _ := procWineVersion.Call()
+	return windows.BytePtrToString((*byte)(pointer(p)))
+}

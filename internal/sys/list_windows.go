@@ -1,0 +1,203 @@
+package sys
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/windows"
+
+	"samepage/layout"
+)
+
+// Stat tells about a named object without joining its users. Errors:
+// fs.ErrNotExist, fs.ErrPermission, layout.ErrCorrupt, ErrBusy.
+func Stat(s *Spec) (Info, error) {
+	if s.Exact {
+		return statExact(s)
+	}
+	d, err := openDir(s.Scope, false)
+	if err != nil {
+		return Info{}, err
+	}
+	defer d.close()
+	l := examine(d, d.entryPath(s.Kind, s.Name), s)
+	if l.err == nil && l.state == entryDead {
+		l.remove()
+		l.err = &fs.PathError{Op: "stat", Path: l.Path, Err: fs.ErrNotExist}
+	}
+	l.Name, l.Kind = s.Name, s.Kind
+	return l.Info, l.err
+}
+
+// rights tells the owner of a kernel object and who may do what with it.
+func rights(h windows.Handle, t windows.SE_OBJECT_TYPE) (owner, sddl string) {
+	sd, err := windows.GetSecurityInfo(h, t, windows.OWNER_SECURITY_INFORMATION|windows.DACL_SECURITY_INFORMATION)
+	if err != nil {
+		return "", ""
+	}
+	if sid, _, err := sd.Owner(); err == nil && sid != nil {
+		owner = accountName(sid)
+	}
+	return owner, sd.String()
+}
+
+// look is what was seen of one sidecar.
+type look struct {
+	Info
+	state  entryState
+	record *layout.Record
+	err    error
+}
+
+// examine looks at one sidecar and changes nothing, but that a look may keep
+// the last user from taking it away; then it does that itself.
+func examine(d *dir, path string, s *Spec) *look {
+	l := &look{Info: Info{Scope: d.scope, Path: path}}
+	e, err := openEntry(path, s)
+	if err != nil {
+		l.err = err
+		return l
+	}
+	l.Owner, l.Perm = rights(e.h, windows.SE_FILE_OBJECT)
+	if l.err = e.gate(); l.err == nil {
+		l.state, l.record, l.err = e.state()
+	}
+	if l.err != nil || l.state == entryUsed {
+		defer e.leave()
+	} else {
+		defer e.close()
+	}
+	l.InUse = l.err == nil && l.state == entryUsed
+	if r := l.record; r != nil {
+		l.Name, l.Kind, l.Size, l.Allocated = r.Name, r.Kind, r.Size, pages(r.Size)
+		l.Lifetime, l.ID, l.Created = r.Lifetime, r.ID, time.Unix(0, r.Created)
+		if r.Path != "" {
+			l.Allocated = diskSpace(r.Path)
+		}
+		if r.Flags&layout.RecordOwnFile == 0 {
+			l.File = r.Path
+		}
+	}
+	return l
+}
+
+// diskSpace tells how much of the disk a file takes, without hindering anybody.
+func diskSpace(path string) int64 {
+	h, err := createFile(path, windows.FILE_READ_ATTRIBUTES, entryShare|windows.FILE_SHARE_DELETE, nil, windows.OPEN_EXISTING, 0)
+	if err != nil {
+		return 0
+	}
+	defer windows.CloseHandle(h)
+	return allocated(h)
+}
+
+// remove takes away what was found dead. It is false when somebody has come
+// meanwhile, or is just making it.
+func (l *look) remove() (bool, error) { return reap(l.Path, false) }
+
+// walk calls f for each sidecar of a scope, and orphan for each file that
+// belonged to an object that is gone. A missing directory has none.
+func walk(s layout.Scope, f func(*look), orphan func(Info)) error {
+	d, err := openDir(s, false)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	files, err := os.ReadDir(d.path)
+	if err != nil {
+		return err
+	}
+	anybody := &Spec{Scope: s, Owner: "*"}
+	for _, x := range files {
+		if path := filepath.Join(d.path, x.Name()); strings.HasSuffix(path, recordSuffix) {
+			if l := examine(d, path, anybody); !errors.Is(l.err, fs.ErrNotExist) {
+				f(l)
+			}
+		}
+	}
+	for _, x := range files {
+		path := filepath.Join(d.path, x.Name())
+		entry, ok := entryOf(path)
+		if !ok || !isOrphan(d, entry, path) {
+			continue
+		}
+		i := Info{Scope: s, Path: path, Allocated: diskSpace(path)}
+		if st, err := x.Info(); err == nil {
+			i.Size, i.Created = st.Size(), st.ModTime()
+		}
+		orphan(i)
+	}
+	return nil
+}
+
+// isOrphan says whether nobody will ever use the own file of an object again.
+// Its sidecar is older than the file, which the caller saw before. So the file
+// belongs to the present sidecar, or to one that is gone. A sidecar without a
+// record may be of somebody who is just making that file.
+func isOrphan(d *dir, entry, path string) bool {
+	l := examine(d, entry, &Spec{Scope: d.scope, Owner: "*"})
+	if l.err != nil {
+		return errors.Is(l.err, fs.ErrNotExist)
+	}
+	return l.record != nil && l.record.Path != path
+}
+
+// List tells about the objects of a scope that somebody uses or that persist.
+// It takes away what the dead left. What may not be opened is listed with what
+// the directory tells.
+func List(s layout.Scope) ([]Info, error) {
+	var all []Info
+	err := walk(s, func(l *look) {
+		if l.err == nil && l.state == entryDead {
+			_, _ = l.remove()
+			return
+		}
+		all = append(all, l.Info)
+	}, func(i Info) { _ = deleteFile(i.Path) })
+	return all, err
+}
+
+// Clean takes away what nobody alive holds, and tells of each. With dryRun it
+// only tells.
+func Clean(s layout.Scope, dryRun bool) ([]Leftover, error) {
+	var all []Leftover
+	err := walk(s, func(l *look) {
+		if l.err != nil || l.state != entryDead {
+			return
+		}
+		found := Leftover{Info: l.Info, Reason: l.reason()}
+		if !dryRun {
+			found.Removed, found.Err = l.remove()
+			if !found.Removed && found.Err == nil {
+				return // somebody is just making it, or looks at it
+			}
+		}
+		all = append(all, found)
+	}, func(i Info) {
+		found := Leftover{Info: i, Reason: "it has the bytes of an object that is gone"}
+		if !dryRun {
+			found.Err = deleteFile(i.Path)
+			found.Removed = found.Err == nil
+		}
+		all = append(all, found)
+	})
+	return all, err
+}
+
+func (l *look) reason() string {
+	switch {
+	case l.record == nil:
+		return "its maker died before it was complete"
+	case l.record.Lifetime == layout.Persist:
+		return fmt.Sprintf("a persistent object of an earlier start of the machine (made %v)", l.Created.Format(time.DateTime))
+	}
+	return "it lives while it is used, and no living process holds its presence lock"
+}

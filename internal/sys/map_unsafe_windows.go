@@ -1,0 +1,116 @@
+package sys
+
+import (
+	"fmt"
+	"io/fs"
+	"unsafe"
+
+	"golang.org/x/sys/windows"
+
+	"samepage/layout"
+)
+
+// granularity is where views may begin. It has been 64 KiB on every Windows.
+const granularity = 64 << 10
+
+// Granularity is what the offset of a mapping must be a multiple of, in bytes.
+func Granularity() int { return granularity }
+
+// pointer turns the address of a view into a pointer, once for each. Not to be
+// inlined: Go 1.26.8's compiler crashes where the result is copied into.
+//
+//go:noinline
+func pointer(addr uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&addr)) }
+
+func view(section windows.Handle, off int64, n int, a layout.Access) ([]byte, error) {
+	access := uint32(windows.FILE_MAP_READ)
+	switch a {
+	case layout.ReadWrite:
+		access |= windows.FILE_MAP_WRITE
+	case layout.CopyOnWrite:
+		access = windows.FILE_MAP_COPY
+	}
+	addr, err := windows.MapViewOfFile(section, access, uint32(off>>32), uint32(off), uintptr(n))
+	if err != nil {
+		return nil, err
+	}
+	return unsafe.Slice((*byte)(pointer(addr)), n), nil
+}
+
+func address(b []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(b))) }
+
+func unview(b []byte) error { return windows.UnmapViewOfFile(address(b)) }
+
+// Map maps n bytes of the object at off, which must be a multiple of
+// Granularity. The bytes stay mapped after Close of the object, until Unmap.
+//
+// Errors: ErrAlignment, ErrTooLarge, fs.ErrPermission, ErrNoSpace when there is
+// no address space.
+func (o *Object) Map(off int64, n int, a layout.Access) ([]byte, error) {
+	if err := o.checkRange(off, n, a); err != nil {
+		return nil, err
+	}
+	b, err := view(o.section, off, n, a)
+	switch err {
+	case nil:
+		return b, nil
+	case windows.ERROR_ACCESS_DENIED:
+		err = fmt.Errorf("%w (%v)", fs.ErrPermission, err)
+	case windows.ERROR_INVALID_ADDRESS:
+		err = fmt.Errorf("%w: no address space: %w", ErrNoSpace, err)
+	}
+	return nil, fmt.Errorf("map %d bytes at %d of %s %v: %w", n, off, o.what, a, spaceError(err))
+}
+
+// Unmap takes back what Map gave.
+func (o *Object) Unmap(b []byte) error {
+	if err := unview(b); err != nil {
+		return fmt.Errorf("unmap %d bytes of %s: %w", len(b), o.what, err)
+	}
+	return nil
+}
+
+// Poison makes every further access to b a fault. The addresses are never used
+// again.
+func (o *Object) Poison(b []byte) error {
+	var was uint32
+	if err := windows.VirtualProtect(address(b), uintptr(len(b)), windows.PAGE_NOACCESS, &was); err != nil {
+		return fmt.Errorf("protect %d bytes of %s: %w", len(b), o.what, err)
+	}
+	return nil
+}
+
+// Flush writes the pages around b to the file below, and waits for it. The user
+// of a name over a file that another one has exclusively cannot wait: the error
+// matches ErrBusy.
+func (o *Object) Flush(b []byte) error {
+	if o.File == "" || len(b) == 0 {
+		return nil
+	}
+	if err := windows.FlushViewOfFile(address(b), uintptr(len(b))); err != nil {
+		return fmt.Errorf("flush %d bytes of %s: %w", len(b), o.what, spaceError(err))
+	}
+	if o.Access != layout.ReadWrite {
+		return nil
+	}
+	return o.flushFile()
+}
+
+func (o *Object) flushFile() error {
+	h := o.file
+	if h == 0 {
+		var err error
+		h, err = createFile(o.File, windows.GENERIC_READ|windows.GENERIC_WRITE, entryShare, nil, windows.OPEN_EXISTING, 0)
+		if err == windows.ERROR_SHARING_VIOLATION {
+			return fmt.Errorf("%s is held exclusively by another process, the bytes were given to the system but not awaited: %w", o.File, ErrBusy)
+		}
+		if err != nil {
+			return &fs.PathError{Op: "flush", Path: o.File, Err: err}
+		}
+		defer windows.CloseHandle(h)
+	}
+	if err := windows.FlushFileBuffers(h); err != nil {
+		return &fs.PathError{Op: "flush", Path: o.File, Err: spaceError(err)}
+	}
+	return nil
+}

@@ -1,0 +1,466 @@
+package sys
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/windows"
+
+	"samepage/layout"
+)
+
+// impl is what an Object is made of on Windows.
+type impl struct {
+	// section is what is mapped; 0 over an empty file, which has none.
+	section windows.Handle
+	// file is the file below, 0 where there is none or it is out of reach.
+	file windows.Handle
+	// byFile says that the object is handed over by its file and that its ID is
+	// the file's. Else it is handed over by its section.
+	byFile bool
+	what   string // for messages
+	entry  *entry // carries presence; nil for objects without a sidecar
+	dir    *dir
+	// bell keeps the object's bell, made with the object's rights, alive.
+	bell windows.Handle
+	out  handedOut
+}
+
+// sectionName is the kernel's name of an object's section. The id is random, so
+// that no handle of an earlier object of the same name is in the way.
+func sectionName(k layout.Kind, s layout.Scope, id layout.ID) string {
+	return kernelPrefix(s) + sectionBase(k, id)
+}
+
+func sectionBase(k layout.Kind, id layout.ID) string {
+	return "samepage." + k.String() + "." + id.String()
+}
+
+func kernelPrefix(s layout.Scope) string {
+	if s == layout.Global {
+		return `Global\`
+	}
+	return `Local\`
+}
+
+// Create makes a named object. Errors: fs.ErrExist, fs.ErrPermission,
+// ErrPrivilege, ErrNoSpace, ErrTooLarge, ErrStore, ErrBusy; for exact names also
+// layout.ErrKindMismatch and fs.ErrInvalid.
+func Create(s *Spec) (*Object, error) {
+	if s.Exact {
+		return createExact(s)
+	}
+	if err := checkPrivilege(s.Scope); err != nil {
+		return nil, err
+	}
+	d, err := openDir(s.Scope, true)
+	if err != nil {
+		return nil, err
+	}
+	o, err := create(d, s)
+	if err != nil {
+		d.close()
+		return nil, err
+	}
+	return o, nil
+}
+
+func create(d *dir, s *Spec) (*Object, error) {
+	sa, err := s.descriptor()
+	if err != nil {
+		return nil, err
+	}
+	path := d.entryPath(s.Kind, s.Name)
+	var p patience
+	for {
+		h, err := openSidecar(path, windows.GENERIC_READ|windows.GENERIC_WRITE, sa, windows.CREATE_NEW)
+		if err == nil {
+			return build(d, &entry{h, path}, s, sa)
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			return nil, err
+		}
+		if err := clearDead(path, s); err != nil {
+			return nil, err
+		}
+		if !p.wait() {
+			return nil, errRemoving(s.Name)
+		}
+	}
+}
+
+// clearDead takes a dead sidecar away, or says that it is not dead. It may
+// achieve nothing, when others have it open.
+func clearDead(path string, s *Spec) error {
+	e, err := openEntry(path, s)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer e.leave()
+	if err := e.gate(); err != nil {
+		return err
+	}
+	st, _, err := e.state()
+	if err == nil && st != entryDead {
+		err = fs.ErrExist
+	}
+	return err
+}
+
+// build makes the object whose new, empty sidecar is e.
+func build(d *dir, e *entry, s *Spec, sa *windows.SecurityAttributes) (*Object, error) {
+	o := &Object{
+		Kind: s.Kind, Scope: s.Scope, Name: s.Name, Access: layout.ReadWrite, Size: s.Size,
+		Lifetime: s.Lifetime, impl: impl{entry: e, dir: d, what: e.path},
+	}
+	err := e.gate()
+	if err == nil {
+		err = o.fill(s, sa)
+	}
+	if err != nil {
+		o.drop()
+		e.leave()
+		return nil, err
+	}
+	unlock(e.h, gateByte)
+	return o, nil
+}
+
+// fill makes the bytes and the record. The caller is at the gate.
+func (o *Object) fill(s *Spec, sa *windows.SecurityAttributes) error {
+	r := layout.Record{
+		Kind: s.Kind, Scope: s.Scope, Lifetime: s.Lifetime, Created: time.Now().UnixNano(),
+		PID: uint32(os.Getpid()), Name: s.Name,
+	}
+	var err error
+	if r.Boot, err = boot(); err != nil {
+		return fmt.Errorf("time of boot: %w", err)
+	}
+	if r.ID, err = randomID(); err != nil {
+		return err
+	}
+	b := &backing{}
+	switch {
+	case s.File != "":
+		b, err = openBacking(s)
+	case s.Lifetime == layout.Persist || s.Sparse:
+		b, err = makeData(dataPath(o.entry.path, r.ID), s, sa)
+		r.Flags = layout.RecordOwnFile
+	default:
+		o.section, err = createSection(windows.InvalidHandle, sa, windows.PAGE_READWRITE, s.Size, sectionName(s.Kind, s.Scope, r.ID))
+		b.size = s.Size
+	}
+	if err != nil {
+		return err
+	}
+	if b.file != 0 {
+		if err := o.layOver(b, s, sa, &r); err != nil {
+			b.discard()
+			return err
+		}
+	}
+	o.ID, o.Size, r.Size = r.ID, b.size, b.size
+	err = o.init(s.Init)
+	if err == nil {
+		err = o.ownBell()
+	}
+	var ok bool
+	if err == nil {
+		ok, err = tryLock(o.entry.h, presenceByte, false)
+	}
+	if err == nil && !ok {
+		err = fmt.Errorf("lock the presence byte of %s: %w", o.entry.path, ErrBusy)
+	}
+	if err == nil {
+		err = o.entry.write(&r)
+	}
+	if err != nil {
+		o.dropFile(b)
+		return err
+	}
+	o.Key = o.namedKey()
+	return nil
+}
+
+// layOver makes the section over a file, and tells the record how others get at
+// it. What persists, or has a file of its own, is opened by the path: the id is
+// the file's. Else it is opened by the section's name, for others may not be
+// able to open the file.
+func (o *Object) layOver(b *backing, s *Spec, sa *windows.SecurityAttributes, r *layout.Record) error {
+	path, err := filepath.Abs(b.path)
+	if err != nil {
+		return err
+	}
+	if len(path) > layout.MaxPath {
+		return fmt.Errorf("path of %d bytes, at most %d: %w", len(path), layout.MaxPath, fs.ErrInvalid)
+	}
+	r.Path, r.Dev, r.Ino = path, uint64(b.info.VolumeSerialNumber), fileIndex(&b.info)
+	o.byFile = byPath(r)
+	name := ""
+	if o.byFile {
+		r.ID = fileID(&b.info)
+	} else {
+		name = sectionName(s.Kind, s.Scope, r.ID)
+		o.File = path
+	}
+	if s.File != "" {
+		o.File = path
+	}
+	o.section, err = createSection(b.file, sa, windows.PAGE_READWRITE, b.size, name)
+	if err == nil {
+		o.file = b.file
+	}
+	return err
+}
+
+func byPath(r *layout.Record) bool {
+	return r.Path != "" && (r.Lifetime == layout.Persist || r.Flags&layout.RecordOwnFile != 0)
+}
+
+// dropFile takes back a file that was made for an object that failed.
+func (o *Object) dropFile(b *backing) {
+	o.drop()
+	if b.made != "" {
+		_ = deleteFile(b.made)
+	}
+}
+
+func (o *Object) init(b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
+	v, err := view(o.section, 0, len(b), layout.ReadWrite)
+	if err != nil {
+		return fmt.Errorf("write first %d bytes: %w", len(b), spaceError(err))
+	}
+	copy(v, b)
+	return unview(v)
+}
+
+func (o *Object) namedKey() string {
+	return o.ID.String() + " " + o.Kind.String() + " " + kernelPrefix(o.Scope) + o.Name + " " + strconv.Itoa(int(o.Access))
+}
+
+// Open joins the users of a named object. Errors: fs.ErrNotExist,
+// fs.ErrPermission, layout.ErrCorrupt, layout.ErrVersion, ErrStore, ErrBusy; for
+// exact names also layout.ErrKindMismatch and fs.ErrInvalid.
+func Open(s *Spec) (*Object, error) {
+	if s.Exact {
+		return openExact(s)
+	}
+	d, err := openDir(s.Scope, false)
+	if err != nil {
+		return nil, err
+	}
+	o, err := open(d, s)
+	if err != nil {
+		d.close()
+		return nil, err
+	}
+	return o, nil
+}
+
+func open(d *dir, s *Spec) (*Object, error) {
+	path := d.entryPath(s.Kind, s.Name)
+	var p patience
+	for {
+		e, err := openEntry(path, s)
+		if err != nil {
+			return nil, err
+		}
+		o := &Object{
+			Kind: s.Kind, Scope: s.Scope, Name: s.Name, Access: s.Access,
+			impl: impl{entry: e, dir: d, what: path},
+		}
+		if err = o.join(s); err == nil {
+			unlock(e.h, gateByte)
+			return o, nil
+		}
+		o.drop()
+		e.leave()
+		if !errors.Is(err, errLeaving) {
+			return nil, err
+		}
+		if !p.wait() {
+			return nil, errRemoving(s.Name)
+		}
+	}
+}
+
+// errLeaving says that the last user of an object has let go of its section and
+// not yet of its presence. Whoever comes looks again.
+var errLeaving = errors.New("the last user is leaving")
+
+// join opens what the sidecar stands for and makes the caller present. On
+// return the caller still is at the gate.
+func (o *Object) join(s *Spec) error {
+	e := o.entry
+	if err := e.gate(); err != nil {
+		return err
+	}
+	st, r, err := e.state()
+	if err != nil {
+		return err
+	}
+	if st == entryDead {
+		return &fs.PathError{Op: "open", Path: e.path, Err: fs.ErrNotExist}
+	}
+	if r.Name != s.Name || r.Kind != s.Kind || r.Scope != s.Scope {
+		return fmt.Errorf("%s has the record of %v %v %q, want %v %v %q: %w",
+			e.path, r.Scope, r.Kind, r.Name, s.Scope, s.Kind, s.Name, layout.ErrCorrupt)
+	}
+	o.ID, o.Size, o.Lifetime = r.ID, r.Size, r.Lifetime
+	if r.Flags&layout.RecordOwnFile == 0 {
+		o.File = r.Path
+	}
+	if byPath(r) {
+		err = o.openPath(r, s)
+	} else {
+		err = o.openNamed(s)
+	}
+	if err == nil {
+		err = o.ownBell()
+	}
+	if err != nil {
+		return err
+	}
+	ok, err := tryLock(e.h, presenceByte, false)
+	if err == nil && !ok {
+		err = fmt.Errorf("lock the presence byte of %s: %w", e.path, ErrBusy)
+	}
+	o.Key = o.namedKey()
+	return err
+}
+
+// openNamed opens the section by its name.
+func (o *Object) openNamed(s *Spec) error {
+	name := sectionName(s.Kind, s.Scope, o.ID)
+	h, err := openSection(name, s.Access)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return errLeaving
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("open %q %v: its security descriptor does not allow that: %w", s.Name, s.Access, err)
+	case err != nil:
+		return err
+	}
+	o.section = h
+	if size, _, err := querySection(h); err != nil || size < o.Size {
+		return fmt.Errorf("section %q has %d bytes (%v), its record says %d: %w", name, size, err, o.Size, layout.ErrCorrupt)
+	}
+	return nil
+}
+
+// openPath opens the file and makes a section over it: all sections over one
+// file show the same bytes.
+func (o *Object) openPath(r *layout.Record, s *Spec) error {
+	t := *s
+	t.File, t.Size, t.Exclusive = r.Path, 0, false
+	b, err := openBacking(&t)
+	if err != nil {
+		return err
+	}
+	o.file, o.byFile = b.file, true
+	if uint64(b.info.VolumeSerialNumber) != r.Dev || fileIndex(&b.info) != r.Ino {
+		return fmt.Errorf("%s is another file than the one that %q was made over: %w", r.Path, s.Name, layout.ErrCorrupt)
+	}
+	if b.size < r.Size {
+		return fmt.Errorf("%s has shrunk to %d of %d bytes: %w", r.Path, b.size, r.Size, layout.ErrCorrupt)
+	}
+	o.section, err = createSection(b.file, nil, protection(s.Access), r.Size, "")
+	return err
+}
+
+// drop lets go of all but the sidecar.
+func (o *Object) drop() {
+	o.out.close()
+	for _, h := range []*windows.Handle{&o.bell, &o.section, &o.file} {
+		if *h != 0 {
+			_ = windows.CloseHandle(*h)
+			*h = 0
+		}
+	}
+}
+
+// Close leaves the object. If it was the last user of a name that does not
+// persist, the name goes.
+func (o *Object) Close() error {
+	o.drop()
+	if o.entry != nil {
+		o.entry.leave()
+	}
+	o.dir.close()
+	return nil
+}
+
+// Remove takes a name away, also one that persists. Errors: fs.ErrNotExist,
+// ErrBusy when somebody alive uses it, fs.ErrPermission.
+func Remove(s *Spec) error {
+	if s.Exact {
+		return fmt.Errorf("a kernel name goes with its last handle: %w", errors.ErrUnsupported)
+	}
+	d, err := openDir(s.Scope, false)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	path := d.entryPath(s.Kind, s.Name)
+	var p patience
+	for {
+		e, err := openEntry(path, s)
+		if err != nil {
+			return err
+		}
+		var st entryState
+		if err = e.gate(); err == nil {
+			st, _, err = e.state()
+		}
+		e.close()
+		if st == entryUsed {
+			// The look may have kept the last user from taking it away.
+			_, _ = reap(path, false)
+			return errors.Join(err, fmt.Errorf("%s has users: %w", path, ErrBusy))
+		}
+		removed, rerr := reap(path, true)
+		switch {
+		case err != nil || rerr != nil:
+			return errors.Join(err, rerr)
+		case removed && st == entryDead:
+			return &fs.PathError{Op: "remove", Path: path, Err: fs.ErrNotExist}
+		case removed:
+			return nil
+		case !p.wait():
+			return errRemoving(s.Name)
+		}
+	}
+}
+
+// handedOut are the handles to hand over: one for each access, inheritable or
+// not, for as long as the object is open.
+type handedOut struct {
+	mu  sync.Mutex
+	all map[handOut]windows.Handle
+}
+
+type handOut struct {
+	access      layout.Access
+	inheritable bool
+}
+
+func (z *handedOut) close() {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	for _, h := range z.all {
+		_ = windows.CloseHandle(h)
+	}
+	z.all = nil
+}

@@ -1,0 +1,12 @@
+//go:build !windows
+
+package sys
+
+import "os/exec"
+
+// StartedHidden says whether this process was started with a hidden window.
+// Only Windows starts processes with windows.
+func StartedHidden() bool { return false }
+
+// HideWindow has the child that cmd starts begin with a hidden window.
+func HideWindow(*exec.Cmd) {}

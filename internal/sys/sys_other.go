@@ -1,0 +1,178 @@
+//go:build !linux && !windows
+
+package sys
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"samepage/layout"
+)
+
+// These systems map files and nothing else: their file locks do not die with
+// one descriptor, so nobody could say who is alive.
+func unsupported(what string) error {
+	return fmt.Errorf("%s on %s: %w", what, runtime.GOOS, errors.ErrUnsupported)
+}
+
+type impl struct{ file *os.File }
+
+// BaseDir is the directory that would hold objects.
+func BaseDir() string {
+	if d := os.Getenv("SAMEPAGE_DIR"); d != "" {
+		return d
+	}
+	return filepath.Join(os.TempDir(), "samepage")
+}
+
+// Where tells the directory of a scope.
+func Where(s layout.Scope) string { return filepath.Join(BaseDir(), s.String()) }
+
+// Create is not supported.
+func Create(*Spec) (*Object, error) { return nil, unsupported("a named object") }
+
+// Open is not supported.
+func Open(*Spec) (*Object, error) { return nil, unsupported("a named object") }
+
+// Remove is not supported.
+func Remove(*Spec) error { return unsupported("a named object") }
+
+// Stat is not supported.
+func Stat(*Spec) (Info, error) { return Info{}, unsupported("a named object") }
+
+// List finds nothing: there are no named objects.
+func List(layout.Scope) ([]Info, error) { return nil, nil }
+
+// Clean finds nothing: there are no named objects.
+func Clean(layout.Scope, bool) ([]Leftover, error) { return nil, nil }
+
+// CreateUnnamed is not supported.
+func CreateUnnamed(*Spec) (*Object, error) { return nil, unsupported("unnamed memory") }
+
+// Receive is not supported.
+func Receive(*layout.Token) (*Object, error) { return nil, unsupported("handing memory over") }
+
+// Inherit is not supported.
+func (o *Object) Inherit(*exec.Cmd, layout.Access) (uint64, error) {
+	return 0, unsupported("handing memory over")
+}
+
+// Grant is not supported.
+func (o *Object) Grant(layout.Access) (uint64, error) { return 0, unsupported("handing memory over") }
+
+// Self is this process. Its start is not known here.
+func Self() Process { return Process{PID: uint32(os.Getpid())} }
+
+// FindProcess is not supported.
+func FindProcess(int) (Process, error) { return Process{}, unsupported("naming a process") }
+
+// Facts tells what this system can do.
+func Facts() []Fact {
+	return []Fact{{Name: "system", Value: runtime.GOOS, Note: "only MapFile works here"}}
+}
+
+// MapFile opens an object over s.File, without a name. A file that is missing
+// is made when s.Size is given. Errors: fs.ErrNotExist, fs.ErrPermission,
+// errors.ErrUnsupported.
+func MapFile(s *Spec) (*Object, error) {
+	if s.Exclusive {
+		return nil, unsupported("exclusive access to " + s.File)
+	}
+	flags := os.O_RDONLY
+	if s.Access == layout.ReadWrite {
+		flags = os.O_RDWR
+		if s.Size > 0 {
+			flags |= os.O_CREATE
+		}
+	}
+	perm := s.Perm.Perm()
+	if perm == 0 {
+		perm = 0o600
+	}
+	f, err := os.OpenFile(s.File, flags, perm)
+	if err != nil {
+		return nil, err
+	}
+	st, err := f.Stat()
+	if err == nil && s.Size > st.Size() {
+		err = f.Truncate(s.Size)
+	}
+	var sys unix.Stat_t
+	if err == nil {
+		err = unix.Fstat(int(f.Fd()), &sys)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	o := &Object{
+		Kind: s.Kind, Access: s.Access, Size: s.Size, Lifetime: layout.Persist, File: s.File, impl: impl{f},
+		Key: fmt.Sprint(sys.Dev, ".", sys.Ino, ".", s.Size, ".", int(s.Access)),
+	}
+	copy(o.ID[:], strconv.FormatUint(uint64(sys.Ino), 36))
+	if s.Size == 0 {
+		o.Size = st.Size()
+	}
+	return o, nil
+}
+
+// Granularity is what the offset of a mapping must be a multiple of, in bytes.
+func Granularity() int { return os.Getpagesize() }
+
+// Map maps n bytes of the object at off.
+func (o *Object) Map(off int64, n int, a layout.Access) ([]byte, error) {
+	if err := o.checkRange(off, n, a); err != nil {
+		return nil, err
+	}
+	prot, flags := unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED
+	switch a {
+	case layout.ReadOnly:
+		prot = unix.PROT_READ
+	case layout.CopyOnWrite:
+		flags = unix.MAP_PRIVATE
+	}
+	b, err := unix.Mmap(int(o.file.Fd()), off, n, prot, flags)
+	return b, os.NewSyscallError("mmap", err)
+}
+
+// Unmap takes back what Map gave.
+func (o *Object) Unmap(b []byte) error { return os.NewSyscallError("munmap", unix.Munmap(b)) }
+
+// Poison makes every further access to b a fault.
+func (o *Object) Poison(b []byte) error {
+	return os.NewSyscallError("mprotect", unix.Mprotect(b, unix.PROT_NONE))
+}
+
+// Flush writes the whole file out: b need not begin at a page.
+func (o *Object) Flush([]byte) error { return o.file.Sync() }
+
+// Close closes the file.
+func (o *Object) Close() error { return o.file.Close() }
+
+// Bell sleeps by the clock: there is nobody to ring it here.
+type Bell struct{}
+
+// OpenBell opens the bell of an object.
+func OpenBell(layout.ID, layout.Scope) (*Bell, error) { return &Bell{}, nil }
+
+// CloseBell lets go of it.
+func (*Bell) CloseBell() error { return nil }
+
+// Wait sleeps for d at most, and not at all when the word is not old.
+func (*Bell) Wait(word *uint32, old uint32, d time.Duration) {
+	if atomic.LoadUint32(word) == old {
+		time.Sleep(min(d, time.Millisecond))
+	}
+}
+
+// Ring does nothing: sleepers look again by themselves.
+func (*Bell) Ring(*uint32, int) {}
