@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"samepage"
 	"samepage/internal/ipctest"
@@ -16,10 +17,11 @@ import (
 
 func TestMain(m *testing.M) {
 	ipctest.Main(m, map[string]func([]string){
-		"agent": agent.Run,
-		"args":  func([]string) { fmt.Printf("%q\n", os.Args[1:]) },
-		"hello": func([]string) { fmt.Printf("hello, hidden %v\n", sys.StartedHidden()) },
-		"churn": churn,
+		"agent":   agent.Run,
+		"args":    func([]string) { fmt.Printf("%q\n", os.Args[1:]) },
+		"sleeper": func([]string) { fmt.Println("sleeper", os.Getpid()); time.Sleep(ipctest.Patience) },
+		"hello":   func([]string) { fmt.Printf("hello, hidden %v\n", sys.StartedHidden()) },
+		"churn":   churn,
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -28,6 +29,11 @@ func reserve(f *os.File, have, size int64, sparse bool) error {
 		}
 		return nil
 	}
+	if size-have >= reservePiece {
+		if err := checkRoom(f, size-have); err != nil {
+			return err
+		}
+	}
 	for off := have; off < size; {
 		n := min(reservePiece, size-off)
 		switch err := unix.Fallocate(fd, 0, off, n); err {
@@ -39,6 +45,38 @@ func reserve(f *os.File, have, size int64, sparse bool) error {
 		default:
 			return fmt.Errorf("reserve %d bytes in %s, failed at %d: %w", size, f.Name(), off, spaceError(err))
 		}
+	}
+	return nil
+}
+
+// checkRoom refuses what cannot fit before any of it is taken: memory that is
+// reserved up to the last page gets processes killed, and not always ours.
+func checkRoom(f *os.File, need int64) error {
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(int(f.Fd()), &st); err != nil {
+		return os.NewSyscallError("fstatfs", err)
+	}
+	if st.Blocks > 0 && uint64(need)/uint64(st.Bsize) > st.Bavail {
+		return fmt.Errorf("reserve %d bytes in %s, of which %d are free: %w", need, f.Name(), st.Bavail*uint64(st.Bsize), ErrNoSpace)
+	}
+	if st.Type != unix.TMPFS_MAGIC {
+		return nil
+	}
+	b, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return nil // then the kernel's own answer has to do
+	}
+	var free int64
+	for line := range strings.Lines(string(b)) {
+		var kib int64
+		if n, _ := fmt.Sscanf(line, "MemAvailable: %d kB", &kib); n == 1 {
+			free += kib << 10
+		} else if n, _ := fmt.Sscanf(line, "SwapFree: %d kB", &kib); n == 1 {
+			free += kib << 10
+		}
+	}
+	if free > 0 && need > free {
+		return fmt.Errorf("reserve %d bytes of memory, of which %d are available: %w", need, free, ErrNoSpace)
 	}
 	return nil
 }

@@ -295,9 +295,8 @@ func unnamedSparse(s *Spec, sa *windows.SecurityAttributes) (*Object, error) {
 		return nil, err
 	}
 	path := filepath.Join(os.TempDir(), "samepage-"+id.String()+".tmp")
-	// Shared with everybody, for each who has it open must be able to, until it
-	// is deleted. Only who has the rights of sa can open it.
-	h, err := createFile(path, windows.GENERIC_READ|windows.GENERIC_WRITE|windows.DELETE, entryShare|windows.FILE_SHARE_DELETE, sa,
+	// Shared with nobody: those to whom it is handed get a copy of this handle.
+	h, err := createFile(path, windows.GENERIC_READ|windows.GENERIC_WRITE|windows.DELETE, 0, sa,
 		windows.CREATE_NEW, windows.FILE_ATTRIBUTE_TEMPORARY|windows.FILE_FLAG_DELETE_ON_CLOSE)
 	if err != nil {
 		return nil, &fs.PathError{Op: "create", Path: path, Err: spaceError(err)}

@@ -236,11 +236,10 @@ func releaseSemaphore(h windows.Handle, n int32) bool {
 	return ok != 0
 }
 
-// waitEither waits for one of two handles and says which.
-func waitEither(a, b windows.Handle) (int, error) {
-	hs := [2]windows.Handle{a, b}
-	r, _, e := procWaitMultiple.Call(2, uintptr(unsafe.Pointer(&hs[0])), 0, windows.INFINITE)
-	if r > 1 {
+// waitAny waits for one of some handles and says which.
+func waitAny(hs ...windows.Handle) (int, error) {
+	r, _, e := procWaitMultiple.Call(uintptr(len(hs)), uintptr(unsafe.Pointer(&hs[0])), 0, windows.INFINITE)
+	if int(r) >= len(hs) {
 		return 0, fmt.Errorf("WaitForMultipleObjects: %w", e)
 	}
 	return int(r), nil

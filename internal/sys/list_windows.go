@@ -100,6 +100,16 @@ func diskSpace(path string) int64 {
 // meanwhile, or is just making it.
 func (l *look) remove() (bool, error) { return reap(l.Path, false) }
 
+// alone says whether nobody has the sidecar open: one that is just being made
+// looks dead but for that.
+func (l *look) alone() bool {
+	h, err := createFile(l.Path, windows.GENERIC_READ, 0, nil, windows.OPEN_EXISTING, windows.FILE_FLAG_OPEN_REPARSE_POINT)
+	if err == nil {
+		_ = windows.CloseHandle(h)
+	}
+	return !errors.Is(err, windows.ERROR_SHARING_VIOLATION)
+}
+
 // walk calls f for each sidecar of a scope, and orphan for each file that
 // belonged to an object that is gone. A missing directory has none.
 func walk(s layout.Scope, f func(*look), orphan func(Info)) error {
@@ -174,13 +184,14 @@ func Clean(s layout.Scope, dryRun bool) ([]Leftover, error) {
 			return
 		}
 		found := Leftover{Info: l.Info, Reason: l.reason()}
+		gone := dryRun && l.alone()
 		if !dryRun {
 			found.Removed, found.Err = l.remove()
-			if !found.Removed && found.Err == nil {
-				return // somebody is just making it, or looks at it
-			}
+			gone = found.Removed || found.Err != nil
 		}
-		all = append(all, found)
+		if gone {
+			all = append(all, found)
+		}
 	}, func(i Info) {
 		found := Leftover{Info: i, Reason: "it has the bytes of an object that is gone"}
 		if !dryRun {

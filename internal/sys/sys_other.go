@@ -176,3 +176,6 @@ func (*Bell) Wait(word *uint32, old uint32, d time.Duration) {
 
 // Ring does nothing: sleepers look again by themselves.
 func (*Bell) Ring(*uint32, int) {}
+
+// Usage is not supported.
+func Usage() (handles, mappings int, err error) { return 0, 0, unsupported("counting descriptors") }

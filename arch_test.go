@@ -1,0 +1,212 @@
+package samepage_test
+
+import (
+	"bytes"
+	"go/ast"
+	"go/format"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// The house: what each room may use, from the ground up. A room may use those
+// of the lines before its own and none of its own line.
+var floors = [][]string{
+	{"layout", "internal/fault"},
+	{"internal/sys"},
+	{"."},
+	{"internal/segment", "internal/lane"},
+	{"ipcsync", "cell", "pubsub"},
+	{"rpc", "stream"},
+	{"frame", "legacy"},
+	{"cmd"},
+}
+
+// testRooms serve tests, may use any room, and are used by tests only.
+var testRooms = []string{"internal/ipctest", "internal/ipctest/agent"}
+
+func floorOf(room string) int {
+	for i, f := range floors {
+		if slices.Contains(f, room) {
+			return i
+		}
+	}
+	if strings.HasPrefix(room, "cmd/") {
+		return len(floors) - 1
+	}
+	return -1
+}
+
+type source struct {
+	file string // with slashes, from the root
+	room string
+	src  []byte
+	ast  *ast.File
+}
+
+func (s *source) isTest() bool { return strings.HasSuffix(s.file, "_test.go") }
+
+// sources are all Go files of the repository.
+func sources(t *testing.T) []*source {
+	t.Helper()
+	var all []*source
+	fset := token.NewFileSet()
+	err := filepath.WalkDir(".", func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && p != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata") {
+			return filepath.SkipDir
+		}
+		if !strings.HasSuffix(p, ".go") {
+			return nil
+		}
+		src, err := os.ReadFile(p)
+		if err != nil {
+			return err
+		}
+		p = filepath.ToSlash(p)
+		f, err := parser.ParseFile(fset, p, src, parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		all = append(all, &source{p, path.Dir(p), src, f})
+		return nil
+	})
+	if err != nil || len(all) < 20 {
+		t.Fatalf("%d sources, %v", len(all), err)
+	}
+	return all
+}
+
+func (s *source) imports() (paths []string) {
+	for _, i := range s.ast.Imports {
+		paths = append(paths, strings.Trim(i.Path.Value, `"`))
+	}
+	return paths
+}
+
+func TestArchDirection(t *testing.T) {
+	for _, s := range sources(t) {
+		if s.isTest() || slices.Contains(testRooms, s.room) || strings.HasPrefix(s.room, "examples/") ||
+			strings.HasPrefix(s.room, "test/") || strings.HasPrefix(s.room, "tools") || strings.HasPrefix(s.room, "bench") {
+			continue
+		}
+		mine := floorOf(s.room)
+		if mine < 0 {
+			t.Errorf("%s: room %s stands on no floor of arch_test.go", s.file, s.room)
+			continue
+		}
+		for _, i := range s.imports() {
+			if i == "unsafe" || i == "samepage" || strings.HasPrefix(i, "samepage/") {
+				room := strings.TrimPrefix(strings.TrimPrefix(i, "samepage"), "/")
+				if room == "" {
+					room = "."
+				}
+				if i == "unsafe" || strings.HasPrefix(room, "cmd/") && strings.HasPrefix(s.room, "cmd/") {
+					continue
+				}
+				if theirs := floorOf(room); theirs < 0 || theirs >= mine {
+					t.Errorf("%s: %s (floor %d) uses %s (floor %d)", s.file, s.room, mine, room, theirs)
+				}
+			}
+		}
+	}
+}
+
+func TestArchOneOSRoom(t *testing.T) {
+	system := regexp.MustCompile(`_(linux|windows|darwin|freebsd|unix|other)(_\w+)?\.go$`)
+	for _, s := range sources(t) {
+		if s.isTest() || strings.HasPrefix(s.room, "internal/") && s.room != "internal/segment" && s.room != "internal/lane" ||
+			strings.HasPrefix(s.room, "bench") {
+			continue
+		}
+		if system.MatchString(path.Base(s.file)) {
+			t.Errorf("%s: files for one system live in internal/sys", s.file)
+		}
+		for _, i := range s.imports() {
+			signals := i == "syscall" && floorOf(s.room) == len(floors)-1 // the command names SIGTERM
+			if i == "syscall" && !signals || strings.HasPrefix(i, "golang.org/x/sys") {
+				t.Errorf("%s: system calls live in internal/sys, not %s", s.file, i)
+			}
+		}
+		if m := regexp.MustCompile(`(?m)^//go:build .*(linux|windows|darwin).*$`).Find(s.src); m != nil {
+			t.Errorf("%s: %s: files for one system live in internal/sys", s.file, m)
+		}
+	}
+}
+
+func TestArchUnsafe(t *testing.T) {
+	for _, s := range sources(t) {
+		uses := slices.Contains(s.imports(), "unsafe")
+		named := strings.Contains(path.Base(s.file), "_unsafe")
+		// layout takes sizes and offsets only, for the compiler to check.
+		if uses && !named && s.room == "layout" && !bytes.Contains(s.src, []byte("unsafe.Pointer")) {
+			continue
+		}
+		if uses && !named {
+			t.Errorf("%s uses unsafe; such files are named *_unsafe*.go", s.file)
+		}
+		if named && !uses {
+			t.Errorf("%s does not use unsafe", s.file)
+		}
+	}
+}
+
+func TestArchModules(t *testing.T) {
+	mod := must(os.ReadFile("go.mod"))(t)
+	for _, l := range regexp.MustCompile(`(?m)^(?:require )?\s*(\S+) v\S+`).FindAllSubmatch(mod, -1) {
+		if string(l[1]) != "golang.org/x/sys" {
+			t.Errorf("the library requires %s; it may require golang.org/x/sys only", l[1])
+		}
+	}
+	// The command's tests need nothing of the library's module that others
+	// could not import; its code must not be imported by the library at all.
+	for _, s := range sources(t) {
+		for _, i := range s.imports() {
+			if strings.HasPrefix(i, "samepage/cmd") && !strings.HasPrefix(s.room, "cmd/") {
+				t.Errorf("%s imports %s", s.file, i)
+			}
+		}
+	}
+}
+
+func TestArchPackageComments(t *testing.T) {
+	has, rooms := map[string]bool{}, map[string]bool{}
+	for _, s := range sources(t) {
+		if s.isTest() {
+			continue
+		}
+		rooms[s.room] = true
+		if s.ast.Doc != nil {
+			has[s.room] = true
+		}
+	}
+	for room := range rooms {
+		if !has[room] {
+			t.Errorf("package %s has no comment", room)
+		}
+		if base := path.Base(room); slices.Contains([]string{"util", "utils", "common", "helpers", "misc"}, base) {
+			t.Errorf("package %s is named for nothing", room)
+		}
+	}
+}
+
+func TestArchFormat(t *testing.T) {
+	for _, s := range sources(t) {
+		want, err := format.Source(s.src)
+		if err != nil || !bytes.Equal(want, bytes.ReplaceAll(s.src, []byte("\r\n"), []byte("\n"))) {
+			t.Errorf("%s is not gofmt'ed (%v)", s.file, err)
+		}
+		if n := bytes.Count(s.src, []byte("\n")); n > 700 && !s.isTest() {
+			t.Errorf("%s has %d lines; split it", s.file, n)
+		}
+	}
+}

@@ -1,0 +1,435 @@
+package samepage_test
+
+import (
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"samepage"
+	"samepage/internal/ipctest"
+)
+
+// What is planted where objects live is refused, with its owner named, and not
+// touched.
+
+func localDir(base string) string { return fmt.Sprintf("%s/samepage-%d", base, os.Geteuid()) }
+
+func me() string { return fmt.Sprintf("uid %d", os.Geteuid()) }
+
+func TestPlantedDirectories(t *testing.T) {
+	elsewhere := ipctest.Dir(t)
+	for what, plant := range map[string]func(path string) error{
+		"symbolic link": func(p string) error { return os.Symlink(elsewhere, p) },
+		"regular file":  func(p string) error { return os.WriteFile(p, nil, 0o600) },
+		"named pipe":    func(p string) error { return unix.Mkfifo(p, 0o600) },
+		"mode 0777":     func(p string) error { return mkdirMode(p, 0o777) },
+		"mode 0750":     func(p string) error { return mkdirMode(p, 0o750) },
+	} {
+		base := ipctest.Store(t)
+		noErr(t, plant(localDir(base)))
+		_, err := samepage.Create("x", 100, nil)
+		wantErr(t, err, fs.ErrPermission, what, me(), localDir(base))
+		_, err = samepage.Open("x", nil)
+		wantErr(t, err, fs.ErrPermission, what, me())
+		_, err = samepage.List()
+		wantErr(t, err, fs.ErrPermission, what)
+	}
+	if entries := must(os.ReadDir(elsewhere))(t); len(entries) != 0 {
+		t.Errorf("a planted link led to %v", entries)
+	}
+}
+
+func mkdirMode(p string, mode os.FileMode) error {
+	if err := os.Mkdir(p, mode); err != nil {
+		return err
+	}
+	return os.Chmod(p, mode)
+}
+
+func TestPlantedDirectoryOfAnotherUser(t *testing.T) {
+	base := ipctest.Store(t)
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give a directory away")
+	}
+	noErr(t, os.Mkdir(localDir(base), 0o700))
+	noErr(t, os.Chown(localDir(base), 65534, 65534))
+	_, err := samepage.Create("x", 100, nil)
+	wantErr(t, err, fs.ErrPermission, "nobody (uid 65534)", "root (uid 0)")
+
+	noErr(t, os.Mkdir(base+"/samepage", 0o777))
+	noErr(t, os.Chmod(base+"/samepage", 0o777|os.ModeSticky))
+	noErr(t, os.Chown(base+"/samepage", 65534, 65534))
+	_, err = samepage.Create(`Global\x`, 100, nil)
+	wantErr(t, err, samepage.ErrPrivilege, "nobody", "install -d")
+	noErr(t, os.Chown(base+"/samepage", 0, 0))
+	noErr(t, os.Chmod(base+"/samepage", 0o777)) // without the sticky bit anybody removes anything
+	_, err = samepage.Create(`Global\x`, 100, nil)
+	wantErr(t, err, samepage.ErrPrivilege, "0777", "01777")
+}
+
+func TestPlantedEntries(t *testing.T) {
+	base := ipctest.Store(t)
+	closeMem(t, create(t, "first", 100, nil)) // makes the directory
+	path := localDir(base) + "/memory.x"
+	target := filepath.Join(ipctest.Dir(t), "target")
+	noErr(t, os.WriteFile(target, []byte("precious"), 0o600))
+	for what, plant := range map[string]func() error{
+		"symbolic link":    func() error { return os.Symlink(target, path) },
+		"dangling":         func() error { return os.Symlink("/nowhere", path) },
+		"directory":        func() error { return os.Mkdir(path, 0o700) },
+		"named pipe":       func() error { return unix.Mkfifo(path, 0o600) },
+		"socket":           func() error { return plantSocket(path) },
+		"2 hard links":     func() error { return hardLink(base, path) },
+		"character device": func() error { return unix.Mknod(path, unix.S_IFCHR|0o600, 1<<8|5) },
+	} {
+		if err := plant(); err != nil {
+			if what == "character device" {
+				continue // not to be made here
+			}
+			t.Fatal(what, err)
+		}
+		begun := time.Now()
+		_, err := samepage.Open("x", nil)
+		wantErr(t, err, fs.ErrPermission, me(), path)
+		_, err = samepage.Create("x", 100, nil)
+		wantErr(t, err, fs.ErrPermission, me(), path)
+		_, err = samepage.Stat("x", nil)
+		wantErr(t, err, fs.ErrPermission)
+		wantErr(t, samepage.Remove("x", nil), fs.ErrPermission)
+		if d := time.Since(begun); d > 5*time.Second {
+			t.Errorf("%s: it took %v, so something blocked", what, d)
+		}
+		if _, err := os.Lstat(path); err != nil {
+			t.Errorf("%s: it was removed", what)
+		}
+		noErr(t, os.Remove(path))
+	}
+	if b := must(os.ReadFile(target))(t); string(b) != "precious" {
+		t.Errorf("the target of a planted link now has %q", b)
+	}
+}
+
+func plantSocket(path string) error {
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err == nil {
+		l.SetUnlinkOnClose(false)
+		err = l.Close()
+	}
+	return err
+}
+
+func hardLink(base, path string) error {
+	other := base + "/other"
+	if err := os.WriteFile(other, []byte("other"), 0o600); err != nil && !os.IsExist(err) {
+		return err
+	}
+	return os.Link(other, path)
+}
+
+// A record, where a name stands for a file, is hostile as well.
+func TestHostileRecord(t *testing.T) {
+	base := ipctest.Store(t)
+	file := filepath.Join(ipctest.Dir(t), "file")
+	keep := create(t, "x", 1000, &samepage.Options{File: file})
+	path := localDir(base) + "/memory.x"
+	good := must(os.ReadFile(path))(t)
+	for at := 0; at < len(good); at++ {
+		if at >= 140 && at < 384 || at > 384+len(file)+20 {
+			continue // not read: behind the name, and behind the path
+		}
+		b := append([]byte{}, good...)
+		b[at] ^= 0x41
+		noErr(t, os.WriteFile(path, b, 0o700))
+		m, err := samepage.Open("x", nil)
+		if err == nil {
+			closeMem(t, m)
+			if at < 129 || at >= 384 && at < 384+len(file) {
+				t.Errorf("a record changed at byte %d was believed", at)
+			}
+		}
+	}
+	noErr(t, os.WriteFile(path, good[:100], 0o700))
+	_, err := samepage.Open("x", nil)
+	wantErr(t, err, samepage.ErrCorrupt)
+	noErr(t, os.WriteFile(path, good, 0o700))
+	closeMem(t, must(samepage.Open("x", nil))(t))
+
+	// The file below is exchanged, shortened, gone.
+	noErr(t, os.Truncate(file, 10))
+	_, err = samepage.Open("x", nil)
+	wantErr(t, err, samepage.ErrCorrupt, "shrunk", "1000")
+	noErr(t, os.Rename(file, file+".old"))
+	noErr(t, os.WriteFile(file, make([]byte, 1000), 0o600))
+	_, err = samepage.Open("x", nil)
+	wantErr(t, err, samepage.ErrCorrupt, "another file")
+	noErr(t, os.Remove(file))
+	_, err = samepage.Open("x", nil)
+	wantErr(t, err, fs.ErrNotExist, file)
+	closeMem(t, keep)
+}
+
+// Somebody with the same rights truncates an object below its users: what
+// copies reports it, and the process lives.
+func TestShrunkFile(t *testing.T) {
+	base := ipctest.Store(t)
+	m := create(t, "x", 1<<20, nil)
+	v := view(t, m, 0, 0, samepage.ReadWrite)
+	v.Bytes()[1<<19] = 1
+	b := make([]byte, 100)
+	must(m.ReadAt(b, 1<<19))(t)
+	noErr(t, os.Truncate(localDir(base)+"/memory.x", 4096))
+	for range 3 {
+		_, err := v.ReadAt(b, 1<<19)
+		wantErr(t, err, samepage.ErrCorrupt, "shrunk")
+		_, err = v.WriteAt(b, 1<<19)
+		wantErr(t, err, samepage.ErrCorrupt, "shrunk")
+		_, err = m.ReadAt(b, 1<<19)
+		wantErr(t, err, samepage.ErrCorrupt, "shrunk")
+		_, err = m.WriteAt(b, 1<<19)
+		wantErr(t, err, samepage.ErrCorrupt, "shrunk")
+	}
+	_, err := m.View(8192, 100, samepage.CopyOnWrite)
+	wantErr(t, err, samepage.ErrCorrupt, "shrunk")
+	must(v.ReadAt(b, 0))(t) // the rest is there
+	o := must(samepage.Open("x", nil))(t)
+	if o.Size() != 4096 {
+		t.Errorf("who opens it now sees %d bytes", o.Size())
+	}
+	closeMem(t, o)
+}
+
+// A fault that is not ours stays what it is.
+func TestForeignFaultIsNotSwallowed(t *testing.T) {
+	m := unnamed(t, 4096, nil)
+	v := view(t, m, 0, 0, samepage.ReadWrite)
+	gone := must(unix.Mmap(-1, 0, 4096, unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS))(t)
+	noErr(t, unix.Mprotect(gone, unix.PROT_NONE))
+	defer unix.Munmap(gone)
+	defer func() {
+		if recover() == nil {
+			t.Error("a fault in the caller's own buffer was taken for a shrunk file")
+		}
+	}()
+	_, _ = v.WriteAt(gone, 0)
+}
+
+func TestNoSpace(t *testing.T) {
+	ipctest.Store(t)
+	_, err := samepage.Create("x", 1<<45, nil)
+	wantErr(t, err, samepage.ErrNoSpace, fmt.Sprint(int64(1)<<45))
+	_, err = samepage.CreateUnnamed(1<<45, nil)
+	wantErr(t, err, samepage.ErrNoSpace)
+	wantNames(t)
+	path := filepath.Join(ipctest.Dir(t), "f")
+	_, err = samepage.MapFile(path, 1<<45, nil)
+	if err == nil {
+		t.Error("32 TiB of a file were reserved")
+	}
+	if _, err := os.Stat(path); err == nil {
+		t.Error("a file that could not be made is left over")
+	}
+	noErr(t, os.WriteFile(path, []byte("abc"), 0o600))
+	_, err = samepage.MapFile(path, 1<<45, nil)
+	if err == nil {
+		t.Error("a file was extended to 32 TiB")
+	}
+	if b := must(os.ReadFile(path))(t); string(b) != "abc" {
+		t.Errorf("a file that could not be extended has %d bytes", len(b))
+	}
+}
+
+// A full /dev/shm is an error at creation, and never a fault later.
+func TestFullStore(t *testing.T) {
+	dir := ipctest.Dir(t)
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=2m,mode=755"); err != nil {
+		t.Skipf("no small tmpfs to be had: %v", err)
+	}
+	t.Cleanup(func() { noErr(t, unix.Unmount(dir, 0)) })
+	t.Setenv("SAMEPAGE_DIR", dir)
+	for i := range 3 {
+		m, err := samepage.Create(fmt.Sprint(i), 1<<20-8192, nil)
+		if i < 2 {
+			noErr(t, err)
+			closeLater(t, m)
+			b := view(t, m, 0, 0, samepage.ReadWrite).Bytes()
+			for j := range b {
+				b[j] = 1
+			}
+			continue
+		}
+		wantErr(t, err, samepage.ErrNoSpace, "1040384")
+	}
+	wantNames(t, "memory:0", "memory:1")
+	m := must(samepage.Create("sparse", 1<<30, &samepage.Options{Sparse: true}))(t)
+	_, err := m.WriteAt(make([]byte, 1<<20), 0)
+	wantErr(t, err, samepage.ErrCorrupt)
+	closeMem(t, m)
+}
+
+func TestMissingStore(t *testing.T) {
+	missing := filepath.Join(ipctest.Dir(t), "missing")
+	t.Setenv("SAMEPAGE_DIR", missing)
+	_, err := samepage.Create("x", 1, nil)
+	wantErr(t, err, samepage.ErrStore, missing, "tmpfs")
+	_, err = samepage.Open("x", nil)
+	wantErr(t, err, samepage.ErrStore, missing)
+	if _, err := os.Stat(missing); err == nil {
+		t.Error("the missing directory was made")
+	}
+}
+
+func TestUmaskDoesNotMatter(t *testing.T) {
+	ipctest.Store(t)
+	old := syscall.Umask(0o777)
+	defer syscall.Umask(old)
+	m := create(t, "x", 100, nil)
+	must(m.WriteAt([]byte("x"), 0))(t)
+	closeMem(t, must(samepage.Open("x", nil))(t))
+	if info := must(samepage.Stat("x", nil))(t); info.Perm != "-rw-------" {
+		t.Errorf("rights are %s", info.Perm)
+	}
+}
+
+// A user that is stopped is not dead, and neither is one that is stopped while
+// it takes a name away: the others get an error in time.
+func TestStoppedUserIsAlive(t *testing.T) {
+	base := ipctest.Store(t)
+	c := startAgent(t)
+	c.Want("ok 100", "create x 100")
+	noErr(t, syscall.Kill(c.PID(), syscall.SIGSTOP))
+	closeMem(t, must(samepage.Open("x", nil))(t))
+	_, err := samepage.Create("x", 100, nil)
+	wantErr(t, err, fs.ErrExist)
+	wantErr(t, samepage.Remove("x", nil), samepage.ErrBusy)
+	if l := must(samepage.Clean(false))(t); len(l) != 0 {
+		t.Errorf("Clean took %+v", l)
+	}
+	wantNames(t, "memory:x")
+	noErr(t, syscall.Kill(c.PID(), syscall.SIGCONT))
+	c.Want("ok", "close")
+
+	// As a process that was stopped between its lock and its unlink would.
+	c.Want("ok 100", "create x 100 persist")
+	c.Want("ok", "close")
+	f := must(os.OpenFile(localDir(base)+"/memory.x", os.O_RDWR, 0))(t)
+	fl := unix.Flock_t{Type: unix.F_WRLCK, Start: 1 << 62, Len: 1}
+	noErr(t, unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &fl))
+	_, err = samepage.Open("x", nil)
+	wantErr(t, err, samepage.ErrBusy, "removing")
+	_, err = samepage.Create("x", 100, nil)
+	wantErr(t, err, samepage.ErrBusy, "removing")
+	noErr(t, f.Close())
+	closeMem(t, must(samepage.Open("x", nil))(t))
+	noErr(t, samepage.Remove("x", nil))
+}
+
+// A child that outlives its killed parent does not hold the parent's presence:
+// the descriptor of the lock is the parent's alone.
+func TestPresenceIsNotInherited(t *testing.T) {
+	ipctest.Store(t)
+	parent := startAgent(t)
+	parent.Want("ok 100", "create x 100")
+	parent.Send("spawn sleeper")
+	pid := 0
+	must(fmt.Sscanf(parent.Line(), "sleeper %d", &pid))(t)
+	defer syscall.Kill(pid, syscall.SIGKILL)
+	noErr(t, parent.Cmd.Process.Kill())
+	deadline := time.Now().Add(ipctest.Patience)
+	for {
+		m, err := samepage.Open("x", nil)
+		if err != nil {
+			wantErr(t, err, fs.ErrNotExist)
+			break
+		}
+		closeMem(t, m)
+		if time.Now().After(deadline) {
+			t.Fatal("the name outlives the death of its only user")
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if err := syscall.Kill(pid, 0); err != nil {
+		t.Errorf("the grandchild does not live: %v", err)
+	}
+}
+
+// Row 004-17: the readers of one object share one copy of it.
+func TestMission004_17_OneCopy(t *testing.T) {
+	ipctest.Store(t)
+	const size = 64 << 20
+	m := create(t, "x", size, nil)
+	b := view(t, m, 0, 0, samepage.ReadWrite).Bytes()
+	for i := 0; i < len(b); i += 4096 {
+		b[i] = 1
+	}
+	pss := func(pid int) (kb int) {
+		for line := range strings.Lines(string(must(os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid)))(t))) {
+			if n, _ := fmt.Sscanf(line, "Pss_Shmem: %d kB", &kb); n == 1 {
+				return kb
+			}
+		}
+		t.Skip("this kernel does not tell the proportional set size")
+		return 0
+	}
+	sum := 0
+	var cs []*ipctest.Child
+	for range 4 {
+		c := startAgent(t)
+		c.Want("ok 67108864", "open x ro")
+		c.Want("ok 67108864", "view ro 0 0")
+		c.Want("ok 16384", "touch")
+		cs = append(cs, c)
+	}
+	for _, c := range cs {
+		sum += pss(c.PID())
+	}
+	sum += pss(os.Getpid())
+	if sum < size>>10*95/100 || sum > size>>10*105/100 {
+		t.Errorf("5 users of %d KiB have %d KiB together", size>>10, sum)
+	}
+}
+
+// A reader of unnamed memory cannot make itself a writer.
+func TestMission004_11_ReadOnlyIsEnforced(t *testing.T) {
+	m := unnamed(t, 8192, nil)
+	v := view(t, m, 0, 0, samepage.ReadWrite)
+	token := must(samepage.Grant(os.Getpid(), m, samepage.ReadOnly))(t)
+	o := must(samepage.Attach(token))(t)
+	closeLater(t, o)
+	view(t, o, 0, 0, samepage.ReadOnly)
+	opened := 0
+	for _, e := range must(os.ReadDir("/proc/self/fd"))(t) {
+		path := "/proc/self/fd/" + e.Name()
+		if link, _ := os.Readlink(path); !strings.HasPrefix(link, "/memfd:samepage") {
+			continue
+		}
+		f, err := os.OpenFile(path, os.O_RDWR, 0)
+		if err != nil {
+			continue
+		}
+		opened++
+		if _, err := unix.Mmap(int(f.Fd()), 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err == nil {
+			t.Error("memory granted read-only can be mapped for writing")
+		}
+		if _, err := f.WriteAt([]byte("x"), 0); err == nil {
+			t.Error("memory granted read-only can be written")
+		}
+		if err := f.Truncate(4096); err == nil {
+			t.Error("unnamed memory can be truncated")
+		}
+		_ = f.Close()
+	}
+	if opened == 0 {
+		t.Error("no descriptor was tried")
+	}
+	v.Bytes()[0] = 'w' // the granter's view from before
+	_, err := samepage.Grant(os.Getpid(), m, samepage.ReadWrite)
+	wantErr(t, err, fs.ErrPermission, "read-only before")
+}

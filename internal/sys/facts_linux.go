@@ -1,0 +1,139 @@
+package sys
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"samepage/layout"
+)
+
+// Facts looks at what this machine has for shared memory.
+func Facts() []Fact {
+	facts := []Fact{kernelFact()}
+	facts = append(facts, baseFacts()...)
+	return append(facts,
+		dirFact(layout.Local), dirFact(layout.Global), tmpfileFact(), procFact(), filesFact(),
+		settingFact("vm.max_map_count", "how many mappings a process may have"),
+		settingFact("kernel.yama.ptrace_scope", "who may take granted memory of a process whose /proc entries are closed: 0 every process of the user, 1 ancestors, 2 administrators, 3 nobody"),
+	)
+}
+
+func kernelFact() Fact {
+	f := Fact{Name: "kernel", Value: "unknown"}
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		f.Note = err.Error()
+		return f
+	}
+	release := unix.ByteSliceToString(u.Release[:])
+	f.Value, f.OK = "Linux "+release, true
+	var major, minor int
+	if n, _ := fmt.Sscanf(release, "%d.%d", &major, &minor); n == 2 && (major < 5 || major == 5 && minor < 6) {
+		f.Note = "read-only hand-over of unnamed memory needs 5.1, pidfd_getfd 5.6"
+	}
+	return f
+}
+
+// baseFacts looks at the file system that the directories are on.
+func baseFacts() []Fact {
+	base := BaseDir()
+	f := Fact{Name: "directory", Value: base}
+	var st unix.Statfs_t
+	if err := unix.Statfs(base, &st); err != nil {
+		f.Note, f.Mend = err.Error(), "mount -t tmpfs -o mode=1777 tmpfs "+base
+		return []Fact{f}
+	}
+	f.OK = true
+	if st.Type == unix.TMPFS_MAGIC {
+		f.Value += " (tmpfs)"
+	} else {
+		f.Value += fmt.Sprintf(" (file system type %#x)", st.Type)
+		f.Note = "not a tmpfs: objects are written to a disk and survive the start of the machine"
+	}
+	size, free := uint64(st.Frsize)*st.Blocks, uint64(st.Frsize)*st.Bavail
+	space := Fact{Name: "space", Value: fmt.Sprintf("%d MiB, %d MiB free", size>>20, free>>20), OK: free >= 1<<20}
+	if !space.OK {
+		space.Mend = "mount -o remount,size=<more> " + base
+	}
+	inodes := Fact{Name: "inodes", Value: fmt.Sprintf("%d, %d free", st.Files, st.Ffree), OK: st.Files == 0 || st.Ffree > 16}
+	if !inodes.OK {
+		inodes.Mend = "mount -o remount,nr_inodes=<more> " + base
+	}
+	return []Fact{f, space, inodes}
+}
+
+func dirFact(s layout.Scope) Fact {
+	f := Fact{Name: s.String() + " directory", Value: Where(s)}
+	d, err := openDir(s, false)
+	switch {
+	case err == nil:
+		d.close()
+		f.OK = true
+	case errors.Is(err, fs.ErrNotExist) && s == layout.Local:
+		f.OK, f.Note = true, "it will be made when it is needed"
+	case errors.Is(err, fs.ErrNotExist):
+		f.OK, f.Note, f.Mend = true, "it is missing; only global names need it", globalMend(f.Value)
+	case s == layout.Global && errors.Is(err, ErrPrivilege):
+		f.Note, f.Mend = err.Error(), globalMend(f.Value)
+	default:
+		f.Note = err.Error()
+		if !errors.Is(err, ErrStore) {
+			f.Mend = "rm -r " + f.Value
+		}
+	}
+	return f
+}
+
+// tmpfileFact sees whether the file system has O_TMPFILE, by which objects are
+// made.
+func tmpfileFact() Fact {
+	f := Fact{Name: "O_TMPFILE", Value: "works", OK: true}
+	at := Where(layout.Local)
+	if _, err := os.Stat(at); err != nil {
+		at = filepath.Dir(at)
+	}
+	fd, err := openEINTR(unix.AT_FDCWD, at, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		f.Value, f.OK, f.Note = "fails", false, fmt.Sprintf("make a file without a name in %s: %v", at, err)
+		return f
+	}
+	_ = unix.Close(fd)
+	return f
+}
+
+func procFact() Fact {
+	if _, err := os.Stat("/proc/self/fd"); err != nil {
+		return Fact{Name: "/proc", Value: "missing", Note: err.Error(), Mend: "mount -t proc proc /proc"}
+	}
+	return Fact{Name: "/proc", Value: "mounted", OK: true}
+}
+
+func filesFact() Fact {
+	f := Fact{Name: "RLIMIT_NOFILE", Value: "unknown"}
+	var l unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil {
+		f.Note = err.Error()
+		return f
+	}
+	f.Value, f.OK = fmt.Sprintf("%d of at most %d", l.Cur, l.Max), l.Cur >= 64
+	f.Note = "each named object that is open takes three descriptors"
+	if !f.OK {
+		f.Mend = "ulimit -n 1024"
+	}
+	return f
+}
+
+// settingFact tells a setting of the kernel, for information only.
+func settingFact(name, note string) Fact {
+	b, err := os.ReadFile("/proc/sys/" + strings.ReplaceAll(name, ".", "/"))
+	if err != nil {
+		return Fact{Name: name, Value: "not set", OK: true, Note: note}
+	}
+	return Fact{Name: name, Value: strings.TrimSpace(string(b)), OK: true, Note: note}
+}

@@ -1,0 +1,93 @@
+package sys
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/windows"
+
+	"samepage/layout"
+)
+
+// Facts looks at what this machine has for shared memory.
+func Facts() []Fact {
+	return []Fact{
+		versionFact(),
+		{Name: "session", Value: fmt.Sprint(session()), OK: true, Note: "local names are this session's and this user's"},
+		dirFact(layout.Local),
+		dirFact(layout.Global),
+		privilegeFact(),
+		commitFact(),
+	}
+}
+
+func versionFact() Fact {
+	v := windows.RtlGetVersion()
+	f := Fact{Name: "system", Value: fmt.Sprintf("Windows %d.%d.%d", v.MajorVersion, v.MinorVersion, v.BuildNumber), OK: true}
+	if wine := wineVersion(); wine != "" {
+		f.Value = "Wine " + wine + " as " + f.Value
+		f.Note = "Wine sets no space aside for memory: running out of it faults"
+	}
+	return f
+}
+
+// dirFact looks at the directory of a scope, and whether files can be made
+// where it is or will be.
+func dirFact(s layout.Scope) Fact {
+	f := Fact{Name: s.String() + " directory", Value: Where(s)}
+	at := Where(s)
+	d, err := openDir(s, false)
+	switch {
+	case err == nil:
+		d.close()
+	case errors.Is(err, fs.ErrNotExist):
+		f.Note = "it will be made when it is needed"
+		at = root(s)
+	default:
+		f.Note = err.Error()
+		if !errors.Is(err, ErrStore) {
+			f.Mend = `have an administrator remove it: rmdir /s "` + at + `"`
+		}
+		return f
+	}
+	if s == layout.Global && at != Where(s) {
+		// Whether this user may make it depends on the privilege.
+		f.OK = true
+		return f
+	}
+	probe, err := os.CreateTemp(at, "samepage-doctor-")
+	if err != nil {
+		f.Note = err.Error()
+		return f
+	}
+	err = errors.Join(probe.Close(), deleteFile(probe.Name()))
+	if f.OK = err == nil; !f.OK {
+		f.Note = err.Error()
+	}
+	return f
+}
+
+func privilegeFact() Fact {
+	f := Fact{Name: "SeCreateGlobalPrivilege", Value: "held", OK: true}
+	switch err := checkPrivilege(layout.Global); {
+	case errors.Is(err, ErrPrivilege):
+		f.Value, f.Note = "missing", "only global names need it, and only to be made; administrators and services have it"
+	case err != nil:
+		f.Value, f.OK, f.Note = "unknown", false, err.Error()
+	}
+	return f
+}
+
+func commitFact() Fact {
+	total, free, err := commitLimit()
+	if err != nil {
+		return Fact{Name: "memory and page file", Value: "unknown", Note: err.Error()}
+	}
+	f := Fact{Name: "memory and page file", Value: fmt.Sprintf("%d MiB, %d MiB free", total>>20, free>>20), OK: free > 64<<20}
+	if !f.OK {
+		f.Note = "new objects will fail for lack of space"
+	}
+	return f
+}

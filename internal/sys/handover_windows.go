@@ -1,0 +1,343 @@
+package sys
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/windows"
+
+	"samepage/layout"
+)
+
+// An object is handed over by a handle of its section, or, over a file of which
+// the ID is the object's, by one of the file. A child inherits the handle. A
+// running process takes a copy of the giver's: nothing is ever put into a
+// process that did not ask.
+
+// Rights of a handed file. No handle of CreateFile is without SYNCHRONIZE, so
+// these tell ours from all others before anything is asked of it: a question to
+// the handle of a pipe waits for whoever reads that.
+const (
+	fileReads  = windows.FILE_READ_DATA | windows.FILE_READ_ATTRIBUTES
+	fileWrites = fileReads | windows.FILE_WRITE_DATA
+)
+
+// Self is this process.
+func Self() Process {
+	start, _ := startOf(windows.CurrentProcess())
+	return Process{PID: windows.GetCurrentProcessId(), Start: start}
+}
+
+func startOf(h windows.Handle) (uint64, error) {
+	var start, x windows.Filetime
+	err := windows.GetProcessTimes(h, &start, &x, &x, &x)
+	return uint64(start.HighDateTime)<<32 | uint64(start.LowDateTime), err
+}
+
+// FindProcess names a running process. Errors: ErrPeerNotStarted,
+// fs.ErrPermission when the caller may not deal with it.
+func FindProcess(pid int) (Process, error) {
+	h, p, err := openProcess(pid, 0)
+	if err == nil {
+		_ = windows.CloseHandle(h)
+	}
+	return p, err
+}
+
+func openProcess(pid int, rights uint32) (windows.Handle, Process, error) {
+	if pid <= 0 || int64(pid) > math.MaxUint32 {
+		return 0, Process{}, fmt.Errorf("process %d: %w", pid, ErrPeerNotStarted)
+	}
+	h, err := windows.OpenProcess(rights|windows.PROCESS_QUERY_LIMITED_INFORMATION|windows.SYNCHRONIZE, false, uint32(pid))
+	switch err {
+	case nil:
+	case windows.ERROR_INVALID_PARAMETER:
+		return 0, Process{}, fmt.Errorf("process %d: %w", pid, ErrPeerNotStarted)
+	default:
+		return 0, Process{}, fmt.Errorf("process %d: %w", pid, err)
+	}
+	p, err := examineProcess(h, uint32(pid))
+	if err != nil {
+		_ = windows.CloseHandle(h)
+		return 0, Process{}, err
+	}
+	return h, p, nil
+}
+
+func examineProcess(h windows.Handle, pid uint32) (Process, error) {
+	// The kernel ignores the last two bits of a process id.
+	if real, err := windows.GetProcessId(h); err != nil || real != pid {
+		return Process{}, fmt.Errorf("process %d: %w", pid, ErrPeerNotStarted)
+	}
+	// Not by its exit code: 259 may mean that it runs, or be what it returned.
+	ev, err := windows.WaitForSingleObject(h, 0)
+	if err != nil {
+		return Process{}, fmt.Errorf("process %d: %w", pid, err)
+	}
+	if ev != uint32(windows.WAIT_TIMEOUT) {
+		return Process{}, fmt.Errorf("process %d has ended: %w", pid, ErrPeerNotStarted)
+	}
+	start, err := startOf(h)
+	if err != nil {
+		return Process{}, fmt.Errorf("start of process %d: %w", pid, err)
+	}
+	return Process{PID: pid, Start: start}, nil
+}
+
+// handOut gives the handle to hand to another process that shall have access a,
+// and no more.
+func (o *Object) handOut(a layout.Access, inheritable bool) (windows.Handle, error) {
+	if a == layout.ReadWrite && o.Access != layout.ReadWrite {
+		return 0, fmt.Errorf("hand over %v an object open %v: %w", a, o.Access, fs.ErrPermission)
+	}
+	from, rights := o.section, sectionRights(a)
+	if o.byFile {
+		from, rights = o.file, fileRights(a)
+	}
+	o.out.mu.Lock()
+	defer o.out.mu.Unlock()
+	key := handOut{a, inheritable}
+	if h := o.out.all[key]; h != 0 {
+		return h, nil
+	}
+	var h windows.Handle
+	if err := windows.DuplicateHandle(windows.CurrentProcess(), from, windows.CurrentProcess(), &h, rights, inheritable, 0); err != nil {
+		return 0, fmt.Errorf("duplicate the handle of %s %v: %w", o.what, a, err)
+	}
+	if o.out.all == nil {
+		o.out.all = make(map[handOut]windows.Handle)
+	}
+	o.out.all[key] = h
+	return h, nil
+}
+
+func fileRights(a layout.Access) uint32 {
+	if a == layout.ReadWrite {
+		return fileWrites
+	}
+	return fileReads
+}
+
+// Inherit gives a child that cmd will start the object, and returns the value
+// of the handle in the child. The object must stay open until cmd.Start returns.
+func (o *Object) Inherit(cmd *exec.Cmd, a layout.Access) (uint64, error) {
+	if cmd.SysProcAttr != nil && cmd.SysProcAttr.NoInheritHandles {
+		return 0, fmt.Errorf("SysProcAttr.NoInheritHandles is set: %w", fs.ErrInvalid)
+	}
+	h, err := o.handOut(a, true)
+	if err != nil {
+		return 0, err
+	}
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	if add := &cmd.SysProcAttr.AdditionalInheritedHandles; !slices.Contains(*add, syscall.Handle(h)) {
+		*add = append(*add, syscall.Handle(h))
+	}
+	return uint64(h), nil
+}
+
+// Grant prepares the object for a running process and returns the number by
+// which Receive finds it in this one, for as long as it stays open here.
+func (o *Object) Grant(a layout.Access) (uint64, error) {
+	h, err := o.handOut(a, false)
+	return uint64(h), err
+}
+
+// Receive opens what a token names. Errors: layout.ErrBadToken,
+// ErrPeerNotStarted, fs.ErrPermission.
+func Receive(t *layout.Token) (*Object, error) {
+	// Handles have 32 bits on every Windows; the last two mean nothing to the
+	// kernel.
+	if t.Number == 0 || t.Number%4 != 0 || t.Number > math.MaxInt32 {
+		return nil, fmt.Errorf("handle %#x: %w", t.Number, layout.ErrBadToken)
+	}
+	from := windows.CurrentProcess()
+	if t.Granted {
+		var err error
+		if from, err = giver(t); err != nil {
+			return nil, err
+		}
+		defer windows.CloseHandle(from)
+	}
+	// The copy, which nobody else in this process can close, is what is looked
+	// at.
+	var h windows.Handle
+	err := windows.DuplicateHandle(from, windows.Handle(t.Number), windows.CurrentProcess(), &h, 0, false, windows.DUPLICATE_SAME_ACCESS)
+	switch {
+	case err == windows.ERROR_INVALID_HANDLE:
+		return nil, fmt.Errorf("process %d has no handle %#x (it has closed the memory, or has passed it on): %w", t.From.PID, t.Number, layout.ErrBadToken)
+	case err != nil:
+		return nil, fmt.Errorf("handle %#x of process %d: %v: %w", t.Number, t.From.PID, err, layout.ErrBadToken)
+	}
+	o, err := adopt(t, h)
+	if err != nil {
+		return nil, err
+	}
+	if !t.Granted {
+		// It is what the token names, so it is ours to close.
+		_ = windows.CloseHandle(windows.Handle(t.Number))
+	}
+	o.joinName(t)
+	return o, nil
+}
+
+// giver opens the process that granted.
+func giver(t *layout.Token) (windows.Handle, error) {
+	if me := Self(); t.To != me {
+		return 0, fmt.Errorf("it is for process %d started at %d, this is %d started at %d: %w",
+			t.To.PID, t.To.Start, me.PID, me.Start, layout.ErrBadToken)
+	}
+	h, p, err := openProcess(int(t.From.PID), windows.PROCESS_DUP_HANDLE)
+	if err != nil {
+		return 0, err
+	}
+	if p != t.From {
+		_ = windows.CloseHandle(h)
+		return 0, fmt.Errorf("process %d is another one now: %w", t.From.PID, ErrPeerNotStarted)
+	}
+	return h, nil
+}
+
+// adopt checks that h is what the token names and makes an object of it. It
+// takes h over. Whatever a hostile number has led to, the questions asked of h
+// do not block and have no effect.
+func adopt(t *layout.Token, h windows.Handle) (*Object, error) {
+	refuse := func(format string, args ...any) (*Object, error) {
+		_ = windows.CloseHandle(h)
+		return nil, fmt.Errorf("handle %#x %s: %w", t.Number, fmt.Sprintf(format, args...), layout.ErrBadToken)
+	}
+	kind, err := queryText(h, objectType)
+	if err != nil {
+		return refuse("is of no known type: %v", err)
+	}
+	access, err := queryAccess(h)
+	if err != nil {
+		return refuse("has no known rights: %v", err)
+	}
+	var o *Object
+	switch want := sectionRights(t.Access); {
+	case kind == "Section" && access&want == want:
+		o, err = adoptSection(t, h)
+	case kind == "File" && access == fileRights(t.Access):
+		o, err = adoptFile(t, h)
+	default:
+		return refuse("is a %s with rights %#x", kind, access)
+	}
+	if err != nil {
+		return refuse("%v", err)
+	}
+	o.Kind, o.Scope, o.Name = t.Kind, t.Scope, t.Name
+	if t.Name != "" {
+		o.Key = o.namedKey()
+	}
+	return o, nil
+}
+
+func adoptSection(t *layout.Token, h windows.Handle) (*Object, error) {
+	size, attributes, err := querySection(h)
+	if err != nil {
+		return nil, err
+	}
+	name, err := queryText(h, objectName)
+	if err != nil {
+		return nil, err
+	}
+	o := unnamedObject(h, t.ID, t.Size, t.Access)
+	if name != "" {
+		// The kernel's word: it keeps the name for as long as the section.
+		base := name[strings.LastIndexByte(name, '\\')+1:]
+		if want := sectionBase(t.Kind, t.ID); base != want {
+			return nil, fmt.Errorf("is section %q, want %q", base, want)
+		}
+		if size < t.Size {
+			return nil, fmt.Errorf("has %d bytes, want %d", size, t.Size)
+		}
+		o.what = name
+		return o, nil
+	}
+	// A section over a file, or with reserved pages, might fault when it is
+	// looked at.
+	if attributes&(secFile|secReserve) != 0 || size < pages(t.Size)+pageSize {
+		return nil, fmt.Errorf("is a section of %d bytes with attributes %#x, not that of unnamed memory of %d bytes", size, attributes, t.Size)
+	}
+	all, got, err := trailerView(h, t.Size, layout.ReadOnly)
+	if err != nil {
+		return nil, err
+	}
+	same := string(got) == string(trailer(t.ID, t.Size))
+	_ = unview(all)
+	if !same {
+		return nil, errors.New("is another unnamed memory")
+	}
+	return o, nil
+}
+
+func adoptFile(t *layout.Token, h windows.Handle) (*Object, error) {
+	if typ, _ := windows.GetFileType(h); typ != windows.FILE_TYPE_DISK {
+		return nil, fmt.Errorf("is a file of type %d", typ)
+	}
+	var info windows.ByHandleFileInformation
+	if err := windows.GetFileInformationByHandle(h, &info); err != nil {
+		return nil, err
+	}
+	if info.FileAttributes&windows.FILE_ATTRIBUTE_DIRECTORY != 0 || fileID(&info) != t.ID {
+		return nil, fmt.Errorf("is file %v with attributes %#x, want %v", fileID(&info), info.FileAttributes, t.ID)
+	}
+	if size := fileSize(&info); size < t.Size {
+		return nil, fmt.Errorf("has %d bytes, want %d", size, t.Size)
+	}
+	return overFile(h, &info, t.Size, t.Access, "memory handed over")
+}
+
+// joinName makes the receiver of a named object one of its users, as long as
+// the name still stands for it.
+func (o *Object) joinName(t *layout.Token) {
+	if t.Name == "" {
+		return
+	}
+	d, err := openDir(t.Scope, false)
+	if err != nil {
+		return
+	}
+	e, err := openEntry(d.entryPath(t.Kind, t.Name), &Spec{Scope: t.Scope, Owner: "*"})
+	if err != nil {
+		d.close()
+		return
+	}
+	if o.present(e) {
+		unlock(e.h, gateByte)
+		o.entry, o.dir = e, d
+		return
+	}
+	e.leave()
+	d.close()
+}
+
+func (o *Object) present(e *entry) bool {
+	if e.gate() != nil {
+		return false
+	}
+	st, r, err := e.state()
+	if err != nil || st == entryDead || r.ID != o.ID || r.Scope != o.Scope {
+		return false
+	}
+	ok, err := tryLock(e.h, presenceByte, false)
+	if !ok || err != nil {
+		return false
+	}
+	o.Lifetime = r.Lifetime
+	if r.Flags&layout.RecordOwnFile == 0 {
+		o.File = r.Path
+	}
+	if o.ownBell() != nil {
+		return false
+	}
+	return true
+}

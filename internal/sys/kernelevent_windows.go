@@ -1,0 +1,184 @@
+package sys
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/windows"
+)
+
+// HaveKernelEvents says whether the system has events with names.
+const HaveKernelEvents = true
+
+// KernelEvent is a Win32 event under a name that other programs know. Its
+// methods may be called concurrently.
+type KernelEvent struct {
+	h    windows.Handle
+	name string
+
+	// use is held for reading by each method that uses the handles, and for
+	// writing by Close, which takes them away after it has set closing.
+	use     sync.RWMutex
+	closed  atomic.Bool
+	closing windows.Handle
+}
+
+// newKernelEvent takes h over.
+func newKernelEvent(h windows.Handle, name string) (*KernelEvent, error) {
+	closing, err := windows.CreateEvent(nil, 1, 0, nil)
+	if err != nil {
+		_ = windows.CloseHandle(h)
+		return nil, fmt.Errorf("event for closing: %w", err)
+	}
+	return &KernelEvent{h: h, name: name, closing: closing}, nil
+}
+
+// CreateKernelEvent makes an event. Errors: fs.ErrExist,
+// layout.ErrKindMismatch, fs.ErrPermission, fs.ErrInvalid.
+func CreateKernelEvent(s *Spec, manual, set bool) (*KernelEvent, error) {
+	name := exactName(s)
+	p, err := namePtr(name)
+	if err != nil {
+		return nil, err
+	}
+	sa, err := s.descriptor()
+	if err != nil {
+		return nil, err
+	}
+	h, err := windows.CreateEvent(sa, bit(manual), bit(set), p)
+	if err != nil {
+		if h != 0 {
+			_ = windows.CloseHandle(h)
+		}
+		return nil, named(name, err)
+	}
+	return newKernelEvent(h, name)
+}
+
+func bit(b bool) uint32 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// OpenKernelEvent opens an event that exists, with the least rights that its
+// methods need. Errors: fs.ErrNotExist, layout.ErrKindMismatch,
+// fs.ErrPermission, fs.ErrInvalid.
+func OpenKernelEvent(s *Spec) (*KernelEvent, error) {
+	name := exactName(s)
+	p, err := namePtr(name)
+	if err != nil {
+		return nil, err
+	}
+	h, err := windows.OpenEvent(windows.SYNCHRONIZE|windows.EVENT_MODIFY_STATE, false, p)
+	if err != nil {
+		return nil, named(name, err)
+	}
+	return newKernelEvent(h, name)
+}
+
+// enter keeps Close away until the matching use.RUnlock.
+func (k *KernelEvent) enter() error {
+	k.use.RLock()
+	if k.closed.Load() {
+		k.use.RUnlock()
+		return k.wrap("use", fs.ErrClosed)
+	}
+	return nil
+}
+
+// Set sets the event. Errors: fs.ErrClosed.
+func (k *KernelEvent) Set() error {
+	if err := k.enter(); err != nil {
+		return err
+	}
+	defer k.use.RUnlock()
+	return k.wrap("set", windows.SetEvent(k.h))
+}
+
+// Reset unsets the event. Errors: fs.ErrClosed.
+func (k *KernelEvent) Reset() error {
+	if err := k.enter(); err != nil {
+		return err
+	}
+	defer k.use.RUnlock()
+	return k.wrap("reset", windows.ResetEvent(k.h))
+}
+
+// TryWait says whether the event is set, and resets it if it is auto-reset.
+// Errors: fs.ErrClosed.
+func (k *KernelEvent) TryWait() (bool, error) {
+	if err := k.enter(); err != nil {
+		return false, err
+	}
+	defer k.use.RUnlock()
+	return k.try()
+}
+
+func (k *KernelEvent) try() (bool, error) {
+	r, err := windows.WaitForSingleObject(k.h, 0)
+	return err == nil && r == windows.WAIT_OBJECT_0, k.wrap("try", err)
+}
+
+// Wait sleeps until the event is set, and resets it if it is auto-reset.
+// Errors: fs.ErrClosed, also when it is closed meanwhile, and the error of ctx
+// when that ends first.
+func (k *KernelEvent) Wait(ctx context.Context) error {
+	if err := k.enter(); err != nil {
+		return err
+	}
+	defer k.use.RUnlock()
+	if set, err := k.try(); set || err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ended, err := windows.CreateEvent(nil, 1, 0, nil)
+	if err != nil {
+		return fmt.Errorf("event for the end of a context: %w", err)
+	}
+	rung := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(rung)
+		_ = windows.SetEvent(ended)
+	})
+	which, err := waitAny(k.h, k.closing, ended) // the first one wins when several are set
+	if !stop() {
+		<-rung // it no longer needs the handle
+	}
+	_ = windows.CloseHandle(ended)
+	switch {
+	case err != nil:
+		return k.wrap("wait for", err)
+	case which == 1:
+		return k.wrap("wait for", fs.ErrClosed)
+	case which == 2:
+		return ctx.Err()
+	}
+	return nil
+}
+
+// Close gives the event up; those who wait for it return. A second Close does
+// nothing.
+func (k *KernelEvent) Close() error {
+	if k.closed.Swap(true) {
+		return nil
+	}
+	_ = windows.SetEvent(k.closing)
+	k.use.Lock() // the last one has left
+	defer k.use.Unlock()
+	return k.wrap("close", errors.Join(windows.CloseHandle(k.h), windows.CloseHandle(k.closing)))
+}
+
+func (k *KernelEvent) wrap(op string, err error) error {
+	if err != nil {
+		return fmt.Errorf("%s kernel event %q: %w", op, k.name, err)
+	}
+	return nil
+}
