@@ -41,9 +41,18 @@ func knownDir(env string, id *windows.KNOWNFOLDERID) string {
 	return d
 }
 
+// movedDir is SAMEPAGE_DIR with its drive, so that it stays the same directory.
+func movedDir() string {
+	d := os.Getenv("SAMEPAGE_DIR")
+	if abs, err := filepath.Abs(d); err == nil && d != "" {
+		return abs
+	}
+	return d
+}
+
 // BaseDir is the directory that holds the directories of the local scope.
 func BaseDir() string {
-	if d := os.Getenv("SAMEPAGE_DIR"); d != "" {
+	if d := movedDir(); d != "" {
 		return d
 	}
 	return filepath.Join(knownDir("LOCALAPPDATA", windows.FOLDERID_LocalAppData), "samepage")
@@ -51,7 +60,7 @@ func BaseDir() string {
 
 // Where tells the directory of a scope.
 func Where(s layout.Scope) string {
-	moved := os.Getenv("SAMEPAGE_DIR")
+	moved := movedDir()
 	switch {
 	case s == layout.Local:
 		return filepath.Join(BaseDir(), "session-"+strconv.FormatUint(uint64(session()), 10))
@@ -64,7 +73,7 @@ func Where(s layout.Scope) string {
 // root is the directory that must be there already.
 func root(s layout.Scope) string {
 	path := filepath.Dir(Where(s))
-	if s == layout.Local && os.Getenv("SAMEPAGE_DIR") == "" {
+	if s == layout.Local && movedDir() == "" {
 		path = filepath.Dir(path)
 	}
 	return path

@@ -226,8 +226,13 @@ func readRecord(h windows.Handle, path string) (*layout.Record, error) {
 	if want := d.entryPath(r.Kind, r.Name); want != path {
 		return nil, fmt.Errorf("%s has the record of %v %q: %w", path, r.Kind, r.Name, layout.ErrCorrupt)
 	}
-	if r.Flags&layout.RecordOwnFile != 0 && !isDataOf(path, r.Path) {
-		return nil, fmt.Errorf("%s says that its bytes are in %q: %w", path, r.Path, layout.ErrCorrupt)
+	if r.Flags&layout.RecordOwnFile != 0 {
+		// The record may spell the directory in another way, or be of somebody
+		// who wants another file deleted.
+		r.Path = filepath.Join(d.path, filepath.Base(r.Path))
+		if !isDataOf(path, r.Path) {
+			return nil, fmt.Errorf("%s says that its bytes are in %q: %w", path, r.Path, layout.ErrCorrupt)
+		}
 	}
 	return r, nil
 }

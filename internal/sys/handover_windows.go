@@ -251,9 +251,10 @@ func adoptSection(t *layout.Token, h windows.Handle) (*Object, error) {
 	}
 	o := unnamedObject(h, t.ID, t.Size, t.Access)
 	if name != "" {
-		// The kernel's word: it keeps the name for as long as the section.
+		// The kernel's word: it keeps the name for as long as the section. (Wine
+		// tells the name of the file below, if there is one.)
 		base := name[strings.LastIndexByte(name, '\\')+1:]
-		if want := sectionBase(t.Kind, t.ID); base != want {
+		if want := sectionBase(t.Kind, t.ID); base != want && !isSection(h, sectionName(t.Kind, t.Scope, t.ID)) {
 			return nil, fmt.Errorf("is section %q, want %q", base, want)
 		}
 		if size < t.Size {
@@ -277,6 +278,16 @@ func adoptSection(t *layout.Token, h windows.Handle) (*Object, error) {
 		return nil, errors.New("is another unnamed memory")
 	}
 	return o, nil
+}
+
+// isSection says whether h is the section of that name.
+func isSection(h windows.Handle, name string) bool {
+	other, err := openSection(name, layout.ReadOnly)
+	if err != nil {
+		return false
+	}
+	defer windows.CloseHandle(other)
+	return sameObject(h, other)
 }
 
 func adoptFile(t *layout.Token, h windows.Handle) (*Object, error) {

@@ -24,6 +24,7 @@ var (
 	ntdll            = windows.NewLazySystemDLL("ntdll.dll")
 	procQueryObject  = ntdll.NewProc("NtQueryObject")
 	procQuerySection = ntdll.NewProc("NtQuerySection")
+	procCompare      = ntdll.NewProc("NtCompareObjects") // Windows 10
 	procWineVersion  = ntdll.NewProc("wine_get_version")
 )
 
@@ -155,6 +156,15 @@ func queryText(h windows.Handle, what uintptr) (string, error) {
 		return "", windows.NTStatus(st)
 	}
 	return (*windows.NTUnicodeString)(unsafe.Pointer(&b[0])).String(), nil
+}
+
+// sameObject says whether two handles are of one object.
+func sameObject(a, b windows.Handle) bool {
+	if procCompare.Find() != nil {
+		return false
+	}
+	st, _, _ := procCompare.Call(uintptr(a), uintptr(b))
+	return st == 0
 }
 
 // markDeleted has the file behind h go with its last handle.

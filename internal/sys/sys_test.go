@@ -1,0 +1,480 @@
+package sys
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"samepage/internal/ipctest"
+	"samepage/layout"
+)
+
+// The last one out takes the name along, whoever it is, and a name is free
+// again at once.
+func TestLastOneOut(t *testing.T) {
+	store(t)
+	for _, words := range []string{"x", "x sparse", "x event"} {
+		s := spec(strings.Fields(words))
+		a := must(Create(s))(t)
+		_, err := Create(s)
+		wantErr(t, err, fs.ErrExist)
+		b := must(Open(s))(t)
+		if b.Size != 5000 || b.ID != a.ID || b.Key != a.Key {
+			t.Errorf("%s: opened %d bytes, %v, %q; made %d, %v, %q", words, b.Size, b.ID, b.Key, a.Size, a.ID, a.Key)
+		}
+		copy(mapAll(t, a, layout.ReadWrite), words)
+		closeObject(t, a)
+		if got := mapAll(t, b, layout.ReadOnly); string(got[:len(words)]) != words || got[4999] != 0 {
+			t.Errorf("%s: bytes are %q", words, got[:len(words)])
+		}
+		_, err = b.Map(0, 1, layout.CopyOnWrite)
+		if err != nil {
+			t.Error(err)
+		}
+		closeObject(t, b)
+		_, err = Open(s)
+		wantErr(t, err, fs.ErrNotExist)
+	}
+}
+
+// A death leaves the name free, and List and Create take away the rest.
+func TestDeath(t *testing.T) {
+	store(t)
+	for _, words := range []string{"x", "x sparse", "x event"} {
+		s := spec(strings.Fields(words))
+		c := startPeer(t)
+		c.Want("ok", "create %s", words)
+		if l := must(List(layout.Local))(t); len(l) != 1 || l[0].Name != "x" || !l[0].InUse || l[0].Size != 5000 {
+			t.Errorf("%s: listed %+v", words, l)
+		}
+		d := startPeer(t)
+		d.Want("ok", "open %s", words)
+		c.Kill()
+		if i := must(Stat(s))(t); !i.InUse {
+			t.Errorf("%s: nobody uses it: %+v", words, i)
+		}
+		d.Kill()
+		_, err := Open(s)
+		wantErr(t, err, fs.ErrNotExist)
+
+		c = startPeer(t)
+		c.Want("ok", "create %s", words)
+		c.Kill()
+		closeObject(t, must(Create(s))(t))
+
+		c = startPeer(t)
+		c.Want("ok", "create %s", words)
+		c.Kill()
+		found := must(Clean(layout.Local, true))(t)
+		if len(found) == 0 || found[0].Removed || found[0].Reason == "" {
+			t.Errorf("%s: dry run found %+v", words, found)
+		}
+		if l := must(List(layout.Local))(t); len(l) != 0 {
+			t.Errorf("%s: listed %+v", words, l)
+		}
+		wantFiles(t, 0)
+	}
+}
+
+func TestPersist(t *testing.T) {
+	store(t)
+	s := spec([]string{"x", "persist"})
+	c := startPeer(t)
+	c.Want("ok", "create x persist")
+	c.Want("ok", "map")
+	c.Want("ok", "poke hello")
+	wantErr(t, Remove(s), ErrBusy)
+	c.Kill()
+	if l := must(List(layout.Local))(t); len(l) != 1 || l[0].InUse || l[0].Lifetime != layout.Persist {
+		t.Errorf("listed %+v", l)
+	}
+	if found := must(Clean(layout.Local, false))(t); len(found) != 0 {
+		t.Errorf("cleaned %+v", found)
+	}
+	_, err := Create(s)
+	wantErr(t, err, fs.ErrExist)
+	o := must(Open(&Spec{Name: "x", Access: layout.ReadOnly}))(t)
+	if o.Lifetime != layout.Persist {
+		t.Errorf("lifetime is %v", o.Lifetime)
+	}
+	if b := mapAll(t, o, layout.ReadOnly); string(b[:5]) != "hello" {
+		t.Errorf("bytes are %q", b[:5])
+	}
+	_, err = o.Map(0, 1, layout.ReadWrite)
+	wantErr(t, err, fs.ErrPermission)
+	d := startPeer(t)
+	d.Want("ok", "open x")
+	closeObject(t, o)
+	wantErr(t, Remove(s), ErrBusy)
+	d.Want("ok", "close")
+	if err := Remove(s); err != nil {
+		t.Error(err)
+	}
+	wantErr(t, Remove(s), fs.ErrNotExist)
+}
+
+// Nobody who comes, goes or looks at a name hinders others, and nothing stays.
+func TestComeAndGo(t *testing.T) {
+	store(t)
+	s := &Spec{Name: "x", Size: 64}
+	var wg sync.WaitGroup
+	end := time.Now().Add(time.Second)
+	for i := range 6 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for time.Now().Before(end) {
+				var o *Object
+				var err error
+				switch i {
+				case 0:
+					_, err = List(layout.Local)
+				case 1:
+					_, err = Clean(layout.Local, false)
+				case 2, 3:
+					o, err = Open(s)
+				default:
+					o, err = Create(s)
+				}
+				if o != nil {
+					err = o.Close()
+				}
+				if err != nil && !errors.Is(err, fs.ErrExist) && !errors.Is(err, fs.ErrNotExist) {
+					t.Error(err)
+					return
+				}
+			}
+		}()
+	}
+	wg.Wait()
+	wantFiles(t, 0)
+}
+
+// A name over a file: the file is made, extended, keeps its contents and stays.
+func TestNameOverFile(t *testing.T) {
+	store(t)
+	path := filepath.Join(ipctest.Dir(t), "data")
+	o := must(Create(&Spec{Name: "x", Size: 100, File: path}))(t)
+	copy(mapAll(t, o, layout.ReadWrite), "first")
+	c := startPeer(t)
+	c.Want("ok", "open x")
+	c.Want("ok", "map")
+	c.Want("ok first", "peek first")
+	c.Want("ok", "poke later")
+	closeObject(t, o)
+	c.Want("ok", "close")
+	_, err := Open(&Spec{Name: "x"})
+	wantErr(t, err, fs.ErrNotExist)
+	c.Kill()
+	if b := must(os.ReadFile(path))(t); len(b) != 100 || string(b[:5]) != "later" {
+		t.Errorf("file has %d bytes, %q", len(b), b[:5])
+	}
+	o = must(Create(&Spec{Name: "x", Size: 200, File: path, Init: []byte("L")}))(t)
+	if b := mapAll(t, o, layout.ReadOnly); string(b[:5]) != "Later" || b[199] != 0 {
+		t.Errorf("bytes are %q", b[:5])
+	}
+	closeObject(t, o)
+	wantFiles(t, 0)
+}
+
+func TestMapFile(t *testing.T) {
+	path := filepath.Join(ipctest.Dir(t), "data")
+	_, err := MapFile(&Spec{File: path})
+	wantErr(t, err, fs.ErrNotExist)
+	o := must(MapFile(&Spec{File: path, Size: 100}))(t)
+	b := mapAll(t, o, layout.ReadWrite)
+	copy(b, "hello")
+	if err := o.Flush(b[1:3]); err != nil {
+		t.Error(err)
+	}
+	closeObject(t, o)
+	if got := must(os.ReadFile(path))(t); len(got) != 100 || string(got[:5]) != "hello" {
+		t.Errorf("file has %d bytes, %q", len(got), got[:5])
+	}
+	o = must(MapFile(&Spec{File: path, Access: layout.ReadOnly}))(t)
+	_, err = o.Map(0, 1, layout.ReadWrite)
+	wantErr(t, err, fs.ErrPermission)
+	_, err = o.Map(0, 101, layout.ReadOnly)
+	wantErr(t, err, ErrTooLarge)
+	_, err = o.Map(1, 1, layout.ReadOnly)
+	wantErr(t, err, ErrAlignment)
+	v := must(o.Map(0, 100, layout.CopyOnWrite))(t)
+	copy(v, "HELLO")
+	if got := must(os.ReadFile(path))(t); string(got[:5]) != "hello" {
+		t.Errorf("file has %q after a write to a copy", got[:5])
+	}
+	if err := o.Unmap(v); err != nil {
+		t.Error(err)
+	}
+	closeObject(t, o)
+
+	if err := os.WriteFile(path+"0", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o = must(MapFile(&Spec{File: path + "0"}))(t)
+	if o.Size != 0 {
+		t.Errorf("an empty file has %d bytes", o.Size)
+	}
+	closeObject(t, o)
+	_, err = MapFile(&Spec{File: filepath.Dir(path), Access: layout.ReadOnly})
+	wantErr(t, err, fs.ErrInvalid)
+}
+
+func TestExclusiveFile(t *testing.T) {
+	ipctest.NeedNames(t)
+	path := filepath.Join(ipctest.Dir(t), "data")
+	a := must(MapFile(&Spec{File: path, Size: 100, Exclusive: true}))(t)
+	_, err := MapFile(&Spec{File: path})
+	wantErr(t, err, ErrBusy)
+	closeObject(t, a)
+	a = must(MapFile(&Spec{File: path}))(t)
+	b := must(MapFile(&Spec{File: path}))(t)
+	_, err = MapFile(&Spec{File: path, Exclusive: true})
+	wantErr(t, err, ErrBusy)
+	closeObject(t, a)
+	closeObject(t, b)
+	if err := os.Remove(path); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestReadOnlyFile(t *testing.T) {
+	if os.Getuid() == 0 {
+		t.Skip("root may write to every file")
+	}
+	path := filepath.Join(ipctest.Dir(t), "data")
+	if err := os.WriteFile(path, []byte("hello"), 0o400); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.Chmod(path, 0o600) })
+	_, err := MapFile(&Spec{File: path})
+	wantErr(t, err, fs.ErrPermission)
+	if !strings.Contains(fmt.Sprint(err), "read-write") || !strings.Contains(fmt.Sprint(err), "r--------") && runtime.GOOS != "windows" {
+		t.Errorf("text %q names not both modes", err)
+	}
+	closeObject(t, must(MapFile(&Spec{File: path, Access: layout.ReadOnly}))(t))
+}
+
+// A child inherits what it was given and nothing else, also when the parent is
+// gone; what a reader was given it cannot write.
+func TestInherit(t *testing.T) {
+	store(t)
+	path := filepath.Join(ipctest.Dir(t), "data")
+	makers := map[string]func() (*Object, error){
+		"unnamed": func() (*Object, error) { return CreateUnnamed(&Spec{Size: 5000, Init: []byte("hello")}) },
+		"sparse":  func() (*Object, error) { return CreateUnnamed(&Spec{Size: 5000, Init: []byte("hello"), Sparse: true}) },
+		"named":   func() (*Object, error) { return Create(&Spec{Name: "x", Size: 5000, Init: []byte("hello")}) },
+		"persist": func() (*Object, error) {
+			return Create(&Spec{Name: "p", Size: 5000, Init: []byte("hello"), Lifetime: layout.Persist})
+		},
+		"overfile": func() (*Object, error) {
+			return Create(&Spec{Name: "f", Size: 5000, Init: []byte("hello"), File: path})
+		},
+		"file": func() (*Object, error) { return MapFile(&Spec{File: path}) },
+	}
+	for _, name := range []string{"unnamed", "sparse", "named", "persist", "overfile", "file"} {
+		t.Run(name, func(t *testing.T) {
+			o := must(makers[name]())(t)
+			cmd := ipctest.Command(t, "peer")
+			rw := must(o.Inherit(cmd, layout.ReadWrite))(t)
+			if again := must(o.Inherit(cmd, layout.ReadWrite))(t); again != rw {
+				t.Errorf("number is %d, then %d", rw, again)
+			}
+			c := ready(t, ipctest.StartCmd(t, cmd))
+			closeObject(t, o)
+			c.Want("ok", "receive %v", tokenOf(o, rw, layout.ReadWrite))
+			c.Want("ok 5000 false", "size")
+			c.Want("ok", "map")
+			c.Want("ok hello", "peek hello")
+			wantPeerErr(t, c, "badtoken", "receive %v", tokenOf(o, rw, layout.ReadWrite))
+			c.Want("ok", "close")
+		})
+	}
+	if err := Remove(&Spec{Name: "p"}); err != nil {
+		t.Error(err)
+	}
+	wantFiles(t, 0)
+}
+
+func TestGrant(t *testing.T) {
+	store(t)
+	o := must(CreateUnnamed(&Spec{Size: 5000, Init: []byte("hello")}))(t)
+	defer o.Close()
+	c, d := startPeer(t), startPeer(t)
+	rw := must(grant(o, c.PID(), layout.ReadWrite))(t)
+	wantPeerErr(t, d, "badtoken", "receive %v", rw) // it is for another process
+	c.Want("ok", "receive %v", rw)
+	c.Want("ok", "map")
+	c.Want("ok hello", "peek hello")
+	c.Want("ok", "poke later")
+	if b := mapAll(t, o, layout.ReadOnly); string(b[:5]) != "later" {
+		t.Errorf("bytes are %q", b[:5])
+	}
+
+	bad := *rw
+	bad.ID[3] ^= 1
+	wantPeerErr(t, c, "badtoken", "receive %v", &bad)
+	bad = *rw
+	bad.Size = 1 << 20
+	wantPeerErr(t, c, "badtoken", "receive %v", &bad)
+	other := must(CreateUnnamed(&Spec{Size: 5000}))(t)
+	defer other.Close()
+	bad = *rw
+	bad.Number = must(grant(other, c.PID(), layout.ReadWrite))(t).Number
+	wantPeerErr(t, c, "badtoken", "receive %v", &bad)
+	bad = *rw
+	bad.From.Start++
+	wantPeerErr(t, c, "notstarted", "receive %v", &bad)
+
+	d.Kill()
+	_, err := FindProcess(d.PID())
+	wantErr(t, err, ErrPeerNotStarted)
+	_, err = FindProcess(0)
+	wantErr(t, err, ErrPeerNotStarted)
+	_, err = FindProcess(1 << 30)
+	wantErr(t, err, ErrPeerNotStarted)
+}
+
+// What was granted for reading cannot be written, whatever the token says.
+func TestGrantReadOnly(t *testing.T) {
+	ipctest.NeedNames(t)
+	o := must(CreateUnnamed(&Spec{Size: 5000, Init: []byte("hello")}))(t)
+	defer o.Close()
+	c := startPeer(t)
+	ro := must(grant(o, c.PID(), layout.ReadOnly))(t)
+	c.Want("ok", "receive %v", ro)
+	c.Want("ok", "map ro")
+	c.Want("ok hello", "peek hello")
+	wantPeerErr(t, c, "permission", "map")
+	lie := *ro
+	lie.Access = layout.ReadWrite
+	if got := c.Ask("receive %v", &lie); got == "ok" {
+		// Linux hands it out, and refuses to map it.
+		wantPeerErr(t, c, "permission", "map")
+	} else if !strings.HasPrefix(got, "ok err badtoken") && !strings.HasPrefix(got, "ok err permission") {
+		t.Errorf("child answers %q", got)
+	}
+	wantPeerErr(t, c, "permission", "token %d", os.Getpid())
+}
+
+// Whatever number a token has, nothing is closed or blocked by looking at it.
+func TestHostileNumbers(t *testing.T) {
+	ipctest.NeedNames(t)
+	o := must(CreateUnnamed(&Spec{Size: 5000}))(t)
+	defer o.Close()
+	n := must(o.Grant(layout.ReadWrite))(t)
+	tok := tokenOf(o, n, layout.ReadWrite)
+	for number := uint64(0); number < 2000; number++ {
+		if number == n {
+			continue
+		}
+		tok.Number = number
+		if got, err := Receive(tok); err == nil && got.ID != o.ID {
+			t.Errorf("number %d: received %v", number, got.ID)
+		} else if err != nil && !errors.Is(err, layout.ErrBadToken) && !errors.Is(err, fs.ErrPermission) {
+			t.Errorf("number %d: %v", number, err)
+		}
+	}
+	for _, number := range []uint64{1<<31 - 4, 1<<32 - 4, 1<<64 - 4, 1<<64 - 8, 1 << 40} {
+		tok.Number = number
+		_, err := Receive(tok)
+		wantErr(t, err, layout.ErrBadToken)
+	}
+	if _, err := os.Stdout.Stat(); err != nil {
+		t.Errorf("standard output was closed: %v", err)
+	}
+}
+
+// A ring wakes a sleeper of another process, long before its time is up.
+func TestBell(t *testing.T) {
+	store(t)
+	o := must(Create(&Spec{Name: "x", Kind: layout.Event, Size: 64}))(t)
+	defer o.Close()
+	b := mapAll(t, o, layout.ReadWrite)
+	bell := must(OpenBell(o.ID, o.Scope))(t)
+	defer bell.CloseBell()
+	cs := []*ipctest.Child{startPeer(t), startPeer(t)}
+	for _, c := range cs {
+		c.Want("ok", "open x event")
+		c.Want("ok", "map")
+		c.Want("ok", "bell")
+		c.Send("sleep")
+	}
+	time.Sleep(300 * time.Millisecond)
+	*word(b) = 1
+	bell.Ring(word(b), len(cs))
+	for _, c := range cs {
+		got := c.Line()
+		var ms int
+		if _, err := fmt.Sscanf(got, "ok %d", &ms); err != nil || ms > 10000 {
+			t.Errorf("child says %q", got)
+		}
+	}
+	since := time.Now()
+	bell.Wait(word(b), 0, time.Minute) // the word has changed
+	if d := time.Since(since); d > 10*time.Second {
+		t.Errorf("slept %v on a word that had changed", d)
+	}
+}
+
+func TestFacts(t *testing.T) {
+	store(t)
+	fs := Facts()
+	if len(fs) == 0 {
+		t.Error("no facts")
+	}
+	for _, f := range fs {
+		t.Logf("%+v", f)
+		if f.Name == "" || f.Value == "" {
+			t.Errorf("empty fact %+v", f)
+		}
+	}
+}
+
+// Opening and closing leaves no handle and no mapping behind.
+func TestNoLeak(t *testing.T) {
+	store(t)
+	path := filepath.Join(ipctest.Dir(t), "data")
+	round := func() {
+		for _, words := range []string{"x", "x persist", "x sparse", "x event", "x file=" + path} {
+			s := spec(strings.Fields(words))
+			a := must(Create(s))(t)
+			b := must(Open(s))(t)
+			_, err := Create(s)
+			wantErr(t, err, fs.ErrExist)
+			v := must(b.Map(0, 10, layout.ReadWrite))(t)
+			_, _ = a.Grant(layout.ReadOnly)
+			_ = b.Unmap(v)
+			closeObject(t, a)
+			closeObject(t, b)
+			_ = Remove(s)
+			_, err = Open(s)
+			wantErr(t, err, fs.ErrNotExist)
+		}
+		o := must(CreateUnnamed(&Spec{Size: 10}))(t)
+		got, err := Receive(tokenOf(o, 1<<20, layout.ReadWrite))
+		if err == nil {
+			t.Errorf("received %v", got)
+		}
+		closeObject(t, o)
+	}
+	round()
+	h0, m0, err := Usage()
+	if err != nil {
+		t.Skip(err)
+	}
+	for range 20 {
+		round()
+	}
+	h1, m1, _ := Usage()
+	if h1 > h0+5 || m1 > m0+5 {
+		t.Errorf("handles %d, then %d; mappings %d, then %d", h0, h1, m0, m1)
+	}
+}
