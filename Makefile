@@ -1,5 +1,5 @@
 # "work" names all packages of the modules in go.work.
-.PHONY: test race 386 lint fuzz bench wine interop ci
+.PHONY: test race 386 lint fuzz bench wine interop models ci
 test: ; go test work
 race: ; go test -race work
 386: ; CGO_ENABLED=0 GOARCH=386 go test work
@@ -8,4 +8,5 @@ fuzz: ; tools/fuzz 10s
 bench: ; go test -run='^$$' -bench=. work
 wine: ; test/wine/setup && GOOS=windows go test -exec "$(CURDIR)/test/wine/run" work
 interop: ; test/wine/interop
+models: ; docs/models/check
 ci: ; .ci/run

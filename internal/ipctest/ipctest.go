@@ -29,11 +29,11 @@ const (
 const Patience = 60 * time.Second
 
 // Main is for TestMain: in a child it runs the helper of that name and exits,
-// else it runs the tests.
+// else it runs the tests, with a place of their own for named objects.
 func Main(m *testing.M, helpers map[string]func(args []string)) {
 	name := os.Getenv(helperEnv)
 	if name == "" {
-		os.Exit(m.Run())
+		os.Exit(runTests(m))
 	}
 	h := helpers[name]
 	if h == nil {
@@ -49,6 +49,30 @@ func Main(m *testing.M, helpers map[string]func(args []string)) {
 	_ = os.Unsetenv(argsEnv)
 	h(args)
 	os.Exit(0)
+}
+
+func runTests(m *testing.M) int {
+	d, err := os.MkdirTemp(storeParent(), "samepage-test-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	_ = os.Setenv("SAMEPAGE_DIR", d)
+	code := m.Run()
+	if err := removeAll(d); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	return code
+}
+
+// storeParent is where tests have their places for named objects: in memory,
+// where there is such a place.
+func storeParent() string {
+	if st, err := os.Stat("/dev/shm"); err == nil && st.IsDir() {
+		return "/dev/shm"
+	}
+	return ""
 }
 
 // Command is a child of this test binary that will run a helper.
@@ -232,11 +256,7 @@ func removeAll(dir string) error {
 // objects, and returns its directory.
 func Store(t testing.TB) string {
 	t.Helper()
-	parent := ""
-	if st, err := os.Stat("/dev/shm"); err == nil && st.IsDir() {
-		parent = "/dev/shm"
-	}
-	d := dirIn(t, parent)
+	d := dirIn(t, storeParent())
 	if err := os.Chmod(d, 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -76,6 +76,10 @@ func openBacking(s *Spec) (b *backing, err error) {
 	if err := windows.GetFileInformationByHandle(b.file, &b.info); err != nil {
 		return b, &fs.PathError{Op: "stat", Path: s.File, Err: err}
 	}
+	if s.Access == layout.ReadWrite && b.info.FileAttributes&windows.FILE_ATTRIBUTE_READONLY != 0 {
+		// Windows has refused it above; Wine lets root do it.
+		return b, explain(s, windows.ERROR_ACCESS_DENIED)
+	}
 	have := fileSize(&b.info)
 	b.size = s.Size
 	if s.Size == 0 {

@@ -19,7 +19,6 @@ var (
 	procReleaseSemaphore = kernel32.NewProc("ReleaseSemaphore")
 	procWaitMultiple     = kernel32.NewProc("WaitForMultipleObjects")
 	procMemoryStatus     = kernel32.NewProc("GlobalMemoryStatusEx")
-	procHandleCount      = kernel32.NewProc("GetProcessHandleCount")
 
 	ntdll            = windows.NewLazySystemDLL("ntdll.dll")
 	procQueryObject  = ntdll.NewProc("NtQueryObject")

@@ -197,6 +197,9 @@ func Clean(s layout.Scope, dryRun bool) ([]Leftover, error) {
 		if !dryRun {
 			found.Err = deleteFile(i.Path)
 			found.Removed = found.Err == nil
+			if errors.Is(found.Err, fs.ErrNotExist) {
+				return // gone with its sidecar
+			}
 		}
 		all = append(all, found)
 	})

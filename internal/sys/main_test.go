@@ -17,7 +17,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	ipctest.Main(m, map[string]func([]string){"peer": peer})
+	ipctest.Main(m, map[string]func([]string){"peer": peer, "churn": churn})
 }
 
 var errorNames = []struct {
@@ -89,6 +89,36 @@ func peer([]string) {
 		}
 		fmt.Println(strings.TrimSpace("ok " + answer))
 	}
+}
+
+// churn makes, opens and closes an object until it is killed, and complains
+// about all that must not happen.
+func churn(words []string) {
+	s := spec(words)
+	fmt.Println("ready")
+	for {
+		o, err := Create(s)
+		if errors.Is(err, fs.ErrExist) {
+			o, err = Open(s)
+		}
+		switch {
+		case err == nil && o.Size != s.Size:
+			err = fmt.Errorf("size is %d", o.Size)
+		case err == nil:
+			err = o.Close()
+		case errors.Is(err, fs.ErrNotExist):
+			err = nil
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "churn:", err)
+			return
+		}
+	}
+}
+
+func startChurn(t *testing.T, words string) *ipctest.Child {
+	t.Helper()
+	return ready(t, ipctest.Start(t, "churn", strings.Fields(words)...))
 }
 
 type peerState struct {
@@ -215,6 +245,13 @@ func wantErr(t *testing.T, err, want error) {
 	}
 }
 
+func noErr(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 func mapAll(t *testing.T, o *Object, a layout.Access) []byte {
 	t.Helper()
 	b := must(o.Map(0, int(o.Size), a))(t)
@@ -224,9 +261,7 @@ func mapAll(t *testing.T, o *Object, a layout.Access) []byte {
 
 func closeObject(t *testing.T, o *Object) {
 	t.Helper()
-	if err := o.Close(); err != nil {
-		t.Error(err)
-	}
+	noErr(t, o.Close())
 }
 
 // wantFiles checks how many files are left in the local directory.

@@ -29,18 +29,19 @@ func TestLastOneOut(t *testing.T) {
 		if b.Size != 5000 || b.ID != a.ID || b.Key != a.Key {
 			t.Errorf("%s: opened %d bytes, %v, %q; made %d, %v, %q", words, b.Size, b.ID, b.Key, a.Size, a.ID, a.Key)
 		}
-		copy(mapAll(t, a, layout.ReadWrite), words)
+		v := must(a.Map(0, 5000, layout.ReadWrite))(t)
+		copy(v, words)
+		noErr(t, a.Unmap(v))
 		closeObject(t, a)
-		if got := mapAll(t, b, layout.ReadOnly); string(got[:len(words)]) != words || got[4999] != 0 {
-			t.Errorf("%s: bytes are %q", words, got[:len(words)])
+		v = must(b.Map(0, 5000, layout.CopyOnWrite))(t)
+		if string(v[:len(words)]) != words || v[4999] != 0 {
+			t.Errorf("%s: bytes are %q", words, v[:len(words)])
 		}
-		_, err = b.Map(0, 1, layout.CopyOnWrite)
-		if err != nil {
-			t.Error(err)
-		}
+		noErr(t, b.Unmap(v))
 		closeObject(t, b)
 		_, err = Open(s)
 		wantErr(t, err, fs.ErrNotExist)
+		wantFiles(t, 0)
 	}
 }
 
@@ -114,9 +115,7 @@ func TestPersist(t *testing.T) {
 	closeObject(t, o)
 	wantErr(t, Remove(s), ErrBusy)
 	d.Want("ok", "close")
-	if err := Remove(s); err != nil {
-		t.Error(err)
-	}
+	noErr(t, Remove(s))
 	wantErr(t, Remove(s), fs.ErrNotExist)
 }
 
@@ -157,6 +156,35 @@ func TestComeAndGo(t *testing.T) {
 	wantFiles(t, 0)
 }
 
+// Processes that come, go and are killed at any step leave a name that is free
+// or in use, but nothing in between, and at most one at a time has made it.
+func TestKilledAnywhere(t *testing.T) {
+	store(t)
+	for _, words := range []string{"x", "x sparse"} {
+		for i := range 8 {
+			var cs []*ipctest.Child
+			for range 3 {
+				cs = append(cs, startChurn(t, words))
+			}
+			time.Sleep(time.Duration(20+13*i) * time.Millisecond)
+			for _, c := range cs {
+				if _, err := FindProcess(c.PID()); err != nil {
+					t.Errorf("%s: a child has given up: %v", words, err)
+				}
+				c.Kill()
+			}
+			s := spec(strings.Fields(words))
+			if _, err := Open(s); !errors.Is(err, fs.ErrNotExist) {
+				t.Fatalf("%s: error is %v", words, err)
+			}
+			closeObject(t, must(Create(s))(t))
+		}
+		_, err := Clean(layout.Local, false)
+		noErr(t, err)
+		wantFiles(t, 0)
+	}
+}
+
 // A name over a file: the file is made, extended, keeps its contents and stays.
 func TestNameOverFile(t *testing.T) {
 	store(t)
@@ -191,9 +219,7 @@ func TestMapFile(t *testing.T) {
 	o := must(MapFile(&Spec{File: path, Size: 100}))(t)
 	b := mapAll(t, o, layout.ReadWrite)
 	copy(b, "hello")
-	if err := o.Flush(b[1:3]); err != nil {
-		t.Error(err)
-	}
+	noErr(t, o.Flush(b[1:3]))
 	closeObject(t, o)
 	if got := must(os.ReadFile(path))(t); len(got) != 100 || string(got[:5]) != "hello" {
 		t.Errorf("file has %d bytes, %q", len(got), got[:5])
@@ -210,9 +236,7 @@ func TestMapFile(t *testing.T) {
 	if got := must(os.ReadFile(path))(t); string(got[:5]) != "hello" {
 		t.Errorf("file has %q after a write to a copy", got[:5])
 	}
-	if err := o.Unmap(v); err != nil {
-		t.Error(err)
-	}
+	noErr(t, o.Unmap(v))
 	closeObject(t, o)
 
 	if err := os.WriteFile(path+"0", nil, 0o600); err != nil {
@@ -240,9 +264,7 @@ func TestExclusiveFile(t *testing.T) {
 	wantErr(t, err, ErrBusy)
 	closeObject(t, a)
 	closeObject(t, b)
-	if err := os.Remove(path); err != nil {
-		t.Error(err)
-	}
+	noErr(t, os.Remove(path))
 }
 
 func TestReadOnlyFile(t *testing.T) {
@@ -297,9 +319,7 @@ func TestInherit(t *testing.T) {
 			c.Want("ok", "close")
 		})
 	}
-	if err := Remove(&Spec{Name: "p"}); err != nil {
-		t.Error(err)
-	}
+	noErr(t, Remove(&Spec{Name: "p"}))
 	wantFiles(t, 0)
 }
 

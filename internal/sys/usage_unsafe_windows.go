@@ -1,6 +1,7 @@
 package sys
 
 import (
+	"fmt"
 	"unsafe"
 
 	"golang.org/x/sys/windows"
@@ -9,20 +10,49 @@ import (
 // Usage counts the open handles and the mappings of this process, for leak
 // checks.
 func Usage() (handles, mappings int, err error) {
-	var n uint32
-	if ok, _, e := procHandleCount.Call(uintptr(windows.CurrentProcess()), uintptr(unsafe.Pointer(&n))); ok == 0 {
-		return 0, 0, e
+	if handles, err = handleCount(); err != nil {
+		return 0, 0, fmt.Errorf("count handles: %w", err)
 	}
 	const memMapped = 0x40000
 	var m windows.MemoryBasicInformation
 	var last uintptr
-	for at := uintptr(0); windows.VirtualQuery(at, &m, unsafe.Sizeof(m)) == nil; at = m.BaseAddress + m.RegionSize {
+	for at := uintptr(0); windows.VirtualQuery(at, &m, unsafe.Sizeof(m)) == nil; {
 		if m.Type == memMapped && m.AllocationBase != last {
 			mappings, last = mappings+1, m.AllocationBase
 		}
-		if m.BaseAddress+m.RegionSize <= at {
+		next := m.BaseAddress + m.RegionSize
+		if next <= at {
 			break // the end of the address space
 		}
+		at = next
 	}
-	return int(n), mappings, nil
+	return handles, mappings, nil
+}
+
+// handleCount picks this process's handles out of those of the system: Wine
+// answers GetProcessHandleCount with 0.
+func handleCount() (int, error) {
+	type entry struct { // SYSTEM_HANDLE_TABLE_ENTRY_INFO_EX
+		object, pid, handle uintptr
+		_                   [4]uint32
+	}
+	const head = 2 * unsafe.Sizeof(uintptr(0)) // number of entries, reserved
+	for words := uint32(1 << 14); ; words *= 2 {
+		b := make([]uint64, words)
+		err := windows.NtQuerySystemInformation(windows.SystemExtendedHandleInformation, unsafe.Pointer(&b[0]), 8*words, nil)
+		if err == windows.STATUS_INFO_LENGTH_MISMATCH && words < 1<<27 {
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		all := unsafe.Slice((*entry)(unsafe.Add(unsafe.Pointer(&b[0]), head)), *(*uintptr)(unsafe.Pointer(&b[0])))
+		n := 0
+		for i := range all {
+			if all[i].pid == uintptr(windows.GetCurrentProcessId()) {
+				n++
+			}
+		}
+		return n, nil
+	}
 }

@@ -1,0 +1,194 @@
+//go:build linux || windows
+
+package samepage_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"samepage"
+	"samepage/ipcsync"
+)
+
+// The four steps of two processes that share a picture: set the memory up, find
+// it, synchronise, clean up. Both run in one process here; nothing would change
+// with two. (Row 003-01 of docs/mission.md.)
+func Example() {
+	// 1. One process sets the memory and the event up.
+	base, err := samepage.Create("picture", 1<<20, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	ready, err := ipcsync.CreateEvent("picture", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	// 2. Another one finds them by name, and waits.
+	done := make(chan string)
+	go func() {
+		m, _ := samepage.Open("picture", &samepage.Options{Access: samepage.ReadOnly})
+		defer m.Close()
+		v, _ := m.View(0, 0, samepage.ReadOnly)
+		defer v.Close()
+		e, _ := ipcsync.OpenEvent("picture", nil)
+		defer e.Close()
+		_ = e.Wait(context.Background())
+		done <- string(v.Bytes()[:8])
+	}()
+	// 3. The first one writes, then signals.
+	v, err := base.View(0, 0, samepage.ReadWrite)
+	if err != nil {
+		log.Fatal(err)
+	}
+	copy(v.Bytes(), "a sunset")
+	_ = ready.Set()
+	fmt.Println("the other one sees", <-done)
+	// 4. Clean up: the names go with their last user.
+	_ = v.Close()
+	_ = base.Close()
+	_ = ready.Close()
+	// Output: the other one sees a sunset
+}
+
+func ExampleMemory() {
+	m, err := samepage.Create("numbers", 4096, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer m.Close()
+	_, _ = m.WriteAt([]byte("forty-two"), 100)
+
+	same, err := samepage.Open("numbers", nil) // here or in another process
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer same.Close()
+	b := make([]byte, 9)
+	_, _ = same.ReadAt(b, 100)
+	fmt.Println(same)
+	fmt.Println(string(b))
+	// Output:
+	// memory "numbers", 4096 bytes, read-write
+	// forty-two
+}
+
+func ExampleView() {
+	m, err := samepage.CreateUnnamed(1<<20, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	v, err := m.View(100_000, 8, samepage.ReadWrite) // any offset, any length
+	if err != nil {
+		log.Fatal(err)
+	}
+	copy(v.Bytes(), "in place")
+	status, err := v.Uint32(0)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%s %#x\n", v.Bytes(), status.Load())
+	fmt.Println(v.Close(), m.Close())
+	// Output:
+	// in place 0x70206e69
+	// <nil> <nil>
+}
+
+// A file far larger than what is mapped of it, read as a stream.
+func ExampleMapFile() {
+	path := filepath.Join(os.TempDir(), "samepage-example.dat")
+	m, err := samepage.MapFile(path, 100<<20, &samepage.Options{Sparse: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	h := sha256.New()
+	n, err := io.Copy(h, io.NewSectionReader(m, 0, m.Size()))
+	fmt.Println(n, err)
+	fmt.Println(m.Close(), os.Remove(path))
+	// Output:
+	// 104857600 <nil>
+	// <nil> <nil>
+}
+
+// A child inherits memory that has no name at all.
+func ExampleInherit() {
+	m, err := samepage.CreateUnnamed(1<<20, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer m.Close()
+	child := exec.Command("worker")
+	token, err := samepage.Inherit(child, "frames", m, samepage.ReadOnly)
+	if err != nil {
+		log.Fatal(err)
+	}
+	child.Args = append(child.Args, "--shm="+token) // for samepage.Attach, or
+	// the child calls samepage.Inherited("frames").
+	fmt.Println(token[:10])
+	// Output: samepage1-
+}
+
+// Memory is granted to a process that runs already; here to this one.
+func ExampleGrant() {
+	m, err := samepage.CreateUnnamed(100, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer m.Close()
+	_, _ = m.WriteAt([]byte("for you"), 0)
+	token, err := samepage.Grant(os.Getpid(), m, samepage.ReadWrite)
+	if err != nil {
+		log.Fatal(err)
+	}
+	// The token travels by any means. The process it is for attaches:
+	got, err := samepage.Attach(token)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer got.Close()
+	b := make([]byte, 7)
+	_, _ = got.ReadAt(b, 0)
+	fmt.Println(string(b))
+	// Output: for you
+}
+
+func ExampleOptions() {
+	// A name that outlives its users, until somebody removes it.
+	m, err := samepage.Create("settings", 4096, &samepage.Options{
+		Lifetime: samepage.Persist,
+		Init:     []byte("colour=blue"), // there before anybody can open it
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	_ = m.Close()
+	info, err := samepage.Stat("settings", nil)
+	fmt.Println(info.Name, info.Size, info.Lifetime, info.InUse, err)
+	fmt.Println(samepage.Remove("settings", nil))
+	// Output:
+	// settings 4096 persist false <nil>
+	// <nil>
+}
+
+func ExampleList() {
+	m, err := samepage.Create("listed", 12345, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer m.Close()
+	all, err := samepage.List()
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, i := range all {
+		if i.Name == "listed" {
+			fmt.Println(i.Kind, i.Name, i.Scope, i.Size, i.InUse)
+		}
+	}
+	// Output: memory listed local 12345 true
+}
