@@ -396,6 +396,34 @@ func TestMission004_17_OneCopy(t *testing.T) {
 	}
 }
 
+// Row 004-09: the memory is freed with its last user, by close or death.
+func TestMission004_09_FreedWithTheLast(t *testing.T) {
+	shmem := func() (kb int) {
+		for line := range strings.Lines(string(must(os.ReadFile("/proc/meminfo"))(t))) {
+			if n, _ := fmt.Sscanf(line, "Shmem: %d kB", &kb); n == 1 {
+				return kb
+			}
+		}
+		t.Fatal("the kernel does not tell its shared memory")
+		return 0
+	}
+	const size, kib = 512 << 20, 512 << 10 // other tests have far less
+	before := shmem()
+	m := must(samepage.CreateUnnamed(size, nil))(t)
+	c, _ := inheritor(t, m, samepage.ReadWrite)
+	c.Want("ok 536870912", "inherited x")
+	closeMem(t, m)
+	if have := shmem() - before; have < kib*3/4 {
+		t.Errorf("%d KiB are taken while the child has %d KiB", have, kib)
+	}
+	c.Kill()
+	for deadline := time.Now().Add(ipctest.Patience); shmem()-before > kib/4; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d KiB are still taken", shmem()-before)
+		}
+	}
+}
+
 // A reader of unnamed memory cannot make itself a writer.
 func TestMission004_11_ReadOnlyIsEnforced(t *testing.T) {
 	m := unnamed(t, 8192, nil)

@@ -69,7 +69,7 @@ func runTests(m *testing.M) int {
 // storeParent is where tests have their places for named objects: in memory,
 // where there is such a place.
 func storeParent() string {
-	if st, err := os.Stat("/dev/shm"); err == nil && st.IsDir() {
+	if st, err := os.Stat("/dev/shm"); runtime.GOOS == "linux" && err == nil && st.IsDir() {
 		return "/dev/shm"
 	}
 	return ""

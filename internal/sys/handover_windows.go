@@ -265,8 +265,8 @@ func adoptSection(t *layout.Token, h windows.Handle) (*Object, error) {
 	}
 	// A section over a file, or with reserved pages, might fault when it is
 	// looked at.
-	if attributes&(secFile|secReserve) != 0 || size < pages(t.Size)+pageSize {
-		return nil, fmt.Errorf("is a section of %d bytes with attributes %#x, not that of unnamed memory of %d bytes", size, attributes, t.Size)
+	if attributes&(secFile|secReserve) != 0 {
+		return nil, fmt.Errorf("is a section of %d bytes with attributes %#x, not that of unnamed memory", size, attributes)
 	}
 	all, got, err := trailerView(h, t.Size, layout.ReadOnly)
 	if err != nil {

@@ -479,10 +479,12 @@ func TestNoLeak(t *testing.T) {
 			wantErr(t, err, fs.ErrNotExist)
 		}
 		o := must(CreateUnnamed(&Spec{Size: 10}))(t)
-		got, err := Receive(tokenOf(o, 1<<20, layout.ReadWrite))
-		if err == nil {
-			t.Errorf("received %v", got)
+		p := must(CreateUnnamed(&Spec{Size: 10}))(t)
+		for _, n := range []uint64{1 << 20, must(p.Grant(layout.ReadWrite))(t)} {
+			_, err := Receive(tokenOf(o, n, layout.ReadWrite))
+			wantErr(t, err, layout.ErrBadToken)
 		}
+		closeObject(t, p)
 		closeObject(t, o)
 	}
 	round()

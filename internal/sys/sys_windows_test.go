@@ -309,7 +309,11 @@ func TestHostileRecord(t *testing.T) {
 		if !errors.Is(err, layout.ErrCorrupt) && !errors.Is(err, fs.ErrExist) {
 			t.Errorf("%s: error is %v", name, err)
 		}
-		_, _ = List(layout.Local)
+		for _, i := range must(List(layout.Local))(t) {
+			if i.Name != "" && i.Name != "x" || i.Kind != layout.Memory {
+				t.Errorf("%s: listed %+v", name, i)
+			}
+		}
 		_, _ = Clean(layout.Local, false)
 		e.leave()
 		_ = Remove(&Spec{Name: "x"})
@@ -386,6 +390,51 @@ func TestHalfMade(t *testing.T) {
 		t.Errorf("listed %+v", l)
 	}
 	wantFiles(t, 0)
+}
+
+// Who comes when the last user has let go of the bytes, and not yet of the
+// name, waits until that is gone.
+func TestLeaving(t *testing.T) {
+	store(t)
+	closeObject(t, must(Create(&Spec{Name: "x", Size: 10}))(t)) // makes the directory
+	e := &entry{must(openSidecar(entryFor(t), windows.GENERIC_READ|windows.GENERIC_WRITE, nil, windows.CREATE_NEW))(t), entryFor(t)}
+	noErr(t, e.write(&layout.Record{Size: 10, ID: layout.ID{1}, Name: "x"}))
+	if ok, err := tryLock(e.h, presenceByte, false); !ok {
+		t.Fatal(err)
+	}
+	since := time.Now()
+	time.AfterFunc(200*time.Millisecond, e.leave)
+	_, err := Open(&Spec{Name: "x"})
+	wantErr(t, err, fs.ErrNotExist)
+	if d := time.Since(since); d < 200*time.Millisecond {
+		t.Errorf("gone after %v", d)
+	}
+	wantFiles(t, 0)
+}
+
+// A handle of the right file that was not made to be handed over is refused:
+// such a one may be a pipe, and looking at it may block.
+func TestReceiveForeignHandle(t *testing.T) {
+	path := filepath.Join(ipctest.Dir(t), "data")
+	o := must(MapFile(&Spec{File: path, Size: 100}))(t)
+	defer o.Close()
+	f := must(os.OpenFile(path, os.O_RDWR, 0))(t)
+	defer f.Close()
+	tok := tokenOf(o, uint64(f.Fd()), layout.ReadWrite)
+	_, err := Receive(tok)
+	wantErr(t, err, layout.ErrBadToken)
+	if _, err := f.Stat(); err != nil {
+		t.Errorf("the file was closed: %v", err)
+	}
+	r, w, err := os.Pipe()
+	noErr(t, err)
+	go func() { _, _ = r.Read(make([]byte, 1)) }()
+	time.Sleep(20 * time.Millisecond)
+	tok.Number = uint64(r.Fd())
+	_, err = Receive(tok)
+	wantErr(t, err, layout.ErrBadToken)
+	noErr(t, w.Close())
+	noErr(t, r.Close())
 }
 
 // The directories are there or made, and are directories.

@@ -1,0 +1,48 @@
+package samepage_test
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// docs/mission.md has every row that is built, and the tests that it names
+// exist.
+func TestMissionPage(t *testing.T) {
+	var want []string
+	for _, r := range []struct {
+		seed     string
+		from, to int
+	}{{"000", 1, 22}, {"001", 1, 14}, {"003", 1, 3}, {"003", 22, 24}, {"004", 1, 17}} {
+		for i := r.from; i <= r.to; i++ {
+			want = append(want, fmt.Sprintf("%s-%02d", r.seed, i))
+		}
+	}
+	exist := map[string]bool{}
+	for _, s := range sources(t) {
+		if s.isTest() {
+			for _, m := range regexp.MustCompile(`(?m)^func ((?:Test|Example)\w*)\(`).FindAllSubmatch(s.src, -1) {
+				exist[string(m[1])] = true
+			}
+		}
+	}
+	page := strings.ReplaceAll(string(must(os.ReadFile("docs/mission.md"))(t)), "\r\n", "\n")
+	var have []string
+	for _, m := range regexp.MustCompile(`(?m)^\| (\d{3}-\d{2}) \| (.+?) \| (.+?) \| (.+?) \| (.+?) \|$`).FindAllStringSubmatch(page, -1) {
+		have = append(have, m[1])
+		tests := regexp.MustCompile("`(\\w+)`").FindAllStringSubmatch(m[3], -1)
+		if len(tests) == 0 {
+			t.Errorf("row %s names no test", m[1])
+		}
+		for _, name := range tests {
+			if !exist[name[1]] {
+				t.Errorf("row %s names test %s, which does not exist", m[1], name[1])
+			}
+		}
+	}
+	if strings.Join(have, " ") != strings.Join(want, " ") {
+		t.Errorf("docs/mission.md has rows\n%s, want\n%s", have, want)
+	}
+}
