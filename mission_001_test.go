@@ -59,8 +59,8 @@ func TestMission001_02_OneServer(t *testing.T) {
 func TestMission001_03_04_Demo(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
-	server, client := startAgent(t), startAgent(t)
 	path := filepath.Join(ipctest.Dir(t), "zj.dat")
+	server, client := startAgent(t), startAgent(t)
 	server.Want("ok 1048576", "create ZJ 1048576 file=%s", path)
 	server.Want("ok", "write 0 %q", hello+"\x00")
 	client.Want("ok 1048576", "open ZJ")

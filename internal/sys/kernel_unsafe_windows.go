@@ -248,7 +248,7 @@ func releaseSemaphore(h windows.Handle, n int32) bool {
 // waitAny waits for one of some handles and says which.
 func waitAny(hs ...windows.Handle) (int, error) {
 	r, _, e := procWaitMultiple.Call(uintptr(len(hs)), uintptr(unsafe.Pointer(&hs[0])), 0, windows.INFINITE)
-	if int(r) >= len(hs) {
+	if r >= uintptr(len(hs)) {
 		return 0, fmt.Errorf("WaitForMultipleObjects: %w", e)
 	}
 	return int(r), nil

@@ -121,30 +121,6 @@ type Fact struct {
 // Process is a process, named without doubt.
 type Process = layout.Process
 
-// How long a caller waits for somebody who is just taking the same name away,
-// which is a matter of microseconds unless that process is stopped there.
-const (
-	removalWait = 2 * time.Second
-	removalStep = 200 * time.Microsecond
-)
-
-// patience counts out removalWait.
-type patience struct{ since time.Time }
-
-// wait sleeps a step and is false when all steps are used up.
-func (p *patience) wait() bool {
-	if p.since.IsZero() {
-		p.since = time.Now()
-	}
-	time.Sleep(removalStep)
-	return time.Since(p.since) < removalWait
-}
-
-// errRemoving is for a name that somebody has been taking away for too long.
-func errRemoving(name string) error {
-	return fmt.Errorf("another process has been removing %q for more than %v: %w", name, removalWait, ErrBusy)
-}
-
 // checkRange says what is wrong with a mapping of n bytes at off.
 func (o *Object) checkRange(off int64, n int, a layout.Access) error {
 	switch {

@@ -14,13 +14,19 @@ func Usage() (handles, mappings int, err error) {
 		return 0, 0, fmt.Errorf("count handles: %w", err)
 	}
 	const memMapped = 0x40000
-	var m windows.MemoryBasicInformation
+	var m struct { // MEMORY_BASIC_INFORMATION; that of x/sys/windows is wrong on 386
+		base, allocation     uintptr
+		_                    uint32
+		size                 uintptr
+		state, protect, kind uint32
+	}
 	var last uintptr
-	for at := uintptr(0); windows.VirtualQuery(at, &m, unsafe.Sizeof(m)) == nil; {
-		if m.Type == memMapped && m.AllocationBase != last {
-			mappings, last = mappings+1, m.AllocationBase
+	at := uintptr(0)
+	for windows.VirtualQuery(at, (*windows.MemoryBasicInformation)(unsafe.Pointer(&m)), unsafe.Sizeof(m)) == nil {
+		if m.kind == memMapped && m.allocation != last {
+			mappings, last = mappings+1, m.allocation
 		}
-		next := m.BaseAddress + m.RegionSize
+		next := m.base + m.size
 		if next <= at {
 			break // the end of the address space
 		}
