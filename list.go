@@ -38,12 +38,16 @@ type Leftover struct {
 
 // Stat tells about a named object without joining its users.
 //
-// Errors: fs.ErrNotExist, fs.ErrPermission, ErrName, ErrCorrupt, ErrStore.
+// Errors: fs.ErrNotExist, fs.ErrPermission, ErrName, ErrCorrupt, ErrStore,
+// ErrKindMismatch (exact names).
 func Stat(name string, opts *Options) (Info, error) {
 	s, err := opts.named(name)
 	var i sys.Info
 	if err == nil {
 		i, err = sys.Stat(s)
+	}
+	if err == nil && s.Exact {
+		err = exactKind(s, nil)
 	}
 	if err != nil {
 		return Info{}, fmt.Errorf("samepage: stat %q: %w", name, err)

@@ -77,7 +77,8 @@ func create(name string, size int64, opts *Options) (*Memory, error) {
 	return newMemory(name, want, o), nil
 }
 
-// exactKind sees whether an exact name that exists is another kind's.
+// exactKind is err, unless an exact name that exists is seen to be another
+// kind's.
 func exactKind(s *sys.Spec, err error) error {
 	t := *s
 	t.Access = ReadOnly

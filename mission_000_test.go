@@ -208,6 +208,12 @@ func TestMission000_09_KindCollision(t *testing.T) {
 	} else if err == nil {
 		t.Error("a memory was opened by the name of an event")
 	}
+	_, err = samepage.Stat(name, exact)
+	if onLinux() {
+		wantErr(t, err, samepage.ErrKindMismatch, name)
+	} else if err == nil {
+		t.Error("Stat takes an event for a memory")
+	}
 	noErr(t, e.Close())
 	if onLinux() {
 		noErr(t, samepage.Remove(name, exact))

@@ -211,6 +211,9 @@ func TestMission001_10_RecoverFromFile(t *testing.T) {
 	// While it lives nobody else has the file.
 	client := startAgent(t)
 	wantChildErr(t, client.Ask("mapfile %q 0", path), "ErrBusy")
+	client.Want("ok 1048576", "open ZJ") // but by the name one may
+	client.Want(fmt.Sprintf("ok %q", hello), "read 0 %d", len(hello))
+	client.Want("ok", "close")
 	server.Kill()
 	client.Want("ok 1048576", "mapfile %q 0", path)
 	client.Want(fmt.Sprintf("ok %q", hello), "read 0 %d", len(hello))
@@ -287,4 +290,33 @@ func TestMission001_13_InheritableOpen(t *testing.T) {
 	c.Want("ok", "close")
 	_, err := samepage.Open("ZJ", nil)
 	wantErr(t, err, fs.ErrNotExist)
+}
+
+// A file that is mapped without a name and by a name, or in part and whole, is
+// not mixed up within a process.
+func TestOneFileInSeveralWays(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	path := filepath.Join(ipctest.Dir(t), "f")
+	small := must(samepage.MapFile(path, 1000, nil))(t)
+	closeLater(t, small)
+	named := must(samepage.Create("f", 5000, &samepage.Options{File: path}))(t)
+	large := must(samepage.MapFile(path, 0, nil))(t)
+	closeLater(t, large)
+	if small.Size() != 1000 || named.Size() != 5000 || large.Size() != 5000 {
+		t.Errorf("sizes are %d, %d and %d, want 1000, 5000 and 5000", small.Size(), named.Size(), large.Size())
+	}
+	closeMem(t, must(samepage.Open("f", nil))(t))
+	must(named.WriteAt([]byte("same"), 0))(t)
+	for _, m := range []*samepage.Memory{small, large} {
+		var b [4]byte
+		must(m.ReadAt(b[:], 0))(t)
+		if string(b[:]) != "same" {
+			t.Errorf("%v has %q", m, b)
+		}
+	}
+	closeMem(t, named)
+	_, err := samepage.Open("f", nil)
+	wantErr(t, err, fs.ErrNotExist)
+	wantNames(t)
 }

@@ -86,7 +86,7 @@ func createEvent(name string, opts *EventOptions) (*Event, error) {
 	}
 	m, err := samepage.Create(name, layout.EventSize, opts.memory())
 	if err != nil {
-		return nil, err
+		return nil, inner(err)
 	}
 	return sharedEvent(name, m)
 }
@@ -114,9 +114,18 @@ func openEvent(name string, opts *EventOptions) (*Event, error) {
 	}
 	m, err := samepage.Open(name, opts.memory())
 	if err != nil {
-		return nil, err
+		return nil, inner(err)
 	}
 	return sharedEvent(name, m)
+}
+
+// inner is an error of package samepage without the words that name the object
+// and what was tried, which the caller has better ones for.
+func inner(err error) error {
+	if in := errors.Unwrap(err); in != nil {
+		return in
+	}
+	return err
 }
 
 // OpenOrCreateEvent opens an event, or makes it when there is none, and says

@@ -22,6 +22,10 @@ import (
 // asleep beside a set event. No decision follows from the time.
 const recheck = 50 * time.Millisecond
 
+// lateWakes counts the sleepers that only recheck has woken beside a set event.
+// Without deaths there are none, for each Set rings.
+var lateWakes atomic.Uint64
+
 // shared is an event in shared memory; layout.EventBlock tells its words. The
 // futex word may be any 32 bits of a hostile peer's liking: all of them mean
 // set or not set and a number that is only compared.
@@ -183,7 +187,9 @@ func (s *shared) Wait(ctx context.Context) error {
 		case v&1 == 0:
 			// Whoever sets the event, ends ctx or closes changes the word
 			// after v was read, so the kernel does not let this sleep.
-			s.bell.Wait(s.state, v, recheck)
+			if s.bell.Wait(s.state, v, recheck) && atomic.LoadUint32(s.state)&1 != 0 {
+				lateWakes.Add(1)
+			}
 		}
 	}
 }
@@ -217,10 +223,16 @@ func (s *shared) Close() error {
 	return s.release()
 }
 
-// deadline makes the deadline of a context match os.ErrDeadlineExceeded.
+// deadlineError is the deadline of a context as an error that also matches
+// os.ErrDeadlineExceeded.
+type deadlineError struct{ error }
+
+func (e deadlineError) Unwrap() error      { return e.error }
+func (deadlineError) Is(target error) bool { return target == os.ErrDeadlineExceeded }
+
 func deadline(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("%w: %w", os.ErrDeadlineExceeded, err)
+		return deadlineError{err}
 	}
 	return err
 }

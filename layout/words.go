@@ -121,8 +121,9 @@ func (a Access) String() string {
 // MarshalText gives the access's name.
 func (a Access) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
 
-// ID tells objects apart for as long as any of them lives: on Linux device and
-// inode number, on Windows 16 random bytes.
+// ID tells objects apart for as long as any of them lives: device and inode
+// number of the file that has the bytes (Linux; Windows, where there is one), or
+// 16 random bytes (Windows: sections of the page file).
 type ID [16]byte
 
 func (id ID) String() string { return hex.EncodeToString(id[:]) }

@@ -1,4 +1,132 @@
-// Command samepage.
+// Command samepage makes, shows, fills and removes shared memory and events,
+// and shows two processes at work on shared pictures.
 package main
 
-func main() {}
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+// run is main without the process: it returns the exit code.
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
+	root := newRoot(a)
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err != nil && !a.told {
+		fmt.Fprintln(stderr, message(err))
+	}
+	return exitCode(err)
+}
+
+// app is what all commands have in common.
+type app struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	json           bool
+	told           bool // the error of the command has been told already
+}
+
+func (a *app) printer() printer {
+	if a.json {
+		return jsonPrinter{a.stdout}
+	}
+	return textPrinter{a.stdout}
+}
+
+func newRoot(a *app) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "samepage",
+		Short: "Shared memory and events between processes",
+		Long: `samepage makes, shows, fills and removes named shared memory and events.
+
+Names are this user's own (scope local) or the machine's (scope global); the
+prefixes Local\ and Global\ choose the scope, too. An event and a memory may
+share a name. Sizes are bytes, or have a unit: kB, MB, GB, TB are powers of
+1000; KiB, MiB, GiB, TiB and K, M, G, T are powers of 1024; 1.5GiB is exact.
+
+` + exitHelp(),
+		Version:       version(),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          noSubcommand,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(c, "%w", err) })
+	root.PersistentFlags().BoolVar(&a.json, "json", false, "print one JSON object or array")
+	root.AddCommand(
+		newCreateCommand(a), newLsCommand(a), newStatCommand(a), newCatCommand(a), newPutCommand(a),
+		newRmCommand(a), newCleanCommand(a), newEventCommand(a), newDoctorCommand(a), newDemoCommand(a),
+		newDemoRoleCommand(a),
+	)
+	strictDefaults(root)
+	return root
+}
+
+// strictDefaults has the commands that cobra adds refuse what they do not know.
+func strictDefaults(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		switch c.Name() {
+		case "completion":
+			for _, shell := range c.Commands() {
+				shell.Args = names(0, 0)
+			}
+			c.Args = noSubcommand
+			c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+		case "help":
+			c.Args = func(c *cobra.Command, args []string) error {
+				if _, rest, err := root.Find(args); err != nil || len(rest) > 0 {
+					return usage(c, "no help on %q", args)
+				}
+				return nil
+			}
+		}
+	}
+}
+
+// noSubcommand is for a command that only has subcommands, and was given none
+// that it knows.
+func noSubcommand(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	hint := ""
+	c.SuggestionsMinimumDistance = 2
+	if s := c.SuggestionsFor(args[0]); len(s) > 0 {
+		hint = ", meant is perhaps " + strings.Join(s, " or ")
+	}
+	return usage(c, "unknown command %q%s", args[0], hint)
+}
+
+// version is what the build knows of itself.
+func version() string {
+	v := "unknown"
+	if b, ok := debug.ReadBuildInfo(); ok {
+		v = b.Main.Version
+		for _, s := range b.Settings {
+			if s.Key == "vcs.revision" && v == "(devel)" {
+				v += " " + s.Value
+			}
+		}
+	}
+	return fmt.Sprintf("%s %s %s/%s", v, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}

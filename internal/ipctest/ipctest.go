@@ -96,7 +96,8 @@ func SetHelper(cmd *exec.Cmd, helper string, args ...string) {
 	if cmd.Env == nil {
 		cmd.Env = os.Environ()
 	}
-	cmd.Env = append(cmd.Env, helperEnv+"="+helper, argsEnv+"="+string(b))
+	// A child under the race detector would sleep a second at its end.
+	cmd.Env = append(cmd.Env, helperEnv+"="+helper, argsEnv+"="+string(b), "GORACE=atexit_sleep_ms=0")
 }
 
 // Child is a running helper, which speaks in lines.

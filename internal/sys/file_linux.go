@@ -1,6 +1,7 @@
 package sys
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -91,8 +92,10 @@ type backing struct {
 }
 
 // openBacking opens s.File for s.Access, makes it when it is missing and s.Size
-// is given, and extends it to s.Size. Contents that are there stay.
-func openBacking(s *Spec) (b *backing, err error) {
+// is given, and extends it to s.Size. Contents that are there stay. Whoever comes
+// by the name of an object over the file may open it even where its maker keeps
+// others out.
+func openBacking(s *Spec, byName bool) (b *backing, err error) {
 	b = &backing{}
 	defer func() {
 		if err != nil {
@@ -122,7 +125,7 @@ func openBacking(s *Spec) (b *backing, err error) {
 	if b.st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return b, fmt.Errorf("%s is a %s, want a regular file: %w", s.File, fileType(b.st.Mode), fs.ErrInvalid)
 	}
-	if err := b.lockFile(s); err != nil {
+	if err := b.lockFile(s); err != nil && (!byName || !errors.Is(err, ErrBusy)) {
 		return b, err
 	}
 	b.size = s.Size
@@ -204,7 +207,7 @@ func (b *backing) lockFile(s *Spec) error {
 // MapFile opens an object over s.File, without a name. Errors: fs.ErrNotExist,
 // fs.ErrPermission, fs.ErrInvalid, ErrBusy, ErrNoSpace, ErrTooLarge.
 func MapFile(s *Spec) (*Object, error) {
-	b, err := openBacking(s)
+	b, err := openBacking(s, false)
 	if err != nil {
 		return nil, err
 	}

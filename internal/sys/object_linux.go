@@ -281,7 +281,7 @@ func prepare(d *dir, s *Spec) (n *newEntry, err error) {
 
 // overFile opens the file below a named object and writes the record of it.
 func (n *newEntry) overFile(s *Spec) error {
-	b, err := openBacking(s)
+	b, err := openBacking(s, false)
 	if err != nil {
 		return err
 	}
@@ -452,7 +452,7 @@ func (o *Object) openRecorded(e *entryFile, s *Spec) error {
 	}
 	t := *s
 	t.File, t.Size, t.Exclusive = r.Path, 0, false
-	b, err := openBacking(&t)
+	b, err := openBacking(&t, true)
 	if err != nil {
 		return err
 	}

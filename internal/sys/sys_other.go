@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -158,23 +157,20 @@ func (o *Object) Flush([]byte) error { return o.file.Sync() }
 // Close closes the file.
 func (o *Object) Close() error { return o.file.Close() }
 
-// Bell sleeps by the clock: there is nobody to ring it here.
+// Bell would be how a process sleeps until another one has changed a shared
+// word; there are no objects here that need it.
 type Bell struct{}
 
-// OpenBell opens the bell of an object.
-func OpenBell(layout.ID, layout.Scope) (*Bell, error) { return &Bell{}, nil }
+// OpenBell opens the bell of an object. Here it is errors.ErrUnsupported.
+func OpenBell(layout.ID, layout.Scope) (*Bell, error) { return nil, errors.ErrUnsupported }
 
 // CloseBell lets go of it.
-func (*Bell) CloseBell() error { return nil }
+func (*Bell) CloseBell() error { return errors.ErrUnsupported }
 
-// Wait sleeps for d at most, and not at all when the word is not old.
-func (*Bell) Wait(word *uint32, old uint32, d time.Duration) {
-	if atomic.LoadUint32(word) == old {
-		time.Sleep(min(d, time.Millisecond))
-	}
-}
+// Wait sleeps until somebody rings.
+func (*Bell) Wait(*uint32, uint32, time.Duration) (late bool) { return false }
 
-// Ring does nothing: sleepers look again by themselves.
+// Ring wakes those who sleep.
 func (*Bell) Ring(*uint32, int) {}
 
 // Usage is not supported.

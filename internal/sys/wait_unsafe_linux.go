@@ -27,13 +27,15 @@ func OpenBell(layout.ID, layout.Scope) (*Bell, error) { return &Bell{}, nil }
 func (*Bell) CloseBell() error { return nil }
 
 // Wait sleeps until somebody rings, at most for d, and not at all when the
-// word is not old. It may return early: the caller looks again.
-func (*Bell) Wait(word *uint32, old uint32, d time.Duration) {
+// word is not old. It may return early: the caller looks again. It is true when
+// it slept for all of d.
+func (*Bell) Wait(word *uint32, old uint32, d time.Duration) (late bool) {
 	ts := unix.NsecToTimespec(int64(d))
 	// Syscall6, not RawSyscall6: the scheduler must know that this thread
 	// sleeps, or a garbage collection waits for it.
-	_, _, _ = unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWait, uintptr(old),
+	_, _, e := unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWait, uintptr(old),
 		uintptr(unsafe.Pointer(&ts)), 0, 0)
+	return e == unix.ETIMEDOUT
 }
 
 // Ring wakes up to n of those that sleep on the word, which the caller has

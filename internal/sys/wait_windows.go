@@ -63,13 +63,15 @@ func (o *Object) ownBell() error {
 func (b *Bell) CloseBell() error { return windows.CloseHandle(b.h) }
 
 // Wait sleeps until somebody rings, at most for d, and not at all when the
-// word is not old. It may return early: the caller looks again.
-func (b *Bell) Wait(word *uint32, old uint32, d time.Duration) {
+// word is not old. It may return early: the caller looks again. It is true when
+// it slept for all of d.
+func (b *Bell) Wait(word *uint32, old uint32, d time.Duration) (late bool) {
 	if atomic.LoadUint32(word) != old {
-		return
+		return false
 	}
 	ms := min((d+time.Millisecond-1)/time.Millisecond, math.MaxInt32)
-	_, _ = windows.WaitForSingleObject(b.h, uint32(max(ms, 0)))
+	ev, _ := windows.WaitForSingleObject(b.h, uint32(max(ms, 0)))
+	return ev == uint32(windows.WAIT_TIMEOUT)
 }
 
 // Ring wakes up to n of those that sleep on the word, which the caller has

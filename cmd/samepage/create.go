@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"samepage"
+)
+
+type createOptions struct {
+	object
+	size   int64
+	file   string
+	hold   bool
+	sparse bool
+	perm   fs.FileMode
+}
+
+func newCreateCommand(a *app) *cobra.Command {
+	o := createOptions{perm: 0o600}
+	c := &cobra.Command{
+		Use:   "create NAME --size N",
+		Short: "Make a shared memory",
+		Long: `create makes a shared memory, all zero or over a file. It stays until it is
+removed or the machine restarts. With --hold it lives while it is used, and the
+command uses it until Ctrl-C or SIGTERM, which is a good end (exit code 0).
+
+With --file the object lies over that file, which is made or extended to
+--size; without --size the object is as large as the file.`,
+		Example: "  samepage create frames --size 64MiB\n  samepage create log --file log.bin --hold",
+		Args:    names(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			switch {
+			case o.size == 0 && o.file == "":
+				return usage(c, "--size is missing")
+			case o.vanishes() && !o.hold:
+				return usage(c, "on Windows an exact name goes with its last user, and this command ends at once: use --hold")
+			}
+			return runCreate(c.Context(), a.printer(), o, args[0])
+		},
+	}
+	f := c.Flags()
+	o.addFlags(f)
+	f.Var(sizeFlag{&o.size, 1}, "size", "size of the memory")
+	f.StringVar(&o.file, "file", "", "lay the memory over the file at this `path`")
+	f.BoolVar(&o.hold, "hold", false, "stay and use it until Ctrl-C; it lives while it is used")
+	f.BoolVar(&o.sparse, "sparse", false, "set no space aside; running out of it later faults")
+	f.Var(permFlag{&o.perm}, "perm", "permission bits on Linux")
+	completeChoices(c, "scope", "local", "global")
+	return c
+}
+
+// created tells what was made.
+type created struct {
+	Name     string            `json:"name"`
+	Kind     samepage.Kind     `json:"kind"`
+	Scope    samepage.Scope    `json:"scope"`
+	Size     int64             `json:"size"`
+	Lifetime samepage.Lifetime `json:"lifetime"`
+	ID       samepage.ID       `json:"id"`
+	File     string            `json:"file,omitempty"`
+	Held     bool              `json:"held"`
+}
+
+func (r created) text(w io.Writer) error {
+	over, tail := "", ""
+	if r.File != "" {
+		over = " over " + r.File
+	}
+	if r.Held {
+		tail = "; held until Ctrl-C"
+	}
+	_, err := fmt.Fprintf(w, "created %s: %s, %v, %v%s%s\n", plain(r.Name), formatSize(r.Size), r.Scope, r.Lifetime, over, tail)
+	return err
+}
+
+func runCreate(ctx context.Context, p printer, o createOptions, name string) (err error) {
+	opts := o.options(samepage.KindMemory)
+	opts.File, opts.Sparse, opts.Perm = o.file, o.sparse, o.perm
+	if !o.hold {
+		opts.Lifetime = samepage.Persist
+	}
+	m, err := samepage.Create(name, o.size, opts)
+	if err != nil {
+		return err
+	}
+	defer closing(m, &err)
+	file := m.File()
+	if abs, aerr := filepath.Abs(file); file != "" && aerr == nil {
+		file = abs
+	}
+	err = p.print(created{name, m.Kind(), m.Scope(), m.Size(), m.Lifetime(), m.ID(), file, o.hold})
+	if err == nil && o.hold {
+		<-ctx.Done()
+	}
+	return err
+}
+
+// closing closes c and keeps its error, unless there is an earlier one.
+func closing(c io.Closer, err *error) {
+	if cerr := c.Close(); *err == nil {
+		*err = cerr
+	}
+}

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"samepage/cmd/samepage/internal/demo"
+)
+
+// roleCommand is the hidden command that the processes of the demo are.
+const roleCommand = "demo-role"
+
+// drawnPictures is how many pictures are drawn unless a number is given.
+const drawnPictures = 300
+
+func newDemoCommand(a *app) *cobra.Command {
+	var o demo.Options
+	c := &cobra.Command{
+		Use:   "demo",
+		Short: "Show two processes at work on shared pictures",
+		Long: `demo starts a base process and an algorithm process, the worker. The base puts
+picture after picture into shared memory and sets an event; the worker makes
+two results of each, in shared memory, too: the picture with a region erased,
+and the region alone on transparent ground. The base checks both, pixel by
+pixel. A worker that is killed is replaced, and its picture done again.
+
+The pictures come from a folder (` + strings.Join(demo.Extensions, " ") + `), the middle
+of each is erased; without --images the base draws a scene, and a ball is
+erased. A line a second tells the pictures done, how many a second, the MB of
+pixels that crossed between the processes a second, and the latency from the
+request to the answer.
+
+A picture that cannot be read is told and skipped. The exit code is 1 when a
+result was wrong, and 130 after Ctrl-C, which ends all and leaves nothing.`,
+		Example: "  samepage demo\n  samepage demo --images photos --out results",
+		Args:    names(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			if o.Count < 0 {
+				return usage(c, "--count %d is negative", o.Count)
+			}
+			if !c.Flags().Changed("count") {
+				o.Count, o.Once = drawnPictures, o.Images != ""
+			}
+			if sameFolder(o.Images, o.Out) {
+				return usage(c, "--out is the folder of --images, whose files it could overwrite")
+			}
+			return runDemo(c.Context(), a, o)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&o.Images, "images", "", "take the pictures from the folder `dir`")
+	f.StringVar(&o.Out, "out", "", "save the results to the folder `dir`, as NAME-erased.png and NAME-region.png")
+	f.IntVar(&o.Count, "count", 0, fmt.Sprintf("end after so many pictures; 0: never (default %d, or each of --images once)", drawnPictures))
+	for _, name := range []string{"images", "out"} {
+		if err := c.MarkFlagDirname(name); err != nil {
+			panic(err)
+		}
+	}
+	return c
+}
+
+func sameFolder(a, b string) bool {
+	if a == "" || b == "" {
+		return false
+	}
+	sa, aerr := os.Stat(a)
+	sb, berr := os.Stat(b)
+	return aerr == nil && berr == nil && os.SameFile(sa, sb)
+}
+
+func newDemoRoleCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:    roleCommand + " ROLE",
+		Hidden: true,
+		Args:   names(1, 1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			err := demo.RunRole(args[0], a.stdin, a.stdout, exitCode)
+			var remote *demo.RemoteError
+			a.told = errors.As(err, &remote) // the supervisor tells it
+			return err
+		},
+	}
+}
+
+func runDemo(ctx context.Context, a *app, o demo.Options) error {
+	exe, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("demo: find this program: %w", err)
+	}
+	start := func(role string) *exec.Cmd {
+		c := exec.Command(exe, roleCommand, role)
+		c.Stderr = a.stderr
+		return c
+	}
+	var w demo.Watcher = demoLines{a.stdout, a.stderr}
+	if a.json {
+		w = demoLines{io.Discard, a.stderr}
+	}
+	sum, err := demo.Run(ctx, o, start, w)
+	var remote *demo.RemoteError
+	if err == nil || errors.Is(err, demo.ErrFailed) || errors.Is(err, context.Canceled) && sum.Seconds > 0 {
+		if perr := a.printer().print(demoSummary{sum, o.Out}); err == nil {
+			err = perr
+		}
+	}
+	if err != nil && !errors.As(err, &remote) {
+		err = fmt.Errorf("demo: %w", err)
+	}
+	return err
+}
+
+// demoLines tells what happens, in lines.
+type demoLines struct{ w, stderr io.Writer }
+
+func (l demoLines) Started(base, worker demo.Ready) {
+	fmt.Fprintf(l.w, "base process %d and worker process %d share %s (%s)\n", base.PID, worker.PID, base.Memory, formatSize(base.Size))
+}
+
+func (l demoLines) Restarted(died, worker int, why string) {
+	fmt.Fprintf(l.w, "worker process %d has ended (%s); worker process %d takes over\n", died, why, worker)
+}
+
+func (l demoLines) Progress(p demo.Progress) {
+	fmt.Fprintf(l.w, "%7d pictures %8.1f/s %8.0f MB/s   latency p50 %6.2f ms, p99 %6.2f ms\n",
+		p.Pictures, p.PicturesPerSecond, p.MBPerSecond, p.LatencyP50, p.LatencyP99)
+}
+
+func (l demoLines) Skipped(b demo.Bad) {
+	fmt.Fprintf(l.stderr, "samepage: skipped %s: %s\n", b.File, b.Reason)
+}
+
+func (l demoLines) Failed(b demo.Bad) {
+	fmt.Fprintf(l.stderr, "samepage: failed %s: %s\n", b.File, b.Reason)
+}
+
+type demoSummary struct {
+	demo.Summary
+	out string
+}
+
+func (s demoSummary) text(w io.Writer) error {
+	how := "done"
+	if s.Interrupted {
+		how = "interrupted"
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s in %.1f s, %.1f/s, %.0f MB/s\n", how, count(s.Pictures, "picture"), s.Seconds, s.PicturesPerSecond, s.MBPerSecond)
+	if s.Pictures > 0 {
+		fmt.Fprintf(&b, "latency from request to answer: p50 %.2f ms, p99 %.2f ms, at most %.2f ms\n", s.LatencyP50, s.LatencyP99, s.LatencyMax)
+		fmt.Fprintln(&b, "both results of each are as expected")
+	}
+	if n := len(s.Failed); n > 0 {
+		fmt.Fprintf(&b, "%s failed\n", count(n, "picture"))
+	}
+	if n := len(s.Skipped); n > 0 {
+		fmt.Fprintf(&b, "%s skipped\n", count(n, "picture"))
+	}
+	if s.WorkerRestarts > 0 {
+		fmt.Fprintf(&b, "%s of the worker, %s done again\n", count(s.WorkerRestarts, "restart"), count(s.Redone, "picture"))
+	}
+	if s.out != "" {
+		fmt.Fprintf(&b, "%s saved in %s\n", count(s.Saved, "file"), s.out)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}

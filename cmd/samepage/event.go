@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"samepage"
+	"samepage/ipcsync"
+)
+
+type eventOptions struct {
+	object
+	manual  bool
+	hold    bool
+	timeout time.Duration // negative: none
+}
+
+func (o *eventOptions) options() *ipcsync.EventOptions {
+	e := &ipcsync.EventOptions{Scope: o.scope, Exact: o.exact, Manual: o.manual}
+	if !o.hold {
+		e.Lifetime = samepage.Persist
+	}
+	return e
+}
+
+func newEventCommand(a *app) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "event",
+		Short: "Set, reset and wait for events",
+		Long: `An event is set or not. An auto-reset event lets one waiter pass and is unset by
+that; a manual-reset event lets all pass until it is reset. A set with nobody
+waiting stays pending, and two before a wait are one.
+
+set and wait make an event that is missing, so that either may come first; it
+stays until samepage rm --kind event.`,
+		Args: noSubcommand,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(newEventSetCommand(a), newEventResetCommand(a), newEventWaitCommand(a))
+	return c
+}
+
+// newEventVerb is what the commands on events have in common.
+func newEventVerb(o *eventOptions, c *cobra.Command) *cobra.Command {
+	c.Args = names(1, 1)
+	c.ValidArgsFunction = completeNames(false, samepage.KindEvent)
+	o.addFlags(c.Flags())
+	completeChoices(c, "scope", "local", "global")
+	return c
+}
+
+func (o *eventOptions) addManual(c *cobra.Command) {
+	c.Flags().BoolVar(&o.manual, "manual", false, "one that has to be made is manual-reset")
+}
+
+func newEventSetCommand(a *app) *cobra.Command {
+	var o eventOptions
+	c := newEventVerb(&o, &cobra.Command{
+		Use:   "set NAME",
+		Short: "Set an event, and make it when it is missing",
+		RunE: func(c *cobra.Command, args []string) error {
+			err := runEventSet(c.Context(), a.printer(), o, args[0])
+			if errors.Is(err, fs.ErrNotExist) && o.vanishes() {
+				return usage(c, "there is no event %q, and on Windows an exact name goes with its last user, while this command ends at once: use --hold", args[0])
+			}
+			return err
+		},
+	})
+	o.addManual(c)
+	c.Flags().BoolVar(&o.hold, "hold", false, "stay and use it until Ctrl-C; one that is made lives while it is used")
+	return c
+}
+
+func newEventResetCommand(a *app) *cobra.Command {
+	var o eventOptions
+	return newEventVerb(&o, &cobra.Command{
+		Use:   "reset NAME",
+		Short: "Unset an event",
+		RunE:  func(_ *cobra.Command, args []string) error { return runEventReset(a.printer(), o, args[0]) },
+	})
+}
+
+func newEventWaitCommand(a *app) *cobra.Command {
+	o := eventOptions{timeout: -1}
+	c := newEventVerb(&o, &cobra.Command{
+		Use:   "wait NAME",
+		Short: "Wait until an event is set, and make it when it is missing",
+		Long: `wait sleeps until the event is set; an auto-reset event is unset by that. The exit
+code is 7 when the time runs out first, and 130 after Ctrl-C.`,
+		RunE: func(c *cobra.Command, args []string) error {
+			if c.Flags().Changed("timeout") && o.timeout < 0 {
+				return usage(c, "--timeout %v is negative", o.timeout)
+			}
+			return runEventWait(c.Context(), a.printer(), o, args[0])
+		},
+	})
+	o.addManual(c)
+	c.Flags().DurationVar(&o.timeout, "timeout", -1, "wait at most this long, such as 500ms or 2m; 0 only looks")
+	c.Flags().Lookup("timeout").DefValue = "0" // keeps "(default -1ns)" out of the help
+	return c
+}
+
+// happened tells what was done to an event.
+type happened struct {
+	Name    string `json:"name"`
+	Event   string `json:"event"`   // set, reset or passed
+	Created bool   `json:"created"` // it was missing and has been made
+	Held    bool   `json:"held,omitempty"`
+}
+
+func (r happened) text(w io.Writer) error {
+	tail := ""
+	if r.Created {
+		tail = " (created)"
+	}
+	if r.Held {
+		tail += "; held until Ctrl-C"
+	}
+	_, err := fmt.Fprintf(w, "event %s: %s%s\n", plain(r.Name), r.Event, tail)
+	return err
+}
+
+func runEventSet(ctx context.Context, p printer, o eventOptions, name string) (err error) {
+	var e *ipcsync.Event
+	existed := true
+	if o.vanishes() && !o.hold {
+		e, err = ipcsync.OpenEvent(name, o.options())
+	} else {
+		e, existed, err = ipcsync.OpenOrCreateEvent(name, o.options())
+	}
+	if err != nil {
+		return err
+	}
+	defer closing(e, &err)
+	if err := e.Set(); err != nil {
+		return err
+	}
+	if err := p.print(happened{name, "set", !existed, o.hold}); err != nil {
+		return err
+	}
+	if o.hold {
+		<-ctx.Done()
+	}
+	return nil
+}
+
+func runEventReset(p printer, o eventOptions, name string) (err error) {
+	e, err := ipcsync.OpenEvent(name, o.options())
+	if err != nil {
+		return err
+	}
+	defer closing(e, &err)
+	if err := e.Reset(); err != nil {
+		return err
+	}
+	return p.print(happened{Name: name, Event: "reset"})
+}
+
+func runEventWait(ctx context.Context, p printer, o eventOptions, name string) (err error) {
+	e, existed, err := ipcsync.OpenOrCreateEvent(name, o.options())
+	if err != nil {
+		return err
+	}
+	defer closing(e, &err)
+	if o.timeout >= 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, o.timeout)
+		defer cancel()
+	}
+	if err := e.Wait(ctx); err != nil {
+		return err
+	}
+	return p.print(happened{Name: name, Event: "passed", Created: !existed})
+}

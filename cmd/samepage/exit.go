@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"samepage"
+	"samepage/cmd/samepage/internal/demo"
+)
+
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// exits are the exit codes other than 0 and 1, and the errors that they stand
+// for. The first that matches counts.
+var exits = []struct {
+	code    int
+	meaning string
+	errs    []error
+}{
+	{exitUsage, "wrong usage", []error{errUsage, samepage.ErrName}},
+	{3, "no such object", []error{fs.ErrNotExist}},
+	{4, "the object exists already, or is in use", []error{fs.ErrExist, samepage.ErrBusy}},
+	{5, "no rights to it, or a privilege is missing", []error{fs.ErrPermission, samepage.ErrPrivilege}},
+	{6, "no space", []error{samepage.ErrNoSpace, syscall.ENOSPC}},
+	{7, "timed out", []error{os.ErrDeadlineExceeded}},
+	{130, "interrupted", []error{context.Canceled}},
+}
+
+func exitHelp() string {
+	var b strings.Builder
+	b.WriteString("Exit codes:\n  0    done\n  1    failed\n")
+	for _, e := range exits {
+		fmt.Fprintf(&b, "  %-4d %s\n", e.code, e.meaning)
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+func exitCode(err error) int {
+	if err == nil {
+		return 0
+	}
+	// A process of the demo has mapped its error itself.
+	var r *demo.RemoteError
+	if errors.As(err, &r) {
+		return r.Code
+	}
+	for _, e := range exits {
+		for _, target := range e.errs {
+			if errors.Is(err, target) {
+				return e.code
+			}
+		}
+	}
+	return exitFailed
+}
+
+// errUsage matches the errors of those who typed something wrong.
+var errUsage = errors.New("wrong usage")
+
+type usageError struct {
+	command string
+	err     error
+}
+
+// usage is an error of the one who typed the command.
+func usage(c *cobra.Command, format string, args ...any) error {
+	return &usageError{c.CommandPath(), fmt.Errorf(format, args...)}
+}
+
+func (e *usageError) Error() string {
+	return fmt.Sprintf("%v; see %s --help", e.err, e.command)
+}
+
+func (e *usageError) Is(target error) bool { return target == errUsage }
+
+// message is the line that tells of err. The packages name themselves in their
+// errors; here it is the command that speaks.
+func message(err error) string {
+	text := err.Error()
+	if errors.Is(err, context.Canceled) {
+		text = "interrupted"
+	}
+	for _, prefix := range []string{"samepage: ", "ipcsync: "} {
+		text = strings.TrimPrefix(text, prefix)
+		text = strings.ReplaceAll(text, ": "+prefix, ": ")
+	}
+	return "samepage: " + text
+}
+
+// names wants between least and most names as arguments.
+func names(least, most int) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		switch n := len(args); {
+		case n < least:
+			return usage(c, "a NAME is missing")
+		case n > most && most == 0:
+			return usage(c, "no arguments are expected, got %q", args)
+		case n > most:
+			return usage(c, "one NAME is expected, got %q", args)
+		}
+		return nil
+	}
+}

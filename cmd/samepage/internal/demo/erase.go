@@ -1,0 +1,141 @@
+package demo
+
+import (
+	"bytes"
+	"fmt"
+	"image"
+)
+
+// erase is the algorithm: erased becomes src without what is in the region, and
+// cut the region alone on transparent ground. All three have the same bounds.
+func erase(src, erased, cut *image.RGBA, region image.Rectangle) {
+	clear(cut.Pix)
+	for y := src.Rect.Min.Y; y < src.Rect.Max.Y; y++ {
+		copy(row(erased, src.Rect, y), row(src, src.Rect, y))
+	}
+	for y := region.Min.Y; y < region.Max.Y; y++ {
+		copy(row(cut, region, y), row(src, region, y))
+	}
+	f := newFill(src, region)
+	for y := region.Min.Y; y < region.Max.Y; y++ {
+		f.row(row(erased, region, y), y)
+	}
+}
+
+// row are the pixels of the line y of m within r.
+func row(m *image.RGBA, r image.Rectangle, y int) []byte {
+	return m.Pix[m.PixOffset(r.Min.X, y):][:4*r.Dx()]
+}
+
+// fill is what an erased region is filled with: each pixel is the mean of the
+// four pixels around the region that lie in its row and column, each the more
+// the nearer it is. Edges that the region shares with the picture do not count;
+// without any edge the region becomes transparent.
+type fill struct {
+	region      image.Rectangle
+	top, bottom []byte   // the lines above and below; nil: no such edge
+	left, right []byte   // the columns beside, 4 bytes a line
+	weights     []uint32 // by distance, in integers: alike on every machine
+}
+
+func newFill(src *image.RGBA, region image.Rectangle) *fill {
+	f := &fill{region: region}
+	b := src.Rect
+	if region.Min.Y > b.Min.Y {
+		f.top = row(src, region, region.Min.Y-1)
+	}
+	if region.Max.Y < b.Max.Y {
+		f.bottom = row(src, region, region.Max.Y)
+	}
+	column := func(x int) []byte {
+		c := make([]byte, 0, 4*region.Dy())
+		for y := region.Min.Y; y < region.Max.Y; y++ {
+			c = append(c, src.Pix[src.PixOffset(x, y):][:4]...)
+		}
+		return c
+	}
+	if region.Min.X > b.Min.X {
+		f.left = column(region.Min.X - 1)
+	}
+	if region.Max.X < b.Max.X {
+		f.right = column(region.Max.X)
+	}
+	f.weights = make([]uint32, max(region.Dx(), region.Dy())+1)
+	for d := 1; d < len(f.weights); d++ {
+		f.weights[d] = 1 << 20 / uint32(d)
+	}
+	return f
+}
+
+// row fills the line y.
+func (f *fill) row(dst []byte, y int) {
+	w, h := f.region.Dx(), f.region.Dy()
+	y -= f.region.Min.Y
+	for x := range w {
+		var sum [4]uint64
+		var weights uint64
+		add := func(edge []byte, at, distance int) {
+			if edge == nil {
+				return
+			}
+			n := uint64(f.weights[distance])
+			weights += n
+			for i := range sum {
+				sum[i] += n * uint64(edge[4*at+i])
+			}
+		}
+		add(f.top, x, y+1)
+		add(f.bottom, x, h-y)
+		add(f.left, y, x+1)
+		add(f.right, y, w-x)
+		p := dst[4*x : 4*x+4]
+		if weights == 0 {
+			clear(p)
+			continue
+		}
+		for i := range p {
+			p[i] = byte((sum[i] + weights/2) / weights)
+		}
+	}
+}
+
+// check says what is wrong with the results.
+func check(src, erased, cut *image.RGBA, region image.Rectangle) error {
+	b := src.Rect
+	f := newFill(src, region)
+	want := make([]byte, 4*region.Dx())
+	for y := b.Min.Y; y < b.Max.Y; y++ {
+		s, e, c := row(src, b, y), row(erased, b, y), row(cut, b, y)
+		if y < region.Min.Y || y >= region.Max.Y {
+			if !bytes.Equal(e, s) {
+				return fmt.Errorf("result 1 differs from the source in line %d, outside the region", y)
+			}
+			if !zero(c) {
+				return fmt.Errorf("result 2 is not transparent in line %d, outside the region", y)
+			}
+			continue
+		}
+		i, j := 4*(region.Min.X-b.Min.X), 4*(region.Max.X-b.Min.X)
+		f.row(want, y)
+		switch {
+		case !bytes.Equal(e[:i], s[:i]) || !bytes.Equal(e[j:], s[j:]):
+			return fmt.Errorf("result 1 differs from the source in line %d, outside the region", y)
+		case !bytes.Equal(e[i:j], want):
+			return fmt.Errorf("result 1 is not erased as expected in line %d", y)
+		case !zero(c[:i]) || !zero(c[j:]):
+			return fmt.Errorf("result 2 is not transparent in line %d, outside the region", y)
+		case !bytes.Equal(c[i:j], s[i:j]):
+			return fmt.Errorf("result 2 differs from the source in line %d, inside the region", y)
+		}
+	}
+	return nil
+}
+
+func zero(b []byte) bool {
+	for _, v := range b {
+		if v != 0 {
+			return false
+		}
+	}
+	return true
+}

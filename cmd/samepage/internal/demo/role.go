@@ -1,0 +1,72 @@
+package demo
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+)
+
+// The roles of the processes that the supervisor starts.
+const (
+	RoleBase   = "base"
+	RoleWorker = "worker"
+)
+
+// RunRole is the life of a process that the supervisor started. It returns when
+// the work is done or stdin closes. code maps errors to exit codes. A
+// *RemoteError was told to the supervisor.
+func RunRole(role string, stdin io.Reader, stdout io.Writer, code func(error) int) error {
+	// Ctrl-C goes to all processes of a terminal, but the supervisor says when
+	// to end. And when it is gone, writing to it must be an error and no
+	// signal, so that nothing stays behind. Ignoring the signals would not do:
+	// Windows then ends the process. Other signals are meant for this process.
+	deaf := make(chan os.Signal, 1)
+	signal.Notify(deaf, os.Interrupt, syscall.SIGPIPE)
+	signal.Reset(syscall.SIGTERM, syscall.SIGHUP)
+
+	in := bufio.NewReader(stdin)
+	line, err := in.ReadBytes('\n')
+	var o orders
+	if err == nil {
+		err = json.Unmarshal(line, &o)
+	}
+	if err != nil {
+		return fmt.Errorf("this command is a part of samepage demo and reads its orders from there: %w", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		_, _ = io.Copy(io.Discard, in)
+		cancel()
+	}()
+
+	var mu sync.Mutex
+	out := json.NewEncoder(stdout)
+	tell := func(m message) {
+		mu.Lock()
+		defer mu.Unlock()
+		if out.Encode(m) != nil {
+			cancel() // nobody listens any more
+		}
+	}
+	switch role {
+	case RoleBase:
+		err = runBase(ctx, o.Name, o.Options, tell)
+	case RoleWorker:
+		err = runWorker(ctx, o.Name, func() { tell(message{Ready: &Ready{PID: os.Getpid()}}) })
+	default:
+		err = fmt.Errorf("unknown role %q", role)
+	}
+	if err == nil {
+		return nil
+	}
+	remote := &RemoteError{err.Error(), code(err)}
+	tell(message{Error: remote})
+	return remote
+}

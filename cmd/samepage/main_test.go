@@ -1,0 +1,123 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"samepage/internal/ipctest"
+)
+
+// raceOptions keep a program with the race detector from sleeping for a second
+// at its end, which many short commands add up.
+const raceOptions = "atexit_sleep_ms=0"
+
+func TestMain(m *testing.M) {
+	_ = os.Setenv("GORACE", raceOptions)
+	testscript.Main(tests{m}, map[string]func(){"samepage": main})
+}
+
+// tests removes testscript's copy of this program itself, for testscript does
+// so with os.RemoveAll, which fails under Wine.
+type tests struct{ m *testing.M }
+
+func (t tests) Run() int {
+	code := t.m.Run()
+	if exe, err := exec.LookPath("samepage"); err == nil {
+		bin := filepath.Dir(exe)
+		for _, p := range []string{exe, bin, filepath.Dir(bin)} {
+			_ = os.Remove(p)
+		}
+	}
+	return code
+}
+
+// TestScript runs the scripts in testdata/script, each with objects of its own.
+func TestScript(t *testing.T) {
+	ipctest.NeedNames(t)
+	store := ipctest.Store(t)
+	testscript.Run(t, testscript.Params{
+		Dir:         filepath.Join("testdata", "script"),
+		WorkdirRoot: ipctest.Dir(t),
+		Setup: func(e *testscript.Env) error {
+			own, err := os.MkdirTemp(store, "")
+			if err != nil {
+				return err
+			}
+			e.Setenv("SAMEPAGE_DIR", own)
+			e.Setenv("GORACE", raceOptions)
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"until": until,
+			"code":  code,
+		},
+	})
+}
+
+// code N COMMAND... runs a command whose exit code must be N.
+func code(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: code N COMMAND...")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	got := "0"
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		got = strings.TrimPrefix(exit.Error(), "exit status ")
+	} else if err != nil {
+		got = err.Error()
+	}
+	if got != args[0] {
+		ts.Fatalf("exit code %s, want %s", got, args[0])
+	}
+}
+
+// until COMMAND... repeats a command until it succeeds; ! until, until it fails.
+func until(ts *testscript.TestScript, neg bool, args []string) {
+	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		err := ts.Exec(args[0], args[1:]...)
+		if (err == nil) != neg {
+			return
+		}
+		if time.Since(begin) > ipctest.Patience {
+			ts.Fatalf("%q: still %v", args, err)
+		}
+	}
+}
+
+// command runs the command to its end.
+func command(t testing.TB, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	var out, errs strings.Builder
+	c := exec.Command("samepage", args...)
+	c.Stdout, c.Stderr = &out, &errs
+	err := c.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return out.String(), errs.String(), c.ProcessState.ExitCode()
+}
+
+// files counts the files below a directory.
+func files(t testing.TB, dir string) (paths []string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			paths = append(paths, p)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return paths
+}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"unicode"
+)
+
+// result is what a command has to say. Its JSON form is stable.
+type result interface {
+	// text writes it for people.
+	text(w io.Writer) error
+}
+
+// printer says it, in the form that was asked for.
+type printer interface {
+	print(result) error
+}
+
+type textPrinter struct{ w io.Writer }
+
+func (p textPrinter) print(r result) error { return r.text(p.w) }
+
+type jsonPrinter struct{ w io.Writer }
+
+func (p jsonPrinter) print(r result) error {
+	e := json.NewEncoder(p.w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(r)
+}
+
+// plain is a name as people read it: quoted when it could do something to their
+// terminal or be mistaken, for others choose names, too.
+func plain(name string) string {
+	for _, r := range name {
+		if !unicode.IsGraphic(r) || unicode.IsSpace(r) || r == '"' {
+			return strconv.Quote(name)
+		}
+	}
+	return name
+}
+
+// lines writes one line for each pair of a label and a value.
+func lines(w io.Writer, pairs ...[2]string) error {
+	for _, p := range pairs {
+		if _, err := fmt.Fprintf(w, "%-10s %s\n", p[0], p[1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// marshalList is a list in JSON, also when it has nothing.
+func marshalList[T any](list []T) ([]byte, error) {
+	if list == nil {
+		list = []T{}
+	}
+	return json.Marshal(list)
+}

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"samepage"
+)
+
+// maxBuffered is how much of an input of unknown length is kept in memory to
+// find out how large the object must be.
+const maxBuffered = 1 << 30
+
+type putOptions struct {
+	object
+	offset, size int64
+	buffer       int64 // maxBuffered, less in tests
+}
+
+func newPutCommand(a *app) *cobra.Command {
+	o := putOptions{buffer: maxBuffered}
+	c := &cobra.Command{
+		Use:   "put NAME",
+		Short: "Read standard input into a memory",
+		Long: `put reads standard input into a memory; what lies behind the input stays as it
+is. A memory that is missing is made, and stays until it is removed. It gets
+the size --size, or else that of the input, which put keeps in memory for that,
+up to ` + formatSize(maxBuffered) + `, unless it is a file.
+
+An input that is longer than the memory is refused. When its length is known
+(a file) nothing is written then, otherwise the message tells how much was.`,
+		Example:           "  samepage put frames <frames.raw\n  camera | samepage put frames --size 64MiB",
+		Args:              names(1, 1),
+		ValidArgsFunction: completeNames(false, samepage.KindMemory),
+		RunE: func(c *cobra.Command, args []string) error {
+			err := runPut(c.Context(), a, o, args[0])
+			if errors.Is(err, errVanishes) {
+				return usage(c, "%w", err)
+			}
+			return err
+		},
+	}
+	o.addFlags(c.Flags())
+	c.Flags().Var(sizeFlag{&o.offset, 0}, "offset", "write the first byte here")
+	c.Flags().Var(sizeFlag{&o.size, 1}, "size", "size of a memory that has to be made")
+	completeChoices(c, "scope", "local", "global")
+	return c
+}
+
+var errVanishes = errors.New("there is no such memory, and on Windows an exact name goes with its last user, while this command ends at once: make it with samepage create --exact --hold")
+
+// written tells what was put where.
+type written struct {
+	Name    string `json:"name"`
+	Size    int64  `json:"size"` // of the memory
+	Offset  int64  `json:"offset"`
+	Written int64  `json:"written"`
+	Created bool   `json:"created"`
+}
+
+func (r written) text(w io.Writer) error {
+	tail := ""
+	if r.Created {
+		tail = ", created"
+	}
+	_, err := fmt.Fprintf(w, "wrote %d bytes at %d of %s (%s%s)\n", r.Written, r.Offset, plain(r.Name), formatSize(r.Size), tail)
+	return err
+}
+
+// input is what is read, of length n, negative when that is not known.
+type input struct {
+	io.Reader
+	n int64
+}
+
+func newInput(r io.Reader) input {
+	f, ok := r.(*os.File)
+	if !ok {
+		return input{r, -1}
+	}
+	st, err := f.Stat()
+	if err != nil || !st.Mode().IsRegular() {
+		return input{r, -1}
+	}
+	at, err := f.Seek(0, io.SeekCurrent)
+	n := st.Size() - at
+	if err != nil || n <= 0 { // as files in /proc say
+		return input{r, -1}
+	}
+	return input{io.LimitReader(r, n), n}
+}
+
+// buffered reads all of an input to know its length.
+func (in input) buffered(ctx context.Context, most int64) (input, error) {
+	var b bytes.Buffer
+	n, err := copyBytes(ctx, &b, io.LimitReader(in.Reader, most+1), nil)
+	if err != nil {
+		return in, fmt.Errorf("read standard input: %w", err)
+	}
+	if n > most {
+		return in, fmt.Errorf("the input is longer than %s, which is what can be kept in memory to find its length: give --size", formatSize(most))
+	}
+	return input{&b, n}, nil
+}
+
+func runPut(ctx context.Context, a *app, o putOptions, name string) (err error) {
+	in := newInput(a.stdin)
+	m, made, err := openForPut(ctx, o, name, &in)
+	if err != nil {
+		return err
+	}
+	// A memory that this command made and could not fill must not look filled.
+	defer func() {
+		if made && err != nil {
+			err = errors.Join(err, samepage.Remove(name, o.options(samepage.KindMemory)))
+		}
+	}()
+	defer closing(m, &err)
+	if o.size != 0 && o.size != m.Size() {
+		return fmt.Errorf("put %q: it has %d bytes already, and not the %d of --size: %w", name, m.Size(), o.size, fs.ErrExist)
+	}
+	if o.offset > m.Size() || in.n > m.Size()-o.offset {
+		return fmt.Errorf("put %d bytes at %d of %v, nothing was written: %w", max(in.n, 0), o.offset, m, samepage.ErrRange)
+	}
+	p := newProgress(a.stderr, in.n)
+	n, err := copyBytes(ctx, io.NewOffsetWriter(m, o.offset), in, p)
+	p.done()
+	switch {
+	case errors.Is(err, samepage.ErrRange):
+		return fmt.Errorf("put into %v: the input is longer, %d bytes were written: %w", m, n, samepage.ErrRange)
+	case err != nil:
+		return fmt.Errorf("put into %v, after %d bytes: %w", m, n, err)
+	case in.n >= 0 && n < in.n:
+		return fmt.Errorf("put into %v: the input ended after %d of %d bytes: %w", m, n, in.n, io.ErrUnexpectedEOF)
+	}
+	return a.printer().print(written{name, m.Size(), o.offset, n, made})
+}
+
+// openForPut opens the memory, or makes one that in fits into, for which it may
+// have to read in.
+func openForPut(ctx context.Context, o putOptions, name string, in *input) (m *samepage.Memory, made bool, err error) {
+	opts := o.options(samepage.KindMemory)
+	opts.Lifetime = samepage.Persist
+	for range 100 { // others may come and go between the two calls
+		m, err = samepage.Open(name, opts)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return m, false, err
+		}
+		if o.vanishes() {
+			return nil, false, errVanishes
+		}
+		size := o.size
+		if size == 0 {
+			if in.n < 0 {
+				if *in, err = in.buffered(ctx, o.buffer); err != nil {
+					return nil, false, err
+				}
+			}
+			if in.n == 0 {
+				return nil, false, fmt.Errorf("put %q: the input is empty, and there is no memory: %w", name, samepage.ErrZeroSize)
+			}
+			size = o.offset + in.n
+		}
+		m, err = samepage.Create(name, size, opts)
+		if !errors.Is(err, fs.ErrExist) {
+			return m, err == nil, err
+		}
+	}
+	return nil, false, err
+}

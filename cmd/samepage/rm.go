@@ -1,0 +1,75 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"math"
+
+	"github.com/spf13/cobra"
+
+	"samepage"
+)
+
+func newRmCommand(a *app) *cobra.Command {
+	var o object
+	c := &cobra.Command{
+		Use:   "rm NAME...",
+		Short: "Remove objects that nobody uses",
+		Long: `rm removes objects that nobody uses, also those that persist. Of a memory and
+an event with one name it removes the memory, unless --kind says event. It goes
+on after a failure; the exit code is that of the first one. A file below an
+object stays.`,
+		Args:              names(1, math.MaxInt),
+		ValidArgsFunction: completeNames(true, samepage.KindMemory, samepage.KindEvent),
+		RunE:              func(_ *cobra.Command, args []string) error { return runRm(a, o, args) },
+	}
+	o.addFlags(c.Flags())
+	o.addKind(c.Flags())
+	completeChoices(c, "scope", "local", "global")
+	completeChoices(c, "kind", "memory", "event")
+	return c
+}
+
+type removal struct {
+	Name    string `json:"name"`
+	Removed bool   `json:"removed"`
+	Error   string `json:"error,omitempty"`
+}
+
+type removals []removal
+
+func (rs removals) text(w io.Writer) error {
+	for _, r := range rs {
+		if !r.Removed {
+			continue // told as an error
+		}
+		if _, err := fmt.Fprintln(w, "removed", plain(r.Name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// runRm returns the first failure. It tells all of them itself.
+func runRm(a *app, o object, names []string) error {
+	var all removals
+	var first error
+	for _, name := range names {
+		err := o.first(name, func(opts *samepage.Options) error { return samepage.Remove(name, opts) })
+		r := removal{Name: name, Removed: err == nil}
+		if err != nil {
+			r.Error = err.Error()
+			fmt.Fprintln(a.stderr, message(err))
+			a.told = true
+			if first == nil {
+				first = err
+			}
+		}
+		all = append(all, r)
+	}
+	if err := a.printer().print(all); err != nil {
+		a.told = false
+		return err
+	}
+	return first
+}

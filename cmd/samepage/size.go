@@ -1,0 +1,75 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math/big"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"samepage"
+)
+
+var sizeSyntax = regexp.MustCompile(`^(-?)([0-9]{1,40}(?:\.[0-9]{1,40})?) ?([A-Za-z]*)$`)
+
+// units are the factors of sizes, by their names in lower case.
+var units = func() map[string]int64 {
+	u := map[string]int64{"": 1, "b": 1}
+	decimal, binary := int64(1), int64(1)
+	for _, letter := range []string{"k", "m", "g", "t"} {
+		decimal *= 1000
+		binary *= 1024
+		u[letter+"b"], u[letter], u[letter+"ib"] = decimal, binary, binary
+	}
+	return u
+}()
+
+// parseSize reads a number of bytes, such as 4096, 64MiB, 1GB or 1.5GiB. It is
+// exact: what is not a whole number of bytes is an error.
+func parseSize(s string) (int64, error) {
+	p := sizeSyntax.FindStringSubmatch(s)
+	if p == nil {
+		return 0, errors.New("not a size such as 4096, 64MiB or 1.5GB")
+	}
+	unit, ok := units[strings.ToLower(p[3])]
+	if !ok {
+		return 0, fmt.Errorf("unknown unit %q, known are B, kB, KiB, K, MB, MiB, M, GB, GiB, G, TB, TiB, T", p[3])
+	}
+	if p[1] != "" {
+		return 0, errors.New("negative")
+	}
+	n, ok := new(big.Rat).SetString(p[2])
+	if !ok {
+		return 0, errors.New("not a number")
+	}
+	n.Mul(n, new(big.Rat).SetInt64(unit))
+	switch {
+	case !n.IsInt():
+		return 0, errors.New("not a whole number of bytes")
+	case n.Cmp(new(big.Rat).SetInt64(samepage.MaxSize)) > 0:
+		return 0, fmt.Errorf("too large, at most %s are possible", formatSize(samepage.MaxSize))
+	}
+	return n.Num().Int64(), nil
+}
+
+// formatSize is a number of bytes for people, with at most one decimal.
+func formatSize(n int64) string {
+	if n < 1024 {
+		return strconv.FormatInt(n, 10) + " B"
+	}
+	f, unit := float64(n)/1024, 0
+	for f >= 1024 && unit < 4 {
+		f /= 1024
+		unit++
+	}
+	return strings.TrimSuffix(strconv.FormatFloat(f, 'f', 1, 64), ".0") + " " + []string{"KiB", "MiB", "GiB", "TiB", "PiB"}[unit]
+}
+
+// count is "1 picture", "2 pictures".
+func count(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return strconv.Itoa(n) + " " + what
+}
