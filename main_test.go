@@ -15,15 +15,15 @@ import (
 	"samepage/internal/sys"
 )
 
-func TestMain(m *testing.M) {
-	ipctest.Main(m, map[string]func([]string){
-		"agent":   agent.Run,
-		"args":    func([]string) { fmt.Printf("%q\n", os.Args[1:]) },
-		"sleeper": func([]string) { fmt.Println("sleeper", os.Getpid()); time.Sleep(ipctest.Patience) },
-		"hello":   func([]string) { fmt.Printf("hello, hidden %v\n", sys.StartedHidden()) },
-		"churn":   churn,
-	})
+var helpers = map[string]func(args []string){
+	"agent":   agent.Run,
+	"args":    func([]string) { fmt.Printf("%q\n", os.Args[1:]) },
+	"sleeper": func([]string) { fmt.Println("sleeper", os.Getpid()); time.Sleep(ipctest.Patience) },
+	"hello":   func([]string) { fmt.Printf("hello, hidden %v\n", sys.StartedHidden()) },
+	"churn":   churn,
 }
+
+func TestMain(m *testing.M) { ipctest.Main(m, helpers) }
 
 func startAgent(t testing.TB) *ipctest.Child {
 	t.Helper()
