@@ -5,6 +5,7 @@ package samepage_test
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -16,44 +17,38 @@ import (
 	"samepage/ipcsync"
 )
 
-// The four steps of two processes that share a picture: set the memory up, find
-// it, synchronise, clean up. Both run in one process here; nothing would change
-// with two. (Row 003-01 of docs/mission.md.)
+// The four steps of two processes that share a picture. Both run in one process
+// here; nothing would change with two. (Row 003-01 of docs/mission.md. README.md
+// has the body of this function, to the letter.)
 func Example() {
-	// 1. One process sets the memory and the event up.
+	// 1. One process sets a memory and an event up.
 	base, err := samepage.Create("picture", 1<<20, nil)
-	if err != nil {
-		log.Fatal(err)
-	}
+	check(err)
 	ready, err := ipcsync.CreateEvent("picture", nil)
+	check(err)
+	// 2. The other one finds them by name, and maps what it wants of them.
+	m, err := samepage.Open("picture", &samepage.Options{Access: samepage.ReadOnly})
+	check(err)
+	picture, err := m.View(0, 0, samepage.ReadOnly) // any offset; length 0: to the end
+	check(err)
+	arrived, err := ipcsync.OpenEvent("picture", nil)
+	check(err)
+	// 3. The first one writes, then signals; the other one sleeps, then reads in place.
+	canvas, err := base.View(0, 0, samepage.ReadWrite)
+	check(err)
+	copy(canvas.Bytes(), "a sunset")
+	check(ready.Set())
+	check(arrived.Wait(context.Background()))
+	fmt.Printf("%s\n", picture.Bytes()[:8])
+	// 4. Clean up: the names go with their last user, even if that is killed.
+	check(errors.Join(canvas.Close(), picture.Close(), base.Close(), m.Close(), ready.Close(), arrived.Close()))
+	// Output: a sunset
+}
+
+func check(err error) {
 	if err != nil {
 		log.Fatal(err)
 	}
-	// 2. Another one finds them by name, and waits.
-	done := make(chan string)
-	go func() {
-		m, _ := samepage.Open("picture", &samepage.Options{Access: samepage.ReadOnly})
-		defer m.Close()
-		v, _ := m.View(0, 0, samepage.ReadOnly)
-		defer v.Close()
-		e, _ := ipcsync.OpenEvent("picture", nil)
-		defer e.Close()
-		_ = e.Wait(context.Background())
-		done <- string(v.Bytes()[:8])
-	}()
-	// 3. The first one writes, then signals.
-	v, err := base.View(0, 0, samepage.ReadWrite)
-	if err != nil {
-		log.Fatal(err)
-	}
-	copy(v.Bytes(), "a sunset")
-	_ = ready.Set()
-	fmt.Println("the other one sees", <-done)
-	// 4. Clean up: the names go with their last user.
-	_ = v.Close()
-	_ = base.Close()
-	_ = ready.Close()
-	// Output: the other one sees a sunset
 }
 
 func ExampleMemory() {

@@ -46,3 +46,18 @@ func TestMissionPage(t *testing.T) {
 		t.Errorf("docs/mission.md has rows\n%s, want\n%s", have, want)
 	}
 }
+
+// README.md shows what compiles and runs.
+func TestReadmeShowsTheExample(t *testing.T) {
+	src := strings.ReplaceAll(string(must(os.ReadFile("example_test.go"))(t)), "\r\n", "\n")
+	_, body, _ := strings.Cut(src, "func Example() {\n")
+	body, _, ok := strings.Cut(body, "\t// Output:")
+	if !ok {
+		t.Fatal("no Example")
+	}
+	body = strings.TrimPrefix(strings.ReplaceAll("\n"+body, "\n\t", "\n"), "\n")
+	readme := strings.ReplaceAll(string(must(os.ReadFile("README.md"))(t)), "\r\n", "\n")
+	if !strings.Contains(readme, "```go\n"+body+"```") {
+		t.Errorf("README.md lacks the body of Example:\n%s", body)
+	}
+}
