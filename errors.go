@@ -43,6 +43,13 @@ var (
 	ErrCorrupt = layout.ErrCorrupt
 	// ErrBadToken: not a token, or not of this process or this object.
 	ErrBadToken = layout.ErrBadToken
+	// ErrOwnerDied: a process died holding the lock that one has now got, or
+	// could read the data of.
+	ErrOwnerDied = errors.New("the owner of the lock has died holding it")
+	// ErrNotLocked: what is to be unlocked is not locked by this handle.
+	ErrNotLocked = errors.New("not locked by this handle")
+	// ErrTooManyMembers: an object has as many users as it has room for.
+	ErrTooManyMembers = errors.New("too many members")
 	// ErrPeerNotStarted: the other process does not run.
 	ErrPeerNotStarted = sys.ErrPeerNotStarted
 )

@@ -119,3 +119,7 @@ func (o *object) drop(p *mapping) error {
 	countMapped(-int64(len(p.b)))
 	return unmap(o.sys, p.b)
 }
+
+func init() {
+	sys.ObjectOf = func(m any) *sys.Object { return m.(*Memory).obj.sys }
+}

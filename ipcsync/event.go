@@ -119,15 +119,6 @@ func openEvent(name string, opts *EventOptions) (*Event, error) {
 	return sharedEvent(name, m)
 }
 
-// inner is an error of package samepage without the words that name the object
-// and what was tried, which the caller has better ones for.
-func inner(err error) error {
-	if in := errors.Unwrap(err); in != nil {
-		return in
-	}
-	return err
-}
-
 // OpenOrCreateEvent opens an event, or makes it when there is none, and says
 // which. One that exists keeps its state and its way of resetting.
 func OpenOrCreateEvent(name string, opts *EventOptions) (e *Event, existed bool, err error) {

@@ -20,7 +20,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	ipctest.Main(m, map[string]func([]string){"agent": agent.Run, "locker": locker, "waiter": waiter})
+	ipctest.Main(m, map[string]func([]string){"agent": agent.Run, "locker": locker, "waiter": waiter, "mutex": mutexHelper})
 }
 
 func noErr(t testing.TB, err error) {

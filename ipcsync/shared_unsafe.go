@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -222,13 +221,6 @@ func (s *shared) Close() error {
 	defer s.use.Unlock()
 	return s.release()
 }
-
-// deadlineError is the deadline of a context as an error that also matches
-// os.ErrDeadlineExceeded.
-type deadlineError struct{ error }
-
-func (e deadlineError) Unwrap() error      { return e.error }
-func (deadlineError) Is(target error) bool { return target == os.ErrDeadlineExceeded }
 
 func deadline(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {

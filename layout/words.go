@@ -10,18 +10,21 @@ import (
 type Kind uint32
 
 const (
-	Memory Kind = iota // plain bytes, no header of ours in them
-	Event              // an [EventBlock]
+	Memory    Kind = iota // plain bytes, no header of ours in them
+	Event                 // an [EventBlock]
+	Mutex                 // a segment with [LockWords]
+	RWMutex               // the same
+	Semaphore             // the same
 	kinds
 )
 
-var kindNames = [kinds]string{"memory", "event"}
+var kindNames = [kinds]string{"memory", "event", "mutex", "rwmutex", "semaphore"}
 
 // Known says whether k is a kind that this version knows.
 func (k Kind) Known() bool { return k < kinds }
 
 // Kinds lists all kinds.
-func Kinds() []Kind { return []Kind{Memory, Event} }
+func Kinds() []Kind { return []Kind{Memory, Event, Mutex, RWMutex, Semaphore} }
 
 func (k Kind) String() string {
 	if k.Known() {

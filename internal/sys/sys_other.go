@@ -175,3 +175,45 @@ func (*Bell) Ring(*uint32, int) {}
 
 // Usage is not supported.
 func Usage() (handles, mappings int, err error) { return 0, 0, unsupported("counting descriptors") }
+
+// MemberLocks would carry a member's lock.
+type MemberLocks struct{}
+
+// OpenLocks is not supported.
+func (o *Object) OpenLocks() (*MemberLocks, error) { return nil, unsupported("members") }
+
+// Take locks byte i.
+func (*MemberLocks) Take(int) (bool, error) { return false, unsupported("members") }
+
+// Release unlocks byte i.
+func (*MemberLocks) Release(int) {}
+
+// Held says whether another member holds byte i.
+func (*MemberLocks) Held(int) (bool, error) { return false, unsupported("members") }
+
+// Close drops all locks.
+func (*MemberLocks) Close() error { return nil }
+
+// Waker would be what a member sleeps on.
+type Waker struct{}
+
+// NewWaker is not supported.
+func (o *Object) NewWaker(int, uint32, *uint32) (*Waker, error) { return nil, unsupported("members") }
+
+// Close lets go of it.
+func (*Waker) Close() error { return nil }
+
+// Sleep sleeps until the waker is rung.
+func (*Waker) Sleep(uint32) {}
+
+// Ringer would ring wakers.
+type Ringer struct{}
+
+// NewRinger makes a ringer.
+func (o *Object) NewRinger() *Ringer { return &Ringer{} }
+
+// Ring wakes a member.
+func (*Ringer) Ring(int, uint32, *uint32) {}
+
+// Close lets go of what it has open.
+func (*Ringer) Close() {}

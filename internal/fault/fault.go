@@ -1,0 +1,57 @@
+// Package fault has the named crash points of the protocols: places between two
+// steps where a process may die. In normal builds they are nothing at all. Built
+// with -tags samepagefault, a process that has the name of a point in
+// SAMEPAGE_FAULT kills itself when it comes there, without any clean-up, as
+// kill -9 would. "name:n" lets it pass n times before.
+package fault
+
+// Point is a crash point.
+type Point uint8
+
+// The crash points, by the steps of docs/protocol. Tests go through all of them,
+// so a new one is covered by itself.
+const (
+	JoinTaken      Point = iota // a joiner has the lock byte, the slot is not yet in use
+	JoinNamed                   // it has written who it is, but not Identity
+	JoinDone                    // it is a member
+	LeaveBegun                  // a leaver still is a member
+	LeaveUnmarked               // the slot is not in use, the byte still locked
+	RepairTaken                 // a janitor has the dead one's byte
+	RepairHalf                  // what the dead one held is repaired, the slot still in use
+	RepairDone                  // the slot is not in use, the byte still locked
+	RepairUnrung                // the byte is free, nobody woken
+	SleepBit                    // a sleeper has set its bit
+	SleepWoken                  // a sleeper has slept, its bit still set
+	RingHalf                    // a ringer has changed the word, and not yet woken
+	LockTaken                   // a mutex has just been locked
+	UnlockUnrung                // it is unlocked, nobody rung
+	ConsistentDone              // its data was declared consistent
+	ReadCounted                 // a reader has counted itself, and not looked for a writer
+	ReadHeld                    // a reader holds
+	ReadUncounted               // a reader has let go, the writer not rung
+	WriteClaimed                // a writer keeps new readers out
+	WriteHeld                   // a writer holds
+	AcquireTaken                // a unit of a semaphore is taken
+	ReleaseUnrung               // units are back, nobody rung
+	points
+)
+
+var names = [points]string{
+	"join-taken", "join-named", "join-done", "leave-begun", "leave-unmarked",
+	"repair-taken", "repair-half", "repair-done", "repair-unrung",
+	"sleep-bit", "sleep-woken", "ring-half",
+	"lock-taken", "unlock-unrung", "consistent-done",
+	"read-counted", "read-held", "read-uncounted", "write-claimed", "write-held",
+	"acquire-taken", "release-unrung",
+}
+
+func (p Point) String() string { return names[p] }
+
+// All lists the crash points.
+func All() []Point {
+	all := make([]Point, points)
+	for i := range all {
+		all[i] = Point(i)
+	}
+	return all
+}

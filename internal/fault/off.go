@@ -1,0 +1,9 @@
+//go:build !samepagefault
+
+package fault
+
+// Enabled says whether this build has crash points.
+const Enabled = false
+
+// At is where a process may die.
+func At(Point) {}

@@ -1,0 +1,383 @@
+// Package segment is what locks and topics stand on: a memory with a header that
+// never changes, words that do, and a table of members. It knows who is alive,
+// repairs what the dead held, and has the one way to sleep and to wake.
+// docs/protocol/segment.md and waker.md tell the protocols.
+package segment
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"samepage"
+	"samepage/internal/fault"
+	"samepage/internal/sys"
+	"samepage/layout"
+)
+
+// Spec says what a new segment is.
+type Spec struct {
+	Kind    layout.Kind
+	Flags   uint32 // by kind
+	Members int    // 0: layout.DefaultMembers
+	Live    []byte // the live words as they begin
+}
+
+// align is what the regions of a segment are aligned to: lines.
+const align = 128
+
+// Init returns the bytes of a new segment.
+func (s *Spec) Init() ([]byte, error) {
+	n := s.Members
+	if n == 0 {
+		n = layout.DefaultMembers
+	}
+	if n < 1 || n > layout.MaxMembers {
+		return nil, fmt.Errorf("%d members, want 1 to %d: %w", n, layout.MaxMembers, samepage.ErrTooManyMembers)
+	}
+	h := &layout.SegmentHeader{
+		Kind: uint32(s.Kind), Flags: s.Flags, Members: uint32(n),
+		Live: layout.SegmentHeaderSize, LiveSize: uint64(len(s.Live)),
+		Created: time.Now().UnixNano(), PID: uint32(os.Getpid()),
+	}
+	h.Table = (h.Live + h.LiveSize + align - 1) &^ (align - 1)
+	h.Size = h.Table + uint64(n)*layout.MemberSize
+	layout.PutText(h.Creator[:], processName())
+	b := make([]byte, h.Size)
+	copy(b, layout.EncodeSegment(h))
+	copy(b[h.Live:], s.Live)
+	return b, nil
+}
+
+func processName() string { return filepath.Base(os.Args[0]) }
+
+// Handle is a member of a segment: one open lock or topic of this process. Its
+// methods may be called concurrently.
+type Handle struct {
+	mem    *samepage.Memory
+	b      []byte
+	kind   layout.Kind
+	flags  uint32
+	n      int     // slots; every index from shared memory is held against it
+	live   uintptr // offsets in b
+	table  uintptr
+	repair Repair
+
+	// lockMu guards locks: one description never excludes itself. It is held
+	// while this process is a janitor.
+	lockMu sync.Mutex
+	locks  Locks
+	slot   int
+	inc    uint32
+
+	waker  Waker
+	ringer Ringer
+	// turn is held by the one goroutine that sleeps on the waker.
+	turn    chan struct{}
+	suspect atomic.Bool // the watch has found a condition that held beside a sleeper
+	closed  atomic.Bool
+}
+
+// Locks, Waker and Ringer are what a Handle needs of the system; see package sys.
+type (
+	Locks interface {
+		Take(i int) (bool, error)
+		Release(i int)
+		Held(i int) (bool, error)
+		Close() error
+	}
+	Waker interface {
+		Sleep(old uint32)
+		Close() error
+	}
+	Ringer interface {
+		Ring(slot int, incarnation uint32, word *uint32)
+		Close()
+	}
+)
+
+// Who is a member as it told of itself.
+type Who struct {
+	Slot        int
+	Incarnation uint32
+	PID         uint32
+	Name        string
+	Joined      time.Time
+	Held        uint64
+}
+
+// Repair mends the live words when member dead has died. It is called with the dead
+// one's lock byte held, so by one janitor at a time, and may be called again for
+// the same member when a janitor dies.
+type Repair func(h *Handle, dead layout.Owner, who Who)
+
+// Open joins the segment in m, which it takes over.
+//
+// Errors: samepage.ErrKindMismatch, ErrVersion, ErrCorrupt, ErrTooManyMembers.
+func Open(m *samepage.Memory, kind layout.Kind, liveSize int, repair Repair) (*Handle, error) {
+	h, err := open(m, kind, liveSize, repair)
+	if err != nil {
+		return nil, errors.Join(err, m.Close())
+	}
+	return h, nil
+}
+
+func open(m *samepage.Memory, kind layout.Kind, liveSize int, repair Repair) (_ *Handle, err error) {
+	head := make([]byte, layout.SegmentHeaderSize)
+	if _, err := m.ReadAt(head, 0); err != nil && m.Size() >= int64(len(head)) {
+		return nil, err
+	}
+	hd, err := layout.ParseSegment(head, kind, m.Size())
+	if err != nil {
+		return nil, err
+	}
+	if hd.LiveSize < uint64(liveSize) {
+		return nil, fmt.Errorf("segment with %d bytes of live words, a %v has %d: %w", hd.LiveSize, kind, liveSize, samepage.ErrCorrupt)
+	}
+	o := sys.ObjectOf(m)
+	b, err := o.Map(0, int(hd.Size), layout.ReadWrite)
+	if err != nil {
+		return nil, err
+	}
+	locks, err := o.OpenLocks()
+	if err != nil {
+		return nil, errors.Join(err, o.Unmap(b))
+	}
+	h := New(b, hd, locks, repair)
+	h.mem = m
+	h.ringer = o.NewRinger()
+	// The words stay mapped until nobody can touch them any more: a method that
+	// is under way in another goroutine while the handle is closed must not
+	// fault.
+	runtime.AddCleanup(h, func(b []byte) { _ = o.Unmap(b) }, b)
+	if err := h.join(); err != nil {
+		return nil, errors.Join(err, locks.Close())
+	}
+	h.waker, err = o.NewWaker(h.slot, h.inc, h.wakerWord(h.slot))
+	if err != nil {
+		h.leave()
+		return nil, errors.Join(err, locks.Close())
+	}
+	return h, nil
+}
+
+// New makes a Handle of a segment's bytes, for Open and for tests on other
+// memory. It has not joined, and has no waker and no ringer.
+func New(b []byte, hd *layout.SegmentHeader, locks Locks, repair Repair) *Handle {
+	return &Handle{
+		b: b, kind: layout.Kind(hd.Kind), flags: hd.Flags, n: int(hd.Members), live: uintptr(hd.Live), table: uintptr(hd.Table),
+		repair: repair, locks: locks, slot: -1, turn: make(chan struct{}, 1),
+	}
+}
+
+// Kind is the kind of the object.
+func (h *Handle) Kind() layout.Kind { return h.kind }
+
+// Flags are those of the header, by kind.
+func (h *Handle) Flags() uint32 { return h.flags }
+
+// Me is the owner word that names this member.
+func (h *Handle) Me() layout.Owner { return layout.OwnerOf(h.slot, h.inc) }
+
+// Members is the number of slots.
+func (h *Handle) Members() int { return h.n }
+
+// Closed says whether Close was called.
+func (h *Handle) Closed() bool { return h.closed.Load() }
+
+// inUse is the bit of Member.Identity that says so.
+const inUse = 1
+
+// join finds a slot: one that is not in use, else one whose owner has died.
+func (h *Handle) join() error {
+	for _, alsoUsed := range []bool{false, true} {
+		for i := range h.n {
+			if !alsoUsed && atomic.LoadUint64(h.identity(i))&inUse != 0 {
+				continue
+			}
+			ok, err := h.joinAt(i)
+			if ok || err != nil {
+				return err
+			}
+		}
+	}
+	return fmt.Errorf("all %d slots have living members: %w", h.n, samepage.ErrTooManyMembers)
+}
+
+func (h *Handle) joinAt(i int) (bool, error) {
+	ok, err := h.locks.Take(i)
+	if !ok || err != nil {
+		return false, err
+	}
+	fault.At(fault.JoinTaken)
+	mended := atomic.LoadUint64(h.identity(i))&inUse != 0
+	if mended {
+		h.mend(i)
+	}
+	id := atomic.LoadUint64(h.identity(i))
+	h.slot, h.inc = i, uint32(id>>32)+1
+	self := sys.Self()
+	h.putMember(i, self.PID, self.Start, time.Now().UnixNano(), processName())
+	atomic.StoreUint64(h.held(i), 0)
+	fault.At(fault.JoinNamed)
+	// RELEASE: publishes who it is.
+	atomic.StoreUint64(h.identity(i), uint64(h.inc)<<32|inUse)
+	fault.At(fault.JoinDone)
+	if mended {
+		h.WakeAll()
+	}
+	return true, nil
+}
+
+// leave gives the slot up.
+func (h *Handle) leave() {
+	fault.At(fault.LeaveBegun)
+	h.lockMu.Lock()
+	defer h.lockMu.Unlock()
+	atomic.StoreUint64(h.identity(h.slot), uint64(h.inc)<<32)
+	fault.At(fault.LeaveUnmarked)
+	h.locks.Release(h.slot)
+}
+
+// Close leaves the segment. Those of this handle who sleep return
+// samepage.ErrClosed. The caller has let go of what it holds. A second Close does
+// nothing.
+func (h *Handle) Close() error {
+	if h.closed.Swap(true) {
+		return nil
+	}
+	h.ringSelf()
+	h.turn <- struct{}{} // the last sleeper has gone, and each further one sees closed
+	h.leave()
+	<-h.turn
+	h.ringer.Close()
+	err := errors.Join(h.waker.Close(), h.locks.Close())
+	if h.mem != nil {
+		err = errors.Join(err, h.mem.Close())
+	}
+	return err
+}
+
+// dead says whether the member that owner names is no more: its lock byte is
+// free though its slot is in use, or its slot is another's by now. Of the own
+// slot it is never said.
+func (h *Handle) dead(o layout.Owner) (bool, error) {
+	slot := o.Slot()
+	if slot < 0 || slot >= h.n {
+		return false, fmt.Errorf("a word names member %d of %d: %w", slot, h.n, samepage.ErrCorrupt)
+	}
+	id := atomic.LoadUint64(h.identity(slot))
+	if uint32(id>>32) != o.Incarnation() || id&inUse == 0 {
+		return true, nil
+	}
+	if slot == h.slot {
+		return false, nil
+	}
+	h.lockMu.Lock()
+	defer h.lockMu.Unlock()
+	if h.closed.Load() {
+		return false, samepage.ErrClosed
+	}
+	held, err := h.locks.Held(slot)
+	return !held, err
+}
+
+// Bury repairs what the member that owner names has left, if it is dead, and wakes
+// all sleepers. It is false when the member lives, or another one is at it.
+func (h *Handle) Bury(o layout.Owner) (bool, error) {
+	d, err := h.dead(o)
+	if !d || err != nil {
+		return false, err
+	}
+	slot := o.Slot()
+	if slot == h.slot {
+		// A word names a former user of this very slot; nobody else can be its
+		// janitor, for this member has the byte.
+		h.repair(h, o, h.who(slot, o))
+		h.WakeAll()
+		return true, nil
+	}
+	h.lockMu.Lock()
+	if h.closed.Load() {
+		h.lockMu.Unlock()
+		return false, samepage.ErrClosed
+	}
+	ok, err := h.locks.Take(slot)
+	if !ok || err != nil {
+		h.lockMu.Unlock()
+		if err == nil && uint32(atomic.LoadUint64(h.identity(slot))>>32) != o.Incarnation() {
+			// The slot has a living member, and the word names a former one.
+			h.repair(h, o, h.who(slot, o))
+			h.WakeAll()
+			return true, nil
+		}
+		return false, err
+	}
+	fault.At(fault.RepairTaken)
+	if atomic.LoadUint64(h.identity(slot))&inUse != 0 {
+		h.mend(slot)
+	}
+	if o.Incarnation() != uint32(atomic.LoadUint64(h.identity(slot))>>32) {
+		h.repair(h, o, h.who(slot, o))
+	}
+	fault.At(fault.RepairDone)
+	h.locks.Release(slot)
+	h.lockMu.Unlock()
+	fault.At(fault.RepairUnrung)
+	h.WakeAll()
+	return true, nil
+}
+
+// mend repairs what the dead user of a slot held. The caller has its lock byte.
+func (h *Handle) mend(slot int) {
+	id := atomic.LoadUint64(h.identity(slot))
+	dead := layout.OwnerOf(slot, uint32(id>>32))
+	h.repair(h, dead, h.who(slot, dead))
+	fault.At(fault.RepairHalf)
+	atomic.StoreUint64(h.held(slot), 0)
+	h.clearBit(slot)
+	atomic.StoreUint64(h.identity(slot), id&^inUse)
+}
+
+// buryAsleep repairs all dead members that are marked as asleep, lest rings go
+// to them.
+func (h *Handle) buryAsleep() error {
+	for i := range h.n {
+		if i == h.slot || !h.bit(i) {
+			continue
+		}
+		id := atomic.LoadUint64(h.identity(i))
+		if id&inUse == 0 {
+			continue
+		}
+		if _, err := h.Bury(layout.OwnerOf(i, uint32(id>>32))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// List tells of all members that have a slot in use.
+func (h *Handle) List() []Who {
+	var all []Who
+	for i := range h.n {
+		if id := atomic.LoadUint64(h.identity(i)); id&inUse != 0 {
+			all = append(all, h.who(i, layout.OwnerOf(i, uint32(id>>32))))
+		}
+	}
+	return all
+}
+
+// HeldOf is the Held word of a slot if it is in use, and who has the slot.
+func (h *Handle) HeldOf(slot int) (uint64, layout.Owner) {
+	id := atomic.LoadUint64(h.identity(slot))
+	if id&inUse == 0 {
+		return 0, 0
+	}
+	return atomic.LoadUint64(h.held(slot)), layout.OwnerOf(slot, uint32(id>>32))
+}

@@ -1,0 +1,235 @@
+package segment
+
+import (
+	"context"
+	"math/bits"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"samepage"
+	"samepage/internal/fault"
+	"samepage/internal/sys"
+	"samepage/layout"
+)
+
+// Condition is what a goroutine waits for. Its methods only touch words of the
+// segment, and may be called concurrently.
+type Condition interface {
+	// Try takes what is waited for, if it is to be had.
+	Try() (bool, error)
+	// Holds says whether it is to be had, without taking it.
+	Holds() bool
+	// DependsOn names the member that must act before it is to be had; the zero
+	// Owner when there is none.
+	DependsOn() layout.Owner
+}
+
+// spinTime is how long a waiter tries before it sleeps: longer than a wake costs,
+// or both sides of an exchange come to sleep.
+const spinTime = 30 * time.Microsecond
+
+// Wait waits until c was taken.
+//
+// Errors: those of c, samepage.ErrClosed, the error of ctx.
+func (h *Handle) Wait(ctx context.Context, c Condition) error {
+	if ok, err := h.spin(c); ok || err != nil {
+		return err
+	}
+	select {
+	case h.turn <- struct{}{}:
+	case <-ctx.Done():
+		if ok, err := c.Try(); ok || err != nil {
+			return err
+		}
+		return ctx.Err()
+	}
+	defer func() { <-h.turn }()
+	if ctx.Done() != nil {
+		stop := context.AfterFunc(ctx, h.ringSelf)
+		defer stop()
+	}
+	return h.sleep(ctx, c)
+}
+
+func (h *Handle) spin(c Condition) (bool, error) {
+	if ok, err := c.Try(); ok || err != nil {
+		return ok, err
+	}
+	if runtime.GOMAXPROCS(0) < 2 || runtime.NumCPU() < 2 {
+		return false, nil
+	}
+	for begun := time.Now(); time.Since(begun) < spinTime; {
+		for range 16 {
+			sys.Pause(8)
+			if c.Holds() {
+				if ok, err := c.Try(); ok || err != nil {
+					return ok, err
+				}
+			}
+		}
+	}
+	return false, nil
+}
+
+// sleep is the part of Wait that one goroutine of a handle is in at a time. S1 to
+// S5 are the steps of docs/protocol/waker.md.
+func (h *Handle) sleep(ctx context.Context, c Condition) error {
+	w := watch.add(h, c)
+	defer watch.remove(w)
+	waker := h.wakerWord(h.slot)
+	for {
+		if h.closed.Load() {
+			return samepage.ErrClosed
+		}
+		v := atomic.LoadUint32(waker) // S1
+		h.setBit()                    // S2: a full fence, pairs with the one of whoever changes the condition
+		fault.At(fault.SleepBit)
+		ok, err := c.Try() // S3
+		if !ok && err == nil && ctx.Err() != nil {
+			err = ctx.Err()
+		}
+		if !ok && err == nil {
+			err = h.buryWhatHinders(c)
+		}
+		if ok || err != nil {
+			h.clearBit(h.slot)
+			return err
+		}
+		if !h.closed.Load() {
+			h.waker.Sleep(v) // S4
+		}
+		fault.At(fault.SleepWoken)
+		h.clearBit(h.slot) // S5
+	}
+}
+
+// buryWhatHinders repairs the member that c depends on, if it is dead. Then the
+// own waker has been rung, so the next Sleep does not sleep. When the watch has
+// seen that a ring was lost it looks for other dead sleepers as well.
+func (h *Handle) buryWhatHinders(c Condition) error {
+	if o := c.DependsOn(); !o.Free() {
+		if _, err := h.Bury(o); err != nil {
+			return err
+		}
+	}
+	if h.suspect.Swap(false) {
+		return h.buryAsleep()
+	}
+	return nil
+}
+
+// Wake rings up to k members that sleep: the next ones after this, round the
+// table. The caller has changed the condition before, with a full fence.
+func (h *Handle) Wake(k int) {
+	words := (h.n + 63) / 64
+	first := h.slot + 1
+	for step := range words + 1 {
+		w := (first/64 + step) % words
+		set := atomic.LoadUint64(h.sleepers(w))
+		switch step {
+		case 0:
+			set &= ^uint64(0) << (first % 64)
+		case words:
+			set &= 1<<(first%64) - 1
+		}
+		for ; set != 0 && k > 0; set &= set - 1 {
+			if i := w*64 + bits.TrailingZeros64(set); i < h.n {
+				h.ring(i)
+				k--
+			}
+		}
+	}
+}
+
+// WakeAll rings all members that sleep.
+func (h *Handle) WakeAll() { h.Wake(h.n) }
+
+// Ring rings one member, if it sleeps.
+func (h *Handle) Ring(slot int) {
+	if slot >= 0 && slot < h.n && h.bit(slot) {
+		h.ring(slot)
+	}
+}
+
+func (h *Handle) ring(i int) {
+	word := h.wakerWord(i)
+	atomic.AddUint32(word, 1)
+	fault.At(fault.RingHalf)
+	h.ringer.Ring(i, uint32(atomic.LoadUint64(h.identity(i))>>32), word)
+}
+
+// ringSelf has the own sleeper look again.
+func (h *Handle) ringSelf() {
+	atomic.AddUint32(h.wakerWord(h.slot), 1)
+	h.ringer.Ring(h.slot, h.inc, h.wakerWord(h.slot))
+}
+
+// watchEvery is how often the death watch looks: the only timed wait there is.
+const watchEvery = 50 * time.Millisecond
+
+// deathWatch looks after all sleepers of this process, as docs/protocol/waker.md
+// tells. It runs while there are any.
+type deathWatch struct {
+	mu      sync.Mutex
+	all     map[*watched]struct{}
+	running bool
+}
+
+var watch = deathWatch{all: map[*watched]struct{}{}}
+
+type watched struct {
+	h *Handle
+	c Condition
+}
+
+func (d *deathWatch) add(h *Handle, c Condition) *watched {
+	w := &watched{h, c}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.all[w] = struct{}{}
+	if !d.running {
+		d.running = true
+		go d.run()
+	}
+	return w
+}
+
+func (d *deathWatch) remove(w *watched) {
+	d.mu.Lock()
+	delete(d.all, w)
+	d.mu.Unlock()
+}
+
+func (d *deathWatch) run() {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for range tick.C {
+		d.mu.Lock()
+		if len(d.all) == 0 {
+			d.running = false
+			d.mu.Unlock()
+			return
+		}
+		for w := range d.all {
+			w.look()
+		}
+		d.mu.Unlock()
+	}
+}
+
+// look rings a sleeper whose condition holds, or depends on a dead member. The
+// sleeper does what is to be done.
+func (w *watched) look() {
+	if w.c.Holds() {
+		w.h.suspect.Store(true)
+		w.h.ringSelf()
+		return
+	}
+	if o := w.c.DependsOn(); !o.Free() {
+		if dead, err := w.h.dead(o); dead || err != nil {
+			w.h.ringSelf()
+		}
+	}
+}

@@ -1,0 +1,95 @@
+package segment
+
+import (
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"samepage/layout"
+)
+
+// The words of a segment. Offsets come from the header, which was checked
+// against the size of the mapping, and indices are below h.n.
+
+func (h *Handle) at(off uintptr) unsafe.Pointer { return unsafe.Add(unsafe.Pointer(&h.b[0]), off) }
+
+func (h *Handle) member(i int) uintptr { return h.table + uintptr(i)*layout.MemberSize }
+
+func (h *Handle) identity(i int) *uint64 { return (*uint64)(h.at(h.member(i))) }
+
+func (h *Handle) held(i int) *uint64 { return (*uint64)(h.at(h.member(i) + layout.MemberHeldOffset)) }
+
+// Held is this member's own Held word, which only it writes.
+func (h *Handle) Held() *uint64 { return h.held(h.slot) }
+
+func (h *Handle) wakerWord(i int) *uint32 {
+	return (*uint32)(h.at(h.member(i) + layout.MemberWakerOffset))
+}
+
+// Live64 is the 64-bit live word at off.
+func (h *Handle) Live64(off uintptr) *uint64 { return (*uint64)(h.at(h.live + off)) }
+
+// sleepers is word w of the bitmap of sleepers.
+func (h *Handle) sleepers(w int) *uint64 {
+	return h.Live64(layout.LockSleepersOffset + uintptr(w)*8)
+}
+
+// bytes are a part of the segment that is copied, not shared word by word.
+func (h *Handle) bytes(off, n uintptr) []byte { return h.b[off : off+n : off+n] }
+
+func (h *Handle) setBit() { atomic.OrUint64(h.sleepers(h.slot/64), 1<<(h.slot%64)) }
+
+func (h *Handle) clearBit(i int) { atomic.AndUint64(h.sleepers(i/64), ^(uint64(1) << (i % 64))) }
+
+func (h *Handle) bit(i int) bool { return atomic.LoadUint64(h.sleepers(i/64))>>(i%64)&1 != 0 }
+
+// putMember writes who has a slot. The caller has its lock byte.
+func (h *Handle) putMember(i int, pid uint32, start uint64, joined int64, name string) {
+	m := h.member(i)
+	atomic.StoreUint32((*uint32)(h.at(m+8)), pid)
+	atomic.StoreUint64((*uint64)(h.at(m+16)), start)
+	atomic.StoreUint64((*uint64)(h.at(m+24)), uint64(joined))
+	var b [64]byte
+	layout.PutText(b[:], name)
+	h.putText(m+layout.MemberNameOffset, &b)
+}
+
+// who reads what a slot tells. It may be another member's than o names by now.
+func (h *Handle) who(i int, o layout.Owner) Who {
+	m := h.member(i)
+	return Who{
+		Slot: i, Incarnation: o.Incarnation(),
+		PID:    atomic.LoadUint32((*uint32)(h.at(m + 8))),
+		Joined: time.Unix(0, int64(atomic.LoadUint64((*uint64)(h.at(m+24))))),
+		Name:   h.text(m + layout.MemberNameOffset),
+		Held:   atomic.LoadUint64(h.held(i)),
+	}
+}
+
+// Text fields are read and written by words, atomically: the reader may see half
+// of a new name, and never has a data race.
+
+func (h *Handle) putText(off uintptr, b *[64]byte) {
+	w := (*[8]uint64)(unsafe.Pointer(b))
+	for k := range w {
+		atomic.StoreUint64((*uint64)(h.at(off+uintptr(k)*8)), w[k])
+	}
+}
+
+func (h *Handle) text(off uintptr) string {
+	var w [8]uint64
+	for k := range w {
+		w[k] = atomic.LoadUint64((*uint64)(h.at(off + uintptr(k)*8)))
+	}
+	return layout.Text((*[64]byte)(unsafe.Pointer(&w))[:])
+}
+
+// PutLiveText and LiveText are for text of 64 bytes among the live words.
+func (h *Handle) PutLiveText(off uintptr, s string) {
+	var b [64]byte
+	layout.PutText(b[:], s)
+	h.putText(h.live+off, &b)
+}
+
+// LiveText reads what PutLiveText wrote.
+func (h *Handle) LiveText(off uintptr) string { return h.text(h.live + off) }

@@ -1,0 +1,41 @@
+package sys
+
+import "golang.org/x/sys/unix"
+
+// memberByte is the first of the bytes that members of a segment hold for as
+// long as they live, one each.
+const memberByte = 1 << 61
+
+// MemberLocks is a description of an object's file that carries one member's
+// lock, and through which it looks at those of others. The caller sees to it that
+// no two goroutines use it at a time, for one description never excludes itself.
+type MemberLocks struct{ fd lockFD }
+
+// OpenLocks opens a description for one member.
+func (o *Object) OpenLocks() (*MemberLocks, error) {
+	at := o.file
+	if o.lock != nil {
+		at = o.lock.f
+	}
+	f, err := reopen(int(at.Fd()), unix.O_RDWR)
+	if err != nil {
+		return nil, err
+	}
+	return &MemberLocks{lockFD{f}}, nil
+}
+
+// Take locks byte i, unless another member holds it.
+func (l *MemberLocks) Take(i int) (bool, error) { return l.fd.tryExclusive(memberByte + int64(i)) }
+
+// Release unlocks byte i.
+func (l *MemberLocks) Release(i int) { l.fd.unlock(memberByte + int64(i)) }
+
+// Held says whether another member holds byte i. It does not see the locks of
+// this description itself.
+func (l *MemberLocks) Held(i int) (bool, error) {
+	held, _, err := l.fd.held(memberByte + int64(i))
+	return held, err
+}
+
+// Close drops all locks.
+func (l *MemberLocks) Close() error { return l.fd.f.Close() }

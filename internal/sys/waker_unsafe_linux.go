@@ -1,0 +1,40 @@
+package sys
+
+import (
+	"math"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Waker is what one member of a segment sleeps on: its futex word.
+type Waker struct{ word *uint32 }
+
+// NewWaker makes the waker of the member in a slot, whose word lies in the
+// segment.
+func (o *Object) NewWaker(_ int, _ uint32, word *uint32) (*Waker, error) { return &Waker{word}, nil }
+
+// Close lets go of it.
+func (*Waker) Close() error { return nil }
+
+// Sleep sleeps until the waker is rung, and not at all when its word is not
+// old. It may return early.
+func (w *Waker) Sleep(old uint32) {
+	// Syscall6, not RawSyscall6: the scheduler must know that this thread
+	// sleeps, or a garbage collection waits for it.
+	_, _, _ = unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(w.word)), futexWait, uintptr(old), 0, 0, 0)
+}
+
+// Ringer rings the wakers of an object's members.
+type Ringer struct{}
+
+// NewRinger makes a ringer.
+func (o *Object) NewRinger() *Ringer { return &Ringer{} }
+
+// Ring wakes the member in a slot, whose word the caller has changed.
+func (*Ringer) Ring(_ int, _ uint32, word *uint32) {
+	_, _, _ = unix.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWake, math.MaxInt32, 0, 0, 0)
+}
+
+// Close lets go of what it has open.
+func (*Ringer) Close() {}

@@ -1,0 +1,157 @@
+package ipcsync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"samepage"
+	"samepage/internal/segment"
+	"samepage/layout"
+)
+
+// Options refine how a lock is made or opened. The zero value, and nil, mean the
+// default of each field. Scope, Lifetime, Perm, SecurityDescriptor and Owner are as
+// in samepage.Options.
+type Options struct {
+	Scope    samepage.Scope
+	Lifetime samepage.Lifetime
+	// Members is how many handles a new lock has room for, in all processes
+	// together: 1 to 1024, by default 64.
+	Members            int
+	Perm               fs.FileMode
+	SecurityDescriptor string
+	Owner              string
+}
+
+// OwnerDiedError says that a process died holding a lock, so that what the lock
+// guards may be half changed. It matches samepage.ErrOwnerDied.
+type OwnerDiedError struct {
+	PID  int       // of the process that died
+	Name string    // of its program
+	At   time.Time // when that was noticed
+}
+
+func (e *OwnerDiedError) Error() string {
+	return fmt.Sprintf("%v: process %d (%s), noticed %s", samepage.ErrOwnerDied, e.PID, e.Name, e.At.Format(time.RFC3339Nano))
+}
+
+// Is matches samepage.ErrOwnerDied.
+func (*OwnerDiedError) Is(target error) bool { return target == samepage.ErrOwnerDied }
+
+// object is what is common to all that this package has: a name and a member of a
+// segment.
+type object struct {
+	kind layout.Kind
+	name string
+	h    *segment.Handle
+}
+
+func (o *Options) memory(kind layout.Kind) *samepage.Options {
+	if o == nil {
+		o = &Options{}
+	}
+	return &samepage.Options{
+		Scope: o.Scope, Kind: kind, Lifetime: o.Lifetime, Perm: o.Perm,
+		SecurityDescriptor: o.SecurityDescriptor, Owner: o.Owner,
+	}
+}
+
+// create makes the segment of a new object and joins it.
+func (o *Options) create(kind layout.Kind, name string, flags uint32, state uint64) (*object, error) {
+	s := segment.Spec{Kind: kind, Flags: flags, Live: layout.NewLockWords(state)}
+	if o != nil {
+		s.Members = o.Members
+	}
+	return createObject(o.memory(kind), name, s)
+}
+
+func createObject(opts *samepage.Options, name string, s segment.Spec) (*object, error) {
+	b, err := s.Init()
+	if err != nil {
+		return nil, err
+	}
+	opts.Init = b
+	m, err := samepage.Create(name, int64(len(b)), opts)
+	if err != nil {
+		return nil, inner(err)
+	}
+	return join(m, s.Kind, name)
+}
+
+// open joins the segment of an object that exists.
+func (o *Options) open(kind layout.Kind, name string) (*object, error) {
+	return openObject(o.memory(kind), name)
+}
+
+func openObject(opts *samepage.Options, name string) (*object, error) {
+	m, err := samepage.Open(name, opts)
+	if err != nil {
+		return nil, inner(err)
+	}
+	return join(m, opts.Kind, name)
+}
+
+func join(m *samepage.Memory, kind layout.Kind, name string) (*object, error) {
+	h, err := segment.Open(m, kind, layout.LockWordsSize, repairOwner)
+	if err != nil {
+		return nil, err
+	}
+	return &object{kind, name, h}, nil
+}
+
+// openOrCreate does open or create, whichever works. Others may come and go
+// between the two, but hardly many times in a row.
+func openOrCreate(open, create func() (*object, error)) (o *object, existed bool, err error) {
+	for range 100 {
+		if o, err = open(); err == nil || !errors.Is(err, fs.ErrNotExist) {
+			return o, true, err
+		}
+		if o, err = create(); err == nil || !errors.Is(err, fs.ErrExist) {
+			return o, false, err
+		}
+	}
+	return nil, false, err
+}
+
+// inner is an error of package samepage without the words that name the object
+// and what was tried, which the caller has better ones for.
+func inner(err error) error {
+	if in := errors.Unwrap(err); in != nil {
+		return in
+	}
+	return err
+}
+
+// Name is the name that the object was opened by.
+func (o *object) Name() string { return o.name }
+
+func (o *object) wrap(op string, err error) error {
+	if err != nil {
+		return fmt.Errorf("ipcsync: %s %v %q: %w", op, o.kind, o.name, err)
+	}
+	return nil
+}
+
+func wrapNew(op string, kind layout.Kind, name string, err error) error {
+	return (&object{kind: kind, name: name}).wrap(op, err)
+}
+
+// wait waits for c, and gives deadlines their second face.
+func (o *object) wait(ctx context.Context, c segment.Condition) error {
+	err := o.h.Wait(ctx, c)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return deadlineError{err}
+	}
+	return err
+}
+
+// deadlineError is the deadline of a context as an error that also matches
+// os.ErrDeadlineExceeded.
+type deadlineError struct{ error }
+
+func (e deadlineError) Unwrap() error      { return e.error }
+func (deadlineError) Is(target error) bool { return target == os.ErrDeadlineExceeded }

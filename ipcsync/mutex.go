@@ -1,0 +1,147 @@
+package ipcsync
+
+import (
+	"context"
+	"runtime"
+	"sync/atomic"
+
+	"samepage"
+	"samepage/internal/fault"
+	"samepage/internal/segment"
+	"samepage/layout"
+)
+
+// Mutex is a named mutual exclusion lock between processes, and between the
+// goroutines of each. It outlives its owner: when a process dies holding it, the
+// next one to lock it gets it, with an error that says so.
+//
+// All its methods may be called concurrently. As with sync.Mutex any goroutine of
+// the process may unlock what another one locked through the same Mutex. Two
+// Mutexes that a process opens by one name exclude each other. The zero value is
+// not usable.
+type Mutex struct {
+	owned
+}
+
+// CreateMutex makes a mutex. Errors: fs.ErrExist, and those of samepage.Create.
+func CreateMutex(name string, opts *Options) (*Mutex, error) {
+	o, err := opts.create(layout.Mutex, name, 0, 0)
+	return newMutex("create", name, o, err)
+}
+
+// OpenMutex opens a mutex that exists. Errors: fs.ErrNotExist,
+// samepage.ErrTooManyMembers, and those of samepage.Open.
+func OpenMutex(name string, opts *Options) (*Mutex, error) {
+	o, err := opts.open(layout.Mutex, name)
+	return newMutex("open", name, o, err)
+}
+
+// OpenOrCreateMutex opens a mutex, or makes it when there is none, and says which.
+func OpenOrCreateMutex(name string, opts *Options) (m *Mutex, existed bool, err error) {
+	o, existed, err := openOrCreate(
+		func() (*object, error) { return opts.open(layout.Mutex, name) },
+		func() (*object, error) { return opts.create(layout.Mutex, name, 0, 0) })
+	m, err = newMutex("open or create", name, o, err)
+	return m, existed, err
+}
+
+func newMutex(op, name string, o *object, err error) (*Mutex, error) {
+	if err != nil {
+		return nil, wrapNew(op, layout.Mutex, name, err)
+	}
+	return &Mutex{newOwned(o)}, nil
+}
+
+// Lock locks the mutex. If it is locked already, it sleeps until it is not.
+//
+// Errors: samepage.ErrOwnerDied (an *OwnerDiedError): the lock is held now, and a
+// process died holding it before, so that what it guards may be half changed.
+// Repair that, call Consistent, and Unlock; until somebody calls Consistent each
+// Lock says it again. With samepage.ErrClosed, samepage.ErrCorrupt, or the error of
+// ctx (a deadline matches os.ErrDeadlineExceeded too) the lock is not held.
+func (m *Mutex) Lock(ctx context.Context) error {
+	if !m.h.Closed() && atomic.CompareAndSwapUint64(m.state, 0, m.me) { // L1
+		fault.At(fault.LockTaken)
+		runtime.KeepAlive(m)
+		return nil
+	}
+	return m.lockSlow(ctx)
+}
+
+func (m *Mutex) lockSlow(ctx context.Context) error {
+	err := samepage.ErrClosed
+	if !m.h.Closed() {
+		err = m.wait(ctx, (*mutexWait)(m))
+	}
+	if err == nil {
+		fault.At(fault.LockTaken)
+		err = m.died(m.owner())
+	}
+	return m.wrap("lock", err)
+}
+
+// TryLock locks the mutex if it is free, and says whether. It may be true with
+// samepage.ErrOwnerDied, see Lock. A lock that a dead process holds is free.
+func (m *Mutex) TryLock() (bool, error) {
+	if m.h.Closed() {
+		return false, m.wrap("try", samepage.ErrClosed)
+	}
+	ok := m.claim(layout.HeldBit)
+	if w := m.owner(); !ok && !w.Free() {
+		buried, err := m.h.Bury(w)
+		if err != nil {
+			return false, m.wrap("try", err)
+		}
+		ok = buried && m.claim(layout.HeldBit)
+	}
+	if !ok {
+		return false, nil
+	}
+	fault.At(fault.LockTaken)
+	return true, m.wrap("lock", m.died(m.owner()))
+}
+
+// Unlock unlocks the mutex. Errors: samepage.ErrNotLocked when this handle does
+// not have it locked, samepage.ErrClosed.
+func (m *Mutex) Unlock() error {
+	if !atomic.CompareAndSwapUint64(m.state, m.me, 0) { // U1
+		if err := m.unlockSlow(); err != nil {
+			return err
+		}
+	}
+	fault.At(fault.UnlockUnrung)
+	if m.anyAsleep() { // U2
+		m.h.Wake(1)
+	}
+	runtime.KeepAlive(m)
+	return nil
+}
+
+func (m *Mutex) unlockSlow() error {
+	err := m.release()
+	if m.h.Closed() {
+		err = samepage.ErrClosed
+	}
+	return m.wrap("unlock", err)
+}
+
+// Consistent declares that what the mutex guards is whole again, after a Lock that
+// said samepage.ErrOwnerDied. Errors: samepage.ErrNotLocked.
+func (m *Mutex) Consistent() error {
+	err := m.consistent()
+	fault.At(fault.ConsistentDone)
+	return m.wrap("declare consistent", err)
+}
+
+// Close gives the mutex up; those of this handle who wait for it return. A second
+// Close does nothing. Errors: samepage.ErrBusy while this handle has it locked.
+func (m *Mutex) Close() error { return m.wrap("close", m.close()) }
+
+// mutexWait is the segment.Condition of those who lock.
+type mutexWait Mutex
+
+func (m *mutexWait) Try() (bool, error)      { return m.claim(layout.HeldBit), nil }
+func (m *mutexWait) Holds() bool             { return m.owner().Free() }
+func (m *mutexWait) DependsOn() layout.Owner { return m.owner() }
+
+var _ segment.Condition = (*mutexWait)(nil)

@@ -1,0 +1,194 @@
+package ipcsync_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"samepage"
+	"samepage/internal/ipctest"
+	"samepage/ipcsync"
+)
+
+var bg = context.Background()
+
+func newMutex(t testing.TB, name string, o *ipcsync.Options) *ipcsync.Mutex {
+	t.Helper()
+	m, err := ipcsync.CreateMutex(name, o)
+	noErr(t, err)
+	t.Cleanup(func() { _ = m.Close() })
+	return m
+}
+
+func openMutex(t testing.TB, name string) *ipcsync.Mutex {
+	t.Helper()
+	m, err := ipcsync.OpenMutex(name, nil)
+	noErr(t, err)
+	t.Cleanup(func() { _ = m.Close() })
+	return m
+}
+
+func TestMutexBasics(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	_, err := ipcsync.OpenMutex("m", nil)
+	wantErr(t, err, fs.ErrNotExist)
+	m := newMutex(t, "m", nil)
+	_, err = ipcsync.CreateMutex("m", nil)
+	wantErr(t, err, fs.ErrExist)
+	wantErr(t, m.Unlock(), samepage.ErrNotLocked)
+	wantErr(t, m.Consistent(), samepage.ErrNotLocked)
+	noErr(t, m.Lock(bg))
+	o := openMutex(t, "m")
+	for _, x := range []*ipcsync.Mutex{m, o} {
+		if ok, err := x.TryLock(); ok || err != nil {
+			t.Errorf("TryLock of a locked mutex is %v, %v", ok, err)
+		}
+	}
+	wantErr(t, o.Unlock(), samepage.ErrNotLocked)
+	ctx, cancel := context.WithTimeout(bg, 5*time.Millisecond)
+	defer cancel()
+	wantErr(t, o.Lock(ctx), os.ErrDeadlineExceeded)
+	wantErr(t, m.Lock(ctx), context.DeadlineExceeded) // its own goroutines exclude each other as well
+	wantErr(t, m.Close(), samepage.ErrBusy)
+	done := make(chan error, 1)
+	go func() { done <- o.Lock(bg) }()
+	time.Sleep(5 * time.Millisecond)
+	noErr(t, m.Unlock())
+	noErr(t, <-done)
+	noErr(t, o.Unlock())
+	noErr(t, o.Close())
+	noErr(t, o.Close())
+	wantErr(t, o.Lock(bg), samepage.ErrClosed)
+	wantErr(t, o.Unlock(), samepage.ErrClosed)
+	_, err = o.TryLock()
+	wantErr(t, err, samepage.ErrClosed)
+	_, err = ipcsync.OpenEvent("m", nil)
+	wantErr(t, err, fs.ErrNotExist) // kinds have names of their own
+}
+
+// A Close wakes those who wait.
+func TestMutexCloseWhileWaiting(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	m := newMutex(t, "m", nil)
+	noErr(t, m.Lock(bg))
+	o := openMutex(t, "m")
+	done := make(chan error, 3)
+	for range 3 {
+		go func() { done <- o.Lock(bg) }()
+	}
+	time.Sleep(10 * time.Millisecond)
+	noErr(t, o.Close())
+	for range 3 {
+		wantErr(t, <-done, samepage.ErrClosed)
+	}
+	noErr(t, m.Unlock())
+}
+
+func TestMutexGoroutines(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	ms := []*ipcsync.Mutex{newMutex(t, "m", nil), openMutex(t, "m"), openMutex(t, "m")}
+	n := 0
+	var wg sync.WaitGroup
+	for i := range 6 {
+		wg.Go(func() {
+			m := ms[i%len(ms)]
+			for range 5000 {
+				if err := m.Lock(bg); err != nil {
+					t.Error(err)
+					return
+				}
+				n++
+				if err := m.Unlock(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if n != 30_000 {
+		t.Errorf("30000 increments count %d", n)
+	}
+}
+
+func TestMutexTooManyMembers(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	newMutex(t, "m", &ipcsync.Options{Members: 3})
+	openMutex(t, "m")
+	o := openMutex(t, "m")
+	_, err := ipcsync.OpenMutex("m", nil)
+	wantErr(t, err, samepage.ErrTooManyMembers)
+	noErr(t, o.Close())
+	openMutex(t, "m")
+	_, err = ipcsync.CreateMutex("x", &ipcsync.Options{Members: 1025})
+	wantErr(t, err, samepage.ErrTooManyMembers)
+}
+
+// The owner dies: the next one gets the lock, in time, and is told who died, until
+// somebody declares the data consistent.
+func TestMutexOwnerDies(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	m := newMutex(t, "m", nil)
+	for _, waiting := range []bool{false, true} {
+		c := ipctest.Start(t, "mutex", "m", "hold")
+		if l := c.Line(); l != "held" {
+			t.Fatal(l)
+		}
+		got := make(chan error, 1)
+		if waiting {
+			go func() { got <- m.Lock(bg) }()
+			time.Sleep(20 * time.Millisecond)
+		}
+		c.Kill()
+		killed := time.Now()
+		if !waiting {
+			got <- m.Lock(bg)
+		}
+		err := <-got
+		t.Logf("waiting %v: %v after the child was reaped", waiting, time.Since(killed))
+		wantErr(t, err, samepage.ErrOwnerDied)
+		var died *ipcsync.OwnerDiedError
+		if !errors.As(err, &died) || died.PID != c.PID() && os.PathSeparator == '/' || time.Since(died.At) > time.Minute || died.Name == "" {
+			t.Errorf("who died is %+v, want process %d", died, c.PID())
+		}
+		noErr(t, m.Unlock())
+		wantErr(t, m.Lock(bg), samepage.ErrOwnerDied) // never declared consistent
+		noErr(t, m.Consistent())
+		noErr(t, m.Unlock())
+		noErr(t, m.Lock(bg))
+		noErr(t, m.Unlock())
+	}
+}
+
+func mutexHelper(args []string) {
+	m, err := ipcsync.OpenMutex(args[0], nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if err := m.Lock(bg); err != nil && !errors.Is(err, samepage.ErrOwnerDied) {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("held")
+	time.Sleep(ipctest.Patience)
+}
+
+func BenchmarkMutex(b *testing.B) {
+	ipctest.Store(b)
+	m := newMutex(b, "m", nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		_ = m.Lock(bg)
+		_ = m.Unlock()
+	}
+}

@@ -1,0 +1,112 @@
+package ipcsync
+
+import (
+	"sync/atomic"
+	"time"
+
+	"samepage"
+	"samepage/internal/segment"
+	"samepage/layout"
+)
+
+// owned is what Mutex and the writers of RWMutex have in common: the owner word of
+// docs/protocol/locks.md.
+type owned struct {
+	*object
+	state *uint64 // the owner word
+	me    uint64  // what it is while this handle has the lock and the data is clean
+	// sleepers is the first word of the bitmap, which is all of it unless many.
+	sleepers *uint64
+	many     bool
+}
+
+func newOwned(o *object) owned {
+	return owned{
+		object: o, state: o.h.Live64(layout.LockStateOffset), me: uint64(o.h.Me() | layout.HeldBit),
+		sleepers: o.h.Live64(layout.LockSleepersOffset), many: o.h.Members() > 64,
+	}
+}
+
+func (l *owned) owner() layout.Owner { return layout.Owner(atomic.LoadUint64(l.state)) }
+
+// claim makes this handle the owner, with the bits of held, if nobody is.
+func (l *owned) claim(held layout.Owner) bool {
+	w := l.owner()
+	// ACQUIRE, and a full fence. Pairs with the RELEASE of release (L1, W1).
+	return w.Free() && atomic.CompareAndSwapUint64(l.state, uint64(w), uint64(w&layout.Dirty|l.h.Me()|held))
+}
+
+// mine says whether this handle has the lock.
+func (l *owned) mine(w layout.Owner) bool {
+	return w.Names(layout.Owner(l.me)) && w&layout.HeldBit != 0
+}
+
+// release gives the lock up, if this handle has it.
+func (l *owned) release() error {
+	for {
+		w := l.owner()
+		if !l.mine(w) {
+			return samepage.ErrNotLocked
+		}
+		if atomic.CompareAndSwapUint64(l.state, uint64(w), uint64(w&layout.Dirty)) { // RELEASE, and a full fence (U1)
+			return nil
+		}
+	}
+}
+
+// anyAsleep says whether there may be somebody to ring.
+func (l *owned) anyAsleep() bool { return atomic.LoadUint64(l.sleepers) != 0 || l.many }
+
+// died is an OwnerDiedError if w says so.
+func (l *owned) died(w layout.Owner) error {
+	if w&layout.Dirty == 0 {
+		return nil
+	}
+	return &OwnerDiedError{
+		PID:  int(uint32(atomic.LoadUint64(l.h.Live64(layout.LockDiedPIDOffset)))),
+		Name: l.h.LiveText(layout.LockDiedNameOffset),
+		At:   time.Unix(0, int64(atomic.LoadUint64(l.h.Live64(layout.LockDiedAtOffset)))),
+	}
+}
+
+func (l *owned) consistent() error {
+	for {
+		w := l.owner()
+		if !l.mine(w) {
+			return samepage.ErrNotLocked
+		}
+		if atomic.CompareAndSwapUint64(l.state, uint64(w), uint64(w&^layout.Dirty)) {
+			return nil
+		}
+	}
+}
+
+// close leaves, unless this handle has the lock.
+func (l *owned) close() error {
+	if !l.h.Closed() && l.owner().Names(layout.Owner(l.me)) {
+		return samepage.ErrBusy
+	}
+	return l.h.Close()
+}
+
+// repairOwner frees a lock whose owner died. It is the segment.Repair of all
+// kinds: those that have no owner word have a state that names no member of the
+// dead one's slot and incarnation.
+func repairOwner(h *segment.Handle, dead layout.Owner, who segment.Who) {
+	if k := h.Kind(); k != layout.Mutex && k != layout.RWMutex {
+		return
+	}
+	state := h.Live64(layout.LockStateOffset)
+	w := layout.Owner(atomic.LoadUint64(state))
+	if w.Free() || !w.Names(dead) {
+		return
+	}
+	next := w & layout.Dirty
+	if w&layout.HeldBit != 0 {
+		atomic.StoreUint64(h.Live64(layout.LockDiedPIDOffset), uint64(who.PID))
+		atomic.StoreUint64(h.Live64(layout.LockDiedAtOffset), uint64(time.Now().UnixNano()))
+		h.PutLiveText(layout.LockDiedNameOffset, who.Name)
+		next = layout.Dirty
+	}
+	atomic.CompareAndSwapUint64(state, uint64(w), uint64(next))
+}

@@ -1,0 +1,280 @@
+package layout
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"unicode/utf8"
+	"unsafe"
+)
+
+// SegmentMagic starts each segment: "smpgSEGM" read as little-endian.
+const SegmentMagic = 0x4d47455367706d73
+
+// SegmentVersion is the layout version that this code writes, and
+// SegmentMinReader the oldest one whose readers understand it.
+const (
+	SegmentVersion   = 1
+	SegmentMinReader = 1
+)
+
+// SegmentFeatures are the feature bits that this code understands. A segment
+// with another one is refused.
+const SegmentFeatures = 0
+
+// SegmentHeader is the first 256 bytes of a segment. It is there before anybody
+// can open the segment, and never changes.
+type SegmentHeader struct {
+	Magic       uint64   //   0 SegmentMagic
+	Version     uint32   //   8 SegmentVersion of the creator
+	MinReader   uint32   //  12 least SegmentVersion that may use the segment
+	Features    uint32   //  16 bits of what a user must understand
+	Kind        uint32   //  20 Kind
+	Size        uint64   //  24 bytes in all
+	Live        uint64   //  32 offset of the words that change
+	LiveSize    uint64   //  40
+	Table       uint64   //  48 offset of the member table
+	Members     uint32   //  56 slots of the table, 1 to MaxMembers
+	Stride      uint32   //  60 MemberSize
+	Payload     uint64   //  64 offset of the payload
+	PayloadSize uint64   //  72 0: none
+	Fingerprint uint64   //  80 of the payload's type; 0: bytes
+	Created     int64    //  88 nanoseconds since 1970
+	PID         uint32   //  96 process that created it
+	Flags       uint32   // 100 by kind
+	_           [20]byte // 104
+	CRC         uint32   // 124 CRC-32C of bytes 0..123 and 128..255
+	TypeName    [64]byte // 128 of the payload's type, UTF-8, zeros behind
+	Creator     [64]byte // 192 name of the process that created it
+}
+
+// Member is a slot of the member table. Whoever holds lock byte i writes slot i,
+// but for Waker: the member itself, or the janitor of a dead one.
+type Member struct {
+	// Identity: bit 0: in use; bits 32 to 63: incarnation. RELEASE on joining:
+	// publishes the other fields.
+	Identity uint64   //   0
+	PID      uint32   //   8
+	Role     uint32   //  12 by kind
+	Start    uint64   //  16 of the process, in the system's unit
+	Joined   int64    //  24 nanoseconds since 1970
+	Held     uint64   //  32 what the member holds, by kind (docs/protocol/locks.md)
+	_        [88]byte //  40
+	Waker    uint32   // 128 futex word; whoever rings the member adds 1
+	_        [60]byte // 132
+	Name     [64]byte // 192 of the process, UTF-8, zeros behind
+}
+
+// Sizes and offsets of a segment, in bytes.
+const (
+	SegmentHeaderSize = 256
+	MemberSize        = 256
+	MemberPIDOffset   = 8
+	MemberHeldOffset  = 32
+	MemberWakerOffset = 128
+	MemberNameOffset  = 192
+	MaxMembers        = 1024
+	DefaultMembers    = 64
+)
+
+// LockWords is the live region of a mutex, a reader-writer mutex, a semaphore or
+// an event.
+type LockWords struct {
+	// State is, by kind, the owner word (docs/protocol/locks.md), the count, or
+	// whether the event is set. Written by every member, by compare-and-swap.
+	State uint64    //   0
+	_     [120]byte //   8
+	// Sleepers has a bit for each member that is asleep or about to be. Member i
+	// alone writes bit i, and its janitor.
+	Sleepers [16]uint64 // 128
+	// The last owner that died, written by its janitor before it frees the lock,
+	// read by the next owner.
+	DiedPID  uint32   // 256
+	_        uint32   // 260
+	DiedAt   int64    // 264 when it was noticed, nanoseconds since 1970
+	DiedName [64]byte // 272
+	_        [176]byte
+}
+
+// Offsets and size of LockWords, in bytes.
+const (
+	LockStateOffset    = 0
+	LockSleepersOffset = 128
+	LockDiedPIDOffset  = 256
+	LockDiedAtOffset   = 264
+	LockDiedNameOffset = 272
+	LockWordsSize      = 512
+)
+
+// These lines stop the build when the structures are not what docs/layout.md
+// says.
+const (
+	_ = -(unsafe.Sizeof(SegmentHeader{}) ^ SegmentHeaderSize)
+	_ = -(unsafe.Offsetof(SegmentHeader{}.CRC) ^ 124)
+	_ = -(unsafe.Offsetof(SegmentHeader{}.Creator) ^ 192)
+	_ = -(unsafe.Sizeof(Member{}) ^ MemberSize)
+	_ = -(unsafe.Offsetof(Member{}.Held) ^ MemberHeldOffset)
+	_ = -(unsafe.Offsetof(Member{}.Waker) ^ MemberWakerOffset)
+	_ = -(unsafe.Offsetof(Member{}.Name) ^ MemberNameOffset)
+	_ = -(unsafe.Sizeof(LockWords{}) ^ LockWordsSize)
+	_ = -(unsafe.Offsetof(LockWords{}.Sleepers) ^ LockSleepersOffset)
+	_ = -(unsafe.Offsetof(LockWords{}.DiedPID) ^ LockDiedPIDOffset)
+	_ = -(unsafe.Offsetof(LockWords{}.DiedName) ^ LockDiedNameOffset)
+)
+
+// EncodeSegment returns the header's bytes, with magic, version and CRC filled
+// in.
+func EncodeSegment(h *SegmentHeader) []byte {
+	b := make([]byte, SegmentHeaderSize)
+	le := binary.LittleEndian
+	le.PutUint64(b[0:], SegmentMagic)
+	le.PutUint32(b[8:], SegmentVersion)
+	le.PutUint32(b[12:], SegmentMinReader)
+	le.PutUint32(b[16:], h.Features)
+	le.PutUint32(b[20:], h.Kind)
+	le.PutUint64(b[24:], h.Size)
+	le.PutUint64(b[32:], h.Live)
+	le.PutUint64(b[40:], h.LiveSize)
+	le.PutUint64(b[48:], h.Table)
+	le.PutUint32(b[56:], h.Members)
+	le.PutUint32(b[60:], MemberSize)
+	le.PutUint64(b[64:], h.Payload)
+	le.PutUint64(b[72:], h.PayloadSize)
+	le.PutUint64(b[80:], h.Fingerprint)
+	le.PutUint64(b[88:], uint64(h.Created))
+	le.PutUint32(b[96:], h.PID)
+	le.PutUint32(b[100:], h.Flags)
+	copy(b[128:192], h.TypeName[:])
+	copy(b[192:256], h.Creator[:])
+	le.PutUint32(b[124:], segmentCRC(b))
+	return b
+}
+
+func segmentCRC(b []byte) uint32 {
+	return crc32.Update(crc32.Checksum(b[:124], castagnoli), castagnoli, b[128:SegmentHeaderSize])
+}
+
+// NewLockWords returns the live region of a new lock, with its first word.
+func NewLockWords(state uint64) []byte {
+	b := make([]byte, LockWordsSize)
+	binary.LittleEndian.PutUint64(b, state)
+	return b
+}
+
+// IsSegment says whether b starts like a segment.
+func IsSegment(b []byte) bool {
+	return len(b) >= 8 && binary.LittleEndian.Uint64(b) == SegmentMagic
+}
+
+// ParseSegment checks a segment's header, of which b is a private copy, against
+// the kind that is wanted and the real size of the memory. All offsets of what
+// it returns lie within size and do not overlap.
+//
+// Errors: ErrKindMismatch, ErrVersion (with both versions), ErrCorrupt.
+func ParseSegment(b []byte, kind Kind, size int64) (*SegmentHeader, error) {
+	le := binary.LittleEndian
+	if len(b) < SegmentHeaderSize || !IsSegment(b) {
+		return nil, fmt.Errorf("%d bytes that are no segment: %w", size, ErrKindMismatch)
+	}
+	if min := le.Uint32(b[12:]); min > SegmentVersion {
+		return nil, fmt.Errorf("segment of version %d for readers of version %d and later, this is version %d: %w",
+			le.Uint32(b[8:]), min, SegmentVersion, ErrVersion)
+	}
+	if got, want := le.Uint32(b[124:]), segmentCRC(b); got != want {
+		return nil, fmt.Errorf("segment header with CRC %#08x, computed %#08x: %w", got, want, ErrCorrupt)
+	}
+	h := &SegmentHeader{
+		Magic: SegmentMagic, Version: le.Uint32(b[8:]), MinReader: le.Uint32(b[12:]),
+		Features: le.Uint32(b[16:]), Kind: le.Uint32(b[20:]), Size: le.Uint64(b[24:]),
+		Live: le.Uint64(b[32:]), LiveSize: le.Uint64(b[40:]), Table: le.Uint64(b[48:]),
+		Members: le.Uint32(b[56:]), Stride: le.Uint32(b[60:]), Payload: le.Uint64(b[64:]), PayloadSize: le.Uint64(b[72:]),
+		Fingerprint: le.Uint64(b[80:]), Created: int64(le.Uint64(b[88:])), PID: le.Uint32(b[96:]), Flags: le.Uint32(b[100:]),
+		CRC: le.Uint32(b[124:]), TypeName: [64]byte(b[128:192]), Creator: [64]byte(b[192:256]),
+	}
+	if h.Features&^SegmentFeatures != 0 {
+		return nil, fmt.Errorf("segment of version %d with features %#x, this is version %d with %#x: %w",
+			h.Version, h.Features, SegmentVersion, SegmentFeatures, ErrVersion)
+	}
+	if Kind(h.Kind) != kind {
+		return nil, fmt.Errorf("it is of kind %v, want %v: %w", Kind(h.Kind), kind, ErrKindMismatch)
+	}
+	if h.Size > uint64(size) || h.Members == 0 || h.Members > MaxMembers || h.Stride != MemberSize {
+		return nil, fmt.Errorf("segment of %d bytes with %d members of %d in a memory of %d: %w", h.Size, h.Members, h.Stride, size, ErrCorrupt)
+	}
+	// Regions in ascending order, on lines of their own.
+	end := uint64(SegmentHeaderSize)
+	for _, r := range []struct{ off, n uint64 }{
+		{h.Live, h.LiveSize},
+		{h.Table, uint64(h.Members) * MemberSize},
+		{h.Payload, h.PayloadSize},
+	} {
+		if r.n == 0 && r.off == 0 {
+			continue
+		}
+		if r.off%128 != 0 || r.off < end || r.off > h.Size || r.n > h.Size-r.off {
+			return nil, fmt.Errorf("segment of %d bytes with a region of %d at %d, the one before ends at %d: %w", h.Size, r.n, r.off, end, ErrCorrupt)
+		}
+		end = r.off + r.n
+	}
+	if h.Table == 0 {
+		return nil, fmt.Errorf("segment without a member table: %w", ErrCorrupt)
+	}
+	return h, nil
+}
+
+// Text is the string in a field of fixed width: what precedes the first zero, with
+// what is not UTF-8 or cannot be printed replaced.
+func Text(b []byte) string {
+	n := 0
+	for n < len(b) && b[n] != 0 {
+		n++
+	}
+	out := make([]rune, 0, n)
+	for _, r := range string(b[:n]) {
+		if r < ' ' || r == 0x7f {
+			r = utf8.RuneError
+		}
+		out = append(out, r)
+	}
+	return string(out)
+}
+
+// PutText stores s into a field of fixed width, cut at a rune if it is too long.
+func PutText(b []byte, s string) {
+	if len(s) > len(b) {
+		n := len(b)
+		for n > 0 && !utf8.RuneStart(s[n]) {
+			n--
+		}
+		s = s[:n]
+	}
+	clear(b[copy(b, s):])
+}
+
+// Owner is the word that says which member has a lock; docs/protocol/locks.md has
+// its bits.
+type Owner uint64
+
+// Bits of an Owner beside slot and incarnation.
+const (
+	Dirty     Owner = 1 << 11 // an owner died holding it; not declared consistent since
+	HeldBit   Owner = 1 << 12 // the owner has it
+	ownerSlot       = 1<<11 - 1
+)
+
+// OwnerOf is the word that names a member.
+func OwnerOf(slot int, incarnation uint32) Owner {
+	return Owner(slot+1) | Owner(incarnation)<<16
+}
+
+// Slot is the slot of the owner, -1 when there is none.
+func (o Owner) Slot() int { return int(o&ownerSlot) - 1 }
+
+// Incarnation is that of the owner.
+func (o Owner) Incarnation() uint32 { return uint32(o >> 16) }
+
+// Names says whether the word names the same member as p does.
+func (o Owner) Names(p Owner) bool { return o&^(Dirty|HeldBit) == p&^(Dirty|HeldBit) }
+
+// Free says whether the word names nobody.
+func (o Owner) Free() bool { return o&ownerSlot == 0 }
