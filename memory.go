@@ -101,8 +101,8 @@ func checkExactKind(m *Memory) error {
 	if m.obj.sys.Kind != KindMemory || m.Size() < int64(len(head)) {
 		return nil
 	}
-	if _, err := m.ReadAt(head[:], 0); err == nil && layout.IsEvent(head[:]) {
-		return fmt.Errorf("it is an %v: %w", KindEvent, ErrKindMismatch)
+	if _, err := m.ReadAt(head[:], 0); err == nil && layout.IsSegment(head[:]) {
+		return fmt.Errorf("it is a lock or an event: %w", ErrKindMismatch)
 	}
 	return nil
 }

@@ -33,7 +33,14 @@ const (
 	KindMemory = layout.Memory
 	// KindEvent is an event of package ipcsync.
 	KindEvent = layout.Event
+	// KindMutex, KindRWMutex and KindSemaphore are those of package ipcsync.
+	KindMutex     = layout.Mutex
+	KindRWMutex   = layout.RWMutex
+	KindSemaphore = layout.Semaphore
 )
+
+// Kinds lists all kinds.
+func Kinds() []Kind { return layout.Kinds() }
 
 // Lifetime is when a name goes.
 type Lifetime = layout.Lifetime

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 
 	"samepage"
+	"samepage/internal/segment"
 	"samepage/internal/sys"
 	"samepage/layout"
 )
@@ -26,7 +27,10 @@ type EventOptions struct {
 	// state with it.
 	Manual bool
 	// Set has a new event begin set.
-	Set                bool
+	Set bool
+	// Members is how many handles a new event has room for; see Options. Exact
+	// events of Windows have no such limit.
+	Members            int
 	Perm               fs.FileMode
 	SecurityDescriptor string
 	Owner              string
@@ -36,8 +40,19 @@ func (o *EventOptions) memory() *samepage.Options {
 	return &samepage.Options{
 		Scope: o.Scope, Kind: samepage.KindEvent, Exact: o.Exact, Lifetime: o.Lifetime,
 		Perm: o.Perm, SecurityDescriptor: o.SecurityDescriptor, Owner: o.Owner,
-		Init: layout.NewEvent(o.Manual, o.Set),
 	}
+}
+
+// segment is what a new event is.
+func (o *EventOptions) segment() segment.Spec {
+	s := segment.Spec{Kind: layout.Event, Members: o.Members, Live: layout.NewLockWords(0)}
+	if o.Set {
+		s.Live = layout.NewLockWords(1)
+	}
+	if o.Manual {
+		s.Flags = layout.EventManual
+	}
+	return s
 }
 
 func (o *EventOptions) kernel(name string) *sys.Spec {
@@ -54,7 +69,7 @@ type Event struct {
 	backend
 }
 
-// backend is what carries an event: a [shared] block or a kernel's event.
+// backend is what carries an event: a segment or the kernel.
 type backend interface {
 	Set() error
 	Reset() error
@@ -84,11 +99,7 @@ func createEvent(name string, opts *EventOptions) (*Event, error) {
 		}
 		return &Event{name, k}, nil
 	}
-	m, err := samepage.Create(name, layout.EventSize, opts.memory())
-	if err != nil {
-		return nil, inner(err)
-	}
-	return sharedEvent(name, m)
+	return newSharedEvent(createObject(opts.memory(), name, opts.segment()))
 }
 
 // OpenEvent opens an event that exists. Errors: fs.ErrNotExist, and those of
@@ -112,11 +123,7 @@ func openEvent(name string, opts *EventOptions) (*Event, error) {
 		}
 		return &Event{name, k}, nil
 	}
-	m, err := samepage.Open(name, opts.memory())
-	if err != nil {
-		return nil, inner(err)
-	}
-	return sharedEvent(name, m)
+	return newSharedEvent(openObject(opts.memory(), name))
 }
 
 // OpenOrCreateEvent opens an event, or makes it when there is none, and says
@@ -163,7 +170,11 @@ func (e *Event) TryWait() (bool, error) {
 // Errors: samepage.ErrClosed, also when it is closed meanwhile, and the error of
 // ctx when that ends first; a deadline matches os.ErrDeadlineExceeded too.
 func (e *Event) Wait(ctx context.Context) error {
-	return e.wrap("wait for", deadline(e.backend.Wait(ctx)))
+	err := e.backend.Wait(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = deadlineError{err}
+	}
+	return e.wrap("wait for", err)
 }
 
 // Close gives the event up; those of this process who wait for it return. A

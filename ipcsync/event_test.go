@@ -16,11 +16,12 @@ import (
 	"samepage"
 	"samepage/internal/ipctest"
 	"samepage/internal/ipctest/agent"
+	"samepage/internal/segment"
 	"samepage/ipcsync"
 )
 
 func TestMain(m *testing.M) {
-	ipctest.Main(m, map[string]func([]string){"agent": agent.Run, "locker": locker, "waiter": waiter, "mutex": mutexHelper})
+	ipctest.Main(m, map[string]func([]string){"agent": agent.Run, "locker": locker, "waiter": waiter, "mutex": mutexHelper, "rw": rwHelper})
 }
 
 func noErr(t testing.TB, err error) {
@@ -265,7 +266,7 @@ func TestEventCancelDisturbsNobody(t *testing.T) {
 	noErr(t, <-got)
 }
 
-// Every wake is by the one who sets: the recheck of sleepers is for the dead, and
+// Every wake is by the one who sets: the death watch is for the dead, and
 // would otherwise hide a lost one.
 func TestEventNoLostWake(t *testing.T) {
 	ipctest.NeedNames(t)
@@ -273,7 +274,7 @@ func TestEventNoLostWake(t *testing.T) {
 	for _, o := range []*ipcsync.EventOptions{{}, {Manual: true}} {
 		ping, pong := newEvent(t, fmt.Sprint("ping", o.Manual), o), newEvent(t, fmt.Sprint("pong", o.Manual), o)
 		const rounds = 5000
-		before := ipcsync.LateWakes()
+		before := segment.LostRings()
 		pass := func(e, next *ipcsync.Event) error {
 			if err := e.Wait(context.Background()); err != nil {
 				return err
@@ -298,9 +299,9 @@ func TestEventNoLostWake(t *testing.T) {
 			noErr(t, pass(pong, ping))
 		}
 		noErr(t, <-done)
-		// A set may meet the very moment of a recheck.
-		if late := ipcsync.LateWakes() - before; late > rounds/100 {
-			t.Errorf("manual-reset %v: %d of %d wakes were lost and found by the recheck", o.Manual, late, 2*rounds)
+		// A set may meet the very moment of a look.
+		if late := segment.LostRings() - before; late > rounds/100 {
+			t.Errorf("manual-reset %v: %d of %d wakes were lost and found by the watch", o.Manual, late, 2*rounds)
 		}
 	}
 }
@@ -351,7 +352,7 @@ func TestHostileEvent(t *testing.T) {
 		"plain bytes": samepage.ErrKindMismatch,
 		"short":       samepage.ErrKindMismatch,
 		"flags":       samepage.ErrCorrupt,
-		"version":     samepage.ErrCorrupt, // its CRC no longer fits
+		"version":     samepage.ErrVersion,
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := ipctest.Store(t)

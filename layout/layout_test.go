@@ -6,7 +6,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"hash/crc32"
 	"os"
 	"reflect"
 	"regexp"
@@ -26,6 +25,17 @@ func goldenRecord() *Record {
 	}
 }
 
+func goldenSegment() *SegmentHeader {
+	h := &SegmentHeader{
+		Kind: uint32(Semaphore), Size: 256 + 512 + 5*MemberSize + 1000, Live: 256, LiveSize: LockWordsSize,
+		Table: 768, Members: 5, Stride: MemberSize, Payload: 768 + 5*MemberSize, PayloadSize: 1000,
+		Fingerprint: 0x1122334455667788, Created: 1_700_000_000_123_456_789, PID: 4242, Flags: 77,
+	}
+	PutText(h.TypeName[:], "Point{X,Y int32}")
+	PutText(h.Creator[:], "golden 图像")
+	return h
+}
+
 func goldenToken() *Token {
 	return &Token{
 		Granted: true, Access: ReadOnly, Kind: Memory, Scope: Local,
@@ -38,10 +48,9 @@ func goldenToken() *Token {
 // for ever; a change of the layout needs a new version and new files.
 func TestGolden(t *testing.T) {
 	for name, got := range map[string][]byte{
-		"event-auto.bin":       NewEvent(false, false),
-		"event-manual-set.bin": NewEvent(true, true),
-		"record.bin":           goldenRecord().Append(nil),
-		"token.txt":            []byte(goldenToken().String() + "\n"),
+		"segment.bin": EncodeSegment(goldenSegment()),
+		"record.bin":  goldenRecord().Append(nil),
+		"token.txt":   []byte(goldenToken().String() + "\n"),
 	} {
 		path := "testdata/v1/" + name
 		if *update {
@@ -65,11 +74,11 @@ func TestGolden(t *testing.T) {
 	if tok, err := ParseToken(strings.TrimSpace(string(text))); err != nil || !reflect.DeepEqual(tok, goldenToken()) {
 		t.Errorf("token.txt reads as %+v, %v", tok, err)
 	}
-	for name, want := range map[string]bool{"event-auto.bin": false, "event-manual-set.bin": true} {
-		b, _ := os.ReadFile("testdata/v1/" + name)
-		if manual, err := ValidateEvent(b); err != nil || manual != want {
-			t.Errorf("%s reads as manual %v, %v", name, manual, err)
-		}
+	seg, _ := os.ReadFile("testdata/v1/segment.bin")
+	want := goldenSegment()
+	want.Magic, want.Version, want.MinReader, want.CRC = SegmentMagic, 1, 1, binary.LittleEndian.Uint32(seg[124:])
+	if h, err := ParseSegment(seg, Semaphore, 1<<20); err != nil || !reflect.DeepEqual(h, want) {
+		t.Errorf("segment.bin reads as %+v, %v", h, err)
 	}
 }
 
@@ -81,34 +90,39 @@ func TestLayoutPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := strings.ReplaceAll(string(b), "\r\n", "\n")
-	_, section, ok := strings.Cut(page, "## EventBlock")
-	if !ok {
-		t.Fatal("docs/layout.md has no section EventBlock")
-	}
-	section, _, _ = strings.Cut(section, "\n## ")
-	rows := map[string][2]int{}
-	for _, m := range regexp.MustCompile(`(?m)^\| (\d+) \| (\d+) \| (\w+) \|`).FindAllStringSubmatch(section, -1) {
-		off, _ := strconv.Atoi(m[1])
-		width, _ := strconv.Atoi(m[2])
-		rows[m[3]] = [2]int{off, width}
-	}
-	typ := reflect.TypeFor[EventBlock]()
-	fields := 0
-	for i := range typ.NumField() {
-		f := typ.Field(i)
-		if f.Name == "_" {
+	for _, typ := range []reflect.Type{reflect.TypeFor[SegmentHeader](), reflect.TypeFor[Member](), reflect.TypeFor[LockWords]()} {
+		_, section, ok := strings.Cut(page, "\n## "+typ.Name()+"\n")
+		if !ok {
+			t.Errorf("docs/layout.md has no section %s", typ.Name())
 			continue
 		}
-		fields++
-		if want := [2]int{int(f.Offset), int(f.Type.Size())}; rows[f.Name] != want {
-			t.Errorf("docs/layout.md has EventBlock.%s at %v, it is at %v", f.Name, rows[f.Name], want)
+		section, _, _ = strings.Cut(section, "\n## ")
+		rows := map[string][2]int{}
+		for _, m := range regexp.MustCompile(`(?m)^\| (\d+) \| (\d+) \| (\w+) \|`).FindAllStringSubmatch(section, -1) {
+			off, _ := strconv.Atoi(m[1])
+			width, _ := strconv.Atoi(m[2])
+			rows[m[3]] = [2]int{off, width}
+		}
+		fields := 0
+		for i := range typ.NumField() {
+			f := typ.Field(i)
+			if f.Name == "_" {
+				continue
+			}
+			fields++
+			if want := [2]int{int(f.Offset), int(f.Type.Size())}; rows[f.Name] != want {
+				t.Errorf("docs/layout.md has %s.%s at %v, it is at %v", typ.Name(), f.Name, rows[f.Name], want)
+			}
+		}
+		if len(rows) != fields {
+			t.Errorf("docs/layout.md has %d fields of %s, there are %d", len(rows), typ.Name(), fields)
 		}
 	}
-	if len(rows) != fields {
-		t.Errorf("docs/layout.md has %d fields of EventBlock, there are %d", len(rows), fields)
-	}
 	for name, value := range map[string]string{
-		"EventMagic": fmt.Sprintf("%#x", uint64(EventMagic)), "EventVersion": fmt.Sprint(EventVersion), "EventSize": fmt.Sprint(EventSize),
+		"SegmentMagic": fmt.Sprintf("%#x", uint64(SegmentMagic)), "SegmentVersion": fmt.Sprint(SegmentVersion),
+		"SegmentMinReader": fmt.Sprint(SegmentMinReader), "SegmentFeatures": fmt.Sprint(SegmentFeatures),
+		"SegmentHeaderSize": fmt.Sprint(SegmentHeaderSize), "MemberSize": fmt.Sprint(MemberSize), "LockWordsSize": fmt.Sprint(LockWordsSize),
+		"MaxMembers": fmt.Sprint(MaxMembers), "DefaultMembers": fmt.Sprint(DefaultMembers),
 		"RecordMagic": fmt.Sprintf("%#x", uint64(RecordMagic)), "RecordVersion": fmt.Sprint(RecordVersion), "RecordSize": fmt.Sprint(RecordSize),
 		"MaxName": fmt.Sprint(MaxName), "MaxPath": fmt.Sprint(MaxPath), "TokenPrefix": TokenPrefix,
 	} {
@@ -135,13 +149,73 @@ func TestLayoutPage(t *testing.T) {
 	}
 }
 
-func TestEventVersion(t *testing.T) {
-	b := NewEvent(false, false)
-	b[8], b[12] = 9, 7
-	binary.LittleEndian.PutUint32(b[20:], crc32.Checksum(b[:20], castagnoli))
-	_, err := ValidateEvent(b)
-	if !errors.Is(err, ErrVersion) || !strings.Contains(err.Error(), "9") || !strings.Contains(err.Error(), "version 1") {
-		t.Errorf("a block of version 9 is %v, want ErrVersion with both versions", err)
+func TestSegmentVersion(t *testing.T) {
+	good := EncodeSegment(goldenSegment())
+	for name, c := range map[string]struct {
+		at   int
+		to   uint32
+		want error
+		text string
+	}{
+		"reader too old":  {12, 7, ErrVersion, "version 7"},
+		"unknown feature": {16, 1 << 9, ErrVersion, "0x200"},
+		"other kind":      {20, uint32(Mutex), ErrKindMismatch, "mutex"},
+		"no members":      {56, 0, ErrCorrupt, "0 members"},
+		"many members":    {56, 1025, ErrCorrupt, "1025"},
+		"stride":          {60, 128, ErrCorrupt, "128"},
+		"size":            {24, 1 << 30, ErrCorrupt, "1073741824"},
+		"live outside":    {32, 1 << 30, ErrCorrupt, "1073741824"},
+		"live in header":  {32, 128, ErrCorrupt, "128"},
+		"odd table":       {48, 769, ErrCorrupt, "769"},
+		"no table":        {48, 0, ErrCorrupt, ""},
+		"payload outside": {64, 1 << 31, ErrCorrupt, "2147483648"},
+		"payload in live": {64, 384, ErrCorrupt, "384"},
+	} {
+		b := bytes.Clone(good)
+		binary.LittleEndian.PutUint32(b[c.at:], c.to)
+		if _, err := ParseSegment(b, Semaphore, 1<<20); c.want != ErrVersion || c.at != 12 {
+			if !errors.Is(err, ErrCorrupt) {
+				t.Errorf("%s, with a CRC that does not fit: %v", name, err)
+			}
+		}
+		binary.LittleEndian.PutUint32(b[124:], segmentCRC(b))
+		if _, err := ParseSegment(b, Semaphore, 1<<20); !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.text) {
+			t.Errorf("%s: %v, want %v with %q", name, err, c.want, c.text)
+		}
+	}
+	if _, err := ParseSegment(good[:255], Semaphore, 1<<20); !errors.Is(err, ErrKindMismatch) {
+		t.Errorf("a short header is %v", err)
+	}
+}
+
+func TestText(t *testing.T) {
+	for in, want := range map[string]string{
+		"": "", "short": "short", "12345678": "12345678", "123456789": "12345678", "1234567ü": "1234567", "图像图": "图像",
+	} {
+		var b [8]byte
+		PutText(b[:], in)
+		if got := Text(b[:]); got != want {
+			t.Errorf("%q is kept as %q, want %q", in, got, want)
+		}
+	}
+	if got := Text([]byte("a\x1b[2J\xff\x00z")); got != "a\ufffd[2J\ufffd" {
+		t.Errorf("hostile text is shown as %q", got)
+	}
+}
+
+func TestOwner(t *testing.T) {
+	for _, slot := range []int{0, 1, 1023} {
+		for _, inc := range []uint32{0, 1, 1<<32 - 1} {
+			o := OwnerOf(slot, inc)
+			for _, w := range []Owner{o, o | Dirty, o | HeldBit, o | Dirty | HeldBit} {
+				if w.Slot() != slot || w.Incarnation() != inc || w.Free() || !w.Names(o) || w.Names(OwnerOf(slot, inc+1)) || w.Names(OwnerOf(slot^1, inc)) {
+					t.Errorf("slot %d, incarnation %d: %#x is %d, %d", slot, inc, uint64(w), w.Slot(), w.Incarnation())
+				}
+			}
+		}
+	}
+	if !Owner(0).Free() || !Dirty.Free() || Owner(0).Slot() != -1 {
+		t.Error("nobody is somebody")
 	}
 }
 
@@ -238,13 +312,30 @@ func FuzzParseRecord(f *testing.F) {
 	})
 }
 
-func FuzzValidateEvent(f *testing.F) {
-	f.Add(NewEvent(true, true))
-	f.Add([]byte{})
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if _, err := ValidateEvent(b); err != nil &&
-			!errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrVersion) && !errors.Is(err, ErrKindMismatch) {
-			t.Error(err)
+func FuzzParseSegment(f *testing.F) {
+	good := EncodeSegment(goldenSegment())
+	f.Add(good, 24, uint64(1<<40), true)
+	f.Add(good, 32, ^uint64(0), true)
+	f.Add(good, 0, uint64(0), false)
+	f.Fuzz(func(t *testing.T, b []byte, at int, x uint64, sign bool) {
+		if b = bytes.Clone(b); at >= 0 && at+8 <= len(b) {
+			binary.LittleEndian.PutUint64(b[at:], x)
+		}
+		if sign && len(b) >= SegmentHeaderSize { // a forger can compute a CRC
+			binary.LittleEndian.PutUint32(b[124:], segmentCRC(b))
+		}
+		const size = 1 << 20
+		h, err := ParseSegment(b, Semaphore, size)
+		if err != nil {
+			if !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrVersion) && !errors.Is(err, ErrKindMismatch) {
+				t.Error(err)
+			}
+			return
+		}
+		for _, r := range [][2]uint64{{h.Live, h.LiveSize}, {h.Table, uint64(h.Members) * MemberSize}, {h.Payload, h.PayloadSize}} {
+			if r[1] > 0 && (r[0] < SegmentHeaderSize || r[0]+r[1] < r[0] || r[0]+r[1] > size) {
+				t.Errorf("region %v passes", r)
+			}
 		}
 	})
 }

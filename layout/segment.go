@@ -8,6 +8,10 @@ import (
 	"unsafe"
 )
 
+// EventManual is the bit of SegmentHeader.Flags that makes an event manual-reset:
+// it stays set until somebody resets it, and lets all pass.
+const EventManual = 1
+
 // SegmentMagic starts each segment: "smpgSEGM" read as little-endian.
 const SegmentMagic = 0x4d47455367706d73
 
@@ -121,6 +125,8 @@ const (
 	_ = -(unsafe.Offsetof(LockWords{}.DiedPID) ^ LockDiedPIDOffset)
 	_ = -(unsafe.Offsetof(LockWords{}.DiedName) ^ LockDiedNameOffset)
 )
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // EncodeSegment returns the header's bytes, with magic, version and CRC filled
 // in.

@@ -11,7 +11,7 @@ type Kind uint32
 
 const (
 	Memory    Kind = iota // plain bytes, no header of ours in them
-	Event                 // an [EventBlock]
+	Event                 // a segment with [LockWords]
 	Mutex                 // a segment with [LockWords]
 	RWMutex               // the same
 	Semaphore             // the same

@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -27,8 +28,8 @@ func (o *object) addFlags(f *pflag.FlagSet) {
 }
 
 func (o *object) addKind(f *pflag.FlagSet) {
-	o.kinds = []samepage.Kind{samepage.KindMemory, samepage.KindEvent}
-	f.Var(kindFlag{&o.kinds}, "kind", "kind of the object (default: a memory, or else an event)")
+	o.kinds = samepage.Kinds()
+	f.Var(kindFlag{&o.kinds}, "kind", "kind of the object (default: the first of them that there is)")
 }
 
 func (o *object) options(k samepage.Kind) *samepage.Options {
@@ -45,7 +46,7 @@ func (o *object) first(name string, f func(*samepage.Options) error) error {
 			return err
 		}
 	}
-	return fmt.Errorf("%q is neither a memory nor an event in scope %v: %w", name, o.scope, fs.ErrNotExist)
+	return fmt.Errorf("there is no %q of any kind in scope %v: %w", name, o.scope, fs.ErrNotExist)
 }
 
 // vanishes says whether an object of this command is gone as soon as the command
@@ -82,16 +83,22 @@ func (f kindFlag) String() string {
 	return (*f.p)[0].String()
 }
 
-func (kindFlag) Type() string { return "memory|event" }
+func (kindFlag) Type() string {
+	var names []string
+	for _, k := range samepage.Kinds() {
+		names = append(names, k.String())
+	}
+	return strings.Join(names, "|")
+}
 
 func (f kindFlag) Set(s string) error {
-	for _, v := range []samepage.Kind{samepage.KindMemory, samepage.KindEvent} {
+	for _, v := range samepage.Kinds() {
 		if s == v.String() {
 			*f.p = []samepage.Kind{v}
 			return nil
 		}
 	}
-	return errors.New("want memory or event")
+	return fmt.Errorf("want one of %s", f.Type())
 }
 
 // sizeFlag is a number of bytes, at least least.

@@ -20,7 +20,7 @@ an event with one name it removes the memory, unless --kind says event. It goes
 on after a failure; the exit code is that of the first one. A file below an
 object stays.`,
 		Args:              names(1, math.MaxInt),
-		ValidArgsFunction: completeNames(true, samepage.KindMemory, samepage.KindEvent),
+		ValidArgsFunction: completeNames(true, samepage.Kinds()...),
 		RunE:              func(_ *cobra.Command, args []string) error { return runRm(a, o, args) },
 	}
 	o.addFlags(c.Flags())

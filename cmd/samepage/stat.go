@@ -17,7 +17,7 @@ func newStatCommand(a *app) *cobra.Command {
 		Long: `stat tells what is known of an object, without becoming a user of it. The size
 of an exact object on Windows is known rounded up to a page only.`,
 		Args:              names(1, 1),
-		ValidArgsFunction: completeNames(false, samepage.KindMemory, samepage.KindEvent),
+		ValidArgsFunction: completeNames(false, samepage.Kinds()...),
 		RunE:              func(_ *cobra.Command, args []string) error { return runStat(a.printer(), o, args[0]) },
 	}
 	o.addFlags(c.Flags())

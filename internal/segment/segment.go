@@ -7,6 +7,7 @@ package segment
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -129,10 +130,11 @@ func Open(m *samepage.Memory, kind layout.Kind, liveSize int, repair Repair) (*H
 
 func open(m *samepage.Memory, kind layout.Kind, liveSize int, repair Repair) (_ *Handle, err error) {
 	head := make([]byte, layout.SegmentHeaderSize)
-	if _, err := m.ReadAt(head, 0); err != nil && m.Size() >= int64(len(head)) {
+	n, err := m.ReadAt(head, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
-	hd, err := layout.ParseSegment(head, kind, m.Size())
+	hd, err := layout.ParseSegment(head[:n], kind, m.Size())
 	if err != nil {
 		return nil, err
 	}

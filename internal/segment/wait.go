@@ -179,6 +179,13 @@ type deathWatch struct {
 
 var watch = deathWatch{all: map[*watched]struct{}{}}
 
+// lostRings counts the sleepers that the watch found beside a condition that
+// holds. Without deaths there are none, but for one that is being woken just then.
+var lostRings atomic.Uint64
+
+// LostRings tells them, for tests.
+func LostRings() uint64 { return lostRings.Load() }
+
 type watched struct {
 	h *Handle
 	c Condition
@@ -223,6 +230,7 @@ func (d *deathWatch) run() {
 // sleeper does what is to be done.
 func (w *watched) look() {
 	if w.c.Holds() {
+		lostRings.Add(1)
 		w.h.suspect.Store(true)
 		w.h.ringSelf()
 		return

@@ -347,8 +347,5 @@ func (o *Object) present(e *entry) bool {
 	if r.Flags&layout.RecordOwnFile == 0 {
 		o.File = r.Path
 	}
-	if o.ownBell() != nil {
-		return false
-	}
 	return true
 }

@@ -12,13 +12,10 @@ import (
 
 // What golang.org/x/sys/windows does not have.
 var (
-	kernel32             = windows.NewLazySystemDLL("kernel32.dll")
-	procOpenFileMapping  = kernel32.NewProc("OpenFileMappingW")
-	procCreateSemaphore  = kernel32.NewProc("CreateSemaphoreExW")
-	procOpenSemaphore    = kernel32.NewProc("OpenSemaphoreW")
-	procReleaseSemaphore = kernel32.NewProc("ReleaseSemaphore")
-	procWaitMultiple     = kernel32.NewProc("WaitForMultipleObjects")
-	procMemoryStatus     = kernel32.NewProc("GlobalMemoryStatusEx")
+	kernel32            = windows.NewLazySystemDLL("kernel32.dll")
+	procOpenFileMapping = kernel32.NewProc("OpenFileMappingW")
+	procWaitMultiple    = kernel32.NewProc("WaitForMultipleObjects")
+	procMemoryStatus    = kernel32.NewProc("GlobalMemoryStatusEx")
 
 	ntdll            = windows.NewLazySystemDLL("ntdll.dll")
 	procQueryObject  = ntdll.NewProc("NtQueryObject")
@@ -219,30 +216,6 @@ func hasPrivilege(name string) (bool, error) {
 		}
 	}
 	return false, nil
-}
-
-// semaphore rights: wait, release.
-const semaphoreRights = windows.SYNCHRONIZE | windows.SEMAPHORE_MODIFY_STATE
-
-// openSemaphore opens a semaphore, or makes it with sa when there is none.
-func openSemaphore(name string, limit int32, sa *windows.SecurityAttributes) (windows.Handle, error) {
-	p, err := namePtr(name)
-	if err != nil {
-		return 0, err
-	}
-	h, _, e := procOpenSemaphore.Call(semaphoreRights, 0, uintptr(unsafe.Pointer(p)))
-	if h == 0 && e == windows.ERROR_FILE_NOT_FOUND {
-		h, _, e = procCreateSemaphore.Call(uintptr(unsafe.Pointer(sa)), 0, uintptr(limit), uintptr(unsafe.Pointer(p)), 0, semaphoreRights)
-	}
-	if h == 0 {
-		return 0, named(name, e)
-	}
-	return windows.Handle(h), nil
-}
-
-func releaseSemaphore(h windows.Handle, n int32) bool {
-	ok, _, _ := procReleaseSemaphore.Call(uintptr(h), uintptr(n), 0)
-	return ok != 0
 }
 
 // waitAny waits for one of some handles and says which.

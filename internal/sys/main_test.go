@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"samepage/internal/ipctest"
 	"samepage/layout"
@@ -122,9 +121,9 @@ func startChurn(t *testing.T, words string) *ipctest.Child {
 }
 
 type peerState struct {
-	o    *Object
-	b    []byte
-	bell *Bell
+	o     *Object
+	b     []byte
+	waker *Waker
 }
 
 func (p *peerState) do(w []string) (string, error) {
@@ -165,14 +164,13 @@ func (p *peerState) do(w []string) (string, error) {
 	case "handles":
 		n, _, uerr := Usage()
 		return fmt.Sprint(n), uerr
-	case "bell":
-		p.bell, err = OpenBell(p.o.ID, p.o.Scope)
-	case "sleep": // until the first word is not 0; tells for how long
-		since := time.Now()
+	case "waker": // of a slot
+		slot, _ := strconv.Atoi(w[1])
+		p.waker, err = p.o.NewWaker(slot, 7, word(p.b))
+	case "sleep": // until the first word is not 0
 		for word := word(p.b); atomic.LoadUint32(word) == 0; {
-			p.bell.Wait(word, 0, 20*time.Second)
+			p.waker.Sleep(0)
 		}
-		return fmt.Sprint(time.Since(since).Milliseconds()), nil
 	case "pid":
 		return strconv.Itoa(os.Getpid()), nil
 	default:

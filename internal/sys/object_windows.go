@@ -27,9 +27,7 @@ type impl struct {
 	what   string // for messages
 	entry  *entry // carries presence; nil for objects without a sidecar
 	dir    *dir
-	// bell keeps the object's bell, made with the object's rights, alive.
-	bell windows.Handle
-	out  handedOut
+	out    handedOut
 }
 
 // sectionName is the kernel's name of an object's section. The id is random, so
@@ -170,9 +168,6 @@ func (o *Object) fill(s *Spec, sa *windows.SecurityAttributes) error {
 	}
 	o.ID, o.Size, r.Size = r.ID, b.size, b.size
 	err = o.init(s.Init)
-	if err == nil {
-		err = o.ownBell()
-	}
 	var ok bool
 	if err == nil {
 		ok, err = tryLock(o.entry.h, presenceByte, false)
@@ -327,9 +322,6 @@ func (o *Object) join(s *Spec) error {
 	} else {
 		err = o.openNamed(s)
 	}
-	if err == nil {
-		err = o.ownBell()
-	}
 	if err != nil {
 		return err
 	}
@@ -383,7 +375,7 @@ func (o *Object) openPath(r *layout.Record, s *Spec) error {
 // drop lets go of all but the sidecar.
 func (o *Object) drop() {
 	o.out.close()
-	for _, h := range []*windows.Handle{&o.bell, &o.section, &o.file} {
+	for _, h := range []*windows.Handle{&o.section, &o.file} {
 		if *h != 0 {
 			_ = windows.CloseHandle(*h)
 			*h = 0

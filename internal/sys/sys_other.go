@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -156,22 +155,6 @@ func (o *Object) Flush([]byte) error { return o.file.Sync() }
 
 // Close closes the file.
 func (o *Object) Close() error { return o.file.Close() }
-
-// Bell would be how a process sleeps until another one has changed a shared
-// word; there are no objects here that need it.
-type Bell struct{}
-
-// OpenBell opens the bell of an object. Here it is errors.ErrUnsupported.
-func OpenBell(layout.ID, layout.Scope) (*Bell, error) { return nil, errors.ErrUnsupported }
-
-// CloseBell lets go of it.
-func (*Bell) CloseBell() error { return errors.ErrUnsupported }
-
-// Wait sleeps until somebody rings.
-func (*Bell) Wait(*uint32, uint32, time.Duration) (late bool) { return false }
-
-// Ring wakes those who sleep.
-func (*Bell) Ring(*uint32, int) {}
 
 // Usage is not supported.
 func Usage() (handles, mappings int, err error) { return 0, 0, unsupported("counting descriptors") }

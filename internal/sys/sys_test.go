@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -412,35 +413,69 @@ func TestHostileNumbers(t *testing.T) {
 	}
 }
 
-// A ring wakes a sleeper of another process, long before its time is up.
-func TestBell(t *testing.T) {
+// A ring wakes a sleeper of another process, and no sleep begins on a word that
+// has changed.
+func TestWaker(t *testing.T) {
 	store(t)
 	o := must(Create(&Spec{Name: "x", Kind: layout.Event, Size: 64}))(t)
 	defer o.Close()
 	b := mapAll(t, o, layout.ReadWrite)
-	bell := must(OpenBell(o.ID, o.Scope))(t)
-	defer bell.CloseBell()
+	ringer := o.NewRinger()
+	defer ringer.Close()
 	cs := []*ipctest.Child{startPeer(t), startPeer(t)}
-	for _, c := range cs {
+	for i, c := range cs {
 		c.Want("ok", "open x event")
 		c.Want("ok", "map")
-		c.Want("ok", "bell")
+		c.Want("ok", "waker %d", i)
 		c.Send("sleep")
 	}
-	time.Sleep(300 * time.Millisecond)
-	*word(b) = 1
-	bell.Ring(word(b), len(cs))
-	for _, c := range cs {
-		got := c.Line()
-		var ms int
-		if _, err := fmt.Sscanf(got, "ok %d", &ms); err != nil || ms > 10000 {
+	time.Sleep(100 * time.Millisecond) // let them sleep; right without it, too
+	atomic.StoreUint32(word(b), 1)
+	for i, c := range cs {
+		ringer.Ring(i, 7, word(b))
+		if got := c.Line(); got != "ok" {
 			t.Errorf("child says %q", got)
 		}
 	}
-	since := time.Now()
-	bell.Wait(word(b), 0, time.Minute) // the word has changed
-	if d := time.Since(since); d > 10*time.Second {
-		t.Errorf("slept %v on a word that had changed", d)
+	w := must(o.NewWaker(2, 7, word(b)))(t)
+	w.Sleep(0)
+	noErr(t, w.Close())
+	ringer.Ring(3, 7, word(b)) // nobody is there
+}
+
+// Member locks exclude each other, are seen by others, and go with their holder.
+func TestMemberLocks(t *testing.T) {
+	store(t)
+	o := must(Create(&Spec{Name: "x", Kind: layout.Event, Size: 64}))(t)
+	defer o.Close()
+	a, b := must(o.OpenLocks())(t), must(o.OpenLocks())(t)
+	want := func(l *MemberLocks, i int, held bool) {
+		t.Helper()
+		if got, err := l.Held(i); got != held || err != nil {
+			t.Errorf("byte %d is held: %v, %v, want %v", i, got, err, held)
+		}
+	}
+	take := func(l *MemberLocks, i int, ok bool) {
+		t.Helper()
+		if got, err := l.Take(i); got != ok || err != nil {
+			t.Errorf("taking byte %d is %v, %v, want %v", i, got, err, ok)
+		}
+	}
+	take(a, 0, true)
+	take(a, 1023, true)
+	want(b, 0, true)
+	want(b, 1, false)
+	take(b, 0, false)
+	take(b, 1, true)
+	want(a, 1, true)
+	a.Release(0)
+	want(b, 0, false)
+	want(b, 1023, true)
+	noErr(t, a.Close())
+	want(b, 1023, false)
+	noErr(t, b.Close())
+	if used := must(Stat(&Spec{Name: "x", Kind: layout.Event}))(t).InUse; !used {
+		t.Error("the object's own presence went with a member's")
 	}
 }
 

@@ -7,6 +7,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// futex operations of linux/futex.h. Not the private ones: the word is shared
+// between processes.
+const (
+	futexWait = 0
+	futexWake = 1
+)
+
 // Waker is what one member of a segment sleeps on: its futex word.
 type Waker struct{ word *uint32 }
 

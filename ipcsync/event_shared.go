@@ -1,0 +1,90 @@
+package ipcsync
+
+import (
+	"context"
+	"runtime"
+	"sync/atomic"
+
+	"samepage"
+	"samepage/internal/fault"
+	"samepage/internal/segment"
+	"samepage/layout"
+)
+
+// shared is an event in a segment. Bit 0 of its state is whether it is set;
+// docs/protocol/locks.md.
+type shared struct {
+	*object
+	manual bool
+	state  *uint64
+}
+
+func newSharedEvent(o *object, err error) (*Event, error) {
+	if err != nil {
+		return nil, err
+	}
+	s := &shared{o, o.h.Flags()&layout.EventManual != 0, o.h.Live64(layout.LockStateOffset)}
+	return &Event{o.name, s}, nil
+}
+
+func (s *shared) Set() error {
+	if s.h.Closed() {
+		return samepage.ErrClosed
+	}
+	// RELEASE, and a full fence: before the look at the sleepers. Pairs with Try.
+	if !atomic.CompareAndSwapUint64(s.state, 0, 1) {
+		return nil // it is set already, and whoever did that has rung
+	}
+	fault.At(fault.ReleaseUnrung)
+	if s.manual {
+		s.h.WakeAll()
+	} else {
+		s.h.Wake(1)
+	}
+	runtime.KeepAlive(s)
+	return nil
+}
+
+func (s *shared) Reset() error {
+	if s.h.Closed() {
+		return samepage.ErrClosed
+	}
+	atomic.StoreUint64(s.state, 0)
+	runtime.KeepAlive(s)
+	return nil
+}
+
+func (s *shared) TryWait() (bool, error) {
+	if s.h.Closed() {
+		return false, samepage.ErrClosed
+	}
+	return (*eventWait)(s).Try()
+}
+
+func (s *shared) Wait(ctx context.Context) error {
+	if s.h.Closed() {
+		return samepage.ErrClosed
+	}
+	return s.h.Wait(ctx, (*eventWait)(s))
+}
+
+func (s *shared) Close() error { return s.h.Close() }
+
+// eventWait is the segment.Condition of those who wait for an event.
+type eventWait shared
+
+func (s *eventWait) Try() (bool, error) {
+	if s.manual {
+		return s.Holds(), nil
+	}
+	if s.Holds() && atomic.CompareAndSwapUint64(s.state, 1, 0) { // ACQUIRE
+		fault.At(fault.AcquireTaken)
+		return true, nil
+	}
+	return false, nil
+}
+
+func (s *eventWait) Holds() bool           { return atomic.LoadUint64(s.state)&1 != 0 }
+func (*eventWait) DependsOn() layout.Owner { return 0 }
+
+var _ segment.Condition = (*eventWait)(nil)

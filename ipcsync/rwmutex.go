@@ -1,0 +1,296 @@
+package ipcsync
+
+import (
+	"context"
+	"runtime"
+	"sync/atomic"
+
+	"samepage"
+	"samepage/internal/fault"
+	"samepage/internal/segment"
+	"samepage/layout"
+)
+
+// RWMutex is a named reader/writer mutual exclusion lock between processes, and
+// between the goroutines of each. Any number of readers or one writer hold it. A
+// writer that waits keeps new readers out, so it waits for no more than those
+// that are in. Readers write no memory that other readers touch.
+//
+// When a reader dies its read locks go with it. When a writer dies holding the
+// lock, the next ones, readers as well, get it with an error that says so. All its
+// methods may be called concurrently; as with sync.RWMutex any goroutine may
+// unlock what another one locked through the same handle, and a goroutine that has
+// a read lock must not ask for another one, for a writer may have come between. The
+// zero value is not usable.
+type RWMutex struct {
+	owned
+	held *uint64 // the read locks of this handle: Member.Held
+}
+
+// CreateRWMutex makes a reader/writer mutex. Errors: fs.ErrExist, and those of
+// samepage.Create.
+func CreateRWMutex(name string, opts *Options) (*RWMutex, error) {
+	o, err := opts.create(layout.RWMutex, name, 0, 0)
+	return newRWMutex("create", name, o, err)
+}
+
+// OpenRWMutex opens a reader/writer mutex that exists. Errors: fs.ErrNotExist,
+// samepage.ErrTooManyMembers, and those of samepage.Open.
+func OpenRWMutex(name string, opts *Options) (*RWMutex, error) {
+	o, err := opts.open(layout.RWMutex, name)
+	return newRWMutex("open", name, o, err)
+}
+
+// OpenOrCreateRWMutex opens a reader/writer mutex, or makes it when there is none,
+// and says which.
+func OpenOrCreateRWMutex(name string, opts *Options) (m *RWMutex, existed bool, err error) {
+	o, existed, err := openOrCreate(
+		func() (*object, error) { return opts.open(layout.RWMutex, name) },
+		func() (*object, error) { return opts.create(layout.RWMutex, name, 0, 0) })
+	m, err = newRWMutex("open or create", name, o, err)
+	return m, existed, err
+}
+
+func newRWMutex(op, name string, o *object, err error) (*RWMutex, error) {
+	if err != nil {
+		return nil, wrapNew(op, layout.RWMutex, name, err)
+	}
+	return &RWMutex{newOwned(o), o.h.Held()}, nil
+}
+
+// RLock takes a read lock. While a writer holds the lock, or waits for it, it
+// sleeps.
+//
+// Errors: samepage.ErrOwnerDied (an *OwnerDiedError): the read lock is held, and
+// what it guards may be half changed, since a writer died and none has called
+// Consistent yet. With any other error, see Mutex.Lock, it is not held.
+func (m *RWMutex) RLock(ctx context.Context) error {
+	if m.h.Closed() {
+		return m.wrap("read-lock", samepage.ErrClosed)
+	}
+	atomic.AddUint64(m.held, 1) // A1, a full fence: before the load of the owner word
+	fault.At(fault.ReadCounted)
+	if atomic.LoadUint64(m.state) == 0 { // A2, ACQUIRE: pairs with the RELEASE of a writer's unlock
+		fault.At(fault.ReadHeld)
+		runtime.KeepAlive(m)
+		return nil
+	}
+	return m.rlockSlow(ctx)
+}
+
+func (m *RWMutex) rlockSlow(ctx context.Context) error {
+	w := m.owner()
+	if !w.Free() {
+		m.uncount() // A3
+		if err := m.wait(ctx, (*readWait)(m)); err != nil {
+			return m.wrap("read-lock", err)
+		}
+		w = m.owner()
+	}
+	fault.At(fault.ReadHeld)
+	return m.wrap("read-lock", m.died(w))
+}
+
+// TryRLock takes a read lock if it is to be had at once, and says whether. See
+// RLock and Mutex.TryLock.
+func (m *RWMutex) TryRLock() (bool, error) {
+	if m.h.Closed() {
+		return false, m.wrap("try", samepage.ErrClosed)
+	}
+	ok, _ := (*readWait)(m).Try()
+	if w := m.owner(); !ok && !w.Free() {
+		buried, err := m.h.Bury(w)
+		if err != nil {
+			return false, m.wrap("try", err)
+		}
+		if buried {
+			ok, _ = (*readWait)(m).Try()
+		}
+	}
+	if !ok {
+		return false, nil
+	}
+	return true, m.wrap("read-lock", m.died(m.owner()))
+}
+
+// RUnlock gives a read lock up. Errors: samepage.ErrNotLocked when this handle has
+// none, samepage.ErrClosed.
+func (m *RWMutex) RUnlock() error {
+	if m.h.Closed() {
+		return m.wrap("read-unlock", samepage.ErrClosed)
+	}
+	n := atomic.AddUint64(m.held, ^uint64(0)) // B1, RELEASE and a full fence
+	if n == ^uint64(0) {
+		atomic.AddUint64(m.held, 1)
+		return m.wrap("read-unlock", samepage.ErrNotLocked)
+	}
+	fault.At(fault.ReadUncounted)
+	if n == 0 {
+		if w := m.owner(); !w.Free() { // B2
+			m.h.Ring(w.Slot())
+		}
+	}
+	runtime.KeepAlive(m)
+	return nil
+}
+
+// uncount takes back a count that did not become a read lock.
+func (m *RWMutex) uncount() {
+	if atomic.AddUint64(m.held, ^uint64(0)) == 0 {
+		if w := m.owner(); !w.Free() {
+			m.h.Ring(w.Slot())
+		}
+	}
+}
+
+// readWait is the segment.Condition of readers.
+type readWait RWMutex
+
+func (m *readWait) Try() (bool, error) {
+	if !m.owner().Free() {
+		return false, nil
+	}
+	atomic.AddUint64(m.held, 1)
+	if m.owner().Free() {
+		return true, nil
+	}
+	(*RWMutex)(m).uncount()
+	return false, nil
+}
+
+func (m *readWait) Holds() bool             { return m.owner().Free() }
+func (m *readWait) DependsOn() layout.Owner { return m.owner() }
+
+// Lock locks for writing. While others hold the lock it sleeps. Errors: those of
+// Mutex.Lock.
+func (m *RWMutex) Lock(ctx context.Context) error {
+	if m.h.Closed() {
+		return m.wrap("lock", samepage.ErrClosed)
+	}
+	if !m.claim(0) { // W1
+		if err := m.wait(ctx, (*claimWait)(m)); err != nil {
+			return m.wrap("lock", err)
+		}
+	}
+	fault.At(fault.WriteClaimed)
+	if ok, _ := (*drainWait)(m).Try(); !ok { // W2
+		if err := m.wait(ctx, (*drainWait)(m)); err != nil {
+			m.unclaim()
+			return m.wrap("lock", err)
+		}
+	}
+	return m.hold()
+}
+
+// hold is W3.
+func (m *RWMutex) hold() error {
+	for {
+		w := m.owner()
+		if !w.Names(layout.Owner(m.me)) {
+			return m.wrap("lock", samepage.ErrCorrupt)
+		}
+		if atomic.CompareAndSwapUint64(m.state, uint64(w), uint64(w|layout.HeldBit)) {
+			fault.At(fault.WriteHeld)
+			return m.wrap("lock", m.died(w))
+		}
+	}
+}
+
+// unclaim lets readers in again.
+func (m *RWMutex) unclaim() {
+	for w := m.owner(); w.Names(layout.Owner(m.me)); w = m.owner() {
+		if atomic.CompareAndSwapUint64(m.state, uint64(w), uint64(w&layout.Dirty)) {
+			m.h.WakeAll()
+			return
+		}
+	}
+}
+
+// TryLock locks for writing if that is to be had at once, and says whether. See
+// Mutex.TryLock.
+func (m *RWMutex) TryLock() (bool, error) {
+	if m.h.Closed() {
+		return false, m.wrap("try", samepage.ErrClosed)
+	}
+	for range 2 { // again, if a dead one was in the way
+		var hinders layout.Owner
+		if m.claim(0) {
+			hinders = (*drainWait)(m).DependsOn()
+			if hinders.Free() {
+				return true, m.hold()
+			}
+			m.unclaim()
+		} else {
+			hinders = m.owner()
+		}
+		if hinders.Free() {
+			continue
+		}
+		if buried, err := m.h.Bury(hinders); err != nil || !buried {
+			return false, m.wrap("try", err)
+		}
+	}
+	return false, nil
+}
+
+// Unlock gives the write lock up. Errors: samepage.ErrNotLocked when this handle
+// does not have it, samepage.ErrClosed.
+func (m *RWMutex) Unlock() error {
+	err := m.release()
+	if m.h.Closed() {
+		err = samepage.ErrClosed
+	}
+	if err != nil {
+		return m.wrap("unlock", err)
+	}
+	fault.At(fault.UnlockUnrung)
+	if m.anyAsleep() {
+		m.h.WakeAll()
+	}
+	runtime.KeepAlive(m)
+	return nil
+}
+
+// Consistent declares that what the lock guards is whole again; see
+// Mutex.Consistent. It takes the write lock to do so.
+func (m *RWMutex) Consistent() error {
+	err := m.consistent()
+	fault.At(fault.ConsistentDone)
+	return m.wrap("declare consistent", err)
+}
+
+// Close gives the lock up; those of this handle who wait for it return. A second
+// Close does nothing. Errors: samepage.ErrBusy while this handle holds it.
+func (m *RWMutex) Close() error {
+	if !m.h.Closed() && atomic.LoadUint64(m.held) != 0 {
+		return m.wrap("close", samepage.ErrBusy)
+	}
+	return m.wrap("close", m.close())
+}
+
+// claimWait is the segment.Condition of writers until they have the owner word.
+type claimWait RWMutex
+
+func (m *claimWait) Try() (bool, error)      { return m.claim(0), nil }
+func (m *claimWait) Holds() bool             { return m.owner().Free() }
+func (m *claimWait) DependsOn() layout.Owner { return m.owner() }
+
+// drainWait is the segment.Condition of a writer that waits for the readers.
+type drainWait RWMutex
+
+func (m *drainWait) Try() (bool, error) { return m.Holds(), nil }
+func (m *drainWait) Holds() bool        { return m.DependsOn().Free() }
+func (m *drainWait) DependsOn() layout.Owner { // the first member that has read locks
+	for i := range m.h.Members() {
+		if held, o := m.h.HeldOf(i); held != 0 {
+			return o
+		}
+	}
+	return 0
+}
+
+var (
+	_ segment.Condition = (*readWait)(nil)
+	_ segment.Condition = (*claimWait)(nil)
+	_ segment.Condition = (*drainWait)(nil)
+)

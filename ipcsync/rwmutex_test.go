@@ -1,0 +1,380 @@
+package ipcsync_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"samepage"
+	"samepage/internal/ipctest"
+	"samepage/ipcsync"
+)
+
+func newRW(t testing.TB, name string, o *ipcsync.Options) *ipcsync.RWMutex {
+	t.Helper()
+	m, err := ipcsync.CreateRWMutex(name, o)
+	noErr(t, err)
+	t.Cleanup(func() { _ = m.Close() })
+	return m
+}
+
+func openRW(t testing.TB, name string) *ipcsync.RWMutex {
+	t.Helper()
+	m, err := ipcsync.OpenRWMutex(name, nil)
+	noErr(t, err)
+	t.Cleanup(func() { _ = m.Close() })
+	return m
+}
+
+func TestRWMutexBasics(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	_, err := ipcsync.OpenRWMutex("m", nil)
+	wantErr(t, err, fs.ErrNotExist)
+	a := newRW(t, "m", nil)
+	b := openRW(t, "m")
+	wantErr(t, a.RUnlock(), samepage.ErrNotLocked)
+	wantErr(t, a.Unlock(), samepage.ErrNotLocked)
+	wantErr(t, a.Consistent(), samepage.ErrNotLocked)
+	noErr(t, a.RLock(bg))
+	noErr(t, b.RLock(bg))
+	for _, m := range []*ipcsync.RWMutex{a, b} {
+		if ok, err := m.TryLock(); ok || err != nil {
+			t.Errorf("TryLock beside readers is %v, %v", ok, err)
+		}
+		if ok, err := m.TryRLock(); !ok || err != nil {
+			t.Errorf("TryRLock beside readers is %v, %v", ok, err)
+		}
+		noErr(t, m.RUnlock())
+	}
+	wantErr(t, a.Close(), samepage.ErrBusy)
+	ctx, cancel := context.WithTimeout(bg, 5*time.Millisecond)
+	defer cancel()
+	wantErr(t, b.Lock(ctx), os.ErrDeadlineExceeded)
+	noErr(t, a.RUnlock()) // a writer that gave up keeps nobody out
+	noErr(t, a.RLock(bg))
+	noErr(t, a.RUnlock())
+	noErr(t, b.RUnlock())
+	noErr(t, a.Lock(bg))
+	wantErr(t, a.Close(), samepage.ErrBusy)
+	wantErr(t, b.Unlock(), samepage.ErrNotLocked)
+	if ok, err := b.TryRLock(); ok || err != nil {
+		t.Errorf("TryRLock beside a writer is %v, %v", ok, err)
+	}
+	wantErr(t, b.RLock(ctx), os.ErrDeadlineExceeded)
+	done := make(chan error, 2)
+	go func() { done <- b.RLock(bg) }()
+	go func() { done <- a.RLock(bg) }()
+	time.Sleep(5 * time.Millisecond)
+	noErr(t, a.Unlock())
+	noErr(t, <-done)
+	noErr(t, <-done)
+	noErr(t, a.RUnlock())
+	noErr(t, b.RUnlock())
+	if ok, err := b.TryLock(); !ok || err != nil {
+		t.Errorf("TryLock of a free lock is %v, %v", ok, err)
+	}
+	noErr(t, b.Unlock())
+	noErr(t, b.Close())
+	wantErr(t, b.RLock(bg), samepage.ErrClosed)
+	wantErr(t, b.Lock(bg), samepage.ErrClosed)
+	wantErr(t, b.RUnlock(), samepage.ErrClosed)
+}
+
+// 002-16: eight readers hold it at once, in eight processes.
+func TestMission002_16_EightReaders(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	m := newRW(t, "m", nil)
+	var cs []*ipctest.Child
+	for range 8 {
+		cs = append(cs, ipctest.Start(t, "rw", "m", "read"))
+	}
+	for _, c := range cs {
+		if l := c.Line(); l != "held" { // none of them lets go before all hold
+			t.Fatal(l)
+		}
+	}
+	if ok, err := m.TryLock(); ok || err != nil {
+		t.Errorf("a writer beside eight readers: %v, %v", ok, err)
+	}
+	for _, c := range cs {
+		c.Kill() // readers that die hold nothing
+	}
+	noErr(t, m.Lock(bg))
+	noErr(t, m.Unlock())
+}
+
+// 002-17 and 002-30: 100,000 write cycles of four processes count exactly, with
+// readers between that never see a half-made write.
+func TestMission002_17_WriteCycles(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	newRW(t, "m", nil)
+	data, err := samepage.Create("data", recordSize, nil)
+	noErr(t, err)
+	defer data.Close()
+	cycles := 100_000
+	if testing.Short() {
+		cycles = 4000
+	}
+	var cs []*ipctest.Child
+	for range 4 {
+		cs = append(cs, ipctest.Start(t, "rw", "m", "count", fmt.Sprint(cycles/4)))
+	}
+	for _, c := range cs {
+		if l := c.Line(); l != "done" {
+			t.Error(l)
+		}
+	}
+	var b [recordSize]byte
+	if _, err := data.ReadAt(b[:], 0); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := check(b[:]); err != nil || n != uint64(cycles) {
+		t.Errorf("%d write cycles count %d, %v", cycles, n, err)
+	}
+}
+
+// 002-18: a writer that waits keeps new readers out, so it waits for at most one
+// hold of each reader that was in. 16 readers loop; how often each of them gets in
+// between the writer's request and its lock is counted, not timed.
+func TestMission002_18_WriterIsNotStarved(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	w := newRW(t, "m", nil)
+	var waiting atomic.Bool
+	var overtakes atomic.Int64
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 16 {
+		r := openRW(t, "m")
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				before := waiting.Load()
+				if err := r.RLock(bg); err != nil {
+					t.Error(err)
+					return
+				}
+				if before && waiting.Load() {
+					overtakes.Add(1)
+				}
+				time.Sleep(100 * time.Microsecond)
+				if err := r.RUnlock(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	const writes = 50
+	for range writes {
+		time.Sleep(time.Millisecond)
+		waiting.Store(true)
+		noErr(t, w.Lock(bg))
+		waiting.Store(false)
+		noErr(t, w.Unlock())
+	}
+	close(stop)
+	wg.Wait()
+	// A reader may get in between the flag and the writer's first step, and while
+	// the writer is waking; not time and again.
+	if n := overtakes.Load(); n > 16*writes {
+		t.Errorf("readers overtook %d waiting writers %d times", writes, n)
+	}
+}
+
+func TestRWMutexWriterDies(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	m := newRW(t, "m", nil)
+	c := ipctest.Start(t, "rw", "m", "write")
+	if l := c.Line(); l != "held" {
+		t.Fatal(l)
+	}
+	got := make(chan error, 1)
+	go func() { got <- m.RLock(bg) }()
+	time.Sleep(10 * time.Millisecond)
+	c.Kill()
+	err := <-got
+	wantErr(t, err, samepage.ErrOwnerDied)
+	var died *ipcsync.OwnerDiedError
+	if !errors.As(err, &died) || died.Name == "" {
+		t.Errorf("who died is %+v", died)
+	}
+	noErr(t, m.RUnlock())
+	ok, err := m.TryRLock()
+	wantErr(t, err, samepage.ErrOwnerDied)
+	if !ok {
+		t.Error("a lock of the dead is not free")
+	}
+	noErr(t, m.RUnlock())
+	wantErr(t, m.Lock(bg), samepage.ErrOwnerDied)
+	noErr(t, m.Consistent())
+	noErr(t, m.Unlock())
+	noErr(t, m.RLock(bg))
+	noErr(t, m.RUnlock())
+}
+
+// A writer that died waiting for a reader keeps nobody out, and spoils nothing.
+func TestRWMutexWaitingWriterDies(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	m := newRW(t, "m", nil)
+	noErr(t, m.RLock(bg))
+	c := ipctest.Start(t, "rw", "m", "write")
+	o := openRW(t, "m")
+	for { // until the writer keeps readers out
+		ok, err := o.TryRLock()
+		noErr(t, err)
+		if !ok {
+			break
+		}
+		noErr(t, o.RUnlock())
+		time.Sleep(time.Millisecond)
+	}
+	c.Kill()
+	noErr(t, o.RLock(bg))
+	noErr(t, o.RUnlock())
+	noErr(t, m.RUnlock())
+}
+
+func rwHelper(args []string) {
+	fail := func(err error) {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	m, err := ipcsync.OpenRWMutex(args[0], nil)
+	if err != nil {
+		fail(err)
+	}
+	switch args[1] {
+	case "read":
+		err = m.RLock(bg)
+	case "write":
+		err = m.Lock(bg)
+	case "count":
+		rwCount(m, args[2], fail)
+		return
+	}
+	if err != nil {
+		fail(err)
+	}
+	fmt.Println("held")
+	time.Sleep(ipctest.Patience)
+}
+
+func rwCount(m *ipcsync.RWMutex, times string, fail func(error)) {
+	var n int
+	_, _ = fmt.Sscan(times, &n)
+	data, err := samepage.Open("data", nil)
+	if err != nil {
+		fail(err)
+	}
+	v, err := data.View(0, 0, samepage.ReadWrite)
+	if err != nil {
+		fail(err)
+	}
+	b := v.Bytes()
+	for i := range n {
+		if err := m.Lock(bg); err != nil {
+			fail(err)
+		}
+		c, err := check(b)
+		if err != nil {
+			fail(err)
+		}
+		for i := 0; i < recordSize; i += 8 {
+			setWord(b, i, c+1)
+		}
+		if err := m.Unlock(); err != nil {
+			fail(err)
+		}
+		if i%4 == 0 {
+			if err := m.RLock(bg); err != nil {
+				fail(err)
+			}
+			if _, err := check(b); err != nil {
+				fail(err)
+			}
+			if err := m.RUnlock(); err != nil {
+				fail(err)
+			}
+		}
+	}
+	fmt.Println("done")
+}
+
+func TestSemaphore(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	_, err := ipcsync.CreateSemaphore("s", 3, 2, nil)
+	wantErr(t, err, fs.ErrInvalid)
+	_, err = ipcsync.CreateSemaphore("s", 0, 0, nil)
+	wantErr(t, err, fs.ErrInvalid)
+	s, err := ipcsync.CreateSemaphore("s", 2, 5, nil)
+	noErr(t, err)
+	defer s.Close()
+	o, existed, err := ipcsync.OpenOrCreateSemaphore("s", 0, 1, nil)
+	noErr(t, err)
+	defer o.Close()
+	if !existed || o.Count() != 2 {
+		t.Errorf("existed %v with %d units, want true with 2", existed, o.Count())
+	}
+	noErr(t, s.Acquire(bg))
+	noErr(t, o.Acquire(bg))
+	if ok, err := s.TryAcquire(); ok || err != nil {
+		t.Errorf("a third unit of two: %v, %v", ok, err)
+	}
+	ctx, cancel := context.WithTimeout(bg, 5*time.Millisecond)
+	defer cancel()
+	wantErr(t, s.Acquire(ctx), os.ErrDeadlineExceeded)
+	wantErr(t, s.Release(6), samepage.ErrTooLarge)
+	done := make(chan error, 5)
+	for i := range 5 {
+		go func() { done <- []*ipcsync.Semaphore{s, o}[i%2].Acquire(bg) }()
+	}
+	time.Sleep(5 * time.Millisecond)
+	noErr(t, o.Release(5))
+	for range 5 {
+		noErr(t, <-done)
+	}
+	noErr(t, o.Release(5))
+	wantErr(t, s.Release(1), samepage.ErrTooLarge)
+	if s.Count() != 5 {
+		t.Errorf("%d units, want 5", s.Count())
+	}
+	noErr(t, s.Close())
+	wantErr(t, s.Acquire(bg), samepage.ErrClosed)
+	wantErr(t, s.Release(1), samepage.ErrClosed)
+}
+
+func BenchmarkRWMutexRLock(b *testing.B) {
+	ipctest.Store(b)
+	m := newRW(b, "m", nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		_ = m.RLock(bg)
+		_ = m.RUnlock()
+	}
+}
+
+func BenchmarkRWMutexLock(b *testing.B) {
+	ipctest.Store(b)
+	m := newRW(b, "m", nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		_ = m.Lock(bg)
+		_ = m.Unlock()
+	}
+}

@@ -1,0 +1,135 @@
+package ipcsync
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"math"
+	"runtime"
+	"sync/atomic"
+
+	"samepage"
+	"samepage/internal/fault"
+	"samepage/internal/segment"
+	"samepage/layout"
+)
+
+// Semaphore is a named counting semaphore between processes. As that of Windows it
+// counts units without owners: anybody may release them, and those of a process
+// that died are not returned. All its methods may be called concurrently. The zero
+// value is not usable.
+type Semaphore struct {
+	*object
+	count *uint64
+	max   uint64
+}
+
+// CreateSemaphore makes a semaphore of count units, of which it never has more than
+// max at a time. Errors: fs.ErrInvalid (count above max, max of 0), fs.ErrExist, and
+// those of samepage.Create.
+func CreateSemaphore(name string, count, max uint32, opts *Options) (*Semaphore, error) {
+	o, err := createSemaphore(name, count, max, opts)
+	return newSemaphore("create", name, o, err)
+}
+
+func createSemaphore(name string, count, max uint32, opts *Options) (*object, error) {
+	if max == 0 || count > max {
+		return nil, fmt.Errorf("%d units of at most %d: %w", count, max, fs.ErrInvalid)
+	}
+	return opts.create(layout.Semaphore, name, max, uint64(count))
+}
+
+// OpenSemaphore opens a semaphore that exists. Errors: fs.ErrNotExist,
+// samepage.ErrTooManyMembers, and those of samepage.Open.
+func OpenSemaphore(name string, opts *Options) (*Semaphore, error) {
+	o, err := opts.open(layout.Semaphore, name)
+	return newSemaphore("open", name, o, err)
+}
+
+// OpenOrCreateSemaphore opens a semaphore, or makes it when there is none, and says
+// which. One that exists keeps its count and its limit.
+func OpenOrCreateSemaphore(name string, count, max uint32, opts *Options) (s *Semaphore, existed bool, err error) {
+	o, existed, err := openOrCreate(
+		func() (*object, error) { return opts.open(layout.Semaphore, name) },
+		func() (*object, error) { return createSemaphore(name, count, max, opts) })
+	s, err = newSemaphore("open or create", name, o, err)
+	return s, existed, err
+}
+
+func newSemaphore(op, name string, o *object, err error) (*Semaphore, error) {
+	if err != nil {
+		return nil, wrapNew(op, layout.Semaphore, name, err)
+	}
+	return &Semaphore{o, o.h.Live64(layout.LockStateOffset), uint64(o.h.Flags())}, nil
+}
+
+// Acquire takes a unit, and sleeps until there is one. Errors:
+// samepage.ErrClosed, the error of ctx; a deadline matches os.ErrDeadlineExceeded
+// too.
+func (s *Semaphore) Acquire(ctx context.Context) error {
+	if ok, err := s.TryAcquire(); ok || err != nil {
+		return err
+	}
+	return s.wrap("acquire", s.wait(ctx, (*unitWait)(s)))
+}
+
+// TryAcquire takes a unit if there is one, and says whether.
+func (s *Semaphore) TryAcquire() (bool, error) {
+	if s.h.Closed() {
+		return false, s.wrap("acquire", samepage.ErrClosed)
+	}
+	ok, _ := (*unitWait)(s).Try()
+	return ok, nil
+}
+
+// Release adds n units. It adds none when there would be more than the limit:
+// samepage.ErrTooLarge. Other errors: samepage.ErrClosed.
+func (s *Semaphore) Release(n uint32) error {
+	if s.h.Closed() {
+		return s.wrap("release", samepage.ErrClosed)
+	}
+	for {
+		c := atomic.LoadUint64(s.count)
+		if c > s.max || uint64(n) > s.max-c {
+			return s.wrap("release", fmt.Errorf("%d units to %d of at most %d: %w", n, c, s.max, samepage.ErrTooLarge))
+		}
+		if atomic.CompareAndSwapUint64(s.count, c, c+uint64(n)) { // RELEASE, and a full fence
+			break
+		}
+	}
+	fault.At(fault.ReleaseUnrung)
+	s.h.Wake(int(min(n, math.MaxInt32)))
+	runtime.KeepAlive(s)
+	return nil
+}
+
+// Count is how many units there are just now.
+func (s *Semaphore) Count() uint32 {
+	defer runtime.KeepAlive(s)
+	return uint32(min(atomic.LoadUint64(s.count), math.MaxUint32))
+}
+
+// Close gives the semaphore up; those of this handle who wait for it return. A
+// second Close does nothing.
+func (s *Semaphore) Close() error { return s.wrap("close", s.h.Close()) }
+
+// unitWait is the segment.Condition of those who acquire.
+type unitWait Semaphore
+
+func (s *unitWait) Try() (bool, error) {
+	for {
+		c := atomic.LoadUint64(s.count)
+		if c == 0 {
+			return false, nil
+		}
+		if atomic.CompareAndSwapUint64(s.count, c, c-1) { // ACQUIRE
+			fault.At(fault.AcquireTaken)
+			return true, nil
+		}
+	}
+}
+
+func (s *unitWait) Holds() bool           { return atomic.LoadUint64(s.count) != 0 }
+func (*unitWait) DependsOn() layout.Owner { return 0 }
+
+var _ segment.Condition = (*unitWait)(nil)
