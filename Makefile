@@ -1,12 +1,12 @@
 # "work" names all packages of the modules in go.work.
-.PHONY: test race 386 lint fuzz bench wine interop models ci
+.PHONY: test race 386 lint fuzz bench wine models soak ci
 test: ; go test work
 race: ; go test -race work
 386: ; CGO_ENABLED=0 GOARCH=386 go test work
 lint: ; tools/lint
 fuzz: ; tools/fuzz 10s
 bench: ; go test -run='^$$' -bench=. work
-wine: ; test/wine/setup && GOOS=windows go test -exec "$(CURDIR)/test/wine/run" work
-interop: ; test/wine/interop
+wine: ; test/wine/setup && GOOS=windows go test -exec "$(CURDIR)/test/wine/run" work && test/wine/interop
 models: ; docs/models/check
+soak: ; SAMEPAGE_KILLS=10000 go test -timeout 60m -run Soak -v ./ipcsync
 ci: ; .ci/run

@@ -7,7 +7,9 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
+	"sync"
 
 	"samepage/internal/sys"
 	"samepage/layout"
@@ -21,7 +23,8 @@ const inheritEnv = "SAMEPAGE_INHERIT"
 // process. The child gets at it by Inherited(label), or by Attach of the
 // returned token where that reaches it by other ways, such as an argument. Call
 // it before cmd.Start; m must stay open until Start has returned. Several
-// memories, under different labels, may go to one child.
+// memories, under different labels, may go to one child; a second one of the same
+// label takes the place of the first.
 //
 // With ReadOnly access the child cannot write unnamed memory, whatever it
 // tries. (On Linux that also keeps everybody else from mapping it for writing
@@ -59,7 +62,12 @@ func inherit(cmd *exec.Cmd, label string, m *Memory, access Access) (string, err
 	}
 	for i, kv := range cmd.Env {
 		if rest, ok := strings.CutPrefix(kv, inheritEnv+"="); ok {
-			cmd.Env[i] = inheritEnv + "=" + rest + " " + pairs
+			// An older pair of the label is another child's, or of this process
+			// itself.
+			others := slices.DeleteFunc(strings.Fields(rest), func(p string) bool {
+				return strings.HasPrefix(p, url.QueryEscape(label)+"=")
+			})
+			cmd.Env[i] = inheritEnv + "=" + strings.Join(append(others, pairs), " ")
 			return token, nil
 		}
 	}
@@ -67,12 +75,17 @@ func inherit(cmd *exec.Cmd, label string, m *Memory, access Access) (string, err
 	return token, nil
 }
 
+// inheriting is held while the environment variable is read and changed.
+var inheriting sync.Mutex
+
 // Inherited opens the memory that the parent gave to this process under label
 // by Inherit. It is there for the taking once: what was taken is struck from
 // the environment.
 //
 // Errors: fs.ErrNotExist (nothing of that label), ErrBadToken.
 func Inherited(label string) (*Memory, error) {
+	inheriting.Lock()
+	defer inheriting.Unlock()
 	pairs := strings.Fields(os.Getenv(inheritEnv))
 	for i, pair := range pairs {
 		escaped, token, _ := strings.Cut(pair, "=")

@@ -172,7 +172,7 @@ func TestHostileRecord(t *testing.T) {
 	wantErr(t, err, samepage.ErrCorrupt, "another file")
 	noErr(t, os.Remove(file))
 	_, err = samepage.Open("x", nil)
-	wantErr(t, err, fs.ErrNotExist, file)
+	wantErr(t, err, samepage.ErrCorrupt, file, "gone") // the name is there
 	closeMem(t, keep)
 }
 

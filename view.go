@@ -166,10 +166,12 @@ func (v *View) Close() error {
 		return nil
 	}
 	v.b = nil
+	// Unmapped first: as long as the Memory knows the view it cannot be closed.
+	err := v.m.obj.drop(v.p)
 	v.m.mu.Lock()
 	delete(v.m.views, v)
 	v.m.mu.Unlock()
-	if err := v.m.obj.drop(v.p); err != nil {
+	if err != nil {
 		return fmt.Errorf("samepage: close a view of %v: %w", v.m, err)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package samepage
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -26,15 +27,15 @@ type windows struct {
 	clock uint64
 }
 
-// at returns the window over the byte at off, as the bytes from there to the
+// at returns the window over the byte at off, for reading or for writing, as the bytes from there to the
 // window's end. The caller holds w.mu.
-func (w *windows) at(m *Memory, off int64) ([]byte, error) {
+func (w *windows) at(m *Memory, off int64, write bool) ([]byte, error) {
 	w.clock++
 	start := off - off%windowSize
 	oldest := 0
 	for i := range w.slots {
 		s := &w.slots[i]
-		if s.p != nil && s.at == start {
+		if s.p != nil && s.at == start && (!write || s.p.access == ReadWrite) {
 			s.used = w.clock
 			return w.bytes(m, i)[off-start:], nil
 		}
@@ -50,7 +51,12 @@ func (w *windows) at(m *Memory, off int64) ([]byte, error) {
 			return nil, err
 		}
 	}
-	p, err := m.obj.acquire(start, int(min(windowSize, m.Size()-start)), m.access)
+	n := int(min(windowSize, m.Size()-start))
+	p, err := m.obj.acquire(start, n, m.access)
+	if errors.Is(err, fs.ErrPermission) && !write {
+		// Since it was opened, somebody has sealed it against writing.
+		p, err = m.obj.acquire(start, n, ReadOnly)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +84,7 @@ func (w *windows) drop(o *object) {
 }
 
 // each calls f for the pieces of the n bytes at off, window by window.
-func (m *Memory) each(off int64, n int, f func(piece []byte, done int) error) (int, error) {
+func (m *Memory) each(off int64, n int, write bool, f func(piece []byte, done int) error) (int, error) {
 	w := &m.windows
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -90,7 +96,7 @@ func (m *Memory) each(off int64, n int, f func(piece []byte, done int) error) (i
 	}
 	done := 0
 	for done < n {
-		b, err := w.at(m, off+int64(done))
+		b, err := w.at(m, off+int64(done), write)
 		if err != nil {
 			return done, err
 		}
@@ -119,7 +125,7 @@ func (m *Memory) ReadAt(p []byte, off int64) (int, error) {
 		}
 		return 0, io.EOF
 	}
-	n, err := m.each(off, int(min(int64(len(p)), m.Size()-off)), func(b []byte, done int) error {
+	n, err := m.each(off, int(min(int64(len(p)), m.Size()-off)), false, func(b []byte, done int) error {
 		return guardedCopy(p[done:done+len(b)], b, b)
 	})
 	if err != nil {
@@ -148,7 +154,7 @@ func (m *Memory) WriteAt(p []byte, off int64) (int, error) {
 	case off > m.Size() || int64(len(p)) > m.Size()-off:
 		return fail(0, ErrRange)
 	}
-	n, err := m.each(off, len(p), func(b []byte, done int) error {
+	n, err := m.each(off, len(p), true, func(b []byte, done int) error {
 		return guardedCopy(b, p[done:done+len(b)], b)
 	})
 	if err != nil {
@@ -164,7 +170,7 @@ func (m *Memory) Flush() error {
 		return m.alive()
 	}
 	for off := int64(0); off < m.Size(); off += windowSize {
-		_, err := m.each(off, int(min(windowSize, m.Size()-off)), func(b []byte, _ int) error {
+		_, err := m.each(off, int(min(windowSize, m.Size()-off)), true, func(b []byte, _ int) error {
 			return m.obj.sys.Flush(b)
 		})
 		if err != nil {

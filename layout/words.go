@@ -36,6 +36,20 @@ func (k Kind) String() string {
 // MarshalText gives the kind's name.
 func (k Kind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
+// UnmarshalText is the inverse of MarshalText.
+func (k *Kind) UnmarshalText(b []byte) error { return unmarshal(k, b, Kinds()...) }
+
+// unmarshal sets p to the one of all that prints as b.
+func unmarshal[T fmt.Stringer](p *T, b []byte, all ...T) error {
+	for _, v := range all {
+		if v.String() == string(b) {
+			*p = v
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is none of %v", b, all)
+}
+
 // ParseKind is the inverse of Kind.String.
 func ParseKind(s string) (Kind, bool) {
 	for k, n := range kindNames {
@@ -71,6 +85,9 @@ func (s Scope) String() string {
 // MarshalText gives the scope's name.
 func (s Scope) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
+// UnmarshalText is the inverse of MarshalText.
+func (s *Scope) UnmarshalText(b []byte) error { return unmarshal(s, b, Local, Global) }
+
 // Lifetime is when a name goes.
 type Lifetime uint32
 
@@ -95,6 +112,9 @@ func (l Lifetime) String() string {
 
 // MarshalText gives the lifetime's name.
 func (l Lifetime) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
+
+// UnmarshalText is the inverse of MarshalText.
+func (l *Lifetime) UnmarshalText(b []byte) error { return unmarshal(l, b, WhileUsed, Persist) }
 
 // Access is what one may do with an object or through a view.
 type Access uint32
@@ -124,6 +144,11 @@ func (a Access) String() string {
 // MarshalText gives the access's name.
 func (a Access) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
 
+// UnmarshalText is the inverse of MarshalText.
+func (a *Access) UnmarshalText(b []byte) error {
+	return unmarshal(a, b, ReadWrite, ReadOnly, CopyOnWrite)
+}
+
 // ID tells objects apart for as long as any of them lives: device and inode
 // number of the file that has the bytes (Linux; Windows, where there is one), or
 // 16 random bytes (Windows: sections of the page file).
@@ -133,3 +158,12 @@ func (id ID) String() string { return hex.EncodeToString(id[:]) }
 
 // MarshalText gives the id in hexadecimal.
 func (id ID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// UnmarshalText is the inverse of MarshalText.
+func (id *ID) UnmarshalText(b []byte) error {
+	if len(b) != 2*len(id) {
+		return fmt.Errorf("id of %d digits, want %d", len(b), 2*len(id))
+	}
+	_, err := hex.Decode(id[:], b)
+	return err
+}

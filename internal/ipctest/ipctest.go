@@ -190,8 +190,12 @@ func (c *Child) Want(want, format string, args ...any) {
 
 // Kill kills the child as kill -9 does and waits for its end.
 func (c *Child) Kill() {
-	c.once.Do(func() {
+	select {
+	case <-c.done:
+	default:
 		_ = c.Cmd.Process.Kill()
+	}
+	c.once.Do(func() {
 		for range c.lines {
 		}
 		<-c.done
@@ -211,6 +215,27 @@ func (c *Child) Wait() *os.ProcessState {
 		<-c.done
 	})
 	return c.Cmd.ProcessState
+}
+
+// EndsWithin waits for the child's end, which comes by itself, and says whether
+// it came in time. What the child prints is lost.
+func (c *Child) EndsWithin(d time.Duration) bool {
+	go c.once.Do(func() {
+		for range c.lines {
+		}
+		<-c.done
+	})
+	select {
+	case <-c.done:
+		return true
+	case <-time.After(d):
+	}
+	select {
+	case <-c.done:
+		return true
+	default:
+		return false
+	}
 }
 
 // PID is the child's process id.

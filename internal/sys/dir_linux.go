@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -70,13 +71,8 @@ func openDir(s layout.Scope, create bool) (*dir, error) {
 	}
 	defer unix.Close(bfd)
 
-	made := false
 	if create && (s == layout.Local || os.Geteuid() == 0) {
-		switch err := unix.Mkdirat(bfd, name, 0o700); err {
-		case nil:
-			made = true
-		case unix.EEXIST:
-		default:
+		if err := makeDir(bfd, name, s); err != nil {
 			return nil, fmt.Errorf("make directory %s: %w", path, spaceError(err))
 		}
 	}
@@ -91,21 +87,39 @@ func openDir(s layout.Scope, create bool) (*dir, error) {
 		return nil, planted(bfd, name, path, err)
 	}
 	d := &dir{f: newFile(fd, path), path: path, scope: s}
-	if made {
-		mode := uint32(0o700)
-		if s == layout.Global {
-			mode = 0o1777
-		}
-		if err := unix.Fchmod(fd, mode); err != nil {
-			d.close()
-			return nil, fmt.Errorf("set mode %#o of %s: %w", mode, path, err)
-		}
-	}
 	if err := d.verify(); err != nil {
 		d.close()
 		return nil, err
 	}
 	return d, nil
+}
+
+// makeDir makes the directory of a scope, unless it is there. It appears with
+// its mode, whatever the umask: it is made under another name.
+func makeDir(bfd int, name string, s layout.Scope) error {
+	var st unix.Stat_t
+	if unix.Fstatat(bfd, name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil {
+		return nil
+	}
+	mode := uint32(0o700)
+	if s == layout.Global {
+		mode = 0o1777
+	}
+	tmp := fmt.Sprintf(".%s.%d.%x", name, os.Getpid(), time.Now().UnixNano())
+	if err := unix.Mkdirat(bfd, tmp, 0o700); err != nil {
+		return err
+	}
+	err := unix.Fchmodat(bfd, tmp, mode, 0)
+	if err == nil {
+		err = unix.Renameat2(bfd, tmp, bfd, name, unix.RENAME_NOREPLACE)
+	}
+	if err != nil {
+		_ = unix.Unlinkat(bfd, tmp, unix.AT_REMOVEDIR)
+	}
+	if err == unix.EEXIST {
+		return nil // somebody was faster
+	}
+	return err
 }
 
 func globalMend(path string) string { return "install -d -o root -m 1777 " + path }
@@ -196,16 +210,17 @@ func checkOwner(s *Spec, path string, uid uint32) error {
 			want += " or root; Owner names another one"
 		}
 	default:
-		u, err := user.Lookup(s.Owner)
-		if err != nil {
-			if u, err = user.LookupId(s.Owner); err != nil {
-				return fmt.Errorf("owner %q is neither a user's name nor an id: %w", s.Owner, fs.ErrInvalid)
-			}
+		id, err := strconv.ParseUint(s.Owner, 10, 32)
+		if u, uerr := user.Lookup(s.Owner); uerr == nil {
+			id, err = strconv.ParseUint(u.Uid, 10, 32)
 		}
-		if u.Uid == strconv.FormatUint(uint64(uid), 10) {
+		if err != nil {
+			return fmt.Errorf("owner %q is neither a user's name nor an id: %w", s.Owner, fs.ErrInvalid)
+		}
+		if uint32(id) == uid {
 			return nil
 		}
-		want = u.Username + " (uid " + u.Uid + ")"
+		want = userName(uint32(id))
 	}
 	return fmt.Errorf("%s is owned by %s, want %s: %w", path, userName(uid), want, fs.ErrPermission)
 }

@@ -102,30 +102,50 @@ func openBacking(s *Spec, byName bool) (b *backing, err error) {
 			b.discard()
 		}
 	}()
-	flags := accessFlags(s.Access) | unix.O_CLOEXEC | unix.O_NOCTTY | unix.O_NONBLOCK
-	fd, err := openEINTR(unix.AT_FDCWD, s.File, flags, 0)
-	if err == unix.ENOENT && s.Size > 0 && s.Access == layout.ReadWrite {
+	fd := -1
+	for range 100 { // others may make and remove it between the two calls
+		// A path descriptor first: if it is not a regular file, opening it has no
+		// effect.
+		fd, err = openEINTR(unix.AT_FDCWD, s.File, unix.O_PATH|unix.O_CLOEXEC, 0)
+		if err != unix.ENOENT || s.Size == 0 || s.Access != layout.ReadWrite {
+			break
+		}
 		perm := uint32(s.Perm.Perm()) & permBits
 		if perm == 0 {
 			perm = 0o600
 		}
-		fd, err = openEINTR(unix.AT_FDCWD, s.File, flags|unix.O_CREAT|unix.O_EXCL, perm)
+		fd, err = openEINTR(unix.AT_FDCWD, s.File, unix.O_RDWR|unix.O_CLOEXEC|unix.O_CREAT|unix.O_EXCL, perm)
 		if err == nil {
 			b.made = s.File
 			err = unix.Fchmod(fd, perm)
+		}
+		if err != unix.EEXIST {
+			break
 		}
 	}
 	if err != nil {
 		return b, b.explain(s, err)
 	}
-	b.file = newFile(fd, s.File)
+	defer unix.Close(fd)
 	if err := unix.Fstat(fd, &b.st); err != nil {
 		return b, &fs.PathError{Op: "stat", Path: s.File, Err: err}
 	}
 	if b.st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return b, fmt.Errorf("%s is a %s, want a regular file: %w", s.File, fileType(b.st.Mode), fs.ErrInvalid)
 	}
-	if err := b.lockFile(s); err != nil && (!byName || !errors.Is(err, ErrBusy)) {
+	if b.file, err = reopen(fd, accessFlags(s.Access)); err != nil {
+		var cause unix.Errno
+		if errors.As(err, &cause) {
+			err = cause
+		}
+		return b, b.explain(s, err)
+	}
+	if byName {
+		b.lock, err = shareFile(b.file)
+	} else {
+		err = b.lockFile(s)
+	}
+	if err != nil {
 		return b, err
 	}
 	b.size = s.Size
@@ -138,7 +158,7 @@ func openBacking(s *Spec, byName bool) (b *backing, err error) {
 		}
 		if err := reserve(b.file, b.st.Size, b.size, s.Sparse); err != nil {
 			if b.made == "" {
-				_ = unix.Ftruncate(fd, b.st.Size)
+				_ = b.file.Truncate(b.st.Size)
 			}
 			return b, err
 		}
@@ -151,10 +171,23 @@ func (b *backing) discard() {
 		_ = b.file.Close()
 	}
 	if b.lock != nil {
-		_ = b.lock.f.Close()
+		removeMade(b.made, *b.lock)
+		b.lock.close()
 	}
-	if b.made != "" {
-		_ = os.Remove(b.made)
+}
+
+// removeMade takes back a file that was made for an object that failed, unless
+// somebody else uses it by now, or it is another file.
+func removeMade(path string, lock lockFD) {
+	var mine, there unix.Stat_t
+	if path == "" || unix.Fstat(int(lock.f.Fd()), &mine) != nil {
+		return
+	}
+	if ok, err := lock.tryExclusive(fileUserByte); !ok || err != nil {
+		return
+	}
+	if unix.Lstat(path, &there) == nil && there.Dev == mine.Dev && there.Ino == mine.Ino {
+		_ = unix.Unlink(path)
 	}
 }
 
@@ -170,38 +203,72 @@ func (b *backing) explain(s *Spec, cause error) error {
 	return &fs.PathError{Op: "open", Path: s.File, Err: cause}
 }
 
+// Users of a file each hold fileUserByte together. Who wants it alone takes that
+// byte alone for a moment, so that nobody else is a user, and then holds
+// exclusiveByte alone. All who come by the file's path hold exclusiveByte
+// together; who comes by the name of an object over the file, or was handed it,
+// need not.
+
 // lockFile keeps other users of this library away from a file, or shares it
-// with them. Programs that do not know the lock are not stopped by it: Linux
-// has no mandatory locks.
+// with them. Programs that do not know the locks are not stopped by them: Linux
+// has no mandatory ones.
 func (b *backing) lockFile(s *Spec) error {
-	flags := unix.O_RDONLY
-	if s.Exclusive {
-		flags = unix.O_RDWR
+	if !s.Exclusive {
+		lock, err := shareFile(b.file)
+		if err != nil || lock == nil {
+			return err
+		}
+		b.lock = lock
+		ok, err := lock.tryShared(exclusiveByte)
+		if err == nil && !ok {
+			err = fmt.Errorf("%s is held exclusively by another user: %w", s.File, ErrBusy)
+		}
+		return err
 	}
-	f, err := reopen(int(b.file.Fd()), flags)
+	f, err := reopen(int(b.file.Fd()), unix.O_RDWR)
 	if err != nil {
 		return fmt.Errorf("exclusive access to %s: %w", s.File, err)
 	}
 	b.lock = &lockFD{f}
-	try := b.lock.tryShared
-	if s.Exclusive {
-		try = b.lock.tryExclusive
-	}
-	ok, err := try(exclusiveByte)
-	if err != nil && !s.Exclusive {
-		// A file system without locks: then nobody has it exclusively.
-		return nil
+	ok, err := b.lock.tryExclusive(fileUserByte)
+	if err == nil && ok {
+		ok, err = b.lock.tryExclusive(exclusiveByte)
 	}
 	if err != nil {
 		return fmt.Errorf("lock %s: %w", s.File, err)
 	}
-	if !ok && s.Exclusive {
+	if !ok {
 		return fmt.Errorf("%s is open elsewhere, exclusive access is not to be had: %w", s.File, ErrBusy)
 	}
-	if !ok {
-		return fmt.Errorf("%s is held exclusively by another user: %w", s.File, ErrBusy)
+	_, err = b.lock.tryShared(fileUserByte)
+	return err
+}
+
+// shareFile makes the caller a user of the file. It is nil on a file system
+// without locks, where nobody can have a file alone.
+func shareFile(file *os.File) (*lockFD, error) {
+	f, err := reopen(int(file.Fd()), unix.O_RDWR)
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS) {
+		f, err = reopen(int(file.Fd()), unix.O_RDONLY)
 	}
-	return nil
+	if err != nil {
+		return nil, err
+	}
+	lock := lockFD{f}
+	var p patience
+	for {
+		ok, err := lock.tryShared(fileUserByte)
+		if ok {
+			return &lock, nil
+		}
+		if err != nil || !p.wait() {
+			lock.close()
+			if err != nil {
+				return nil, nil // no locks here
+			}
+			return nil, fmt.Errorf("%s is being taken by another user alone: %w", file.Name(), ErrBusy)
+		}
+	}
 }
 
 // MapFile opens an object over s.File, without a name. Errors: fs.ErrNotExist,
@@ -351,5 +418,15 @@ func removeExact(s *Spec) error {
 	if err != nil {
 		return err
 	}
-	return os.Remove(path)
+	var st unix.Stat_t
+	if err := unix.Lstat(path, &st); err != nil {
+		return &fs.PathError{Op: "remove", Path: path, Err: err}
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return fmt.Errorf("%s is a %s owned by %s: %w", path, fileType(st.Mode), userName(st.Uid), fs.ErrPermission)
+	}
+	if err := unix.Unlink(path); err != nil {
+		return &fs.PathError{Op: "remove", Path: path, Err: err}
+	}
+	return nil
 }

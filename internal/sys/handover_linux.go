@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -85,10 +86,9 @@ func (o *Object) Inherit(cmd *exec.Cmd, a layout.Access) (uint64, error) {
 	f := o.file
 	if a == layout.ReadOnly && o.Access == layout.ReadWrite {
 		var err error
-		if f, err = reopen(int(o.file.Fd()), unix.O_RDONLY); err != nil {
+		if f, err = o.readOnlyFile(); err != nil {
 			return 0, err
 		}
-		// Closed by the garbage collector with cmd, which owns it now.
 	}
 	for i, g := range cmd.ExtraFiles {
 		if g == f {
@@ -97,6 +97,20 @@ func (o *Object) Inherit(cmd *exec.Cmd, a layout.Access) (uint64, error) {
 	}
 	cmd.ExtraFiles = append(cmd.ExtraFiles, f)
 	return uint64(2 + len(cmd.ExtraFiles)), nil
+}
+
+// readOnlyFile is a descriptor for readers, closed with the object.
+func (o *Object) readOnlyFile() (*os.File, error) {
+	o.reader.mu.Lock()
+	defer o.reader.mu.Unlock()
+	if o.reader.f == nil {
+		f, err := reopen(int(o.file.Fd()), unix.O_RDONLY)
+		if err != nil {
+			return nil, err
+		}
+		o.reader.f = f
+	}
+	return o.reader.f, nil
 }
 
 // Grant prepares the object for a running process and returns the number by
@@ -114,7 +128,7 @@ func Receive(t *layout.Token) (*Object, error) {
 	if !t.Granted {
 		return receiveInherited(t)
 	}
-	if self := Self(); t.To != self {
+	if self := Self(); t.To != self || self.PID == 0 {
 		return nil, fmt.Errorf("it is for process %d started at %d, this is %d started at %d: %w",
 			t.To.PID, t.To.Start, self.PID, self.Start, layout.ErrBadToken)
 	}
@@ -156,10 +170,22 @@ func takeFD(t *layout.Token) (int, error) {
 	return unix.PidfdGetfd(p, int(t.Number), 0)
 }
 
+// receiving is held while an inherited descriptor is taken: two must not take, and
+// close, the same one.
+var receiving sync.Mutex
+
 func receiveInherited(t *layout.Token) (*Object, error) {
+	receiving.Lock()
+	defer receiving.Unlock()
 	fd := int(t.Number)
-	if fd < 3 {
-		return nil, fmt.Errorf("descriptor %d: %w", fd, layout.ErrBadToken)
+	if fd < 3 || t.From == Self() {
+		return nil, fmt.Errorf("descriptor %d is not inherited: %w", fd, layout.ErrBadToken)
+	}
+	// Everything that this process has opened itself is closed on exec, and what
+	// it has inherited is not: so a forged number never closes one of its own.
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+	if err != nil || flags&unix.FD_CLOEXEC != 0 {
+		return nil, fmt.Errorf("descriptor %d is not inherited (%v): %w", fd, err, layout.ErrBadToken)
 	}
 	o, err := adopt(t, fd)
 	if err != nil {
@@ -195,9 +221,17 @@ func adopt(t *layout.Token, fd int) (*Object, error) {
 	}
 	seals, err := unix.FcntlInt(f.Fd(), unix.F_GET_SEALS, 0)
 	o.memfd = err == nil && st.Nlink == 0 && seals&unix.F_SEAL_SHRINK != 0
+	if !o.memfd {
+		// The receiver is a user of the file below, also of one that the giver
+		// keeps from others.
+		if o.fileLock, err = shareFile(f); err != nil {
+			_ = o.Close()
+			return nil, err
+		}
+	}
 	if t.Name == "" {
 		if st.Nlink == 0 && !o.memfd {
-			_ = f.Close()
+			_ = o.Close()
 			return nil, fmt.Errorf("descriptor %d is not sealed against shrinking: %w", t.Number, layout.ErrBadToken)
 		}
 	} else {

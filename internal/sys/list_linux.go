@@ -86,7 +86,10 @@ func examine(d *dir, entry string, s *Spec, reap bool) (Info, entryState, error)
 		}
 	}
 	if st == entryDead && reap {
-		_, err = e.unlinkIfUnused(d, entry)
+		var removed bool
+		if removed, err = e.unlinkIfUnused(d, entry); err == nil && !removed {
+			st = entryUsed // somebody has joined meanwhile
+		}
 	}
 	return info, st, err
 }

@@ -2,6 +2,7 @@ package sys
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 
@@ -15,7 +16,8 @@ import (
 // death. Whence the rule that a descriptor with a lock is never copied.
 const (
 	presenceByte  = 1 << 62   // shared by each user of a named object
-	exclusiveByte = 1<<62 + 1 // of a file that is mapped: shared, or exclusive
+	exclusiveByte = 1<<62 + 1 // of a file that is mapped: by who wants it alone, or by all others
+	fileUserByte  = 1<<62 + 2 // of a file that is mapped: by each user, also beside one who wants it alone
 )
 
 // lockFD is a descriptor that carries locks and does nothing else.
@@ -60,6 +62,15 @@ func lockVerdict(err error) (bool, error) {
 	return false, os.NewSyscallError("fcntl", err)
 }
 
+// close drops all locks and closes the descriptor. The locks go first: a child
+// that another goroutine is just starting has a copy of the descriptor until it
+// calls exec.
+func (l lockFD) close() {
+	fl := unix.Flock_t{Type: unix.F_UNLCK, Whence: unix.SEEK_SET}
+	_ = unix.FcntlFlock(l.f.Fd(), unix.F_OFD_SETLK, &fl)
+	_ = l.f.Close()
+}
+
 func (l lockFD) unlock(at int64) { _, _ = l.ofd(unix.F_OFD_SETLK, unix.F_UNLCK, at) }
 
 // held says whether another description holds the byte, and whether
@@ -79,7 +90,7 @@ func reopen(fd int, flags int) (*os.File, error) {
 	nfd, err := openEINTR(unix.AT_FDCWD, path, flags|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, perr := os.Stat("/proc/self/fd"); perr != nil {
-			return nil, &fs.PathError{Op: "open", Path: "/proc/self/fd", Err: perr}
+			return nil, fmt.Errorf("%w: /proc is not mounted: %v", ErrStore, perr)
 		}
 	}
 	if err != nil {

@@ -37,8 +37,11 @@ func (o *Object) Map(off int64, n int, a layout.Access) ([]byte, error) {
 	case layout.CopyOnWrite:
 		flags = unix.MAP_PRIVATE
 	case layout.ReadWrite:
-		if b := o.frozen.window(off, n); b != nil {
-			return b, nil
+		// Not to be sealed between the look and the call.
+		o.frozen.mu.Lock()
+		defer o.frozen.mu.Unlock()
+		if o.frozen.all != nil {
+			return o.frozen.all[off : off+int64(n) : off+int64(n)], nil
 		}
 	}
 	p, err := unix.MmapPtr(int(o.file.Fd()), off, nil, uintptr(n), prot, flags)
@@ -113,15 +116,6 @@ func (o *Object) freeze() error {
 	}
 	o.frozen.all = unsafe.Slice((*byte)(p), int(o.Size))
 	return nil
-}
-
-func (z *frozen) window(off int64, n int) []byte {
-	z.mu.Lock()
-	defer z.mu.Unlock()
-	if z.all == nil {
-		return nil
-	}
-	return z.all[off : off+int64(n) : off+int64(n)]
 }
 
 func (z *frozen) owns(b []byte) bool {

@@ -38,4 +38,7 @@ func (l *MemberLocks) Held(i int) (bool, error) {
 }
 
 // Close drops all locks.
-func (l *MemberLocks) Close() error { return l.fd.f.Close() }
+func (l *MemberLocks) Close() error {
+	l.fd.close()
+	return nil
+}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -33,10 +34,14 @@ type impl struct {
 	lock  *lockFD
 	dir   *dir
 	entry string
-	// fileLock carries the exclusive byte of the file below.
+	// fileLock carries the locks of the file below.
 	fileLock *lockFD
-	memfd    bool
-	frozen   frozen
+	reader   struct {
+		mu sync.Mutex
+		f  *os.File // for those who inherit it read-only
+	}
+	memfd  bool
+	frozen frozen
 }
 
 type entryFile struct {
@@ -90,7 +95,13 @@ func (e *entryFile) same(d *dir, entry string) bool {
 
 // unlinkIfUnused takes the entry away if nobody is present. The exclusive lock
 // keeps others from joining meanwhile, and they look again after they joined.
+//
+// Errors: fs.ErrPermission, when only others may do that.
 func (e *entryFile) unlinkIfUnused(d *dir, entry string) (removed bool, err error) {
+	if e.readOnly {
+		return false, fmt.Errorf("%s is left over, and only %s may take it away (mode %#o): %w",
+			filepath.Join(d.path, entry), userName(e.st.Uid), e.st.Mode&0o7777, fs.ErrPermission)
+	}
 	ok, err := e.lock.tryExclusive(presenceByte)
 	if !ok {
 		return false, err
@@ -197,7 +208,9 @@ func clearDead(d *dir, entry string, s *Spec) error {
 			return err
 		case st == entryUsed || st == entryIdle:
 			return fs.ErrExist
-		case st == entryRemoving && !p.wait():
+		case st == entryDead:
+			// Taken away, or somebody has joined meanwhile.
+		case !p.wait():
 			return errRemoving(s.Name)
 		}
 	}
@@ -210,20 +223,22 @@ type newEntry struct {
 	lock     lockFD
 	fileLock *lockFD
 	size     int64
-	madeFile string // path of a file that was made for it
+	path     string // of the file below
+	madeFile string // the same, if it was made for it
 }
 
 func (n *newEntry) discard() {
-	for _, f := range []*os.File{n.entryFD, n.data, n.lock.f} {
+	for _, f := range []*os.File{n.entryFD, n.data} {
 		if f != nil {
 			_ = f.Close()
 		}
 	}
-	if n.fileLock != nil {
-		_ = n.fileLock.f.Close()
+	if n.lock.f != nil {
+		n.lock.close()
 	}
-	if n.madeFile != "" {
-		_ = os.Remove(n.madeFile)
+	if n.fileLock != nil {
+		removeMade(n.madeFile, *n.fileLock)
+		n.fileLock.close()
 	}
 }
 
@@ -244,10 +259,8 @@ func prepare(d *dir, s *Spec) (n *newEntry, err error) {
 		return n, fmt.Errorf("make a file in %s: %w", d.path, spaceError(err))
 	}
 	n.entryFD = newFile(fd, d.path)
-	mode := uint32(s.Perm.Perm()) & permBits
-	if mode == 0 {
-		mode = 0o600
-	}
+	// The owner can always write, and so take the entry away.
+	mode := uint32(s.Perm.Perm())&permBits | 0o600
 	if s.Lifetime == layout.Persist {
 		mode |= modePersist
 	}
@@ -295,6 +308,7 @@ func (n *newEntry) overFile(s *Spec) error {
 	if err != nil {
 		return err
 	}
+	n.path = path
 	if len(path) > layout.MaxPath {
 		return fmt.Errorf("path of %d bytes, at most %d: %w", len(path), layout.MaxPath, fs.ErrInvalid)
 	}
@@ -315,7 +329,7 @@ func (n *newEntry) object(d *dir, entry string, s *Spec) *Object {
 	_ = unix.Fstat(int(n.data.Fd()), &st)
 	o := &Object{
 		ID: fileID(&st), Kind: s.Kind, Scope: s.Scope, Name: s.Name, Access: layout.ReadWrite,
-		Size: n.size, Lifetime: s.Lifetime, File: s.File,
+		Size: n.size, Lifetime: s.Lifetime, File: n.path,
 		impl: impl{file: n.data, path: filepath.Join(d.path, entry), lock: &n.lock, dir: d, entry: entry, fileLock: n.fileLock},
 	}
 	o.setKey(&st)
@@ -398,7 +412,7 @@ func (e *entryFile) leave(d *dir, entry string) {
 	if !e.persist() {
 		_, _ = e.unlinkIfUnused(d, entry)
 	}
-	_ = e.lock.f.Close()
+	e.lock.close()
 }
 
 // object opens what the entry stands for.
@@ -420,12 +434,15 @@ func (e *entryFile) object(d *dir, entry string, s *Spec) (*Object, error) {
 		o.ID = fileID(&e.st)
 		o.setKey(&e.st)
 	}
-	if err == nil && o.Size <= 0 {
+	if err == nil && (o.Size <= 0 || o.Size > layout.MaxSize) {
 		err = fmt.Errorf("%s has size %d: %w", o.path, o.Size, layout.ErrCorrupt)
 	}
 	if err != nil {
 		if o.file != nil {
 			_ = o.file.Close()
+		}
+		if o.fileLock != nil {
+			o.fileLock.close()
 		}
 		return nil, err
 	}
@@ -453,10 +470,18 @@ func (o *Object) openRecorded(e *entryFile, s *Spec) error {
 	t := *s
 	t.File, t.Size, t.Exclusive = r.Path, 0, false
 	b, err := openBacking(&t, true)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("the file below %q is gone: %v: %w", s.Name, err, layout.ErrCorrupt)
+	}
 	if err != nil {
 		return err
 	}
 	o.file, o.fileLock = b.file, b.lock
+	if e.st.Uid != uint32(os.Geteuid()) && b.st.Uid != e.st.Uid {
+		// Else another user could have us write to a file that only we may.
+		return fmt.Errorf("%s is owned by %s, the name %q over it by %s: %w",
+			r.Path, userName(b.st.Uid), s.Name, userName(e.st.Uid), fs.ErrPermission)
+	}
 	if b.st.Dev != r.Dev || b.st.Ino != r.Ino {
 		return fmt.Errorf("%s is another file than the one that %q was made over: %w", r.Path, s.Name, layout.ErrCorrupt)
 	}
@@ -474,13 +499,16 @@ func (o *Object) openRecorded(e *entryFile, s *Spec) error {
 func (o *Object) Close() error {
 	err := o.file.Close()
 	o.frozen.release()
+	if o.reader.f != nil {
+		_ = o.reader.f.Close()
+	}
 	if o.fileLock != nil {
-		_ = o.fileLock.f.Close()
+		o.fileLock.close()
 	}
 	if o.lock != nil {
 		e := &entryFile{lock: *o.lock}
 		if serr := unix.Fstat(int(o.lock.f.Fd()), &e.st); serr != nil {
-			_ = o.lock.f.Close()
+			o.lock.close()
 			err = errors.Join(err, serr)
 		} else {
 			e.leave(o.dir, o.entry)

@@ -22,7 +22,7 @@ func program(t *testing.T, name string) string {
 	t.Helper()
 	bin := os.Getenv("SAMEPAGE_INTEROP_BIN")
 	if bin == "" {
-		t.Fatal("SAMEPAGE_INTEROP_BIN is not set; run make interop")
+		t.Fatal("SAMEPAGE_INTEROP_BIN is not set; run test/wine/interop")
 	}
 	return filepath.Join(bin, name+".exe")
 }

@@ -214,6 +214,13 @@ func (a *agent) do(cmd string, args []string) (string, error) {
 		return "", a.m.Close()
 	case "remove": // NAME [OPTION...]
 		return "", samepage.Remove(args[0], options(args[1:]))
+	case "clean":
+		var res string
+		left, err := samepage.Clean(false)
+		for _, l := range left {
+			res += fmt.Sprintf("%s %v %v ", l.Name, l.Removed, l.Err)
+		}
+		return res, err
 	case "usage":
 		runtime.GC()
 		h, m, err := sys.Usage()
