@@ -202,6 +202,16 @@ func (c *Child) Kill() {
 	})
 }
 
+// KillAndRead kills the child and returns the lines that it had printed.
+func (c *Child) KillAndRead() (lines []string) {
+	_ = c.Cmd.Process.Kill()
+	for l := range c.lines {
+		lines = append(lines, strings.TrimRight(l, "\r"))
+	}
+	<-c.done
+	return lines
+}
+
 // Wait closes the child's standard input, waits for its end and returns how it
 // ended.
 func (c *Child) Wait() *os.ProcessState {

@@ -535,3 +535,23 @@ func TestNoLeak(t *testing.T) {
 		t.Errorf("handles %d, then %d; mappings %d, then %d", h0, h1, m0, m1)
 	}
 }
+
+// Two users that leave at once: one of them takes the name along.
+func TestTwoLeaveAtOnce(t *testing.T) {
+	store(t)
+	rounds := 1000
+	if testing.Short() {
+		rounds = 200
+	}
+	for range rounds {
+		s := &Spec{Name: "x", Size: 100}
+		var wg sync.WaitGroup
+		for _, o := range []*Object{must(Create(s))(t), must(Open(s))(t)} {
+			wg.Go(func() { _ = o.Close() })
+		}
+		wg.Wait()
+		if left := must(Clean(layout.Local, false))(t); len(left) > 0 {
+			t.Fatalf("left: %+v", left)
+		}
+	}
+}
