@@ -32,7 +32,7 @@
 // faults or panics on it. What it cannot do is protect a slice that the caller
 // holds: Bytes of a closed view must not be touched, and a peer that may write
 // to the file below may also truncate it, which makes later access to a view
-// in place fault (SIGBUS). The copying calls, ReadAt and WriteAt, report
+// in place fault (SIGBUS); the words of a lock are such a view. The copying calls, ReadAt and WriteAt, report
 // [ErrCorrupt] instead. Unnamed memory cannot be truncated.
 //
 // All functions and methods may be called concurrently. The bytes themselves

@@ -536,19 +536,24 @@ func TestNoLeak(t *testing.T) {
 	}
 }
 
-// Two users that leave at once: one of them takes the name along.
-func TestTwoLeaveAtOnce(t *testing.T) {
+// Users that leave at once: one of them takes the name along.
+func TestManyLeaveAtOnce(t *testing.T) {
 	store(t)
-	rounds := 1000
-	if testing.Short() {
-		rounds = 200
+	rounds := 3000
+	if testing.Short() || runtime.GOOS == "windows" {
+		rounds = 100
 	}
 	for range rounds {
 		s := &Spec{Name: "x", Size: 100}
 		var wg sync.WaitGroup
-		for _, o := range []*Object{must(Create(s))(t), must(Open(s))(t)} {
-			wg.Go(func() { _ = o.Close() })
+		begin := make(chan struct{})
+		for _, o := range []*Object{must(Create(s))(t), must(Open(s))(t), must(Open(s))(t)} {
+			wg.Go(func() {
+				<-begin
+				_ = o.Close()
+			})
 		}
+		close(begin)
 		wg.Wait()
 		if left := must(Clean(layout.Local, false))(t); len(left) > 0 {
 			t.Fatalf("left: %+v", left)
