@@ -30,9 +30,9 @@ type Options struct {
 // OwnerDiedError says that a process died holding a lock, so that what the lock
 // guards may be half changed. It matches samepage.ErrOwnerDied.
 type OwnerDiedError struct {
-	PID  int       // of the process that died
-	Name string    // of its program
-	At   time.Time // when that was noticed
+	PID  int       `json:"pid"`  // of the process that died
+	Name string    `json:"name"` // of its program
+	At   time.Time `json:"at"`   // when that was noticed
 }
 
 func (e *OwnerDiedError) Error() string {

@@ -192,3 +192,43 @@ func BenchmarkMutex(b *testing.B) {
 		_ = m.Unlock()
 	}
 }
+
+// Who holds and who waits can be seen without joining.
+func TestInspect(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	m := newMutex(t, "m", &ipcsync.Options{Members: 5})
+	look := func() *ipcsync.State {
+		t.Helper()
+		st, err := ipcsync.Inspect(samepage.KindMutex, "m", nil)
+		noErr(t, err)
+		return st
+	}
+	if st := look(); len(st.Members) != 1 || st.Room != 5 || st.Members[0].Owner || !st.Members[0].Alive || st.Members[0].PID != os.Getpid() {
+		t.Errorf("a free mutex is %+v", st)
+	}
+	c := ipctest.Start(t, "mutex", "m", "hold")
+	if l := c.Line(); l != "held" {
+		t.Fatal(l)
+	}
+	got := make(chan error, 1)
+	go func() { got <- m.Lock(bg) }()
+	for {
+		st := look()
+		if len(st.Members) == 2 && st.Members[0].Waits && st.Members[1].Owner && !st.Members[1].Waits && !st.Members[0].Owner {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	c.Kill()
+	wantErr(t, <-got, samepage.ErrOwnerDied)
+	if st := look(); len(st.Members) != 1 || !st.Dirty || st.Died == nil || st.Died.Name == "" || !st.Members[0].Owner {
+		t.Errorf("after the owner's death the mutex is %+v", st)
+	}
+	noErr(t, m.Consistent())
+	noErr(t, m.Unlock())
+	_, err := ipcsync.Inspect(samepage.KindMemory, "m", nil)
+	wantErr(t, err, fs.ErrInvalid)
+	_, err = ipcsync.Inspect(samepage.KindRWMutex, "m", nil)
+	wantErr(t, err, fs.ErrNotExist)
+}

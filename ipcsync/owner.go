@@ -62,10 +62,14 @@ func (l *owned) died(w layout.Owner) error {
 	if w&layout.Dirty == 0 {
 		return nil
 	}
+	return whoDied(l.h)
+}
+
+func whoDied(h *segment.Handle) *OwnerDiedError {
 	return &OwnerDiedError{
-		PID:  int(uint32(atomic.LoadUint64(l.h.Live64(layout.LockDiedPIDOffset)))),
-		Name: l.h.LiveText(layout.LockDiedNameOffset),
-		At:   time.Unix(0, int64(atomic.LoadUint64(l.h.Live64(layout.LockDiedAtOffset)))),
+		PID:  int(uint32(atomic.LoadUint64(h.Live64(layout.LockDiedPIDOffset)))),
+		Name: h.LiveText(layout.LockDiedNameOffset),
+		At:   time.Unix(0, int64(atomic.LoadUint64(h.Live64(layout.LockDiedAtOffset)))),
 	}
 }
 

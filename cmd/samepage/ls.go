@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"samepage"
+	"samepage/ipcsync"
 )
 
 func newLsCommand(a *app) *cobra.Command {
@@ -22,7 +24,7 @@ What the dead left it takes away. Exact names are not listed.`,
 		Args: names(0, 0),
 		RunE: func(*cobra.Command, []string) error { return runLs(a.printer(), verbose) },
 	}
-	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "also tell id, memory taken, file and path")
+	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "also tell who holds and who waits, id, memory taken, file and path")
 	return c
 }
 
@@ -38,7 +40,7 @@ func (l listing) text(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	head := "NAME\tKIND\tSCOPE\tSIZE\tLIFETIME\tIN-USE\tOWNER\tCREATED"
 	if l.verbose {
-		head += "\tID\tALLOCATED\tFILE\tPATH"
+		head += "\tSTATE\tMEMBERS\tWAITING\tID\tALLOCATED\tFILE\tPATH"
 	}
 	fmt.Fprintln(t, head)
 	for _, i := range l.infos {
@@ -47,11 +49,30 @@ func (l listing) text(w io.Writer) error {
 			yesNo(i.InUse), dash(i.Owner), when(i.Created),
 		}
 		if l.verbose {
+			cells = append(cells, lockCells(i)...)
 			cells = append(cells, i.ID.String(), formatSize(i.Allocated), dash(i.File), dash(i.Path))
 		}
 		fmt.Fprintln(t, strings.Join(cells, "\t"))
 	}
 	return t.Flush()
+}
+
+// lockCells are the state, the members and the sleepers of a lock or an event.
+func lockCells(i samepage.Info) []string {
+	if i.Kind == samepage.KindMemory {
+		return []string{"-", "-", "-"}
+	}
+	st, err := ipcsync.Inspect(i.Kind, i.Name, &ipcsync.Options{Scope: i.Scope, Owner: "*"})
+	if err != nil {
+		return []string{"?", "?", "?"} // gone meanwhile, or another user's
+	}
+	waiting := 0
+	for _, m := range st.Members {
+		if m.Waits {
+			waiting++
+		}
+	}
+	return []string{stateText(st), strconv.Itoa(len(st.Members)), strconv.Itoa(waiting)}
 }
 
 func runLs(p printer, verbose bool) error {

@@ -3,10 +3,12 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"samepage"
+	"samepage/ipcsync"
 )
 
 func newStatCommand(a *app) *cobra.Command {
@@ -14,7 +16,8 @@ func newStatCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "stat NAME",
 		Short: "Tell about one object",
-		Long: `stat tells what is known of an object, without becoming a user of it. The size
+		Long: `stat tells what is known of an object, without becoming a user of it; of a lock
+or an event also who has it open, who holds it, and who waits. The size
 of an exact object on Windows is known rounded up to a page only.`,
 		Args:              names(1, 1),
 		ValidArgsFunction: completeNames(false, samepage.Kinds()...),
@@ -23,7 +26,7 @@ of an exact object on Windows is known rounded up to a page only.`,
 	o.addFlags(c.Flags())
 	o.addKind(c.Flags())
 	completeChoices(c, "scope", "local", "global")
-	completeChoices(c, "kind", "memory", "event")
+	completeChoices(c, "kind", strings.Split(kindFlag{}.Type(), "|")...)
 	return c
 }
 
@@ -62,6 +65,82 @@ func runStat(p printer, o object, name string) error {
 		if err != nil {
 			return err
 		}
-		return p.print(about(i))
+		if i.Kind == samepage.KindMemory || opts.Exact {
+			return p.print(about(i))
+		}
+		st, err := ipcsync.Inspect(i.Kind, name, &ipcsync.Options{Scope: opts.Scope, Owner: "*"})
+		if err != nil {
+			return err
+		}
+		return p.print(lockAbout{about(i), st})
 	})
+}
+
+// lockAbout is an object that has a state and members.
+type lockAbout struct {
+	about
+	State *ipcsync.State `json:"state"`
+}
+
+func (l lockAbout) text(w io.Writer) error {
+	if err := l.about.text(w); err != nil {
+		return err
+	}
+	pairs := [][2]string{{"state", stateText(l.State)}}
+	if d := l.State.Died; d != nil {
+		pairs = append(pairs, [2]string{"died", fmt.Sprintf("process %d (%s), noticed %s", d.PID, plain(d.Name), when(d.At))})
+	}
+	pairs = append(pairs, [2]string{"members", fmt.Sprintf("%d of %d", len(l.State.Members), l.State.Room)})
+	if err := lines(w, pairs...); err != nil {
+		return err
+	}
+	for _, m := range l.State.Members {
+		if _, err := fmt.Fprintf(w, "           process %d (%s), since %s%s\n", m.PID, plain(m.Name), when(m.Joined), memberText(m)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stateText is a word or two on what a lock or an event is just now.
+func stateText(st *ipcsync.State) string {
+	var words []string
+	switch st.Kind {
+	case samepage.KindEvent:
+		words = append(words, map[bool]string{true: "set", false: "not set"}[st.Set],
+			map[bool]string{true: "manual-reset", false: "auto-reset"}[st.Manual])
+	case samepage.KindSemaphore:
+		words = append(words, fmt.Sprintf("%d of at most %d units", st.Units, st.Max))
+	default:
+		held := "free"
+		for _, m := range st.Members {
+			if m.Owner {
+				held = fmt.Sprintf("held by process %d", m.PID)
+			} else if m.Reads > 0 && held == "free" {
+				held = "read"
+			}
+		}
+		words = append(words, held)
+		if st.Dirty {
+			words = append(words, "not consistent since its owner died")
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+func memberText(m ipcsync.Member) string {
+	var s string
+	if m.Owner {
+		s += ", holds it"
+	}
+	if m.Reads > 0 {
+		s += fmt.Sprintf(", %d read locks", m.Reads)
+	}
+	if m.Waits {
+		s += ", waits"
+	}
+	if !m.Alive {
+		s += ", dead"
+	}
+	return s
 }

@@ -7,7 +7,6 @@ package segment
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -129,17 +128,9 @@ func Open(m *samepage.Memory, kind layout.Kind, liveSize int, repair Repair) (*H
 }
 
 func open(m *samepage.Memory, kind layout.Kind, liveSize int, repair Repair) (_ *Handle, err error) {
-	head := make([]byte, layout.SegmentHeaderSize)
-	n, err := m.ReadAt(head, 0)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
-	}
-	hd, err := layout.ParseSegment(head[:n], kind, m.Size())
+	hd, err := header(m, kind, liveSize)
 	if err != nil {
 		return nil, err
-	}
-	if hd.LiveSize < uint64(liveSize) {
-		return nil, fmt.Errorf("segment with %d bytes of live words, a %v has %d: %w", hd.LiveSize, kind, liveSize, samepage.ErrCorrupt)
 	}
 	o := sys.ObjectOf(m)
 	b, err := o.Map(0, int(hd.Size), layout.ReadWrite)

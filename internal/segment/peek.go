@@ -1,0 +1,67 @@
+package segment
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"samepage"
+	"samepage/internal/sys"
+	"samepage/layout"
+)
+
+// Seen is a member as somebody sees it who is none.
+type Seen struct {
+	Who
+	Alive  bool // it holds its lock byte
+	Asleep bool // its bit stands in Sleepers
+}
+
+// Peek looks at the segment in m, which it takes over, without joining. While f
+// runs the Handle is good for reading live words, and for nothing else.
+//
+// Errors: those of Open, but for samepage.ErrTooManyMembers.
+func Peek(m *samepage.Memory, kind layout.Kind, liveSize int, f func(h *Handle, members []Seen)) error {
+	defer m.Close()
+	hd, err := header(m, kind, liveSize)
+	if err != nil {
+		return err
+	}
+	o := sys.ObjectOf(m)
+	b, err := o.Map(0, int(hd.Size), layout.ReadOnly)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = o.Unmap(b) }()
+	locks, err := o.OpenLocks()
+	if err != nil {
+		return err
+	}
+	defer locks.Close()
+	h := New(b, hd, locks, nil)
+	var all []Seen
+	for i := range h.n {
+		id := atomic.LoadUint64(h.identity(i))
+		if id&inUse == 0 {
+			continue
+		}
+		alive, herr := locks.Held(i)
+		err = errors.Join(err, herr)
+		all = append(all, Seen{h.who(i, layout.OwnerOf(i, uint32(id>>32))), alive, h.bit(i)})
+	}
+	f(h, all)
+	return err
+}
+
+// header reads and checks the header of a segment.
+func header(m *samepage.Memory, kind layout.Kind, liveSize int) (*layout.SegmentHeader, error) {
+	head := make([]byte, min(layout.SegmentHeaderSize, m.Size()))
+	if _, err := m.ReadAt(head, 0); err != nil {
+		return nil, err
+	}
+	hd, err := layout.ParseSegment(head, kind, m.Size())
+	if err == nil && hd.LiveSize < uint64(liveSize) {
+		err = fmt.Errorf("segment with %d bytes of live words, a %v has %d: %w", hd.LiveSize, kind, liveSize, samepage.ErrCorrupt)
+	}
+	return hd, err
+}
