@@ -7,20 +7,21 @@
  * it is a lock: n is 1 while it is free, and each waiter gives back what it took.
  * A ring is two steps, the add and the wake: a ringer may die between them. The
  * futex's look at the word and falling asleep are one step, as in the kernel.
- * Who is rung of several is any of them: no choice may matter. The watch is as
- * slow as it likes, but does come when nothing else happens.
+ * Of Waker only this matters: has it moved since the sleeper's S1? Who is rung of
+ * several is any of them: no choice may matter. The watch is as slow as it
+ * likes, but does come when nothing else happens.
  *
- * Checked, when nothing can happen any more:
- *   no living sleeper sleeps beside a condition that holds (invariant 1); without
- *   DEATHS the watch is left out, and must not be missed;
- *   each unit that was given was taken by one waiter, or is still there.
+ * Checked: when nothing can happen any more, no living sleeper sleeps beside a
+ * condition that holds (invariant 1). Without DEATHS the watch is left out, and must
+ * not be missed. That one unit passes one waiter is so by the CAS.
  *
- * check: -DWAITERS=3 -DSETTERS=2 -DMAX=1 -DDEATHS=0 -DCANCELS=1
+ * check: -DWAITERS=3 -DSETTERS=2 -DMAX=1 -DDEATHS=0 -DCANCELS=0
  * check: -DWAITERS=2 -DSETTERS=2 -DSETS=2 -DMAX=1 -DDEATHS=0 -DCANCELS=1
- * check: -DWAITERS=3 -DSETTERS=2 -DMAX=4 -DDEATHS=0 -DCANCELS=1
- * check: -DWAITERS=3 -DSETTERS=0 -DMAX=1 -DDEATHS=0 -DCANCELS=1 -DLOCK
- * check: -DWAITERS=2 -DSETTERS=2 -DMAX=1 -DDEATHS=2 -DCANCELS=1
- * check: -DWAITERS=3 -DSETTERS=1 -DSETS=2 -DMAX=4 -DDEATHS=1 -DCANCELS=0
+ * check: -DWAITERS=3 -DSETTERS=2 -DMAX=4 -DDEATHS=0 -DCANCELS=0
+ * check: -DWAITERS=3 -DSETTERS=0 -DMAX=1 -DDEATHS=0 -DCANCELS=2 -DLOCK -DLATE
+ * check: -DWAITERS=2 -DSETTERS=1 -DSETS=2 -DMAX=1 -DDEATHS=2 -DCANCELS=0
+ * check: -DWAITERS=2 -DSETTERS=1 -DMAX=1 -DDEATHS=1 -DCANCELS=1
+ * check: -DWAITERS=3 -DSETTERS=1 -DMAX=4 -DDEATHS=1 -DCANCELS=0
  *
  * Each of these must find a sleeper that nobody wakes:
  * breaks: -DWAITERS=2 -DSETTERS=1 -DMAX=1 -DDEATHS=0 -DCANCELS=0 -DBREAK_S
@@ -48,163 +49,161 @@
 
 #ifdef LOCK
 byte n = 1;
-byte given = 1;
 #else
 byte n = 0;
-byte given = 0;
 #endif
-byte taken = 0;
 byte sleepers = 0;
-byte waker[WAITERS];
-bool asleep[WAITERS];  /* in the kernel */
+bool moved[4];   /* Waker, since S1; the last one is nobody's */
+bool asleep[4];  /* in the kernel */
 bool ended[WAITERS];   /* the waiter's context has ended */
 bool lost[WAITERS];    /* the watch found a condition that held */
 bool dead[ALL];
 byte deaths = 0;
 
-#define ring(i) waker[i]++; asleep[i] = false
+#define ring(i) moved[i] = true; asleep[i] = false
+
+/* Any of the bits of s; WAITERS if there is none. */
+#define choose(s) \
+	if \
+	:: s == 0 -> k = WAITERS \
+	:: s & 1 -> k = 0 \
+	:: s & 2 -> k = 1 \
+	:: s & 4 -> k = 2 \
+	fi
 
 /* R2 and R3, for one of the sleepers; the ringer's own bit is clear. */
 #define ringOne \
-	snap = sleepers; \
+	atomic { choose(sleepers) }; \
 	if \
-	:: snap == 0 -> k = WAITERS \
-	:: snap & 1 -> k = 0 \
-	:: snap & 2 -> k = 1 \
-	:: snap & 4 -> k = 2 \
-	fi; \
-	if \
-	:: k < WAITERS -> ring(k) \
-	:: else \
+	:: atomic { k < WAITERS -> moved[k] = true }; \
+		atomic { asleep[k] = false; k = 0 } \
+	:: atomic { else -> k = 0 } \
 	fi
 
-/* R1 to R3 */
-#ifdef BREAK_R
-#define pick(s) if :: s == 0 -> k = WAITERS :: s & 1 -> k = 0 :: s & 2 -> k = 1 :: s & 4 -> k = 2 fi
-#define give \
-	snap = sleepers; \
-	atomic { if :: n < MAX -> n++; given++; did = true :: else -> did = false fi }; \
-	if :: did -> pick(snap); if :: k < WAITERS -> ring(k) :: else fi :: else fi
-#else
-#define give \
-	atomic { if :: n < MAX -> n++; given++; did = true :: else -> did = false fi }; \
-	if :: did -> ringOne :: else fi
-#endif
+#define add(whenFull) if :: n < MAX -> n++ :: else -> whenFull fi
+#define take if :: n > 0 -> n--; did = true :: else fi
 
-#define take atomic { if :: n > 0 -> n--; taken++; did = true :: else -> did = false fi }
+#if DEATHS > 0
+#define mortal unless { atomic { dead[me] -> k = 0 } }
+#else
+#define mortal
+#endif
 
 proctype waiter(byte me)
 {
-	byte v, snap, k;
+	byte k = 0;
 	bool did = false;
 	{
-		take;                              /* without a bit, before S1 */
-		if :: did -> goto have :: else fi;
+		atomic { take; if :: did -> goto have :: else fi }; /* without a bit, before S1 */
 again:
-		v = waker[me];                     /* S1 */
+		moved[me] = false;                     /* S1 */
 #ifdef BREAK_S
-		take;
+		atomic { take; };
 		sleepers = sleepers | bit(me);
+		atomic { if :: did || ended[me] -> goto leave :: else fi };
 #else
-		sleepers = sleepers | bit(me);     /* S2 */
-		take;                              /* S3 */
+		sleepers = sleepers | bit(me);         /* S2 */
+		atomic { take; if :: did -> goto leave :: else fi }; /* S3 */
+		atomic { if :: ended[me] -> goto leave :: else fi };
 #endif
-		if
-		:: did || ended[me] -> goto leave
-		:: else
-		fi;
 #ifdef BREAK_V
-		v = waker[me];
+		moved[me] = false;
 #endif
-		atomic { if :: waker[me] == v -> asleep[me] = true :: else fi }; /* S4 */
+		atomic { if :: !moved[me] -> asleep[me] = true :: else fi }; /* S4 */
 end_sleep:
-		!asleep[me];
-		sleepers = sleepers & ~bit(me);    /* S5 */
-		goto again;
+		atomic { !asleep[me] -> sleepers = sleepers & ~bit(me); goto again }; /* S5 */
 leave:
 		sleepers = sleepers & ~bit(me);
 #ifndef BREAK_PASS
-		/* A ring that was meant for another one, or came for one that goes:
-		 * pass it on. */
+		/* S6: a ring that was meant for another one, or came for one that
+		 * goes, is passed on. */
 		if
 		:: n > 0 -> ringOne
 		:: else
 		fi;
 #endif
 		if
-		:: lost[me] ->
+		:: atomic { lost[me] -> lost[me] = false };
 			/* rings go to the dead: repair them, and wake all sleepers */
-			lost[me] = false;
-			k = 0;
-			do
-			:: k == WAITERS -> break
-			:: else ->
-				atomic { if :: dead[k] -> sleepers = sleepers & ~bit(k) :: else fi };
-				k++
-			od;
-			snap = sleepers;
-			k = 0;
-			do
-			:: k == WAITERS -> break
-			:: else -> if :: snap & bit(k) -> ring(k) :: else fi; k++
-			od
+			atomic {
+				do
+				:: k < WAITERS -> if :: dead[k] -> sleepers = sleepers & ~bit(k) :: else fi; k++
+				:: else -> k = 0; break
+				od
+			};
+			atomic {
+				do
+				:: k < WAITERS -> if :: sleepers & bit(k) -> ring(k) :: else fi; k++
+				:: else -> k = 0; break
+				od
+			}
 		:: else
 		fi;
-		if :: did -> goto have :: else -> goto out fi;
+		atomic { if :: did -> goto have :: else -> goto out fi };
 have:
+		did = false;
 #ifdef LOCK
-		give;
+		atomic { assert(n == 0); n++ };
+		ringOne;
 #endif
 out:
 		skip
-	} unless { dead[me] }
+	} mortal
 }
 
 proctype setter(byte me)
 {
-	byte snap, k, left = SETS;
-	bool did;
+	byte k = 0, left = 0;
 	{
-		do
-		:: left == 0 -> break
-		:: else -> left--; give
-		od
-	} unless { dead[me] }
+		left = SETS;
+again:
+#ifdef BREAK_R
+		atomic { choose(sleepers) };
+		atomic { add(goto next) };
+		if
+		:: k < WAITERS -> ring(k)
+		:: else
+		fi;
+#else
+		atomic { add(goto next) };             /* R1 */
+		ringOne;
+#endif
+next:
+		atomic { k = 0; left--; if :: left > 0 -> goto again :: else fi }
+	} mortal
 }
 
 /* The context of one waiter ends: its process rings its own waker. */
-proctype canceller(byte i)
+proctype canceller(byte me)
 {
+	byte k = 0;
 	{
-		ended[i] = true;
-		ring(i)
-	} unless { dead[i] }
+		ended[me] = true;
+		moved[me] = true;
+		asleep[me] = false
+	} mortal
 }
 
 /* A ring of a while ago, which comes now. */
 proctype late()
 {
-	byte k = 0;
-	do
-	:: k + 1 < WAITERS -> k++
-	:: break
-	od;
-	ring(k)
+	if
+	:: atomic { ring(0) }
+	:: atomic { ring(1) }
+	fi
 }
 
 /* A kill takes a process out of the kernel's queue, and runs no code of ours. */
 proctype killer()
 {
-	byte k;
+	byte k = 0;
 	do
 	:: deaths == DEATHS -> break
-	:: deaths < DEATHS ->
-		k = 0;
-		do
-		:: k + 1 < ALL -> k++
-		:: break
-		od;
-		atomic {
+	:: atomic { deaths < DEATHS ->
+			do
+			:: k + 1 < ALL -> k++
+			:: break
+			od;
 			dead[k] = true;
 			if :: k < WAITERS -> asleep[k] = false :: else fi;
 			deaths++;
@@ -214,7 +213,7 @@ proctype killer()
 	od
 }
 
-#define look(i) atomic { asleep[i] && !dead[i] && n > 0 -> waker[i]++; asleep[i] = false; lost[i] = true }
+#define look(i) atomic { asleep[i] && !dead[i] && n > 0 -> moved[i] = true; asleep[i] = false; lost[i] = true }
 
 proctype watch()
 {
@@ -237,8 +236,7 @@ active proctype last()
 	:: else ->
 		assert(dead[k] || !asleep[k] || n == 0);
 		k++
-	od;
-	assert(taken + n == given)
+	od
 }
 
 init
@@ -255,7 +253,9 @@ init
 		:: p == CANCELS -> break
 		:: else -> run canceller(p); p++
 		od;
+#ifdef LATE
 		run late();
+#endif
 #if DEATHS > 0
 		run killer();
 #ifndef BREAK_WATCH
