@@ -1,6 +1,6 @@
 // Package ipcsync has the synchronisation of processes, with the method names of
 // package sync: [Mutex], [RWMutex], [Semaphore] and [Event], each by a name that
-// any process can open.
+// any process can open; and [WaitAny] of several.
 //
 // Those who wait sleep in the kernel, after a short spin. An uncontended Lock
 // costs one atomic instruction, no system call and no allocation.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"time"
 
+	"samepage"
 	"samepage/ipcsync"
 )
 
@@ -43,4 +44,84 @@ func ExampleEventOptions() {
 	c, _ := gate.TryWait()
 	fmt.Println(a, b, c)
 	// Output: true true false
+}
+
+// A lock that outlives its owner.
+func ExampleMutex() {
+	m, err := ipcsync.CreateMutex("example", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer m.Close()
+	switch err := m.Lock(context.Background()); {
+	case errors.Is(err, samepage.ErrOwnerDied):
+		// The lock is held. Repair what it guards, then:
+		_ = m.Consistent()
+	case err != nil:
+		log.Fatal(err)
+	}
+	fmt.Println("locked")
+	fmt.Println(m.Unlock())
+	// Output:
+	// locked
+	// <nil>
+}
+
+func ExampleRWMutex() {
+	m, err := ipcsync.CreateRWMutex("example", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer m.Close()
+	_ = m.RLock(context.Background())
+	again, _ := m.TryRLock()
+	write, _ := m.TryLock()
+	fmt.Println(again, write)
+	_, _ = m.RUnlock(), m.RUnlock()
+	// Output: true false
+}
+
+func ExampleSemaphore() {
+	s, err := ipcsync.CreateSemaphore("example", 2, 10, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer s.Close()
+	_ = s.Acquire(context.Background())
+	_ = s.Acquire(context.Background())
+	ok, _ := s.TryAcquire()
+	fmt.Println(ok, s.Release(3), s.Count())
+	// Output: false <nil> 3
+}
+
+func ExampleWaitAny() {
+	a, err := ipcsync.CreateEvent("a", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer a.Close()
+	b, err := ipcsync.CreateEvent("b", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer b.Close()
+	_ = b.Set()
+	fmt.Println(ipcsync.WaitAny(context.Background(), a, b))
+	// Output: 1 <nil>
+}
+
+func ExampleInspect() {
+	m, err := ipcsync.CreateMutex("example", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer m.Close()
+	_ = m.Lock(context.Background())
+	st, err := ipcsync.Inspect(samepage.KindMutex, "example", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(len(st.Members), st.Members[0].Owner, st.Members[0].PID == os.Getpid())
+	_ = m.Unlock()
+	// Output: 1 true true
 }

@@ -78,6 +78,15 @@ func (h *Handle) spin(c Condition) (bool, error) {
 func (h *Handle) sleep(ctx context.Context, c Condition) error {
 	w := watch.add(h, c)
 	defer watch.remove(w)
+	err := h.sleepUntil(ctx, c)
+	if err != nil && c.Holds() {
+		// It may have been rung, and took nothing: the next one is to know.
+		h.Wake(1)
+	}
+	return err
+}
+
+func (h *Handle) sleepUntil(ctx context.Context, c Condition) error {
 	waker := h.wakerWord(h.slot)
 	for {
 		if h.closed.Load() {

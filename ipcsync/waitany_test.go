@@ -1,0 +1,130 @@
+package ipcsync_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"samepage"
+	"samepage/internal/ipctest"
+	"samepage/ipcsync"
+)
+
+func TestWaitAny(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	m := newMutex(t, "m", nil)
+	other := openMutex(t, "m")
+	noErr(t, other.Lock(bg))
+	s, err := ipcsync.CreateSemaphore("s", 0, 5, nil)
+	noErr(t, err)
+	defer s.Close()
+	e := newEvent(t, "e", nil)
+	want := func(i int, err error) {
+		t.Helper()
+		got, werr := ipcsync.WaitAny(bg, m, s, e)
+		if got != i || !errors.Is(werr, err) {
+			t.Errorf("WaitAny is %d, %v, want %d, %v", got, werr, i, err)
+		}
+	}
+	noErr(t, e.Set())
+	want(2, nil)
+	noErr(t, s.Release(1))
+	noErr(t, e.Set())
+	want(1, nil) // the first of several, and only that
+	if !try(t, e) {
+		t.Error("WaitAny has taken two")
+	}
+	for i, wake := range []func() error{other.Unlock, func() error { return s.Release(1) }, e.Set} {
+		go func() {
+			time.Sleep(5 * time.Millisecond)
+			if err := wake(); err != nil {
+				t.Error(err)
+			}
+		}()
+		want(i, nil)
+	}
+	noErr(t, m.Unlock())
+	noErr(t, other.Lock(bg))
+	ctx, cancel := context.WithTimeout(bg, 5*time.Millisecond)
+	defer cancel()
+	i, err := ipcsync.WaitAny(ctx, m, s, e)
+	wantErr(t, err, os.ErrDeadlineExceeded)
+	if i != -1 {
+		t.Errorf("index %d with an error, want -1", i)
+	}
+	noErr(t, other.Unlock())
+
+	// A mutex of the dead.
+	c := ipctest.Start(t, "mutex", "m", "hold")
+	if l := c.Line(); l != "held" {
+		t.Fatal(l)
+	}
+	go func() {
+		time.Sleep(5 * time.Millisecond)
+		c.Kill()
+	}()
+	want(0, samepage.ErrOwnerDied)
+	noErr(t, m.Consistent())
+	noErr(t, m.Unlock())
+
+	noErr(t, other.Lock(bg))
+	go func() {
+		time.Sleep(5 * time.Millisecond)
+		_ = e.Close()
+	}()
+	_, err = ipcsync.WaitAny(bg, m, s, e)
+	wantErr(t, err, samepage.ErrClosed)
+	noErr(t, other.Unlock())
+}
+
+// Many that wait for any of several events: each set passes exactly one.
+func TestWaitAnyTakesOne(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	const events, waiters, sets = 3, 4, 300
+	var es [events]*ipcsync.Event
+	for i := range es {
+		es[i] = newEvent(t, fmt.Sprint(i), nil)
+	}
+	ctx, cancel := context.WithCancel(bg)
+	var passed atomic.Int64
+	var wg sync.WaitGroup
+	for range waiters {
+		var mine []ipcsync.Waiter
+		for i := range es {
+			e, err := ipcsync.OpenEvent(fmt.Sprint(i), nil)
+			noErr(t, err)
+			defer e.Close()
+			mine = append(mine, e)
+		}
+		wg.Go(func() {
+			for {
+				if _, err := ipcsync.WaitAny(ctx, mine...); err != nil {
+					wantErr(t, err, context.Canceled)
+					return
+				}
+				passed.Add(1)
+			}
+		})
+	}
+	for n := range sets {
+		noErr(t, es[n%events].Set())
+		for deadline := time.Now().Add(ipctest.Patience); passed.Load() != int64(n+1); {
+			if time.Now().After(deadline) {
+				t.Fatalf("%d sets have passed %d", n+1, passed.Load())
+			}
+			time.Sleep(20 * time.Microsecond)
+		}
+	}
+	cancel()
+	wg.Wait()
+	if n := passed.Load(); n != sets {
+		t.Errorf("%d sets passed %d", sets, n)
+	}
+}
