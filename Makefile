@@ -5,7 +5,7 @@ race: ; go test -race work
 386: ; CGO_ENABLED=0 GOARCH=386 go test work
 lint: ; tools/lint
 fuzz: ; tools/fuzz 10s
-bench: ; go test -run='^$$' -bench=. work
+bench: ; go test -run='^$$' -bench=. work && go run ./bench
 wine: ; test/wine/setup && GOOS=windows go test -exec "$(CURDIR)/test/wine/run" work && test/wine/interop
 models: ; docs/models/check
 soak: ; SAMEPAGE_KILLS=10000 go test -timeout 60m -run Soak -v ./ipcsync

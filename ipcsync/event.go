@@ -170,11 +170,7 @@ func (e *Event) TryWait() (bool, error) {
 // Errors: samepage.ErrClosed, also when it is closed meanwhile, and the error of
 // ctx when that ends first; a deadline matches os.ErrDeadlineExceeded too.
 func (e *Event) Wait(ctx context.Context) error {
-	err := e.backend.Wait(ctx)
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = deadlineError{err}
-	}
-	return e.wrap("wait for", err)
+	return e.wrap("wait for", secondFace(e.backend.Wait(ctx)))
 }
 
 // Close gives the event up; those of this process who wait for it return. A

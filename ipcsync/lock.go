@@ -142,7 +142,10 @@ func wrapNew(op string, kind layout.Kind, name string, err error) error {
 
 // wait waits for c, and gives deadlines their second face.
 func (o *object) wait(ctx context.Context, c segment.Condition) error {
-	err := o.h.Wait(ctx, c)
+	return secondFace(o.h.Wait(ctx, c))
+}
+
+func secondFace(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return deadlineError{err}
 	}

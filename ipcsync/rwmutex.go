@@ -121,14 +121,14 @@ func (m *RWMutex) RUnlock() error {
 	}
 	n := atomic.AddUint64(m.held, ^uint64(0)) // B1, RELEASE and a full fence
 	if n == ^uint64(0) {
-		atomic.AddUint64(m.held, 1)
+		if atomic.AddUint64(m.held, 1) == 0 { // a writer may have seen it
+			m.ringWriter()
+		}
 		return m.wrap("read-unlock", samepage.ErrNotLocked)
 	}
 	fault.At(fault.ReadUncounted)
 	if n == 0 {
-		if w := m.owner(); !w.Free() { // B2
-			m.h.Ring(w.Slot())
-		}
+		m.ringWriter() // B2
 	}
 	runtime.KeepAlive(m)
 	return nil
@@ -137,9 +137,15 @@ func (m *RWMutex) RUnlock() error {
 // uncount takes back a count that did not become a read lock.
 func (m *RWMutex) uncount() {
 	if atomic.AddUint64(m.held, ^uint64(0)) == 0 {
-		if w := m.owner(); !w.Free() {
-			m.h.Ring(w.Slot())
-		}
+		m.ringWriter()
+	}
+}
+
+// ringWriter rings the writer that the owner word names now, not one that was seen
+// before Held changed.
+func (m *RWMutex) ringWriter() {
+	if w := m.owner(); !w.Free() {
+		m.h.Ring(w.Slot())
 	}
 }
 
@@ -174,7 +180,8 @@ func (m *RWMutex) Lock(ctx context.Context) error {
 	}
 	fault.At(fault.WriteClaimed)
 	if ok, _ := (*drainWait)(m).Try(); !ok { // W2
-		if err := m.wait(ctx, (*drainWait)(m)); err != nil {
+		// First: other goroutines of this handle wait for what is claimed here.
+		if err := secondFace(m.h.WaitFirst(ctx, (*drainWait)(m))); err != nil {
 			m.unclaim()
 			return m.wrap("lock", err)
 		}

@@ -13,6 +13,7 @@ import (
 
 	"samepage"
 	"samepage/internal/ipctest"
+	"samepage/internal/segment"
 	"samepage/ipcsync"
 )
 
@@ -376,5 +377,86 @@ func BenchmarkRWMutexLock(b *testing.B) {
 	for b.Loop() {
 		_ = m.Lock(bg)
 		_ = m.Unlock()
+	}
+}
+
+// A writer that waits for readers goes before a sleeper of its own handle, which
+// waits for it.
+func TestRWMutexWriterGoesFirst(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	r := newRW(t, "m", nil)
+	w, h := openRW(t, "m"), openRW(t, "m")
+	rounds := 200
+	if testing.Short() {
+		rounds = 30
+	}
+	for i := range rounds {
+		noErr(t, r.RLock(bg))
+		ctx, cancel := context.WithCancel(bg)
+		gaveUp := make(chan error, 1)
+		go func() { gaveUp <- w.Lock(ctx) }()
+		for { // until w keeps readers out
+			ok, err := r.TryRLock()
+			noErr(t, err)
+			if !ok {
+				break
+			}
+			noErr(t, r.RUnlock())
+		}
+		read, wrote := make(chan error, 1), make(chan error, 1)
+		go func() { read <- h.RLock(bg) }()
+		time.Sleep(time.Millisecond)
+		go func() { wrote <- h.Lock(bg) }()
+		time.Sleep(time.Duration(i%20) * 5 * time.Microsecond)
+		cancel()
+		if err := <-gaveUp; err == nil {
+			t.Fatal("a writer beside a reader")
+		}
+		time.Sleep(100 * time.Microsecond)
+		noErr(t, r.RUnlock())
+		for range 2 {
+			select {
+			case err := <-read:
+				noErr(t, err)
+				noErr(t, h.RUnlock())
+			case err := <-wrote:
+				noErr(t, err)
+				noErr(t, h.Unlock())
+			case <-time.After(ipctest.Patience):
+				t.Fatalf("round %d: nobody holds the lock, and both wait", i)
+			}
+		}
+	}
+}
+
+// Each unit wakes a sleeper, also where a ringer rings one sleeper twice.
+func TestSemaphoreNoLostWake(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	s, err := ipcsync.CreateSemaphore("s", 0, 10, nil)
+	noErr(t, err)
+	defer s.Close()
+	var both [2]*ipcsync.Semaphore
+	for i := range both {
+		both[i], err = ipcsync.OpenSemaphore("s", nil)
+		noErr(t, err)
+		defer both[i].Close()
+	}
+	const rounds = 500
+	before := segment.LostRings()
+	for range rounds {
+		done := make(chan error, 2)
+		for _, o := range both {
+			go func() { done <- o.Acquire(bg) }()
+		}
+		time.Sleep(200 * time.Microsecond)
+		noErr(t, s.Release(1))
+		noErr(t, s.Release(1))
+		noErr(t, <-done)
+		noErr(t, <-done)
+	}
+	if lost := segment.LostRings() - before; lost > rounds/20 {
+		t.Errorf("%d of %d rounds were rescued by the watch", lost, rounds)
 	}
 }

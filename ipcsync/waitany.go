@@ -51,10 +51,7 @@ func WaitAny(ctx context.Context, ws ...Waiter) (int, error) {
 	}
 	i, err := waitAny(ctx, any)
 	if err != nil {
-		if errors.Is(err, context.DeadlineExceeded) {
-			err = deadlineError{err}
-		}
-		return -1, fmt.Errorf("ipcsync: wait for any of %d: %w", len(ws), err)
+		return -1, fmt.Errorf("ipcsync: wait for any of %d: %w", len(ws), secondFace(err))
 	}
 	return i, any[i].verdict()
 }

@@ -15,7 +15,6 @@
  * condition that holds (invariant 1). Without DEATHS the watch is left out, and must
  * not be missed. That one unit passes one waiter is so by the CAS.
  *
- * check: -DWAITERS=3 -DSETTERS=2 -DMAX=1 -DDEATHS=0 -DCANCELS=0
  * check: -DWAITERS=2 -DSETTERS=2 -DSETS=2 -DMAX=1 -DDEATHS=0 -DCANCELS=1
  * check: -DWAITERS=3 -DSETTERS=2 -DMAX=4 -DDEATHS=0 -DCANCELS=0
  * check: -DWAITERS=3 -DSETTERS=0 -DMAX=1 -DDEATHS=0 -DCANCELS=2 -DLOCK -DLATE
@@ -23,7 +22,8 @@
  * check: -DWAITERS=2 -DSETTERS=1 -DMAX=1 -DDEATHS=1 -DCANCELS=1
  * check: -DWAITERS=3 -DSETTERS=1 -DMAX=4 -DDEATHS=1 -DCANCELS=0
  *
- * Each of these must find a sleeper that nobody wakes:
+ * Each of these must find a sleeper that nobody wakes: S2 and S3, or R1 and R2, in
+ * the other order; S1 after S3; deaths without the watch; no S6.
  * breaks: -DWAITERS=2 -DSETTERS=1 -DMAX=1 -DDEATHS=0 -DCANCELS=0 -DBREAK_S
  * breaks: -DWAITERS=2 -DSETTERS=1 -DMAX=1 -DDEATHS=0 -DCANCELS=0 -DBREAK_R
  * breaks: -DWAITERS=2 -DSETTERS=1 -DMAX=1 -DDEATHS=0 -DCANCELS=0 -DBREAK_V

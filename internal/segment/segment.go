@@ -78,7 +78,9 @@ type Handle struct {
 	waker  Waker
 	ringer Ringer
 	// turn is held by the one goroutine that sleeps on the waker.
-	turn    chan struct{}
+	turn chan struct{}
+	// first counts the goroutines that the sleeper makes way for.
+	first   atomic.Int32
 	suspect atomic.Bool // the watch has found a condition that held beside a sleeper
 	closed  atomic.Bool
 }

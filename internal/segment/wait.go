@@ -2,6 +2,7 @@ package segment
 
 import (
 	"context"
+	"errors"
 	"math/bits"
 	"runtime"
 	"sync"
@@ -33,24 +34,47 @@ const spinTime = 30 * time.Microsecond
 // Wait waits until c was taken.
 //
 // Errors: those of c, samepage.ErrClosed, the error of ctx.
-func (h *Handle) Wait(ctx context.Context, c Condition) error {
+func (h *Handle) Wait(ctx context.Context, c Condition) error { return h.wait(ctx, c, false) }
+
+// WaitFirst is Wait for a goroutine that others of this handle wait for: a sleeper
+// of the handle makes way for it, or both would wait for ever.
+func (h *Handle) WaitFirst(ctx context.Context, c Condition) error { return h.wait(ctx, c, true) }
+
+// errYield says that the sleeper is to make way for another goroutine of the
+// handle.
+var errYield = errors.New("another goroutine of the handle goes first")
+
+func (h *Handle) wait(ctx context.Context, c Condition, first bool) error {
 	if ok, err := h.spin(c); ok || err != nil {
 		return err
 	}
-	select {
-	case h.turn <- struct{}{}:
-	case <-ctx.Done():
-		if ok, err := c.Try(); ok || err != nil {
+	for {
+		if ok, err := h.takeTurn(ctx, c, first); ok || err != nil {
 			return err
 		}
-		return ctx.Err()
+		if err := h.sleep(ctx, c, first); err != errYield {
+			return err
+		}
 	}
-	defer func() { <-h.turn }()
-	if ctx.Done() != nil {
-		stop := context.AfterFunc(ctx, h.ringSelf)
-		defer stop()
+}
+
+// takeTurn makes this goroutine the sleeper of the handle. It is true when c was
+// taken instead.
+func (h *Handle) takeTurn(ctx context.Context, c Condition, first bool) (taken bool, err error) {
+	if first {
+		h.first.Add(1)
+		h.ringSelf()
+		defer h.first.Add(-1)
 	}
-	return h.sleep(ctx, c)
+	select {
+	case h.turn <- struct{}{}:
+		return false, nil
+	case <-ctx.Done():
+	}
+	if ok, err := c.Try(); ok || err != nil {
+		return ok, err
+	}
+	return false, ctx.Err()
 }
 
 func (h *Handle) spin(c Condition) (bool, error) {
@@ -73,20 +97,24 @@ func (h *Handle) spin(c Condition) (bool, error) {
 	return false, nil
 }
 
-// sleep is the part of Wait that one goroutine of a handle is in at a time. S1 to
-// S5 are the steps of docs/protocol/waker.md.
-func (h *Handle) sleep(ctx context.Context, c Condition) error {
+// sleep is the part of Wait that one goroutine of a handle is in at a time, its
+// turn. S1 to S6 are the steps of docs/protocol/waker.md.
+func (h *Handle) sleep(ctx context.Context, c Condition, first bool) error {
+	defer func() { <-h.turn }()
+	if ctx.Done() != nil {
+		stop := context.AfterFunc(ctx, h.ringSelf)
+		defer stop()
+	}
 	w := watch.add(h, c)
 	defer watch.remove(w)
-	err := h.sleepUntil(ctx, c)
-	if err != nil && c.Holds() {
-		// It may have been rung, and took nothing: the next one is to know.
+	err := h.sleepUntil(ctx, c, first)
+	if c.Holds() { // S6
 		h.Wake(1)
 	}
 	return err
 }
 
-func (h *Handle) sleepUntil(ctx context.Context, c Condition) error {
+func (h *Handle) sleepUntil(ctx context.Context, c Condition, first bool) error {
 	waker := h.wakerWord(h.slot)
 	for {
 		if h.closed.Load() {
@@ -101,6 +129,9 @@ func (h *Handle) sleepUntil(ctx context.Context, c Condition) error {
 		}
 		if !ok && err == nil {
 			err = h.buryWhatHinders(c)
+		}
+		if !ok && err == nil && !first && h.first.Load() > 0 {
+			err = errYield
 		}
 		if ok || err != nil {
 			h.clearBit(h.slot)

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// onCPU calls start with this thread bound to the nth of the CPUs that it may use:
+// what it starts stays bound.
+func onCPU(n int, start func() error) (err error) {
+	runtime.LockOSThread()
+	var before, one unix.CPUSet // before has more than n
+	if err := unix.SchedGetaffinity(0, &before); err != nil {
+		runtime.UnlockOSThread()
+		return fmt.Errorf("sched_getaffinity: %w", err)
+	}
+	defer func() {
+		// A thread that could not be set free is not used again.
+		if failed := unix.SchedSetaffinity(0, &before); failed == nil {
+			runtime.UnlockOSThread()
+		}
+	}()
+	cpu := 0
+	for ; n > 0 || !before.IsSet(cpu); cpu++ {
+		if before.IsSet(cpu) {
+			n--
+		}
+	}
+	one.Set(cpu)
+	if err := unix.SchedSetaffinity(0, &one); err != nil {
+		return fmt.Errorf("bind to CPU %d: %w", cpu, err)
+	}
+	return start()
+}
