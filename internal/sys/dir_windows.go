@@ -21,7 +21,7 @@ import (
 // and carries the locks of its users:
 //
 //	%LOCALAPPDATA%\samepage\session-<n>\<kind>-<hash>.rec   Local
-//	%ProgramData%\samepage\<kind>-<hash>.rec                Global
+//	%ProgramData%\samepage\global\<kind>-<hash>.rec         Global
 //
 // The hash is the first 16 bytes of the SHA-256 of the name: a name may be what
 // no file can be called. A file of the object's own, <kind>-<hash>.<random>.dat,
@@ -60,20 +60,20 @@ func BaseDir() string {
 
 // Where tells the directory of a scope.
 func Where(s layout.Scope) string {
-	moved := movedDir()
-	switch {
-	case s == layout.Local:
+	if s == layout.Local {
 		return filepath.Join(BaseDir(), "session-"+strconv.FormatUint(uint64(session()), 10))
-	case moved != "":
-		return filepath.Join(moved, "global")
 	}
-	return filepath.Join(knownDir("ProgramData", windows.FOLDERID_ProgramData), "samepage")
+	base := movedDir()
+	if base == "" {
+		base = filepath.Join(knownDir("ProgramData", windows.FOLDERID_ProgramData), "samepage")
+	}
+	return filepath.Join(base, "global")
 }
 
 // root is the directory that must be there already.
 func root(s layout.Scope) string {
 	path := filepath.Dir(Where(s))
-	if s == layout.Local && movedDir() == "" {
+	if movedDir() == "" {
 		path = filepath.Dir(path)
 	}
 	return path
@@ -112,6 +112,18 @@ func openDir(s layout.Scope, create bool) (*dir, error) {
 			return nil, fmt.Errorf("make directory %s: %w", path, spaceError(err))
 		}
 	}
+	if base := filepath.Dir(path); s == layout.Global && base != root(s) {
+		// Whoever it belongs to could exchange what is in it.
+		b, err := openVerified(s, base)
+		if err != nil {
+			return nil, err
+		}
+		defer b.close()
+	}
+	return openVerified(s, path)
+}
+
+func openVerified(s layout.Scope, path string) (*dir, error) {
 	h, err := createFile(path, windows.FILE_LIST_DIRECTORY|windows.READ_CONTROL|windows.FILE_READ_ATTRIBUTES,
 		windows.FILE_SHARE_READ|windows.FILE_SHARE_WRITE, nil, windows.OPEN_EXISTING,
 		windows.FILE_FLAG_BACKUP_SEMANTICS|windows.FILE_FLAG_OPEN_REPARSE_POINT)
@@ -127,15 +139,20 @@ func openDir(s layout.Scope, create bool) (*dir, error) {
 }
 
 func makeDir(s layout.Scope, path string) error {
-	sddl, err := dirSDDL(s)
+	me, err := self()
 	if err != nil {
 		return err
 	}
 	if base := filepath.Dir(path); base != root(s) {
-		if err := os.Mkdir(base, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		if err := mkBase(s, base, me.String()); err != nil {
 			return err
 		}
 	}
+	return mkdir(path, dirSDDL(s, me.String()))
+}
+
+// mkdir makes a directory, unless it is there.
+func mkdir(path, sddl string) error {
 	sa, err := securityAttributes(sddl)
 	if err != nil {
 		return err
@@ -153,23 +170,35 @@ func makeDir(s layout.Scope, path string) error {
 // dirSDDL lets nobody else into a local directory. To the global one anybody
 // may add files, and delete but their own: 0x1200ab is list, add file, traverse,
 // read attributes, synchronize and read control.
-func dirSDDL(s layout.Scope) (string, error) {
-	me, err := self()
+func dirSDDL(s layout.Scope, me string) string {
 	if s == layout.Local {
-		return "D:P(A;OICI;FA;;;" + me.String() + ")(A;OICI;FA;;;SY)", err
+		return "D:P(A;OICI;FA;;;" + me + ")(A;OICI;FA;;;SY)"
 	}
-	return "D:P(A;OICI;FA;;;BA)(A;OICI;FA;;;SY)(A;OICIIO;FA;;;CO)(A;;0x1200ab;;;AU)", err
+	return "D:P(A;OICI;FA;;;BA)(A;OICI;FA;;;SY)(A;OICIIO;FA;;;CO)(A;;0x1200ab;;;AU)"
+}
+
+// mkBase makes the directory above. The local one lies in the user's own
+// directory, and has its rights. Of the global one anybody may read the names,
+// and nobody but its maker, the administrators and the system change them.
+func mkBase(s layout.Scope, path, me string) error {
+	if s == layout.Local {
+		if err := os.Mkdir(path, 0o700); !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		return nil
+	}
+	return mkdir(path, "D:P(A;OICI;FA;;;BA)(A;OICI;FA;;;SY)(A;;FA;;;"+me+")(A;;0x1200a9;;;AU)")
 }
 
 // verify checks that the directory is one, and who made it.
 func (d *dir) verify() error {
-	var info windows.ByHandleFileInformation
-	if err := windows.GetFileInformationByHandle(d.h, &info); err != nil {
+	attributes, _, err := attributesAndLinks(d.h)
+	if err != nil {
 		return &fs.PathError{Op: "stat", Path: d.path, Err: err}
 	}
 	const want, not = windows.FILE_ATTRIBUTE_DIRECTORY, windows.FILE_ATTRIBUTE_REPARSE_POINT
-	if info.FileAttributes&(want|not) != want {
-		return fmt.Errorf("%s has attributes %#x, want a plain directory: %w", d.path, info.FileAttributes, fs.ErrPermission)
+	if attributes&(want|not) != want {
+		return fmt.Errorf("%s has attributes %#x, want a plain directory: %w", d.path, attributes, fs.ErrPermission)
 	}
 	owner, err := ownerOf(d.h, windows.SE_FILE_OBJECT)
 	if err != nil {
@@ -292,6 +321,34 @@ func (s *Spec) descriptor() (*windows.SecurityAttributes, error) {
 		sddl = "D:P(A;;GA;;;" + me.String() + ")(A;;GA;;;SY)"
 	}
 	return securityAttributes(sddl)
+}
+
+// newRights are the results of rightsOfNew.
+var newRights sync.Map
+
+// rightsOfNew tells owner and rights of a new file of the directory with the
+// attributes sa, which are those of s. It makes one to see that.
+func (d *dir) rightsOfNew(s *Spec, sa *windows.SecurityAttributes) (string, error) {
+	key := [2]string{d.path, s.SDDL}
+	if v, ok := newRights.Load(key); ok {
+		return v.(string), nil
+	}
+	id, err := randomID()
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(d.path, id.String()+".tmp")
+	h, err := createFile(path, windows.READ_CONTROL|windows.DELETE, 0, sa, windows.CREATE_NEW, windows.FILE_FLAG_DELETE_ON_CLOSE)
+	if err != nil {
+		return "", &fs.PathError{Op: "create", Path: path, Err: spaceError(err)}
+	}
+	defer windows.CloseHandle(h)
+	sd, err := securityOf(h, windows.SE_FILE_OBJECT)
+	if err != nil {
+		return "", fmt.Errorf("security descriptor of %s: %w", path, err)
+	}
+	newRights.Store(key, sd.String())
+	return sd.String(), nil
 }
 
 // checkPrivilege refuses a new global object to those to whom the kernel would

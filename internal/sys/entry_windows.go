@@ -1,6 +1,7 @@
 package sys
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -74,8 +75,9 @@ func writeAt(h windows.Handle, b []byte, at int64) error {
 
 // entry is an open sidecar.
 type entry struct {
-	h    windows.Handle
-	path string
+	h        windows.Handle
+	path     string
+	readOnly bool // the sidecar's rights do not let this user write it
 }
 
 // beingDeleted says whether a file could not be opened because somebody is just
@@ -118,13 +120,14 @@ func openSidecar(path string, access uint32, sa *windows.SecurityAttributes, dis
 // there. Errors: fs.ErrNotExist, fs.ErrPermission, ErrBusy.
 func openEntry(path string, s *Spec) (*entry, error) {
 	h, err := openSidecar(path, windows.GENERIC_READ|windows.GENERIC_WRITE, nil, windows.OPEN_EXISTING)
-	if errors.Is(err, fs.ErrPermission) { // a reader can lock as well
+	readOnly := errors.Is(err, fs.ErrPermission)
+	if readOnly { // a reader can lock as well
 		h, err = openSidecar(path, windows.GENERIC_READ, nil, windows.OPEN_EXISTING)
 	}
 	if err != nil {
 		return nil, err
 	}
-	e := &entry{h, path}
+	e := &entry{h, path, readOnly}
 	if err := e.check(s); err != nil {
 		e.close()
 		return nil, err
@@ -133,13 +136,13 @@ func openEntry(path string, s *Spec) (*entry, error) {
 }
 
 func (e *entry) check(s *Spec) error {
-	var info windows.ByHandleFileInformation
-	if err := windows.GetFileInformationByHandle(e.h, &info); err != nil {
+	attributes, links, err := attributesAndLinks(e.h)
+	if err != nil {
 		return &fs.PathError{Op: "stat", Path: e.path, Err: err}
 	}
 	const not = windows.FILE_ATTRIBUTE_DIRECTORY | windows.FILE_ATTRIBUTE_REPARSE_POINT
-	if info.FileAttributes&not != 0 || info.NumberOfLinks > 1 {
-		return fmt.Errorf("%s has attributes %#x and %d links, want a plain file: %w", e.path, info.FileAttributes, info.NumberOfLinks, fs.ErrPermission)
+	if attributes&not != 0 || links > 1 {
+		return fmt.Errorf("%s has attributes %#x and %d links, want a plain file: %w", e.path, attributes, links, fs.ErrPermission)
 	}
 	return checkOwner(s, e.h, windows.SE_FILE_OBJECT, e.path)
 }
@@ -149,10 +152,60 @@ func (e *entry) close() { _ = windows.CloseHandle(e.h) }
 
 // leave is close, and takes the sidecar away if it is dead and nobody else has
 // it open. Everybody who has had a sidecar open leaves so: whoever looked at it
-// may have kept its last user from taking it away.
-func (e *entry) leave() {
+// may have kept its last user from taking it away. Then the last one to close
+// it does.
+func (e *entry) leave() error {
 	e.close()
-	_, _ = reap(e.path, false)
+	_, err := reap(e.path, false)
+	return err
+}
+
+// leaveUsed is leave of one who is present. Where others are, too, there is
+// nothing to take away. Where nobody is and somebody has the sidecar open who is
+// only looking, it tries again a few times: a dry run of Clean, or a program
+// that knows nothing of us, will not take it away.
+func (e *entry) leaveUsed() {
+	var p patience
+	for range 5 {
+		if ok, err := tryLock(e.h, gateByte, true); ok {
+			unlock(e.h, presenceByte)
+			if st, _, err := e.state(); err == nil && st != entryDead {
+				e.close()
+				return
+			}
+			break
+		} else if err != nil {
+			break
+		}
+		p.wait()
+	}
+	e.close()
+	gone, err := reap(e.path, false)
+	p = patience{}
+	for tries := 5; tries > 0 && !gone && err == nil; tries-- {
+		if looksDead(e.path) {
+			p.wait()
+		} else {
+			tries = 1 // this look may have been in the way of another one
+		}
+		gone, err = reap(e.path, false)
+	}
+}
+
+// looksDead says whether the sidecar at path may be dead, as far as one can tell
+// without waiting for anybody.
+func looksDead(path string) bool {
+	h, err := createFile(path, windows.GENERIC_READ, entryShare, nil, windows.OPEN_EXISTING, windows.FILE_FLAG_OPEN_REPARSE_POINT)
+	if err != nil {
+		return beingDeleted(path, err)
+	}
+	e := &entry{h: h, path: path}
+	defer e.close()
+	if ok, err := tryLock(h, gateByte, true); !ok {
+		return err == nil
+	}
+	st, _, err := e.state()
+	return err == nil && st == entryDead
 }
 
 // gate takes the gate. It is open again after a matching unlock or close.
@@ -172,18 +225,29 @@ func (e *entry) gate() error {
 	}
 }
 
+// takePresence makes this process present. The caller is at the gate, so nobody
+// is testing for presence.
+func (e *entry) takePresence() error {
+	ok, err := tryLock(e.h, presenceByte, false)
+	if err == nil && !ok {
+		err = fmt.Errorf("lock the presence byte of %s: %w", e.path, ErrBusy)
+	}
+	return err
+}
+
 // state of an entry.
 type entryState int
 
 const (
-	entryUsed entryState = iota // somebody alive is present
-	entryIdle                   // nobody is, and it persists
-	entryDead                   // nobody is, and it may go
+	entryUsed    entryState = iota // somebody alive is present
+	entryIdle                      // nobody is, and it persists
+	entryDead                      // nobody is, and it may go
+	entryDamaged                   // nobody is, and nobody knows whether it persists
 )
 
 // state tells about the entry; the caller is at the gate and not present. The
-// record is nil when it cannot be read: then err says why if it is in use, and
-// it is dead if it is not.
+// record is nil when there is none, or it cannot be read: err says why. Of a
+// dead entry it is nil when its maker did not complete it.
 func (e *entry) state() (entryState, *layout.Record, error) {
 	alone, err := tryLock(e.h, presenceByte, true)
 	if err != nil {
@@ -193,30 +257,53 @@ func (e *entry) state() (entryState, *layout.Record, error) {
 		unlock(e.h, presenceByte)
 	}
 	r, err := readRecord(e.h, e.path)
-	switch {
-	case !alone:
+	if !alone {
 		return entryUsed, r, err
-	case err == nil && persists(r):
-		return entryIdle, r, nil
 	}
-	return entryDead, r, nil
+	return unusedState(r, err), r, ignoreUnfinished(err)
 }
 
-// persists says whether the record is of an object that stays without users.
-func persists(r *layout.Record) bool {
-	boot, err := boot()
-	return err == nil && r.Lifetime == layout.Persist && r.Boot == boot
+// unusedState is that of an entry where nobody is present, by what readRecord
+// says. What cannot be read may be a record of a later version, and of an object
+// that persists: only Remove takes it away.
+func unusedState(r *layout.Record, err error) entryState {
+	switch {
+	case errors.Is(err, errUnfinished):
+		return entryDead
+	case err != nil:
+		return entryDamaged
+	case r.Lifetime != layout.Persist:
+		return entryDead
+	}
+	if boot, err := boot(); err == nil && r.Boot != boot {
+		return entryDead
+	}
+	return entryIdle
 }
 
 var boot = sync.OnceValues(bootTime)
 
+// errUnfinished is of a sidecar whose record has no magic yet.
+var errUnfinished = fmt.Errorf("no record yet: %w", layout.ErrCorrupt)
+
+func ignoreUnfinished(err error) error {
+	if errors.Is(err, errUnfinished) {
+		return nil
+	}
+	return err
+}
+
 // readRecord reads the record in the sidecar at path, and checks that it is the
-// one that belongs there.
+// one that belongs there. Errors: errUnfinished, layout.ErrCorrupt,
+// layout.ErrVersion.
 func readRecord(h windows.Handle, path string) (*layout.Record, error) {
 	b := make([]byte, layout.RecordSize)
 	var n uint32
 	if err := windows.ReadFile(h, b, &n, position(0)); err != nil && err != windows.ERROR_HANDLE_EOF {
 		return nil, fmt.Errorf("%s: read record: %v: %w", path, err, layout.ErrCorrupt)
+	}
+	if magic := b[:min(n, 8)]; len(bytes.Trim(magic, "\x00")) == 0 {
+		return nil, fmt.Errorf("%s: %w", path, errUnfinished)
 	}
 	r, err := layout.ParseRecord(b[:n])
 	if err != nil {
@@ -237,6 +324,43 @@ func readRecord(h windows.Handle, path string) (*layout.Record, error) {
 	return r, nil
 }
 
+// errStale is of a dead sidecar that no new object may have, but that has to be
+// deleted.
+var errStale = errors.New("the sidecar has other rights than a new one")
+
+// clear makes the sidecar one without a record, if it is dead. The caller is at
+// the gate. Nothing has to be deleted for that: where many come and go, nobody
+// would ever have the sidecar alone. But owner and rights must be those that a
+// new file would have, which fresh is: whom the old ones let in may still have
+// it open. Errors: fs.ErrExist, errStale, layout.ErrCorrupt, layout.ErrVersion.
+func (e *entry) clear(d *dir, s *Spec, sa *windows.SecurityAttributes, fresh bool) error {
+	st, r, err := e.state()
+	switch {
+	case err != nil:
+		return err
+	case st != entryDead:
+		return &fs.PathError{Op: "create", Path: e.path, Err: fs.ErrExist}
+	case fresh && r == nil:
+		return nil
+	case e.readOnly:
+		return errStale
+	}
+	want, err := d.rightsOfNew(s, sa)
+	if err != nil {
+		return err
+	}
+	if have, err := securityOf(e.h, windows.SE_FILE_OBJECT); err != nil || have.String() != want {
+		return errStale
+	}
+	if err := writeAt(e.h, make([]byte, 8), 0); err != nil {
+		return fmt.Errorf("clear record %s: %w", e.path, err)
+	}
+	if r != nil && r.Flags&layout.RecordOwnFile != 0 {
+		_ = deleteFile(r.Path) // see reap
+	}
+	return nil
+}
+
 // write writes the record, its magic last.
 func (e *entry) write(r *layout.Record) error {
 	b := r.Append(nil)
@@ -251,7 +375,8 @@ func (e *entry) write(r *layout.Record) error {
 }
 
 // reap takes a sidecar away when it is dead, with the object's own file; with
-// force also one that persists. It is false when somebody has the sidecar open.
+// force also one that persists or is damaged. It is false when somebody has the
+// sidecar open.
 //
 // It opens the sidecar for itself alone: that succeeds only where nobody has it
 // open, so there are no users and nobody can come before it is gone. And it
@@ -269,7 +394,7 @@ func reap(path string, force bool) (removed bool, err error) {
 		return false, &fs.PathError{Op: "remove", Path: path, Err: err}
 	}
 	r, rerr := readRecord(h, path)
-	if rerr == nil && persists(r) && !force {
+	if unusedState(r, rerr) != entryDead && !force {
 		_ = windows.CloseHandle(h)
 		return false, nil
 	}

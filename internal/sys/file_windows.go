@@ -54,17 +54,25 @@ func openBacking(s *Spec) (b *backing, err error) {
 	if s.Exclusive {
 		share = 0
 	}
-	b.file, err = createFile(s.File, access, share, nil, windows.OPEN_EXISTING, 0)
-	if err == windows.ERROR_FILE_NOT_FOUND && s.Size > 0 && s.Access == layout.ReadWrite {
-		var sa *windows.SecurityAttributes // by default as the directory says
-		if s.SDDL != "" {
-			if sa, err = s.descriptor(); err != nil {
-				return b, err
-			}
+	var sa *windows.SecurityAttributes // by default as the directory says
+	if s.SDDL != "" {
+		if sa, err = s.descriptor(); err != nil {
+			return b, err
+		}
+	}
+	var p patience
+	for {
+		b.file, err = createFile(s.File, access, share, nil, windows.OPEN_EXISTING, 0)
+		if err != windows.ERROR_FILE_NOT_FOUND || s.Size <= 0 || s.Access != layout.ReadWrite {
+			break
 		}
 		b.file, err = createFile(s.File, access, share, sa, windows.CREATE_NEW, 0)
 		if err == nil {
 			b.made = s.File
+		}
+		// Others may make and remove it between the two calls.
+		if err != windows.ERROR_FILE_EXISTS || !p.wait() {
+			break
 		}
 	}
 	if err != nil {

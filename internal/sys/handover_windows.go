@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/windows"
@@ -90,6 +91,15 @@ func examineProcess(h windows.Handle, pid uint32) (Process, error) {
 	return Process{PID: pid, Start: start}, nil
 }
 
+// inherited has to do with handles that children inherit: ours are those that
+// this process made for its children. All others that can be inherited, and
+// are of an object, this process inherited itself. Whoever takes one of those
+// holds the lock, so that nobody else takes and closes it, too.
+var inherited = struct {
+	sync.Mutex
+	ours map[windows.Handle]bool
+}{ours: make(map[windows.Handle]bool)}
+
 // handOut gives the handle to hand to another process that shall have access a,
 // and no more.
 func (o *Object) handOut(a layout.Access, inheritable bool) (windows.Handle, error) {
@@ -106,9 +116,16 @@ func (o *Object) handOut(a layout.Access, inheritable bool) (windows.Handle, err
 	if h := o.out.all[key]; h != 0 {
 		return h, nil
 	}
+	if inheritable {
+		inherited.Lock()
+		defer inherited.Unlock()
+	}
 	var h windows.Handle
 	if err := windows.DuplicateHandle(windows.CurrentProcess(), from, windows.CurrentProcess(), &h, rights, inheritable, 0); err != nil {
 		return 0, fmt.Errorf("duplicate the handle of %s %v: %w", o.what, a, err)
+	}
+	if inheritable {
+		inherited.ours[h] = true
 	}
 	if o.out.all == nil {
 		o.out.all = make(map[handOut]windows.Handle)
@@ -150,8 +167,10 @@ func (o *Object) Grant(a layout.Access) (uint64, error) {
 	return uint64(h), err
 }
 
-// Receive opens what a token names. Errors: layout.ErrBadToken,
-// ErrPeerNotStarted, fs.ErrPermission.
+// Receive opens what a token names, and makes this process a user of its name,
+// if that still stands for it. Errors: layout.ErrBadToken, ErrPeerNotStarted,
+// fs.ErrPermission, and of the name ErrBusy, layout.ErrCorrupt,
+// layout.ErrVersion, ErrPrivilege, ErrStore. After those the token is still good.
 func Receive(t *layout.Token) (*Object, error) {
 	// Handles have 32 bits on every Windows; the last two mean nothing to the
 	// kernel.
@@ -165,6 +184,12 @@ func Receive(t *layout.Token) (*Object, error) {
 			return nil, err
 		}
 		defer windows.CloseHandle(from)
+	} else {
+		inherited.Lock()
+		defer inherited.Unlock()
+		if err := checkInherited(t); err != nil {
+			return nil, err
+		}
 	}
 	// The copy, which nobody else in this process can close, is what is looked
 	// at.
@@ -180,12 +205,31 @@ func Receive(t *layout.Token) (*Object, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := o.joinName(t); err != nil {
+		_ = o.Close()
+		return nil, fmt.Errorf("join the users of %q: %w", t.Name, err)
+	}
 	if !t.Granted {
 		// It is what the token names, so it is ours to close.
 		_ = windows.CloseHandle(windows.Handle(t.Number))
 	}
-	o.joinName(t)
 	return o, nil
+}
+
+// checkInherited refuses a token that does not name a handle that this process
+// inherited, for that is closed when it is received: the handle may be of the
+// same object, and in use here. The caller holds the lock of inherited.
+func checkInherited(t *layout.Token) error {
+	h := windows.Handle(t.Number)
+	switch {
+	case t.From == Self():
+		return fmt.Errorf("it is for a child of this process: %w", layout.ErrBadToken)
+	case inherited.ours[h]:
+		return fmt.Errorf("handle %#x is one that this process made for its children: %w", t.Number, layout.ErrBadToken)
+	case !isInheritable(h):
+		return fmt.Errorf("this process has inherited no handle %#x, or has received it already: %w", t.Number, layout.ErrBadToken)
+	}
+	return nil
 }
 
 // giver opens the process that granted.
@@ -307,45 +351,58 @@ func adoptFile(t *layout.Token, h windows.Handle) (*Object, error) {
 	return overFile(h, &info, t.Size, t.Access, "memory handed over")
 }
 
-// joinName makes the receiver of a named object one of its users, as long as
-// the name still stands for it.
-func (o *Object) joinName(t *layout.Token) {
+// joinName makes the receiver of a named object one of its users. Where the name
+// does not stand for it any more, the object has none.
+func (o *Object) joinName(t *layout.Token) error {
 	if t.Name == "" {
-		return
+		return nil
 	}
 	d, err := openDir(t.Scope, false)
-	if err != nil {
-		return
+	if err == nil {
+		err = o.joinEntry(d, t)
+		if o.entry == nil {
+			d.close()
+		}
 	}
-	e, err := openEntry(d.entryPath(t.Kind, t.Name), &Spec{Scope: t.Scope, Owner: "*"})
-	if err != nil {
-		d.close()
-		return
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	if o.present(e) {
-		unlock(e.h, gateByte)
-		o.entry, o.dir = e, d
-		return
-	}
-	e.leave()
-	d.close()
+	return err
 }
 
-func (o *Object) present(e *entry) bool {
-	if e.gate() != nil {
-		return false
+func (o *Object) joinEntry(d *dir, t *layout.Token) error {
+	e, err := openEntry(d.entryPath(t.Kind, t.Name), &Spec{Scope: t.Scope, Owner: "*"})
+	if err != nil {
+		return err
+	}
+	if err := o.present(e); err != nil {
+		_ = e.leave()
+		return err
+	}
+	unlock(e.h, gateByte)
+	o.entry, o.dir = e, d
+	return nil
+}
+
+// present takes the presence byte, if the sidecar is that of the object. The
+// error is fs.ErrNotExist if it is not.
+func (o *Object) present(e *entry) error {
+	if err := e.gate(); err != nil {
+		return err
 	}
 	st, r, err := e.state()
-	if err != nil || st == entryDead || r.ID != o.ID || r.Scope != o.Scope {
-		return false
+	switch {
+	case err != nil:
+		return err
+	case st == entryDead || r.ID != o.ID || r.Scope != o.Scope:
+		return fs.ErrNotExist
 	}
-	ok, err := tryLock(e.h, presenceByte, false)
-	if !ok || err != nil {
-		return false
+	if err := e.takePresence(); err != nil {
+		return err
 	}
 	o.Lifetime = r.Lifetime
 	if r.Flags&layout.RecordOwnFile == 0 {
 		o.File = r.Path
 	}
-	return true
+	return nil
 }

@@ -16,6 +16,7 @@ var (
 	procOpenFileMapping = kernel32.NewProc("OpenFileMappingW")
 	procWaitMultiple    = kernel32.NewProc("WaitForMultipleObjects")
 	procMemoryStatus    = kernel32.NewProc("GlobalMemoryStatusEx")
+	procHandleInfo      = kernel32.NewProc("GetHandleInformation")
 
 	ntdll            = windows.NewLazySystemDLL("ntdll.dll")
 	procQueryObject  = ntdll.NewProc("NtQueryObject")
@@ -137,6 +138,14 @@ func queryAccess(h windows.Handle) (uint32, error) {
 	return b.access, nil
 }
 
+// isInheritable says whether h is a handle of this process that children may
+// inherit, which one that was inherited itself is.
+func isInheritable(h windows.Handle) bool {
+	var flags uint32
+	ok, _, _ := procHandleInfo.Call(uintptr(h), uintptr(unsafe.Pointer(&flags)))
+	return ok != 0 && flags&windows.HANDLE_FLAG_INHERIT != 0
+}
+
 const (
 	objectName = 1
 	objectType = 2
@@ -169,17 +178,39 @@ func markDeleted(h windows.Handle) error {
 	return windows.SetFileInformationByHandle(h, windows.FileDispositionInfo, &yes, 1)
 }
 
+type fileStandardInfo struct { // FILE_STANDARD_INFO
+	allocation, end int64
+	links           uint32
+	deleted, dir    byte
+}
+
+func standardInfo(h windows.Handle) (b fileStandardInfo, err error) {
+	err = windows.GetFileInformationByHandleEx(h, windows.FileStandardInfo, (*byte)(unsafe.Pointer(&b)), uint32(unsafe.Sizeof(b)))
+	return b, err
+}
+
 // allocated tells how many bytes of the disk a file takes.
 func allocated(h windows.Handle) int64 {
-	var b struct { // FILE_STANDARD_INFO
-		allocation, end int64
-		links           uint32
-		deleted, dir    byte
-	}
-	if windows.GetFileInformationByHandleEx(h, windows.FileStandardInfo, (*byte)(unsafe.Pointer(&b)), uint32(unsafe.Sizeof(b))) != nil {
+	b, err := standardInfo(h)
+	if err != nil {
 		return 0
 	}
 	return b.allocation
+}
+
+// attributesAndLinks are those of a file. (GetFileInformationByHandle tells them
+// as well, but asks the volume for its name first.)
+func attributesAndLinks(h windows.Handle) (attributes, links uint32, err error) {
+	b, err := standardInfo(h)
+	if err != nil {
+		return 0, 0, err
+	}
+	var a struct { // FILE_BASIC_INFO
+		created, accessed, written, changed int64
+		attributes, _                       uint32
+	}
+	err = windows.GetFileInformationByHandleEx(h, windows.FileBasicInfo, (*byte)(unsafe.Pointer(&a)), uint32(unsafe.Sizeof(a)))
+	return a.attributes, b.links, err
 }
 
 // bootTime tells apart the starts of the machine. The kernel moves its time of

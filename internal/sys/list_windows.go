@@ -15,7 +15,7 @@ import (
 )
 
 // Stat tells about a named object without joining its users. Errors:
-// fs.ErrNotExist, fs.ErrPermission, layout.ErrCorrupt, ErrBusy.
+// fs.ErrNotExist, fs.ErrPermission, layout.ErrCorrupt, layout.ErrVersion, ErrBusy.
 func Stat(s *Spec) (Info, error) {
 	if s.Exact {
 		return statExact(s)
@@ -34,9 +34,14 @@ func Stat(s *Spec) (Info, error) {
 	return l.Info, l.err
 }
 
-// rights tells the owner of a kernel object and who may do what with it.
+// securityOf tells the owner of a kernel object and who may do what with it.
+func securityOf(h windows.Handle, t windows.SE_OBJECT_TYPE) (*windows.SECURITY_DESCRIPTOR, error) {
+	return windows.GetSecurityInfo(h, t, windows.OWNER_SECURITY_INFORMATION|windows.DACL_SECURITY_INFORMATION)
+}
+
+// rights is securityOf for people to read.
 func rights(h windows.Handle, t windows.SE_OBJECT_TYPE) (owner, sddl string) {
-	sd, err := windows.GetSecurityInfo(h, t, windows.OWNER_SECURITY_INFORMATION|windows.DACL_SECURITY_INFORMATION)
+	sd, err := securityOf(h, t)
 	if err != nil {
 		return "", ""
 	}
@@ -55,7 +60,8 @@ type look struct {
 }
 
 // examine looks at one sidecar and changes nothing, but that a look may keep
-// the last user from taking it away; then it does that itself.
+// the last user from taking it away; then it does that itself. One that it
+// finds dead is the caller's to take away.
 func examine(d *dir, path string, s *Spec) *look {
 	l := &look{Info: Info{Scope: d.scope, Path: path}}
 	e, err := openEntry(path, s)
@@ -66,12 +72,14 @@ func examine(d *dir, path string, s *Spec) *look {
 	l.Owner, l.Perm = rights(e.h, windows.SE_FILE_OBJECT)
 	if l.err = e.gate(); l.err == nil {
 		l.state, l.record, l.err = e.state()
+		unlock(e.h, gateByte)
 	}
-	if l.err != nil || l.state == entryUsed {
-		defer e.leave()
-	} else {
-		defer e.close()
-	}
+	defer func() {
+		e.close()
+		if l.err != nil || l.state != entryDead {
+			_, _ = reap(path, false)
+		}
+	}()
 	l.InUse = l.err == nil && l.state == entryUsed
 	if r := l.record; r != nil {
 		l.Name, l.Kind, l.Size, l.Allocated = r.Name, r.Kind, r.Size, pages(r.Size)
@@ -112,7 +120,9 @@ func (l *look) alone() bool {
 
 // walk calls f for each sidecar of a scope, and orphan for each file that
 // belonged to an object that is gone. A missing directory has none.
-func walk(s layout.Scope, f func(*look), orphan func(Info)) error {
+//
+// What f sees dead it takes away, unless nothing is to be taken away.
+func walk(s layout.Scope, dryRun bool, f func(*look), orphan func(Info)) error {
 	d, err := openDir(s, false)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -136,7 +146,7 @@ func walk(s layout.Scope, f func(*look), orphan func(Info)) error {
 	for _, x := range files {
 		path := filepath.Join(d.path, x.Name())
 		entry, ok := entryOf(path)
-		if !ok || !isOrphan(d, entry, path) {
+		if !ok || !isOrphan(d, entry, path, dryRun) {
 			continue
 		}
 		i := Info{Scope: s, Path: path, Allocated: diskSpace(path)}
@@ -152,10 +162,13 @@ func walk(s layout.Scope, f func(*look), orphan func(Info)) error {
 // Its sidecar is older than the file, which the caller saw before. So the file
 // belongs to the present sidecar, or to one that is gone. A sidecar without a
 // record may be of somebody who is just making that file.
-func isOrphan(d *dir, entry, path string) bool {
+func isOrphan(d *dir, entry, path string, dryRun bool) bool {
 	l := examine(d, entry, &Spec{Scope: d.scope, Owner: "*"})
 	if l.err != nil {
 		return errors.Is(l.err, fs.ErrNotExist)
+	}
+	if l.state == entryDead && !dryRun {
+		_, _ = l.remove()
 	}
 	return l.record != nil && l.record.Path != path
 }
@@ -165,7 +178,7 @@ func isOrphan(d *dir, entry, path string) bool {
 // the directory tells.
 func List(s layout.Scope) ([]Info, error) {
 	var all []Info
-	err := walk(s, func(l *look) {
+	err := walk(s, false, func(l *look) {
 		if l.err == nil && l.state == entryDead {
 			_, _ = l.remove()
 			return
@@ -176,10 +189,14 @@ func List(s layout.Scope) ([]Info, error) {
 }
 
 // Clean takes away what nobody alive holds, and tells of each. With dryRun it
-// only tells.
+// only tells. Of what it cannot read it tells, and leaves it.
 func Clean(s layout.Scope, dryRun bool) ([]Leftover, error) {
 	var all []Leftover
-	err := walk(s, func(l *look) {
+	err := walk(s, dryRun, func(l *look) {
+		if l.state == entryDamaged {
+			all = append(all, Leftover{Info: l.Info, Reason: "nobody uses it and its record cannot be read; Remove takes it away", Err: l.err})
+			return
+		}
 		if l.err != nil || l.state != entryDead {
 			return
 		}

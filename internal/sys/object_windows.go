@@ -77,15 +77,9 @@ func create(d *dir, s *Spec) (*Object, error) {
 	path := d.entryPath(s.Kind, s.Name)
 	var p patience
 	for {
-		h, err := openSidecar(path, windows.GENERIC_READ|windows.GENERIC_WRITE, sa, windows.CREATE_NEW)
-		if err == nil {
-			return build(d, &entry{h, path}, s, sa)
-		}
-		if !errors.Is(err, fs.ErrExist) {
-			return nil, err
-		}
-		if err := clearDead(path, s); err != nil {
-			return nil, err
+		o, err := build(d, path, s, sa)
+		if err != errStale {
+			return o, err
 		}
 		if !p.wait() {
 			return nil, errRemoving(s.Name)
@@ -93,40 +87,38 @@ func create(d *dir, s *Spec) (*Object, error) {
 	}
 }
 
-// clearDead takes a dead sidecar away, or says that it is not dead. It may
-// achieve nothing, when others have it open.
-func clearDead(path string, s *Spec) error {
-	e, err := openEntry(path, s)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+// build makes the object whose sidecar is at path: a new one, or a dead one.
+// Errors are errStale and those of Create.
+func build(d *dir, path string, s *Spec, sa *windows.SecurityAttributes) (*Object, error) {
+	var e *entry
+	h, err := openSidecar(path, windows.GENERIC_READ|windows.GENERIC_WRITE, sa, windows.CREATE_NEW)
+	fresh := err == nil
+	switch {
+	case fresh:
+		e = &entry{h: h, path: path}
+	case errors.Is(err, fs.ErrExist):
+		if e, err = openEntry(path, s); errors.Is(err, fs.ErrNotExist) {
+			return nil, errStale // gone meanwhile
+		}
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer e.leave()
-	if err := e.gate(); err != nil {
-		return err
-	}
-	st, _, err := e.state()
-	if err == nil && st != entryDead {
-		err = fs.ErrExist
-	}
-	return err
-}
-
-// build makes the object whose new, empty sidecar is e.
-func build(d *dir, e *entry, s *Spec, sa *windows.SecurityAttributes) (*Object, error) {
 	o := &Object{
 		Kind: s.Kind, Scope: s.Scope, Name: s.Name, Access: layout.ReadWrite, Size: s.Size,
 		Lifetime: s.Lifetime, impl: impl{entry: e, dir: d, what: e.path},
 	}
-	err := e.gate()
+	if err = e.gate(); err == nil {
+		err = e.clear(d, s, sa, fresh)
+	}
 	if err == nil {
 		err = o.fill(s, sa)
 	}
 	if err != nil {
 		o.drop()
-		e.leave()
+		if lerr := e.leave(); lerr != nil && err == errStale {
+			err = lerr
+		}
 		return nil, err
 	}
 	unlock(e.h, gateByte)
@@ -168,12 +160,8 @@ func (o *Object) fill(s *Spec, sa *windows.SecurityAttributes) error {
 	}
 	o.ID, o.Size, r.Size = r.ID, b.size, b.size
 	err = o.init(s.Init)
-	var ok bool
 	if err == nil {
-		ok, err = tryLock(o.entry.h, presenceByte, false)
-	}
-	if err == nil && !ok {
-		err = fmt.Errorf("lock the presence byte of %s: %w", o.entry.path, ErrBusy)
+		err = o.entry.takePresence()
 	}
 	if err == nil {
 		err = o.entry.write(&r)
@@ -281,7 +269,7 @@ func open(d *dir, s *Spec) (*Object, error) {
 			return o, nil
 		}
 		o.drop()
-		e.leave()
+		_ = e.leave()
 		if !errors.Is(err, errLeaving) {
 			return nil, err
 		}
@@ -325,12 +313,8 @@ func (o *Object) join(s *Spec) error {
 	if err != nil {
 		return err
 	}
-	ok, err := tryLock(e.h, presenceByte, false)
-	if err == nil && !ok {
-		err = fmt.Errorf("lock the presence byte of %s: %w", e.path, ErrBusy)
-	}
 	o.Key = o.namedKey()
-	return err
+	return e.takePresence()
 }
 
 // openNamed opens the section by its name.
@@ -388,7 +372,7 @@ func (o *Object) drop() {
 func (o *Object) Close() error {
 	o.drop()
 	if o.entry != nil {
-		o.entry.leave()
+		o.entry.leaveUsed()
 	}
 	o.dir.close()
 	return nil
@@ -412,20 +396,19 @@ func Remove(s *Spec) error {
 		if err != nil {
 			return err
 		}
-		var st entryState
-		if err = e.gate(); err == nil {
-			st, _, err = e.state()
+		if err := e.gate(); err != nil {
+			_ = e.leave()
+			return err
 		}
-		e.close()
+		st, _, err := e.state()
+		_ = e.leave()
 		if st == entryUsed {
-			// The look may have kept the last user from taking it away.
-			_, _ = reap(path, false)
 			return errors.Join(err, fmt.Errorf("%s has users: %w", path, ErrBusy))
 		}
-		removed, rerr := reap(path, true)
+		removed, err := reap(path, st != entryDead)
 		switch {
-		case err != nil || rerr != nil:
-			return errors.Join(err, rerr)
+		case err != nil:
+			return err
 		case removed && st == entryDead:
 			return &fs.PathError{Op: "remove", Path: path, Err: fs.ErrNotExist}
 		case removed:
@@ -451,7 +434,14 @@ type handOut struct {
 func (z *handedOut) close() {
 	z.mu.Lock()
 	defer z.mu.Unlock()
-	for _, h := range z.all {
+	for k, h := range z.all {
+		if k.inheritable {
+			inherited.Lock()
+			delete(inherited.ours, h)
+			_ = windows.CloseHandle(h)
+			inherited.Unlock()
+			continue
+		}
 		_ = windows.CloseHandle(h)
 	}
 	z.all = nil

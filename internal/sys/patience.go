@@ -4,6 +4,7 @@ package sys
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"time"
 )
 
@@ -11,18 +12,25 @@ import (
 // which is a matter of microseconds unless that process is stopped there.
 const (
 	removalWait = 2 * time.Second
-	removalStep = 200 * time.Microsecond
+	firstStep   = 50 * time.Microsecond
+	longestStep = 5 * time.Millisecond
 )
 
-// patience counts out removalWait.
-type patience struct{ since time.Time }
+// patience counts out removalWait. Its steps are random, or those who hinder
+// each other would do so again and again, and grow, or many who wait would take
+// the time of the one they wait for.
+type patience struct {
+	since time.Time
+	step  time.Duration
+}
 
 // wait sleeps a step and is false when all steps are used up.
 func (p *patience) wait() bool {
 	if p.since.IsZero() {
-		p.since = time.Now()
+		p.since, p.step = time.Now(), firstStep
 	}
-	time.Sleep(removalStep)
+	time.Sleep(p.step/2 + rand.N(p.step))
+	p.step = min(2*p.step, longestStep)
 	return time.Since(p.since) < removalWait
 }
 

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -315,7 +317,7 @@ func TestHostileRecord(t *testing.T) {
 			}
 		}
 		_, _ = Clean(layout.Local, false)
-		e.leave()
+		_ = e.leave()
 		_ = Remove(&Spec{Name: "x"})
 		wantFiles(t, 0)
 	}
@@ -381,11 +383,11 @@ func TestHalfMade(t *testing.T) {
 	}
 	wantFiles(t, 2)
 	// One who holds the gate keeps others waiting, but not for ever.
-	e := &entry{h, entryFor(t)}
+	e := &entry{h: h, path: entryFor(t)}
 	noErr(t, e.gate())
 	_, err = Open(&Spec{Name: "x"})
 	wantErr(t, err, ErrBusy)
-	e.leave()
+	_ = e.leave()
 	if l := must(List(layout.Local))(t); len(l) != 0 {
 		t.Errorf("listed %+v", l)
 	}
@@ -397,13 +399,13 @@ func TestHalfMade(t *testing.T) {
 func TestLeaving(t *testing.T) {
 	store(t)
 	closeObject(t, must(Create(&Spec{Name: "x", Size: 10}))(t)) // makes the directory
-	e := &entry{must(openSidecar(entryFor(t), windows.GENERIC_READ|windows.GENERIC_WRITE, nil, windows.CREATE_NEW))(t), entryFor(t)}
+	e := &entry{h: must(openSidecar(entryFor(t), windows.GENERIC_READ|windows.GENERIC_WRITE, nil, windows.CREATE_NEW))(t), path: entryFor(t)}
 	noErr(t, e.write(&layout.Record{Size: 10, ID: layout.ID{1}, Name: "x"}))
 	if ok, err := tryLock(e.h, presenceByte, false); !ok {
 		t.Fatal(err)
 	}
 	since := time.Now()
-	time.AfterFunc(200*time.Millisecond, e.leave)
+	time.AfterFunc(200*time.Millisecond, e.leaveUsed)
 	_, err := Open(&Spec{Name: "x"})
 	wantErr(t, err, fs.ErrNotExist)
 	if d := time.Since(since); d < 200*time.Millisecond {
@@ -420,7 +422,8 @@ func TestReceiveForeignHandle(t *testing.T) {
 	defer o.Close()
 	f := must(os.OpenFile(path, os.O_RDWR, 0))(t)
 	defer f.Close()
-	tok := tokenOf(o, uint64(f.Fd()), layout.ReadWrite)
+	tok := tokenOf(o, inheritable(t, windows.Handle(f.Fd())), layout.ReadWrite)
+	tok.From.Start++
 	_, err := Receive(tok)
 	wantErr(t, err, layout.ErrBadToken)
 	if _, err := f.Stat(); err != nil {
@@ -430,11 +433,373 @@ func TestReceiveForeignHandle(t *testing.T) {
 	noErr(t, err)
 	go func() { _, _ = r.Read(make([]byte, 1)) }()
 	time.Sleep(20 * time.Millisecond)
-	tok.Number = uint64(r.Fd())
+	tok.Number = inheritable(t, windows.Handle(r.Fd()))
 	_, err = Receive(tok)
 	wantErr(t, err, layout.ErrBadToken)
 	noErr(t, w.Close())
 	noErr(t, r.Close())
+}
+
+// inheritable lets children inherit h, which is what one that was inherited
+// looks like.
+func inheritable(t *testing.T, h windows.Handle) uint64 {
+	t.Helper()
+	noErr(t, windows.SetHandleInformation(h, windows.HANDLE_FLAG_INHERIT, windows.HANDLE_FLAG_INHERIT))
+	return uint64(h)
+}
+
+// inheritedToken is what a child gets of o, in this process.
+func inheritedToken(t *testing.T, o *Object) *layout.Token {
+	t.Helper()
+	var h windows.Handle
+	me := windows.CurrentProcess()
+	noErr(t, windows.DuplicateHandle(me, o.section, me, &h, sectionRights(layout.ReadWrite), true, 0))
+	tok := tokenOf(o, uint64(h), layout.ReadWrite)
+	tok.From.Start++
+	return tok
+}
+
+// A token for one that was inherited closes nothing that was not, whatever it
+// says, and of many who receive it at once one gets it.
+func TestReceiveClosesNothingElse(t *testing.T) {
+	ipctest.NeedNames(t)
+	o := must(CreateUnnamed(&Spec{Size: 100}))(t)
+	defer o.Close()
+	n := must(o.Inherit(ipctest.Command(t, "peer"), layout.ReadWrite))(t)
+	for what, number := range map[string]uint64{
+		"working handle": uint64(o.section),
+		"granted handle": must(o.Grant(layout.ReadWrite))(t),
+		"child's handle": n,
+	} {
+		for _, start := range []uint64{0, 1} {
+			tok := tokenOf(o, number, layout.ReadWrite)
+			tok.From.Start += start
+			_, err := Receive(tok)
+			wantErr(t, err, layout.ErrBadToken)
+			if _, err := queryAccess(windows.Handle(number)); err != nil {
+				t.Fatalf("%s (start + %d): it was closed: %v", what, start, err)
+			}
+		}
+	}
+	own := inheritedToken(t, o)
+	own.From = Self()
+	_, err := Receive(own)
+	wantErr(t, err, layout.ErrBadToken)
+	noErr(t, windows.CloseHandle(windows.Handle(own.Number)))
+
+	for range 50 {
+		tok := inheritedToken(t, o)
+		var got atomic.Int32
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Add(1)
+			go func() {
+				defer wg.Done()
+				p, err := Receive(tok)
+				if err == nil {
+					got.Add(1)
+					err = p.Close()
+				} else if errors.Is(err, layout.ErrBadToken) {
+					err = nil
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			}()
+		}
+		wg.Wait()
+		if got.Load() != 1 {
+			t.Fatalf("%d have received it", got.Load())
+		}
+	}
+}
+
+// Who cannot become a user of the name does not receive the object, unless the
+// name is not its own any more.
+func TestReceiveName(t *testing.T) {
+	store(t)
+	o := must(Create(&Spec{Name: "x", Size: 100}))(t)
+	receive := func(tok *layout.Token) *Object {
+		t.Helper()
+		p := must(Receive(tok))(t)
+		if p.ID != o.ID {
+			t.Errorf("received %v, want %v", p.ID, o.ID)
+		}
+		return p
+	}
+	tok := inheritedToken(t, o)
+	e := must(openEntry(entryFor(t), &Spec{}))(t)
+	noErr(t, e.gate())
+	_, err := Receive(tok)
+	wantErr(t, err, ErrBusy)
+	noErr(t, e.leave())
+	p := receive(tok) // it has not been used up
+	if p.entry == nil {
+		t.Error("the receiver is no user of the name")
+	}
+	closeObject(t, o)
+	if i := must(Stat(&Spec{Name: "x"}))(t); !i.InUse {
+		t.Error("the receiver is not present")
+	}
+	_, err = Receive(tok)
+	wantErr(t, err, layout.ErrBadToken)
+
+	gone, other := inheritedToken(t, p), inheritedToken(t, p)
+	closeObject(t, p)
+	p = receive(gone)
+	if p.entry != nil {
+		t.Error("the receiver uses a name that is gone")
+	}
+	closeObject(t, p)
+	q := must(Create(&Spec{Name: "x", Size: 100}))(t)
+	p = receive(other)
+	if p.entry != nil {
+		t.Error("the receiver uses the name of another object")
+	}
+	closeObject(t, p)
+	closeObject(t, q)
+	wantFiles(t, 0)
+}
+
+// die lets go of an object as a death does.
+func die(o *Object) {
+	o.drop()
+	o.entry.close()
+	o.dir.close()
+}
+
+// openOrMake counts the rounds until end in which somebody opens or makes x, and
+// closes it.
+func openOrMake(t *testing.T, s *Spec, end time.Time) (rounds int) {
+	for time.Now().Before(end) {
+		o, err := Open(s)
+		if errors.Is(err, fs.ErrNotExist) {
+			o, err = Create(s)
+		}
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err == nil {
+			err = o.Close()
+		}
+		if err != nil {
+			t.Error(err)
+			return rounds
+		}
+		rounds++
+	}
+	return rounds
+}
+
+// Many who make, open and close one name all get on.
+func TestManyOfOneName(t *testing.T) {
+	store(t)
+	for _, words := range []string{"x", "x sparse"} {
+		s := spec(strings.Fields(words))
+		var least, sum atomic.Int64
+		least.Store(1 << 40)
+		var wg sync.WaitGroup
+		end := time.Now().Add(time.Second)
+		for range 6 {
+			wg.Add(1)
+			go func() {
+				defer wg.Done()
+				n := int64(openOrMake(t, s, end))
+				sum.Add(n)
+				for old := least.Load(); n < old && !least.CompareAndSwap(old, n); old = least.Load() {
+				}
+			}()
+		}
+		wg.Wait()
+		t.Logf("%s, goroutines: %d rounds, at least %d each", words, sum.Load(), least.Load())
+		if least.Load() < 5 {
+			t.Errorf("%s: somebody got no further than %d rounds", words, least.Load())
+		}
+
+		var cs []*ipctest.Child
+		for range 4 {
+			cs = append(cs, startChurn(t, words))
+		}
+		rounds := openOrMake(t, s, time.Now().Add(time.Second))
+		t.Logf("%s, one of five processes: %d rounds", words, rounds)
+		if rounds < 5 {
+			t.Errorf("%s: no more than %d rounds", words, rounds)
+		}
+		for _, c := range cs {
+			if _, err := FindProcess(c.PID()); err != nil {
+				t.Errorf("%s: a child has given up: %v", words, err)
+			}
+			c.Kill()
+		}
+		_, err := Clean(layout.Local, false)
+		noErr(t, err)
+		wantFiles(t, 0)
+	}
+}
+
+// A dead sidecar that somebody is looking at is used again, with the rights of
+// the new object. One with other rights, by which somebody may have it open, is
+// not.
+func TestMakeOverDead(t *testing.T) {
+	store(t)
+	look := func() *entry { t.Helper(); return must(openEntry(entryFor(t), &Spec{}))(t) }
+	s := &Spec{Name: "x", Size: 100}
+	for _, sparse := range []bool{false, true} {
+		s.Sparse = sparse
+		a := must(Create(s))(t)
+		die(a)
+		l := look()
+		b := must(Create(s))(t)
+		if b.ID == a.ID && !sparse { // a file may get the id of one deleted
+			t.Error("the new object has the id of the old one")
+		}
+		if sparse {
+			wantFiles(t, 2) // not the data of a
+		}
+		if i := must(Stat(s))(t); i.ID != b.ID || !i.InUse {
+			t.Errorf("stat tells %+v", i)
+		}
+		noErr(t, l.leave())
+		closeObject(t, must(Open(s))(t))
+		closeObject(t, b)
+		wantFiles(t, 0)
+	}
+
+	want := must(Create(s))(t)
+	_, rightsWanted := rights(want.entry.h, windows.SE_FILE_OBJECT)
+	closeObject(t, want)
+	loose := *s
+	loose.SDDL = "D:P(A;;GA;;;WD)"
+	die(must(Create(&loose))(t))
+	l := look()
+	_, err := Create(s)
+	wantErr(t, err, ErrBusy)
+	noErr(t, l.leave())
+	die(must(Create(&loose))(t))
+	b := must(Create(s))(t)
+	if _, got := rights(b.entry.h, windows.SE_FILE_OBJECT); got != rightsWanted {
+		t.Errorf("rights are %q, want %q", got, rightsWanted)
+	}
+	closeObject(t, b)
+	_, err = Clean(layout.Local, false)
+	noErr(t, err)
+	wantFiles(t, 0)
+}
+
+// What cannot be read may be of a later version, and is left to Remove.
+func TestDamagedRecord(t *testing.T) {
+	store(t)
+	s := &Spec{Name: "x", Size: 100, Lifetime: layout.Persist}
+	damage := map[string]struct {
+		f    func([]byte) []byte
+		want error
+	}{
+		"later version": {func(b []byte) []byte { b[8] = layout.RecordVersion + 1; return b }, layout.ErrVersion},
+		"checksum":      {func(b []byte) []byte { b[124]++; return b }, layout.ErrCorrupt},
+		"magic":         {func(b []byte) []byte { b[0]++; return b }, layout.ErrCorrupt},
+		"end":           {func(b []byte) []byte { return b[:100] }, layout.ErrCorrupt},
+		"kind":          {func(b []byte) []byte { b[12] = 99; return b }, layout.ErrCorrupt},
+	}
+	for name, d := range damage {
+		closeObject(t, must(Create(s))(t))
+		b := must(os.ReadFile(entryFor(t)))(t)
+		noErr(t, os.WriteFile(entryFor(t), d.f(b), 0o600))
+		_, err := Open(s)
+		wantErr(t, err, d.want)
+		_, err = Stat(s)
+		wantErr(t, err, d.want)
+		_, err = Create(s)
+		wantErr(t, err, d.want)
+		if l := must(List(layout.Local))(t); len(l) != 1 || l[0].InUse {
+			t.Errorf("%s: listed %+v", name, l)
+		}
+		for _, dry := range []bool{true, false} {
+			if found := must(Clean(layout.Local, dry))(t); len(found) != 1 || found[0].Removed || !errors.Is(found[0].Err, d.want) {
+				t.Errorf("%s: found %+v", name, found)
+			}
+		}
+		wantFiles(t, 2)
+		noErr(t, Remove(s))
+		_, err = Open(s)
+		wantErr(t, err, fs.ErrNotExist)
+		_ = must(Clean(layout.Local, false))(t) // nobody knows any more whose its bytes were
+		wantFiles(t, 0)
+	}
+	closeObject(t, must(Create(s))(t))
+	noErr(t, os.WriteFile(entryFor(t), make([]byte, layout.RecordSize), 0o600))
+	_, err := Open(s)
+	wantErr(t, err, fs.ErrNotExist)
+	closeObject(t, must(Create(s))(t))
+	noErr(t, Remove(s))
+	_ = must(Clean(layout.Local, false))(t)
+	wantFiles(t, 0)
+}
+
+// A look at a sidecar does not keep it from going with its last user.
+func TestLookAndLastOneOut(t *testing.T) {
+	store(t)
+	o := must(Create(&Spec{Name: "x", Size: 100}))(t)
+	e := must(openEntry(entryFor(t), &Spec{}))(t)
+	time.AfterFunc(2*time.Millisecond, e.close)
+	closeObject(t, o)
+	wantFiles(t, 0)
+
+	d := must(openDir(layout.Local, false))(t)
+	defer d.close()
+	for dry, left := range map[bool]int{true: 2, false: 0} {
+		o = must(Create(&Spec{Name: "x", Size: 100, Sparse: true}))(t)
+		data := o.backingPath(t)
+		die(o)
+		if isOrphan(d, entryFor(t), data, dry) {
+			t.Error("the data of a sidecar is an orphan")
+		}
+		wantFiles(t, left)
+		_ = must(List(layout.Local))(t)
+		wantFiles(t, 0)
+	}
+}
+
+// backingPath is the path of an object's own file, by its record.
+func (o *Object) backingPath(t *testing.T) string {
+	t.Helper()
+	return must(readRecord(o.entry.h, o.entry.path))(t).Path
+}
+
+// Without SAMEPAGE_DIR objects are where the documents say.
+func TestDefaultDirectories(t *testing.T) {
+	ipctest.NeedNames(t)
+	d := ipctest.Dir(t)
+	t.Setenv("SAMEPAGE_DIR", "")
+	t.Setenv("LOCALAPPDATA", d)
+	t.Setenv("ProgramData", d)
+	local := filepath.Join(d, "samepage", fmt.Sprintf("session-%d", session()))
+	if got := Where(layout.Local); got != local {
+		t.Errorf("local objects are in %s, want %s", got, local)
+	}
+	global := filepath.Join(d, "samepage", "global")
+	if got := Where(layout.Global); got != global {
+		t.Errorf("global objects are in %s, want %s", got, global)
+	}
+	if l := must(List(layout.Global))(t); len(l) != 0 {
+		t.Errorf("listed %+v", l)
+	}
+	for _, scope := range []layout.Scope{layout.Global, layout.Local} {
+		s := &Spec{Name: "x", Size: 10, Scope: scope}
+		o := must(Create(s))(t)
+		if es := must(os.ReadDir(Where(scope)))(t); len(es) != 1 {
+			t.Errorf("%v: %d files", scope, len(es))
+		}
+		closeObject(t, must(Open(s))(t))
+		closeObject(t, o)
+	}
+	noErr(t, os.Remove(global))
+	noErr(t, os.Remove(local))
+	noErr(t, os.Remove(filepath.Dir(global)))
+	noErr(t, os.WriteFile(filepath.Dir(global), nil, 0o600))
+	_, err := Create(&Spec{Name: "x", Size: 10, Scope: layout.Global})
+	if err == nil {
+		t.Error("made below a file")
+	}
 }
 
 // The directories are there or made, and are directories.
