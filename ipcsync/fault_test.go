@@ -59,18 +59,20 @@ func (g *gear) group(i int) group { return group(g.view.Bytes()[i*groupSize:][:g
 func makeGear(t testing.TB) *gear {
 	t.Helper()
 	opts := &ipcsync.Options{Members: 16}
-	_, err := ipcsync.CreateMutex("m", opts)
+	m, err := ipcsync.CreateMutex("m", opts)
 	noErr(t, err)
-	_, err = ipcsync.CreateRWMutex("m", opts)
+	rw, err := ipcsync.CreateRWMutex("m", opts)
 	noErr(t, err)
-	_, err = ipcsync.CreateSemaphore("m", 1<<20, 1<<21, opts)
+	sem, err := ipcsync.CreateSemaphore("m", 1<<20, 1<<21, opts)
 	noErr(t, err)
-	_, err = ipcsync.CreateEvent("m", &ipcsync.EventOptions{Members: 16})
+	ev, err := ipcsync.CreateEvent("m", &ipcsync.EventOptions{Members: 16})
 	noErr(t, err)
-	_, err = samepage.Create("m", 2*groupSize, nil)
+	mem, err := samepage.Create("m", 2*groupSize, nil)
 	noErr(t, err)
 	g, err := openGear()
 	noErr(t, err)
+	noErr(t, errors.Join(m.Close(), rw.Close(), sem.Close(), ev.Close(), mem.Close()))
+	t.Cleanup(func() { _ = g.close() })
 	return g
 }
 
@@ -261,9 +263,9 @@ func (s *survivors) finish() {
 	}
 	noErr(t, s.g.m.Unlock())
 	noErr(t, s.g.rw.Unlock())
-	// No slot is lost: all 16 are to be had, but for this process's two.
+	// No slot is lost: all 16 are to be had, but for this process's own.
 	var ms []*ipcsync.Mutex
-	for range 14 {
+	for range 15 {
 		m, err := ipcsync.OpenMutex("m", nil)
 		if err != nil {
 			t.Errorf("after %d handles: %v", len(ms), err)

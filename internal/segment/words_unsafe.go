@@ -34,9 +34,6 @@ func (h *Handle) sleepers(w int) *uint64 {
 	return h.Live64(layout.LockSleepersOffset + uintptr(w)*8)
 }
 
-// bytes are a part of the segment that is copied, not shared word by word.
-func (h *Handle) bytes(off, n uintptr) []byte { return h.b[off : off+n : off+n] }
-
 func (h *Handle) setBit() { atomic.OrUint64(h.sleepers(h.slot/64), 1<<(h.slot%64)) }
 
 func (h *Handle) clearBit(i int) { atomic.AndUint64(h.sleepers(i/64), ^(uint64(1) << (i % 64))) }
