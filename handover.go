@@ -82,7 +82,7 @@ var inheriting sync.Mutex
 // by Inherit. It is there for the taking once: what was taken is struck from
 // the environment.
 //
-// Errors: fs.ErrNotExist (nothing of that label), ErrBadToken.
+// Errors: fs.ErrNotExist (nothing of that label), ErrBadToken, and those of Attach.
 func Inherited(label string) (*Memory, error) {
 	inheriting.Lock()
 	defer inheriting.Unlock()
@@ -141,7 +141,8 @@ func grant(pid int, m *Memory, access Access) (string, error) {
 // that it is the process meant, and that what it finds is the object meant.
 //
 // Errors: ErrBadToken, ErrPeerNotStarted (the granting process has ended),
-// fs.ErrPermission.
+// fs.ErrPermission; and, where the memory has a name, of which the receiver becomes a
+// user, ErrBusy, ErrCorrupt, ErrVersion, ErrPrivilege, ErrStore.
 func Attach(token string) (*Memory, error) {
 	m, err := attach(token)
 	if err != nil {

@@ -38,7 +38,7 @@ type Leftover struct {
 
 // Stat tells about a named object without joining its users.
 //
-// Errors: fs.ErrNotExist, fs.ErrPermission, ErrName, ErrCorrupt, ErrStore,
+// Errors: fs.ErrNotExist, fs.ErrPermission, ErrName, ErrCorrupt, ErrVersion, ErrStore,
 // ErrKindMismatch (exact names).
 func Stat(name string, opts *Options) (Info, error) {
 	s, err := opts.named(name)
