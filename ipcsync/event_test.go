@@ -21,7 +21,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	ipctest.Main(m, map[string]func([]string){"agent": agent.Run, "locker": locker, "waiter": waiter, "mutex": mutexHelper, "rw": rwHelper, "worker": worker})
+	ipctest.Main(m, map[string]func([]string){
+		"agent": agent.Run, "locker": locker, "waiter": waiter, "mutex": mutexHelper, "rw": rwHelper, "worker": worker,
+		"none": func([]string) {}, "maker": maker,
+	})
 }
 
 func noErr(t testing.TB, err error) {

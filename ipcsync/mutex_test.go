@@ -191,6 +191,20 @@ func mutexHelper(args []string) {
 	time.Sleep(ipctest.Patience)
 }
 
+// maker makes a mutex, locks it, and stays.
+func maker(args []string) {
+	m, err := ipcsync.CreateMutex(args[0], nil)
+	if err == nil {
+		err = m.Lock(bg)
+	}
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("made")
+	time.Sleep(10 * ipctest.Patience)
+}
+
 func BenchmarkMutex(b *testing.B) {
 	ipctest.Store(b)
 	m := newMutex(b, "m", nil)

@@ -1,0 +1,119 @@
+package ipcsync_test
+
+import (
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"samepage"
+	"samepage/internal/ipctest"
+	"samepage/ipcsync"
+)
+
+// An owner that is stopped is alive: nobody gets its lock, however long it takes,
+// and it goes on with it.
+func TestStoppedOwnerIsAlive(t *testing.T) {
+	ipctest.Store(t)
+	m := newMutex(t, "m", nil)
+	c := ipctest.Start(t, "mutex", "m", "hold")
+	if l := c.Line(); l != "held" {
+		t.Fatal(l)
+	}
+	noErr(t, syscall.Kill(c.PID(), syscall.SIGSTOP))
+	got := make(chan error, 1)
+	go func() { got <- m.Lock(bg) }()
+	select { // several looks of the death watch
+	case err := <-got:
+		t.Fatalf("the lock of a stopped owner was taken: %v", err)
+	case <-time.After(300 * time.Millisecond):
+	}
+	if ok, err := m.TryLock(); ok || err != nil {
+		t.Errorf("TryLock of a stopped owner's lock is %v, %v", ok, err)
+	}
+	if left, err := samepage.Clean(false); err != nil || len(left) != 0 {
+		t.Errorf("Clean takes %v, %v", left, err)
+	}
+	c.Kill() // stopped, and killed so
+	wantErr(t, <-got, samepage.ErrOwnerDied)
+	noErr(t, m.Consistent())
+	noErr(t, m.Unlock())
+}
+
+// Process ids mean nothing: a member in another pid namespace is alive and dies as
+// any other.
+func TestOtherPIDNamespace(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can make a pid namespace")
+	}
+	ipctest.Store(t)
+	m := newMutex(t, "m", nil)
+	cmd := ipctest.Command(t, "mutex", "m", "hold")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
+	if err := probe(t); err != nil {
+		t.Skipf("no pid namespace to be had: %v", err)
+	}
+	c := ipctest.StartCmd(t, cmd)
+	if l := c.Line(); l != "held" {
+		t.Fatal(l)
+	}
+	st, err := ipcsync.Inspect(samepage.KindMutex, "m", nil)
+	noErr(t, err)
+	if len(st.Members) != 2 || !st.Members[1].Owner || !st.Members[1].Alive {
+		t.Errorf("the mutex is %+v", st)
+	}
+	if ok, err := m.TryLock(); ok || err != nil {
+		t.Errorf("the lock of an owner in another pid namespace is free: %v, %v", ok, err)
+	}
+	c.Kill()
+	wantErr(t, m.Lock(bg), samepage.ErrOwnerDied)
+	noErr(t, m.Consistent())
+	noErr(t, m.Unlock())
+}
+
+func probe(t *testing.T) error {
+	cmd := ipctest.Command(t, "none")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
+	return cmd.Run()
+}
+
+// Clean among hundreds of stopped and killed users takes what the killed left, and
+// nothing else.
+func TestCleanAmongMany(t *testing.T) {
+	ipctest.Store(t)
+	n := 200
+	if testing.Short() {
+		n = 20
+	}
+	var stopped []*ipctest.Child
+	for i := range n {
+		name := "m" + string(rune('a'+i%26)) + string(rune('a'+i/26))
+		c := ipctest.Start(t, "maker", name)
+		if l := c.Line(); l != "made" {
+			t.Fatal(l)
+		}
+		if i%2 == 0 {
+			c.Kill()
+			continue
+		}
+		noErr(t, syscall.Kill(c.PID(), syscall.SIGSTOP))
+		stopped = append(stopped, c)
+	}
+	tell, err := samepage.Clean(true)
+	noErr(t, err)
+	did, err := samepage.Clean(false)
+	noErr(t, err)
+	if len(tell) != n/2 || len(did) != n/2 {
+		t.Errorf("Clean tells of %d and takes %d, want %d", len(tell), len(did), n/2)
+	}
+	all, err := samepage.List()
+	noErr(t, err)
+	if len(all) != len(stopped) {
+		t.Errorf("List shows %d, want %d", len(all), len(stopped))
+	}
+	for _, i := range all {
+		if !i.InUse {
+			t.Errorf("%s is not in use", i.Name)
+		}
+	}
+}
