@@ -23,7 +23,7 @@ import (
 func TestMain(m *testing.M) {
 	ipctest.Main(m, map[string]func([]string){
 		"agent": agent.Run, "locker": locker, "waiter": waiter, "mutex": mutexHelper, "rw": rwHelper, "worker": worker,
-		"none": func([]string) {}, "maker": maker,
+		"none": func([]string) {}, "maker": maker, "idler": idler,
 	})
 }
 

@@ -342,3 +342,65 @@ func TestSoakRandomKills(t *testing.T) {
 	t.Logf("%d kills; the longest time in which both survivors had everything: %v", kills, worst)
 	runtime.KeepAlive(s)
 }
+
+// Idle waiters of every kind use no CPU: what a process that waits for 11 s for all
+// of them uses more than one that waits for 1 s is less than 0.1 % of the 10 s
+// between for each waiter.
+func TestIdleWaitersUseNoCPU(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes 11 s")
+	}
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	g := makeGear(t)
+	noErr(t, g.m.Lock(bg))
+	noErr(t, g.rw.Lock(bg))
+	for {
+		if ok, err := g.sem.TryAcquire(); err != nil || !ok {
+			noErr(t, err)
+			break
+		}
+	}
+	used := make(chan time.Duration, 2)
+	for _, wait := range []string{"1s", "11s"} {
+		c := ipctest.Start(t, "idler", wait)
+		go func() {
+			if l := c.Line(); l != "done" {
+				t.Error(l)
+			}
+			st := c.Wait()
+			used <- st.UserTime() + st.SystemTime()
+		}()
+	}
+	base := <-used
+	const waiters = 5
+	idle := <-used - base
+	t.Logf("%d waiters used %v of CPU in 10 s", waiters, idle)
+	if idle > waiters*10*time.Millisecond {
+		t.Errorf("%d waiters used %v of CPU in 10 s, want less than 0.1 %% each", waiters, idle)
+	}
+	noErr(t, g.m.Unlock())
+	noErr(t, g.rw.Unlock())
+}
+
+func idler(args []string) {
+	d, _ := time.ParseDuration(args[0])
+	g, err := openGear()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(bg, d)
+	defer cancel()
+	errs := make(chan error)
+	for _, wait := range []func(context.Context) error{g.m.Lock, g.rw.Lock, g.rw.RLock, g.sem.Acquire, g.ev.Wait} {
+		go func() { errs <- wait(ctx) }()
+	}
+	for range 5 {
+		if err := <-errs; !errors.Is(err, os.ErrDeadlineExceeded) {
+			fmt.Println("waited:", err)
+			return
+		}
+	}
+	fmt.Println("done")
+}
