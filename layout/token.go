@@ -79,6 +79,9 @@ func ParseToken(s string) (*Token, error) {
 	if !ok {
 		return nil, fmt.Errorf("it does not begin with %q: %w", TokenPrefix, ErrBadToken)
 	}
+	if strings.ContainsAny(text, "\r\n") { // which the decoder passes over
+		return nil, fmt.Errorf("it has a line break: %w", ErrBadToken)
+	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil {
 		return nil, fmt.Errorf("%v: %w", err, ErrBadToken)
