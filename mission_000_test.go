@@ -267,8 +267,8 @@ func TestMission000_10_CreateOrOpen(t *testing.T) {
 
 func TestMission000_11_OwnerOnly(t *testing.T) {
 	ipctest.NeedNames(t)
-	dir := ipctest.Store(t)
-	m := create(t, "mine", 100, nil)
+	ipctest.Store(t)
+	create(t, "mine", 100, nil)
 	info := must(samepage.Stat("mine", nil))(t)
 	if onLinux() && info.Perm != "-rw-------" {
 		t.Errorf("rights of a new object are %s, want owner only", info.Perm)
@@ -276,11 +276,10 @@ func TestMission000_11_OwnerOnly(t *testing.T) {
 	if !onLinux() && (!strings.Contains(info.Perm, "D:") || strings.Contains(info.Perm, ";WD)")) {
 		t.Errorf("descriptor of a new object is %s, want its owner and the system", info.Perm)
 	}
-	open := create(t, "open", 100, &samepage.Options{Perm: 0o644, SecurityDescriptor: "D:(A;;GA;;;WD)"})
+	create(t, "open", 100, &samepage.Options{Perm: 0o644, SecurityDescriptor: "D:(A;;GA;;;WD)"})
 	if info := must(samepage.Stat("open", nil))(t); onLinux() && info.Perm != "-rw-r--r--" || !onLinux() && !strings.Contains(info.Perm, ";WD)") {
 		t.Errorf("rights of an object made for all are %s", info.Perm)
 	}
-	_, _ = m, open
 
 	c := needOtherUser(t)
 	// Without a name, by the file alone.
@@ -310,7 +309,6 @@ func TestMission000_11_OwnerOnly(t *testing.T) {
 	}
 	_, err = samepage.Open(`Global\theirs`, &samepage.Options{Owner: "root"})
 	wantErr(t, err, fs.ErrPermission, "nobody")
-	_ = dir
 }
 
 func TestMission000_12_BeyondFourGiB(t *testing.T) {

@@ -2,7 +2,6 @@ package ipcsync
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 
@@ -129,23 +128,13 @@ func openEvent(name string, opts *EventOptions) (*Event, error) {
 // OpenOrCreateEvent opens an event, or makes it when there is none, and says
 // which. One that exists keeps its state and its way of resetting.
 func OpenOrCreateEvent(name string, opts *EventOptions) (e *Event, existed bool, err error) {
-	for range 100 { // others may come and go between the two calls
-		e, err = openEvent(name, opts)
-		if err == nil {
-			return e, true, nil
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			break
-		}
-		e, err = createEvent(name, opts)
-		if err == nil {
-			return e, false, nil
-		}
-		if !errors.Is(err, fs.ErrExist) {
-			break
-		}
+	e, existed, err = openOrCreate(
+		func() (*Event, error) { return openEvent(name, opts) },
+		func() (*Event, error) { return createEvent(name, opts) })
+	if err != nil {
+		return nil, false, fmt.Errorf("ipcsync: open or create event %q: %w", name, err)
 	}
-	return nil, false, fmt.Errorf("ipcsync: open or create event %q: %w", name, err)
+	return e, existed, nil
 }
 
 // Name is the name that the event was opened by.

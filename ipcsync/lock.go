@@ -105,7 +105,7 @@ func join(m *samepage.Memory, kind layout.Kind, name string) (*object, error) {
 
 // openOrCreate does open or create, whichever works. Others may come and go
 // between the two, but hardly many times in a row.
-func openOrCreate(open, create func() (*object, error)) (o *object, existed bool, err error) {
+func openOrCreate[T any](open, create func() (T, error)) (o T, existed bool, err error) {
 	for range 100 {
 		if o, err = open(); err == nil || !errors.Is(err, fs.ErrNotExist) {
 			return o, true, err
@@ -114,7 +114,7 @@ func openOrCreate(open, create func() (*object, error)) (o *object, existed bool
 			return o, false, err
 		}
 	}
-	return nil, false, err
+	return o, false, err
 }
 
 // inner is an error of package samepage without the words that name the object

@@ -215,6 +215,33 @@ func BenchmarkMutex(b *testing.B) {
 	}
 }
 
+// A word that names a member that has left, as a Lock that races with Close may
+// leave it, is repaired as that of a dead one.
+func TestMutexOwnerHasLeft(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	m := newMutex(t, "m", nil)
+	o := openMutex(t, "m")
+	noErr(t, o.Lock(bg))
+	raw, err := samepage.Open("m", &samepage.Options{Kind: samepage.KindMutex})
+	noErr(t, err)
+	t.Cleanup(func() { noErr(t, raw.Close()) })
+	v, err := raw.View(0, 0, samepage.ReadWrite)
+	noErr(t, err)
+	defer v.Close()
+	state, err := v.Uint64(256)
+	noErr(t, err)
+	owned := state.Load()
+	noErr(t, o.Unlock())
+	noErr(t, o.Close())
+	state.Store(owned)
+	ctx, cancel := context.WithTimeout(bg, 10*time.Second)
+	defer cancel()
+	wantErr(t, m.Lock(ctx), samepage.ErrOwnerDied)
+	noErr(t, m.Consistent())
+	noErr(t, m.Unlock())
+}
+
 // Who holds and who waits can be seen without joining.
 func TestInspect(t *testing.T) {
 	ipctest.NeedNames(t)

@@ -71,14 +71,16 @@ type Member struct {
 
 // Sizes and offsets of a segment, in bytes.
 const (
-	SegmentHeaderSize = 256
-	MemberSize        = 256
-	MemberPIDOffset   = 8
-	MemberHeldOffset  = 32
-	MemberWakerOffset = 128
-	MemberNameOffset  = 192
-	MaxMembers        = 1024
-	DefaultMembers    = 64
+	SegmentHeaderSize  = 256
+	MemberSize         = 256
+	MemberPIDOffset    = 8
+	MemberStartOffset  = 16
+	MemberJoinedOffset = 24
+	MemberHeldOffset   = 32
+	MemberWakerOffset  = 128
+	MemberNameOffset   = 192
+	MaxMembers         = 1024
+	DefaultMembers     = 64
 )
 
 // LockWords is the live region of a mutex, a reader-writer mutex, a semaphore or
@@ -117,6 +119,9 @@ const (
 	_ = -(unsafe.Offsetof(SegmentHeader{}.CRC) ^ 124)
 	_ = -(unsafe.Offsetof(SegmentHeader{}.Creator) ^ 192)
 	_ = -(unsafe.Sizeof(Member{}) ^ MemberSize)
+	_ = -(unsafe.Offsetof(Member{}.PID) ^ MemberPIDOffset)
+	_ = -(unsafe.Offsetof(Member{}.Start) ^ MemberStartOffset)
+	_ = -(unsafe.Offsetof(Member{}.Joined) ^ MemberJoinedOffset)
 	_ = -(unsafe.Offsetof(Member{}.Held) ^ MemberHeldOffset)
 	_ = -(unsafe.Offsetof(Member{}.Waker) ^ MemberWakerOffset)
 	_ = -(unsafe.Offsetof(Member{}.Name) ^ MemberNameOffset)

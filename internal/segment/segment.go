@@ -317,9 +317,9 @@ func (h *Handle) Bury(o layout.Owner) (bool, error) {
 	if atomic.LoadUint64(h.identity(slot))&inUse != 0 {
 		h.mend(slot)
 	}
-	if o.Incarnation() != uint32(atomic.LoadUint64(h.identity(slot))>>32) {
-		h.repair(h, o, h.who(slot, o))
-	}
+	// The word may name a member that has left, or an earlier one: then mend has not
+	// freed it. Done twice, this does nothing.
+	h.repair(h, o, h.who(slot, o))
 	fault.At(fault.RepairDone)
 	h.locks.Release(slot)
 	h.lockMu.Unlock()

@@ -43,9 +43,9 @@ func (h *Handle) bit(i int) bool { return atomic.LoadUint64(h.sleepers(i/64))>>(
 // putMember writes who has a slot. The caller has its lock byte.
 func (h *Handle) putMember(i int, pid uint32, start uint64, joined int64, name string) {
 	m := h.member(i)
-	atomic.StoreUint32((*uint32)(h.at(m+8)), pid)
-	atomic.StoreUint64((*uint64)(h.at(m+16)), start)
-	atomic.StoreUint64((*uint64)(h.at(m+24)), uint64(joined))
+	atomic.StoreUint32((*uint32)(h.at(m+layout.MemberPIDOffset)), pid)
+	atomic.StoreUint64((*uint64)(h.at(m+layout.MemberStartOffset)), start)
+	atomic.StoreUint64((*uint64)(h.at(m+layout.MemberJoinedOffset)), uint64(joined))
 	var b [64]byte
 	layout.PutText(b[:], name)
 	h.putText(m+layout.MemberNameOffset, &b)
@@ -56,8 +56,8 @@ func (h *Handle) who(i int, o layout.Owner) Who {
 	m := h.member(i)
 	return Who{
 		Slot: i, Incarnation: o.Incarnation(),
-		PID:    atomic.LoadUint32((*uint32)(h.at(m + 8))),
-		Joined: time.Unix(0, int64(atomic.LoadUint64((*uint64)(h.at(m+24))))),
+		PID:    atomic.LoadUint32((*uint32)(h.at(m + layout.MemberPIDOffset))),
+		Joined: time.Unix(0, int64(atomic.LoadUint64((*uint64)(h.at(m+layout.MemberJoinedOffset))))),
 		Name:   h.text(m + layout.MemberNameOffset),
 		Held:   atomic.LoadUint64(h.held(i)),
 	}
