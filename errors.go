@@ -50,6 +50,17 @@ var (
 	ErrNotLocked = errors.New("not locked by this handle")
 	// ErrTooManyMembers: an object has as many users as it has room for.
 	ErrTooManyMembers = errors.New("too many members")
+	// ErrTooManyHolds: as many messages are held, or slots on loan, as there is
+	// room for.
+	ErrTooManyHolds = errors.New("too many messages held")
+	// ErrChecksum: what was read is not what its checksum says.
+	ErrChecksum = errors.New("checksum does not match")
+	// ErrType: a Go type whose values cannot lie in shared memory.
+	ErrType = layout.ErrType
+	// ErrPeerDied: the process at the other end has died.
+	ErrPeerDied = errors.New("the process at the other end has died")
+	// ErrEvicted: a reliable reader was too slow, and was passed over.
+	ErrEvicted = layout.ErrEvicted
 	// ErrPeerNotStarted: the other process does not run.
 	ErrPeerNotStarted = sys.ErrPeerNotStarted
 )

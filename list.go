@@ -1,13 +1,18 @@
 package samepage
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"sort"
+	"strings"
 	"time"
 
 	"samepage/internal/sys"
+	"samepage/layout"
 )
 
 // Info is what is known of a named object without joining its users.
@@ -34,6 +39,23 @@ type Leftover struct {
 	Reason  string `json:"reason"`  // why it may go
 	Removed bool   `json:"removed"` // it is gone now
 	Err     error  `json:"-"`       // why it could not be removed
+	// MadeBy is the process that made it. It is 0 where that is not kept: of plain
+	// memory on Linux.
+	MadeBy int `json:"made_by,omitempty"`
+	// Members are who had a lock or an event open, as their processes told of
+	// themselves. There are none on Windows, where the bytes of an object go with its
+	// last user.
+	Members []DeadMember `json:"members,omitempty"`
+}
+
+// DeadMember is a handle on a lock or an event whose process died.
+type DeadMember struct {
+	PID    int       `json:"pid"`
+	Name   string    `json:"name"` // of the program
+	Joined time.Time `json:"joined"`
+	Owner  bool      `json:"owner,omitempty"` // it had the mutex, or the write lock, or was next to get that
+	Reads  uint64    `json:"reads,omitempty"` // read locks that it had
+	Waits  bool      `json:"waits,omitempty"` // it was asleep
 }
 
 // Stat tells about a named object without joining its users.
@@ -75,15 +97,17 @@ func List() ([]Info, error) {
 }
 
 // Clean takes away what nobody alive holds, in both scopes, and tells of each
-// and why it may go. With dryRun it only tells. It never touches what a living
-// process uses, nor what is to persist.
+// who had it and why it may go. With dryRun it only tells. It never touches what a
+// living process uses, nor what is to persist.
 func Clean(dryRun bool) ([]Leftover, error) {
 	var all []Leftover
 	err := scopes(func(s Scope) error {
-		ls, err := sys.Clean(s, dryRun)
-		for _, l := range ls {
-			all = append(all, Leftover{Info: Info(l.Info), Reason: l.Reason, Removed: l.Removed, Err: l.Err})
+		// Who had it is read before it goes.
+		left, err := leftovers(s)
+		if err == nil && !dryRun {
+			left, err = remove(s, left)
 		}
+		all = append(all, left...)
 		return err
 	})
 	if err != nil {
@@ -91,6 +115,73 @@ func Clean(dryRun bool) ([]Leftover, error) {
 	}
 	sort.Slice(all, func(i, j int) bool { return before(&all[i].Info, &all[j].Info) })
 	return all, nil
+}
+
+// Look tells what List and what Clean would tell, and takes nothing away but
+// what dies while it looks.
+func Look() (used []Info, left []Leftover, err error) {
+	err = scopes(func(s Scope) error {
+		dead, err := leftovers(s)
+		if err != nil {
+			return err
+		}
+		left = append(left, dead...)
+		gone := map[string]bool{}
+		for _, l := range dead {
+			gone[l.Path] = true
+		}
+		for _, e := range entries(s) {
+			if gone[e.path] {
+				continue
+			}
+			i, err := sys.Stat(&sys.Spec{Name: e.name, Kind: e.kind, Scope: s, Owner: "*"})
+			if !errors.Is(err, fs.ErrNotExist) { // else gone meanwhile
+				used = append(used, Info(i))
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("samepage: look: %w", err)
+	}
+	sort.Slice(used, func(i, j int) bool { return before(&used[i], &used[j]) })
+	sort.Slice(left, func(i, j int) bool { return before(&left[i].Info, &left[j].Info) })
+	return used, left, nil
+}
+
+// leftovers are what a scope has that nobody alive holds.
+func leftovers(s Scope) ([]Leftover, error) {
+	found, err := sys.Clean(s, true)
+	var all []Leftover
+	for _, f := range found {
+		l := Leftover{Info: Info(f.Info), Reason: f.Reason, Err: f.Err}
+		l.inquire()
+		all = append(all, l)
+	}
+	return all, err
+}
+
+// remove takes away what nobody alive holds by now. What it knows of those who had
+// it is in seen.
+func remove(s Scope, seen []Leftover) ([]Leftover, error) {
+	type key struct {
+		path string
+		id   ID
+	}
+	known := map[key]*Leftover{}
+	for i := range seen {
+		known[key{seen[i].Path, seen[i].ID}] = &seen[i]
+	}
+	found, err := sys.Clean(s, false)
+	var all []Leftover
+	for _, f := range found {
+		l := Leftover{Info: Info(f.Info), Reason: f.Reason, Removed: f.Removed, Err: f.Err}
+		if k := known[key{l.Path, l.ID}]; k != nil {
+			l.MadeBy, l.Members = k.MadeBy, k.Members
+		}
+		all = append(all, l)
+	}
+	return all, err
 }
 
 // Remove takes a name away that nobody uses, also one that persists.
@@ -129,4 +220,139 @@ func before(a, b *Info) bool {
 		return a.Kind < b.Kind
 	}
 	return a.Name < b.Name
+}
+
+// entry is a file that stands for an object.
+type entry struct {
+	path string
+	kind Kind
+	name string
+}
+
+// entries are those of a scope, of which some may not be what they seem. What the
+// file is called tells, or a record in it.
+func entries(s Scope) []entry {
+	files, err := os.ReadDir(sys.Where(s))
+	if err != nil {
+		return nil
+	}
+	var all []entry
+	for _, f := range files {
+		path := filepath.Join(sys.Where(s), f.Name())
+		kind, name, _ := strings.Cut(f.Name(), ".")
+		if k, known := layout.ParseKind(kind); known {
+			if layout.CheckName(name) == nil {
+				all = append(all, entry{path, k, name})
+			}
+		} else if strings.HasSuffix(f.Name(), ".rec") {
+			if r := recordAt(path); r != nil {
+				all = append(all, entry{path, r.Kind, r.Name})
+			}
+		}
+	}
+	return all
+}
+
+// openEntry opens a file that others may have put there: a plain one, or none.
+func openEntry(path string) (*os.File, error) {
+	want, err := os.Lstat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !want.Mode().IsRegular() {
+		return nil, fs.ErrInvalid
+	}
+	// Open for writing, too, a pipe that takes its place meanwhile does not block.
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	if is, err := f.Stat(); err != nil || !os.SameFile(want, is) {
+		_ = f.Close()
+		return nil, errors.Join(err, fs.ErrInvalid)
+	}
+	return f, nil
+}
+
+// recordAt is the record in a file, nil when there is none.
+func recordAt(path string) *layout.Record {
+	f, err := openEntry(path)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	return recordIn(f)
+}
+
+func recordIn(f *os.File) *layout.Record {
+	b := make([]byte, layout.RecordSize)
+	if _, err := f.ReadAt(b, 0); err != nil {
+		return nil
+	}
+	r, err := layout.ParseRecord(b)
+	if err != nil {
+		return nil
+	}
+	return r
+}
+
+// inquire finds out who made a leftover and who had it open. Nobody writes to it
+// any more, so it is read as a file. Where it tells nothing, nothing is known.
+func (l *Leftover) inquire() {
+	f, err := openEntry(l.Path)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	switch l.Kind {
+	case KindEvent, KindMutex, KindRWMutex, KindSemaphore:
+		l.readSegment(f)
+	}
+	if l.MadeBy == 0 {
+		if r := recordIn(f); r != nil {
+			l.MadeBy = int(r.PID)
+		}
+	}
+}
+
+// readSegment reads the member table (docs/protocol/segment.md).
+func (l *Leftover) readSegment(f *os.File) {
+	head := make([]byte, layout.SegmentHeaderSize)
+	if _, err := f.ReadAt(head, 0); err != nil {
+		return
+	}
+	h, err := layout.ParseSegment(head, l.Kind, l.Size)
+	if err != nil || h.LiveSize < layout.LockWordsSize {
+		return
+	}
+	l.MadeBy = int(h.PID)
+	words, table := make([]byte, layout.LockWordsSize), make([]byte, int(h.Members)*layout.MemberSize)
+	_, err = f.ReadAt(words, int64(h.Live))
+	if err == nil {
+		_, err = f.ReadAt(table, int64(h.Table))
+	}
+	if err != nil {
+		return
+	}
+	le := binary.LittleEndian
+	var owner layout.Owner
+	if l.Kind == KindMutex || l.Kind == KindRWMutex {
+		owner = layout.Owner(le.Uint64(words[layout.LockStateOffset:]))
+	}
+	for i := range int(h.Members) {
+		m := table[i*layout.MemberSize:][:layout.MemberSize]
+		id := le.Uint64(m)
+		if id&1 == 0 {
+			continue // not in use
+		}
+		sleepers := le.Uint64(words[layout.LockSleepersOffset+i/64*8:])
+		l.Members = append(l.Members, DeadMember{
+			PID:    int(le.Uint32(m[layout.MemberPIDOffset:])),
+			Name:   layout.Text(m[layout.MemberNameOffset:]),
+			Joined: time.Unix(0, int64(le.Uint64(m[layout.MemberJoinedOffset:]))),
+			Owner:  !owner.Free() && owner.Names(layout.OwnerOf(i, uint32(id>>32))),
+			Reads:  le.Uint64(m[layout.MemberHeldOffset:]),
+			Waits:  sleepers>>(i%64)&1 != 0,
+		})
+	}
 }

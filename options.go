@@ -33,10 +33,13 @@ const (
 	KindMemory = layout.Memory
 	// KindEvent is an event of package ipcsync.
 	KindEvent = layout.Event
-	// KindMutex, KindRWMutex and KindSemaphore are those of package ipcsync.
+	// KindMutex, KindRWMutex and KindSemaphore are those of package ipcsync,
+	// KindTopic that of package pubsub, KindCell that of package cell.
 	KindMutex     = layout.Mutex
 	KindRWMutex   = layout.RWMutex
 	KindSemaphore = layout.Semaphore
+	KindTopic     = layout.Topic
+	KindCell      = layout.Cell
 )
 
 // Kinds lists all kinds.

@@ -128,7 +128,7 @@ func openEvent(name string, opts *EventOptions) (*Event, error) {
 // OpenOrCreateEvent opens an event, or makes it when there is none, and says
 // which. One that exists keeps its state and its way of resetting.
 func OpenOrCreateEvent(name string, opts *EventOptions) (e *Event, existed bool, err error) {
-	e, existed, err = openOrCreate(
+	e, existed, err = segment.OpenOrCreate(
 		func() (*Event, error) { return openEvent(name, opts) },
 		func() (*Event, error) { return createEvent(name, opts) })
 	if err != nil {
@@ -159,7 +159,7 @@ func (e *Event) TryWait() (bool, error) {
 // Errors: samepage.ErrClosed, also when it is closed meanwhile, and the error of
 // ctx when that ends first; a deadline matches os.ErrDeadlineExceeded too.
 func (e *Event) Wait(ctx context.Context) error {
-	return e.wrap("wait for", secondFace(e.backend.Wait(ctx)))
+	return e.wrap("wait for", segment.Deadline(e.backend.Wait(ctx)))
 }
 
 // Close gives the event up; those of this process who wait for it return. A

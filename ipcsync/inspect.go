@@ -54,7 +54,7 @@ func inspect(kind samepage.Kind, name string, opts *Options) (*State, error) {
 	o.Access = samepage.ReadOnly
 	m, err := samepage.Open(name, o)
 	if err != nil {
-		return nil, inner(err)
+		return nil, segment.Inner(err)
 	}
 	st := &State{Kind: kind}
 	err = segment.Peek(m, kind, layout.LockWordsSize, st.look)

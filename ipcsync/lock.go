@@ -2,10 +2,8 @@ package ipcsync
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"time"
 
 	"samepage"
@@ -70,14 +68,9 @@ func (o *Options) create(kind layout.Kind, name string, flags uint32, state uint
 }
 
 func createObject(opts *samepage.Options, name string, s segment.Spec) (*object, error) {
-	b, err := s.Init()
+	m, err := s.Create(opts, name)
 	if err != nil {
 		return nil, err
-	}
-	opts.Init = b
-	m, err := samepage.Create(name, int64(len(b)), opts)
-	if err != nil {
-		return nil, inner(err)
 	}
 	return join(m, s.Kind, name)
 }
@@ -90,7 +83,7 @@ func (o *Options) open(kind layout.Kind, name string) (*object, error) {
 func openObject(opts *samepage.Options, name string) (*object, error) {
 	m, err := samepage.Open(name, opts)
 	if err != nil {
-		return nil, inner(err)
+		return nil, segment.Inner(err)
 	}
 	return join(m, opts.Kind, name)
 }
@@ -101,29 +94,6 @@ func join(m *samepage.Memory, kind layout.Kind, name string) (*object, error) {
 		return nil, err
 	}
 	return &object{kind, name, h}, nil
-}
-
-// openOrCreate does open or create, whichever works. Others may come and go
-// between the two, but hardly many times in a row.
-func openOrCreate[T any](open, create func() (T, error)) (o T, existed bool, err error) {
-	for range 100 {
-		if o, err = open(); err == nil || !errors.Is(err, fs.ErrNotExist) {
-			return o, true, err
-		}
-		if o, err = create(); err == nil || !errors.Is(err, fs.ErrExist) {
-			return o, false, err
-		}
-	}
-	return o, false, err
-}
-
-// inner is an error of package samepage without the words that name the object
-// and what was tried, which the caller has better ones for.
-func inner(err error) error {
-	if in := errors.Unwrap(err); in != nil {
-		return in
-	}
-	return err
 }
 
 // Name is the name that the object was opened by.
@@ -142,19 +112,5 @@ func wrapNew(op string, kind layout.Kind, name string, err error) error {
 
 // wait waits for c, and gives deadlines their second face.
 func (o *object) wait(ctx context.Context, c segment.Condition) error {
-	return secondFace(o.h.Wait(ctx, c))
+	return segment.Deadline(o.h.Wait(ctx, c))
 }
-
-func secondFace(err error) error {
-	if errors.Is(err, context.DeadlineExceeded) {
-		return deadlineError{err}
-	}
-	return err
-}
-
-// deadlineError is the deadline of a context as an error that also matches
-// os.ErrDeadlineExceeded.
-type deadlineError struct{ error }
-
-func (e deadlineError) Unwrap() error      { return e.error }
-func (deadlineError) Is(target error) bool { return target == os.ErrDeadlineExceeded }

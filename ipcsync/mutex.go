@@ -38,7 +38,7 @@ func OpenMutex(name string, opts *Options) (*Mutex, error) {
 
 // OpenOrCreateMutex opens a mutex, or makes it when there is none, and says which.
 func OpenOrCreateMutex(name string, opts *Options) (m *Mutex, existed bool, err error) {
-	o, existed, err := openOrCreate(
+	o, existed, err := segment.OpenOrCreate(
 		func() (*object, error) { return opts.open(layout.Mutex, name) },
 		func() (*object, error) { return opts.create(layout.Mutex, name, 0, 0) })
 	m, err = newMutex("open or create", name, o, err)

@@ -44,7 +44,7 @@ func OpenRWMutex(name string, opts *Options) (*RWMutex, error) {
 // OpenOrCreateRWMutex opens a reader/writer mutex, or makes it when there is none,
 // and says which.
 func OpenOrCreateRWMutex(name string, opts *Options) (m *RWMutex, existed bool, err error) {
-	o, existed, err := openOrCreate(
+	o, existed, err := segment.OpenOrCreate(
 		func() (*object, error) { return opts.open(layout.RWMutex, name) },
 		func() (*object, error) { return opts.create(layout.RWMutex, name, 0, 0) })
 	m, err = newRWMutex("open or create", name, o, err)
@@ -181,7 +181,7 @@ func (m *RWMutex) Lock(ctx context.Context) error {
 	fault.At(fault.WriteClaimed)
 	if ok, _ := (*drainWait)(m).Try(); !ok { // W2
 		// First: other goroutines of this handle wait for what is claimed here.
-		if err := secondFace(m.h.WaitFirst(ctx, (*drainWait)(m))); err != nil {
+		if err := segment.Deadline(m.h.WaitFirst(ctx, (*drainWait)(m))); err != nil {
 			m.unclaim()
 			return m.wrap("lock", err)
 		}

@@ -49,7 +49,7 @@ func OpenSemaphore(name string, opts *Options) (*Semaphore, error) {
 // OpenOrCreateSemaphore opens a semaphore, or makes it when there is none, and says
 // which. One that exists keeps its count and its limit.
 func OpenOrCreateSemaphore(name string, count, max uint32, opts *Options) (s *Semaphore, existed bool, err error) {
-	o, existed, err := openOrCreate(
+	o, existed, err := segment.OpenOrCreate(
 		func() (*object, error) { return opts.open(layout.Semaphore, name) },
 		func() (*object, error) { return createSemaphore(name, count, max, opts) })
 	s, err = newSemaphore("open or create", name, o, err)

@@ -21,6 +21,8 @@ import "errors"
 var (
 	ErrCorrupt      = errors.New("corrupt shared memory")
 	ErrVersion      = errors.New("layout version not supported")
+	ErrEvicted      = errors.New("passed over for being too slow")
+	ErrType         = errors.New("not a type for shared memory")
 	ErrKindMismatch = errors.New("another kind of object")
 	ErrBadToken     = errors.New("bad token")
 )

@@ -74,6 +74,7 @@ const (
 	SegmentHeaderSize  = 256
 	MemberSize         = 256
 	MemberPIDOffset    = 8
+	MemberRoleOffset   = 12
 	MemberStartOffset  = 16
 	MemberJoinedOffset = 24
 	MemberHeldOffset   = 32
@@ -120,6 +121,7 @@ const (
 	_ = -(unsafe.Offsetof(SegmentHeader{}.Creator) ^ 192)
 	_ = -(unsafe.Sizeof(Member{}) ^ MemberSize)
 	_ = -(unsafe.Offsetof(Member{}.PID) ^ MemberPIDOffset)
+	_ = -(unsafe.Offsetof(Member{}.Role) ^ MemberRoleOffset)
 	_ = -(unsafe.Offsetof(Member{}.Start) ^ MemberStartOffset)
 	_ = -(unsafe.Offsetof(Member{}.Joined) ^ MemberJoinedOffset)
 	_ = -(unsafe.Offsetof(Member{}.Held) ^ MemberHeldOffset)

@@ -15,16 +15,18 @@ const (
 	Mutex                 // a segment with [LockWords]
 	RWMutex               // the same
 	Semaphore             // the same
+	Topic                 // a segment with lanes
+	Cell                  // a segment with one value
 	kinds
 )
 
-var kindNames = [kinds]string{"memory", "event", "mutex", "rwmutex", "semaphore"}
+var kindNames = [kinds]string{"memory", "event", "mutex", "rwmutex", "semaphore", "topic", "cell"}
 
 // Known says whether k is a kind that this version knows.
 func (k Kind) Known() bool { return k < kinds }
 
 // Kinds lists all kinds.
-func Kinds() []Kind { return []Kind{Memory, Event, Mutex, RWMutex, Semaphore} }
+func Kinds() []Kind { return []Kind{Memory, Event, Mutex, RWMutex, Semaphore, Topic, Cell} }
 
 func (k Kind) String() string {
 	if k.Known() {

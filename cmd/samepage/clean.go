@@ -4,77 +4,140 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 
 	"github.com/spf13/cobra"
 
 	"samepage"
+	"samepage/ipcsync"
 )
 
 func newCleanCommand(a *app) *cobra.Command {
-	dryRun := false
+	dryRun, verbose := false, false
 	c := &cobra.Command{
 		Use:   "clean",
 		Short: "Take away what nobody alive holds",
-		Long: `clean takes away what dead processes left, and tells of each object why. It
-never touches what a living process uses, nor what persists. The library does
-the same whenever it comes across such an object, so nobody needs this command:
-it gives the memory back at once.`,
+		Long: `clean takes away what dead processes left, and tells of each object why it may
+go, and of a lock or an event who had it open, held it or waited for it: process,
+program, and since when. (On Windows the dead leave nothing that would tell who
+held what, only who made it.)
+
+It never touches what a living process uses, nor what persists. A process that is
+stopped lives. The library does the same whenever it comes across such an object,
+so nobody needs this command: it gives the memory back at once.`,
 		Args: names(0, 0),
-		RunE: func(*cobra.Command, []string) error { return runClean(a.printer(), dryRun) },
+		RunE: func(*cobra.Command, []string) error { return runClean(a.printer(), dryRun, verbose) },
 	}
 	c.Flags().BoolVarP(&dryRun, "dry-run", "n", false, "only tell")
+	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "also tell what stays because it is used, and who uses a lock or an event")
 	return c
 }
 
-type leftover struct {
+// cleaned is an object that goes, or one that stays because it is used.
+type cleaned struct {
 	samepage.Leftover
-	Error string `json:"error,omitempty"`
+	Kept    bool             `json:"kept,omitempty"`
+	Members []ipcsync.Member `json:"members,omitempty"` // stands in for those of the Leftover
+	Error   string           `json:"error,omitempty"`
 }
 
-type leftovers struct {
-	list   []leftover
+type cleanedList struct {
+	list   []cleaned
 	dryRun bool
 }
 
-func (l leftovers) MarshalJSON() ([]byte, error) { return marshalList(l.list) }
+func (l cleanedList) MarshalJSON() ([]byte, error) { return marshalList(l.list) }
 
-func (l leftovers) text(w io.Writer) error {
-	if len(l.list) == 0 {
-		_, err := fmt.Fprintln(w, "nothing to clean")
-		return err
-	}
+func (l cleanedList) text(w io.Writer) error {
+	gone := 0
 	for _, i := range l.list {
 		what := "could not remove"
 		switch {
+		case i.Kept:
+			what = "kept"
 		case i.Removed:
 			what = "removed"
 		case l.dryRun:
 			what = "would remove"
 		}
-		if _, err := fmt.Fprintf(w, "%s %v %s, %v, %s: %s\n", what, i.Kind, plain(i.Name), i.Scope, formatSize(i.Size), i.Reason); err != nil {
+		if !i.Kept {
+			gone++
+		}
+		by := ""
+		if i.MadeBy != 0 {
+			by = fmt.Sprintf(", made by process %d", i.MadeBy)
+		}
+		_, err := fmt.Fprintf(w, "%s %v %s, %v, %s%s: %s\n", what, i.Kind, plain(i.Name), i.Scope, formatSize(i.Size), by, i.Reason)
+		if err != nil {
 			return err
 		}
+		past := !i.Kept
+		for _, m := range i.Members {
+			if _, err := fmt.Fprintln(w, "    "+memberLine(m, past)); err != nil {
+				return err
+			}
+		}
+	}
+	if gone == 0 {
+		_, err := fmt.Fprintln(w, "nothing to clean")
+		return err
 	}
 	return nil
 }
 
-func runClean(p printer, dryRun bool) error {
+func runClean(p printer, dryRun, verbose bool) error {
 	found, err := samepage.Clean(dryRun)
 	if err != nil {
 		return err
 	}
-	all := leftovers{dryRun: dryRun}
+	all := cleanedList{dryRun: dryRun}
 	var errs []error
 	for _, l := range found {
-		i := leftover{Leftover: l}
+		c := cleaned{Leftover: l}
+		for _, m := range l.Members {
+			c.Members = append(c.Members, ipcsync.Member{
+				PID: m.PID, Name: m.Name, Joined: m.Joined, Owner: m.Owner, Reads: m.Reads, Waits: m.Waits,
+			})
+		}
 		if l.Err != nil {
-			i.Error = l.Err.Error()
+			c.Error = l.Err.Error()
 			errs = append(errs, fmt.Errorf("clean %q: %w", l.Name, l.Err))
 		}
-		all.list = append(all.list, i)
+		all.list = append(all.list, c)
+	}
+	if verbose {
+		kept, err := inUse()
+		if err != nil {
+			return errors.Join(append(errs, err)...)
+		}
+		all.list = append(all.list, kept...)
 	}
 	if err := p.print(all); err != nil {
 		return err
 	}
 	return errors.Join(errs...)
+}
+
+// inUse are the objects that somebody alive uses.
+func inUse() (kept []cleaned, err error) {
+	used, _, err := samepage.Look()
+	for _, i := range used {
+		if !i.InUse {
+			continue
+		}
+		c := cleaned{Leftover: samepage.Leftover{Info: i, Reason: "a living process uses it"}, Kept: true}
+		if hasMembers(i.Kind) {
+			st, err := inspect(i)
+			switch {
+			case errors.Is(err, fs.ErrNotExist):
+				continue // gone meanwhile
+			case err != nil:
+				c.Reason += fmt.Sprintf("; which one cannot be told: %v", err)
+			default:
+				c.Members = st.Members
+			}
+		}
+		kept = append(kept, c)
+	}
+	return kept, err
 }

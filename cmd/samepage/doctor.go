@@ -4,34 +4,77 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"samepage"
 	"samepage/internal/sys"
+	"samepage/ipcsync"
 )
 
 func newDoctorCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "doctor",
-		Short: "Look whether this machine is fit for shared memory",
-		Long: `doctor looks at what this machine has for shared memory, and tells the command
-that mends what is wrong. The exit code is 1 when something is.`,
+		Short: "Look whether this machine and its objects are well",
+		Long: `doctor looks at what this machine has for shared memory, and at the objects that
+are there, and tells the command that mends what is wrong. It changes nothing.
+
+BAD is what is wrong: something of the machine; a lock whose owner died and that
+nobody has declared consistent since; a member table that is full of the living,
+so that nobody else can open the object; an object that cannot be read. The exit
+code is 1 when something is BAD.
+
+A note is harmless: objects that no living process uses, which samepage clean
+takes away; members of a lock or an event that died with it open, which the next
+one to meet them repairs. With --json a note is "ok" and has a "finding".`,
 		Args: names(0, 0),
 		RunE: func(*cobra.Command, []string) error { return runDoctor(a.printer(), sys.Facts()) },
 	}
 }
 
-type facts []sys.Fact
+// What doctor finds of objects. The words are for programs, and stable.
+const (
+	foundUnused     = "unused"
+	foundDead       = "dead-members"
+	foundDirty      = "dirty"
+	foundFull       = "full"
+	foundUnreadable = "unreadable"
+)
 
-func (fs facts) MarshalJSON() ([]byte, error) { return marshalList([]sys.Fact(fs)) }
+// finding is one about the machine or, with a Finding, about its objects.
+type finding struct {
+	sys.Fact
+	Finding string                  `json:"finding,omitempty"`
+	Object  *objectName             `json:"object,omitempty"`
+	Died    *ipcsync.OwnerDiedError `json:"died,omitempty"`
+	Members []ipcsync.Member        `json:"members,omitempty"` // the dead ones
+}
 
-func (fs facts) text(w io.Writer) error {
-	for _, f := range fs {
+type objectName struct {
+	Name  string         `json:"name"`
+	Kind  samepage.Kind  `json:"kind"`
+	Scope samepage.Scope `json:"scope"`
+}
+
+type findings []finding
+
+func (l findings) MarshalJSON() ([]byte, error) { return marshalList([]finding(l)) }
+
+func (l findings) text(w io.Writer) error {
+	for _, f := range l {
 		mark := "ok  "
-		if !f.OK {
+		switch {
+		case !f.OK:
 			mark = "BAD "
+		case f.Finding != "":
+			mark = "note"
 		}
 		text := fmt.Sprintf("%s %s: %s\n", mark, f.Name, f.Value)
+		for _, m := range f.Members {
+			text += "     " + memberLine(m, true) + "\n"
+		}
 		if f.Note != "" {
 			text += "     " + f.Note + "\n"
 		}
@@ -45,7 +88,12 @@ func (fs facts) text(w io.Writer) error {
 	return nil
 }
 
-func runDoctor(p printer, found facts) error {
+func runDoctor(p printer, facts []sys.Fact) error {
+	var found findings
+	for _, f := range facts {
+		found = append(found, finding{Fact: f})
+	}
+	found = append(found, lookAtObjects()...)
 	if err := p.print(found); err != nil {
 		return err
 	}
@@ -59,4 +107,110 @@ func runDoctor(p printer, found facts) error {
 		return errors.New("doctor: " + count(bad, "finding") + " not OK")
 	}
 	return nil
+}
+
+// lookAtObjects tells what is to be told of the objects that are there.
+func lookAtObjects() findings {
+	used, left, err := samepage.Look()
+	if err != nil {
+		return findings{{Fact: sys.Fact{Name: "objects", Value: "unknown", Note: err.Error()}}}
+	}
+	all := findings{{Fact: sys.Fact{Name: "objects", Value: count(len(used), "object") + " used or persistent", OK: true}}}
+	all = append(all, unused(left)...)
+	for _, i := range used {
+		if !hasMembers(i.Kind) {
+			continue
+		}
+		st, err := inspect(i)
+		switch {
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
+			// gone meanwhile, or not for this user to see
+		case err != nil:
+			f := findingOf(i, foundUnreadable, "it cannot be read")
+			f.Note = err.Error()
+			all = append(all, f)
+		default:
+			all = append(all, lookAtMembers(i, st)...)
+		}
+	}
+	return all
+}
+
+// unused tells of what nobody alive uses: of all that clean takes away at once.
+func unused(left []samepage.Leftover) (all findings) {
+	const few = 5
+	var names []string
+	var size int64
+	n := 0
+	for _, l := range left {
+		if l.Err != nil {
+			f := findingOf(l.Info, foundUnreadable, l.Reason)
+			f.Note = l.Err.Error()
+			all = append(all, f)
+			continue
+		}
+		if n++; n <= few {
+			names = append(names, nameOf(l.Info))
+		}
+		size += l.Allocated
+	}
+	if n == 0 {
+		return all
+	}
+	note := strings.Join(names, ", ")
+	if n > few {
+		note += fmt.Sprintf(" and %d more", n-few)
+	}
+	return append(all, finding{Finding: foundUnused, Fact: sys.Fact{
+		Name: "left over", OK: true, Mend: "samepage clean", Note: note,
+		Value: fmt.Sprintf("%s that no living process uses, %s", count(n, "object"), formatSize(size)),
+	}})
+}
+
+func lookAtMembers(i samepage.Info, st *ipcsync.State) (all findings) {
+	var dead []ipcsync.Member
+	for _, m := range st.Members {
+		if !m.Alive {
+			dead = append(dead, m)
+		}
+	}
+	if st.Dirty {
+		f := findingOf(i, foundDirty, "its owner died, and nobody has declared it consistent since")
+		f.Note = "each owner is told so (ErrOwnerDied) until one has looked at what it guards and calls Consistent"
+		if d := st.Died; d != nil {
+			f.Died = d
+			f.Note = fmt.Sprintf("it was process %d (%s), noticed %s; %s", d.PID, plain(d.Name), when(d.At), f.Note)
+		}
+		all = append(all, f)
+	}
+	if len(st.Members) >= st.Room && len(dead) == 0 {
+		f := findingOf(i, foundFull, fmt.Sprintf("its member table is full: %d of %d", len(st.Members), st.Room))
+		f.Note = "nobody else can open it; whoever makes it chooses for how many (Options.Members)"
+		all = append(all, f)
+	}
+	if len(dead) > 0 {
+		f := findingOf(i, foundDead, fmt.Sprintf("%d of %s died with it open", len(dead), count(len(st.Members), "member")))
+		f.OK, f.Members = true, dead
+		f.Note = "harmless: the next one to meet them repairs what they held"
+		all = append(all, f)
+	}
+	return all
+}
+
+func findingOf(i samepage.Info, what, value string) finding {
+	return finding{
+		Fact:    sys.Fact{Name: nameOf(i), Value: value},
+		Finding: what, Object: &objectName{i.Name, i.Kind, i.Scope},
+	}
+}
+
+// nameOf names an object for people.
+func nameOf(i samepage.Info) string {
+	switch {
+	case i.Name == "": // not even that can be read
+		return i.Path
+	case i.Scope == samepage.Global:
+		return i.Kind.String() + ` Global\` + plain(i.Name)
+	}
+	return i.Kind.String() + " " + plain(i.Name)
 }

@@ -57,12 +57,26 @@ func (l listing) text(w io.Writer) error {
 	return t.Flush()
 }
 
+// hasMembers says whether objects of that kind keep who has them open.
+func hasMembers(k samepage.Kind) bool {
+	switch k {
+	case samepage.KindEvent, samepage.KindMutex, samepage.KindRWMutex, samepage.KindSemaphore:
+		return true
+	}
+	return false
+}
+
+// inspect tells the state of a lock or an event, whoever it belongs to.
+func inspect(i samepage.Info) (*ipcsync.State, error) {
+	return ipcsync.Inspect(i.Kind, i.Name, &ipcsync.Options{Scope: i.Scope, Owner: "*"})
+}
+
 // lockCells are the state, the members and the sleepers of a lock or an event.
 func lockCells(i samepage.Info) []string {
-	if i.Kind == samepage.KindMemory {
+	if !hasMembers(i.Kind) {
 		return []string{"-", "-", "-"}
 	}
-	st, err := ipcsync.Inspect(i.Kind, i.Name, &ipcsync.Options{Scope: i.Scope, Owner: "*"})
+	st, err := inspect(i)
 	if err != nil {
 		return []string{"?", "?", "?"} // gone meanwhile, or another user's
 	}

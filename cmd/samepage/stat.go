@@ -65,10 +65,10 @@ func runStat(p printer, o object, name string) error {
 		if err != nil {
 			return err
 		}
-		if i.Kind == samepage.KindMemory || opts.Exact {
+		if !hasMembers(i.Kind) || opts.Exact {
 			return p.print(about(i))
 		}
-		st, err := ipcsync.Inspect(i.Kind, name, &ipcsync.Options{Scope: opts.Scope, Owner: "*"})
+		st, err := inspect(i)
 		if err != nil {
 			return err
 		}
@@ -95,7 +95,7 @@ func (l lockAbout) text(w io.Writer) error {
 		return err
 	}
 	for _, m := range l.State.Members {
-		if _, err := fmt.Fprintf(w, "           process %d (%s), since %s%s\n", m.PID, plain(m.Name), when(m.Joined), memberText(m)); err != nil {
+		if _, err := fmt.Fprintln(w, "           "+memberLine(m, false)); err != nil {
 			return err
 		}
 	}
@@ -128,18 +128,23 @@ func stateText(st *ipcsync.State) string {
 	return strings.Join(words, ", ")
 }
 
-func memberText(m ipcsync.Member) string {
-	var s string
+// memberLine tells of a member: what it has, or had when all of it is past.
+func memberLine(m ipcsync.Member, past bool) string {
+	holds, waits := "holds it", "waits"
+	if past {
+		holds, waits = "held it", "waited"
+	}
+	s := fmt.Sprintf("process %d (%s), since %s", m.PID, plain(m.Name), when(m.Joined))
 	if m.Owner {
-		s += ", holds it"
+		s += ", " + holds
 	}
 	if m.Reads > 0 {
-		s += fmt.Sprintf(", %d read locks", m.Reads)
+		s += ", " + count(int(m.Reads), "read lock")
 	}
 	if m.Waits {
-		s += ", waits"
+		s += ", " + waits
 	}
-	if !m.Alive {
+	if !m.Alive && !past {
 		s += ", dead"
 	}
 	return s

@@ -33,6 +33,23 @@ const (
 	WriteHeld                   // a writer holds
 	AcquireTaken                // a unit of a semaphore is taken
 	ReleaseUnrung               // units are back, nobody rung
+
+	LaneRebuilt   // a new writer has its lane, and found its slots
+	LaneFilled    // a message is written, its entry not yet touched
+	LaneZeroed    // its entry tells of nothing
+	LaneNamed     // its entry names the slot, and has no number yet
+	LaneCommitted // it is there, nobody rung
+	LaneReclaim   // the generations of retired slots are gone
+	LaneLimit     // a writer has stored its limit, and not looked at the cursors
+	LaneWaits     // a writer says that it waits, or no more
+	LaneEvicted   // a reader is passed over, its slot not yet kept
+	LaneEnding    // a writer has ended its stream, and is still named
+	LaneJoining   // a reliable reader has a cursor, and no bit yet
+	LaneJoined    // it reads
+	LanePinned    // a best-effort reader has pinned, and not looked again
+	LaneRead      // a reader looks at a message
+	LaneLetGo     // a reliable reader has stored its cursor, the writer not rung
+	LaneLeft      // a reader has left a lane, the writer not rung
 	points
 )
 
@@ -43,15 +60,25 @@ var names = [points]string{
 	"lock-taken", "unlock-unrung", "consistent-done",
 	"read-counted", "read-held", "read-uncounted", "write-claimed", "write-held",
 	"acquire-taken", "release-unrung",
+	"lane-rebuilt", "lane-filled", "lane-zeroed", "lane-named", "lane-committed", "lane-reclaim",
+	"lane-limit", "lane-waits", "lane-evicted", "lane-ending",
+	"lane-joining", "lane-joined", "lane-pinned", "lane-read", "lane-let-go", "lane-left",
 }
 
 func (p Point) String() string { return names[p] }
 
 // All lists the crash points.
-func All() []Point {
-	all := make([]Point, points)
-	for i := range all {
-		all[i] = Point(i)
+func All() []Point { return between(0, points) }
+
+// Locks lists the crash points that locks and events come through.
+func Locks() []Point { return between(0, LaneRebuilt) }
+
+// Lanes lists those that lanes come through besides.
+func Lanes() []Point { return between(LaneRebuilt, points) }
+
+func between(from, to Point) (all []Point) {
+	for p := from; p < to; p++ {
+		all = append(all, p)
 	}
 	return all
 }

@@ -28,7 +28,7 @@ func Peek(m *samepage.Memory, kind layout.Kind, liveSize int, f func(h *Handle, 
 		return err
 	}
 	o := sys.ObjectOf(m)
-	b, err := o.Map(0, int(hd.Size), layout.ReadOnly)
+	b, err := o.Map(0, int(control(hd)), layout.ReadOnly)
 	if err != nil {
 		return err
 	}

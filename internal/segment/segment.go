@@ -7,6 +7,7 @@ package segment
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -26,32 +27,47 @@ type Spec struct {
 	Flags   uint32 // by kind
 	Members int    // 0: layout.DefaultMembers
 	Live    []byte // the live words as they begin
+	// Payload is how many bytes follow the table, zeros at first, in a region that
+	// may be mapped by itself.
+	Payload     uint64
+	Fingerprint uint64 // of the payload's type
+	TypeName    string
 }
 
 // align is what the regions of a segment are aligned to: lines.
 const align = 128
 
-// Init returns the bytes of a new segment.
-func (s *Spec) Init() ([]byte, error) {
+// Init returns the bytes of a new segment, up to the payload, and the size with
+// the payload.
+func (s *Spec) Init() (b []byte, size int64, err error) {
 	n := s.Members
 	if n == 0 {
 		n = layout.DefaultMembers
 	}
 	if n < 1 || n > layout.MaxMembers {
-		return nil, fmt.Errorf("%d members, want 1 to %d: %w", n, layout.MaxMembers, samepage.ErrTooManyMembers)
+		return nil, 0, fmt.Errorf("%d members, want 1 to %d: %w", n, layout.MaxMembers, samepage.ErrTooManyMembers)
 	}
 	h := &layout.SegmentHeader{
 		Kind: uint32(s.Kind), Flags: s.Flags, Members: uint32(n),
 		Live: layout.SegmentHeaderSize, LiveSize: uint64(len(s.Live)),
-		Created: time.Now().UnixNano(), PID: uint32(os.Getpid()),
+		Created: time.Now().UnixNano(), PID: uint32(os.Getpid()), Fingerprint: s.Fingerprint,
 	}
 	h.Table = (h.Live + h.LiveSize + align - 1) &^ (align - 1)
-	h.Size = h.Table + uint64(n)*layout.MemberSize
+	end := h.Table + uint64(n)*layout.MemberSize
+	h.Size = end
+	if s.Payload > 0 {
+		h.Payload, h.PayloadSize = (end+layout.PayloadAlign-1)&^(layout.PayloadAlign-1), s.Payload
+		h.Size = h.Payload + s.Payload
+	}
+	if s.Payload > math.MaxInt64/2 {
+		return nil, 0, fmt.Errorf("segment with a payload of %d bytes: %w", s.Payload, samepage.ErrTooLarge)
+	}
 	layout.PutText(h.Creator[:], processName())
-	b := make([]byte, h.Size)
+	layout.PutText(h.TypeName[:], s.TypeName)
+	b = make([]byte, end)
 	copy(b, layout.EncodeSegment(h))
 	copy(b[h.Live:], s.Live)
-	return b, nil
+	return b, int64(h.Size), nil
 }
 
 func processName() string { return filepath.Base(os.Args[0]) }
@@ -59,14 +75,16 @@ func processName() string { return filepath.Base(os.Args[0]) }
 // Handle is a member of a segment: one open lock or topic of this process. Its
 // methods may be called concurrently.
 type Handle struct {
-	mem    *samepage.Memory
-	b      []byte
-	kind   layout.Kind
-	flags  uint32
-	n      int     // slots; every index from shared memory is held against it
-	live   uintptr // offsets in b
-	table  uintptr
-	repair Repair
+	mem  *samepage.Memory
+	b    []byte
+	hd   *layout.SegmentHeader
+	kind layout.Kind
+	// broadcast: each change rings all that sleep, so nobody passes a ring on.
+	broadcast bool
+	n         int     // slots; every index from shared memory is held against it
+	live      uintptr // offsets in b
+	table     uintptr
+	repair    Repair
 
 	// lockMu guards locks: one description never excludes itself. It is held
 	// while this process is a janitor.
@@ -79,6 +97,10 @@ type Handle struct {
 	ringer Ringer
 	// turn is held by the one goroutine that sleeps on the waker.
 	turn chan struct{}
+	// watched is what the death watch knows of the sleeper, and cancel what rings
+	// it when its context ends; both belong to whose turn it is.
+	watched watched
+	cancel  cancel
 	// first counts the goroutines that the sleeper makes way for.
 	first   atomic.Int32
 	suspect atomic.Bool // the watch has found a condition that held beside a sleeper
@@ -110,6 +132,7 @@ type Who struct {
 	PID         uint32
 	Name        string
 	Joined      time.Time
+	Role        uint32
 	Held        uint64
 }
 
@@ -135,7 +158,7 @@ func open(m *samepage.Memory, kind layout.Kind, liveSize int, repair Repair) (_ 
 		return nil, err
 	}
 	o := sys.ObjectOf(m)
-	b, err := o.Map(0, int(hd.Size), layout.ReadWrite)
+	b, err := o.Map(0, int(control(hd)), layout.ReadWrite)
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +188,7 @@ func open(m *samepage.Memory, kind layout.Kind, liveSize int, repair Repair) (_ 
 // memory. It has not joined, and has no waker and no ringer.
 func New(b []byte, hd *layout.SegmentHeader, locks Locks, repair Repair) *Handle {
 	return &Handle{
-		b: b, kind: layout.Kind(hd.Kind), flags: hd.Flags, n: int(hd.Members), live: uintptr(hd.Live), table: uintptr(hd.Table),
+		b: b, hd: hd, kind: layout.Kind(hd.Kind), broadcast: hd.Kind >= uint32(layout.Topic), n: int(hd.Members), live: uintptr(hd.Live), table: uintptr(hd.Table),
 		repair: repair, locks: locks, slot: -1, turn: make(chan struct{}, 1),
 	}
 }
@@ -174,7 +197,34 @@ func New(b []byte, hd *layout.SegmentHeader, locks Locks, repair Repair) *Handle
 func (h *Handle) Kind() layout.Kind { return h.kind }
 
 // Flags are those of the header, by kind.
-func (h *Handle) Flags() uint32 { return h.flags }
+func (h *Handle) Flags() uint32 { return h.hd.Flags }
+
+// Header is the segment's; it is not to be changed.
+func (h *Handle) Header() *layout.SegmentHeader { return h.hd }
+
+// Memory is what the segment lies in.
+func (h *Handle) Memory() *samepage.Memory { return h.mem }
+
+// control is how many bytes precede the payload.
+func control(hd *layout.SegmentHeader) uint64 { return hd.Table + uint64(hd.Members)*layout.MemberSize }
+
+// Live is the live region.
+func (h *Handle) Live() []byte { return h.b[h.hd.Live : h.hd.Live+h.hd.LiveSize] }
+
+// MapPayload maps the payload. It stays mapped for as long as the Handle is
+// reachable.
+func (h *Handle) MapPayload(a layout.Access) ([]byte, error) {
+	if h.hd.PayloadSize == 0 || h.hd.Payload%layout.PayloadAlign != 0 || h.hd.PayloadSize > math.MaxInt {
+		return nil, fmt.Errorf("segment with a payload of %d bytes at %d: %w", h.hd.PayloadSize, h.hd.Payload, samepage.ErrCorrupt)
+	}
+	o := sys.ObjectOf(h.mem)
+	b, err := o.Map(int64(h.hd.Payload), int(h.hd.PayloadSize), a)
+	if err != nil {
+		return nil, err
+	}
+	runtime.AddCleanup(h, func(b []byte) { _ = o.Unmap(b) }, b)
+	return b, nil
+}
 
 // Me is the owner word that names this member.
 func (h *Handle) Me() layout.Owner { return layout.OwnerOf(h.slot, h.inc) }
@@ -218,6 +268,7 @@ func (h *Handle) joinAt(i int) (bool, error) {
 	h.slot, h.inc = i, uint32(id>>32)+1
 	self := sys.Self()
 	h.putMember(i, self.PID, self.Start, time.Now().UnixNano(), processName())
+	h.SetRole(0)
 	atomic.StoreUint64(h.held(i), 0)
 	fault.At(fault.JoinNamed)
 	// RELEASE: publishes who it is.
@@ -249,6 +300,7 @@ func (h *Handle) Close() error {
 	h.ringSelf()
 	h.turn <- struct{}{} // the last sleeper has gone, and each further one sees closed
 	h.leave()
+	h.cancel.drop()
 	<-h.turn
 	h.ringer.Close()
 	err := errors.Join(h.waker.Close(), h.locks.Close())

@@ -27,14 +27,22 @@ type Condition interface {
 	DependsOn() layout.Owner
 }
 
-// spinTime is how long a waiter tries before it sleeps: longer than a wake costs,
+// SpinTime is how long a waiter tries before it sleeps: longer than a wake costs,
 // or both sides of an exchange come to sleep.
-const spinTime = 30 * time.Microsecond
+const SpinTime = 30 * time.Microsecond
+
+// Spins says whether trying in a loop makes sense: not when only one processor is
+// usable.
+func Spins() bool { return runtime.GOMAXPROCS(0) > 1 && runtime.NumCPU() > 1 }
 
 // Wait waits until c was taken.
 //
 // Errors: those of c, samepage.ErrClosed, the error of ctx.
 func (h *Handle) Wait(ctx context.Context, c Condition) error { return h.wait(ctx, c, false) }
+
+// Sleep is Wait without trying in a loop first: for those who have done so
+// themselves.
+func (h *Handle) Sleep(ctx context.Context, c Condition) error { return h.block(ctx, c, false) }
 
 // WaitFirst is Wait for a goroutine that others of this handle wait for: a sleeper
 // of the handle makes way for it, or both would wait for ever.
@@ -48,6 +56,10 @@ func (h *Handle) wait(ctx context.Context, c Condition, first bool) error {
 	if ok, err := h.spin(c); ok || err != nil {
 		return err
 	}
+	return h.block(ctx, c, first)
+}
+
+func (h *Handle) block(ctx context.Context, c Condition, first bool) error {
 	for {
 		if ok, err := h.takeTurn(ctx, c, first); ok || err != nil {
 			return err
@@ -81,10 +93,10 @@ func (h *Handle) spin(c Condition) (bool, error) {
 	if ok, err := c.Try(); ok || err != nil {
 		return ok, err
 	}
-	if runtime.GOMAXPROCS(0) < 2 || runtime.NumCPU() < 2 {
+	if !Spins() {
 		return false, nil
 	}
-	for begun := time.Now(); time.Since(begun) < spinTime; {
+	for begun := time.Now(); time.Since(begun) < SpinTime; {
 		for range 16 {
 			sys.Pause(8)
 			if c.Holds() {
@@ -101,17 +113,37 @@ func (h *Handle) spin(c Condition) (bool, error) {
 // turn. S1 to S6 are the steps of docs/protocol/waker.md.
 func (h *Handle) sleep(ctx context.Context, c Condition, first bool) error {
 	defer func() { <-h.turn }()
-	if ctx.Done() != nil {
-		stop := context.AfterFunc(ctx, h.ringSelf)
-		defer stop()
-	}
-	w := watch.add(h, c)
-	defer watch.remove(w)
+	h.cancel.by(ctx, h)
+	watch.add(h, c)
+	defer watch.remove(&h.watched)
 	err := h.sleepUntil(ctx, c, first)
-	if c.Holds() { // S6
+	if !h.broadcast && c.Holds() { // S6
 		h.Wake(1)
 	}
 	return err
+}
+
+// cancel has the sleeper of a handle rung when a context ends. It stays in place
+// for the next sleep, which most often has the same context.
+type cancel struct {
+	done <-chan struct{}
+	stop func() bool
+}
+
+func (c *cancel) by(ctx context.Context, h *Handle) {
+	if done := ctx.Done(); done != c.done {
+		c.drop()
+		if done != nil {
+			c.done, c.stop = done, context.AfterFunc(ctx, h.ringSelf)
+		}
+	}
+}
+
+func (c *cancel) drop() {
+	if c.stop != nil {
+		c.stop()
+	}
+	c.done, c.stop = nil, nil
 }
 
 func (h *Handle) sleepUntil(ctx context.Context, c Condition, first bool) error {
@@ -186,6 +218,20 @@ func (h *Handle) Wake(k int) {
 // WakeAll rings all members that sleep.
 func (h *Handle) WakeAll() { h.Wake(h.n) }
 
+// Asleep says whether anybody sleeps. The caller has changed the condition
+// before, with a full fence.
+func (h *Handle) Asleep() bool {
+	if atomic.LoadUint64(h.sleepers(0)) != 0 {
+		return true
+	}
+	for w := 1; w < (h.n+63)/64; w++ {
+		if atomic.LoadUint64(h.sleepers(w)) != 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // Ring rings one member, if it sleeps.
 func (h *Handle) Ring(slot int) {
 	if slot >= 0 && slot < h.n && h.bit(slot) {
@@ -213,11 +259,15 @@ const watchEvery = 50 * time.Millisecond
 // tells. It runs while there are any.
 type deathWatch struct {
 	mu      sync.Mutex
-	all     map[*watched]struct{}
+	all     map[looker]struct{}
 	running bool
 }
 
-var watch = deathWatch{all: map[*watched]struct{}{}}
+// looker is a sleeper that the watch looks after. look is called with the
+// watch's mutex held.
+type looker interface{ look() }
+
+var watch = deathWatch{all: map[looker]struct{}{}}
 
 // lostRings counts the sleepers that the watch found beside a condition that
 // holds. Without deaths there are none, but for one that is being woken just then.
@@ -231,21 +281,25 @@ type watched struct {
 	c Condition
 }
 
-func (d *deathWatch) add(h *Handle, c Condition) *watched {
-	w := &watched{h, c}
+func (d *deathWatch) add(h *Handle, c Condition) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.all[w] = struct{}{}
+	h.watched = watched{h, c}
+	d.put(&h.watched)
+}
+
+func (d *deathWatch) put(l looker) {
+	d.all[l] = struct{}{}
 	if !d.running {
 		d.running = true
 		go d.run()
 	}
-	return w
 }
 
 func (d *deathWatch) remove(w *watched) {
 	d.mu.Lock()
 	delete(d.all, w)
+	*w = watched{} // a handle that refers to itself would never be cleaned up
 	d.mu.Unlock()
 }
 
@@ -281,3 +335,43 @@ func (w *watched) look() {
 		}
 	}
 }
+
+// Until calls try now, and again at each look of the death watch, until it is
+// true or fails: for what no member can ring for, such as a name that is not there
+// yet.
+func Until(ctx context.Context, try func() (bool, error)) error {
+	a := make(awaited, 1)
+	for waiting := false; ; waiting = true {
+		if ok, err := try(); ok || err != nil {
+			return err
+		}
+		if !waiting {
+			watch.mu.Lock()
+			watch.put(a)
+			watch.mu.Unlock()
+			defer func() {
+				watch.mu.Lock()
+				delete(watch.all, looker(a))
+				watch.mu.Unlock()
+			}()
+		}
+		select {
+		case <-a:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// awaited is a goroutine in Until.
+type awaited chan struct{}
+
+func (a awaited) look() {
+	select {
+	case a <- struct{}{}:
+	default:
+	}
+}
+
+// Pause tells the processor n times that this is a loop that waits.
+func Pause(n uint32) { sys.Pause(n) }

@@ -40,6 +40,11 @@ func (h *Handle) clearBit(i int) { atomic.AndUint64(h.sleepers(i/64), ^(uint64(1
 
 func (h *Handle) bit(i int) bool { return atomic.LoadUint64(h.sleepers(i/64))>>(i%64)&1 != 0 }
 
+// SetRole says what kind of member this is, by kind of segment.
+func (h *Handle) SetRole(role uint32) {
+	atomic.StoreUint32((*uint32)(h.at(h.member(h.slot)+layout.MemberRoleOffset)), role)
+}
+
 // putMember writes who has a slot. The caller has its lock byte.
 func (h *Handle) putMember(i int, pid uint32, start uint64, joined int64, name string) {
 	m := h.member(i)
@@ -59,6 +64,7 @@ func (h *Handle) who(i int, o layout.Owner) Who {
 		PID:    atomic.LoadUint32((*uint32)(h.at(m + layout.MemberPIDOffset))),
 		Joined: time.Unix(0, int64(atomic.LoadUint64((*uint64)(h.at(m+layout.MemberJoinedOffset))))),
 		Name:   h.text(m + layout.MemberNameOffset),
+		Role:   atomic.LoadUint32((*uint32)(h.at(m + layout.MemberRoleOffset))),
 		Held:   atomic.LoadUint64(h.held(i)),
 	}
 }

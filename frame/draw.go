@@ -1,0 +1,285 @@
+package frame
+
+import (
+	"image"
+	"image/color"
+	"image/draw"
+)
+
+// Draw draws src onto dst: src's upper left pixel onto that of dst, unscaled, as much
+// of it as there is room for. The rest of dst stays. It replaces what is there, as
+// draw.Src does; where dst has no alpha, what is translucent is drawn as on black. The
+// result is that of draw.Draw, but for Gray of what is translucent, which may differ by
+// one, and Gray of YCbCr images, which is their Y. The colour of NV12 and I420 is the
+// mean of the pixels that share it.
+//
+// Images of package image and of this package, among them those of other frames, take
+// paths of their own that allocate nothing once dst has drawn that width; where both
+// sides have the same samples, rows are copied. The others are drawn by draw.Draw, or
+// pixel by pixel.
+//
+// Draw changes dst, which needs to be alone; src must not have pixels of dst. Drawing
+// onto an empty frame, or from a nil image, does nothing.
+func Draw(dst *Frame, src image.Image) {
+	if dst.image == nil || src == nil {
+		return
+	}
+	b := src.Bounds()
+	w, h := min(b.Dx(), dst.Width()), min(b.Dy(), dst.Height())
+	if w <= 0 || h <= 0 || copySamples(dst, src, w, h) {
+		return
+	}
+	if d, ok := dst.image.(draw.Image); ok && (!readable(src) || dst.h.Format == Gray16 && !shallow(src)) {
+		draw.Draw(d, image.Rect(0, 0, w, h), src, b.Min, draw.Src)
+		return
+	}
+	drawLines(dst, src, w, h)
+}
+
+// drawLines draws through lines of eight bits a part.
+func drawLines(dst *Frame, src image.Image, w, h int) {
+	if n := 8 * w; len(dst.lines) < n {
+		dst.lines = make([]byte, n)
+	}
+	first, second := dst.lines[:4*w], dst.lines[4*w:8*w]
+	b := src.Bounds()
+	want := premultiplied
+	if dst.h.Format == RGBA || dst.h.Format == BGRA {
+		want = straight
+	}
+	for y := 0; y < h; y++ {
+		readLine(first, src, b.Min.X, b.Min.Y+y, w, want)
+		switch dst.h.Format {
+		case Gray:
+			putGray(dst.gray.Pix[y*dst.gray.Stride:], first)
+		case Gray16:
+			putGray16(dst.gray16.Pix[y*dst.gray16.Stride:], first)
+		case RGBA:
+			copy(dst.nrgba.Pix[y*dst.nrgba.Stride:], first)
+		case RGB, BGR, BGRA:
+			putPacked(dst.packed.Pix[y*dst.packed.Stride:], first, dst.packed.Format)
+		case NV12, I420:
+			pair := first
+			if y+1 < h {
+				readLine(second, src, b.Min.X, b.Min.Y+y+1, w, want)
+				pair = second
+			}
+			put420(dst, y, first, pair, y+1 < h)
+			y++
+		}
+	}
+}
+
+// copySamples draws where dst has the samples of src, in the same order or nearly so,
+// and says whether.
+func copySamples(dst *Frame, src image.Image, w, h int) bool {
+	pix, stride, at := dst.Pix(0), dst.Stride(0), src.Bounds().Min
+	switch s := src.(type) {
+	case *image.Gray:
+		if dst.h.Format == Gray {
+			return copyLines(pix, stride, s.Pix[s.PixOffset(at.X, at.Y):], s.Stride, w, h)
+		}
+	case *Gray16Image:
+		if dst.h.Format == Gray16 {
+			return copyLines(pix, stride, s.Pix[s.PixOffset(at.X, at.Y):], s.Stride, 2*w, h)
+		}
+	case *image.Gray16:
+		if dst.h.Format == Gray16 {
+			for y := range h {
+				d, s := pix[y*stride:][:2*w], s.Pix[s.PixOffset(at.X, at.Y+y):][:2*w]
+				for i := 0; i+1 < len(d) && i+1 < len(s); i += 2 {
+					d[i], d[i+1] = s[i+1], s[i]
+				}
+			}
+			return true
+		}
+	case *image.NRGBA:
+		if dst.h.Format == RGBA {
+			return copyLines(pix, stride, s.Pix[s.PixOffset(at.X, at.Y):], s.Stride, 4*w, h)
+		}
+	case *PackedImage:
+		if dst.h.Format == s.Format {
+			return copyLines(pix, stride, s.Pix[s.PixOffset(at.X, at.Y):], s.Stride, orders[s.Format].n*w, h)
+		}
+	case *image.YCbCr:
+		cw, ch := (w+1)/2, (h+1)/2
+		if dst.h.Format == Gray {
+			return copyLines(pix, stride, s.Y[s.YOffset(at.X, at.Y):], s.YStride, w, h)
+		}
+		if s.SubsampleRatio != image.YCbCrSubsampleRatio420 || !whole(at) {
+			return false
+		}
+		c := s.COffset(at.X, at.Y)
+		switch dst.h.Format {
+		case I420:
+			copyLines(dst.Pix(1), dst.Stride(1), s.Cb[c:], s.CStride, cw, ch)
+			copyLines(dst.Pix(2), dst.Stride(2), s.Cr[c:], s.CStride, cw, ch)
+		case NV12:
+			for y := range ch {
+				d := dst.Pix(1)[y*dst.Stride(1):][:2*cw]
+				cb, cr := s.Cb[c+y*s.CStride:][:cw], s.Cr[c+y*s.CStride:][:cw]
+				for i := range cb {
+					d[2*i], d[2*i+1] = cb[i], cr[i]
+				}
+			}
+		default:
+			return false
+		}
+		return copyLines(pix, stride, s.Y[s.YOffset(at.X, at.Y):], s.YStride, w, h)
+	case *NV12Image:
+		cw, ch := (w+1)/2, (h+1)/2
+		if dst.h.Format == Gray {
+			return copyLines(pix, stride, s.Y[s.YOffset(at.X, at.Y):], s.YStride, w, h)
+		}
+		if !whole(at) {
+			return false
+		}
+		c := s.COffset(at.X, at.Y)
+		switch dst.h.Format {
+		case NV12:
+			copyLines(dst.Pix(1), dst.Stride(1), s.CbCr[c:], s.CStride, 2*cw, ch)
+		case I420:
+			for y := range ch {
+				cb, cr := dst.Pix(1)[y*dst.Stride(1):][:cw], dst.Pix(2)[y*dst.Stride(2):][:cw]
+				c := s.CbCr[c+y*s.CStride:][:2*cw]
+				for i := range cb {
+					cb[i], cr[i] = c[2*i], c[2*i+1]
+				}
+			}
+		default:
+			return false
+		}
+		return copyLines(pix, stride, s.Y[s.YOffset(at.X, at.Y):], s.YStride, w, h)
+	}
+	return false
+}
+
+// whole says whether colour samples begin with the pixel at p.
+func whole(p image.Point) bool { return p.X%2 == 0 && p.Y%2 == 0 }
+
+// copyLines copies rows of n bytes, and is true.
+func copyLines(dst []byte, dstStride int, src []byte, srcStride, n, rows int) bool {
+	if n == dstStride && n == srcStride {
+		copy(dst[:n*rows], src[:n*rows])
+		return true
+	}
+	for y := range rows {
+		copy(dst[y*dstStride:][:n], src[y*srcStride:][:n])
+	}
+	return true
+}
+
+// alpha is how a line, four bytes a pixel, has its colours.
+type alpha int
+
+const (
+	premultiplied alpha = iota // with alpha
+	straight                   // not multiplied
+	opaque                     // alpha is 255: the same thing
+)
+
+// readable says whether readLine has a path of its own for an image.
+func readable(src image.Image) bool {
+	switch s := src.(type) {
+	case *image.Gray, *image.Gray16, *Gray16Image, *image.RGBA, *image.NRGBA, *PackedImage:
+		return true
+	case *image.YCbCr:
+		return s.Rect.Min.X >= 0 && s.Rect.Min.Y >= 0
+	case *NV12Image:
+		return s.Rect.Min.X >= 0 && s.Rect.Min.Y >= 0
+	}
+	return false
+}
+
+// shallow says whether the premultiplied colours of a readable image have no more
+// than the eight bits a part of a line.
+func shallow(src image.Image) bool {
+	switch s := src.(type) {
+	case *image.Gray, *image.RGBA:
+		return true
+	case *PackedImage:
+		return orders[s.Format].a < 0
+	}
+	return false
+}
+
+// readLine sets line, of four bytes a pixel, to w pixels of src, with red first.
+func readLine(line []byte, src image.Image, x, y, w int, want alpha) {
+	has := opaque
+	switch s := src.(type) {
+	case *image.Gray:
+		for i, v := range s.Pix[s.PixOffset(x, y):][:w] {
+			p := line[4*i:][:4]
+			p[0], p[1], p[2], p[3] = v, v, v, 0xff
+		}
+	case *image.Gray16:
+		putHigh(line, s.Pix[s.PixOffset(x, y):])
+	case *Gray16Image:
+		putHigh(line, s.Pix[s.PixOffset(x, y)+1:])
+	case *image.RGBA:
+		copy(line, s.Pix[s.PixOffset(x, y):][:4*w])
+		has = premultiplied
+	case *image.NRGBA:
+		copy(line, s.Pix[s.PixOffset(x, y):][:4*w])
+		has = straight
+	case *PackedImage:
+		getPacked(line, s.Pix[s.PixOffset(x, y):], s.Format)
+		if orders[s.Format].a >= 0 {
+			has = straight
+		}
+	case *image.YCbCr:
+		if !readable(src) {
+			has = readAny(line, src, x, y, w)
+			break
+		}
+		shift := 0
+		switch s.SubsampleRatio {
+		case image.YCbCrSubsampleRatio422, image.YCbCrSubsampleRatio420:
+			shift = 1
+		case image.YCbCrSubsampleRatio411, image.YCbCrSubsampleRatio410:
+			shift = 2
+		}
+		c := s.COffset(x, y)
+		getYCbCr(line, s.Y[s.YOffset(x, y):][:w], s.Cb[c:], s.Cr[c:], 1, x&(1<<shift-1), shift)
+	case *NV12Image:
+		if !readable(src) {
+			has = readAny(line, src, x, y, w)
+			break
+		}
+		c := s.COffset(x, y)
+		getYCbCr(line, s.Y[s.YOffset(x, y):][:w], s.CbCr[c:], s.CbCr[c+1:], 2, x&1, 1)
+	default:
+		has = readAny(line, src, x, y, w)
+	}
+	if has == premultiplied && want == straight {
+		unmultiply(line)
+	}
+	if has == straight && want == premultiplied {
+		multiply(line)
+	}
+}
+
+// putHigh fills a line with gray of every second byte of pix.
+func putHigh(line, pix []byte) {
+	for i := 0; 4*i < len(line); i++ {
+		v, p := pix[2*i], line[4*i:][:4]
+		p[0], p[1], p[2], p[3] = v, v, v, 0xff
+	}
+}
+
+// readAny reads a line of an image that is known by its methods only.
+func readAny(line []byte, src image.Image, x, y, w int) alpha {
+	deep, ok := src.(image.RGBA64Image)
+	for i := range w {
+		var c color.RGBA64
+		if ok {
+			c = deep.RGBA64At(x+i, y)
+		} else {
+			r, g, b, a := src.At(x+i, y).RGBA()
+			c = color.RGBA64{uint16(r), uint16(g), uint16(b), uint16(a)}
+		}
+		p := line[4*i:][:4]
+		p[0], p[1], p[2], p[3] = uint8(c.R>>8), uint8(c.G>>8), uint8(c.B>>8), uint8(c.A>>8)
+	}
+	return premultiplied
+}

@@ -1,0 +1,262 @@
+package frame
+
+import (
+	"image"
+	"image/color"
+)
+
+// order is where the parts of a pixel stand in it, and how many bytes it has; a is
+// -1 where there is no alpha.
+type order struct{ r, g, b, a, n int }
+
+var orders = [...]order{
+	RGB:  {0, 1, 2, -1, 3},
+	BGR:  {2, 1, 0, -1, 3},
+	RGBA: {0, 1, 2, 3, 4},
+	BGRA: {2, 1, 0, 3, 4},
+}
+
+// PackedImage is an image.Image and draw.Image whose pixels are of three or four
+// bytes in some order. Its methods may be called concurrently, as those of the
+// images of package image.
+type PackedImage struct {
+	Format Format // RGB, BGR, RGBA or BGRA
+	Pix    []byte
+	Stride int // bytes from a row to the next
+	Rect   image.Rectangle
+}
+
+// opaqueModel converts as drawing on black does, for images without alpha.
+var opaqueModel = color.ModelFunc(func(c color.Color) color.Color {
+	r, g, b, _ := c.RGBA()
+	return color.NRGBA{uint8(r >> 8), uint8(g >> 8), uint8(b >> 8), 0xff}
+})
+
+// ColorModel is color.NRGBAModel, or a model of opaque colours where there is no
+// alpha.
+func (p *PackedImage) ColorModel() color.Model {
+	if orders[p.Format].a < 0 {
+		return opaqueModel
+	}
+	return color.NRGBAModel
+}
+
+// Bounds is where there are pixels.
+func (p *PackedImage) Bounds() image.Rectangle { return p.Rect }
+
+// PixOffset is the index in Pix of the first byte of a pixel.
+func (p *PackedImage) PixOffset(x, y int) int {
+	return (y-p.Rect.Min.Y)*p.Stride + (x-p.Rect.Min.X)*orders[p.Format].n
+}
+
+// At is the colour of a pixel, a color.NRGBA.
+func (p *PackedImage) At(x, y int) color.Color { return p.NRGBAAt(x, y) }
+
+// NRGBAAt is the colour of a pixel, the zero one outside the bounds.
+func (p *PackedImage) NRGBAAt(x, y int) color.NRGBA {
+	if !(image.Point{x, y}.In(p.Rect)) {
+		return color.NRGBA{}
+	}
+	o := &orders[p.Format]
+	s := p.Pix[p.PixOffset(x, y):]
+	c := color.NRGBA{s[o.r], s[o.g], s[o.b], 0xff}
+	if o.a >= 0 {
+		c.A = s[o.a]
+	}
+	return c
+}
+
+// RGBA64At is the colour of a pixel.
+func (p *PackedImage) RGBA64At(x, y int) color.RGBA64 {
+	r, g, b, a := p.NRGBAAt(x, y).RGBA()
+	return color.RGBA64{uint16(r), uint16(g), uint16(b), uint16(a)}
+}
+
+// Set sets the colour of a pixel; outside the bounds it does nothing.
+func (p *PackedImage) Set(x, y int, c color.Color) {
+	if (image.Point{x, y}.In(p.Rect)) {
+		p.SetNRGBA(x, y, p.ColorModel().Convert(c).(color.NRGBA))
+	}
+}
+
+// SetNRGBA sets the bytes of a pixel; where there is no alpha, c's is dropped.
+func (p *PackedImage) SetNRGBA(x, y int, c color.NRGBA) {
+	if !(image.Point{x, y}.In(p.Rect)) {
+		return
+	}
+	o := &orders[p.Format]
+	s := p.Pix[p.PixOffset(x, y):]
+	s[o.r], s[o.g], s[o.b] = c.R, c.G, c.B
+	if o.a >= 0 {
+		s[o.a] = c.A
+	}
+}
+
+// SetRGBA64 sets the colour of a pixel.
+func (p *PackedImage) SetRGBA64(x, y int, c color.RGBA64) {
+	r, g, b, a := uint32(c.R), uint32(c.G), uint32(c.B), uint32(c.A)
+	if orders[p.Format].a >= 0 && a != 0 && a != 0xffff {
+		r, g, b = r*0xffff/a, g*0xffff/a, b*0xffff/a
+	}
+	p.SetNRGBA(x, y, color.NRGBA{uint8(r >> 8), uint8(g >> 8), uint8(b >> 8), uint8(a >> 8)})
+}
+
+// SubImage is the part of the image within r, over the same bytes. It is a
+// *PackedImage.
+func (p *PackedImage) SubImage(r image.Rectangle) image.Image {
+	if r = r.Intersect(p.Rect); r.Empty() {
+		return &PackedImage{Format: p.Format}
+	}
+	return &PackedImage{Format: p.Format, Pix: p.Pix[p.PixOffset(r.Min.X, r.Min.Y):], Stride: p.Stride, Rect: r}
+}
+
+// Opaque says whether all pixels are.
+func (p *PackedImage) Opaque() bool {
+	o := &orders[p.Format]
+	if o.a < 0 {
+		return true
+	}
+	for y := p.Rect.Min.Y; y < p.Rect.Max.Y; y++ {
+		i := p.PixOffset(p.Rect.Min.X, y)
+		for n := p.Rect.Dx(); n > 0; n-- {
+			if p.Pix[i+o.a] != 0xff {
+				return false
+			}
+			i += o.n
+		}
+	}
+	return true
+}
+
+// Gray16Image is an image.Image and draw.Image of gray pixels of 16 bits, the less
+// significant byte first, as cameras and C++ programs on today's machines have them;
+// image.Gray16 has them the other way round. Its methods may be called concurrently,
+// as those of the images of package image.
+type Gray16Image struct {
+	Pix    []byte
+	Stride int // bytes from a row to the next
+	Rect   image.Rectangle
+}
+
+// ColorModel is color.Gray16Model.
+func (p *Gray16Image) ColorModel() color.Model { return color.Gray16Model }
+
+// Bounds is where there are pixels.
+func (p *Gray16Image) Bounds() image.Rectangle { return p.Rect }
+
+// PixOffset is the index in Pix of the first byte of a pixel.
+func (p *Gray16Image) PixOffset(x, y int) int {
+	return (y-p.Rect.Min.Y)*p.Stride + (x-p.Rect.Min.X)*2
+}
+
+// At is the colour of a pixel, a color.Gray16.
+func (p *Gray16Image) At(x, y int) color.Color { return p.Gray16At(x, y) }
+
+// Gray16At is the colour of a pixel, black outside the bounds.
+func (p *Gray16Image) Gray16At(x, y int) color.Gray16 {
+	if !(image.Point{x, y}.In(p.Rect)) {
+		return color.Gray16{}
+	}
+	i := p.PixOffset(x, y)
+	return color.Gray16{Y: uint16(p.Pix[i]) | uint16(p.Pix[i+1])<<8}
+}
+
+// RGBA64At is the colour of a pixel.
+func (p *Gray16Image) RGBA64At(x, y int) color.RGBA64 {
+	v := p.Gray16At(x, y).Y
+	return color.RGBA64{v, v, v, 0xffff}
+}
+
+// Set sets the colour of a pixel; outside the bounds it does nothing.
+func (p *Gray16Image) Set(x, y int, c color.Color) {
+	if (image.Point{x, y}.In(p.Rect)) {
+		p.SetGray16(x, y, color.Gray16Model.Convert(c).(color.Gray16))
+	}
+}
+
+// SetGray16 sets the colour of a pixel.
+func (p *Gray16Image) SetGray16(x, y int, c color.Gray16) {
+	if !(image.Point{x, y}.In(p.Rect)) {
+		return
+	}
+	i := p.PixOffset(x, y)
+	p.Pix[i], p.Pix[i+1] = uint8(c.Y), uint8(c.Y>>8)
+}
+
+// SetRGBA64 sets the colour of a pixel.
+func (p *Gray16Image) SetRGBA64(x, y int, c color.RGBA64) {
+	p.SetGray16(x, y, color.Gray16{Y: uint16(luma(uint32(c.R), uint32(c.G), uint32(c.B)) >> 16)})
+}
+
+// SubImage is the part of the image within r, over the same bytes. It is a
+// *Gray16Image.
+func (p *Gray16Image) SubImage(r image.Rectangle) image.Image {
+	if r = r.Intersect(p.Rect); r.Empty() {
+		return &Gray16Image{}
+	}
+	return &Gray16Image{Pix: p.Pix[p.PixOffset(r.Min.X, r.Min.Y):], Stride: p.Stride, Rect: r}
+}
+
+// Opaque is true.
+func (p *Gray16Image) Opaque() bool { return true }
+
+// NV12Image is an image.Image with a plane of Y, and one of Cb and Cr in turn for
+// each two by two pixels. It has no Set: a colour sample belongs to four pixels; see
+// Draw. Its methods may be called concurrently, as those of the images of package
+// image.
+type NV12Image struct {
+	Y, CbCr          []byte
+	YStride, CStride int // bytes from a row to the next
+	Rect             image.Rectangle
+}
+
+// ColorModel is color.YCbCrModel.
+func (p *NV12Image) ColorModel() color.Model { return color.YCbCrModel }
+
+// Bounds is where there are pixels.
+func (p *NV12Image) Bounds() image.Rectangle { return p.Rect }
+
+// YOffset is the index in Y of a pixel.
+func (p *NV12Image) YOffset(x, y int) int {
+	return (y-p.Rect.Min.Y)*p.YStride + (x - p.Rect.Min.X)
+}
+
+// COffset is the index in CbCr of a pixel's Cb; its Cr stands behind it.
+func (p *NV12Image) COffset(x, y int) int {
+	return (y/2-p.Rect.Min.Y/2)*p.CStride + (x/2-p.Rect.Min.X/2)*2
+}
+
+// At is the colour of a pixel, a color.YCbCr.
+func (p *NV12Image) At(x, y int) color.Color { return p.YCbCrAt(x, y) }
+
+// YCbCrAt is the colour of a pixel, the zero one outside the bounds.
+func (p *NV12Image) YCbCrAt(x, y int) color.YCbCr {
+	if !(image.Point{x, y}.In(p.Rect)) {
+		return color.YCbCr{}
+	}
+	c := p.COffset(x, y)
+	return color.YCbCr{Y: p.Y[p.YOffset(x, y)], Cb: p.CbCr[c], Cr: p.CbCr[c+1]}
+}
+
+// RGBA64At is the colour of a pixel.
+func (p *NV12Image) RGBA64At(x, y int) color.RGBA64 {
+	r, g, b, a := p.YCbCrAt(x, y).RGBA()
+	return color.RGBA64{uint16(r), uint16(g), uint16(b), uint16(a)}
+}
+
+// SubImage is the part of the image within r, over the same bytes. It is an
+// *NV12Image.
+func (p *NV12Image) SubImage(r image.Rectangle) image.Image {
+	if r = r.Intersect(p.Rect); r.Empty() {
+		return &NV12Image{}
+	}
+	q := &NV12Image{YStride: p.YStride, CStride: p.CStride, Rect: r}
+	q.Y, q.CbCr = p.Y[p.YOffset(r.Min.X, r.Min.Y):], p.CbCr[p.COffset(r.Min.X, r.Min.Y):]
+	return q
+}
+
+// Opaque is true.
+func (p *NV12Image) Opaque() bool { return true }
+
+// luma is the brightness of a colour as package image/color weighs it, times 65536.
+func luma(r, g, b uint32) uint32 { return 19595*r + 38470*g + 7471*b + 1<<15 }

@@ -1,0 +1,41 @@
+//go:build !amd64 || race || samepagefault
+
+package lane
+
+import (
+	"runtime"
+	"sync/atomic"
+	"unsafe"
+
+	"samepage/internal/fault"
+	"samepage/layout"
+)
+
+// commit is P2 to P5 of docs/protocol/lane.md. place is the slot, and the length
+// in the upper half. Go's atomic stores are full fences, which is more than is
+// needed.
+func commit(entry, header unsafe.Pointer, q, place uint64, next uint32, _ bool) {
+	atomic.StoreUint32((*uint32)(unsafe.Add(header, layout.SlotLengthOffset)), uint32(place>>32))
+	atomic.StoreUint64((*uint64)(header), q)
+	atomic.StoreUint64((*uint64)(entry), 0) // P3
+	fault.At(fault.LaneZeroed)
+	atomic.StoreUint64((*uint64)(unsafe.Add(entry, layout.EntrySlotOffset)), place)
+	atomic.StoreUint32((*uint32)(unsafe.Add(entry, layout.EntryNextOffset)), next)
+	fault.At(fault.LaneNamed)
+	atomic.StoreUint64((*uint64)(entry), q)
+}
+
+// storeRelease stores v after all that precedes.
+func storeRelease(p *uint64, v uint64) { atomic.StoreUint64(p, v) }
+
+// poll looks n times whether *seq is at least want, with a pause between. hint
+// is an address that will be needed when it is.
+func poll(seq *uint64, want uint64, _ unsafe.Pointer, n uint32) bool {
+	for range n {
+		if atomic.LoadUint64(seq) >= want {
+			return true
+		}
+		runtime.Gosched()
+	}
+	return false
+}

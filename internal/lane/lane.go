@@ -1,0 +1,152 @@
+// Package lane is the lock-free protocol by which one writer hands messages to
+// many readers in place, and the one by which a cell has one latest value. It
+// works on plain bytes, asks nothing of the system, and never waits: who is alive,
+// who sleeps and who rings is the business of the rooms above.
+// docs/protocol/lane.md tells the protocol; steps are named as there.
+package lane
+
+import (
+	"fmt"
+
+	"samepage/layout"
+)
+
+// Set is the lanes of a topic, or the slots of a cell, in the bytes of a segment.
+type Set struct {
+	C layout.LaneConfig
+	o layout.LaneOffsets
+
+	live, payload []byte
+}
+
+// Settings are what a new Set is made for.
+type Settings struct {
+	Lanes      int   // writers at a time
+	Depth      int   // messages that a late joiner can still have
+	MaxSize    int64 // bytes of the largest payload
+	Readers    int   // members in all
+	Holds      int   // messages that a reader may keep besides the one it looks at
+	Loans      int   // slots that a writer may have on loan at a time
+	EvictAfter int64 // nanoseconds; see layout.LaneConfig
+	Flags      uint32
+}
+
+// smallSlot is up to which size of slots there are more of them than needed, so
+// that reclaiming is rare. Larger ones cost more than the look at the pins.
+const smallSlot = 4096
+
+// Config lays out a new Set of lanes.
+//
+// Errors: layout.ErrCorrupt, for settings out of range.
+func (s *Settings) Config() (*layout.LaneConfig, *layout.LaneOffsets, error) {
+	if err := s.check(); err != nil {
+		return nil, nil, err
+	}
+	c := s.config()
+	step := s.Depth
+	if c.SlotSize > smallSlot {
+		step = (s.Depth + 3) / 4
+	}
+	c.Lanes, c.Entries, c.Step = uint32(s.Lanes), uint32(s.Depth+step), uint32(step)
+	return s.finish(c)
+}
+
+// keep is K: how many values of a cell stay as they are behind the latest.
+const keep = 32
+
+// CellConfig lays out a new cell.
+//
+// Errors: layout.ErrCorrupt, for settings out of range.
+func (s *Settings) CellConfig() (*layout.LaneConfig, *layout.LaneOffsets, error) {
+	t := *s
+	t.Lanes, t.Depth, t.Loans, t.EvictAfter = 1, 1, 1, 0
+	if err := t.check(); err != nil {
+		return nil, nil, err
+	}
+	c := t.config()
+	c.Step = keep
+	return t.finish(c)
+}
+
+func (s *Settings) check() error {
+	for _, x := range []struct {
+		what     string
+		v, least int64
+		most     int64
+	}{
+		{"publishers", int64(s.Lanes), 1, layout.MaxLanes},
+		{"depth", int64(s.Depth), 1, layout.MaxEntries / 2},
+		{"largest size", s.MaxSize, 1, 1<<32 - 1},
+		{"members", int64(s.Readers), 1, layout.MaxMembers},
+		{"holds", int64(s.Holds), 0, layout.MaxPins - 1},
+		{"loans", int64(s.Loans), 1, layout.MaxLoans},
+	} {
+		if x.v < x.least || x.v > x.most {
+			return fmt.Errorf("%s of %d, want %d to %d: %w", x.what, x.v, x.least, x.most, layout.ErrCorrupt)
+		}
+	}
+	return nil
+}
+
+func (s *Settings) config() *layout.LaneConfig {
+	return &layout.LaneConfig{
+		SlotSize: (layout.SlotHeaderSize + uint64(s.MaxSize) + 127) &^ 127, MaxSize: uint64(s.MaxSize),
+		Readers: uint32(s.Readers), Pins: uint32(s.Holds + 1), Loans: uint32(s.Loans),
+		EvictAfter: s.EvictAfter, Flags: s.Flags,
+	}
+}
+
+func (s *Settings) finish(c *layout.LaneConfig) (*layout.LaneConfig, *layout.LaneOffsets, error) {
+	c.Slots = uint32(c.LeastSlots())
+	if c.SlotSize <= smallSlot || c.Lanes == 0 {
+		c.Slots += c.Readers * c.Pins
+	}
+	o, err := c.Offsets()
+	return c, o, err
+}
+
+// Live returns the live region of a new Set: zeros but for the settings.
+func Live(c *layout.LaneConfig, o *layout.LaneOffsets) []byte {
+	b := make([]byte, o.Live)
+	copy(b[layout.LaneConfigOffset:], layout.EncodeLaneConfig(c))
+	return b
+}
+
+// Open finds the lanes in the live region and the payload of a segment. Both
+// stay the caller's, and must be aligned to 8 bytes at least; members is how many
+// the segment has. Without a payload the Set is good for Bury and for words only.
+//
+// Errors: layout.ErrCorrupt.
+func Open(live, payload []byte, members int) (*Set, error) {
+	if len(live) < layout.LaneWordsOffset {
+		return nil, fmt.Errorf("live region of %d bytes, lanes need %d: %w", len(live), layout.LaneWordsOffset, layout.ErrCorrupt)
+	}
+	// A private copy is checked, then used.
+	head := append([]byte(nil), live[layout.LaneConfigOffset:layout.LaneWordsOffset]...)
+	c, o, err := layout.ParseLaneConfig(head)
+	if err != nil {
+		return nil, err
+	}
+	if payload == nil { // for Bury, and to be looked at
+		payload = make([]byte, 0)
+	} else if o.Payload > uint64(len(payload)) {
+		err = layout.ErrCorrupt
+	}
+	if err != nil || o.Live > uint64(len(live)) || c.Readers != uint32(members) {
+		return nil, fmt.Errorf("lanes for %d members with %d live bytes and a payload of %d in a segment of %d, %d and %d: %w",
+			c.Readers, o.Live, o.Payload, members, len(live), len(payload), layout.ErrCorrupt)
+	}
+	return &Set{C: *c, o: *o, live: live, payload: payload}, nil
+}
+
+// noSlot says that there is none.
+const noSlot = ^uint32(0)
+
+// Number is a slot's among those of all lanes.
+func (s *Set) number(lane int, slot uint32) uint64 {
+	return uint64(lane)*uint64(s.C.Slots) + uint64(slot)
+}
+
+func (s *Set) corrupt(format string, args ...any) error {
+	return fmt.Errorf(format+": %w", append(args, layout.ErrCorrupt)...)
+}

@@ -1,0 +1,147 @@
+package lane
+
+import (
+	"math/bits"
+	"sync/atomic"
+
+	"samepage/internal/fault"
+)
+
+// slots is what a writer knows of its slots: its own memory, found anew by each
+// writer. docs/protocol/lane.md, "A slot's life" and "Reclaiming".
+type slots struct {
+	part
+	set  *Set
+	lane int
+
+	state   []slotState
+	free    []uint32 // the last one is used first
+	retired []uint32 // the oldest first
+	pinned  []uint64 // bit per slot, while reclaiming
+	loans   int
+}
+
+type slotState uint8
+
+const (
+	slotFree slotState = iota
+	slotLoaned
+	slotInRing
+	slotRetired
+)
+
+func newSlots(s *Set, lane int) slots {
+	n := int(s.C.Slots)
+	return slots{
+		part: s.part(lane), set: s, lane: lane,
+		state: make([]slotState, n), free: make([]uint32, 0, n), retired: make([]uint32, 0, n),
+		pinned: make([]uint64, (n+63)/64),
+	}
+}
+
+// loan takes a free slot. It is false when as many are on loan as may be.
+func (s *slots) loan() (uint32, bool) {
+	if s.loans >= int(s.set.C.Loans) {
+		return 0, false
+	}
+	n := len(s.free) - 1
+	if n < 0 {
+		s.reclaim(len(s.retired))
+		if n = len(s.free) - 1; n < 0 {
+			return 0, false // cannot be, by the number of slots
+		}
+	}
+	slot := s.free[n]
+	s.free = s.free[:n]
+	s.state[slot] = slotLoaned
+	s.loans++
+	return slot, true
+}
+
+// onLoan says whether a slot is.
+func (s *slots) onLoan(slot uint32) bool {
+	return slot < s.slotsN && s.state[slot] == slotLoaned
+}
+
+// discard gives a loan back.
+func (s *slots) discard(slot uint32) {
+	s.state[slot] = slotFree
+	s.free = append(s.free, slot)
+	s.loans--
+}
+
+// likely is the slot that is likely to be the next on loan.
+func (s *slots) likely() uint32 {
+	if n := len(s.free); n > 0 {
+		return s.free[n-1]
+	}
+	return 0
+}
+
+func (s *slots) retire(slot uint32) {
+	s.state[slot] = slotRetired
+	s.retired = append(s.retired, slot)
+}
+
+// reclaim frees those of the oldest n retired slots that nobody has pinned.
+func (s *slots) reclaim(n int) {
+	if n == 0 {
+		return
+	}
+	// F1. RELEASE, so that what a reader saw of the slot before is not mixed
+	// with what comes. The last one is F2, a full fence: pairs with B3.
+	for i, slot := range s.retired[:n] {
+		if i < n-1 {
+			storeRelease(s.generation(slot), 0)
+		} else {
+			atomic.StoreUint64(s.generation(slot), 0)
+		}
+	}
+	fault.At(fault.LaneReclaim)
+	s.markPinned() // F3
+	kept := s.retired[:0]
+	for i, slot := range s.retired {
+		if i >= n || s.pinned[slot/64]>>(slot%64)&1 != 0 {
+			kept = append(kept, slot)
+			continue
+		}
+		s.state[slot] = slotFree
+		s.free = append(s.free, slot)
+	}
+	s.retired = kept
+}
+
+// markPinned loads all pins.
+func (s *slots) markPinned() {
+	clear(s.pinned)
+	first := s.set.number(s.lane, 0)
+	for m := range int(s.set.C.Readers) {
+		for k := range int(s.set.C.Pins) {
+			// Number 0 is none, and those of other lanes fall out as well.
+			if i := atomic.LoadUint64(s.set.pin(m, k)) - 1 - first; i < uint64(s.slotsN) {
+				s.pinned[i/64] |= 1 << (i % 64)
+			}
+		}
+	}
+	if s.set.C.EvictAfter == 0 || s.set.C.Lanes == 0 {
+		return
+	}
+	s.set.eachReader(s.lane, func(m int) {
+		ev := atomic.LoadUint64(s.set.evicted(s.lane, m))
+		if i := ev&(1<<32-1) - 1; i < uint64(s.slotsN) && ev>>32 == atomic.LoadUint64(s.set.incarnation(s.lane, m)) {
+			s.pinned[i/64] |= 1 << (i % 64)
+		}
+	})
+}
+
+// eachReader calls f for each reliable reader of a lane.
+func (s *Set) eachReader(lane int, f func(member int)) {
+	n := int(s.C.Readers)
+	for w := range (n + 63) / 64 {
+		for set := atomic.LoadUint64(s.readers(lane, w)); set != 0; set &= set - 1 {
+			if m := w*64 + bits.TrailingZeros64(set); m < n {
+				f(m)
+			}
+		}
+	}
+}

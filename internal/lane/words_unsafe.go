@@ -1,0 +1,107 @@
+package lane
+
+import (
+	"unsafe"
+
+	"samepage/layout"
+)
+
+// The words of the lanes. Offsets come from the settings, which were checked
+// against the sizes of the regions; indices are below the settings' limits.
+
+func (s *Set) at(off uint64) unsafe.Pointer { return unsafe.Add(unsafe.Pointer(&s.live[0]), off) }
+
+func (s *Set) word(off uint64) *uint64 { return (*uint64)(s.at(off)) }
+
+func (s *Set) laneWord(lane int, off uint64) *uint64 {
+	return s.word(s.o.Words + uint64(lane)*layout.LaneWordsSize + off)
+}
+
+// Owner is the word that says who writes to a lane.
+func (s *Set) Owner(lane int) *uint64 { return s.laneWord(lane, 0) }
+
+// Ends counts how often a lane's stream has ended: in the lower half in order, in
+// the upper by death.
+func (s *Set) Ends(lane int) *uint64 { return s.laneWord(lane, layout.LaneEndsOffset) }
+
+func (s *Set) waits(lane int) *uint64 { return s.laneWord(lane, layout.LaneWaitsOffset) }
+
+// Head is the hint at the number of a lane's next message.
+func (s *Set) Head(lane int) *uint64 { return s.laneWord(lane, layout.LaneHeadOffset) }
+
+func (s *Set) limit(lane int) *uint64 { return s.laneWord(lane, layout.LaneLimitOffset) }
+
+func (s *Set) readers(lane, w int) *uint64 {
+	return s.laneWord(lane, layout.LaneReadersOffset+uint64(w)*8)
+}
+
+func (s *Set) evicted(lane, member int) *uint64 {
+	return s.word(s.o.Evicted + uint64(lane)*s.o.EvictRow + uint64(member)*8)
+}
+
+func (s *Set) cursor(lane, member int) *uint64 {
+	return s.word(s.o.Cursors + (uint64(lane)*uint64(s.C.Readers)+uint64(member))*layout.CursorLineSize)
+}
+
+func (s *Set) incarnation(lane, member int) *uint64 {
+	return s.word(s.o.Cursors + (uint64(lane)*uint64(s.C.Readers)+uint64(member))*layout.CursorLineSize + layout.CursorIncarnationOffset)
+}
+
+func (s *Set) pin(member, k int) *uint64 {
+	return s.word(s.o.Pins + uint64(member)*s.o.PinRow + uint64(k)*8)
+}
+
+// part is the entries and the slots of one lane.
+type part struct {
+	entries, slots unsafe.Pointer
+	slotSize       uintptr
+	n              uint32 // entries
+	slotsN         uint32
+	max            uint32 // bytes of the largest payload
+}
+
+func (s *Set) part(lane int) part {
+	base := unsafe.Add(unsafe.Pointer(&s.payload[0]), uint64(lane)*s.o.Lane)
+	return part{base, unsafe.Add(base, s.o.Slots), uintptr(s.C.SlotSize), s.C.Entries, s.C.Slots, uint32(s.C.MaxSize)}
+}
+
+func (p *part) entry(i uint32) unsafe.Pointer {
+	return unsafe.Add(p.entries, uintptr(i)*layout.EntrySize)
+}
+
+func (p *part) sequence(i uint32) *uint64 { return (*uint64)(p.entry(i)) }
+
+// place is an entry's Slot, and its Length in the upper half.
+func (p *part) place(i uint32) *uint64 {
+	return (*uint64)(unsafe.Add(p.entry(i), layout.EntrySlotOffset))
+}
+
+func (p *part) nextSlot(i uint32) *uint32 {
+	return (*uint32)(unsafe.Add(p.entry(i), layout.EntryNextOffset))
+}
+
+func (p *part) header(slot uint32) unsafe.Pointer {
+	return unsafe.Add(p.slots, uintptr(slot)*p.slotSize)
+}
+
+func (p *part) generation(slot uint32) *uint64 { return (*uint64)(p.header(slot)) }
+
+func (p *part) length(slot uint32) *uint32 {
+	return (*uint32)(unsafe.Add(p.header(slot), layout.SlotLengthOffset))
+}
+
+func (p *part) sum(slot uint32) *uint32 {
+	return (*uint32)(unsafe.Add(p.header(slot), layout.SlotSumOffset))
+}
+
+func (p *part) time(slot uint32) *uint64 {
+	return (*uint64)(unsafe.Add(p.header(slot), layout.SlotTimeOffset))
+}
+
+// payload is n bytes of a slot, with a capacity of max.
+func (p *part) payload(slot, n, max uint32) []byte {
+	return unsafe.Slice((*byte)(unsafe.Add(p.header(slot), layout.SlotHeaderSize)), max)[:n:max]
+}
+
+// le32 is two words of 32 bits as one.
+func le32(hi, lo uint32) uint64 { return uint64(hi)<<32 | uint64(lo) }

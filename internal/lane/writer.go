@@ -1,0 +1,248 @@
+package lane
+
+import (
+	"math"
+	"math/bits"
+	"sync/atomic"
+
+	"samepage/internal/fault"
+	"samepage/layout"
+)
+
+// Writer is the one writer of a lane: who holds the Owner word. Its methods are
+// for one goroutine at a time.
+type Writer struct {
+	slots
+	next  uint64   // number of the next message
+	i     uint32   // next mod N
+	until uint64   // next may be published below this without a look at the cursors
+	ring  []uint32 // which slot each entry names
+	// slowest is the reader that the writer waited for last, -1: none.
+	slowest int
+
+	head *uint64
+}
+
+// maxSequence is beyond what any lane comes to.
+const maxSequence = math.MaxUint64 >> 2
+
+// NewWriter becomes the writer of a lane, whose Owner word the caller has won
+// (O1).
+func NewWriter(s *Set, lane int) *Writer {
+	w := &Writer{slots: newSlots(s, lane), ring: make([]uint32, s.C.Entries), slowest: -1, head: s.Head(lane)}
+	atomic.StoreUint64(s.waits(lane), 0)
+	newest := newest(&w.part)
+	for i := range w.n { // O2
+		w.ring[i] = noSlot
+		q := atomic.LoadUint64(w.sequence(i))
+		if q == 0 {
+			continue
+		}
+		slot := uint32(atomic.LoadUint64(w.place(i)))
+		if !belongs(q, i, w.n) || q+uint64(w.n) <= newest || slot >= w.slotsN || w.state[slot] != slotFree {
+			atomic.StoreUint64(w.sequence(i), 0)
+			continue
+		}
+		w.ring[i] = slot
+		w.state[slot] = slotInRing
+	}
+	for slot := w.slotsN; slot > 0; slot-- { // O3
+		if w.state[slot-1] == slotFree {
+			w.retire(slot - 1)
+		}
+	}
+	w.next = newest + 1
+	w.i = uint32(w.next % uint64(w.n))
+	w.until = w.next // O4
+	atomic.StoreUint64(w.head, w.next)
+	s.eachReader(lane, w.finishEviction)
+	fault.At(fault.LaneRebuilt)
+	return w
+}
+
+// belongs says whether message q may stand at index i.
+func belongs(q uint64, i, n uint32) bool { return q%uint64(n) == uint64(i) && q < maxSequence }
+
+// newest is the largest Sequence in the ring that stands where it belongs.
+func newest(p *part) (most uint64) {
+	for i := range p.n {
+		if q := atomic.LoadUint64(p.sequence(i)); q > most && belongs(q, i, p.n) {
+			most = q
+		}
+	}
+	return most
+}
+
+// Next is the number of the next message.
+func (w *Writer) Next() uint64 { return w.next }
+
+// Lane is the number of the writer's lane.
+func (w *Writer) Lane() int { return w.lane }
+
+// Loans is how many slots are on loan.
+func (w *Writer) Loans() int { return w.loans }
+
+// Loan takes a slot to write a message in. It is false when as many are on loan as
+// the settings allow.
+func (w *Writer) Loan() (slot uint32, ok bool) { return w.loan() }
+
+// Payload is where the message in a slot that is on loan is written.
+func (w *Writer) Payload(slot uint32) []byte { return w.payload(slot, w.max, w.max) }
+
+// OnLoan says whether a slot is on loan.
+func (w *Writer) OnLoan(slot uint32) bool { return w.onLoan(slot) }
+
+// Discard gives a slot on loan back unpublished.
+func (w *Writer) Discard(slot uint32) { w.discard(slot) }
+
+// Describe stores the checksum and the time of a message before it is published.
+func (w *Writer) Describe(slot, sum uint32, ns int64) {
+	atomic.StoreUint32(w.sum(slot), sum)
+	atomic.StoreUint64(w.time(slot), uint64(ns))
+}
+
+// Room says whether the next message may be published (P1).
+func (w *Writer) Room() bool { return w.next < w.until || w.look() }
+
+// look looks at the cursors of all reliable readers.
+func (w *Writer) look() bool {
+	s, n := w.set, uint64(w.n)
+	if m := w.slowest; m >= 0 {
+		// The one that was in the way most likely still is.
+		if atomic.LoadUint64(s.readers(w.lane, m/64))>>(m%64)&1 != 0 && !s.isEvicted(w.lane, m) {
+			if c := atomic.LoadUint64(s.cursor(w.lane, m)); c != 0 && c+n <= w.next {
+				return false
+			}
+		}
+		w.slowest = -1
+	}
+	// W1, a full fence: pairs with J1.
+	atomic.StoreUint64(s.limit(w.lane), w.next+uint64(s.C.Step))
+	fault.At(fault.LaneLimit)
+	until := w.next + uint64(s.C.Step)
+	for word := range (int(s.C.Readers) + 63) / 64 { // W2
+		for set := atomic.LoadUint64(s.readers(w.lane, word)); set != 0; set &= set - 1 {
+			m := word*64 + bits.TrailingZeros64(set)
+			if m >= int(s.C.Readers) {
+				break
+			}
+			// ACQUIRE: what the reader read of earlier messages is done. Pairs with T4.
+			c := atomic.LoadUint64(s.cursor(w.lane, m))
+			if c == 0 || c >= w.next || s.isEvicted(w.lane, m) {
+				continue
+			}
+			if c+n < until { // W3
+				until, w.slowest = c+n, m
+			}
+		}
+	}
+	w.until = until
+	if w.next < until {
+		w.slowest = -1
+		return true
+	}
+	return false
+}
+
+// Publish makes the message in a slot on loan, of n bytes, visible. The caller has
+// seen Room. With fence it is followed by a full fence: then a look at the
+// sleepers misses nobody.
+func (w *Writer) Publish(slot, n uint32, fence bool) {
+	q, i := w.next, w.i
+	w.loans--
+	w.state[slot] = slotInRing
+	fault.At(fault.LaneFilled)
+	commit(w.entry(i), w.header(slot), q, le32(n, slot), w.likely(), fence) // P2 to P5
+	fault.At(fault.LaneCommitted)
+	if old := w.ring[i]; old != noSlot {
+		w.retire(old)
+	}
+	w.ring[i] = slot
+	w.next = q + 1
+	if i++; i == w.n {
+		i = 0
+	}
+	w.i = i
+	storeRelease(w.head, q+1)
+}
+
+// Fence is a full fence after Publish without one: it publishes nothing new.
+func (w *Writer) Fence() { atomic.StoreUint64(w.head, w.next) }
+
+// Waiting says that the writer is about to wait for readers, or is no more. A
+// full fence.
+func (w *Writer) Waiting(yes bool) {
+	var v uint64
+	if yes {
+		v = 1
+	}
+	atomic.StoreUint64(w.set.waits(w.lane), v)
+	fault.At(fault.LaneWaits)
+}
+
+// HasRoom says the same as Room and changes nothing: for others than the
+// writer's goroutine, while that one sleeps.
+func (w *Writer) HasRoom() bool {
+	room := true
+	w.hindering(func(int) { room = false })
+	return room
+}
+
+// hindering calls f for the readers that keep the next message out.
+func (w *Writer) hindering(f func(member int)) {
+	s := w.set
+	s.eachReader(w.lane, func(m int) {
+		c := atomic.LoadUint64(s.cursor(w.lane, m))
+		if c != 0 && c+uint64(w.n) <= w.next && !s.isEvicted(w.lane, m) {
+			f(m)
+		}
+	})
+}
+
+// Hinders appends who keeps the next message out to all.
+func (w *Writer) Hinders(all []layout.Owner) []layout.Owner {
+	w.hindering(func(m int) {
+		all = append(all, layout.OwnerOf(m, uint32(atomic.LoadUint64(w.set.incarnation(w.lane, m)))))
+	})
+	return all
+}
+
+// Evict passes over all readers that keep the next message out, and says how many
+// they were.
+func (w *Writer) Evict() (n int) {
+	w.hindering(func(m int) {
+		inc := atomic.LoadUint64(w.set.incarnation(w.lane, m))
+		atomic.StoreUint64(w.set.evicted(w.lane, m), inc<<32) // E1, a full fence: pairs with T4
+		fault.At(fault.LaneEvicted)
+		w.finishEviction(m)
+		n++
+	})
+	return n
+}
+
+// finishEviction is E2.
+func (w *Writer) finishEviction(m int) {
+	s := w.set
+	ev := s.evicted(w.lane, m)
+	v := atomic.LoadUint64(ev)
+	if v == 0 || v&(1<<32-1) != 0 || !s.isEvicted(w.lane, m) {
+		return
+	}
+	c := atomic.LoadUint64(s.cursor(w.lane, m))
+	kept := noSlot
+	if c < w.next && c+uint64(w.n) >= w.next {
+		if slot := w.ring[c%uint64(w.n)]; slot != noSlot {
+			kept = slot + 1
+		}
+	}
+	atomic.StoreUint64(ev, v|uint64(kept))
+}
+
+// isEvicted says whether a reader is passed over.
+func (s *Set) isEvicted(lane, member int) bool {
+	if s.C.EvictAfter == 0 {
+		return false
+	}
+	v := atomic.LoadUint64(s.evicted(lane, member))
+	return v != 0 && v>>32 == atomic.LoadUint64(s.incarnation(lane, member))&(1<<32-1)
+}

@@ -1,0 +1,194 @@
+package segment
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"samepage"
+	"samepage/internal/ipctest"
+	"samepage/layout"
+)
+
+func TestMain(m *testing.M) { ipctest.Main(m, nil) }
+
+// medium is what a segment of the suite lies in. Each call of the open that it gives
+// is one more member.
+type medium struct {
+	name string
+	lay  func(t *testing.T, b []byte) (open func(Repair) (*Handle, error), err error)
+}
+
+// The race detector sees the heap only: there it judges every access to the words.
+// On the others the same tests show that the algorithms do what they do there.
+var media = []medium{{"heap", onHeap}, {"unnamed", unnamed}, {"file", inFile}, {"named", named}}
+
+// blank is the bytes of a new segment.
+func blank(members int) []byte {
+	h := &layout.SegmentHeader{
+		Kind: uint32(layout.Mutex), Members: uint32(members), Live: layout.SegmentHeaderSize, LiveSize: layout.LockWordsSize,
+		Table: layout.SegmentHeaderSize + layout.LockWordsSize,
+	}
+	h.Size = h.Table + uint64(members)*layout.MemberSize
+	b := make([]byte, h.Size)
+	copy(b, layout.EncodeSegment(h))
+	return b
+}
+
+func opener(memory func() (*samepage.Memory, error)) func(Repair) (*Handle, error) {
+	return func(r Repair) (*Handle, error) {
+		m, err := memory()
+		if err != nil {
+			return nil, err
+		}
+		return Open(m, layout.Mutex, layout.LockWordsSize, r)
+	}
+}
+
+func unnamed(t *testing.T, b []byte) (func(Repair) (*Handle, error), error) {
+	first, err := samepage.CreateUnnamed(int64(len(b)), &samepage.Options{Kind: samepage.KindMutex, Init: b})
+	if err != nil {
+		return nil, err
+	}
+	t.Cleanup(func() { _ = first.Close() })
+	return opener(func() (*samepage.Memory, error) {
+		token, err := samepage.Grant(os.Getpid(), first, samepage.ReadWrite)
+		if err != nil {
+			return nil, err
+		}
+		return samepage.Attach(token)
+	}), nil
+}
+
+func inFile(t *testing.T, b []byte) (func(Repair) (*Handle, error), error) {
+	path := filepath.Join(ipctest.Dir(t), "segment")
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		return nil, err
+	}
+	return opener(func() (*samepage.Memory, error) {
+		return samepage.MapFile(path, 0, &samepage.Options{Kind: samepage.KindMutex})
+	}), nil
+}
+
+func named(t *testing.T, b []byte) (func(Repair) (*Handle, error), error) {
+	ipctest.Store(t)
+	o := &samepage.Options{Kind: samepage.KindMutex}
+	first, err := samepage.Create("segment", int64(len(b)), &samepage.Options{Kind: samepage.KindMutex, Init: b})
+	if err != nil {
+		return nil, err
+	}
+	t.Cleanup(func() { _ = first.Close() })
+	return opener(func() (*samepage.Memory, error) { return samepage.Open("segment", o) }), nil
+}
+
+// onHeap lays the segment into the heap, and stands in for the kernel.
+func onHeap(_ *testing.T, b []byte) (func(Repair) (*Handle, error), error) {
+	room := make([]byte, len(b)+align)
+	at := int(-reflect.ValueOf(room).Pointer() & (align - 1))
+	heap := room[at:][:len(b):len(b)]
+	copy(heap, b)
+	hd, err := layout.ParseSegment(heap, layout.Mutex, int64(len(heap)))
+	if err != nil {
+		return nil, err
+	}
+	k := &heapKernel{holder: make([]*heapLocks, hd.Members)}
+	k.rung.L = &k.mu
+	return func(r Repair) (*Handle, error) {
+		h := New(heap, hd, &heapLocks{k}, r)
+		h.ringer = heapRinger{k}
+		if err := h.join(); err != nil {
+			return nil, err
+		}
+		h.waker = heapWaker{k, h.wakerWord(h.slot)}
+		return h, nil
+	}, nil
+}
+
+// heapKernel is what a kernel does: it knows who holds which byte, and has threads
+// sleep.
+type heapKernel struct {
+	mu     sync.Mutex
+	holder []*heapLocks
+	rung   sync.Cond
+}
+
+type heapLocks struct{ k *heapKernel }
+
+func (l *heapLocks) Take(i int) (bool, error) {
+	l.k.mu.Lock()
+	defer l.k.mu.Unlock()
+	if h := l.k.holder[i]; h != nil && h != l {
+		return false, nil
+	}
+	l.k.holder[i] = l
+	return true, nil
+}
+
+func (l *heapLocks) Release(i int) {
+	l.k.mu.Lock()
+	defer l.k.mu.Unlock()
+	l.k.holder[i] = nil
+}
+
+func (l *heapLocks) Held(i int) (bool, error) {
+	l.k.mu.Lock()
+	defer l.k.mu.Unlock()
+	return l.k.holder[i] != nil && l.k.holder[i] != l, nil
+}
+
+func (l *heapLocks) Close() error {
+	l.k.mu.Lock()
+	defer l.k.mu.Unlock()
+	for i, h := range l.k.holder {
+		if h == l {
+			l.k.holder[i] = nil
+		}
+	}
+	return nil
+}
+
+type heapWaker struct {
+	k    *heapKernel
+	word *uint32
+}
+
+// Sleep compares and sleeps in one step, as a futex does. It returns at each ring,
+// also of others.
+func (w heapWaker) Sleep(old uint32) {
+	w.k.mu.Lock()
+	defer w.k.mu.Unlock()
+	if atomic.LoadUint32(w.word) == old {
+		w.k.rung.Wait()
+	}
+}
+
+func (heapWaker) Close() error { return nil }
+
+type heapRinger struct{ k *heapKernel }
+
+func (r heapRinger) Ring(int, uint32, *uint32) {
+	r.k.mu.Lock()
+	defer r.k.mu.Unlock()
+	r.k.rung.Broadcast()
+}
+
+func (heapRinger) Close() {}
+
+// die is the death of a member, as the others see it: its lock byte is free, and
+// nothing else has changed.
+func (h *Handle) die(t *testing.T) {
+	t.Helper()
+	h.closed.Store(true)
+	err := errors.Join(h.locks.Close(), h.waker.Close())
+	h.ringer.Close()
+	if h.mem != nil {
+		err = errors.Join(err, h.mem.Close())
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,65 @@
+package segment
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+
+	"samepage"
+)
+
+// Create makes a memory of that name with the new segment in it. opts is where
+// and for whom; Kind and Init are filled in.
+//
+// Errors: those of samepage.Create, by Inner.
+func (s *Spec) Create(opts *samepage.Options, name string) (*samepage.Memory, error) {
+	b, size, err := s.Init()
+	if err != nil {
+		return nil, err
+	}
+	o := *opts
+	o.Kind, o.Init = s.Kind, b
+	m, err := samepage.Create(name, size, &o)
+	if err != nil {
+		return nil, Inner(err)
+	}
+	return m, nil
+}
+
+// OpenOrCreate does open or create, whichever works. Others may come and go
+// between the two, but hardly many times in a row.
+func OpenOrCreate[T any](open, create func() (T, error)) (o T, existed bool, err error) {
+	for range 100 {
+		if o, err = open(); err == nil || !errors.Is(err, fs.ErrNotExist) {
+			return o, true, err
+		}
+		if o, err = create(); err == nil || !errors.Is(err, fs.ErrExist) {
+			return o, false, err
+		}
+	}
+	return o, false, err
+}
+
+// Inner is an error of package samepage without the words that name the object
+// and what was tried, which the caller has better ones for.
+func Inner(err error) error {
+	if in := errors.Unwrap(err); in != nil {
+		return in
+	}
+	return err
+}
+
+// Deadline gives the deadline of a context its second face: an error that also
+// matches os.ErrDeadlineExceeded.
+func Deadline(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return deadlineError{err}
+	}
+	return err
+}
+
+type deadlineError struct{ error }
+
+func (e deadlineError) Unwrap() error      { return e.error }
+func (deadlineError) Is(target error) bool { return target == os.ErrDeadlineExceeded }

@@ -1,0 +1,272 @@
+package layout
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"math/bits"
+	"unsafe"
+)
+
+// LaneConfig is how the lanes of a topic or the slots of a cell are laid out. It
+// is there before anybody can open the segment, and never changes.
+type LaneConfig struct {
+	Lanes      uint32 //  0 lanes; a cell: 0
+	Entries    uint32 //  4 N: of a lane's ring; a cell: 0
+	Step       uint32 //  8 D: messages between two looks at the cursors; a cell: K, values that are kept
+	Slots      uint32 // 12 S: of a lane
+	SlotSize   uint64 // 16 bytes of a slot with its header, a multiple of 128
+	MaxSize    uint64 // 24 bytes of the largest payload
+	Readers    uint32 // 32 R: slots of the member table
+	Pins       uint32 // 36 P: pin words of a member
+	Loans      uint32 // 40 slots that a writer may have on loan at a time
+	Flags      uint32 // 44 LaneChecksum, LaneTime
+	EvictAfter int64  // 48 nanoseconds that a reliable reader may keep the writer waiting; 0: for ever
+	_          [68]byte
+	CRC        uint32 // 124 CRC-32C of bytes 0..123
+}
+
+// Bits of LaneConfig.Flags.
+const (
+	LaneChecksum  = 1 // messages carry the CRC-32C of their payload
+	LaneTime      = 2 // messages carry the time of their publication
+	laneFlagsMask = LaneChecksum | LaneTime
+)
+
+// LaneWords are the words of one lane. docs/protocol/lane.md tells who writes
+// them, and in which order.
+type LaneWords struct {
+	Owner   uint64     //   0
+	Ends    uint64     //   8
+	Waits   uint64     //  16
+	_       [104]byte  //  24
+	Head    uint64     // 128
+	Limit   uint64     // 136
+	_       [112]byte  // 144
+	Readers [16]uint64 // 256
+}
+
+// CellWords are the words of a cell, in the place of a lane's.
+type CellWords struct {
+	Owner   uint64    //   0
+	Writer  uint64    //   8
+	_       [112]byte //  16
+	Current uint64    // 128
+	_       [120]byte // 136
+}
+
+// CursorLine is what a member writes of one lane.
+type CursorLine struct {
+	Cursor      uint64    // 0
+	Incarnation uint64    // 8
+	_           [112]byte // 16
+}
+
+// Entry is one of a lane's ring.
+type Entry struct {
+	Sequence uint64 //  0
+	Slot     uint32 //  8
+	Length   uint32 // 12
+	Next     uint32 // 16
+	_        [12]byte
+}
+
+// SlotHeader precedes each payload.
+type SlotHeader struct {
+	Generation uint64   //  0
+	Length     uint32   //  8
+	Sum        uint32   // 12
+	Time       int64    // 16
+	_          [40]byte // 24
+}
+
+// Sizes and offsets of the lane's structures, in bytes, and of the regions that
+// do not depend on LaneConfig.
+const (
+	LaneConfigOffset = 256 // in the live region, behind Sleepers
+	LaneConfigSize   = 128
+	LaneWordsOffset  = LaneConfigOffset + LaneConfigSize
+
+	LaneWordsSize     = 384
+	LaneEndsOffset    = 8
+	LaneWaitsOffset   = 16
+	LaneHeadOffset    = 128
+	LaneLimitOffset   = 136
+	LaneReadersOffset = 256
+
+	CellWordsSize     = 256
+	CellWriterOffset  = 8
+	CellCurrentOffset = 128
+
+	CursorLineSize          = 128
+	CursorIncarnationOffset = 8
+
+	EntrySize       = 32
+	EntrySlotOffset = 8
+	EntryNextOffset = 16
+
+	SlotHeaderSize   = 64
+	SlotLengthOffset = 8
+	SlotSumOffset    = 12
+	SlotTimeOffset   = 16
+
+	// PayloadAlign is what the payload of a segment is aligned to, so that it can
+	// be mapped by itself on every system.
+	PayloadAlign = 64 << 10
+
+	MaxLanes    = 64
+	MaxEntries  = 1 << 20
+	MaxSlots    = 1 << 20 // a cell's Current has 20 bits for one
+	MaxPins     = 1 << 10
+	MaxLoans    = 1 << 16
+	MaxSlotSize = 1 << 40
+)
+
+// These lines stop the build when the structures are not what docs/layout.md
+// says.
+const (
+	_ = -(unsafe.Sizeof(LaneConfig{}) ^ LaneConfigSize)
+	_ = -(unsafe.Offsetof(LaneConfig{}.CRC) ^ 124)
+	_ = -(unsafe.Sizeof(LaneWords{}) ^ LaneWordsSize)
+	_ = -(unsafe.Offsetof(LaneWords{}.Head) ^ LaneHeadOffset)
+	_ = -(unsafe.Offsetof(LaneWords{}.Limit) ^ LaneLimitOffset)
+	_ = -(unsafe.Offsetof(LaneWords{}.Readers) ^ LaneReadersOffset)
+	_ = -(unsafe.Sizeof(CellWords{}) ^ CellWordsSize)
+	_ = -(unsafe.Offsetof(CellWords{}.Current) ^ CellCurrentOffset)
+	_ = -(unsafe.Sizeof(CursorLine{}) ^ CursorLineSize)
+	_ = -(unsafe.Sizeof(Entry{}) ^ EntrySize)
+	_ = -(unsafe.Offsetof(Entry{}.Next) ^ EntryNextOffset)
+	_ = -(unsafe.Sizeof(SlotHeader{}) ^ SlotHeaderSize)
+	_ = -(unsafe.Offsetof(SlotHeader{}.Time) ^ SlotTimeOffset)
+)
+
+// LaneOffsets are where the parts of lanes lie: Words, Evicted, Cursors and Pins
+// in the live region, Entries and Slots in the payload, all in bytes.
+type LaneOffsets struct {
+	Words    uint64 // of lane 0; LaneWordsSize (a cell: CellWordsSize) each
+	Evicted  uint64 // of lane 0, member 0; 8 bytes a member
+	EvictRow uint64 // bytes from lane to lane
+	Cursors  uint64 // of lane 0, member 0; CursorLineSize a member
+	Pins     uint64 // of member 0
+	PinRow   uint64 // bytes from member to member
+	Live     uint64 // bytes of the live region
+	Slots    uint64 // from the start of a lane's part of the payload, behind the entries
+	Lane     uint64 // bytes of a lane's part
+	Payload  uint64 // bytes of the payload
+}
+
+func lines(n uint64) uint64 { return (n + 127) &^ 127 }
+
+// Offsets checks c and lays it out. For a cell Lanes and Entries are 0.
+//
+// Errors: ErrCorrupt.
+func (c *LaneConfig) Offsets() (*LaneOffsets, error) {
+	lanes := uint64(c.Lanes)
+	bad := func(what string, v, least, most uint64) error {
+		return fmt.Errorf("lanes with %s of %d, want %d to %d: %w", what, v, least, most, ErrCorrupt)
+	}
+	for _, x := range []struct {
+		what           string
+		v, least, most uint64
+	}{
+		{"a number", lanes, 0, MaxLanes},
+		{"a slot size", c.SlotSize, SlotHeaderSize, MaxSlotSize},
+		{"a payload", c.MaxSize, 0, c.SlotSize - SlotHeaderSize},
+		{"readers", uint64(c.Readers), 1, MaxMembers},
+		{"pins", uint64(c.Pins), 1, MaxPins},
+		{"loans", uint64(c.Loans), 1, MaxLoans},
+		{"slots", uint64(c.Slots), 1, MaxSlots},
+		{"a time limit", uint64(c.EvictAfter), 0, 1 << 62},
+		{"flags", uint64(c.Flags), 0, laneFlagsMask},
+	} {
+		if x.v < x.least || x.v > x.most {
+			return nil, bad(x.what, x.v, x.least, x.most)
+		}
+	}
+	if c.SlotSize%128 != 0 || c.MaxSize > 1<<32-1 {
+		return nil, fmt.Errorf("lanes with slots of %d bytes for payloads of %d: %w", c.SlotSize, c.MaxSize, ErrCorrupt)
+	}
+	words := uint64(CellWordsSize)
+	if lanes == 0 {
+		if c.Entries != 0 {
+			return nil, bad("entries", uint64(c.Entries), 0, 0)
+		}
+		lanes = 1
+	} else {
+		words = lanes * LaneWordsSize
+		if c.Entries < 2 || c.Entries > MaxEntries || c.Step < 1 || c.Step >= c.Entries {
+			return nil, fmt.Errorf("lanes with %d entries and a step of %d: %w", c.Entries, c.Step, ErrCorrupt)
+		}
+	}
+	if least := c.LeastSlots(); uint64(c.Slots) < least {
+		return nil, bad("slots", uint64(c.Slots), least, MaxSlots)
+	}
+	o := &LaneOffsets{Words: LaneWordsOffset, EvictRow: lines(uint64(c.Readers) * 8), PinRow: lines(uint64(c.Pins) * 8)}
+	end := o.Words + words
+	if c.Lanes > 0 {
+		o.Evicted = end
+		o.Cursors = o.Evicted + lanes*o.EvictRow
+		end = o.Cursors + lanes*uint64(c.Readers)*CursorLineSize
+	}
+	o.Pins = end
+	o.Live = o.Pins + uint64(c.Readers)*o.PinRow
+	o.Slots = lines(uint64(c.Entries) * EntrySize)
+	hi, n := bits.Mul64(uint64(c.Slots), c.SlotSize)
+	if hi != 0 || n > 1<<56 {
+		return nil, fmt.Errorf("lanes with %d slots of %d bytes: %w", c.Slots, c.SlotSize, ErrCorrupt)
+	}
+	o.Lane = o.Slots + n
+	o.Payload = lanes * o.Lane
+	return o, nil
+}
+
+// LeastSlots is how many slots there must be, so that one is always free
+// (docs/protocol/lane.md, Reclaiming).
+func (c *LaneConfig) LeastSlots() uint64 {
+	n := uint64(c.Entries) + uint64(c.Loans) + uint64(c.Readers)*uint64(c.Pins)
+	if c.Lanes == 0 {
+		n += uint64(c.Step) + 1
+	} else if c.EvictAfter > 0 {
+		n += uint64(c.Readers)
+	}
+	return n
+}
+
+// EncodeLaneConfig returns c's bytes, with the CRC filled in.
+func EncodeLaneConfig(c *LaneConfig) []byte {
+	b := make([]byte, LaneConfigSize)
+	le := binary.LittleEndian
+	le.PutUint32(b[0:], c.Lanes)
+	le.PutUint32(b[4:], c.Entries)
+	le.PutUint32(b[8:], c.Step)
+	le.PutUint32(b[12:], c.Slots)
+	le.PutUint64(b[16:], c.SlotSize)
+	le.PutUint64(b[24:], c.MaxSize)
+	le.PutUint32(b[32:], c.Readers)
+	le.PutUint32(b[36:], c.Pins)
+	le.PutUint32(b[40:], c.Loans)
+	le.PutUint32(b[44:], c.Flags)
+	le.PutUint64(b[48:], uint64(c.EvictAfter))
+	le.PutUint32(b[124:], crc32.Checksum(b[:124], castagnoli))
+	return b
+}
+
+// ParseLaneConfig reads a private copy of a LaneConfig and checks it.
+//
+// Errors: ErrCorrupt.
+func ParseLaneConfig(b []byte) (*LaneConfig, *LaneOffsets, error) {
+	if len(b) < LaneConfigSize {
+		return nil, nil, fmt.Errorf("lane settings of %d bytes, want %d: %w", len(b), LaneConfigSize, ErrCorrupt)
+	}
+	le := binary.LittleEndian
+	if got, want := le.Uint32(b[124:]), crc32.Checksum(b[:124], castagnoli); got != want {
+		return nil, nil, fmt.Errorf("lane settings with CRC %#08x, computed %#08x: %w", got, want, ErrCorrupt)
+	}
+	c := &LaneConfig{
+		Lanes: le.Uint32(b[0:]), Entries: le.Uint32(b[4:]), Step: le.Uint32(b[8:]), Slots: le.Uint32(b[12:]),
+		SlotSize: le.Uint64(b[16:]), MaxSize: le.Uint64(b[24:]), Readers: le.Uint32(b[32:]), Pins: le.Uint32(b[36:]),
+		Loans: le.Uint32(b[40:]), Flags: le.Uint32(b[44:]), EvictAfter: int64(le.Uint64(b[48:])), CRC: le.Uint32(b[124:]),
+	}
+	o, err := c.Offsets()
+	return c, o, err
+}

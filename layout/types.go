@@ -1,0 +1,76 @@
+package layout
+
+import (
+	"fmt"
+	"hash/fnv"
+	"reflect"
+	"strings"
+)
+
+// Type is a Go type whose values may lie in shared memory: of fixed size on every
+// system, without pointers.
+type Type struct {
+	Name        string // as Go prints it, at most 64 bytes of it
+	Size        int    // bytes
+	Fingerprint uint64 // of names, types and offsets of all fields; never 0
+}
+
+// TypeOf checks t.
+//
+// Errors: one that says which part of t cannot lie in shared memory.
+func TypeOf(t reflect.Type) (*Type, error) {
+	var text strings.Builder
+	if err := describe(&text, t, t.String()); err != nil {
+		return nil, err
+	}
+	if t.Size() == 0 {
+		return nil, fmt.Errorf("%v has no bytes: %w", t, ErrType)
+	}
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(text.String()))
+	ty := &Type{Name: t.String(), Size: int(t.Size()), Fingerprint: max(h.Sum64(), 1)}
+	var field [64]byte
+	PutText(field[:], ty.Name)
+	ty.Name = Text(field[:])
+	return ty, nil
+}
+
+// describe writes t in a canonical form: fixed-width types by their names, arrays as
+// [N]T, structures as {offset name T; ...}size.
+func describe(w *strings.Builder, t reflect.Type, path string) error {
+	no := func(why string) error { return fmt.Errorf("%s is a %v, %s: %w", path, t, why, ErrType) }
+	switch t.Kind() {
+	case reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64,
+		reflect.Float32, reflect.Float64, reflect.Complex64, reflect.Complex128:
+		w.WriteString(t.Kind().String())
+		return nil
+	case reflect.Int, reflect.Uint, reflect.Uintptr:
+		return no("whose size is not the same everywhere")
+	case reflect.Bool:
+		return no("of which some bit patterns are not valid; use uint8")
+	case reflect.Array:
+		fmt.Fprintf(w, "[%d]", t.Len())
+		return describe(w, t.Elem(), path+"[]")
+	case reflect.Struct:
+		w.WriteString("{")
+		var end uintptr
+		for i := range t.NumField() {
+			f := t.Field(i)
+			if f.Offset != end {
+				return fmt.Errorf("%s has %d bytes of padding before %s; add a field of that size: %w", path, f.Offset-end, f.Name, ErrType)
+			}
+			fmt.Fprintf(w, "%d %s ", f.Offset, f.Name)
+			if err := describe(w, f.Type, path+"."+f.Name); err != nil {
+				return err
+			}
+			w.WriteString(";")
+			end = f.Offset + f.Type.Size()
+		}
+		if end != t.Size() {
+			return fmt.Errorf("%s has %d bytes of padding at its end; add a field of that size: %w", path, t.Size()-end, ErrType)
+		}
+		fmt.Fprintf(w, "}%d", t.Size())
+		return nil
+	}
+	return no("which may refer to memory of one process")
+}

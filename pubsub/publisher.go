@@ -1,0 +1,477 @@
+package pubsub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"samepage"
+	"samepage/internal/fault"
+	"samepage/internal/lane"
+	"samepage/internal/segment"
+	"samepage/layout"
+)
+
+// Publisher publishes to a topic. Its methods are for one goroutine at a time, but
+// for Close; several goroutines have a Publisher each.
+type Publisher struct {
+	*topic
+	w       *lane.Writer
+	room    roomWait
+	sum     bool
+	times   bool
+	evicted int
+	leaks   leaks
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// NewPublisher opens the topic of that name, or makes it, and becomes one of its
+// publishers. The place of a publisher that died is taken over; its messages stay.
+//
+// Errors: samepage.ErrBusy (as many publishers live as there may be), ErrTooLarge (the
+// topic's messages are smaller than opts want), ErrKindMismatch (it has messages of a
+// type), ErrTooManyMembers, ErrNoSpace, fs.ErrInvalid (options out of range), and those
+// of samepage.Open and Create.
+func NewPublisher(name string, opts *Options) (*Publisher, error) {
+	return newPublisher(name, opts, nil)
+}
+
+func newPublisher(name string, opts *Options, ty *layout.Type) (*Publisher, error) {
+	if opts == nil {
+		opts = &Options{}
+	}
+	p := &Publisher{}
+	t, err := openTopic(name, opts, ty)
+	if err == nil {
+		p.topic = t
+		if err = p.begin(opts); err != nil {
+			err = errors.Join(err, t.h.Close())
+		}
+	}
+	if err != nil {
+		return nil, (&topic{name: name}).wrap("publish to", err)
+	}
+	return p, nil
+}
+
+func openTopic(name string, opts *Options, ty *layout.Type) (*topic, error) {
+	c, of, err := opts.config()
+	if err != nil {
+		return nil, err
+	}
+	spec := segment.Spec{Kind: layout.Topic, Members: int(c.Readers), Live: lane.Live(c, of), Payload: of.Payload}
+	if ty != nil {
+		spec.Fingerprint, spec.TypeName = ty.Fingerprint, ty.Name
+	}
+	m, _, err := segment.OpenOrCreate(
+		func() (*samepage.Memory, error) {
+			m, err := samepage.Open(name, opts.memory())
+			if err != nil {
+				return nil, segment.Inner(err)
+			}
+			return m, nil
+		},
+		func() (*samepage.Memory, error) { return spec.Create(opts.memory(), name) })
+	if err != nil {
+		return nil, err
+	}
+	return join(name, m, layout.ReadWrite, ty, false)
+}
+
+// begin becomes the writer of a lane.
+func (p *Publisher) begin(opts *Options) error {
+	if most := p.set.C.MaxSize; uint64(opts.MaxSize) > most {
+		return fmt.Errorf("its messages have up to %d bytes, not %d: %w", most, opts.MaxSize, samepage.ErrTooLarge)
+	}
+	l, err := p.claim()
+	if err != nil {
+		return err
+	}
+	p.h.SetRole(rolePublisher)
+	p.w = lane.NewWriter(p.set, l)
+	p.sum, p.times = p.set.C.Flags&layout.LaneChecksum != 0, p.set.C.Flags&layout.LaneTime != 0
+	p.room.p = p
+	return nil
+}
+
+// claim finds a lane without a living writer (O1).
+func (p *Publisher) claim() (int, error) {
+	n := int(p.set.C.Lanes)
+	for range 2 {
+		for l := range n {
+			if atomic.CompareAndSwapUint64(p.set.Owner(l), 0, uint64(p.me)) {
+				return l, nil
+			}
+		}
+		for l := range n {
+			if o := layout.Owner(atomic.LoadUint64(p.set.Owner(l))); !o.Free() {
+				if _, err := p.h.Bury(o); err != nil {
+					return 0, err
+				}
+			}
+		}
+	}
+	return 0, fmt.Errorf("it has %d living publishers already: %w", n, samepage.ErrBusy)
+}
+
+// Loan is a message that is being written, in shared memory. It is published or
+// discarded once.
+type Loan struct {
+	p       *Publisher
+	slot, n uint32
+}
+
+// Loan takes a slot for a message of n bytes on loan. What the slot holds is left over
+// from a message before.
+//
+// Errors: samepage.ErrTooLarge, ErrNegativeSize, ErrTooManyHolds (as many are on loan as
+// Options.Loans says), ErrClosed.
+func (p *Publisher) Loan(n int) (Loan, error) {
+	if uint64(n) > p.set.C.MaxSize {
+		return Loan{}, p.wrap("write to", p.badSize(n))
+	}
+	slot, ok := p.w.Loan()
+	if !ok || p.h.Closed() {
+		return Loan{}, p.wrap("write to", p.noLoan(slot, ok))
+	}
+	p.leaks.took(slot)
+	return Loan{p, slot, uint32(n)}, nil
+}
+
+func (p *Publisher) badSize(n int) error {
+	if n < 0 {
+		return fmt.Errorf("message of %d bytes: %w", n, samepage.ErrNegativeSize)
+	}
+	return fmt.Errorf("message of %d bytes, it has room for %d: %w", n, p.set.C.MaxSize, samepage.ErrTooLarge)
+}
+
+func (p *Publisher) noLoan(slot uint32, ok bool) error {
+	if p.h.Closed() {
+		if ok {
+			p.w.Discard(slot)
+		}
+		return samepage.ErrClosed
+	}
+	return fmt.Errorf("%d messages are on loan: %w", p.w.Loans(), samepage.ErrTooManyHolds)
+}
+
+// Bytes is where the message is written. It is nil once the loan is published or
+// discarded.
+func (l *Loan) Bytes() []byte {
+	if l.p == nil {
+		return nil
+	}
+	return l.p.w.Payload(l.slot)[:l.n]
+}
+
+// Truncate shortens the message to n bytes.
+//
+// Errors: fs.ErrInvalid.
+func (l *Loan) Truncate(n int) error {
+	if n < 0 || uint32(n) > l.n {
+		return fmt.Errorf("pubsub: a loan of %d bytes truncated to %d: %w", l.n, n, samepage.ErrTooLarge)
+	}
+	l.n = uint32(n)
+	return nil
+}
+
+// Discard gives the slot back unpublished.
+func (l *Loan) Discard() {
+	if p := l.p; p != nil {
+		l.p = nil
+		p.leaks.gave(l.slot)
+		p.w.Discard(l.slot)
+	}
+}
+
+// TryPublish publishes the message, unless a reliable subscriber lags as far
+// behind as it may: then it is false, and the loan goes on.
+//
+// Errors: samepage.ErrClosed.
+func (l *Loan) TryPublish() (bool, error) {
+	p := l.p
+	if p == nil || p.h.Closed() {
+		return false, errNoLoan
+	}
+	if !p.w.Room() && !p.stillRoom() {
+		return false, nil
+	}
+	p.put(l)
+	p.ring()
+	runtime.KeepAlive(p)
+	return true, nil
+}
+
+var errNoLoan = fmt.Errorf("pubsub: the loan is published or discarded, or its publisher closed: %w", samepage.ErrClosed)
+
+// Publish publishes the message, and waits for reliable subscribers that lag as far
+// behind as they may. With an error the loan goes on.
+//
+// Errors: samepage.ErrClosed, the error of ctx.
+func (l *Loan) Publish(ctx context.Context) error {
+	p := l.p
+	if p == nil || p.h.Closed() {
+		return errNoLoan
+	}
+	if !p.w.Room() {
+		if err := p.waitRoom(ctx); err != nil {
+			return p.wrap("publish to", err)
+		}
+	}
+	p.put(l)
+	p.ring()
+	runtime.KeepAlive(p)
+	return nil
+}
+
+// put is P2 to P5.
+func (p *Publisher) put(l *Loan) {
+	if p.sum || p.times {
+		p.describe(l)
+	}
+	l.p = nil
+	p.leaks.gave(l.slot)
+	p.w.Publish(l.slot, l.n, true)
+}
+
+func (p *Publisher) describe(l *Loan) {
+	var sum uint32
+	var now int64
+	if p.sum {
+		sum = crc32.Checksum(p.w.Payload(l.slot)[:l.n], castagnoli)
+	}
+	if p.times {
+		now = time.Now().UnixNano()
+	}
+	p.w.Describe(l.slot, sum, now)
+}
+
+// ring is P6. A full fence came before.
+func (p *Publisher) ring() {
+	if p.h.Asleep() {
+		p.h.WakeAll()
+	}
+}
+
+// Send publishes a copy of b.
+//
+// Errors: those of Loan and Publish.
+func (p *Publisher) Send(ctx context.Context, b []byte) error {
+	l, err := p.Loan(len(b))
+	if err != nil {
+		return err
+	}
+	copy(p.w.Payload(l.slot), b)
+	if err := l.Publish(ctx); err != nil {
+		l.Discard()
+		return err
+	}
+	return nil
+}
+
+// SendAll publishes a copy of each of all, in order, and looks once whether anybody is
+// to be woken: for many small messages. Subscribers see them one by one. It returns how
+// many were published.
+//
+// Errors: those of Send.
+func (p *Publisher) SendAll(ctx context.Context, all [][]byte) (int, error) {
+	for i, b := range all {
+		if err := p.sendUnrung(ctx, b); err != nil {
+			p.flush(i)
+			return i, err
+		}
+	}
+	p.flush(len(all))
+	return len(all), nil
+}
+
+func (p *Publisher) sendUnrung(ctx context.Context, b []byte) error {
+	l, err := p.Loan(len(b))
+	if err != nil {
+		return err
+	}
+	copy(p.w.Payload(l.slot), b)
+	return p.publishUnrung(ctx, &l)
+}
+
+func (p *Publisher) publishUnrung(ctx context.Context, l *Loan) error {
+	if !p.w.Room() {
+		p.flush(1) // nobody can make room for what they were not told of
+		if err := p.waitRoom(ctx); err != nil {
+			l.Discard()
+			return p.wrap("publish to", err)
+		}
+	}
+	if p.sum || p.times {
+		p.describe(l)
+	}
+	l.p = nil
+	p.leaks.gave(l.slot)
+	p.w.Publish(l.slot, l.n, false)
+	return nil
+}
+
+// PublishAll publishes loans of this publisher in order, as SendAll does. It returns
+// how many were published; the others are discarded.
+//
+// Errors: those of Loan.Publish.
+func (p *Publisher) PublishAll(ctx context.Context, loans []Loan) (int, error) {
+	for i := range loans {
+		l := &loans[i]
+		err := errNoLoan
+		if l.p == p && !p.h.Closed() {
+			err = p.publishUnrung(ctx, l)
+		}
+		if err != nil {
+			for k := i; k < len(loans); k++ {
+				if loans[k].p == p {
+					loans[k].Discard()
+				}
+			}
+			p.flush(i)
+			return i, err
+		}
+	}
+	p.flush(len(loans))
+	return len(loans), nil
+}
+
+// flush rings those that sleep after n messages were published without a fence.
+func (p *Publisher) flush(n int) {
+	if n > 0 {
+		p.w.Fence()
+		p.ring()
+	}
+	runtime.KeepAlive(p)
+}
+
+// stillRoom looks again for room when there is none, whether those in the way
+// live.
+func (p *Publisher) stillRoom() bool {
+	p.buryHinderers()
+	return p.w.Room()
+}
+
+func (p *Publisher) buryHinderers() {
+	for _, o := range p.w.Hinders(nil) {
+		_, _ = p.h.Bury(o) // whoever cannot be buried goes on hindering
+	}
+}
+
+// waitRoom waits for the next message to be publishable.
+func (p *Publisher) waitRoom(ctx context.Context) error {
+	if p.spinRoom() {
+		return nil
+	}
+	// A full fence, before the look at the cursors in Sleep. Pairs with Settle.
+	p.w.Waiting(true)
+	defer p.w.Waiting(false)
+	after := time.Duration(p.set.C.EvictAfter)
+	for {
+		err := p.sleepRoom(ctx, after)
+		if err == nil && p.w.Room() {
+			return nil
+		}
+		if after > 0 && errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+			p.evicted += p.w.Evict()
+			p.h.WakeAll() // lest they sleep on
+			err = nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (p *Publisher) sleepRoom(ctx context.Context, after time.Duration) error {
+	if after > 0 {
+		c, cancel := context.WithTimeout(ctx, after)
+		defer cancel()
+		ctx = c
+	}
+	return p.h.Sleep(ctx, &p.room)
+}
+
+func (p *Publisher) spinRoom() bool {
+	if !segment.Spins() {
+		return p.stillRoom()
+	}
+	for begun := time.Now(); time.Since(begun) < segment.SpinTime; {
+		for range 8 {
+			if p.w.Room() {
+				return true
+			}
+			segment.Pause(16)
+		}
+	}
+	return false
+}
+
+// roomWait is the segment.Condition of a publisher that waits for room.
+type roomWait struct {
+	p *Publisher
+	k atomic.Uint32
+}
+
+func (r *roomWait) Try() (bool, error) { return r.p.w.HasRoom(), nil }
+func (r *roomWait) Holds() bool        { return r.p.w.HasRoom() }
+
+// DependsOn names one of those in the way, another one each time.
+func (r *roomWait) DependsOn() layout.Owner {
+	all := r.p.w.Hinders(nil)
+	if len(all) == 0 {
+		return 0
+	}
+	return all[int(r.k.Add(1)%uint32(len(all)))]
+}
+
+// WaitSubscribers waits until the topic has n reliable subscribers or more.
+//
+// Errors: samepage.ErrClosed, the error of ctx.
+func (p *Publisher) WaitSubscribers(ctx context.Context, n int) error {
+	return p.wrap("wait for subscribers of", segment.Until(ctx, func() (bool, error) {
+		if p.h.Closed() {
+			return false, samepage.ErrClosed
+		}
+		return p.Subscribers() >= n, nil
+	}))
+}
+
+// Subscribers is how many reliable subscribers the topic has.
+func (p *Publisher) Subscribers() (n int) {
+	for m := range p.h.Members() {
+		if _, yes, evicted := p.set.Reliable(p.w.Lane(), m); yes && !evicted {
+			n++
+		}
+	}
+	return n
+}
+
+// Next is the number that the next message will have; the first one has 1.
+func (p *Publisher) Next() uint64 { return p.w.Next() }
+
+// Evicted is how many subscribers this publisher has passed over.
+func (p *Publisher) Evicted() int { return p.evicted }
+
+// Close ends the stream: subscribers that have taken all get io.EOF. A second Close
+// does nothing.
+//
+// Errors: samepage.ErrBusy, while messages are on loan.
+func (p *Publisher) Close() error {
+	if p.h.Closed() {
+		return nil
+	}
+	if n := p.w.Loans(); n > 0 {
+		return p.wrap("close", fmt.Errorf("%d messages are on loan%s: %w", n, p.leaks.String(), samepage.ErrBusy))
+	}
+	atomic.AddUint64(p.set.Ends(p.w.Lane()), 1) // RELEASE: after all messages
+	fault.At(fault.LaneEnding)
+	atomic.CompareAndSwapUint64(p.set.Owner(p.w.Lane()), uint64(p.me), 0)
+	p.h.WakeAll()
+	return p.wrap("close", p.h.Close())
+}

@@ -1,0 +1,516 @@
+package pubsub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"iter"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"samepage"
+	"samepage/internal/lane"
+	"samepage/internal/segment"
+	"samepage/layout"
+)
+
+// Subscriber reads a topic. Its methods are for one goroutine at a time, but for
+// Close, and Release of what is held.
+type Subscriber struct {
+	*topic
+	lanes []*lane.Reader
+	ends  []uint64 // of each lane, as far as it was told of
+	sum   bool
+	wait  messageWait
+
+	turn   uint64 // of the message that is looked at; counts all that were taken
+	cur    int    // its lane, -1: none is looked at
+	at     int    // the lane that comes next
+	msg    lane.Message
+	missed uint64
+	taken  uint64
+
+	mu    sync.Mutex
+	held  []bool // pin words 1.. in use
+	leaks leaks
+}
+
+// NewSubscriber opens a topic that exists and begins to read it.
+//
+// Errors: fs.ErrNotExist (there is no such topic; see Await), samepage.ErrTooManyMembers,
+// fs.ErrInvalid (no such From), and those of samepage.Open.
+func NewSubscriber(name string, opts *SubscriberOptions) (*Subscriber, error) {
+	return newSubscriber(name, opts, nil)
+}
+
+// Await is NewSubscriber, but waits for the topic to be made.
+//
+// Errors: the same without fs.ErrNotExist, and the error of ctx.
+func Await(ctx context.Context, name string, opts *SubscriberOptions) (*Subscriber, error) {
+	return await(ctx, name, func() (*Subscriber, error) { return NewSubscriber(name, opts) })
+}
+
+func await[T any](ctx context.Context, name string, open func() (T, error)) (s T, err error) {
+	uerr := segment.Until(ctx, func() (bool, error) {
+		if s, err = open(); errors.Is(err, fs.ErrNotExist) {
+			return false, nil
+		}
+		return true, nil
+	})
+	if uerr != nil {
+		err = (&topic{name: name}).wrap("wait for", uerr)
+	}
+	return s, err
+}
+
+func newSubscriber(name string, opts *SubscriberOptions, ty *layout.Type) (*Subscriber, error) {
+	if opts == nil {
+		opts = &SubscriberOptions{}
+	}
+	s, err := openSubscriber(name, opts, ty)
+	return s, (&topic{name: name}).wrap("subscribe to", err)
+}
+
+func openSubscriber(name string, opts *SubscriberOptions, ty *layout.Type) (*Subscriber, error) {
+	from, err := opts.From.lane()
+	if err != nil {
+		return nil, err
+	}
+	m, err := samepage.Open(name, &samepage.Options{Scope: opts.Scope, Kind: samepage.KindTopic, Owner: opts.Owner})
+	if err != nil {
+		return nil, segment.Inner(err)
+	}
+	t, err := join(name, m, layout.ReadOnly, ty, ty == nil)
+	if err != nil {
+		return nil, err
+	}
+	s := &Subscriber{topic: t, cur: -1, sum: t.set.C.Flags&layout.LaneChecksum != 0, held: make([]bool, t.set.C.Pins)}
+	s.wait.s = s
+	role := uint32(roleReliable)
+	if opts.BestEffort {
+		role = roleBestEffort
+	}
+	t.h.SetRole(role)
+	for l := range int(t.set.C.Lanes) {
+		ends := atomic.LoadUint64(t.set.Ends(l))
+		r := lane.NewReader(t.set, l, t.me, !opts.BestEffort, from)
+		if r.Ready() && uint32(ends) > 0 && atomic.LoadUint64(t.set.Owner(l)) == 0 {
+			ends-- // what is still there has an end
+		}
+		s.lanes, s.ends = append(s.lanes, r), append(s.ends, ends)
+	}
+	return s, nil
+}
+
+// Message is a message in shared memory, read-only: writing to it faults. It is good
+// until the Subscriber takes the next one or is closed; Hold keeps it longer.
+type Message struct {
+	s    *Subscriber
+	m    lane.Message
+	lane int
+	turn uint64
+}
+
+// Bytes is what the message says. It is nil when the message is no longer good.
+func (m *Message) Bytes() []byte {
+	if m.s == nil || m.turn != m.s.turn || m.s.cur < 0 {
+		return nil
+	}
+	return m.s.lanes[m.lane].Payload(&m.m)
+}
+
+// Seq is the number of the message: publishers count from 1.
+func (m *Message) Seq() uint64 { return m.m.Seq }
+
+// Missed is how many messages were lost just before this one. For reliable
+// subscribers it is 0.
+func (m *Message) Missed() uint64 { return m.m.Missed }
+
+// Lane tells the messages of several publishers apart: 0 to Options.Publishers - 1.
+func (m *Message) Lane() int { return m.lane }
+
+// Time is when the message was published, if the topic has Times.
+func (m *Message) Time() time.Time {
+	if m.s == nil || m.s.set.C.Flags&layout.LaneTime == 0 || m.turn != m.s.turn {
+		return time.Time{}
+	}
+	return time.Unix(0, m.s.lanes[m.lane].Time(&m.m))
+}
+
+// TryTake takes the next message, if there is one. The one before is no longer
+// good.
+//
+// Errors: io.EOF (once, when the last publisher has ended its stream), samepage.ErrPeerDied
+// (once for each publisher that died; what it had published was taken before), ErrEvicted
+// (for good: close, and subscribe anew), ErrChecksum (of one message; the next may be
+// good), ErrCorrupt, ErrClosed.
+func (s *Subscriber) TryTake() (Message, bool, error) {
+	ok, err := s.take()
+	if ok && err == nil {
+		return Message{s, s.msg, s.cur, s.turn}, true, nil
+	}
+	s.settle()
+	if err == nil {
+		err = s.slow()
+		if err == errAgain {
+			return s.TryTake()
+		}
+	}
+	return Message{}, false, s.wrapTake(err)
+}
+
+func (s *Subscriber) wrapTake(err error) error {
+	if err == nil || err == io.EOF {
+		return err
+	}
+	return s.wrap("take from", err)
+}
+
+// Take waits for the next message and takes it. The one before is no longer good.
+//
+// Errors: those of TryTake, and the error of ctx.
+func (s *Subscriber) Take(ctx context.Context) (Message, error) {
+	ok, err := s.take()
+	for !ok && err == nil {
+		ok, err = s.takeWaiting(ctx)
+	}
+	if err != nil {
+		s.settle()
+		return Message{}, s.wrapTake(err)
+	}
+	return Message{s, s.msg, s.cur, s.turn}, nil
+}
+
+// take lets the message before go, and takes the next one if it is there.
+func (s *Subscriber) take() (bool, error) {
+	if s.cur >= 0 {
+		s.letGo()
+	}
+	l := s.at
+	for range s.lanes {
+		if ok, err := s.lanes[l].Try(&s.msg); ok || err != nil {
+			if err != nil {
+				return false, err
+			}
+			return s.took(l)
+		}
+		if l++; l == len(s.lanes) {
+			l = 0
+		}
+	}
+	return false, nil
+}
+
+func (s *Subscriber) took(l int) (bool, error) {
+	s.turn++
+	s.cur = l
+	s.taken++
+	s.missed += s.msg.Missed
+	if s.at = l + 1; s.at == len(s.lanes) {
+		s.at = 0
+	}
+	if s.h.Closed() {
+		return false, samepage.ErrClosed
+	}
+	if s.sum {
+		r := s.lanes[l]
+		if got, want := crc32.Checksum(r.Payload(&s.msg), castagnoli), r.Sum(&s.msg); got != want {
+			return false, fmt.Errorf("message %d of %d bytes has CRC-32C %#08x, computed %#08x: %w", s.msg.Seq, s.msg.Len, want, got, samepage.ErrChecksum)
+		}
+	}
+	return true, nil
+}
+
+// letGo gives up the message that is looked at.
+func (s *Subscriber) letGo() {
+	r := s.lanes[s.cur]
+	s.cur = -1
+	if r.LetGo() {
+		s.ringWriter(r.Lane())
+	}
+}
+
+// settle makes known to publishers that wait how far this subscriber has come.
+func (s *Subscriber) settle() {
+	for l, r := range s.lanes {
+		if r.Settle() {
+			s.ringWriter(l)
+		}
+	}
+}
+
+var errAgain = errors.New("look again")
+
+// slow looks for what has happened other than a message. It is errAgain when there may
+// be one by now.
+func (s *Subscriber) slow() error {
+	if s.h.Closed() {
+		return samepage.ErrClosed
+	}
+	for l, r := range s.lanes {
+		if r.Evicted() {
+			return samepage.ErrEvicted
+		}
+		if r.Lost() {
+			return errAgain
+		}
+		// ACQUIRE: all messages before the end are there.
+		ends := atomic.LoadUint64(s.set.Ends(l))
+		if ends == s.ends[l] {
+			continue
+		}
+		if r.Ready() {
+			return errAgain
+		}
+		died := ends>>32 != s.ends[l]>>32
+		s.ends[l] = ends
+		if died {
+			return samepage.ErrPeerDied
+		}
+		if s.publishers() == 0 {
+			return io.EOF
+		}
+	}
+	return nil
+}
+
+func (s *Subscriber) publishers() (n int) {
+	for l := range s.lanes {
+		if atomic.LoadUint64(s.set.Owner(l)) != 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// takeWaiting waits for something to happen, in a loop and then asleep.
+func (s *Subscriber) takeWaiting(ctx context.Context) (bool, error) {
+	if s.spin() {
+		return s.take()
+	}
+	s.settle()
+	if err := s.slow(); err != nil {
+		if err == errAgain {
+			return s.take()
+		}
+		return false, err
+	}
+	if err := s.h.Sleep(ctx, &s.wait); err != nil {
+		return false, err
+	}
+	return s.take()
+}
+
+// spin looks for a message for a while, and fetches what will be needed
+// meanwhile.
+func (s *Subscriber) spin() bool {
+	if !segment.Spins() {
+		return false
+	}
+	if s.lanes[0].Poll(4) {
+		return true
+	}
+	one := len(s.lanes) == 1
+	for begun := time.Now(); time.Since(begun) < segment.SpinTime; {
+		for range 4 {
+			if one {
+				if s.lanes[0].Poll(16) {
+					return true
+				}
+				continue
+			}
+			for _, r := range s.lanes {
+				if r.Poll(2) {
+					return true
+				}
+			}
+		}
+		s.settle()
+	}
+	return false
+}
+
+// messageWait is the segment.Condition of a subscriber that waits. It only looks:
+// the messages are for the one goroutine that takes them.
+type messageWait struct {
+	s *Subscriber
+	k atomic.Uint32
+}
+
+func (w *messageWait) Try() (bool, error) { return w.Holds(), nil }
+
+func (w *messageWait) Holds() bool {
+	for l, r := range w.s.lanes {
+		if r.Ready() || atomic.LoadUint64(w.s.set.Ends(l)) != w.s.ends[l] || r.Evicted() {
+			return true
+		}
+	}
+	return false
+}
+
+// DependsOn names one of the publishers, another one each time.
+func (w *messageWait) DependsOn() layout.Owner {
+	n := uint32(len(w.s.lanes))
+	k := w.k.Add(1)
+	for i := range n {
+		if o := atomic.LoadUint64(w.s.set.Owner(int((k + i) % n))); o != 0 {
+			return layout.Owner(o)
+		}
+	}
+	return 0
+}
+
+// Messages takes one message after the other. It ends when the last publisher has
+// ended its stream, and with any other error but samepage.ErrPeerDied and ErrChecksum, which
+// it yields before it goes on. A message is good until the next turn of the loop.
+func (s *Subscriber) Messages(ctx context.Context) iter.Seq2[Message, error] {
+	return func(yield func(Message, error) bool) {
+		defer s.Release()
+		for {
+			m, err := s.Take(ctx)
+			if err == io.EOF {
+				return
+			}
+			if !yield(m, err) {
+				return
+			}
+			if err != nil && !errors.Is(err, samepage.ErrPeerDied) && !errors.Is(err, samepage.ErrChecksum) {
+				return
+			}
+		}
+	}
+}
+
+// Release lets the message that was taken last go before the next is taken: for a
+// subscriber that does something else for a while.
+func (s *Subscriber) Release() {
+	if s.cur >= 0 {
+		s.letGo()
+	}
+	s.settle()
+	runtime.KeepAlive(s)
+}
+
+// Held is a message that is kept until its Release.
+type Held struct {
+	Message
+	k int
+}
+
+// Hold keeps the message beyond the next one: a publisher does not use its memory, and
+// does not wait for it either.
+//
+// Errors: samepage.ErrTooManyHolds (as many are held as Options.Holds says), ErrClosed (the
+// message is no longer good).
+func (m *Message) Hold() (*Held, error) {
+	s := m.s
+	if s == nil || m.turn != s.turn || s.cur < 0 {
+		return nil, fmt.Errorf("pubsub: hold a message that is no longer good: %w", samepage.ErrClosed)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for k := 1; k < len(s.held); k++ {
+		if !s.held[k] {
+			s.held[k] = true
+			s.lanes[m.lane].Hold(&m.m, k)
+			s.leaks.took(uint32(k))
+			return &Held{*m, k}, nil
+		}
+	}
+	return nil, s.wrap("hold a message of", fmt.Errorf("%d are held: %w", len(s.held)-1, samepage.ErrTooManyHolds))
+}
+
+// Bytes is what the message says, nil after Release.
+func (h *Held) Bytes() []byte {
+	if h.k == 0 {
+		return nil
+	}
+	return h.s.lanes[h.lane].Payload(&h.m)
+}
+
+// Time is when the message was published, if the topic has Times.
+func (h *Held) Time() time.Time {
+	if h.k == 0 || h.s.set.C.Flags&layout.LaneTime == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, h.s.lanes[h.lane].Time(&h.m))
+}
+
+// Release lets the message go. A second Release does nothing. It may be called by any
+// goroutine, one at a time.
+func (h *Held) Release() {
+	if h.k == 0 {
+		return
+	}
+	s := h.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.set.Unpin(s.me.Slot(), h.k)
+	s.held[h.k] = false
+	s.leaks.gave(uint32(h.k))
+	h.k = 0
+}
+
+// Missed is how many messages were lost in all: 0 for reliable subscribers.
+func (s *Subscriber) Missed() uint64 { return s.missed }
+
+// Taken is how many messages were taken.
+func (s *Subscriber) Taken() uint64 { return s.taken }
+
+// Publishers is how many publishers the topic has now.
+func (s *Subscriber) Publishers() int { return s.publishers() }
+
+// Close ends the reading. A second Close does nothing.
+//
+// Errors: samepage.ErrBusy, while messages are held.
+func (s *Subscriber) Close() error {
+	if s.h.Closed() {
+		return nil
+	}
+	s.mu.Lock()
+	n := 0
+	for _, h := range s.held {
+		if h {
+			n++
+		}
+	}
+	s.mu.Unlock()
+	if n > 0 {
+		return s.wrap("close", fmt.Errorf("%d messages are held%s: %w", n, s.leaks.String(), samepage.ErrBusy))
+	}
+	for l, r := range s.lanes {
+		if r.Leave() {
+			s.ringWriter(l)
+		}
+	}
+	s.set.Unpin(s.me.Slot(), 0)
+	return s.wrap("close", s.h.Close())
+}
+
+// WaitAny waits until one of subs has something to take, and returns its index: its
+// next TryTake finds a message or an error. Of several it is the first.
+//
+// Errors: samepage.ErrClosed, the error of ctx.
+func WaitAny(ctx context.Context, subs ...*Subscriber) (int, error) {
+	any := make([]segment.Candidate, len(subs))
+	for i, s := range subs {
+		if s.cur >= 0 {
+			s.letGo()
+		}
+		s.settle()
+		if s.lanes[0].Lost() {
+			return i, nil
+		}
+		any[i] = segment.Candidate{Handle: s.h, Condition: &s.wait}
+	}
+	i, err := segment.WaitAny(ctx, any)
+	if err != nil {
+		return -1, fmt.Errorf("pubsub: wait for any of %d subscribers: %w", len(subs), segment.Deadline(err))
+	}
+	return i, nil
+}
