@@ -373,13 +373,7 @@ func (s *Subscriber) Messages(ctx context.Context) iter.Seq2[Message, error] {
 		defer s.Release()
 		for {
 			m, err := s.Take(ctx)
-			if err == io.EOF {
-				return
-			}
-			if !yield(m, err) {
-				return
-			}
-			if err != nil && !errors.Is(err, samepage.ErrPeerDied) && !errors.Is(err, samepage.ErrChecksum) {
+			if err == io.EOF || !yield(m, err) || err != nil && !goesOn(err) {
 				return
 			}
 		}
