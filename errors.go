@@ -55,6 +55,8 @@ var (
 	ErrTooManyHolds = errors.New("too many messages held")
 	// ErrChecksum: what was read is not what its checksum says.
 	ErrChecksum = errors.New("checksum does not match")
+	// ErrTruncated: there was room for a part only.
+	ErrTruncated = errors.New("truncated")
 	// ErrType: a Go type whose values cannot lie in shared memory.
 	ErrType = layout.ErrType
 	// ErrPeerDied: the process at the other end has died.

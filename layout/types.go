@@ -35,6 +35,25 @@ func TypeOf(t reflect.Type) (*Type, error) {
 	return ty, nil
 }
 
+// CheckType refuses a type that is not the payload's; nil is bytes.
+//
+// Errors: ErrKindMismatch, with both types.
+func (h *SegmentHeader) CheckType(want *Type) error {
+	var fingerprint uint64
+	name := "bytes"
+	if want != nil {
+		fingerprint, name = want.Fingerprint, want.Name
+	}
+	if h.Fingerprint == fingerprint {
+		return nil
+	}
+	has := "bytes"
+	if h.Fingerprint != 0 {
+		has = Text(h.TypeName[:])
+	}
+	return fmt.Errorf("it has %s (%016x), not %s (%016x): %w", has, h.Fingerprint, name, fingerprint, ErrKindMismatch)
+}
+
 // describe writes t in a canonical form: fixed-width types by their names, arrays as
 // [N]T, structures as {offset name T; ...}size.
 func describe(w *strings.Builder, t reflect.Type, path string) error {

@@ -65,7 +65,7 @@ func join(name string, m *samepage.Memory, payload layout.Access, ty *layout.Typ
 		}
 	}()
 	if !anyType {
-		if err := sameType(h.Header(), ty); err != nil {
+		if err := h.Header().CheckType(ty); err != nil {
 			return nil, err
 		}
 	}
@@ -77,25 +77,11 @@ func join(name string, m *samepage.Memory, payload layout.Access, ty *layout.Typ
 	if err != nil {
 		return nil, err
 	}
+	if set.C.Lanes == 0 {
+		return nil, fmt.Errorf("a topic without lanes: %w", samepage.ErrCorrupt)
+	}
 	set.Bury(h.Me().Slot()) // what lies in the own words is nobody's
 	return &topic{name, h, set, h.Me()}, nil
-}
-
-// sameType refuses a type that is not the topic's; nil is bytes.
-func sameType(hd *layout.SegmentHeader, ty *layout.Type) error {
-	var want uint64
-	text := "bytes"
-	if ty != nil {
-		want, text = ty.Fingerprint, ty.Name
-	}
-	if hd.Fingerprint == want {
-		return nil
-	}
-	has := "bytes"
-	if hd.Fingerprint != 0 {
-		has = layout.Text(hd.TypeName[:])
-	}
-	return fmt.Errorf("its messages are %s (%016x), not %s (%016x): %w", has, hd.Fingerprint, text, want, samepage.ErrKindMismatch)
 }
 
 // repair gives back what a dead member had of the topic. It is the segment.Repair

@@ -1,0 +1,171 @@
+// Package cell has one latest value in shared memory: bytes of any size, or a Go type.
+//
+// A [Writer] writes a new value beside the ones before and then makes it the latest, so
+// readers never wait for it, nor it for them. A [Reader] sees a whole value, in place or
+// as a copy, however fast the value changes. Several writers take turns; when one
+// dies, what it had not finished is forgotten, and the value before stays.
+// docs/protocol/lane.md tells how.
+package cell
+
+import (
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"math"
+	"sync/atomic"
+
+	"samepage"
+	"samepage/internal/lane"
+	"samepage/internal/segment"
+	"samepage/layout"
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// Options say how a cell is made, when a writer is the first to open it. The zero value,
+// and nil, mean the default of each field. Scope, Lifetime, Perm, SecurityDescriptor and
+// Owner are as in samepage.Options, and also apply to a cell that exists.
+type Options struct {
+	Scope    samepage.Scope
+	Lifetime samepage.Lifetime
+	// Members is how many readers and writers there may be at a time: 1 to 1024, by
+	// default 16.
+	Members int
+	// Holds is how many values each reader may hold besides the one that it looks
+	// at: by default none.
+	Holds int
+	// Checksums has each value carry a CRC-32C of its bytes, which readers check.
+	Checksums bool
+	// Times has each value carry the time at which it was written.
+	Times bool
+
+	Perm               fs.FileMode
+	SecurityDescriptor string
+	Owner              string
+}
+
+func (o *Options) config(size int) (*layout.LaneConfig, *layout.LaneOffsets, error) {
+	s := lane.Settings{MaxSize: int64(size), Readers: o.Members, Holds: o.Holds}
+	if s.Readers == 0 {
+		s.Readers = 16
+	}
+	if o.Checksums {
+		s.Flags |= layout.LaneChecksum
+	}
+	if o.Times {
+		s.Flags |= layout.LaneTime
+	}
+	if size == 0 {
+		return nil, nil, samepage.ErrZeroSize
+	}
+	if size < 0 {
+		return nil, nil, fmt.Errorf("a value of %d bytes: %w", size, samepage.ErrNegativeSize)
+	}
+	c, of, err := s.CellConfig()
+	if err != nil {
+		return nil, nil, fmt.Errorf("%v: %w", err, fs.ErrInvalid)
+	}
+	if of.Payload > math.MaxInt/2 {
+		return nil, nil, fmt.Errorf("a cell of %d bytes: %w", of.Payload, samepage.ErrTooLarge)
+	}
+	return c, of, nil
+}
+
+// Size is how many bytes of shared memory a cell takes whose values have up to size
+// bytes.
+//
+// Errors: samepage.ErrZeroSize, ErrNegativeSize, ErrTooLarge, fs.ErrInvalid (options out of
+// range).
+func (o *Options) Size(size int) (int64, error) {
+	if o == nil {
+		o = &Options{}
+	}
+	_, of, err := o.config(size)
+	if err != nil {
+		return 0, fmt.Errorf("cell: %w", err)
+	}
+	return int64(of.Live + of.Payload + layout.PayloadAlign), nil
+}
+
+func (o *Options) memory() *samepage.Options {
+	return &samepage.Options{
+		Scope: o.Scope, Kind: samepage.KindCell, Lifetime: o.Lifetime, Perm: o.Perm,
+		SecurityDescriptor: o.SecurityDescriptor, Owner: o.Owner,
+	}
+}
+
+// Roles of members, in Member.Role.
+const (
+	roleWriter = 1
+	roleReader = 2
+)
+
+// member is what a writer and a reader have in common.
+type member struct {
+	name       string
+	h          *segment.Handle
+	set        *lane.Set
+	sum, times bool
+}
+
+func (m *member) wrap(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("cell: %s %q: %w", op, m.name, segment.Deadline(err))
+}
+
+// Name is the name of the cell.
+func (m *member) Name() string { return m.name }
+
+// Cap is how many bytes a value may have.
+func (m *member) Cap() int { return int(m.set.C.MaxSize) }
+
+// join becomes a member of the cell in mem, which it takes over. ty nil and anyType:
+// whatever it has.
+func join(name string, mem *samepage.Memory, payload layout.Access, ty *layout.Type, anyType bool) (m *member, err error) {
+	h, err := segment.Open(mem, layout.Cell, layout.LaneWordsOffset, repair)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, h.Close())
+		}
+	}()
+	if !anyType {
+		if err := h.Header().CheckType(ty); err != nil {
+			return nil, err
+		}
+	}
+	b, err := h.MapPayload(payload)
+	if err != nil {
+		return nil, err
+	}
+	set, err := lane.Open(h.Live(), b, h.Members())
+	if err != nil {
+		return nil, err
+	}
+	if set.C.Lanes != 0 {
+		return nil, fmt.Errorf("a cell with %d lanes: %w", set.C.Lanes, samepage.ErrCorrupt)
+	}
+	set.Bury(h.Me().Slot()) // what lies in the own words is nobody's
+	f := set.C.Flags
+	return &member{name, h, set, f&layout.LaneChecksum != 0, f&layout.LaneTime != 0}, nil
+}
+
+// repair gives back what a dead member had of the cell. It is the segment.Repair of
+// cells.
+func repair(h *segment.Handle, dead layout.Owner, _ segment.Who) {
+	set, err := lane.Open(h.Live(), nil, h.Members())
+	if err != nil {
+		return // whoever opens the cell is told
+	}
+	if _, o := h.HeldOf(dead.Slot()); o == dead {
+		set.Bury(dead.Slot())
+	}
+	if v := atomic.LoadUint64(set.Owner(0)); layout.Owner(v).Names(dead) {
+		atomic.CompareAndSwapUint64(set.Owner(0), v, 0)
+	}
+}

@@ -1,0 +1,265 @@
+package cell
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"iter"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"samepage"
+	"samepage/internal/lane"
+	"samepage/internal/segment"
+	"samepage/layout"
+)
+
+// Reader reads a cell. Its methods are for one goroutine at a time, but for Close;
+// several goroutines have a Reader each.
+type Reader struct {
+	*member
+	r    *lane.CellReader
+	wait changeWait
+	turn uint64 // counts what was loaded
+	held []bool // pin words 1.. in use
+}
+
+// ReaderOptions say how a cell is opened. Scope and Owner are as in samepage.Options.
+type ReaderOptions struct {
+	Scope samepage.Scope
+	Owner string
+}
+
+// NewReader opens a cell that exists.
+//
+// Errors: fs.ErrNotExist (there is no such cell; see Await), samepage.ErrTooManyMembers,
+// and those of samepage.Open.
+func NewReader(name string, opts *ReaderOptions) (*Reader, error) {
+	return newReader(name, opts, nil)
+}
+
+// Await is NewReader, but waits for the cell to be made.
+//
+// Errors: the same without fs.ErrNotExist, and the error of ctx.
+func Await(ctx context.Context, name string, opts *ReaderOptions) (*Reader, error) {
+	return await(ctx, name, func() (*Reader, error) { return NewReader(name, opts) })
+}
+
+func await[T any](ctx context.Context, name string, open func() (T, error)) (r T, err error) {
+	uerr := segment.Until(ctx, func() (bool, error) {
+		r, err = open()
+		return !errors.Is(err, fs.ErrNotExist), nil
+	})
+	if uerr != nil {
+		err = (&member{name: name}).wrap("wait for", uerr)
+	}
+	return r, err
+}
+
+func newReader(name string, opts *ReaderOptions, ty *layout.Type) (*Reader, error) {
+	r, err := openReader(name, opts, ty)
+	return r, (&member{name: name}).wrap("read", err)
+}
+
+func openReader(name string, opts *ReaderOptions, ty *layout.Type) (*Reader, error) {
+	if opts == nil {
+		opts = &ReaderOptions{}
+	}
+	mem, err := samepage.Open(name, &samepage.Options{Scope: opts.Scope, Kind: samepage.KindCell, Owner: opts.Owner})
+	if err != nil {
+		return nil, segment.Inner(err)
+	}
+	m, err := join(name, mem, layout.ReadOnly, ty, ty == nil)
+	if err != nil {
+		return nil, err
+	}
+	m.h.SetRole(roleReader)
+	r := &Reader{member: m, r: lane.NewCellReader(m.set, m.h.Me()), held: make([]bool, m.set.C.Pins)}
+	r.wait.r = r
+	return r, nil
+}
+
+// Value is a value in shared memory, read-only: writing to it faults. It is good until
+// the Reader loads the next one or is closed; Hold keeps it longer.
+type Value struct {
+	r    *Reader
+	m    lane.Message
+	turn uint64
+	held int // pin word that keeps it, 0: none
+}
+
+// Load finds the latest value. It is false when none was written yet. The one loaded
+// before is no longer good. It never waits, and is never kept waiting by writers.
+//
+// Errors: samepage.ErrChecksum (of a cell with Checksums), ErrCorrupt, ErrClosed.
+func (r *Reader) Load() (Value, bool, error) {
+	var m lane.Message
+	ok, err := r.r.Load(&m)
+	r.turn++
+	if !ok || err != nil || r.sum || r.h.Closed() {
+		if ok, err = r.check(&m, ok, err); !ok || err != nil {
+			return Value{}, false, r.wrap("read", err)
+		}
+	}
+	return Value{r: r, m: m, turn: r.turn}, true, nil
+}
+
+func (r *Reader) check(m *lane.Message, ok bool, err error) (bool, error) {
+	if r.h.Closed() {
+		return false, samepage.ErrClosed
+	}
+	if ok && err == nil && r.sum {
+		if got, want := crc32.Checksum(r.r.Payload(m), castagnoli), r.r.Sum(m); got != want {
+			return false, fmt.Errorf("value %d of %d bytes has CRC-32C %#08x, computed %#08x: %w", m.Seq, m.Len, want, got, samepage.ErrChecksum)
+		}
+	}
+	return ok, err
+}
+
+// ReadInto copies the latest value to buf and tells how many bytes that are, and its
+// generation. A value that is longer than buf is cut, and the error samepage.ErrTruncated.
+// It is false when none was written yet.
+//
+// Errors: ErrTruncated, and those of Load.
+func (r *Reader) ReadInto(buf []byte) (n int, generation uint64, ok bool, err error) {
+	v, ok, err := r.Load()
+	if !ok || err != nil {
+		return 0, 0, false, err
+	}
+	b := r.r.Payload(&v.m)
+	n = copy(buf, b)
+	runtime.KeepAlive(r)
+	if n < len(b) {
+		err = r.wrap("read", fmt.Errorf("%d of the value's %d bytes: %w", n, len(b), samepage.ErrTruncated))
+	}
+	return n, v.m.Seq, true, err
+}
+
+// Changed waits until there is another value than the one loaded last; at first, until
+// there is one.
+//
+// Errors: samepage.ErrClosed, the error of ctx.
+func (r *Reader) Changed(ctx context.Context) error {
+	if r.h.Closed() {
+		return r.wrap("wait for", samepage.ErrClosed)
+	}
+	return r.wrap("wait for", r.h.Wait(ctx, &r.wait))
+}
+
+// changeWait is the segment.Condition of a reader that waits.
+type changeWait struct{ r *Reader }
+
+func (c *changeWait) Try() (bool, error) { return c.r.r.Changed(), nil }
+func (c *changeWait) Holds() bool        { return c.r.r.Changed() }
+
+// DependsOn names nobody: any writer may come.
+func (*changeWait) DependsOn() layout.Owner { return 0 }
+
+// Values loads the value and then each one that it changes to: of several in a short
+// time, the last. It goes on until ctx ends, which it yields as its last error.
+func (r *Reader) Values(ctx context.Context) iter.Seq2[Value, error] {
+	return func(yield func(Value, error) bool) {
+		for {
+			err := r.Changed(ctx)
+			var v Value
+			var ok bool
+			if err == nil {
+				v, ok, err = r.Load()
+			}
+			if !ok && err == nil {
+				continue
+			}
+			if !yield(v, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+func (v *Value) good() bool { return v.r != nil && (v.held > 0 || v.held == 0 && v.turn == v.r.turn) }
+
+// Bytes is the value. It is nil when the value is no longer good.
+func (v *Value) Bytes() []byte {
+	if !v.good() {
+		return nil
+	}
+	return v.r.r.Payload(&v.m)
+}
+
+// Generation is the number of the value: it grows by 1 with each one.
+func (v *Value) Generation() uint64 { return v.m.Seq }
+
+// Time is when the value was written, if the cell has Times.
+func (v *Value) Time() time.Time {
+	if !v.good() || !v.r.times {
+		return time.Time{}
+	}
+	return time.Unix(0, v.r.r.Time(&v.m))
+}
+
+// Age is how long ago the value was written, if the cell has Times; else -1.
+func (v *Value) Age() time.Duration {
+	t := v.Time()
+	if t.IsZero() {
+		return -1
+	}
+	return time.Since(t)
+}
+
+// Hold keeps the value beyond the next Load, until Release.
+//
+// Errors: samepage.ErrTooManyHolds (as many are held as Options.Holds says), ErrClosed (the
+// value is no longer good).
+func (v *Value) Hold() error {
+	if !v.good() || v.held > 0 {
+		return fmt.Errorf("cell: hold a value that is held or no longer good: %w", samepage.ErrClosed)
+	}
+	r := v.r
+	for k := 1; k < len(r.held); k++ {
+		if !r.held[k] {
+			r.held[k] = true
+			r.r.Hold(&v.m, k)
+			v.held = k
+			return nil
+		}
+	}
+	return r.wrap("hold a value of", fmt.Errorf("%d are held: %w", len(r.held)-1, samepage.ErrTooManyHolds))
+}
+
+// Release lets a value that is held go. A second Release does nothing.
+func (v *Value) Release() {
+	if v.held > 0 {
+		v.r.set.Unpin(v.r.h.Me().Slot(), v.held)
+		v.r.held[v.held] = false
+		v.held = -1
+	}
+}
+
+// Generation is that of the latest value; 0: none was written yet.
+func (m *member) Generation() uint64 { return m.set.Generation() }
+
+// Writing says whether a writer is at work.
+func (m *member) Writing() bool { return atomic.LoadUint64(m.set.Owner(0)) != 0 }
+
+// Close ends the reading. A second Close does nothing.
+//
+// Errors: samepage.ErrBusy, while values are held.
+func (r *Reader) Close() error {
+	if r.h.Closed() {
+		return nil
+	}
+	n := 0
+	for _, h := range r.held {
+		if h {
+			n++
+		}
+	}
+	if n > 0 {
+		return r.wrap("close", fmt.Errorf("%d values are held: %w", n, samepage.ErrBusy))
+	}
+	r.r.Unpin()
+	return r.wrap("close", r.h.Close())
+}

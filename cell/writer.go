@@ -1,0 +1,255 @@
+package cell
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"samepage"
+	"samepage/internal/fault"
+	"samepage/internal/lane"
+	"samepage/internal/segment"
+	"samepage/layout"
+)
+
+// Writer writes to a cell. Its methods are for one goroutine at a time, but for Close;
+// several goroutines have a Writer each.
+type Writer struct {
+	*member
+	w     *lane.CellWriter
+	lease leaseWait
+	owner *uint64
+	me    uint64
+}
+
+// NewWriter opens the cell of that name, or makes it for values of up to size bytes. The
+// value that a cell has stays.
+//
+// Errors: samepage.ErrTooLarge (its values are smaller than size), ErrKindMismatch (it has
+// values of a type), ErrTooManyMembers, ErrNoSpace, ErrZeroSize, ErrNegativeSize,
+// fs.ErrInvalid (options out of range), and those of samepage.Open and Create.
+func NewWriter(name string, size int, opts *Options) (*Writer, error) {
+	return newWriter(name, size, opts, nil)
+}
+
+func newWriter(name string, size int, opts *Options, ty *layout.Type) (*Writer, error) {
+	w, err := openWriter(name, size, opts, ty)
+	return w, (&member{name: name}).wrap("write to", err)
+}
+
+func openWriter(name string, size int, opts *Options, ty *layout.Type) (*Writer, error) {
+	if opts == nil {
+		opts = &Options{}
+	}
+	c, of, err := opts.config(size)
+	if err != nil {
+		return nil, err
+	}
+	spec := segment.Spec{Kind: layout.Cell, Members: int(c.Readers), Live: lane.Live(c, of), Payload: of.Payload}
+	if ty != nil {
+		spec.Fingerprint, spec.TypeName = ty.Fingerprint, ty.Name
+	}
+	mem, _, err := segment.OpenOrCreate(
+		func() (*samepage.Memory, error) {
+			mem, err := samepage.Open(name, opts.memory())
+			if err != nil {
+				return nil, segment.Inner(err)
+			}
+			return mem, nil
+		},
+		func() (*samepage.Memory, error) { return spec.Create(opts.memory(), name) })
+	if err != nil {
+		return nil, err
+	}
+	m, err := join(name, mem, layout.ReadWrite, ty, false)
+	if err != nil {
+		return nil, err
+	}
+	if m.Cap() < size {
+		return nil, errors.Join(fmt.Errorf("its values have up to %d bytes, not %d: %w", m.Cap(), size, samepage.ErrTooLarge), m.h.Close())
+	}
+	m.h.SetRole(roleWriter)
+	w := &Writer{member: m, w: lane.NewCellWriter(m.set, m.h.Me()), owner: m.set.Owner(0), me: uint64(m.h.Me())}
+	w.lease.w = w
+	return w, nil
+}
+
+// Loan is a value that is being written, in shared memory. It is committed or discarded
+// once; until then other writers wait.
+type Loan struct {
+	w       *Writer
+	slot, n uint32
+}
+
+// Loan waits for its turn among the writers, and takes a slot for a value of n bytes.
+// What the slot holds is left over from a value before.
+//
+// Errors: samepage.ErrTooLarge, ErrNegativeSize, ErrTooManyHolds (this writer has a loan
+// already), ErrClosed, the error of ctx.
+func (w *Writer) Loan(ctx context.Context, n int) (Loan, error) {
+	slot, err := w.begin(ctx, n)
+	if err != nil {
+		return Loan{}, w.wrap("write to", err)
+	}
+	return Loan{w, slot, uint32(n)}, nil
+}
+
+func (w *Writer) begin(ctx context.Context, n int) (uint32, error) {
+	if n < 0 {
+		return 0, fmt.Errorf("value of %d bytes: %w", n, samepage.ErrNegativeSize)
+	}
+	if n > w.Cap() {
+		return 0, fmt.Errorf("value of %d bytes, it has room for %d: %w", n, w.Cap(), samepage.ErrTooLarge)
+	}
+	if w.h.Closed() {
+		return 0, samepage.ErrClosed
+	}
+	if atomic.LoadUint64(w.owner) == w.me {
+		return 0, fmt.Errorf("this writer has a value on loan: %w", samepage.ErrTooManyHolds)
+	}
+	if !w.claim() {
+		if err := w.h.Wait(ctx, &w.lease); err != nil {
+			return 0, err
+		}
+	}
+	slot, ok := w.w.Begin()
+	if !ok { // cannot be, by the number of slots
+		w.end()
+		return 0, samepage.ErrTooManyHolds
+	}
+	return slot, nil
+}
+
+// claim takes the lease, if it is free. ACQUIRE, and a full fence: what the writer
+// before has left is there.
+func (w *Writer) claim() bool {
+	return atomic.LoadUint64(w.owner) == 0 && atomic.CompareAndSwapUint64(w.owner, 0, w.me)
+}
+
+// end gives the lease back, and rings those who wait for it or for the value.
+func (w *Writer) end() {
+	fault.At(fault.LaneEnding)
+	atomic.CompareAndSwapUint64(w.owner, w.me, 0)
+	if w.h.Asleep() {
+		w.h.WakeAll()
+	}
+	runtime.KeepAlive(w)
+}
+
+// leaseWait is the segment.Condition of a writer that waits for its turn.
+type leaseWait struct{ w *Writer }
+
+func (l *leaseWait) Try() (bool, error)      { return l.w.claim(), nil }
+func (l *leaseWait) Holds() bool             { return atomic.LoadUint64(l.w.owner) == 0 }
+func (l *leaseWait) DependsOn() layout.Owner { return layout.Owner(atomic.LoadUint64(l.w.owner)) }
+
+// Bytes is where the value is written; nil once it is committed or discarded.
+func (l *Loan) Bytes() []byte {
+	if l.w == nil {
+		return nil
+	}
+	return l.w.w.Payload(l.slot)[:l.n]
+}
+
+// Latest is the value as it is now, read-only, if there is one: nobody changes it during the
+// loan.
+func (l *Loan) Latest() ([]byte, bool) {
+	if l.w == nil {
+		return nil, false
+	}
+	return l.w.w.Current()
+}
+
+// Truncate shortens the value to n bytes.
+//
+// Errors: samepage.ErrTooLarge.
+func (l *Loan) Truncate(n int) error {
+	if n < 0 || uint32(n) > l.n {
+		return fmt.Errorf("cell: a loan of %d bytes truncated to %d: %w", l.n, n, samepage.ErrTooLarge)
+	}
+	l.n = uint32(n)
+	return nil
+}
+
+// Commit makes the value the latest.
+//
+// Errors: samepage.ErrClosed (it is committed or discarded).
+func (l *Loan) Commit() error {
+	w := l.w
+	if w == nil {
+		return fmt.Errorf("cell: the loan is committed or discarded: %w", samepage.ErrClosed)
+	}
+	l.w = nil
+	var sum uint32
+	var now int64
+	if w.sum {
+		sum = crc32.Checksum(w.w.Payload(l.slot)[:l.n], castagnoli)
+	}
+	if w.times {
+		now = time.Now().UnixNano()
+	}
+	w.w.Commit(l.slot, l.n, sum, now)
+	w.end()
+	return nil
+}
+
+// Discard gives the slot back, and leaves the value as it is.
+func (l *Loan) Discard() {
+	if w := l.w; w != nil {
+		l.w = nil
+		w.w.Discard(l.slot)
+		w.end()
+	}
+}
+
+// Set makes a copy of b the latest value.
+//
+// Errors: those of Loan.
+func (w *Writer) Set(ctx context.Context, b []byte) error {
+	l, err := w.Loan(ctx, len(b))
+	if err != nil {
+		return err
+	}
+	copy(l.Bytes(), b)
+	return l.Commit()
+}
+
+// Update makes what f makes of the value the latest one, with no other writer between.
+// old is the value, nil when there is none; f writes to the front of b, which has room for
+// Cap bytes, and returns how many they are. When f fails the value stays.
+//
+// Errors: those of f and of Loan.
+func (w *Writer) Update(ctx context.Context, f func(b, old []byte) (n int, err error)) error {
+	l, err := w.Loan(ctx, w.Cap())
+	if err != nil {
+		return err
+	}
+	defer l.Discard()
+	old, _ := l.Latest()
+	n, err := f(l.Bytes(), old)
+	if err == nil {
+		err = l.Truncate(n)
+	}
+	if err != nil {
+		return err
+	}
+	return l.Commit()
+}
+
+// Close ends the writing; the value stays while others have the cell open. A second Close
+// does nothing.
+//
+// Errors: samepage.ErrBusy, while a value is on loan.
+func (w *Writer) Close() error {
+	if w.h.Closed() {
+		return nil
+	}
+	if atomic.LoadUint64(w.owner) == w.me {
+		return w.wrap("close", fmt.Errorf("a value is on loan: %w", samepage.ErrBusy))
+	}
+	return w.wrap("close", w.h.Close())
+}
