@@ -9,8 +9,6 @@ import (
 	"hash/crc32"
 	"os"
 	"reflect"
-	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 )
@@ -71,26 +69,7 @@ func TestFramePage(t *testing.T) {
 		t.Fatal("docs/layout.md has no section FrameHeader")
 	}
 	page, _, _ = strings.Cut(page, "\n## ")
-	rows := map[string][2]int{}
-	for _, m := range regexp.MustCompile(`(?m)^\| (\d+) \| (\d+) \| (\w+) \|`).FindAllStringSubmatch(page, -1) {
-		off, _ := strconv.Atoi(m[1])
-		width, _ := strconv.Atoi(m[2])
-		rows[m[3]] = [2]int{off, width}
-	}
-	typ, fields := reflect.TypeFor[FrameHeader](), 0
-	for i := range typ.NumField() {
-		f := typ.Field(i)
-		if f.Name == "_" {
-			continue
-		}
-		fields++
-		if want := [2]int{int(f.Offset), int(f.Type.Size())}; rows[f.Name] != want {
-			t.Errorf("docs/layout.md has FrameHeader.%s at %v, it is at %v", f.Name, rows[f.Name], want)
-		}
-	}
-	if len(rows) != fields {
-		t.Errorf("docs/layout.md has %d fields of FrameHeader, there are %d", len(rows), fields)
-	}
+	samePage(t, reflect.TypeFor[FrameHeader]())
 	for _, row := range []string{
 		fmt.Sprintf("| FrameMagic | `%#x` |", uint64(FrameMagic)), fmt.Sprintf("| FrameVersion | `%d` |", FrameVersion),
 		fmt.Sprintf("| FrameHeaderSize | `%d` |", FrameHeaderSize), fmt.Sprintf("| MaxFrameSide | `%d` |", MaxFrameSide),

@@ -9,7 +9,6 @@ import (
 	"os"
 	"reflect"
 	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 )
@@ -90,34 +89,7 @@ func TestLayoutPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := strings.ReplaceAll(string(b), "\r\n", "\n")
-	for _, typ := range []reflect.Type{reflect.TypeFor[SegmentHeader](), reflect.TypeFor[Member](), reflect.TypeFor[LockWords]()} {
-		_, section, ok := strings.Cut(page, "\n## "+typ.Name()+"\n")
-		if !ok {
-			t.Errorf("docs/layout.md has no section %s", typ.Name())
-			continue
-		}
-		section, _, _ = strings.Cut(section, "\n## ")
-		rows := map[string][2]int{}
-		for _, m := range regexp.MustCompile(`(?m)^\| (\d+) \| (\d+) \| (\w+) \|`).FindAllStringSubmatch(section, -1) {
-			off, _ := strconv.Atoi(m[1])
-			width, _ := strconv.Atoi(m[2])
-			rows[m[3]] = [2]int{off, width}
-		}
-		fields := 0
-		for i := range typ.NumField() {
-			f := typ.Field(i)
-			if f.Name == "_" {
-				continue
-			}
-			fields++
-			if want := [2]int{int(f.Offset), int(f.Type.Size())}; rows[f.Name] != want {
-				t.Errorf("docs/layout.md has %s.%s at %v, it is at %v", typ.Name(), f.Name, rows[f.Name], want)
-			}
-		}
-		if len(rows) != fields {
-			t.Errorf("docs/layout.md has %d fields of %s, there are %d", len(rows), typ.Name(), fields)
-		}
-	}
+	samePage(t, reflect.TypeFor[SegmentHeader](), reflect.TypeFor[Member](), reflect.TypeFor[LockWords]())
 	for name, value := range map[string]string{
 		"SegmentMagic": fmt.Sprintf("%#x", uint64(SegmentMagic)), "SegmentVersion": fmt.Sprint(SegmentVersion),
 		"SegmentMinReader": fmt.Sprint(SegmentMinReader), "SegmentFeatures": fmt.Sprint(SegmentFeatures),
