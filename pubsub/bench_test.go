@@ -1,0 +1,78 @@
+package pubsub_test
+
+import (
+	"fmt"
+	"testing"
+
+	"samepage/internal/ipctest"
+	"samepage/pubsub"
+)
+
+// What one side costs by itself. What passes between two processes is measured
+// in module bench.
+
+func BenchmarkSend(b *testing.B) {
+	ipctest.Store(b)
+	p := newPub(b, "t", &pubsub.Options{MaxSize: 64, Depth: 1024})
+	buf := make([]byte, 64)
+	b.ReportAllocs()
+	for b.Loop() {
+		_ = p.Send(bg, buf)
+	}
+}
+
+func BenchmarkLoanPublish(b *testing.B) {
+	ipctest.Store(b)
+	p := newPub(b, "t", &pubsub.Options{MaxSize: 64, Depth: 1024})
+	b.ReportAllocs()
+	for b.Loop() {
+		l, _ := p.Loan(64)
+		l.Bytes()[0]++
+		_ = l.Publish(bg)
+	}
+}
+
+func BenchmarkSendAll(b *testing.B) {
+	ipctest.Store(b)
+	for _, n := range []int{1, 16, 64} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			p := newPub(b, fmt.Sprint("t", n), &pubsub.Options{MaxSize: 64, Depth: 1024})
+			var all [][]byte
+			for range n {
+				all = append(all, make([]byte, 64))
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				_, _ = p.SendAll(bg, all)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/message")
+		})
+	}
+}
+
+func BenchmarkTake(b *testing.B) {
+	ipctest.Store(b)
+	for _, bestEffort := range []bool{false, true} {
+		b.Run(fmt.Sprint("best-effort=", bestEffort), func(b *testing.B) {
+			const depth = 1000
+			p := newPub(b, fmt.Sprint("t", bestEffort), &pubsub.Options{MaxSize: 64, Depth: depth})
+			s := newSub(b, fmt.Sprint("t", bestEffort), &pubsub.SubscriberOptions{BestEffort: bestEffort})
+			buf := make([]byte, 64)
+			b.ReportAllocs()
+			left, sum := 0, 0
+			for range b.N {
+				if left == 0 {
+					b.StopTimer()
+					for range depth {
+						_ = p.Send(bg, buf)
+					}
+					left = depth
+					b.StartTimer()
+				}
+				m, _, _ := s.TryTake()
+				sum += int(m.Bytes()[0])
+				left--
+			}
+		})
+	}
+}
