@@ -41,8 +41,10 @@ func NewCellWriter(s *Set, me layout.Owner) *CellWriter {
 // Begin takes a slot for the next value. The caller has won the lease.
 func (w *CellWriter) Begin() (slot uint32, ok bool) {
 	if atomic.LoadUint64(w.set.lastWriter()) != w.me {
-		w.rebuild()
+		// Before any other store, so that whoever comes next finds its slots
+		// anew as well.
 		atomic.StoreUint64(w.set.lastWriter(), w.me)
+		w.rebuild()
 		fault.At(fault.LaneRebuilt)
 	}
 	if len(w.free) == 0 {
