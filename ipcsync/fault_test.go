@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -172,13 +173,7 @@ func worker(args []string) {
 	}
 	fmt.Println("ready")
 	var stop atomic.Bool
-	var n atomic.Uint64
-	go func() {
-		for in := bufio.NewScanner(os.Stdin); in.Scan() && in.Text() == "count"; {
-			fmt.Println(n.Load())
-		}
-		stop.Store(true)
-	}()
+	n := untilEnd(func() { stop.Store(true) })
 	for i := 0; !stop.Load(); i++ {
 		if err := g.cycle(bg, id, i); err != nil {
 			fail(err)
@@ -189,6 +184,19 @@ func worker(args []string) {
 		fail(err)
 	}
 	fmt.Println("cycles", n.Load())
+}
+
+// untilEnd gives a counter and tells it at each line "count". At another one, and at
+// the end of the input, it calls end.
+func untilEnd(end func()) *atomic.Uint64 {
+	var n atomic.Uint64
+	go func() {
+		for in := bufio.NewScanner(os.Stdin); in.Scan() && in.Text() == "count"; {
+			fmt.Println(n.Load())
+		}
+		end()
+	}()
+	return &n
 }
 
 func startWorker(t *testing.T, id int, crash string) *ipctest.Child {
@@ -219,20 +227,30 @@ func startSurvivors(t *testing.T) *survivors {
 	return s
 }
 
-// goOn sees that each survivor cycles, and tells how long that took.
+// goOn sees that each survivor begins and ends a cycle, and tells how long that
+// took.
 func (s *survivors) goOn() time.Duration {
 	s.t.Helper()
 	begun := time.Now()
 	for _, c := range s.cs {
-		first := c.Ask("count")
-		for c.Ask("count") == first {
+		for first := s.count(c); s.count(c) < first+2; { // the next to end had begun before
 			if time.Since(begun) > ipctest.Patience/2 {
-				s.t.Fatalf("a survivor stands still at cycle %s", first)
+				s.t.Fatalf("a survivor stands still at cycle %d", first)
 			}
 			time.Sleep(100 * time.Microsecond)
 		}
 	}
 	return time.Since(begun)
+}
+
+func (s *survivors) count(c *ipctest.Child) (n uint64) {
+	s.t.Helper()
+	if l := c.Ask("count"); l == "" {
+		s.t.Fatal("a survivor says nothing")
+	} else if _, err := fmt.Sscan(l, &n); err != nil {
+		s.t.Fatal(l)
+	}
+	return n
 }
 
 // finish ends the survivors and holds all counters against each other.
@@ -278,38 +296,112 @@ func (s *survivors) finish() {
 	}
 }
 
-// Every crash point: the survivors go on, the counters are exact but for the
-// victim's own, and no slot is lost.
+// 002-20 and 003-21: every crash point: the survivors go on, the counters are exact
+// but for the victims' own, and no slot is lost.
 func TestFaultEveryPoint(t *testing.T) {
 	if !fault.Enabled {
 		t.Skip("needs -tags samepagefault")
 	}
-	var worst time.Duration
-	for _, p := range fault.All() {
+	deaths := 5
+	if testing.Short() || runtime.GOOS != "linux" {
+		deaths = 1
+	}
+	var all []time.Duration
+	for _, p := range fault.Locks() {
 		t.Run(p.String(), func(t *testing.T) {
 			s := startSurvivors(t)
-			passes := 20 // at most, before it dies there
-			if p >= fault.RepairTaken && p <= fault.RepairUnrung || p == fault.ConsistentDone {
-				passes = 3 // for it comes there only when it is the first of three to find a dead one
-			}
-			victim := startWorker(t, 2, fmt.Sprintf("%v:%d", p, rand.IntN(passes)))
-			// Others die holding the locks, so that there is something to repair.
-			id := 3
-			for ; id < workers && !victim.EndsWithin(10*time.Millisecond); id++ {
-				other := []fault.Point{fault.LockTaken, fault.WriteHeld}[id%2]
-				if c := startWorker(t, id, fmt.Sprintf("%v:%d", other, rand.IntN(10))); !c.EndsWithin(ipctest.Patience) {
-					t.Fatalf("nobody has come to %v", other)
+			var took []time.Duration
+			for range deaths {
+				if d, ok := s.oneDies(t, p); ok {
+					took = append(took, d)
 				}
 			}
-			if !victim.EndsWithin(0) {
-				t.Fatalf("nobody has come to %v", p)
-			}
-			d := s.goOn()
-			worst = max(worst, d)
 			s.finish()
+			logTimes(t, took)
+			all = append(all, took...)
 		})
 	}
-	t.Logf("the longest time in which both survivors had everything, after the victim was reaped: %v", worst)
+	logTimes(t, all)
+}
+
+// logTimes tells how long the survivors took after deaths, and decides nothing.
+func logTimes(t *testing.T, took []time.Duration) {
+	if len(took) == 0 {
+		t.Log("no release of the kernel's was seen")
+		return
+	}
+	slices.Sort(took)
+	t.Logf("from the kernel's release of the victim's lock byte until both survivors have had everything: p50 %v, worst %v of %d",
+		took[len(took)/2], took[len(took)-1], len(took))
+}
+
+// oneDies has a worker die at p, and sees that the survivors go on. It is false
+// when the victim died before anybody saw it alive.
+func (s *survivors) oneDies(t *testing.T, p fault.Point) (took time.Duration, seen bool) {
+	passes := 20 // at most, before it dies there
+	if p >= fault.RepairTaken && p <= fault.RepairUnrung || p == fault.ConsistentDone {
+		passes = 3 // for it comes there only when it is the first of three to find a dead one
+	}
+	victim := startWorker(t, 2, fmt.Sprintf("%v:%d", p, rand.IntN(passes)))
+	recovery := s.recoveryFrom(victim.PID())
+	// Others die holding the locks, so that there is something to repair.
+	for id := 3; !victim.EndsWithin(10*time.Millisecond) && !t.Failed(); id++ {
+		if id == workers {
+			t.Errorf("nobody has come to %v", p)
+		}
+		other := []fault.Point{fault.LockTaken, fault.WriteHeld}[id%2]
+		if c := startWorker(t, id, fmt.Sprintf("%v:%d", other, rand.IntN(10))); !c.EndsWithin(ipctest.Patience) {
+			t.Fatalf("nobody has come to %v", other)
+		}
+	}
+	s.goOn()
+	return recovery()
+}
+
+// recoveryFrom measures the time from the moment when the kernel has released what a
+// process held, as seen from outside, until both survivors have had the mutex
+// twice, and so everything else between.
+func (s *survivors) recoveryFrom(pid int) (result func() (time.Duration, bool)) {
+	had := func(id int) uint64 {
+		w, err := s.g.view.Uint64(8 + 8*id)
+		if err != nil {
+			panic(err)
+		}
+		return w.Load() // low bytes are written first, so it is never too high
+	}
+	alive := func() bool {
+		st, err := ipcsync.Inspect(samepage.KindMutex, "m", nil)
+		return err == nil && slices.ContainsFunc(st.Members, func(m ipcsync.Member) bool { return m.PID == pid && m.Alive })
+	}
+	ended, took := make(chan struct{}), make(chan time.Duration, 1)
+	go func() {
+		defer close(took)
+		for seen := false; ; time.Sleep(200 * time.Microsecond) {
+			now := alive()
+			if seen && !now {
+				break
+			}
+			seen = seen || now
+			select {
+			case <-ended:
+				return
+			default:
+			}
+		}
+		begun, base := time.Now(), [...]uint64{had(0), had(1)}
+		for had(0) < base[0]+2 || had(1) < base[1]+2 {
+			if time.Since(begun) > ipctest.Patience {
+				return
+			}
+			time.Sleep(50 * time.Microsecond)
+		}
+		took <- time.Since(begun)
+	}()
+	return func() (time.Duration, bool) {
+		close(ended)
+		d, ok := <-took
+		return d, ok
+	}
 }
 
 // Workers killed at random moments: SAMEPAGE_KILLS of them (make soak: 10000).
@@ -343,10 +435,8 @@ func TestSoakRandomKills(t *testing.T) {
 	runtime.KeepAlive(s)
 }
 
-// Idle waiters of every kind use no CPU: what a process that waits for 11 s for all
-// of them uses more than one that waits for 1 s is less than 0.1 % of the 10 s
-// between for each waiter.
-func TestIdleWaitersUseNoCPU(t *testing.T) {
+// 002-19: idle waiters of every kind do not poll.
+func TestIdleWaitersDoNotPoll(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes 11 s")
 	}
@@ -361,46 +451,33 @@ func TestIdleWaitersUseNoCPU(t *testing.T) {
 			break
 		}
 	}
-	used := make(chan time.Duration, 2)
-	for _, wait := range []string{"1s", "11s"} {
-		c := ipctest.Start(t, "idler", wait)
-		go func() {
-			if l := c.Line(); l != "done" {
-				t.Error(l)
-			}
-			st := c.Wait()
-			used <- st.UserTime() + st.SystemTime()
-		}()
-	}
-	base := <-used
-	const waiters = 5
-	idle := <-used - base
-	t.Logf("%d waiters used %v of CPU in 10 s", waiters, idle)
-	if idle > waiters*10*time.Millisecond {
-		t.Errorf("%d waiters used %v of CPU in 10 s, want less than 0.1 %% each", waiters, idle)
-	}
+	ipctest.WantIdle(t, ipctest.Start(t, "idler"))
 	noErr(t, g.m.Unlock())
 	noErr(t, g.rw.Unlock())
 }
 
-func idler(args []string) {
-	d, _ := time.ParseDuration(args[0])
+func idler([]string) {
 	g, err := openGear()
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	ctx, cancel := context.WithTimeout(bg, d)
-	defer cancel()
-	errs := make(chan error)
-	for _, wait := range []func(context.Context) error{g.m.Lock, g.rw.Lock, g.rw.RLock, g.sem.Acquire, g.ev.Wait} {
-		go func() { errs <- wait(ctx) }()
-	}
-	for range 5 {
-		if err := <-errs; !errors.Is(err, os.ErrDeadlineExceeded) {
-			fmt.Println("waited:", err)
-			return
+	var failed error
+	used := ipctest.RestCost(func(ctx context.Context) {
+		errs := make(chan error)
+		waits := []func(context.Context) error{g.m.Lock, g.rw.Lock, g.rw.RLock, g.sem.Acquire, g.ev.Wait}
+		for _, wait := range waits {
+			go func() { errs <- wait(ctx) }()
 		}
+		for range waits {
+			if err := <-errs; !errors.Is(err, context.Canceled) {
+				failed = fmt.Errorf("waited: %v", err)
+			}
+		}
+	})
+	if failed != nil {
+		fmt.Println(failed)
+		return
 	}
-	fmt.Println("done")
+	fmt.Println("ok", used)
 }

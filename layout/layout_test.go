@@ -35,6 +35,118 @@ func goldenSegment() *SegmentHeader {
 	return h
 }
 
+// goldenLocks are segments of each kind of lock in the midst of their use: who has
+// it, who sleeps, who has died.
+func goldenLocks() map[string]goldenLock {
+	owner, writer := OwnerOf(1, 7), OwnerOf(2, 3)
+	return map[string]goldenLock{
+		"mutex.bin":     {Kind: Mutex, State: uint64(owner | HeldBit | Dirty), DiedPID: 4244, Sleepers: 1 << 0},
+		"rwmutex.bin":   {Kind: RWMutex, State: uint64(writer), Held: 3, Sleepers: 1 << 2}, // waits for the reads of slot 0
+		"semaphore.bin": {Kind: Semaphore, Flags: 77, State: 5},
+		"event.bin":     {Kind: Event, Flags: EventManual, State: 1},
+	}
+}
+
+type goldenLock struct {
+	Kind     Kind
+	Flags    uint32
+	State    uint64
+	Held     uint64 // of slot 0
+	Sleepers uint64
+	DiedPID  uint32
+}
+
+const goldenTime = 1_700_000_000_123_456_789
+
+// bytes lays a lock out by the types of the code.
+func (g goldenLock) bytes() []byte {
+	const members = 3
+	h := &SegmentHeader{
+		Kind: uint32(g.Kind), Flags: g.Flags, Members: members, Created: goldenTime, PID: 4242,
+		Live: SegmentHeaderSize, LiveSize: LockWordsSize, Table: SegmentHeaderSize + LockWordsSize,
+		Size: SegmentHeaderSize + LockWordsSize + members*MemberSize,
+	}
+	PutText(h.Creator[:], "golden")
+	var b bytes.Buffer
+	b.Write(EncodeSegment(h))
+	live := LockWords{State: g.State, DiedPID: g.DiedPID}
+	live.Sleepers[0] = g.Sleepers
+	if g.DiedPID != 0 {
+		live.DiedAt = goldenTime + 1
+		PutText(live.DiedName[:], "died 图像")
+	}
+	put := func(v any) {
+		if err := binary.Write(&b, binary.LittleEndian, v); err != nil {
+			panic(err)
+		}
+	}
+	put(&live)
+	for i := range members {
+		m := Member{
+			Identity: uint64([]uint32{1, 7, 3}[i])<<32 | 1, PID: uint32(4242 + i), Start: 0x1122334455 + uint64(i),
+			Joined: goldenTime + int64(i), Waker: uint32(10 + i),
+		}
+		if i == 0 {
+			m.Held = g.Held
+		}
+		PutText(m.Name[:], fmt.Sprintf("member %d", i))
+		put(&m)
+	}
+	return b.Bytes()
+}
+
+// The words of each kind of lock lie where version 1 had them, and are read from
+// there with the offsets that the code works with.
+func TestGoldenLocks(t *testing.T) {
+	for name, g := range goldenLocks() {
+		path := "testdata/v1/" + name
+		if *update {
+			if err := os.WriteFile(path, g.bytes(), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(b, g.bytes()) {
+			t.Errorf("%s is not what this version writes", path)
+		}
+		h, err := ParseSegment(b, g.Kind, int64(len(b)))
+		if err != nil {
+			t.Errorf("%s: %v", path, err)
+			continue
+		}
+		live, table := b[h.Live:h.Live+h.LiveSize], b[h.Table:]
+		le := binary.LittleEndian
+		slot := Owner(g.State).Slot()
+		read := goldenLock{
+			Kind: Kind(h.Kind), Flags: h.Flags, State: le.Uint64(live[LockStateOffset:]), Sleepers: le.Uint64(live[LockSleepersOffset:]),
+			Held: le.Uint64(table[MemberHeldOffset:]), DiedPID: le.Uint32(live[LockDiedPIDOffset:]),
+		}
+		if read != g {
+			t.Errorf("%s reads as %+v, want %+v", path, read, g)
+		}
+		if g.DiedPID != 0 && (le.Uint64(live[LockDiedAtOffset:]) != goldenTime+1 || Text(live[LockDiedNameOffset:][:64]) != "died 图像") {
+			t.Errorf("%s: who died is %q", path, live[LockDiedAtOffset:LockDiedNameOffset+64])
+		}
+		for i := range int(h.Members) {
+			m := table[i*MemberSize:]
+			if le.Uint32(m[MemberPIDOffset:]) != uint32(4242+i) || le.Uint64(m[MemberStartOffset:]) != 0x1122334455+uint64(i) ||
+				le.Uint64(m[MemberJoinedOffset:]) != goldenTime+uint64(i) || le.Uint32(m[MemberWakerOffset:]) != uint32(10+i) ||
+				Text(m[MemberNameOffset:][:64]) != fmt.Sprintf("member %d", i) || le.Uint64(m)&1 == 0 {
+				t.Errorf("%s: member %d reads as % x", path, i, m[:MemberSize])
+			}
+		}
+		// The owner word names the member that is in its slot.
+		if g.Kind == Mutex || g.Kind == RWMutex {
+			if id := le.Uint64(table[slot*MemberSize:]); !Owner(g.State).Names(OwnerOf(slot, uint32(id>>32))) {
+				t.Errorf("%s: owner word %#x, the member in its slot has identity %#x", path, g.State, id)
+			}
+		}
+	}
+}
+
 func goldenToken() *Token {
 	return &Token{
 		Granted: true, Access: ReadOnly, Kind: Memory, Scope: Local,

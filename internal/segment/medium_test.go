@@ -95,8 +95,7 @@ func onHeap(_ *testing.T, b []byte) (func(Repair) (*Handle, error), error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &heapKernel{holder: make([]*heapLocks, hd.Members)}
-	k.rung.L = &k.mu
+	k := &heapKernel{holder: make([]*heapLocks, hd.Members), rung: map[*uint32]*sync.Cond{}}
 	return func(r Repair) (*Handle, error) {
 		h := New(heap, hd, &heapLocks{k}, r)
 		h.ringer = heapRinger{k}
@@ -113,7 +112,17 @@ func onHeap(_ *testing.T, b []byte) (func(Repair) (*Handle, error), error) {
 type heapKernel struct {
 	mu     sync.Mutex
 	holder []*heapLocks
-	rung   sync.Cond
+	rung   map[*uint32]*sync.Cond
+}
+
+// sleepersOn are those that sleep on a word. The caller has mu.
+func (k *heapKernel) sleepersOn(word *uint32) *sync.Cond {
+	c := k.rung[word]
+	if c == nil {
+		c = sync.NewCond(&k.mu)
+		k.rung[word] = c
+	}
+	return c
 }
 
 type heapLocks struct{ k *heapKernel }
@@ -156,13 +165,12 @@ type heapWaker struct {
 	word *uint32
 }
 
-// Sleep compares and sleeps in one step, as a futex does. It returns at each ring,
-// also of others.
+// Sleep compares and sleeps in one step, as a futex does.
 func (w heapWaker) Sleep(old uint32) {
 	w.k.mu.Lock()
 	defer w.k.mu.Unlock()
 	if atomic.LoadUint32(w.word) == old {
-		w.k.rung.Wait()
+		w.k.sleepersOn(w.word).Wait()
 	}
 }
 
@@ -170,10 +178,10 @@ func (heapWaker) Close() error { return nil }
 
 type heapRinger struct{ k *heapKernel }
 
-func (r heapRinger) Ring(int, uint32, *uint32) {
+func (r heapRinger) Ring(_ int, _ uint32, word *uint32) {
 	r.k.mu.Lock()
 	defer r.k.mu.Unlock()
-	r.k.rung.Broadcast()
+	r.k.sleepersOn(word).Broadcast()
 }
 
 func (heapRinger) Close() {}

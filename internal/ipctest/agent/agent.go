@@ -70,6 +70,7 @@ func Classify(err error) string {
 		{"ErrCorrupt", samepage.ErrCorrupt},
 		{"ErrBadToken", samepage.ErrBadToken},
 		{"ErrPeerNotStarted", samepage.ErrPeerNotStarted},
+		{"ErrOwnerDied", samepage.ErrOwnerDied},
 		{"ErrDeadlineExceeded", os.ErrDeadlineExceeded},
 		{"ErrUnsupported", errors.ErrUnsupported},
 	} {
@@ -240,7 +241,7 @@ func (a *agent) do(cmd string, args []string) (string, error) {
 		return "", c.Run()
 	case "user": // UID: becomes another user
 		return "", setUser(int(num(args[0])))
-	case "event": // create|open NAME [manual] [set] [exact]
+	case "event": // create|open NAME [manual] [set] [exact] [owner=USER]
 		return "", a.openEvent(args)
 	case "set":
 		return "", a.events[args[0]].Set()
@@ -257,6 +258,13 @@ func (a *agent) do(cmd string, args []string) (string, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), d)
 		defer cancel()
 		return "", a.events[args[0]].Wait(ctx)
+	case "rest": // NAME: what a wait of ten seconds uses
+		var err error
+		used := ipctest.RestCost(func(ctx context.Context) { err = a.events[args[0]].Wait(ctx) })
+		if !errors.Is(err, context.Canceled) {
+			return "", fmt.Errorf("waited: %v", err)
+		}
+		return used, nil
 	case "closeevent":
 		return "", a.events[args[0]].Close()
 	case "exit":
@@ -268,6 +276,9 @@ func (a *agent) do(cmd string, args []string) (string, error) {
 func (a *agent) openEvent(args []string) (err error) {
 	o := &ipcsync.EventOptions{}
 	for _, w := range args[2:] {
+		if owner, ok := strings.CutPrefix(w, "owner="); ok {
+			o.Owner = owner
+		}
 		switch w {
 		case "manual":
 			o.Manual = true

@@ -1,0 +1,95 @@
+package ipctest
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+)
+
+// WantIdle fails the test unless a process that waits is idle: its death watch looks
+// 20 times a second, and it does nothing else. The child's next line is "ok" and what
+// RestCost returns there.
+//
+// It is decided by counting how often the process gives up the processor of its own
+// accord, against a process at the same time that wakes 20 times a second and does
+// nothing, for what one wake counts for depends on Go's scheduler and the machine: 4
+// to 6 there, and 5 to 9 for a look, which also asks the system about members. So a
+// process with the watch counts 1 to 1.8 times the other, with a poller every
+// 15 ms beside the watch 4 times, and with a poller alone 3.3 times.
+//
+// Where the system does not count, CPU time decides, with room: the figure then tells
+// a poller of every millisecond, and one that spins, from a process that waits.
+func WantIdle(t testing.TB, child *Child) {
+	t.Helper()
+	clock := Start(t, "clock")
+	waits, wakes := child.cost(), clock.cost()
+	t.Logf("in 10 s a process that waits uses %v; one that wakes %d times a second %v", waits, time.Second/clockEvery, wakes)
+	if waits.switches >= 0 {
+		if 2*waits.switches > 5*wakes.switches {
+			t.Errorf("a process that waits gives up the processor %d times in 10 s, want at most 2.5 times the %d of one that wakes %d times a second",
+				waits.switches, wakes.switches, time.Second/clockEvery)
+		}
+	} else if waits.cpu > idleCPU {
+		t.Errorf("a process that waits uses %v of CPU in 10 s, want at most %v", waits.cpu, idleCPU)
+	}
+}
+
+const (
+	clockEvery = 50 * time.Millisecond // as the death watch
+	idleCPU    = 250 * time.Millisecond
+)
+
+// cost is what a process has used.
+type cost struct {
+	cpu      time.Duration
+	switches int64 // how often it gave up the processor; -1 where nobody counts
+}
+
+func (c cost) String() string { return fmt.Sprintf("%v of CPU, %d switches", c.cpu, c.switches) }
+
+func (c *Child) cost() cost {
+	c.t.Helper()
+	var ms float64
+	var switches int64
+	if l := c.Line(); l == "" {
+		c.t.Fatal("child says nothing")
+	} else if _, err := fmt.Sscanf(l, "ok %g %d", &ms, &switches); err != nil {
+		c.t.Fatalf("child says %q", l)
+	}
+	return cost{time.Duration(ms * float64(time.Millisecond)), switches}
+}
+
+// RestCost is what this process uses in ten seconds while wait waits, which ends
+// with its context: milliseconds of CPU and switches, for WantIdle.
+func RestCost(wait func(context.Context)) string {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		wait(ctx)
+		close(done)
+	}()
+	time.Sleep(500 * time.Millisecond) // it has begun, and the process is at rest
+	before := used()
+	time.Sleep(10 * time.Second)
+	after := used()
+	cancel()
+	<-done
+	if after.switches >= 0 {
+		after.switches -= before.switches
+	}
+	return fmt.Sprintf("%.3f %d", float64(after.cpu-before.cpu)/float64(time.Millisecond), after.switches)
+}
+
+// clock is the helper that wakes as often as the death watch, and does nothing.
+func clock([]string) {
+	fmt.Println("ok", RestCost(func(ctx context.Context) {
+		for tick := time.NewTicker(clockEvery); ; {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}))
+}

@@ -1,0 +1,154 @@
+package segment_test
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"testing"
+
+	"samepage/internal/ipctest"
+	"samepage/internal/segment"
+	"samepage/ipcsync"
+)
+
+// Every wake is by the one who sets or releases, and none is lost: the death watch
+// is for the dead, and would otherwise hide it. So it is stopped here, and who is
+// forgotten sleeps until the patience ends.
+
+func TestEventNoLostWake(t *testing.T) {
+	noLostWake(t, func(ctx context.Context, t *testing.T, rounds int) {
+		for _, o := range []*ipcsync.EventOptions{{}, {Manual: true}} {
+			ping, err := ipcsync.CreateEvent(fmt.Sprint("ping", o.Manual), o)
+			noErr(t, err)
+			defer ping.Close()
+			pong, err := ipcsync.CreateEvent(fmt.Sprint("pong", o.Manual), o)
+			noErr(t, err)
+			defer pong.Close()
+			pass := func(e, next *ipcsync.Event) error {
+				if err := e.Wait(ctx); err != nil {
+					return err
+				}
+				if o.Manual {
+					if err := e.Reset(); err != nil {
+						return err
+					}
+				}
+				return next.Set()
+			}
+			done := make(chan error, 1)
+			go func() {
+				var err error
+				for i := 0; i < rounds && err == nil; i++ {
+					err = pass(ping, pong)
+				}
+				done <- err
+			}()
+			noErr(t, ping.Set())
+			for range rounds {
+				noErr(t, pass(pong, ping))
+			}
+			noErr(t, <-done)
+		}
+	})
+}
+
+// Each unit wakes a sleeper, also where a ringer rings one sleeper twice.
+func TestSemaphoreNoLostWake(t *testing.T) {
+	noLostWake(t, func(ctx context.Context, t *testing.T, rounds int) {
+		s, err := ipcsync.CreateSemaphore("s", 0, 10, nil)
+		noErr(t, err)
+		defer s.Close()
+		var both [2]*ipcsync.Semaphore
+		for i := range both {
+			both[i], err = ipcsync.OpenSemaphore("s", nil)
+			noErr(t, err)
+			defer both[i].Close()
+		}
+		for i := range rounds / 5 {
+			done := make(chan error, 2)
+			for _, o := range both {
+				go func() { done <- o.Acquire(ctx) }()
+			}
+			for range i % 8 {
+				runtime.Gosched() // let them come to sleep, or not
+			}
+			noErr(t, s.Release(1))
+			noErr(t, s.Release(1))
+			noErr(t, <-done)
+			noErr(t, <-done)
+		}
+	})
+}
+
+// Each unlock wakes one who waits, of readers and writers, and of handles that have
+// several.
+func TestLocksNoLostWake(t *testing.T) {
+	noLostWake(t, func(ctx context.Context, t *testing.T, rounds int) {
+		m, err := ipcsync.CreateMutex("m", nil)
+		noErr(t, err)
+		defer m.Close()
+		rw, err := ipcsync.CreateRWMutex("rw", nil)
+		noErr(t, err)
+		defer rw.Close()
+		done := make(chan error)
+		const goroutines = 6
+		for i := range goroutines {
+			m, rw := m, rw
+			if i%2 == 0 {
+				m, err = ipcsync.OpenMutex("m", nil)
+				noErr(t, err)
+				defer m.Close()
+				rw, err = ipcsync.OpenRWMutex("rw", nil)
+				noErr(t, err)
+				defer rw.Close()
+			}
+			go func() {
+				for k := range rounds {
+					lock, unlock := m.Lock, m.Unlock
+					switch (i + k) % 3 {
+					case 1:
+						lock, unlock = rw.Lock, rw.Unlock
+					case 2:
+						lock, unlock = rw.RLock, rw.RUnlock
+					}
+					err := lock(ctx)
+					runtime.Gosched()
+					if err == nil {
+						err = unlock()
+					}
+					if err != nil {
+						done <- err
+						return
+					}
+				}
+				done <- nil
+			}()
+		}
+		for range goroutines {
+			noErr(t, <-done)
+		}
+	})
+}
+
+// noLostWake runs f without a death watch: with all processors, where most waits
+// end in the short loop before sleep, and with one, where none does.
+func noLostWake(t *testing.T, f func(ctx context.Context, t *testing.T, rounds int)) {
+	ipctest.NeedNames(t)
+	for procs, rounds := range map[int]int{runtime.GOMAXPROCS(0): 5000, 1: 500} {
+		t.Run(fmt.Sprintf("processors=%d", procs), func(t *testing.T) {
+			ipctest.Store(t)
+			segment.StopWatch(t)
+			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
+			ctx, cancel := context.WithTimeout(context.Background(), ipctest.Patience)
+			defer cancel()
+			f(ctx, t, rounds)
+		})
+	}
+}
+
+func noErr(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
