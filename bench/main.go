@@ -1,21 +1,30 @@
-// Command bench measures what this module does against the limits that the machine
-// sets, as C programs measure them.
+// Command bench measures what this module does, and what others do, against the limits
+// that the machine sets, as C programs measure them.
 //
 // A raw figure means little where virtual cores float: so each round runs limit,
-// subject, limit, is dropped when the two limits disagree by more than a fifth, and
-// counts by its ratio. The figures are for people; no test depends on them.
+// subject, limit, is dropped when the two limits disagree by more than a fifth or the
+// machine's mood changed between them, and counts by its ratio. The subjects of one
+// limit take turns. The mood is told by a spinning ping-pong beside each limit; rounds
+// of different moods are not mixed. The figures are for people; no test depends on them.
 //
-//	go run ./bench [-run REGEXP] [-rounds N] [-seconds S] [-json FILE] [-list]
+// A goal is of the median ratio in the commonest mood. Peers that are not installed are
+// named as left out.
+//
+//	go run ./bench [-run REGEXP] [-rounds N] [-seconds S] [-json FILE] [-svg FILE] [-list]
 package main
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"regexp"
+	"syscall"
 )
 
 func main() {
@@ -26,25 +35,42 @@ func main() {
 		}
 		return
 	}
-	if err := run(os.Args[1:], os.Stdout); err != nil {
-		if !errors.Is(err, flag.ErrHelp) {
-			fmt.Fprintln(os.Stderr, "bench:", err)
-		}
-		os.Exit(1)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	switch {
+	case err == nil:
+		return
+	case ctx.Err() != nil:
+		fmt.Fprintln(os.Stderr, "bench: interrupted")
+		os.Exit(130)
+	case !errors.Is(err, flag.ErrHelp):
+		fmt.Fprintln(os.Stderr, "bench:", err)
 	}
+	os.Exit(1)
 }
 
-func run(args []string, out io.Writer) error {
+// task is what the command line asks for.
+type task struct {
+	rounds    int
+	seconds   float64
+	json, svg string
+}
+
+func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	only := flags.String("run", "", "run the subjects whose names match this `regexp`")
-	rounds := flags.Int("rounds", 11, "`number` of rounds for each subject")
-	seconds := flags.Float64("seconds", 0.2, "length of each measurement")
-	file := flags.String("json", "", "write the results to this `file`, too")
+	flags.SetOutput(progress)
+	var t task
+	only := flags.String("run", "", "run the subjects that match this `regexp`, as GROUP/NAME")
+	flags.IntVar(&t.rounds, "rounds", 11, "`number` of rounds for each subject")
+	flags.Float64Var(&t.seconds, "seconds", 0.2, "length of each measurement; of idle waiters fifty times that")
+	flags.StringVar(&t.json, "json", "", "write all rounds to this `file`, too")
+	flags.StringVar(&t.svg, "svg", "", "draw the ratios into this `file`, too")
 	list := flags.Bool("list", false, "list the subjects, and run nothing")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if flags.NArg() > 0 || *rounds < 1 || *seconds <= 0 {
+	if flags.NArg() > 0 || t.rounds < 1 || t.seconds <= 0 {
 		return fmt.Errorf("want no arguments, at least one round and some seconds")
 	}
 	match, err := regexp.Compile(*only)
@@ -52,44 +78,82 @@ func run(args []string, out io.Writer) error {
 		return err
 	}
 	var chosen []subject
-	for _, s := range subjects {
-		if match.MatchString(s.name) {
+	for _, s := range subjects() {
+		if match.MatchString(s.id()) {
 			chosen = append(chosen, s)
 		}
 	}
+	if len(chosen) == 0 {
+		return fmt.Errorf("no subject matches %q; -list lists them", *only)
+	}
 	if *list {
 		for _, s := range chosen {
-			_, _ = fmt.Fprintf(out, "%-20s against %s, goal %s\n", s.name, s.limit, goal(s.goal))
+			line := fmt.Sprintf("%-52s against %s", s.id(), s.limit)
+			if g := s.goal.show(s.unit); g != "" {
+				line += ", goal " + g
+			}
+			_, _ = fmt.Fprintln(out, line)
 		}
 		return nil
 	}
-	return measureAll(chosen, *rounds, *seconds, *file, out)
+	return measureAll(ctx, chosen, t, out, progress)
 }
 
-func measureAll(chosen []subject, rounds int, seconds float64, file string, out io.Writer) error {
-	b, err := newBench(seconds)
+func measureAll(ctx context.Context, chosen []subject, t task, out, progress io.Writer) error {
+	b, err := newBench(t.seconds)
 	if err != nil {
 		return err
 	}
 	defer b.close()
-	all := report{Machine: thisMachine(), Seconds: seconds}
-	_, _ = fmt.Fprintf(out, "%s, %d CPUs, Linux %s, %s\n\n", all.Machine.CPU, all.Machine.CPUs, all.Machine.Kernel, all.Machine.Go)
-	_, _ = fmt.Fprintf(out, "%-18s %-22s %9s %9s  %-22s %-7s %-6s %s\n",
-		"subject", "limit", "limit", "subject", "ratio median (min max)", "goal", "rounds", "mood")
-	for _, s := range chosen {
-		r, err := b.measure(s, rounds)
-		if err != nil {
-			return fmt.Errorf("%s: %w", s.name, err)
-		}
-		all.Results = append(all.Results, r)
-		_, _ = fmt.Fprintln(out, r.line())
-	}
-	if file == "" {
-		return nil
-	}
-	text, err := json.MarshalIndent(all, "", "  ")
-	if err != nil {
+	_, _ = fmt.Fprintln(progress, "compiling the limits, looking for peers")
+	if err := b.compileLimits(ctx); err != nil {
 		return err
 	}
-	return os.WriteFile(file, append(text, '\n'), 0o644)
+	all := report{Machine: thisMachine(), Seconds: t.seconds, LeftOut: []leftOut{}}
+	_, _ = fmt.Fprintf(out, "%s, %d CPUs, Linux %s, %s\n", all.Machine.CPU, all.Machine.CPUs, all.Machine.Kernel, all.Machine.Go)
+	chosen, left := b.prepare(ctx, chosen)
+	all.LeftOut = append(all.LeftOut, left...)
+	for _, g := range groups {
+		var mine []subject
+		for _, s := range chosen {
+			if s.group == g {
+				mine = append(mine, s)
+			}
+		}
+		if len(mine) == 0 {
+			continue
+		}
+		results, left, err := b.measure(ctx, g, mine, t.rounds, progress)
+		if err != nil {
+			return err
+		}
+		all.Results = append(all.Results, results...)
+		all.LeftOut = append(all.LeftOut, left...)
+		table(out, g, results)
+	}
+	_, _ = fmt.Fprintln(out)
+	for _, l := range all.LeftOut {
+		_, _ = fmt.Fprintf(out, "left out: %s: %s\n", l.Name, l.Why)
+	}
+	return all.save(t)
+}
+
+func (all report) save(t task) error {
+	if t.json != "" {
+		text, err := json.MarshalIndent(all, "", "  ")
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(t.json, append(text, '\n'), 0o644); err != nil {
+			return err
+		}
+	}
+	if t.svg == "" {
+		return nil
+	}
+	var drawn bytes.Buffer
+	if err := writeSVG(&drawn, all); err != nil {
+		return err
+	}
+	return os.WriteFile(t.svg, drawn.Bytes(), 0o644)
 }

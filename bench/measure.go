@@ -1,19 +1,21 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"os"
 	"regexp"
 	"runtime"
-	"slices"
 	"strings"
 )
 
 // report is what -json writes.
 type report struct {
-	Machine machine  `json:"machine"`
-	Seconds float64  `json:"seconds"`
-	Results []result `json:"results"`
+	Machine machine   `json:"machine"`
+	Seconds float64   `json:"seconds"`
+	Results []result  `json:"results"`
+	LeftOut []leftOut `json:"leftOut"`
 }
 
 type machine struct {
@@ -21,157 +23,133 @@ type machine struct {
 	CPUs   int    `json:"cpus"`
 	Kernel string `json:"kernel"`
 	Go     string `json:"go"`
-	Pinned string `json:"pinned"` // which processes are bound to CPUs
+	Bound  string `json:"bound"` // which processes are bound to CPUs
 }
 
-// result is one subject's. Ratios are of the rounds that count.
+// result is one subject's. Samples are nanoseconds (of a message where the unit is a
+// rate), or percent of a CPU.
 type result struct {
-	Name   string  `json:"name"`
-	Limit  string  `json:"limit"`
-	Unit   string  `json:"unit"`
-	Goal   float64 `json:"goal,omitempty"`
-	Rounds []round `json:"rounds"`
-	Ratio  spread  `json:"ratio"`
-	Limits spread  `json:"limits"`
-	Values spread  `json:"values"`
-	// Spin is the spinning ping-pong before and after, in nanoseconds, and Mood
-	// what it says of the machine.
-	Spin [2]float64 `json:"spin"`
-	Mood string     `json:"mood"`
+	Group string  `json:"group"`
+	Name  string  `json:"name"`
+	Whose string  `json:"whose"` // "samepage", "peer" or "C"
+	Limit string  `json:"limit"`
+	Unit  unit    `json:"unit"`
+	Goal  string  `json:"goal,omitempty"`
+	Met   *bool   `json:"met,omitempty"` // in the commonest mood
+	Round []round `json:"rounds"`
+	// Moods are the rounds that count, by the machine's mood, the commonest first.
+	Moods []summary `json:"moods"`
+
+	subject  subject
+	failures int // rounds in which it failed
 }
 
-// round is limit, subject, limit.
-type round struct {
-	Before  float64 `json:"before"`
-	Value   float64 `json:"value"`
-	After   float64 `json:"after"`
-	Dropped bool    `json:"dropped,omitempty"`
-}
+// spinLength is how long the mood is looked at beside a limit that does not show it.
+const spinLength = 0.02
 
-// disagreement is how far the limits of a round may lie apart.
-const disagreement = 1.2
-
-func newRound(before, value, after float64) round {
-	steady := before > 0 && after > 0 && max(before, after) <= disagreement*min(before, after)
-	return round{before, value, after, !steady}
-}
-
-func (r round) limit() float64 { return (r.Before + r.After) / 2 }
-
-// spread is the middle of some values and their ends.
-type spread struct {
-	Median float64 `json:"median"`
-	Min    float64 `json:"min"`
-	Max    float64 `json:"max"`
-}
-
-func spreadOf(v []float64) spread {
-	if len(v) == 0 {
-		return spread{}
+// limit is one measurement of a limit, with the spinning ping-pong of the same moment
+// where the mood matters.
+func (b *bench) limit(ctx context.Context, g *group) (s, mood sample, err error) {
+	if s, err = g.limit.measure(ctx, b, b.length(g)); err != nil {
+		return s, mood, err
 	}
-	v = slices.Sorted(slices.Values(v))
-	n := len(v)
-	return spread{(v[(n-1)/2] + v[n/2]) / 2, v[0], v[n-1]}
+	switch {
+	case g.oneCPU:
+		return s, sample{}, nil
+	case g.limit.String() == spin.String():
+		return s, s, nil
+	}
+	mood, err = spin.measure(ctx, b, min(spinLength, b.seconds))
+	return s, mood, err
+}
+
+func (b *bench) length(g *group) float64 {
+	if g.length > 0 {
+		return b.seconds * g.length
+	}
+	return b.seconds
+}
+
+// measure runs limit, subject, limit, next subject, limit and so on, round by round:
+// so all of a group are measured in the same minutes, each beside its own two limits.
+// A subject of ours that fails ends it; a peer's round that does is dropped, and a peer
+// that never succeeds is left out.
+func (b *bench) measure(ctx context.Context, g *group, chosen []subject, rounds int, progress io.Writer) ([]result, []leftOut, error) {
+	if g.rounds > 0 {
+		rounds = min(rounds, g.rounds)
+	}
+	all := make([]result, len(chosen))
+	for i, s := range chosen {
+		all[i] = newResult(s)
+	}
+	before, spinBefore, err := b.limit(ctx, g)
+	if err != nil {
+		return nil, nil, err
+	}
+	for n := range rounds {
+		for i, s := range chosen {
+			value, failed := s.measure(ctx, b, b.length(g))
+			if failed != nil && (s.peer == nil || ctx.Err() != nil) {
+				return nil, nil, fmt.Errorf("%s: %w", s.id(), failed)
+			}
+			after, spinAfter, err := b.limit(ctx, g)
+			if err != nil {
+				return nil, nil, err
+			}
+			r := newRound(before, value, after, [2]sample{spinBefore, spinAfter})
+			if failed != nil {
+				r.Dropped = "it failed: " + oneLine(failed)
+				all[i].failures++
+			}
+			all[i].Round = append(all[i].Round, r)
+			before, spinBefore = after, spinAfter
+			_, _ = fmt.Fprintf(progress, "%d/%d %s: %s, limit %s, mood %s %s\n", n+1, rounds, s.id(),
+				g.figure(value.Mean), g.figure(r.limit()), r.mood(), r.Dropped)
+		}
+	}
+	var good []result
+	var left []leftOut
+	for i, r := range all {
+		if r.failures == len(r.Round) {
+			left = append(left, leftOut{chosen[i].id(), r.Round[0].Dropped})
+			continue
+		}
+		r.sum()
+		good = append(good, r)
+	}
+	return good, left, nil
+}
+
+// oneLine is an error for a place that has one line.
+func oneLine(err error) string { return strings.Join(strings.Split(err.Error(), "\n"), "; ") }
+
+func newResult(s subject) result {
+	r := result{
+		Group: s.group.name, Name: s.name, Whose: "samepage", Limit: s.limit.String(), Unit: s.unit,
+		Goal: s.goal.show(s.unit), subject: s,
+	}
+	switch {
+	case s.peer != nil:
+		r.Whose = "peer"
+	case s.ofC:
+		r.Whose = "C"
+	}
+	return r
 }
 
 func (r *result) sum() {
-	var ratios, limits, values []float64
-	for _, x := range r.Rounds {
-		if !x.Dropped {
-			ratios = append(ratios, x.Value/x.limit())
-			limits = append(limits, x.limit())
-			values = append(values, x.Value)
-		}
+	r.Moods = summarize(r.Round, r.Unit.rate())
+	if r.subject.goal.kind != noGoal && len(r.Moods) > 0 {
+		met := r.subject.goal.met(r.Moods[0])
+		r.Met = &met
 	}
-	r.Ratio, r.Limits, r.Values = spreadOf(ratios), spreadOf(limits), spreadOf(values)
-}
-
-func (r *result) line() string {
-	used := 0
-	for _, x := range r.Rounds {
-		if !x.Dropped {
-			used++
-		}
-	}
-	ratio := "none counts"
-	if used > 0 {
-		ratio = fmt.Sprintf("%.2f (%.2f %.2f)", r.Ratio.Median, r.Ratio.Min, r.Ratio.Max)
-	}
-	return fmt.Sprintf("%-18s %-22s %9s %9s  %-22s %-7s %-6s %s", r.Name, r.Limit,
-		figure(r.Limits.Median, r.Unit), figure(r.Values.Median, r.Unit), ratio, goal(r.Goal),
-		fmt.Sprintf("%d/%d", used, len(r.Rounds)), r.Mood)
-}
-
-func figure(v float64, unit string) string {
-	switch {
-	case unit == "ns" && v >= 1000:
-		return fmt.Sprintf("%.1f us", v/1000)
-	case v >= 100:
-		return fmt.Sprintf("%.0f %s", v, unit)
-	}
-	return fmt.Sprintf("%.1f %s", v, unit)
-}
-
-func goal(g float64) string {
-	if g == 0 {
-		return "none"
-	}
-	return fmt.Sprintf("<= %.1f", g)
-}
-
-// moodOf names the distance of the two cores, by the spinning ping-pong between
-// them. "resonant" is near, with PAUSE in step with the transfer: such figures
-// are not to be compared with those of the others.
-func moodOf(ns [2]float64) string {
-	one := func(v float64) string {
-		switch {
-		case v < 44:
-			return "resonant"
-		case v < 120:
-			return "near"
-		}
-		return "far"
-	}
-	before, after := one(ns[0]), one(ns[1])
-	if before == after {
-		return before
-	}
-	return before + ", then " + after
-}
-
-func (b *bench) measure(s subject, rounds int) (result, error) {
-	r := result{Name: s.name, Limit: s.limit.String(), Unit: "ns", Goal: s.goal}
-	var err error
-	if r.Spin[0], err = spin.measure(b); err != nil {
-		return r, err
-	}
-	// The limit after a subject is the one before the next.
-	before, err := s.limit.measure(b)
-	if err != nil {
-		return r, err
-	}
-	for range rounds {
-		value, err := s.measure(b)
-		if err != nil {
-			return r, err
-		}
-		after, err := s.limit.measure(b)
-		if err != nil {
-			return r, err
-		}
-		r.Rounds = append(r.Rounds, newRound(before, value, after))
-		before = after
-	}
-	if r.Spin[1], err = spin.measure(b); err != nil {
-		return r, err
-	}
-	r.Mood = moodOf(r.Spin)
-	r.sum()
-	return r, nil
 }
 
 func thisMachine() machine {
-	m := machine{CPU: "unknown CPU", CPUs: runtime.NumCPU(), Kernel: "unknown", Go: runtime.Version() + " " + runtime.GOARCH, Pinned: "limits of two processes; subjects that are asleep"}
+	m := machine{
+		CPU: "unknown CPU", CPUs: runtime.NumCPU(), Kernel: "unknown", Go: runtime.Version() + " " + runtime.GOARCH,
+		Bound: "the two processes of limits and C++ peers, of subjects called asleep, and of messages of peers in Go",
+	}
 	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
 		if f := regexp.MustCompile(`(?m)^model name\s*:\s*(.*)$`).FindSubmatch(b); f != nil {
 			m.CPU = string(f[1])

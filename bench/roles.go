@@ -2,6 +2,8 @@ package main
 
 import (
 	"bufio"
+	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"time"
 )
 
@@ -20,14 +23,17 @@ const roleEnv = "SAMEPAGE_BENCH_ROLE"
 // order is what a role is told, as one line of JSON.
 type order struct {
 	Name    string  // prefix of the names of its objects, fresh for each run
-	First   bool    // of two processes: the one that makes them
+	Dir     string  // for its sockets
+	First   bool    // of two processes: the one that is ready before the other starts
 	Seconds float64 // how long to measure,
 	Count   int     // or how many operations
-	Asleep  bool    // see pair
+	Size    int     // of a message
+	Bound   bool    // see pair
 }
 
-// role prepares, calls ready, and then returns nanoseconds an operation.
-type role func(o order, ready func() error) (float64, error)
+// role prepares, calls ready, and then tells what an operation took. Of a pair the one
+// that does not measure tells nothing: a zero sample.
+type role func(o order, ready func() error) (sample, error)
 
 // runRole is main in a process that plays a role.
 func runRole(name string, in io.Reader, out io.Writer) error {
@@ -43,7 +49,7 @@ func runRole(name string, in io.Reader, out io.Writer) error {
 	if err := json.Unmarshal(lines.Bytes(), &o); err != nil {
 		return err
 	}
-	if o.Asleep {
+	if o.Bound {
 		runtime.GOMAXPROCS(1) // what follows from being bound, said for machines that do not bind
 	}
 	ready := func() error {
@@ -55,30 +61,33 @@ func runRole(name string, in io.Reader, out io.Writer) error {
 		}
 		return nil
 	}
-	ns, err := f(o, ready)
+	s, err := f(o, ready)
 	if err != nil {
 		return fmt.Errorf("role %s: %w", name, err)
 	}
-	_, err = fmt.Fprintln(out, ns)
-	return err
+	return json.NewEncoder(out).Encode(s)
 }
 
 // player is a process that plays a role.
 type player struct {
-	cmd *exec.Cmd
-	in  io.WriteCloser
-	out *bufio.Reader
+	cmd  *exec.Cmd
+	in   io.WriteCloser
+	out  *bufio.Reader
+	said *bytes.Buffer // on standard error
 }
 
-// play starts a process and waits until it is ready.
-func (b *bench) play(name string, o order) (*player, error) {
+// play starts a process, which inherits the files, and waits until it is ready.
+func (b *bench) play(ctx context.Context, name string, o order, files ...*os.File) (*player, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(self)
+	o.Dir = b.programs
+	cmd := exec.CommandContext(ctx, self)
 	cmd.Env = append(os.Environ(), roleEnv+"="+name, "SAMEPAGE_DIR="+b.memory)
-	cmd.Stderr = os.Stderr
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	cmd.ExtraFiles = files
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -90,7 +99,7 @@ func (b *bench) play(name string, o order) (*player, error) {
 	if err := start(cmd, o); err != nil {
 		return nil, err
 	}
-	p := &player{cmd, in, bufio.NewReader(out)}
+	p := &player{cmd, in, bufio.NewReader(out), &said}
 	line, err := json.Marshal(o)
 	if err == nil {
 		_, err = fmt.Fprintf(in, "%s\n", line)
@@ -99,14 +108,14 @@ func (b *bench) play(name string, o order) (*player, error) {
 		_, err = p.out.ReadString('\n')
 	}
 	if err != nil {
-		return nil, errors.Join(err, p.stop())
+		return nil, p.failed(err)
 	}
 	return p, nil
 }
 
 func start(cmd *exec.Cmd, o order) error {
 	switch {
-	case !o.Asleep || runtime.NumCPU() < 2:
+	case !o.Bound || runtime.NumCPU() < 2:
 		return cmd.Start()
 	case o.First:
 		return onCPU(0, cmd.Start)
@@ -119,14 +128,30 @@ func (p *player) begin() error {
 	return err
 }
 
-func (p *player) result() (ns float64, err error) {
-	if _, err := fmt.Fscan(p.out, &ns); err != nil {
-		return 0, errors.Join(err, p.stop())
+func (p *player) result() (s sample, err error) {
+	line, err := p.out.ReadBytes('\n')
+	if err == nil {
+		err = json.Unmarshal(line, &s)
 	}
-	return ns, p.cmd.Wait()
+	if err != nil {
+		return s, p.failed(err)
+	}
+	return s, p.cmd.Wait()
 }
 
-func (p *player) stop() error {
+// failed ends a player that did not do what it should, and tells what it said.
+func (p *player) failed(err error) error {
+	if failed := p.end(); p.said.Len() > 0 {
+		err = failed // what it said says more than that it said nothing on the other way
+	}
+	return fmt.Errorf("%w: %s", err, bytes.TrimSpace(p.said.Bytes()))
+}
+
+// end ends a player that has not ended.
+func (p *player) end() error {
+	if p.cmd.ProcessState != nil {
+		return nil
+	}
 	_ = p.cmd.Process.Kill()
 	return p.cmd.Wait()
 }
@@ -136,86 +161,211 @@ type alone string
 
 func (a alone) String() string { return string(a) }
 
-func (a alone) measure(b *bench) (float64, error) {
-	b.names++
-	p, err := b.play(string(a), order{Name: fmt.Sprintf("bench%d", b.names), First: true, Seconds: b.seconds})
-	if err != nil {
-		return 0, err
+func (a alone) measure(ctx context.Context, b *bench, seconds float64) (sample, error) {
+	return crowd{string(a), 1}.measure(ctx, b, seconds)
+}
+
+// crowd is a role played by several processes at once, which share one name. The
+// sample is the mean of theirs.
+type crowd struct {
+	role string
+	n    int
+}
+
+func (c crowd) String() string { return fmt.Sprintf("%s, %d", c.role, c.n) }
+
+func (c crowd) measure(ctx context.Context, b *bench, seconds float64) (sample, error) {
+	o := order{Name: b.fresh(), First: true, Seconds: seconds}
+	var players []*player
+	for range c.n {
+		p, err := b.play(ctx, c.role, o)
+		if err != nil {
+			return sample{}, err
+		}
+		defer p.end() // where another one fails
+		players = append(players, p)
+		o.First = false
 	}
-	if err := p.begin(); err != nil {
-		return 0, errors.Join(err, p.stop())
+	for _, p := range players {
+		if err := p.begin(); err != nil {
+			return sample{}, err
+		}
 	}
-	return p.result()
+	var mean sample
+	for _, p := range players {
+		s, err := p.result()
+		if err != nil {
+			return sample{}, err
+		}
+		mean.Mean += s.Mean / float64(c.n)
+	}
+	return mean, nil
 }
 
 // pair is a role played by two processes, which exchange something a counted
-// number of times. With asleep they are bound to CPUs 0 and 1. A process that has one
+// number of times. With bound they are bound to CPUs 0 and 1. A process that has one
 // CPU does not spin: so both sleep at once, on CPUs apart, as in the limits.
 type pair struct {
-	role   string
-	asleep bool
+	role  string
+	size  int // of a message
+	bound bool
+	pipes bool // they inherit a pipe in each direction, to read from and to write to
 }
 
-func (a pair) String() string { return fmt.Sprintf("%s %v", a.role, a.asleep) }
+func (a pair) String() string { return fmt.Sprintf("%s %d", a.role, a.size) }
 
-// sample is how many exchanges tell how long one takes, roughly.
-const sample = 2000
+// few exchanges begin the search for the count that fills a block.
+const few = 20
 
-func (a pair) measure(b *bench) (float64, error) {
-	length := b.length[a.String()]
-	if length == 0 {
-		var err error
-		if length, err = a.exchange(b, sample); err != nil {
-			return 0, err
+func (a pair) measure(ctx context.Context, b *bench, seconds float64) (s sample, err error) {
+	count := b.count[a]
+	for n := few; count == 0; n *= 20 {
+		if s, err = a.exchange(ctx, b, n); err != nil {
+			return s, err
+		}
+		if enough := int(seconds * 1e9 / s.Mean); n*10 >= enough {
+			count = max(few, enough)
 		}
 	}
-	ns, err := a.exchange(b, max(sample, int(b.seconds*1e9/length)))
-	b.length[a.String()] = ns
-	return ns, err
+	if s, err = a.exchange(ctx, b, count); err == nil {
+		b.count[a] = max(few, int(seconds*1e9/s.Mean))
+	}
+	return s, err
 }
 
-func (a pair) exchange(b *bench, count int) (float64, error) {
-	b.names++
-	o := order{Name: fmt.Sprintf("bench%d", b.names), First: true, Count: count, Asleep: a.asleep}
-	first, err := b.play(a.role, o)
-	if err != nil {
-		return 0, err
+func (a pair) exchange(ctx context.Context, b *bench, count int) (sample, error) {
+	o := order{Name: b.fresh(), First: true, Count: count, Size: a.size, Bound: a.bound}
+	var ends [2][]*os.File
+	if a.pipes {
+		for i := range 2 {
+			r, w, err := os.Pipe()
+			if err != nil {
+				return sample{}, err
+			}
+			defer r.Close()
+			defer w.Close()
+			ends[i] = append([]*os.File{r}, ends[i]...)
+			ends[1-i] = append(ends[1-i], w)
+		}
 	}
+	first, err := b.play(ctx, a.role, o, ends[0]...)
+	if err != nil {
+		return sample{}, err
+	}
+	defer first.end() // where the other one fails
 	o.First = false
-	second, err := b.play(a.role, o)
+	second, err := b.play(ctx, a.role, o, ends[1]...)
 	if err != nil {
-		return 0, errors.Join(err, first.stop())
+		return sample{}, err
 	}
-	err = errors.Join(second.begin(), first.begin())
+	defer second.end()
+	if err := errors.Join(second.begin(), first.begin()); err != nil {
+		return sample{}, err
+	}
+	s1, err := first.result()
 	if err != nil {
-		return 0, errors.Join(err, first.stop(), second.stop())
+		return sample{}, err
 	}
-	ns, err := first.result()
-	if err != nil {
-		return 0, errors.Join(err, second.stop())
+	s2, err := second.result()
+	if s1.Mean == 0 {
+		s1 = s2
 	}
-	_, err = second.result()
-	return ns, err
+	if err == nil && s1.Mean <= 0 {
+		err = fmt.Errorf("role %s told no figure", a.role)
+	}
+	return s1, err
 }
+
+// What roles are made of.
 
 // repeat calls f for so many seconds, after a tenth of that to warm up, and tells
-// how many nanoseconds a call took. f does a thousand operations.
-func repeat(seconds float64, f func() error) (float64, error) {
+// how many nanoseconds of wall clock and of CPU a call took. f does a thousand
+// operations.
+func repeat(seconds float64, f func() error) (wall, cpu float64, err error) {
 	length := time.Duration(seconds * float64(time.Second))
-	if _, err := repeatFor(length/10, f); err != nil {
-		return 0, err
+	for _, length := range []time.Duration{length / 10, length} {
+		before, unknown := cpuTime()
+		begun := time.Now()
+		n, t := 0, time.Duration(0)
+		for ; t < length; t = time.Since(begun) {
+			if err := f(); err != nil {
+				return 0, 0, err
+			}
+			n += 1000
+		}
+		wall = float64(t.Nanoseconds()) / float64(n)
+		cpu = 0
+		if unknown == nil {
+			after, err := cpuTime()
+			if err != nil {
+				return 0, 0, err
+			}
+			cpu = float64((after - before).Nanoseconds()) / float64(n)
+		}
 	}
-	return repeatFor(length, f)
+	return wall, cpu, nil
 }
 
-func repeatFor(length time.Duration, f func() error) (float64, error) {
-	begun := time.Now()
-	for n := 1; ; n++ {
-		if err := f(); err != nil {
-			return 0, err
-		}
-		if t := time.Since(begun); t >= length {
-			return float64(t.Nanoseconds()) / float64(n) / 1000, nil
+// trips does o.Count exchanges, of which a round trip is two, and then some that are
+// timed one by one. Both processes of a pair call it: for one of them trip is there and
+// back, for the other it is to answer. It tells what one way took.
+func trips(o order, trip func() error) (sample, error) {
+	n := max(1, o.Count/2)
+	for range n / 10 { // warms up
+		if err := trip(); err != nil {
+			return sample{}, err
 		}
 	}
+	begun := time.Now()
+	for range n {
+		if err := trip(); err != nil {
+			return sample{}, err
+		}
+	}
+	mean := float64(time.Since(begun).Nanoseconds()) / float64(2*n)
+	single := make([]float64, min(max(1, n/4), 4096))
+	last := time.Now()
+	for i := range single {
+		if err := trip(); err != nil {
+			return sample{}, err
+		}
+		at := time.Now()
+		single[i] = float64(at.Sub(last).Nanoseconds()) / 2
+		last = at
+	}
+	slices.Sort(single)
+	return sample{mean, quantile(single, 0.5), quantile(single, 0.99)}, nil
+}
+
+// arrivals receives o.Count messages, after some more to warm up, and tells what one
+// took. It is for the one that reads a stream; the other one sends arriving(o).
+func arrivals(o order, receive func() error) (sample, error) {
+	for range arriving(o) - o.Count {
+		if err := receive(); err != nil {
+			return sample{}, err
+		}
+	}
+	begun := time.Now()
+	for range o.Count {
+		if err := receive(); err != nil {
+			return sample{}, err
+		}
+	}
+	return sample{Mean: float64(time.Since(begun).Nanoseconds()) / float64(o.Count)}, nil
+}
+
+func arriving(o order) int { return o.Count + o.Count/10 + 64 }
+
+// readLines reads a byte of each cache line of a message, as the limits do.
+func readLines(message []byte) (sum byte) {
+	for i := 0; i < len(message); i += 64 {
+		sum += message[i]
+	}
+	return sum
+}
+
+// fill writes a message whole, as the limits do.
+func fill(message []byte, n int) {
+	clear(message)
+	message[0] = byte(n)
 }

@@ -2,154 +2,230 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"time"
-
-	"samepage/ipcsync"
+	"math"
 )
 
-// subject is something of this module that is measured, against a limit.
+// measurer measures one block of so many seconds.
+type measurer interface {
+	measure(ctx context.Context, b *bench, seconds float64) (sample, error)
+	String() string
+}
+
+// group is what is measured against one limit, in the same rounds: subjects of this
+// module, peers that do the same, and C programs that show what a part of it costs.
+type group struct {
+	name   string
+	about  string // what one operation is
+	limit  measurer
+	unit   unit
+	size   int     // of a message
+	length float64 // of a measurement, as a multiple of what was asked for; 0: 1
+	rounds int     // at the most; 0: as many as asked for
+	oneCPU bool    // it is all the same how far the CPUs are apart
+}
+
+// unit is how a sample is shown.
+type unit string
+
+const (
+	perOp   unit = "ns"    // nanoseconds
+	perSec  unit = "msg/s" // messages a second; the ratio is of rates, and large is good
+	volume  unit = "B/s"   // the same in bytes
+	percent unit = "%"     // of a CPU
+)
+
+func (u unit) rate() bool { return u == perSec || u == volume }
+
+// subject is something that is measured.
 type subject struct {
+	*group
 	name string
 	measurer
-	limit measurer
-	goal  float64 // the ratio that is wanted at the most; 0: none is set
+	goal goal
+	peer *peer // whose it is; nil: this module's, or a C program
+	ofC  bool  // one of the folder limits, for comparison
 }
 
-var subjects = []subject{
-	{"mutex uncontended", alone("mutex"), robustMutex, 1.2},
-	{"mutex handover", pair{"baton", false}, futexPingPong, 1.2},
-	{"handover asleep", pair{"baton", true}, futexPingPong, 1.2},
-	{"handover, pthread", pair{"baton", true}, robustBaton, 0},
-	{"rlock uncontended", alone("rlock"), alone("mutex"), 1.5},
-	{"event ping-pong", pair{"events", false}, futexPingPong, 0},
-	{"events asleep", pair{"events", true}, futexPingPong, 0},
+// id is what -run matches.
+func (s subject) id() string { return s.group.name + "/" + s.name }
+
+// The limits.
+var (
+	spin          = cProgram("spinpingpong")
+	futexPingPong = cProgram("futexpingpong")
+	robustMutex   = cProgram("robustmutex")
+	robustBaton   = cProgram("mutexhandover", "-baton", "1")
+	idleLoop      = cProgram("idle")
+)
+
+const (
+	toAndFro = "to and fro, the time of one way, first line touched"
+	oneWay   = "one way, each written whole and read"
+)
+
+// The groups, in the order in which they are measured and drawn.
+var (
+	mutexAlone  = &group{name: "mutex, uncontended", about: "lock and unlock", limit: robustMutex, unit: perOp, oneCPU: true}
+	rlockAlone  = &group{name: "read lock, uncontended", about: "lock and unlock", limit: alone("mutex"), unit: perOp, oneCPU: true}
+	readers     = &group{name: "read lock, CPU time", about: "lock and unlock", limit: crowd{"reader", 1}, unit: perOp}
+	handover    = &group{name: "handover", about: "one way", limit: futexPingPong, unit: perOp}
+	handoverToC = &group{name: "handover, pthread", about: "one way", limit: robustBaton, unit: perOp}
+	idle        = &group{name: "idle waiters", about: "share of a CPU", limit: idleLoop, unit: percent, length: 50, rounds: 3, oneCPU: true}
+	message64   = &group{name: "message, 64 B", about: toAndFro, limit: spin, unit: perOp, size: 64}
+	message1M   = &group{name: "message, 1 MiB", about: toAndFro, limit: spin, unit: perOp, size: 1 << 20}
+	message8M   = &group{name: "message, 8 MiB", about: toAndFro, limit: spin, unit: perOp, size: 8 << 20}
+	asleep64    = &group{name: "message, 64 B, asleep", about: toAndFro, limit: futexPingPong, unit: perOp, size: 64}
+	stream64    = &group{name: "stream, 64 B", about: oneWay, limit: cProgram("stream"), unit: perSec, size: 64}
+	stream1M    = &group{name: "stream, 1 MiB", about: oneWay, limit: cProgram("stream", "-size", "1048576"), unit: volume, size: 1 << 20}
+	cellIdle    = &group{name: "cell, 64 B, idle", about: "a read", limit: cProgram("copyout"), unit: perOp, size: 64, oneCPU: true}
+	cell64      = &group{name: "cell, 64 B, under a writer", about: "a read", limit: spin, unit: perOp, size: 64}
+	cell1K      = &group{name: "cell, 1 KiB, under a writer", about: "a read", limit: spin, unit: perOp, size: 1 << 10}
+	publish     = &group{name: "publish, CPU time", about: "a publish, nobody asleep", limit: publishCost(1), unit: perOp}
+	groups      = []*group{
+		mutexAlone, rlockAlone, readers, handover, handoverToC, idle,
+		message64, message1M, message8M, asleep64, stream64, stream1M, publish, cellIdle, cell64, cell1K,
+	}
+)
+
+// ours are the subjects of this module. A new one is a line here, and its role, the
+// program that its processes run, one in roles: a function that prepares, calls ready,
+// measures (trips, arrivals, repeat), and clears up. What it is held against is the
+// limit of its group, which is a program of the folder limits, or else another role.
+var ours = []subject{
+	{group: mutexAlone, name: "mutex", measurer: alone("mutex"), goal: atMost(1.2)},
+	{group: rlockAlone, name: "read lock", measurer: alone("rlock"), goal: atMost(1.5)},
+	{group: readers, name: "4 processes", measurer: crowd{"reader", 4}},
+	{group: handover, name: "mutex", measurer: pair{role: "baton"}, goal: atMost(1.2)},
+	{group: handover, name: "mutex, asleep", measurer: pair{role: "baton", bound: true}, goal: atMost(1.2)},
+	{group: handover, name: "event", measurer: pair{role: "events"}},
+	{group: handover, name: "event, asleep", measurer: pair{role: "events", bound: true}},
+	{group: handoverToC, name: "mutex, asleep", measurer: pair{role: "baton", bound: true}},
+	{group: idle, name: "every kind", measurer: alone("idle"), goal: noMoreThan(1)},
+	{group: message64, name: "topic", measurer: pair{role: "topic", size: 64}, goal: atMost(1.2)},
+	{group: message64, name: "topic, best effort", measurer: pair{role: "topic, best effort", size: 64}, goal: atMost(1.2)},
+	{group: message1M, name: "topic", measurer: pair{role: "topic", size: 1 << 20}, goal: atMost(1.2)},
+	{group: message8M, name: "topic", measurer: pair{role: "topic", size: 8 << 20}, goal: atMost(1.4)},
+	{group: asleep64, name: "topic", measurer: pair{role: "topic", size: 64, bound: true}, goal: atMost(1.1)},
+	{group: stream64, name: "topic", measurer: pair{role: "topic stream", size: 64}, goal: atLeast(0.35)},
+	{group: stream64, name: "topic, batches of 16", measurer: pair{role: "topic stream of 16", size: 64}, goal: atLeast(1.2)},
+	{group: stream64, name: "topic, batches of 64", measurer: pair{role: "topic stream of 64", size: 64}, goal: atLeast(1.2)},
+	{group: stream1M, name: "topic", measurer: pair{role: "topic stream", size: 1 << 20}, goal: atLeast(0.97)},
+	{group: publish, name: "64 subscribers", measurer: publishCost(64), goal: atMost(1.3)},
+	{group: cellIdle, name: "cell", measurer: alone("cell"), goal: noMoreThan(10)},
+	{group: cell64, name: "cell", measurer: pair{role: "busy cell", size: 64}, goal: atMost(0.6)},
+	{group: cell1K, name: "cell", measurer: pair{role: "busy cell", size: 1 << 10}, goal: atMost(1)},
 }
 
+// roles are the programs of the processes, ours and those of peers in Go.
 var roles = map[string]role{
-	"mutex":  playMutex,
-	"rlock":  playRLock,
-	"baton":  playBaton,
-	"events": playEvents,
+	"mutex":         playMutex,
+	"rlock":         playRLock,
+	"reader":        playReader,
+	"baton":         playBaton,
+	"events":        playEvents,
+	"idle":          playIdle,
+	"socket":        playSocket,
+	"socket stream": playSocketStream,
+	"pipe":          playPipe,
+	"pipe stream":   playPipeStream,
+	"grpc":          playGRPC,
+	"grpc stream":   playGRPCStream,
+	"shmipc":        playShmipc,
+	"shmipc stream": playShmipcStream,
+
+	"topic":              playTopic,
+	"topic, best effort": playTopicBestEffort,
+	"topic stream":       streamMessages(1),
+	"topic stream of 16": streamMessages(16),
+	"topic stream of 64": streamMessages(64),
+	"publisher":          playPublisher,
+	"idle subscriber":    playIdleSubscriber,
+	"cell":               playCell,
+	"busy cell":          playBusyCell,
 }
 
-// playMutex locks and unlocks a mutex that nobody else wants.
-func playMutex(o order, ready func() error) (ns float64, err error) {
-	m, err := ipcsync.CreateMutex(o.Name, nil)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, m.Close()) }()
-	if err := ready(); err != nil {
-		return 0, err
-	}
-	ctx := context.Background()
-	return repeat(o.Seconds, func() error {
-		for range 1000 {
-			if err := m.Lock(ctx); err != nil {
-				return err
-			}
-			if err := m.Unlock(); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+// ofC are C programs that are no limits, but say what limits are made of.
+var ofC = []subject{
+	{group: message64, name: "C, written and read whole", measurer: cProgram("spinpingpong", "-size", "64")},
+	{group: message1M, name: "C, written and read whole", measurer: cProgram("spinpingpong", "-size", "1048576")},
+	{group: message8M, name: "C, written and read whole", measurer: cProgram("spinpingpong", "-size", "8388608")},
+	{group: stream64, name: "C, a ring of 16", measurer: cProgram("stream", "-depth", "16")},
+	{group: cell64, name: "C, a copy of each value", measurer: cProgram("copyout", "-writer", "1")},
+	{group: cell1K, name: "C, a copy of each value", measurer: cProgram("copyout", "-writer", "1", "-size", "1024")},
 }
 
-// playRLock takes a read lock that nobody else wants, and gives it back.
-func playRLock(o order, ready func() error) (ns float64, err error) {
-	m, err := ipcsync.CreateRWMutex(o.Name, nil)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, m.Close()) }()
-	if err := ready(); err != nil {
-		return 0, err
-	}
-	ctx := context.Background()
-	return repeat(o.Seconds, func() error {
-		for range 1000 {
-			if err := m.RLock(ctx); err != nil {
-				return err
-			}
-			if err := m.RUnlock(); err != nil {
-				return err
+// subjects are all, by group: this module's, then the peers', then those in C.
+func subjects() []subject {
+	var all []subject
+	for _, g := range groups {
+		of := func(ss []subject) {
+			for _, s := range ss {
+				if s.group == g {
+					all = append(all, s)
+				}
 			}
 		}
-		return nil
-	})
+		of(ours)
+		for _, p := range peers {
+			for _, s := range p.subjects {
+				s.name, s.peer = p.name, p
+				if s.group == g {
+					all = append(all, s)
+				}
+			}
+		}
+		for _, s := range ofC {
+			s.ofC = true
+			of([]subject{s})
+		}
+	}
+	return all
 }
 
-// playBaton walks round a ring of three mutexes behind the other process: each
-// takes the next one before it lets go of its own, so that every unlock is one that
-// the other waits for. An operation is one such handover.
-func playBaton(o order, ready func() error) (ns float64, err error) {
-	var ring [3]*ipcsync.Mutex
-	for i := range ring {
-		m, _, failed := ipcsync.OpenOrCreateMutex(fmt.Sprintf("%s.%d", o.Name, i), nil)
-		if failed != nil {
-			return 0, failed
-		}
-		defer func() { err = errors.Join(err, m.Close()) }()
-		ring[i] = m
+func (g goal) show(u unit) string {
+	switch g.kind {
+	case ratioMost:
+		return fmt.Sprintf("<= %gx", g.value)
+	case ratioLeast:
+		return fmt.Sprintf(">= %gx", g.value)
+	case figureMost:
+		return fmt.Sprintf("<= %g %s", g.value, u)
 	}
-	at := 0
-	if !o.First {
-		at = 1
-	}
-	ctx := context.Background()
-	if err := ring[at].Lock(ctx); err != nil {
-		return 0, err
-	}
-	if err := ready(); err != nil {
-		return 0, err
-	}
-	steps := o.Count / 2 // each step is a handover to this process, and one to the other
-	begun := time.Now()
-	for range steps {
-		next := (at + 1) % len(ring)
-		if err := ring[next].Lock(ctx); err != nil {
-			return 0, err
-		}
-		if err := ring[at].Unlock(); err != nil {
-			return 0, err
-		}
-		at = next
-	}
-	ns = float64(time.Since(begun).Nanoseconds()) / float64(2*steps)
-	return ns, ring[at].Unlock()
+	return ""
 }
 
-// playEvents sets an event and waits for another one, in turn with the other
-// process. An operation is one way.
-func playEvents(o order, ready func() error) (ns float64, err error) {
-	ping, _, err := ipcsync.OpenOrCreateEvent(o.Name+".ping", nil)
-	if err != nil {
-		return 0, err
+// figure shows a sample's value, which for a rate is the time of one message.
+func (g *group) figure(v float64) string {
+	switch {
+	case v == 0:
+		return ""
+	case g.unit == perSec:
+		return digits(1e3/v) + " M/s"
+	case g.unit == volume:
+		return digits(float64(g.size)/v) + " GB/s"
+	case g.unit == percent:
+		return fmt.Sprintf("%.3f %%", v)
+	case v >= 1e6:
+		return digits(v/1e6) + " ms"
+	case v >= 1e3:
+		return digits(v/1e3) + " us"
 	}
-	defer func() { err = errors.Join(err, ping.Close()) }()
-	pong, _, err := ipcsync.OpenOrCreateEvent(o.Name+".pong", nil)
-	if err != nil {
-		return 0, err
+	return digits(v) + " ns"
+}
+
+// digits are three of them, about.
+func digits(v float64) string {
+	switch {
+	case v >= 1000:
+		unit := math.Pow(10, math.Floor(math.Log10(v))-2)
+		return fmt.Sprintf("%.0f", math.Round(v/unit)*unit)
+	case v >= 100:
+		return fmt.Sprintf("%.0f", v)
+	case v >= 10:
+		return fmt.Sprintf("%.1f", v)
+	case v >= 0.095:
+		return fmt.Sprintf("%.2f", v)
 	}
-	defer func() { err = errors.Join(err, pong.Close()) }()
-	if err := ready(); err != nil {
-		return 0, err
-	}
-	ctx := context.Background()
-	trips := o.Count / 2
-	begun := time.Now()
-	for range trips {
-		if o.First {
-			err = errors.Join(ping.Set(), pong.Wait(ctx))
-		} else {
-			err = errors.Join(ping.Wait(ctx), pong.Set())
-		}
-		if err != nil {
-			return 0, err
-		}
-	}
-	return float64(time.Since(begun).Nanoseconds()) / float64(2*trips), nil
+	return fmt.Sprintf("%.2g", v)
 }

@@ -1,53 +1,16 @@
 // The limit of an exchange between two processes that sleep: each waits on a futex
 // in shared memory, never spins, and is woken by the other one. One way, in
-// nanoseconds: half a round trip.
-//
-//   futexpingpong [-seconds S] [-rounds N] [-cpus A,B]
-//
-// With -seconds it measures one block of that length, else N blocks of 0.2 s. The
-// processes are pinned, by default to CPUs 0 and 1: a wake on one CPU costs much
-// less than one across.
-#define _GNU_SOURCE
+// nanoseconds: half a round trip. A wake on one CPU costs much less than one across:
+// this is the one across.
+#include "limit.h"
 #include <linux/futex.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
 struct shared {
 	_Alignas(128) _Atomic unsigned ping;
 	_Alignas(128) _Atomic unsigned pong;
 };
-
-static double now(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec + t.tv_nsec * 1e-9;
-}
-
-static void die(const char *what)
-{
-	perror(what);
-	exit(1);
-}
-
-static void pin(int cpu)
-{
-	cpu_set_t set;
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	if (sched_setaffinity(0, sizeof set, &set) != 0)
-		die("sched_setaffinity");
-}
 
 static void sleepUntil(_Atomic unsigned *word, unsigned wanted)
 {
@@ -64,52 +27,19 @@ static void ring(_Atomic unsigned *word, unsigned n)
 
 int main(int argc, char **argv)
 {
-	double seconds = 0;
-	int rounds = 5, a = 0, b = 1;
-	for (int i = 1; i < argc; i += 2) {
-		const char *v = i + 1 < argc ? argv[i + 1] : "";
-		if (strcmp(argv[i], "-seconds") == 0)
-			seconds = atof(v);
-		else if (strcmp(argv[i], "-rounds") == 0)
-			rounds = atoi(v);
-		else if (strcmp(argv[i], "-cpus") != 0 || sscanf(v, "%d,%d", &a, &b) != 2)
-			return fprintf(stderr, "usage: %s [-seconds S] [-rounds N] [-cpus A,B]\n", argv[0]), 2;
-	}
-	if (seconds > 0)
-		rounds = 1;
-	else
-		seconds = 0.2;
-	struct shared *s = mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (s == MAP_FAILED)
-		die("mmap");
-	pid_t child = fork();
-	if (child < 0)
-		die("fork");
-	if (child == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		pin(b);
+	struct plan p = planOf(argc, argv, "");
+	struct shared *s = sharedMemory(sizeof *s);
+	pid_t child = otherProcess(&p);
+	if (child == 0)
 		for (unsigned n = 1;; n++) {
 			sleepUntil(&s->ping, n);
 			ring(&s->pong, n);
 		}
-	}
-	pin(a);
 	unsigned n = 0;
-	for (int r = -1; r < rounds; r++) {
-		double length = r < 0 ? seconds / 10 : seconds; // the first one warms up
-		unsigned first = n;
-		double begun = now(), t;
-		do {
-			for (int i = 0; i < 50; i++) {
-				ring(&s->ping, ++n);
-				sleepUntil(&s->pong, n);
-			}
-			t = now() - begun;
-		} while (t < length);
-		if (r >= 0)
-			printf("futexpingpong %.0f ns\n", t * 1e9 / (n - first) / 2);
-	}
-	kill(child, SIGKILL);
-	waitpid(child, NULL, 0);
+	PINGPONG("futexpingpong", p, 50, {
+		ring(&s->ping, ++n);
+		sleepUntil(&s->pong, n);
+	});
+	end(child);
 	return 0;
 }

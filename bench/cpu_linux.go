@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"runtime"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -33,4 +34,13 @@ func onCPU(n int, start func() error) (err error) {
 		return fmt.Errorf("bind to CPU %d: %w", cpu, err)
 	}
 	return start()
+}
+
+// cpuTime is what this process has used of all CPUs.
+func cpuTime() (time.Duration, error) {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &t); err != nil {
+		return 0, fmt.Errorf("clock_gettime: %w", err)
+	}
+	return time.Duration(t.Nano()), nil
 }

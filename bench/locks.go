@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"samepage/ipcsync"
+)
+
+// thousand is a thousand operations: a and then b.
+func thousand(a func(context.Context) error, b func() error) func() error {
+	ctx := context.Background()
+	return func() error {
+		for range 1000 {
+			if err := a(ctx); err != nil {
+				return err
+			}
+			if err := b(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// playMutex locks and unlocks a mutex that nobody else wants.
+func playMutex(o order, ready func() error) (s sample, err error) {
+	m, err := ipcsync.CreateMutex(o.Name, nil)
+	if err != nil {
+		return s, err
+	}
+	defer func() { err = errors.Join(err, m.Close()) }()
+	if err := ready(); err != nil {
+		return s, err
+	}
+	s.Mean, _, err = repeat(o.Seconds, thousand(m.Lock, m.Unlock))
+	return s, err
+}
+
+// playRLock takes a read lock that nobody else wants, and gives it back.
+func playRLock(o order, ready func() error) (s sample, err error) {
+	m, err := ipcsync.CreateRWMutex(o.Name, nil)
+	if err != nil {
+		return s, err
+	}
+	defer func() { err = errors.Join(err, m.Close()) }()
+	if err := ready(); err != nil {
+		return s, err
+	}
+	s.Mean, _, err = repeat(o.Seconds, thousand(m.RLock, m.RUnlock))
+	return s, err
+}
+
+// playReader takes read locks and gives them back, while others do, and counts the CPU
+// time that it used. With more readers than CPUs a reader's wall clock tells how long it
+// stood in the queue for a CPU, and nothing of the lock; its CPU time tells what an
+// operation costs while as many others as there are CPUs do the same. Readers that lost
+// their CPU inside stay counted in the lock meanwhile, as they would anywhere.
+func playReader(o order, ready func() error) (s sample, err error) {
+	if _, err := cpuTime(); err != nil {
+		return s, err
+	}
+	m, _, err := ipcsync.OpenOrCreateRWMutex(o.Name, nil)
+	if err != nil {
+		return s, err
+	}
+	defer func() { err = errors.Join(err, m.Close()) }()
+	if err := ready(); err != nil {
+		return s, err
+	}
+	_, s.Mean, err = repeat(o.Seconds, thousand(m.RLock, m.RUnlock))
+	return s, err
+}
+
+// playBaton walks round a ring of three mutexes behind the other process: each
+// takes the next one before it lets go of its own, so that every unlock is one that
+// the other waits for. An operation is one such handover.
+func playBaton(o order, ready func() error) (s sample, err error) {
+	var ring [3]*ipcsync.Mutex
+	for i := range ring {
+		m, _, failed := ipcsync.OpenOrCreateMutex(fmt.Sprintf("%s.%d", o.Name, i), nil)
+		if failed != nil {
+			return s, failed
+		}
+		defer func() { err = errors.Join(err, m.Close()) }()
+		ring[i] = m
+	}
+	at := 0
+	if !o.First {
+		at = 1
+	}
+	ctx := context.Background()
+	if err := ring[at].Lock(ctx); err != nil {
+		return s, err
+	}
+	if err := ready(); err != nil {
+		return s, err
+	}
+	// Each step is a handover to this process, and one to the other.
+	s, err = trips(o, func() error {
+		next := (at + 1) % len(ring)
+		if err := ring[next].Lock(ctx); err != nil {
+			return err
+		}
+		err := ring[at].Unlock()
+		at = next
+		return err
+	})
+	if err != nil {
+		return s, err
+	}
+	return s, ring[at].Unlock()
+}
+
+// playEvents sets an event and waits for another one, in turn with the other
+// process. An operation is one way.
+func playEvents(o order, ready func() error) (s sample, err error) {
+	ping, _, err := ipcsync.OpenOrCreateEvent(o.Name+".ping", nil)
+	if err != nil {
+		return s, err
+	}
+	defer func() { err = errors.Join(err, ping.Close()) }()
+	pong, _, err := ipcsync.OpenOrCreateEvent(o.Name+".pong", nil)
+	if err != nil {
+		return s, err
+	}
+	defer func() { err = errors.Join(err, pong.Close()) }()
+	if err := ready(); err != nil {
+		return s, err
+	}
+	ctx := context.Background()
+	return trips(o, func() error {
+		if o.First {
+			if err := ping.Set(); err != nil {
+				return err
+			}
+			return pong.Wait(ctx)
+		}
+		if err := ping.Wait(ctx); err != nil {
+			return err
+		}
+		return pong.Set()
+	})
+}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+)
+
+// A Unix socket of package net. A message is one Write; the reader of a stream of small
+// ones buffers.
+var unixSocket = &peer{name: "Go Unix socket, sleeping", prepare: onLinux, subjects: goExchanges("socket", false)}
+
+// connect joins the two processes of a pair; the first one listens.
+func connect(o order, ready func() error) (net.Conn, error) {
+	path := filepath.Join(o.Dir, o.Name+".sock")
+	if !o.First {
+		c, err := net.Dial("unix", path)
+		if err != nil {
+			return nil, err
+		}
+		return c, ready()
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, err
+	}
+	defer l.Close() // removes the path, too
+	if err := ready(); err != nil {
+		return nil, err
+	}
+	return l.Accept()
+}
+
+func playSocket(o order, ready func() error) (sample, error) {
+	c, err := connect(o, ready)
+	if err != nil {
+		return sample{}, err
+	}
+	defer c.Close()
+	return passBytes(o, c, c)
+}
+
+func playSocketStream(o order, ready func() error) (sample, error) {
+	c, err := connect(o, ready)
+	if err != nil {
+		return sample{}, err
+	}
+	defer c.Close()
+	return streamBytes(o, c, c)
+}
+
+// A pipe of os.Pipe in each direction, inherited as descriptors 3 and 4.
+var goPipe = &peer{name: "Go pipe, sleeping", prepare: onLinux, subjects: goExchanges("pipe", true)}
+
+func playPipe(o order, ready func() error) (sample, error) {
+	if err := ready(); err != nil {
+		return sample{}, err
+	}
+	return passBytes(o, os.NewFile(3, "in"), os.NewFile(4, "out"))
+}
+
+func playPipeStream(o order, ready func() error) (sample, error) {
+	if err := ready(); err != nil {
+		return sample{}, err
+	}
+	return streamBytes(o, os.NewFile(3, "in"), os.NewFile(4, "out"))
+}
+
+// passBytes passes messages to and fro.
+func passBytes(o order, in io.Reader, out io.Writer) (sample, error) {
+	message := make([]byte, o.Size)
+	return trips(o, func() error {
+		if o.First {
+			if _, err := out.Write(message); err != nil {
+				return err
+			}
+		}
+		if _, err := io.ReadFull(in, message); err != nil || o.First {
+			return err
+		}
+		_, err := out.Write(message)
+		return err
+	})
+}
+
+// streamBytes passes messages from the second process to the first.
+func streamBytes(o order, in io.Reader, out io.Writer) (sample, error) {
+	message := make([]byte, o.Size)
+	if o.First {
+		if o.Size < 64<<10 {
+			in = bufio.NewReaderSize(in, 64<<10)
+		}
+		return arrivals(o, func() error {
+			_, err := io.ReadFull(in, message)
+			readLines(message)
+			return err
+		})
+	}
+	for n := range arriving(o) {
+		fill(message, n)
+		if _, err := out.Write(message); err != nil {
+			return sample{}, err
+		}
+	}
+	return sample{}, nil
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+)
+
+// peer is another way to do what this module does.
+type peer struct {
+	name string // and how it waits, for that decides most
+	// prepare makes it ready to be measured; an error that wraps errMissing says what
+	// this machine lacks.
+	prepare  func(ctx context.Context, b *bench) error
+	subjects []subject // their names are the peer's
+}
+
+var peers = []*peer{iceoryx, boostQueue, shmipcGo, unixSocket, goPipe, grpcGo}
+
+// exchanges are a peer's subjects: what its messages of all sizes are measured with.
+func exchanges(message, stream func(size int) measurer, sleeps bool) []subject {
+	all := []subject{
+		{group: message64, measurer: message(message64.size)},
+		{group: message1M, measurer: message(message1M.size)},
+		{group: message8M, measurer: message(message8M.size)},
+		{group: stream64, measurer: stream(stream64.size)},
+		{group: stream1M, measurer: stream(stream1M.size)},
+	}
+	if sleeps {
+		all = append(all, subject{group: asleep64, measurer: message(asleep64.size)})
+	}
+	return all
+}
+
+// goExchanges are those of a peer in Go, which has two roles. For single messages its
+// processes are bound to CPUs apart, as those of the limits are: left alone the system
+// may put both on one, where a wake costs an eighth. For streams they are not.
+func goExchanges(role string, pipes bool) []subject {
+	return exchanges(
+		func(size int) measurer { return pair{role: role, size: size, bound: true, pipes: pipes} },
+		func(size int) measurer { return pair{role: role + " stream", size: size, pipes: pipes} },
+		true)
+}
+
+// onLinux is the prepare of a peer that needs nothing else.
+func onLinux(context.Context, *bench) error {
+	if runtime.GOOS != "linux" {
+		return missing("measured on Linux only")
+	}
+	return nil
+}
+
+// compiled is the prepare of a peer in C++, whose library comes with packages.
+func compiled(source, header, packages string, flags ...string) func(context.Context, *bench) error {
+	return func(ctx context.Context, b *bench) error {
+		if err := onLinux(ctx, b); err != nil {
+			return err
+		}
+		if _, err := exec.LookPath("g++"); err != nil {
+			return missing("g++ is not installed (apt install g++)")
+		}
+		look := exec.CommandContext(ctx, "g++", append(slices.Clone(flags), "-E", "-x", "c++", "-o", os.DevNull, "-")...)
+		look.Stdin = strings.NewReader("#if !__has_include(<" + header + ">)\n#error\n#endif\n")
+		if look.Run() != nil {
+			return missing("%s is not installed (apt install %s)", header, packages)
+		}
+		return b.compile(ctx, source, flags...)
+	}
+}
+
+// leftOut is a peer that was not measured.
+type leftOut struct {
+	Name string `json:"name"`
+	Why  string `json:"why"`
+}
+
+// prepare makes the peers of the subjects ready, and leaves out those that are not here
+// or do not build.
+func (b *bench) prepare(ctx context.Context, chosen []subject) (ready []subject, left []leftOut) {
+	verdicts := map[*peer]error{}
+	for _, s := range chosen {
+		if s.peer == nil {
+			ready = append(ready, s)
+			continue
+		}
+		err, known := verdicts[s.peer]
+		if !known {
+			err = s.peer.prepare(ctx, b)
+			verdicts[s.peer] = err
+			if err != nil {
+				left = append(left, leftOut{s.peer.name, whyMissing(err)})
+			}
+		}
+		if err == nil {
+			ready = append(ready, s)
+		}
+	}
+	return ready, left
+}
+
+func whyMissing(err error) string {
+	return strings.TrimPrefix(oneLine(err), errMissing.Error()+": ")
+}

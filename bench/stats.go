@@ -1,0 +1,198 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+// sample is what a measurement of one block tells: the mean, and where single
+// operations were timed too, their p50 and p99. Nanoseconds, or percent of a CPU.
+type sample struct {
+	Mean float64 `json:"mean"`
+	P50  float64 `json:"p50,omitempty"`
+	P99  float64 `json:"p99,omitempty"`
+}
+
+// round is limit, subject, limit. Spin is the spinning ping-pong beside each limit.
+type round struct {
+	Before  sample    `json:"before"`
+	Value   sample    `json:"value"`
+	After   sample    `json:"after"`
+	Spin    [2]sample `json:"spin"`
+	Mood    string    `json:"mood"`
+	Dropped string    `json:"dropped,omitempty"` // why it does not count
+}
+
+// disagreement is how far the two limits of a round may lie apart.
+const (
+	disagreement   = 1.2
+	limitsDisagree = "the limits disagree"
+)
+
+func agree(a, b float64) bool { return a > 0 && b > 0 && max(a, b) <= disagreement*min(a, b) }
+
+// anyMood is that of rounds in which no two CPUs meet.
+const anyMood = "any"
+
+// newRound judges a round. Without a spin, what was measured does not depend on the mood.
+func newRound(before, value, after sample, spin [2]sample) round {
+	if spin == ([2]sample{}) {
+		r := round{Before: before, Value: value, After: after, Mood: anyMood}
+		if !agree(before.Mean, after.Mean) {
+			r.Dropped = limitsDisagree
+		}
+		return r
+	}
+	r := round{Before: before, Value: value, After: after, Spin: spin, Mood: moodOf(spin[0])}
+	later := moodOf(spin[1])
+	switch {
+	case r.Mood == busy || later == busy:
+		r.Dropped = "others use the CPUs"
+	case !agree(before.Mean, after.Mean):
+		r.Dropped = limitsDisagree
+	case later != r.Mood && !agree(spin[0].Mean, spin[1].Mean):
+		r.Dropped = "the mood changed"
+	default: // a mood's edge between them is no change
+		r.Mood = moodOf(sample{Mean: (spin[0].Mean + spin[1].Mean) / 2})
+		return r
+	}
+	if later != r.Mood {
+		r.Mood += ", then " + later
+	}
+	return r
+}
+
+func (r round) limit() float64 { return (r.Before.Mean + r.After.Mean) / 2 }
+
+// mood is for people.
+func (r round) mood() string {
+	if r.Spin[1].Mean == 0 {
+		return r.Mood
+	}
+	return fmt.Sprintf("%s, %.0f ns", r.Mood, r.Spin[1].Mean)
+}
+
+// moodOf names the distance of the two cores, by the spinning ping-pong between
+// them. "resonant" is near, with PAUSE in step with the transfer: such figures
+// are not to be compared with those of the others.
+func moodOf(spin sample) string {
+	switch {
+	case spin.Mean > 600, spin.P50 > 0 && spin.Mean > 2*spin.P50:
+		return busy
+	case spin.Mean < 44:
+		return "resonant"
+	case spin.Mean < 120:
+		return "near"
+	}
+	return "far"
+}
+
+// busy is no mood: a spinner whose mean is far above its median, or above all that
+// cores are apart, waits for its CPU, and its figure is of who else is on it.
+const busy = "busy"
+
+// spread is the middle of some values, and where a quarter of them lie below and
+// above.
+type spread struct {
+	Median float64 `json:"median"`
+	P25    float64 `json:"p25"`
+	P75    float64 `json:"p75"`
+}
+
+func spreadOf(v []float64) spread {
+	if len(v) == 0 {
+		return spread{}
+	}
+	v = slices.Sorted(slices.Values(v))
+	return spread{quantile(v, 0.5), quantile(v, 0.25), quantile(v, 0.75)}
+}
+
+// quantile of sorted values, on the line between the two that are nearest.
+func quantile(v []float64, q float64) float64 {
+	at := q * float64(len(v)-1)
+	i := int(at)
+	if i+1 == len(v) {
+		return v[i]
+	}
+	return v[i] + (at-float64(i))*(v[i+1]-v[i])
+}
+
+// summary is of the rounds that count and had one mood.
+type summary struct {
+	Mood   string  `json:"mood"`
+	Rounds int     `json:"rounds"`
+	Ratio  spread  `json:"ratio"`
+	Limit  spread  `json:"limit"`
+	Value  spread  `json:"value"`
+	P50    float64 `json:"p50,omitempty"` // medians of the rounds'
+	P99    float64 `json:"p99,omitempty"`
+}
+
+// summarize tells the moods apart, the commonest first. With rate the ratio is of
+// messages in a given time, not of the time of a message.
+func summarize(rounds []round, rate bool) []summary {
+	byMood := map[string][]round{}
+	for _, r := range rounds {
+		if r.Dropped == "" {
+			byMood[r.Mood] = append(byMood[r.Mood], r)
+		}
+	}
+	var all []summary
+	for mood, rs := range byMood {
+		of := func(f func(r round) float64) spread {
+			var v []float64
+			for _, r := range rs {
+				v = append(v, f(r))
+			}
+			return spreadOf(v)
+		}
+		all = append(all, summary{
+			Mood: mood, Rounds: len(rs),
+			Ratio: of(func(r round) float64 {
+				if rate {
+					return r.limit() / r.Value.Mean
+				}
+				return r.Value.Mean / r.limit()
+			}),
+			Limit: of(round.limit),
+			Value: of(func(r round) float64 { return r.Value.Mean }),
+			P50:   of(func(r round) float64 { return r.Value.P50 }).Median,
+			P99:   of(func(r round) float64 { return r.Value.P99 }).Median,
+		})
+	}
+	slices.SortFunc(all, func(a, b summary) int {
+		return cmp.Or(cmp.Compare(b.Rounds, a.Rounds), cmp.Compare(a.Mood, b.Mood))
+	})
+	return all
+}
+
+// goal is what a subject should reach.
+type goal struct {
+	kind  goalKind
+	value float64
+}
+
+type goalKind int
+
+const (
+	noGoal     goalKind = iota
+	ratioMost           // a ratio
+	ratioLeast          // a ratio
+	figureMost          // a figure in the group's unit
+)
+
+func atMost(ratio float64) goal  { return goal{ratioMost, ratio} }
+func atLeast(ratio float64) goal { return goal{ratioLeast, ratio} }
+func noMoreThan(v float64) goal  { return goal{figureMost, v} }
+func (g goal) met(s summary) bool {
+	switch g.kind {
+	case ratioMost:
+		return s.Ratio.Median <= g.value
+	case ratioLeast:
+		return s.Ratio.Median >= g.value
+	case figureMost:
+		return s.Value.Median <= g.value
+	}
+	return true
+}
