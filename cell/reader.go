@@ -156,7 +156,7 @@ func (c *changeWait) Try() (bool, error) { return c.r.r.Changed(), nil }
 func (c *changeWait) Holds() bool        { return c.r.r.Changed() }
 
 // DependsOn names nobody: any writer may come.
-func (*changeWait) DependsOn() layout.Owner { return 0 }
+func (*changeWait) DependsOn(int) layout.Owner { return 0 }
 
 // Values loads the value and then each one that it changes to: of several in a short
 // time, the last. It goes on until ctx ends, which it yields as its last error.

@@ -143,9 +143,14 @@ func (w *Writer) end() {
 // leaseWait is the segment.Condition of a writer that waits for its turn.
 type leaseWait struct{ w *Writer }
 
-func (l *leaseWait) Try() (bool, error)      { return l.w.claim(), nil }
-func (l *leaseWait) Holds() bool             { return atomic.LoadUint64(l.w.owner) == 0 }
-func (l *leaseWait) DependsOn() layout.Owner { return layout.Owner(atomic.LoadUint64(l.w.owner)) }
+func (l *leaseWait) Try() (bool, error) { return l.w.claim(), nil }
+func (l *leaseWait) Holds() bool        { return atomic.LoadUint64(l.w.owner) == 0 }
+func (l *leaseWait) DependsOn(k int) layout.Owner {
+	if k > 0 {
+		return 0
+	}
+	return layout.Owner(atomic.LoadUint64(l.w.owner))
+}
 
 // Bytes is where the value is written; nil once it is committed or discarded.
 func (l *Loan) Bytes() []byte {

@@ -84,7 +84,7 @@ func (s *eventWait) Try() (bool, error) {
 	return false, nil
 }
 
-func (s *eventWait) Holds() bool           { return atomic.LoadUint64(s.state)&1 != 0 }
-func (*eventWait) DependsOn() layout.Owner { return 0 }
+func (s *eventWait) Holds() bool              { return atomic.LoadUint64(s.state)&1 != 0 }
+func (*eventWait) DependsOn(int) layout.Owner { return 0 }
 
 var _ segment.Condition = (*eventWait)(nil)

@@ -140,8 +140,8 @@ func (m *Mutex) Close() error { return m.wrap("close", m.close()) }
 // mutexWait is the segment.Condition of those who lock.
 type mutexWait Mutex
 
-func (m *mutexWait) Try() (bool, error)      { return m.claim(layout.HeldBit), nil }
-func (m *mutexWait) Holds() bool             { return m.owner().Free() }
-func (m *mutexWait) DependsOn() layout.Owner { return m.owner() }
+func (m *mutexWait) Try() (bool, error)           { return m.claim(layout.HeldBit), nil }
+func (m *mutexWait) Holds() bool                  { return m.owner().Free() }
+func (m *mutexWait) DependsOn(k int) layout.Owner { return m.ownerOnly(k) }
 
 var _ segment.Condition = (*mutexWait)(nil)

@@ -29,6 +29,14 @@ func newOwned(o *object) owned {
 
 func (l *owned) owner() layout.Owner { return layout.Owner(atomic.LoadUint64(l.state)) }
 
+// ownerOnly is the k-th member that one depends on who waits for the owner.
+func (l *owned) ownerOnly(k int) layout.Owner {
+	if k > 0 {
+		return 0
+	}
+	return l.owner()
+}
+
 // claim makes this handle the owner, with the bits of held, if nobody is.
 func (l *owned) claim(held layout.Owner) bool {
 	w := l.owner()

@@ -164,8 +164,8 @@ func (m *readWait) Try() (bool, error) {
 	return false, nil
 }
 
-func (m *readWait) Holds() bool             { return m.owner().Free() }
-func (m *readWait) DependsOn() layout.Owner { return m.owner() }
+func (m *readWait) Holds() bool                  { return m.owner().Free() }
+func (m *readWait) DependsOn(k int) layout.Owner { return m.ownerOnly(k) }
 
 // Lock locks for writing. While others hold the lock it sleeps. Errors: those of
 // Mutex.Lock.
@@ -222,7 +222,7 @@ func (m *RWMutex) TryLock() (bool, error) {
 	for range 2 { // again, if a dead one was in the way
 		var hinders layout.Owner
 		if m.claim(0) {
-			hinders = (*drainWait)(m).DependsOn()
+			hinders = (*drainWait)(m).DependsOn(0)
 			if hinders.Free() {
 				return true, m.hold()
 			}
@@ -278,19 +278,22 @@ func (m *RWMutex) Close() error {
 // claimWait is the segment.Condition of writers until they have the owner word.
 type claimWait RWMutex
 
-func (m *claimWait) Try() (bool, error)      { return m.claim(0), nil }
-func (m *claimWait) Holds() bool             { return m.owner().Free() }
-func (m *claimWait) DependsOn() layout.Owner { return m.owner() }
+func (m *claimWait) Try() (bool, error)           { return m.claim(0), nil }
+func (m *claimWait) Holds() bool                  { return m.owner().Free() }
+func (m *claimWait) DependsOn(k int) layout.Owner { return m.ownerOnly(k) }
 
 // drainWait is the segment.Condition of a writer that waits for the readers.
 type drainWait RWMutex
 
 func (m *drainWait) Try() (bool, error) { return m.Holds(), nil }
-func (m *drainWait) Holds() bool        { return m.DependsOn().Free() }
-func (m *drainWait) DependsOn() layout.Owner { // the first member that has read locks
+func (m *drainWait) Holds() bool        { return m.DependsOn(0).Free() }
+func (m *drainWait) DependsOn(k int) layout.Owner { // the k-th member that has read locks
 	for i := range m.h.Members() {
 		if held, o := m.h.HeldOf(i); held != 0 {
-			return o
+			if k == 0 {
+				return o
+			}
+			k--
 		}
 	}
 	return 0

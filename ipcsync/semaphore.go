@@ -129,7 +129,7 @@ func (s *unitWait) Try() (bool, error) {
 	}
 }
 
-func (s *unitWait) Holds() bool           { return atomic.LoadUint64(s.count) != 0 }
-func (*unitWait) DependsOn() layout.Owner { return 0 }
+func (s *unitWait) Holds() bool              { return atomic.LoadUint64(s.count) != 0 }
+func (*unitWait) DependsOn(int) layout.Owner { return 0 }
 
 var _ segment.Condition = (*unitWait)(nil)

@@ -71,13 +71,13 @@ type Entry struct {
 	_        [12]byte
 }
 
-// SlotHeader precedes each payload.
+// SlotHeader precedes each payload, and shares its first line.
 type SlotHeader struct {
-	Generation uint64   //  0
-	Length     uint32   //  8
-	Sum        uint32   // 12
-	Time       int64    // 16
-	_          [40]byte // 24
+	Generation uint64  //  0
+	Length     uint32  //  8
+	Sum        uint32  // 12
+	Time       int64   // 16
+	_          [8]byte // 24
 }
 
 // Sizes and offsets of the lane's structures, in bytes, and of the regions that
@@ -105,7 +105,7 @@ const (
 	EntrySlotOffset = 8
 	EntryNextOffset = 16
 
-	SlotHeaderSize   = 64
+	SlotHeaderSize   = 32
 	SlotLengthOffset = 8
 	SlotSumOffset    = 12
 	SlotTimeOffset   = 16

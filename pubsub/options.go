@@ -16,39 +16,39 @@ import (
 // SecurityDescriptor and Owner are as in samepage.Options, and also apply to a topic
 // that exists.
 type Options struct {
-	Scope    samepage.Scope
-	Lifetime samepage.Lifetime
+	Scope    samepage.Scope    `json:"scope,omitzero"`
+	Lifetime samepage.Lifetime `json:"lifetime,omitzero"`
 	// MaxSize is how many bytes a message may have: up to 4 GiB - 1, by default
 	// 4096. A topic that exists with less is refused.
-	MaxSize int
+	MaxSize int `json:"max_size"`
 	// Depth is how many of the last messages a late subscriber can still have,
 	// and at least how far a reliable one may lag behind before the publisher
 	// waits for it: by default 8.
-	Depth int
+	Depth int `json:"depth"`
 	// Publishers is how many there may be at a time: 1 to 64, by default 1.
-	Publishers int
+	Publishers int `json:"publishers"`
 	// Members is how many publishers and subscribers there may be at a time: 1 to
 	// 1024, by default 16.
-	Members int
+	Members int `json:"members"`
 	// Holds is how many messages each subscriber may hold: by default 1; -1 is
 	// none.
-	Holds int
+	Holds int `json:"holds"`
 	// Loans is how many messages each publisher may have on loan at a time: by
 	// default 2.
-	Loans int
+	Loans int `json:"loans"`
 	// EvictAfter is for how long a reliable subscriber may keep a publisher
 	// waiting, before it is passed over: 0 is for ever. Subscribers of a topic
 	// with a limit pay some nanoseconds more for each message.
-	EvictAfter time.Duration
+	EvictAfter time.Duration `json:"evict_after,omitempty"`
 	// Checksums has each message carry a CRC-32C of its bytes, which subscribers
 	// check.
-	Checksums bool
+	Checksums bool `json:"checksums,omitempty"`
 	// Times has each message carry the time at which it was published.
-	Times bool
+	Times bool `json:"times,omitempty"`
 
-	Perm               fs.FileMode
-	SecurityDescriptor string
-	Owner              string
+	Perm               fs.FileMode `json:"perm,omitzero"`
+	SecurityDescriptor string      `json:"security_descriptor,omitempty"`
+	Owner              string      `json:"owner,omitempty"`
 }
 
 // settings are those of the lanes.

@@ -135,9 +135,12 @@ func (p *Publisher) Loan(n int) (Loan, error) {
 	if uint64(n) > p.set.C.MaxSize {
 		return Loan{}, p.wrap("write to", p.badSize(n))
 	}
+	if p.h.Closed() { // the slots may be another's by now
+		return Loan{}, p.wrap("write to", samepage.ErrClosed)
+	}
 	slot, ok := p.w.Loan()
-	if !ok || p.h.Closed() {
-		return Loan{}, p.wrap("write to", p.noLoan(slot, ok))
+	if !ok {
+		return Loan{}, p.wrap("write to", fmt.Errorf("%d messages are on loan: %w", p.w.Loans(), samepage.ErrTooManyHolds))
 	}
 	p.leaks.took(slot)
 	return Loan{p, slot, uint32(n)}, nil
@@ -148,16 +151,6 @@ func (p *Publisher) badSize(n int) error {
 		return fmt.Errorf("message of %d bytes: %w", n, samepage.ErrNegativeSize)
 	}
 	return fmt.Errorf("message of %d bytes, it has room for %d: %w", n, p.set.C.MaxSize, samepage.ErrTooLarge)
-}
-
-func (p *Publisher) noLoan(slot uint32, ok bool) error {
-	if p.h.Closed() {
-		if ok {
-			p.w.Discard(slot)
-		}
-		return samepage.ErrClosed
-	}
-	return fmt.Errorf("%d messages are on loan: %w", p.w.Loans(), samepage.ErrTooManyHolds)
 }
 
 // Bytes is where the message is written. It is nil once the loan is published or
@@ -358,8 +351,14 @@ func (p *Publisher) stillRoom() bool {
 }
 
 func (p *Publisher) buryHinderers() {
-	for _, o := range p.w.Hinders(nil) {
-		_, _ = p.h.Bury(o) // whoever cannot be buried goes on hindering
+	for k, n := 0, p.h.Members(); n > 0; n-- {
+		o := p.w.Hinderer(k)
+		if o.Free() {
+			return
+		}
+		if ok, err := p.h.Bury(o); !ok || err != nil {
+			k++ // it lives, and goes on hindering
+		}
 	}
 }
 
@@ -413,22 +412,13 @@ func (p *Publisher) spinRoom() bool {
 }
 
 // roomWait is the segment.Condition of a publisher that waits for room.
-type roomWait struct {
-	p *Publisher
-	k atomic.Uint32
-}
+type roomWait struct{ p *Publisher }
 
 func (r *roomWait) Try() (bool, error) { return r.p.w.HasRoom(), nil }
 func (r *roomWait) Holds() bool        { return r.p.w.HasRoom() }
 
-// DependsOn names one of those in the way, another one each time.
-func (r *roomWait) DependsOn() layout.Owner {
-	all := r.p.w.Hinders(nil)
-	if len(all) == 0 {
-		return 0
-	}
-	return all[int(r.k.Add(1)%uint32(len(all)))]
-}
+// DependsOn names those in the way.
+func (r *roomWait) DependsOn(k int) layout.Owner { return r.p.w.Hinderer(k) }
 
 // WaitSubscribers waits until the topic has n reliable subscribers or more.
 //

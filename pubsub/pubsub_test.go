@@ -19,9 +19,10 @@ import (
 
 var bg = context.Background()
 
-func TestMain(m *testing.M) {
-	ipctest.Main(m, map[string]func([]string){"sub": subRole, "pub": pubRole})
-}
+// roles are the helpers of this package's tests.
+var roles = map[string]func([]string){"sub": subRole, "pub": pubRole}
+
+func TestMain(m *testing.M) { ipctest.Main(m, roles) }
 
 func noErr(t testing.TB, err error) {
 	t.Helper()

@@ -102,6 +102,9 @@ func openSubscriber(name string, opts *SubscriberOptions, ty *layout.Type) (*Sub
 		if r.Ready() && uint32(ends) > 0 && atomic.LoadUint64(t.set.Owner(l)) == 0 {
 			ends-- // what is still there has an end
 		}
+		if r.Settle() {
+			t.ringWriter(l)
+		}
 		s.lanes, s.ends = append(s.lanes, r), append(s.ends, ends)
 	}
 	return s, nil
@@ -118,7 +121,7 @@ type Message struct {
 
 // Bytes is what the message says. It is nil when the message is no longer good.
 func (m *Message) Bytes() []byte {
-	if m.s == nil || m.turn != m.s.turn || m.s.cur < 0 {
+	if m.s == nil || m.turn != m.s.turn || m.s.cur < 0 || m.s.h.Closed() {
 		return nil
 	}
 	return m.s.lanes[m.lane].Payload(&m.m)
@@ -136,7 +139,7 @@ func (m *Message) Lane() int { return m.lane }
 
 // Time is when the message was published, if the topic has Times.
 func (m *Message) Time() time.Time {
-	if m.s == nil || m.s.set.C.Flags&layout.LaneTime == 0 || m.turn != m.s.turn {
+	if m.s == nil || m.s.set.C.Flags&layout.LaneTime == 0 || m.turn != m.s.turn || m.s.cur < 0 {
 		return time.Time{}
 	}
 	return time.Unix(0, m.s.lanes[m.lane].Time(&m.m))
@@ -150,18 +153,20 @@ func (m *Message) Time() time.Time {
 // (for good: close, and subscribe anew), ErrChecksum (of one message; the next may be
 // good), ErrCorrupt, ErrClosed.
 func (s *Subscriber) TryTake() (Message, bool, error) {
-	ok, err := s.take()
-	if ok && err == nil {
-		return Message{s, s.msg, s.cur, s.turn}, true, nil
-	}
-	s.settle()
-	if err == nil {
-		err = s.slow()
-		if err == errAgain {
-			return s.TryTake()
+	for range 16 { // somebody who changes all words all the time
+		ok, err := s.take()
+		if ok && err == nil {
+			return Message{s, s.msg, s.cur, s.turn}, true, nil
+		}
+		s.settle()
+		if err == nil {
+			err = s.slow()
+		}
+		if err != errAgain {
+			return Message{}, false, s.wrapTake(err)
 		}
 	}
-	return Message{}, false, s.wrapTake(err)
+	return Message{}, false, nil
 }
 
 func (s *Subscriber) wrapTake(err error) error {
@@ -177,7 +182,9 @@ func (s *Subscriber) wrapTake(err error) error {
 func (s *Subscriber) Take(ctx context.Context) (Message, error) {
 	ok, err := s.take()
 	for !ok && err == nil {
-		ok, err = s.takeWaiting(ctx)
+		if ok, err = s.takeWaiting(ctx); !ok && err == nil {
+			err = ctx.Err()
+		}
 	}
 	if err != nil {
 		s.settle()
@@ -188,6 +195,9 @@ func (s *Subscriber) Take(ctx context.Context) (Message, error) {
 
 // take lets the message before go, and takes the next one if it is there.
 func (s *Subscriber) take() (bool, error) {
+	if s.h.Closed() { // its words may be another's by now
+		return false, samepage.ErrClosed
+	}
 	if s.cur >= 0 {
 		s.letGo()
 	}
@@ -230,13 +240,16 @@ func (s *Subscriber) took(l int) (bool, error) {
 func (s *Subscriber) letGo() {
 	r := s.lanes[s.cur]
 	s.cur = -1
-	if r.LetGo() {
+	if !s.h.Closed() && r.LetGo() {
 		s.ringWriter(r.Lane())
 	}
 }
 
 // settle makes known to publishers that wait how far this subscriber has come.
 func (s *Subscriber) settle() {
+	if s.h.Closed() {
+		return
+	}
 	for l, r := range s.lanes {
 		if r.Settle() {
 			s.ringWriter(l)
@@ -261,22 +274,43 @@ func (s *Subscriber) slow() error {
 		}
 		// ACQUIRE: all messages before the end are there.
 		ends := atomic.LoadUint64(s.set.Ends(l))
-		if ends == s.ends[l] {
+		if !s.over(l, ends) {
 			continue
 		}
 		if r.Ready() {
 			return errAgain
 		}
 		died := ends>>32 != s.ends[l]>>32
+		last := !died && s.publishers() == 0
+		if last && s.ready() { // since it was looked at
+			return errAgain
+		}
 		s.ends[l] = ends
 		if died {
 			return samepage.ErrPeerDied
 		}
-		if s.publishers() == 0 {
+		if last {
 			return io.EOF
 		}
 	}
 	return nil
+}
+
+// over says whether ends tells of something that the user was not told of. A
+// publisher that ends its stream is one for as long as it is named: only then can be
+// said whether it was the last.
+func (s *Subscriber) over(l int, ends uint64) bool {
+	was := s.ends[l]
+	return ends != was && (ends>>32 != was>>32 || atomic.LoadUint64(s.set.Owner(l)) == 0)
+}
+
+func (s *Subscriber) ready() bool {
+	for _, r := range s.lanes {
+		if r.Ready() {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *Subscriber) publishers() (n int) {
@@ -337,29 +371,27 @@ func (s *Subscriber) spin() bool {
 
 // messageWait is the segment.Condition of a subscriber that waits. It only looks:
 // the messages are for the one goroutine that takes them.
-type messageWait struct {
-	s *Subscriber
-	k atomic.Uint32
-}
+type messageWait struct{ s *Subscriber }
 
 func (w *messageWait) Try() (bool, error) { return w.Holds(), nil }
 
 func (w *messageWait) Holds() bool {
 	for l, r := range w.s.lanes {
-		if r.Ready() || atomic.LoadUint64(w.s.set.Ends(l)) != w.s.ends[l] || r.Evicted() {
+		if r.Ready() || w.s.over(l, atomic.LoadUint64(w.s.set.Ends(l))) || r.Evicted() {
 			return true
 		}
 	}
 	return false
 }
 
-// DependsOn names one of the publishers, another one each time.
-func (w *messageWait) DependsOn() layout.Owner {
-	n := uint32(len(w.s.lanes))
-	k := w.k.Add(1)
-	for i := range n {
-		if o := atomic.LoadUint64(w.s.set.Owner(int((k + i) % n))); o != 0 {
-			return layout.Owner(o)
+// DependsOn names the publishers.
+func (w *messageWait) DependsOn(k int) layout.Owner {
+	for l := range w.s.lanes {
+		if o := atomic.LoadUint64(w.s.set.Owner(l)); o != 0 {
+			if k == 0 {
+				return layout.Owner(o)
+			}
+			k--
 		}
 	}
 	return 0
@@ -403,7 +435,7 @@ type Held struct {
 // message is no longer good).
 func (m *Message) Hold() (*Held, error) {
 	s := m.s
-	if s == nil || m.turn != s.turn || s.cur < 0 {
+	if s == nil || m.turn != s.turn || s.cur < 0 || s.h.Closed() {
 		return nil, fmt.Errorf("pubsub: hold a message that is no longer good: %w", samepage.ErrClosed)
 	}
 	s.mu.Lock()
@@ -497,8 +529,10 @@ func WaitAny(ctx context.Context, subs ...*Subscriber) (int, error) {
 			s.letGo()
 		}
 		s.settle()
-		if s.lanes[0].Lost() {
-			return i, nil
+		for _, r := range s.lanes {
+			if r.Lost() {
+				return i, nil
+			}
 		}
 		any[i] = segment.Candidate{Handle: s.h, Condition: &s.wait}
 	}

@@ -73,7 +73,6 @@ func (w *CellWriter) rebuild() {
 	all := make([]old, 0, w.slotsN)
 	for slot := range w.slotsN {
 		if slot == w.slot {
-			w.state[slot] = slotInRing
 			continue
 		}
 		g := atomic.LoadUint64(w.generation(slot))
@@ -113,7 +112,6 @@ func (w *CellWriter) Commit(slot, n, sum uint32, ns int64) {
 		q++ // 0 is no value's
 	}
 	w.loans--
-	w.state[slot] = slotInRing
 	atomic.StoreUint32(w.length(slot), n)
 	atomic.StoreUint32(w.sum(slot), sum)
 	storeRelease(w.time(slot), uint64(ns))

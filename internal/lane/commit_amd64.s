@@ -5,30 +5,46 @@
 // The offsets are those of layout.Entry (Sequence 0, Slot and Length 8, Next 16)
 // and layout.SlotHeader (Generation 0, Length 8).
 
-#define STORES \
-	MOVQ entry+0(FP), AX  \
-	MOVQ header+8(FP), BX \
-	MOVQ q+16(FP), CX     \
-	MOVQ place+24(FP), DX \
-	MOVL next+32(FP), SI  \
-	MOVQ DX, DI           \
-	SHRQ $32, DI          \
-	MOVL DI, 8(BX)        \
-	MOVQ CX, 0(BX)        \
-	MOVQ $0, 0(AX)        \
-	MOVQ DX, 8(AX)        \
+// func commit(entry, header unsafe.Pointer, head *uint64, q, place uint64, next uint32, fence bool)
+TEXT ·commit(SB), NOSPLIT, $0-45
+	MOVQ entry+0(FP), AX
+	MOVQ header+8(FP), BX
+	MOVQ head+16(FP), R8
+	MOVQ q+24(FP), CX
+	MOVQ place+32(FP), DX
+	MOVL next+40(FP), SI
+	MOVQ DX, DI
+	SHRQ $32, DI
+	LEAQ 1(CX), R9
+	MOVL DI, 8(BX) // P2
+	MOVQ CX, 0(BX)
+	MOVQ $0, 0(AX) // P3
+	MOVQ DX, 8(AX) // P4
 	MOVL SI, 16(AX)
-
-// func commitFenced(entry, header unsafe.Pointer, q, place uint64, next uint32)
-TEXT ·commitFenced(SB), NOSPLIT, $0-36
-	STORES
-	XCHGQ CX, 0(AX)
+	CMPB fence+44(FP), $0
+	JEQ  plain
+	XCHGQ CX, 0(AX) // P5
+	MOVQ R9, (R8)
+	RET
+plain:
+	MOVQ CX, 0(AX) // P5
+	MOVQ R9, (R8)
 	RET
 
-// func commitStored(entry, header unsafe.Pointer, q, place uint64, next uint32)
-TEXT ·commitStored(SB), NOSPLIT, $0-36
-	STORES
-	MOVQ CX, 0(AX)
+// func zeroGenerations(base unsafe.Pointer, size uintptr, slots *uint32, n int)
+TEXT ·zeroGenerations(SB), NOSPLIT, $0-32
+	MOVQ base+0(FP), AX
+	MOVQ size+8(FP), BX
+	MOVQ slots+16(FP), CX
+	MOVQ n+24(FP), DX
+	XORL DI, DI
+next:
+	MOVL (CX), SI
+	IMULQ BX, SI
+	MOVQ DI, (AX)(SI*1)
+	ADDQ $4, CX
+	SUBQ $1, DX
+	JNZ  next
 	RET
 
 // func storeRelease(p *uint64, v uint64)

@@ -4,22 +4,22 @@ package lane
 
 import "unsafe"
 
-// commit is P2 to P5 of docs/protocol/lane.md. place is the slot, and the length
-// in the upper half. amd64 keeps the order of stores; with fence the last one is
-// an XCHG, which is a full fence.
-func commit(entry, header unsafe.Pointer, q, place uint64, next uint32, fence bool) {
-	if fence {
-		commitFenced(entry, header, q, place, next)
-	} else {
-		commitStored(entry, header, q, place, next)
+// commit is P2 to P5 of docs/protocol/lane.md, and then stores Head. place is the slot,
+// and the length in the upper half. amd64 keeps the order of stores; with fence that of
+// the commit word is an XCHG, which is a full fence.
+//
+//go:noescape
+func commit(entry, header unsafe.Pointer, head *uint64, q, place uint64, next uint32, fence bool)
+
+// zeroAll stores 0 to the Generation of slots, which begin at base.
+func zeroAll(base unsafe.Pointer, size uintptr, slots []uint32) {
+	if len(slots) > 0 {
+		zeroGenerations(base, size, &slots[0], len(slots))
 	}
 }
 
 //go:noescape
-func commitFenced(entry, header unsafe.Pointer, q, place uint64, next uint32)
-
-//go:noescape
-func commitStored(entry, header unsafe.Pointer, q, place uint64, next uint32)
+func zeroGenerations(base unsafe.Pointer, size uintptr, slots *uint32, n int)
 
 // storeRelease stores v after all that precedes; atomic.Store would be an XCHG.
 //

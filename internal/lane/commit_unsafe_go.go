@@ -14,7 +14,7 @@ import (
 // commit is P2 to P5 of docs/protocol/lane.md. place is the slot, and the length
 // in the upper half. Go's atomic stores are full fences, which is more than is
 // needed.
-func commit(entry, header unsafe.Pointer, q, place uint64, next uint32, _ bool) {
+func commit(entry, header unsafe.Pointer, head *uint64, q, place uint64, next uint32, _ bool) {
 	atomic.StoreUint32((*uint32)(unsafe.Add(header, layout.SlotLengthOffset)), uint32(place>>32))
 	atomic.StoreUint64((*uint64)(header), q)
 	atomic.StoreUint64((*uint64)(entry), 0) // P3
@@ -23,6 +23,14 @@ func commit(entry, header unsafe.Pointer, q, place uint64, next uint32, _ bool) 
 	atomic.StoreUint32((*uint32)(unsafe.Add(entry, layout.EntryNextOffset)), next)
 	fault.At(fault.LaneNamed)
 	atomic.StoreUint64((*uint64)(entry), q)
+	atomic.StoreUint64(head, q+1)
+}
+
+// zeroAll stores 0 to the Generation of slots, which begin at base.
+func zeroAll(base unsafe.Pointer, size uintptr, slots []uint32) {
+	for _, s := range slots {
+		atomic.StoreUint64((*uint64)(unsafe.Add(base, uintptr(s)*size)), 0)
+	}
 }
 
 // storeRelease stores v after all that precedes.

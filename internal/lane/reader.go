@@ -22,8 +22,11 @@ type Reader struct {
 	next uint64 // the message that is wanted
 	i    uint32 // next mod N
 	hint uint32 // the slot that is likely to hold it
-	// late: the shared cursor was last stored without a fence.
+	// late: the shared cursor lags, or was last stored without a fence. It is stored
+	// each stride messages, or sooner when somebody needs it.
 	late   bool
+	stored uint64
+	stride uint64
 	missed uint64
 
 	cursor, waits, evicted, pin *uint64
@@ -45,8 +48,7 @@ const (
 	Newest = math.MaxUint64 - 1 // with the newest one that is there, if there is one
 )
 
-// NewReader begins to read a lane for member me. pin is the pin word that it may
-// use for the message that it looks at.
+// NewReader begins to read a lane for member me. It is to be followed by Settle.
 func NewReader(s *Set, lane int, me layout.Owner, reliable bool, from uint64) *Reader {
 	m := me.Slot()
 	r := &Reader{
@@ -54,6 +56,8 @@ func NewReader(s *Set, lane int, me layout.Owner, reliable bool, from uint64) *R
 		evicts: reliable && s.C.EvictAfter > 0, inc: uint64(me.Incarnation()),
 		cursor: s.cursor(lane, m), waits: s.waits(lane), evicted: s.evicted(lane, m), pin: s.pin(m, 0),
 	}
+	// Of the messages that a writer may get ahead a reader uses up a part unseen.
+	r.stride = min(max(uint64(r.n)/16, 1), 16)
 	head := newest(&r.part) + 1
 	oldest := uint64(1)
 	if n := uint64(r.n); head > n {
@@ -74,10 +78,12 @@ func NewReader(s *Set, lane int, me layout.Owner, reliable bool, from uint64) *R
 		atomic.OrUint64(s.readers(lane, m/64), 1<<(m%64))
 		// J2. A limit beyond what there can be is no lane's.
 		if l := atomic.LoadUint64(s.limit(lane)); l > uint64(r.n) && l < maxSequence {
-			head = newest(&r.part) + 1
+			// A look that is interrupted may find less than the one before.
+			head = max(head, newest(&r.part)+1)
 			from = min(max(from, l-uint64(r.n)), head)
 		}
 		atomic.StoreUint64(r.cursor, from)
+		r.late = true // Settle looks at Waits
 		fault.At(fault.LaneJoined)
 	}
 	r.seek(from)
@@ -219,8 +225,8 @@ func (r *Reader) Lost() bool {
 // the reader's goroutine sleeps.
 func (r *Reader) Ready() bool { return atomic.LoadUint64(r.sequence(r.i)) >= r.next }
 
-// Poll looks for the next message in a loop of about n pauses, and fetches what is
-// likely to be its payload meanwhile.
+// Poll looks for the next message in a loop of about n pauses, and fetches the first
+// lines of what is likely to be its slot meanwhile.
 func (r *Reader) Poll(n uint32) bool { return poll(r.sequence(r.i), r.next, r.header(r.hint), n) }
 
 // LetGo says that the message that was taken last is not looked at any more (T4). ring
@@ -234,8 +240,12 @@ func (r *Reader) LetGo() (ring bool) {
 		atomic.StoreUint64(r.cursor, r.next)
 		return atomic.LoadUint64(r.waits) != 0
 	}
-	storeRelease(r.cursor, r.next)
 	r.late = true
+	if r.next-r.stored < r.stride && atomic.LoadUint64(r.waits) == 0 {
+		return false
+	}
+	r.stored = r.next
+	storeRelease(r.cursor, r.next)
 	fault.At(fault.LaneLetGo)
 	if atomic.LoadUint64(r.waits) != 0 { // T5
 		return r.Settle()
@@ -249,7 +259,7 @@ func (r *Reader) Settle() (ring bool) {
 	if !r.late {
 		return false
 	}
-	r.late = false
+	r.late, r.stored = false, r.next
 	atomic.StoreUint64(r.cursor, r.next)
 	return atomic.LoadUint64(r.waits) != 0
 }

@@ -14,58 +14,47 @@ type slots struct {
 	set  *Set
 	lane int
 
-	state   []slotState
 	free    []uint32 // the last one is used first
 	retired []uint32 // the oldest first
 	pinned  []uint64 // bit per slot, while reclaiming
-	loans   int
+	loans   int      // slots on loan
+	most    int      // and how many may be
 }
-
-type slotState uint8
-
-const (
-	slotFree slotState = iota
-	slotLoaned
-	slotInRing
-	slotRetired
-)
 
 func newSlots(s *Set, lane int) slots {
 	n := int(s.C.Slots)
 	return slots{
 		part: s.part(lane), set: s, lane: lane,
-		state: make([]slotState, n), free: make([]uint32, 0, n), retired: make([]uint32, 0, n),
-		pinned: make([]uint64, (n+63)/64),
+		free: make([]uint32, 0, n), retired: make([]uint32, 0, n), pinned: make([]uint64, (n+63)/64),
+		most: int(s.C.Loans),
 	}
 }
 
 // loan takes a free slot. It is false when as many are on loan as may be.
 func (s *slots) loan() (uint32, bool) {
-	if s.loans >= int(s.set.C.Loans) {
-		return 0, false
-	}
 	n := len(s.free) - 1
-	if n < 0 {
-		s.reclaim(len(s.retired))
-		if n = len(s.free) - 1; n < 0 {
-			return 0, false // cannot be, by the number of slots
-		}
+	if s.loans >= s.most || n < 0 {
+		return s.loanSlowly()
 	}
 	slot := s.free[n]
 	s.free = s.free[:n]
-	s.state[slot] = slotLoaned
 	s.loans++
 	return slot, true
 }
 
-// onLoan says whether a slot is.
-func (s *slots) onLoan(slot uint32) bool {
-	return slot < s.slotsN && s.state[slot] == slotLoaned
+func (s *slots) loanSlowly() (uint32, bool) {
+	if s.loans >= s.most {
+		return 0, false
+	}
+	s.reclaim(len(s.retired))
+	if len(s.free) == 0 {
+		return 0, false // cannot be, by the number of slots
+	}
+	return s.loan()
 }
 
 // discard gives a loan back.
 func (s *slots) discard(slot uint32) {
-	s.state[slot] = slotFree
 	s.free = append(s.free, slot)
 	s.loans--
 }
@@ -78,10 +67,7 @@ func (s *slots) likely() uint32 {
 	return 0
 }
 
-func (s *slots) retire(slot uint32) {
-	s.state[slot] = slotRetired
-	s.retired = append(s.retired, slot)
-}
+func (s *slots) retire(slot uint32) { s.retired = append(s.retired, slot) }
 
 // reclaim frees those of the oldest n retired slots that nobody has pinned.
 func (s *slots) reclaim(n int) {
@@ -90,13 +76,8 @@ func (s *slots) reclaim(n int) {
 	}
 	// F1. RELEASE, so that what a reader saw of the slot before is not mixed
 	// with what comes. The last one is F2, a full fence: pairs with B3.
-	for i, slot := range s.retired[:n] {
-		if i < n-1 {
-			storeRelease(s.generation(slot), 0)
-		} else {
-			atomic.StoreUint64(s.generation(slot), 0)
-		}
-	}
+	zeroAll(s.slots, s.slotSize, s.retired[:n-1])
+	atomic.StoreUint64(s.generation(s.retired[n-1]), 0)
 	fault.At(fault.LaneReclaim)
 	s.markPinned() // F3
 	kept := s.retired[:0]
@@ -105,13 +86,13 @@ func (s *slots) reclaim(n int) {
 			kept = append(kept, slot)
 			continue
 		}
-		s.state[slot] = slotFree
 		s.free = append(s.free, slot)
 	}
 	s.retired = kept
 }
 
-// markPinned loads all pins.
+// markPinned loads all pins, of each member the first one first: a message that is
+// held moves from there to one of the others.
 func (s *slots) markPinned() {
 	clear(s.pinned)
 	first := s.set.number(s.lane, 0)

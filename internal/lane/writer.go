@@ -32,6 +32,7 @@ func NewWriter(s *Set, lane int) *Writer {
 	w := &Writer{slots: newSlots(s, lane), ring: make([]uint32, s.C.Entries), slowest: -1, head: s.Head(lane)}
 	atomic.StoreUint64(s.waits(lane), 0)
 	newest := newest(&w.part)
+	taken := make([]bool, w.slotsN)
 	for i := range w.n { // O2
 		w.ring[i] = noSlot
 		q := atomic.LoadUint64(w.sequence(i))
@@ -39,15 +40,15 @@ func NewWriter(s *Set, lane int) *Writer {
 			continue
 		}
 		slot := uint32(atomic.LoadUint64(w.place(i)))
-		if !belongs(q, i, w.n) || q+uint64(w.n) <= newest || slot >= w.slotsN || w.state[slot] != slotFree {
+		if !belongs(q, i, w.n) || q+uint64(w.n) <= newest || slot >= w.slotsN || taken[slot] {
 			atomic.StoreUint64(w.sequence(i), 0)
 			continue
 		}
 		w.ring[i] = slot
-		w.state[slot] = slotInRing
+		taken[slot] = true
 	}
 	for slot := w.slotsN; slot > 0; slot-- { // O3
-		if w.state[slot-1] == slotFree {
+		if !taken[slot-1] {
 			w.retire(slot - 1)
 		}
 	}
@@ -89,9 +90,6 @@ func (w *Writer) Loan() (slot uint32, ok bool) { return w.loan() }
 // Payload is where the message in a slot that is on loan is written.
 func (w *Writer) Payload(slot uint32) []byte { return w.payload(slot, w.max, w.max) }
 
-// OnLoan says whether a slot is on loan.
-func (w *Writer) OnLoan(slot uint32) bool { return w.onLoan(slot) }
-
 // Discard gives a slot on loan back unpublished.
 func (w *Writer) Discard(slot uint32) { w.discard(slot) }
 
@@ -110,7 +108,7 @@ func (w *Writer) look() bool {
 	if m := w.slowest; m >= 0 {
 		// The one that was in the way most likely still is.
 		if atomic.LoadUint64(s.readers(w.lane, m/64))>>(m%64)&1 != 0 && !s.isEvicted(w.lane, m) {
-			if c := atomic.LoadUint64(s.cursor(w.lane, m)); c != 0 && c+n <= w.next {
+			if c := atomic.LoadUint64(s.cursor(w.lane, m)); c != 0 && c < w.next && c+n <= w.next {
 				return false
 			}
 		}
@@ -150,9 +148,8 @@ func (w *Writer) look() bool {
 func (w *Writer) Publish(slot, n uint32, fence bool) {
 	q, i := w.next, w.i
 	w.loans--
-	w.state[slot] = slotInRing
 	fault.At(fault.LaneFilled)
-	commit(w.entry(i), w.header(slot), q, le32(n, slot), w.likely(), fence) // P2 to P5
+	commit(w.entry(i), w.header(slot), w.head, q, le32(n, slot), w.likely(), fence) // P2 to P5, and Head
 	fault.At(fault.LaneCommitted)
 	if old := w.ring[i]; old != noSlot {
 		w.retire(old)
@@ -163,7 +160,6 @@ func (w *Writer) Publish(slot, n uint32, fence bool) {
 		i = 0
 	}
 	w.i = i
-	storeRelease(w.head, q+1)
 }
 
 // Fence is a full fence after Publish without one: it publishes nothing new.
@@ -193,18 +189,22 @@ func (w *Writer) hindering(f func(member int)) {
 	s := w.set
 	s.eachReader(w.lane, func(m int) {
 		c := atomic.LoadUint64(s.cursor(w.lane, m))
-		if c != 0 && c+uint64(w.n) <= w.next && !s.isEvicted(w.lane, m) {
+		if c != 0 && c < w.next && c+uint64(w.n) <= w.next && !s.isEvicted(w.lane, m) {
 			f(m)
 		}
 	})
 }
 
-// Hinders appends who keeps the next message out to all.
-func (w *Writer) Hinders(all []layout.Owner) []layout.Owner {
+// Hinderer is the k-th of those who keep the next message out, from 0; the zero Owner
+// when they are fewer.
+func (w *Writer) Hinderer(k int) (o layout.Owner) {
 	w.hindering(func(m int) {
-		all = append(all, layout.OwnerOf(m, uint32(atomic.LoadUint64(w.set.incarnation(w.lane, m)))))
+		if k == 0 {
+			o = layout.OwnerOf(m, uint32(atomic.LoadUint64(w.set.incarnation(w.lane, m))))
+		}
+		k--
 	})
-	return all
+	return o
 }
 
 // Evict passes over all readers that keep the next message out, and says how many

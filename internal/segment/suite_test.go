@@ -161,8 +161,16 @@ func (l lock) word() *uint64 { return l.h.Live64(layout.LockStateOffset) }
 func (l lock) Try() (bool, error) {
 	return atomic.CompareAndSwapUint64(l.word(), 0, uint64(l.h.Me())), nil
 }
-func (l lock) Holds() bool             { return atomic.LoadUint64(l.word()) == 0 }
-func (l lock) DependsOn() layout.Owner { return layout.Owner(atomic.LoadUint64(l.word())) }
+func (l lock) Holds() bool                  { return atomic.LoadUint64(l.word()) == 0 }
+func (l lock) owner() layout.Owner          { return layout.Owner(atomic.LoadUint64(l.word())) }
+func (l lock) DependsOn(k int) layout.Owner { return only(k, l.owner()) }
+
+func only(k int, o layout.Owner) layout.Owner {
+	if k > 0 {
+		return 0
+	}
+	return o
+}
 
 func (l lock) unlock() {
 	atomic.StoreUint64(l.word(), 0)
@@ -184,8 +192,8 @@ func (u units) Try() (bool, error) {
 		}
 	}
 }
-func (u units) Holds() bool           { return atomic.LoadUint64(u.word()) != 0 }
-func (units) DependsOn() layout.Owner { return 0 }
+func (u units) Holds() bool              { return atomic.LoadUint64(u.word()) != 0 }
+func (units) DependsOn(int) layout.Owner { return 0 }
 
 func (u units) release(n int) {
 	atomic.AddUint64(u.word(), uint64(n))
@@ -558,9 +566,9 @@ func (c *counted) Try() (bool, error) {
 // held is the Condition that the own handle has the lock.
 type held struct{ h *Handle }
 
-func (c held) Try() (bool, error)    { return c.Holds(), nil }
-func (c held) Holds() bool           { return lock(c).DependsOn() == c.h.Me() }
-func (held) DependsOn() layout.Owner { return 0 }
+func (c held) Try() (bool, error)       { return c.Holds(), nil }
+func (c held) Holds() bool              { return lock(c).owner() == c.h.Me() }
+func (held) DependsOn(int) layout.Owner { return 0 }
 
 // noSuchMember: a word that names a slot beyond the table ends a wait with an
 // error.

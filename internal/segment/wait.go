@@ -22,9 +22,9 @@ type Condition interface {
 	Try() (bool, error)
 	// Holds says whether it is to be had, without taking it.
 	Holds() bool
-	// DependsOn names the member that must act before it is to be had; the zero
-	// Owner when there is none.
-	DependsOn() layout.Owner
+	// DependsOn names the members that must act before it is to be had, one after
+	// the other for k from 0; the zero Owner when there are no more.
+	DependsOn(k int) layout.Owner
 }
 
 // SpinTime is how long a waiter tries before it sleeps: longer than a wake costs,
@@ -177,11 +177,15 @@ func (h *Handle) sleepUntil(ctx context.Context, c Condition, first bool) error 
 	}
 }
 
-// buryWhatHinders repairs the member that c depends on, if it is dead. Then the
+// buryWhatHinders repairs those members that c depends on and that are dead. Then the
 // own waker has been rung, so the next Sleep does not sleep. When the watch has
 // seen that a ring was lost it looks for other dead sleepers as well.
 func (h *Handle) buryWhatHinders(c Condition) error {
-	if o := c.DependsOn(); !o.Free() {
+	for k := 0; k < h.n; k++ {
+		o := c.DependsOn(k)
+		if o.Free() {
+			break
+		}
 		if _, err := h.Bury(o); err != nil {
 			return err
 		}
@@ -269,13 +273,6 @@ type looker interface{ look() }
 
 var watch = deathWatch{all: map[looker]struct{}{}}
 
-// lostRings counts the sleepers that the watch found beside a condition that
-// holds. Without deaths there are none, but for one that is being woken just then.
-var lostRings atomic.Uint64
-
-// LostRings tells them, for tests.
-func LostRings() uint64 { return lostRings.Load() }
-
 type watched struct {
 	h *Handle
 	c Condition
@@ -320,18 +317,22 @@ func (d *deathWatch) run() {
 	}
 }
 
-// look rings a sleeper whose condition holds, or depends on a dead member. The
+// look rings a sleeper whose condition holds, or depends on somebody dead. The
 // sleeper does what is to be done.
 func (w *watched) look() {
 	if w.c.Holds() {
-		lostRings.Add(1)
 		w.h.suspect.Store(true)
 		w.h.ringSelf()
 		return
 	}
-	if o := w.c.DependsOn(); !o.Free() {
+	for k := 0; k < w.h.n; k++ {
+		o := w.c.DependsOn(k)
+		if o.Free() {
+			return
+		}
 		if dead, err := w.h.dead(o); dead || err != nil {
 			w.h.ringSelf()
+			return
 		}
 	}
 }

@@ -70,6 +70,6 @@ func WaitAny(ctx context.Context, any []Candidate) (int, error) {
 // peek is a condition that is seen and not taken.
 type peek struct{ c Condition }
 
-func (p peek) Try() (bool, error)      { return p.c.Holds(), nil }
-func (p peek) Holds() bool             { return p.c.Holds() }
-func (p peek) DependsOn() layout.Owner { return p.c.DependsOn() }
+func (p peek) Try() (bool, error)           { return p.c.Holds(), nil }
+func (p peek) Holds() bool                  { return p.c.Holds() }
+func (p peek) DependsOn(k int) layout.Owner { return p.c.DependsOn(k) }

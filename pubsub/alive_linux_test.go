@@ -1,0 +1,127 @@
+package pubsub_test
+
+import (
+	"context"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"samepage"
+	"samepage/internal/ipctest"
+	"samepage/pubsub"
+)
+
+// looks are several looks of the death watch.
+const looks = 300 * time.Millisecond
+
+// A stopped subscriber is alive: a publisher waits for it however long it takes, and
+// it misses nothing; or it is passed over, where the topic says so, and told.
+func TestStoppedSubscriberIsAlive(t *testing.T) {
+	for _, evict := range []time.Duration{0, 20 * time.Millisecond} {
+		ipctest.Store(t)
+		p := newPub(t, "t", topicOptions(evict))
+		c := ipctest.Start(t, "listener", "t", evict.String(), "reliable", "0")
+		if l := c.Line(); l != "ready" {
+			t.Fatal(l)
+		}
+		noErr(t, p.WaitSubscribers(bg, 1))
+		noErr(t, syscall.Kill(c.PID(), syscall.SIGSTOP))
+		sent := fillUp(t, p)
+		time.Sleep(looks)
+		if st, err := pubsub.Inspect("t", nil); err != nil || len(st.Members) != 2 || !st.Members[1].Alive {
+			t.Errorf("the topic is %+v, %v", st, err)
+		}
+		if evict == 0 {
+			ctx, cancel := context.WithTimeout(bg, looks)
+			wantErr(t, sendTalk(ctx, p), os.ErrDeadlineExceeded)
+			cancel()
+			if p.Subscribers() != 1 {
+				t.Error("a stopped subscriber was taken for dead")
+			}
+			noErr(t, syscall.Kill(c.PID(), syscall.SIGCONT))
+		} else {
+			noErr(t, sendTalk(bg, p))
+			if p.Evicted() != 1 || p.Subscribers() != 0 {
+				t.Errorf("%d passed over, %d left", p.Evicted(), p.Subscribers())
+			}
+			noErr(t, syscall.Kill(c.PID(), syscall.SIGCONT))
+			noErr(t, p.WaitSubscribers(bg, 1)) // it comes anew
+		}
+		for range 100 {
+			noErr(t, sendTalk(bg, p))
+		}
+		noErr(t, p.Close())
+		c.Send("end")
+		if l := c.Line(); !strings.HasPrefix(l, "had ") {
+			t.Errorf("after %d messages: %s", sent, l)
+		}
+	}
+}
+
+func sendTalk(ctx context.Context, p *pubsub.Publisher) error {
+	l, err := p.Loan(talkSize)
+	if err != nil {
+		return err
+	}
+	defer l.Discard()
+	if err := l.Truncate(talk(l.Bytes(), p.Next(), 7)); err != nil {
+		return err
+	}
+	return l.Publish(ctx)
+}
+
+// fillUp publishes until a reliable subscriber is in the way.
+func fillUp(t *testing.T, p *pubsub.Publisher) (n int) {
+	t.Helper()
+	for {
+		l, err := p.Loan(talkSize)
+		noErr(t, err)
+		noErr(t, l.Truncate(talk(l.Bytes(), p.Next(), 7)))
+		ok, err := l.TryPublish()
+		noErr(t, err)
+		if !ok {
+			l.Discard()
+			return n
+		}
+		n++
+	}
+}
+
+// A stopped publisher is alive: its place is not taken, and nobody is told that it
+// died.
+func TestStoppedPublisherIsAlive(t *testing.T) {
+	ipctest.Store(t)
+	c := ipctest.Start(t, "pub", "t", "64")
+	if l := c.Line(); l != "ready" {
+		t.Fatal(l)
+	}
+	s := newSub(t, "t", nil)
+	_, err := s.Take(bg)
+	noErr(t, err)
+	noErr(t, syscall.Kill(c.PID(), syscall.SIGSTOP))
+	var last uint64
+	for {
+		ctx, cancel := context.WithTimeout(bg, looks)
+		m, err := s.Take(ctx)
+		cancel()
+		if err != nil {
+			wantErr(t, err, os.ErrDeadlineExceeded)
+			break
+		}
+		last = m.Seq()
+	}
+	_, err = pubsub.NewPublisher("t", &pubsub.Options{MaxSize: 64})
+	wantErr(t, err, samepage.ErrBusy)
+	noErr(t, syscall.Kill(c.PID(), syscall.SIGCONT))
+	for range 1000 {
+		m, err := s.Take(bg)
+		noErr(t, err)
+		noErr(t, check(m.Bytes(), m.Seq()))
+		if last > 0 && m.Seq() != last+1 {
+			t.Fatalf("message %d after %d", m.Seq(), last)
+		}
+		last = m.Seq()
+	}
+}

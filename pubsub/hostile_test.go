@@ -1,0 +1,272 @@
+package pubsub_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"samepage"
+	"samepage/internal/ipctest"
+	"samepage/layout"
+	"samepage/pubsub"
+)
+
+// topicMap is a topic's bytes, as a member with bad intentions sees them.
+type topicMap struct {
+	m  *samepage.Memory
+	v  *samepage.View
+	hd *layout.SegmentHeader
+	c  *layout.LaneConfig
+	o  *layout.LaneOffsets
+}
+
+func mapTopic(t testing.TB, name string) *topicMap {
+	t.Helper()
+	m, err := samepage.Open(name, &samepage.Options{Kind: samepage.KindTopic})
+	noErr(t, err)
+	v, err := m.View(0, 0, samepage.ReadWrite)
+	noErr(t, err)
+	b := v.Bytes()
+	hd, err := layout.ParseSegment(append([]byte(nil), b[:layout.SegmentHeaderSize]...), layout.Topic, m.Size())
+	noErr(t, err)
+	c, o, err := layout.ParseLaneConfig(append([]byte(nil), b[hd.Live+layout.LaneConfigOffset:][:layout.LaneConfigSize]...))
+	noErr(t, err)
+	return &topicMap{m, v, hd, c, o}
+}
+
+func (h *topicMap) close() error { return errors.Join(h.v.Close(), h.m.Close()) }
+
+func (h *topicMap) word(t testing.TB, off uint64) *atomic.Uint64 {
+	t.Helper()
+	w, err := h.v.Uint64(int(off))
+	noErr(t, err)
+	return w
+}
+
+// laneWord is a word of a lane.
+func (h *topicMap) laneWord(t testing.TB, lane int, off uint64) *atomic.Uint64 {
+	return h.word(t, h.hd.Live+h.o.Words+uint64(lane)*layout.LaneWordsSize+off)
+}
+
+// slot is where a slot's header lies.
+func (h *topicMap) slot(lane, slot int) uint64 {
+	return h.hd.Payload + uint64(lane)*h.o.Lane + h.o.Slots + uint64(slot)*h.c.SlotSize
+}
+
+// anywhere is a word that members change: of the live region, the member table, an
+// entry, or the header of a slot.
+func (h *topicMap) anywhere(rnd *rand.Rand) uint64 {
+	lane := rnd.IntN(int(h.c.Lanes))
+	switch rnd.IntN(4) {
+	case 0:
+		return h.hd.Live + uint64(rnd.IntN(int(h.hd.LiveSize)/8))*8
+	case 1:
+		return h.hd.Table + uint64(rnd.IntN(int(h.c.Readers)*layout.MemberSize/8))*8
+	case 2:
+		return h.hd.Payload + uint64(lane)*h.o.Lane + uint64(rnd.IntN(int(h.c.Entries)*layout.EntrySize/8))*8
+	default:
+		return h.slot(lane, rnd.IntN(int(h.c.Slots))) + uint64(rnd.IntN(4))*8
+	}
+}
+
+func junk(w *atomic.Uint64, rnd *rand.Rand) {
+	switch rnd.IntN(6) {
+	case 0:
+		w.Store(rnd.Uint64())
+	case 1:
+		w.Store(^uint64(0) - uint64(rnd.IntN(3)))
+	case 2:
+		w.Store(uint64(rnd.IntN(1 << 10)))
+	case 3:
+		w.Store(w.Load() + uint64(rnd.IntN(64)) - 32)
+	case 4:
+		w.Store(0)
+	default:
+		w.Store(w.Load() ^ 1<<rnd.IntN(64))
+	}
+}
+
+// hostilePub and hostileSub do all that there is, and return errors that nobody minds.
+func hostilePub(ctx context.Context, p *pubsub.Publisher) {
+	l, err := p.Loan(24)
+	if err == nil {
+		fill(l.Bytes(), p.Next())
+		if l.Publish(ctx) != nil {
+			if ok, _ := l.TryPublish(); !ok {
+				l.Discard()
+			}
+		}
+	}
+	_ = p.Send(ctx, make([]byte, 64))
+	_, _ = p.SendAll(ctx, [][]byte{{1}, nil, make([]byte, 8)})
+	_ = p.Subscribers()
+}
+
+func hostileSub(ctx context.Context, s *pubsub.Subscriber) {
+	var sum byte
+	for range 4 {
+		m, err := s.Take(ctx)
+		if err != nil {
+			_, _, _ = s.TryTake()
+			continue
+		}
+		for _, c := range m.Bytes() {
+			sum += c
+		}
+		_ = m.Time()
+		if h, err := m.Hold(); err == nil {
+			_ = append([]byte(nil), h.Bytes()...)
+			defer h.Release()
+		}
+	}
+	_, _ = pubsub.WaitAny(ctx, s)
+	s.Release()
+}
+
+// FuzzHostileTopic has a member write anything over the live words, the member table,
+// the entries and the headers of slots, while others publish, take, come and leave:
+// errors, and no panic, fault or endless loop.
+func FuzzHostileTopic(f *testing.F) {
+	ipctest.NeedNames(f)
+	for seed := range uint64(4) {
+		f.Add(seed, uint8(seed))
+	}
+	f.Fuzz(hostileTopic)
+}
+
+func hostileTopic(t *testing.T, seed uint64, flags uint8) {
+	ipctest.Store(t)
+	o := &pubsub.Options{Publishers: 2, MaxSize: 64, Depth: 2, Members: 8, Holds: 2, Checksums: flags&1 != 0, Times: true}
+	if flags&2 != 0 {
+		o.EvictAfter = time.Millisecond
+	}
+	keep, err := pubsub.NewPublisher("t", o)
+	noErr(t, err)
+	h := mapTopic(t, "t")
+	settings := append([]byte(nil), h.v.Bytes()[h.hd.Live+layout.LaneConfigOffset:][:layout.LaneConfigSize]...)
+
+	var stop atomic.Bool
+	var wg sync.WaitGroup
+	short := func(f func(context.Context)) {
+		ctx, cancel := context.WithTimeout(bg, time.Millisecond)
+		defer cancel()
+		begun := time.Now()
+		f(ctx)
+		if d := time.Since(begun); d > ipctest.Patience/2 {
+			t.Errorf("calls with a context of a millisecond took %v", d)
+		}
+	}
+	for i := range 4 {
+		wg.Go(func() {
+			for !stop.Load() {
+				if i == 0 {
+					p, err := pubsub.NewPublisher("t", o)
+					for range 5 {
+						if err == nil {
+							short(func(ctx context.Context) { hostilePub(ctx, p) })
+						}
+					}
+					if err == nil {
+						_ = p.Close()
+					}
+					continue
+				}
+				s, err := pubsub.NewSubscriber("t", &pubsub.SubscriberOptions{BestEffort: i == 1, From: pubsub.From(i % 3)})
+				for range 3 {
+					if err == nil {
+						short(func(ctx context.Context) { hostileSub(ctx, s) })
+					}
+				}
+				if err == nil {
+					_ = s.Close()
+				}
+			}
+		})
+	}
+	rnd := rand.New(rand.NewPCG(seed, uint64(flags)))
+	for range 400 {
+		junk(h.word(t, h.anywhere(rnd)), rnd)
+		if rnd.IntN(8) == 0 { // else nobody could join any more
+			copy(h.v.Bytes()[h.hd.Live+layout.LaneConfigOffset:], settings)
+		}
+		time.Sleep(10 * time.Microsecond)
+	}
+	stop.Store(true)
+	done := make(chan struct{})
+	go func() { wg.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(ipctest.Patience):
+		t.Fatal("somebody is caught in a loop, or asleep past its context")
+	}
+	noErr(t, keep.Close())
+	noErr(t, h.close())
+}
+
+// One seed after the other for SAMEPAGE_SECONDS (make soak: 300).
+func TestSoakHostileTopic(t *testing.T) {
+	ipctest.NeedNames(t)
+	seconds, _ := strconv.Atoi(os.Getenv("SAMEPAGE_SECONDS"))
+	first := rand.Uint64()
+	n := uint64(0)
+	for begun := time.Now(); n < 10 || time.Since(begun) < time.Duration(seconds)*time.Second; n++ {
+		if !t.Run(fmt.Sprint("seed ", first+n), func(t *testing.T) { hostileTopic(t, first+n, uint8(n)) }) {
+			return
+		}
+	}
+	t.Logf("%d seeds from %d on", n, first)
+}
+
+// A member that changes all entries all the time keeps nobody beyond its context.
+func TestHostileWriterKeepsNobody(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	for _, bestEffort := range []bool{false, true} {
+		p := newPub(t, "t", &pubsub.Options{Depth: 1, MaxSize: 8})
+		s := newSub(t, "t", &pubsub.SubscriberOptions{BestEffort: bestEffort})
+		h := mapTopic(t, "t")
+		var stop atomic.Bool
+		var wg sync.WaitGroup
+		words := make([]*atomic.Uint64, h.c.Entries)
+		for i := range words {
+			words[i] = h.word(t, h.hd.Payload+uint64(i)*layout.EntrySize)
+		}
+		wg.Go(func() {
+			n := uint64(len(words))
+			for q := n; !stop.Load(); q++ {
+				words[q%n].Store(q)
+			}
+		})
+		for range 20 {
+			ctx, cancel := context.WithTimeout(bg, time.Millisecond)
+			done := make(chan struct{})
+			go func() {
+				_, err := s.Take(ctx)
+				if err == io.EOF {
+					t.Error(err)
+				}
+				_, _, _ = s.TryTake()
+				close(done)
+			}()
+			select {
+			case <-done:
+			case <-time.After(ipctest.Patience / 4):
+				t.Fatal("a subscriber is kept beyond its context")
+			}
+			cancel()
+		}
+		stop.Store(true)
+		wg.Wait()
+		noErr(t, s.Close())
+		noErr(t, p.Close())
+		noErr(t, h.close())
+	}
+}

@@ -1,0 +1,182 @@
+package pubsub
+
+import (
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"samepage"
+	"samepage/internal/lane"
+	"samepage/internal/segment"
+	"samepage/layout"
+)
+
+// State is what a topic looks like from outside, at one moment. What it tells was
+// written by its members, and is no more than what they say.
+type State struct {
+	Kind samepage.Kind `json:"kind"`
+	Type string        `json:"type"` // of its messages: the name of a Go type, or "bytes"
+	// Fingerprint of the type, in hexadecimal; empty: bytes.
+	Fingerprint string      `json:"fingerprint,omitempty"`
+	Options     Options     `json:"options"` // as it was made
+	Lanes       []LaneState `json:"lanes"`   // one for each publisher there may be
+	Members     []Member    `json:"members"` // publishers and subscribers, in all processes
+	Room        int         `json:"room"`    // for how many members
+}
+
+// LaneState is the place of one publisher.
+type LaneState struct {
+	Publisher *Member `json:"publisher,omitempty"` // nil: there is none now
+	Messages  uint64  `json:"messages"`            // published so far, by all who had the place
+	Ends      uint32  `json:"ends"`                // streams that were ended in order
+	Deaths    uint32  `json:"deaths"`              // publishers that died here, as far as anybody has noticed
+}
+
+// Member is one publisher or subscriber of a topic.
+type Member struct {
+	PID    int       `json:"pid"`
+	Name   string    `json:"name"` // of the program
+	Joined time.Time `json:"joined"`
+	Alive  bool      `json:"alive"` // else the next one to need it repairs what it left
+	Role   Role      `json:"role"`
+	Waits  bool      `json:"waits,omitempty"` // it is asleep
+	// Behind is how many messages of each lane a reliable subscriber has not let go
+	// yet.
+	Behind  []uint64 `json:"behind,omitempty"`
+	Evicted bool     `json:"evicted,omitempty"` // it was too slow, and a publisher has passed it over
+}
+
+// Role is what a member does.
+type Role uint32
+
+const (
+	Joining    Role = 0 // not known yet
+	Publishing Role = rolePublisher
+	Reliable   Role = roleReliable
+	BestEffort Role = roleBestEffort
+)
+
+func (r Role) String() string {
+	switch r {
+	case Joining:
+		return "joining"
+	case Publishing:
+		return "publisher"
+	case Reliable:
+		return "reliable"
+	case BestEffort:
+		return "best-effort"
+	}
+	return fmt.Sprintf("role %d", uint32(r))
+}
+
+// MarshalText gives the name of r.
+func (r Role) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText is the inverse of MarshalText.
+func (r *Role) UnmarshalText(b []byte) error {
+	for _, v := range []Role{Joining, Publishing, Reliable, BestEffort} {
+		if v.String() == string(b) {
+			*r = v
+			return nil
+		}
+	}
+	if _, err := fmt.Sscanf(string(b), "role %d", (*uint32)(r)); err != nil {
+		return fmt.Errorf("%q is no role of a member", b)
+	}
+	return nil
+}
+
+// Inspect tells the state of a topic, without becoming a member of it. Of opts
+// it heeds Scope and Owner.
+//
+// Errors: fs.ErrNotExist, samepage.ErrCorrupt, and those of samepage.Open.
+func Inspect(name string, opts *Options) (*State, error) {
+	st, err := inspect(name, opts)
+	if err != nil {
+		return nil, (&topic{name: name}).wrap("inspect", err)
+	}
+	return st, nil
+}
+
+func inspect(name string, opts *Options) (*State, error) {
+	o := samepage.Options{Kind: samepage.KindTopic, Access: samepage.ReadOnly}
+	if opts != nil {
+		o.Scope, o.Owner = opts.Scope, opts.Owner
+	}
+	m, err := samepage.Open(name, &o)
+	if err != nil {
+		return nil, segment.Inner(err)
+	}
+	st := &State{Kind: samepage.KindTopic, Lanes: []LaneState{}, Members: []Member{}}
+	var bad error
+	err = segment.Peek(m, layout.Topic, layout.LaneWordsOffset, func(h *segment.Handle, members []segment.Seen) {
+		bad = st.look(h, members)
+	})
+	if err == nil {
+		err = bad
+	}
+	return st, err
+}
+
+func (st *State) look(h *segment.Handle, members []segment.Seen) error {
+	set, err := lane.Open(h.Live(), nil, h.Members())
+	if err != nil {
+		return err
+	}
+	if set.C.Lanes == 0 {
+		return fmt.Errorf("a topic without lanes: %w", samepage.ErrCorrupt)
+	}
+	st.Room, st.Options, st.Type = h.Members(), optionsOf(&set.C), "bytes"
+	if hd := h.Header(); hd.Fingerprint != 0 {
+		st.Type, st.Fingerprint = layout.Text(hd.TypeName[:]), fmt.Sprintf("%016x", hd.Fingerprint)
+	}
+	heads := make([]uint64, set.C.Lanes)
+	for l := range heads {
+		heads[l] = head(set, l)
+	}
+	for _, s := range members {
+		m := Member{PID: int(s.PID), Name: s.Name, Joined: s.Joined, Alive: s.Alive, Role: Role(s.Role), Waits: s.Asleep}
+		if m.Role == Reliable {
+			m.lag(set, s.Slot, heads)
+		}
+		st.Members = append(st.Members, m)
+	}
+	for l, head := range heads {
+		ends := atomic.LoadUint64(set.Ends(l))
+		ls := LaneState{Messages: head - 1, Ends: uint32(ends), Deaths: uint32(ends >> 32)}
+		owner := layout.Owner(atomic.LoadUint64(set.Owner(l)))
+		for i, s := range members {
+			if !owner.Free() && owner.Names(layout.OwnerOf(s.Slot, s.Incarnation)) {
+				p := st.Members[i]
+				ls.Publisher = &p
+			}
+		}
+		st.Lanes = append(st.Lanes, ls)
+	}
+	return nil
+}
+
+// head is the number of a lane's next message, 1 where the word says what cannot
+// be.
+func head(set *lane.Set, l int) uint64 {
+	h := atomic.LoadUint64(set.Head(l))
+	if h == 0 || h > 1<<62 {
+		return 1
+	}
+	return h
+}
+
+// lag finds out how far behind a reliable subscriber is. Its cursor may be ahead of
+// the head that was loaded before, and is not to be believed further back than a
+// lane reaches.
+func (m *Member) lag(set *lane.Set, slot int, heads []uint64) {
+	m.Behind = make([]uint64, len(heads))
+	for l, head := range heads {
+		cursor, yes, evicted := set.Reliable(l, slot)
+		m.Evicted = m.Evicted || evicted
+		if yes && !evicted && cursor > 0 && cursor < head {
+			m.Behind[l] = min(head-cursor, uint64(set.C.Entries))
+		}
+	}
+}

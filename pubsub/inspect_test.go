@@ -1,0 +1,182 @@
+package pubsub_test
+
+import (
+	"encoding/json"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"samepage"
+	"samepage/internal/ipctest"
+	"samepage/layout"
+	"samepage/pubsub"
+)
+
+func inspect(t testing.TB, name string) *pubsub.State {
+	t.Helper()
+	st, err := pubsub.Inspect(name, nil)
+	noErr(t, err)
+	return st
+}
+
+// What a topic looks like while it is used, and that looking changes nothing.
+func TestInspect(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	_, err := pubsub.Inspect("t", nil)
+	wantErr(t, err, fs.ErrNotExist)
+
+	o := &pubsub.Options{
+		MaxSize: 100, Depth: 4, Publishers: 2, Members: 5, Holds: -1, Loans: 3,
+		EvictAfter: time.Millisecond, Checksums: true, Times: true,
+	}
+	p := newPub(t, "t", o)
+	st := inspect(t, "t")
+	if st.Options != *o || st.Type != "bytes" || st.Fingerprint != "" || st.Room != 5 || len(st.Lanes) != 2 || len(st.Members) != 1 {
+		t.Errorf("new topic: %+v", st)
+	}
+	if l := st.Lanes[0]; l.Publisher == nil || l.Publisher.PID != os.Getpid() || l.Publisher.Role != pubsub.Publishing || !l.Publisher.Alive || time.Since(l.Publisher.Joined) > time.Hour {
+		t.Errorf("its publisher: %+v", l.Publisher)
+	}
+	if l := st.Lanes[1]; l.Publisher != nil || l.Messages != 0 {
+		t.Errorf("the place that nobody has: %+v", l)
+	}
+
+	s := newSub(t, "t", nil)
+	newSub(t, "t", &pubsub.SubscriberOptions{BestEffort: true})
+	for range 3 {
+		send(t, p, 100)
+	}
+	_, err = s.Take(bg)
+	noErr(t, err)
+	s.Release()
+	st = inspect(t, "t")
+	if st.Lanes[0].Messages != 3 || len(st.Members) != 3 {
+		t.Errorf("3 messages, 3 members: %+v", st)
+	}
+	if m := st.Members[1]; m.Role != pubsub.Reliable || !reflect.DeepEqual(m.Behind, []uint64{2, 0}) || m.Evicted || !m.Alive {
+		t.Errorf("a reliable subscriber: %+v", m)
+	}
+	if m := st.Members[2]; m.Role != pubsub.BestEffort || m.Behind != nil {
+		t.Errorf("a best-effort subscriber: %+v", m)
+	}
+	for range 20 { // until it is passed over
+		send(t, p, 100)
+	}
+	if m := inspect(t, "t").Members[1]; !m.Evicted || m.Behind[0] != 0 {
+		t.Errorf("a subscriber that was passed over: %+v", m)
+	}
+
+	b, err := json.Marshal(st)
+	noErr(t, err)
+	for _, want := range []string{`"kind":"topic"`, `"max_size":100`, `"role":"best-effort"`, `"behind":[2,0]`, `"messages":3`, `"publisher":{"pid"`} {
+		if !strings.Contains(string(b), want) {
+			t.Errorf("JSON has no %s: %s", want, b)
+		}
+	}
+	var back pubsub.State
+	noErr(t, json.Unmarshal(b, &back))
+	if back.Members[2].Role != pubsub.BestEffort || back.Options.EvictAfter != time.Millisecond {
+		t.Errorf("read back: %+v", back)
+	}
+
+	noErr(t, p.Close())
+	if l := inspect(t, "t").Lanes[0]; l.Publisher != nil || l.Ends != 1 || l.Deaths != 0 {
+		t.Errorf("after the end: %+v", l)
+	}
+}
+
+func TestInspectTyped(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	type point struct{ X, Y int32 }
+	p, err := pubsub.NewTypedPublisher[point]("t", nil)
+	noErr(t, err)
+	defer p.Close()
+	if st := inspect(t, "t"); st.Type != "pubsub_test.point" || len(st.Fingerprint) != 16 {
+		t.Errorf("type %q, fingerprint %q", st.Type, st.Fingerprint)
+	}
+}
+
+// A publisher that is killed is told of, before anybody has repaired what it left
+// and after.
+func TestInspectDead(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	c := ipctest.Start(t, "pub", "t", "64")
+	if l := c.Line(); l != "ready" {
+		t.Fatal(l)
+	}
+	s := newSub(t, "t", &pubsub.SubscriberOptions{From: pubsub.FromNow})
+	c.Kill()
+	l := inspect(t, "t").Lanes[0]
+	if l.Publisher == nil || l.Publisher.Alive || l.Publisher.PID != c.PID() || l.Deaths != 0 {
+		t.Errorf("not repaired: %+v, %+v", l, l.Publisher)
+	}
+	for {
+		if _, err := s.Take(bg); err != nil {
+			wantErr(t, err, samepage.ErrPeerDied)
+			break
+		}
+	}
+	if l := inspect(t, "t").Lanes[0]; l.Publisher != nil || l.Deaths != 1 || l.Ends != 0 {
+		t.Errorf("repaired: %+v, %+v", l, l.Publisher)
+	}
+}
+
+// Whatever members write to the words, a look ends, and stays within them.
+func TestInspectHostile(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	p := newPub(t, "t", &pubsub.Options{Publishers: 3, Members: 70, EvictAfter: time.Second})
+	newSub(t, "t", nil)
+	send(t, p, 8)
+	m, err := samepage.Open("t", &samepage.Options{Kind: samepage.KindTopic})
+	noErr(t, err)
+	defer m.Close()
+	words := make([]byte, 3*layout.LaneWordsSize+70*(layout.MemberSize+4*layout.CursorLineSize))
+	rnd := rand.New(rand.NewPCG(1, 2))
+	junk := func() {
+		for i := range words {
+			words[i] = byte(rnd.Uint32()) | byte(-(rnd.Uint32() & 1))
+		}
+		_, err = m.WriteAt(words, layout.SegmentHeaderSize+layout.LaneWordsOffset)
+		noErr(t, err)
+	}
+	before := append([]byte(nil), words...)
+	_, err = m.ReadAt(before, layout.SegmentHeaderSize+layout.LaneWordsOffset)
+	noErr(t, err)
+	for range 200 {
+		junk()
+		st, err := pubsub.Inspect("t", nil)
+		if err != nil {
+			continue
+		}
+		for _, m := range st.Members {
+			for _, n := range m.Behind {
+				if n > 16 {
+					t.Errorf("%d messages behind in a lane of 16", n)
+				}
+			}
+		}
+		if _, err := json.Marshal(st); err != nil {
+			t.Error(err)
+		}
+	}
+	_, err = m.WriteAt(before, layout.SegmentHeaderSize+layout.LaneWordsOffset)
+	noErr(t, err)
+
+	// Settings that are not whole.
+	noErr(t, m.Close())
+	m, err = samepage.Open("t", &samepage.Options{Kind: samepage.KindTopic})
+	noErr(t, err)
+	defer m.Close()
+	_, err = m.WriteAt([]byte{1}, layout.SegmentHeaderSize+layout.LaneConfigOffset+40)
+	noErr(t, err)
+	_, err = pubsub.Inspect("t", nil)
+	wantErr(t, err, samepage.ErrCorrupt)
+}

@@ -1,0 +1,355 @@
+package pubsub_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"samepage"
+	"samepage/internal/ipctest"
+	"samepage/pubsub"
+)
+
+// The processes of the kill tests. A talker publishes and a listener subscribes, both
+// with lives that end and begin anew, until a line comes or they are killed. Each line
+// "count" has them tell how many messages they have had.
+
+func init() { roles["talker"], roles["listener"] = talker, listener }
+
+const talkSize = 256
+
+// talk makes message q of a publisher with that tag: its length and each of its words
+// follow from both, so that no part of another message fits in.
+func talk(b []byte, q, tag uint64) int {
+	n := 16 + int(q*7919%(talkSize/8-2)*8)
+	binary.LittleEndian.PutUint64(b, tag)
+	for i := 8; i < n; i += 8 {
+		binary.LittleEndian.PutUint64(b[i:], (q*0x9e3779b97f4a7c15+uint64(i))^tag)
+	}
+	return n
+}
+
+func heard(b []byte, q uint64) error {
+	if len(b) < 16 {
+		return fmt.Errorf("message %d has %d bytes", q, len(b))
+	}
+	var want [talkSize]byte
+	tag := binary.LittleEndian.Uint64(b)
+	if n := talk(want[:], q, tag); n != len(b) {
+		return fmt.Errorf("message %d of %#x has %d bytes, want %d", q, tag, len(b), n)
+	}
+	for i := range b {
+		if b[i] != want[i] {
+			return fmt.Errorf("message %d of %#x is torn at byte %d of %d", q, tag, i, len(b))
+		}
+	}
+	return nil
+}
+
+// topicOptions are those of the kill tests' topic.
+func topicOptions(evict time.Duration) *pubsub.Options {
+	return &pubsub.Options{Publishers: 3, MaxSize: talkSize, Depth: 8, Members: 24, Holds: 2, EvictAfter: evict}
+}
+
+// life is what talkers and listeners have in common.
+type life struct {
+	ctx  context.Context
+	stop context.CancelFunc
+	n    atomic.Uint64
+}
+
+func newLife() *life {
+	l := &life{}
+	l.ctx, l.stop = context.WithCancel(bg)
+	go func() {
+		for in := bufio.NewScanner(os.Stdin); in.Scan() && strings.TrimSpace(in.Text()) == "count"; {
+			fmt.Println(l.n.Load())
+		}
+		l.stop()
+	}()
+	return l
+}
+
+func fail(format string, args ...any) {
+	fmt.Printf("failed: "+format+"\n", args...)
+	os.Exit(1)
+}
+
+// talker publishes with lives of args[2] messages; 0: one life.
+func talker(args []string) {
+	evict, _ := time.ParseDuration(args[1])
+	var span int
+	_, _ = fmt.Sscan(args[2], &span)
+	l := newLife()
+	fmt.Println("ready")
+	for l.ctx.Err() == nil {
+		p, err := pubsub.NewPublisher(args[0], topicOptions(evict))
+		if errors.Is(err, samepage.ErrBusy) { // the dead one before is being repaired
+			time.Sleep(time.Millisecond)
+			continue
+		}
+		if err != nil {
+			fail("%v", err)
+		}
+		l.talk(p, span)
+		if err := p.Close(); err != nil {
+			fail("%v", err)
+		}
+	}
+	fmt.Println("had", l.n.Load())
+}
+
+func (l *life) talk(p *pubsub.Publisher, span int) {
+	tag := rand.Uint64()
+	for n := 0; l.ctx.Err() == nil && (n < span || span == 0); n++ {
+		loan, err := p.Loan(talkSize)
+		if err != nil {
+			fail("%v", err)
+		}
+		if err := loan.Truncate(talk(loan.Bytes(), p.Next(), tag)); err != nil {
+			fail("%v", err)
+		}
+		if err := loan.Publish(l.ctx); err != nil {
+			loan.Discard()
+			if l.ctx.Err() != nil {
+				return
+			}
+			fail("%v", err)
+		}
+		l.n.Add(1)
+		if n%16 == 15 { // leave the processor to others
+			time.Sleep(50 * time.Microsecond)
+		}
+	}
+}
+
+// listener subscribes with lives of args[3] messages; 0: one life. args[2] are words:
+// best-effort, sleepy.
+func listener(args []string) {
+	l := newLife()
+	var span int
+	_, _ = fmt.Sscan(args[3], &span)
+	fmt.Println("ready")
+	for l.ctx.Err() == nil {
+		s, err := pubsub.Await(l.ctx, args[0], &pubsub.SubscriberOptions{
+			BestEffort: strings.Contains(args[2], "best-effort"), From: pubsub.From(rand.IntN(3)),
+		})
+		if err != nil {
+			if l.ctx.Err() != nil {
+				break
+			}
+			fail("%v", err)
+		}
+		l.listen(s, span, strings.Contains(args[2], "best-effort"), strings.Contains(args[2], "sleepy"))
+		if err := s.Close(); err != nil {
+			fail("%v", err)
+		}
+	}
+	fmt.Println("had", l.n.Load())
+}
+
+func (l *life) listen(s *pubsub.Subscriber, span int, bestEffort, sleepy bool) {
+	last := make([]uint64, s.Options().Publishers)
+	var held []*pubsub.Held
+	letGo := func() {
+		if err := heard(held[0].Bytes(), held[0].Seq()); err != nil {
+			fail("held: %v", err)
+		}
+		held[0].Release()
+		held = held[1:]
+	}
+	defer func() {
+		for len(held) > 0 {
+			letGo()
+		}
+	}()
+	for n := 0; n < span || span == 0; {
+		m, err := s.Take(l.ctx)
+		switch {
+		case l.ctx.Err() != nil, errors.Is(err, samepage.ErrEvicted):
+			return
+		case errors.Is(err, samepage.ErrPeerDied), err == io.EOF:
+			continue
+		case err != nil:
+			fail("%v", err)
+		}
+		n++
+		if err := heard(m.Bytes(), m.Seq()); err != nil {
+			fail("%v", err)
+		}
+		if was := last[m.Lane()]; was > 0 && m.Seq() != was+1+m.Missed() || m.Missed() > 0 && !bestEffort {
+			fail("lane %d: message %d after %d, %d missed", m.Lane(), m.Seq(), was, m.Missed())
+		}
+		last[m.Lane()] = m.Seq()
+		if sleepy && n%32 == 0 {
+			time.Sleep(time.Duration(rand.IntN(4000)) * time.Microsecond)
+			if err := heard(m.Bytes(), m.Seq()); err != nil {
+				fail("looked at for long: %v", err)
+			}
+		}
+		if rand.IntN(8) == 0 {
+			if len(held) == 2 {
+				letGo()
+			}
+			h, err := m.Hold()
+			if err != nil {
+				fail("%v", err)
+			}
+			held = append(held, h)
+		}
+		l.n.Add(1)
+	}
+}
+
+// crowd is a topic with processes that stay while others die.
+type crowd struct {
+	t     *testing.T
+	evict time.Duration
+	cs    []*ipctest.Child
+}
+
+func newCrowd(t *testing.T, evict time.Duration) *crowd {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	c := &crowd{t: t, evict: evict}
+	p, err := pubsub.NewPublisher("t", topicOptions(evict))
+	noErr(t, err)
+	for _, spec := range []string{"listener reliable", "listener best-effort", "talker", "talker"} {
+		child := c.start(spec, 0, "")
+		c.cs = append(c.cs, child)
+	}
+	noErr(t, p.WaitSubscribers(bg, 1))
+	noErr(t, p.Close())
+	return c
+}
+
+// start starts "talker" or "listener words", with lives of span messages.
+func (c *crowd) start(spec string, span int, crash string) *ipctest.Child {
+	c.t.Helper()
+	role, words, _ := strings.Cut(spec, " ")
+	args := []string{"t", c.evict.String()}
+	if role == "listener" {
+		args = append(args, words)
+	}
+	cmd := ipctest.Command(c.t, role, append(args, fmt.Sprint(span))...)
+	cmd.Env = append(cmd.Env, "SAMEPAGE_FAULT="+crash)
+	child := ipctest.StartCmd(c.t, cmd)
+	if l := child.Line(); l != "ready" {
+		c.t.Fatal(l)
+	}
+	return child
+}
+
+// goOn sees that each of those who stay gets on, and tells how long that took. Those
+// who died were seen to have ended, so the kernel has let go of what was theirs.
+func (c *crowd) goOn() time.Duration {
+	c.t.Helper()
+	begun := time.Now()
+	first := make([]string, len(c.cs))
+	for i, child := range c.cs {
+		first[i] = child.Ask("count")
+		if strings.HasPrefix(first[i], "failed") {
+			c.t.Fatal(first[i])
+		}
+	}
+	for i, child := range c.cs {
+		for {
+			now := child.Ask("count")
+			if strings.HasPrefix(now, "failed") {
+				c.t.Fatal(now)
+			}
+			if now != first[i] {
+				break
+			}
+			if time.Since(begun) > ipctest.Patience/2 {
+				c.t.Fatalf("survivor %d stands still at message %s", i, now)
+			}
+			time.Sleep(100 * time.Microsecond)
+		}
+	}
+	return time.Since(begun)
+}
+
+// finish ends the crowd. No place of a member or publisher is lost, and with the last
+// one everything goes.
+func (c *crowd) finish() {
+	t := c.t
+	t.Helper()
+	var keep []interface{ Close() error }
+	s, err := pubsub.NewSubscriber("t", &pubsub.SubscriberOptions{BestEffort: true})
+	noErr(t, err)
+	keep = append(keep, s)
+	for _, child := range c.cs {
+		child.Send("end")
+		var n uint64
+		if l := child.Line(); !strings.HasPrefix(l, "had ") {
+			t.Error(l)
+		} else if _, _ = fmt.Sscanf(l, "had %d", &n); n == 0 {
+			t.Error("a survivor has had no message")
+		}
+		child.Wait()
+	}
+	o := topicOptions(c.evict)
+	for range o.Publishers {
+		p, err := pubsub.NewPublisher("t", o)
+		noErr(t, err)
+		keep = append(keep, p)
+	}
+	for len(keep) < o.Members {
+		s, err := pubsub.NewSubscriber("t", &pubsub.SubscriberOptions{From: pubsub.FromNow})
+		if err != nil {
+			t.Fatalf("after %d members: %v", len(keep), err)
+		}
+		keep = append(keep, s)
+	}
+	for q := range 1000 { // more than there are slots
+		p, s := keep[1].(*pubsub.Publisher), keep[len(keep)-1].(*pubsub.Subscriber)
+		loan, err := p.Loan(talkSize)
+		if err != nil {
+			t.Fatalf("message %d: %v", q, err)
+		}
+		noErr(t, loan.Truncate(talk(loan.Bytes(), p.Next(), 1)))
+		if ok, err := loan.TryPublish(); !ok || err != nil {
+			if q == 0 {
+				t.Fatal("there is no room", err)
+			}
+			loan.Discard()
+			for k := 4; k < len(keep); k++ {
+				drain(t, keep[k].(*pubsub.Subscriber))
+			}
+		}
+		_ = s
+	}
+	for _, k := range keep {
+		noErr(t, k.Close())
+	}
+	all, err := samepage.List()
+	noErr(t, err)
+	if len(all) != 0 {
+		t.Errorf("left behind: %v", all)
+	}
+}
+
+func drain(t *testing.T, s *pubsub.Subscriber) {
+	t.Helper()
+	for {
+		m, ok, err := s.TryTake()
+		if errors.Is(err, samepage.ErrEvicted) {
+			return
+		}
+		noErr(t, err)
+		if !ok {
+			return
+		}
+		noErr(t, heard(m.Bytes(), m.Seq()))
+	}
+}
