@@ -162,7 +162,7 @@ func repair(h *segment.Handle, dead layout.Owner, _ segment.Who) {
 	if err != nil {
 		return // whoever opens the cell is told
 	}
-	if _, o := h.HeldOf(dead.Slot()); o == dead {
+	if _, o := h.HeldOf(dead.Slot()); o == dead || o.Free() {
 		set.Bury(dead.Slot())
 	}
 	if v := atomic.LoadUint64(set.Owner(0)); layout.Owner(v).Names(dead) {

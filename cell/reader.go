@@ -17,8 +17,9 @@ import (
 	"samepage/layout"
 )
 
-// Reader reads a cell. Its methods are for one goroutine at a time, but for Close;
-// several goroutines have a Reader each.
+// Reader reads a cell. Its methods are for one goroutine at a time; several goroutines
+// have a Reader each. A Changed that waits is ended by its context. What is read in place
+// is mapped for as long as the Reader is reachable.
 type Reader struct {
 	*member
 	r    *lane.CellReader
@@ -96,27 +97,26 @@ type Value struct {
 //
 // Errors: samepage.ErrChecksum (of a cell with Checksums), ErrCorrupt, ErrClosed.
 func (r *Reader) Load() (Value, bool, error) {
+	if r.h.Closed() { // its words may be another's by now
+		return Value{}, false, r.wrap("read", samepage.ErrClosed)
+	}
 	var m lane.Message
 	ok, err := r.r.Load(&m)
 	r.turn++
-	if !ok || err != nil || r.sum || r.h.Closed() {
-		if ok, err = r.check(&m, ok, err); !ok || err != nil {
-			return Value{}, false, r.wrap("read", err)
-		}
+	if ok && r.sum {
+		err = r.check(&m)
+	}
+	if !ok || err != nil {
+		return Value{}, false, r.wrap("read", err)
 	}
 	return Value{r: r, m: m, turn: r.turn}, true, nil
 }
 
-func (r *Reader) check(m *lane.Message, ok bool, err error) (bool, error) {
-	if r.h.Closed() {
-		return false, samepage.ErrClosed
+func (r *Reader) check(m *lane.Message) error {
+	if got, want := crc32.Checksum(r.r.Payload(m), castagnoli), r.r.Sum(m); got != want {
+		return fmt.Errorf("value %d of %d bytes has CRC-32C %#08x, computed %#08x: %w", m.Seq, m.Len, want, got, samepage.ErrChecksum)
 	}
-	if ok && err == nil && r.sum {
-		if got, want := crc32.Checksum(r.r.Payload(m), castagnoli), r.r.Sum(m); got != want {
-			return false, fmt.Errorf("value %d of %d bytes has CRC-32C %#08x, computed %#08x: %w", m.Seq, m.Len, want, got, samepage.ErrChecksum)
-		}
-	}
-	return ok, err
+	return nil
 }
 
 // ReadInto copies the latest value to buf and tells how many bytes that are, and its
@@ -179,7 +179,9 @@ func (r *Reader) Values(ctx context.Context) iter.Seq2[Value, error] {
 	}
 }
 
-func (v *Value) good() bool { return v.r != nil && (v.held > 0 || v.held == 0 && v.turn == v.r.turn) }
+func (v *Value) good() bool {
+	return v.r != nil && !v.r.h.Closed() && (v.held > 0 || v.held == 0 && v.turn == v.r.turn)
+}
 
 // Bytes is the value. It is nil when the value is no longer good.
 func (v *Value) Bytes() []byte {

@@ -16,8 +16,8 @@ import (
 	"samepage/layout"
 )
 
-// Writer writes to a cell. Its methods are for one goroutine at a time, but for Close;
-// several goroutines have a Writer each.
+// Writer writes to a cell. Its methods are for one goroutine at a time; several goroutines
+// have a Writer each. A Loan that waits is ended by its context.
 type Writer struct {
 	*member
 	w     *lane.CellWriter
@@ -185,7 +185,7 @@ func (l *Loan) Truncate(n int) error {
 // Errors: samepage.ErrClosed (it is committed or discarded).
 func (l *Loan) Commit() error {
 	w := l.w
-	if w == nil {
+	if w == nil || !w.w.TakeBack(l.slot) {
 		return fmt.Errorf("cell: the loan is committed or discarded: %w", samepage.ErrClosed)
 	}
 	l.w = nil
@@ -204,7 +204,7 @@ func (l *Loan) Commit() error {
 
 // Discard gives the slot back, and leaves the value as it is.
 func (l *Loan) Discard() {
-	if w := l.w; w != nil {
+	if w := l.w; w != nil && w.w.TakeBack(l.slot) {
 		l.w = nil
 		w.w.Discard(l.slot)
 		w.end()

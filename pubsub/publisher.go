@@ -16,8 +16,8 @@ import (
 	"samepage/layout"
 )
 
-// Publisher publishes to a topic. Its methods are for one goroutine at a time, but
-// for Close; several goroutines have a Publisher each.
+// Publisher publishes to a topic. Its methods are for one goroutine at a time; several
+// goroutines have a Publisher each. A Publish that waits is ended by its context.
 type Publisher struct {
 	*topic
 	w       *lane.Writer
@@ -25,7 +25,11 @@ type Publisher struct {
 	sum     bool
 	times   bool
 	evicted int
-	leaks   leaks
+	// blocked is since when there is no room for message blockedAt.
+	blocked   time.Time
+	blockedAt uint64
+	rings     uint // how often somebody was asleep
+	leaks     leaks
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -88,7 +92,7 @@ func (p *Publisher) begin(opts *Options) error {
 	if most := p.set.C.MaxSize; uint64(opts.MaxSize) > most {
 		return fmt.Errorf("its messages have up to %d bytes, not %d: %w", most, opts.MaxSize, samepage.ErrTooLarge)
 	}
-	l, err := p.claim()
+	l, err := p.claimSoon()
 	if err != nil {
 		return err
 	}
@@ -116,7 +120,24 @@ func (p *Publisher) claim() (int, error) {
 			}
 		}
 	}
-	return 0, fmt.Errorf("it has %d living publishers already: %w", n, samepage.ErrBusy)
+	return 0, errNoLane
+}
+
+var errNoLane = errors.New("no lane")
+
+// claimSoon is claim, but gives a janitor of a dead publisher, who holds its byte for a
+// moment, the time until the death watch looks.
+func (p *Publisher) claimSoon() (l int, err error) {
+	looks := 0
+	uerr := segment.Until(context.Background(), func() (bool, error) {
+		l, err = p.claim()
+		looks++
+		return err != errNoLane || looks > 1, nil
+	})
+	if err == errNoLane {
+		err = fmt.Errorf("it has %d living publishers already: %w", p.set.C.Lanes, samepage.ErrBusy)
+	}
+	return l, errors.Join(err, uerr)
 }
 
 // Loan is a message that is being written, in shared memory. It is published or
@@ -175,8 +196,9 @@ func (l *Loan) Truncate(n int) error {
 
 // Discard gives the slot back unpublished.
 func (l *Loan) Discard() {
-	if p := l.p; p != nil {
-		l.p = nil
+	p := l.p
+	l.p = nil
+	if p != nil && !p.h.Closed() && p.w.TakeBack(l.slot) {
 		p.leaks.gave(l.slot)
 		p.w.Discard(l.slot)
 	}
@@ -194,10 +216,7 @@ func (l *Loan) TryPublish() (bool, error) {
 	if !p.w.Room() && !p.stillRoom() {
 		return false, nil
 	}
-	p.put(l)
-	p.ring()
-	runtime.KeepAlive(p)
-	return true, nil
+	return true, p.put(l)
 }
 
 var errNoLoan = fmt.Errorf("pubsub: the loan is published or discarded, or its publisher closed: %w", samepage.ErrClosed)
@@ -216,20 +235,32 @@ func (l *Loan) Publish(ctx context.Context) error {
 			return p.wrap("publish to", err)
 		}
 	}
-	p.put(l)
+	return p.put(l)
+}
+
+// put is P2 to P6.
+func (p *Publisher) put(l *Loan) error {
+	if err := p.commit(l, true); err != nil {
+		return err
+	}
 	p.ring()
+	p.w.Ahead()
 	runtime.KeepAlive(p)
 	return nil
 }
 
-// put is P2 to P5.
-func (p *Publisher) put(l *Loan) {
+// commit is P2 to P5. There is room.
+func (p *Publisher) commit(l *Loan, fence bool) error {
+	l.p = nil
+	if !p.w.TakeBack(l.slot) { // another copy of l was published
+		return errNoLoan
+	}
 	if p.sum || p.times {
 		p.describe(l)
 	}
-	l.p = nil
 	p.leaks.gave(l.slot)
-	p.w.Publish(l.slot, l.n, true)
+	p.w.Publish(l.slot, l.n, fence)
+	return nil
 }
 
 func (p *Publisher) describe(l *Loan) {
@@ -247,7 +278,16 @@ func (p *Publisher) describe(l *Loan) {
 // ring is P6. A full fence came before.
 func (p *Publisher) ring() {
 	if p.h.Asleep() {
-		p.h.WakeAll()
+		p.wake()
+	}
+}
+
+func (p *Publisher) wake() {
+	p.h.WakeAll()
+	if p.rings++; p.rings%1024 == 0 {
+		// Who was killed asleep costs a ring each time. Nobody depends on it, so
+		// nobody else would notice.
+		_ = p.h.BuryAsleep()
 	}
 }
 
@@ -300,13 +340,7 @@ func (p *Publisher) publishUnrung(ctx context.Context, l *Loan) error {
 			return p.wrap("publish to", err)
 		}
 	}
-	if p.sum || p.times {
-		p.describe(l)
-	}
-	l.p = nil
-	p.leaks.gave(l.slot)
-	p.w.Publish(l.slot, l.n, false)
-	return nil
+	return p.commit(l, false)
 }
 
 // PublishAll publishes loans of this publisher in order, as SendAll does. It returns
@@ -339,6 +373,7 @@ func (p *Publisher) flush(n int) {
 	if n > 0 {
 		p.w.Fence()
 		p.ring()
+		p.w.Ahead()
 	}
 	runtime.KeepAlive(p)
 }
@@ -347,12 +382,36 @@ func (p *Publisher) flush(n int) {
 // live.
 func (p *Publisher) stillRoom() bool {
 	p.buryHinderers()
+	if p.w.Room() {
+		return true
+	}
+	if p.set.C.EvictAfter == 0 {
+		return false
+	}
+	if p.patience() > 0 {
+		return false
+	}
+	p.evict()
 	return p.w.Room()
+}
+
+// patience is for how much longer those in the way may be there, in a topic that
+// evicts.
+func (p *Publisher) patience() time.Duration {
+	if p.blocked.IsZero() || p.blockedAt != p.w.Next() {
+		p.blocked, p.blockedAt = time.Now(), p.w.Next()
+	}
+	return time.Duration(p.set.C.EvictAfter) - time.Since(p.blocked)
+}
+
+func (p *Publisher) evict() {
+	p.evicted += p.w.Evict()
+	p.h.WakeAll() // lest they sleep on
 }
 
 func (p *Publisher) buryHinderers() {
 	for k, n := 0, p.h.Members(); n > 0; n-- {
-		o := p.w.Hinderer(k)
+		o := p.hinderer(k)
 		if o.Free() {
 			return
 		}
@@ -370,16 +429,13 @@ func (p *Publisher) waitRoom(ctx context.Context) error {
 	// A full fence, before the look at the cursors in Sleep. Pairs with Settle.
 	p.w.Waiting(true)
 	defer p.w.Waiting(false)
-	after := time.Duration(p.set.C.EvictAfter)
 	for {
-		err := p.sleepRoom(ctx, after)
+		err := p.sleepRoom(ctx)
 		if err == nil && p.w.Room() {
 			return nil
 		}
-		if after > 0 && errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-			p.evicted += p.w.Evict()
-			p.h.WakeAll() // lest they sleep on
-			err = nil
+		if err == nil {
+			err = ctx.Err() // a word that changes to and fro keeps nobody here
 		}
 		if err != nil {
 			return err
@@ -387,13 +443,18 @@ func (p *Publisher) waitRoom(ctx context.Context) error {
 	}
 }
 
-func (p *Publisher) sleepRoom(ctx context.Context, after time.Duration) error {
-	if after > 0 {
-		c, cancel := context.WithTimeout(ctx, after)
-		defer cancel()
-		ctx = c
+func (p *Publisher) sleepRoom(ctx context.Context) error {
+	if p.set.C.EvictAfter == 0 {
+		return p.h.Sleep(ctx, &p.room)
 	}
-	return p.h.Sleep(ctx, &p.room)
+	c, cancel := context.WithTimeout(ctx, max(p.patience(), 0))
+	defer cancel()
+	err := p.h.Sleep(c, &p.room)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		p.evict()
+		return nil
+	}
+	return err
 }
 
 func (p *Publisher) spinRoom() bool {
@@ -418,7 +479,20 @@ func (r *roomWait) Try() (bool, error) { return r.p.w.HasRoom(), nil }
 func (r *roomWait) Holds() bool        { return r.p.w.HasRoom() }
 
 // DependsOn names those in the way.
-func (r *roomWait) DependsOn(k int) layout.Owner { return r.p.w.Hinderer(k) }
+func (r *roomWait) DependsOn(k int) layout.Owner { return r.p.hinderer(k) }
+
+// hinderer is the k-th of those in the way. It is who has the slot, if somebody has:
+// what a cursor's line tells of incarnations may be wrong.
+func (p *Publisher) hinderer(k int) layout.Owner {
+	o := p.w.Hinderer(k)
+	if o.Free() {
+		return o
+	}
+	if _, has := p.h.HeldOf(o.Slot()); !has.Free() {
+		return has
+	}
+	return o
+}
 
 // WaitSubscribers waits until the topic has n reliable subscribers or more.
 //
@@ -441,6 +515,10 @@ func (p *Publisher) Subscribers() (n int) {
 	}
 	return n
 }
+
+// Lag is how many messages the slowest reliable subscriber has not let go yet, as far as
+// it has made that known.
+func (p *Publisher) Lag() uint64 { return p.w.Lag() }
 
 // Next is the number that the next message will have; the first one has 1.
 func (p *Publisher) Next() uint64 { return p.w.Next() }

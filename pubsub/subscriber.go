@@ -20,7 +20,9 @@ import (
 )
 
 // Subscriber reads a topic. Its methods are for one goroutine at a time, but for
-// Close, and Release of what is held.
+// Release of what is held; several goroutines have a Subscriber each. A Take that waits is
+// ended by its context. What is read in place is mapped for as long as the Subscriber is
+// reachable.
 type Subscriber struct {
 	*topic
 	lanes []*lane.Reader
@@ -28,9 +30,10 @@ type Subscriber struct {
 	sum   bool
 	wait  messageWait
 
-	turn   uint64 // of the message that is looked at; counts all that were taken
-	cur    int    // its lane, -1: none is looked at
-	at     int    // the lane that comes next
+	gone   error        // why it can take nothing more
+	turn   uint64       // changes when a message is taken, and when it is let go
+	cur    *lane.Reader // its lane, nil: none is looked at
+	at     int          // the lane that comes next
 	msg    lane.Message
 	missed uint64
 	taken  uint64
@@ -89,7 +92,7 @@ func openSubscriber(name string, opts *SubscriberOptions, ty *layout.Type) (*Sub
 	if err != nil {
 		return nil, err
 	}
-	s := &Subscriber{topic: t, cur: -1, sum: t.set.C.Flags&layout.LaneChecksum != 0, held: make([]bool, t.set.C.Pins)}
+	s := &Subscriber{topic: t, sum: t.set.C.Flags&layout.LaneChecksum != 0, held: make([]bool, t.set.C.Pins)}
 	s.wait.s = s
 	role := uint32(roleReliable)
 	if opts.BestEffort {
@@ -114,17 +117,17 @@ func openSubscriber(name string, opts *SubscriberOptions, ty *layout.Type) (*Sub
 // until the Subscriber takes the next one or is closed; Hold keeps it longer.
 type Message struct {
 	s    *Subscriber
+	r    *lane.Reader
 	m    lane.Message
-	lane int
 	turn uint64
 }
 
 // Bytes is what the message says. It is nil when the message is no longer good.
 func (m *Message) Bytes() []byte {
-	if m.s == nil || m.turn != m.s.turn || m.s.cur < 0 || m.s.h.Closed() {
+	if m.s == nil || m.turn != m.s.turn {
 		return nil
 	}
-	return m.s.lanes[m.lane].Payload(&m.m)
+	return m.r.Payload(&m.m)
 }
 
 // Seq is the number of the message: publishers count from 1.
@@ -135,14 +138,19 @@ func (m *Message) Seq() uint64 { return m.m.Seq }
 func (m *Message) Missed() uint64 { return m.m.Missed }
 
 // Lane tells the messages of several publishers apart: 0 to Options.Publishers - 1.
-func (m *Message) Lane() int { return m.lane }
+func (m *Message) Lane() int {
+	if m.r == nil {
+		return 0
+	}
+	return m.r.Lane()
+}
 
 // Time is when the message was published, if the topic has Times.
 func (m *Message) Time() time.Time {
-	if m.s == nil || m.s.set.C.Flags&layout.LaneTime == 0 || m.turn != m.s.turn || m.s.cur < 0 {
+	if m.s == nil || m.s.set.C.Flags&layout.LaneTime == 0 || m.turn != m.s.turn {
 		return time.Time{}
 	}
-	return time.Unix(0, m.s.lanes[m.lane].Time(&m.m))
+	return time.Unix(0, m.r.Time(&m.m))
 }
 
 // TryTake takes the next message, if there is one. The one before is no longer
@@ -156,7 +164,7 @@ func (s *Subscriber) TryTake() (Message, bool, error) {
 	for range 16 { // somebody who changes all words all the time
 		ok, err := s.take()
 		if ok && err == nil {
-			return Message{s, s.msg, s.cur, s.turn}, true, nil
+			return Message{s, s.cur, s.msg, s.turn}, true, nil
 		}
 		s.settle()
 		if err == nil {
@@ -190,56 +198,69 @@ func (s *Subscriber) Take(ctx context.Context) (Message, error) {
 		s.settle()
 		return Message{}, s.wrapTake(err)
 	}
-	return Message{s, s.msg, s.cur, s.turn}, nil
+	return Message{s, s.cur, s.msg, s.turn}, nil
 }
 
 // take lets the message before go, and takes the next one if it is there.
 func (s *Subscriber) take() (bool, error) {
-	if s.h.Closed() { // its words may be another's by now
-		return false, samepage.ErrClosed
-	}
-	if s.cur >= 0 {
+	if s.cur != nil {
 		s.letGo()
+	}
+	if s.gone != nil || s.h.Closed() { // its words may be another's by now
+		return false, s.refusal()
 	}
 	l := s.at
 	for range s.lanes {
-		if ok, err := s.lanes[l].Try(&s.msg); ok || err != nil {
-			if err != nil {
-				return false, err
-			}
-			return s.took(l)
-		}
+		r := s.lanes[l]
 		if l++; l == len(s.lanes) {
 			l = 0
+		}
+		ok, err := r.Try(&s.msg)
+		if ok {
+			s.at = l
+			s.cur = r
+			s.turn++
+			s.taken++
+			s.missed += s.msg.Missed
+			if s.sum {
+				err = s.check(r)
+			}
+			return err == nil, err
+		}
+		if err != nil {
+			return false, s.noted(err)
 		}
 	}
 	return false, nil
 }
 
-func (s *Subscriber) took(l int) (bool, error) {
-	s.turn++
-	s.cur = l
-	s.taken++
-	s.missed += s.msg.Missed
-	if s.at = l + 1; s.at == len(s.lanes) {
-		s.at = 0
-	}
+func (s *Subscriber) refusal() error {
 	if s.h.Closed() {
-		return false, samepage.ErrClosed
+		return samepage.ErrClosed
 	}
-	if s.sum {
-		r := s.lanes[l]
-		if got, want := crc32.Checksum(r.Payload(&s.msg), castagnoli), r.Sum(&s.msg); got != want {
-			return false, fmt.Errorf("message %d of %d bytes has CRC-32C %#08x, computed %#08x: %w", s.msg.Seq, s.msg.Len, want, got, samepage.ErrChecksum)
-		}
+	return s.gone
+}
+
+// noted keeps an error that is for good.
+func (s *Subscriber) noted(err error) error {
+	if errors.Is(err, samepage.ErrEvicted) {
+		s.gone = err
 	}
-	return true, nil
+	return err
+}
+
+func (s *Subscriber) check(r *lane.Reader) error {
+	if got, want := crc32.Checksum(r.Payload(&s.msg), castagnoli), r.Sum(&s.msg); got != want {
+		return fmt.Errorf("message %d of %d bytes has CRC-32C %#08x, computed %#08x: %w", s.msg.Seq, s.msg.Len, want, got, samepage.ErrChecksum)
+	}
+	return nil
 }
 
 // letGo gives up the message that is looked at.
 func (s *Subscriber) letGo() {
-	r := s.lanes[s.cur]
-	s.cur = -1
+	r := s.cur
+	s.cur = nil
+	s.turn++
 	if !s.h.Closed() && r.LetGo() {
 		s.ringWriter(r.Lane())
 	}
@@ -267,7 +288,7 @@ func (s *Subscriber) slow() error {
 	}
 	for l, r := range s.lanes {
 		if r.Evicted() {
-			return samepage.ErrEvicted
+			return s.noted(samepage.ErrEvicted)
 		}
 		if r.Lost() {
 			return errAgain
@@ -280,18 +301,22 @@ func (s *Subscriber) slow() error {
 		if r.Ready() {
 			return errAgain
 		}
-		died := ends>>32 != s.ends[l]>>32
-		last := !died && s.publishers() == 0
-		if last && s.ready() { // since it was looked at
-			return errAgain
-		}
-		s.ends[l] = ends
-		if died {
+		if ends>>32 != s.ends[l]>>32 {
+			s.ends[l] = ends&^(1<<32-1) | s.ends[l]&(1<<32-1) // another may have ended since
 			return samepage.ErrPeerDied
 		}
-		if last {
-			return io.EOF
+		if s.publishers() > 0 {
+			s.ends[l] = ends
+			continue
 		}
+		if s.ready() { // since it was looked at
+			return errAgain
+		}
+		for k := range s.ends { // told once for all
+			low := uint32(atomic.LoadUint64(s.set.Ends(k)))
+			s.ends[k] = s.ends[k]&^(1<<32-1) | uint64(low)
+		}
+		return io.EOF
 	}
 	return nil
 }
@@ -415,7 +440,7 @@ func (s *Subscriber) Messages(ctx context.Context) iter.Seq2[Message, error] {
 // Release lets the message that was taken last go before the next is taken: for a
 // subscriber that does something else for a while.
 func (s *Subscriber) Release() {
-	if s.cur >= 0 {
+	if s.cur != nil {
 		s.letGo()
 	}
 	s.settle()
@@ -435,7 +460,7 @@ type Held struct {
 // message is no longer good).
 func (m *Message) Hold() (*Held, error) {
 	s := m.s
-	if s == nil || m.turn != s.turn || s.cur < 0 || s.h.Closed() {
+	if s == nil || m.turn != s.turn || s.h.Closed() {
 		return nil, fmt.Errorf("pubsub: hold a message that is no longer good: %w", samepage.ErrClosed)
 	}
 	s.mu.Lock()
@@ -443,7 +468,7 @@ func (m *Message) Hold() (*Held, error) {
 	for k := 1; k < len(s.held); k++ {
 		if !s.held[k] {
 			s.held[k] = true
-			s.lanes[m.lane].Hold(&m.m, k)
+			m.r.Hold(&m.m, k)
 			s.leaks.took(uint32(k))
 			return &Held{*m, k}, nil
 		}
@@ -456,7 +481,7 @@ func (h *Held) Bytes() []byte {
 	if h.k == 0 {
 		return nil
 	}
-	return h.s.lanes[h.lane].Payload(&h.m)
+	return h.r.Payload(&h.m)
 }
 
 // Time is when the message was published, if the topic has Times.
@@ -464,7 +489,7 @@ func (h *Held) Time() time.Time {
 	if h.k == 0 || h.s.set.C.Flags&layout.LaneTime == 0 {
 		return time.Time{}
 	}
-	return time.Unix(0, h.s.lanes[h.lane].Time(&h.m))
+	return time.Unix(0, h.r.Time(&h.m))
 }
 
 // Release lets the message go. A second Release does nothing. It may be called by any
@@ -509,6 +534,8 @@ func (s *Subscriber) Close() error {
 	if n > 0 {
 		return s.wrap("close", fmt.Errorf("%d messages are held%s: %w", n, s.leaks.String(), samepage.ErrBusy))
 	}
+	s.cur = nil
+	s.turn++
 	for l, r := range s.lanes {
 		if r.Leave() {
 			s.ringWriter(l)
@@ -525,7 +552,7 @@ func (s *Subscriber) Close() error {
 func WaitAny(ctx context.Context, subs ...*Subscriber) (int, error) {
 	any := make([]segment.Candidate, len(subs))
 	for i, s := range subs {
-		if s.cur >= 0 {
+		if s.cur != nil {
 			s.letGo()
 		}
 		s.settle()

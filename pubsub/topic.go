@@ -91,9 +91,9 @@ func repair(h *segment.Handle, dead layout.Owner, _ segment.Who) {
 	if err != nil {
 		return // whoever opens the topic is told
 	}
-	// Only while the slot is still the dead one's: it may have a new member
+	// Only while the slot is the dead one's or nobody's: it may have a new member
 	// since, whose words these are.
-	if _, o := h.HeldOf(dead.Slot()); o == dead {
+	if _, o := h.HeldOf(dead.Slot()); o == dead || o.Free() {
 		set.Bury(dead.Slot())
 	}
 	for l := range int(set.C.Lanes) {

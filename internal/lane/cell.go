@@ -57,6 +57,7 @@ func (w *CellWriter) Begin() (slot uint32, ok bool) {
 // others which were written last.
 func (w *CellWriter) rebuild() {
 	w.free, w.retired, w.loans = w.free[:0], w.retired[:0], 0
+	clear(w.out)
 	c := atomic.LoadUint64(w.set.current())
 	w.slot = noSlot
 	var newest uint64
@@ -102,16 +103,12 @@ func (w *CellWriter) Current() ([]byte, bool) {
 // Payload is where the value in a slot on loan is written.
 func (w *CellWriter) Payload(slot uint32) []byte { return w.payload(slot, w.max, w.max) }
 
-// Discard gives a slot on loan back.
-func (w *CellWriter) Discard(slot uint32) { w.discard(slot) }
-
-// Commit makes n bytes in a slot on loan the value. A full fence.
+// Commit makes n bytes in a slot that was taken back the value. A full fence.
 func (w *CellWriter) Commit(slot, n, sum uint32, ns int64) {
 	q := w.next
 	if q&cellSequence == 0 {
 		q++ // 0 is no value's
 	}
-	w.loans--
 	atomic.StoreUint32(w.length(slot), n)
 	atomic.StoreUint32(w.sum(slot), sum)
 	storeRelease(w.time(slot), uint64(ns))

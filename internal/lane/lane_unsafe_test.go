@@ -63,6 +63,7 @@ func send(w *Writer, n int) {
 	for !w.Room() {
 		runtime.Gosched()
 	}
+	w.TakeBack(slot)
 	w.Publish(slot, uint32(n), true)
 }
 
@@ -272,6 +273,7 @@ func FuzzHostile(f *testing.F) {
 			if w.Room() || w.Evict() >= 0 && w.Room() {
 				if slot, ok := w.Loan(); ok {
 					_ = w.Payload(slot)
+					w.TakeBack(slot)
 					w.Publish(slot, 64, true)
 				}
 			}
@@ -301,6 +303,7 @@ func BenchmarkPublishTake(b *testing.B) {
 		slot, _ := w.Loan()
 		w.Payload(slot)[0] = 1
 		w.Room()
+		w.TakeBack(slot)
 		w.Publish(slot, 64, true)
 		_, _ = r.Try(&msg)
 		r.LetGo()
@@ -341,6 +344,7 @@ func BenchmarkStream(b *testing.B) {
 					for !w.Room() {
 						poll(r.cursor, *r.cursor+1, unsafe.Pointer(p), 8)
 					}
+					w.TakeBack(slot)
 					w.Publish(slot, 64, fence)
 				}
 				<-done

@@ -17,7 +17,8 @@ type slots struct {
 	free    []uint32 // the last one is used first
 	retired []uint32 // the oldest first
 	pinned  []uint64 // bit per slot, while reclaiming
-	loans   int      // slots on loan
+	out     []uint64 // bit per slot: it is on loan
+	loans   int      // how many are
 	most    int      // and how many may be
 }
 
@@ -26,7 +27,7 @@ func newSlots(s *Set, lane int) slots {
 	return slots{
 		part: s.part(lane), set: s, lane: lane,
 		free: make([]uint32, 0, n), retired: make([]uint32, 0, n), pinned: make([]uint64, (n+63)/64),
-		most: int(s.C.Loans),
+		out: make([]uint64, (n+63)/64), most: int(s.C.Loans),
 	}
 }
 
@@ -38,8 +39,21 @@ func (s *slots) loan() (uint32, bool) {
 	}
 	slot := s.free[n]
 	s.free = s.free[:n]
+	s.out[slot/64] |= 1 << (slot % 64)
 	s.loans++
 	return slot, true
+}
+
+// TakeBack ends the loan of a slot, which is then published or discarded. It is false
+// when the slot is not on loan: a loan that was copied may be ended twice.
+func (s *slots) TakeBack(slot uint32) bool {
+	bit := uint64(1) << (slot % 64)
+	if s.out[slot/64]&bit == 0 {
+		return false
+	}
+	s.out[slot/64] &^= bit
+	s.loans--
+	return true
 }
 
 func (s *slots) loanSlowly() (uint32, bool) {
@@ -53,11 +67,8 @@ func (s *slots) loanSlowly() (uint32, bool) {
 	return s.loan()
 }
 
-// discard gives a loan back.
-func (s *slots) discard(slot uint32) {
-	s.free = append(s.free, slot)
-	s.loans--
-}
+// Discard makes a slot that was taken back free.
+func (s *slots) Discard(slot uint32) { s.free = append(s.free, slot) }
 
 // likely is the slot that is likely to be the next on loan.
 func (s *slots) likely() uint32 {

@@ -90,9 +90,6 @@ func (w *Writer) Loan() (slot uint32, ok bool) { return w.loan() }
 // Payload is where the message in a slot that is on loan is written.
 func (w *Writer) Payload(slot uint32) []byte { return w.payload(slot, w.max, w.max) }
 
-// Discard gives a slot on loan back unpublished.
-func (w *Writer) Discard(slot uint32) { w.discard(slot) }
-
 // Describe stores the checksum and the time of a message before it is published.
 func (w *Writer) Describe(slot, sum uint32, ns int64) {
 	atomic.StoreUint32(w.sum(slot), sum)
@@ -142,12 +139,11 @@ func (w *Writer) look() bool {
 	return false
 }
 
-// Publish makes the message in a slot on loan, of n bytes, visible. The caller has
+// Publish makes the message in a slot that was taken back, of n bytes, visible. The caller has
 // seen Room. With fence it is followed by a full fence: then a look at the
 // sleepers misses nobody.
 func (w *Writer) Publish(slot, n uint32, fence bool) {
 	q, i := w.next, w.i
-	w.loans--
 	fault.At(fault.LaneFilled)
 	commit(w.entry(i), w.header(slot), w.head, q, le32(n, slot), w.likely(), fence) // P2 to P5, and Head
 	fault.At(fault.LaneCommitted)
@@ -160,6 +156,17 @@ func (w *Writer) Publish(slot, n uint32, fence bool) {
 		i = 0
 	}
 	w.i = i
+}
+
+// Ahead does what the next message would have to wait for, now that this one is there:
+// a look at the cursors, and slots.
+func (w *Writer) Ahead() {
+	if w.next >= w.until {
+		w.look()
+	}
+	if len(w.free) < 2 { // one to be had, and one to tell readers of
+		w.reclaim(len(w.retired))
+	}
 }
 
 // Fence is a full fence after Publish without one: it publishes nothing new.
@@ -205,6 +212,17 @@ func (w *Writer) Hinderer(k int) (o layout.Owner) {
 		k--
 	})
 	return o
+}
+
+// Lag is how far the last reliable reader is behind the next message.
+func (w *Writer) Lag() (lag uint64) {
+	w.set.eachReader(w.lane, func(m int) {
+		c := atomic.LoadUint64(w.set.cursor(w.lane, m))
+		if c != 0 && c < w.next && !w.set.isEvicted(w.lane, m) {
+			lag = max(lag, w.next-c)
+		}
+	})
+	return lag
 }
 
 // Evict passes over all readers that keep the next message out, and says how many

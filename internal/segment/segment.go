@@ -391,9 +391,9 @@ func (h *Handle) mend(slot int) {
 	atomic.StoreUint64(h.identity(slot), id&^inUse)
 }
 
-// buryAsleep repairs all dead members that are marked as asleep, lest rings go
+// BuryAsleep repairs all dead members that are marked as asleep, lest rings go
 // to them.
-func (h *Handle) buryAsleep() error {
+func (h *Handle) BuryAsleep() error {
 	for i := range h.n {
 		if i == h.slot || !h.bit(i) {
 			continue

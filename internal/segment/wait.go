@@ -191,7 +191,7 @@ func (h *Handle) buryWhatHinders(c Condition) error {
 		}
 	}
 	if h.suspect.Swap(false) {
-		return h.buryAsleep()
+		return h.BuryAsleep()
 	}
 	return nil
 }
