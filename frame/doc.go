@@ -13,6 +13,9 @@
 //	f, err := frame.Open(message)              // another process
 //	png.Encode(w, f.Image())                   // reads the shared bytes themselves
 //
+// A [Publisher] and a [Subscriber] do this with the topics of package pubsub: the camera
+// draws where all viewers read.
+//
 // Each frame has its own size and format, so a stream may go from 640 x 480 to 4K
 // and back; what carries it needs room for the largest. A Frame that is Reset or
 // Attached to the next message allocates nothing.

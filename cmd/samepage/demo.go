@@ -24,18 +24,20 @@ func newDemoCommand(a *app) *cobra.Command {
 	var o demo.Options
 	c := &cobra.Command{
 		Use:   "demo",
-		Short: "Show two processes at work on shared pictures",
-		Long: `demo starts a base process and an algorithm process, the worker. The base puts
-picture after picture into shared memory and sets an event; the worker makes
-two results of each, in shared memory, too: the picture with a region erased,
-and the region alone on transparent ground. The base checks both, pixel by
-pixel. A worker that is killed is replaced, and its picture done again.
+		Short: "Show processes at work on shared pictures",
+		Long: `demo starts a base process, an algorithm process, the worker, and a viewer.
+The base publishes picture after picture as frames of a topic, which lies in
+shared memory. The worker makes two results of each, published in shared memory,
+too: the picture with a region erased, and the region alone on transparent
+ground. The base waits for them and checks both, pixel by pixel. The viewer looks
+at as many frames as it has time for, and nobody waits for it. A worker that is
+killed is replaced, and its picture done again; a viewer is replaced as well.
 
 The pictures come from a folder (` + strings.Join(demo.Extensions, " ") + `), the middle
 of each is erased; without --images the base draws a scene, and a ball is
 erased. A line a second tells the pictures done, how many a second, the MB of
-pixels that crossed between the processes a second, and the latency from the
-request to the answer.
+pixels that crossed between base and worker a second, the latency from the request
+to the answer, and how many frames the viewer has missed.
 
 A picture that cannot be read is told and skipped. The exit code is 1 when a
 result was wrong, and 130 after Ctrl-C, which ends all and leaves nothing.`,
@@ -119,17 +121,18 @@ func runDemo(ctx context.Context, a *app, o demo.Options) error {
 // demoLines tells what happens, in lines.
 type demoLines struct{ w, stderr io.Writer }
 
-func (l demoLines) Started(base, worker demo.Ready) {
-	fmt.Fprintf(l.w, "base process %d and worker process %d share %s (%s)\n", base.PID, worker.PID, base.Memory, formatSize(base.Size))
+func (l demoLines) Started(base, worker, viewer demo.Ready) {
+	fmt.Fprintf(l.w, "base process %d, worker process %d and viewer process %d share the topics %s (%s)\n",
+		base.PID, worker.PID, viewer.PID, strings.Join(base.Topics, " and "), formatSize(base.Size))
 }
 
-func (l demoLines) Restarted(died, worker int, why string) {
-	fmt.Fprintf(l.w, "worker process %d has ended (%s); worker process %d takes over\n", died, why, worker)
+func (l demoLines) Restarted(role string, died, pid int, why string) {
+	fmt.Fprintf(l.w, "%s process %d has ended (%s); %s process %d takes over\n", role, died, why, role, pid)
 }
 
 func (l demoLines) Progress(p demo.Progress) {
-	fmt.Fprintf(l.w, "%7d pictures %8.1f/s %8.0f MB/s   latency p50 %6.2f ms, p99 %6.2f ms\n",
-		p.Pictures, p.PicturesPerSecond, p.MBPerSecond, p.LatencyP50, p.LatencyP99)
+	fmt.Fprintf(l.w, "%7d pictures %8.1f/s %8.0f MB/s   latency p50 %6.2f ms, p99 %6.2f ms   viewer missed %d\n",
+		p.Pictures, p.PicturesPerSecond, p.MBPerSecond, p.LatencyP50, p.LatencyP99, p.ViewerMissed)
 }
 
 func (l demoLines) Skipped(b demo.Bad) {
@@ -156,6 +159,10 @@ func (s demoSummary) text(w io.Writer) error {
 		fmt.Fprintf(&b, "latency from request to answer: p50 %.2f ms, p99 %.2f ms, at most %.2f ms\n", s.LatencyP50, s.LatencyP99, s.LatencyMax)
 		fmt.Fprintln(&b, "both results of each are as expected")
 	}
+	if v := s.Viewer; v.Frames > 0 {
+		fmt.Fprintf(&b, "viewer: %s seen, %d missed, latency from base to viewer: p50 %.2f ms, p99 %.2f ms, at most %.2f ms\n",
+			count(int(v.Frames), "frame"), v.Missed, v.LatencyP50, v.LatencyP99, v.LatencyMax)
+	}
 	if n := len(s.Failed); n > 0 {
 		fmt.Fprintf(&b, "%s failed\n", count(n, "picture"))
 	}
@@ -164,6 +171,9 @@ func (s demoSummary) text(w io.Writer) error {
 	}
 	if s.WorkerRestarts > 0 {
 		fmt.Fprintf(&b, "%s of the worker, %s done again\n", count(s.WorkerRestarts, "restart"), count(s.Redone, "picture"))
+	}
+	if s.ViewerRestarts > 0 {
+		fmt.Fprintf(&b, "%s of the viewer\n", count(s.ViewerRestarts, "restart"))
 	}
 	if s.out != "" {
 		fmt.Fprintf(&b, "%s saved in %s\n", count(s.Saved, "file"), s.out)

@@ -28,15 +28,15 @@ import (
 	"samepage/internal/sys"
 )
 
-// startDemo starts the demo and returns it when both processes are up.
-func startDemo(t *testing.T, stderr *bytes.Buffer, args ...string) (c *ipctest.Child, base, worker int) {
+// startDemo starts the demo and returns it when all processes are up.
+func startDemo(t *testing.T, stderr *bytes.Buffer, args ...string) (c *ipctest.Child, base, worker, viewer int) {
 	t.Helper()
 	cmd := exec.Command("samepage", append([]string{"demo"}, args...)...)
 	cmd.Stderr = stderr
 	ownGroup(cmd)
 	c = ipctest.StartCmd(t, cmd)
-	p := match(t, c.Line(), `^base process (\d+) and worker process (\d+) share (demo-\S+) `)
-	return c, number(t, p[1]), number(t, p[2])
+	p := match(t, c.Line(), `^base process (\d+), worker process (\d+) and viewer process (\d+) share the topics demo-\S+-frames and demo-\S+-results `)
+	return c, number(t, p[1]), number(t, p[2]), number(t, p[3])
 }
 
 func match(t *testing.T, line, pattern string) []string {
@@ -277,23 +277,31 @@ func countStem(paths []string, stem string) (n int) {
 	return n
 }
 
-// 003-21: a worker that is killed has a successor, and no picture is lost.
-func TestDemoWorkerKilled(t *testing.T) {
+// 003-21: a worker that is killed has a successor, and no picture is lost; so has a
+// viewer, which nobody waits for.
+func TestDemoKilled(t *testing.T) {
 	ipctest.NeedNames(t)
 	store := ipctest.Store(t)
 	var stderr bytes.Buffer
 	const pictures, kills = 150, 3
-	c, _, worker := startDemo(t, &stderr, "--count", strconv.Itoa(pictures))
+	c, _, worker, viewer := startDemo(t, &stderr, "--count", strconv.Itoa(pictures))
 	for range kills {
-		killPID(t, worker)
-		p := find(t, c, `^worker process (\d+) has ended .*; worker process (\d+) takes over$`)
-		if number(t, p[1]) != worker {
-			t.Errorf("%s, killed was %d", p[0], worker)
+		for _, v := range []struct {
+			role string
+			pid  *int
+		}{{"worker", &worker}, {"viewer", &viewer}} {
+			killPID(t, *v.pid)
+			p := find(t, c, `^(\w+) process (\d+) has ended .*; (\w+) process (\d+) takes over$`)
+			if p[1] != v.role || p[3] != v.role || number(t, p[2]) != *v.pid {
+				t.Errorf("%s, killed was %s %d", p[0], v.role, *v.pid)
+			}
+			*v.pid = number(t, p[4])
 		}
-		worker = number(t, p[2])
 	}
 	find(t, c, fmt.Sprintf(`^done: %d pictures in `, pictures))
+	find(t, c, `^viewer: \d+ frames? seen, \d+ missed, latency from base to viewer: p50 `)
 	find(t, c, fmt.Sprintf(`^%d restarts of the worker, \d+ pictures? done again$`, kills))
+	find(t, c, fmt.Sprintf(`^%d restarts of the viewer$`, kills))
 	if st := c.Wait(); st.ExitCode() != 0 || stderr.Len() > 0 {
 		t.Errorf("demo ends with %v, stderr %s", st, &stderr)
 	}
@@ -305,15 +313,17 @@ func TestDemoWorkerKilled(t *testing.T) {
 func TestDemoBaseKilled(t *testing.T) {
 	ipctest.NeedNames(t)
 	store := ipctest.Store(t)
-	for _, both := range []bool{false, true} {
+	for _, all := range []bool{false, true} {
 		var stderr bytes.Buffer
-		c, base, worker := startDemo(t, &stderr, "--count", "0")
+		c, base, worker, viewer := startDemo(t, &stderr, "--count", "0")
 		// Also a polite signal ends it, where there are signals.
-		if p, err := os.FindProcess(base); err != nil || both || p.Signal(syscall.SIGTERM) != nil {
+		if p, err := os.FindProcess(base); err != nil || all || p.Signal(syscall.SIGTERM) != nil {
 			killPID(t, base)
 		}
-		if both {
-			killPID(t, worker)
+		for _, pid := range []int{worker, viewer} {
+			if p, err := os.FindProcess(pid); all && err == nil {
+				_ = p.Kill() // unless it has ended for want of a base
+			}
 		}
 		if st := c.Wait(); st.ExitCode() != 1 {
 			t.Errorf("demo ends with %v", st)
@@ -322,6 +332,7 @@ func TestDemoBaseKilled(t *testing.T) {
 			t.Errorf("stderr is %q, want %q", &stderr, want)
 		}
 		waitGone(t, worker)
+		waitGone(t, viewer)
 		wantNothingLeft(t, store)
 	}
 }
@@ -332,10 +343,11 @@ func TestDemoSupervisorKilled(t *testing.T) {
 	store := ipctest.Store(t)
 	for range 3 {
 		var stderr bytes.Buffer
-		c, base, worker := startDemo(t, &stderr, "--count", "0")
+		c, base, worker, viewer := startDemo(t, &stderr, "--count", "0")
 		killPID(t, c.PID())
 		waitGone(t, base)
 		waitGone(t, worker)
+		waitGone(t, viewer)
 		c.Kill()
 		wantNothingLeft(t, store)
 	}
@@ -345,10 +357,10 @@ func TestDemoInterrupted(t *testing.T) {
 	ipctest.NeedNames(t)
 	store := ipctest.Store(t)
 	var stderr bytes.Buffer
-	c, base, worker := startDemo(t, &stderr, "--count", "0")
+	c, base, worker, viewer := startDemo(t, &stderr, "--count", "0")
 	find(t, c, `^ +[1-9]\d* pictures +\d`)
 	// A terminal tells all of them.
-	if err := interrupt(c.Cmd, base, worker); err != nil {
+	if err := interrupt(c.Cmd, base, worker, viewer); err != nil {
 		t.Skip("no Ctrl-C can be sent here: ", err)
 	}
 	find(t, c, `^interrupted: [1-9]\d* pictures in `)
@@ -360,6 +372,7 @@ func TestDemoInterrupted(t *testing.T) {
 	}
 	waitGone(t, base)
 	waitGone(t, worker)
+	waitGone(t, viewer)
 	wantNothingLeft(t, store)
 }
 

@@ -14,18 +14,24 @@ import (
 	"sync"
 	"time"
 
-	"samepage/ipcsync"
+	"samepage"
+	"samepage/frame"
+	"samepage/pubsub"
 )
 
-// base passes pictures to the worker and checks what comes back.
+// maxWorkers is how many workers may die over one picture.
+const maxWorkers = 4
+
+// base publishes pictures and checks what the worker makes of them.
 type base struct {
-	o     Options
-	tell  func(message)
-	src   source
-	block *block
-	bells *bells
-	seq   uint64
-	total tally
+	o       Options
+	tell    func(message)
+	src     source
+	frames  *frame.Publisher
+	own     *frame.Subscriber // sees what the base has published, as all do
+	results *pubsub.Subscriber
+	job     uint64
+	total   tally
 }
 
 // tally counts what was done; the second's line is told from another goroutine.
@@ -55,15 +61,28 @@ func runBase(ctx context.Context, name string, o Options, tell func(message)) (e
 			return err
 		}
 	}
-	if b.bells, err = openBells(name, ipcsync.CreateEvent); err != nil {
+	fo := framesOptions(b.src.largest())
+	if b.frames, err = frame.NewPublisher(framesName(name), pictureSpec(b.src.largest()), fo); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, b.bells.close()) }()
-	if b.block, err = createBlock(name, b.src.largest()); err != nil {
+	defer func() { err = errors.Join(err, b.frames.Close()) }()
+	if b.own, err = frame.NewSubscriber(framesName(name), &pubsub.SubscriberOptions{BestEffort: true}); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, b.block.close()) }()
-	tell(message{Ready: &Ready{os.Getpid(), name, b.block.mem.Size()}})
+	defer func() { err = errors.Join(err, b.own.Close()) }()
+	size, err := sizeOf(fo, resultsOptions(fo.MaxSize))
+	if err != nil {
+		return err
+	}
+	tell(message{Ready: &Ready{PID: os.Getpid(), Topics: []string{framesName(name), resultsName(name)}, Size: size}})
+	// The worker makes the topic of the results.
+	if b.results, err = pubsub.Await(ctx, resultsName(name), nil); err != nil {
+		return unlessEnded(ctx, err)
+	}
+	defer func() { err = errors.Join(err, b.results.Close()) }()
+	if err := b.awaitWorker(ctx); err != nil {
+		return unlessEnded(ctx, err)
+	}
 
 	stop := b.tellEachSecond()
 	err = b.run(ctx)
@@ -79,6 +98,21 @@ func runBase(ctx context.Context, name string, o Options, tell func(message)) (e
 	tell(message{Summary: &s})
 	return nil
 }
+
+// sizeOf is how many bytes of shared memory topics take.
+func sizeOf(topics ...*pubsub.Options) (sum int64, err error) {
+	for _, o := range topics {
+		n, err := o.Size()
+		if err != nil {
+			return 0, err
+		}
+		sum += n
+	}
+	return sum, nil
+}
+
+// nrgba is the picture of a frame that is known to be RGBA.
+func nrgba(f *frame.Frame) *image.NRGBA { return f.Image().(*image.NRGBA) }
 
 func (b *base) run(ctx context.Context) error {
 	b.total.begin()
@@ -109,44 +143,37 @@ func (b *base) run(ctx context.Context) error {
 
 // do has one picture done. Its error is of the demo and not of the picture.
 func (b *base) do(ctx context.Context, p *picture) error {
-	a, err := b.block.place(p.bounds)
-	if err != nil {
-		b.skip(&Bad{p.name, err.Error()})
+	b.job++
+	spec := pictureSpec(p.bounds.Size())
+	spec.Seq = b.job
+	l, err := b.frames.LoanExtra(spec, requestSize)
+	if errors.Is(err, samepage.ErrTooLarge) {
+		b.skip(&Bad{p.name, fmt.Sprintf("%d x %d pixels do not fit the shared memory: it was made for the largest picture at the start", spec.Width, spec.Height)})
 		return nil
 	}
-	src := b.block.image(a, p.bounds)
-	p.draw(src)
-	b.seq++
-	b.block.request(&job{
-		sequence: b.seq, width: p.bounds.Dx(), height: p.bounds.Dy(),
-		region: p.region, name: p.name, source: a,
-	})
-	began := time.Now()
-	if err := b.bells.request.Set(); err != nil {
+	if err != nil {
 		return err
 	}
-	// A worker that dies meanwhile has a successor, see job.go.
-	for b.block.status.Load() != done { // ACQUIRE: pairs with the RELEASE in answer
-		if err := b.bells.done.Wait(ctx); err != nil {
-			return err
-		}
-	}
-	took := time.Since(began)
-
-	j, err := b.block.readAnswer()
-	b.total.redone(j.attempts)
-	if err == nil && j.sequence != b.seq {
-		err = fmt.Errorf("the answer is for job %d, not for %d", j.sequence, b.seq)
-	}
-	if err == nil && !j.success {
-		err = errors.New(j.err)
-	}
+	p.draw(l.Frame)
+	putRequest(l.Extra(), p.region)
+	began := time.Now()
+	src, err := b.publish(ctx, l)
 	if err != nil {
+		return err
+	}
+	a, src, err := b.await(ctx, src, p.region)
+	took := time.Since(began)
+	switch {
+	case errors.Is(err, errMessage):
 		b.fail(&Bad{p.name, err.Error()})
 		return nil
+	case err != nil:
+		return err
+	case a.what != done:
+		b.fail(&Bad{p.name, a.text})
+		return nil
 	}
-	erased, cut := b.block.image(j.erased, p.bounds), b.block.image(j.cut, p.bounds)
-	if err := check(src, erased, cut, p.region); err != nil {
+	if err := check(src, a.erased, a.cut, p.region); err != nil {
 		b.fail(&Bad{p.name, err.Error()})
 		return nil
 	}
@@ -154,15 +181,83 @@ func (b *base) do(ctx context.Context, p *picture) error {
 		for _, r := range []struct {
 			suffix string
 			m      image.Image
-		}{{"-erased.png", erased}, {"-region.png", cut}} {
+		}{{"-erased.png", a.erased}, {"-region.png", a.cut}} {
 			if err := savePNG(filepath.Join(b.o.Out, p.out+r.suffix), r.m); err != nil {
 				return err
 			}
 			b.total.saved()
 		}
 	}
-	b.total.done(took, 3*j.bytes())
+	b.total.done(took, 3*int64(len(src.Pix)))
 	return nil
+}
+
+// publish publishes a frame, and returns its picture in place, which stays as it is until
+// the next one.
+func (b *base) publish(ctx context.Context, l *frame.Loan) (*image.NRGBA, error) {
+	if err := l.Publish(ctx); err != nil {
+		l.Discard()
+		return nil, err
+	}
+	m, err := b.own.Take(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return nrgba(m.Frame), nil
+}
+
+// await waits for the answer to the picture src, and publishes it again for each new
+// worker. It returns the picture as it was published last.
+func (b *base) await(ctx context.Context, src *image.NRGBA, region image.Rectangle) (*answer, *image.NRGBA, error) {
+	for workers := 1; ; {
+		a, err := b.nextAnswer(ctx)
+		switch {
+		case err != nil:
+			return nil, src, err
+		case a.what != ready && a.job == b.job:
+			return a, src, nil
+		case a.what != ready:
+			continue // to a job that a worker before has answered, too
+		case workers == maxWorkers:
+			return &answer{what: refused, text: fmt.Sprintf("%d workers died over it", workers)}, src, nil
+		}
+		workers++
+		b.total.redone()
+		spec := pictureSpec(src.Rect.Size())
+		spec.Seq = b.job
+		l, err := b.frames.LoanExtra(spec, requestSize)
+		if err != nil {
+			return nil, src, err
+		}
+		frame.Draw(l.Frame, src)
+		putRequest(l.Extra(), region)
+		if src, err = b.publish(ctx, l); err != nil {
+			return nil, src, err
+		}
+	}
+}
+
+// awaitWorker waits for the first worker.
+func (b *base) awaitWorker(ctx context.Context) error {
+	for {
+		if a, err := b.nextAnswer(ctx); err != nil || a.what == ready {
+			return err
+		}
+	}
+}
+
+// nextAnswer is what the workers say, whoever of them dies.
+func (b *base) nextAnswer(ctx context.Context) (*answer, error) {
+	for {
+		m, err := b.results.Take(ctx)
+		if err == io.EOF || errors.Is(err, samepage.ErrPeerDied) {
+			continue // the supervisor starts another one
+		}
+		if err != nil {
+			return nil, err
+		}
+		return readAnswer(m.Bytes())
+	}
 }
 
 func (b *base) skip(bad *Bad) {
@@ -243,10 +338,10 @@ func (t *tally) saved() {
 	t.sum.Saved++
 }
 
-func (t *tally) redone(attempts uint32) {
+func (t *tally) redone() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.sum.Redone += max(0, int(attempts)-1)
+	t.sum.Redone++
 }
 
 // second ends a second and tells of it.

@@ -1,23 +1,21 @@
-// Package demo shows what shared memory is for: a base process passes pictures
-// to an algorithm process, the worker, and gets two results for each back. All
-// pixels are worked on in the shared memory itself.
+// Package demo shows what topics in shared memory are for: a base process publishes
+// camera frames, an algorithm process, the worker, makes two results of each and
+// publishes them, and a viewer looks at as many frames as it has time for. All pixels
+// are worked on in the shared memory itself.
 //
-// Three processes take part, all of them this program. Run is the supervisor:
-// it starts the other two, starts a new worker when one dies, and ends both.
-// RunRole is the other two. They get what they have to do as a line of JSON on
-// their standard input, which stays open: when it closes, be it that the
-// supervisor was killed, they end. They report in lines of JSON on their
-// standard output.
+// Four processes take part, all of them this program. Run is the supervisor: it starts
+// the others, starts a new worker or viewer when one dies, and ends all. RunRole is the
+// others. They get what they have to do as a line of JSON on their standard input,
+// which stays open: when it closes, be it that the supervisor was killed, they end.
+// They report in lines of JSON on their standard output.
 //
-// job.go has the shared block and its protocol.
+// topics.go has the topics and their messages.
 package demo
 
 import (
 	"errors"
 	"fmt"
 	"time"
-
-	"samepage/ipcsync"
 )
 
 // Options say what to do.
@@ -39,9 +37,10 @@ type Progress struct {
 	MBPerSecond       float64 `json:"mb_per_second"`
 	LatencyP50        float64 `json:"latency_p50_ms"`
 	LatencyP99        float64 `json:"latency_p99_ms"`
+	ViewerMissed      uint64  `json:"viewer_missed"` // frames, since the start
 }
 
-// Summary tells of all. Bytes and MBPerSecond count the pixels that crossed
+// Summary tells of all. Latencies are from the request to the answer. Bytes and MBPerSecond count the pixels that crossed
 // between the processes: a source and two results for each picture.
 type Summary struct {
 	Pictures          int     `json:"pictures"`
@@ -56,15 +55,27 @@ type Summary struct {
 	LatencyP99        float64 `json:"latency_p99_ms"`
 	LatencyMax        float64 `json:"latency_max_ms"`
 	WorkerRestarts    int     `json:"worker_restarts"`
-	Redone            int     `json:"redone"` // times that a new worker began a picture again
+	Redone            int     `json:"redone"` // times that a picture was published again for a new worker
+	Viewer            Viewed  `json:"viewer"`
+	ViewerRestarts    int     `json:"viewer_restarts"`
 	Interrupted       bool    `json:"interrupted"`
+}
+
+// Viewed tells what viewers have seen. Latencies are from when a frame was published
+// until the last of the viewers had it.
+type Viewed struct {
+	Frames     uint64  `json:"frames"`
+	Missed     uint64  `json:"missed"`
+	LatencyP50 float64 `json:"latency_p50_ms"`
+	LatencyP99 float64 `json:"latency_p99_ms"`
+	LatencyMax float64 `json:"latency_max_ms"`
 }
 
 // Ready tells of a process that is up.
 type Ready struct {
-	PID    int    `json:"pid"`
-	Memory string `json:"memory,omitempty"`
-	Size   int64  `json:"size,omitempty"`
+	PID    int      `json:"pid"`
+	Topics []string `json:"topics,omitempty"`
+	Size   int64    `json:"size,omitempty"` // bytes of shared memory
 }
 
 // RemoteError is an error of a process of the demo, with its exit code.
@@ -82,34 +93,15 @@ type message struct {
 	Skipped  *Bad         `json:"skipped,omitempty"`
 	Failed   *Bad         `json:"failed,omitempty"`
 	Summary  *Summary     `json:"summary,omitempty"`
+	Viewed   *Viewed      `json:"viewed,omitempty"`
 	Error    *RemoteError `json:"error,omitempty"`
 }
 
 // orders is the line that a process begins with.
 type orders struct {
-	Name string `json:"name"` // of the objects
+	Name string `json:"name"` // begins the names of the topics
 	Options
 }
-
-// bells are the events that end the sleep of either process.
-type bells struct{ request, done *ipcsync.Event }
-
-func requestName(name string) string { return name + "-request" }
-func doneName(name string) string    { return name + "-done" }
-
-func openBells(name string, open func(string, *ipcsync.EventOptions) (*ipcsync.Event, error)) (*bells, error) {
-	r, err := open(requestName(name), nil)
-	if err != nil {
-		return nil, err
-	}
-	d, err := open(doneName(name), nil)
-	if err != nil {
-		return nil, errors.Join(err, r.Close())
-	}
-	return &bells{r, d}, nil
-}
-
-func (b *bells) close() error { return errors.Join(b.request.Close(), b.done.Close()) }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 

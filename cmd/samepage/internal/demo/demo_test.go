@@ -3,7 +3,6 @@ package demo
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"image"
@@ -15,13 +14,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"samepage"
+	"samepage/frame"
 	"samepage/internal/ipctest"
-	"samepage/ipcsync"
 )
 
 func TestMain(m *testing.M) {
@@ -32,36 +30,18 @@ func TestMain(m *testing.M) {
 				os.Exit(9)
 			}
 		},
-		"die": func([]string) { os.Exit(3) },
+		"die":  func([]string) { os.Exit(3) },
+		"half": halfWorker,
 	})
 }
 
-// heapBlock is a block that nobody shares.
-func heapBlock(size int64) *block {
-	b := &block{b: make([]byte, size), status: new(atomic.Uint32)}
-	b.put64(offMagic, magic)
-	return b
-}
-
 // noise is a picture of random pixels, opaque or not.
-func noise(r image.Rectangle) *image.RGBA {
-	m := image.NewRGBA(r)
+func noise(r image.Rectangle) *image.NRGBA {
+	m := image.NewNRGBA(r)
 	for i := range m.Pix {
 		m.Pix[i] = byte(rand.Int())
 	}
 	return m
-}
-
-func requestNoise(t testing.TB, b *block, w, h int, region image.Rectangle) *job {
-	t.Helper()
-	j := &job{sequence: 7, width: w, height: h, region: region, name: "noise"}
-	var err error
-	if j.source, err = b.place(j.bounds()); err != nil {
-		t.Fatal(err)
-	}
-	copy(b.image(j.source, j.bounds()).Pix, noise(j.bounds()).Pix)
-	b.request(j)
-	return j
 }
 
 func TestErase(t *testing.T) {
@@ -109,7 +89,7 @@ func TestCheckFindsEachByte(t *testing.T) {
 	r, region := image.Rect(0, 0, 9, 7), image.Rect(3, 2, 6, 5)
 	src, erased, cut := noise(r), noise(r), noise(r)
 	erase(src, erased, cut, region)
-	for _, m := range []*image.RGBA{erased, cut} {
+	for _, m := range []*image.NRGBA{erased, cut} {
 		for i := range m.Pix {
 			m.Pix[i] ^= 1
 			if check(src, erased, cut, region) == nil {
@@ -120,203 +100,16 @@ func TestCheckFindsEachByte(t *testing.T) {
 	}
 }
 
-func TestWork(t *testing.T) {
-	b := heapBlock(blockSize(4 * 50 * 40))
-	want := requestNoise(t, b, 50, 40, image.Rect(10, 10, 20, 30))
-	work(b)
-	j, err := b.readAnswer()
-	if err != nil || !j.success || j.sequence != 7 || j.attempts != 1 || j.name != "noise" || j.region != want.region {
-		t.Fatalf("answer %+v, %v", j, err)
-	}
-	r := j.bounds()
-	if err := check(b.image(j.source, r), b.image(j.erased, r), b.image(j.cut, r), j.region); err != nil {
-		t.Error(err)
-	}
-	if b.status.Load() != done {
-		t.Errorf("status is %d", b.status.Load())
-	}
-}
-
-// 000-25: results that do not fit are refused, and nothing is written past the
-// end.
-func TestResultsTooLarge(t *testing.T) {
-	b := heapBlock(blockSize(4 * 50 * 40))
-	requestNoise(t, b, 50, 40, image.Rect(1, 1, 2, 2))
-	b.b = b.b[: len(b.b)-1 : len(b.b)-1]
-	work(b)
-	j, err := b.readAnswer()
-	if err != nil || j.success || !strings.Contains(j.err, "do not fit") {
-		t.Errorf("answer %+v, %v", j, err)
-	}
-	if _, err := b.place(image.Rect(0, 0, 50, 41)); !errors.Is(err, samepage.ErrTooLarge) {
-		t.Errorf("place a picture that is too large: %v", err)
-	}
-}
-
-// 000-26: a job that makes no sense has an answer with an error text.
-func TestWorkRefuses(t *testing.T) {
-	for what, spoil := range map[string]func(b *block){
-		"width":          func(b *block) { b.put32(offWidth, 51) },
-		"no width":       func(b *block) { b.put32(offWidth, 0) },
-		"huge":           func(b *block) { b.put32(offWidth, 1<<31) },
-		"stride":         func(b *block) { b.put32(offStride, 1) },
-		"source offset":  func(b *block) { b.put64(offSource, 1<<63) },
-		"source far":     func(b *block) { b.put64(offSource, uint64(len(b.b))) },
-		"source early":   func(b *block) { b.put64(offSource, 0) },
-		"source odd":     func(b *block) { b.put64(offSource, headerSize+1) },
-		"source size":    func(b *block) { b.put64(offSource+8, 1<<62) },
-		"region empty":   func(b *block) { b.put32(offRegion+8, 0) },
-		"region outside": func(b *block) { b.put32(offRegion, 45) },
-		"region huge":    func(b *block) { b.put32(offRegion+8, 1<<32-1) },
-		"many died":      func(b *block) { b.put32(offAttempts, maxAttempts) },
-	} {
-		b := heapBlock(blockSize(4 * 50 * 40))
-		requestNoise(t, b, 50, 40, image.Rect(10, 10, 20, 30))
-		spoil(b)
-		work(b)
-		if b.u32(offSuccess) != 0 || b.text(offErrorLen, offError) == "" || b.status.Load() != done {
-			t.Errorf("%s: success %d, text %q, status %d", what, b.u32(offSuccess), b.text(offErrorLen, offError), b.status.Load())
-		}
-	}
-}
-
-// An answer whose results cannot be where it says is refused.
-func TestAnswerRefused(t *testing.T) {
-	for what, spoil := range map[string]func(b *block){
-		"in the header":   func(b *block) { b.put64(offErased, 0) },
-		"over the source": func(b *block) { b.put64(offErased, headerSize) },
-		"negative":        func(b *block) { b.put64(offErased, 1<<63) },
-		"past the end":    func(b *block) { b.put64(offCut, uint64(len(b.b)-4)) },
-		"over each other": func(b *block) { b.put64(offCut, b.u64(offErased)) },
-		"too small":       func(b *block) { b.put64(offCut+8, 4) },
-		"negative size":   func(b *block) { b.put64(offErased+8, 1<<63) },
-		"another picture": func(b *block) { b.put32(offHeight, 39) },
-	} {
-		b := heapBlock(blockSize(4 * 50 * 40))
-		requestNoise(t, b, 50, 40, image.Rect(10, 10, 20, 30))
-		work(b)
-		spoil(b)
-		if j, err := b.readAnswer(); !errors.Is(err, errJob) {
-			t.Errorf("%s: %+v, %v", what, j, err)
-		}
-	}
-}
-
-// Neither side falls over what the other may write.
-func FuzzJob(f *testing.F) {
-	b := heapBlock(blockSize(4 * 20 * 20))
-	requestNoise(f, b, 20, 20, image.Rect(5, 5, 10, 10))
-	f.Add(bytes.Clone(b.b[128:headerSize]))
-	work(b)
-	f.Add(bytes.Clone(b.b[128:headerSize]))
-	f.Fuzz(func(t *testing.T, header []byte) {
-		b := heapBlock(blockSize(4 * 20 * 20))
-		copy(b.b[128:headerSize], header)
-		if j, err := b.readAnswer(); err == nil && j.success {
-			r := j.bounds()
-			_ = check(b.image(j.source, r), b.image(j.erased, r), b.image(j.cut, r), j.region)
-		}
-		work(b)
-		if j, err := b.readAnswer(); err != nil && b.u32(offSuccess) == 1 {
-			t.Errorf("a success that does not read: %+v, %v", j, err)
-		}
-	})
-}
-
-// startWorker runs a worker in this process until the test ends.
-func startWorker(t *testing.T, name string) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- runWorker(ctx, name, func() {}) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-}
-
-// 003-21: a worker finds what its predecessor left in whatever state, whose
-// rings are lost, and the base gets its answer.
-func TestWorkerTakesOver(t *testing.T) {
-	ipctest.NeedNames(t)
-	for what, die := range map[string]func(*block){
-		"before it began": func(*block) {},
-		"when it had begun": func(b *block) {
-			b.status.Store(working)
-			b.attempt()
-		},
-		"in the middle": func(b *block) {
-			b.status.Store(working)
-			b.attempt()
-			copy(b.b[headerSize+5000:], noise(image.Rect(0, 0, 9, 9)).Pix)
-			j, _ := b.read()
-			if err := b.results(j); err == nil {
-				b.putArea(offErased, j.erased)
-			}
-		},
-		"before it rang": work,
-	} {
-		t.Run(what, func(t *testing.T) {
-			ipctest.Store(t)
-			bell, err := openBells("job", ipcsync.CreateEvent)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer bell.close()
-			b, err := createBlock("job", 4*50*40)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer b.close()
-			requestNoise(t, b, 50, 40, image.Rect(10, 10, 20, 30))
-			die(b)
-
-			startWorker(t, "job")
-			ctx, cancel := context.WithTimeout(t.Context(), ipctest.Patience)
-			defer cancel()
-			if err := bell.done.Wait(ctx); err != nil {
-				t.Fatal(err)
-			}
-			j, err := b.readAnswer()
-			if b.status.Load() != done || err != nil || !j.success {
-				t.Fatalf("status %d, %+v, %v", b.status.Load(), j, err)
-			}
-			r := j.bounds()
-			if err := check(b.image(j.source, r), b.image(j.erased, r), b.image(j.cut, r), j.region); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-}
-
-// 003-17: a worker without a base says so at once.
-func TestWorkerWithoutBase(t *testing.T) {
-	ipctest.NeedNames(t)
-	ipctest.Store(t)
-	if err := runWorker(t.Context(), "job", nil); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("worker without a base: %v", err)
-	}
-	m, err := samepage.Create("job", 8192, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer m.Close()
-	if err := runWorker(t.Context(), "job", nil); !errors.Is(err, samepage.ErrCorrupt) {
-		t.Errorf("worker at some other memory: %v", err)
-	}
-}
-
 // watch keeps what a supervisor tells.
 type watch struct{ lines []string }
 
-func (w *watch) Started(b, k Ready)         { w.lines = append(w.lines, "started") }
-func (w *watch) Restarted(int, int, string) { w.lines = append(w.lines, "restarted") }
-func (w *watch) Progress(Progress)          {}
-func (w *watch) Skipped(b Bad)              { w.lines = append(w.lines, "skipped "+b.Reason) }
+func (w *watch) Started(b, k, v Ready)                  { w.lines = append(w.lines, "started") }
+func (w *watch) Restarted(r string, _, _ int, _ string) { w.lines = append(w.lines, "restarted "+r) }
+func (w *watch) Progress(Progress)                      {}
+func (w *watch) Skipped(b Bad)                          { w.lines = append(w.lines, "skipped "+b.Reason) }
 
-func (w *watch) Failed(b Bad)                         { w.lines = append(w.lines, "failed "+b.Reason) }
+func (w *watch) Failed(b Bad) { w.lines = append(w.lines, "failed "+b.Reason) }
+
 func roleCommand(t *testing.T, role string) *exec.Cmd { return ipctest.Command(t, "role", role) }
 
 func TestRun(t *testing.T) {
@@ -327,25 +120,30 @@ func TestRun(t *testing.T) {
 	if err != nil || s.Pictures != 5 || s.Bytes != 5*3*4*sceneWidth*sceneHeight || s.WorkerRestarts != 0 || s.Interrupted {
 		t.Errorf("%+v, %v", s, err)
 	}
+	if s.Viewer.Frames+s.Viewer.Missed != 5 || s.ViewerRestarts != 0 || s.Viewer.LatencyMax <= 0 {
+		t.Errorf("the viewer tells %+v", s.Viewer)
+	}
 	if !slices.Equal(w.lines, []string{"started"}) {
 		t.Errorf("told: %q", w.lines)
 	}
 }
 
-// Workers that do not even start are given up.
-func TestRunWorkersDieAtStart(t *testing.T) {
+// Workers and viewers that do not even start are given up.
+func TestRunDeathsAtStart(t *testing.T) {
 	ipctest.NeedNames(t)
 	store := ipctest.Store(t)
-	_, err := Run(t.Context(), Options{Count: 5}, func(role string) *exec.Cmd {
-		if role == RoleWorker {
-			return ipctest.Command(t, "die")
+	for _, bad := range []string{RoleWorker, RoleViewer} {
+		_, err := Run(t.Context(), Options{Count: 5}, func(role string) *exec.Cmd {
+			if role == bad {
+				return ipctest.Command(t, "die")
+			}
+			return roleCommand(t, role)
+		}, &watch{})
+		if want := "3 " + bad + " processes in a row have ended at their start, the last: exit status 3"; err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
 		}
-		return roleCommand(t, role)
-	}, &watch{})
-	if err == nil || !strings.Contains(err.Error(), "3 worker processes in a row have ended at their start, the last: exit status 3") {
-		t.Error(err)
+		wantEmpty(t, store)
 	}
-	wantEmpty(t, store)
 }
 
 // The error of a process, and its exit code, is that of the demo.
@@ -443,17 +241,17 @@ func TestScanFolder(t *testing.T) {
 	claim := b.Bytes()[:33]
 	write("claim.png", claim)
 	f, err := scan()
-	if err != nil || f.most != 4*16384 {
+	if err != nil || f.most != image.Pt(16384, 1) {
 		t.Fatalf("%+v, %v", f, err)
 	}
 	if _, err := f.next(); err == nil || !strings.Contains(err.Error(), "claim.png: unexpected EOF") {
 		t.Errorf("a header without pixels: %v", err)
 	}
-	if _, err := checkSize(16384, 16384); err == nil {
+	if err := checkSize(image.Pt(16384, 16384)); err == nil {
 		t.Error("a bomb of the largest sides is accepted")
 	}
-	if n, err := checkSize(10000, 10000); err != nil || n != 4e8 {
-		t.Errorf("100 million pixels: %d, %v", n, err)
+	if err := checkSize(image.Pt(10000, 10000)); err != nil {
+		t.Errorf("100 million pixels: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -496,10 +294,13 @@ func TestScene(t *testing.T) {
 	if len(regions) < 1000 {
 		t.Errorf("only %d regions: it hardly moves", len(regions))
 	}
-	dst := noise(bounds)
+	dst, err := frame.New(make([]byte, pictureSpec(bounds.Max).Size()), pictureSpec(bounds.Max))
+	if err != nil {
+		t.Fatal(err)
+	}
 	p, _ := s.next()
 	p.draw(dst)
-	if !dst.Opaque() {
+	if !nrgba(dst).Opaque() {
 		t.Error("the scene has holes")
 	}
 }
@@ -529,28 +330,5 @@ func TestLatencies(t *testing.T) {
 		if b := bucket(v); b >= len(l.buckets) || top(b) < v || b > 0 && top(b-1) >= v {
 			t.Errorf("%d is in bucket %d, which ends at %d", v, b, top(b))
 		}
-	}
-}
-
-// The header is what the comment in job.go says.
-func TestLayout(t *testing.T) {
-	b := heapBlock(blockSize(4 * 50 * 40))
-	requestNoise(t, b, 50, 40, image.Rect(10, 11, 20, 30))
-	work(b)
-	le := binary.LittleEndian
-	if string(b.b[:8]) != "smpgDEMO" {
-		t.Errorf("magic %q", b.b[:8])
-	}
-	for off, want := range map[int]uint32{
-		132: 1, 136: 7, 144: 50, 148: 40, 152: 200, 156: 1,
-		160: 4096, 168: 8000, 176: 12096, 184: 8000, 192: 20096, 200: 8000,
-		208: 10, 212: 11, 216: 10, 220: 19, 224: 5, 228: 0,
-	} {
-		if got := le.Uint32(b.b[off:]); got != want {
-			t.Errorf("word at %d is %d, want %d", off, got, want)
-		}
-	}
-	if string(b.b[256:261]) != "noise" {
-		t.Errorf("name %q", b.b[256:261])
 	}
 }

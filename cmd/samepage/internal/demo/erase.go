@@ -8,7 +8,7 @@ import (
 
 // erase is the algorithm: erased becomes src without what is in the region, and
 // cut the region alone on transparent ground. All three have the same bounds.
-func erase(src, erased, cut *image.RGBA, region image.Rectangle) {
+func erase(src, erased, cut *image.NRGBA, region image.Rectangle) {
 	clear(cut.Pix)
 	for y := src.Rect.Min.Y; y < src.Rect.Max.Y; y++ {
 		copy(row(erased, src.Rect, y), row(src, src.Rect, y))
@@ -23,7 +23,7 @@ func erase(src, erased, cut *image.RGBA, region image.Rectangle) {
 }
 
 // row are the pixels of the line y of m within r.
-func row(m *image.RGBA, r image.Rectangle, y int) []byte {
+func row(m *image.NRGBA, r image.Rectangle, y int) []byte {
 	return m.Pix[m.PixOffset(r.Min.X, y):][:4*r.Dx()]
 }
 
@@ -38,7 +38,7 @@ type fill struct {
 	weights     []uint32 // by distance, in integers: alike on every machine
 }
 
-func newFill(src *image.RGBA, region image.Rectangle) *fill {
+func newFill(src *image.NRGBA, region image.Rectangle) *fill {
 	f := &fill{region: region}
 	b := src.Rect
 	if region.Min.Y > b.Min.Y {
@@ -100,8 +100,11 @@ func (f *fill) row(dst []byte, y int) {
 }
 
 // check says what is wrong with the results.
-func check(src, erased, cut *image.RGBA, region image.Rectangle) error {
+func check(src, erased, cut *image.NRGBA, region image.Rectangle) error {
 	b := src.Rect
+	if erased.Rect != b || cut.Rect != b {
+		return fmt.Errorf("results of %v and %v, the source has %v", erased.Rect.Size(), cut.Rect.Size(), b.Size())
+	}
 	f := newFill(src, region)
 	want := make([]byte, 4*region.Dx())
 	for y := b.Min.Y; y < b.Max.Y; y++ {

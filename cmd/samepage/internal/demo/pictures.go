@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"image/draw"
 	_ "image/gif" // the formats that can be read
 	_ "image/jpeg"
 	_ "image/png"
@@ -18,12 +17,14 @@ import (
 
 	_ "golang.org/x/image/bmp"
 	_ "golang.org/x/image/tiff"
+
+	"samepage/frame"
 )
 
 // A file may claim to be of any size, and the claim alone makes a decoder take
 // the memory for it. More than this is refused.
 const (
-	maxSide   = 16384
+	maxSide   = frame.MaxSide
 	maxPixels = 100e6
 )
 
@@ -36,13 +37,13 @@ type picture struct {
 	out    string // begins the names of the files that are saved
 	bounds image.Rectangle
 	region image.Rectangle // to be erased
-	draw   func(dst *image.RGBA)
+	draw   func(dst *frame.Frame)
 }
 
 // source has pictures.
 type source interface {
-	// largest is how many bytes the largest of them has.
-	largest() int64
+	// largest is the size of the largest of them, in pixels.
+	largest() image.Point
 	// next is the next picture. At the end it is io.EOF. A *Bad error tells of
 	// one that cannot be read, and is followed by others.
 	next() (*picture, error)
@@ -61,7 +62,7 @@ type folder struct {
 	files []file
 	at    int
 	once  bool
-	most  int64 // bytes of the largest
+	most  image.Point // the largest
 }
 
 type file struct {
@@ -92,12 +93,14 @@ func scanFolder(ctx context.Context, dir string, once bool) (*folder, error) {
 		}
 		n, err := measure(path)
 		f.files = append(f.files, file{path: path, bad: err})
-		f.most = max(f.most, n)
+		if pixels(n) > pixels(f.most) {
+			f.most = n
+		}
 	}
 	if len(f.files) == 0 {
 		return nil, fmt.Errorf("no pictures (%s) in %s: %w", strings.Join(Extensions, " "), dir, fs.ErrNotExist)
 	}
-	if f.most == 0 {
+	if f.most == (image.Point{}) {
 		return nil, fmt.Errorf("none of the %d pictures in %s can be read; the first: %w", len(f.files), dir, &Bad{f.files[0].path, reason(f.files[0].bad)})
 	}
 	nameOutputs(f.files)
@@ -114,29 +117,35 @@ func isPicture(name string) bool {
 	return false
 }
 
-// measure is how many bytes the pixels of a file need.
-func measure(path string) (int64, error) {
+// measure is how many pixels a file has.
+func measure(path string) (image.Point, error) {
 	r, err := os.Open(path)
 	if err != nil {
-		return 0, err
+		return image.Point{}, err
 	}
 	defer r.Close()
 	c, _, err := image.DecodeConfig(r)
 	if err != nil {
-		return 0, err
+		return image.Point{}, err
 	}
-	return checkSize(c.Width, c.Height)
+	size := image.Pt(c.Width, c.Height)
+	if err := checkSize(size); err != nil {
+		return image.Point{}, err
+	}
+	return size, nil
 }
 
-func checkSize(width, height int) (int64, error) {
-	if width < 1 || height < 1 {
-		return 0, fmt.Errorf("it has %d x %d pixels", width, height)
+func pixels(size image.Point) int64 { return int64(size.X) * int64(size.Y) }
+
+func checkSize(size image.Point) error {
+	if size.X < 1 || size.Y < 1 {
+		return fmt.Errorf("it has %d x %d pixels", size.X, size.Y)
 	}
-	if width > maxSide || height > maxSide || int64(width)*int64(height) > maxPixels {
-		return 0, fmt.Errorf("it claims to have %d x %d pixels, at most %d a side and %d million are accepted",
-			width, height, maxSide, int(maxPixels/1e6))
+	if size.X > maxSide || size.Y > maxSide || pixels(size) > maxPixels {
+		return fmt.Errorf("it claims to have %d x %d pixels, at most %d a side and %d million are accepted",
+			size.X, size.Y, maxSide, int(maxPixels/1e6))
 	}
-	return 4 * int64(width) * int64(height), nil
+	return nil
 }
 
 // nameOutputs gives each file a name of its own for what is saved of it: its name
@@ -167,7 +176,7 @@ func nameOutputs(files []file) {
 	}
 }
 
-func (f *folder) largest() int64 { return f.most }
+func (f *folder) largest() image.Point { return f.most }
 
 func (f *folder) next() (*picture, error) {
 	if f.at == len(f.files) && !f.once {
@@ -192,7 +201,7 @@ func (f *folder) next() (*picture, error) {
 	bounds := image.Rect(0, 0, b.Dx(), b.Dy())
 	return &picture{
 		name: x.path, out: x.out, bounds: bounds, region: middle(bounds),
-		draw: func(dst *image.RGBA) { draw.Draw(dst, dst.Rect, m, b.Min, draw.Src) },
+		draw: func(dst *frame.Frame) { frame.Draw(dst, m) },
 	}, nil
 }
 
@@ -219,7 +228,7 @@ func load(path string) (image.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := checkSize(m.Bounds().Dx(), m.Bounds().Dy()); err != nil {
+	if err := checkSize(m.Bounds().Size()); err != nil {
 		return nil, err
 	}
 	return m, nil

@@ -16,6 +16,7 @@ import (
 const (
 	RoleBase   = "base"
 	RoleWorker = "worker"
+	RoleViewer = "viewer"
 )
 
 // RunRole is the life of a process that the supervisor started. It returns when
@@ -55,11 +56,14 @@ func RunRole(role string, stdin io.Reader, stdout io.Writer, code func(error) in
 			cancel() // nobody listens any more
 		}
 	}
+	up := func() { tell(message{Ready: &Ready{PID: os.Getpid()}}) }
 	switch role {
 	case RoleBase:
 		err = runBase(ctx, o.Name, o.Options, tell)
 	case RoleWorker:
-		err = runWorker(ctx, o.Name, func() { tell(message{Ready: &Ready{PID: os.Getpid()}}) })
+		err = runWorker(ctx, o.Name, up)
+	case RoleViewer:
+		err = runViewer(ctx, o.Name, nil, up, func(v Viewed) { tell(message{Viewed: &v}) })
 	default:
 		err = fmt.Errorf("unknown role %q", role)
 	}

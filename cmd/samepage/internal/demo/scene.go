@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"image"
 	"math"
+
+	"samepage/frame"
 )
 
 const (
@@ -60,24 +62,24 @@ func newScene() *scene {
 
 func tone(v float64) byte { return byte(math.Max(0, math.Min(255, v+.5))) }
 
-func (*scene) largest() int64 { return 4 * sceneWidth * sceneHeight }
+func (*scene) largest() image.Point { return image.Pt(sceneWidth, sceneHeight) }
 
 func (s *scene) next() (*picture, error) {
 	s.frame++
-	frame := s.frame
+	n := s.frame
 	b := s.balls[len(s.balls)-1]
-	x, y := b.at(frame)
+	x, y := b.at(n)
 	reach := int(b.radius) + 12
 	region := image.Rect(int(x)-reach, int(y)-reach, int(x)+reach, int(y)+reach)
 	bounds := image.Rect(0, 0, sceneWidth, sceneHeight)
-	name := fmt.Sprintf("scene-%06d", frame)
+	name := fmt.Sprintf("scene-%06d", n)
 	return &picture{
 		name: name, out: name, bounds: bounds, region: region.Intersect(bounds),
-		draw: func(dst *image.RGBA) { s.draw(dst, frame) },
+		draw: func(dst *frame.Frame) { s.draw(nrgba(dst), n) },
 	}, nil
 }
 
-func (s *scene) draw(dst *image.RGBA, frame int) {
+func (s *scene) draw(dst *image.NRGBA, frame int) {
 	copy(dst.Pix, s.back)
 	for _, b := range s.balls {
 		b.draw(dst, frame)
@@ -96,7 +98,7 @@ func (b *ball) at(frame int) (x, y float64) {
 }
 
 // draw draws the ball as a sphere with light from the upper left.
-func (b *ball) draw(dst *image.RGBA, frame int) {
+func (b *ball) draw(dst *image.NRGBA, frame int) {
 	cx, cy := b.at(frame)
 	r := int(b.radius) + 2
 	box := image.Rect(int(cx)-r, int(cy)-r, int(cx)+r+1, int(cy)+r+1).Intersect(dst.Rect)

@@ -17,14 +17,15 @@ import (
 const (
 	// grace is how long a process may take to end when it is asked to.
 	grace = 5 * time.Second
-	// maxEarlyDeaths is how many workers in a row may die before they are up.
+	// maxEarlyDeaths is how many workers, or viewers, in a row may die before they
+	// are up.
 	maxEarlyDeaths = 3
 )
 
 // Watcher is told what happens, from one goroutine.
 type Watcher interface {
-	Started(base, worker Ready)             // both are up for the first time
-	Restarted(died, worker int, why string) // the pids of the dead worker and of the new one
+	Started(base, worker, viewer Ready)               // all are up for the first time
+	Restarted(role string, died, pid int, why string) // pid is the successor's
 	Progress(Progress)
 	Skipped(Bad)
 	Failed(Bad)
@@ -33,12 +34,13 @@ type Watcher interface {
 // Start makes the command that runs a role; see RunRole.
 type Start func(role string) *exec.Cmd
 
-// Run is the demo. It returns when both processes have ended. When ctx ends it
+// Run is the demo. It returns when all processes have ended. When ctx ends it
 // ends them, and the error is that of ctx.
 func Run(ctx context.Context, o Options, start Start, w Watcher) (Summary, error) {
 	s := &supervisor{
 		orders: orders{fmt.Sprintf("demo-%d-%04x", os.Getpid(), rand.N(1<<16)), o},
 		start:  start, watch: w, happenings: make(chan happening),
+		worker: post{role: RoleWorker}, viewer: post{role: RoleViewer},
 	}
 	err := s.run(ctx)
 	s.sweep()
@@ -51,16 +53,27 @@ type supervisor struct {
 	watch      Watcher
 	happenings chan happening
 
-	base, worker *process // nil: does not run
-	baseReady    Ready
-	restartOf    *process // the dead worker whose successor is not up yet
-	earlyDeaths  int
-	ending       bool
-	kill         <-chan time.Time // when to kill who has not ended
-	summed       bool
-	summary      Summary
-	restarts     int
-	err          error // the first
+	base           *process // nil: does not run
+	baseReady      Ready
+	worker, viewer post
+	started        bool
+	ending         bool
+	kill           <-chan time.Time // when to kill who has not ended
+	summed         bool
+	summary        Summary
+	err            error // the first
+}
+
+// post is the place of a process that has a successor when it dies.
+type post struct {
+	role        string
+	now         *process // nil: none runs
+	ready       Ready    // of the first
+	died        *process // whose successor is not up yet
+	earlyDeaths int
+	restarts    int
+	viewed      Viewed // by those that died, and by the one that runs
+	before      Viewed // by those that died
 }
 
 // process is one that was started.
@@ -83,7 +96,7 @@ func (s *supervisor) run(ctx context.Context) error {
 		return s.err
 	}
 	interrupted := ctx.Done()
-	for s.base != nil || s.worker != nil {
+	for s.base != nil || s.worker.now != nil || s.viewer.now != nil {
 		select {
 		case h := <-s.happenings:
 			s.handle(h)
@@ -91,7 +104,7 @@ func (s *supervisor) run(ctx context.Context) error {
 			interrupted = nil
 			s.end(ctx.Err())
 		case <-s.kill:
-			for _, p := range []*process{s.base, s.worker} {
+			for _, p := range []*process{s.base, s.worker.now, s.viewer.now} {
 				if p != nil {
 					_ = p.cmd.Process.Kill()
 				}
@@ -101,7 +114,7 @@ func (s *supervisor) run(ctx context.Context) error {
 	if s.err == nil {
 		s.err = s.summary.err()
 	}
-	s.summary.WorkerRestarts = s.restarts
+	s.summary.WorkerRestarts, s.summary.ViewerRestarts, s.summary.Viewer = s.worker.restarts, s.viewer.restarts, s.viewer.viewed
 	return s.err
 }
 
@@ -148,23 +161,33 @@ func (s *supervisor) end(err error) {
 	s.ending = true
 	s.kill = time.After(grace)
 	if s.base != nil {
-		// It tells its summary and ends; then the worker is asked.
+		// It tells its summary and ends; then the others are asked.
 		_ = s.base.stdin.Close()
-	} else if s.worker != nil {
-		_ = s.worker.stdin.Close()
+		return
+	}
+	for _, p := range []*post{&s.worker, &s.viewer} {
+		if p.now != nil {
+			_ = p.now.stdin.Close()
+		}
 	}
 }
 
 func (s *supervisor) handle(h happening) {
-	switch {
-	case h.p == s.base && h.ended:
-		s.baseEnded(h.p)
-	case h.p == s.base:
-		s.baseSays(h.m)
-	case h.p == s.worker && h.ended:
-		s.workerEnded(h.p)
-	case h.p == s.worker:
-		s.workerSays(h.p, h.m)
+	if h.p == s.base {
+		if h.ended {
+			s.baseEnded(h.p)
+		} else {
+			s.baseSays(h.m)
+		}
+		return
+	}
+	for _, p := range []*post{&s.worker, &s.viewer} {
+		switch {
+		case h.p == p.now && h.ended:
+			s.ended(p)
+		case h.p == p.now:
+			s.says(p, h.m)
+		}
 	}
 }
 
@@ -172,8 +195,11 @@ func (s *supervisor) baseSays(m message) {
 	switch {
 	case m.Ready != nil:
 		s.baseReady = *m.Ready
-		s.startWorker()
+		// The worker comes when the viewer sees all frames, for there are none
+		// before the worker.
+		s.fill(&s.viewer)
 	case m.Progress != nil:
+		m.Progress.ViewerMissed = s.viewer.viewed.Missed
 		s.watch.Progress(*m.Progress)
 	case m.Skipped != nil:
 		s.watch.Skipped(*m.Skipped)
@@ -193,53 +219,70 @@ func (s *supervisor) baseEnded(p *process) {
 	if !s.summed && s.err == nil {
 		s.err = fmt.Errorf("the base process %d has ended: %w", p.cmd.Process.Pid, exitReason(p.err))
 	}
-	s.ending = false // of the worker, now
+	s.ending = false // of the others, now
 	s.end(nil)
 }
 
-func (s *supervisor) startWorker() {
+// fill starts a process at a post.
+func (s *supervisor) fill(p *post) {
 	if s.ending {
 		return
 	}
 	var err error
-	if s.worker, err = s.launch(RoleWorker); err != nil {
-		s.worker = nil
+	if p.now, err = s.launch(p.role); err != nil {
+		p.now = nil
 		s.end(err)
 	}
 }
 
-func (s *supervisor) workerSays(p *process, m message) {
+func (s *supervisor) says(p *post, m message) {
 	switch {
 	case m.Ready != nil:
-		p.ready = true
-		s.earlyDeaths = 0
-		if s.restartOf == nil {
-			s.watch.Started(s.baseReady, *m.Ready)
-		} else {
-			s.watch.Restarted(s.restartOf.cmd.Process.Pid, m.Ready.PID, exitReason(s.restartOf.err).Error())
-		}
+		s.up(p, *m.Ready)
+	case m.Viewed != nil:
+		p.viewed = *m.Viewed
+		p.viewed.Frames += p.before.Frames
+		p.viewed.Missed += p.before.Missed
 	case m.Error != nil:
 		s.end(m.Error)
 	}
 }
 
-// workerEnded starts a successor, unless the end is near anyway.
-func (s *supervisor) workerEnded(p *process) {
-	s.worker = nil
-	_ = p.stdin.Close()
+func (s *supervisor) up(p *post, r Ready) {
+	p.now.ready = true
+	p.earlyDeaths = 0
+	if p == &s.viewer && s.worker.now == nil && !s.started {
+		s.fill(&s.worker)
+	}
+	if s.started {
+		s.watch.Restarted(p.role, p.died.cmd.Process.Pid, r.PID, exitReason(p.died.err).Error())
+		return
+	}
+	p.ready = r
+	if s.started = s.viewer.now != nil && s.viewer.now.ready && s.worker.now != nil && s.worker.now.ready; s.started {
+		s.watch.Started(s.baseReady, s.worker.ready, s.viewer.ready)
+	}
+}
+
+// ended starts a successor, unless the end is near anyway.
+func (s *supervisor) ended(p *post) {
+	died := p.now
+	p.now = nil
+	p.before = p.viewed
+	_ = died.stdin.Close()
 	if s.ending {
 		return
 	}
-	if !p.ready {
-		s.earlyDeaths++
+	if !died.ready {
+		p.earlyDeaths++
 	}
-	if s.earlyDeaths >= maxEarlyDeaths {
-		s.end(fmt.Errorf("%d worker processes in a row have ended at their start, the last: %w", s.earlyDeaths, exitReason(p.err)))
+	if p.earlyDeaths >= maxEarlyDeaths {
+		s.end(fmt.Errorf("%d %s processes in a row have ended at their start, the last: %w", p.earlyDeaths, p.role, exitReason(died.err)))
 		return
 	}
-	s.restarts++
-	s.restartOf = p
-	s.startWorker()
+	p.restarts++
+	p.died = died
+	s.fill(p)
 }
 
 func exitReason(err error) error {
@@ -251,9 +294,7 @@ func exitReason(err error) error {
 
 // sweep takes away what processes that were killed could not.
 func (s *supervisor) sweep() {
-	name := s.orders.Name
-	_ = samepage.Remove(name, nil)
-	for _, n := range []string{requestName(name), doneName(name)} {
-		_ = samepage.Remove(n, &samepage.Options{Kind: samepage.KindEvent})
+	for _, n := range []string{framesName(s.orders.Name), resultsName(s.orders.Name)} {
+		_ = samepage.Remove(n, &samepage.Options{Kind: samepage.KindTopic})
 	}
 }

@@ -3,60 +3,78 @@ package demo
 import (
 	"context"
 	"errors"
-	"fmt"
 
-	"samepage/ipcsync"
+	"samepage"
+	"samepage/frame"
+	"samepage/pubsub"
 )
 
-// maxAttempts is how many workers may die over one picture.
-const maxAttempts = 4
-
-// runWorker does what the base requests until ctx ends.
-func runWorker(ctx context.Context, name string, ready func()) (err error) {
-	b, err := openBlock(name)
+// runWorker does what the base requests until ctx ends. up is called when it sees all
+// requests.
+func runWorker(ctx context.Context, name string, up func()) (err error) {
+	frames, err := frame.NewSubscriber(framesName(name), &pubsub.SubscriberOptions{From: pubsub.FromNow})
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, b.close()) }()
-	bell, err := openBells(name, ipcsync.OpenEvent)
+	defer func() { err = errors.Join(err, frames.Close()) }()
+	most := frames.Topic().Options().MaxSize
+	results, err := pubsub.NewPublisher(resultsName(name), resultsOptions(most))
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, bell.close()) }()
-	ready()
-	for {
-		switch b.status.Load() { // ACQUIRE: pairs with the RELEASE in request
-		case requested, working:
-			work(b)
-			fallthrough
-		case done:
-			if err := bell.done.Set(); err != nil {
-				return err
-			}
+	defer func() { err = errors.Join(err, results.Close()) }()
+	if err := publishReady(ctx, results); err != nil {
+		return unlessEnded(ctx, err)
+	}
+	up()
+	for m, err := range frames.Frames(ctx) {
+		if errors.Is(err, samepage.ErrPeerDied) {
+			continue // the end is near
 		}
-		if err := bell.request.Wait(ctx); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return err
+		if err == nil {
+			err = work(ctx, results, m)
+		}
+		if err != nil {
+			return unlessEnded(ctx, err)
 		}
 	}
+	// The base has ended its stream. Whoever ended by itself now might be taken
+	// for one that died.
+	<-ctx.Done()
+	return nil
 }
 
-// work does the job in the block, also one that a predecessor began.
-func work(b *block) {
-	b.status.Store(working)
-	b.attempt()
-	j, err := b.read()
-	if err == nil && j.attempts > maxAttempts {
-		err = fmt.Errorf("%d workers died over it", j.attempts-1)
+// unlessEnded is err, unless the end was asked for.
+func unlessEnded(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
 	}
-	if err == nil {
-		err = b.results(j)
+	return err
+}
+
+// work publishes both results of a frame, or why there are none.
+func work(ctx context.Context, results *pubsub.Publisher, m *frame.Message) error {
+	l, err := bothResults(results, m)
+	if err != nil {
+		return publishText(ctx, results, refused, m.Seq(), err.Error())
 	}
-	if err == nil {
-		r := j.bounds()
-		erase(b.image(j.source, r), b.image(j.erased, r), b.image(j.cut, r), j.region)
+	if err := l.Publish(ctx); err != nil {
+		l.Discard()
+		return err
 	}
-	b.answer(j, err)
+	return nil
+}
+
+// bothResults makes both results of a frame, in the message that will carry them.
+func bothResults(results *pubsub.Publisher, m *frame.Message) (pubsub.Loan, error) {
+	src, region, err := readRequest(m)
+	if err != nil {
+		return pubsub.Loan{}, err
+	}
+	l, erased, cut, err := loanResults(results, m.Seq(), pictureSpec(src.Rect.Size()))
+	if err != nil {
+		return pubsub.Loan{}, err
+	}
+	erase(src, nrgba(erased), nrgba(cut), region)
+	return l, nil
 }

@@ -1,0 +1,203 @@
+package demo
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"image"
+	"strings"
+
+	"samepage/frame"
+	"samepage/pubsub"
+)
+
+// The two topics, and what is in their messages. All words are little-endian.
+//
+// The base publishes frames: RGBA, as image.NRGBA has it, and behind the pixels what is
+// to be done with them.
+//
+//	offset  bytes  field
+//	     0     16  region to be erased: x, y, width, height, in pixels
+//
+// A frame's Seq is the number of the job, and its Time when it was published. A job may
+// be published more than once, see below.
+//
+// The worker publishes results:
+//
+//	offset  bytes  field
+//	     0      4  what it is: ready, done or refused
+//	     4      4  bytes of the text
+//	     8      8  number of the job; 0 when ready
+//	    16     16  offset and size of the picture without the region
+//	    32     16  offset and size of the region on transparent ground
+//	    64    960  why it is refused, UTF-8
+//	  1024         both, each a frame
+//
+// A worker says that it is ready once it sees the frames that are published from now
+// on. Then the base publishes the job that it waits for, if any: so a job whose worker
+// died is done by the next one. A job may be answered twice that way; the base goes by
+// the number.
+const (
+	requestSize = 16
+
+	offWhat    = 0
+	offTextLen = 4
+	offJob     = 8
+	offErased  = 16
+	offCut     = 32
+	offText    = 64
+	answerHead = 1024
+)
+
+// What a message of the worker is.
+const (
+	ready uint32 = 1 + iota
+	done
+	refused
+)
+
+// frameAlign is where the frames of a message begin.
+const frameAlign = 64
+
+var errMessage = errors.New("a message that makes no sense")
+
+func framesName(name string) string  { return name + "-frames" }
+func resultsName(name string) string { return name + "-results" }
+
+func pictureSpec(size image.Point) frame.Spec {
+	return frame.Spec{Format: frame.RGBA, Width: size.X, Height: size.Y}
+}
+
+// framesOptions have the least room there may be, for pictures may be large: members
+// are the base, who also looks at its frames, worker and viewer, and one more who is
+// curious.
+func framesOptions(largest image.Point) *pubsub.Options {
+	return &pubsub.Options{
+		MaxSize: int(pictureSpec(largest).Size()) + requestSize,
+		Depth:   1, Members: 5, Loans: 1, Holds: -1,
+	}
+}
+
+// resultsOptions are for two results of a picture from a topic with messages of at
+// most so many bytes.
+func resultsOptions(most int) *pubsub.Options {
+	return &pubsub.Options{
+		MaxSize: answerHead + 2*alignUp(most-requestSize),
+		Depth:   1, Members: 2, Loans: 1, Holds: -1,
+	}
+}
+
+func alignUp(n int) int { return (n + frameAlign - 1) &^ (frameAlign - 1) }
+
+// putRequest says what is to be done with a frame.
+func putRequest(b []byte, region image.Rectangle) {
+	for i, v := range []int{region.Min.X, region.Min.Y, region.Dx(), region.Dy()} {
+		binary.LittleEndian.PutUint32(b[4*i:], uint32(v))
+	}
+}
+
+// readRequest is the region that is to be erased, and the picture, in place.
+func readRequest(m *frame.Message) (*image.NRGBA, image.Rectangle, error) {
+	src, ok := m.Image().(*image.NRGBA)
+	if !ok {
+		return nil, image.Rectangle{}, fmt.Errorf("%w: a picture of format %v", errMessage, m.Format())
+	}
+	var b [requestSize]byte // private: a hostile base may change what is shared
+	if copy(b[:], m.Extra()) < requestSize {
+		return nil, image.Rectangle{}, fmt.Errorf("%w: a request of %d bytes", errMessage, len(m.Extra()))
+	}
+	word := func(i int) int { return int(min(binary.LittleEndian.Uint32(b[4*i:]), frame.MaxSide+1)) }
+	region := image.Rect(word(0), word(1), word(0)+word(2), word(1)+word(3))
+	if region.Empty() || !region.In(src.Rect) {
+		return nil, region, fmt.Errorf("%w: region %v of a picture of %d x %d pixels", errMessage, region, m.Width(), m.Height())
+	}
+	return src, region, nil
+}
+
+// publishReady says that there is a worker.
+func publishReady(ctx context.Context, p *pubsub.Publisher) error {
+	return publishText(ctx, p, ready, 0, "")
+}
+
+// publishText publishes a message without results.
+func publishText(ctx context.Context, p *pubsub.Publisher, what uint32, job uint64, text string) error {
+	b := make([]byte, answerHead)
+	binary.LittleEndian.PutUint32(b[offWhat:], what)
+	binary.LittleEndian.PutUint32(b[offTextLen:], uint32(copy(b[offText:], text)))
+	binary.LittleEndian.PutUint64(b[offJob:], job)
+	return p.Send(ctx, b)
+}
+
+// loanResults takes a message on loan that has room for both results of a picture.
+func loanResults(p *pubsub.Publisher, job uint64, picture frame.Spec) (l pubsub.Loan, erased, cut *frame.Frame, err error) {
+	size := int(picture.Size())
+	if l, err = p.Loan(answerHead + 2*alignUp(size)); err != nil {
+		return l, nil, nil, err
+	}
+	b := l.Bytes()
+	clear(b[:answerHead])
+	binary.LittleEndian.PutUint32(b[offWhat:], done)
+	binary.LittleEndian.PutUint64(b[offJob:], job)
+	at := answerHead
+	for _, r := range []struct {
+		off int
+		f   **frame.Frame
+	}{{offErased, &erased}, {offCut, &cut}} {
+		if *r.f, err = frame.New(b[at:at+size], picture); err != nil {
+			l.Discard()
+			return l, nil, nil, err
+		}
+		binary.LittleEndian.PutUint64(b[r.off:], uint64(at))
+		binary.LittleEndian.PutUint64(b[r.off+8:], uint64(size))
+		at += alignUp(size)
+	}
+	return l, erased, cut, nil
+}
+
+// answer is a message of the worker, checked. The results are in place.
+type answer struct {
+	what        uint32
+	job         uint64
+	text        string
+	erased, cut *image.NRGBA
+}
+
+func readAnswer(message []byte) (*answer, error) {
+	b := make([]byte, answerHead) // private: a hostile worker may change what is shared
+	if copy(b, message) < answerHead {
+		return nil, fmt.Errorf("%w: an answer of %d bytes", errMessage, len(message))
+	}
+	le := binary.LittleEndian
+	a := &answer{what: le.Uint32(b[offWhat:]), job: le.Uint64(b[offJob:])}
+	n := min(le.Uint32(b[offTextLen:]), answerHead-offText)
+	a.text = strings.ToValidUTF8(string(b[offText:][:n]), "�")
+	switch a.what {
+	case ready, refused:
+		return a, nil
+	case done:
+	default:
+		return a, fmt.Errorf("%w: answer %d", errMessage, a.what)
+	}
+	end := uint64(answerHead)
+	for _, r := range []struct {
+		off int
+		m   **image.NRGBA
+	}{{offErased, &a.erased}, {offCut, &a.cut}} {
+		at, size := le.Uint64(b[r.off:]), le.Uint64(b[r.off+8:])
+		if at < end || at > uint64(len(message)) || size > uint64(len(message))-at {
+			return a, fmt.Errorf("%w: result of %d bytes at %d of %d", errMessage, size, at, len(message))
+		}
+		end = at + size
+		f, err := frame.Open(message[at:end:end])
+		if err != nil {
+			return a, fmt.Errorf("%w: %w", errMessage, err)
+		}
+		m, ok := f.Image().(*image.NRGBA)
+		if !ok {
+			return a, fmt.Errorf("%w: result of format %v", errMessage, f.Format())
+		}
+		*r.m = m
+	}
+	return a, nil
+}

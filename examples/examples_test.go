@@ -1,0 +1,106 @@
+package examples_test
+
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"testing"
+
+	"samepage/internal/ipctest"
+)
+
+func TestMain(m *testing.M) { ipctest.Main(m, nil) }
+
+// What each example prints, by its folder.
+var examples = map[string][]string{
+	"camera": {
+		`(?m)^camera: publishing 100 frames$`,
+		`(?m)^recorder: 100 frames, 0 missed, each at most \S+ after it was published$`,
+		`(?m)^monitor: \d+ frames, [1-9]\d* missed, `,
+	},
+	"pose": {
+		`(?m)^refused: pubsub: subscribe to topic "pose-\d+": .*Pose.*OldPose`,
+		`(?m)^follower: pose 51 is 0\.00, 1\.00, heading 3\.14$`,
+		`(?m)^follower: 200 poses, half of them within `,
+	},
+	"config": {
+		`(?m)^worker: ended after 3 changes$`,
+	},
+}
+
+func needGo(t *testing.T) {
+	t.Helper()
+	ipctest.NeedNames(t)
+	if _, err := exec.LookPath("go"); err != nil {
+		t.Skip("there is no go command here, as under Wine")
+	}
+}
+
+// Each folder has its lines above, runs, ends by itself, and leaves nothing.
+func TestExamples(t *testing.T) {
+	needGo(t)
+	folders, err := filepath.Glob("*/main.go")
+	if err != nil || len(folders) != len(examples) {
+		t.Errorf("examples are %q (%v), and %d are tested", folders, err, len(examples))
+	}
+	for name, lines := range examples {
+		t.Run(name, func(t *testing.T) {
+			store := ipctest.Store(t)
+			out, err := exec.CommandContext(t.Context(), "go", "run", "./"+name).CombinedOutput()
+			if err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			for _, l := range lines {
+				if !regexp.MustCompile(l).Match(bytes.ReplaceAll(out, []byte("\r"), nil)) {
+					t.Errorf("no line %s in\n%s", l, out)
+				}
+			}
+			wantEmpty(t, store)
+		})
+	}
+}
+
+// Ctrl-C ends an example early, with all its processes, and nothing is left.
+func TestInterrupt(t *testing.T) {
+	needGo(t)
+	if runtime.GOOS == "windows" {
+		t.Skip("os.Interrupt cannot be sent on Windows")
+	}
+	dir := ipctest.Dir(t)
+	for name := range examples {
+		t.Run(name, func(t *testing.T) {
+			store := ipctest.Store(t)
+			exe := filepath.Join(dir, name)
+			if out, err := exec.Command("go", "build", "-o", exe, "./"+name).CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			c := ipctest.StartCmd(t, exec.Command(exe))
+			c.Line() // it is at work
+			if err := c.Cmd.Process.Signal(os.Interrupt); err != nil {
+				t.Fatal(err)
+			}
+			// The children have its standard output, too: it ends with them.
+			if st := c.Wait(); st.ExitCode() != 0 {
+				t.Errorf("ends with %v", st)
+			}
+			wantEmpty(t, store)
+		})
+	}
+}
+
+func wantEmpty(t *testing.T, store string) {
+	t.Helper()
+	err := filepath.WalkDir(store, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			t.Errorf("left behind: %s", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,209 @@
+package frame
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"samepage"
+	"samepage/pubsub"
+)
+
+// Publisher publishes frames to a topic. Its methods are for one goroutine at a time,
+// but for Close.
+type Publisher struct {
+	p    *pubsub.Publisher
+	max  int64
+	free []*Loan // not out
+}
+
+// NewPublisher opens the topic of that name, or makes it, and becomes one of its
+// publishers. A topic that is made has room for frames as large as largest, whatever
+// their formats, or for messages of opts.MaxSize bytes if that is more. Where opts leave
+// them zero, Depth is 4 and Members 8, less than those of package pubsub: see
+// pubsub.Options.Size for what large frames come to.
+//
+// Errors: ErrSpec, samepage.ErrTooLarge, and those of pubsub.NewPublisher.
+func NewPublisher(name string, largest Spec, opts *pubsub.Options) (*Publisher, error) {
+	if err := largest.Check(); err != nil {
+		return nil, err
+	}
+	o, err := topicOptions(largest.Size(), opts)
+	if err != nil {
+		return nil, fmt.Errorf("frame: publish to topic %q: %w", name, err)
+	}
+	p, err := pubsub.NewPublisher(name, o)
+	if err != nil {
+		return nil, err
+	}
+	return &Publisher{p: p, max: int64(p.Options().MaxSize)}, nil
+}
+
+func topicOptions(size int64, opts *pubsub.Options) (*pubsub.Options, error) {
+	o := pubsub.Options{}
+	if opts != nil {
+		o = *opts
+	}
+	if size > math.MaxInt || size > math.MaxUint32 {
+		return nil, fmt.Errorf("frames of %d bytes: %w", size, samepage.ErrTooLarge)
+	}
+	o.MaxSize = max(o.MaxSize, int(size))
+	if o.Depth == 0 {
+		o.Depth = 4
+	}
+	if o.Members == 0 {
+		o.Members = 8
+	}
+	return &o, nil
+}
+
+// Topic is the publisher of messages below. Frames are to be published by p.
+func (p *Publisher) Topic() *pubsub.Publisher { return p.p }
+
+// WaitSubscribers waits until the topic has n reliable subscribers or more.
+//
+// Errors: samepage.ErrClosed, the error of ctx.
+func (p *Publisher) WaitSubscribers(ctx context.Context, n int) error {
+	return p.p.WaitSubscribers(ctx, n)
+}
+
+// Close ends the stream, see pubsub.Publisher.Close.
+//
+// Errors: samepage.ErrBusy, while frames are on loan.
+func (p *Publisher) Close() error { return p.p.Close() }
+
+// Loan is a frame that is being drawn, in shared memory. It is published or
+// discarded once; then it is empty, and the Publisher's, who uses it again.
+//
+// Its frame stays where it is: Reset and Attach are not for it.
+type Loan struct {
+	*Frame
+	f     Frame
+	p     *Publisher
+	l     pubsub.Loan
+	out   bool
+	extra int // where the bytes behind the frame begin
+}
+
+// Loan takes a frame on loan. Its pixels are what is left of a frame before.
+//
+// Errors: ErrSpec, and those of pubsub.Publisher.Loan, among them samepage.ErrTooLarge for
+// what does not fit the topic.
+func (p *Publisher) Loan(spec Spec) (*Loan, error) { return p.LoanExtra(spec, 0) }
+
+// LoanExtra is Loan with n bytes of the caller's own behind the frame, for what goes
+// with a picture but is none; see Loan.Extra. Options.MaxSize must have room for them.
+func (p *Publisher) LoanExtra(spec Spec, n int) (*Loan, error) {
+	if err := spec.Check(); err != nil {
+		return nil, err
+	}
+	size := spec.Size()
+	if n < 0 || size > p.max || int64(n) > p.max-size {
+		return nil, fmt.Errorf("frame: topic %q: a frame of %d bytes and %d more, a message has %d: %w", p.p.Name(), size, n, p.max, samepage.ErrTooLarge)
+	}
+	pl, err := p.p.Loan(int(size) + n)
+	if err != nil {
+		return nil, err
+	}
+	l := p.unused()
+	if err := l.f.Reset(pl.Bytes(), spec); err != nil {
+		pl.Discard()
+		p.free = append(p.free, l)
+		return nil, err
+	}
+	l.l, l.out, l.extra = pl, true, int(size)
+	return l, nil
+}
+
+func (p *Publisher) unused() *Loan {
+	if n := len(p.free); n > 0 {
+		l := p.free[n-1]
+		p.free = p.free[:n-1]
+		return l
+	}
+	l := &Loan{p: p}
+	l.Frame = &l.f
+	return l
+}
+
+// Extra is what stands behind the frame: as many bytes as LoanExtra was asked for.
+func (l *Loan) Extra() []byte {
+	if !l.out {
+		return nil
+	}
+	return l.l.Bytes()[l.extra:]
+}
+
+var errNoLoan = fmt.Errorf("frame: the loan is published or discarded: %w", samepage.ErrClosed)
+
+// Publish publishes the frame, and waits for reliable subscribers that lag as far
+// behind as they may. A frame without a sequence gets the number of its message, one
+// without a time the present. With an error the loan goes on as it was.
+//
+// Errors: samepage.ErrClosed, the error of ctx.
+func (l *Loan) Publish(ctx context.Context) error {
+	if !l.out {
+		return errNoLoan
+	}
+	seq, at := l.f.h.Seq, l.f.h.Time
+	l.stamp()
+	if err := l.l.Publish(ctx); err != nil {
+		l.mark(seq, at)
+		return err
+	}
+	l.done()
+	return nil
+}
+
+// TryPublish is Publish, unless a reliable subscriber lags as far behind as it may: then
+// it is false, and the loan goes on as it was.
+//
+// Errors: samepage.ErrClosed.
+func (l *Loan) TryPublish() (bool, error) {
+	if !l.out {
+		return false, errNoLoan
+	}
+	seq, at := l.f.h.Seq, l.f.h.Time
+	l.stamp()
+	if ok, err := l.l.TryPublish(); !ok {
+		l.mark(seq, at)
+		return false, err
+	}
+	l.done()
+	return true, nil
+}
+
+// stamp fills in what the caller left open.
+func (l *Loan) stamp() {
+	seq, at := l.f.h.Seq, l.f.h.Time
+	if seq == 0 {
+		seq = l.p.p.Next()
+	}
+	if at == 0 {
+		at = time.Now().UnixNano()
+	}
+	l.mark(seq, at)
+}
+
+func (l *Loan) mark(seq uint64, at int64) {
+	if l.f.h.Seq != seq || l.f.h.Time != at {
+		l.f.h.Seq, l.f.h.Time = seq, at
+		l.f.writeHeader()
+	}
+}
+
+// done empties the loan, lest somebody draw into what others read.
+func (l *Loan) done() {
+	l.f.clear()
+	l.out = false
+	l.p.free = append(l.p.free, l)
+}
+
+// Discard gives the frame back unpublished. A second Discard does nothing.
+func (l *Loan) Discard() {
+	if l.out {
+		l.l.Discard()
+		l.done()
+	}
+}

@@ -1,0 +1,245 @@
+//go:build linux || windows
+
+package frame_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"io"
+	"io/fs"
+	"os"
+	"testing"
+	"time"
+
+	"samepage"
+	"samepage/frame"
+	"samepage/internal/ipctest"
+	"samepage/pubsub"
+)
+
+var vga = frame.Spec{Format: frame.Gray, Width: 640, Height: 480}
+
+func TestLoan(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	p := newPub(t, "t", vga, &pubsub.Options{Loans: 2})
+	s := newSub(t, "t", nil)
+	a, err := p.Loan(vga)
+	noErr(t, err)
+	b, err := p.Loan(vga)
+	noErr(t, err)
+	_, err = p.Loan(vga)
+	wantErr(t, err, samepage.ErrTooManyHolds)
+	wantErr(t, p.Close(), samepage.ErrBusy)
+
+	// In another order than they were taken: numbers are those of publishing.
+	before := time.Now()
+	for i, l := range []*frame.Loan{b, a} {
+		paint(l.Frame, uint64(i)+1)
+		noErr(t, l.Publish(bg))
+		m, err := s.Take(bg)
+		noErr(t, err)
+		noErr(t, intact(m.Frame, uint64(i)+1))
+		if d := m.Time().Sub(before); d < -time.Second || d > time.Minute {
+			t.Errorf("frame %d has time %v, published at %v", i, m.Time(), before)
+		}
+		if l.Image() != nil || l.Bytes() != nil || l.Extra() != nil {
+			t.Error("a loan that is published still has bytes")
+		}
+		wantErr(t, l.Publish(bg), samepage.ErrClosed)
+		_, err = l.TryPublish()
+		wantErr(t, err, samepage.ErrClosed)
+		l.Discard()
+	}
+
+	// What the caller says of sequence and time stays.
+	l, err := p.Loan(frame.Spec{Format: frame.RGB, Width: 3, Height: 2, Seq: 9, Time: time.Unix(1, 2)})
+	noErr(t, err)
+	l.SetTime(time.Unix(3, 4))
+	noErr(t, l.Publish(bg))
+	m, err := s.Take(bg)
+	noErr(t, err)
+	if m.Seq() != 9 || !m.Time().Equal(time.Unix(3, 4)) || m.Missed() != 0 || m.Lane() != 0 {
+		t.Errorf("%+v", m.Spec())
+	}
+	l, err = p.Loan(vga)
+	noErr(t, err)
+	l.Discard()
+	l.Discard()
+	noErr(t, p.Close())
+	if _, ok, err := s.TryTake(); ok || err != io.EOF {
+		t.Error(ok, err)
+	}
+	_, err = frame.NewPublisher("u", frame.Spec{Format: frame.RGBA, Width: 16384, Height: 16384, Stride: 1 << 20}, nil)
+	wantErr(t, err, samepage.ErrTooLarge)
+	_, err = frame.NewPublisher("u", vga, &pubsub.Options{Depth: -1})
+	wantErr(t, err, fs.ErrInvalid)
+}
+
+// A frame that could not be published yet is numbered and dated when it is.
+func TestPublishLater(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	p := newPub(t, "t", vga, &pubsub.Options{Depth: 1, Loans: 2})
+	s := newSub(t, "t", nil)
+	n := uint64(0)
+	var late *frame.Loan
+	for {
+		l, err := p.Loan(vga)
+		noErr(t, err)
+		ok, err := l.TryPublish()
+		noErr(t, err)
+		if !ok {
+			late = l
+			break
+		}
+		n++
+	}
+	if late.Seq() != 0 || !late.Time().IsZero() {
+		t.Errorf("an unpublished frame is number %d of %v", late.Seq(), late.Time())
+	}
+	ctx, cancel := context.WithTimeout(bg, 5*time.Millisecond)
+	defer cancel()
+	wantErr(t, late.Publish(ctx), os.ErrDeadlineExceeded)
+	if late.Seq() != 0 || !late.Time().IsZero() {
+		t.Errorf("an unpublished frame is number %d of %v", late.Seq(), late.Time())
+	}
+	for range n {
+		_, err := s.Take(bg)
+		noErr(t, err)
+	}
+	s.Release()
+	other, err := p.Loan(vga)
+	noErr(t, err)
+	noErr(t, other.Publish(bg))
+	noErr(t, late.Publish(bg))
+	for range 2 {
+		m, err := s.Take(bg)
+		noErr(t, err)
+		if n++; m.Seq() != n || m.Time().IsZero() {
+			t.Errorf("frame %d is number %d of %v", n, m.Seq(), m.Time())
+		}
+	}
+}
+
+func TestExtraAndHold(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	rgb := frame.Spec{Format: frame.RGB, Width: 3, Height: 3}
+	p := newPub(t, "t", rgb, &pubsub.Options{MaxSize: int(rgb.Size()) + 5, Depth: 1})
+	s := newSub(t, "t", &pubsub.SubscriberOptions{BestEffort: true})
+	send := func(extra string) {
+		t.Helper()
+		l, err := p.LoanExtra(rgb, len(extra))
+		noErr(t, err)
+		paint(l.Frame, p.Topic().Next())
+		if len(l.Extra()) != len(extra) {
+			t.Errorf("%d bytes behind the frame, want %d", len(l.Extra()), len(extra))
+		}
+		copy(l.Extra(), extra)
+		noErr(t, l.Publish(bg))
+	}
+	send("first")
+	m, err := s.Take(bg)
+	noErr(t, err)
+	h, err := m.Hold()
+	noErr(t, err)
+	_, err = m.Hold()
+	wantErr(t, err, samepage.ErrTooManyHolds)
+	for range 100 {
+		send("")
+		m, err := s.Take(bg)
+		noErr(t, err)
+		if len(m.Extra()) != 0 {
+			t.Errorf("%q stands behind a frame", m.Extra())
+		}
+	}
+	if string(h.Extra()) != "first" || h.Missed() != 0 {
+		t.Errorf("%q is held, %d missed", h.Extra(), h.Missed())
+	}
+	noErr(t, intact(h.Frame, 1))
+	wantErr(t, s.Close(), samepage.ErrBusy)
+	h.Release()
+	h.Release()
+	if h.Image() != nil || h.Extra() != nil {
+		t.Error("a frame that is released still has bytes")
+	}
+	noErr(t, s.Close())
+	_, err = s.Take(bg)
+	wantErr(t, err, samepage.ErrClosed)
+	_, err = p.LoanExtra(rgb, 6)
+	wantErr(t, err, samepage.ErrTooLarge)
+}
+
+// The loop goes on behind what is no frame, and ends with the stream.
+func TestFrames(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	_, err := frame.NewSubscriber("t", nil)
+	wantErr(t, err, fs.ErrNotExist)
+	ctx, cancel := context.WithTimeout(bg, time.Millisecond)
+	defer cancel()
+	_, err = frame.Await(ctx, "t", nil)
+	wantErr(t, err, context.DeadlineExceeded)
+
+	p := newPub(t, "t", vga, nil)
+	s := newSub(t, "t", nil)
+	noErr(t, publish(bg, p, vga))
+	noErr(t, p.Topic().Send(bg, make([]byte, 200)))
+	noErr(t, publish(bg, p, vga))
+	noErr(t, p.Close())
+	var got []uint64
+	var last *frame.Message
+	bad := 0
+	for m, err := range s.Frames(bg) {
+		if errors.Is(err, samepage.ErrKindMismatch) && m == nil {
+			bad++
+			continue
+		}
+		noErr(t, err)
+		noErr(t, intact(m.Frame, m.Seq()))
+		got, last = append(got, m.Seq()), m
+	}
+	if len(got) != 2 || got[0] != 1 || got[1] != 3 || bad != 1 {
+		t.Errorf("frames %d, %d bad", got, bad)
+	}
+	if last.Image() != nil {
+		t.Error("a frame that is let go still has an image")
+	}
+	p = newPub(t, "t", vga, nil)
+	noErr(t, publish(bg, p, vga))
+	m, err := s.Take(bg)
+	noErr(t, err)
+	s.Release()
+	if m.Image() != nil {
+		t.Error("a frame that is released still has an image")
+	}
+}
+
+// A camera tells where its frame comes from; whoever shows it reads the same bytes.
+func ExamplePublisher() {
+	spec := frame.Spec{Format: frame.BGR, Width: 640, Height: 480}
+	camera, err := frame.NewPublisher("example-camera", spec, nil)
+	check(err)
+	viewer, err := frame.NewSubscriber("example-camera", nil) // another process
+	check(err)
+
+	for range 2 {
+		l, err := camera.Loan(spec)
+		check(err)
+		frame.Draw(l.Frame, image.White) // or read the device into l.Pix(0)
+		check(l.Publish(context.Background()))
+	}
+	check(camera.Close())
+
+	for m, err := range viewer.Frames(context.Background()) {
+		check(err)
+		fmt.Println(m.Seq(), m.Format(), m.Image().Bounds(), m.Image().At(0, 0), m.Missed())
+	}
+	check(viewer.Close())
+	// Output:
+	// 1 bgr (0,0)-(640,480) {255 255 255 255} 0
+	// 2 bgr (0,0)-(640,480) {255 255 255 255} 0
+}
