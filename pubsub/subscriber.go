@@ -371,10 +371,10 @@ func (s *Subscriber) spin() bool {
 	if !segment.Spins() {
 		return false
 	}
-	if s.lanes[0].Poll(4) {
+	one := len(s.lanes) == 1
+	if one && s.lanes[0].Poll(32) { // about a microsecond, before the clock is read
 		return true
 	}
-	one := len(s.lanes) == 1
 	for begun := time.Now(); time.Since(begun) < segment.SpinTime; {
 		for range 4 {
 			if one {

@@ -352,3 +352,54 @@ func BenchmarkStream(b *testing.B) {
 		}
 	}
 }
+
+// A message to and fro between two threads; half of it is one way.
+func BenchmarkPingPong(b *testing.B) {
+	for _, reliable := range []bool{true, false} {
+		b.Run(fmt.Sprint("reliable=", reliable), func(b *testing.B) {
+			st := Settings{Lanes: 1, Depth: 4, MaxSize: 64, Readers: 2, Holds: 1, Loans: 2}
+			there, back := heap(b, st), heap(b, st)
+			put := func(w *Writer) {
+				slot, _ := w.Loan()
+				*(*uint64)(unsafe.Pointer(&w.Payload(slot)[0])) = w.next
+				w.Room()
+				w.TakeBack(slot)
+				w.Publish(slot, 64, true)
+				w.Ahead()
+			}
+			take := func(r *Reader, m *Message) {
+				r.LetGo()
+				for {
+					if ok, _ := r.Try(m); ok {
+						break
+					}
+					r.Poll(16)
+				}
+				if *(*uint64)(unsafe.Pointer(&r.Payload(m)[0])) != m.Seq {
+					b.Error("wrong")
+				}
+			}
+			n := b.N
+			done := make(chan bool)
+			w1, w2 := NewWriter(there, 0), NewWriter(back, 0)
+			r1, r2 := NewReader(there, 0, layout.OwnerOf(0, 1), reliable, Oldest), NewReader(back, 0, layout.OwnerOf(0, 1), reliable, Oldest)
+			go func() {
+				runtime.LockOSThread()
+				var m Message
+				for range n {
+					take(r1, &m)
+					put(w2)
+				}
+				close(done)
+			}()
+			runtime.LockOSThread()
+			var m Message
+			b.ResetTimer()
+			for range n {
+				put(w1)
+				take(r2, &m)
+			}
+			<-done
+		})
+	}
+}

@@ -92,12 +92,17 @@ func (s *slots) reclaim(n int) {
 	fault.At(fault.LaneReclaim)
 	s.markPinned() // F3
 	kept := s.retired[:0]
+	// What was free before stays on top: readers were told of it.
+	first := len(s.free)
 	for i, slot := range s.retired {
 		if i >= n || s.pinned[slot/64]>>(slot%64)&1 != 0 {
 			kept = append(kept, slot)
 			continue
 		}
 		s.free = append(s.free, slot)
+	}
+	if n := len(s.free); first > 0 && n > first {
+		s.free[first-1], s.free[n-1] = s.free[n-1], s.free[first-1]
 	}
 	s.retired = kept
 }
