@@ -100,16 +100,24 @@ func (r *Reader) Load() (Value, bool, error) {
 	if r.h.Closed() { // its words may be another's by now
 		return Value{}, false, r.wrap("read", samepage.ErrClosed)
 	}
-	var m lane.Message
-	ok, err := r.r.Load(&m)
+	m, err := r.load()
+	if m == nil {
+		return Value{}, false, err
+	}
+	return Value{r: r, m: *m, turn: r.turn}, true, nil
+}
+
+// load is nil when there is no value yet.
+func (r *Reader) load() (*lane.Message, error) {
+	m, err := r.r.Load()
 	r.turn++
-	if ok && r.sum {
-		err = r.check(&m)
+	if m != nil && r.sum {
+		err = r.check(m)
 	}
-	if !ok || err != nil {
-		return Value{}, false, r.wrap("read", err)
+	if err != nil {
+		return nil, r.wrap("read", err)
 	}
-	return Value{r: r, m: m, turn: r.turn}, true, nil
+	return m, nil
 }
 
 func (r *Reader) check(m *lane.Message) error {
@@ -125,17 +133,20 @@ func (r *Reader) check(m *lane.Message) error {
 //
 // Errors: ErrTruncated, and those of Load.
 func (r *Reader) ReadInto(buf []byte) (n int, generation uint64, ok bool, err error) {
-	v, ok, err := r.Load()
-	if !ok || err != nil {
+	if r.h.Closed() {
+		return 0, 0, false, r.wrap("read", samepage.ErrClosed)
+	}
+	m, err := r.load()
+	if m == nil {
 		return 0, 0, false, err
 	}
-	b := r.r.Payload(&v.m)
+	b := r.r.Payload(m)
 	n = copy(buf, b)
 	runtime.KeepAlive(r)
 	if n < len(b) {
 		err = r.wrap("read", fmt.Errorf("%d of the value's %d bytes: %w", n, len(b), samepage.ErrTruncated))
 	}
-	return n, v.m.Seq, true, err
+	return n, m.Seq, true, err
 }
 
 // Changed waits until there is another value than the one loaded last; at first, until

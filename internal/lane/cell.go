@@ -130,7 +130,10 @@ type CellReader struct {
 	member int
 	word   *uint64
 	pin    *uint64
-	seen   uint64 // the Current that was loaded last
+	// seen is the Current that was loaded last, and last what it said: the pin keeps
+	// it.
+	seen uint64
+	last Message
 }
 
 // NewCellReader is a reader of member me.
@@ -142,33 +145,42 @@ func NewCellReader(s *Set, me layout.Owner) *CellReader {
 // two loads, so that it never comes near this.
 const patience = 1 << 20
 
-// Load finds the value, and keeps it until the next Load. It is false when there is
-// none yet.
+// Load finds the value, and keeps it until the next Load. It is nil when there is
+// none yet. What it points to changes with the next Load.
 //
 // Errors: layout.ErrCorrupt.
-func (r *CellReader) Load(m *Message) (bool, error) {
+func (r *CellReader) Load() (*Message, error) {
+	// The value that was loaded last is still the latest one, and pinned.
+	if c := atomic.LoadUint64(r.word); c == r.seen && c != 0 {
+		return &r.last, nil
+	}
+	return r.load()
+}
+
+func (r *CellReader) load() (*Message, error) {
 	for range patience {
 		c := atomic.LoadUint64(r.word) // C1. ACQUIRE: pairs with COMMIT
 		if c == 0 {
-			return false, nil
+			return nil, nil
 		}
 		slot := uint32(c & (1<<cellSlotBits - 1))
 		if slot >= r.slotsN {
-			return false, r.set.corrupt("the value is in slot %d of %d", slot, r.slotsN)
+			return nil, r.set.corrupt("the value is in slot %d of %d", slot, r.slotsN)
 		}
+		r.seen = 0
 		atomic.StoreUint64(r.pin, uint64(slot)+1) // C2, a full fence: pairs with F2
 		fault.At(fault.LanePinned)
 		if g := atomic.LoadUint64(r.generation(slot)); g&cellSequence == c>>cellSlotBits { // C3
 			n := atomic.LoadUint32(r.length(slot))
 			if n > r.max {
-				return false, r.set.corrupt("value %d has %d bytes in a slot of %d", g, n, r.max)
+				return nil, r.set.corrupt("value %d has %d bytes in a slot of %d", g, n, r.max)
 			}
 			r.seen = c
-			m.Seq, m.Slot, m.Len = g, slot, n
-			return true, nil
+			r.last.Seq, r.last.Slot, r.last.Len = g, slot, n
+			return &r.last, nil
 		}
 	}
-	return false, r.set.corrupt("the value's slot has another one, %d times in a row", patience)
+	return nil, r.set.corrupt("the value's slot has another one, %d times in a row", patience)
 }
 
 // Changed says whether there is another value than the one loaded last. Others than the
