@@ -42,13 +42,13 @@ type Leftover struct {
 	// MadeBy is the process that made it. It is 0 where that is not kept: of plain
 	// memory on Linux.
 	MadeBy int `json:"made_by,omitempty"`
-	// Members are who had a lock or an event open, as their processes told of
-	// themselves. There are none on Windows, where the bytes of an object go with its
-	// last user.
+	// Members are who had a lock, an event, a topic or a cell open, as their
+	// processes told of themselves. There are none on Windows, where the bytes of an
+	// object go with its last user.
 	Members []DeadMember `json:"members,omitempty"`
 }
 
-// DeadMember is a handle on a lock or an event whose process died.
+// DeadMember is a handle on such an object whose process died.
 type DeadMember struct {
 	PID    int       `json:"pid"`
 	Name   string    `json:"name"` // of the program
@@ -56,6 +56,7 @@ type DeadMember struct {
 	Owner  bool      `json:"owner,omitempty"` // it had the mutex, or the write lock, or was next to get that
 	Reads  uint64    `json:"reads,omitempty"` // read locks that it had
 	Waits  bool      `json:"waits,omitempty"` // it was asleep
+	Role   uint32    `json:"-"`               // of a topic or a cell: what packages pubsub and cell have it do
 }
 
 // Stat tells about a named object without joining its users.
@@ -305,7 +306,7 @@ func (l *Leftover) inquire() {
 	}
 	defer f.Close()
 	switch l.Kind {
-	case KindEvent, KindMutex, KindRWMutex, KindSemaphore:
+	case KindEvent, KindMutex, KindRWMutex, KindSemaphore, KindTopic, KindCell:
 		l.readSegment(f)
 	}
 	if l.MadeBy == 0 {
@@ -353,6 +354,7 @@ func (l *Leftover) readSegment(f *os.File) {
 			Owner:  !owner.Free() && owner.Names(layout.OwnerOf(i, uint32(id>>32))),
 			Reads:  le.Uint64(m[layout.MemberHeldOffset:]),
 			Waits:  sleepers>>(i%64)&1 != 0,
+			Role:   le.Uint32(m[layout.MemberRoleOffset:]),
 		})
 	}
 }

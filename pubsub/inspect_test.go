@@ -1,6 +1,7 @@
 package pubsub_test
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"io/fs"
 	"math/rand/v2"
@@ -158,8 +159,8 @@ func TestInspectHostile(t *testing.T) {
 		}
 		for _, m := range st.Members {
 			for _, n := range m.Behind {
-				if n > 16 {
-					t.Errorf("%d messages behind in a lane of 16", n)
+				if n > 10 {
+					t.Errorf("%d messages behind in a lane of 10", n)
 				}
 			}
 		}
@@ -170,7 +171,29 @@ func TestInspectHostile(t *testing.T) {
 	_, err = m.WriteAt(before, layout.SegmentHeaderSize+layout.LaneWordsOffset)
 	noErr(t, err)
 
-	// Settings that are not whole.
+	// A subscriber cannot be further behind than a lane reaches.
+	_, err = m.WriteAt(binary.LittleEndian.AppendUint64(nil, 1000), layout.SegmentHeaderSize+layout.LaneWordsOffset+layout.LaneHeadOffset)
+	noErr(t, err)
+	if st := inspect(t, "t"); st.Lanes[0].Messages != 999 || st.Members[1].Behind[0] != 10 {
+		t.Errorf("%d messages, %d behind", st.Lanes[0].Messages, st.Members[1].Behind[0])
+	}
+
+	// Settings of something else, and some that are not whole.
+	whole := make([]byte, layout.LaneConfigSize)
+	_, err = m.ReadAt(whole, layout.SegmentHeaderSize+layout.LaneConfigOffset)
+	noErr(t, err)
+	c, _, err := layout.ParseLaneConfig(whole)
+	noErr(t, err)
+	c.Lanes, c.Entries, c.Slots = 0, 0, layout.MaxSlots
+	_, err = m.WriteAt(layout.EncodeLaneConfig(c), layout.SegmentHeaderSize+layout.LaneConfigOffset)
+	noErr(t, err)
+	_, err = pubsub.Inspect("t", nil)
+	wantErr(t, err, samepage.ErrCorrupt)
+	if err != nil && !strings.Contains(err.Error(), "without lanes") {
+		t.Error(err)
+	}
+	_, err = m.WriteAt(whole, layout.SegmentHeaderSize+layout.LaneConfigOffset)
+	noErr(t, err)
 	noErr(t, m.Close())
 	m, err = samepage.Open("t", &samepage.Options{Kind: samepage.KindTopic})
 	noErr(t, err)

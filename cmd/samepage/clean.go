@@ -18,9 +18,9 @@ func newCleanCommand(a *app) *cobra.Command {
 		Use:   "clean",
 		Short: "Take away what nobody alive holds",
 		Long: `clean takes away what dead processes left, and tells of each object why it may
-go, and of a lock or an event who had it open, held it or waited for it: process,
-program, and since when. (On Windows the dead leave nothing that would tell who
-held what, only who made it.)
+go, and of a lock or an event who had it open, held it or waited for it, of a topic
+who published and who subscribed: process, program, and since when. (On Windows
+the dead leave nothing that would tell who held what, only who made it.)
 
 It never touches what a living process uses, nor what persists. A process that is
 stopped lives. The library does the same whenever it comes across such an object,
@@ -29,16 +29,16 @@ so nobody needs this command: it gives the memory back at once.`,
 		RunE: func(*cobra.Command, []string) error { return runClean(a.printer(), dryRun, verbose) },
 	}
 	c.Flags().BoolVarP(&dryRun, "dry-run", "n", false, "only tell")
-	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "also tell what stays because it is used, and who uses a lock or an event")
+	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "also tell what stays because it is used, and who uses a lock, an event or a topic")
 	return c
 }
 
 // cleaned is an object that goes, or one that stays because it is used.
 type cleaned struct {
 	samepage.Leftover
-	Kept    bool             `json:"kept,omitempty"`
-	Members []ipcsync.Member `json:"members,omitempty"` // stands in for those of the Leftover
-	Error   string           `json:"error,omitempty"`
+	Kept    bool     `json:"kept,omitempty"`
+	Members []member `json:"members,omitempty"` // stands in for those of the Leftover
+	Error   string   `json:"error,omitempty"`
 }
 
 type cleanedList struct {
@@ -95,8 +95,9 @@ func runClean(p printer, dryRun, verbose bool) error {
 	for _, l := range found {
 		c := cleaned{Leftover: l}
 		for _, m := range l.Members {
-			c.Members = append(c.Members, ipcsync.Member{
-				PID: m.PID, Name: m.Name, Joined: m.Joined, Owner: m.Owner, Reads: m.Reads, Waits: m.Waits,
+			c.Members = append(c.Members, member{
+				Member: ipcsync.Member{PID: m.PID, Name: m.Name, Joined: m.Joined, Owner: m.Owner, Reads: m.Reads, Waits: m.Waits},
+				Role:   roleName(l.Kind, m.Role),
 			})
 		}
 		if l.Err != nil {
@@ -134,7 +135,7 @@ func inUse() (kept []cleaned, err error) {
 			case err != nil:
 				c.Reason += fmt.Sprintf("; which one cannot be told: %v", err)
 			default:
-				c.Members = st.Members
+				c.Members = st.members
 			}
 		}
 		kept = append(kept, c)

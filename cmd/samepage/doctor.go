@@ -27,8 +27,9 @@ so that nobody else can open the object; an object that cannot be read. The exit
 code is 1 when something is BAD.
 
 A note is harmless: objects that no living process uses, which samepage clean
-takes away; members of a lock or an event that died with it open, which the next
-one to meet them repairs. With --json a note is "ok" and has a "finding".`,
+takes away; members of a lock, an event or a topic that died with it open, which
+the next one to meet them repairs; a subscriber that a publisher waits for just
+now. With --json a note is "ok" and has a "finding".`,
 		Args: names(0, 0),
 		RunE: func(*cobra.Command, []string) error { return runDoctor(a.printer(), sys.Facts()) },
 	}
@@ -41,6 +42,7 @@ const (
 	foundDirty      = "dirty"
 	foundFull       = "full"
 	foundUnreadable = "unreadable"
+	foundInWay      = "in-the-way"
 )
 
 // finding is one about the machine or, with a Finding, about its objects.
@@ -49,7 +51,7 @@ type finding struct {
 	Finding string                  `json:"finding,omitempty"`
 	Object  *objectName             `json:"object,omitempty"`
 	Died    *ipcsync.OwnerDiedError `json:"died,omitempty"`
-	Members []ipcsync.Member        `json:"members,omitempty"` // the dead ones
+	Members []member                `json:"members,omitempty"` // the dead ones, or those in the way
 }
 
 type objectName struct {
@@ -73,7 +75,7 @@ func (l findings) text(w io.Writer) error {
 		}
 		text := fmt.Sprintf("%s %s: %s\n", mark, f.Name, f.Value)
 		for _, m := range f.Members {
-			text += "     " + memberLine(m, true) + "\n"
+			text += "     " + memberLine(m, !m.Alive) + "\n"
 		}
 		if f.Note != "" {
 			text += "     " + f.Note + "\n"
@@ -167,29 +169,35 @@ func unused(left []samepage.Leftover) (all findings) {
 	}})
 }
 
-func lookAtMembers(i samepage.Info, st *ipcsync.State) (all findings) {
-	var dead []ipcsync.Member
-	for _, m := range st.Members {
+func lookAtMembers(i samepage.Info, st *state) (all findings) {
+	var dead []member
+	for _, m := range st.members {
 		if !m.Alive {
 			dead = append(dead, m)
 		}
 	}
-	if st.Dirty {
+	if st.dirty {
 		f := findingOf(i, foundDirty, "its owner died, and nobody has declared it consistent since")
 		f.Note = "each owner is told so (ErrOwnerDied) until one has looked at what it guards and calls Consistent"
-		if d := st.Died; d != nil {
+		if d := st.died; d != nil {
 			f.Died = d
 			f.Note = fmt.Sprintf("it was process %d (%s), noticed %s; %s", d.PID, plain(d.Name), when(d.At), f.Note)
 		}
 		all = append(all, f)
 	}
-	if len(st.Members) >= st.Room && len(dead) == 0 {
-		f := findingOf(i, foundFull, fmt.Sprintf("its member table is full: %d of %d", len(st.Members), st.Room))
+	if len(st.members) >= st.room && len(dead) == 0 {
+		f := findingOf(i, foundFull, fmt.Sprintf("its member table is full: %d of %d", len(st.members), st.room))
 		f.Note = "nobody else can open it; whoever makes it chooses for how many (Options.Members)"
 		all = append(all, f)
 	}
+	if len(st.inWay) > 0 {
+		f := findingOf(i, foundInWay, "its publisher waits for "+count(len(st.inWay), "subscriber"))
+		f.OK, f.Members = true, st.inWay
+		f.Note = "in order for a moment: a reliable subscriber misses nothing. If it stays so, that process does not take what it subscribed to; who makes the topic may limit that (Options.EvictAfter, samepage pub --evict-after)"
+		all = append(all, f)
+	}
 	if len(dead) > 0 {
-		f := findingOf(i, foundDead, fmt.Sprintf("%d of %s died with it open", len(dead), count(len(st.Members), "member")))
+		f := findingOf(i, foundDead, fmt.Sprintf("%d of %s died with it open", len(dead), count(len(st.members), "member")))
 		f.OK, f.Members = true, dead
 		f.Note = "harmless: the next one to meet them repairs what they held"
 		all = append(all, f)

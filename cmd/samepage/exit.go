@@ -33,6 +33,8 @@ var exits = []struct {
 	{5, "no rights to it, or a privilege is missing", []error{fs.ErrPermission, samepage.ErrPrivilege}},
 	{6, "no space", []error{samepage.ErrNoSpace, syscall.ENOSPC}},
 	{7, "timed out", []error{os.ErrDeadlineExceeded}},
+	{8, "the process at the other end died", []error{samepage.ErrPeerDied}},
+	{9, "passed over for being too slow", []error{samepage.ErrEvicted}},
 	{130, "interrupted", []error{context.Canceled}},
 }
 
@@ -90,7 +92,7 @@ func message(err error) string {
 	if errors.Is(err, context.Canceled) {
 		text = "interrupted"
 	}
-	for _, prefix := range []string{"samepage: ", "ipcsync: "} {
+	for _, prefix := range []string{"samepage: ", "ipcsync: ", "pubsub: ", "cell: ", "frame: "} {
 		text = strings.TrimPrefix(text, prefix)
 		text = strings.ReplaceAll(text, ": "+prefix, ": ")
 	}

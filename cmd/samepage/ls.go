@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"samepage"
-	"samepage/ipcsync"
 )
 
 func newLsCommand(a *app) *cobra.Command {
@@ -24,7 +23,7 @@ What the dead left it takes away. Exact names are not listed.`,
 		Args: names(0, 0),
 		RunE: func(*cobra.Command, []string) error { return runLs(a.printer(), verbose) },
 	}
-	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "also tell who holds and who waits, id, memory taken, file and path")
+	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "also tell who holds, publishes and waits, id, memory taken, file and path")
 	return c
 }
 
@@ -49,7 +48,7 @@ func (l listing) text(w io.Writer) error {
 			yesNo(i.InUse), dash(i.Owner), when(i.Created),
 		}
 		if l.verbose {
-			cells = append(cells, lockCells(i)...)
+			cells = append(cells, stateCells(i)...)
 			cells = append(cells, i.ID.String(), formatSize(i.Allocated), dash(i.File), dash(i.Path))
 		}
 		fmt.Fprintln(t, strings.Join(cells, "\t"))
@@ -57,22 +56,8 @@ func (l listing) text(w io.Writer) error {
 	return t.Flush()
 }
 
-// hasMembers says whether objects of that kind keep who has them open.
-func hasMembers(k samepage.Kind) bool {
-	switch k {
-	case samepage.KindEvent, samepage.KindMutex, samepage.KindRWMutex, samepage.KindSemaphore:
-		return true
-	}
-	return false
-}
-
-// inspect tells the state of a lock or an event, whoever it belongs to.
-func inspect(i samepage.Info) (*ipcsync.State, error) {
-	return ipcsync.Inspect(i.Kind, i.Name, &ipcsync.Options{Scope: i.Scope, Owner: "*"})
-}
-
-// lockCells are the state, the members and the sleepers of a lock or an event.
-func lockCells(i samepage.Info) []string {
+// stateCells are the state, the members and the sleepers of an object.
+func stateCells(i samepage.Info) []string {
 	if !hasMembers(i.Kind) {
 		return []string{"-", "-", "-"}
 	}
@@ -80,13 +65,7 @@ func lockCells(i samepage.Info) []string {
 	if err != nil {
 		return []string{"?", "?", "?"} // gone meanwhile, or another user's
 	}
-	waiting := 0
-	for _, m := range st.Members {
-		if m.Waits {
-			waiting++
-		}
-	}
-	return []string{stateText(st), strconv.Itoa(len(st.Members)), strconv.Itoa(waiting)}
+	return []string{st.text, strconv.Itoa(len(st.members)), strconv.Itoa(st.waiting())}
 }
 
 func runLs(p printer, verbose bool) error {

@@ -1,5 +1,6 @@
 // Command samepage makes, shows, fills and removes shared memory and events,
-// and shows two processes at work on shared pictures.
+// publishes to topics and subscribes to them, and shows two processes at work on
+// shared pictures.
 package main
 
 import (
@@ -53,11 +54,12 @@ func (a *app) printer() printer {
 func newRoot(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "samepage",
-		Short: "Shared memory and events between processes",
-		Long: `samepage makes, shows, fills and removes named shared memory and events.
+		Short: "Shared memory, events and topics between processes",
+		Long: `samepage makes, shows, fills and removes named shared memory and events, and
+passes messages through topics: what samepage pub reads, samepage sub writes.
 
 Names are this user's own (scope local) or the machine's (scope global); the
-prefixes Local\ and Global\ choose the scope, too. An event and a memory may
+prefixes Local\ and Global\ choose the scope, too. Objects of different kinds may
 share a name. Sizes are bytes, or have a unit: kB, MB, GB, TB are powers of
 1000; KiB, MiB, GiB, TiB and K, M, G, T are powers of 1024; 1.5GiB is exact.
 
@@ -73,8 +75,8 @@ share a name. Sizes are bytes, or have a unit: kB, MB, GB, TB are powers of
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print one JSON object or array")
 	root.AddCommand(
 		newCreateCommand(a), newLsCommand(a), newStatCommand(a), newCatCommand(a), newPutCommand(a),
-		newRmCommand(a), newCleanCommand(a), newEventCommand(a), newDoctorCommand(a), newDemoCommand(a),
-		newDemoRoleCommand(a),
+		newRmCommand(a), newCleanCommand(a), newEventCommand(a), newPubCommand(a), newSubCommand(a), newHzCommand(a), newCellCommand(a),
+		newDoctorCommand(a), newDemoCommand(a), newDemoRoleCommand(a),
 	)
 	strictDefaults(root)
 	return root

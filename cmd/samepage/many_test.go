@@ -19,6 +19,7 @@ import (
 	lib "samepage"
 	"samepage/internal/ipctest"
 	"samepage/ipcsync"
+	"samepage/pubsub"
 )
 
 // holderCommand makes this program a process that has objects open, for the tests
@@ -46,7 +47,20 @@ type holder struct {
 	others   []string // locks that are open and whose owner will die
 	memories []*lib.Memory
 	events   []*ipcsync.Event
+	stuck    *pubsub.Subscriber
 	serving  bool
+}
+
+// topicHas fails unless a topic has such a member.
+func topicHas(name string, is func(m pubsub.Member, depth int) bool) error {
+	st, err := pubsub.Inspect(name, nil)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(st.Members, func(m pubsub.Member) bool { return is(m, st.Options.Depth) }) {
+		return errors.New("it has no such member")
+	}
+	return nil
 }
 
 const holderText = "still here"
@@ -109,6 +123,19 @@ func (h *holder) do(verb, name string) error {
 			err = errors.New("nobody waits")
 		}
 		return err
+	case "subscribed": // fails unless a topic has a reliable subscriber
+		return topicHas(name, func(m pubsub.Member, _ int) bool { return m.Role == pubsub.Reliable })
+	case "watched": // fails unless a topic has a best-effort subscriber
+		return topicHas(name, func(m pubsub.Member, _ int) bool { return m.Role == pubsub.BestEffort })
+	case "stuck": // makes a topic, subscribes to it, and takes nothing
+		p, err := pubsub.NewPublisher(name, nil)
+		if err == nil {
+			h.stuck, err = pubsub.NewSubscriber(name, nil)
+			err = errors.Join(err, p.Close())
+		}
+		return err
+	case "inway": // fails unless a publisher waits for a subscriber
+		return topicHas(name, func(m pubsub.Member, depth int) bool { return len(m.Behind) > 0 && m.Behind[0] >= uint64(depth) })
 	case "ready": // says so by a file, and stays
 		f, err := os.Create(name)
 		if err == nil {
@@ -398,8 +425,8 @@ func checkKept(t *testing.T, name string, c cleaned, pid int) {
 	if c.Kind == lib.KindMemory {
 		return
 	}
-	alive := slices.ContainsFunc(c.Members, func(m ipcsync.Member) bool { return m.PID == pid && m.Alive })
-	dead := slices.ContainsFunc(c.Members, func(m ipcsync.Member) bool { return m.PID != pid && !m.Alive && m.Owner })
+	alive := slices.ContainsFunc(c.Members, func(m member) bool { return m.PID == pid && m.Alive })
+	dead := slices.ContainsFunc(c.Members, func(m member) bool { return m.PID != pid && !m.Alive && m.Owner })
 	if !alive || dead != strings.Contains(name, "both") {
 		t.Errorf("%s of process %d has members %+v", name, pid, c.Members)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -26,7 +27,7 @@ object stays.`,
 	o.addFlags(c.Flags())
 	o.addKind(c.Flags())
 	completeChoices(c, "scope", "local", "global")
-	completeChoices(c, "kind", "memory", "event")
+	completeChoices(c, "kind", strings.Split(kindFlag{}.Type(), "|")...)
 	return c
 }
 

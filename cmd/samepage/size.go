@@ -67,9 +67,11 @@ func formatSize(n int64) string {
 }
 
 // count is "1 picture", "2 pictures".
-func count(n int, what string) string {
+func count(n int, what string) string { return count64(uint64(n), what) }
+
+func count64(n uint64, what string) string {
 	if n != 1 {
 		what += "s"
 	}
-	return strconv.Itoa(n) + " " + what
+	return strconv.FormatUint(n, 10) + " " + what
 }

@@ -1,0 +1,93 @@
+package cell
+
+import (
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"samepage"
+	"samepage/internal/lane"
+	"samepage/internal/segment"
+	"samepage/layout"
+)
+
+// State is what a cell looks like from outside, at one moment. What it tells was written
+// by its members, and is no more than what they say.
+type State struct {
+	Kind samepage.Kind `json:"kind"`
+	Type string        `json:"type"` // of its values: the name of a Go type, or "bytes"
+	// Fingerprint of the type, in hexadecimal; empty: bytes.
+	Fingerprint string   `json:"fingerprint,omitempty"`
+	Cap         int      `json:"cap"`        // bytes of the largest value
+	Generation  uint64   `json:"generation"` // of the latest value, its lower 44 bits; 0: there is none
+	Checksums   bool     `json:"checksums,omitempty"`
+	Times       bool     `json:"times,omitempty"`
+	Members     []Member `json:"members"` // writers and readers, in all processes
+	Room        int      `json:"room"`    // for how many
+}
+
+// Member is one writer or reader of a cell.
+type Member struct {
+	PID     int       `json:"pid"`
+	Name    string    `json:"name"` // of the program
+	Joined  time.Time `json:"joined"`
+	Alive   bool      `json:"alive"` // else the next one to need it repairs what it left
+	Writer  bool      `json:"writer,omitempty"`
+	Writing bool      `json:"writing,omitempty"` // it is its turn
+	Waits   bool      `json:"waits,omitempty"`   // it is asleep
+}
+
+// Inspect tells the state of a cell, without becoming a member of it. Of opts it heeds
+// Scope and Owner.
+//
+// Errors: fs.ErrNotExist, samepage.ErrCorrupt, and those of samepage.Open.
+func Inspect(name string, opts *ReaderOptions) (*State, error) {
+	st, err := inspect(name, opts)
+	if err != nil {
+		return nil, (&member{name: name}).wrap("inspect", err)
+	}
+	return st, nil
+}
+
+func inspect(name string, opts *ReaderOptions) (*State, error) {
+	o := samepage.Options{Kind: samepage.KindCell, Access: samepage.ReadOnly}
+	if opts != nil {
+		o.Scope, o.Owner = opts.Scope, opts.Owner
+	}
+	m, err := samepage.Open(name, &o)
+	if err != nil {
+		return nil, segment.Inner(err)
+	}
+	st := &State{Kind: samepage.KindCell, Members: []Member{}}
+	var bad error
+	err = segment.Peek(m, layout.Cell, layout.LaneWordsOffset, func(h *segment.Handle, members []segment.Seen) {
+		bad = st.look(h, members)
+	})
+	if err == nil {
+		err = bad
+	}
+	return st, err
+}
+
+func (st *State) look(h *segment.Handle, members []segment.Seen) error {
+	set, err := lane.Open(h.Live(), nil, h.Members())
+	if err != nil {
+		return err
+	}
+	if set.C.Lanes != 0 {
+		return fmt.Errorf("a cell with %d lanes: %w", set.C.Lanes, samepage.ErrCorrupt)
+	}
+	st.Room, st.Cap, st.Type, st.Generation = h.Members(), int(set.C.MaxSize), "bytes", set.Generation()
+	st.Checksums, st.Times = set.C.Flags&layout.LaneChecksum != 0, set.C.Flags&layout.LaneTime != 0
+	if hd := h.Header(); hd.Fingerprint != 0 {
+		st.Type, st.Fingerprint = layout.Text(hd.TypeName[:]), fmt.Sprintf("%016x", hd.Fingerprint)
+	}
+	owner := layout.Owner(atomic.LoadUint64(set.Owner(0)))
+	for _, s := range members {
+		st.Members = append(st.Members, Member{
+			PID: int(s.PID), Name: s.Name, Joined: s.Joined, Alive: s.Alive, Writer: s.Role == roleWriter, Waits: s.Asleep,
+			Writing: !owner.Free() && owner.Names(layout.OwnerOf(s.Slot, s.Incarnation)),
+		})
+	}
+	return nil
+}

@@ -1,0 +1,292 @@
+package main
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"time"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+
+	"samepage"
+	"samepage/cell"
+)
+
+type cellOptions struct {
+	scope   samepage.Scope
+	size    int64
+	count   uint64
+	timeout time.Duration // negative: none
+}
+
+// defaultCell is for values of how many bytes a cell is made that gets a smaller one.
+const defaultCell = 4096
+
+func newCellCommand(a *app) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "cell",
+		Short: "Write, read and watch the latest value of something",
+		Long: `A cell has one latest value, of up to the size that it was made for. Readers see a
+whole value, however fast it changes, and keep no writer waiting.
+
+put makes a cell that is missing; it stays until samepage rm --kind cell.`,
+		Args: noSubcommand,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(newCellGetCommand(a), newCellPutCommand(a), newCellWatchCommand(a))
+	return c
+}
+
+// addFlags is for the commands on cells.
+func (o *cellOptions) addFlags(c *cobra.Command) {
+	c.ValidArgsFunction = completeNames(false, samepage.KindCell)
+	c.Flags().Var(scopeFlag{&o.scope}, "scope", "how far the name reaches")
+	completeChoices(c, "scope", "local", "global")
+}
+
+func (o *cellOptions) addTimeout(c *cobra.Command, what string) {
+	c.Flags().DurationVar(&o.timeout, "timeout", -1, what)
+	c.Flags().Lookup("timeout").DefValue = "0" // keeps "(default -1ns)" out of the help
+}
+
+func (o *cellOptions) check(c *cobra.Command) error {
+	if c.Flags().Changed("timeout") && o.timeout < 0 {
+		return usage(c, "--timeout %v is negative", o.timeout)
+	}
+	return nil
+}
+
+func newCellGetCommand(a *app) *cobra.Command {
+	o := cellOptions{timeout: -1}
+	c := &cobra.Command{
+		Use:   "get NAME",
+		Short: "Write the value to standard output, as it is",
+		Long: `get writes the value to standard output, as it is. Without a cell of that name, or
+before the first value, the exit code is 3; --timeout waits for both.
+
+With --json it is {"name", "generation", "written", "size", "text"}, in which "data", in
+base64, takes the place of text that is not UTF-8.`,
+		Args: names(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := o.check(c); err != nil {
+				return err
+			}
+			return runCellGet(c.Context(), a, o, args[0])
+		},
+	}
+	o.addFlags(c)
+	o.addTimeout(c, "wait for a value at most this long, such as 500ms or 2m")
+	return c
+}
+
+func newCellPutCommand(a *app) *cobra.Command {
+	var o cellOptions
+	c := &cobra.Command{
+		Use:   "put NAME [VALUE]",
+		Short: "Make VALUE, or standard input, the latest value",
+		Long: `put makes VALUE the latest value, or else what standard input has up to its end. A
+cell that is missing is made for values of up to --size bytes.`,
+		Example: `  samepage cell put limit 250
+  samepage cell put settings <settings.json`,
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) > 2 {
+				return usage(c, "a NAME and a VALUE are expected, got %q: quote a VALUE with spaces", args)
+			}
+			return names(1, 2)(c, args)
+		},
+		RunE: func(c *cobra.Command, args []string) error { return runCellPut(c.Context(), a, o, args) },
+	}
+	o.addFlags(c)
+	c.Flags().Var(sizeFlag{&o.size, 1}, "size", "size of the largest value of a cell that has to be made (default 4KiB, or that of the value)")
+	return c
+}
+
+func newCellWatchCommand(a *app) *cobra.Command {
+	o := cellOptions{timeout: -1}
+	c := &cobra.Command{
+		Use:   "watch NAME",
+		Short: "Write the value, and each one that it changes to, as lines",
+		Long: `watch writes the value and a line end, and again when it changes: of several values
+in a short time, the last. It waits for the cell to be made, and ends with Ctrl-C, after
+--count values, or when --timeout passes without a change: then the exit code is 7.
+
+With --json each value is one line, an object as that of samepage cell get.`,
+		Args: names(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := o.check(c); err != nil {
+				return err
+			}
+			return runCellWatch(c.Context(), a, o, args[0])
+		},
+	}
+	o.addFlags(c)
+	c.Flags().Uint64VarP(&o.count, "count", "n", 0, "end after so many values; 0: never")
+	o.addTimeout(c, "give up when the value does not change for this long")
+	return c
+}
+
+// cellValue is a value in JSON.
+type cellValue struct {
+	Name       string     `json:"name"`
+	Generation uint64     `json:"generation"`
+	Written    *time.Time `json:"written,omitempty"`
+	Size       int        `json:"size"`
+	Text       *string    `json:"text,omitempty"`
+	Data       *string    `json:"data,omitempty"`
+}
+
+func newCellValue(name string, v *cell.Value) *cellValue {
+	s := string(v.Bytes())
+	j := &cellValue{Name: name, Generation: v.Generation(), Size: len(s)}
+	if t := v.Time(); !t.IsZero() {
+		j.Written = &t
+	}
+	if utf8.ValidString(s) {
+		j.Text = &s
+	} else {
+		data := base64.StdEncoding.EncodeToString([]byte(s))
+		j.Data = &data
+	}
+	return j
+}
+
+func (v *cellValue) text(io.Writer) error { return errors.ErrUnsupported } // written as it is
+
+// openCell opens a cell, and waits for it and its first value unless the time is
+// negative.
+func openCell(ctx context.Context, o *cellOptions, name string) (*cell.Reader, error) {
+	opts := &cell.ReaderOptions{Scope: o.scope}
+	if o.timeout < 0 {
+		return cell.NewReader(name, opts)
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	defer cancel()
+	r, err := cell.Await(ctx, name, opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.Changed(ctx); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	return r, nil
+}
+
+func runCellGet(ctx context.Context, a *app, o cellOptions, name string) (err error) {
+	r, err := openCell(ctx, &o, name)
+	if err != nil {
+		return err
+	}
+	defer closing(r, &err)
+	v, ok, err := r.Load()
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return fmt.Errorf("get cell %q: it has no value yet: %w", name, fs.ErrNotExist)
+	}
+	if a.json {
+		return a.printer().print(newCellValue(name, &v))
+	}
+	_, err = a.stdout.Write(v.Bytes())
+	return err
+}
+
+// cellPut tells what was done.
+type cellPut struct {
+	Name       string `json:"name"`
+	Generation uint64 `json:"generation"`
+	Size       int    `json:"size"`     // of the value
+	Capacity   int    `json:"capacity"` // of the cell
+}
+
+func (r cellPut) text(w io.Writer) error {
+	_, err := fmt.Fprintf(w, "cell %s: value %d has %d bytes, of %d\n", plain(r.Name), r.Generation, r.Size, r.Capacity)
+	return err
+}
+
+func runCellPut(ctx context.Context, a *app, o cellOptions, args []string) (err error) {
+	name := args[0]
+	var b []byte
+	if len(args) == 2 {
+		b = []byte(args[1])
+	} else {
+		in, err := newInput(a.stdin).buffered(ctx, maxBuffered)
+		if err != nil {
+			return err
+		}
+		if b, err = io.ReadAll(in); err != nil {
+			return fmt.Errorf("read standard input: %w", err)
+		}
+	}
+	size := max(int(o.size), 1)
+	// One that exists is taken as it is; only a new one gets a size.
+	opts := &cell.Options{Scope: o.scope, Lifetime: samepage.Persist, Times: true, Checksums: true}
+	if !cellThere(name, o.scope) && o.size == 0 {
+		size = max(defaultCell, len(b))
+	}
+	w, err := cell.NewWriter(name, size, opts)
+	if err != nil {
+		return err
+	}
+	defer closing(w, &err)
+	if err := w.Set(ctx, b); err != nil {
+		return err
+	}
+	return a.printer().print(cellPut{name, w.Generation(), len(b), w.Cap()})
+}
+
+func cellThere(name string, scope samepage.Scope) bool {
+	_, err := samepage.Stat(name, &samepage.Options{Kind: samepage.KindCell, Scope: scope})
+	return err == nil
+}
+
+func runCellWatch(ctx context.Context, a *app, o cellOptions, name string) (err error) {
+	limit := func() (context.Context, context.CancelFunc) {
+		if o.timeout < 0 {
+			return ctx, func() {}
+		}
+		return context.WithTimeout(ctx, o.timeout)
+	}
+	c, cancel := limit()
+	r, err := cell.Await(c, name, &cell.ReaderOptions{Scope: o.scope})
+	cancel()
+	if err != nil {
+		return err
+	}
+	defer closing(r, &err)
+	e := json.NewEncoder(a.stdout)
+	e.SetEscapeHTML(false)
+	for n := uint64(0); o.count == 0 || n < o.count; {
+		c, cancel := limit()
+		err := r.Changed(c)
+		cancel()
+		if err != nil {
+			return err
+		}
+		v, ok, err := r.Load()
+		if err != nil {
+			return err
+		}
+		if !ok {
+			continue
+		}
+		n++
+		if a.json {
+			err = e.Encode(newCellValue(name, &v))
+		} else if _, err = a.stdout.Write(v.Bytes()); err == nil {
+			_, err = io.WriteString(a.stdout, "\n")
+		}
+		if err != nil && readerGone(err) {
+			return nil // whoever read has had enough
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,303 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"samepage"
+	"samepage/pubsub"
+)
+
+type hzOptions struct {
+	subscription
+	window   time.Duration
+	count    uint64
+	duration time.Duration
+}
+
+func newHzCommand(a *app) *cobra.Command {
+	var o hzOptions
+	c := &cobra.Command{
+		Use:   "hz TOPIC",
+		Short: "Measure the rate of a topic's messages",
+		Long: `hz tells how many messages a topic has a second, how many bytes, and how far apart
+they are: shortest, mean, longest, and jitter, which is the standard deviation. It
+tells so for each --window, and at the end for all the time: on a terminal in one
+line that changes, else in lines, with --json in an object a line, in which times
+are seconds.
+
+It never keeps a publisher waiting, and looks at a part of the messages where they
+are very many. Those that it misses count in the rate, and in the bandwidth with the
+mean size of the others; intervals over them do not count. Where messages have a time (samepage pub --times) the intervals are those
+of their publication, else those in which they got here.
+
+It waits for the topic to be made, and ends with --count, --duration, the stream, or
+Ctrl-C, which is a good end (exit code 0).`,
+		Example:           "  samepage hz cam\n  samepage hz cam --duration 10s --json | tail -n 1",
+		Args:              names(1, 1),
+		ValidArgsFunction: completeNames(false, samepage.KindTopic),
+		RunE: func(c *cobra.Command, args []string) error {
+			switch {
+			case o.window <= 0:
+				return usage(c, "--window %v is not positive", o.window)
+			case o.duration < 0:
+				return usage(c, "--duration %v is negative", o.duration)
+			}
+			return runHz(c.Context(), a, o, args[0])
+		},
+	}
+	o.addFlags(c)
+	f := c.Flags()
+	f.DurationVar(&o.window, "window", time.Second, "tell each time this long is over")
+	f.Uint64VarP(&o.count, "count", "n", 0, "end after so many messages; 0: never")
+	f.DurationVar(&o.duration, "duration", 0, "end after this long; 0: never")
+	return c
+}
+
+// rates is what is measured over a time.
+type rates struct {
+	Topic     string  `json:"topic"`
+	Total     bool    `json:"total,omitempty"` // over all the time
+	Seconds   float64 `json:"seconds"`
+	Messages  uint64  `json:"messages"` // that were seen
+	Missed    uint64  `json:"missed"`
+	Rate      float64 `json:"rate"`             // messages a second, with those missed
+	Bandwidth float64 `json:"bytes_per_second"` // the same in bytes
+	Min       float64 `json:"min"`              // seconds between two messages
+	Mean      float64 `json:"mean"`
+	Max       float64 `json:"max"`
+	Jitter    float64 `json:"jitter"`
+}
+
+func (r rates) text(w io.Writer) error {
+	_, err := fmt.Fprintln(w, r.line())
+	return err
+}
+
+func (r rates) line() string {
+	s := ""
+	if r.Total {
+		s = fmt.Sprintf("in all %s in %v: ", count64(r.Messages, "message"), roundDuration(seconds(r.Seconds)))
+	}
+	if r.Messages == 0 {
+		return s + "no messages"
+	}
+	s += fmt.Sprintf("%s, %s/s", formatRate(r.Rate), formatSize(int64(r.Bandwidth)))
+	if r.Max > 0 {
+		s += fmt.Sprintf(", every %v to %v, mean %v, jitter %v", roundDuration(seconds(r.Min)), roundDuration(seconds(r.Max)),
+			roundDuration(seconds(r.Mean)), roundDuration(seconds(r.Jitter)))
+	}
+	return s + fmt.Sprintf(", %d missed", r.Missed)
+}
+
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+
+// meter counts messages over a time.
+type meter struct {
+	begun            time.Time
+	messages, missed uint64
+	bytes            uint64
+
+	// Of the intervals, by Welford's method.
+	n         uint64
+	mean, m2  float64
+	min, max_ float64
+}
+
+func (m *meter) message(size int, missed uint64) {
+	m.messages++
+	m.missed += missed
+	m.bytes += uint64(size)
+}
+
+func (m *meter) interval(s float64) {
+	if m.n == 0 {
+		m.min, m.max_ = s, s
+	}
+	m.n++
+	d := s - m.mean
+	m.mean += d / float64(m.n)
+	m.m2 += d * (s - m.mean)
+	m.min, m.max_ = min(m.min, s), max(m.max_, s)
+}
+
+func (m *meter) rates(topic string, now time.Time) rates {
+	r := rates{Topic: topic, Seconds: now.Sub(m.begun).Seconds(), Messages: m.messages, Missed: m.missed}
+	if all := float64(m.messages + m.missed); m.messages > 0 && r.Seconds > 0 {
+		r.Rate = all / r.Seconds
+		r.Bandwidth = float64(m.bytes) / float64(m.messages) * r.Rate
+	}
+	if m.n > 0 {
+		r.Min, r.Mean, r.Max, r.Jitter = m.min, m.mean, m.max_, math.Sqrt(m.m2/float64(m.n))
+	}
+	return r
+}
+
+// measuring is a run of hz.
+type measuring struct {
+	a     *app
+	o     *hzOptions
+	s     *pubsub.Subscriber
+	live  *progress // nil: there is no terminal
+	now   meter     // of the window
+	all   meter
+	last  []time.Time // message of each publisher
+	quit  quit
+	until time.Time // zero: for good
+
+	burst  time.Time // since when messages are counted for rest
+	n      int       // that many
+	behind bool      // it has rested, and has not caught up yet
+}
+
+func runHz(ctx context.Context, a *app, o hzOptions, name string) (err error) {
+	signal.Ignore(syscall.SIGPIPE)
+	first, cancel := ctx, context.CancelFunc(func() {})
+	if o.duration > 0 {
+		first, cancel = context.WithTimeout(ctx, o.duration)
+	}
+	s, err := o.await(first, a, name, pubsub.FromNow, true)
+	cancel()
+	if err != nil {
+		return err
+	}
+	defer closing(s, &err)
+	m := &measuring{a: a, o: &o, s: s, last: make([]time.Time, s.Options().Publishers)}
+	if !a.json {
+		m.live = newProgress(a.stdout, -1)
+	}
+	now := time.Now()
+	m.now.begun, m.all.begun = now, now
+	if o.duration > 0 {
+		m.until = now.Add(o.duration)
+	}
+	err = m.run(ctx)
+	m.live.done()
+	if errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	r := m.all.rates(s.Name(), time.Now())
+	r.Total = true
+	if err = errors.Join(err, m.tell(r)); readerGone(err) {
+		err = nil
+	}
+	return err
+}
+
+// run measures window after window.
+func (m *measuring) run(ctx context.Context) error {
+	for {
+		end := m.now.begun.Add(m.o.window)
+		last := !m.until.IsZero() && !m.until.After(end)
+		if last {
+			end = m.until
+		}
+		if err := m.window(ctx, end); err != nil {
+			if err == io.EOF {
+				err = m.quit.died
+			}
+			return err
+		}
+		full := m.o.count > 0 && m.all.messages >= m.o.count
+		if last || full {
+			return nil
+		}
+		now := time.Now()
+		r := m.now.rates(m.s.Name(), now)
+		if m.live != nil {
+			m.live.show(r.line())
+		} else if err := m.tell(r); err != nil {
+			return err
+		}
+		m.now = meter{begun: now}
+	}
+}
+
+func (m *measuring) window(ctx context.Context, end time.Time) error {
+	ctx, cancel := context.WithDeadline(ctx, end)
+	defer cancel()
+	for m.o.count == 0 || m.all.messages < m.o.count {
+		m.rest()
+		msg, ok, err := m.s.TryTake()
+		if !ok && err == nil {
+			m.behind = false
+			msg, err = m.quit.take(ctx, m.s)
+		}
+		switch {
+		case errors.Is(err, context.DeadlineExceeded):
+			return nil
+		case errors.Is(err, samepage.ErrPeerDied):
+			if err := m.quit.lost(m.a, m.s, err); err != nil {
+				return err
+			}
+			continue
+		case errors.Is(err, samepage.ErrChecksum):
+			continue // sub tells of those
+		case err != nil:
+			return err
+		}
+		now := time.Now()
+		m.took(&msg, now)
+		if !now.Before(end) { // there was always a message
+			return nil
+		}
+	}
+	return nil
+}
+
+// Where messages come faster than restAbove a second it looks at a part of them
+// only, lest it take the processor from those who work with them.
+const (
+	restEach  = 1024
+	restAbove = 50_000
+	restMost  = 20 * time.Millisecond
+)
+
+// rest is called before each message.
+func (m *measuring) rest() {
+	if m.n++; m.n < restEach {
+		return
+	}
+	now := time.Now()
+	if spent := now.Sub(m.burst); spent < restEach*time.Second/restAbove {
+		m.s.Release()
+		time.Sleep(min(4*spent, restMost))
+		m.behind = true
+		now = time.Now()
+	}
+	m.burst, m.n = now, 0
+}
+
+func (m *measuring) took(msg *pubsub.Message, now time.Time) {
+	at, lane, known := now, msg.Lane(), !m.behind
+	if t := msg.Time(); !t.IsZero() {
+		at, known = t, true
+	}
+	size, missed := len(msg.Bytes()), msg.Missed()
+	m.now.message(size, missed)
+	m.all.message(size, missed)
+	if last := m.last[lane]; !last.IsZero() && missed == 0 && known {
+		s := max(at.Sub(last).Seconds(), 0) // clocks can be set
+		m.now.interval(s)
+		m.all.interval(s)
+	}
+	m.last[lane] = at
+}
+
+func (m *measuring) tell(r rates) error {
+	if m.a.json {
+		e := json.NewEncoder(m.a.stdout)
+		e.SetEscapeHTML(false)
+		return e.Encode(r)
+	}
+	return r.text(m.a.stdout)
+}

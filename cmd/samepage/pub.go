@@ -1,0 +1,394 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"samepage"
+	"samepage/frame"
+	"samepage/pubsub"
+)
+
+// lineSize is how long a line may be in a topic that pub makes, unless --size says
+// so.
+const lineSize = 64 << 10
+
+type pubOptions struct {
+	scope   samepage.Scope
+	lines   bool
+	record  int64
+	y4m     bool
+	partial bool
+
+	size       int64
+	depth      int
+	publishers int
+	members    int
+	times      bool
+	checksums  bool
+	evictAfter time.Duration
+
+	wait  int
+	rate  float64
+	batch int
+	quiet bool
+}
+
+func newPubCommand(a *app) *cobra.Command {
+	var o pubOptions
+	c := &cobra.Command{
+		Use:   "pub TOPIC",
+		Short: "Publish standard input to a topic",
+		Long: `pub publishes standard input to a topic, which it makes when it is missing: each
+line is a message, without its line end; or each SIZE bytes are one (--record); or
+each picture of a YUV4MPEG2 stream, as ffmpeg writes it, is a frame (--y4m). At the
+end of the input it ends its stream, which ends samepage sub. Ctrl-C ends it, too.
+
+It begins when there is a reliable subscriber (--wait), so that nothing is lost when
+samepage sub is started later, and then waits for whoever is slow: a reliable
+subscriber misses nothing. The topic goes with its last user.
+
+--size to --evict-after say how the topic is made; one that exists is taken as it
+is, if its messages may be large enough. A line may have up to ` + formatSize(lineSize) + ` by default.
+
+At the end standard error has how much was published, with --json standard output.`,
+		Example: `  tail -f log | samepage pub log
+  samepage pub samples --record 4KiB --times <samples.bin
+  ffmpeg -i film.mkv -pix_fmt yuv420p -f yuv4mpegpipe - | samepage pub cam --y4m`,
+		Args:              names(1, 1),
+		ValidArgsFunction: completeNames(false, samepage.KindTopic),
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := o.check(c); err != nil {
+				return err
+			}
+			return runPub(c.Context(), a, o, args[0])
+		},
+	}
+	f := c.Flags()
+	f.Var(scopeFlag{&o.scope}, "scope", "how far the name reaches")
+	f.BoolVar(&o.lines, "lines", false, "each line is a message (the default)")
+	f.Var(sizeFlag{&o.record, 1}, "record", "each so many bytes are a message")
+	f.BoolVar(&o.y4m, "y4m", false, "each picture of a YUV4MPEG2 stream is a message: a frame, with its header")
+	f.BoolVar(&o.partial, "partial", false, "the last record may be shorter")
+	f.Var(sizeFlag{&o.size, 1}, "size", "size of the largest message")
+	f.IntVar(&o.depth, "depth", 0, "`messages` that stay for those who come late, and at least as many that a subscriber may be behind; 0: as many as fit into 4 MiB, 8 to 1024; 4 frames")
+	f.IntVar(&o.publishers, "publishers", 0, "publishers there may be at a time; 0: 1")
+	f.IntVar(&o.members, "members", 0, "publishers and subscribers there may be at a time; 0: 16; 8 for frames")
+	f.BoolVar(&o.times, "times", false, "messages carry the time of their publication")
+	f.BoolVar(&o.checksums, "checksums", false, "messages carry a checksum, which subscribers check")
+	f.DurationVar(&o.evictAfter, "evict-after", 0, "pass over a subscriber that kept a publisher waiting this long; 0: never")
+	f.IntVar(&o.wait, "wait", 1, "begin when there are so many reliable subscribers")
+	f.Float64Var(&o.rate, "rate", 0, "publish at most so many messages a second; 0: as they come")
+	f.IntVar(&o.batch, "batch", 1, "publish up to so many lines or records at once, where they are at hand")
+	f.BoolVarP(&o.quiet, "quiet", "q", false, "tell nothing on standard error but errors")
+	completeChoices(c, "scope", "local", "global")
+	return c
+}
+
+func (o *pubOptions) check(c *cobra.Command) error {
+	forms := 0
+	for _, f := range []string{"lines", "record", "y4m"} {
+		if c.Flags().Changed(f) {
+			forms++
+		}
+	}
+	switch {
+	case forms > 1:
+		return usage(c, "--lines, --record and --y4m exclude each other")
+	case o.partial && o.record == 0:
+		return usage(c, "--partial is for --record")
+	case o.record > math.MaxUint32 || o.size > math.MaxUint32:
+		return usage(c, "a message has at most %d bytes", uint32(math.MaxUint32))
+	case o.size > 0 && o.record > o.size:
+		return usage(c, "records of %d bytes do not fit into messages of %d", o.record, o.size)
+	case o.wait < 0:
+		return usage(c, "--wait %d is negative", o.wait)
+	case !(o.rate >= 0) || math.IsInf(o.rate, 0):
+		return usage(c, "--rate %v is no rate", o.rate)
+	case o.batch < 1:
+		return usage(c, "--batch %d: at least 1 is needed", o.batch)
+	case o.batch > 1 && (o.rate > 0 || o.y4m):
+		return usage(c, "--batch goes neither with --rate nor with --y4m")
+	}
+	if _, err := o.topic(1).Size(); errors.Is(err, fs.ErrInvalid) {
+		return usage(c, "%w", err)
+	}
+	return nil
+}
+
+// depthBytes is how much lines or records stay by default: enough that publisher and
+// subscriber need not wait for each other at each few of them.
+const depthBytes = 4 << 20
+
+// topic is how the topic is made, for messages of that size.
+func (o *pubOptions) topic(size int64) *pubsub.Options {
+	depth, members := o.depth, o.members
+	if depth == 0 && size > 0 {
+		depth = int(min(max(depthBytes/size, 8), 1024))
+	}
+	if o.y4m { // frames are large
+		if o.depth == 0 {
+			depth = 4
+		}
+		if members == 0 {
+			members = 8
+		}
+	}
+	return &pubsub.Options{
+		Scope: o.scope, MaxSize: int(size), Depth: depth, Publishers: o.publishers, Members: members,
+		EvictAfter: o.evictAfter, Checksums: o.checksums, Times: o.times,
+	}
+}
+
+// published tells what was published.
+type published struct {
+	Topic    string  `json:"topic"`
+	Messages uint64  `json:"messages"`
+	Bytes    uint64  `json:"bytes"`
+	Seconds  float64 `json:"seconds"` // from the first look at the input to the end
+	Rate     float64 `json:"rate"`    // messages a second
+	Evicted  int     `json:"evicted"` // subscribers that were passed over
+}
+
+func (r published) text(w io.Writer) error {
+	tail := ""
+	if r.Evicted > 0 {
+		tail = ", " + count(r.Evicted, "subscriber") + " passed over"
+	}
+	_, err := fmt.Fprintf(w, "published to %s: %s%s\n", plain(r.Topic), traffic(r.Messages, r.Bytes, r.Seconds), tail)
+	return err
+}
+
+// traffic is "1000 messages, 4 MiB in 2.1s, 476/s, 1.9 MiB/s".
+func traffic(messages, bytes uint64, seconds float64) string {
+	s := fmt.Sprintf("%s, %s", count64(messages, "message"), formatSize(int64(bytes)))
+	if messages > 1 && seconds > 0.01 { // else the rate says nothing
+		d := time.Duration(seconds * float64(time.Second))
+		s += fmt.Sprintf(" in %v, %s, %s/s", roundDuration(d), formatRate(float64(messages)/seconds), formatSize(int64(float64(bytes)/seconds)))
+	}
+	return s
+}
+
+func runPub(ctx context.Context, a *app, o pubOptions, name string) (err error) {
+	in := newFeed(ctx, a.stdin)
+	var y *frame.Y4MReader
+	least := o.record
+	if o.y4m {
+		if y, err = frame.NewY4MReader(in); err != nil {
+			return inputError(err)
+		}
+		spec := y.Spec()
+		least = spec.Size()
+		if o.size > 0 && least > o.size {
+			return fmt.Errorf("frames of %d x %d pixels have %d bytes, --size is %d: %w", spec.Width, spec.Height, least, o.size, samepage.ErrTooLarge)
+		}
+	}
+	p, err := o.open(name, least)
+	if err != nil {
+		return err
+	}
+	defer closing(p, &err)
+	if err := o.waitSubscribers(ctx, a, p); err != nil {
+		return err
+	}
+	u := &publishing{ctx: ctx, o: &o, p: p, begun: time.Now(), progress: newProgress(a.stderr, -1)}
+	if y != nil {
+		err = u.frames(y)
+	} else {
+		var s source
+		if o.record > 0 {
+			s = newRecordSource(in, int(o.record), o.partial)
+		} else {
+			s = newLineSource(in, p.Options().MaxSize)
+		}
+		err = u.messages(s)
+	}
+	u.progress.done()
+	return errors.Join(err, u.tell(a))
+}
+
+// open opens or makes the topic, for messages of least bytes or more; 0: lines.
+func (o *pubOptions) open(name string, least int64) (*pubsub.Publisher, error) {
+	size := max(o.size, least)
+	if size == 0 {
+		size = lineSize
+		// A topic that exists has messages of some size, which is good enough.
+		if st, err := pubsub.Inspect(name, o.topic(0)); err == nil {
+			size = int64(st.Options.MaxSize)
+		}
+	}
+	return pubsub.NewPublisher(name, o.topic(size))
+}
+
+func (o *pubOptions) waitSubscribers(ctx context.Context, a *app, p *pubsub.Publisher) error {
+	n := o.wait - p.Subscribers()
+	if n <= 0 {
+		return nil
+	}
+	if !o.quiet {
+		fmt.Fprintf(a.stderr, "samepage: waiting for %s: samepage sub %s (--wait 0 does not wait)\n", count(n, "reliable subscriber"), plain(p.Name()))
+	}
+	return p.WaitSubscribers(ctx, o.wait)
+}
+
+// inputError names the input as what failed.
+func inputError(err error) error {
+	switch {
+	case errors.Is(err, context.Canceled):
+		return err
+	case err == io.EOF:
+		return errors.New("the input is empty")
+	}
+	return fmt.Errorf("standard input: %w", err)
+}
+
+// publishing is a run of pub.
+type publishing struct {
+	ctx      context.Context
+	o        *pubOptions
+	p        *pubsub.Publisher
+	begun    time.Time
+	progress *progress
+
+	messagesN, bytes uint64
+	due              time.Time // of the next message, with --rate
+
+	arena []byte // the messages of a batch, one behind the other
+	ends  []int  // where each ends
+	all   [][]byte
+}
+
+// tell tells what was published.
+func (u *publishing) tell(a *app) error {
+	r := published{u.p.Name(), u.messagesN, u.bytes, time.Since(u.begun).Seconds(), 0, u.p.Evicted()}
+	r.Rate = float64(r.Messages) / r.Seconds
+	switch {
+	case a.json:
+		return a.printer().print(r)
+	case u.o.quiet:
+		return nil
+	}
+	return r.text(a.stderr)
+}
+
+func (u *publishing) count(messages int, bytes int) {
+	u.messagesN += uint64(messages)
+	u.bytes += uint64(bytes)
+	u.progress.at(int64(u.bytes))
+}
+
+// pace waits until the next message is due. Time that was lost is not made up
+// for.
+func (u *publishing) pace() error {
+	if u.o.rate == 0 {
+		return nil
+	}
+	if wait := time.Until(u.due); wait > 0 {
+		t := time.NewTimer(wait)
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-u.ctx.Done():
+			return u.ctx.Err()
+		}
+	} else {
+		u.due = time.Now()
+	}
+	u.due = u.due.Add(time.Duration(float64(time.Second) / u.o.rate))
+	return nil
+}
+
+func (u *publishing) messages(s source) error {
+	for {
+		b, err := s.next()
+		if err != nil {
+			err = u.behind(err)
+			return errors.Join(u.flush(), err)
+		}
+		if u.o.batch > 1 {
+			u.arena = append(u.arena, b...)
+			u.ends = append(u.ends, len(u.arena))
+			if len(u.ends) >= u.o.batch || !s.more() {
+				if err := u.flush(); err != nil {
+					return err
+				}
+			}
+			continue
+		}
+		if err := u.pace(); err != nil {
+			return err
+		}
+		if err := u.p.Send(u.ctx, b); err != nil {
+			return err
+		}
+		u.count(1, len(b))
+	}
+}
+
+// behind is what ends the input, nil for its end.
+func (u *publishing) behind(err error) error {
+	if err == io.EOF {
+		return nil
+	}
+	return inputError(err)
+}
+
+// flush publishes a batch.
+func (u *publishing) flush() error {
+	if len(u.ends) == 0 {
+		return nil
+	}
+	u.all = u.all[:0]
+	from := 0
+	for _, to := range u.ends {
+		u.all = append(u.all, u.arena[from:to])
+		from = to
+	}
+	n, err := u.p.SendAll(u.ctx, u.all)
+	if n > 0 {
+		u.count(n, u.ends[n-1])
+	}
+	u.arena, u.ends = u.arena[:0], u.ends[:0]
+	return err
+}
+
+// frames publishes pictures, which are read into the shared memory itself.
+func (u *publishing) frames(y *frame.Y4MReader) error {
+	spec := y.Spec()
+	size := int(spec.Size())
+	var f frame.Frame
+	for {
+		l, err := u.p.Loan(size)
+		if err != nil {
+			return err
+		}
+		spec.Seq = u.p.Next()
+		if err := f.Reset(l.Bytes(), spec); err != nil {
+			l.Discard()
+			return err
+		}
+		if err := y.ReadFrame(&f); err != nil {
+			l.Discard()
+			if err != io.EOF {
+				err = fmt.Errorf("picture %d: %w", u.messagesN+1, err)
+			}
+			return u.behind(err)
+		}
+		err = u.pace()
+		if err == nil {
+			err = l.Publish(u.ctx)
+		}
+		if err != nil {
+			l.Discard()
+			return err
+		}
+		u.count(1, size)
+	}
+}

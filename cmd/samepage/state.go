@@ -1,0 +1,295 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"samepage"
+	"samepage/cell"
+	"samepage/ipcsync"
+	"samepage/pubsub"
+)
+
+// state is what is known of an object that keeps who has it open, whatever its
+// kind.
+type state struct {
+	json    any    // what the package of its kind tells
+	text    string // a word or two on what it is just now
+	more    [][2]string
+	room    int
+	members []member
+
+	dirty bool
+	died  *ipcsync.OwnerDiedError
+	inWay []member // subscribers that publishers wait for just now
+}
+
+// member is one who has an object open; of those of a topic not all fields of
+// the lock's are used.
+type member struct {
+	ipcsync.Member
+	Role    string   `json:"role,omitempty"`
+	Behind  []uint64 `json:"behind,omitempty"` // of a reliable subscriber, by publisher
+	Evicted bool     `json:"evicted,omitempty"`
+}
+
+// hasMembers says whether objects of that kind keep who has them open, and inspect
+// knows them.
+func hasMembers(k samepage.Kind) bool {
+	switch k {
+	case samepage.KindEvent, samepage.KindMutex, samepage.KindRWMutex, samepage.KindSemaphore, samepage.KindTopic, samepage.KindCell:
+		return true
+	}
+	return false
+}
+
+// inspect tells the state of an object with members, whoever it belongs to.
+func inspect(i samepage.Info) (*state, error) {
+	if i.Kind == samepage.KindTopic {
+		st, err := pubsub.Inspect(i.Name, &pubsub.Options{Scope: i.Scope, Owner: "*"})
+		if err != nil {
+			return nil, err
+		}
+		return topicState(st), nil
+	}
+	if i.Kind == samepage.KindCell {
+		st, err := cell.Inspect(i.Name, &cell.ReaderOptions{Scope: i.Scope, Owner: "*"})
+		if err != nil {
+			return nil, err
+		}
+		return cellState(st), nil
+	}
+	st, err := ipcsync.Inspect(i.Kind, i.Name, &ipcsync.Options{Scope: i.Scope, Owner: "*"})
+	if err != nil {
+		return nil, err
+	}
+	return lockState(st), nil
+}
+
+// roleName is what a member does in an object of that kind, empty for a lock.
+func roleName(k samepage.Kind, role uint32) string {
+	if k == samepage.KindTopic {
+		return pubsub.Role(role).String()
+	}
+	return ""
+}
+
+// waiting is how many members are asleep.
+func (st *state) waiting() (n int) {
+	for _, m := range st.members {
+		if m.Waits {
+			n++
+		}
+	}
+	return n
+}
+
+func (st *state) write(w io.Writer) error {
+	pairs := append([][2]string{{"state", st.text}}, st.more...)
+	if d := st.died; d != nil {
+		pairs = append(pairs, [2]string{"died", fmt.Sprintf("process %d (%s), noticed %s", d.PID, plain(d.Name), when(d.At))})
+	}
+	pairs = append(pairs, [2]string{"members", fmt.Sprintf("%d of %d", len(st.members), st.room)})
+	if err := lines(w, pairs...); err != nil {
+		return err
+	}
+	for _, m := range st.members {
+		if _, err := fmt.Fprintln(w, "           "+memberLine(m, false)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func cellState(st *cell.State) *state {
+	s := &state{json: st, text: "no value yet", room: st.Room}
+	if st.Generation > 0 {
+		s.text = fmt.Sprintf("value %d", st.Generation)
+	}
+	made := fmt.Sprintf("%s, up to %s", plain(st.Type), formatSize(int64(st.Cap)))
+	if st.Checksums {
+		made += ", checksums"
+	}
+	if st.Times {
+		made += ", times"
+	}
+	s.more = [][2]string{{"values", made}}
+	for _, m := range st.Members {
+		mine := member{Member: ipcsync.Member{PID: m.PID, Name: m.Name, Joined: m.Joined, Alive: m.Alive, Waits: m.Waits}, Role: "reader"}
+		if m.Writer {
+			mine.Role = "writer"
+		}
+		if m.Writing {
+			s.text += fmt.Sprintf(", process %d writes", m.PID)
+		}
+		s.members = append(s.members, mine)
+	}
+	return s
+}
+
+func lockState(st *ipcsync.State) *state {
+	s := &state{json: st, text: lockText(st), room: st.Room, dirty: st.Dirty, died: st.Died}
+	for _, m := range st.Members {
+		s.members = append(s.members, member{Member: m})
+	}
+	return s
+}
+
+// lockText is a word or two on what a lock or an event is just now.
+func lockText(st *ipcsync.State) string {
+	var words []string
+	switch st.Kind {
+	case samepage.KindEvent:
+		words = append(words, map[bool]string{true: "set", false: "not set"}[st.Set],
+			map[bool]string{true: "manual-reset", false: "auto-reset"}[st.Manual])
+	case samepage.KindSemaphore:
+		words = append(words, fmt.Sprintf("%d of at most %d units", st.Units, st.Max))
+	default:
+		held := "free"
+		for _, m := range st.Members {
+			if m.Owner {
+				held = fmt.Sprintf("held by process %d", m.PID)
+			} else if m.Reads > 0 && held == "free" {
+				held = "read"
+			}
+		}
+		words = append(words, held)
+		if st.Dirty {
+			words = append(words, "not consistent since its owner died")
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+func topicState(st *pubsub.State) *state {
+	s := &state{json: st, text: topicText(st), more: topicLines(st), room: st.Room}
+	for _, m := range st.Members {
+		mine := member{
+			Member: ipcsync.Member{PID: m.PID, Name: m.Name, Joined: m.Joined, Alive: m.Alive, Waits: m.Waits},
+			Role:   m.Role.String(), Behind: m.Behind, Evicted: m.Evicted,
+		}
+		s.members = append(s.members, mine)
+		for l, n := range m.Behind {
+			if p := st.Lanes[l].Publisher; m.Alive && p != nil && p.Waits && n >= uint64(st.Options.Depth) {
+				s.inWay = append(s.inWay, mine)
+				break
+			}
+		}
+	}
+	return s
+}
+
+// topicText is who publishes and who subscribes, and how far behind the slowest
+// is.
+func topicText(st *pubsub.State) string {
+	var by []string
+	var messages uint64
+	for _, l := range st.Lanes {
+		if p := l.Publisher; p != nil {
+			by = append(by, fmt.Sprint(p.PID))
+		}
+		messages += l.Messages
+	}
+	text := "no publisher"
+	switch len(by) {
+	case 0:
+	case 1:
+		text = "published by process " + by[0]
+	default:
+		text = "published by processes " + strings.Join(by, ", ")
+	}
+	text += ", " + count64(messages, "message")
+	subs, behind := 0, uint64(0)
+	for _, m := range st.Members {
+		if m.Role == pubsub.Reliable || m.Role == pubsub.BestEffort {
+			subs++
+		}
+		for _, n := range m.Behind {
+			behind = max(behind, n)
+		}
+	}
+	text += ", " + count(subs, "subscriber")
+	if behind > 0 {
+		text += fmt.Sprintf(", up to %d behind", behind)
+	}
+	return text
+}
+
+// topicLines are how the topic was made, and its publishers one by one.
+func topicLines(st *pubsub.State) [][2]string {
+	o := &st.Options
+	made := fmt.Sprintf("%s, up to %s each, the last %d stay", plain(st.Type), formatSize(int64(o.MaxSize)), o.Depth)
+	if o.Checksums {
+		made += ", checksums"
+	}
+	if o.Times {
+		made += ", times"
+	}
+	if o.EvictAfter > 0 {
+		made += fmt.Sprintf(", the slow are passed over after %v", o.EvictAfter)
+	}
+	pairs := [][2]string{{"messages", made}}
+	for _, l := range st.Lanes {
+		if l.Publisher == nil && l.Messages == 0 && l.Ends == 0 && l.Deaths == 0 {
+			continue
+		}
+		text := "none now"
+		if p := l.Publisher; p != nil {
+			text = fmt.Sprintf("process %d (%s)", p.PID, plain(p.Name))
+			if !p.Alive {
+				text += ", dead"
+			}
+		}
+		text += ", " + count64(l.Messages, "message")
+		if l.Ends > 0 {
+			text += ", " + count(int(l.Ends), "stream") + " ended"
+		}
+		if l.Deaths > 0 {
+			text += ", " + count(int(l.Deaths), "publisher") + " died"
+		}
+		pairs = append(pairs, [2]string{"publisher", text})
+	}
+	return pairs
+}
+
+// memberLine tells of a member: what it has, or had when all of it is past.
+func memberLine(m member, past bool) string {
+	holds, waits := "holds it", "waits"
+	if past {
+		holds, waits = "held it", "waited"
+	}
+	s := fmt.Sprintf("process %d (%s), since %s", m.PID, plain(m.Name), when(m.Joined))
+	if m.Role != "" {
+		s += ", " + m.Role
+		if m.Role == pubsub.Reliable.String() || m.Role == pubsub.BestEffort.String() {
+			s += " subscriber"
+		}
+	}
+	if m.Owner {
+		s += ", " + holds
+	}
+	if m.Reads > 0 {
+		s += ", " + count(int(m.Reads), "read lock")
+	}
+	if behind := sum(m.Behind); behind > 0 {
+		s += fmt.Sprintf(", %d behind", behind)
+	}
+	if m.Evicted {
+		s += ", passed over for being too slow"
+	}
+	if m.Waits {
+		s += ", " + waits
+	}
+	if !m.Alive && !past {
+		s += ", dead"
+	}
+	return s
+}
+
+func sum(all []uint64) (n uint64) {
+	for _, v := range all {
+		n += v
+	}
+	return n
+}

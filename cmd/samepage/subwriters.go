@@ -1,0 +1,90 @@
+package main
+
+import (
+	"bufio"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"time"
+	"unicode/utf8"
+
+	"samepage/frame"
+	"samepage/pubsub"
+)
+
+// messageWriter writes a message in one of the forms that sub knows.
+type messageWriter func(w *bufio.Writer, m *pubsub.Message) error
+
+func writeRaw(w *bufio.Writer, m *pubsub.Message) error {
+	_, err := w.Write(m.Bytes())
+	return err
+}
+
+func writeLine(w *bufio.Writer, m *pubsub.Message) error {
+	if _, err := w.Write(m.Bytes()); err != nil {
+		return err
+	}
+	return w.WriteByte('\n')
+}
+
+func newHexWriter() messageWriter {
+	var line []byte
+	return func(w *bufio.Writer, m *pubsub.Message) error {
+		line = append(hex.AppendEncode(line[:0], m.Bytes()), '\n')
+		_, err := w.Write(line)
+		return err
+	}
+}
+
+// messageJSON is a message in JSON.
+type messageJSON struct {
+	Seq       uint64    `json:"seq"`
+	Publisher int       `json:"publisher"`
+	Time      time.Time `json:"time,omitzero"`
+	Missed    uint64    `json:"missed,omitempty"`
+	Size      int       `json:"size"`
+	Text      *string   `json:"text,omitempty"`
+	Data      *string   `json:"data,omitempty"`
+}
+
+func newJSONWriter() messageWriter {
+	return func(w *bufio.Writer, m *pubsub.Message) error {
+		// Others may write to the message still: it is looked at once.
+		text := string(m.Bytes())
+		j := messageJSON{Seq: m.Seq(), Publisher: m.Lane(), Time: m.Time(), Missed: m.Missed(), Size: len(text)}
+		if utf8.ValidString(text) {
+			j.Text = &text
+		} else {
+			data := base64.StdEncoding.EncodeToString([]byte(text))
+			j.Data = &data
+		}
+		e := json.NewEncoder(w)
+		e.SetEscapeHTML(false)
+		return e.Encode(j)
+	}
+}
+
+// newFrameWriter writes a YUV4MPEG2 stream of what the first frame is. Frames do not
+// tell how many there are a second; zero is not known.
+func newFrameWriter(fps frame.Ratio) messageWriter {
+	var y *frame.Y4MWriter
+	var f frame.Frame
+	return func(w *bufio.Writer, m *pubsub.Message) error {
+		err := f.Attach(m.Bytes())
+		if err == nil && y == nil {
+			s := f.Spec()
+			y, err = frame.NewY4MWriter(w, &frame.Y4MHeader{
+				Rate: fps, Format: s.Format, Width: s.Width, Height: s.Height, Siting: s.Siting, Range: s.Range,
+				Interlace: s.Interlace, Aspect: s.Aspect,
+			})
+		}
+		if err == nil {
+			err = y.WriteFrame(&f, nil)
+		}
+		if err != nil && !readerGone(err) {
+			err = fmt.Errorf("message %d: %w", m.Seq(), err)
+		}
+		return err
+	}
+}

@@ -1,0 +1,395 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"samepage/internal/ipctest"
+	"samepage/pubsub"
+)
+
+// process is a command that runs beside the test.
+type process struct {
+	t   *testing.T
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	out io.ReadCloser
+	err bytes.Buffer
+}
+
+func startProcess(t *testing.T, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, cmd: exec.Command("samepage", args...)}
+	ownGroup(p.cmd)
+	var err, err2 error
+	p.in, err = p.cmd.StdinPipe()
+	p.out, err2 = p.cmd.StdoutPipe()
+	p.cmd.Stderr = &p.err
+	if err := errors.Join(err, err2, p.cmd.Start()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.cmd.Process.Kill(); _ = p.cmd.Wait() })
+	return p
+}
+
+// want waits for the end and holds the exit code, and what standard error has, against
+// what they should be.
+func (p *process) want(code int, says string) {
+	p.t.Helper()
+	late := time.AfterFunc(ipctest.Patience, func() { _ = p.cmd.Process.Kill() })
+	_ = p.cmd.Wait()
+	late.Stop()
+	if got := p.cmd.ProcessState.ExitCode(); got != code || !strings.Contains(p.err.String(), says) {
+		p.t.Errorf("%v: exit code %d, want %d, and %q on standard error: %s", p.cmd.Args, got, code, says, p.err.String())
+	}
+}
+
+// line reads a line of what the process writes.
+func (p *process) line(r *bufio.Reader) string {
+	p.t.Helper()
+	l, err := r.ReadString('\n')
+	if err != nil {
+		p.t.Fatalf("%v: %v, %s", p.cmd.Args, err, p.err.String())
+	}
+	return strings.TrimRight(l, "\r\n")
+}
+
+func subscribers(t *testing.T, topic string, n int) {
+	t.Helper()
+	for begun := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+		got := 0
+		if st, err := pubsub.Inspect(topic, nil); err == nil {
+			for _, m := range st.Members {
+				if m.Role == pubsub.Reliable && m.Alive {
+					got++
+				}
+			}
+		}
+		if got == n {
+			return
+		}
+		if time.Since(begun) > ipctest.Patience {
+			t.Fatalf("topic %s has %d reliable subscribers, want %d", topic, got, n)
+		}
+	}
+}
+
+// One line at a time goes through, and Ctrl-C ends the stream in order.
+func TestPubInterrupted(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	sub := startProcess(t, "sub", "t")
+	pub := startProcess(t, "pub", "t", "--batch", "10")
+	out := bufio.NewReader(sub.out)
+	for i := range 5 {
+		fmt.Fprintln(pub.in, "line", i)
+		if l := sub.line(out); l != fmt.Sprint("line ", i) {
+			t.Fatal(l)
+		}
+	}
+	if err := interrupt(pub.cmd); err != nil {
+		t.Skip("no Ctrl-C can be sent here: ", err)
+	}
+	pub.want(130, "published to t: 5 messages")
+	sub.want(0, "")
+}
+
+// Whoever dies holds the other end up no longer than it takes to notice.
+func TestPubKilled(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	sub := startProcess(t, "sub", "t")
+	pub := startProcess(t, "pub", "t")
+	fmt.Fprintln(pub.in, "one")
+	if l := sub.line(bufio.NewReader(sub.out)); l != "one" {
+		t.Fatal(l)
+	}
+	_ = pub.cmd.Process.Kill()
+	sub.want(8, "has died")
+}
+
+func TestSubKilled(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	sub := startProcess(t, "sub", "t") // whose output nobody reads
+	pub := startProcess(t, "pub", "t", "--depth", "2", "-q")
+	go func() {
+		for range 20_000 {
+			if _, err := fmt.Fprintln(pub.in, "a line of some length"); err != nil {
+				return
+			}
+		}
+		_ = pub.in.Close()
+	}()
+	subscribers(t, "t", 1)
+	_ = sub.cmd.Process.Kill()
+	pub.want(0, "")
+}
+
+// One of two publishers dies: sub goes on, and tells at the end.
+func TestOneOfTwoDies(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	sub := startProcess(t, "sub", "t")
+	a, b := startProcess(t, "pub", "t", "--publishers", "2"), startProcess(t, "pub", "t", "--publishers", "2")
+	out := bufio.NewReader(sub.out)
+	for _, p := range []*process{a, b} {
+		fmt.Fprintln(p.in, "one")
+		if l := sub.line(out); l != "one" {
+			t.Fatal(l)
+		}
+	}
+	_ = a.cmd.Process.Kill()
+	_ = a.cmd.Wait()
+	for begun := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+		if st, err := pubsub.Inspect("t", nil); err == nil && st.Lanes[0].Deaths+st.Lanes[1].Deaths > 0 {
+			break
+		}
+		if time.Since(begun) > ipctest.Patience {
+			t.Fatal("the death is not noticed")
+		}
+	}
+	fmt.Fprintln(b.in, "two")
+	if l := sub.line(out); l != "two" {
+		t.Fatal(l)
+	}
+	_ = b.in.Close()
+	b.want(0, "published")
+	sub.want(8, "has died; there are others")
+}
+
+// Whoever reads what sub writes may go, as head does.
+func TestSubOutputClosed(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	sub := startProcess(t, "sub", "t", "-q")
+	pub := startProcess(t, "pub", "t")
+	go func() {
+		for range 20_000 {
+			if _, err := fmt.Fprintln(pub.in, "a line of some length"); err != nil {
+				return
+			}
+		}
+		_ = pub.in.Close()
+	}()
+	sub.line(bufio.NewReaderSize(sub.out, 16))
+	_ = sub.out.Close()
+	sub.want(0, "")
+	if sub.err.Len() > 0 {
+		t.Errorf("it says %s", sub.err.String())
+	}
+	pub.want(0, "published to t: 20000 messages")
+}
+
+// A sub whose output nobody reads ends with Ctrl-C all the same, and is passed over
+// where the topic says so.
+func TestSubStuck(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	for _, evict := range []string{"0", "50ms"} {
+		sub := startProcess(t, "sub", "t")
+		pub := startProcess(t, "pub", "t", "--depth", "2", "--evict-after", evict)
+		go func() {
+			line := append(bytes.Repeat([]byte("x"), 1000), '\n')
+			for range 3000 {
+				if _, err := pub.in.Write(line); err != nil {
+					return
+				}
+			}
+			_ = pub.in.Close()
+		}()
+		subscribers(t, "t", 1)
+		if evict == "0" {
+			time.Sleep(200 * time.Millisecond) // for it to fill the pipe; it passes without as well
+			if err := interrupt(sub.cmd); err == nil {
+				sub.want(130, "interrupted")
+			} else { // no Ctrl-C can be sent here
+				_ = sub.cmd.Process.Kill()
+			}
+			pub.want(0, "published to t: 3000 messages")
+			continue
+		}
+		pub.want(0, "1 subscriber passed over")
+		_, _ = io.Copy(io.Discard, sub.out)
+		sub.want(9, "passed over")
+	}
+}
+
+// Pictures that ffmpeg makes go through a topic as they are: raw ones, and those of
+// clips that were encoded.
+func TestFFmpeg(t *testing.T) {
+	ipctest.NeedNames(t)
+	if runtime.GOOS == "windows" {
+		t.Skip("ffmpeg is the system's own")
+	}
+	ffmpeg, err := exec.LookPath("ffmpeg")
+	if err != nil {
+		t.Skip("ffmpeg is not installed")
+	}
+	ipctest.Store(t)
+	dir := ipctest.Dir(t)
+	ctx, cancel := context.WithTimeout(t.Context(), ipctest.Patience)
+	defer cancel()
+	run := func(in io.Reader, args ...string) []byte {
+		t.Helper()
+		c := exec.CommandContext(ctx, ffmpeg, append([]string{"-v", "error", "-nostdin"}, args...)...)
+		c.Stdin = in
+		var errs bytes.Buffer
+		c.Stderr = &errs
+		out, err := c.Output()
+		if err != nil {
+			t.Fatalf("ffmpeg %v: %v, %s", args, err, errs.String())
+		}
+		return out
+	}
+	y4m := []string{"-pix_fmt", "yuv420p", "-f", "yuv4mpegpipe", "-"}
+	encoders := string(run(nil, "-hide_banner", "-encoders"))
+	for _, codec := range []string{"", "libx264", "mpeg4"} {
+		if !strings.Contains(encoders, " "+codec+" ") && codec != "" {
+			t.Logf("this ffmpeg has no %s", codec)
+			continue
+		}
+		source := []string{"-f", "lavfi", "-i", "testsrc=size=320x240:rate=25", "-t", "2"}
+		if codec != "" {
+			clip := filepath.Join(dir, codec+".mkv")
+			run(nil, append(source, "-c:v", codec, "-pix_fmt", "yuv420p", clip)...)
+			source = []string{"-i", clip}
+		}
+		direct := run(nil, append(source, y4m...)...)
+		want := run(bytes.NewReader(direct), "-f", "yuv4mpegpipe", "-i", "-", "-f", "framemd5", "-")
+
+		sub := startProcess(t, "sub", "cam", "--y4m", "--fps", "25")
+		pub := exec.CommandContext(ctx, "samepage", "pub", "cam", "--y4m", "-q")
+		producer := exec.CommandContext(ctx, ffmpeg, append(append([]string{"-v", "error", "-nostdin"}, source...), y4m...)...)
+		pub.Stdin, err = producer.StdoutPipe()
+		if err == nil {
+			err = errors.Join(producer.Start(), pub.Start())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := run(sub.out, "-f", "yuv4mpegpipe", "-i", "-", "-f", "framemd5", "-")
+		if err := errors.Join(pub.Wait(), producer.Wait()); err != nil {
+			t.Error(err)
+		}
+		sub.want(0, "")
+		if n := bytes.Count(want, []byte("115200")); !bytes.Equal(got, want) || n < 50 {
+			t.Errorf("codec %q: of %d frames %d bytes of hashes differ from %d", codec, n, len(got), len(want))
+		}
+	}
+}
+
+// Lines, records and their ends.
+func TestSources(t *testing.T) {
+	long := strings.Repeat("x", sourceBuffer+10)
+	for _, c := range []struct {
+		name string
+		s    source
+		want []string
+		err  string
+	}{
+		{"no lines", newLineSource(strings.NewReader(""), 9), nil, "EOF"},
+		{"lines", newLineSource(strings.NewReader("a\n\nb\r\nc"), 9), []string{"a", "", "b\r", "c"}, "EOF"},
+		{"long line", newLineSource(strings.NewReader("a\n"+long+"\nb\n"), len(long)), []string{"a", long, "b"}, "EOF"},
+		{"long last line", newLineSource(strings.NewReader(long), len(long)), []string{long}, "EOF"},
+		{"too long", newLineSource(strings.NewReader("a\n12345\n"), 4), []string{"a"}, "line 2 has 5 bytes, a message of this topic at most 4: "},
+		{"much too long", newLineSource(strings.NewReader(long+long+"\n"), 4), nil, fmt.Sprintf("line 1 has %d bytes", 2*len(long))},
+		{"much too long, last", newLineSource(strings.NewReader(long+long), 4), nil, fmt.Sprintf("line 1 has %d bytes", 2*len(long))},
+		{"records", newRecordSource(strings.NewReader("abcdef"), 3, false), []string{"abc", "def"}, "EOF"},
+		{"short record", newRecordSource(strings.NewReader("abcde"), 3, false), []string{"abc"}, "record 2 ends after 2 of its 3 bytes"},
+		{"partial record", newRecordSource(strings.NewReader("abcde"), 3, true), []string{"abc", "de"}, "EOF"},
+	} {
+		var got []string
+		var err error
+		for {
+			var b []byte
+			if b, err = c.s.next(); err != nil {
+				break
+			}
+			got = append(got, string(b))
+		}
+		if strings.Join(got, "|") != strings.Join(c.want, "|") || !strings.HasPrefix(err.Error(), c.err) {
+			t.Errorf("%s: %.60q, %v", c.name, got, err)
+		}
+	}
+	s := newLineSource(strings.NewReader("a\nb\nc"), 9)
+	for i, want := range []bool{true, false, false} {
+		if _, err := s.next(); err != nil || s.more() != want {
+			t.Errorf("after line %d: more is %v, %v", i, !want, err)
+		}
+	}
+}
+
+// endless never says anything.
+type endless struct{}
+
+func (endless) Read([]byte) (int, error) { select {} }
+
+func TestFeed(t *testing.T) {
+	text := strings.Repeat("some text", copyPiece/3)
+	got, err := io.ReadAll(newFeed(t.Context(), strings.NewReader(text)))
+	if err != nil || string(got) != text {
+		t.Errorf("%d of %d bytes, %v", len(got), len(text), err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if _, err := newFeed(ctx, endless{}).Read(make([]byte, 1)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
+	}
+}
+
+func TestMeter(t *testing.T) {
+	m := meter{begun: time.Unix(100, 0)}
+	if r := m.rates("t", time.Unix(101, 0)); r.Rate != 0 || r.line() != "no messages" {
+		t.Errorf("%+v", r)
+	}
+	m.message(100, 0)
+	for _, s := range []float64{0.1, 0.3, 0.1, 0.3} {
+		m.message(100, 1)
+		m.interval(s)
+	}
+	r := m.rates("t", time.Unix(102, 0))
+	if r.Rate != 4.5 || r.Bandwidth != 450 || r.Messages != 5 || r.Missed != 4 {
+		t.Errorf("%+v", r)
+	}
+	if want := "4.5/s, 450 B/s, every 100ms to 300ms, mean 200ms, jitter 100ms, 4 missed"; r.line() != want {
+		t.Errorf("%s, want %s", r.line(), want)
+	}
+	for f, want := range map[float64]string{0.0125: "0.0125/s", 25: "25/s", 99.97: "100/s", 12345.6: "12346/s", 1.25e6: "1.25 M/s", 3e9: "3 G/s"} {
+		if got := formatRate(f); got != want {
+			t.Errorf("%v: %s, want %s", f, got, want)
+		}
+	}
+	for d, want := range map[time.Duration]string{1234567: "1.23ms", 999: "999ns", 61234 * time.Millisecond: "1m1.2s", 0: "0s"} {
+		if got := roundDuration(d).String(); !strings.HasPrefix(got, want) {
+			t.Errorf("%v is %s, want %s", d, got, want)
+		}
+	}
+}
+
+// Nothing that a reader of standard output does makes it an error that it has gone.
+func TestReaderGone(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = r.Close()
+	if _, err := w.WriteString("x"); !readerGone(err) {
+		t.Error(err)
+	}
+	_ = w.Close()
+	if readerGone(io.ErrShortWrite) || readerGone(nil) {
+		t.Error("other errors count as well")
+	}
+}

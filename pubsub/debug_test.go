@@ -1,0 +1,37 @@
+//go:build samepagedebug && (linux || windows)
+
+package pubsub_test
+
+import (
+	"strings"
+	"testing"
+
+	"samepage"
+	"samepage/internal/ipctest"
+)
+
+// The debug build: go test -tags samepagedebug -run Debug. A loan and a hold that are
+// forgotten are told by Close, with where they were taken, and those that were given back
+// are not.
+func TestDebugForgotten(t *testing.T) {
+	ipctest.Store(t)
+	p := newPub(t, "t", nil)
+	s := newSub(t, "t", nil)
+	send(t, p, 8) // takes a loan, and gives it back
+	m, err := s.Take(bg)
+	noErr(t, err)
+	h, err := m.Hold()
+	noErr(t, err)
+	l, err := p.Loan(8)
+	noErr(t, err)
+	for _, err := range []error{p.Close(), s.Close()} {
+		wantErr(t, err, samepage.ErrBusy)
+		if err == nil || strings.Count(err.Error(), "taken at") != 1 || !strings.Contains(err.Error(), "debug_test.go:") {
+			t.Errorf("does not tell of one place in this file: %v", err)
+		}
+	}
+	l.Discard()
+	h.Release()
+	noErr(t, p.Close())
+	noErr(t, s.Close())
+}
