@@ -301,9 +301,8 @@ func (d *deathWatch) remove(w *watched) {
 }
 
 func (d *deathWatch) run() {
-	tick := time.NewTicker(watchEvery)
-	defer tick.Stop()
-	for range tick.C {
+	for {
+		sys.Doze(watchEvery)
 		d.mu.Lock()
 		if len(d.all) == 0 {
 			d.running = false
