@@ -38,7 +38,7 @@ func exchange(o order, ready func() error, opts pubsub.Options, sub *pubsub.Subs
 // passMessages passes a message to and fro. Of each the first line is touched, as in
 // the limit: what filling and reading the rest costs is the machine's.
 func passMessages(o order, ready func() error, sub *pubsub.SubscriberOptions) (sample, error) {
-	p, s, err := exchange(o, ready, pubsub.Options{Depth: 4}, sub)
+	p, s, err := exchange(o, ready, pubsub.Options{Depth: depthFor(o.Size)}, sub)
 	if err != nil {
 		return sample{}, err
 	}
@@ -74,6 +74,13 @@ func passMessages(o order, ready func() error, sub *pubsub.SubscriberOptions) (s
 		}
 		return put()
 	})
+}
+
+func depthFor(size int) int {
+	if size > 4096 {
+		return 4
+	}
+	return 64
 }
 
 func playTopic(o order, ready func() error) (sample, error) {

@@ -133,7 +133,7 @@ func TestInspectDead(t *testing.T) {
 func TestInspectHostile(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
-	p := newPub(t, "t", &pubsub.Options{Publishers: 3, Members: 70, EvictAfter: time.Second})
+	p := newPub(t, "t", &pubsub.Options{Depth: 8, Publishers: 3, Members: 70, EvictAfter: time.Second})
 	newSub(t, "t", nil)
 	send(t, p, 8)
 	m, err := samepage.Open("t", &samepage.Options{Kind: samepage.KindTopic})

@@ -23,7 +23,7 @@ type Options struct {
 	MaxSize int `json:"max_size"`
 	// Depth is how many of the last messages a late subscriber can still have,
 	// and at least how far a reliable one may lag behind before the publisher
-	// waits for it: by default 8.
+	// waits for it: by default 64 for messages of up to 4 KiB, else 8.
 	Depth int `json:"depth"`
 	// Publishers is how many there may be at a time: 1 to 64, by default 1.
 	Publishers int `json:"publishers"`
@@ -59,8 +59,13 @@ func (o *Options) settings() *lane.Settings {
 		}
 		return v
 	}
+	size := or(o.MaxSize, 4096)
+	depth := 64
+	if size > 4096 {
+		depth = 8
+	}
 	s := &lane.Settings{
-		Lanes: or(o.Publishers, 1), Depth: or(o.Depth, 8), MaxSize: int64(or(o.MaxSize, 4096)), Readers: or(o.Members, 16),
+		Lanes: or(o.Publishers, 1), Depth: or(o.Depth, depth), MaxSize: int64(size), Readers: or(o.Members, 16),
 		Holds: max(or(o.Holds, 1), 0), Loans: or(o.Loans, 2), EvictAfter: int64(o.EvictAfter),
 	}
 	if o.Checksums {
