@@ -81,11 +81,11 @@ func (o *Options) Size(size int) (int64, error) {
 	if o == nil {
 		o = &Options{}
 	}
-	_, of, err := o.config(size)
+	c, of, err := o.config(size)
 	if err != nil {
 		return 0, fmt.Errorf("cell: %w", err)
 	}
-	return int64(of.Live + of.Payload + layout.PayloadAlign), nil
+	return segment.Size(of.Live, int(c.Readers), of.Payload), nil
 }
 
 func (o *Options) memory() *samepage.Options {

@@ -33,6 +33,11 @@ func TestMission002_14_Health(t *testing.T) {
 	r := newReader(t, "c")
 	want := func(generation uint64, writing bool) {
 		t.Helper()
+		st, err := cell.Inspect("c", nil)
+		noErr(t, err)
+		if m := st.Members; st.Generation != generation || len(m) != 2 || !m[0].Alive || m[0].Writing != writing || m[1].Writing {
+			t.Errorf("looked at from outside: %+v", st)
+		}
 		if r.Generation() != generation || r.Writing() != writing || w.Generation() != generation || w.Writing() != writing {
 			t.Errorf("generation %d, writing %v, want %d, %v", r.Generation(), r.Writing(), generation, writing)
 		}
@@ -51,6 +56,8 @@ func TestMission002_14_Health(t *testing.T) {
 	v, _ := cellMap(t)
 	for _, bad := range badHeaders {
 		v.Bytes()[bad.offset] ^= 0x40
+		_, err = cell.Inspect("c", nil)
+		wantErr(t, err, bad.want)
 		_, err = cell.NewReader("c", nil)
 		wantErr(t, err, bad.want)
 		_, err = cell.NewWriter("c", 8, nil)

@@ -8,6 +8,7 @@ import (
 
 	"samepage"
 	"samepage/internal/lane"
+	"samepage/internal/segment"
 	"samepage/layout"
 )
 
@@ -81,11 +82,11 @@ func (o *Options) settings() *lane.Settings {
 //
 // Errors: fs.ErrInvalid, for options out of range.
 func (o *Options) Size() (int64, error) {
-	_, of, err := o.config()
+	c, of, err := o.config()
 	if err != nil {
 		return 0, fmt.Errorf("pubsub: %w", err)
 	}
-	return int64(of.Live + of.Payload + layout.PayloadAlign), nil
+	return segment.Size(of.Live, int(c.Readers), of.Payload), nil
 }
 
 func (o *Options) config() (*layout.LaneConfig, *layout.LaneOffsets, error) {

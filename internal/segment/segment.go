@@ -52,13 +52,9 @@ func (s *Spec) Init() (b []byte, size int64, err error) {
 		Live: layout.SegmentHeaderSize, LiveSize: uint64(len(s.Live)),
 		Created: time.Now().UnixNano(), PID: uint32(os.Getpid()), Fingerprint: s.Fingerprint,
 	}
-	h.Table = (h.Live + h.LiveSize + align - 1) &^ (align - 1)
-	end := h.Table + uint64(n)*layout.MemberSize
-	h.Size = end
-	if s.Payload > 0 {
-		h.Payload, h.PayloadSize = (end+layout.PayloadAlign-1)&^(layout.PayloadAlign-1), s.Payload
-		h.Size = h.Payload + s.Payload
-	}
+	h.Table, h.Payload, h.Size = regions(h.LiveSize, n, s.Payload)
+	h.PayloadSize = s.Payload
+	end := control(h)
 	if s.Payload > math.MaxInt64/2 {
 		return nil, 0, fmt.Errorf("segment with a payload of %d bytes: %w", s.Payload, samepage.ErrTooLarge)
 	}
@@ -68,6 +64,24 @@ func (s *Spec) Init() (b []byte, size int64, err error) {
 	copy(b, layout.EncodeSegment(h))
 	copy(b[h.Live:], s.Live)
 	return b, int64(h.Size), nil
+}
+
+// regions are where the table and the payload of a segment begin, and its size.
+func regions(live uint64, members int, payload uint64) (table, at, size uint64) {
+	table = (layout.SegmentHeaderSize + live + align - 1) &^ (align - 1)
+	size = table + uint64(members)*layout.MemberSize
+	if payload > 0 {
+		at = (size + layout.PayloadAlign - 1) &^ (layout.PayloadAlign - 1)
+		size = at + payload
+	}
+	return table, at, size
+}
+
+// Size is how many bytes a segment has with a live region of live bytes and a
+// payload.
+func Size(live uint64, members int, payload uint64) int64 {
+	_, _, size := regions(live, members, payload)
+	return int64(size)
 }
 
 func processName() string { return filepath.Base(os.Args[0]) }
