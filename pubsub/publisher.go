@@ -502,8 +502,24 @@ func (p *Publisher) WaitSubscribers(ctx context.Context, n int) error {
 		if p.h.Closed() {
 			return false, samepage.ErrClosed
 		}
+		if p.Subscribers() < n {
+			return false, nil
+		}
+		p.buryReaders()
 		return p.Subscribers() >= n, nil
 	}))
+}
+
+// buryReaders repairs the reliable subscribers that are dead.
+func (p *Publisher) buryReaders() {
+	for m := range p.h.Members() {
+		if _, yes, _ := p.set.Reliable(p.w.Lane(), m); !yes {
+			continue
+		}
+		if _, o := p.h.HeldOf(m); !o.Free() {
+			_, _ = p.h.Bury(o) // it is false for the living
+		}
+	}
 }
 
 // Subscribers is how many reliable subscribers the topic has.

@@ -102,8 +102,8 @@ func openSubscriber(name string, opts *SubscriberOptions, ty *layout.Type) (*Sub
 	for l := range int(t.set.C.Lanes) {
 		ends := atomic.LoadUint64(t.set.Ends(l))
 		r := lane.NewReader(t.set, l, t.me, !opts.BestEffort, from)
-		if r.Ready() && uint32(ends) > 0 && atomic.LoadUint64(t.set.Owner(l)) == 0 {
-			ends-- // what is still there has an end
+		if r.Ready() && uint32(ends) > 0 {
+			ends-- // what is still there has an end, or will have
 		}
 		if r.Settle() {
 			t.ringWriter(l)

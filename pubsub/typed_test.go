@@ -24,6 +24,7 @@ func TestTyped(t *testing.T) {
 	noErr(t, err)
 	s, err := pubsub.NewTypedSubscriber[pose]("t", nil)
 	noErr(t, err)
+	defer func() { noErr(t, s.Close()) }()
 	l, err := p.Loan()
 	noErr(t, err)
 	*l.Value() = pose{X: 1, ID: 7}

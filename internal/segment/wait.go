@@ -120,6 +120,9 @@ func (h *Handle) sleep(ctx context.Context, c Condition, first bool) error {
 	if !h.broadcast && c.Holds() { // S6
 		h.Wake(1)
 	}
+	if h.suspect.Swap(false) {
+		_ = h.BuryAsleep() // lest the next ring goes to the dead as well; whoever meets a bad word tells of it
+	}
 	return err
 }
 
