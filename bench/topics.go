@@ -194,7 +194,8 @@ func (p publishCost) measure(ctx context.Context, b *bench, seconds float64) (sa
 	return pub.result()
 }
 
-const crowdDepth = 1 << 14
+// crowdDepth has the ring fit into a cache of the second level.
+const crowdDepth = 1 << 11
 
 func playPublisher(o order, ready func() error) (sample, error) {
 	ctx := context.Background()
