@@ -1,0 +1,32 @@
+package pubsub_test
+
+import (
+	"runtime/debug"
+	"testing"
+
+	"samepage/internal/ipctest"
+)
+
+// A subscriber cannot change what others read: its pages are read-only.
+func TestSubscribersReadOnly(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	p := newPub(t, "t", nil)
+	s, other := newSub(t, "t", nil), newSub(t, "t", nil)
+	send(t, p, 64)
+	m, err := s.Take(bg)
+	noErr(t, err)
+	if !faults(func() { m.Bytes()[0]++ }) {
+		t.Error("a subscriber writes to a message")
+	}
+	m, err = other.Take(bg)
+	noErr(t, err)
+	noErr(t, check(m.Bytes(), m.Seq()))
+}
+
+func faults(f func()) (yes bool) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() { yes = recover() != nil }()
+	f()
+	return false
+}
