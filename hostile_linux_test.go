@@ -304,7 +304,7 @@ func TestStoppedUserIsAlive(t *testing.T) {
 	base := ipctest.Store(t)
 	c := startAgent(t)
 	c.Want("ok 100", "create x 100")
-	noErr(t, syscall.Kill(c.PID(), syscall.SIGSTOP))
+	c.Stop()
 	closeMem(t, must(samepage.Open("x", nil))(t))
 	_, err := samepage.Create("x", 100, nil)
 	wantErr(t, err, fs.ErrExist)
@@ -313,7 +313,7 @@ func TestStoppedUserIsAlive(t *testing.T) {
 		t.Errorf("Clean took %+v", l)
 	}
 	wantNames(t, "memory:x")
-	noErr(t, syscall.Kill(c.PID(), syscall.SIGCONT))
+	c.Continue()
 	c.Want("ok", "close")
 
 	// As a process that was stopped between its lock and its unlink would.
@@ -407,21 +407,29 @@ func TestMission004_09_FreedWithTheLast(t *testing.T) {
 		t.Fatal("the kernel does not tell its shared memory")
 		return 0
 	}
-	const size, kib = 512 << 20, 512 << 10 // other tests have far less
-	before := shmem()
-	m := must(samepage.CreateUnnamed(size, nil))(t)
-	c, _ := inheritor(t, m, samepage.ReadWrite)
-	c.Want("ok 536870912", "inherited x")
-	closeMem(t, m)
-	if have := shmem() - before; have < kib*3/4 {
-		t.Errorf("%d KiB are taken while the child has %d KiB", have, kib)
-	}
-	c.Kill()
-	for deadline := time.Now().Add(ipctest.Patience); shmem()-before > kib/4; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%d KiB are still taken", shmem()-before)
+	const size, kib = 512 << 20, 512 << 10
+	// The figure is the machine's: other tests give and take at the same time. What is
+	// not freed would be missing in each round.
+	var taken, left int
+	for range 10 {
+		before := shmem()
+		m := must(samepage.CreateUnnamed(size, nil))(t)
+		c, _ := inheritor(t, m, samepage.ReadWrite)
+		c.Want("ok 536870912", "inherited x")
+		closeMem(t, m)
+		taken = shmem() - before
+		c.Kill()
+		for range 100 {
+			if left = shmem() - before; left < kib/4 {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		if taken > kib*3/4 && left < kib/4 {
+			return
 		}
 	}
+	t.Errorf("%d KiB are taken while the child has %d KiB, and %d KiB when it is gone", taken, kib, left)
 }
 
 // A reader of unnamed memory cannot make itself a writer.

@@ -53,15 +53,7 @@ func openWriter(name string, size int, opts *Options, ty *layout.Type) (*Writer,
 	if ty != nil {
 		spec.Fingerprint, spec.TypeName = ty.Fingerprint, ty.Name
 	}
-	mem, _, err := segment.OpenOrCreate(
-		func() (*samepage.Memory, error) {
-			mem, err := samepage.Open(name, opts.memory())
-			if err != nil {
-				return nil, segment.Inner(err)
-			}
-			return mem, nil
-		},
-		func() (*samepage.Memory, error) { return spec.Create(opts.memory(), name) })
+	mem, err := spec.OpenOrCreate(opts.memory(), name)
 	if err != nil {
 		return nil, err
 	}

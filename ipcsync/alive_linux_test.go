@@ -20,7 +20,7 @@ func TestStoppedOwnerIsAlive(t *testing.T) {
 	if l := c.Line(); l != "held" {
 		t.Fatal(l)
 	}
-	noErr(t, syscall.Kill(c.PID(), syscall.SIGSTOP))
+	c.Stop()
 	got := make(chan error, 1)
 	go func() { got <- m.Lock(bg) }()
 	select { // several looks of the death watch
@@ -96,7 +96,7 @@ func TestCleanAmongMany(t *testing.T) {
 			c.Kill()
 			continue
 		}
-		noErr(t, syscall.Kill(c.PID(), syscall.SIGSTOP))
+		c.Stop()
 		stopped = append(stopped, c)
 	}
 	tell, err := samepage.Clean(true)

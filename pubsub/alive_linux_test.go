@@ -4,7 +4,6 @@ import (
 	"context"
 	"os"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -27,7 +26,7 @@ func TestStoppedSubscriberIsAlive(t *testing.T) {
 			t.Fatal(l)
 		}
 		noErr(t, p.WaitSubscribers(bg, 1))
-		noErr(t, syscall.Kill(c.PID(), syscall.SIGSTOP))
+		c.Stop()
 		sent := fillUp(t, p)
 		time.Sleep(looks)
 		if st, err := pubsub.Inspect("t", nil); err != nil || len(st.Members) != 2 || !st.Members[1].Alive {
@@ -40,13 +39,13 @@ func TestStoppedSubscriberIsAlive(t *testing.T) {
 			if p.Subscribers() != 1 {
 				t.Error("a stopped subscriber was taken for dead")
 			}
-			noErr(t, syscall.Kill(c.PID(), syscall.SIGCONT))
+			c.Continue()
 		} else {
 			noErr(t, sendTalk(bg, p))
 			if p.Evicted() != 1 || p.Subscribers() != 0 {
 				t.Errorf("%d passed over, %d left", p.Evicted(), p.Subscribers())
 			}
-			noErr(t, syscall.Kill(c.PID(), syscall.SIGCONT))
+			c.Continue()
 			noErr(t, p.WaitSubscribers(bg, 1)) // it comes anew
 		}
 		for range 100 {
@@ -100,7 +99,7 @@ func TestStoppedPublisherIsAlive(t *testing.T) {
 	s := newSub(t, "t", nil)
 	_, err := s.Take(bg)
 	noErr(t, err)
-	noErr(t, syscall.Kill(c.PID(), syscall.SIGSTOP))
+	c.Stop()
 	var last uint64
 	for {
 		ctx, cancel := context.WithTimeout(bg, looks)
@@ -114,7 +113,7 @@ func TestStoppedPublisherIsAlive(t *testing.T) {
 	}
 	_, err = pubsub.NewPublisher("t", &pubsub.Options{MaxSize: 64})
 	wantErr(t, err, samepage.ErrBusy)
-	noErr(t, syscall.Kill(c.PID(), syscall.SIGCONT))
+	c.Continue()
 	for range 1000 {
 		m, err := s.Take(bg)
 		noErr(t, err)

@@ -72,15 +72,7 @@ func openTopic(name string, opts *Options, ty *layout.Type) (*topic, error) {
 	if ty != nil {
 		spec.Fingerprint, spec.TypeName = ty.Fingerprint, ty.Name
 	}
-	m, _, err := segment.OpenOrCreate(
-		func() (*samepage.Memory, error) {
-			m, err := samepage.Open(name, opts.memory())
-			if err != nil {
-				return nil, segment.Inner(err)
-			}
-			return m, nil
-		},
-		func() (*samepage.Memory, error) { return spec.Create(opts.memory(), name) })
+	m, err := spec.OpenOrCreate(opts.memory(), name)
 	if err != nil {
 		return nil, err
 	}

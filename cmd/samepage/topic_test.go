@@ -132,7 +132,14 @@ func TestSubKilled(t *testing.T) {
 		}
 		_ = pub.in.Close()
 	}()
-	subscribers(t, "t", 1)
+	for begun := time.Now(); ; time.Sleep(5 * time.Millisecond) { // it does not begin for a dead one
+		if st, err := pubsub.Inspect("t", nil); err == nil && st.Lanes[0].Messages > 0 {
+			break
+		}
+		if time.Since(begun) > ipctest.Patience {
+			t.Fatal("pub does not begin")
+		}
+	}
 	_ = sub.cmd.Process.Kill()
 	pub.want(0, "")
 }

@@ -27,6 +27,24 @@ func (s *Spec) Create(opts *samepage.Options, name string) (*samepage.Memory, er
 	return m, nil
 }
 
+// OpenOrCreate opens the memory of that name, or makes it as Create does.
+//
+// Errors: those of samepage.Open and Create, by Inner.
+func (s *Spec) OpenOrCreate(opts *samepage.Options, name string) (*samepage.Memory, error) {
+	m, _, err := OpenOrCreate(
+		func() (*samepage.Memory, error) {
+			o := *opts
+			o.Kind = s.Kind
+			m, err := samepage.Open(name, &o)
+			if err != nil {
+				return nil, Inner(err)
+			}
+			return m, nil
+		},
+		func() (*samepage.Memory, error) { return s.Create(opts, name) })
+	return m, err
+}
+
 // OpenOrCreate does open or create, whichever works. Others may come and go
 // between the two, but hardly many times in a row.
 func OpenOrCreate[T any](open, create func() (T, error)) (o T, existed bool, err error) {
