@@ -65,7 +65,7 @@ func viewer(args []string) {
 // Many subscribers have one copy of the messages between them, and half of them are
 // killed at random moments: neither the publisher nor the others are disturbed, and
 // every place comes back. SAMEPAGE_SUBSCRIBERS and SAMEPAGE_SECONDS (make soak: 64 and
-// 60). Linux only: Windows tells no proportional set size; kills on both are
+// 300). Linux only: Windows tells no proportional set size; kills on both are
 // in TestSoakRandomKills.
 func TestSoakManySubscribers(t *testing.T) {
 	ipctest.NeedNames(t)
