@@ -54,7 +54,7 @@ func (b *bench) makeDirs() (err error) {
 func (b *bench) close() {
 	for _, dir := range []string{b.programs, b.memory} {
 		// Windows removes no file that a process that has just ended still has open.
-		for n := 0; dir != "" && n < 100 && os.RemoveAll(dir) != nil; n++ {
+		for n := 0; dir != "" && n < 20 && os.RemoveAll(dir) != nil; n++ {
 			time.Sleep(50 * time.Millisecond)
 		}
 	}
