@@ -2,10 +2,8 @@ package cell
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"hash/crc32"
-	"io/fs"
 	"iter"
 	"runtime"
 	"sync/atomic"
@@ -49,15 +47,8 @@ func Await(ctx context.Context, name string, opts *ReaderOptions) (*Reader, erro
 	return await(ctx, name, func() (*Reader, error) { return NewReader(name, opts) })
 }
 
-func await[T any](ctx context.Context, name string, open func() (T, error)) (r T, err error) {
-	uerr := segment.Until(ctx, func() (bool, error) {
-		r, err = open()
-		return !errors.Is(err, fs.ErrNotExist), nil
-	})
-	if uerr != nil {
-		err = (&member{name: name}).wrap("wait for", uerr)
-	}
-	return r, err
+func await[T any](ctx context.Context, name string, open func() (T, error)) (T, error) {
+	return segment.Await(ctx, open, func(err error) error { return (&member{name: name}).wrap("wait for", err) })
 }
 
 func newReader(name string, opts *ReaderOptions, ty *layout.Type) (*Reader, error) {

@@ -177,7 +177,7 @@ func (l *Loan) Bytes() []byte {
 
 // Truncate shortens the message to n bytes.
 //
-// Errors: fs.ErrInvalid.
+// Errors: samepage.ErrTooLarge.
 func (l *Loan) Truncate(n int) error {
 	if n < 0 || uint32(n) > l.n {
 		return fmt.Errorf("pubsub: a loan of %d bytes truncated to %d: %w", l.n, n, samepage.ErrTooLarge)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"io/fs"
 	"iter"
 	"runtime"
 	"sync"
@@ -58,17 +57,8 @@ func Await(ctx context.Context, name string, opts *SubscriberOptions) (*Subscrib
 	return await(ctx, name, func() (*Subscriber, error) { return NewSubscriber(name, opts) })
 }
 
-func await[T any](ctx context.Context, name string, open func() (T, error)) (s T, err error) {
-	uerr := segment.Until(ctx, func() (bool, error) {
-		if s, err = open(); errors.Is(err, fs.ErrNotExist) {
-			return false, nil
-		}
-		return true, nil
-	})
-	if uerr != nil {
-		err = (&topic{name: name}).wrap("wait for", uerr)
-	}
-	return s, err
+func await[T any](ctx context.Context, name string, open func() (T, error)) (T, error) {
+	return segment.Await(ctx, open, func(err error) error { return (&topic{name: name}).wrap("wait for", err) })
 }
 
 func newSubscriber(name string, opts *SubscriberOptions, ty *layout.Type) (*Subscriber, error) {

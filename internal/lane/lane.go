@@ -127,12 +127,8 @@ func Open(live, payload []byte, members int) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	if payload == nil { // for Bury, and to be looked at
-		payload = make([]byte, 0)
-	} else if o.Payload > uint64(len(payload)) {
-		err = layout.ErrCorrupt
-	}
-	if err != nil || o.Live > uint64(len(live)) || c.Readers != uint32(members) {
+	short := payload != nil && o.Payload > uint64(len(payload))
+	if short || o.Live > uint64(len(live)) || c.Readers != uint32(members) {
 		return nil, fmt.Errorf("lanes for %d members with %d live bytes and a payload of %d in a segment of %d, %d and %d: %w",
 			c.Readers, o.Live, o.Payload, members, len(live), len(payload), layout.ErrCorrupt)
 	}
@@ -142,7 +138,7 @@ func Open(live, payload []byte, members int) (*Set, error) {
 // noSlot says that there is none.
 const noSlot = ^uint32(0)
 
-// Number is a slot's among those of all lanes.
+// number is a slot's among those of all lanes.
 func (s *Set) number(lane int, slot uint32) uint64 {
 	return uint64(lane)*uint64(s.C.Slots) + uint64(slot)
 }

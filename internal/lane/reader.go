@@ -17,7 +17,6 @@ type Reader struct {
 	member   int
 	reliable bool
 	evicts   bool
-	inc      uint64
 
 	next uint64 // the message that is wanted
 	i    uint32 // next mod N
@@ -29,7 +28,7 @@ type Reader struct {
 	stride uint64
 	missed uint64
 
-	cursor, waits, evicted, pin *uint64
+	cursor, waits, pin *uint64
 }
 
 // Message is a message that may be read in place: until the reader's next LetGo, or
@@ -53,8 +52,8 @@ func NewReader(s *Set, lane int, me layout.Owner, reliable bool, from uint64) *R
 	m := me.Slot()
 	r := &Reader{
 		part: s.part(lane), set: s, lane: lane, member: m, reliable: reliable,
-		evicts: reliable && s.C.EvictAfter > 0, inc: uint64(me.Incarnation()),
-		cursor: s.cursor(lane, m), waits: s.waits(lane), evicted: s.evicted(lane, m), pin: s.pin(m, 0),
+		evicts: reliable && s.C.EvictAfter > 0,
+		cursor: s.cursor(lane, m), waits: s.waits(lane), pin: s.pin(m, 0),
 	}
 	// Of the messages that a writer may get ahead a reader uses up a part unseen.
 	r.stride = min(max(uint64(r.n)/16, 1), 16)
@@ -71,7 +70,7 @@ func NewReader(s *Set, lane int, me layout.Owner, reliable bool, from uint64) *R
 	}
 	from = min(max(from, oldest), head)
 	if reliable { // J1
-		atomic.StoreUint64(s.incarnation(lane, m), r.inc)
+		atomic.StoreUint64(s.incarnation(lane, m), uint64(me.Incarnation()))
 		atomic.StoreUint64(r.cursor, from)
 		fault.At(fault.LaneJoining)
 		// A full fence: pairs with W1.
@@ -100,9 +99,6 @@ func (r *Reader) Next() uint64 { return r.next }
 
 // Lane is the number of the reader's lane.
 func (r *Reader) Lane() int { return r.lane }
-
-// Reliable says what kind of reader it is.
-func (r *Reader) Reliable() bool { return r.reliable }
 
 // Try takes the next message, if it is there. The one before was let go.
 //
@@ -309,9 +305,14 @@ func (s *Set) Bury(member int) {
 	}
 }
 
+// reads says whether the bit of a member stands: it is a reliable reader.
+func (s *Set) reads(lane, member int) bool {
+	return atomic.LoadUint64(s.readers(lane, member/64))>>(member%64)&1 != 0
+}
+
 // Reliable says whether a member reads a lane reliably, and where it has come
 // to.
 func (s *Set) Reliable(lane, member int) (cursor uint64, yes, evicted bool) {
-	yes = atomic.LoadUint64(s.readers(lane, member/64))>>(member%64)&1 != 0
+	yes = s.reads(lane, member)
 	return atomic.LoadUint64(s.cursor(lane, member)), yes, yes && s.isEvicted(lane, member)
 }

@@ -125,7 +125,7 @@ func (s *slots) markPinned() {
 	}
 	s.set.eachReader(s.lane, func(m int) {
 		ev := atomic.LoadUint64(s.set.evicted(s.lane, m))
-		if i := ev&(1<<32-1) - 1; i < uint64(s.slotsN) && ev>>32 == atomic.LoadUint64(s.set.incarnation(s.lane, m)) {
+		if i := ev&(1<<32-1) - 1; i < uint64(s.slotsN) && s.set.isEvicted(s.lane, m) {
 			s.pinned[i/64] |= 1 << (i % 64)
 		}
 	})

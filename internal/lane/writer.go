@@ -2,7 +2,6 @@ package lane
 
 import (
 	"math"
-	"math/bits"
 	"sync/atomic"
 
 	"samepage/internal/fault"
@@ -104,10 +103,8 @@ func (w *Writer) look() bool {
 	s, n := w.set, uint64(w.n)
 	if m := w.slowest; m >= 0 {
 		// The one that was in the way most likely still is.
-		if atomic.LoadUint64(s.readers(w.lane, m/64))>>(m%64)&1 != 0 && !s.isEvicted(w.lane, m) {
-			if c := atomic.LoadUint64(s.cursor(w.lane, m)); c != 0 && c < w.next && c+n <= w.next {
-				return false
-			}
+		if c, ok := w.behind(m); ok && c+n <= w.next && s.reads(w.lane, m) {
+			return false
 		}
 		w.slowest = -1
 	}
@@ -115,22 +112,11 @@ func (w *Writer) look() bool {
 	atomic.StoreUint64(s.limit(w.lane), w.next+uint64(s.C.Step))
 	fault.At(fault.LaneLimit)
 	until := w.next + uint64(s.C.Step)
-	for word := range (int(s.C.Readers) + 63) / 64 { // W2
-		for set := atomic.LoadUint64(s.readers(w.lane, word)); set != 0; set &= set - 1 {
-			m := word*64 + bits.TrailingZeros64(set)
-			if m >= int(s.C.Readers) {
-				break
-			}
-			// ACQUIRE: what the reader read of earlier messages is done. Pairs with T4.
-			c := atomic.LoadUint64(s.cursor(w.lane, m))
-			if c == 0 || c >= w.next || s.isEvicted(w.lane, m) {
-				continue
-			}
-			if c+n < until { // W3
-				until, w.slowest = c+n, m
-			}
+	s.eachReader(w.lane, func(m int) { // W2
+		if c, ok := w.behind(m); ok && c+n < until { // W3
+			until, w.slowest = c+n, m
 		}
-	}
+	})
 	w.until = until
 	if w.next < until {
 		w.slowest = -1
@@ -191,12 +177,18 @@ func (w *Writer) HasRoom() bool {
 	return room
 }
 
+// behind is the message that a reader has come to, if that is before the next one and
+// the reader is waited for.
+func (w *Writer) behind(m int) (cursor uint64, ok bool) {
+	// ACQUIRE: what the reader read of earlier messages is done. Pairs with T4.
+	cursor = atomic.LoadUint64(w.set.cursor(w.lane, m))
+	return cursor, cursor != 0 && cursor < w.next && !w.set.isEvicted(w.lane, m)
+}
+
 // hindering calls f for the readers that keep the next message out.
 func (w *Writer) hindering(f func(member int)) {
-	s := w.set
-	s.eachReader(w.lane, func(m int) {
-		c := atomic.LoadUint64(s.cursor(w.lane, m))
-		if c != 0 && c < w.next && c+uint64(w.n) <= w.next && !s.isEvicted(w.lane, m) {
+	w.set.eachReader(w.lane, func(m int) {
+		if c, ok := w.behind(m); ok && c+uint64(w.n) <= w.next {
 			f(m)
 		}
 	})
@@ -217,8 +209,7 @@ func (w *Writer) Hinderer(k int) (o layout.Owner) {
 // Lag is how far the last reliable reader is behind the next message.
 func (w *Writer) Lag() (lag uint64) {
 	w.set.eachReader(w.lane, func(m int) {
-		c := atomic.LoadUint64(w.set.cursor(w.lane, m))
-		if c != 0 && c < w.next && !w.set.isEvicted(w.lane, m) {
+		if c, ok := w.behind(m); ok {
 			lag = max(lag, w.next-c)
 		}
 	})

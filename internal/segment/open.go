@@ -59,6 +59,19 @@ func OpenOrCreate[T any](open, create func() (T, error)) (o T, existed bool, err
 	return o, false, err
 }
 
+// Await calls open until it finds something else than fs.ErrNotExist; wrap is for the
+// error of ctx.
+func Await[T any](ctx context.Context, open func() (T, error), wrap func(error) error) (o T, err error) {
+	ended := Until(ctx, func() (bool, error) {
+		o, err = open()
+		return !errors.Is(err, fs.ErrNotExist), nil
+	})
+	if ended != nil {
+		err = wrap(ended)
+	}
+	return o, err
+}
+
 // Inner is an error of package samepage without the words that name the object
 // and what was tried, which the caller has better ones for.
 func Inner(err error) error {

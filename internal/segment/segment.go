@@ -216,9 +216,6 @@ func (h *Handle) Flags() uint32 { return h.hd.Flags }
 // Header is the segment's; it is not to be changed.
 func (h *Handle) Header() *layout.SegmentHeader { return h.hd }
 
-// Memory is what the segment lies in.
-func (h *Handle) Memory() *samepage.Memory { return h.mem }
-
 // control is how many bytes precede the payload.
 func control(hd *layout.SegmentHeader) uint64 { return hd.Table + uint64(hd.Members)*layout.MemberSize }
 
