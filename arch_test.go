@@ -24,8 +24,10 @@ var floors = [][]string{
 	{"."},
 	{"internal/segment", "internal/lane"},
 	{"ipcsync", "cell", "pubsub"},
+	{"internal/starter"},
 	{"rpc", "stream"},
-	{"frame", "legacy"},
+	{"frame"},
+	{"legacy"},
 	{"cmd"},
 }
 

@@ -35,6 +35,7 @@ var exits = []struct {
 	{7, "timed out", []error{os.ErrDeadlineExceeded}},
 	{8, "the process at the other end died", []error{samepage.ErrPeerDied}},
 	{9, "passed over for being too slow", []error{samepage.ErrEvicted}},
+	{10, "the process at the other end does not run", []error{samepage.ErrPeerNotStarted}},
 	{130, "interrupted", []error{context.Canceled}},
 }
 
@@ -92,7 +93,7 @@ func message(err error) string {
 	if errors.Is(err, context.Canceled) {
 		text = "interrupted"
 	}
-	for _, prefix := range []string{"samepage: ", "ipcsync: ", "pubsub: ", "cell: ", "frame: "} {
+	for _, prefix := range []string{"samepage: ", "ipcsync: ", "pubsub: ", "cell: ", "frame: ", "legacy: "} {
 		text = strings.TrimPrefix(text, prefix)
 		text = strings.ReplaceAll(text, ": "+prefix, ": ")
 	}

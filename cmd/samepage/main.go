@@ -76,6 +76,7 @@ share a name. Sizes are bytes, or have a unit: kB, MB, GB, TB are powers of
 	root.AddCommand(
 		newCreateCommand(a), newLsCommand(a), newStatCommand(a), newCatCommand(a), newPutCommand(a),
 		newRmCommand(a), newCleanCommand(a), newEventCommand(a), newPubCommand(a), newSubCommand(a), newHzCommand(a), newCellCommand(a),
+		newLegacyCommand(a),
 		newDoctorCommand(a), newDemoCommand(a), newDemoRoleCommand(a),
 	)
 	strictDefaults(root)

@@ -13,30 +13,21 @@
 //
 // and answers each with one line, "ok ..." or "err CALL GetLastError".
 
-#include <windows.h>
-
-#include <cstdio>
 #include <cstring>
 #include <string>
 
+#include "legacy/wire.h"
+#include "peer.h"
+
 namespace {
 
-const DWORD kSize = 1024 * 1024;
+using peer::failed;
+
 HANDLE file = INVALID_HANDLE_VALUE, section, event;
 char *text;
 
-void say(const std::string &line) {
-  std::printf("%s\n", line.c_str());
-  std::fflush(stdout);
-}
-
-bool failed(const char *call) {
-  say(std::string("err ") + call + " " + std::to_string(GetLastError()));
-  return false;
-}
-
 bool view() {
-  text = static_cast<char *>(MapViewOfFile(section, FILE_MAP_ALL_ACCESS, 0, 0, kSize));
+  text = static_cast<char *>(MapViewOfFile(section, FILE_MAP_ALL_ACCESS, 0, 0, TEXT_SIZE));
   return text != nullptr || failed("MapViewOfFile");
 }
 
@@ -45,7 +36,7 @@ bool serve(const char *path) {
     file = CreateFileA(path, GENERIC_READ | GENERIC_WRITE, 0, nullptr, CREATE_ALWAYS, FILE_ATTRIBUTE_NORMAL, nullptr);
     if (file == INVALID_HANDLE_VALUE) return failed("CreateFile");
   }
-  section = CreateFileMappingA(file, nullptr, PAGE_READWRITE, 0, kSize, "ZJ");
+  section = CreateFileMappingA(file, nullptr, PAGE_READWRITE, 0, TEXT_SIZE, TEXT_SECTION);
   if (section == nullptr) return failed("CreateFileMapping");
   if (GetLastError() == ERROR_ALREADY_EXISTS) return failed("CreateFileMapping");
   return view();
@@ -55,7 +46,7 @@ bool obey(const std::string &command, const std::string &argument, std::string *
   if (command == "serve") return serve(argument.c_str());
   if (command == "anonymous") return serve(nullptr);
   if (command == "client") {
-    section = OpenFileMappingA(FILE_MAP_ALL_ACCESS, TRUE, "ZJ");
+    section = OpenFileMappingA(FILE_MAP_ALL_ACCESS, TRUE, TEXT_SECTION);
     return section != nullptr ? view() : failed("OpenFileMapping");
   }
   if (command == "write") {
@@ -63,7 +54,7 @@ bool obey(const std::string &command, const std::string &argument, std::string *
     return true;
   }
   if (command == "print") {
-    *answer = " " + std::string(text, strnlen(text, kSize));
+    *answer = std::string(text, strnlen(text, TEXT_SIZE));
     return true;
   }
   if (command == "event") {
@@ -72,25 +63,17 @@ bool obey(const std::string &command, const std::string &argument, std::string *
   }
   if (command == "wait") {
     DWORD r = WaitForSingleObject(event, 10000);
-    *answer = r == WAIT_OBJECT_0 ? " signalled" : " timeout";
+    *answer = r == WAIT_OBJECT_0 ? "signalled" : "timeout";
     return true;
   }
   if (command == "set") return SetEvent(event) || failed("SetEvent");
-  say("err unknown " + command);
-  return false;
+  return peer::refused("unknown " + command);
 }
 
 }  // namespace
 
 int main() {
-  char line[4096];
-  while (std::fgets(line, sizeof line, stdin) != nullptr) {
-    std::string s(line);
-    while (!s.empty() && (s.back() == '\n' || s.back() == '\r')) s.pop_back();
-    size_t blank = s.find(' ');
-    std::string argument = blank == std::string::npos ? "" : s.substr(blank + 1), answer;
-    if (obey(s.substr(0, blank), argument, &answer)) say("ok" + answer);
-  }
+  peer::serve(obey);
   if (text != nullptr) UnmapViewOfFile(text);
   if (section != nullptr) CloseHandle(section);
   if (event != nullptr) CloseHandle(event);

@@ -1,0 +1,18 @@
+package main
+
+import "github.com/spf13/cobra"
+
+func newLegacyCommand(a *app) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "legacy",
+		Short: "Talk to existing C++ programs, byte for byte as they do",
+		Long: `legacy takes the part of one of two C++ programs that share memory by Win32 calls;
+the other one does not notice. On Windows it meets such programs, elsewhere
+only itself and Go programs of package legacy. docs/legacy.md tells what each of
+these ways can promise, and what it cannot.`,
+		Args: noSubcommand,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand()
+	return c
+}
