@@ -23,6 +23,7 @@ var floors = [][]string{
 	{"internal/sys"},
 	{"."},
 	{"internal/segment", "internal/lane"},
+	{"internal/laneseg"},
 	{"ipcsync", "cell", "pubsub"},
 	{"internal/starter"},
 	{"rpc", "stream"},

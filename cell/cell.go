@@ -8,15 +8,13 @@
 package cell
 
 import (
-	"errors"
 	"fmt"
 	"hash/crc32"
 	"io/fs"
-	"math"
-	"sync/atomic"
 
 	"samepage"
 	"samepage/internal/lane"
+	"samepage/internal/laneseg"
 	"samepage/internal/segment"
 	"samepage/layout"
 )
@@ -45,7 +43,7 @@ type Options struct {
 	Owner              string
 }
 
-func (o *Options) config(size int) (*layout.LaneConfig, *layout.LaneOffsets, error) {
+func (o *Options) plan(size int, ty *layout.Type) (*laneseg.Plan, error) {
 	s := lane.Settings{MaxSize: int64(size), Readers: o.Members, Holds: o.Holds}
 	if s.Readers == 0 {
 		s.Readers = 16
@@ -57,19 +55,17 @@ func (o *Options) config(size int) (*layout.LaneConfig, *layout.LaneOffsets, err
 		s.Flags |= layout.LaneTime
 	}
 	if size == 0 {
-		return nil, nil, samepage.ErrZeroSize
+		return nil, samepage.ErrZeroSize
 	}
 	if size < 0 {
-		return nil, nil, fmt.Errorf("a value of %d bytes: %w", size, samepage.ErrNegativeSize)
+		return nil, fmt.Errorf("a value of %d bytes: %w", size, samepage.ErrNegativeSize)
 	}
 	c, of, err := s.CellConfig()
 	if err != nil {
-		return nil, nil, fmt.Errorf("%v: %w", err, fs.ErrInvalid)
+		return nil, fmt.Errorf("%v: %w", err, fs.ErrInvalid)
 	}
-	if of.Payload > math.MaxInt/2 {
-		return nil, nil, fmt.Errorf("a cell of %d bytes: %w", of.Payload, samepage.ErrTooLarge)
-	}
-	return c, of, nil
+	p := &laneseg.Plan{Kind: layout.Cell, Config: c, Offsets: of, Type: ty}
+	return p, p.Check()
 }
 
 // Size is how many bytes of shared memory a cell takes whose values have up to size
@@ -81,11 +77,11 @@ func (o *Options) Size(size int) (int64, error) {
 	if o == nil {
 		o = &Options{}
 	}
-	c, of, err := o.config(size)
+	p, err := o.plan(size, nil)
 	if err != nil {
 		return 0, fmt.Errorf("cell: %w", err)
 	}
-	return segment.Size(of.Live, int(c.Readers), of.Payload), nil
+	return p.Size(), nil
 }
 
 func (o *Options) memory() *samepage.Options {
@@ -122,50 +118,7 @@ func (m *member) Name() string { return m.name }
 // Cap is how many bytes a value may have.
 func (m *member) Cap() int { return int(m.set.C.MaxSize) }
 
-// join becomes a member of the cell in mem, which it takes over. ty nil and anyType:
-// whatever it has.
-func join(name string, mem *samepage.Memory, payload layout.Access, ty *layout.Type, anyType bool) (m *member, err error) {
-	h, err := segment.Open(mem, layout.Cell, layout.LaneWordsOffset, repair)
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, h.Close())
-		}
-	}()
-	if !anyType {
-		if err := h.Header().CheckType(ty); err != nil {
-			return nil, err
-		}
-	}
-	b, err := h.MapPayload(payload)
-	if err != nil {
-		return nil, err
-	}
-	set, err := lane.Open(h.Live(), b, h.Members())
-	if err != nil {
-		return nil, err
-	}
-	if set.C.Lanes != 0 {
-		return nil, fmt.Errorf("a cell with %d lanes: %w", set.C.Lanes, samepage.ErrCorrupt)
-	}
-	set.Bury(h.Me().Slot()) // what lies in the own words is nobody's
+func newMember(name string, h *segment.Handle, set *lane.Set) *member {
 	f := set.C.Flags
-	return &member{name, h, set, f&layout.LaneChecksum != 0, f&layout.LaneTime != 0}, nil
-}
-
-// repair gives back what a dead member had of the cell. It is the segment.Repair of
-// cells.
-func repair(h *segment.Handle, dead layout.Owner, _ segment.Who) {
-	set, err := lane.Open(h.Live(), nil, h.Members())
-	if err != nil {
-		return // whoever opens the cell is told
-	}
-	if _, o := h.HeldOf(dead.Slot()); o == dead || o.Free() {
-		set.Bury(dead.Slot())
-	}
-	if v := atomic.LoadUint64(set.Owner(0)); layout.Owner(v).Names(dead) {
-		atomic.CompareAndSwapUint64(set.Owner(0), v, 0)
-	}
+	return &member{name, h, set, f&layout.LaneChecksum != 0, f&layout.LaneTime != 0}
 }

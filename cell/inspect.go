@@ -1,13 +1,11 @@
 package cell
 
 import (
-	"fmt"
 	"sync/atomic"
 	"time"
 
 	"samepage"
-	"samepage/internal/lane"
-	"samepage/internal/segment"
+	"samepage/internal/laneseg"
 	"samepage/layout"
 )
 
@@ -54,40 +52,21 @@ func inspect(name string, opts *ReaderOptions) (*State, error) {
 	if opts != nil {
 		o.Scope, o.Owner = opts.Scope, opts.Owner
 	}
-	m, err := samepage.Open(name, &o)
-	if err != nil {
-		return nil, segment.Inner(err)
-	}
 	st := &State{Kind: samepage.KindCell, Members: []Member{}}
-	var bad error
-	err = segment.Peek(m, layout.Cell, layout.LaneWordsOffset, func(h *segment.Handle, members []segment.Seen) {
-		bad = st.look(h, members)
-	})
-	if err == nil {
-		err = bad
-	}
+	err := laneseg.Peek(name, &o, st.look)
 	return st, err
 }
 
-func (st *State) look(h *segment.Handle, members []segment.Seen) error {
-	set, err := lane.Open(h.Live(), nil, h.Members())
-	if err != nil {
-		return err
-	}
-	if set.C.Lanes != 0 {
-		return fmt.Errorf("a cell with %d lanes: %w", set.C.Lanes, samepage.ErrCorrupt)
-	}
-	st.Room, st.Cap, st.Type, st.Generation = h.Members(), int(set.C.MaxSize), "bytes", set.Generation()
+func (st *State) look(s *laneseg.Seen) {
+	set := s.Set
+	st.Room, st.Type, st.Fingerprint = s.Room, s.Type, s.Fingerprint
+	st.Cap, st.Generation = int(set.C.MaxSize), set.Generation()
 	st.Checksums, st.Times = set.C.Flags&layout.LaneChecksum != 0, set.C.Flags&layout.LaneTime != 0
-	if hd := h.Header(); hd.Fingerprint != 0 {
-		st.Type, st.Fingerprint = layout.Text(hd.TypeName[:]), fmt.Sprintf("%016x", hd.Fingerprint)
-	}
 	owner := layout.Owner(atomic.LoadUint64(set.Owner(0)))
-	for _, s := range members {
+	for _, m := range s.Members {
 		st.Members = append(st.Members, Member{
-			PID: int(s.PID), Name: s.Name, Joined: s.Joined, Alive: s.Alive, Writer: s.Role == roleWriter, Waits: s.Asleep,
-			Writing: !owner.Free() && owner.Names(layout.OwnerOf(s.Slot, s.Incarnation)),
+			PID: int(m.PID), Name: m.Name, Joined: m.Joined, Alive: m.Alive, Writer: m.Role == roleWriter, Waits: m.Asleep,
+			Writing: !owner.Free() && owner.Names(layout.OwnerOf(m.Slot, m.Incarnation)),
 		})
 	}
-	return nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"samepage"
 	"samepage/internal/lane"
+	"samepage/internal/laneseg"
 	"samepage/internal/segment"
 	"samepage/layout"
 )
@@ -60,14 +61,11 @@ func openReader(name string, opts *ReaderOptions, ty *layout.Type) (*Reader, err
 	if opts == nil {
 		opts = &ReaderOptions{}
 	}
-	mem, err := samepage.Open(name, &samepage.Options{Scope: opts.Scope, Kind: samepage.KindCell, Owner: opts.Owner})
-	if err != nil {
-		return nil, segment.Inner(err)
-	}
-	m, err := join(name, mem, layout.ReadOnly, ty, ty == nil)
+	h, set, err := laneseg.Open(name, &samepage.Options{Scope: opts.Scope, Kind: samepage.KindCell, Owner: opts.Owner}, ty)
 	if err != nil {
 		return nil, err
 	}
+	m := newMember(name, h, set)
 	m.h.SetRole(roleReader)
 	r := &Reader{member: m, r: lane.NewCellReader(m.set, m.h.Me()), held: make([]bool, m.set.C.Pins)}
 	r.wait.r = r

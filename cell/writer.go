@@ -12,7 +12,6 @@ import (
 	"samepage"
 	"samepage/internal/fault"
 	"samepage/internal/lane"
-	"samepage/internal/segment"
 	"samepage/layout"
 )
 
@@ -45,22 +44,15 @@ func openWriter(name string, size int, opts *Options, ty *layout.Type) (*Writer,
 	if opts == nil {
 		opts = &Options{}
 	}
-	c, of, err := opts.config(size)
+	p, err := opts.plan(size, ty)
 	if err != nil {
 		return nil, err
 	}
-	spec := segment.Spec{Kind: layout.Cell, Members: int(c.Readers), Live: lane.Live(c, of), Payload: of.Payload}
-	if ty != nil {
-		spec.Fingerprint, spec.TypeName = ty.Fingerprint, ty.Name
-	}
-	mem, err := spec.OpenOrCreate(opts.memory(), name)
+	h, set, err := p.OpenOrCreate(name, opts.memory())
 	if err != nil {
 		return nil, err
 	}
-	m, err := join(name, mem, layout.ReadWrite, ty, false)
-	if err != nil {
-		return nil, err
-	}
+	m := newMember(name, h, set)
 	if m.Cap() < size {
 		return nil, errors.Join(fmt.Errorf("its values have up to %d bytes, not %d: %w", m.Cap(), size, samepage.ErrTooLarge), m.h.Close())
 	}

@@ -7,7 +7,7 @@ import (
 
 	"samepage"
 	"samepage/internal/lane"
-	"samepage/internal/segment"
+	"samepage/internal/laneseg"
 	"samepage/layout"
 )
 
@@ -104,33 +104,14 @@ func inspect(name string, opts *Options) (*State, error) {
 	if opts != nil {
 		o.Scope, o.Owner = opts.Scope, opts.Owner
 	}
-	m, err := samepage.Open(name, &o)
-	if err != nil {
-		return nil, segment.Inner(err)
-	}
 	st := &State{Kind: samepage.KindTopic, Lanes: []LaneState{}, Members: []Member{}}
-	var bad error
-	err = segment.Peek(m, layout.Topic, layout.LaneWordsOffset, func(h *segment.Handle, members []segment.Seen) {
-		bad = st.look(h, members)
-	})
-	if err == nil {
-		err = bad
-	}
+	err := laneseg.Peek(name, &o, st.look)
 	return st, err
 }
 
-func (st *State) look(h *segment.Handle, members []segment.Seen) error {
-	set, err := lane.Open(h.Live(), nil, h.Members())
-	if err != nil {
-		return err
-	}
-	if set.C.Lanes == 0 {
-		return fmt.Errorf("a topic without lanes: %w", samepage.ErrCorrupt)
-	}
-	st.Room, st.Options, st.Type = h.Members(), optionsOf(&set.C), "bytes"
-	if hd := h.Header(); hd.Fingerprint != 0 {
-		st.Type, st.Fingerprint = layout.Text(hd.TypeName[:]), fmt.Sprintf("%016x", hd.Fingerprint)
-	}
+func (st *State) look(seen *laneseg.Seen) {
+	set, members := seen.Set, seen.Members
+	st.Room, st.Type, st.Fingerprint, st.Options = seen.Room, seen.Type, seen.Fingerprint, optionsOf(&set.C)
 	heads := make([]uint64, set.C.Lanes)
 	for l := range heads {
 		heads[l] = head(set, l)
@@ -154,7 +135,6 @@ func (st *State) look(h *segment.Handle, members []segment.Seen) error {
 		}
 		st.Lanes = append(st.Lanes, ls)
 	}
-	return nil
 }
 
 // head is the number of a lane's next message, 1 where the word says what cannot

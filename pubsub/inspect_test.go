@@ -189,7 +189,7 @@ func TestInspectHostile(t *testing.T) {
 	noErr(t, err)
 	_, err = pubsub.Inspect("t", nil)
 	wantErr(t, err, samepage.ErrCorrupt)
-	if err != nil && !strings.Contains(err.Error(), "without lanes") {
+	if err != nil && !strings.Contains(err.Error(), "with 0 lanes") {
 		t.Error(err)
 	}
 	_, err = m.WriteAt(whole, layout.SegmentHeaderSize+layout.LaneConfigOffset)

@@ -3,12 +3,11 @@ package pubsub
 import (
 	"fmt"
 	"io/fs"
-	"math"
 	"time"
 
 	"samepage"
 	"samepage/internal/lane"
-	"samepage/internal/segment"
+	"samepage/internal/laneseg"
 	"samepage/layout"
 )
 
@@ -82,28 +81,26 @@ func (o *Options) settings() *lane.Settings {
 //
 // Errors: fs.ErrInvalid, for options out of range.
 func (o *Options) Size() (int64, error) {
-	c, of, err := o.config()
+	p, err := o.plan(nil)
 	if err != nil {
 		return 0, fmt.Errorf("pubsub: %w", err)
 	}
-	return segment.Size(of.Live, int(c.Readers), of.Payload), nil
+	return p.Size(), nil
 }
 
-func (o *Options) config() (*layout.LaneConfig, *layout.LaneOffsets, error) {
+func (o *Options) plan(ty *layout.Type) (*laneseg.Plan, error) {
 	if o == nil {
 		o = &Options{}
 	}
 	if o.EvictAfter < 0 {
-		return nil, nil, fmt.Errorf("a negative limit %v for slow subscribers: %w", o.EvictAfter, fs.ErrInvalid)
+		return nil, fmt.Errorf("a negative limit %v for slow subscribers: %w", o.EvictAfter, fs.ErrInvalid)
 	}
 	c, of, err := o.settings().Config()
 	if err != nil {
-		return nil, nil, fmt.Errorf("%v: %w", err, fs.ErrInvalid)
+		return nil, fmt.Errorf("%v: %w", err, fs.ErrInvalid)
 	}
-	if of.Payload > math.MaxInt/2 {
-		return nil, nil, fmt.Errorf("a topic of %d bytes: %w", of.Payload, samepage.ErrTooLarge)
-	}
-	return c, of, nil
+	p := &laneseg.Plan{Kind: layout.Topic, Config: c, Offsets: of, Type: ty}
+	return p, p.Check()
 }
 
 func (o *Options) memory() *samepage.Options {

@@ -64,19 +64,15 @@ func newPublisher(name string, opts *Options, ty *layout.Type) (*Publisher, erro
 }
 
 func openTopic(name string, opts *Options, ty *layout.Type) (*topic, error) {
-	c, of, err := opts.config()
+	p, err := opts.plan(ty)
 	if err != nil {
 		return nil, err
 	}
-	spec := segment.Spec{Kind: layout.Topic, Members: int(c.Readers), Live: lane.Live(c, of), Payload: of.Payload}
-	if ty != nil {
-		spec.Fingerprint, spec.TypeName = ty.Fingerprint, ty.Name
-	}
-	m, err := spec.OpenOrCreate(opts.memory(), name)
+	h, set, err := p.OpenOrCreate(name, opts.memory())
 	if err != nil {
 		return nil, err
 	}
-	return join(name, m, layout.ReadWrite, ty, false)
+	return &topic{name, h, set, h.Me()}, nil
 }
 
 // begin becomes the writer of a lane.

@@ -14,6 +14,7 @@ import (
 
 	"samepage"
 	"samepage/internal/lane"
+	"samepage/internal/laneseg"
 	"samepage/internal/segment"
 	"samepage/layout"
 )
@@ -74,14 +75,11 @@ func openSubscriber(name string, opts *SubscriberOptions, ty *layout.Type) (*Sub
 	if err != nil {
 		return nil, err
 	}
-	m, err := samepage.Open(name, &samepage.Options{Scope: opts.Scope, Kind: samepage.KindTopic, Owner: opts.Owner})
-	if err != nil {
-		return nil, segment.Inner(err)
-	}
-	t, err := join(name, m, layout.ReadOnly, ty, ty == nil)
+	h, set, err := laneseg.Open(name, &samepage.Options{Scope: opts.Scope, Kind: samepage.KindTopic, Owner: opts.Owner}, ty)
 	if err != nil {
 		return nil, err
 	}
+	t := &topic{name, h, set, h.Me()}
 	s := &Subscriber{topic: t, sum: t.set.C.Flags&layout.LaneChecksum != 0, held: make([]bool, t.set.C.Pins)}
 	s.wait.s = s
 	role := uint32(roleReliable)

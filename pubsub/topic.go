@@ -14,11 +14,9 @@
 package pubsub
 
 import (
-	"errors"
 	"fmt"
 	"sync/atomic"
 
-	"samepage"
 	"samepage/internal/lane"
 	"samepage/internal/segment"
 	"samepage/layout"
@@ -52,58 +50,6 @@ func (t *topic) Name() string { return t.name }
 
 // Options are those that the topic was made with: MaxSize to Times.
 func (t *topic) Options() Options { return optionsOf(&t.set.C) }
-
-// join becomes a member of the topic in m, which it takes over.
-func join(name string, m *samepage.Memory, payload layout.Access, ty *layout.Type, anyType bool) (t *topic, err error) {
-	h, err := segment.Open(m, layout.Topic, layout.LaneWordsOffset, repair)
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, h.Close())
-		}
-	}()
-	if !anyType {
-		if err := h.Header().CheckType(ty); err != nil {
-			return nil, err
-		}
-	}
-	b, err := h.MapPayload(payload)
-	if err != nil {
-		return nil, err
-	}
-	set, err := lane.Open(h.Live(), b, h.Members())
-	if err != nil {
-		return nil, err
-	}
-	if set.C.Lanes == 0 {
-		return nil, fmt.Errorf("a topic without lanes: %w", samepage.ErrCorrupt)
-	}
-	set.Bury(h.Me().Slot()) // what lies in the own words is nobody's
-	return &topic{name, h, set, h.Me()}, nil
-}
-
-// repair gives back what a dead member had of the topic. It is the segment.Repair
-// of topics.
-func repair(h *segment.Handle, dead layout.Owner, _ segment.Who) {
-	set, err := lane.Open(h.Live(), nil, h.Members())
-	if err != nil {
-		return // whoever opens the topic is told
-	}
-	// Only while the slot is the dead one's or nobody's: it may have a new member
-	// since, whose words these are.
-	if _, o := h.HeldOf(dead.Slot()); o == dead || o.Free() {
-		set.Bury(dead.Slot())
-	}
-	for l := range int(set.C.Lanes) {
-		own := set.Owner(l)
-		if v := atomic.LoadUint64(own); layout.Owner(v).Names(dead) {
-			atomic.AddUint64(set.Ends(l), 1<<32)
-			atomic.CompareAndSwapUint64(own, v, 0)
-		}
-	}
-}
 
 // ringWriter rings the publisher of a lane, which waits for room.
 func (t *topic) ringWriter(l int) {

@@ -1,0 +1,167 @@
+// Package laneseg has segments with lanes in them, which is what topics and cells are:
+// how they are made, joined, looked at, and given back what their dead members had.
+package laneseg
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"sync/atomic"
+
+	"samepage"
+	"samepage/internal/lane"
+	"samepage/internal/segment"
+	"samepage/layout"
+)
+
+// Plan is the layout of a segment to be made.
+type Plan struct {
+	Kind    layout.Kind
+	Config  *layout.LaneConfig
+	Offsets *layout.LaneOffsets
+	Type    *layout.Type // of what it carries; nil: bytes
+}
+
+// Check refuses a payload that no address space holds. Errors: samepage.ErrTooLarge.
+func (p *Plan) Check() error {
+	if p.Offsets.Payload > math.MaxInt/2 {
+		return fmt.Errorf("a %v of %d bytes: %w", p.Kind, p.Offsets.Payload, samepage.ErrTooLarge)
+	}
+	return nil
+}
+
+// Size is how many bytes the segment takes.
+func (p *Plan) Size() int64 {
+	return segment.Size(p.Offsets.Live, int(p.Config.Readers), p.Offsets.Payload)
+}
+
+// OpenOrCreate opens the segment of that name, or makes it by the plan, and becomes a
+// member of it that may write. One that exists keeps its own layout; it has to carry the
+// plan's type.
+//
+// Errors: those of Open, samepage.Create and segment.Spec.
+func (p *Plan) OpenOrCreate(name string, opts *samepage.Options) (*segment.Handle, *lane.Set, error) {
+	s := segment.Spec{Kind: p.Kind, Members: int(p.Config.Readers), Live: lane.Live(p.Config, p.Offsets), Payload: p.Offsets.Payload}
+	if p.Type != nil {
+		s.Fingerprint, s.TypeName = p.Type.Fingerprint, p.Type.Name
+	}
+	m, err := s.OpenOrCreate(opts, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	return join(m, p.Kind, layout.ReadWrite, func(h *layout.SegmentHeader) error { return h.CheckType(p.Type) })
+}
+
+// Open becomes a member, that only reads, of the segment of that name and of opts.Kind.
+// With a type it has to carry that one; ty nil: it may carry any.
+//
+// Errors: those of samepage.Open and segment.Open, samepage.ErrKindMismatch (another
+// type), samepage.ErrCorrupt.
+func Open(name string, opts *samepage.Options, ty *layout.Type) (*segment.Handle, *lane.Set, error) {
+	m, err := samepage.Open(name, opts)
+	if err != nil {
+		return nil, nil, segment.Inner(err)
+	}
+	return join(m, opts.Kind, layout.ReadOnly, func(h *layout.SegmentHeader) error {
+		if ty == nil {
+			return nil
+		}
+		return h.CheckType(ty)
+	})
+}
+
+// join becomes a member of the segment in m, which it takes over.
+func join(m *samepage.Memory, kind layout.Kind, payload layout.Access, check func(*layout.SegmentHeader) error) (_ *segment.Handle, _ *lane.Set, err error) {
+	h, err := segment.Open(m, kind, layout.LaneWordsOffset, repair)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, h.Close())
+		}
+	}()
+	if err := check(h.Header()); err != nil {
+		return nil, nil, err
+	}
+	b, err := h.MapPayload(payload)
+	if err != nil {
+		return nil, nil, err
+	}
+	set, err := open(h, b, kind)
+	if err != nil {
+		return nil, nil, err
+	}
+	set.Bury(h.Me().Slot()) // what lies in the own words is nobody's
+	return h, set, nil
+}
+
+// open finds the lanes, and none in a cell.
+func open(h *segment.Handle, payload []byte, kind layout.Kind) (*lane.Set, error) {
+	set, err := lane.Open(h.Live(), payload, h.Members())
+	if err != nil {
+		return nil, err
+	}
+	if n := set.C.Lanes; (n == 0) != (kind == layout.Cell) {
+		return nil, fmt.Errorf("a %v with %d lanes: %w", kind, n, samepage.ErrCorrupt)
+	}
+	return set, nil
+}
+
+// repair gives back what a dead member had. It is the segment.Repair of these segments.
+func repair(h *segment.Handle, dead layout.Owner, _ segment.Who) {
+	set, err := lane.Open(h.Live(), nil, h.Members())
+	if err != nil {
+		return // whoever opens the segment is told
+	}
+	// Only while the slot is the dead one's or nobody's: it may have a new member
+	// since, whose words these are.
+	if _, o := h.HeldOf(dead.Slot()); o == dead || o.Free() {
+		set.Bury(dead.Slot())
+	}
+	// A cell has no lanes, and the lease of its writers in the words of the first one.
+	n := int(set.C.Lanes)
+	for l := range max(n, 1) {
+		own := set.Owner(l)
+		v := atomic.LoadUint64(own)
+		if !layout.Owner(v).Names(dead) {
+			continue
+		}
+		if n > 0 {
+			atomic.AddUint64(set.Ends(l), 1<<32)
+		}
+		atomic.CompareAndSwapUint64(own, v, 0)
+	}
+}
+
+// Seen is a segment as somebody sees it who is no member.
+type Seen struct {
+	Set         *lane.Set // without a payload
+	Type        string    // of what it carries, or "bytes"
+	Fingerprint string    // of the type, in hexadecimal; empty: bytes
+	Room        int       // for how many members
+	Members     []segment.Seen
+}
+
+// Peek calls f with what the segment of that name and of opts.Kind looks like; what f
+// sees is good while it runs.
+//
+// Errors: those of Open, but for samepage.ErrTooManyMembers.
+func Peek(name string, opts *samepage.Options, f func(*Seen)) error {
+	m, err := samepage.Open(name, opts)
+	if err != nil {
+		return segment.Inner(err)
+	}
+	var bad error
+	err = segment.Peek(m, opts.Kind, layout.LaneWordsOffset, func(h *segment.Handle, members []segment.Seen) {
+		s := &Seen{Type: "bytes", Room: h.Members(), Members: members}
+		if s.Set, bad = open(h, nil, opts.Kind); bad != nil {
+			return
+		}
+		if hd := h.Header(); hd.Fingerprint != 0 {
+			s.Type, s.Fingerprint = layout.Text(hd.TypeName[:]), fmt.Sprintf("%016x", hd.Fingerprint)
+		}
+		f(s)
+	})
+	return errors.Join(err, bad)
+}
