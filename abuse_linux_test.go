@@ -25,12 +25,12 @@ import (
 // once, and is not said to be removed.
 func TestLeftoverOfAnotherUser(t *testing.T) {
 	dir := ipctest.Store(t)
-	noErr(t, os.Chmod(dir, 0o777))
+	ipctest.NoErr(t, os.Chmod(dir, 0o777))
 	c := needOtherUser(t)
 	create(t, `Global\kept`, 100, nil)
 	path := dir + "/samepage/memory.dead"
-	noErr(t, os.WriteFile(path, make([]byte, 100), 0o644)) // what a killed creator leaves
-	noErr(t, os.Chmod(path, 0o644))
+	ipctest.NoErr(t, os.WriteFile(path, make([]byte, 100), 0o644)) // what a killed creator leaves
+	ipctest.NoErr(t, os.Chmod(path, 0o644))
 	answer := c.Ask(`create "Global\\dead" 100`)
 	wantChildErr(t, answer, "ErrPermission")
 	if !strings.Contains(answer, "root") || !strings.Contains(answer, "0644") {
@@ -69,12 +69,12 @@ func TestOwnerByNumber(t *testing.T) {
 	}
 	create(t, `Global\kept`, 1, nil)
 	path := dir + "/samepage/memory.y"
-	noErr(t, os.WriteFile(path, []byte("y"), 0o600))
-	noErr(t, os.Chmod(path, 0o600|os.ModeSticky))
-	noErr(t, os.Chown(path, 54321, 54321)) // who has no account
+	ipctest.NoErr(t, os.WriteFile(path, []byte("y"), 0o600))
+	ipctest.NoErr(t, os.Chmod(path, 0o600|os.ModeSticky))
+	ipctest.NoErr(t, os.Chown(path, 54321, 54321)) // who has no account
 	closeMem(t, must(samepage.Open(`Global\y`, &samepage.Options{Owner: "54321"}))(t))
 	_, err := samepage.Open(`Global\y`, &samepage.Options{Owner: "no such user"})
-	wantErr(t, err, fs.ErrInvalid, "no such user")
+	ipctest.WantErr(t, err, fs.ErrInvalid, "no such user")
 }
 
 // A record of another user's does not lead to a file that only we may write.
@@ -85,20 +85,20 @@ func TestRecordOfAnotherUser(t *testing.T) {
 	}
 	create(t, `Global\kept`, 1, nil)
 	secret := filepath.Join(ipctest.Dir(t), "secret")
-	noErr(t, os.WriteFile(secret, []byte("root's own"), 0o600))
+	ipctest.NoErr(t, os.WriteFile(secret, []byte("root's own"), 0o600))
 	var st unix.Stat_t
-	noErr(t, unix.Stat(secret, &st))
+	ipctest.NoErr(t, unix.Stat(secret, &st))
 	r := layout.Record{
 		Scope: layout.Global, Lifetime: layout.Persist, Size: 10,
 		Dev: st.Dev, Ino: st.Ino, Name: "y", Path: secret,
 	}
 	path := dir + "/samepage/memory.y"
-	noErr(t, os.WriteFile(path, r.Append(nil), 0o700))
-	noErr(t, os.Chmod(path, 0o700|os.ModeSticky))
-	noErr(t, os.Chown(path, 65534, 65534))
+	ipctest.NoErr(t, os.WriteFile(path, r.Append(nil), 0o700))
+	ipctest.NoErr(t, os.Chmod(path, 0o700|os.ModeSticky))
+	ipctest.NoErr(t, os.Chown(path, 65534, 65534))
 	_, err := samepage.Open(`Global\y`, &samepage.Options{Owner: "nobody"})
-	wantErr(t, err, fs.ErrPermission, secret, "root", "nobody")
-	noErr(t, os.Chown(secret, 65534, 65534))
+	ipctest.WantErr(t, err, fs.ErrPermission, secret, "root", "nobody")
+	ipctest.NoErr(t, os.Chown(secret, 65534, 65534))
 	closeMem(t, must(samepage.Open(`Global\y`, &samepage.Options{Owner: "nobody"}))(t))
 }
 
@@ -165,7 +165,7 @@ func TestRemoveExactTakesFilesOnly(t *testing.T) {
 	base := ipctest.Store(t)
 	closeMem(t, create(t, "x", 1, nil))
 	err := samepage.Remove(filepath.Base(localDir(base)), &samepage.Options{Exact: true})
-	wantErr(t, err, fs.ErrPermission, "directory")
+	ipctest.WantErr(t, err, fs.ErrPermission, "directory")
 	if _, err := os.Stat(localDir(base)); err != nil {
 		t.Error(err)
 	}

@@ -61,13 +61,13 @@ func BenchmarkCreateAndView(b *testing.B) {
 		b.Run(fmt.Sprintf("%dKiB", n>>10), func(b *testing.B) {
 			dir := ipctest.Store(b)
 			hand := filepath.Join(dir, "by-hand")
-			noErr(b, byLibrary("warm", n))
+			ipctest.NoErr(b, byLibrary("warm", n))
 			var ratios []float64
 			for b.Loop() {
 				t0 := time.Now()
-				noErr(b, byHand(hand, n))
+				ipctest.NoErr(b, byHand(hand, n))
 				t1 := time.Now()
-				noErr(b, byLibrary("x", n))
+				ipctest.NoErr(b, byLibrary("x", n))
 				t2 := time.Now()
 				ratios = append(ratios, float64(t2.Sub(t1))/float64(t1.Sub(t0)))
 			}
@@ -85,12 +85,12 @@ func BenchmarkView(b *testing.B) {
 		v := must(m.View(0, 0, samepage.ReadWrite))(b)
 		defer v.Close()
 		for b.Loop() {
-			noErr(b, must(m.View(0, 0, samepage.ReadWrite))(b).Close())
+			ipctest.NoErr(b, must(m.View(0, 0, samepage.ReadWrite))(b).Close())
 		}
 	})
 	b.Run("unmapped", func(b *testing.B) {
 		for b.Loop() {
-			noErr(b, must(m.View(0, 0, samepage.ReadWrite))(b).Close())
+			ipctest.NoErr(b, must(m.View(0, 0, samepage.ReadWrite))(b).Close())
 		}
 	})
 	_ = m.Close()

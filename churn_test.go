@@ -85,11 +85,11 @@ func TestKilledUsersLeaveNothing(t *testing.T) {
 		for i := range together {
 			for j := range 3 {
 				_, err := samepage.Open(fmt.Sprintf("churn%d-%d", i, j), nil)
-				wantErr(t, err, fs.ErrNotExist)
+				ipctest.WantErr(t, err, fs.ErrNotExist)
 			}
 		}
 		m, err := samepage.Create("common", 4096, nil)
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		var b [1]byte
 		if _, err := m.ReadAt(b[:], 0); err != nil || b[0] != 0 {
 			t.Errorf("a new object has %d, %v in it", b[0], err)
@@ -124,5 +124,5 @@ func TestCleanLeavesTheLiving(t *testing.T) {
 	}
 	wantNames(t, "memory:alive", "memory:idle")
 	alive.Want("ok", "write 0 x")
-	noErr(t, samepage.Remove("idle", nil))
+	ipctest.NoErr(t, samepage.Remove("idle", nil))
 }

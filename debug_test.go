@@ -21,7 +21,7 @@ func TestDebugLateUseFaults(t *testing.T) {
 	v := must(m.View(0, 0, samepage.ReadWrite))(t)
 	b := v.Bytes()
 	b[0] = 1
-	noErr(t, v.Close())
+	ipctest.NoErr(t, v.Close())
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if recover() == nil {

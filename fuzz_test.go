@@ -31,7 +31,7 @@ func FuzzSizes(f *testing.F) {
 			}
 			return
 		}
-		defer func() { noErr(t, m.Close()) }()
+		defer func() { ipctest.NoErr(t, m.Close()) }()
 		if m.Size() != size {
 			t.Errorf("asked for %d bytes, has %d", size, m.Size())
 		}
@@ -60,7 +60,7 @@ func FuzzSizes(f *testing.F) {
 		if sum != 0 {
 			t.Error("new memory is not zero")
 		}
-		noErr(t, v.Close())
+		ipctest.NoErr(t, v.Close())
 	})
 }
 
@@ -120,13 +120,13 @@ func FuzzNames(f *testing.F) {
 		}
 		m, err := samepage.Create(name, 10, nil)
 		if bad := layout.CheckName(bare) != nil; bad {
-			wantErr(t, err, samepage.ErrName)
+			ipctest.WantErr(t, err, samepage.ErrName)
 			return
 		}
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		wantNames(t, "memory:"+bare)
 		_, err = samepage.Create(name, 10, nil)
-		wantErr(t, err, fs.ErrExist)
+		ipctest.WantErr(t, err, fs.ErrExist)
 		o := must(samepage.Open(name, nil))(t)
 		if o.ID() != m.ID() {
 			t.Errorf("%q opens another object", name)

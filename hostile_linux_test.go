@@ -34,13 +34,13 @@ func TestPlantedDirectories(t *testing.T) {
 		"mode 0750":     func(p string) error { return mkdirMode(p, 0o750) },
 	} {
 		base := ipctest.Store(t)
-		noErr(t, plant(localDir(base)))
+		ipctest.NoErr(t, plant(localDir(base)))
 		_, err := samepage.Create("x", 100, nil)
-		wantErr(t, err, fs.ErrPermission, what, me(), localDir(base))
+		ipctest.WantErr(t, err, fs.ErrPermission, what, me(), localDir(base))
 		_, err = samepage.Open("x", nil)
-		wantErr(t, err, fs.ErrPermission, what, me())
+		ipctest.WantErr(t, err, fs.ErrPermission, what, me())
 		_, err = samepage.List()
-		wantErr(t, err, fs.ErrPermission, what)
+		ipctest.WantErr(t, err, fs.ErrPermission, what)
 	}
 	if entries := must(os.ReadDir(elsewhere))(t); len(entries) != 0 {
 		t.Errorf("a planted link led to %v", entries)
@@ -59,20 +59,20 @@ func TestPlantedDirectoryOfAnotherUser(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can give a directory away")
 	}
-	noErr(t, os.Mkdir(localDir(base), 0o700))
-	noErr(t, os.Chown(localDir(base), 65534, 65534))
+	ipctest.NoErr(t, os.Mkdir(localDir(base), 0o700))
+	ipctest.NoErr(t, os.Chown(localDir(base), 65534, 65534))
 	_, err := samepage.Create("x", 100, nil)
-	wantErr(t, err, fs.ErrPermission, "nobody (uid 65534)", "root (uid 0)")
+	ipctest.WantErr(t, err, fs.ErrPermission, "nobody (uid 65534)", "root (uid 0)")
 
-	noErr(t, os.Mkdir(base+"/samepage", 0o777))
-	noErr(t, os.Chmod(base+"/samepage", 0o777|os.ModeSticky))
-	noErr(t, os.Chown(base+"/samepage", 65534, 65534))
+	ipctest.NoErr(t, os.Mkdir(base+"/samepage", 0o777))
+	ipctest.NoErr(t, os.Chmod(base+"/samepage", 0o777|os.ModeSticky))
+	ipctest.NoErr(t, os.Chown(base+"/samepage", 65534, 65534))
 	_, err = samepage.Create(`Global\x`, 100, nil)
-	wantErr(t, err, samepage.ErrPrivilege, "nobody", "install -d")
-	noErr(t, os.Chown(base+"/samepage", 0, 0))
-	noErr(t, os.Chmod(base+"/samepage", 0o777)) // without the sticky bit anybody removes anything
+	ipctest.WantErr(t, err, samepage.ErrPrivilege, "nobody", "install -d")
+	ipctest.NoErr(t, os.Chown(base+"/samepage", 0, 0))
+	ipctest.NoErr(t, os.Chmod(base+"/samepage", 0o777)) // without the sticky bit anybody removes anything
 	_, err = samepage.Create(`Global\x`, 100, nil)
-	wantErr(t, err, samepage.ErrPrivilege, "0777", "01777")
+	ipctest.WantErr(t, err, samepage.ErrPrivilege, "0777", "01777")
 }
 
 func TestPlantedEntries(t *testing.T) {
@@ -80,7 +80,7 @@ func TestPlantedEntries(t *testing.T) {
 	closeMem(t, create(t, "first", 100, nil)) // makes the directory
 	path := localDir(base) + "/memory.x"
 	target := filepath.Join(ipctest.Dir(t), "target")
-	noErr(t, os.WriteFile(target, []byte("precious"), 0o600))
+	ipctest.NoErr(t, os.WriteFile(target, []byte("precious"), 0o600))
 	for what, plant := range map[string]func() error{
 		"symbolic link":    func() error { return os.Symlink(target, path) },
 		"dangling":         func() error { return os.Symlink("/nowhere", path) },
@@ -98,19 +98,19 @@ func TestPlantedEntries(t *testing.T) {
 		}
 		begun := time.Now()
 		_, err := samepage.Open("x", nil)
-		wantErr(t, err, fs.ErrPermission, me(), path)
+		ipctest.WantErr(t, err, fs.ErrPermission, me(), path)
 		_, err = samepage.Create("x", 100, nil)
-		wantErr(t, err, fs.ErrPermission, me(), path)
+		ipctest.WantErr(t, err, fs.ErrPermission, me(), path)
 		_, err = samepage.Stat("x", nil)
-		wantErr(t, err, fs.ErrPermission)
-		wantErr(t, samepage.Remove("x", nil), fs.ErrPermission)
+		ipctest.WantErr(t, err, fs.ErrPermission)
+		ipctest.WantErr(t, samepage.Remove("x", nil), fs.ErrPermission)
 		if d := time.Since(begun); d > 5*time.Second {
 			t.Errorf("%s: it took %v, so something blocked", what, d)
 		}
 		if _, err := os.Lstat(path); err != nil {
 			t.Errorf("%s: it was removed", what)
 		}
-		noErr(t, os.Remove(path))
+		ipctest.NoErr(t, os.Remove(path))
 	}
 	if b := must(os.ReadFile(target))(t); string(b) != "precious" {
 		t.Errorf("the target of a planted link now has %q", b)
@@ -147,7 +147,7 @@ func TestHostileRecord(t *testing.T) {
 		}
 		b := append([]byte{}, good...)
 		b[at] ^= 0x41
-		noErr(t, os.WriteFile(path, b, 0o700))
+		ipctest.NoErr(t, os.WriteFile(path, b, 0o700))
 		m, err := samepage.Open("x", nil)
 		if err == nil {
 			closeMem(t, m)
@@ -156,23 +156,23 @@ func TestHostileRecord(t *testing.T) {
 			}
 		}
 	}
-	noErr(t, os.WriteFile(path, good[:100], 0o700))
+	ipctest.NoErr(t, os.WriteFile(path, good[:100], 0o700))
 	_, err := samepage.Open("x", nil)
-	wantErr(t, err, samepage.ErrCorrupt)
-	noErr(t, os.WriteFile(path, good, 0o700))
+	ipctest.WantErr(t, err, samepage.ErrCorrupt)
+	ipctest.NoErr(t, os.WriteFile(path, good, 0o700))
 	closeMem(t, must(samepage.Open("x", nil))(t))
 
 	// The file below is exchanged, shortened, gone.
-	noErr(t, os.Truncate(file, 10))
+	ipctest.NoErr(t, os.Truncate(file, 10))
 	_, err = samepage.Open("x", nil)
-	wantErr(t, err, samepage.ErrCorrupt, "shrunk", "1000")
-	noErr(t, os.Rename(file, file+".old"))
-	noErr(t, os.WriteFile(file, make([]byte, 1000), 0o600))
+	ipctest.WantErr(t, err, samepage.ErrCorrupt, "shrunk", "1000")
+	ipctest.NoErr(t, os.Rename(file, file+".old"))
+	ipctest.NoErr(t, os.WriteFile(file, make([]byte, 1000), 0o600))
 	_, err = samepage.Open("x", nil)
-	wantErr(t, err, samepage.ErrCorrupt, "another file")
-	noErr(t, os.Remove(file))
+	ipctest.WantErr(t, err, samepage.ErrCorrupt, "another file")
+	ipctest.NoErr(t, os.Remove(file))
 	_, err = samepage.Open("x", nil)
-	wantErr(t, err, samepage.ErrCorrupt, file, "gone") // the name is there
+	ipctest.WantErr(t, err, samepage.ErrCorrupt, file, "gone") // the name is there
 	closeMem(t, keep)
 }
 
@@ -185,19 +185,19 @@ func TestShrunkFile(t *testing.T) {
 	v.Bytes()[1<<19] = 1
 	b := make([]byte, 100)
 	must(m.ReadAt(b, 1<<19))(t)
-	noErr(t, os.Truncate(localDir(base)+"/memory.x", 4096))
+	ipctest.NoErr(t, os.Truncate(localDir(base)+"/memory.x", 4096))
 	for range 3 {
 		_, err := v.ReadAt(b, 1<<19)
-		wantErr(t, err, samepage.ErrCorrupt, "shrunk")
+		ipctest.WantErr(t, err, samepage.ErrCorrupt, "shrunk")
 		_, err = v.WriteAt(b, 1<<19)
-		wantErr(t, err, samepage.ErrCorrupt, "shrunk")
+		ipctest.WantErr(t, err, samepage.ErrCorrupt, "shrunk")
 		_, err = m.ReadAt(b, 1<<19)
-		wantErr(t, err, samepage.ErrCorrupt, "shrunk")
+		ipctest.WantErr(t, err, samepage.ErrCorrupt, "shrunk")
 		_, err = m.WriteAt(b, 1<<19)
-		wantErr(t, err, samepage.ErrCorrupt, "shrunk")
+		ipctest.WantErr(t, err, samepage.ErrCorrupt, "shrunk")
 	}
 	_, err := m.View(8192, 100, samepage.CopyOnWrite)
-	wantErr(t, err, samepage.ErrCorrupt, "shrunk")
+	ipctest.WantErr(t, err, samepage.ErrCorrupt, "shrunk")
 	must(v.ReadAt(b, 0))(t) // the rest is there
 	o := must(samepage.Open("x", nil))(t)
 	if o.Size() != 4096 {
@@ -211,7 +211,7 @@ func TestForeignFaultIsNotSwallowed(t *testing.T) {
 	m := unnamed(t, 4096, nil)
 	v := view(t, m, 0, 0, samepage.ReadWrite)
 	gone := must(unix.Mmap(-1, 0, 4096, unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS))(t)
-	noErr(t, unix.Mprotect(gone, unix.PROT_NONE))
+	ipctest.NoErr(t, unix.Mprotect(gone, unix.PROT_NONE))
 	defer unix.Munmap(gone)
 	defer func() {
 		if recover() == nil {
@@ -224,9 +224,9 @@ func TestForeignFaultIsNotSwallowed(t *testing.T) {
 func TestNoSpace(t *testing.T) {
 	ipctest.Store(t)
 	_, err := samepage.Create("x", 1<<45, nil)
-	wantErr(t, err, samepage.ErrNoSpace, fmt.Sprint(int64(1)<<45))
+	ipctest.WantErr(t, err, samepage.ErrNoSpace, fmt.Sprint(int64(1)<<45))
 	_, err = samepage.CreateUnnamed(1<<45, nil)
-	wantErr(t, err, samepage.ErrNoSpace)
+	ipctest.WantErr(t, err, samepage.ErrNoSpace)
 	wantNames(t)
 	path := filepath.Join(ipctest.Dir(t), "f")
 	_, err = samepage.MapFile(path, 1<<45, nil)
@@ -236,7 +236,7 @@ func TestNoSpace(t *testing.T) {
 	if _, err := os.Stat(path); err == nil {
 		t.Error("a file that could not be made is left over")
 	}
-	noErr(t, os.WriteFile(path, []byte("abc"), 0o600))
+	ipctest.NoErr(t, os.WriteFile(path, []byte("abc"), 0o600))
 	_, err = samepage.MapFile(path, 1<<45, nil)
 	if err == nil {
 		t.Error("a file was extended to 32 TiB")
@@ -252,12 +252,12 @@ func TestFullStore(t *testing.T) {
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=2m,mode=755"); err != nil {
 		t.Skipf("no small tmpfs to be had: %v", err)
 	}
-	t.Cleanup(func() { noErr(t, unix.Unmount(dir, 0)) })
+	t.Cleanup(func() { ipctest.NoErr(t, unix.Unmount(dir, 0)) })
 	t.Setenv("SAMEPAGE_DIR", dir)
 	for i := range 3 {
 		m, err := samepage.Create(fmt.Sprint(i), 1<<20-8192, nil)
 		if i < 2 {
-			noErr(t, err)
+			ipctest.NoErr(t, err)
 			closeLater(t, m)
 			b := view(t, m, 0, 0, samepage.ReadWrite).Bytes()
 			for j := range b {
@@ -265,12 +265,12 @@ func TestFullStore(t *testing.T) {
 			}
 			continue
 		}
-		wantErr(t, err, samepage.ErrNoSpace, "1040384")
+		ipctest.WantErr(t, err, samepage.ErrNoSpace, "1040384")
 	}
 	wantNames(t, "memory:0", "memory:1")
 	m := must(samepage.Create("sparse", 1<<30, &samepage.Options{Sparse: true}))(t)
 	_, err := m.WriteAt(make([]byte, 1<<20), 0)
-	wantErr(t, err, samepage.ErrCorrupt)
+	ipctest.WantErr(t, err, samepage.ErrCorrupt)
 	closeMem(t, m)
 }
 
@@ -278,9 +278,9 @@ func TestMissingStore(t *testing.T) {
 	missing := filepath.Join(ipctest.Dir(t), "missing")
 	t.Setenv("SAMEPAGE_DIR", missing)
 	_, err := samepage.Create("x", 1, nil)
-	wantErr(t, err, samepage.ErrStore, missing, "tmpfs")
+	ipctest.WantErr(t, err, samepage.ErrStore, missing, "tmpfs")
 	_, err = samepage.Open("x", nil)
-	wantErr(t, err, samepage.ErrStore, missing)
+	ipctest.WantErr(t, err, samepage.ErrStore, missing)
 	if _, err := os.Stat(missing); err == nil {
 		t.Error("the missing directory was made")
 	}
@@ -307,8 +307,8 @@ func TestStoppedUserIsAlive(t *testing.T) {
 	c.Stop()
 	closeMem(t, must(samepage.Open("x", nil))(t))
 	_, err := samepage.Create("x", 100, nil)
-	wantErr(t, err, fs.ErrExist)
-	wantErr(t, samepage.Remove("x", nil), samepage.ErrBusy)
+	ipctest.WantErr(t, err, fs.ErrExist)
+	ipctest.WantErr(t, samepage.Remove("x", nil), samepage.ErrBusy)
 	if l := must(samepage.Clean(false))(t); len(l) != 0 {
 		t.Errorf("Clean took %+v", l)
 	}
@@ -321,14 +321,14 @@ func TestStoppedUserIsAlive(t *testing.T) {
 	c.Want("ok", "close")
 	f := must(os.OpenFile(localDir(base)+"/memory.x", os.O_RDWR, 0))(t)
 	fl := unix.Flock_t{Type: unix.F_WRLCK, Start: 1 << 62, Len: 1}
-	noErr(t, unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &fl))
+	ipctest.NoErr(t, unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &fl))
 	_, err = samepage.Open("x", nil)
-	wantErr(t, err, samepage.ErrBusy, "removing")
+	ipctest.WantErr(t, err, samepage.ErrBusy, "removing")
 	_, err = samepage.Create("x", 100, nil)
-	wantErr(t, err, samepage.ErrBusy, "removing")
-	noErr(t, f.Close())
+	ipctest.WantErr(t, err, samepage.ErrBusy, "removing")
+	ipctest.NoErr(t, f.Close())
 	closeMem(t, must(samepage.Open("x", nil))(t))
-	noErr(t, samepage.Remove("x", nil))
+	ipctest.NoErr(t, samepage.Remove("x", nil))
 }
 
 // A child that outlives its killed parent does not hold the parent's presence:
@@ -341,12 +341,12 @@ func TestPresenceIsNotInherited(t *testing.T) {
 	pid := 0
 	must(fmt.Sscanf(parent.Line(), "sleeper %d", &pid))(t)
 	defer syscall.Kill(pid, syscall.SIGKILL)
-	noErr(t, parent.Cmd.Process.Kill())
+	ipctest.NoErr(t, parent.Cmd.Process.Kill())
 	deadline := time.Now().Add(ipctest.Patience)
 	for {
 		m, err := samepage.Open("x", nil)
 		if err != nil {
-			wantErr(t, err, fs.ErrNotExist)
+			ipctest.WantErr(t, err, fs.ErrNotExist)
 			break
 		}
 		closeMem(t, m)
@@ -467,5 +467,5 @@ func TestMission004_11_ReadOnlyIsEnforced(t *testing.T) {
 	}
 	v.Bytes()[0] = 'w' // the granter's view from before
 	_, err := samepage.Grant(os.Getpid(), m, samepage.ReadWrite)
-	wantErr(t, err, fs.ErrPermission, "read-only before")
+	ipctest.WantErr(t, err, fs.ErrPermission, "read-only before")
 }

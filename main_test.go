@@ -1,7 +1,6 @@
 package samepage_test
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -41,27 +40,6 @@ func must[T any](v T, err error) func(testing.TB) T {
 	}
 }
 
-func noErr(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// wantErr checks what err is, and that its text has all the words.
-func wantErr(t testing.TB, err, want error, words ...string) {
-	t.Helper()
-	if !errors.Is(err, want) {
-		t.Errorf("error is %v (%s), want %v", err, agent.Classify(err), want)
-		return
-	}
-	for _, w := range words {
-		if !strings.Contains(err.Error(), w) {
-			t.Errorf("error text %q lacks %q", err, w)
-		}
-	}
-}
-
 // wantChildErr checks that a child's answer is an error that matches the named
 // one.
 func wantChildErr(t testing.TB, answer, want string) {
@@ -74,7 +52,7 @@ func wantChildErr(t testing.TB, answer, want string) {
 
 func closeMem(t testing.TB, m *samepage.Memory) {
 	t.Helper()
-	noErr(t, m.Close())
+	ipctest.NoErr(t, m.Close())
 }
 
 // closeLater closes m at the end of the test, after the views that are taken

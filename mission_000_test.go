@@ -49,11 +49,11 @@ func TestMission000_02_OpenCloseLeavesNothing(t *testing.T) {
 		v.Bytes()[0] = byte(i)
 		open := func(name string) {
 			o := must(samepage.Open(name, &samepage.Options{Access: samepage.ReadOnly}))(t)
-			noErr(t, must(o.View(0, 0, samepage.ReadOnly))(t).Close())
+			ipctest.NoErr(t, must(o.View(0, 0, samepage.ReadOnly))(t).Close())
 			closeMem(t, o)
 		}
 		open("x")
-		noErr(t, v.Close())
+		ipctest.NoErr(t, v.Close())
 		closeMem(t, m)
 		if i%10 == 0 {
 			// Not each time: Wine's server keeps a descriptor for each opening of
@@ -65,13 +65,13 @@ func TestMission000_02_OpenCloseLeavesNothing(t *testing.T) {
 		round(i)
 	}
 	h0, m0, err := sys.Usage()
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	const rounds = 10_000
 	for i := range rounds {
 		round(i)
 	}
 	h1, m1, err := sys.Usage()
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	// The Go runtime itself maps a little now and then.
 	if h1 > h0+5 || m1 > m0+50 {
 		t.Errorf("after %d rounds %d handles and %d mappings, before %d and %d", rounds, h1, m1, h0, m0)
@@ -84,18 +84,18 @@ func TestMission000_03_OpenMissing(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
 	_, err := samepage.Open("missing", nil)
-	wantErr(t, err, fs.ErrNotExist, "missing")
+	ipctest.WantErr(t, err, fs.ErrNotExist, "missing")
 	closeMem(t, create(t, "other", 1, nil))
 	_, err = samepage.Open("missing", nil)
-	wantErr(t, err, fs.ErrNotExist, "missing")
+	ipctest.WantErr(t, err, fs.ErrNotExist, "missing")
 	wantNames(t)
 }
 
 func TestMission000_04_ReadOnlyFile(t *testing.T) {
 	path := filepath.Join(ipctest.Dir(t), "f")
-	noErr(t, os.WriteFile(path, []byte("read me"), 0o600))
-	noErr(t, os.Chmod(path, 0o444))
-	t.Cleanup(func() { noErr(t, os.Chmod(path, 0o600)) }) // or it cannot be removed on Windows
+	ipctest.NoErr(t, os.WriteFile(path, []byte("read me"), 0o600))
+	ipctest.NoErr(t, os.Chmod(path, 0o444))
+	t.Cleanup(func() { ipctest.NoErr(t, os.Chmod(path, 0o600)) }) // or it cannot be removed on Windows
 
 	m := must(samepage.MapFile(path, 0, &samepage.Options{Access: samepage.ReadOnly}))(t)
 	closeLater(t, m)
@@ -103,15 +103,15 @@ func TestMission000_04_ReadOnlyFile(t *testing.T) {
 		t.Errorf("read-only file, read-only view: %q", b)
 	}
 	_, err := m.View(0, 0, samepage.ReadWrite)
-	wantErr(t, err, fs.ErrPermission, "read-write", "read-only")
+	ipctest.WantErr(t, err, fs.ErrPermission, "read-write", "read-only")
 
 	if os.Geteuid() != 0 {
 		_, err := samepage.MapFile(path, 0, nil)
-		wantErr(t, err, fs.ErrPermission, "read-write", path)
+		ipctest.WantErr(t, err, fs.ErrPermission, "read-write", path)
 		return
 	}
 	// Root may write anything: ask another user.
-	noErr(t, os.Chmod(filepath.Dir(path), 0o755))
+	ipctest.NoErr(t, os.Chmod(filepath.Dir(path), 0o755))
 	c := needOtherUser(t)
 	c.Want("ok 7", "mapfile %q 0 ro", path)
 	answer := c.Ask("mapfile %q 0", path)
@@ -123,12 +123,12 @@ func TestMission000_04_ReadOnlyFile(t *testing.T) {
 
 func TestMission000_05_ExclusiveFile(t *testing.T) {
 	path := filepath.Join(ipctest.Dir(t), "f")
-	noErr(t, os.WriteFile(path, []byte("mine"), 0o600))
+	ipctest.NoErr(t, os.WriteFile(path, []byte("mine"), 0o600))
 	m := must(samepage.MapFile(path, 0, &samepage.Options{Exclusive: true}))(t)
 	c := startAgent(t)
 	wantChildErr(t, c.Ask("mapfile %q 0", path), "ErrBusy")
 	_, err := samepage.MapFile(path, 0, nil)
-	wantErr(t, err, samepage.ErrBusy, path)
+	ipctest.WantErr(t, err, samepage.ErrBusy, path)
 	// A program that does not use this package is stopped on Windows only.
 	f, err := os.Open(path)
 	if err == nil {
@@ -143,12 +143,12 @@ func TestMission000_05_ExclusiveFile(t *testing.T) {
 	closeLater(t, m)
 	c.Want("ok 4", "mapfile %q 0", path)
 	_, err = samepage.MapFile(path, 0, &samepage.Options{Exclusive: true})
-	wantErr(t, err, samepage.ErrBusy)
+	ipctest.WantErr(t, err, samepage.ErrBusy)
 }
 
 func TestMission000_06_GrowFile(t *testing.T) {
 	path := filepath.Join(ipctest.Dir(t), "f")
-	noErr(t, os.WriteFile(path, []byte("head"), 0o600))
+	ipctest.NoErr(t, os.WriteFile(path, []byte("head"), 0o600))
 	m := must(samepage.MapFile(path, 100_001, nil))(t)
 	closeLater(t, m)
 	if st := must(os.Stat(path))(t); st.Size() != 100_001 {
@@ -162,7 +162,7 @@ func TestMission000_06_GrowFile(t *testing.T) {
 
 func TestMission000_07_SizeOfFile(t *testing.T) {
 	path := filepath.Join(ipctest.Dir(t), "f")
-	noErr(t, os.WriteFile(path, make([]byte, 12_345), 0o600))
+	ipctest.NoErr(t, os.WriteFile(path, make([]byte, 12_345), 0o600))
 	m := must(samepage.MapFile(path, 0, nil))(t)
 	closeLater(t, m)
 	if m.Size() != 12_345 {
@@ -177,19 +177,19 @@ func TestMission000_08_ZeroSize(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
 	path := filepath.Join(ipctest.Dir(t), "empty")
-	noErr(t, os.WriteFile(path, nil, 0o600))
+	ipctest.NoErr(t, os.WriteFile(path, nil, 0o600))
 	_, err := samepage.CreateUnnamed(0, nil)
-	wantErr(t, err, samepage.ErrZeroSize)
+	ipctest.WantErr(t, err, samepage.ErrZeroSize)
 	_, err = samepage.Create("x", 0, nil)
-	wantErr(t, err, samepage.ErrZeroSize)
+	ipctest.WantErr(t, err, samepage.ErrZeroSize)
 	_, err = samepage.MapFile(path, 0, nil)
-	wantErr(t, err, samepage.ErrZeroSize, path)
+	ipctest.WantErr(t, err, samepage.ErrZeroSize, path)
 	_, err = samepage.Create("x", 0, &samepage.Options{File: path})
-	wantErr(t, err, samepage.ErrZeroSize, path)
+	ipctest.WantErr(t, err, samepage.ErrZeroSize, path)
 	_, err = samepage.Create("x", -1, nil)
-	wantErr(t, err, samepage.ErrNegativeSize, "-1")
+	ipctest.WantErr(t, err, samepage.ErrNegativeSize, "-1")
 	_, err = samepage.Create("x", samepage.MaxSize+1, nil)
-	wantErr(t, err, samepage.ErrTooLarge, fmt.Sprint(int64(samepage.MaxSize)))
+	ipctest.WantErr(t, err, samepage.ErrTooLarge, fmt.Sprint(int64(samepage.MaxSize)))
 	wantNames(t)
 }
 
@@ -200,35 +200,35 @@ func TestMission000_09_KindCollision(t *testing.T) {
 	exact := &samepage.Options{Exact: true}
 	e := must(ipcsync.CreateEvent(name, &ipcsync.EventOptions{Exact: true}))(t)
 	_, err := samepage.Create(name, 100, exact)
-	wantErr(t, err, samepage.ErrKindMismatch, name)
+	ipctest.WantErr(t, err, samepage.ErrKindMismatch, name)
 	_, err = samepage.Open(name, exact)
 	if onLinux() { // Windows looks the name up among memories only
-		wantErr(t, err, samepage.ErrKindMismatch, name)
+		ipctest.WantErr(t, err, samepage.ErrKindMismatch, name)
 	} else if err == nil {
 		t.Error("a memory was opened by the name of an event")
 	}
 	_, err = samepage.Stat(name, exact)
 	if onLinux() {
-		wantErr(t, err, samepage.ErrKindMismatch, name)
+		ipctest.WantErr(t, err, samepage.ErrKindMismatch, name)
 	} else if err == nil {
 		t.Error("Stat takes an event for a memory")
 	}
-	noErr(t, e.Close())
+	ipctest.NoErr(t, e.Close())
 	if onLinux() {
-		noErr(t, samepage.Remove(name, exact))
+		ipctest.NoErr(t, samepage.Remove(name, exact))
 	}
 	m := create(t, name, 8192, exact)
 	_, err = ipcsync.CreateEvent(name, &ipcsync.EventOptions{Exact: true})
 	if onLinux() { // there its name exists, and nothing says of what kind it is
-		wantErr(t, err, fs.ErrExist, name)
+		ipctest.WantErr(t, err, fs.ErrExist, name)
 	} else {
-		wantErr(t, err, samepage.ErrKindMismatch, name)
+		ipctest.WantErr(t, err, samepage.ErrKindMismatch, name)
 	}
 	_, err = ipcsync.OpenEvent(name, &ipcsync.EventOptions{Exact: true})
-	wantErr(t, err, samepage.ErrKindMismatch, name)
+	ipctest.WantErr(t, err, samepage.ErrKindMismatch, name)
 	closeMem(t, m)
 	if onLinux() {
-		noErr(t, samepage.Remove(name, exact))
+		ipctest.NoErr(t, samepage.Remove(name, exact))
 	}
 
 	// By default kinds have names of their own.
@@ -244,9 +244,9 @@ func TestMission000_10_CreateOrOpen(t *testing.T) {
 	m := create(t, "x", 5000, nil)
 	must(m.WriteAt([]byte("first"), 0))(t)
 	_, err := samepage.Create("x", 9000, nil)
-	wantErr(t, err, fs.ErrExist, "x")
+	ipctest.WantErr(t, err, fs.ErrExist, "x")
 	o, existed, err := samepage.OpenOrCreate("x", 9000, nil)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	closeLater(t, o)
 	if !existed || o.Size() != 5000 {
 		t.Errorf("existed %v with %d bytes, want true with 5000", existed, o.Size())
@@ -257,7 +257,7 @@ func TestMission000_10_CreateOrOpen(t *testing.T) {
 		t.Errorf("a second creator changed the contents to %q", b)
 	}
 	n, existed, err := samepage.OpenOrCreate("new", 9000, nil)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	closeLater(t, n)
 	if existed || n.Size() != 9000 {
 		t.Errorf("existed %v with %d bytes, want false with 9000", existed, n.Size())
@@ -284,9 +284,9 @@ func TestMission000_11_OwnerOnly(t *testing.T) {
 	// Without a name, by the file alone.
 	path := info.Path
 	wantChildErr(t, c.Ask("mapfile %q 0 ro", path), "ErrPermission")
-	noErr(t, os.Chmod(filepath.Dir(path), 0o755)) // as if the directory were no hindrance
+	ipctest.NoErr(t, os.Chmod(filepath.Dir(path), 0o755)) // as if the directory were no hindrance
 	wantChildErr(t, c.Ask("mapfile %q 0 ro", path), "ErrPermission")
-	noErr(t, os.Chmod(filepath.Dir(path), 0o700))
+	ipctest.NoErr(t, os.Chmod(filepath.Dir(path), 0o700))
 
 	create(t, `Global\mine`, 100, nil)
 	create(t, `Global\open`, 100, &samepage.Options{Perm: 0o644})
@@ -301,13 +301,13 @@ func TestMission000_11_OwnerOnly(t *testing.T) {
 	// And the other way: another user's object is accepted only if asked for.
 	c.Want("ok 50", `create "Global\\theirs" 50`)
 	_, err := samepage.Open(`Global\theirs`, nil)
-	wantErr(t, err, fs.ErrPermission, "nobody", "root")
+	ipctest.WantErr(t, err, fs.ErrPermission, "nobody", "root")
 	for _, owner := range []string{"nobody", "65534", "*"} {
 		o := must(samepage.Open(`Global\theirs`, &samepage.Options{Owner: owner}))(t)
 		closeMem(t, o)
 	}
 	_, err = samepage.Open(`Global\theirs`, &samepage.Options{Owner: "root"})
-	wantErr(t, err, fs.ErrPermission, "nobody")
+	ipctest.WantErr(t, err, fs.ErrPermission, "nobody")
 }
 
 func TestMission000_12_BeyondFourGiB(t *testing.T) {
@@ -357,10 +357,10 @@ func TestMission000_14_ScopesAndNames(t *testing.T) {
 	ipctest.Store(t)
 	for _, bad := range []string{"", `a\b`, `Foo\x`, `local\x`, `Local\`, `Local\a\b`, "a/b", "a\x00b", "\xff", strings.Repeat("x", 201)} {
 		_, err := samepage.Create(bad, 100, nil)
-		wantErr(t, err, samepage.ErrName)
+		ipctest.WantErr(t, err, samepage.ErrName)
 		_, err = samepage.Open(bad, nil)
-		wantErr(t, err, samepage.ErrName)
-		wantErr(t, samepage.Remove(bad, nil), samepage.ErrName)
+		ipctest.WantErr(t, err, samepage.ErrName)
+		ipctest.WantErr(t, samepage.Remove(bad, nil), samepage.ErrName)
 	}
 	l := create(t, `Local\x`, 100, nil)
 	if o := must(samepage.Open("x", nil))(t); o.ID() != l.ID() {
@@ -370,7 +370,7 @@ func TestMission000_14_ScopesAndNames(t *testing.T) {
 	}
 	if onLinux() && os.Geteuid() != 0 {
 		_, err := samepage.Create(`Global\x`, 200, nil)
-		wantErr(t, err, samepage.ErrPrivilege, "root", "install -d")
+		ipctest.WantErr(t, err, samepage.ErrPrivilege, "root", "install -d")
 		return
 	}
 	g := create(t, `Global\x`, 200, nil)
@@ -388,7 +388,7 @@ func TestMission000_14_ScopesAndNames(t *testing.T) {
 
 func TestMission000_14_GlobalNeedsPrivilege(t *testing.T) {
 	dir := ipctest.Store(t)
-	noErr(t, os.Chmod(dir, 0o777))
+	ipctest.NoErr(t, os.Chmod(dir, 0o777))
 	c := needOtherUser(t)
 	answer := c.Ask(`create "Global\\x" 100`)
 	wantChildErr(t, answer, "ErrPrivilege")
@@ -463,21 +463,21 @@ func TestMission000_17_PartialViews(t *testing.T) {
 			if !bytes.Equal(v.Bytes(), all[r[0]:r[0]+n]) {
 				t.Errorf("%v view of %d bytes at %d has other bytes", a, r[1], r[0])
 			}
-			noErr(t, v.Close())
+			ipctest.NoErr(t, v.Close())
 		}
 	}
 	_, err := m.View(m.Size(), 0, samepage.ReadOnly)
-	wantErr(t, err, samepage.ErrZeroSize)
+	ipctest.WantErr(t, err, samepage.ErrZeroSize)
 	_, err = m.View(0, m.Size()+1, samepage.ReadOnly)
-	wantErr(t, err, samepage.ErrRange, fmt.Sprint(m.Size()), fmt.Sprint(m.Size()+1))
+	ipctest.WantErr(t, err, samepage.ErrRange, fmt.Sprint(m.Size()), fmt.Sprint(m.Size()+1))
 	_, err = m.View(m.Size()+1, 0, samepage.ReadOnly)
-	wantErr(t, err, samepage.ErrRange)
+	ipctest.WantErr(t, err, samepage.ErrRange)
 	_, err = m.View(-1, 0, samepage.ReadOnly)
-	wantErr(t, err, samepage.ErrNegativeSize)
+	ipctest.WantErr(t, err, samepage.ErrNegativeSize)
 	_, err = m.View(0, -1, samepage.ReadOnly)
-	wantErr(t, err, samepage.ErrNegativeSize)
+	ipctest.WantErr(t, err, samepage.ErrNegativeSize)
 	_, err = m.View(1<<62, 1<<62, samepage.ReadOnly)
-	wantErr(t, err, samepage.ErrRange)
+	ipctest.WantErr(t, err, samepage.ErrRange)
 
 	// Writes through a copy-on-write view stay in it.
 	v := view(t, m, 0, 10, samepage.CopyOnWrite)
@@ -494,51 +494,51 @@ func TestMission000_18_ModeMismatch(t *testing.T) {
 	m := must(samepage.Open("x", &samepage.Options{Access: samepage.ReadOnly}))(t)
 	closeLater(t, m)
 	_, err := m.View(0, 0, samepage.ReadWrite)
-	wantErr(t, err, fs.ErrPermission, "read-only", "read-write")
+	ipctest.WantErr(t, err, fs.ErrPermission, "read-only", "read-write")
 	_, err = m.WriteAt([]byte("x"), 0)
-	wantErr(t, err, fs.ErrPermission, "read-only")
+	ipctest.WantErr(t, err, fs.ErrPermission, "read-only")
 	v := view(t, m, 0, 0, samepage.ReadOnly)
 	_, err = v.WriteAt([]byte("x"), 0)
-	wantErr(t, err, fs.ErrPermission, "read-only")
+	ipctest.WantErr(t, err, fs.ErrPermission, "read-only")
 	view(t, m, 0, 0, samepage.CopyOnWrite).Bytes()[0] = 1
 	if v.Bytes()[0] != 0 {
 		t.Error("a copy-on-write view of a memory open for reading has written it")
 	}
 	_, err = samepage.Open("x", &samepage.Options{Access: samepage.CopyOnWrite})
-	wantErr(t, err, fs.ErrInvalid, "copy-on-write")
+	ipctest.WantErr(t, err, fs.ErrInvalid, "copy-on-write")
 }
 
 func TestMission000_19_CloseAndUseAfterClose(t *testing.T) {
 	m := unnamed(t, 1<<16, nil)
 	v := must(m.View(0, 0, samepage.ReadWrite))(t)
 	err := m.Close()
-	wantErr(t, err, samepage.ErrBusy, "1 views", "mission_000_test.go:")
-	noErr(t, v.Close())
-	noErr(t, v.Close())
+	ipctest.WantErr(t, err, samepage.ErrBusy, "1 views", "mission_000_test.go:")
+	ipctest.NoErr(t, v.Close())
+	ipctest.NoErr(t, v.Close())
 	if v.Bytes() != nil || v.Len() != 0 {
 		t.Errorf("a closed view has %d bytes", v.Len())
 	}
 	var b [1]byte
 	_, err = v.ReadAt(b[:], 0)
-	wantErr(t, err, samepage.ErrClosed)
+	ipctest.WantErr(t, err, samepage.ErrClosed)
 	_, err = v.WriteAt(b[:], 0)
-	wantErr(t, err, samepage.ErrClosed)
-	wantErr(t, v.Flush(), samepage.ErrClosed)
+	ipctest.WantErr(t, err, samepage.ErrClosed)
+	ipctest.WantErr(t, v.Flush(), samepage.ErrClosed)
 	_, err = v.Uint32(0)
-	wantErr(t, err, samepage.ErrClosed)
-	noErr(t, m.Close())
-	noErr(t, m.Close())
+	ipctest.WantErr(t, err, samepage.ErrClosed)
+	ipctest.NoErr(t, m.Close())
+	ipctest.NoErr(t, m.Close())
 	_, err = m.View(0, 0, samepage.ReadOnly)
-	wantErr(t, err, samepage.ErrClosed)
+	ipctest.WantErr(t, err, samepage.ErrClosed)
 	_, err = m.ReadAt(b[:], 0)
-	wantErr(t, err, samepage.ErrClosed)
+	ipctest.WantErr(t, err, samepage.ErrClosed)
 	_, err = m.WriteAt(b[:], 0)
-	wantErr(t, err, samepage.ErrClosed)
-	wantErr(t, m.Flush(), samepage.ErrClosed)
+	ipctest.WantErr(t, err, samepage.ErrClosed)
+	ipctest.WantErr(t, m.Flush(), samepage.ErrClosed)
 	_, err = samepage.Grant(os.Getpid(), m, samepage.ReadOnly)
-	wantErr(t, err, samepage.ErrClosed)
+	ipctest.WantErr(t, err, samepage.ErrClosed)
 	_, err = samepage.Inherit(ipctest.Command(t, "agent"), "x", m, samepage.ReadOnly)
-	wantErr(t, err, samepage.ErrClosed)
+	ipctest.WantErr(t, err, samepage.ErrClosed)
 }
 
 func TestMission000_20_NoCollision(t *testing.T) {
@@ -558,7 +558,7 @@ func TestMission000_20_NoCollision(t *testing.T) {
 	}
 	if onLinux() {
 		closeMem(t, theirs)
-		noErr(t, samepage.Remove(name, &samepage.Options{Exact: true}))
+		ipctest.NoErr(t, samepage.Remove(name, &samepage.Options{Exact: true}))
 	}
 }
 
@@ -579,7 +579,7 @@ func TestMission000_21_PagedFile(t *testing.T) {
 	}
 	must(f.WriteString("and an odd end"))(t)
 	want.Write([]byte("and an odd end"))
-	noErr(t, f.Close())
+	ipctest.NoErr(t, f.Close())
 
 	samepage.ResetMappedPeak()
 	m := must(samepage.MapFile(path, 0, &samepage.Options{Access: samepage.ReadOnly}))(t)
@@ -601,18 +601,18 @@ func TestMission000_21_Alignment(t *testing.T) {
 	o := must(sys.CreateUnnamed(&sys.Spec{Size: 1 << 20}))(t)
 	defer o.Close()
 	_, err := o.Map(4096+1, 100, layout.ReadWrite)
-	wantErr(t, err, samepage.ErrAlignment, "4097")
+	ipctest.WantErr(t, err, samepage.ErrAlignment, "4097")
 	m := unnamed(t, 1<<20, nil) // the library aligns by itself
 	view(t, m, 4097, 100, samepage.ReadWrite)
 	v := view(t, m, 2, 100, samepage.ReadWrite)
 	_, err = v.Uint32(0)
-	wantErr(t, err, samepage.ErrAlignment)
+	ipctest.WantErr(t, err, samepage.ErrAlignment)
 	must(v.Uint32(2))(t).Store(7)
 	_, err = v.Uint64(2)
-	wantErr(t, err, samepage.ErrAlignment)
+	ipctest.WantErr(t, err, samepage.ErrAlignment)
 	must(v.Uint64(6))(t).Store(1 << 40)
 	_, err = v.Uint32(98)
-	wantErr(t, err, samepage.ErrRange)
+	ipctest.WantErr(t, err, samepage.ErrRange)
 }
 
 func TestMission000_22_Notification(t *testing.T) {
@@ -631,7 +631,7 @@ func TestMission000_22_Notification(t *testing.T) {
 	c.Want("ok", "set job")
 	ctx, cancel := context.WithTimeout(context.Background(), ipctest.Patience)
 	defer cancel()
-	noErr(t, e.Wait(ctx))
+	ipctest.NoErr(t, e.Wait(ctx))
 	var b [10]byte
 	must(m.ReadAt(b[:], 100))(t)
 	if status.Load() != 1 || string(b[:]) != "the result" {

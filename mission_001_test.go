@@ -126,7 +126,7 @@ func TestMission001_08_Persistence(t *testing.T) {
 	m := must(samepage.MapFile(path, 100_000, nil))(t)
 	v := must(m.View(0, 0, samepage.ReadWrite))(t)
 	copy(v.Bytes()[70_000:], hello)
-	noErr(t, v.Flush())
+	ipctest.NoErr(t, v.Flush())
 	check := func(when string) {
 		t.Helper()
 		b := must(os.ReadFile(path))(t)
@@ -136,11 +136,11 @@ func TestMission001_08_Persistence(t *testing.T) {
 	}
 	check("after View.Flush")
 	must(m.WriteAt([]byte("by WriteAt"), 10))(t)
-	noErr(t, m.Flush())
+	ipctest.NoErr(t, m.Flush())
 	if b := must(os.ReadFile(path))(t); string(b[10:20]) != "by WriteAt" {
 		t.Errorf("after Memory.Flush the file has %q", b[10:20])
 	}
-	noErr(t, v.Close())
+	ipctest.NoErr(t, v.Close())
 	closeMem(t, m)
 	check("after Close")
 	m = must(samepage.MapFile(path, 0, nil))(t)
@@ -169,7 +169,7 @@ func TestMission001_09_Lifetime(t *testing.T) {
 			server.Kill()
 		}
 		_, err := samepage.Open("ZJ", nil)
-		wantErr(t, err, fs.ErrNotExist, "ZJ")
+		ipctest.WantErr(t, err, fs.ErrNotExist, "ZJ")
 		wantNames(t)
 	}
 
@@ -183,11 +183,11 @@ func TestMission001_09_Lifetime(t *testing.T) {
 	if string(b[:]) != hello || m.Lifetime() != samepage.Persist {
 		t.Errorf("what was to persist is %v with %q", m, b)
 	}
-	wantErr(t, samepage.Remove("ZJ", nil), samepage.ErrBusy)
+	ipctest.WantErr(t, samepage.Remove("ZJ", nil), samepage.ErrBusy)
 	closeMem(t, m)
 	wantNames(t, "memory:ZJ")
-	noErr(t, samepage.Remove("ZJ", nil))
-	wantErr(t, samepage.Remove("ZJ", nil), fs.ErrNotExist)
+	ipctest.NoErr(t, samepage.Remove("ZJ", nil))
+	ipctest.WantErr(t, samepage.Remove("ZJ", nil), fs.ErrNotExist)
 	wantNames(t)
 
 	// A user that outlives the creator keeps the name.
@@ -198,7 +198,7 @@ func TestMission001_09_Lifetime(t *testing.T) {
 	closeMem(t, must(samepage.Open("ZJ", nil))(t))
 	closeMem(t, m)
 	_, err := samepage.Open("ZJ", nil)
-	wantErr(t, err, fs.ErrNotExist)
+	ipctest.WantErr(t, err, fs.ErrNotExist)
 }
 
 func TestMission001_10_RecoverFromFile(t *testing.T) {
@@ -218,7 +218,7 @@ func TestMission001_10_RecoverFromFile(t *testing.T) {
 	client.Want("ok 1048576", "mapfile %q 0", path)
 	client.Want(fmt.Sprintf("ok %q", hello), "read 0 %d", len(hello))
 	_, err := samepage.Open("ZJ", nil) // the name has gone with the server
-	wantErr(t, err, fs.ErrNotExist)
+	ipctest.WantErr(t, err, fs.ErrNotExist)
 	client.Want("ok", "close")
 	m := create(t, "ZJ", 0, &samepage.Options{File: path}) // and is free again
 	if m.Size() != 1<<20 {
@@ -232,11 +232,11 @@ func TestMission001_11_LikeAFile(t *testing.T) {
 	w := io.NewOffsetWriter(m, 0)
 	must(fmt.Fprintf(w, "%s", text))(t)
 	_, err := w.Write([]byte("more"))
-	wantErr(t, err, samepage.ErrRange)
-	noErr(t, iotest.TestReader(io.NewSectionReader(m, 0, m.Size()), text))
-	noErr(t, iotest.TestReader(io.NewSectionReader(view(t, m, 0, 0, samepage.ReadOnly), 0, m.Size()), text))
+	ipctest.WantErr(t, err, samepage.ErrRange)
+	ipctest.NoErr(t, iotest.TestReader(io.NewSectionReader(m, 0, m.Size()), text))
+	ipctest.NoErr(t, iotest.TestReader(io.NewSectionReader(view(t, m, 0, 0, samepage.ReadOnly), 0, m.Size()), text))
 	_, err = m.ReadAt(make([]byte, 1), -1)
-	wantErr(t, err, samepage.ErrNegativeSize)
+	ipctest.WantErr(t, err, samepage.ErrNegativeSize)
 	_, err = m.ReadAt(make([]byte, 1), m.Size())
 	if !errors.Is(err, io.EOF) {
 		t.Errorf("a read at the end is %v, want io.EOF", err)
@@ -260,11 +260,11 @@ func TestMission001_12_AnyOrderOfClosing(t *testing.T) {
 		order := [][3]int{{0, 1, 2}, {0, 2, 1}, {2, 0, 1}, {1, 0, 2}, {1, 2, 0}, {2, 1, 0}}[i]
 		for _, k := range order {
 			if err := close[k](); err != nil {
-				wantErr(t, err, samepage.ErrBusy) // the memory before its view
+				ipctest.WantErr(t, err, samepage.ErrBusy) // the memory before its view
 			}
 		}
 		closeMem(t, m)
-		noErr(t, os.Remove(path))
+		ipctest.NoErr(t, os.Remove(path))
 	}
 }
 
@@ -289,7 +289,7 @@ func TestMission001_13_InheritableOpen(t *testing.T) {
 	closeMem(t, must(samepage.Open("ZJ", nil))(t))
 	c.Want("ok", "close")
 	_, err := samepage.Open("ZJ", nil)
-	wantErr(t, err, fs.ErrNotExist)
+	ipctest.WantErr(t, err, fs.ErrNotExist)
 }
 
 // A file that is mapped without a name and by a name, or in part and whole, is
@@ -317,6 +317,6 @@ func TestOneFileInSeveralWays(t *testing.T) {
 	}
 	closeMem(t, named)
 	_, err := samepage.Open("f", nil)
-	wantErr(t, err, fs.ErrNotExist)
+	ipctest.WantErr(t, err, fs.ErrNotExist)
 	wantNames(t)
 }

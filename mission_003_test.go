@@ -34,7 +34,7 @@ func TestMission003_22_OneMapping(t *testing.T) {
 	v := view(t, first, 0, 0, samepage.ReadWrite)
 	before := samepage.MappedNow()
 	h0, m0, err := sys.Usage()
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	for range 1000 { // of 32 MiB each: 31 GiB, which 386 does not have
 		m := must(samepage.Open("BaseImage", nil))(t)
 		closeLater(t, m)
@@ -48,7 +48,7 @@ func TestMission003_22_OneMapping(t *testing.T) {
 		t.Errorf("1000 more opens map %d bytes more", now-before)
 	}
 	h1, m1, err := sys.Usage()
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	if h1 > h0+5 || m1 > m0+50 {
 		t.Errorf("1000 more opens take %d handles and %d mappings more", h1-h0, m1-m0)
 	}

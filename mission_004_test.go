@@ -40,7 +40,7 @@ func TestMission004_01_Unnamed(t *testing.T) {
 		t.Errorf("unnamed memory left %v in the directory of names", entries)
 	}
 	_, err := samepage.CreateUnnamed(-5, nil)
-	wantErr(t, err, samepage.ErrNegativeSize, "-5")
+	ipctest.WantErr(t, err, samepage.ErrNegativeSize, "-5")
 }
 
 func TestMission004_02_BigSparse(t *testing.T) {
@@ -54,7 +54,7 @@ func TestMission004_02_BigSparse(t *testing.T) {
 	}
 	if runtime.GOARCH == "386" {
 		_, err := m.View(0, 0, samepage.ReadOnly)
-		wantErr(t, err, samepage.ErrTooLarge)
+		ipctest.WantErr(t, err, samepage.ErrTooLarge)
 	}
 }
 
@@ -177,7 +177,7 @@ func TestMission004_09_ChildOutlivesParent(t *testing.T) {
 	c2, _ := inheritor(t, named, samepage.ReadWrite)
 	closeMem(t, named)
 	_, err := samepage.Open("n", nil) // nobody else: the name went
-	wantErr(t, err, fs.ErrNotExist)
+	ipctest.WantErr(t, err, fs.ErrNotExist)
 	c2.Want("ok 1000", "inherited x") // but not the object
 }
 
@@ -282,15 +282,15 @@ func TestMission004_12_GrantErrors(t *testing.T) {
 
 	for _, pid := range []int{0, -1, 1 << 22} {
 		_, err := samepage.Grant(pid, m, samepage.ReadOnly)
-		wantErr(t, err, samepage.ErrPeerNotStarted, fmt.Sprint(pid))
+		ipctest.WantErr(t, err, samepage.ErrPeerNotStarted, fmt.Sprint(pid))
 	}
 	dead := startAgent(t)
 	pid := dead.PID()
 	dead.Kill()
 	_, err := samepage.Grant(pid, m, samepage.ReadOnly)
-	wantErr(t, err, samepage.ErrPeerNotStarted, fmt.Sprint(pid))
+	ipctest.WantErr(t, err, samepage.ErrPeerNotStarted, fmt.Sprint(pid))
 	_, err = samepage.Grant(c.PID(), m, samepage.CopyOnWrite)
-	wantErr(t, err, fs.ErrInvalid)
+	ipctest.WantErr(t, err, fs.ErrInvalid)
 
 	must(fmt.Sscanf(c.Ask("usage"), "ok %d %d", &h1, &maps))(t)
 	if h1 > h0+2 { // the runtime's poller has two of its own
@@ -304,7 +304,7 @@ func TestMission004_12_GrantErrors(t *testing.T) {
 	token = strings.TrimPrefix(granter.Ask("grant %d ro", os.Getpid()), "ok ")
 	granter.Kill()
 	_, err = samepage.Attach(token)
-	wantErr(t, err, samepage.ErrPeerNotStarted)
+	ipctest.WantErr(t, err, samepage.ErrPeerNotStarted)
 }
 
 func TestMission004_12_GrantToAnotherUser(t *testing.T) {
@@ -359,7 +359,7 @@ func TestMission004_15_ObjectAndViewAreTwo(t *testing.T) {
 	}
 	a, b := view(t, m, 0, 100, samepage.ReadWrite), view(t, m, 1<<19, 100, samepage.ReadWrite)
 	a.Bytes()[0], b.Bytes()[0] = 1, 2
-	noErr(t, a.Close())
+	ipctest.NoErr(t, a.Close())
 	if b.Bytes()[0] != 2 {
 		t.Error("closing one view has disturbed another")
 	}
@@ -368,7 +368,7 @@ func TestMission004_15_ObjectAndViewAreTwo(t *testing.T) {
 func TestMission004_16_AddressSpaceComesBack(t *testing.T) {
 	m := unnamed(t, 256<<20, &samepage.Options{Sparse: true})
 	for range 10_000 { // 2.4 TiB in all
-		noErr(t, must(m.View(0, 0, samepage.ReadOnly))(t).Close())
+		ipctest.NoErr(t, must(m.View(0, 0, samepage.ReadOnly))(t).Close())
 	}
 	if now := samepage.MappedNow(); now != 0 {
 		t.Errorf("%d bytes stay mapped", now)

@@ -151,9 +151,9 @@ func TestCloseAfterReadOnlyGrant(t *testing.T) {
 			continue
 		}
 		w := must(other.View(0, 0, samepage.ReadWrite))(t) // likely to take the place
-		noErr(t, <-done)
+		ipctest.NoErr(t, <-done)
 		w.Bytes()[1<<19] = 1
-		noErr(t, w.Close())
+		ipctest.NoErr(t, w.Close())
 	}
 }
 
@@ -257,7 +257,7 @@ func TestTokenTakesNothingOfOurs(t *testing.T) {
 	cmd := ipctest.Command(t, "agent")
 	token := must(samepage.Inherit(cmd, "x", m, samepage.ReadWrite))(t)
 	_, err := samepage.Attach(token)
-	wantErr(t, err, samepage.ErrBadToken)
+	ipctest.WantErr(t, err, samepage.ErrBadToken)
 	c := ipctest.StartCmd(t, cmd)
 	c.Want("ok 100", "inherited x")
 
@@ -265,7 +265,7 @@ func TestTokenTakesNothingOfOurs(t *testing.T) {
 	for number := range uint64(100) {
 		forged := &layout.Token{Access: samepage.ReadOnly, Number: number, ID: n.ID(), Size: 100}
 		_, err := samepage.Attach(forged.String())
-		wantErr(t, err, samepage.ErrBadToken)
+		ipctest.WantErr(t, err, samepage.ErrBadToken)
 	}
 	must(samepage.Stat("n", nil))(t)
 	view(t, n, 0, 0, samepage.ReadWrite)
@@ -287,12 +287,12 @@ func TestInheritAgainAndAgain(t *testing.T) {
 	ipctest.Store(t)
 	m := create(t, "x", 100, nil)
 	h0, _, err := sys.Usage()
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	for range 200 {
 		must(samepage.Inherit(ipctest.Command(t, "agent"), "x", m, samepage.ReadOnly))(t)
 	}
 	h1, _, err := sys.Usage()
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	if h1 > h0+10 {
 		t.Errorf("200 preparations leave %d handles", h1-h0)
 	}
@@ -307,7 +307,7 @@ func TestExclusiveAfterHandOver(t *testing.T) {
 	c.Want("ok 100", "inherited x")
 	closeMem(t, m)
 	_, err := samepage.MapFile(path, 0, &samepage.Options{Exclusive: true})
-	wantErr(t, err, samepage.ErrBusy, path)
+	ipctest.WantErr(t, err, samepage.ErrBusy, path)
 	c.Want("ok", "write 0 x")
 	c.Want("ok", "close")
 	closeMem(t, must(samepage.MapFile(path, 0, &samepage.Options{Exclusive: true}))(t))
@@ -323,9 +323,9 @@ func TestFileBelowIsGone(t *testing.T) {
 	file := filepath.Join(ipctest.Dir(t), "file")
 	o := &samepage.Options{File: file}
 	create(t, "x", 1000, o)
-	noErr(t, os.Remove(file))
+	ipctest.NoErr(t, os.Remove(file))
 	_, _, err := samepage.OpenOrCreate("x", 1000, o)
-	wantErr(t, err, samepage.ErrCorrupt, "gone")
+	ipctest.WantErr(t, err, samepage.ErrCorrupt, "gone")
 	if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the file was made anew: %v", err)
 	}
@@ -339,7 +339,7 @@ func TestInfoAsJSON(t *testing.T) {
 	before := must(samepage.List())(t)
 	b := must(json.Marshal(before))(t)
 	var after []samepage.Info
-	noErr(t, json.Unmarshal(b, &after))
+	ipctest.NoErr(t, json.Unmarshal(b, &after))
 	if again := must(json.Marshal(after))(t); !bytes.Equal(again, b) {
 		t.Errorf("%s reads back as %s", b, again)
 	}

@@ -136,9 +136,9 @@ func TestStress(t *testing.T) {
 		}
 		must(samepage.List())(t)
 		for _, n := range []string{"n0", "n1"} {
-			noErr(t, except(samepage.Remove(n, nil), fs.ErrNotExist))
+			ipctest.NoErr(t, except(samepage.Remove(n, nil), fs.ErrNotExist))
 		}
-		noErr(t, filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+		ipctest.NoErr(t, filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
 			if err == nil && !d.IsDir() {
 				t.Errorf("%s is left", p)
 			}

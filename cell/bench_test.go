@@ -11,7 +11,7 @@ func BenchmarkReadInto(b *testing.B) {
 	w := newWriter(b, "c", 64, nil)
 	r := newReader(b, "c")
 	buf := make([]byte, 64)
-	noErr(b, w.Set(bg, buf))
+	ipctest.NoErr(b, w.Set(bg, buf))
 	b.ReportAllocs()
 	for b.Loop() {
 		_, _, _, _ = r.ReadInto(buf)

@@ -24,24 +24,10 @@ func TestMain(m *testing.M) {
 	ipctest.Main(m, map[string]func([]string){"writer": writerRole, "reader": readerRole})
 }
 
-func noErr(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func wantErr(t testing.TB, err, want error) {
-	t.Helper()
-	if !errors.Is(err, want) {
-		t.Errorf("error is %v, want %v", err, want)
-	}
-}
-
 func newWriter(t testing.TB, name string, size int, o *cell.Options) *cell.Writer {
 	t.Helper()
 	w, err := cell.NewWriter(name, size, o)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	t.Cleanup(func() { _ = w.Close() })
 	return w
 }
@@ -49,7 +35,7 @@ func newWriter(t testing.TB, name string, size int, o *cell.Options) *cell.Write
 func newReader(t testing.TB, name string) *cell.Reader {
 	t.Helper()
 	r, err := cell.NewReader(name, nil)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	t.Cleanup(func() { _ = r.Close() })
 	return r
 }
@@ -75,13 +61,13 @@ func TestSetLoad(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
 	_, err := cell.NewReader("c", nil)
-	wantErr(t, err, fs.ErrNotExist)
+	ipctest.WantErr(t, err, fs.ErrNotExist)
 	w := newWriter(t, "c", 100, &cell.Options{Times: true, Checksums: true, Holds: 1})
 	r := newReader(t, "c")
 	if _, ok, err := r.Load(); ok || err != nil || r.Generation() != 0 {
 		t.Error("a new cell has a value", ok, err)
 	}
-	noErr(t, w.Set(bg, nil))
+	ipctest.NoErr(t, w.Set(bg, nil))
 	v, ok, err := r.Load()
 	if !ok || err != nil || v.Bytes() == nil || len(v.Bytes()) != 0 {
 		t.Error("an empty value is not to be had", ok, err, v.Bytes())
@@ -89,7 +75,7 @@ func TestSetLoad(t *testing.T) {
 	for i := range 500 { // more than there are slots
 		b := make([]byte, 8+i%90)
 		fill(b, uint64(i))
-		noErr(t, w.Set(bg, b))
+		ipctest.NoErr(t, w.Set(bg, b))
 		old := v
 		v, ok, err = r.Load()
 		if !ok || err != nil || len(v.Bytes()) != len(b) || v.Generation() != uint64(i+2) {
@@ -102,34 +88,34 @@ func TestSetLoad(t *testing.T) {
 			t.Error("an old value is still good, or the new one is", v.Age(), "old")
 		}
 		if i == 0 {
-			noErr(t, v.Hold())
+			ipctest.NoErr(t, v.Hold())
 			held := v
 			defer func() {
 				if q, err := check(held.Bytes()); err != nil || q != 0 {
 					t.Error("what is held has changed", q, err)
 				}
 				held.Release()
-				noErr(t, r.Close())
+				ipctest.NoErr(t, r.Close())
 			}()
 		}
 	}
-	wantErr(t, v.Hold(), samepage.ErrTooManyHolds)
-	wantErr(t, r.Close(), samepage.ErrBusy)
+	ipctest.WantErr(t, v.Hold(), samepage.ErrTooManyHolds)
+	ipctest.WantErr(t, r.Close(), samepage.ErrBusy)
 	buf := make([]byte, 4)
 	n, _, ok, err := r.ReadInto(buf)
 	if n != 4 || !ok {
 		t.Error(n, ok)
 	}
-	wantErr(t, err, samepage.ErrTruncated)
-	wantErr(t, w.Set(bg, make([]byte, 101)), samepage.ErrTooLarge)
+	ipctest.WantErr(t, err, samepage.ErrTruncated)
+	ipctest.WantErr(t, w.Set(bg, make([]byte, 101)), samepage.ErrTooLarge)
 	_, err = w.Loan(bg, -1)
-	wantErr(t, err, samepage.ErrNegativeSize)
+	ipctest.WantErr(t, err, samepage.ErrNegativeSize)
 	_, err = cell.NewWriter("c", 101, nil)
-	wantErr(t, err, samepage.ErrTooLarge)
+	ipctest.WantErr(t, err, samepage.ErrTooLarge)
 	_, err = cell.NewWriter("d", 0, nil)
-	wantErr(t, err, samepage.ErrZeroSize)
+	ipctest.WantErr(t, err, samepage.ErrZeroSize)
 	_, err = cell.NewWriter("d", 8, &cell.Options{Members: -1})
-	wantErr(t, err, fs.ErrInvalid)
+	ipctest.WantErr(t, err, fs.ErrInvalid)
 }
 
 func TestLoanAndUpdate(t *testing.T) {
@@ -137,25 +123,25 @@ func TestLoanAndUpdate(t *testing.T) {
 	ipctest.Store(t)
 	w, w2 := newWriter(t, "c", 16, nil), newWriter(t, "c", 16, nil)
 	l, err := w.Loan(bg, 16)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	_, err = w.Loan(bg, 16)
-	wantErr(t, err, samepage.ErrTooManyHolds)
+	ipctest.WantErr(t, err, samepage.ErrTooManyHolds)
 	ctx, cancel := context.WithTimeout(bg, 10*time.Millisecond)
 	defer cancel()
-	wantErr(t, w2.Set(ctx, []byte("x")), os.ErrDeadlineExceeded)
-	wantErr(t, w.Close(), samepage.ErrBusy)
+	ipctest.WantErr(t, w2.Set(ctx, []byte("x")), os.ErrDeadlineExceeded)
+	ipctest.WantErr(t, w.Close(), samepage.ErrBusy)
 	l.Discard()
 	l.Discard()
-	wantErr(t, l.Commit(), samepage.ErrClosed)
+	ipctest.WantErr(t, l.Commit(), samepage.ErrClosed)
 	for i := range 10 {
 		u := []*cell.Writer{w, w2}[i%2]
-		noErr(t, u.Update(bg, func(b, old []byte) (int, error) {
+		ipctest.NoErr(t, u.Update(bg, func(b, old []byte) (int, error) {
 			return copy(b, append(old[:len(old):len(old)], 'x')), nil
 		}))
 	}
 	failed := errors.New("failed")
-	wantErr(t, w.Update(bg, func(b, _ []byte) (int, error) { b[0] = 'y'; return 1, failed }), failed)
-	wantErr(t, w.Update(bg, func([]byte, []byte) (int, error) { return 17, nil }), samepage.ErrTooLarge)
+	ipctest.WantErr(t, w.Update(bg, func(b, _ []byte) (int, error) { b[0] = 'y'; return 1, failed }), failed)
+	ipctest.WantErr(t, w.Update(bg, func([]byte, []byte) (int, error) { return 17, nil }), samepage.ErrTooLarge)
 	r := newReader(t, "c")
 	v, ok, err := r.Load()
 	if !ok || err != nil || string(v.Bytes()) != "xxxxxxxxxx" {
@@ -169,7 +155,7 @@ func TestChanged(t *testing.T) {
 	w := newWriter(t, "c", 8, nil)
 	r := newReader(t, "c")
 	ctx, cancel := context.WithTimeout(bg, 20*time.Millisecond)
-	wantErr(t, r.Changed(ctx), os.ErrDeadlineExceeded)
+	ipctest.WantErr(t, r.Changed(ctx), os.ErrDeadlineExceeded)
 	cancel()
 	const last = 2000
 	go func() {
@@ -185,7 +171,7 @@ func TestChanged(t *testing.T) {
 	}()
 	var q uint64
 	for v, err := range r.Values(bg) {
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		n := binary.LittleEndian.Uint64(v.Bytes())
 		if n <= q {
 			t.Fatalf("value %d after %d", n, q)
@@ -196,7 +182,7 @@ func TestChanged(t *testing.T) {
 	}
 	ctx, cancel = context.WithCancel(bg)
 	cancel()
-	wantErr(t, r.Changed(ctx), context.Canceled)
+	ipctest.WantErr(t, r.Changed(ctx), context.Canceled)
 }
 
 type config struct {
@@ -209,40 +195,40 @@ func TestTyped(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
 	w, err := cell.NewWriterOf[config]("c", nil)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	r, err := cell.NewReaderOf[config]("c", nil)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	if _, ok, err := r.Get(); ok || err != nil {
 		t.Error(ok, err)
 	}
-	noErr(t, w.Update(bg, func(c *config) error { c.Rate++; return nil }))
-	noErr(t, w.Update(bg, func(c *config) error { c.Rate++; c.Limit = 9; return nil }))
+	ipctest.NoErr(t, w.Update(bg, func(c *config) error { c.Rate++; return nil }))
+	ipctest.NoErr(t, w.Update(bg, func(c *config) error { c.Rate++; c.Limit = 9; return nil }))
 	if c, ok, err := r.Get(); !ok || err != nil || c.Rate != 2 || c.Limit != 9 {
 		t.Error(c, ok, err)
 	}
-	noErr(t, w.Set(bg, &config{Rate: 7}))
+	ipctest.NoErr(t, w.Set(bg, &config{Rate: 7}))
 	if c, ok, err := r.Load(); !ok || err != nil || *c != (config{Rate: 7}) {
 		t.Error(c, ok, err)
 	}
 	_, err = cell.NewReaderOf[[2]uint64]("c", nil)
-	wantErr(t, err, samepage.ErrKindMismatch)
+	ipctest.WantErr(t, err, samepage.ErrKindMismatch)
 	if !strings.Contains(err.Error(), "cell_test.config") || !strings.Contains(err.Error(), "[2]uint64") {
 		t.Errorf("%v does not name both types", err)
 	}
 	_, err = cell.NewWriter("c", 16, nil)
-	wantErr(t, err, samepage.ErrKindMismatch)
+	ipctest.WantErr(t, err, samepage.ErrKindMismatch)
 	_, err = cell.NewWriterOf[string]("d", nil)
-	wantErr(t, err, samepage.ErrType)
+	ipctest.WantErr(t, err, samepage.ErrType)
 	if n := testing.AllocsPerRun(100, func() {
 		_ = w.Set(bg, &config{Rate: 8})
 		_, _, _ = r.Get()
 	}); n != 0 {
 		t.Errorf("%v allocations a value", n)
 	}
-	noErr(t, w.Close())
-	noErr(t, r.Close())
+	ipctest.NoErr(t, w.Close())
+	ipctest.NoErr(t, r.Close())
 	_, _, err = r.Get()
-	wantErr(t, err, samepage.ErrClosed)
+	ipctest.WantErr(t, err, samepage.ErrClosed)
 }
 
 func writerRole(args []string) {
@@ -322,12 +308,12 @@ func TestWritersKilled(t *testing.T) {
 		r := keep()
 		for n := 0; n < 2000; n++ {
 			v, ok, err := r.Load()
-			noErr(t, err)
+			ipctest.NoErr(t, err)
 			if !ok {
 				continue
 			}
 			q, err := check(v.Bytes())
-			noErr(t, err)
+			ipctest.NoErr(t, err)
 			if q < last {
 				t.Fatalf("value %d after %d", q, last)
 			}
@@ -336,7 +322,7 @@ func TestWritersKilled(t *testing.T) {
 		cs[0].Kill()
 		g := r.Generation()
 		for r.Generation() == g { // the other one goes on
-			noErr(t, r.Changed(bg))
+			ipctest.NoErr(t, r.Changed(bg))
 		}
 		cs[1].Kill()
 	}
@@ -409,7 +395,7 @@ func TestGoroutines(t *testing.T) {
 	wg.Wait()
 	r := newReader(t, "c")
 	v, _, err := r.Load()
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	if q, _ := check(v.Bytes()); q != writers*rounds {
 		t.Errorf("%d updates were made, the value has %d", writers*rounds, q)
 	}

@@ -12,14 +12,14 @@ func TestInspect(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
 	_, err := cell.Inspect("c", nil)
-	wantErr(t, err, fs.ErrNotExist)
+	ipctest.WantErr(t, err, fs.ErrNotExist)
 	w := newWriter(t, "c", 100, &cell.Options{Members: 5, Times: true})
 	newReader(t, "c")
-	noErr(t, w.Set(bg, []byte("x")))
+	ipctest.NoErr(t, w.Set(bg, []byte("x")))
 	l, err := w.Loan(bg, 1)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	st, err := cell.Inspect("c", nil)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	if st.Generation != 1 || st.Cap != 100 || st.Type != "bytes" || !st.Times || st.Checksums || st.Room != 5 || len(st.Members) != 2 {
 		t.Errorf("%+v", st)
 	}
@@ -28,11 +28,11 @@ func TestInspect(t *testing.T) {
 	}
 	l.Discard()
 	wo, err := cell.NewWriterOf[config]("typed", nil)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	st, err = cell.Inspect("typed", nil)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	if st.Type != "cell_test.config" || st.Fingerprint == "" || st.Generation != 0 || st.Members[0].Writing {
 		t.Errorf("%+v", st)
 	}
-	noErr(t, wo.Close())
+	ipctest.NoErr(t, wo.Close())
 }

@@ -28,13 +28,13 @@ func TestMission002_14_Health(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
 	_, err := cell.NewReader("c", nil)
-	wantErr(t, err, fs.ErrNotExist)
+	ipctest.WantErr(t, err, fs.ErrNotExist)
 	w := newWriter(t, "c", 8, nil)
 	r := newReader(t, "c")
 	want := func(generation uint64, writing bool) {
 		t.Helper()
 		st, err := cell.Inspect("c", nil)
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		if m := st.Members; st.Generation != generation || len(m) != 2 || !m[0].Alive || m[0].Writing != writing || m[1].Writing {
 			t.Errorf("looked at from outside: %+v", st)
 		}
@@ -44,12 +44,12 @@ func TestMission002_14_Health(t *testing.T) {
 	}
 	want(0, false)
 	l, err := w.Loan(bg, 8)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	want(0, true)
-	noErr(t, l.Commit())
+	ipctest.NoErr(t, l.Commit())
 	want(1, false)
 	l, err = w.Loan(bg, 8)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	l.Discard()
 	want(1, false)
 
@@ -57,11 +57,11 @@ func TestMission002_14_Health(t *testing.T) {
 	for _, bad := range badHeaders {
 		v.Bytes()[bad.offset] ^= 0x40
 		_, err = cell.Inspect("c", nil)
-		wantErr(t, err, bad.want)
+		ipctest.WantErr(t, err, bad.want)
 		_, err = cell.NewReader("c", nil)
-		wantErr(t, err, bad.want)
+		ipctest.WantErr(t, err, bad.want)
 		_, err = cell.NewWriter("c", 8, nil)
-		wantErr(t, err, bad.want)
+		ipctest.WantErr(t, err, bad.want)
 		v.Bytes()[bad.offset] ^= 0x40
 	}
 	newReader(t, "c")
@@ -78,28 +78,28 @@ func TestMission002_28_BeyondThreeGiB(t *testing.T) {
 	const size = 128 << 20
 	settings := lane.Settings{MaxSize: size, Readers: 2}
 	c, of, err := settings.CellConfig()
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	spec := segment.Spec{Kind: layout.Cell, Members: int(c.Readers), Live: lane.Live(c, of), Payload: of.Payload}
 	mem, err := spec.Create(&samepage.Options{Sparse: runtime.GOOS == "linux"}, "c")
 	if errors.Is(err, samepage.ErrNoSpace) { // Windows sets it aside
 		t.Skip(err)
 	}
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	w := newWriter(t, "c", size, nil)
 	r := newReader(t, "c")
 	_, slot := cellMap(t)
-	noErr(t, mem.Close())
+	ipctest.NoErr(t, mem.Close())
 	far, beyond := false, uint64(3<<30)
 	for q := range 2 * int(c.Slots) { // each slot, and again
 		l, err := w.Loan(bg, size-q)
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		b := l.Bytes()
 		copy(b, strconv.Itoa(q))
 		copy(b[len(b)-4:], strconv.Itoa(1000+q))
-		noErr(t, l.Commit())
+		ipctest.NoErr(t, l.Commit())
 		far = far || uint64(slot(-1)) > beyond
 		v, ok, err := r.Load()
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		b = v.Bytes()
 		if !ok || len(b) != size-q || string(b[:len(strconv.Itoa(q))]) != strconv.Itoa(q) || string(b[len(b)-4:]) != strconv.Itoa(1000+q) {
 			t.Errorf("value %d has %d bytes, begins with %q and ends with %q", q, len(b), b[:2], b[len(b)-4:])
@@ -121,7 +121,7 @@ func TestMission002_35_Accessors(t *testing.T) {
 	if all, err := (*cell.Options)(nil).Size(1000); err != nil || all < int64(len(view.Bytes())) || all-int64(len(view.Bytes())) > layout.PayloadAlign {
 		t.Errorf("the cell is said to have %d bytes, has %d, %v", all, len(view.Bytes()), err)
 	}
-	noErr(t, w.Set(bg, []byte("0123456789")))
+	ipctest.NoErr(t, w.Set(bg, []byte("0123456789")))
 	v, ok, err := r.Load()
 	if !ok || err != nil || r.Cap() != 1000 || string(v.Bytes()) != "0123456789" {
 		t.Errorf("%q of up to %d bytes, %v, %v", v.Bytes(), r.Cap(), ok, err)
@@ -131,13 +131,13 @@ func TestMission002_35_Accessors(t *testing.T) {
 		t.Errorf("the value %q is a copy", v.Bytes())
 	}
 	l, err := w.Loan(bg, 2) // who has the lease sees the same bytes
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	if b, ok := l.Latest(); !ok || string(b) != "01234x6789" {
 		t.Errorf("during a loan the value is %q, %v", b, ok)
 	}
 	l.Discard()
 	_, _, err = r.Load()
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	if v.Bytes() != nil {
 		t.Error("a value that was let go still has bytes")
 	}

@@ -26,12 +26,12 @@ func TestMission002_06_Capacity(t *testing.T) {
 		if w.Cap() != size || r.Cap() != size {
 			t.Errorf("room for %d and %d bytes, want %d", w.Cap(), r.Cap(), size)
 		}
-		noErr(t, w.Set(bg, make([]byte, size)))
-		wantErr(t, w.Set(bg, make([]byte, size+1)), samepage.ErrTooLarge)
+		ipctest.NoErr(t, w.Set(bg, make([]byte, size)))
+		ipctest.WantErr(t, w.Set(bg, make([]byte, size+1)), samepage.ErrTooLarge)
 		_, err := cell.NewWriter("c", size+1, nil)
-		wantErr(t, err, samepage.ErrTooLarge)
-		noErr(t, r.Close())
-		noErr(t, w.Close())
+		ipctest.WantErr(t, err, samepage.ErrTooLarge)
+		ipctest.NoErr(t, r.Close())
+		ipctest.NoErr(t, w.Close())
 	}
 }
 
@@ -47,7 +47,7 @@ func TestMission002_07_Length(t *testing.T) {
 	}
 	for i := range 300 {
 		n := i * 37 % 65
-		noErr(t, w.Set(bg, make([]byte, n)))
+		ipctest.NoErr(t, w.Set(bg, make([]byte, n)))
 		v, ok, err := r.Load()
 		if !ok || err != nil || v.Bytes() == nil || len(v.Bytes()) != n {
 			t.Fatalf("a value of %d bytes has %d; %v, %v", n, len(v.Bytes()), ok, err)
@@ -61,19 +61,19 @@ func TestMission002_08_Truncation(t *testing.T) {
 	ipctest.Store(t)
 	w := newWriter(t, "c", 8, nil)
 	r := newReader(t, "c")
-	noErr(t, w.Set(bg, []byte("12345678")))
-	wantErr(t, w.Set(bg, []byte("abcdefghi")), samepage.ErrTooLarge)
+	ipctest.NoErr(t, w.Set(bg, []byte("12345678")))
+	ipctest.WantErr(t, w.Set(bg, []byte("abcdefghi")), samepage.ErrTooLarge)
 	buf := make([]byte, 3)
 	n, g, ok, err := r.ReadInto(buf)
-	wantErr(t, err, samepage.ErrTruncated)
+	ipctest.WantErr(t, err, samepage.ErrTruncated)
 	if n != 3 || g != 1 || !ok || string(buf) != "123" {
 		t.Error(n, g, ok, string(buf))
 	}
 	l, err := w.Loan(bg, 8)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	copy(l.Bytes(), "abcdefgh")
-	noErr(t, l.Truncate(2))
-	noErr(t, l.Commit())
+	ipctest.NoErr(t, l.Truncate(2))
+	ipctest.NoErr(t, l.Commit())
 	if v, _, _ := r.Load(); string(v.Bytes()) != "ab" {
 		t.Errorf("value %q", v.Bytes())
 	}
@@ -86,7 +86,7 @@ func TestMission002_09_Errors(t *testing.T) {
 	_, negative := w.Loan(bg, -1)
 	_, large := w.Loan(bg, 9)
 	l, err := w.Loan(bg, 8)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	_, many := w.Loan(bg, 8)
 	l.Discard()
 	lost := l.Commit()
@@ -171,16 +171,16 @@ func soak(t *testing.T, several, values int) {
 func cellMap(t *testing.T) (*samepage.View, func(slot int) int) {
 	t.Helper()
 	m, err := samepage.Open("c", &samepage.Options{Kind: samepage.KindCell})
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	v, err := m.View(0, 0, samepage.ReadWrite)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	hd, err := layout.ParseSegment(append([]byte(nil), v.Bytes()[:layout.SegmentHeaderSize]...), layout.Cell, m.Size())
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	c, o, err := layout.ParseLaneConfig(append([]byte(nil), v.Bytes()[hd.Live+layout.LaneConfigOffset:][:layout.LaneConfigSize]...))
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	t.Cleanup(func() { _ = errors.Join(v.Close(), m.Close()) })
 	current, err := v.Uint64(int(hd.Live + o.Words + layout.CellCurrentOffset))
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	return v, func(slot int) int {
 		if slot < 0 {
 			slot = int(current.Load() & (1<<20 - 1))
@@ -198,11 +198,11 @@ func TestMission002_11_FlippedByte(t *testing.T) {
 	for i := range 64 {
 		b := make([]byte, 64)
 		fill(b, uint64(i))
-		noErr(t, w.Set(bg, b))
+		ipctest.NoErr(t, w.Set(bg, b))
 		at := slot(-1) + layout.SlotHeaderSize + i
 		v.Bytes()[at] ^= 4
 		val, ok, err := r.Load()
-		wantErr(t, err, samepage.ErrChecksum)
+		ipctest.WantErr(t, err, samepage.ErrChecksum)
 		if ok || val.Bytes() != nil {
 			t.Error("there is data in spite of the checksum")
 		}
@@ -237,12 +237,12 @@ func TestMission002_13_CorruptLength(t *testing.T) {
 	r := newReader(t, "c")
 	v, slot := cellMap(t)
 	for _, n := range []uint32{65, 1 << 16, 1<<31 - 1, 1 << 31, 1<<32 - 1} {
-		noErr(t, w.Set(bg, make([]byte, 64)))
+		ipctest.NoErr(t, w.Set(bg, make([]byte, 64)))
 		word, err := v.Uint32(slot(-1) + layout.SlotLengthOffset)
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		word.Store(n)
 		_, ok, err := r.Load()
-		wantErr(t, err, samepage.ErrCorrupt)
+		ipctest.WantErr(t, err, samepage.ErrCorrupt)
 		if ok {
 			t.Errorf("a value of %d bytes is there", n)
 		}
@@ -255,14 +255,14 @@ func TestMission002_27_AttachKeepsContent(t *testing.T) {
 	ipctest.Store(t)
 	w := newWriter(t, "c", 8, nil)
 	r := newReader(t, "c")
-	noErr(t, w.Set(bg, []byte("kept")))
-	noErr(t, w.Close())
+	ipctest.NoErr(t, w.Set(bg, []byte("kept")))
+	ipctest.NoErr(t, w.Close())
 	w = newWriter(t, "c", 4, nil)
 	v, ok, err := r.Load()
 	if !ok || err != nil || string(v.Bytes()) != "kept" || r.Generation() != 1 {
 		t.Errorf("%q, %v, %v, generation %d", v.Bytes(), ok, err, r.Generation())
 	}
-	noErr(t, w.Set(bg, []byte("new")))
+	ipctest.NoErr(t, w.Set(bg, []byte("new")))
 	if v, _, _ := r.Load(); string(v.Bytes()) != "new" || v.Generation() != 2 {
 		t.Errorf("%q, generation %d", v.Bytes(), v.Generation())
 	}

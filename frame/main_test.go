@@ -3,7 +3,6 @@ package frame_test
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"hash/crc32"
 	"os"
@@ -31,20 +30,6 @@ func told(role func(args []string) error) func([]string) {
 	}
 }
 
-func noErr(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func wantErr(t testing.TB, err, want error) {
-	t.Helper()
-	if !errors.Is(err, want) {
-		t.Errorf("error is %v, want %v", err, want)
-	}
-}
-
 func number(s string) int {
 	n, err := strconv.Atoi(s)
 	if err != nil {
@@ -56,7 +41,7 @@ func number(s string) int {
 func newPub(t testing.TB, name string, largest frame.Spec, o *pubsub.Options) *frame.Publisher {
 	t.Helper()
 	p, err := frame.NewPublisher(name, largest, o)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	t.Cleanup(func() { _ = p.Close() })
 	return p
 }
@@ -64,7 +49,7 @@ func newPub(t testing.TB, name string, largest frame.Spec, o *pubsub.Options) *f
 func newSub(t testing.TB, name string, o *pubsub.SubscriberOptions) *frame.Subscriber {
 	t.Helper()
 	s, err := frame.NewSubscriber(name, o)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	t.Cleanup(func() { _ = s.Close() })
 	return s
 }

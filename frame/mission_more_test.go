@@ -21,12 +21,12 @@ func TestMission003_05_OnDemand(t *testing.T) {
 	vga := frame.Spec{Format: frame.Gray, Width: 640, Height: 480}
 	p := newPub(t, "t", vga, nil)
 	wanted, err := ipcsync.CreateEvent("capture", nil)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	ask, err := ipcsync.OpenEvent("capture", nil)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	elsewhere := ipctest.Start(t, "describe", "t")
 	s := newSub(t, "t", &pubsub.SubscriberOptions{From: pubsub.FromNow})
-	noErr(t, p.WaitSubscribers(bg, 2))
+	ipctest.NoErr(t, p.WaitSubscribers(bg, 2))
 
 	ctx, stop := context.WithCancel(bg)
 	camera := make(chan error)
@@ -43,24 +43,24 @@ func TestMission003_05_OnDemand(t *testing.T) {
 		if _, ok, err := s.TryTake(); ok || err != nil {
 			t.Fatalf("frame %d comes before it is asked for, %v", n, err)
 		}
-		noErr(t, ask.Set())
+		ipctest.NoErr(t, ask.Set())
 		m, err := s.Take(bg)
-		noErr(t, err)
-		noErr(t, intact(m.Frame, n))
+		ipctest.NoErr(t, err)
+		ipctest.NoErr(t, intact(m.Frame, n))
 		if l := elsewhere.Line(); !strings.HasPrefix(l, fmt.Sprint(n, " ")) {
 			t.Fatalf("the other process has %q, want frame %d", l, n)
 		}
 	}
 	stop()
-	noErr(t, <-camera)
+	ipctest.NoErr(t, <-camera)
 	_, err = s.Take(bg)
-	wantErr(t, err, io.EOF)
+	ipctest.WantErr(t, err, io.EOF)
 	if n := p.Topic().Next() - 1; n != 50 {
 		t.Errorf("%d frames for 50 requests", n)
 	}
 	if st := elsewhere.Wait(); !st.Success() {
 		t.Errorf("the other process ends with %v", st)
 	}
-	noErr(t, wanted.Close())
-	noErr(t, ask.Close())
+	ipctest.NoErr(t, wanted.Close())
+	ipctest.NoErr(t, ask.Close())
 }

@@ -27,16 +27,16 @@ func TestMission003_04_FrameHeader(t *testing.T) {
 	room := frame.Spec{Format: frame.RGBA, Width: 64, Height: 48}
 	p := newPub(t, "t", room, nil)
 	child := ipctest.Start(t, "describe", "t")
-	noErr(t, p.WaitSubscribers(bg, 1))
+	ipctest.NoErr(t, p.WaitSubscribers(bg, 1))
 	for i, format := range frame.Formats() {
 		l, err := p.Loan(frame.Spec{Format: format, Width: 61 - i, Height: 33 + i})
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		for k := range l.Planes() {
 			copy(l.Pix(k), bytes.Repeat([]byte{byte(i), 7, 200, byte(k), 99}, 4000))
 		}
 		l.SetSeq(1000 + uint64(i))
 		want := description(l.Frame)
-		noErr(t, l.Publish(bg))
+		ipctest.NoErr(t, l.Publish(bg))
 		if got := child.Line(); got != want+" " {
 			t.Errorf("%v is %s, came as %s", format, want, got)
 		}
@@ -50,23 +50,23 @@ func TestMission003_04_FrameHeader(t *testing.T) {
 		{Format: frame.Gray, Width: 10, Height: 10, Stride: 9},
 	} {
 		_, err := p.Loan(s)
-		wantErr(t, err, frame.ErrSpec)
+		ipctest.WantErr(t, err, frame.ErrSpec)
 		_, err = frame.NewPublisher("u", s, nil)
-		wantErr(t, err, frame.ErrSpec)
+		ipctest.WantErr(t, err, frame.ErrSpec)
 	}
 	_, err := p.Loan(frame.Spec{Format: frame.RGBA, Width: 65, Height: 48})
-	wantErr(t, err, samepage.ErrTooLarge)
+	ipctest.WantErr(t, err, samepage.ErrTooLarge)
 	_, err = p.LoanExtra(room, 1)
-	wantErr(t, err, samepage.ErrTooLarge)
+	ipctest.WantErr(t, err, samepage.ErrTooLarge)
 	_, err = p.LoanExtra(room, -1)
-	wantErr(t, err, samepage.ErrTooLarge)
+	ipctest.WantErr(t, err, samepage.ErrTooLarge)
 
 	// What a hostile writer says of itself.
 	s := newSub(t, "t", &pubsub.SubscriberOptions{From: pubsub.FromNow})
 	good, err := frame.New(make([]byte, room.Size()), room)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	h, err := layout.ParseFrame(good.Bytes(), room.Size())
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	for what, spoil := range map[string]func(*layout.FrameHeader){
 		"length":         func(h *layout.FrameHeader) { h.Size++ },
 		"length of all":  func(h *layout.FrameHeader) { h.Size = 1<<64 - 1 },
@@ -80,20 +80,20 @@ func TestMission003_04_FrameHeader(t *testing.T) {
 		bad, b := h, bytes.Clone(good.Bytes())
 		spoil(&bad)
 		bad.Encode(b)
-		noErr(t, p.Topic().Send(bg, b))
+		ipctest.NoErr(t, p.Topic().Send(bg, b))
 		_, err := s.Take(bg)
-		wantErr(t, err, samepage.ErrCorrupt)
-		noErr(t, p.Topic().Send(bg, good.Bytes()))
+		ipctest.WantErr(t, err, samepage.ErrCorrupt)
+		ipctest.NoErr(t, p.Topic().Send(bg, good.Bytes()))
 		if _, err := s.Take(bg); err != nil {
 			t.Errorf("%s: the frame behind a bad one: %v", what, err)
 		}
 	}
-	noErr(t, p.Topic().Send(bg, []byte("no frame")))
+	ipctest.NoErr(t, p.Topic().Send(bg, []byte("no frame")))
 	_, _, err = s.TryTake()
-	wantErr(t, err, samepage.ErrCorrupt)
-	noErr(t, p.Topic().Send(bg, make([]byte, 1000)))
+	ipctest.WantErr(t, err, samepage.ErrCorrupt)
+	ipctest.NoErr(t, p.Topic().Send(bg, make([]byte, 1000)))
 	_, err = s.Take(bg)
-	wantErr(t, err, samepage.ErrKindMismatch)
+	ipctest.WantErr(t, err, samepage.ErrKindMismatch)
 }
 
 // A camera of 200 frames a second does not wait for a slow reader, nor change what it
@@ -110,30 +110,30 @@ func TestMission003_06_NoTornFrames(t *testing.T) {
 	n, passed, missed := 0, uint64(0), uint64(0)
 	for {
 		m, ok, err := s.TryTake()
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		if !ok {
 			if m, err = take(t, s, camera); m == nil {
 				break
 			}
-			noErr(t, err)
+			ipctest.NoErr(t, err)
 		}
-		noErr(t, intact(m.Frame, m.Seq()))
+		ipctest.NoErr(t, intact(m.Frame, m.Seq()))
 		if held != nil && n%8 == 0 {
 			passed = max(passed, m.Seq()-held.Seq())
-			noErr(t, intact(held.Frame, held.Seq()))
+			ipctest.NoErr(t, intact(held.Frame, held.Seq()))
 			held.Release()
 			held = nil
 		}
 		if held == nil {
 			held, err = m.Hold()
-			noErr(t, err)
+			ipctest.NoErr(t, err)
 		}
 		time.Sleep(45 * time.Millisecond) // 9 frames
-		noErr(t, intact(m.Frame, m.Seq()))
+		ipctest.NoErr(t, intact(m.Frame, m.Seq()))
 		n, missed = n+1, missed+m.Missed()
 	}
 	if held != nil {
-		noErr(t, intact(held.Frame, held.Seq()))
+		ipctest.NoErr(t, intact(held.Frame, held.Seq()))
 		held.Release()
 	}
 	t.Logf("%d frames taken, %d missed, one held while %d came", n, missed, passed)
@@ -223,15 +223,15 @@ func TestMission003_13_SignalAfterData(t *testing.T) {
 		} else {
 			m, ok, err = s.TryTake()
 		}
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		if ok {
-			noErr(t, intact(m.Frame, seq))
+			ipctest.NoErr(t, intact(m.Frame, seq))
 			seq++
 		}
 	}
 	camera.Wait()
 	_, err := s.Take(bg)
-	wantErr(t, err, io.EOF)
+	ipctest.WantErr(t, err, io.EOF)
 }
 
 // From 640 x 480 to 4K and back, with the right pixels and no allocations.
@@ -245,12 +245,12 @@ func TestMission003_18_SizesChange(t *testing.T) {
 	white, black := image.NewUniform(color.White), image.NewUniform(color.Black)
 	for _, spec := range []frame.Spec{small, large, small} {
 		l, err := p.Loan(spec)
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		paint(l.Frame, p.Topic().Next())
-		noErr(t, l.Publish(bg))
+		ipctest.NoErr(t, l.Publish(bg))
 		m, err := s.Take(bg)
-		noErr(t, err)
-		noErr(t, intact(m.Frame, m.Seq()))
+		ipctest.NoErr(t, err)
+		ipctest.NoErr(t, intact(m.Frame, m.Seq()))
 		if b := m.Image().Bounds(); b != image.Rect(0, 0, spec.Width, spec.Height) || m.Width() != spec.Width || m.Height() != spec.Height {
 			t.Errorf("%d x %d came as %d x %d, %v", spec.Width, spec.Height, m.Width(), m.Height(), b)
 		}
@@ -258,12 +258,12 @@ func TestMission003_18_SizesChange(t *testing.T) {
 	allocs := testing.AllocsPerRun(20, func() {
 		for i, spec := range [...]frame.Spec{small, large, small} {
 			l, err := p.Loan(spec)
-			noErr(t, err)
+			ipctest.NoErr(t, err)
 			corner := len(l.Pix(0)) - 3
 			copy(l.Pix(0)[corner:], []byte{byte(i), 2, 3})
-			noErr(t, l.Publish(bg))
+			ipctest.NoErr(t, l.Publish(bg))
 			m, err := s.Take(bg)
-			noErr(t, err)
+			ipctest.NoErr(t, err)
 			if pix := m.Pix(0)[corner:]; len(pix) != 3 || pix[0] != byte(i) || m.Image() == nil {
 				t.Errorf("the last pixel of size %d is %v", i, pix)
 			}
@@ -276,9 +276,9 @@ func TestMission003_18_SizesChange(t *testing.T) {
 	if allocs := testing.AllocsPerRun(20, func() {
 		for _, src := range [...]image.Image{white, black} {
 			l, err := p.Loan(small)
-			noErr(t, err)
+			ipctest.NoErr(t, err)
 			frame.Draw(l.Frame, src)
-			noErr(t, l.Publish(bg))
+			ipctest.NoErr(t, l.Publish(bg))
 			_, ok, err := s.TryTake()
 			if !ok || err != nil {
 				t.Error(ok, err)
@@ -296,11 +296,11 @@ func TestMission003_19_Accessors(t *testing.T) {
 	p := newPub(t, "t", frame.Spec{Format: frame.BGR, Width: 640, Height: 480}, nil)
 	s := newSub(t, "t", nil)
 	l, err := p.Loan(frame.Spec{Format: frame.BGR, Width: 320, Height: 240, Seq: 77, Time: time.Unix(5, 6)})
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	copy(l.Pix(0)[l.Stride(0)*239+3*319:], []byte{10, 20, 30})
-	noErr(t, l.Publish(bg))
+	ipctest.NoErr(t, l.Publish(bg))
 	m, err := s.Take(bg)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	if m.Width() != 320 || m.Height() != 240 || m.Bits() != 24 || m.Format() != frame.BGR || len(m.Pix(0)) != 320*240*3 ||
 		m.Seq() != 77 || !m.Time().Equal(time.Unix(5, 6)) || m.Stride(0) != 960 {
 		t.Errorf("%+v", m.Spec())

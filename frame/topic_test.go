@@ -27,55 +27,55 @@ func TestLoan(t *testing.T) {
 	p := newPub(t, "t", vga, &pubsub.Options{Loans: 2})
 	s := newSub(t, "t", nil)
 	a, err := p.Loan(vga)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	b, err := p.Loan(vga)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	_, err = p.Loan(vga)
-	wantErr(t, err, samepage.ErrTooManyHolds)
-	wantErr(t, p.Close(), samepage.ErrBusy)
+	ipctest.WantErr(t, err, samepage.ErrTooManyHolds)
+	ipctest.WantErr(t, p.Close(), samepage.ErrBusy)
 
 	// In another order than they were taken: numbers are those of publishing.
 	before := time.Now()
 	for i, l := range []*frame.Loan{b, a} {
 		paint(l.Frame, uint64(i)+1)
-		noErr(t, l.Publish(bg))
+		ipctest.NoErr(t, l.Publish(bg))
 		m, err := s.Take(bg)
-		noErr(t, err)
-		noErr(t, intact(m.Frame, uint64(i)+1))
+		ipctest.NoErr(t, err)
+		ipctest.NoErr(t, intact(m.Frame, uint64(i)+1))
 		if d := m.Time().Sub(before); d < -time.Second || d > time.Minute {
 			t.Errorf("frame %d has time %v, published at %v", i, m.Time(), before)
 		}
 		if l.Image() != nil || l.Bytes() != nil || l.Extra() != nil {
 			t.Error("a loan that is published still has bytes")
 		}
-		wantErr(t, l.Publish(bg), samepage.ErrClosed)
+		ipctest.WantErr(t, l.Publish(bg), samepage.ErrClosed)
 		_, err = l.TryPublish()
-		wantErr(t, err, samepage.ErrClosed)
+		ipctest.WantErr(t, err, samepage.ErrClosed)
 		l.Discard()
 	}
 
 	// What the caller says of sequence and time stays.
 	l, err := p.Loan(frame.Spec{Format: frame.RGB, Width: 3, Height: 2, Seq: 9, Time: time.Unix(1, 2)})
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	l.SetTime(time.Unix(3, 4))
-	noErr(t, l.Publish(bg))
+	ipctest.NoErr(t, l.Publish(bg))
 	m, err := s.Take(bg)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	if m.Seq() != 9 || !m.Time().Equal(time.Unix(3, 4)) || m.Missed() != 0 || m.Lane() != 0 {
 		t.Errorf("%+v", m.Spec())
 	}
 	l, err = p.Loan(vga)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	l.Discard()
 	l.Discard()
-	noErr(t, p.Close())
+	ipctest.NoErr(t, p.Close())
 	if _, ok, err := s.TryTake(); ok || err != io.EOF {
 		t.Error(ok, err)
 	}
 	_, err = frame.NewPublisher("u", frame.Spec{Format: frame.RGBA, Width: 16384, Height: 16384, Stride: 1 << 20}, nil)
-	wantErr(t, err, samepage.ErrTooLarge)
+	ipctest.WantErr(t, err, samepage.ErrTooLarge)
 	_, err = frame.NewPublisher("u", vga, &pubsub.Options{Depth: -1})
-	wantErr(t, err, fs.ErrInvalid)
+	ipctest.WantErr(t, err, fs.ErrInvalid)
 }
 
 // A frame that could not be published yet is numbered and dated when it is.
@@ -88,9 +88,9 @@ func TestPublishLater(t *testing.T) {
 	var late *frame.Loan
 	for {
 		l, err := p.Loan(vga)
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		ok, err := l.TryPublish()
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		if !ok {
 			late = l
 			break
@@ -102,22 +102,22 @@ func TestPublishLater(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(bg, 5*time.Millisecond)
 	defer cancel()
-	wantErr(t, late.Publish(ctx), os.ErrDeadlineExceeded)
+	ipctest.WantErr(t, late.Publish(ctx), os.ErrDeadlineExceeded)
 	if late.Seq() != 0 || !late.Time().IsZero() {
 		t.Errorf("an unpublished frame is number %d of %v", late.Seq(), late.Time())
 	}
 	for range n {
 		_, err := s.Take(bg)
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 	}
 	s.Release()
 	other, err := p.Loan(vga)
-	noErr(t, err)
-	noErr(t, other.Publish(bg))
-	noErr(t, late.Publish(bg))
+	ipctest.NoErr(t, err)
+	ipctest.NoErr(t, other.Publish(bg))
+	ipctest.NoErr(t, late.Publish(bg))
 	for range 2 {
 		m, err := s.Take(bg)
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		if n++; m.Seq() != n || m.Time().IsZero() {
 			t.Errorf("frame %d is number %d of %v", n, m.Seq(), m.Time())
 		}
@@ -133,25 +133,25 @@ func TestExtraAndHold(t *testing.T) {
 	send := func(extra string) {
 		t.Helper()
 		l, err := p.LoanExtra(rgb, len(extra))
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		paint(l.Frame, p.Topic().Next())
 		if len(l.Extra()) != len(extra) {
 			t.Errorf("%d bytes behind the frame, want %d", len(l.Extra()), len(extra))
 		}
 		copy(l.Extra(), extra)
-		noErr(t, l.Publish(bg))
+		ipctest.NoErr(t, l.Publish(bg))
 	}
 	send("first")
 	m, err := s.Take(bg)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	h, err := m.Hold()
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	_, err = m.Hold()
-	wantErr(t, err, samepage.ErrTooManyHolds)
+	ipctest.WantErr(t, err, samepage.ErrTooManyHolds)
 	for range 100 {
 		send("")
 		m, err := s.Take(bg)
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		if len(m.Extra()) != 0 {
 			t.Errorf("%q stands behind a frame", m.Extra())
 		}
@@ -159,18 +159,18 @@ func TestExtraAndHold(t *testing.T) {
 	if string(h.Extra()) != "first" || h.Missed() != 0 {
 		t.Errorf("%q is held, %d missed", h.Extra(), h.Missed())
 	}
-	noErr(t, intact(h.Frame, 1))
-	wantErr(t, s.Close(), samepage.ErrBusy)
+	ipctest.NoErr(t, intact(h.Frame, 1))
+	ipctest.WantErr(t, s.Close(), samepage.ErrBusy)
 	h.Release()
 	h.Release()
 	if h.Image() != nil || h.Extra() != nil {
 		t.Error("a frame that is released still has bytes")
 	}
-	noErr(t, s.Close())
+	ipctest.NoErr(t, s.Close())
 	_, err = s.Take(bg)
-	wantErr(t, err, samepage.ErrClosed)
+	ipctest.WantErr(t, err, samepage.ErrClosed)
 	_, err = p.LoanExtra(rgb, 6)
-	wantErr(t, err, samepage.ErrTooLarge)
+	ipctest.WantErr(t, err, samepage.ErrTooLarge)
 }
 
 // The loop goes on behind what is no frame, and ends with the stream.
@@ -178,18 +178,18 @@ func TestFrames(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
 	_, err := frame.NewSubscriber("t", nil)
-	wantErr(t, err, fs.ErrNotExist)
+	ipctest.WantErr(t, err, fs.ErrNotExist)
 	ctx, cancel := context.WithTimeout(bg, time.Millisecond)
 	defer cancel()
 	_, err = frame.Await(ctx, "t", nil)
-	wantErr(t, err, context.DeadlineExceeded)
+	ipctest.WantErr(t, err, context.DeadlineExceeded)
 
 	p := newPub(t, "t", vga, nil)
 	s := newSub(t, "t", nil)
-	noErr(t, publish(bg, p, vga))
-	noErr(t, p.Topic().Send(bg, make([]byte, 200)))
-	noErr(t, publish(bg, p, vga))
-	noErr(t, p.Close())
+	ipctest.NoErr(t, publish(bg, p, vga))
+	ipctest.NoErr(t, p.Topic().Send(bg, make([]byte, 200)))
+	ipctest.NoErr(t, publish(bg, p, vga))
+	ipctest.NoErr(t, p.Close())
 	var got []uint64
 	var last *frame.Message
 	bad := 0
@@ -198,8 +198,8 @@ func TestFrames(t *testing.T) {
 			bad++
 			continue
 		}
-		noErr(t, err)
-		noErr(t, intact(m.Frame, m.Seq()))
+		ipctest.NoErr(t, err)
+		ipctest.NoErr(t, intact(m.Frame, m.Seq()))
 		got, last = append(got, m.Seq()), m
 	}
 	if len(got) != 2 || got[0] != 1 || got[1] != 3 || bad != 1 {
@@ -209,9 +209,9 @@ func TestFrames(t *testing.T) {
 		t.Error("a frame that is let go still has an image")
 	}
 	p = newPub(t, "t", vga, nil)
-	noErr(t, publish(bg, p, vga))
+	ipctest.NoErr(t, publish(bg, p, vga))
 	m, err := s.Take(bg)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	s.Release()
 	if m.Image() != nil {
 		t.Error("a frame that is released still has an image")

@@ -35,9 +35,9 @@ func TestStoppedOwnerIsAlive(t *testing.T) {
 		t.Errorf("Clean takes %v, %v", left, err)
 	}
 	c.Kill() // stopped, and killed so
-	wantErr(t, <-got, samepage.ErrOwnerDied)
-	noErr(t, m.Consistent())
-	noErr(t, m.Unlock())
+	ipctest.WantErr(t, <-got, samepage.ErrOwnerDied)
+	ipctest.NoErr(t, m.Consistent())
+	ipctest.NoErr(t, m.Unlock())
 }
 
 // Process ids mean nothing: a member in another pid namespace is alive and dies as
@@ -58,7 +58,7 @@ func TestOtherPIDNamespace(t *testing.T) {
 		t.Fatal(l)
 	}
 	st, err := ipcsync.Inspect(samepage.KindMutex, "m", nil)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	if len(st.Members) != 2 || !st.Members[1].Owner || !st.Members[1].Alive {
 		t.Errorf("the mutex is %+v", st)
 	}
@@ -66,9 +66,9 @@ func TestOtherPIDNamespace(t *testing.T) {
 		t.Errorf("the lock of an owner in another pid namespace is free: %v, %v", ok, err)
 	}
 	c.Kill()
-	wantErr(t, m.Lock(bg), samepage.ErrOwnerDied)
-	noErr(t, m.Consistent())
-	noErr(t, m.Unlock())
+	ipctest.WantErr(t, m.Lock(bg), samepage.ErrOwnerDied)
+	ipctest.NoErr(t, m.Consistent())
+	ipctest.NoErr(t, m.Unlock())
 }
 
 func probe(t *testing.T) error {
@@ -100,14 +100,14 @@ func TestCleanAmongMany(t *testing.T) {
 		stopped = append(stopped, c)
 	}
 	tell, err := samepage.Clean(true)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	did, err := samepage.Clean(false)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	if len(tell) != n/2 || len(did) != n/2 {
 		t.Errorf("Clean tells of %d and takes %d, want %d", len(tell), len(did), n/2)
 	}
 	all, err := samepage.List()
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	if len(all) != len(stopped) {
 		t.Errorf("List shows %d, want %d", len(all), len(stopped))
 	}

@@ -2,7 +2,6 @@ package ipcsync_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -26,24 +25,10 @@ func TestMain(m *testing.M) {
 	})
 }
 
-func noErr(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func wantErr(t testing.TB, err, want error) {
-	t.Helper()
-	if !errors.Is(err, want) {
-		t.Errorf("error is %v (%s), want %v", err, agent.Classify(err), want)
-	}
-}
-
 func newEvent(t testing.TB, name string, o *ipcsync.EventOptions) *ipcsync.Event {
 	t.Helper()
 	e, err := ipcsync.CreateEvent(name, o)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	t.Cleanup(func() { _ = e.Close() })
 	return e
 }
@@ -51,7 +36,7 @@ func newEvent(t testing.TB, name string, o *ipcsync.EventOptions) *ipcsync.Event
 func try(t testing.TB, e *ipcsync.Event) bool {
 	t.Helper()
 	ok, err := e.TryWait()
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	return ok
 }
 
@@ -78,15 +63,15 @@ func TestMission003_03_AutoReset(t *testing.T) {
 		if try(t, e) {
 			t.Error("a new event is set")
 		}
-		noErr(t, e.Set())
-		noErr(t, e.Set())
-		noErr(t, e.Wait(context.Background()))
+		ipctest.NoErr(t, e.Set())
+		ipctest.NoErr(t, e.Set())
+		ipctest.NoErr(t, e.Wait(context.Background()))
 		if try(t, e) {
 			t.Error("two sets are two wakes")
 		}
-		noErr(t, e.Set())
-		noErr(t, e.Reset())
-		noErr(t, e.Reset())
+		ipctest.NoErr(t, e.Set())
+		ipctest.NoErr(t, e.Reset())
+		ipctest.NoErr(t, e.Reset())
 		if try(t, e) {
 			t.Error("Reset leaves the event set")
 		}
@@ -116,7 +101,7 @@ func TestMission003_03_OneWaiter(t *testing.T) {
 		}
 		time.Sleep(20 * time.Millisecond) // let them sleep; right without it, too
 		for i := range n {
-			noErr(t, e.Set())
+			ipctest.NoErr(t, e.Set())
 			select {
 			case <-woken:
 			case <-time.After(ipctest.Patience):
@@ -192,34 +177,34 @@ func TestEventCreateAndOpen(t *testing.T) {
 	each(t, func(t *testing.T, name string, exact bool) {
 		o := &ipcsync.EventOptions{Exact: exact}
 		_, err := ipcsync.OpenEvent(name, o)
-		wantErr(t, err, fs.ErrNotExist)
+		ipctest.WantErr(t, err, fs.ErrNotExist)
 		e, existed, err := ipcsync.OpenOrCreateEvent(name, o)
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		if existed {
 			t.Error("a new event existed")
 		}
 		_, err = ipcsync.CreateEvent(name, o)
-		wantErr(t, err, fs.ErrExist)
+		ipctest.WantErr(t, err, fs.ErrExist)
 		e2, existed, err := ipcsync.OpenOrCreateEvent(name, o)
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		if !existed {
 			t.Error("an event that exists is new")
 		}
-		noErr(t, e.Set())
+		ipctest.NoErr(t, e.Set())
 		if !try(t, e2) {
 			t.Error("two handles on one event are two events")
 		}
-		noErr(t, e.Close())
-		noErr(t, e.Close())
-		wantErr(t, e.Set(), samepage.ErrClosed)
-		wantErr(t, e.Reset(), samepage.ErrClosed)
-		wantErr(t, e.Wait(context.Background()), samepage.ErrClosed)
+		ipctest.NoErr(t, e.Close())
+		ipctest.NoErr(t, e.Close())
+		ipctest.WantErr(t, e.Set(), samepage.ErrClosed)
+		ipctest.WantErr(t, e.Reset(), samepage.ErrClosed)
+		ipctest.WantErr(t, e.Wait(context.Background()), samepage.ErrClosed)
 		_, err = e.TryWait()
-		wantErr(t, err, samepage.ErrClosed)
-		noErr(t, e2.Close())
+		ipctest.WantErr(t, err, samepage.ErrClosed)
+		ipctest.NoErr(t, e2.Close())
 		if !exact {
 			_, err = ipcsync.OpenEvent(name, o)
-			wantErr(t, err, fs.ErrNotExist)
+			ipctest.WantErr(t, err, fs.ErrNotExist)
 		}
 	})
 }
@@ -232,17 +217,17 @@ func TestEventCancel(t *testing.T) {
 		go func() { done <- e.Wait(ctx) }()
 		time.Sleep(10 * time.Millisecond)
 		cancel()
-		wantErr(t, <-done, context.Canceled)
-		wantErr(t, e.Wait(ctx), context.Canceled)
+		ipctest.WantErr(t, <-done, context.Canceled)
+		ipctest.WantErr(t, e.Wait(ctx), context.Canceled)
 		ctx, cancel = context.WithTimeout(context.Background(), 5*time.Millisecond)
 		defer cancel()
-		wantErr(t, e.Wait(ctx), os.ErrDeadlineExceeded)
-		noErr(t, e.Set())
-		noErr(t, e.Wait(ctx)) // what is there is had, also with an ended context
+		ipctest.WantErr(t, e.Wait(ctx), os.ErrDeadlineExceeded)
+		ipctest.NoErr(t, e.Set())
+		ipctest.NoErr(t, e.Wait(ctx)) // what is there is had, also with an ended context
 		go func() { done <- e.Wait(context.Background()) }()
 		time.Sleep(10 * time.Millisecond)
-		noErr(t, e.Close())
-		wantErr(t, <-done, samepage.ErrClosed)
+		ipctest.NoErr(t, e.Close())
+		ipctest.WantErr(t, <-done, samepage.ErrClosed)
 	})
 }
 
@@ -258,15 +243,15 @@ func TestEventCancelDisturbsNobody(t *testing.T) {
 		done := make(chan error, 1)
 		go func() { done <- e.Wait(ctx) }()
 		cancel()
-		wantErr(t, <-done, context.Canceled)
+		ipctest.WantErr(t, <-done, context.Canceled)
 	}
 	select {
 	case err := <-got:
 		t.Fatalf("a waiter passed an event that was never set: %v", err)
 	default:
 	}
-	noErr(t, e.Set())
-	noErr(t, <-got)
+	ipctest.NoErr(t, e.Set())
+	ipctest.NoErr(t, <-got)
 }
 
 // Killed sleepers, and setters killed at any moment, leave nobody asleep.
@@ -290,18 +275,18 @@ func TestEventKilledWaiters(t *testing.T) {
 			got <- e.Wait(ctx)
 		}()
 		// The one ring may go to the victim, which dies with it in its hands.
-		noErr(t, e.Set())
+		ipctest.NoErr(t, e.Set())
 		c.Kill()
 		if i%2 == 0 {
 			select {
 			case err := <-got: // this process had it
-				noErr(t, err)
+				ipctest.NoErr(t, err)
 				continue
 			case <-time.After(5 * time.Millisecond):
 			}
 		}
-		noErr(t, e.Set()) // the victim may have taken the first one
-		noErr(t, <-got)
+		ipctest.NoErr(t, e.Set()) // the victim may have taken the first one
+		ipctest.NoErr(t, <-got)
 	}
 }
 
@@ -320,10 +305,10 @@ func TestHostileEvent(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := ipctest.Store(t)
 			e := newEvent(t, "e", &ipcsync.EventOptions{Exact: true})
-			noErr(t, e.Close())
+			ipctest.NoErr(t, e.Close())
 			path := dir + "/e"
 			b, err := os.ReadFile(path)
-			noErr(t, err)
+			ipctest.NoErr(t, err)
 			switch name {
 			case "plain bytes":
 				b = []byte(strings.Repeat("x", len(b)))
@@ -334,9 +319,9 @@ func TestHostileEvent(t *testing.T) {
 			case "version":
 				b[12] = 200
 			}
-			noErr(t, os.WriteFile(path, b, 0o600))
+			ipctest.NoErr(t, os.WriteFile(path, b, 0o600))
 			_, err = ipcsync.OpenEvent("e", &ipcsync.EventOptions{Exact: true})
-			wantErr(t, err, want)
+			ipctest.WantErr(t, err, want)
 		})
 	}
 }
@@ -347,7 +332,7 @@ func TestMission001_14_WritesUnderLock(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
 	m, err := samepage.Create("data", recordSize, nil)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	defer m.Close()
 	newEvent(t, "lock", &ipcsync.EventOptions{Set: true})
 	writes := 1_000_000
@@ -365,7 +350,7 @@ func TestMission001_14_WritesUnderLock(t *testing.T) {
 		}
 	}
 	v, err := m.View(0, 0, samepage.ReadWrite)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	defer v.Close()
 	if n, err := check(v.Bytes()); err != nil || n != uint64(writes) {
 		t.Errorf("after %d writes the record says %d, %v", writes, n, err)

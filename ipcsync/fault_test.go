@@ -61,18 +61,18 @@ func makeGear(t testing.TB) *gear {
 	t.Helper()
 	opts := &ipcsync.Options{Members: 16}
 	m, err := ipcsync.CreateMutex("m", opts)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	rw, err := ipcsync.CreateRWMutex("m", opts)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	sem, err := ipcsync.CreateSemaphore("m", 1<<20, 1<<21, opts)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	ev, err := ipcsync.CreateEvent("m", &ipcsync.EventOptions{Members: 16})
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	mem, err := samepage.Create("m", 2*groupSize, nil)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	g, err := openGear()
-	noErr(t, err)
-	noErr(t, errors.Join(m.Close(), rw.Close(), sem.Close(), ev.Close(), mem.Close()))
+	ipctest.NoErr(t, err)
+	ipctest.NoErr(t, errors.Join(m.Close(), rw.Close(), sem.Close(), ev.Close(), mem.Close()))
 	t.Cleanup(func() { _ = g.close() })
 	return g
 }
@@ -272,15 +272,15 @@ func (s *survivors) finish() {
 		}
 		c.Wait()
 	}
-	noErr(t, mended(s.g.m.Lock(bg), s.g.group(0), s.g.m.Consistent))
-	noErr(t, mended(s.g.rw.Lock(bg), s.g.group(1), s.g.rw.Consistent))
+	ipctest.NoErr(t, mended(s.g.m.Lock(bg), s.g.group(0), s.g.m.Consistent))
+	ipctest.NoErr(t, mended(s.g.rw.Lock(bg), s.g.group(1), s.g.rw.Consistent))
 	for k := range 2 {
 		if g := s.g.group(k); !g.whole() {
 			t.Errorf("lock %d: counters say %d and %d", k, g.total(), g.sum())
 		}
 	}
-	noErr(t, s.g.m.Unlock())
-	noErr(t, s.g.rw.Unlock())
+	ipctest.NoErr(t, s.g.m.Unlock())
+	ipctest.NoErr(t, s.g.rw.Unlock())
 	// No slot is lost: all 16 are to be had, but for this process's own.
 	var ms []*ipcsync.Mutex
 	for range 15 {
@@ -292,7 +292,7 @@ func (s *survivors) finish() {
 		ms = append(ms, m)
 	}
 	for _, m := range ms {
-		noErr(t, m.Close())
+		ipctest.NoErr(t, m.Close())
 	}
 }
 
@@ -443,17 +443,17 @@ func TestIdleWaitersDoNotPoll(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
 	g := makeGear(t)
-	noErr(t, g.m.Lock(bg))
-	noErr(t, g.rw.Lock(bg))
+	ipctest.NoErr(t, g.m.Lock(bg))
+	ipctest.NoErr(t, g.rw.Lock(bg))
 	for {
 		if ok, err := g.sem.TryAcquire(); err != nil || !ok {
-			noErr(t, err)
+			ipctest.NoErr(t, err)
 			break
 		}
 	}
 	ipctest.WantIdle(t, ipctest.Start(t, "idler"))
-	noErr(t, g.m.Unlock())
-	noErr(t, g.rw.Unlock())
+	ipctest.NoErr(t, g.m.Unlock())
+	ipctest.NoErr(t, g.rw.Unlock())
 }
 
 func idler([]string) {

@@ -82,11 +82,11 @@ func FuzzHostileMemory(f *testing.F) {
 		default:
 			keep, err = ipcsync.CreateEvent("x", &ipcsync.EventOptions{Members: 4})
 		}
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		raw, err := samepage.Open("x", &samepage.Options{Kind: k.kind})
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		v, err := raw.View(0, 0, samepage.ReadWrite)
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 
 		var stop atomic.Bool
 		var wg sync.WaitGroup
@@ -116,7 +116,7 @@ func FuzzHostileMemory(f *testing.F) {
 		words := (v.Len() - 256) / 8
 		for range 300 {
 			w, err := v.Uint64(256 + 8*rnd.IntN(words))
-			noErr(t, err)
+			ipctest.NoErr(t, err)
 			switch rnd.IntN(4) {
 			case 0:
 				w.Store(rnd.Uint64())
@@ -139,9 +139,9 @@ func FuzzHostileMemory(f *testing.F) {
 		}
 		clear(v.Bytes()[256:]) // now nobody holds anything
 		for _, closeIt := range later {
-			noErr(t, closeIt())
+			ipctest.NoErr(t, closeIt())
 		}
-		noErr(t, v.Close())
-		noErr(t, raw.Close())
+		ipctest.NoErr(t, v.Close())
+		ipctest.NoErr(t, raw.Close())
 	})
 }

@@ -28,10 +28,10 @@ func TestMission002_20_DataIsJudged(t *testing.T) {
 	ipctest.Store(t)
 	m := newMutex(t, "m", nil)
 	data, err := samepage.Create("data", recordSize, nil)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	defer data.Close()
 	v, err := data.View(0, 0, samepage.ReadWrite)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	defer v.Close()
 	writeRecord(v.Bytes(), 1)
 	for i, dies := range []string{"within", "behind", "within"} {
@@ -40,15 +40,15 @@ func TestMission002_20_DataIsJudged(t *testing.T) {
 			t.Fatal(l)
 		}
 		c.Kill()
-		wantErr(t, m.Lock(bg), samepage.ErrOwnerDied)
+		ipctest.WantErr(t, m.Lock(bg), samepage.ErrOwnerDied)
 		if n, whole := readRecord(v.Bytes()); whole != (dies == "behind") || whole && n != uint64(i+2) {
 			t.Errorf("after a death %s the write the record is whole: %v, of write %d", dies, whole, n)
 		}
 		writeRecord(v.Bytes(), 1)
-		noErr(t, m.Consistent())
-		noErr(t, m.Unlock())
-		noErr(t, m.Lock(bg))
-		noErr(t, m.Unlock())
+		ipctest.NoErr(t, m.Consistent())
+		ipctest.NoErr(t, m.Unlock())
+		ipctest.NoErr(t, m.Lock(bg))
+		ipctest.NoErr(t, m.Unlock())
 	}
 }
 
@@ -107,32 +107,32 @@ func TestMission002_22_LockTwice(t *testing.T) {
 	waits := func(lock func(context.Context) error, try func() (bool, error)) {
 		t.Helper()
 		ok, err := try()
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		if ok {
 			t.Error("what it has is to be had once more")
 		}
-		wantErr(t, lock(ended), os.ErrDeadlineExceeded)
+		ipctest.WantErr(t, lock(ended), os.ErrDeadlineExceeded)
 	}
-	noErr(t, m.Lock(bg))
+	ipctest.NoErr(t, m.Lock(bg))
 	waits(m.Lock, m.TryLock)
-	noErr(t, m.Unlock())
-	wantErr(t, m.Unlock(), samepage.ErrNotLocked)
+	ipctest.NoErr(t, m.Unlock())
+	ipctest.WantErr(t, m.Unlock(), samepage.ErrNotLocked)
 
-	noErr(t, rw.Lock(bg))
+	ipctest.NoErr(t, rw.Lock(bg))
 	waits(rw.Lock, rw.TryLock)
 	waits(rw.RLock, rw.TryRLock)
-	noErr(t, rw.Unlock())
-	wantErr(t, rw.Unlock(), samepage.ErrNotLocked)
+	ipctest.NoErr(t, rw.Unlock())
+	ipctest.WantErr(t, rw.Unlock(), samepage.ErrNotLocked)
 
-	noErr(t, rw.RLock(bg))
-	noErr(t, rw.RLock(bg))
+	ipctest.NoErr(t, rw.RLock(bg))
+	ipctest.NoErr(t, rw.RLock(bg))
 	waits(rw.Lock, rw.TryLock)
-	noErr(t, rw.RUnlock())
+	ipctest.NoErr(t, rw.RUnlock())
 	waits(other.Lock, other.TryLock) // one of the two is left
-	noErr(t, rw.RUnlock())
-	wantErr(t, rw.RUnlock(), samepage.ErrNotLocked)
-	noErr(t, other.Lock(bg))
-	noErr(t, other.Unlock())
+	ipctest.NoErr(t, rw.RUnlock())
+	ipctest.WantErr(t, rw.RUnlock(), samepage.ErrNotLocked)
+	ipctest.NoErr(t, other.Lock(bg))
+	ipctest.NoErr(t, other.Unlock())
 }
 
 // 002-31: an event by name wakes another process, and is none of the system's of that
@@ -146,21 +146,21 @@ func TestMission002_31_NamedEvent(t *testing.T) {
 	if runtime.GOOS == "linux" {
 		defer func() { _ = samepage.Remove(name, &samepage.Options{Exact: true}) }()
 	}
-	noErr(t, systems.Set())
+	ipctest.NoErr(t, systems.Set())
 	if try(t, e) {
 		t.Error("ours is the system's")
 	}
 	c := ipctest.Start(t, "agent")
 	c.Want("ok", "event open %s", name)
 	c.Send("wait %s %v", name, ipctest.Patience)
-	noErr(t, e.Set())
+	ipctest.NoErr(t, e.Set())
 	if l := c.Line(); l != "ok" {
 		t.Errorf("the other process's wait ends with %q", l)
 	}
 	woken := make(chan error, 1)
 	go func() { woken <- e.Wait(bg) }()
 	c.Want("ok", "set %s", name)
-	noErr(t, <-woken)
+	ipctest.NoErr(t, <-woken)
 	if !try(t, systems) {
 		t.Error("the system's was ours")
 	}
@@ -172,21 +172,21 @@ func TestMission002_32_SetResetWait(t *testing.T) {
 		e := newEvent(t, name, &ipcsync.EventOptions{Exact: exact})
 		c := ipctest.Start(t, "agent")
 		c.Want("ok", "event open %s %s", name, map[bool]string{true: "exact"}[exact])
-		noErr(t, e.Set())
+		ipctest.NoErr(t, e.Set())
 		c.Want("ok true", "trywait %s", name)
 		if try(t, e) {
 			t.Error("both processes pass one set")
 		}
 		c.Want("ok", "set %s", name)
-		noErr(t, e.Reset())
+		ipctest.NoErr(t, e.Reset())
 		c.Want("ok false", "trywait %s", name)
-		noErr(t, e.Set())
+		ipctest.NoErr(t, e.Set())
 		c.Want("ok", "reset %s", name)
 		if try(t, e) {
 			t.Error("the other process's reset leaves the event set")
 		}
 		c.Want("ok", "set %s", name)
-		noErr(t, e.Wait(bg))
+		ipctest.NoErr(t, e.Wait(bg))
 	})
 }
 
@@ -244,14 +244,14 @@ func TestMission003_14_ProducerDies(t *testing.T) {
 	frame := newEvent(t, "frame", nil)
 	ctx, cancel := context.WithTimeout(bg, time.Millisecond)
 	defer cancel()
-	wantErr(t, frame.Wait(ctx), os.ErrDeadlineExceeded)
+	ipctest.WantErr(t, frame.Wait(ctx), os.ErrDeadlineExceeded)
 
 	alive := newMutex(t, "alive", nil)
 	producer := ipctest.Start(t, "mutex", "alive", "hold")
 	if l := producer.Line(); l != "held" {
 		t.Fatal(l)
 	}
-	noErr(t, frame.Set())
+	ipctest.NoErr(t, frame.Set())
 	if i, err := ipcsync.WaitAny(bg, frame, alive); i != 0 || err != nil {
 		t.Errorf("with a frame there WaitAny is %d, %v", i, err)
 	}
@@ -263,8 +263,8 @@ func TestMission003_14_ProducerDies(t *testing.T) {
 	producer.Kill()
 	select {
 	case err := <-ended:
-		wantErr(t, err, samepage.ErrOwnerDied)
-		noErr(t, alive.Unlock())
+		ipctest.WantErr(t, err, samepage.ErrOwnerDied)
+		ipctest.NoErr(t, alive.Unlock())
 	case <-time.After(ipctest.Patience):
 		t.Fatal("the consumer waits for a dead producer")
 	}
@@ -320,7 +320,7 @@ func TestMission003_21_KillEitherSide(t *testing.T) {
 		c.Wait()
 	}
 	left, err := samepage.List()
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	if len(left) != 0 {
 		t.Errorf("when both have ended there is %+v", left)
 	}

@@ -22,7 +22,7 @@ var bg = context.Background()
 func newMutex(t testing.TB, name string, o *ipcsync.Options) *ipcsync.Mutex {
 	t.Helper()
 	m, err := ipcsync.CreateMutex(name, o)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	t.Cleanup(func() { _ = m.Close() })
 	return m
 }
@@ -30,7 +30,7 @@ func newMutex(t testing.TB, name string, o *ipcsync.Options) *ipcsync.Mutex {
 func openMutex(t testing.TB, name string) *ipcsync.Mutex {
 	t.Helper()
 	m, err := ipcsync.OpenMutex(name, nil)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	t.Cleanup(func() { _ = m.Close() })
 	return m
 }
@@ -39,39 +39,39 @@ func TestMutexBasics(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
 	_, err := ipcsync.OpenMutex("m", nil)
-	wantErr(t, err, fs.ErrNotExist)
+	ipctest.WantErr(t, err, fs.ErrNotExist)
 	m := newMutex(t, "m", nil)
 	_, err = ipcsync.CreateMutex("m", nil)
-	wantErr(t, err, fs.ErrExist)
-	wantErr(t, m.Unlock(), samepage.ErrNotLocked)
-	wantErr(t, m.Consistent(), samepage.ErrNotLocked)
-	noErr(t, m.Lock(bg))
+	ipctest.WantErr(t, err, fs.ErrExist)
+	ipctest.WantErr(t, m.Unlock(), samepage.ErrNotLocked)
+	ipctest.WantErr(t, m.Consistent(), samepage.ErrNotLocked)
+	ipctest.NoErr(t, m.Lock(bg))
 	o := openMutex(t, "m")
 	for _, x := range []*ipcsync.Mutex{m, o} {
 		if ok, err := x.TryLock(); ok || err != nil {
 			t.Errorf("TryLock of a locked mutex is %v, %v", ok, err)
 		}
 	}
-	wantErr(t, o.Unlock(), samepage.ErrNotLocked)
+	ipctest.WantErr(t, o.Unlock(), samepage.ErrNotLocked)
 	ctx, cancel := context.WithTimeout(bg, 5*time.Millisecond)
 	defer cancel()
-	wantErr(t, o.Lock(ctx), os.ErrDeadlineExceeded)
-	wantErr(t, m.Lock(ctx), context.DeadlineExceeded) // its own goroutines exclude each other as well
-	wantErr(t, m.Close(), samepage.ErrBusy)
+	ipctest.WantErr(t, o.Lock(ctx), os.ErrDeadlineExceeded)
+	ipctest.WantErr(t, m.Lock(ctx), context.DeadlineExceeded) // its own goroutines exclude each other as well
+	ipctest.WantErr(t, m.Close(), samepage.ErrBusy)
 	done := make(chan error, 1)
 	go func() { done <- o.Lock(bg) }()
 	time.Sleep(5 * time.Millisecond)
-	noErr(t, m.Unlock())
-	noErr(t, <-done)
-	noErr(t, o.Unlock())
-	noErr(t, o.Close())
-	noErr(t, o.Close())
-	wantErr(t, o.Lock(bg), samepage.ErrClosed)
-	wantErr(t, o.Unlock(), samepage.ErrClosed)
+	ipctest.NoErr(t, m.Unlock())
+	ipctest.NoErr(t, <-done)
+	ipctest.NoErr(t, o.Unlock())
+	ipctest.NoErr(t, o.Close())
+	ipctest.NoErr(t, o.Close())
+	ipctest.WantErr(t, o.Lock(bg), samepage.ErrClosed)
+	ipctest.WantErr(t, o.Unlock(), samepage.ErrClosed)
 	_, err = o.TryLock()
-	wantErr(t, err, samepage.ErrClosed)
+	ipctest.WantErr(t, err, samepage.ErrClosed)
 	_, err = ipcsync.OpenEvent("m", nil)
-	wantErr(t, err, fs.ErrNotExist) // kinds have names of their own
+	ipctest.WantErr(t, err, fs.ErrNotExist) // kinds have names of their own
 }
 
 // A Close wakes those who wait.
@@ -79,18 +79,18 @@ func TestMutexCloseWhileWaiting(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
 	m := newMutex(t, "m", nil)
-	noErr(t, m.Lock(bg))
+	ipctest.NoErr(t, m.Lock(bg))
 	o := openMutex(t, "m")
 	done := make(chan error, 3)
 	for range 3 {
 		go func() { done <- o.Lock(bg) }()
 	}
 	time.Sleep(10 * time.Millisecond)
-	noErr(t, o.Close())
+	ipctest.NoErr(t, o.Close())
 	for range 3 {
-		wantErr(t, <-done, samepage.ErrClosed)
+		ipctest.WantErr(t, <-done, samepage.ErrClosed)
 	}
-	noErr(t, m.Unlock())
+	ipctest.NoErr(t, m.Unlock())
 }
 
 // 002-21: many goroutines through several handles; clean under the race detector.
@@ -101,10 +101,10 @@ func TestMutexGoroutines(t *testing.T) {
 	// What a lock in a mapping guards is in a mapping, too: the race detector, which
 	// does not see the lock, does not see it either.
 	data, err := samepage.CreateUnnamed(8, nil)
-	noErr(t, err)
-	t.Cleanup(func() { noErr(t, data.Close()) })
+	ipctest.NoErr(t, err)
+	t.Cleanup(func() { ipctest.NoErr(t, data.Close()) })
 	v, err := data.View(0, 0, samepage.ReadWrite)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	defer v.Close()
 	n := v.Bytes()
 	var wg sync.WaitGroup
@@ -136,11 +136,11 @@ func TestMutexTooManyMembers(t *testing.T) {
 	openMutex(t, "m")
 	o := openMutex(t, "m")
 	_, err := ipcsync.OpenMutex("m", nil)
-	wantErr(t, err, samepage.ErrTooManyMembers)
-	noErr(t, o.Close())
+	ipctest.WantErr(t, err, samepage.ErrTooManyMembers)
+	ipctest.NoErr(t, o.Close())
 	openMutex(t, "m")
 	_, err = ipcsync.CreateMutex("x", &ipcsync.Options{Members: 1025})
-	wantErr(t, err, samepage.ErrTooManyMembers)
+	ipctest.WantErr(t, err, samepage.ErrTooManyMembers)
 }
 
 // 002-20: the owner is killed: the next one gets the lock, in time, and is told who died, until
@@ -166,17 +166,17 @@ func TestMutexOwnerDies(t *testing.T) {
 		}
 		err := <-got
 		t.Logf("waiting %v: %v after the child was reaped", waiting, time.Since(killed))
-		wantErr(t, err, samepage.ErrOwnerDied)
+		ipctest.WantErr(t, err, samepage.ErrOwnerDied)
 		var died *ipcsync.OwnerDiedError
 		if !errors.As(err, &died) || died.PID != c.PID() && os.PathSeparator == '/' || time.Since(died.At) > time.Minute || died.Name == "" {
 			t.Errorf("who died is %+v, want process %d", died, c.PID())
 		}
-		noErr(t, m.Unlock())
-		wantErr(t, m.Lock(bg), samepage.ErrOwnerDied) // never declared consistent
-		noErr(t, m.Consistent())
-		noErr(t, m.Unlock())
-		noErr(t, m.Lock(bg))
-		noErr(t, m.Unlock())
+		ipctest.NoErr(t, m.Unlock())
+		ipctest.WantErr(t, m.Lock(bg), samepage.ErrOwnerDied) // never declared consistent
+		ipctest.NoErr(t, m.Consistent())
+		ipctest.NoErr(t, m.Unlock())
+		ipctest.NoErr(t, m.Lock(bg))
+		ipctest.NoErr(t, m.Unlock())
 	}
 }
 
@@ -222,12 +222,12 @@ func BenchmarkMutex(b *testing.B) {
 func stateWord(t testing.TB, kind samepage.Kind, name string) *atomic.Uint64 {
 	t.Helper()
 	raw, err := samepage.Open(name, &samepage.Options{Kind: kind})
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	v, err := raw.View(0, 0, samepage.ReadWrite)
-	noErr(t, err)
-	t.Cleanup(func() { noErr(t, errors.Join(v.Close(), raw.Close())) })
+	ipctest.NoErr(t, err)
+	t.Cleanup(func() { ipctest.NoErr(t, errors.Join(v.Close(), raw.Close())) })
 	state, err := v.Uint64(layout.SegmentHeaderSize)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	return state
 }
 
@@ -238,17 +238,17 @@ func TestMutexOwnerHasLeft(t *testing.T) {
 	ipctest.Store(t)
 	m := newMutex(t, "m", nil)
 	o := openMutex(t, "m")
-	noErr(t, o.Lock(bg))
+	ipctest.NoErr(t, o.Lock(bg))
 	state := stateWord(t, samepage.KindMutex, "m")
 	owned := state.Load()
-	noErr(t, o.Unlock())
-	noErr(t, o.Close())
+	ipctest.NoErr(t, o.Unlock())
+	ipctest.NoErr(t, o.Close())
 	state.Store(owned)
 	ctx, cancel := context.WithTimeout(bg, ipctest.Patience)
 	defer cancel()
-	wantErr(t, m.Lock(ctx), samepage.ErrOwnerDied)
-	noErr(t, m.Consistent())
-	noErr(t, m.Unlock())
+	ipctest.WantErr(t, m.Lock(ctx), samepage.ErrOwnerDied)
+	ipctest.NoErr(t, m.Consistent())
+	ipctest.NoErr(t, m.Unlock())
 }
 
 // Who holds and who waits can be seen without joining.
@@ -259,7 +259,7 @@ func TestInspect(t *testing.T) {
 	look := func() *ipcsync.State {
 		t.Helper()
 		st, err := ipcsync.Inspect(samepage.KindMutex, "m", nil)
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		return st
 	}
 	if st := look(); len(st.Members) != 1 || st.Room != 5 || st.Members[0].Owner || !st.Members[0].Alive || st.Members[0].PID != os.Getpid() {
@@ -279,14 +279,14 @@ func TestInspect(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	c.Kill()
-	wantErr(t, <-got, samepage.ErrOwnerDied)
+	ipctest.WantErr(t, <-got, samepage.ErrOwnerDied)
 	if st := look(); len(st.Members) != 1 || !st.Dirty || st.Died == nil || st.Died.Name == "" || !st.Members[0].Owner {
 		t.Errorf("after the owner's death the mutex is %+v", st)
 	}
-	noErr(t, m.Consistent())
-	noErr(t, m.Unlock())
+	ipctest.NoErr(t, m.Consistent())
+	ipctest.NoErr(t, m.Unlock())
 	_, err := ipcsync.Inspect(samepage.KindMemory, "m", nil)
-	wantErr(t, err, fs.ErrInvalid)
+	ipctest.WantErr(t, err, fs.ErrInvalid)
 	_, err = ipcsync.Inspect(samepage.KindRWMutex, "m", nil)
-	wantErr(t, err, fs.ErrNotExist)
+	ipctest.WantErr(t, err, fs.ErrNotExist)
 }

@@ -20,7 +20,7 @@ import (
 func newRW(t testing.TB, name string, o *ipcsync.Options) *ipcsync.RWMutex {
 	t.Helper()
 	m, err := ipcsync.CreateRWMutex(name, o)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	t.Cleanup(func() { _ = m.Close() })
 	return m
 }
@@ -28,7 +28,7 @@ func newRW(t testing.TB, name string, o *ipcsync.Options) *ipcsync.RWMutex {
 func openRW(t testing.TB, name string) *ipcsync.RWMutex {
 	t.Helper()
 	m, err := ipcsync.OpenRWMutex(name, nil)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	t.Cleanup(func() { _ = m.Close() })
 	return m
 }
@@ -37,14 +37,14 @@ func TestRWMutexBasics(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
 	_, err := ipcsync.OpenRWMutex("m", nil)
-	wantErr(t, err, fs.ErrNotExist)
+	ipctest.WantErr(t, err, fs.ErrNotExist)
 	a := newRW(t, "m", nil)
 	b := openRW(t, "m")
-	wantErr(t, a.RUnlock(), samepage.ErrNotLocked)
-	wantErr(t, a.Unlock(), samepage.ErrNotLocked)
-	wantErr(t, a.Consistent(), samepage.ErrNotLocked)
-	noErr(t, a.RLock(bg))
-	noErr(t, b.RLock(bg))
+	ipctest.WantErr(t, a.RUnlock(), samepage.ErrNotLocked)
+	ipctest.WantErr(t, a.Unlock(), samepage.ErrNotLocked)
+	ipctest.WantErr(t, a.Consistent(), samepage.ErrNotLocked)
+	ipctest.NoErr(t, a.RLock(bg))
+	ipctest.NoErr(t, b.RLock(bg))
 	for _, m := range []*ipcsync.RWMutex{a, b} {
 		if ok, err := m.TryLock(); ok || err != nil {
 			t.Errorf("TryLock beside readers is %v, %v", ok, err)
@@ -52,40 +52,40 @@ func TestRWMutexBasics(t *testing.T) {
 		if ok, err := m.TryRLock(); !ok || err != nil {
 			t.Errorf("TryRLock beside readers is %v, %v", ok, err)
 		}
-		noErr(t, m.RUnlock())
+		ipctest.NoErr(t, m.RUnlock())
 	}
-	wantErr(t, a.Close(), samepage.ErrBusy)
+	ipctest.WantErr(t, a.Close(), samepage.ErrBusy)
 	ctx, cancel := context.WithTimeout(bg, 5*time.Millisecond)
 	defer cancel()
-	wantErr(t, b.Lock(ctx), os.ErrDeadlineExceeded)
-	noErr(t, a.RUnlock()) // a writer that gave up keeps nobody out
-	noErr(t, a.RLock(bg))
-	noErr(t, a.RUnlock())
-	noErr(t, b.RUnlock())
-	noErr(t, a.Lock(bg))
-	wantErr(t, a.Close(), samepage.ErrBusy)
-	wantErr(t, b.Unlock(), samepage.ErrNotLocked)
+	ipctest.WantErr(t, b.Lock(ctx), os.ErrDeadlineExceeded)
+	ipctest.NoErr(t, a.RUnlock()) // a writer that gave up keeps nobody out
+	ipctest.NoErr(t, a.RLock(bg))
+	ipctest.NoErr(t, a.RUnlock())
+	ipctest.NoErr(t, b.RUnlock())
+	ipctest.NoErr(t, a.Lock(bg))
+	ipctest.WantErr(t, a.Close(), samepage.ErrBusy)
+	ipctest.WantErr(t, b.Unlock(), samepage.ErrNotLocked)
 	if ok, err := b.TryRLock(); ok || err != nil {
 		t.Errorf("TryRLock beside a writer is %v, %v", ok, err)
 	}
-	wantErr(t, b.RLock(ctx), os.ErrDeadlineExceeded)
+	ipctest.WantErr(t, b.RLock(ctx), os.ErrDeadlineExceeded)
 	done := make(chan error, 2)
 	go func() { done <- b.RLock(bg) }()
 	go func() { done <- a.RLock(bg) }()
 	time.Sleep(5 * time.Millisecond)
-	noErr(t, a.Unlock())
-	noErr(t, <-done)
-	noErr(t, <-done)
-	noErr(t, a.RUnlock())
-	noErr(t, b.RUnlock())
+	ipctest.NoErr(t, a.Unlock())
+	ipctest.NoErr(t, <-done)
+	ipctest.NoErr(t, <-done)
+	ipctest.NoErr(t, a.RUnlock())
+	ipctest.NoErr(t, b.RUnlock())
 	if ok, err := b.TryLock(); !ok || err != nil {
 		t.Errorf("TryLock of a free lock is %v, %v", ok, err)
 	}
-	noErr(t, b.Unlock())
-	noErr(t, b.Close())
-	wantErr(t, b.RLock(bg), samepage.ErrClosed)
-	wantErr(t, b.Lock(bg), samepage.ErrClosed)
-	wantErr(t, b.RUnlock(), samepage.ErrClosed)
+	ipctest.NoErr(t, b.Unlock())
+	ipctest.NoErr(t, b.Close())
+	ipctest.WantErr(t, b.RLock(bg), samepage.ErrClosed)
+	ipctest.WantErr(t, b.Lock(bg), samepage.ErrClosed)
+	ipctest.WantErr(t, b.RUnlock(), samepage.ErrClosed)
 }
 
 // 002-16: eight readers hold it at once, in eight processes.
@@ -108,8 +108,8 @@ func TestMission002_16_EightReaders(t *testing.T) {
 	for _, c := range cs {
 		c.Kill() // readers that die hold nothing
 	}
-	noErr(t, m.Lock(bg))
-	noErr(t, m.Unlock())
+	ipctest.NoErr(t, m.Lock(bg))
+	ipctest.NoErr(t, m.Unlock())
 }
 
 // 002-17 and 002-30: 100,000 write cycles of four processes count exactly, with
@@ -119,7 +119,7 @@ func TestMission002_17_WriteCycles(t *testing.T) {
 	ipctest.Store(t)
 	newRW(t, "m", nil)
 	data, err := samepage.Create("data", recordSize, nil)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	defer data.Close()
 	cycles := 100_000
 	if testing.Short() {
@@ -193,7 +193,7 @@ func TestMission002_18_WriterIsNotStarved(t *testing.T) {
 			break
 		}
 		writes.Add(1)
-		noErr(t, w.Unlock())
+		ipctest.NoErr(t, w.Unlock())
 	}
 	close(stop)
 	wg.Wait()
@@ -216,23 +216,23 @@ func TestRWMutexWriterDies(t *testing.T) {
 	time.Sleep(10 * time.Millisecond)
 	c.Kill()
 	err := <-got
-	wantErr(t, err, samepage.ErrOwnerDied)
+	ipctest.WantErr(t, err, samepage.ErrOwnerDied)
 	var died *ipcsync.OwnerDiedError
 	if !errors.As(err, &died) || died.Name == "" {
 		t.Errorf("who died is %+v", died)
 	}
-	noErr(t, m.RUnlock())
+	ipctest.NoErr(t, m.RUnlock())
 	ok, err := m.TryRLock()
-	wantErr(t, err, samepage.ErrOwnerDied)
+	ipctest.WantErr(t, err, samepage.ErrOwnerDied)
 	if !ok {
 		t.Error("a lock of the dead is not free")
 	}
-	noErr(t, m.RUnlock())
-	wantErr(t, m.Lock(bg), samepage.ErrOwnerDied)
-	noErr(t, m.Consistent())
-	noErr(t, m.Unlock())
-	noErr(t, m.RLock(bg))
-	noErr(t, m.RUnlock())
+	ipctest.NoErr(t, m.RUnlock())
+	ipctest.WantErr(t, m.Lock(bg), samepage.ErrOwnerDied)
+	ipctest.NoErr(t, m.Consistent())
+	ipctest.NoErr(t, m.Unlock())
+	ipctest.NoErr(t, m.RLock(bg))
+	ipctest.NoErr(t, m.RUnlock())
 }
 
 // A writer that died waiting for a reader keeps nobody out, and spoils nothing.
@@ -240,22 +240,22 @@ func TestRWMutexWaitingWriterDies(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
 	m := newRW(t, "m", nil)
-	noErr(t, m.RLock(bg))
+	ipctest.NoErr(t, m.RLock(bg))
 	c := ipctest.Start(t, "rw", "m", "write")
 	o := openRW(t, "m")
 	for { // until the writer keeps readers out
 		ok, err := o.TryRLock()
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		if !ok {
 			break
 		}
-		noErr(t, o.RUnlock())
+		ipctest.NoErr(t, o.RUnlock())
 		time.Sleep(time.Millisecond)
 	}
 	c.Kill()
-	noErr(t, o.RLock(bg))
-	noErr(t, o.RUnlock())
-	noErr(t, m.RUnlock())
+	ipctest.NoErr(t, o.RLock(bg))
+	ipctest.NoErr(t, o.RUnlock())
+	ipctest.NoErr(t, m.RUnlock())
 }
 
 func rwHelper(args []string) {
@@ -328,44 +328,44 @@ func TestSemaphore(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
 	_, err := ipcsync.CreateSemaphore("s", 3, 2, nil)
-	wantErr(t, err, fs.ErrInvalid)
+	ipctest.WantErr(t, err, fs.ErrInvalid)
 	_, err = ipcsync.CreateSemaphore("s", 0, 0, nil)
-	wantErr(t, err, fs.ErrInvalid)
+	ipctest.WantErr(t, err, fs.ErrInvalid)
 	s, err := ipcsync.CreateSemaphore("s", 2, 5, nil)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	defer s.Close()
 	o, existed, err := ipcsync.OpenOrCreateSemaphore("s", 0, 1, nil)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	defer o.Close()
 	if !existed || o.Count() != 2 {
 		t.Errorf("existed %v with %d units, want true with 2", existed, o.Count())
 	}
-	noErr(t, s.Acquire(bg))
-	noErr(t, o.Acquire(bg))
+	ipctest.NoErr(t, s.Acquire(bg))
+	ipctest.NoErr(t, o.Acquire(bg))
 	if ok, err := s.TryAcquire(); ok || err != nil {
 		t.Errorf("a third unit of two: %v, %v", ok, err)
 	}
 	ctx, cancel := context.WithTimeout(bg, 5*time.Millisecond)
 	defer cancel()
-	wantErr(t, s.Acquire(ctx), os.ErrDeadlineExceeded)
-	wantErr(t, s.Release(6), samepage.ErrTooLarge)
+	ipctest.WantErr(t, s.Acquire(ctx), os.ErrDeadlineExceeded)
+	ipctest.WantErr(t, s.Release(6), samepage.ErrTooLarge)
 	done := make(chan error, 5)
 	for i := range 5 {
 		go func() { done <- []*ipcsync.Semaphore{s, o}[i%2].Acquire(bg) }()
 	}
 	time.Sleep(5 * time.Millisecond)
-	noErr(t, o.Release(5))
+	ipctest.NoErr(t, o.Release(5))
 	for range 5 {
-		noErr(t, <-done)
+		ipctest.NoErr(t, <-done)
 	}
-	noErr(t, o.Release(5))
-	wantErr(t, s.Release(1), samepage.ErrTooLarge)
+	ipctest.NoErr(t, o.Release(5))
+	ipctest.WantErr(t, s.Release(1), samepage.ErrTooLarge)
 	if s.Count() != 5 {
 		t.Errorf("%d units, want 5", s.Count())
 	}
-	noErr(t, s.Close())
-	wantErr(t, s.Acquire(bg), samepage.ErrClosed)
-	wantErr(t, s.Release(1), samepage.ErrClosed)
+	ipctest.NoErr(t, s.Close())
+	ipctest.WantErr(t, s.Acquire(bg), samepage.ErrClosed)
+	ipctest.WantErr(t, s.Release(1), samepage.ErrClosed)
 }
 
 func BenchmarkRWMutexRLock(b *testing.B) {
@@ -400,17 +400,17 @@ func TestRWMutexWriterGoesFirst(t *testing.T) {
 		rounds = 30
 	}
 	for i := range rounds {
-		noErr(t, r.RLock(bg))
+		ipctest.NoErr(t, r.RLock(bg))
 		ctx, cancel := context.WithCancel(bg)
 		gaveUp := make(chan error, 1)
 		go func() { gaveUp <- w.Lock(ctx) }()
 		for { // until w keeps readers out
 			ok, err := r.TryRLock()
-			noErr(t, err)
+			ipctest.NoErr(t, err)
 			if !ok {
 				break
 			}
-			noErr(t, r.RUnlock())
+			ipctest.NoErr(t, r.RUnlock())
 		}
 		read, wrote := make(chan error, 1), make(chan error, 1)
 		go func() { read <- h.RLock(bg) }()
@@ -422,15 +422,15 @@ func TestRWMutexWriterGoesFirst(t *testing.T) {
 			t.Fatal("a writer beside a reader")
 		}
 		time.Sleep(100 * time.Microsecond)
-		noErr(t, r.RUnlock())
+		ipctest.NoErr(t, r.RUnlock())
 		for range 2 {
 			select {
 			case err := <-read:
-				noErr(t, err)
-				noErr(t, h.RUnlock())
+				ipctest.NoErr(t, err)
+				ipctest.NoErr(t, h.RUnlock())
 			case err := <-wrote:
-				noErr(t, err)
-				noErr(t, h.Unlock())
+				ipctest.NoErr(t, err)
+				ipctest.NoErr(t, h.Unlock())
 			case <-time.After(ipctest.Patience):
 				t.Fatalf("round %d: nobody holds the lock, and both wait", i)
 			}

@@ -20,9 +20,9 @@ func TestWaitAny(t *testing.T) {
 	ipctest.Store(t)
 	m := newMutex(t, "m", nil)
 	other := openMutex(t, "m")
-	noErr(t, other.Lock(bg))
+	ipctest.NoErr(t, other.Lock(bg))
 	s, err := ipcsync.CreateSemaphore("s", 0, 5, nil)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	defer s.Close()
 	e := newEvent(t, "e", nil)
 	want := func(i int, err error) {
@@ -32,10 +32,10 @@ func TestWaitAny(t *testing.T) {
 			t.Errorf("WaitAny is %d, %v, want %d, %v", got, werr, i, err)
 		}
 	}
-	noErr(t, e.Set())
+	ipctest.NoErr(t, e.Set())
 	want(2, nil)
-	noErr(t, s.Release(1))
-	noErr(t, e.Set())
+	ipctest.NoErr(t, s.Release(1))
+	ipctest.NoErr(t, e.Set())
 	want(1, nil) // the first of several, and only that
 	if !try(t, e) {
 		t.Error("WaitAny has taken two")
@@ -49,16 +49,16 @@ func TestWaitAny(t *testing.T) {
 		}()
 		want(i, nil)
 	}
-	noErr(t, m.Unlock())
-	noErr(t, other.Lock(bg))
+	ipctest.NoErr(t, m.Unlock())
+	ipctest.NoErr(t, other.Lock(bg))
 	ctx, cancel := context.WithTimeout(bg, 5*time.Millisecond)
 	defer cancel()
 	i, err := ipcsync.WaitAny(ctx, m, s, e)
-	wantErr(t, err, os.ErrDeadlineExceeded)
+	ipctest.WantErr(t, err, os.ErrDeadlineExceeded)
 	if i != -1 {
 		t.Errorf("index %d with an error, want -1", i)
 	}
-	noErr(t, other.Unlock())
+	ipctest.NoErr(t, other.Unlock())
 
 	// A mutex of the dead.
 	c := ipctest.Start(t, "mutex", "m", "hold")
@@ -70,17 +70,17 @@ func TestWaitAny(t *testing.T) {
 		c.Kill()
 	}()
 	want(0, samepage.ErrOwnerDied)
-	noErr(t, m.Consistent())
-	noErr(t, m.Unlock())
+	ipctest.NoErr(t, m.Consistent())
+	ipctest.NoErr(t, m.Unlock())
 
-	noErr(t, other.Lock(bg))
+	ipctest.NoErr(t, other.Lock(bg))
 	go func() {
 		time.Sleep(5 * time.Millisecond)
 		_ = e.Close()
 	}()
 	_, err = ipcsync.WaitAny(bg, m, s, e)
-	wantErr(t, err, samepage.ErrClosed)
-	noErr(t, other.Unlock())
+	ipctest.WantErr(t, err, samepage.ErrClosed)
+	ipctest.NoErr(t, other.Unlock())
 }
 
 // Many that wait for any of several events: each set passes exactly one.
@@ -99,14 +99,14 @@ func TestWaitAnyTakesOne(t *testing.T) {
 		var mine []ipcsync.Waiter
 		for i := range es {
 			e, err := ipcsync.OpenEvent(fmt.Sprint(i), nil)
-			noErr(t, err)
+			ipctest.NoErr(t, err)
 			defer e.Close()
 			mine = append(mine, e)
 		}
 		wg.Go(func() {
 			for {
 				if _, err := ipcsync.WaitAny(ctx, mine...); err != nil {
-					wantErr(t, err, context.Canceled)
+					ipctest.WantErr(t, err, context.Canceled)
 					return
 				}
 				passed.Add(1)
@@ -114,7 +114,7 @@ func TestWaitAnyTakesOne(t *testing.T) {
 		})
 	}
 	for n := range sets {
-		noErr(t, es[n%events].Set())
+		ipctest.NoErr(t, es[n%events].Set())
 		for deadline := time.Now().Add(ipctest.Patience); passed.Load() != int64(n+1); {
 			if time.Now().After(deadline) {
 				t.Fatalf("%d sets have passed %d", n+1, passed.Load())

@@ -25,7 +25,7 @@ func TestStoppedSubscriberIsAlive(t *testing.T) {
 		if l := c.Line(); l != "ready" {
 			t.Fatal(l)
 		}
-		noErr(t, p.WaitSubscribers(bg, 1))
+		ipctest.NoErr(t, p.WaitSubscribers(bg, 1))
 		c.Stop()
 		sent := fillUp(t, p)
 		time.Sleep(looks)
@@ -34,24 +34,24 @@ func TestStoppedSubscriberIsAlive(t *testing.T) {
 		}
 		if evict == 0 {
 			ctx, cancel := context.WithTimeout(bg, looks)
-			wantErr(t, sendTalk(ctx, p), os.ErrDeadlineExceeded)
+			ipctest.WantErr(t, sendTalk(ctx, p), os.ErrDeadlineExceeded)
 			cancel()
 			if p.Subscribers() != 1 {
 				t.Error("a stopped subscriber was taken for dead")
 			}
 			c.Continue()
 		} else {
-			noErr(t, sendTalk(bg, p))
+			ipctest.NoErr(t, sendTalk(bg, p))
 			if p.Evicted() != 1 || p.Subscribers() != 0 {
 				t.Errorf("%d passed over, %d left", p.Evicted(), p.Subscribers())
 			}
 			c.Continue()
-			noErr(t, p.WaitSubscribers(bg, 1)) // it comes anew
+			ipctest.NoErr(t, p.WaitSubscribers(bg, 1)) // it comes anew
 		}
 		for range 100 {
-			noErr(t, sendTalk(bg, p))
+			ipctest.NoErr(t, sendTalk(bg, p))
 		}
-		noErr(t, p.Close())
+		ipctest.NoErr(t, p.Close())
 		c.Send("end")
 		if l := c.Line(); !strings.HasPrefix(l, "had ") {
 			t.Errorf("after %d messages: %s", sent, l)
@@ -76,10 +76,10 @@ func fillUp(t *testing.T, p *pubsub.Publisher) (n int) {
 	t.Helper()
 	for {
 		l, err := p.Loan(talkSize)
-		noErr(t, err)
-		noErr(t, l.Truncate(talk(l.Bytes(), p.Next(), 7)))
+		ipctest.NoErr(t, err)
+		ipctest.NoErr(t, l.Truncate(talk(l.Bytes(), p.Next(), 7)))
 		ok, err := l.TryPublish()
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		if !ok {
 			l.Discard()
 			return n
@@ -98,7 +98,7 @@ func TestStoppedPublisherIsAlive(t *testing.T) {
 	}
 	s := newSub(t, "t", nil)
 	_, err := s.Take(bg)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	c.Stop()
 	var last uint64
 	for {
@@ -106,18 +106,18 @@ func TestStoppedPublisherIsAlive(t *testing.T) {
 		m, err := s.Take(ctx)
 		cancel()
 		if err != nil {
-			wantErr(t, err, os.ErrDeadlineExceeded)
+			ipctest.WantErr(t, err, os.ErrDeadlineExceeded)
 			break
 		}
 		last = m.Seq()
 	}
 	_, err = pubsub.NewPublisher("t", &pubsub.Options{MaxSize: 64})
-	wantErr(t, err, samepage.ErrBusy)
+	ipctest.WantErr(t, err, samepage.ErrBusy)
 	c.Continue()
 	for range 1000 {
 		m, err := s.Take(bg)
-		noErr(t, err)
-		noErr(t, check(m.Bytes(), m.Seq()))
+		ipctest.NoErr(t, err)
+		ipctest.NoErr(t, ipctest.Check(m.Bytes(), m.Seq()))
 		if last > 0 && m.Seq() != last+1 {
 			t.Fatalf("message %d after %d", m.Seq(), last)
 		}

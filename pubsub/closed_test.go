@@ -21,24 +21,27 @@ func TestClosedSubscriberWritesNothing(t *testing.T) {
 		for _, use := range []func(a *pubsub.Subscriber, m pubsub.Message){
 			func(a *pubsub.Subscriber, _ pubsub.Message) {
 				_, err := a.Take(bg)
-				wantErr(t, err, samepage.ErrClosed)
+				ipctest.WantErr(t, err, samepage.ErrClosed)
 			},
 			func(a *pubsub.Subscriber, _ pubsub.Message) {
 				_, _, err := a.TryTake()
-				wantErr(t, err, samepage.ErrClosed)
+				ipctest.WantErr(t, err, samepage.ErrClosed)
 			},
 			func(a *pubsub.Subscriber, _ pubsub.Message) { a.Release() },
-			func(a *pubsub.Subscriber, m pubsub.Message) { _, err := m.Hold(); wantErr(t, err, samepage.ErrClosed) },
+			func(a *pubsub.Subscriber, m pubsub.Message) {
+				_, err := m.Hold()
+				ipctest.WantErr(t, err, samepage.ErrClosed)
+			},
 			func(a *pubsub.Subscriber, _ pubsub.Message) {
 				_, err := pubsub.WaitAny(bg, a)
-				wantErr(t, err, samepage.ErrClosed)
+				ipctest.WantErr(t, err, samepage.ErrClosed)
 			},
 			func(a *pubsub.Subscriber, m pubsub.Message) {
 				if m.Bytes() != nil {
 					t.Error("a message of a closed subscriber has bytes")
 				}
 			},
-			func(a *pubsub.Subscriber, _ pubsub.Message) { noErr(t, a.Close()) },
+			func(a *pubsub.Subscriber, _ pubsub.Message) { ipctest.NoErr(t, a.Close()) },
 		} {
 			a := newSub(t, "t", o)
 			var m pubsub.Message
@@ -46,9 +49,9 @@ func TestClosedSubscriberWritesNothing(t *testing.T) {
 				send(t, p, 8)
 				var err error
 				m, err = a.Take(bg)
-				noErr(t, err)
+				ipctest.NoErr(t, err)
 			}
-			noErr(t, a.Close())
+			ipctest.NoErr(t, a.Close())
 			b := newSub(t, "t", o)
 			before := append([]byte(nil), h.v.Bytes()[h.hd.Live+h.o.Words:h.hd.Live+h.o.Live]...)
 			use(a, m)
@@ -58,10 +61,10 @@ func TestClosedSubscriberWritesNothing(t *testing.T) {
 					t.Fatalf("byte %d of the lanes' words has changed", i)
 				}
 			}
-			noErr(t, b.Close())
+			ipctest.NoErr(t, b.Close())
 		}
 	}
-	noErr(t, h.close())
+	ipctest.NoErr(t, h.close())
 }
 
 // A closed publisher leaves the slots to the next one.
@@ -71,15 +74,15 @@ func TestClosedPublisherWritesNothing(t *testing.T) {
 	o := &pubsub.Options{MaxSize: 8, Depth: 4, Members: 3}
 	a := newPub(t, "t", o)
 	s := newSub(t, "t", nil) // keeps the topic
-	noErr(t, a.Close())
+	ipctest.NoErr(t, a.Close())
 	b := newPub(t, "t", o)
 	send(t, b, 8)
 	h := mapTopic(t, "t")
 	before := append([]byte(nil), h.v.Bytes()...)
 	for range 100 {
 		_, err := a.Loan(8)
-		wantErr(t, err, samepage.ErrClosed)
-		wantErr(t, a.Send(bg, nil), samepage.ErrClosed)
+		ipctest.WantErr(t, err, samepage.ErrClosed)
+		ipctest.WantErr(t, a.Send(bg, nil), samepage.ErrClosed)
 	}
 	if string(before) != string(h.v.Bytes()) {
 		t.Error("a closed publisher has written to the topic")
@@ -88,8 +91,8 @@ func TestClosedPublisherWritesNothing(t *testing.T) {
 	if err == io.EOF { // of the first one
 		_, err = s.Take(bg)
 	}
-	noErr(t, err)
-	noErr(t, h.close())
+	ipctest.NoErr(t, err)
+	ipctest.NoErr(t, h.close())
 }
 
 // The end of a stream is told also to those who look while a publisher is about to
@@ -115,5 +118,5 @@ func TestEndIsTold(t *testing.T) {
 		t.Error("once only:", ok, err)
 	}
 	_ = p
-	noErr(t, h.close())
+	ipctest.NoErr(t, h.close())
 }

@@ -19,19 +19,19 @@ func TestDebugForgotten(t *testing.T) {
 	s := newSub(t, "t", nil)
 	send(t, p, 8) // takes a loan, and gives it back
 	m, err := s.Take(bg)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	h, err := m.Hold()
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	l, err := p.Loan(8)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	for _, err := range []error{p.Close(), s.Close()} {
-		wantErr(t, err, samepage.ErrBusy)
+		ipctest.WantErr(t, err, samepage.ErrBusy)
 		if err == nil || strings.Count(err.Error(), "taken at") != 1 || !strings.Contains(err.Error(), "debug_test.go:") {
 			t.Errorf("does not tell of one place in this file: %v", err)
 		}
 	}
 	l.Discard()
 	h.Release()
-	noErr(t, p.Close())
-	noErr(t, s.Close())
+	ipctest.NoErr(t, p.Close())
+	ipctest.NoErr(t, s.Close())
 }

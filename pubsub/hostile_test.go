@@ -31,14 +31,14 @@ type topicMap struct {
 func mapTopic(t testing.TB, name string) *topicMap {
 	t.Helper()
 	m, err := samepage.Open(name, &samepage.Options{Kind: samepage.KindTopic})
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	v, err := m.View(0, 0, samepage.ReadWrite)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	b := v.Bytes()
 	hd, err := layout.ParseSegment(append([]byte(nil), b[:layout.SegmentHeaderSize]...), layout.Topic, m.Size())
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	c, o, err := layout.ParseLaneConfig(append([]byte(nil), b[hd.Live+layout.LaneConfigOffset:][:layout.LaneConfigSize]...))
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	return &topicMap{m, v, hd, c, o}
 }
 
@@ -47,7 +47,7 @@ func (h *topicMap) close() error { return errors.Join(h.v.Close(), h.m.Close()) 
 func (h *topicMap) word(t testing.TB, off uint64) *atomic.Uint64 {
 	t.Helper()
 	w, err := h.v.Uint64(int(off))
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	return w
 }
 
@@ -98,7 +98,7 @@ func junk(w *atomic.Uint64, rnd *rand.Rand) {
 func hostilePub(ctx context.Context, p *pubsub.Publisher) {
 	l, err := p.Loan(24)
 	if err == nil {
-		fill(l.Bytes(), p.Next())
+		ipctest.Fill(l.Bytes(), p.Next())
 		if l.Publish(ctx) != nil {
 			if ok, _ := l.TryPublish(); !ok {
 				l.Discard()
@@ -149,7 +149,7 @@ func hostileTopic(t *testing.T, seed uint64, flags uint8) {
 		o.EvictAfter = time.Millisecond
 	}
 	keep, err := pubsub.NewPublisher("t", o)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	h := mapTopic(t, "t")
 	settings := append([]byte(nil), h.v.Bytes()[h.hd.Live+layout.LaneConfigOffset:][:layout.LaneConfigSize]...)
 
@@ -207,8 +207,8 @@ func hostileTopic(t *testing.T, seed uint64, flags uint8) {
 	case <-time.After(ipctest.Patience):
 		t.Fatal("somebody is caught in a loop, or asleep past its context")
 	}
-	noErr(t, keep.Close())
-	noErr(t, h.close())
+	ipctest.NoErr(t, keep.Close())
+	ipctest.NoErr(t, h.close())
 }
 
 // One seed after the other for SAMEPAGE_SECONDS (make soak: 300).
@@ -265,8 +265,8 @@ func TestHostileWriterKeepsNobody(t *testing.T) {
 		}
 		stop.Store(true)
 		wg.Wait()
-		noErr(t, s.Close())
-		noErr(t, p.Close())
-		noErr(t, h.close())
+		ipctest.NoErr(t, s.Close())
+		ipctest.NoErr(t, p.Close())
+		ipctest.NoErr(t, h.close())
 	}
 }

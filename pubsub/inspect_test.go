@@ -20,7 +20,7 @@ import (
 func inspect(t testing.TB, name string) *pubsub.State {
 	t.Helper()
 	st, err := pubsub.Inspect(name, nil)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	return st
 }
 
@@ -29,7 +29,7 @@ func TestInspect(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
 	_, err := pubsub.Inspect("t", nil)
-	wantErr(t, err, fs.ErrNotExist)
+	ipctest.WantErr(t, err, fs.ErrNotExist)
 
 	o := &pubsub.Options{
 		MaxSize: 100, Depth: 4, Publishers: 2, Members: 5, Holds: -1, Loans: 3,
@@ -53,7 +53,7 @@ func TestInspect(t *testing.T) {
 		send(t, p, 100)
 	}
 	_, err = s.Take(bg)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	s.Release()
 	st = inspect(t, "t")
 	if st.Lanes[0].Messages != 3 || len(st.Members) != 3 {
@@ -73,19 +73,19 @@ func TestInspect(t *testing.T) {
 	}
 
 	b, err := json.Marshal(st)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	for _, want := range []string{`"kind":"topic"`, `"max_size":100`, `"role":"best-effort"`, `"behind":[2,0]`, `"messages":3`, `"publisher":{"pid"`} {
 		if !strings.Contains(string(b), want) {
 			t.Errorf("JSON has no %s: %s", want, b)
 		}
 	}
 	var back pubsub.State
-	noErr(t, json.Unmarshal(b, &back))
+	ipctest.NoErr(t, json.Unmarshal(b, &back))
 	if back.Members[2].Role != pubsub.BestEffort || back.Options.EvictAfter != time.Millisecond {
 		t.Errorf("read back: %+v", back)
 	}
 
-	noErr(t, p.Close())
+	ipctest.NoErr(t, p.Close())
 	if l := inspect(t, "t").Lanes[0]; l.Publisher != nil || l.Ends != 1 || l.Deaths != 0 {
 		t.Errorf("after the end: %+v", l)
 	}
@@ -96,7 +96,7 @@ func TestInspectTyped(t *testing.T) {
 	ipctest.Store(t)
 	type point struct{ X, Y int32 }
 	p, err := pubsub.NewTypedPublisher[point]("t", nil)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	defer p.Close()
 	if st := inspect(t, "t"); st.Type != "pubsub_test.point" || len(st.Fingerprint) != 16 {
 		t.Errorf("type %q, fingerprint %q", st.Type, st.Fingerprint)
@@ -120,7 +120,7 @@ func TestInspectDead(t *testing.T) {
 	}
 	for {
 		if _, err := s.Take(bg); err != nil {
-			wantErr(t, err, samepage.ErrPeerDied)
+			ipctest.WantErr(t, err, samepage.ErrPeerDied)
 			break
 		}
 	}
@@ -137,7 +137,7 @@ func TestInspectHostile(t *testing.T) {
 	newSub(t, "t", nil)
 	send(t, p, 8)
 	m, err := samepage.Open("t", &samepage.Options{Kind: samepage.KindTopic})
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	defer m.Close()
 	words := make([]byte, 3*layout.LaneWordsSize+70*(layout.MemberSize+4*layout.CursorLineSize))
 	rnd := rand.New(rand.NewPCG(1, 2))
@@ -146,11 +146,11 @@ func TestInspectHostile(t *testing.T) {
 			words[i] = byte(rnd.Uint32()) | byte(-(rnd.Uint32() & 1))
 		}
 		_, err = m.WriteAt(words, layout.SegmentHeaderSize+layout.LaneWordsOffset)
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 	}
 	before := append([]byte(nil), words...)
 	_, err = m.ReadAt(before, layout.SegmentHeaderSize+layout.LaneWordsOffset)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	for range 200 {
 		junk()
 		st, err := pubsub.Inspect("t", nil)
@@ -169,11 +169,11 @@ func TestInspectHostile(t *testing.T) {
 		}
 	}
 	_, err = m.WriteAt(before, layout.SegmentHeaderSize+layout.LaneWordsOffset)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 
 	// A subscriber cannot be further behind than a lane reaches.
 	_, err = m.WriteAt(binary.LittleEndian.AppendUint64(nil, 1000), layout.SegmentHeaderSize+layout.LaneWordsOffset+layout.LaneHeadOffset)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	if st := inspect(t, "t"); st.Lanes[0].Messages != 999 || st.Members[1].Behind[0] != 10 {
 		t.Errorf("%d messages, %d behind", st.Lanes[0].Messages, st.Members[1].Behind[0])
 	}
@@ -181,25 +181,25 @@ func TestInspectHostile(t *testing.T) {
 	// Settings of something else, and some that are not whole.
 	whole := make([]byte, layout.LaneConfigSize)
 	_, err = m.ReadAt(whole, layout.SegmentHeaderSize+layout.LaneConfigOffset)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	c, _, err := layout.ParseLaneConfig(whole)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	c.Lanes, c.Entries, c.Slots = 0, 0, layout.MaxSlots
 	_, err = m.WriteAt(layout.EncodeLaneConfig(c), layout.SegmentHeaderSize+layout.LaneConfigOffset)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	_, err = pubsub.Inspect("t", nil)
-	wantErr(t, err, samepage.ErrCorrupt)
+	ipctest.WantErr(t, err, samepage.ErrCorrupt)
 	if err != nil && !strings.Contains(err.Error(), "with 0 lanes") {
 		t.Error(err)
 	}
 	_, err = m.WriteAt(whole, layout.SegmentHeaderSize+layout.LaneConfigOffset)
-	noErr(t, err)
-	noErr(t, m.Close())
+	ipctest.NoErr(t, err)
+	ipctest.NoErr(t, m.Close())
 	m, err = samepage.Open("t", &samepage.Options{Kind: samepage.KindTopic})
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	defer m.Close()
 	_, err = m.WriteAt([]byte{1}, layout.SegmentHeaderSize+layout.LaneConfigOffset+40)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	_, err = pubsub.Inspect("t", nil)
-	wantErr(t, err, samepage.ErrCorrupt)
+	ipctest.WantErr(t, err, samepage.ErrCorrupt)
 }

@@ -52,7 +52,7 @@ func viewer(args []string) {
 		if last > 0 && m.Seq() != last+1+m.Missed() || m.Missed() > 0 && args[1] == "reliable" {
 			fail("message %d after %d, %d missed", m.Seq(), last, m.Missed())
 		}
-		if err := check(m.Bytes(), m.Seq()); err != nil {
+		if err := ipctest.Check(m.Bytes(), m.Seq()); err != nil {
 			fail("%v", err)
 		}
 		last = m.Seq()
@@ -83,9 +83,9 @@ func TestSoakManySubscribers(t *testing.T) {
 	p := newPub(t, "t", viewOptions(n+1))
 	buf := make([]byte, viewBytes)
 	publish := func() {
-		fill(buf, p.Next())
+		ipctest.Fill(buf, p.Next())
 		begun := time.Now()
-		noErr(t, p.Send(bg, buf))
+		ipctest.NoErr(t, p.Send(bg, buf))
 		if d := time.Since(begun); d > ipctest.Patience/2 {
 			t.Fatalf("a message took %v", d)
 		}
@@ -120,7 +120,7 @@ func TestSoakManySubscribers(t *testing.T) {
 		cs[i] = start(i)
 	}
 	oneCopy(t, dir, cs)
-	noErr(t, p.Close())
+	ipctest.NoErr(t, p.Close())
 	for i, c := range cs {
 		if l := c.Line(); !strings.HasPrefix(l, "had ") || l == "had 0" && i%2 == 1 {
 			t.Errorf("%s subscriber %d: %s", kind(i), i, l)
@@ -131,7 +131,7 @@ func TestSoakManySubscribers(t *testing.T) {
 		c.Kill()
 	}
 	all, err := samepage.List()
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	if len(all) != 0 {
 		t.Errorf("left behind: %v", all)
 	}
@@ -142,7 +142,7 @@ func TestSoakManySubscribers(t *testing.T) {
 func oneCopy(t *testing.T, dir string, cs []*ipctest.Child) {
 	t.Helper()
 	var topic, pss, rss int64
-	noErr(t, filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+	ipctest.NoErr(t, filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
 		var st syscall.Stat_t
 		if err == nil && d.Type().IsRegular() && syscall.Stat(path, &st) == nil {
 			topic += st.Blocks * 512
@@ -161,7 +161,7 @@ func oneCopy(t *testing.T, dir string, cs []*ipctest.Child) {
 			}
 		}
 		b, err = os.ReadFile(fmt.Sprintf("/proc/%d/status", c.PID()))
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		for line := range strings.Lines(string(b)) {
 			if k, _ := fmt.Sscanf(line, "RssShmem: %d kB", &kb); k == 1 {
 				rss += kb << 10

@@ -28,14 +28,14 @@ func TestMission002_14_Health(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
 	_, err := pubsub.Inspect("t", nil)
-	wantErr(t, err, fs.ErrNotExist)
+	ipctest.WantErr(t, err, fs.ErrNotExist)
 	c := ipctest.Start(t, "pub", "t", "64")
 	if l := c.Line(); l != "ready" {
 		t.Fatal(l)
 	}
 	s := newSub(t, "t", nil)
 	_, err = s.Take(bg)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	st := inspect(t, "t")
 	if p := st.Lanes[0].Publisher; p == nil || !p.Alive || p.PID != c.PID() || st.Lanes[0].Messages == 0 || len(st.Members) != 2 {
 		t.Errorf("a topic that is well: %+v", st)
@@ -49,16 +49,16 @@ func TestMission002_14_Health(t *testing.T) {
 	for _, bad := range badHeaders {
 		h.v.Bytes()[bad.offset] ^= 0x40
 		st, err := pubsub.Inspect("t", nil)
-		wantErr(t, err, bad.want)
+		ipctest.WantErr(t, err, bad.want)
 		_, err = pubsub.NewSubscriber("t", nil)
-		wantErr(t, err, bad.want)
+		ipctest.WantErr(t, err, bad.want)
 		if st != nil {
 			t.Errorf("a spoilt header tells %+v", st)
 		}
 		h.v.Bytes()[bad.offset] ^= 0x40
 	}
 	inspect(t, "t")
-	noErr(t, h.close())
+	ipctest.NoErr(t, h.close())
 }
 
 // Sizes have 64 bits: messages of 3 GiB, in slots that begin beyond 3 GiB. Only the
@@ -72,35 +72,35 @@ func TestMission002_28_BeyondThreeGiB(t *testing.T) {
 	var size int64 = 3 << 30
 	settings := lane.Settings{Lanes: 1, Depth: 1, MaxSize: size, Readers: 2, Loans: 1}
 	c, of, err := settings.Config()
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	spec := segment.Spec{Kind: layout.Topic, Members: int(c.Readers), Live: lane.Live(c, of), Payload: of.Payload}
 	mem, err := spec.Create(&samepage.Options{Sparse: runtime.GOOS == "linux"}, "t")
 	if errors.Is(err, samepage.ErrNoSpace) { // Windows sets it aside
 		t.Skip(err)
 	}
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	p := newPub(t, "t", &pubsub.Options{MaxSize: int(size), Depth: 1, Members: 2, Holds: -1, Loans: 1})
 	s := newSub(t, "t", nil)
-	noErr(t, mem.Close())
+	ipctest.NoErr(t, mem.Close())
 	if got := int64(p.Options().MaxSize); got != size || mem.Size() < int64(c.Slots)*size {
 		t.Errorf("%d slots for messages of %d bytes have %d bytes", c.Slots, got, mem.Size())
 	}
 	for q := range 2 * int(c.Slots) { // each slot, and again
 		l, err := p.Loan(int(size) - q)
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		b := l.Bytes()
 		copy(b, strconv.Itoa(q))
 		copy(b[len(b)-4:], strconv.Itoa(1000+q))
-		noErr(t, l.Publish(bg))
+		ipctest.NoErr(t, l.Publish(bg))
 		m, err := s.Take(bg)
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		b = m.Bytes()
 		if int64(len(b)) != size-int64(q) || string(b[:len(strconv.Itoa(q))]) != strconv.Itoa(q) || string(b[len(b)-4:]) != strconv.Itoa(1000+q) {
 			t.Errorf("message %d has %d bytes, begins with %q and ends with %q", q, len(b), b[:2], b[len(b)-4:])
 		}
 	}
 	_, err = p.Loan(int(size) + 1)
-	wantErr(t, err, samepage.ErrTooLarge)
+	ipctest.WantErr(t, err, samepage.ErrTooLarge)
 	t.Logf("a topic of %d bytes, with %d slots", mem.Size(), c.Slots)
 }
 
@@ -120,14 +120,14 @@ func TestMission002_35_Accessors(t *testing.T) {
 		t.Errorf("options are %+v", s.Options())
 	}
 	l, err := p.Loan(10)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	copy(l.Bytes(), "0123456789")
-	noErr(t, l.Publish(bg))
+	ipctest.NoErr(t, l.Publish(bg))
 	if l.Bytes() != nil {
 		t.Error("a message that is published can still be written")
 	}
 	m, err := s.Take(bg)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	if string(m.Bytes()) != "0123456789" || cap(m.Bytes()) != 10 {
 		t.Errorf("%q, with a capacity of %d", m.Bytes(), cap(m.Bytes()))
 	}
@@ -143,5 +143,5 @@ func TestMission002_35_Accessors(t *testing.T) {
 	if m.Bytes() != nil {
 		t.Error("a message that was let go still has bytes")
 	}
-	noErr(t, h.close())
+	ipctest.NoErr(t, h.close())
 }

@@ -28,17 +28,17 @@ func TestMission002_06_Capacity(t *testing.T) {
 		for i := range b {
 			b[i] = byte(i * 7)
 		}
-		noErr(t, p.Send(bg, b[:size]))
+		ipctest.NoErr(t, p.Send(bg, b[:size]))
 		m, err := s.Take(bg)
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		if string(m.Bytes()) != string(b[:size]) {
 			t.Errorf("a message of %d bytes is not what was sent", size)
 		}
-		wantErr(t, p.Send(bg, b), samepage.ErrTooLarge)
+		ipctest.WantErr(t, p.Send(bg, b), samepage.ErrTooLarge)
 		_, err = pubsub.NewPublisher("t", &pubsub.Options{MaxSize: size + 1})
-		wantErr(t, err, samepage.ErrTooLarge)
-		noErr(t, s.Close())
-		noErr(t, p.Close())
+		ipctest.WantErr(t, err, samepage.ErrTooLarge)
+		ipctest.NoErr(t, s.Close())
+		ipctest.NoErr(t, p.Close())
 	}
 }
 
@@ -54,14 +54,14 @@ func TestMission002_07_Length(t *testing.T) {
 			if i%3 == 0 {
 				n = 0
 			}
-			noErr(t, p.Send(bg, make([]byte, n)))
+			ipctest.NoErr(t, p.Send(bg, make([]byte, n)))
 			m, err := s.Take(bg)
-			noErr(t, err)
+			ipctest.NoErr(t, err)
 			if m.Bytes() == nil || len(m.Bytes()) != n || cap(m.Bytes()) != n {
 				t.Fatalf("a message of %d bytes has %d, with a capacity of %d", n, len(m.Bytes()), cap(m.Bytes()))
 			}
 		}
-		noErr(t, s.Close())
+		ipctest.NoErr(t, s.Close())
 	}
 }
 
@@ -72,20 +72,20 @@ func TestMission002_08_TooLarge(t *testing.T) {
 	p := newPub(t, "t", &pubsub.Options{MaxSize: 8})
 	s := newSub(t, "t", nil)
 	long := []byte("123456789")
-	wantErr(t, p.Send(bg, long), samepage.ErrTooLarge)
+	ipctest.WantErr(t, p.Send(bg, long), samepage.ErrTooLarge)
 	n, err := p.SendAll(bg, [][]byte{long[:8], long, long[:1]})
-	wantErr(t, err, samepage.ErrTooLarge)
+	ipctest.WantErr(t, err, samepage.ErrTooLarge)
 	if n != 1 {
 		t.Errorf("%d were sent before the one that is too large", n)
 	}
 	l, err := p.Loan(8)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	copy(l.Bytes(), long)
-	noErr(t, l.Truncate(3))
-	noErr(t, l.Publish(bg))
+	ipctest.NoErr(t, l.Truncate(3))
+	ipctest.NoErr(t, l.Publish(bg))
 	for _, want := range []string{"12345678", "123"} {
 		m, err := s.Take(bg)
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		if string(m.Bytes()) != want {
 			t.Errorf("message %q, want %q", m.Bytes(), want)
 		}
@@ -103,7 +103,7 @@ func TestMission002_09_Errors(t *testing.T) {
 	_, negative := p.Loan(-1)
 	_, large := p.Loan(9)
 	l, err := p.Loan(8)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	_, many := p.Loan(8)
 	l.Discard()
 	lost := l.Publish(bg)
@@ -115,7 +115,7 @@ func TestMission002_09_Errors(t *testing.T) {
 			}
 		}
 	}
-	noErr(t, p.Send(bg, nil)) // no bytes are a message
+	ipctest.NoErr(t, p.Send(bg, nil)) // no bytes are a message
 }
 
 // Checksums are CRC-32C, and computed by several at a time.
@@ -139,7 +139,7 @@ func TestMission002_10_Checksum(t *testing.T) {
 			var err error
 			b := make([]byte, 64)
 			for n := 0; n < messages && err == nil; n++ {
-				fill(b, ps[i].Next())
+				ipctest.Fill(b, ps[i].Next())
 				err = ps[i].Send(bg, b)
 			}
 			errs <- err
@@ -149,14 +149,14 @@ func TestMission002_10_Checksum(t *testing.T) {
 			for n := 0; n < several*messages && err == nil; n++ {
 				var m pubsub.Message
 				if m, err = ss[i].Take(bg); err == nil {
-					err = check(m.Bytes(), m.Seq())
+					err = ipctest.Check(m.Bytes(), m.Seq())
 				}
 			}
 			errs <- err
 		}()
 	}
 	for range 2 * several {
-		noErr(t, <-errs)
+		ipctest.NoErr(t, <-errs)
 	}
 }
 
@@ -180,18 +180,18 @@ func TestMission002_11_FlippedByte(t *testing.T) {
 			}
 			flip()
 			m, ok, err := s.TryTake()
-			wantErr(t, err, samepage.ErrChecksum)
+			ipctest.WantErr(t, err, samepage.ErrChecksum)
 			if ok || m.Bytes() != nil {
 				t.Error("there is data in spite of the checksum")
 			}
 			send(t, p, 64)
 			m, err = s.Take(bg)
-			noErr(t, err)
-			noErr(t, check(m.Bytes(), m.Seq()))
+			ipctest.NoErr(t, err)
+			ipctest.NoErr(t, ipctest.Check(m.Bytes(), m.Seq()))
 		}
-		noErr(t, s.Close())
+		ipctest.NoErr(t, s.Close())
 	}
-	noErr(t, h.close())
+	ipctest.NoErr(t, h.close())
 }
 
 // Messages are written and read where they lie, or copied to the user's bytes, with no
@@ -221,7 +221,7 @@ func TestMission002_12_NoAllocations(t *testing.T) {
 		}); n != 0 {
 			t.Errorf("best effort %v: %v allocations", bestEffort, n)
 		}
-		noErr(t, s.Close())
+		ipctest.NoErr(t, s.Close())
 	}
 }
 
@@ -241,16 +241,16 @@ func TestMission002_13_CorruptLength(t *testing.T) {
 			place.Store(n<<32 | uint64(slot))
 			h.word(t, h.slot(0, slot)+layout.SlotLengthOffset).Store(n)
 			m, ok, err := s.TryTake()
-			wantErr(t, err, samepage.ErrCorrupt)
+			ipctest.WantErr(t, err, samepage.ErrCorrupt)
 			if ok || m.Bytes() != nil {
 				t.Errorf("a message of %d bytes is taken", n)
 			}
 			place.Store(64<<32 | n<<20 | 1<<30) // and a slot that is not there
 			_, _, err = s.TryTake()
-			wantErr(t, err, samepage.ErrCorrupt)
-			noErr(t, h.close())
-			noErr(t, s.Close())
-			noErr(t, p.Close())
+			ipctest.WantErr(t, err, samepage.ErrCorrupt)
+			ipctest.NoErr(t, h.close())
+			ipctest.NoErr(t, s.Close())
+			ipctest.NoErr(t, p.Close())
 		}
 	}
 }
@@ -265,7 +265,7 @@ func TestMission002_27_AttachKeepsContent(t *testing.T) {
 	for range 10 {
 		send(t, p, 64)
 	}
-	noErr(t, p.Close())
+	ipctest.NoErr(t, p.Close())
 	p = newPub(t, "t", o)
 	if p.Next() != 11 {
 		t.Errorf("the next message is %d, want 11", p.Next())
@@ -275,17 +275,17 @@ func TestMission002_27_AttachKeepsContent(t *testing.T) {
 	var got []uint64
 	for {
 		m, ok, err := late.TryTake()
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		if !ok {
 			break
 		}
-		noErr(t, check(m.Bytes(), m.Seq()))
+		ipctest.NoErr(t, ipctest.Check(m.Bytes(), m.Seq()))
 		got = append(got, m.Seq())
 	}
 	if len(got) < 4 || got[len(got)-1] != 11 {
 		t.Errorf("a late subscriber has %v", got)
 	}
-	noErr(t, s.Close())
+	ipctest.NoErr(t, s.Close())
 }
 
 // Without a publisher the messages stay, for as long as anybody has the topic open.
@@ -298,9 +298,9 @@ func TestMission002_26_Lifetime(t *testing.T) {
 	}
 	s := newSub(t, "t", nil)
 	m, err := s.Take(bg)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	h, err := m.Hold()
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	c.Kill()
 	n := 0
 	for {
@@ -308,15 +308,15 @@ func TestMission002_26_Lifetime(t *testing.T) {
 		if errors.Is(err, samepage.ErrPeerDied) {
 			break
 		}
-		noErr(t, err)
-		noErr(t, check(m.Bytes(), m.Seq()))
+		ipctest.NoErr(t, err)
+		ipctest.NoErr(t, ipctest.Check(m.Bytes(), m.Seq()))
 		n++
 	}
-	noErr(t, check(h.Bytes(), h.Seq()))
+	ipctest.NoErr(t, ipctest.Check(h.Bytes(), h.Seq()))
 	h.Release()
-	noErr(t, s.Close())
+	ipctest.NoErr(t, s.Close())
 	all, err := samepage.List()
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	if len(all) != 0 {
 		t.Errorf("%d messages were taken after the death of the publisher; left behind: %v", n, all)
 	}

@@ -24,24 +24,10 @@ var roles = map[string]func([]string){"sub": subRole, "pub": pubRole}
 
 func TestMain(m *testing.M) { ipctest.Main(m, roles) }
 
-func noErr(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func wantErr(t testing.TB, err, want error) {
-	t.Helper()
-	if !errors.Is(err, want) {
-		t.Errorf("error is %v, want %v", err, want)
-	}
-}
-
 func newPub(t testing.TB, name string, o *pubsub.Options) *pubsub.Publisher {
 	t.Helper()
 	p, err := pubsub.NewPublisher(name, o)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	t.Cleanup(func() { _ = p.Close() })
 	return p
 }
@@ -49,40 +35,24 @@ func newPub(t testing.TB, name string, o *pubsub.Options) *pubsub.Publisher {
 func newSub(t testing.TB, name string, o *pubsub.SubscriberOptions) *pubsub.Subscriber {
 	t.Helper()
 	s, err := pubsub.NewSubscriber(name, o)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	t.Cleanup(func() { _ = s.Close() })
 	return s
-}
-
-// fill writes message q, check says whether b is message q.
-func fill(b []byte, q uint64) {
-	for i := 0; i+8 <= len(b); i += 8 {
-		binary.LittleEndian.PutUint64(b[i:], q*0x9e3779b97f4a7c15+uint64(i))
-	}
-}
-
-func check(b []byte, q uint64) error {
-	for i := 0; i+8 <= len(b); i += 8 {
-		if binary.LittleEndian.Uint64(b[i:]) != q*0x9e3779b97f4a7c15+uint64(i) {
-			return fmt.Errorf("message %d of %d bytes is torn at byte %d", q, len(b), i)
-		}
-	}
-	return nil
 }
 
 func send(t testing.TB, p *pubsub.Publisher, n int) {
 	t.Helper()
 	l, err := p.Loan(n)
-	noErr(t, err)
-	fill(l.Bytes(), p.Next())
-	noErr(t, l.Publish(bg))
+	ipctest.NoErr(t, err)
+	ipctest.Fill(l.Bytes(), p.Next())
+	ipctest.NoErr(t, l.Publish(bg))
 }
 
 func TestSendTake(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
 	_, err := pubsub.NewSubscriber("t", nil)
-	wantErr(t, err, fs.ErrNotExist)
+	ipctest.WantErr(t, err, fs.ErrNotExist)
 	p := newPub(t, "t", &pubsub.Options{MaxSize: 100, Times: true, Checksums: true})
 	for _, bestEffort := range []bool{false, true} {
 		s := newSub(t, "t", &pubsub.SubscriberOptions{BestEffort: bestEffort, From: pubsub.FromNow})
@@ -93,15 +63,15 @@ func TestSendTake(t *testing.T) {
 		first := p.Next()
 		for n := range 101 {
 			b := make([]byte, n)
-			fill(b, p.Next())
+			ipctest.Fill(b, p.Next())
 			before := time.Now()
-			noErr(t, p.Send(bg, b))
+			ipctest.NoErr(t, p.Send(bg, b))
 			m, err := s.Take(bg)
-			noErr(t, err)
+			ipctest.NoErr(t, err)
 			if m.Seq() != first+uint64(n) || len(m.Bytes()) != n || m.Missed() != 0 {
 				t.Fatalf("message %d of %d bytes, %d missed", m.Seq(), len(m.Bytes()), m.Missed())
 			}
-			noErr(t, check(m.Bytes(), m.Seq()))
+			ipctest.NoErr(t, ipctest.Check(m.Bytes(), m.Seq()))
 			if d := m.Time().Sub(before); d < -time.Second || d > time.Minute {
 				t.Errorf("published %v after it was sent", d)
 			}
@@ -110,19 +80,19 @@ func TestSendTake(t *testing.T) {
 				t.Error("a message that is let go still has bytes")
 			}
 		}
-		noErr(t, s.Close())
-		noErr(t, s.Close())
+		ipctest.NoErr(t, s.Close())
+		ipctest.NoErr(t, s.Close())
 		_, err = s.Take(bg)
-		wantErr(t, err, samepage.ErrClosed)
+		ipctest.WantErr(t, err, samepage.ErrClosed)
 	}
 	_, err = p.Loan(101)
-	wantErr(t, err, samepage.ErrTooLarge)
+	ipctest.WantErr(t, err, samepage.ErrTooLarge)
 	_, err = p.Loan(-1)
-	wantErr(t, err, samepage.ErrNegativeSize)
+	ipctest.WantErr(t, err, samepage.ErrNegativeSize)
 	_, err = pubsub.NewPublisher("t", nil)
-	wantErr(t, err, samepage.ErrBusy)
+	ipctest.WantErr(t, err, samepage.ErrBusy)
 	_, err = pubsub.NewPublisher("u", &pubsub.Options{Depth: -1})
-	wantErr(t, err, fs.ErrInvalid)
+	ipctest.WantErr(t, err, fs.ErrInvalid)
 }
 
 func TestLoans(t *testing.T) {
@@ -133,32 +103,32 @@ func TestLoans(t *testing.T) {
 	var all []pubsub.Loan
 	for i := range 3 {
 		l, err := p.Loan(8)
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		binary.LittleEndian.PutUint64(l.Bytes(), uint64(i))
 		all = append(all, l)
 	}
 	_, err := p.Loan(8)
-	wantErr(t, err, samepage.ErrTooManyHolds)
-	wantErr(t, p.Close(), samepage.ErrBusy)
-	noErr(t, all[2].Truncate(4))
-	wantErr(t, all[2].Truncate(5), samepage.ErrTooLarge)
+	ipctest.WantErr(t, err, samepage.ErrTooManyHolds)
+	ipctest.WantErr(t, p.Close(), samepage.ErrBusy)
+	ipctest.NoErr(t, all[2].Truncate(4))
+	ipctest.WantErr(t, all[2].Truncate(5), samepage.ErrTooLarge)
 	for _, i := range []int{2, 0} { // in another order
-		noErr(t, all[i].Publish(bg))
+		ipctest.NoErr(t, all[i].Publish(bg))
 		m, err := s.Take(bg)
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		if int(m.Bytes()[0]) != i || len(m.Bytes()) != 8-i*2 {
 			t.Errorf("message %v, want %d", m.Bytes(), i)
 		}
-		wantErr(t, all[i].Publish(bg), samepage.ErrClosed)
+		ipctest.WantErr(t, all[i].Publish(bg), samepage.ErrClosed)
 	}
 	all[1].Discard()
 	all[1].Discard()
 	l, err := p.Loan(8)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	l.Discard()
-	noErr(t, p.Close())
+	ipctest.NoErr(t, p.Close())
 	_, err = s.Take(bg)
-	wantErr(t, err, io.EOF)
+	ipctest.WantErr(t, err, io.EOF)
 }
 
 func TestHold(t *testing.T) {
@@ -171,32 +141,32 @@ func TestHold(t *testing.T) {
 		for range 2 {
 			send(t, p, 64)
 			m, err := s.Take(bg)
-			noErr(t, err)
+			ipctest.NoErr(t, err)
 			h, err := m.Hold()
-			noErr(t, err)
+			ipctest.NoErr(t, err)
 			held = append(held, h)
 		}
 		send(t, p, 64)
 		m, err := s.Take(bg)
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		_, err = m.Hold()
-		wantErr(t, err, samepage.ErrTooManyHolds)
+		ipctest.WantErr(t, err, samepage.ErrTooManyHolds)
 		for range 1000 {
 			send(t, p, 64)
 			_, err := s.Take(bg)
-			noErr(t, err)
+			ipctest.NoErr(t, err)
 		}
-		wantErr(t, s.Close(), samepage.ErrBusy)
+		ipctest.WantErr(t, s.Close(), samepage.ErrBusy)
 		for _, h := range held {
-			noErr(t, check(h.Bytes(), h.Seq()))
+			ipctest.NoErr(t, ipctest.Check(h.Bytes(), h.Seq()))
 			h.Release()
 			h.Release()
 			if h.Bytes() != nil {
 				t.Error("a message that is released still has bytes")
 			}
 		}
-		noErr(t, s.Close())
-		noErr(t, p.Close())
+		ipctest.NoErr(t, s.Close())
+		ipctest.NoErr(t, p.Close())
 	}
 }
 
@@ -210,7 +180,7 @@ func TestSlowSubscriber(t *testing.T) {
 		send(t, p, 8)
 	}
 	m, err := b.Take(bg)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	if m.Missed() == 0 || m.Seq() != m.Missed()+1 {
 		t.Errorf("a slow subscriber takes %d with %d missed", m.Seq(), m.Missed())
 	}
@@ -218,20 +188,20 @@ func TestSlowSubscriber(t *testing.T) {
 	sent := 0
 	for {
 		l, err := p.Loan(8)
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		ok, err := l.TryPublish()
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		if !ok {
 			ctx, cancel := context.WithTimeout(bg, 10*time.Millisecond)
-			wantErr(t, l.Publish(ctx), os.ErrDeadlineExceeded)
+			ipctest.WantErr(t, l.Publish(ctx), os.ErrDeadlineExceeded)
 			cancel()
-			fill(l.Bytes(), p.Next())
+			ipctest.Fill(l.Bytes(), p.Next())
 			done := make(chan error, 1)
 			go func() { done <- l.Publish(bg) }()
 			_, err := s.Take(bg)
-			noErr(t, err)
+			ipctest.NoErr(t, err)
 			s.Release()
-			noErr(t, <-done)
+			ipctest.NoErr(t, <-done)
 			break
 		}
 		sent++
@@ -248,26 +218,26 @@ func TestEvict(t *testing.T) {
 	slow, quick := newSub(t, "t", nil), newSub(t, "t", nil)
 	send(t, p, 64)
 	m, err := slow.Take(bg)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	for range 50 {
 		if p.Next() > 1 {
 			_, err := quick.Take(bg)
-			noErr(t, err)
+			ipctest.NoErr(t, err)
 		}
 		send(t, p, 64)
 	}
 	if p.Evicted() != 1 || p.Subscribers() != 1 {
 		t.Errorf("%d passed over, %d left", p.Evicted(), p.Subscribers())
 	}
-	noErr(t, check(m.Bytes(), m.Seq()))
+	ipctest.NoErr(t, ipctest.Check(m.Bytes(), m.Seq()))
 	for range 2 {
 		_, err = slow.Take(bg)
-		wantErr(t, err, samepage.ErrEvicted)
+		ipctest.WantErr(t, err, samepage.ErrEvicted)
 	}
-	noErr(t, slow.Close())
+	ipctest.NoErr(t, slow.Close())
 	s := newSub(t, "t", nil)
 	_, err = s.Take(bg)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 }
 
 func subRole(args []string) {
@@ -283,7 +253,7 @@ func subRole(args []string) {
 			fmt.Println(err)
 			return
 		}
-		if err := check(m.Bytes(), m.Seq()); err != nil {
+		if err := ipctest.Check(m.Bytes(), m.Seq()); err != nil {
 			fmt.Println(err)
 			return
 		}
@@ -307,7 +277,7 @@ func pubRole(args []string) {
 	for {
 		l, err := p.Loan(size)
 		if err == nil {
-			fill(l.Bytes(), p.Next())
+			ipctest.Fill(l.Bytes(), p.Next())
 			err = l.Publish(bg)
 		}
 		if err != nil {
@@ -324,7 +294,7 @@ func TestProcesses(t *testing.T) {
 	const messages = 5000
 	first := ipctest.Start(t, "sub", "t", "reliable") // before there is a topic
 	p := newPub(t, "t", &pubsub.Options{MaxSize: 4096})
-	noErr(t, p.WaitSubscribers(bg, 1))
+	ipctest.NoErr(t, p.WaitSubscribers(bg, 1))
 	subs := []*ipctest.Child{first, ipctest.Start(t, "sub", "t", "best-effort"), ipctest.Start(t, "sub", "t", "reliable")}
 	for _, c := range subs {
 		if l := c.Line(); l != "ready" {
@@ -334,7 +304,7 @@ func TestProcesses(t *testing.T) {
 	for range messages {
 		send(t, p, 4096)
 	}
-	noErr(t, p.Close())
+	ipctest.NoErr(t, p.Close())
 	for i, c := range subs {
 		if l := c.Line(); l != fmt.Sprint("last ", messages) {
 			t.Errorf("subscriber %d: %s", i, l)
@@ -355,7 +325,7 @@ func TestPublisherKilled(t *testing.T) {
 	for round := range 10 {
 		for range 100 {
 			m, err := s.Take(bg)
-			noErr(t, err)
+			ipctest.NoErr(t, err)
 			if last > 0 && m.Seq() != last+1 {
 				t.Fatalf("message %d after %d", m.Seq(), last)
 			}
@@ -367,8 +337,8 @@ func TestPublisherKilled(t *testing.T) {
 			if errors.Is(err, samepage.ErrPeerDied) {
 				break
 			}
-			noErr(t, err)
-			noErr(t, check(m.Bytes(), m.Seq()))
+			ipctest.NoErr(t, err)
+			ipctest.NoErr(t, ipctest.Check(m.Bytes(), m.Seq()))
 			if m.Seq() != last+1 {
 				t.Fatalf("round %d: message %d after %d", round, m.Seq(), last)
 			}

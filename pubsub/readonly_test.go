@@ -15,13 +15,13 @@ func TestSubscribersReadOnly(t *testing.T) {
 	s, other := newSub(t, "t", nil), newSub(t, "t", nil)
 	send(t, p, 64)
 	m, err := s.Take(bg)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	if !faults(func() { m.Bytes()[0]++ }) {
 		t.Error("a subscriber writes to a message")
 	}
 	m, err = other.Take(bg)
-	noErr(t, err)
-	noErr(t, check(m.Bytes(), m.Seq()))
+	ipctest.NoErr(t, err)
+	ipctest.NoErr(t, ipctest.Check(m.Bytes(), m.Seq()))
 }
 
 func faults(f func()) (yes bool) {

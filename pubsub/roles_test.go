@@ -222,13 +222,13 @@ func newCrowd(t *testing.T, evict time.Duration) *crowd {
 	ipctest.Store(t)
 	c := &crowd{t: t, evict: evict}
 	p, err := pubsub.NewPublisher("t", topicOptions(evict))
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	for _, spec := range []string{"listener reliable", "listener best-effort", "talker", "talker"} {
 		child := c.start(spec, 0, "")
 		c.cs = append(c.cs, child)
 	}
-	noErr(t, p.WaitSubscribers(bg, 1))
-	noErr(t, p.Close())
+	ipctest.NoErr(t, p.WaitSubscribers(bg, 1))
+	ipctest.NoErr(t, p.Close())
 	return c
 }
 
@@ -286,7 +286,7 @@ func (c *crowd) finish() {
 	t.Helper()
 	var keep []interface{ Close() error }
 	s, err := pubsub.NewSubscriber("t", &pubsub.SubscriberOptions{BestEffort: true})
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	keep = append(keep, s)
 	for _, child := range c.cs {
 		child.Send("end")
@@ -301,7 +301,7 @@ func (c *crowd) finish() {
 	o := topicOptions(c.evict)
 	for range o.Publishers {
 		p, err := pubsub.NewPublisher("t", o)
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		keep = append(keep, p)
 	}
 	for len(keep) < o.Members {
@@ -317,7 +317,7 @@ func (c *crowd) finish() {
 		if err != nil {
 			t.Fatalf("message %d: %v", q, err)
 		}
-		noErr(t, loan.Truncate(talk(loan.Bytes(), p.Next(), 1)))
+		ipctest.NoErr(t, loan.Truncate(talk(loan.Bytes(), p.Next(), 1)))
 		if ok, err := loan.TryPublish(); !ok || err != nil {
 			if q == 0 {
 				t.Fatal("there is no room", err)
@@ -330,10 +330,10 @@ func (c *crowd) finish() {
 		_ = s
 	}
 	for _, k := range keep {
-		noErr(t, k.Close())
+		ipctest.NoErr(t, k.Close())
 	}
 	all, err := samepage.List()
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	if len(all) != 0 {
 		t.Errorf("left behind: %v", all)
 	}
@@ -346,10 +346,10 @@ func drain(t *testing.T, s *pubsub.Subscriber) {
 		if errors.Is(err, samepage.ErrEvicted) {
 			return
 		}
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		if !ok {
 			return
 		}
-		noErr(t, heard(m.Bytes(), m.Seq()))
+		ipctest.NoErr(t, heard(m.Bytes(), m.Seq()))
 	}
 }

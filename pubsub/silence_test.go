@@ -25,7 +25,7 @@ func TestDeathBesideSilence(t *testing.T) {
 				}
 			} else {
 				p := newPub(t, "t", o)
-				defer func() { noErr(t, p.Close()) }()
+				defer func() { ipctest.NoErr(t, p.Close()) }()
 			}
 		}
 		s := newSub(t, "t", nil)
@@ -38,8 +38,8 @@ func TestDeathBesideSilence(t *testing.T) {
 			if errors.Is(err, samepage.ErrPeerDied) {
 				break
 			}
-			noErr(t, err)
+			ipctest.NoErr(t, err)
 		}
-		noErr(t, s.Close())
+		ipctest.NoErr(t, s.Close())
 	}
 }

@@ -15,12 +15,12 @@ func TestSize(t *testing.T) {
 	for _, o := range []*pubsub.Options{{}, {Members: 200, Publishers: 3}, {Members: 1, MaxSize: 1 << 20, Depth: 2, Holds: -1, Loans: 1}} {
 		p := newPub(t, "t", o)
 		want, err := o.Size()
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		i, err := samepage.Stat("t", &samepage.Options{Kind: samepage.KindTopic})
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		if i.Size != want {
 			t.Errorf("%+v: %d bytes, told are %d", o, i.Size, want)
 		}
-		noErr(t, p.Close())
+		ipctest.NoErr(t, p.Close())
 	}
 }

@@ -40,9 +40,9 @@ func TestEvictedNeverTorn(t *testing.T) {
 	defer cancel()
 	for p.Evicted() < want && ctx.Err() == nil {
 		l, err := p.Loan(talkSize)
-		noErr(t, err)
-		noErr(t, l.Truncate(talk(l.Bytes(), p.Next(), 3)))
-		noErr(t, l.Publish(ctx))
+		ipctest.NoErr(t, err)
+		ipctest.NoErr(t, l.Truncate(talk(l.Bytes(), p.Next(), 3)))
+		ipctest.NoErr(t, l.Publish(ctx))
 	}
 	for _, c := range cs {
 		c.Send("end")
@@ -67,7 +67,7 @@ func counter(args []string) {
 		if err == io.EOF {
 			break
 		}
-		if err != nil || m.Seq() != last+1+m.Missed() || m.Missed() > 0 && args[1] == "reliable" || check(m.Bytes(), m.Seq()) != nil {
+		if err != nil || m.Seq() != last+1+m.Missed() || m.Missed() > 0 && args[1] == "reliable" || ipctest.Check(m.Bytes(), m.Seq()) != nil {
 			bad++
 		}
 		if err == nil {
@@ -108,13 +108,13 @@ func TestSoakMessages(t *testing.T) {
 		for i := range n {
 			q := p.Next() + i
 			all[i] = buf[64*i:][:8+q%8*8]
-			fill(all[i], q)
+			ipctest.Fill(all[i], q)
 		}
 		_, err := p.SendAll(bg, all[:n])
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 	}
 	took := time.Since(begun)
-	noErr(t, p.Close())
+	ipctest.NoErr(t, p.Close())
 	for i, c := range cs {
 		if l := c.Line(); l != fmt.Sprintf("last %d bad 0", messages) {
 			t.Errorf("%s subscriber: %s, want %d", kinds[i], l, messages)

@@ -21,37 +21,37 @@ func TestTyped(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
 	p, err := pubsub.NewTypedPublisher[pose]("t", nil)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	s, err := pubsub.NewTypedSubscriber[pose]("t", nil)
-	noErr(t, err)
-	defer func() { noErr(t, s.Close()) }()
+	ipctest.NoErr(t, err)
+	defer func() { ipctest.NoErr(t, s.Close()) }()
 	l, err := p.Loan()
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	*l.Value() = pose{X: 1, ID: 7}
-	noErr(t, l.Publish(bg))
+	ipctest.NoErr(t, l.Publish(bg))
 	if l.Value() != nil {
 		t.Error("a loan that is published still has a value")
 	}
-	noErr(t, p.Send(bg, &pose{X: 2}))
+	ipctest.NoErr(t, p.Send(bg, &pose{X: 2}))
 	n, err := p.SendAll(bg, []pose{{X: 3}, {X: 4}})
 	if n != 2 || err != nil {
 		t.Error(n, err)
 	}
 	m, err := s.Take(bg)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	if v := m.Value(); v.X != 1 || v.ID != 7 {
 		t.Errorf("value %+v", v)
 	}
 	h, err := m.Hold()
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	m, ok, err := s.TryTake()
 	if !ok || err != nil || m.Value().X != 2 {
 		t.Error(ok, err, m.Value())
 	}
-	noErr(t, p.Close())
+	ipctest.NoErr(t, p.Close())
 	x := 3.0
 	for m, err := range s.Messages(bg) {
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		if m.Value().X != x {
 			t.Errorf("value %+v, want X %v", m.Value(), x)
 		}
@@ -71,14 +71,14 @@ func TestTyped(t *testing.T) {
 		t.Error(err)
 	}
 	_, err = pubsub.NewTypedSubscriber[[2]float64]("t", nil)
-	wantErr(t, err, samepage.ErrKindMismatch)
+	ipctest.WantErr(t, err, samepage.ErrKindMismatch)
 	if !strings.Contains(err.Error(), "pubsub_test.pose") || !strings.Contains(err.Error(), "[2]float64") {
 		t.Errorf("%v does not name both types", err)
 	}
 	_, err = pubsub.NewPublisher("t", nil)
-	wantErr(t, err, samepage.ErrKindMismatch)
+	ipctest.WantErr(t, err, samepage.ErrKindMismatch)
 	_, err = pubsub.NewTypedPublisher[struct{ A, B []byte }]("t", nil)
-	wantErr(t, err, samepage.ErrType)
+	ipctest.WantErr(t, err, samepage.ErrType)
 	_, err = raw.Take(bg)
 	if err != nil && err != io.EOF {
 		t.Error(err)

@@ -11,6 +11,7 @@ import (
 	"time"
 	"unsafe"
 
+	"samepage/internal/ipctest"
 	"samepage/layout"
 )
 
@@ -38,28 +39,13 @@ func heap(t testing.TB, st Settings) *Set {
 	return s
 }
 
-func fill(b []byte, q uint64) {
-	for i := 0; i+8 <= len(b); i += 8 {
-		binary.LittleEndian.PutUint64(b[i:], q*0x9e3779b97f4a7c15+uint64(i))
-	}
-}
-
-func check(b []byte, q uint64) error {
-	for i := 0; i+8 <= len(b); i += 8 {
-		if got := binary.LittleEndian.Uint64(b[i:]); got != q*0x9e3779b97f4a7c15+uint64(i) {
-			return fmt.Errorf("message %d is torn at byte %d", q, i)
-		}
-	}
-	return nil
-}
-
 // send publishes message Next of n bytes, waiting for room.
 func send(w *Writer, n int) {
 	slot, ok := w.Loan()
 	if !ok {
 		panic("no slot is free")
 	}
-	fill(w.Payload(slot)[:n], w.Next())
+	ipctest.Fill(w.Payload(slot)[:n], w.Next())
 	for !w.Room() {
 		runtime.Gosched()
 	}
@@ -103,7 +89,7 @@ func TestManyReaders(t *testing.T) {
 							runtime.Gosched()
 							continue
 						}
-						if err := check(r.Payload(&msg), msg.Seq); err != nil {
+						if err := ipctest.Check(r.Payload(&msg), msg.Seq); err != nil {
 							t.Errorf("reader %d: %v", m, err)
 							return
 						}
@@ -151,7 +137,7 @@ func TestHeld(t *testing.T) {
 			send(w, 64)
 		}
 		for _, msg := range held {
-			if err := check(r.Payload(&msg), msg.Seq); err != nil {
+			if err := ipctest.Check(r.Payload(&msg), msg.Seq); err != nil {
 				t.Error(err)
 			}
 		}
@@ -175,7 +161,7 @@ func TestTakeOver(t *testing.T) {
 		if ok, err := r.Try(&msg); !ok || err != nil || msg.Seq != q {
 			t.Fatal(ok, err, msg)
 		}
-		if err := check(r.Payload(&msg), q); err != nil {
+		if err := ipctest.Check(r.Payload(&msg), q); err != nil {
 			t.Fatal(err)
 		}
 		r.LetGo()
@@ -237,7 +223,7 @@ func TestEvict(t *testing.T) {
 	for range 100 {
 		send(w, 64)
 	}
-	if err := check(r.Payload(&msg), msg.Seq); err != nil {
+	if err := ipctest.Check(r.Payload(&msg), msg.Seq); err != nil {
 		t.Error(err)
 	}
 	r.LetGo()

@@ -19,10 +19,10 @@ func TestEventNoLostWake(t *testing.T) {
 	noLostWake(t, func(ctx context.Context, t *testing.T, rounds int) {
 		for _, o := range []*ipcsync.EventOptions{{}, {Manual: true}} {
 			ping, err := ipcsync.CreateEvent(fmt.Sprint("ping", o.Manual), o)
-			noErr(t, err)
+			ipctest.NoErr(t, err)
 			defer ping.Close()
 			pong, err := ipcsync.CreateEvent(fmt.Sprint("pong", o.Manual), o)
-			noErr(t, err)
+			ipctest.NoErr(t, err)
 			defer pong.Close()
 			pass := func(e, next *ipcsync.Event) error {
 				if err := e.Wait(ctx); err != nil {
@@ -43,11 +43,11 @@ func TestEventNoLostWake(t *testing.T) {
 				}
 				done <- err
 			}()
-			noErr(t, ping.Set())
+			ipctest.NoErr(t, ping.Set())
 			for range rounds {
-				noErr(t, pass(pong, ping))
+				ipctest.NoErr(t, pass(pong, ping))
 			}
-			noErr(t, <-done)
+			ipctest.NoErr(t, <-done)
 		}
 	})
 }
@@ -56,12 +56,12 @@ func TestEventNoLostWake(t *testing.T) {
 func TestSemaphoreNoLostWake(t *testing.T) {
 	noLostWake(t, func(ctx context.Context, t *testing.T, rounds int) {
 		s, err := ipcsync.CreateSemaphore("s", 0, 10, nil)
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		defer s.Close()
 		var both [2]*ipcsync.Semaphore
 		for i := range both {
 			both[i], err = ipcsync.OpenSemaphore("s", nil)
-			noErr(t, err)
+			ipctest.NoErr(t, err)
 			defer both[i].Close()
 		}
 		for i := range rounds / 5 {
@@ -72,10 +72,10 @@ func TestSemaphoreNoLostWake(t *testing.T) {
 			for range i % 8 {
 				runtime.Gosched() // let them come to sleep, or not
 			}
-			noErr(t, s.Release(1))
-			noErr(t, s.Release(1))
-			noErr(t, <-done)
-			noErr(t, <-done)
+			ipctest.NoErr(t, s.Release(1))
+			ipctest.NoErr(t, s.Release(1))
+			ipctest.NoErr(t, <-done)
+			ipctest.NoErr(t, <-done)
 		}
 	})
 }
@@ -85,10 +85,10 @@ func TestSemaphoreNoLostWake(t *testing.T) {
 func TestLocksNoLostWake(t *testing.T) {
 	noLostWake(t, func(ctx context.Context, t *testing.T, rounds int) {
 		m, err := ipcsync.CreateMutex("m", nil)
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		defer m.Close()
 		rw, err := ipcsync.CreateRWMutex("rw", nil)
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		defer rw.Close()
 		done := make(chan error)
 		const goroutines = 6
@@ -96,10 +96,10 @@ func TestLocksNoLostWake(t *testing.T) {
 			m, rw := m, rw
 			if i%2 == 0 {
 				m, err = ipcsync.OpenMutex("m", nil)
-				noErr(t, err)
+				ipctest.NoErr(t, err)
 				defer m.Close()
 				rw, err = ipcsync.OpenRWMutex("rw", nil)
-				noErr(t, err)
+				ipctest.NoErr(t, err)
 				defer rw.Close()
 			}
 			go func() {
@@ -125,7 +125,7 @@ func TestLocksNoLostWake(t *testing.T) {
 			}()
 		}
 		for range goroutines {
-			noErr(t, <-done)
+			ipctest.NoErr(t, <-done)
 		}
 	})
 }
@@ -143,12 +143,5 @@ func noLostWake(t *testing.T, f func(ctx context.Context, t *testing.T, rounds i
 			defer cancel()
 			f(ctx, t, rounds)
 		})
-	}
-}
-
-func noErr(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
 	}
 }

@@ -19,13 +19,6 @@ import (
 	"samepage/pubsub"
 )
 
-func noErr(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // stage has both ends of both topics, for pictures of 50 x 40 pixels.
 type stage struct {
 	t       testing.TB
@@ -45,17 +38,17 @@ func newStage(t testing.TB, results func(*pubsub.Options)) *stage {
 	fo := framesOptions(image.Pt(50, 40))
 	fo.MaxSize += 4000 // for other formats
 	s.base, err = frame.NewPublisher(framesName("job"), pictureSpec(image.Pt(50, 40)), fo)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	s.frames, err = frame.NewSubscriber(framesName("job"), nil)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	ro := resultsOptions(fo.MaxSize)
 	if results != nil {
 		results(ro)
 	}
 	s.worker, err = pubsub.NewPublisher(resultsName("job"), ro)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	s.results, err = pubsub.NewSubscriber(resultsName("job"), nil)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	t.Cleanup(func() { _ = errors.Join(s.base.Close(), s.frames.Close(), s.worker.Close(), s.results.Close()) })
 	return s
 }
@@ -68,14 +61,14 @@ func (s *stage) do(w, h int, region image.Rectangle, spoil func(l *frame.Loan)) 
 	s.job++
 	spec.Seq = s.job
 	l, err := s.base.LoanExtra(spec, requestSize)
-	noErr(s.t, err)
+	ipctest.NoErr(s.t, err)
 	src := noise(image.Rect(0, 0, w, h))
 	frame.Draw(l.Frame, src)
 	putRequest(l.Extra(), region)
 	if spoil != nil {
 		spoil(l)
 	}
-	noErr(s.t, l.Publish(s.t.Context()))
+	ipctest.NoErr(s.t, l.Publish(s.t.Context()))
 	return src, s.work()
 }
 
@@ -83,10 +76,10 @@ func (s *stage) do(w, h int, region image.Rectangle, spoil func(l *frame.Loan)) 
 func (s *stage) work() []byte {
 	s.t.Helper()
 	m, err := s.frames.Take(s.t.Context())
-	noErr(s.t, err)
-	noErr(s.t, work(s.t.Context(), s.worker, m))
+	ipctest.NoErr(s.t, err)
+	ipctest.NoErr(s.t, work(s.t.Context(), s.worker, m))
 	r, err := s.results.Take(s.t.Context())
-	noErr(s.t, err)
+	ipctest.NoErr(s.t, err)
 	return r.Bytes()
 }
 
@@ -147,8 +140,8 @@ func TestWorkRefuses(t *testing.T) {
 		"format": {Format: frame.BGR, Width: 50, Height: 40}, "request of": pictureSpec(image.Pt(50, 40)),
 	} {
 		l, err := s.base.LoanExtra(spec, requestSize-1)
-		noErr(t, err)
-		noErr(t, l.Publish(t.Context()))
+		ipctest.NoErr(t, err)
+		ipctest.NoErr(t, l.Publish(t.Context()))
 		if a, err := readAnswer(s.work()); err != nil || a.what != refused || !strings.Contains(a.text, what) {
 			t.Errorf("%s: %+v, %v", what, a, err)
 		}
@@ -171,7 +164,7 @@ func TestAnswerRefused(t *testing.T) {
 		"another picture": func(b []byte) { b[answerHead+20] ^= 1 },
 		"another format": func(b []byte) {
 			_, err := frame.New(b[answerHead:], frame.Spec{Format: frame.RGB, Width: 5, Height: 4})
-			noErr(t, err)
+			ipctest.NoErr(t, err)
 		},
 		"unknown": func(b []byte) { le.PutUint32(b[offWhat:], 4) },
 	} {
@@ -213,7 +206,7 @@ func FuzzRequest(f *testing.F) {
 			return
 		}
 		copy(l.Extra(), request)
-		noErr(t, l.Publish(t.Context()))
+		ipctest.NoErr(t, l.Publish(t.Context()))
 		now := *s
 		now.t = t
 		if _, err := readAnswer(now.work()); err != nil {
@@ -329,7 +322,7 @@ func TestWorkerTakesOver(t *testing.T) {
 			}
 			half.Kill()
 			startWorker(t, "job")
-			noErr(t, <-ended)
+			ipctest.NoErr(t, <-ended)
 			s := (<-sum).Summary
 			if s.Pictures != 2 || len(s.Failed) > 0 || s.Redone < redone[0] || s.Redone > redone[1] {
 				t.Errorf("%+v", s)
@@ -353,7 +346,7 @@ func TestWorkersDieOverIt(t *testing.T) {
 		half.Kill()
 	}
 	startWorker(t, "job")
-	noErr(t, <-ended)
+	ipctest.NoErr(t, <-ended)
 	s := (<-sum).Summary
 	if s.Pictures != 2 || len(s.Failed) != 1 || s.Failed[0].Reason != "4 workers died over it" {
 		t.Errorf("%+v", s)
@@ -389,7 +382,7 @@ func TestSlowViewer(t *testing.T) {
 	}()
 	<-seen
 	startWorker(t, "job")
-	noErr(t, <-over)
+	ipctest.NoErr(t, <-over)
 	if s := (<-sum).Summary; s.Pictures != pictures || v.Frames+v.Missed != pictures || v.Missed < pictures/2 {
 		t.Errorf("%d pictures, the viewer tells %+v", s.Pictures, v)
 	}
@@ -409,7 +402,7 @@ func TestWithoutBase(t *testing.T) {
 		}
 	}
 	m, err := samepage.Create(framesName("job"), 8192, &samepage.Options{Kind: samepage.KindTopic})
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	defer m.Close()
 	for role, run := range run {
 		if err := run(); !errors.Is(err, samepage.ErrKindMismatch) && !errors.Is(err, samepage.ErrCorrupt) {

@@ -1,0 +1,48 @@
+package ipctest
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// NoErr ends the test when there is an error.
+func NoErr(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// WantErr checks that err matches want, and that its text has all the words.
+func WantErr(t testing.TB, err, want error, words ...string) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Errorf("error is %v, want %v", err, want)
+		return
+	}
+	for _, w := range words {
+		if !strings.Contains(err.Error(), w) {
+			t.Errorf("error text %q lacks %q", err, w)
+		}
+	}
+}
+
+// Fill writes message q into b, of which each word tells where it stands.
+func Fill(b []byte, q uint64) {
+	for i := 0; i+8 <= len(b); i += 8 {
+		binary.LittleEndian.PutUint64(b[i:], q*0x9e3779b97f4a7c15+uint64(i))
+	}
+}
+
+// Check says where b is not message q of Fill.
+func Check(b []byte, q uint64) error {
+	for i := 0; i+8 <= len(b); i += 8 {
+		if binary.LittleEndian.Uint64(b[i:]) != q*0x9e3779b97f4a7c15+uint64(i) {
+			return fmt.Errorf("message %d of %d bytes is torn at byte %d", q, len(b), i)
+		}
+	}
+	return nil
+}
