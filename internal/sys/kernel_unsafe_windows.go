@@ -213,16 +213,23 @@ func attributesAndLinks(h windows.Handle) (attributes, links uint32, err error) 
 	return a.attributes, b.links, err
 }
 
+// timeInfo is SYSTEM_TIMEOFDAY_INFORMATION; times are in 100 ns since 1601.
+type timeInfo struct {
+	boot, now, zone int64
+	zoneID, _       uint32
+	bootBias        uint64
+	sleepBias       uint64
+}
+
+func timeOfDay() (b timeInfo, err error) {
+	err = windows.NtQuerySystemInformation(windows.SystemTimeOfDayInformation, unsafe.Pointer(&b), uint32(unsafe.Sizeof(b)), nil)
+	return b, err
+}
+
 // bootTime tells apart the starts of the machine. The kernel moves its time of
 // boot along when the clock is set, and keeps the sum of that.
 func bootTime() (uint64, error) {
-	var b struct { // SYSTEM_TIMEOFDAY_INFORMATION
-		boot, now, zone int64
-		zoneID, _       uint32
-		bootBias        uint64
-		sleepBias       uint64
-	}
-	err := windows.NtQuerySystemInformation(windows.SystemTimeOfDayInformation, unsafe.Pointer(&b), uint32(unsafe.Sizeof(b)), nil)
+	b, err := timeOfDay()
 	return uint64(b.boot) - b.bootBias, err
 }
 

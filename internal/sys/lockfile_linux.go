@@ -1,0 +1,173 @@
+package sys
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"samepage/layout"
+)
+
+// LockFile is a file that is open together with others, or alone; being open is
+// the lock. On Linux an open-file-description lock on the byte lockFileByte says
+// so, on Windows the share mode.
+type LockFile struct{ lock lockFD }
+
+// lockFileByte of a lock file is locked by each who has it open.
+const lockFileByte = 1<<62 + 3
+
+// OpenLockFile opens the lock file at path, which it makes when it is missing:
+// exclusively alone, else together with others.
+//
+// Errors: ErrBusy, when somebody has it open who excludes that. Every other error
+// says that it could not be opened at all.
+func OpenLockFile(path string, exclusively bool) (*LockFile, error) {
+	return openLockFile(path, exclusively, unix.O_CREAT)
+}
+
+func openLockFile(path string, exclusively bool, create int) (*LockFile, error) {
+	flags := unix.O_RDONLY
+	if exclusively {
+		flags = unix.O_RDWR
+	}
+	for {
+		// O_NONBLOCK for a pipe somebody may have put there.
+		fd, err := openEINTR(unix.AT_FDCWD, path, flags|create|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOCTTY, 0o600)
+		if err != nil {
+			return nil, &fs.PathError{Op: "open lock file", Path: path, Err: spaceError(err)}
+		}
+		l := &LockFile{lockFD{newFile(fd, path)}}
+		stands, err := l.take(exclusively)
+		if err == nil && stands {
+			return l, nil
+		}
+		l.lock.close()
+		if err != nil {
+			return nil, fmt.Errorf("lock file %s: %w", path, err)
+		}
+		// It was removed between the two steps; who removes has it alone.
+	}
+}
+
+// take locks the open file, and says whether it still has a name.
+func (l *LockFile) take(exclusively bool) (stands bool, err error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(l.lock.f.Fd()), &st); err != nil {
+		return false, os.NewSyscallError("fstat", err)
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return false, fmt.Errorf("it is a %s, want a file: %w", fileType(st.Mode), fs.ErrInvalid)
+	}
+	try := l.lock.tryShared
+	if exclusively {
+		try = l.lock.tryExclusive
+	}
+	ok, err := try(lockFileByte)
+	if err != nil {
+		return false, err
+	}
+	if !ok {
+		return false, ErrBusy
+	}
+	if err := unix.Fstat(int(l.lock.f.Fd()), &st); err != nil {
+		return false, os.NewSyscallError("fstat", err)
+	}
+	return st.Nlink > 0, nil
+}
+
+// Close ends the lock.
+func (l *LockFile) Close() error {
+	l.lock.close()
+	return nil
+}
+
+// RemoveLockFile takes a lock file away that nobody has open.
+//
+// Errors: ErrBusy, fs.ErrNotExist.
+func RemoveLockFile(path string) error {
+	l, err := openLockFile(path, true, 0)
+	if err != nil {
+		return err
+	}
+	defer l.lock.close()
+	// Nobody else removes it meanwhile, for that takes the lock.
+	if err := unix.Unlink(path); err != nil {
+		return &fs.PathError{Op: "remove lock file", Path: path, Err: err}
+	}
+	return nil
+}
+
+// LockFolder is the folder of that name in this user's own directory for shared
+// memory, which it makes when it is missing, and verifies.
+//
+// Errors: ErrStore, fs.ErrPermission, ErrNoSpace.
+func LockFolder(name string) (string, error) {
+	d, err := openDir(layout.Local, true)
+	if err != nil {
+		return "", err
+	}
+	defer d.close()
+	path := filepath.Join(d.path, name)
+	if err := unix.Mkdirat(d.fd(), name, 0o700); err != nil && err != unix.EEXIST {
+		return "", &fs.PathError{Op: "make", Path: path, Err: spaceError(err)}
+	}
+	fd, err := openEINTR(d.fd(), name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", planted(d.fd(), name, path, err)
+	}
+	sub := &dir{f: newFile(fd, path), path: path, scope: layout.Local}
+	defer sub.close()
+	return path, sub.verify()
+}
+
+// remoteFS are the file systems whose files lie on other machines, or may: their
+// locks reach only some of those who have the file open.
+var remoteFS = map[int64]string{
+	unix.NFS_SUPER_MAGIC: "NFS", unix.SMB_SUPER_MAGIC: "SMB", unix.CIFS_SUPER_MAGIC: "CIFS", unix.SMB2_SUPER_MAGIC: "SMB2",
+	unix.V9FS_MAGIC: "9p", unix.AFS_SUPER_MAGIC: "AFS", 0x6b414653: "AFS", unix.CODA_SUPER_MAGIC: "Coda",
+	unix.CEPH_SUPER_MAGIC: "Ceph", unix.NCP_SUPER_MAGIC: "NCP", unix.OCFS2_SUPER_MAGIC: "OCFS2", 0x01161970: "GFS2",
+	0x0bd00bd0: "Lustre", 0x47504653: "GPFS", unix.FUSE_SUPER_MAGIC: "FUSE, which does not tell where",
+}
+
+// Remote says whether a directory lies on another machine, and on what.
+func Remote(dir string) (what string, err error) {
+	var st unix.Statfs_t
+	for {
+		err := unix.Statfs(dir, &st)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return "", &fs.PathError{Op: "statfs", Path: dir, Err: err}
+		}
+		// The field has 32 bits on some systems, with a sign.
+		return remoteFS[int64(uint32(st.Type))], nil //nolint:unconvert // not 64 bits everywhere
+	}
+}
+
+// BootSeconds is when the machine started, in seconds since 1970, as the system has
+// it now: it moves when the clock is set.
+func BootSeconds() (int64, error) {
+	f, err := os.Open("/proc/stat")
+	if err != nil {
+		return 0, fmt.Errorf("time of boot: %w", err)
+	}
+	defer f.Close()
+	for s := bufio.NewScanner(f); s.Scan(); {
+		if v, ok := strings.CutPrefix(s.Text(), "btime "); ok {
+			n, err := strconv.ParseInt(v, 10, 64)
+			if err != nil || n < 0 {
+				return 0, fmt.Errorf("time of boot in /proc/stat is %q: %w", v, layout.ErrCorrupt)
+			}
+			return n, nil
+		}
+	}
+	return 0, fmt.Errorf("time of boot: none in /proc/stat: %w", errors.ErrUnsupported)
+}

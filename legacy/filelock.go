@@ -1,0 +1,492 @@
+package legacy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"samepage"
+	"samepage/internal/sys"
+)
+
+// FileLockOptions say where the files of a lock are. The zero value, and nil, mean
+// the default of each field.
+type FileLockOptions struct {
+	// Dir is the folder of the lock files, which is made when it is missing. All
+	// who lock must have the same one, on the machine itself. Default: on Windows
+	// rwfilelock in the folder for temporary files, as the C++ programs have it;
+	// elsewhere rwfilelock in this user's own directory for shared memory.
+	Dir string
+	// Boot is the time of boot with which the names of the newer ShareMemory's lock
+	// files begin, in seconds since 1970. Default: what the system says now. It moves
+	// when the clock is set: programs that asked before and after that have
+	// different files and do not exclude each other, unless they are given one Boot.
+	Boot int64
+}
+
+// BootUnknown as FileLockOptions.Boot is 0 in the names of lock files, where C++
+// programs that cannot learn the time of boot look.
+const BootUnknown = -1
+
+const lockFolder = "rwfilelock"
+
+// The lock files' names end so: the one that writers have, and readers pass
+// through, and the one that both have while they hold the lock.
+const (
+	writerSuffix = ".wlc"
+	readerSuffix = ".rlc"
+)
+
+// FileLock is a reader/writer lock made of two files, which processes have open
+// together or alone. Any number of readers or one writer hold it; a writer that
+// waits keeps new readers out, so it waits for no more than those that are in.
+//
+// The system closes the files of a process that dies, so its locks go with it.
+// Nobody is told: there is no ErrOwnerDied, and what the lock guards must be judged
+// by itself, such as by a checksum. Nobody rings, either: who waits tries again after
+// a pause of 50 µs at first and 10 ms at most, and those who wait have no order.
+// Whoever may open the files can hold the lock for ever. Package ipcsync does better
+// in all of this, among programs of this project.
+//
+// All its methods may be called concurrently; as with sync.RWMutex any goroutine may
+// unlock what another one locked through the same FileLock, and a goroutine that has a
+// read lock must not ask for another one, for a writer may have come between. A Lock
+// by who has the lock waits as anybody's would. The zero value is not usable.
+type FileLock struct {
+	name     string // for people: the path of the files without their suffixes
+	wlc, rlc string // paths
+
+	mu      sync.Mutex
+	closed  bool
+	readers []*sys.LockFile  // .rlc, once for each read lock
+	writer  [2]*sys.LockFile // .wlc and .rlc of the write lock; nil
+	changed chan struct{}    // closed, and made anew, when something of this FileLock is released
+}
+
+// NewFileLock makes a handle on the lock whose files are name.wlc and name.rlc.
+// They are made when somebody first locks, and stay.
+//
+// Errors: samepage.ErrName (no name that a file may have on every system: empty,
+// longer than 200 bytes, not UTF-8, with one of : \ / * ? " < > | or a control
+// character, with a dot or a blank at its end, or a device of Windows);
+// errors.ErrUnsupported (a folder on another machine, or a system without such
+// locks), fs.ErrPermission, samepage.ErrStore.
+func NewFileLock(name string, opts *FileLockOptions) (*FileLock, error) {
+	l, err := newFileLock(name, opts)
+	if err != nil {
+		return nil, fmt.Errorf("legacy: file lock %q: %w", name, err)
+	}
+	return l, nil
+}
+
+func newFileLock(name string, opts *FileLockOptions) (*FileLock, error) {
+	if err := checkFileName(name); err != nil {
+		return nil, err
+	}
+	dir, err := opts.folder()
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, name)
+	return &FileLock{name: path, wlc: path + writerSuffix, rlc: path + readerSuffix, changed: make(chan struct{})}, nil
+}
+
+// folder finds the folder of the lock files, and makes it.
+func (o *FileLockOptions) folder() (dir string, err error) {
+	if o == nil || o.Dir == "" {
+		if dir, err = sys.LockFolder(lockFolder); err != nil {
+			return "", err
+		}
+	} else {
+		if dir, err = filepath.Abs(o.Dir); err != nil {
+			return "", err
+		}
+		// Before anything is made there.
+		for above := dir; ; above = filepath.Dir(above) {
+			if err := refuseRemote(above); err == nil || above == filepath.Dir(above) {
+				break
+			} else if !errors.Is(err, fs.ErrNotExist) {
+				return "", err
+			}
+		}
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return "", err
+		}
+	}
+	return dir, refuseRemote(dir)
+}
+
+// refuseRemote refuses a folder on another machine: whether the share modes, and
+// locks, of one machine are known to another one depends on both, and nothing tells.
+func refuseRemote(dir string) error {
+	what, err := sys.Remote(dir)
+	if err == nil && what != "" {
+		err = fmt.Errorf("lock files in %s, on another machine (%s): %w", dir, what, errors.ErrUnsupported)
+	}
+	return err
+}
+
+// boot is the time of boot in names of lock files.
+func (o *FileLockOptions) boot() (int64, error) {
+	switch {
+	case o == nil || o.Boot == 0:
+		return sys.BootSeconds()
+	case o.Boot == BootUnknown:
+		return 0, nil
+	case o.Boot < 0:
+		return 0, fmt.Errorf("time of boot %d, want seconds since 1970: %w", o.Boot, fs.ErrInvalid)
+	}
+	return o.Boot, nil
+}
+
+// maxFileName is the longest name of a lock, in bytes.
+const maxFileName = 200
+
+// checkFileName refuses what cannot be a file's name on every system. The C++
+// programs put other characters in their place, and so have one lock for two names.
+func checkFileName(name string) error {
+	switch {
+	case name == "":
+		return fmt.Errorf("%w: it is empty", samepage.ErrName)
+	case len(name) > maxFileName:
+		return fmt.Errorf("%w: %d bytes, at most %d", samepage.ErrName, len(name), maxFileName)
+	case !utf8.ValidString(name):
+		return fmt.Errorf("%w: it is not UTF-8", samepage.ErrName)
+	}
+	for _, r := range name {
+		if r < ' ' || r == 0x7f || strings.ContainsRune(`:\/*?"<>|`, r) || utf16.IsSurrogate(r) {
+			return fmt.Errorf("%w: a file's name cannot have %q", samepage.ErrName, r)
+		}
+	}
+	if last := name[len(name)-1]; last == '.' || last == ' ' {
+		return fmt.Errorf("%w: a file's name cannot end with %q", samepage.ErrName, last)
+	}
+	device, _, _ := strings.Cut(name, ".")
+	if isDevice(strings.ToUpper(strings.TrimRight(device, " "))) {
+		return fmt.Errorf("%w: on Windows %q is a device", samepage.ErrName, device)
+	}
+	return nil
+}
+
+func isDevice(name string) bool {
+	switch name {
+	case "CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$", "CLOCK$":
+		return true
+	}
+	for _, port := range []string{"COM", "LPT"} {
+		if n, ok := strings.CutPrefix(name, port); ok {
+			return n != "" && strings.Contains("0123456789¹²³", n) && utf8.RuneCountInString(n) == 1
+		}
+	}
+	return false
+}
+
+// Name is the path of the lock's files without their endings .wlc and .rlc.
+func (l *FileLock) Name() string { return l.name }
+
+// Lock locks for writing. While others hold the lock it waits, and new readers wait
+// behind it.
+//
+// Errors: samepage.ErrClosed, the error of ctx (a deadline matches
+// os.ErrDeadlineExceeded too), and whatever else keeps the files from being opened:
+// fs.ErrPermission, samepage.ErrNoSpace and so on. With any of them the lock is not
+// held.
+func (l *FileLock) Lock(ctx context.Context) error {
+	wlc, err := l.wait(ctx, l.openWriter)
+	if err != nil {
+		return l.wrap("lock", err)
+	}
+	rlc, err := l.wait(ctx, l.openLast)
+	if err != nil {
+		_ = wlc.Close()
+		l.release()
+		return l.wrap("lock", err)
+	}
+	return l.wrap("lock", l.wrote(wlc, rlc))
+}
+
+// TryLock locks for writing if nobody holds the lock, and says whether. It may say no
+// also while a reader is just coming in.
+func (l *FileLock) TryLock() (bool, error) {
+	wlc, err := l.openWriter()
+	if errors.Is(err, samepage.ErrBusy) {
+		return false, nil
+	}
+	if err != nil {
+		return false, l.wrap("try to lock", err)
+	}
+	rlc, err := l.openLast()
+	if err != nil {
+		_ = wlc.Close()
+		l.release()
+		if errors.Is(err, samepage.ErrBusy) {
+			return false, nil
+		}
+		return false, l.wrap("try to lock", err)
+	}
+	err = l.wrap("try to lock", l.wrote(wlc, rlc))
+	return err == nil, err
+}
+
+// wrote keeps the files of a write lock.
+func (l *FileLock) wrote(wlc, rlc *sys.LockFile) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return errors.Join(samepage.ErrClosed, wlc.Close(), rlc.Close())
+	}
+	l.writer = [2]*sys.LockFile{wlc, rlc}
+	return nil
+}
+
+// Unlock gives the write lock up. Errors: samepage.ErrNotLocked when this FileLock
+// does not have it.
+func (l *FileLock) Unlock() error {
+	l.mu.Lock()
+	held := l.writer
+	l.writer = [2]*sys.LockFile{}
+	l.mu.Unlock()
+	if held[0] == nil {
+		return l.wrap("unlock", samepage.ErrNotLocked)
+	}
+	// Readers first: they come through the one to wait for the other.
+	err := errors.Join(held[0].Close(), held[1].Close())
+	l.release()
+	return l.wrap("unlock", err)
+}
+
+// RLock takes a read lock. While a writer holds the lock, or waits for it, it waits.
+// Errors: those of Lock.
+func (l *FileLock) RLock(ctx context.Context) error {
+	rlc, err := l.wait(ctx, l.openReader)
+	if err == nil {
+		err = l.read(rlc)
+	}
+	return l.wrap("read-lock", err)
+}
+
+// TryRLock takes a read lock if no writer holds the lock or waits for it, and says
+// whether.
+func (l *FileLock) TryRLock() (bool, error) {
+	rlc, err := l.openReader()
+	if errors.Is(err, samepage.ErrBusy) {
+		return false, nil
+	}
+	if err == nil {
+		err = l.read(rlc)
+	}
+	return err == nil, l.wrap("try to read-lock", err)
+}
+
+// read keeps the file of a read lock.
+func (l *FileLock) read(rlc *sys.LockFile) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return errors.Join(samepage.ErrClosed, rlc.Close())
+	}
+	l.readers = append(l.readers, rlc)
+	return nil
+}
+
+// RUnlock gives a read lock up. Errors: samepage.ErrNotLocked when this FileLock has
+// none.
+func (l *FileLock) RUnlock() error {
+	l.mu.Lock()
+	var last *sys.LockFile
+	if n := len(l.readers); n > 0 {
+		last, l.readers = l.readers[n-1], l.readers[:n-1]
+	}
+	l.mu.Unlock()
+	if last == nil {
+		return l.wrap("read-unlock", samepage.ErrNotLocked)
+	}
+	err := last.Close()
+	l.release()
+	return l.wrap("read-unlock", err)
+}
+
+// Close gives the FileLock up; those who wait for it return. The files stay. A second
+// Close does nothing. Errors: samepage.ErrBusy while this FileLock holds the lock.
+func (l *FileLock) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return nil
+	}
+	if len(l.readers) > 0 || l.writer[0] != nil {
+		return l.wrap("close", samepage.ErrBusy)
+	}
+	l.closed = true
+	close(l.changed)
+	return nil
+}
+
+// The ways in. ErrBusy is the only error that says that somebody else is there.
+
+func (l *FileLock) openWriter() (*sys.LockFile, error) {
+	if err := l.alive(); err != nil {
+		return nil, err
+	}
+	return sys.OpenLockFile(l.wlc, true)
+}
+
+func (l *FileLock) openLast() (*sys.LockFile, error) {
+	if err := l.alive(); err != nil {
+		return nil, err
+	}
+	return sys.OpenLockFile(l.rlc, true)
+}
+
+func (l *FileLock) openReader() (*sys.LockFile, error) {
+	if err := l.alive(); err != nil {
+		return nil, err
+	}
+	wlc, err := sys.OpenLockFile(l.wlc, false)
+	if err != nil {
+		return nil, err
+	}
+	if err := wlc.Close(); err != nil {
+		return nil, err
+	}
+	return sys.OpenLockFile(l.rlc, false)
+}
+
+func (l *FileLock) alive() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return samepage.ErrClosed
+	}
+	return nil
+}
+
+// release has those who wait in this process try again at once.
+func (l *FileLock) release() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return
+	}
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+// wait calls open until it does not say ErrBusy. Nobody rings across processes, so
+// it looks again after pauses that grow (decision 0013).
+func (l *FileLock) wait(ctx context.Context, open func() (*sys.LockFile, error)) (*sys.LockFile, error) {
+	for p := (pace{longest: longestPause}); ; {
+		l.mu.Lock()
+		changed := l.changed
+		l.mu.Unlock()
+		f, err := open()
+		if !errors.Is(err, samepage.ErrBusy) {
+			return f, err
+		}
+		if err := p.pause(ctx, changed); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// Pauses of who waits for what nobody rings for.
+const (
+	firstPause   = 50 * time.Microsecond
+	longestPause = 10 * time.Millisecond
+)
+
+// pace counts pauses out. They are random, or those who hinder each other would do so
+// again and again, and grow, or many who wait would take the time of the one they wait
+// for.
+type pace struct{ step, longest time.Duration }
+
+// pause waits a step, and less when changed is closed.
+func (p *pace) pause(ctx context.Context, changed <-chan struct{}) error {
+	p.step = min(max(2*p.step, firstPause), p.longest)
+	t := time.NewTimer(p.step/2 + rand.N(p.step/2))
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-changed:
+	case <-ctx.Done():
+		if err := ctx.Err(); errors.Is(err, context.DeadlineExceeded) {
+			return fmt.Errorf("%w: %w", os.ErrDeadlineExceeded, err)
+		}
+		return ctx.Err()
+	}
+	return nil
+}
+
+func (l *FileLock) wrap(op string, err error) error {
+	if err != nil {
+		return fmt.Errorf("legacy: %s %s: %w", op, l.name, err)
+	}
+	return nil
+}
+
+// CleanFileLocks removes the lock files of older boots that the newer ShareMemory
+// left, and returns the names of those that are gone: BOOT_SMLF-NAME.mdb.rlc and .wlc
+// where BOOT is a number and not that of the present boot. The time of boot moves when
+// the clock is set, so a file that somebody has open stays, whatever its number is.
+// With BootUnknown, or on a system that does not tell, nothing is removed.
+//
+// Errors: those of NewFileLock and of removing, of all files together.
+func CleanFileLocks(opts *FileLockOptions) (removed []string, err error) {
+	removed, err = cleanFileLocks(opts)
+	if err != nil {
+		return removed, fmt.Errorf("legacy: clean file locks: %w", err)
+	}
+	return removed, nil
+}
+
+func cleanFileLocks(opts *FileLockOptions) (removed []string, err error) {
+	boot, err := opts.boot()
+	if boot == 0 || err != nil {
+		return nil, err
+	}
+	dir, err := opts.folder()
+	if err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		if !e.Type().IsRegular() || !ofOtherBoot(e.Name(), boot) {
+			continue
+		}
+		switch rerr := sys.RemoveLockFile(filepath.Join(dir, e.Name())); {
+		case rerr == nil:
+			removed = append(removed, e.Name())
+		case errors.Is(rerr, samepage.ErrBusy), errors.Is(rerr, fs.ErrNotExist):
+		default:
+			err = errors.Join(err, rerr)
+		}
+	}
+	return removed, err
+}
+
+// ofOtherBoot says whether a file is a lock file of another boot than that one.
+func ofOtherBoot(file string, boot int64) bool {
+	number, rest, ok := strings.Cut(file, "_")
+	if !ok || !strings.HasPrefix(rest, headLock) || !strings.HasSuffix(rest, readerSuffix) && !strings.HasSuffix(rest, writerSuffix) {
+		return false
+	}
+	for _, r := range number {
+		if r < '0' || r > '9' {
+			return false
+		}
+	}
+	return number != "" && number != strconv.FormatInt(boot, 10)
+}
