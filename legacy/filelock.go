@@ -126,10 +126,13 @@ func (o *FileLockOptions) folder() (dir string, err error) {
 	return dir, refuseRemote(dir)
 }
 
+// remoteDir is replaced by tests, which have no other machine.
+var remoteDir = sys.Remote
+
 // refuseRemote refuses a folder on another machine: whether the share modes, and
 // locks, of one machine are known to another one depends on both, and nothing tells.
 func refuseRemote(dir string) error {
-	what, err := sys.Remote(dir)
+	what, err := remoteDir(dir)
 	if err == nil && what != "" {
 		err = fmt.Errorf("lock files in %s, on another machine (%s): %w", dir, what, errors.ErrUnsupported)
 	}

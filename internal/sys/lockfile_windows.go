@@ -30,7 +30,11 @@ func openLockFile(path string, exclusively bool, disposition uint32) (*LockFile,
 	if exclusively {
 		access, share = windows.GENERIC_READ|windows.GENERIC_WRITE, 0
 	}
+	var p patience
 	h, err := createFile(path, access, share, nil, disposition, 0)
+	for err != nil && err != windows.ERROR_SHARING_VIOLATION && beingDeleted(path, err) && p.wait() {
+		h, err = createFile(path, access, share, nil, disposition, 0)
+	}
 	switch {
 	case err == windows.ERROR_SHARING_VIOLATION:
 		return nil, fmt.Errorf("lock file %s: %w", path, ErrBusy)

@@ -1,0 +1,136 @@
+//go:build linux || windows
+
+package sys
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"samepage/internal/ipctest"
+)
+
+func TestLockFile(t *testing.T) {
+	path := filepath.Join(ipctest.Dir(t), "f")
+	open := func(exclusively bool) *LockFile {
+		t.Helper()
+		l, err := OpenLockFile(path, exclusively)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	busy := func(exclusively bool) {
+		t.Helper()
+		if _, err := OpenLockFile(path, exclusively); !errors.Is(err, ErrBusy) || !strings.Contains(err.Error(), path) {
+			t.Errorf("open exclusively %v: %v", exclusively, err)
+		}
+	}
+	a, b := open(false), open(false)
+	busy(true)
+	if err := RemoveLockFile(path); !errors.Is(err, ErrBusy) {
+		t.Errorf("remove: %v", err)
+	}
+	_ = a.Close()
+	busy(true)
+	_ = b.Close()
+	c := open(true)
+	busy(true)
+	busy(false)
+	_ = c.Close()
+	if err := RemoveLockFile(path); err != nil {
+		t.Error(err)
+	}
+	if err := RemoveLockFile(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("remove what is not there: %v", err)
+	}
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it is still there: %v", err)
+	}
+
+	// What cannot be opened is not locked.
+	if err := os.Mkdir(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	wrong := []string{path, filepath.Join(path, "below", "x")}
+	if runtime.GOOS == "linux" {
+		link := filepath.Join(path, "link")
+		if err := os.Symlink(filepath.Join(path, "target"), link); err != nil {
+			t.Fatal(err)
+		}
+		wrong = append(wrong, link, "/dev/null")
+	} else {
+		wrong = append(wrong, "NUL")
+	}
+	for _, p := range wrong {
+		for _, exclusively := range []bool{false, true} {
+			l, err := OpenLockFile(p, exclusively)
+			if err == nil || errors.Is(err, ErrBusy) {
+				t.Errorf("lock file %s: %v, %v", p, l, err)
+			}
+		}
+	}
+}
+
+func TestLockFolder(t *testing.T) {
+	ipctest.Store(t)
+	path, err := LockFolder("locks")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := LockFolder("locks"); err != nil || again != path {
+		t.Errorf("%s, then %s, %v", path, again, err)
+	}
+	if runtime.GOOS == "windows" {
+		if path != filepath.Join(os.TempDir(), "locks") {
+			t.Errorf("locks in %s", path)
+		}
+		_ = os.Remove(path)
+		return
+	}
+	if st, err := os.Stat(path); err != nil || st.Mode() != fs.ModeDir|0o700 {
+		t.Errorf("%v, %v", st.Mode(), err)
+	}
+	if err := os.Chmod(path, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := LockFolder("locks"); !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("a folder that others may look into: %v", err)
+	}
+	if err := errors.Join(os.Remove(path), os.Symlink("/tmp", path)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := LockFolder("locks"); !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("a link: %v", err)
+	}
+}
+
+func TestRemote(t *testing.T) {
+	dir := ipctest.Dir(t)
+	if what, err := Remote(dir); what != "" || err != nil {
+		t.Errorf("%s lies on %q, %v", dir, what, err)
+	}
+	if _, err := Remote(filepath.Join(dir, "missing")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("missing: %v", err)
+	}
+}
+
+func TestBootSeconds(t *testing.T) {
+	a, err := BootSeconds()
+	if err != nil {
+		t.Fatal(err)
+	}
+	since := time.Since(time.Unix(a, 0))
+	t.Logf("booted %v ago", since)
+	if since < -time.Minute || since > 10*365*24*time.Hour {
+		t.Errorf("booted at %v", time.Unix(a, 0))
+	}
+	if b, err := BootSeconds(); b != a || err != nil {
+		t.Errorf("%d, and then %d, %v", a, b, err)
+	}
+}

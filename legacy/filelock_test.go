@@ -1,0 +1,500 @@
+package legacy_test
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"samepage"
+	"samepage/internal/ipctest"
+	"samepage/legacy"
+)
+
+// The rows of docs/mission.md that are about the lock made of two files.
+
+func newLock(t testing.TB, dir string) *legacy.FileLock {
+	t.Helper()
+	l, err := legacy.NewFileLock("x.mdb", &legacy.FileLockOptions{Dir: dir})
+	noErr(t, err)
+	return l
+}
+
+// try says whether a lock is to be had now, for writing and for reading, and gives it
+// back.
+func try(t testing.TB, l *legacy.FileLock) (writing, reading bool) {
+	t.Helper()
+	writing, err := l.TryLock()
+	noErr(t, err)
+	if writing {
+		noErr(t, l.Unlock())
+	}
+	reading, err = l.TryRLock()
+	noErr(t, err)
+	if reading {
+		noErr(t, l.RUnlock())
+	}
+	return writing, reading
+}
+
+func wantFree(t testing.TB, l *legacy.FileLock, writing, reading bool) {
+	t.Helper()
+	if w, r := try(t, l); w != writing || r != reading {
+		t.Errorf("the lock is to be had for writing: %v, for reading: %v, want %v and %v", w, r, writing, reading)
+	}
+}
+
+// Eight readers in eight processes hold the lock at once, and no writer beside them.
+func TestMission002_16_ShareMemoryEightReaders(t *testing.T) {
+	eachLayout(t, func(t *testing.T, o *legacy.ShareMemoryOptions) {
+		l, err := legacy.NewShareMemoryLock("v", o)
+		noErr(t, err)
+		var all []*ipctest.Child
+		for range 8 {
+			c := startShare(t, o)
+			c.Want("ok", "lock")
+			c.Want("ok", "hold read")
+			all = append(all, c)
+		}
+		wantFree(t, l, false, true)
+		for i, c := range all {
+			c.Want("ok", "release read")
+			wantFree(t, l, i == len(all)-1, true)
+		}
+	})
+}
+
+// 100,000 write cycles of four processes count exactly.
+func TestMission002_17_ShareMemoryWriteCycles(t *testing.T) {
+	sharePlace(t)
+	o := &legacy.ShareMemoryOptions{}
+	each := 25000
+	if testing.Short() {
+		each = 1000
+	}
+	file := filepath.Join(ipctest.Dir(t), "n")
+	m, err := samepage.MapFile(file, 4, nil)
+	noErr(t, err)
+	defer m.Close()
+	var all []*ipctest.Child
+	for range 4 {
+		c := startShare(t, o)
+		c.Want("ok", "lock")
+		all = append(all, c)
+	}
+	begun := time.Now()
+	for _, c := range all {
+		c.Send("count %s %d", file, each)
+	}
+	for _, c := range all {
+		if l := c.Line(); l != "ok" {
+			t.Fatal(l)
+		}
+	}
+	var b [4]byte
+	_, err = m.ReadAt(b[:], 0)
+	noErr(t, err)
+	if n := binary.LittleEndian.Uint32(b[:]); n != uint32(4*each) {
+		t.Errorf("counted to %d, want %d", n, 4*each)
+	}
+	t.Logf("%v a cycle", time.Since(begun)/time.Duration(4*each))
+}
+
+// No reader that comes after a waiting writer gets in before it: it waits for one hold of
+// those that were in, and no more.
+func TestMission002_18_ShareMemoryWriterIsNotStarved(t *testing.T) {
+	sharePlace(t)
+	dir := ipctest.Dir(t)
+	holder, writer := newLock(t, dir), newLock(t, dir)
+	noErr(t, holder.RLock(bg))
+	locked := make(chan error, 1)
+	go func() { locked <- writer.Lock(bg) }()
+	late := newLock(t, dir)
+	for { // until the writer has come as far as to wait
+		ok, err := late.TryRLock()
+		noErr(t, err)
+		if !ok {
+			break
+		}
+		noErr(t, late.RUnlock())
+		time.Sleep(time.Millisecond)
+	}
+	wantFree(t, late, false, false)
+	wantFree(t, holder, false, false) // not even for who has it already
+	noErr(t, holder.RUnlock())
+	noErr(t, <-locked)
+	noErr(t, writer.Unlock())
+	wantFree(t, late, true, true)
+
+	// Sixteen readers that come again and again leave room for a writer each time.
+	var stop atomic.Bool
+	var wait sync.WaitGroup
+	for range 16 {
+		l := newLock(t, dir)
+		wait.Go(func() {
+			for !stop.Load() {
+				if err := l.RLock(bg); err != nil {
+					t.Error(err)
+					return
+				}
+				time.Sleep(5 * time.Millisecond)
+				_ = l.RUnlock()
+			}
+		})
+	}
+	var longest time.Duration
+	for range 20 {
+		begun := time.Now()
+		noErr(t, writer.Lock(bg))
+		longest = max(longest, time.Since(begun))
+		noErr(t, writer.Unlock())
+	}
+	stop.Store(true)
+	wait.Wait()
+	t.Logf("among 16 readers that hold it for 5 ms each, a writer waited %v at most", longest)
+}
+
+// What a handover costs between two who cannot ring for each other.
+func TestMission002_19_ShareMemoryHandover(t *testing.T) {
+	sharePlace(t)
+	dir := ipctest.Dir(t)
+	a, b := newLock(t, dir), newLock(t, dir) // as two processes: each has files of its own
+	var waits []time.Duration
+	for range 50 {
+		noErr(t, a.Lock(bg))
+		begin, wait := gotIn(t, func() error { return b.Lock(bg) })
+		time.Sleep(2 * time.Millisecond)
+		begin()
+		noErr(t, a.Unlock())
+		waits = append(waits, wait())
+		noErr(t, b.Unlock())
+	}
+	slices.Sort(waits)
+	t.Logf("after a hold of 2 ms the next one got it within %v, the slowest within %v", waits[len(waits)/2], waits[len(waits)-1])
+}
+
+// The holder is killed: the next one gets in, whichever lock it was.
+func TestMission002_20_ShareMemoryHolderKilled(t *testing.T) {
+	eachLayout(t, func(t *testing.T, o *legacy.ShareMemoryOptions) {
+		l, err := legacy.NewShareMemoryLock("v", o)
+		noErr(t, err)
+		for _, held := range []string{"read", "write"} {
+			c := startShare(t, o)
+			c.Want("ok", "lock")
+			c.Want("ok", "hold %s", held)
+			wantFree(t, l, false, held == "read")
+			begin, wait := gotIn(t, func() error { return l.Lock(bg) })
+			time.Sleep(50 * time.Millisecond)
+			begin()
+			c.Kill()
+			took := wait()
+			t.Logf("%v lock: the next one got in %v after kill -9", held, took)
+			if took > 2*time.Second {
+				t.Errorf("it took %v", took)
+			}
+			noErr(t, l.Unlock())
+		}
+	})
+}
+
+// Goroutines with one handle: exclusion, and each gets its turn.
+func TestMission002_21_ShareMemoryLockGoroutines(t *testing.T) {
+	sharePlace(t)
+	l := newLock(t, ipctest.Dir(t))
+	var wait sync.WaitGroup
+	n, readers := 0, atomic.Int32{}
+	for i := range 16 {
+		wait.Go(func() {
+			for range 50 {
+				if i%4 != 0 {
+					if err := l.RLock(bg); err != nil {
+						t.Error(err)
+						return
+					}
+					readers.Add(1)
+					_ = n
+					readers.Add(-1)
+					if err := l.RUnlock(); err != nil {
+						t.Error(err)
+					}
+					continue
+				}
+				if err := l.Lock(bg); err != nil {
+					t.Error(err)
+					return
+				}
+				n++
+				if r := readers.Load(); r != 0 {
+					t.Errorf("%d readers beside a writer", r)
+				}
+				if err := l.Unlock(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wait.Wait()
+	if n != 200 {
+		t.Errorf("counted to %d, want 200", n)
+	}
+}
+
+// A second Lock waits as anybody's would; read locks are counted; nobody unlocks what is
+// not locked.
+func TestMission002_22_ShareMemoryLockTwice(t *testing.T) {
+	sharePlace(t)
+	l := newLock(t, ipctest.Dir(t))
+	wantErr(t, l.Unlock(), samepage.ErrNotLocked)
+	wantErr(t, l.RUnlock(), samepage.ErrNotLocked)
+	noErr(t, l.Lock(bg))
+	wantFree(t, l, false, false)
+	short, cancel := context.WithTimeout(bg, 30*time.Millisecond)
+	defer cancel()
+	err := l.Lock(short)
+	wantErr(t, err, os.ErrDeadlineExceeded, "x.mdb")
+	wantErr(t, err, context.DeadlineExceeded)
+	wantErr(t, l.Close(), samepage.ErrBusy)
+	noErr(t, l.Unlock())
+	wantErr(t, l.Unlock(), samepage.ErrNotLocked)
+
+	noErr(t, l.RLock(bg))
+	noErr(t, l.RLock(bg))
+	canceled, stop := context.WithCancel(bg)
+	stop()
+	wantErr(t, l.Lock(canceled), context.Canceled) // and gives what it had of the lock back
+	wantFree(t, l, false, true)
+	noErr(t, l.RUnlock())
+	wantFree(t, l, false, true)
+	noErr(t, l.RUnlock())
+	wantFree(t, l, true, true)
+	wantErr(t, l.RUnlock(), samepage.ErrNotLocked)
+
+	// Who waits returns when the handle is closed.
+	other := newLock(t, filepath.Dir(l.Name()))
+	noErr(t, other.RLock(bg))
+	waits := make(chan error, 1)
+	go func() { waits <- l.Lock(bg) }()
+	time.Sleep(20 * time.Millisecond)
+	noErr(t, l.Close())
+	noErr(t, l.Close())
+	wantErr(t, <-waits, samepage.ErrClosed)
+	wantErr(t, l.RLock(bg), samepage.ErrClosed)
+	_, err = l.TryLock()
+	wantErr(t, err, samepage.ErrClosed)
+	wantFree(t, other, false, true)
+	noErr(t, other.RUnlock())
+	wantFree(t, other, true, true)
+}
+
+// Lock files are where they are told to be, under their own names; a name that no file
+// can have is refused, and not made another one's.
+func TestMission002_23_ShareMemoryLockFolder(t *testing.T) {
+	sharePlace(t)
+	dir := filepath.Join(ipctest.Dir(t), "a", "b") // both are missing
+	l := newLock(t, dir)
+	noErr(t, l.Lock(bg))
+	noErr(t, l.Unlock())
+	if got := files(t, dir); !slices.Equal(got, []string{"x.mdb.rlc", "x.mdb.wlc"}) {
+		t.Errorf("files %q", got)
+	}
+	l, err := legacy.NewFileLock("y.mdb", nil)
+	noErr(t, err)
+	if filepath.Base(filepath.Dir(l.Name())) != "rwfilelock" {
+		t.Errorf("by default the files are %s", l.Name())
+	}
+	for _, bad := range []string{"", "a:b", `a\b`, "a/b", "..", "a*", "a?", `a"`, "<a", "a>", "a|b", "a\x00", "a\nb", "a\x7f", "a.", "a ", "CON",
+		"nul.mdb", "Com1", "lpt9.x", "COM¹", "CONOUT$", "aux .txt", strings.Repeat("x", 201), "\xff"} {
+		_, err := legacy.NewFileLock(bad, &legacy.FileLockOptions{Dir: dir})
+		wantErr(t, err, samepage.ErrName)
+		if bad == "" || strings.ContainsAny(bad, ":\\/*?\"<>|\x00\n\x7f\xff") {
+			_, err = legacy.CreateShareMemory(bg, bad, 10, nil)
+			wantErr(t, err, samepage.ErrName)
+		}
+	}
+	for _, good := range []string{"a", "ä ö.mdb", "CONSOLE", "com10", "x.nul", ".hidden", "COM"} {
+		_, err := legacy.NewFileLock(good, &legacy.FileLockOptions{Dir: dir})
+		noErr(t, err)
+	}
+}
+
+func files(t testing.TB, dir string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	noErr(t, err)
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+// Lock files of older boots go, and those that anybody holds stay, whatever their number
+// is; so do all others.
+func TestMission002_24_LocksOfOlderBoots(t *testing.T) {
+	sharePlace(t)
+	dir := ipctest.Dir(t)
+	const boot = 1700000000
+	lock := func(boot int64, name string) *legacy.FileLock {
+		l, err := legacy.NewFileLock(fmt.Sprintf("%d_SMLF-%s.mdb", boot, name), &legacy.FileLockOptions{Dir: dir})
+		noErr(t, err)
+		noErr(t, l.Lock(bg))
+		noErr(t, l.Unlock())
+		return l
+	}
+	lock(boot, "now")
+	lock(boot-86400, "yesterday")
+	lock(boot+1, "x") // the clock was set, and nobody lives there
+	read, written := lock(boot-1, "read"), lock(boot-2, "written")
+	noErr(t, read.RLock(bg)) // and here somebody does
+	noErr(t, written.Lock(bg))
+	for _, other := range []string{"SMLF-x.mdb.rlc", "12a_SMLF-x.mdb.rlc", "_SMLF-x.mdb.rlc", "12_x.rlc", "12_SMLF-x.mdb", "12_SMLF-x.txt", "ShareMemoryLockedFile-x.mdb.rlc"} {
+		noErr(t, os.WriteFile(filepath.Join(dir, other), nil, 0o600))
+	}
+	noErr(t, os.Mkdir(filepath.Join(dir, "7_SMLF-dir.mdb.rlc"), 0o700))
+	before := files(t, dir)
+
+	removed, err := legacy.CleanFileLocks(&legacy.FileLockOptions{Dir: dir, Boot: legacy.BootUnknown})
+	if err != nil || len(removed) > 0 || !slices.Equal(files(t, dir), before) {
+		t.Errorf("without a time of boot %q are removed, %v", removed, err)
+	}
+
+	o := &legacy.ShareMemoryOptions{Layout: legacy.ShareMemoryHead, Lock: legacy.FileLockOptions{Dir: dir, Boot: boot}}
+	w := newShareWriter(t, 10, o) // which cleans
+	gone := []string{
+		"1699913600_SMLF-yesterday.mdb.rlc", "1699913600_SMLF-yesterday.mdb.wlc",
+		"1699999999_SMLF-read.mdb.wlc", // of a lock that is only read
+		"1700000001_SMLF-x.mdb.rlc", "1700000001_SMLF-x.mdb.wlc",
+	}
+	want := append(slices.DeleteFunc(slices.Clone(before), func(f string) bool { return slices.Contains(gone, f) }),
+		"1700000000_SMLF-v.mdb.rlc", "1700000000_SMLF-v.mdb.wlc")
+	slices.Sort(want)
+	if got := files(t, dir); !slices.Equal(got, want) {
+		t.Errorf("left are %q, want %q", got, want)
+	}
+	shareWrite(t, w, "x")
+
+	// Those that lived are locks still.
+	wantFree(t, newLockOf(t, dir, boot-1, "read"), false, true)
+	wantFree(t, newLockOf(t, dir, boot-2, "written"), false, false)
+	noErr(t, read.RUnlock())
+	noErr(t, written.Unlock())
+	lock(boot-1, "read")
+	removed, err = legacy.CleanFileLocks(&legacy.FileLockOptions{Dir: dir, Boot: boot})
+	noErr(t, err)
+	if want := []string{"1699999998_SMLF-written.mdb.rlc", "1699999998_SMLF-written.mdb.wlc", "1699999999_SMLF-read.mdb.rlc", "1699999999_SMLF-read.mdb.wlc"}; !slices.Equal(removed, want) {
+		t.Errorf("removed %q, want %q", removed, want)
+	}
+
+	// By default it is this machine's boot.
+	removed, err = legacy.CleanFileLocks(&legacy.FileLockOptions{Dir: dir})
+	noErr(t, err)
+	if !slices.Contains(removed, "1700000000_SMLF-now.mdb.rlc") {
+		t.Errorf("removed %q", removed)
+	}
+	_, err = legacy.CleanFileLocks(&legacy.FileLockOptions{Dir: dir, Boot: -7})
+	wantErr(t, err, fs.ErrInvalid)
+}
+
+func newLockOf(t testing.TB, dir string, boot int64, name string) *legacy.FileLock {
+	t.Helper()
+	l, err := legacy.NewShareMemoryLock(name, &legacy.ShareMemoryOptions{
+		Layout: legacy.ShareMemoryHead, Lock: legacy.FileLockOptions{Dir: dir, Boot: boot},
+	})
+	noErr(t, err)
+	return l
+}
+
+// Who removes files and who locks them at the same time: nobody comes to hold a file that
+// is no longer there, beside one who holds its successor.
+func TestMission002_24_CleaningBesideLocking(t *testing.T) {
+	sharePlace(t)
+	dir := ipctest.Dir(t)
+	stop := make(chan struct{})
+	var cleaner sync.WaitGroup
+	cleaner.Go(func() {
+		for n := 0; ; {
+			select {
+			case <-stop:
+				t.Logf("%d files were removed meanwhile", n)
+				return
+			default:
+			}
+			removed, err := legacy.CleanFileLocks(&legacy.FileLockOptions{Dir: dir, Boot: 2})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			n += len(removed)
+		}
+	})
+	var users sync.WaitGroup
+	var inside atomic.Int32
+	for range 3 {
+		l := newLockOf(t, dir, 1, "x")
+		users.Go(func() {
+			for range 200 {
+				if err := l.Lock(bg); err != nil {
+					t.Error(err)
+					return
+				}
+				if n := inside.Add(1); n != 1 {
+					t.Errorf("%d hold the lock", n)
+				}
+				time.Sleep(10 * time.Microsecond)
+				inside.Add(-1)
+				_ = l.Unlock()
+			}
+		})
+	}
+	users.Wait()
+	close(stop)
+	cleaner.Wait()
+}
+
+// A lock file that cannot be opened is an error, and never a lock.
+func TestMission002_36_LockFileCannotBeOpened(t *testing.T) {
+	eachLayout(t, func(t *testing.T, o *legacy.ShareMemoryOptions) {
+		o.Lock = legacy.FileLockOptions{Dir: ipctest.Dir(t), Boot: 1700000000}
+		base := map[string]string{"seed": "ShareMemoryLockedFile-v.mdb", "head": "1700000000_SMLF-v.mdb"}[o.Layout.String()]
+		w := newShareWriter(t, 100, o)
+		shareWrite(t, w, "first")
+		r := newShareReader(t, o)
+		l, err := legacy.NewShareMemoryLock("v", o)
+		noErr(t, err)
+		for _, file := range []string{".wlc", ".rlc"} {
+			path := filepath.Join(o.Lock.Dir, base+file)
+			noErr(t, os.Remove(path))
+			noErr(t, os.Mkdir(path, 0o700))
+			ctx, cancel := context.WithTimeout(bg, ipctest.Patience)
+			n, werr := w.Write(ctx, []byte("second"))
+			b, rerr := r.Append(ctx, nil)
+			_, serr := r.Stat(ctx)
+			ok, terr := l.TryLock()
+			rok, trerr := l.TryRLock()
+			other, oerr := legacy.CreateShareMemory(ctx, "other", 10, o)
+			noErr(t, oerr) // whose files are others
+			noErr(t, other.Close())
+			_, _, aerr := legacy.OpenOrCreateShareMemory(ctx, "v", 0, o)
+			cancel()
+			if n != 0 || len(b) != 0 || ok || rok {
+				t.Errorf("without a lock %d bytes are written, %q is read; locked: %v, %v", n, b, ok, rok)
+			}
+			for _, err := range []error{werr, rerr, serr, terr, trerr, aerr, l.Lock(bg), l.RLock(bg)} {
+				if err == nil || errors.Is(err, samepage.ErrBusy) || errors.Is(err, os.ErrDeadlineExceeded) || !strings.Contains(err.Error(), base+file) {
+					t.Errorf("a lock file that is a directory: %v", err)
+				}
+			}
+			noErr(t, os.Remove(path))
+			wantFree(t, l, true, true) // and nothing is left of the attempts
+			wantValue(t, r, "first")
+		}
+	})
+}
