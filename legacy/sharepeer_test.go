@@ -2,6 +2,7 @@ package legacy_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -163,11 +164,12 @@ func (p *peer) do(cmd string, args []string) (res string, err error) {
 	n, _ := strconv.Atoi(args[0])
 	switch cmd {
 	case "create": // SIZE
-		existed := false
-		p.w, existed, err = legacy.OpenOrCreateShareMemory(bg, p.name, n, &p.o)
-		if err == nil {
-			res = fmt.Sprint(p.w.Cap(), existed)
+		w, existed, err := legacy.OpenOrCreateShareMemory(bg, p.name, n, &p.o)
+		if err != nil {
+			return "", err
 		}
+		p.w = w
+		return fmt.Sprint(w.Cap(), existed), nil
 	case "open":
 		p.r, err = legacy.OpenShareMemory(p.name, &p.o)
 	case "await":
@@ -185,6 +187,11 @@ func (p *peer) do(cmd string, args []string) (res string, err error) {
 			}
 		}
 		res = fmt.Sprint(n)
+	case "fill": // write values of all there is room for, each of one letter, for ever
+		fmt.Println("ok")
+		for i := 0; err == nil; i++ {
+			_, err = p.w.Write(bg, bytes.Repeat([]byte{'a' + byte(i%26)}, p.w.Cap()))
+		}
 	case "until": // N: read until value N has come, and tell how many were torn, and how many different
 		return p.until(uint32(n))
 	case "lock":

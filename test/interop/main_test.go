@@ -12,7 +12,10 @@ import (
 	"samepage/internal/ipctest"
 )
 
-func TestMain(m *testing.M) { ipctest.Main(m, nil) }
+// helpers are the children of these tests that are Go programs; each file adds its own.
+var helpers = map[string]func([]string){}
+
+func TestMain(m *testing.M) { ipctest.Main(m, helpers) }
 
 func program(t *testing.T, name string) string {
 	t.Helper()

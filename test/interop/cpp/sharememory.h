@@ -189,7 +189,7 @@ inline int64_t number(const std::string &v) {
   uint32_t n;
   if (v.size() < 8) return -1;
   std::memcpy(&n, v.data(), 4);
-  return v == numbered(n) ? n : -1;
+  return v == numbered(n) ? static_cast<int64_t>(n) : -1;
 }
 
 // hold obeys the commands on the lock that both programs have.

@@ -4,6 +4,7 @@
 //   seed NAME / head NAME   the block of that name in the older or the newer layout
 //   open                    open it
 //   read                    print whether the checksum is good or bad, and the value
+//   number                  print the number of the value, -1 when it is not whole
 //   verify N                read N times; prints how many values were not whole, how many
 //                           were older than the one before, and how many were different
 //   until N                 read until value number N comes, and print how many were not whole
@@ -49,6 +50,10 @@ bool obey(const std::string &command, const std::string &argument, std::string *
     block->lock().unlock();
     if (n < 0) return peer::refused("read " + std::to_string(n));
     *answer = (matches ? "good" : "bad") + (v.empty() ? "" : " " + v);
+    return true;
+  }
+  if (command == "number") {
+    *answer = std::to_string(next());
     return true;
   }
   if (command == "verify" || command == "until") {

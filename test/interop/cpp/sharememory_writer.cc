@@ -5,6 +5,7 @@
 //   create SIZE             make it with room for SIZE bytes, or come to the one there is;
 //                           either way its header is written anew, without the lock
 //   write TEXT              make TEXT the value; prints how many bytes were written
+//   number I                write numbered value I; prints how many bytes were written
 //   loop N                  write N numbered values; prints how many were written whole
 //   hold read|write         take the lock
 //   release                 give it up
@@ -42,6 +43,13 @@ bool obey(const std::string &command, const std::string &argument, std::string *
   if (command == "write") {
     block->lock().write();
     *answer = std::to_string(put(argument, argument.size()));
+    block->lock().unlock();
+    return true;
+  }
+  if (command == "number") {
+    std::string v = share::numbered(static_cast<uint32_t>(std::atoi(argument.c_str())));
+    block->lock().write();
+    *answer = std::to_string(put(v, v.size()));
     block->lock().unlock();
     return true;
   }
