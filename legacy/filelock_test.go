@@ -25,7 +25,7 @@ import (
 func newLock(t testing.TB, dir string) *legacy.FileLock {
 	t.Helper()
 	l, err := legacy.NewFileLock("x.mdb", &legacy.FileLockOptions{Dir: dir})
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	return l
 }
 
@@ -34,14 +34,14 @@ func newLock(t testing.TB, dir string) *legacy.FileLock {
 func try(t testing.TB, l *legacy.FileLock) (writing, reading bool) {
 	t.Helper()
 	writing, err := l.TryLock()
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	if writing {
-		noErr(t, l.Unlock())
+		ipctest.NoErr(t, l.Unlock())
 	}
 	reading, err = l.TryRLock()
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	if reading {
-		noErr(t, l.RUnlock())
+		ipctest.NoErr(t, l.RUnlock())
 	}
 	return writing, reading
 }
@@ -57,7 +57,7 @@ func wantFree(t testing.TB, l *legacy.FileLock, writing, reading bool) {
 func TestMission002_16_ShareMemoryEightReaders(t *testing.T) {
 	eachLayout(t, func(t *testing.T, o *legacy.ShareMemoryOptions) {
 		l, err := legacy.NewShareMemoryLock("v", o)
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		var all []*ipctest.Child
 		for range 8 {
 			c := startShare(t, o)
@@ -83,7 +83,7 @@ func TestMission002_17_ShareMemoryWriteCycles(t *testing.T) {
 	}
 	file := filepath.Join(ipctest.Dir(t), "n")
 	m, err := samepage.MapFile(file, 4, nil)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	defer m.Close()
 	var all []*ipctest.Child
 	for range 4 {
@@ -102,7 +102,7 @@ func TestMission002_17_ShareMemoryWriteCycles(t *testing.T) {
 	}
 	var b [4]byte
 	_, err = m.ReadAt(b[:], 0)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	if n := binary.LittleEndian.Uint32(b[:]); n != uint32(4*each) {
 		t.Errorf("counted to %d, want %d", n, 4*each)
 	}
@@ -115,24 +115,24 @@ func TestMission002_18_ShareMemoryWriterIsNotStarved(t *testing.T) {
 	sharePlace(t)
 	dir := ipctest.Dir(t)
 	holder, writer := newLock(t, dir), newLock(t, dir)
-	noErr(t, holder.RLock(bg))
+	ipctest.NoErr(t, holder.RLock(bg))
 	locked := make(chan error, 1)
 	go func() { locked <- writer.Lock(bg) }()
 	late := newLock(t, dir)
 	for { // until the writer has come as far as to wait
 		ok, err := late.TryRLock()
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		if !ok {
 			break
 		}
-		noErr(t, late.RUnlock())
+		ipctest.NoErr(t, late.RUnlock())
 		time.Sleep(time.Millisecond)
 	}
 	wantFree(t, late, false, false)
 	wantFree(t, holder, false, false) // not even for who has it already
-	noErr(t, holder.RUnlock())
-	noErr(t, <-locked)
-	noErr(t, writer.Unlock())
+	ipctest.NoErr(t, holder.RUnlock())
+	ipctest.NoErr(t, <-locked)
+	ipctest.NoErr(t, writer.Unlock())
 	wantFree(t, late, true, true)
 
 	// Sixteen readers that come again and again leave room for a writer each time.
@@ -154,9 +154,9 @@ func TestMission002_18_ShareMemoryWriterIsNotStarved(t *testing.T) {
 	var longest time.Duration
 	for range 20 {
 		begun := time.Now()
-		noErr(t, writer.Lock(bg))
+		ipctest.NoErr(t, writer.Lock(bg))
 		longest = max(longest, time.Since(begun))
-		noErr(t, writer.Unlock())
+		ipctest.NoErr(t, writer.Unlock())
 	}
 	stop.Store(true)
 	wait.Wait()
@@ -170,13 +170,13 @@ func TestMission002_19_ShareMemoryHandover(t *testing.T) {
 	a, b := newLock(t, dir), newLock(t, dir) // as two processes: each has files of its own
 	var waits []time.Duration
 	for range 50 {
-		noErr(t, a.Lock(bg))
+		ipctest.NoErr(t, a.Lock(bg))
 		begin, wait := gotIn(t, func() error { return b.Lock(bg) })
 		time.Sleep(2 * time.Millisecond)
 		begin()
-		noErr(t, a.Unlock())
+		ipctest.NoErr(t, a.Unlock())
 		waits = append(waits, wait())
-		noErr(t, b.Unlock())
+		ipctest.NoErr(t, b.Unlock())
 	}
 	slices.Sort(waits)
 	t.Logf("after a hold of 2 ms the next one got it within %v, the slowest within %v", waits[len(waits)/2], waits[len(waits)-1])
@@ -186,7 +186,7 @@ func TestMission002_19_ShareMemoryHandover(t *testing.T) {
 func TestMission002_20_ShareMemoryHolderKilled(t *testing.T) {
 	eachLayout(t, func(t *testing.T, o *legacy.ShareMemoryOptions) {
 		l, err := legacy.NewShareMemoryLock("v", o)
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		for _, held := range []string{"read", "write"} {
 			c := startShare(t, o)
 			c.Want("ok", "lock")
@@ -201,7 +201,7 @@ func TestMission002_20_ShareMemoryHolderKilled(t *testing.T) {
 			if took > 2*time.Second {
 				t.Errorf("it took %v", took)
 			}
-			noErr(t, l.Unlock())
+			ipctest.NoErr(t, l.Unlock())
 		}
 	})
 }
@@ -253,45 +253,45 @@ func TestMission002_21_ShareMemoryLockGoroutines(t *testing.T) {
 func TestMission002_22_ShareMemoryLockTwice(t *testing.T) {
 	sharePlace(t)
 	l := newLock(t, ipctest.Dir(t))
-	wantErr(t, l.Unlock(), samepage.ErrNotLocked)
-	wantErr(t, l.RUnlock(), samepage.ErrNotLocked)
-	noErr(t, l.Lock(bg))
+	ipctest.WantErr(t, l.Unlock(), samepage.ErrNotLocked)
+	ipctest.WantErr(t, l.RUnlock(), samepage.ErrNotLocked)
+	ipctest.NoErr(t, l.Lock(bg))
 	wantFree(t, l, false, false)
 	short, cancel := context.WithTimeout(bg, 30*time.Millisecond)
 	defer cancel()
 	err := l.Lock(short)
-	wantErr(t, err, os.ErrDeadlineExceeded, "x.mdb")
-	wantErr(t, err, context.DeadlineExceeded)
-	wantErr(t, l.Close(), samepage.ErrBusy)
-	noErr(t, l.Unlock())
-	wantErr(t, l.Unlock(), samepage.ErrNotLocked)
+	ipctest.WantErr(t, err, os.ErrDeadlineExceeded, "x.mdb")
+	ipctest.WantErr(t, err, context.DeadlineExceeded)
+	ipctest.WantErr(t, l.Close(), samepage.ErrBusy)
+	ipctest.NoErr(t, l.Unlock())
+	ipctest.WantErr(t, l.Unlock(), samepage.ErrNotLocked)
 
-	noErr(t, l.RLock(bg))
-	noErr(t, l.RLock(bg))
+	ipctest.NoErr(t, l.RLock(bg))
+	ipctest.NoErr(t, l.RLock(bg))
 	canceled, stop := context.WithCancel(bg)
 	stop()
-	wantErr(t, l.Lock(canceled), context.Canceled) // and gives what it had of the lock back
+	ipctest.WantErr(t, l.Lock(canceled), context.Canceled) // and gives what it had of the lock back
 	wantFree(t, l, false, true)
-	noErr(t, l.RUnlock())
+	ipctest.NoErr(t, l.RUnlock())
 	wantFree(t, l, false, true)
-	noErr(t, l.RUnlock())
+	ipctest.NoErr(t, l.RUnlock())
 	wantFree(t, l, true, true)
-	wantErr(t, l.RUnlock(), samepage.ErrNotLocked)
+	ipctest.WantErr(t, l.RUnlock(), samepage.ErrNotLocked)
 
 	// Who waits returns when the handle is closed.
 	other := newLock(t, filepath.Dir(l.Name()))
-	noErr(t, other.RLock(bg))
+	ipctest.NoErr(t, other.RLock(bg))
 	waits := make(chan error, 1)
 	go func() { waits <- l.Lock(bg) }()
 	time.Sleep(20 * time.Millisecond)
-	noErr(t, l.Close())
-	noErr(t, l.Close())
-	wantErr(t, <-waits, samepage.ErrClosed)
-	wantErr(t, l.RLock(bg), samepage.ErrClosed)
+	ipctest.NoErr(t, l.Close())
+	ipctest.NoErr(t, l.Close())
+	ipctest.WantErr(t, <-waits, samepage.ErrClosed)
+	ipctest.WantErr(t, l.RLock(bg), samepage.ErrClosed)
 	_, err = l.TryLock()
-	wantErr(t, err, samepage.ErrClosed)
+	ipctest.WantErr(t, err, samepage.ErrClosed)
 	wantFree(t, other, false, true)
-	noErr(t, other.RUnlock())
+	ipctest.NoErr(t, other.RUnlock())
 	wantFree(t, other, true, true)
 }
 
@@ -301,35 +301,35 @@ func TestMission002_23_ShareMemoryLockFolder(t *testing.T) {
 	sharePlace(t)
 	dir := filepath.Join(ipctest.Dir(t), "a", "b") // both are missing
 	l := newLock(t, dir)
-	noErr(t, l.Lock(bg))
-	noErr(t, l.Unlock())
+	ipctest.NoErr(t, l.Lock(bg))
+	ipctest.NoErr(t, l.Unlock())
 	if got := files(t, dir); !slices.Equal(got, []string{"x.mdb.rlc", "x.mdb.wlc"}) {
 		t.Errorf("files %q", got)
 	}
 	l, err := legacy.NewFileLock("y.mdb", nil)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	if filepath.Base(filepath.Dir(l.Name())) != "rwfilelock" {
 		t.Errorf("by default the files are %s", l.Name())
 	}
 	for _, bad := range []string{"", "a:b", `a\b`, "a/b", "..", "a*", "a?", `a"`, "<a", "a>", "a|b", "a\x00", "a\nb", "a\x7f", "a.", "a ", "CON",
 		"nul.mdb", "Com1", "lpt9.x", "COM¹", "CONOUT$", "aux .txt", strings.Repeat("x", 201), "\xff"} {
 		_, err := legacy.NewFileLock(bad, &legacy.FileLockOptions{Dir: dir})
-		wantErr(t, err, samepage.ErrName)
+		ipctest.WantErr(t, err, samepage.ErrName)
 		if bad == "" || strings.ContainsAny(bad, ":\\/*?\"<>|\x00\n\x7f\xff") {
 			_, err = legacy.CreateShareMemory(bg, bad, 10, nil)
-			wantErr(t, err, samepage.ErrName)
+			ipctest.WantErr(t, err, samepage.ErrName)
 		}
 	}
 	for _, good := range []string{"a", "ä ö.mdb", "CONSOLE", "com10", "x.nul", ".hidden", "COM"} {
 		_, err := legacy.NewFileLock(good, &legacy.FileLockOptions{Dir: dir})
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 	}
 }
 
 func files(t testing.TB, dir string) (names []string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	for _, e := range entries {
 		names = append(names, e.Name())
 	}
@@ -344,21 +344,21 @@ func TestMission002_24_LocksOfOlderBoots(t *testing.T) {
 	const boot = 1700000000
 	lock := func(boot int64, name string) *legacy.FileLock {
 		l, err := legacy.NewFileLock(fmt.Sprintf("%d_SMLF-%s.mdb", boot, name), &legacy.FileLockOptions{Dir: dir})
-		noErr(t, err)
-		noErr(t, l.Lock(bg))
-		noErr(t, l.Unlock())
+		ipctest.NoErr(t, err)
+		ipctest.NoErr(t, l.Lock(bg))
+		ipctest.NoErr(t, l.Unlock())
 		return l
 	}
 	lock(boot, "now")
 	lock(boot-86400, "yesterday")
 	lock(boot+1, "x") // the clock was set, and nobody lives there
 	read, written := lock(boot-1, "read"), lock(boot-2, "written")
-	noErr(t, read.RLock(bg)) // and here somebody does
-	noErr(t, written.Lock(bg))
+	ipctest.NoErr(t, read.RLock(bg)) // and here somebody does
+	ipctest.NoErr(t, written.Lock(bg))
 	for _, other := range []string{"SMLF-x.mdb.rlc", "12a_SMLF-x.mdb.rlc", "_SMLF-x.mdb.rlc", "12_x.rlc", "12_SMLF-x.mdb", "12_SMLF-x.txt", "ShareMemoryLockedFile-x.mdb.rlc"} {
-		noErr(t, os.WriteFile(filepath.Join(dir, other), nil, 0o600))
+		ipctest.NoErr(t, os.WriteFile(filepath.Join(dir, other), nil, 0o600))
 	}
-	noErr(t, os.Mkdir(filepath.Join(dir, "7_SMLF-dir.mdb.rlc"), 0o700))
+	ipctest.NoErr(t, os.Mkdir(filepath.Join(dir, "7_SMLF-dir.mdb.rlc"), 0o700))
 	before := files(t, dir)
 
 	removed, err := legacy.CleanFileLocks(&legacy.FileLockOptions{Dir: dir, Boot: legacy.BootUnknown})
@@ -384,23 +384,23 @@ func TestMission002_24_LocksOfOlderBoots(t *testing.T) {
 	// Those that lived are locks still.
 	wantFree(t, newLockOf(t, dir, boot-1, "read"), false, true)
 	wantFree(t, newLockOf(t, dir, boot-2, "written"), false, false)
-	noErr(t, read.RUnlock())
-	noErr(t, written.Unlock())
+	ipctest.NoErr(t, read.RUnlock())
+	ipctest.NoErr(t, written.Unlock())
 	lock(boot-1, "read")
 	removed, err = legacy.CleanFileLocks(&legacy.FileLockOptions{Dir: dir, Boot: boot})
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	if want := []string{"1699999998_SMLF-written.mdb.rlc", "1699999998_SMLF-written.mdb.wlc", "1699999999_SMLF-read.mdb.rlc", "1699999999_SMLF-read.mdb.wlc"}; !slices.Equal(removed, want) {
 		t.Errorf("removed %q, want %q", removed, want)
 	}
 
 	// By default it is this machine's boot.
 	removed, err = legacy.CleanFileLocks(&legacy.FileLockOptions{Dir: dir})
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	if !slices.Contains(removed, "1700000000_SMLF-now.mdb.rlc") {
 		t.Errorf("removed %q", removed)
 	}
 	_, err = legacy.CleanFileLocks(&legacy.FileLockOptions{Dir: dir, Boot: -7})
-	wantErr(t, err, fs.ErrInvalid)
+	ipctest.WantErr(t, err, fs.ErrInvalid)
 }
 
 func newLockOf(t testing.TB, dir string, boot int64, name string) *legacy.FileLock {
@@ -408,7 +408,7 @@ func newLockOf(t testing.TB, dir string, boot int64, name string) *legacy.FileLo
 	l, err := legacy.NewShareMemoryLock(name, &legacy.ShareMemoryOptions{
 		Layout: legacy.ShareMemoryHead, Lock: legacy.FileLockOptions{Dir: dir, Boot: boot},
 	})
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	return l
 }
 
@@ -468,11 +468,11 @@ func TestMission002_36_LockFileCannotBeOpened(t *testing.T) {
 		shareWrite(t, w, "first")
 		r := newShareReader(t, o)
 		l, err := legacy.NewShareMemoryLock("v", o)
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		for _, file := range []string{".wlc", ".rlc"} {
 			path := filepath.Join(o.Lock.Dir, base+file)
-			noErr(t, os.Remove(path))
-			noErr(t, os.Mkdir(path, 0o700))
+			ipctest.NoErr(t, os.Remove(path))
+			ipctest.NoErr(t, os.Mkdir(path, 0o700))
 			ctx, cancel := context.WithTimeout(bg, ipctest.Patience)
 			n, werr := w.Write(ctx, []byte("second"))
 			b, rerr := r.Append(ctx, nil)
@@ -480,8 +480,8 @@ func TestMission002_36_LockFileCannotBeOpened(t *testing.T) {
 			ok, terr := l.TryLock()
 			rok, trerr := l.TryRLock()
 			other, oerr := legacy.CreateShareMemory(ctx, "other", 10, o)
-			noErr(t, oerr) // whose files are others
-			noErr(t, other.Close())
+			ipctest.NoErr(t, oerr) // whose files are others
+			ipctest.NoErr(t, other.Close())
 			_, _, aerr := legacy.OpenOrCreateShareMemory(ctx, "v", 0, o)
 			cancel()
 			if n != 0 || len(b) != 0 || ok || rok {
@@ -492,9 +492,21 @@ func TestMission002_36_LockFileCannotBeOpened(t *testing.T) {
 					t.Errorf("a lock file that is a directory: %v", err)
 				}
 			}
-			noErr(t, os.Remove(path))
+			ipctest.NoErr(t, os.Remove(path))
 			wantFree(t, l, true, true) // and nothing is left of the attempts
 			wantValue(t, r, "first")
+
+			// One that may only be read lets readers in, and no writers.
+			ipctest.NoErr(t, os.Chmod(path, 0o400))
+			if f, err := os.OpenFile(path, os.O_RDWR, 0); err == nil {
+				ipctest.NoErr(t, f.Close())
+				t.Logf("this user may write to %s, whatever its mode is", file) // root, also under Wine
+			} else {
+				_, err := w.Write(bg, []byte("second"))
+				ipctest.WantErr(t, err, fs.ErrPermission, base+file)
+				wantValue(t, r, "first")
+			}
+			ipctest.NoErr(t, os.Chmod(path, 0o600))
 		}
 	})
 }

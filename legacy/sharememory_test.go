@@ -28,15 +28,15 @@ import (
 func TestMission002_01_33_CreateOrOpen(t *testing.T) {
 	eachLayout(t, func(t *testing.T, o *legacy.ShareMemoryOptions) {
 		_, _, err := legacy.OpenOrCreateShareMemory(bg, "v", 0, o)
-		wantErr(t, err, samepage.ErrZeroSize)
-		wantErr(t, err, fs.ErrNotExist)
+		ipctest.WantErr(t, err, samepage.ErrZeroSize)
+		ipctest.WantErr(t, err, fs.ErrNotExist)
 		w := newShareWriter(t, 100, o)
 		if w.Cap() != 100 || w.Name() != "v" {
 			t.Errorf("%q has room for %d", w.Name(), w.Cap())
 		}
 		shareWrite(t, w, "kept")
 		_, err = legacy.CreateShareMemory(bg, "v", 100, o)
-		wantErr(t, err, fs.ErrExist, `"v"`)
+		ipctest.WantErr(t, err, fs.ErrExist, `"v"`)
 
 		c := startShare(t, o)
 		c.Want("ok 100 true", "create 0")
@@ -45,7 +45,7 @@ func TestMission002_01_33_CreateOrOpen(t *testing.T) {
 			t.Errorf("more room than there is: %s", l)
 		}
 		_, _, err = legacy.OpenOrCreateShareMemory(bg, "v", 1000, o)
-		wantErr(t, err, samepage.ErrTooLarge, "1000", "100")
+		ipctest.WantErr(t, err, samepage.ErrTooLarge, "1000", "100")
 		wantValue(t, newShareReader(t, o), "kept")
 		c.Want("ok 100", "write %s", strings.Repeat("x", 100))
 		wantValue(t, newShareReader(t, o), strings.Repeat("x", 100))
@@ -56,20 +56,20 @@ func TestMission002_01_33_CreateOrOpen(t *testing.T) {
 func TestMission002_02_ReaderFirst(t *testing.T) {
 	eachLayout(t, func(t *testing.T, o *legacy.ShareMemoryOptions) {
 		_, err := legacy.OpenShareMemory("v", o)
-		wantErr(t, err, fs.ErrNotExist, `"v"`)
+		ipctest.WantErr(t, err, fs.ErrNotExist, `"v"`)
 		short, cancel := context.WithTimeout(bg, 20*time.Millisecond)
 		defer cancel()
 		_, err = legacy.AwaitShareMemory(short, "v", o)
-		wantErr(t, err, os.ErrDeadlineExceeded)
+		ipctest.WantErr(t, err, os.ErrDeadlineExceeded)
 
 		// A section whose header is not there yet is not there yet.
 		m, err := samepage.Create(sectionName(o), 133, bareOptions())
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		short, cancel = context.WithTimeout(bg, 20*time.Millisecond)
 		defer cancel()
 		_, err = legacy.AwaitShareMemory(short, "v", o)
-		wantErr(t, err, os.ErrDeadlineExceeded)
-		noErr(t, m.Close())
+		ipctest.WantErr(t, err, os.ErrDeadlineExceeded)
+		ipctest.NoErr(t, m.Close())
 
 		waiting := make(chan *legacy.ShareMemoryReader, 1)
 		go func() {
@@ -84,7 +84,7 @@ func TestMission002_02_ReaderFirst(t *testing.T) {
 		c.Want("ok 5", "write first")
 		r := <-waiting
 		wantValue(t, r, "first")
-		noErr(t, r.Close())
+		ipctest.NoErr(t, r.Close())
 	})
 }
 
@@ -115,13 +115,13 @@ func TestMission002_03_Bytes(t *testing.T) {
 			want := block(o, 20, v)
 			got := make([]byte, 32+len(v))
 			_, err := m.ReadAt(got, 0)
-			noErr(t, err)
+			ipctest.NoErr(t, err)
 			if !bytes.Equal(got, want[:len(got)]) {
 				t.Errorf("%q is written as % x, want % x", v, got, want[:len(got)])
 			}
 		}
-		noErr(t, w.Close())
-		noErr(t, m.Close())
+		ipctest.NoErr(t, w.Close())
+		ipctest.NoErr(t, m.Close())
 
 		b := block(o, 20, "from elsewhere")
 		if o.Layout == legacy.ShareMemoryHead {
@@ -130,7 +130,7 @@ func TestMission002_03_Bytes(t *testing.T) {
 		opts := bareOptions()
 		opts.Init = b
 		m, err := samepage.Create(sectionName(o), int64(len(b)), opts)
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		defer m.Close()
 		r := newShareReader(t, o)
 		wantValue(t, r, "from elsewhere")
@@ -149,18 +149,18 @@ func TestMission002_04_Tail(t *testing.T) {
 		shareWrite(t, w, "short")
 		var b [1]byte
 		_, err := m.ReadAt(b[:], 32+5)
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		if seed := o.Layout == legacy.ShareMemorySeed; seed != (b[0] == 0) {
 			t.Errorf("byte %q behind the content", b)
 		}
 		_, err = m.WriteAt([]byte{7}, 32+5)
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		if o.Layout == legacy.ShareMemoryHead { // it has none
 			wantValue(t, r, "short")
 			return
 		}
 		got, err := r.Append(bg, []byte("dst"))
-		wantErr(t, err, samepage.ErrCorrupt, "0x7", "5 bytes")
+		ipctest.WantErr(t, err, samepage.ErrCorrupt, "0x7", "5 bytes")
 		if string(got) != "dst" {
 			t.Errorf("beside an error there is %q", got)
 		}
@@ -179,14 +179,14 @@ func TestMission002_05_Version(t *testing.T) {
 		check := func(words ...string) {
 			t.Helper()
 			_, err := r.Read(bg, make([]byte, 20))
-			wantErr(t, err, samepage.ErrVersion, words...)
+			ipctest.WantErr(t, err, samepage.ErrVersion, words...)
 			_, err = r.Len()
-			wantErr(t, err, samepage.ErrVersion)
+			ipctest.WantErr(t, err, samepage.ErrVersion)
 			_, _, err = legacy.OpenOrCreateShareMemory(bg, "v", 0, o)
-			wantErr(t, err, samepage.ErrVersion, words...)
+			ipctest.WantErr(t, err, samepage.ErrVersion, words...)
 			st, err := r.Stat(bg)
-			noErr(t, err)
-			wantErr(t, st.Problem, samepage.ErrVersion, words...)
+			ipctest.NoErr(t, err)
+			ipctest.WantErr(t, st.Problem, samepage.ErrVersion, words...)
 		}
 		spoil(t, m, 4, 40)
 		check("40", "32", o.Layout.String())
@@ -200,7 +200,7 @@ func TestMission002_05_Version(t *testing.T) {
 		}
 	})
 	_, err := legacy.OpenShareMemory("v", &legacy.ShareMemoryOptions{Layout: 7})
-	wantErr(t, err, fs.ErrInvalid, "ShareMemoryLayout(7)")
+	ipctest.WantErr(t, err, fs.ErrInvalid, "ShareMemoryLayout(7)")
 }
 
 // 002-06, 002-07: a block has room for exactly what it was made for, and a value the
@@ -220,7 +220,7 @@ func TestMission002_06_07_ShareMemoryLength(t *testing.T) {
 			}
 			wantValue(t, r, "")
 			_, err = w.Write(bg, make([]byte, size+1))
-			wantErr(t, err, samepage.ErrTooLarge)
+			ipctest.WantErr(t, err, samepage.ErrTooLarge)
 			for _, n := range []int{size, 0, 1, size / 2} {
 				shareWrite(t, w, strings.Repeat("x", n))
 				wl, werr := w.Len()
@@ -230,8 +230,8 @@ func TestMission002_06_07_ShareMemoryLength(t *testing.T) {
 				}
 				wantValue(t, r, strings.Repeat("x", n))
 			}
-			noErr(t, r.Close())
-			noErr(t, w.Close())
+			ipctest.NoErr(t, r.Close())
+			ipctest.NoErr(t, w.Close())
 		}
 	})
 }
@@ -243,7 +243,7 @@ func TestMission002_08_ShareMemoryTruncation(t *testing.T) {
 		r := newShareReader(t, o)
 		shareWrite(t, w, "12345678")
 		n, err := w.Write(bg, []byte("abcdefghi"))
-		wantErr(t, err, samepage.ErrTooLarge, "9 bytes", "room for 8")
+		ipctest.WantErr(t, err, samepage.ErrTooLarge, "9 bytes", "room for 8")
 		if n != 0 {
 			t.Errorf("%d bytes of it are written", n)
 		}
@@ -252,13 +252,13 @@ func TestMission002_08_ShareMemoryTruncation(t *testing.T) {
 		cut := *o
 		cut.Truncate = true
 		tw, existed, err := legacy.OpenOrCreateShareMemory(bg, "v", 8, &cut)
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		defer tw.Close()
 		if !existed {
 			t.Error("it did not exist")
 		}
 		n, err = tw.Write(bg, []byte("abcdefghi"))
-		wantErr(t, err, samepage.ErrTruncated, "9 bytes", "room for 8")
+		ipctest.WantErr(t, err, samepage.ErrTruncated, "9 bytes", "room for 8")
 		if n != 8 {
 			t.Errorf("wrote %d bytes, want 8", n)
 		}
@@ -269,7 +269,7 @@ func TestMission002_08_ShareMemoryTruncation(t *testing.T) {
 
 		b := []byte("....")
 		n, err = r.Read(bg, b[:2])
-		wantErr(t, err, samepage.ErrTruncated, "3 bytes", "room for 2")
+		ipctest.WantErr(t, err, samepage.ErrTruncated, "3 bytes", "room for 2")
 		if n != 2 || string(b) != "ab.." {
 			t.Errorf("read %d, %q", n, b)
 		}
@@ -302,20 +302,20 @@ func TestMission002_09_ShareMemoryErrors(t *testing.T) {
 			}
 		}
 		_, err := legacy.CreateShareMemory(bg, "other", 0, o)
-		wantErr(t, err, samepage.ErrZeroSize)
+		ipctest.WantErr(t, err, samepage.ErrZeroSize)
 		if math.MaxInt > math.MaxInt32 {
 			large := math.MaxInt32
 			_, err = legacy.CreateShareMemory(bg, "other", large, o)
-			wantErr(t, err, samepage.ErrTooLarge)
+			ipctest.WantErr(t, err, samepage.ErrTooLarge)
 		}
 		shareWrite(t, w, "")
-		noErr(t, r.Close())
-		noErr(t, r.Close())
+		ipctest.NoErr(t, r.Close())
+		ipctest.NoErr(t, r.Close())
 		_, err = r.Append(bg, nil)
-		wantErr(t, err, samepage.ErrClosed)
+		ipctest.WantErr(t, err, samepage.ErrClosed)
 		_, err = r.Len()
-		wantErr(t, err, samepage.ErrClosed)
-		wantErr(t, r.View(bg, func([]byte) error { return nil }), samepage.ErrClosed)
+		ipctest.WantErr(t, err, samepage.ErrClosed)
+		ipctest.WantErr(t, r.View(bg, func([]byte) error { return nil }), samepage.ErrClosed)
 	})
 }
 
@@ -353,25 +353,25 @@ func TestMission002_11_ShareMemoryFlippedByte(t *testing.T) {
 			shareWrite(t, w, value)
 			wantValue(t, r, value)
 			_, err := m.WriteAt([]byte{'x'}, 32+at)
-			noErr(t, err)
+			ipctest.NoErr(t, err)
 			b := bytes.Repeat([]byte{'.'}, len(value))
 			n, err := r.Read(bg, b)
-			wantErr(t, err, samepage.ErrChecksum, "300000 bytes")
+			ipctest.WantErr(t, err, samepage.ErrChecksum, "300000 bytes")
 			if n != 0 || bytes.ContainsAny(b, "0123456789x") {
 				t.Errorf("byte %d is flipped: %d bytes of data", at, n)
 			}
 			short := bytes.Repeat([]byte{'.'}, 10) // also where there is no room for that byte
 			n, err = r.Read(bg, short)
-			wantErr(t, err, samepage.ErrChecksum)
+			ipctest.WantErr(t, err, samepage.ErrChecksum)
 			if n != 0 || bytes.ContainsAny(short, "0123456789x") {
 				t.Errorf("byte %d is flipped: %q", at, short)
 			}
 			all, err := r.Append(bg, []byte("dst"))
-			wantErr(t, err, samepage.ErrChecksum)
+			ipctest.WantErr(t, err, samepage.ErrChecksum)
 			if string(all) != "dst" {
 				t.Errorf("appended %d bytes", len(all)-3)
 			}
-			wantErr(t, r.View(bg, func([]byte) error { t.Error("a view of it"); return nil }), samepage.ErrChecksum)
+			ipctest.WantErr(t, r.View(bg, func([]byte) error { t.Error("a view of it"); return nil }), samepage.ErrChecksum)
 		}
 	})
 }
@@ -385,7 +385,7 @@ func TestMission002_12_ShareMemoryBuffers(t *testing.T) {
 		buf := make([]byte, 0, 1<<20)
 		before := &buf[:1][0]
 		got, err := r.Append(bg, buf)
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		if &got[0] != before {
 			t.Error("there was room, and it is elsewhere")
 		}
@@ -426,36 +426,36 @@ func TestMission002_13_ShareMemoryHostileHeader(t *testing.T) {
 			spoil(t, m, c.off, c.word)
 			b := make([]byte, 100)
 			n, err := r.Read(bg, b)
-			wantErr(t, err, samepage.ErrCorrupt, c.words...)
+			ipctest.WantErr(t, err, samepage.ErrCorrupt, c.words...)
 			if n != 0 || b[0] != 0 {
 				t.Errorf("%d bytes of %x at %d", n, c.word, c.off)
 			}
-			wantErr(t, r.View(bg, func([]byte) error { t.Error("a view of it"); return nil }), samepage.ErrCorrupt)
+			ipctest.WantErr(t, r.View(bg, func([]byte) error { t.Error("a view of it"); return nil }), samepage.ErrCorrupt)
 			_, err = r.Len()
-			wantErr(t, err, samepage.ErrCorrupt)
+			ipctest.WantErr(t, err, samepage.ErrCorrupt)
 			st, err := r.Stat(bg)
-			noErr(t, err)
-			wantErr(t, st.Problem, samepage.ErrCorrupt)
+			ipctest.NoErr(t, err)
+			ipctest.WantErr(t, st.Problem, samepage.ErrCorrupt)
 			if c.off == 0 { // how large it is nobody knows
 				_, _, err := legacy.OpenOrCreateShareMemory(bg, "v", 0, o)
-				wantErr(t, err, samepage.ErrCorrupt)
+				ipctest.WantErr(t, err, samepage.ErrCorrupt)
 			}
 		}
 		shareWrite(t, w, "healed") // from what the writer knows
 		wantValue(t, r, "healed")
-		noErr(t, w.Close())
-		noErr(t, r.Close())
-		noErr(t, m.Close())
+		ipctest.NoErr(t, w.Close())
+		ipctest.NoErr(t, r.Close())
+		ipctest.NoErr(t, m.Close())
 
 		// A section that is no ShareMemory's, and too small for a header.
 		if runtime.GOOS != "windows" { // where all are a page at least
 			m, err := samepage.Create(sectionName(o), 20, bareOptions())
-			noErr(t, err)
+			ipctest.NoErr(t, err)
 			defer m.Close()
 			_, err = newShareReader(t, o).Append(bg, nil)
-			wantErr(t, err, samepage.ErrCorrupt, "20 bytes")
+			ipctest.WantErr(t, err, samepage.ErrCorrupt, "20 bytes")
 			_, _, err = legacy.OpenOrCreateShareMemory(bg, "v", 1, o)
-			wantErr(t, err, samepage.ErrCorrupt)
+			ipctest.WantErr(t, err, samepage.ErrCorrupt)
 		}
 	})
 }
@@ -470,19 +470,19 @@ func TestMission002_14_ShareMemoryHealth(t *testing.T) {
 			Stat(context.Context) (legacy.ShareMemoryStat, error)
 		}{w, r} {
 			st, err := s.Stat(bg)
-			noErr(t, err)
+			ipctest.NoErr(t, err)
 			if st.Problem != nil || st.Name != "v" || st.Layout != o.Layout || st.Section != sectionName(o) || st.HeadSize != 32 ||
 				st.ContentSize != 5 || st.Cap != 10 || st.CRC != st.Computed || st.Size < int64(st.MemorySize) || !strings.Contains(st.LockFile, "rwfilelock") {
 				t.Errorf("%+v", st)
 			}
 		}
 		_, err := m.WriteAt([]byte("V"), 32)
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		before := make([]byte, 42)
 		_, _ = m.ReadAt(before, 0)
 		st, err := r.Stat(bg)
-		noErr(t, err)
-		wantErr(t, st.Problem, samepage.ErrChecksum, fmt.Sprintf("%016x", st.CRC), fmt.Sprintf("%016x", st.Computed))
+		ipctest.NoErr(t, err)
+		ipctest.WantErr(t, st.Problem, samepage.ErrChecksum, fmt.Sprintf("%016x", st.CRC), fmt.Sprintf("%016x", st.Computed))
 		after := make([]byte, 42)
 		_, _ = m.ReadAt(after, 0)
 		if !bytes.Equal(before, after) {
@@ -495,7 +495,7 @@ func TestMission002_14_ShareMemoryHealth(t *testing.T) {
 		short, cancel := context.WithTimeout(bg, 20*time.Millisecond)
 		defer cancel()
 		_, err = r.Stat(short)
-		wantErr(t, err, os.ErrDeadlineExceeded)
+		ipctest.WantErr(t, err, os.ErrDeadlineExceeded)
 	})
 }
 
@@ -514,17 +514,17 @@ func TestMission002_15_Names(t *testing.T) {
 		w := newShareWriter(t, 10, &c.o)
 		shareWrite(t, w, "x")
 		m, err := samepage.Open(c.section, bareOptions())
-		noErr(t, err)
-		noErr(t, m.Close())
+		ipctest.NoErr(t, err)
+		ipctest.NoErr(t, m.Close())
 		if got, want := strings.Join(files(t, c.o.Lock.Dir), " "), c.files+".rlc "+c.files+".wlc"; got != want {
 			t.Errorf("lock files %s, want %s", got, want)
 		}
 		st, err := w.Stat(bg)
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		if st.LockFile != filepath.Join(c.o.Lock.Dir, c.files) || st.Section != c.section {
 			t.Errorf("%+v", st)
 		}
-		noErr(t, w.Close())
+		ipctest.NoErr(t, w.Close())
 	}
 	// The two layouts' blocks of one name are two.
 	sharePlace(t)
@@ -547,11 +547,11 @@ func TestMission002_20_ShareMemoryKilledInMidWrite(t *testing.T) {
 		c.Want("ok", "half BEFORE")
 		c.Kill()
 		_, err := r.Append(bg, nil)
-		wantErr(t, err, samepage.ErrChecksum)
+		ipctest.WantErr(t, err, samepage.ErrChecksum)
 		shareWrite(t, w, "after")
 		wantValue(t, r, "after")
 
-		noErr(t, errors.Join(w.Close(), r.Close()))
+		ipctest.NoErr(t, errors.Join(w.Close(), r.Close()))
 
 		// At any moment of a real Write, of which a value of 4 MiB takes some.
 		w = newShareWriter(t, 4<<20, o)
@@ -638,11 +638,11 @@ func TestMission002_26_ShareMemoryLifetime(t *testing.T) {
 			}
 			wantValue(t, r, "value")
 			late := newShareReader(t, o) // as long as anybody has it
-			noErr(t, r.Close())
+			ipctest.NoErr(t, r.Close())
 			wantValue(t, late, "value")
-			noErr(t, late.Close())
+			ipctest.NoErr(t, late.Close())
 			_, err := legacy.OpenShareMemory("v", o)
-			wantErr(t, err, fs.ErrNotExist)
+			ipctest.WantErr(t, err, fs.ErrNotExist)
 		}
 	})
 }
@@ -661,41 +661,41 @@ func TestMission002_27_ShareMemoryAttachKeepsContent(t *testing.T) {
 			wantValue(t, r, "kept")
 		}
 		l, err := legacy.NewShareMemoryLock("v", o)
-		noErr(t, err)
-		noErr(t, l.Lock(bg))
+		ipctest.NoErr(t, err)
+		ipctest.NoErr(t, l.Lock(bg))
 		short, cancel := context.WithTimeout(bg, 20*time.Millisecond)
 		defer cancel()
 		_, _, err = legacy.OpenOrCreateShareMemory(short, "v", 0, o)
-		wantErr(t, err, os.ErrDeadlineExceeded)
+		ipctest.WantErr(t, err, os.ErrDeadlineExceeded)
 		_, err = legacy.CreateShareMemory(short, "v", 10, o)
-		wantErr(t, err, os.ErrDeadlineExceeded)
-		noErr(t, l.Unlock())
+		ipctest.WantErr(t, err, os.ErrDeadlineExceeded)
+		ipctest.NoErr(t, l.Unlock())
 
 		// A content size that is out of bounds hinders nobody from writing the next value.
 		spoil(t, m, 8, 1000)
 		w2, _, err := legacy.OpenOrCreateShareMemory(bg, "v", 0, o)
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		shareWrite(t, w2, "again")
 		wantValue(t, r, "again")
-		noErr(t, w2.Close())
-		noErr(t, errors.Join(w.Close(), r.Close(), m.Close()))
+		ipctest.NoErr(t, w2.Close())
+		ipctest.NoErr(t, errors.Join(w.Close(), r.Close(), m.Close()))
 
 		// Somebody made the section and died before the header.
 		for _, size := range []int{0, 50} {
 			m, err := samepage.Create(sectionName(o), 133, bareOptions())
-			noErr(t, err)
+			ipctest.NoErr(t, err)
 			r := newShareReader(t, o)
 			_, err = r.Append(bg, nil)
-			wantErr(t, err, samepage.ErrCorrupt, "no header yet")
+			ipctest.WantErr(t, err, samepage.ErrCorrupt, "no header yet")
 			w, existed, err := legacy.OpenOrCreateShareMemory(bg, "v", size, o)
-			noErr(t, err)
+			ipctest.NoErr(t, err)
 			if !existed || size > 0 && w.Cap() != size || size == 0 && w.Cap() < 100 {
 				t.Errorf("asked for %d: existed %v, room for %d", size, existed, w.Cap())
 			}
 			wantValue(t, r, "")
 			_, _, err = legacy.OpenOrCreateShareMemory(bg, "v", 1<<20, o)
-			wantErr(t, err, samepage.ErrTooLarge, fmt.Sprint(w.Cap()))
-			noErr(t, errors.Join(w.Close(), r.Close(), m.Close()))
+			ipctest.WantErr(t, err, samepage.ErrTooLarge, fmt.Sprint(w.Cap()))
+			ipctest.NoErr(t, errors.Join(w.Close(), r.Close(), m.Close()))
 		}
 	})
 }
@@ -756,7 +756,7 @@ func TestMission002_35_ShareMemoryAccessors(t *testing.T) {
 			t.Errorf("%+v, %v", st, err)
 		}
 		l, err := legacy.NewShareMemoryLock("v", o)
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		wrong := errors.New("wrong")
 		err = r.View(bg, func(b []byte) error {
 			if string(b) != "in place" || cap(b) != len(b) {
@@ -764,18 +764,18 @@ func TestMission002_35_ShareMemoryAccessors(t *testing.T) {
 			}
 			// It is the memory itself, which no writer touches meanwhile.
 			_, err := m.WriteAt([]byte("IN"), 32)
-			noErr(t, err)
+			ipctest.NoErr(t, err)
 			if string(b) != "IN place" {
 				t.Errorf("not in place: %q", b)
 			}
 			wantFree(t, l, false, true)
-			wantErr(t, r.Close(), samepage.ErrBusy)
+			ipctest.WantErr(t, r.Close(), samepage.ErrBusy)
 			return wrong
 		})
-		wantErr(t, err, wrong)
+		ipctest.WantErr(t, err, wrong)
 		wantFree(t, l, true, true)
 		shareWrite(t, w, "")
-		noErr(t, r.View(bg, func(b []byte) error {
+		ipctest.NoErr(t, r.View(bg, func(b []byte) error {
 			if len(b) != 0 || b == nil {
 				t.Errorf("%v", b)
 			}
@@ -815,14 +815,14 @@ func FuzzShareMemory(f *testing.F) {
 		opts := bareOptions()
 		opts.Init = b
 		m, err := samepage.Create(sectionName(o), int64(len(b)), opts)
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		defer m.Close()
 		r, err := legacy.OpenShareMemory("v", o)
-		noErr(t, err)
+		ipctest.NoErr(t, err)
 		defer r.Close()
 		got, err := r.Append(bg, nil)
 		st, serr := r.Stat(bg)
-		noErr(t, serr)
+		ipctest.NoErr(t, serr)
 		n, _ := r.Len()
 		if (err == nil) != (st.Problem == nil) || err == nil && (crc64.Checksum(got, crc64.MakeTable(crc64.ECMA)) != st.CRC || n != len(got)) || err != nil && len(got) > 0 {
 			t.Errorf("%d bytes of %d, %v; %+v", len(got), n, err, st)

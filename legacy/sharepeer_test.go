@@ -47,7 +47,7 @@ func eachLayout(t *testing.T, f func(t *testing.T, o *legacy.ShareMemoryOptions)
 func newShareWriter(t testing.TB, size int, o *legacy.ShareMemoryOptions) *legacy.ShareMemoryWriter {
 	t.Helper()
 	w, err := legacy.CreateShareMemory(bg, "v", size, o)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	t.Cleanup(func() { _ = w.Close() })
 	return w
 }
@@ -55,7 +55,7 @@ func newShareWriter(t testing.TB, size int, o *legacy.ShareMemoryOptions) *legac
 func newShareReader(t testing.TB, o *legacy.ShareMemoryOptions) *legacy.ShareMemoryReader {
 	t.Helper()
 	r, err := legacy.OpenShareMemory("v", o)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	t.Cleanup(func() { _ = r.Close() })
 	return r
 }
@@ -81,7 +81,7 @@ func bareOptions() *samepage.Options { return &samepage.Options{Exact: runtime.G
 func shareSection(t testing.TB, o *legacy.ShareMemoryOptions) *samepage.Memory {
 	t.Helper()
 	m, err := samepage.Open(sectionName(o), bareOptions())
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 	t.Cleanup(func() { _ = m.Close() })
 	return m
 }
@@ -96,7 +96,7 @@ func sectionName(o *legacy.ShareMemoryOptions) string {
 func spoil(t testing.TB, m *samepage.Memory, off int64, word uint32) {
 	t.Helper()
 	_, err := m.WriteAt(binary.LittleEndian.AppendUint32(nil, word), off)
-	noErr(t, err)
+	ipctest.NoErr(t, err)
 }
 
 // numbered is a value that tells by itself whether it is whole: a number, filler that
@@ -298,7 +298,7 @@ func gotIn(t testing.TB, get func() error) (begin func(), wait func() time.Durat
 		t.Helper()
 		select {
 		case err := <-done:
-			noErr(t, err)
+			ipctest.NoErr(t, err)
 			return (<-at).Sub(begun)
 		case <-time.After(ipctest.Patience):
 			t.Fatal("it never came")
