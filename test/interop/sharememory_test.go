@@ -5,10 +5,12 @@ package interop
 import (
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -495,5 +497,43 @@ func TestMission002_36_ShareMemoryUnopenable(t *testing.T) {
 			}
 			wantShare(t, r, "value")
 		}
+	})
+}
+
+// The command in both roles.
+func TestCommandWithShareMemory(t *testing.T) {
+	eachShare(t, func(t *testing.T, o *legacy.ShareMemoryOptions) {
+		layout := o.Layout.String()
+		writer := shareProgram(t, "writer", o)
+		writer.Want("ok", "create 100")
+		writer.Want("ok 12", "write by a program")
+		if got := samepageRun(t, "", "legacy", "sharememory", "read", "v", "--layout", layout); got != "by a program" {
+			t.Errorf("read prints %q", got)
+		}
+		if got := samepageRun(t, "", "legacy", "sharememory", "stat", "v", "--layout", layout); !strings.Contains(got, "state      good") {
+			t.Errorf("stat prints %s", got)
+		}
+		writer.Wait()
+
+		cmd := exec.Command(program(t, "samepage"), "legacy", "sharememory", "write", "v", "--layout", layout, "--json")
+		cmd.Stdin, cmd.Stderr = strings.NewReader("by the command"), os.Stderr
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		}()
+		var told struct{ Size, Capacity int }
+		if err := json.NewDecoder(out).Decode(&told); err != nil || told.Size != 14 || told.Capacity != 14 {
+			t.Fatalf("write prints %+v, %v", told, err)
+		}
+		reader := shareProgram(t, "reader", o)
+		reader.Want("ok", "open")
+		reader.Want("ok good by the command", "read")
 	})
 }

@@ -1,0 +1,305 @@
+package main
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"time"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+
+	"samepage/legacy"
+)
+
+// lockPatience is how long the commands wait for a lock when they are not told.
+const lockPatience = 10 * time.Second
+
+type shareOptions struct {
+	legacy.ShareMemoryOptions
+	size    int64
+	timeout time.Duration // negative: none was given
+}
+
+func newLegacyShareMemoryCommand(a *app) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "sharememory",
+		Short: "Read and write the latest value of a ShareMemory",
+		Long: `A ShareMemory has one latest value with a checksum, under a reader/writer lock made of
+two files. There are two layouts: seed has the section ShareMemoryMap-NAME, and head,
+the newer one, SMM-NAME, whose lock files' names begin with the time of boot.
+
+The block goes with the last program that has it open.`,
+		Args: noSubcommand,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(newShareReadCommand(a), newShareWriteCommand(a), newShareStatCommand(a))
+	return c
+}
+
+// newShareVerb is what the commands have in common.
+func newShareVerb(o *shareOptions, timeout string, c *cobra.Command) *cobra.Command {
+	c.Args = names(1, 1)
+	c.ValidArgsFunction = cobra.NoFileCompletions
+	f := c.Flags()
+	f.Var(shareLayoutFlag{&o.Layout}, "layout", "which of the two it is")
+	f.StringVar(&o.Lock.Dir, "lock-dir", "", "folder of the lock files (default: where the C++ programs have it)")
+	f.Int64Var(&o.Lock.Boot, "boot", 0, "time of boot in the lock files' names of layout head, in seconds since 1970; -1: unknown (default: the system's)")
+	f.Lookup("boot").DefValue = "0" // which is said above
+	f.DurationVar(&o.timeout, "timeout", -1, timeout)
+	f.Lookup("timeout").DefValue = "0" // keeps "(default -1ns)" out of the help
+	completeChoices(c, "layout", legacy.ShareMemorySeed.String(), legacy.ShareMemoryHead.String())
+	run := c.RunE
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if c.Flags().Changed("timeout") && o.timeout < 0 {
+			return usage(c, "--timeout %v is negative", o.timeout)
+		}
+		if o.Lock.Boot < legacy.BootUnknown {
+			return usage(c, "--boot %d is negative", o.Lock.Boot)
+		}
+		return run(c, args)
+	}
+	return c
+}
+
+type shareLayoutFlag struct{ p *legacy.ShareMemoryLayout }
+
+func (f shareLayoutFlag) String() string {
+	if f.p == nil { // pflag asks a zero value
+		return legacy.ShareMemorySeed.String()
+	}
+	return f.p.String()
+}
+
+func (shareLayoutFlag) Type() string { return "seed|head" }
+
+func (f shareLayoutFlag) Set(s string) error {
+	for _, l := range []legacy.ShareMemoryLayout{legacy.ShareMemorySeed, legacy.ShareMemoryHead} {
+		if s == l.String() {
+			*f.p = l
+			return nil
+		}
+	}
+	return errors.New("want seed or head")
+}
+
+const shareTimeout = "wait at most this long for the block and for its lock, such as 500ms or 2m (default: a block that is missing is an error, and the lock is waited for 10s)"
+
+func newShareReadCommand(a *app) *cobra.Command {
+	var o shareOptions
+	return newShareVerb(&o, shareTimeout, &cobra.Command{
+		Use:   "read NAME",
+		Short: "Write the value to standard output, as it is",
+		Long: `read writes the value to standard output, as it is; nothing before the first one. A
+value that its checksum does not match is an error, and nothing is written.
+
+With --json it is {"name", "layout", "size", "text"}, in which "data", in base64, takes
+the place of text that is not UTF-8.`,
+		Example: `  samepage legacy sharememory read settings
+  samepage legacy sharememory read settings --layout head --timeout 1m`,
+		RunE: func(c *cobra.Command, args []string) error { return runShareRead(c.Context(), a, &o, args[0]) },
+	})
+}
+
+func newShareWriteCommand(a *app) *cobra.Command {
+	var o shareOptions
+	c := newShareVerb(&o, "wait at most this long for the lock (default 10s)", &cobra.Command{
+		Use:   "write NAME",
+		Short: "Make standard input the value, and hold the block until Ctrl-C",
+		Long: `write makes what standard input has up to its end the value. A block that is missing is
+made, with room for --size bytes, or else for this value. It goes with the last program
+that has it open, so write stays until Ctrl-C, which it says on standard error.
+
+A value for which there is no room is refused.`,
+		Example: `  samepage legacy sharememory write settings --size 64KiB <settings.json`,
+		RunE:    func(c *cobra.Command, args []string) error { return runShareWrite(c.Context(), a, &o, args[0]) },
+	})
+	c.Flags().Var(sizeFlag{&o.size, 1}, "size", "room for a value, of a block that has to be made (default: that of the value)")
+	return c
+}
+
+func newShareStatCommand(a *app) *cobra.Command {
+	var o shareOptions
+	return newShareVerb(&o, shareTimeout, &cobra.Command{
+		Use:   "stat NAME",
+		Short: "Show the header, and whether all is well",
+		Long: `stat shows the header's fields and what follows from them. What is wrong with the block,
+such as a checksum that does not match, is told last, and makes the exit code 1.`,
+		RunE: func(c *cobra.Command, args []string) error { return runShareStat(c.Context(), a, &o, args[0]) },
+	})
+}
+
+// limit is ctx with the time that there is for locks.
+func (o *shareOptions) limit(ctx context.Context) (context.Context, context.CancelFunc) {
+	if o.timeout < 0 {
+		return context.WithTimeout(ctx, lockPatience)
+	}
+	return context.WithTimeout(ctx, o.timeout)
+}
+
+// open opens a block, and waits for it when there is a time for that.
+func (o *shareOptions) open(ctx context.Context, name string) (*legacy.ShareMemoryReader, error) {
+	if o.timeout < 0 {
+		return legacy.OpenShareMemory(name, &o.ShareMemoryOptions)
+	}
+	return legacy.AwaitShareMemory(ctx, name, &o.ShareMemoryOptions)
+}
+
+// shareValue is a value in JSON.
+type shareValue struct {
+	Name   string  `json:"name"`
+	Layout string  `json:"layout"`
+	Size   int     `json:"size"`
+	Text   *string `json:"text,omitempty"`
+	Data   *string `json:"data,omitempty"`
+}
+
+func (v *shareValue) text(io.Writer) error { return errors.ErrUnsupported } // written as it is
+
+func runShareRead(ctx context.Context, a *app, o *shareOptions, name string) (err error) {
+	limit, cancel := o.limit(ctx)
+	defer cancel()
+	r, err := o.open(limit, name)
+	if err != nil {
+		return err
+	}
+	defer closing(r, &err)
+	b, err := r.Append(limit, nil)
+	if err != nil {
+		return err
+	}
+	if !a.json {
+		_, err = a.stdout.Write(b)
+		return err
+	}
+	v := &shareValue{Name: name, Layout: o.Layout.String(), Size: len(b)}
+	if s := string(b); utf8.ValidString(s) {
+		v.Text = &s
+	} else {
+		data := base64.StdEncoding.EncodeToString(b)
+		v.Data = &data
+	}
+	return a.printer().print(v)
+}
+
+// shareWritten tells what was done.
+type shareWritten struct {
+	Name     string `json:"name"`
+	Layout   string `json:"layout"`
+	Size     int    `json:"size"`     // of the value
+	Capacity int    `json:"capacity"` // of the block
+	Created  bool   `json:"created"`
+	Held     bool   `json:"held"`
+}
+
+func (r shareWritten) text(w io.Writer) error {
+	tail := ""
+	if r.Created {
+		tail = " (created)"
+	}
+	_, err := fmt.Fprintf(w, "ShareMemory %s: the value has %d bytes, of %d%s; held until Ctrl-C\n", plain(r.Name), r.Size, r.Capacity, tail)
+	return err
+}
+
+func runShareWrite(ctx context.Context, a *app, o *shareOptions, name string) (err error) {
+	in, err := newInput(a.stdin).buffered(ctx, maxBuffered)
+	if err != nil {
+		return err
+	}
+	b, err := io.ReadAll(in)
+	if err != nil {
+		return fmt.Errorf("read standard input: %w", err)
+	}
+	limit, cancel := o.limit(ctx)
+	defer cancel()
+	w, existed, err := legacy.OpenOrCreateShareMemory(limit, name, int(o.size), &o.ShareMemoryOptions)
+	if o.size == 0 && errors.Is(err, fs.ErrNotExist) {
+		w, existed, err = legacy.OpenOrCreateShareMemory(limit, name, max(len(b), 1), &o.ShareMemoryOptions)
+	}
+	if err != nil {
+		return err
+	}
+	defer closing(w, &err)
+	if _, err := w.Write(limit, b); err != nil {
+		return err
+	}
+	done := shareWritten{name, o.Layout.String(), len(b), w.Cap(), !existed, true}
+	if a.json {
+		if err := a.printer().print(done); err != nil {
+			return err
+		}
+	}
+	if err := done.text(a.stderr); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// shareStat is the health of a block.
+type shareStat struct {
+	Name        string `json:"name"`
+	Layout      string `json:"layout"`
+	Section     string `json:"section"`
+	LockFile    string `json:"lock_file"`
+	Size        int64  `json:"size"` // of the section
+	Capacity    int    `json:"capacity"`
+	MemorySize  int32  `json:"memory_size"`
+	HeadSize    int32  `json:"head_size"`
+	ContentSize int32  `json:"content_size"`
+	TailSize    int32  `json:"tail_size"`
+	CRC         string `json:"crc"`
+	Computed    string `json:"computed"`
+	Good        bool   `json:"good"`
+	Problem     string `json:"problem,omitempty"`
+}
+
+func (s shareStat) text(w io.Writer) error {
+	state := "good"
+	if !s.Good {
+		state = s.Problem
+	}
+	return lines(
+		w,
+		[2]string{"name", plain(s.Name)},
+		[2]string{"layout", s.Layout},
+		[2]string{"section", fmt.Sprintf("%s, %d bytes", plain(s.Section), s.Size)},
+		[2]string{"lock", plain(s.LockFile) + ".{rlc,wlc}"},
+		[2]string{"value", fmt.Sprintf("%d bytes, of %d", s.ContentSize, s.Capacity)},
+		[2]string{"checksum", s.CRC + ", computed " + s.Computed},
+		[2]string{"header", fmt.Sprintf("memory %d, head %d, tail %d", s.MemorySize, s.HeadSize, s.TailSize)},
+		[2]string{"state", state},
+	)
+}
+
+func runShareStat(ctx context.Context, a *app, o *shareOptions, name string) (err error) {
+	limit, cancel := o.limit(ctx)
+	defer cancel()
+	r, err := o.open(limit, name)
+	if err != nil {
+		return err
+	}
+	defer closing(r, &err)
+	st, err := r.Stat(limit)
+	if err != nil {
+		return err
+	}
+	s := shareStat{
+		Name: st.Name, Layout: st.Layout.String(), Section: st.Section, LockFile: st.LockFile, Size: st.Size, Capacity: st.Cap,
+		MemorySize: st.MemorySize, HeadSize: st.HeadSize, ContentSize: st.ContentSize, TailSize: st.TailSize,
+		CRC: fmt.Sprintf("%016x", st.CRC), Computed: fmt.Sprintf("%016x", st.Computed), Good: st.Problem == nil,
+	}
+	if st.Problem != nil {
+		s.Problem = st.Problem.Error()
+	}
+	if err := a.printer().print(s); err != nil {
+		return err
+	}
+	if st.Problem != nil {
+		return fmt.Errorf("stat ShareMemory %q: %w", name, st.Problem)
+	}
+	return nil
+}
