@@ -418,9 +418,16 @@ func TestMission002_13_ShareMemoryHostileHeader(t *testing.T) {
 			word  uint32
 			words []string
 		}{
-			{8, 11, append(words, "content size 11")}, {8, 99, words}, {8, 0x7fffffff, words}, {8, 0xffffffff, []string{"content size -1"}},
-			{8, 0x80000000, []string{"-2147483648"}}, {0, 0, []string{"memory size 0"}}, {0, 31, []string{"memory size 31"}},
-			{0, 1 << 20, []string{"1048576"}}, {0, 0x7fffffff, nil}, {0, 0xffffffff, []string{"memory size -1"}},
+			{8, 11, append(words, "content size 11")},
+			{8, 99, words},
+			{8, 0x7fffffff, words},
+			{8, 0xffffffff, []string{"content size -1"}},
+			{8, 0x80000000, []string{"-2147483648"}},
+			{0, 0, []string{"memory size 0"}},
+			{0, 31, []string{"memory size 31"}},
+			{0, 1 << 20, []string{"1048576"}},
+			{0, 0x7fffffff, nil},
+			{0, 0xffffffff, []string{"memory size -1"}},
 		} {
 			shareWrite(t, w, "0123456789")
 			spoil(t, m, c.off, c.word)
