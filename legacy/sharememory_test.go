@@ -721,7 +721,7 @@ func TestMission002_29_30_SoakShareMemory(t *testing.T) {
 		for range 3 {
 			c := startShare(t, o)
 			c.Want("ok", "open")
-			c.Send("until 4000000000")
+			c.Send("until 2000000000")
 			readers = append(readers, c)
 		}
 		begun := time.Now()
@@ -743,7 +743,7 @@ func TestMission002_29_30_SoakShareMemory(t *testing.T) {
 			}
 		}
 		took := time.Since(begun)
-		if _, err := w.Write(bg, numbered(4000000000)); err != nil { // the last one
+		if _, err := w.Write(bg, numbered(2000000000)); err != nil { // the last one
 			t.Fatal(err)
 		}
 		for _, c := range readers {
