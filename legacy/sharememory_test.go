@@ -19,6 +19,7 @@ import (
 
 	"samepage"
 	"samepage/internal/ipctest"
+	"samepage/internal/sys"
 	"samepage/legacy"
 )
 
@@ -860,4 +861,39 @@ func FuzzShareMemory(f *testing.F) {
 			t.Errorf("after a write: %d bytes of %d, %v", len(got), len(v), err)
 		}
 	})
+}
+
+// Opening, writing, reading and closing leave no descriptor and no mapping behind.
+func TestShareMemoryLeavesNothing(t *testing.T) {
+	sharePlace(t)
+	o := &legacy.ShareMemoryOptions{Layout: legacy.ShareMemoryHead}
+	round := func() {
+		w, err := legacy.CreateShareMemory(bg, "v", 1000, o)
+		ipctest.NoErr(t, err)
+		shareWrite(t, w, "value")
+		r, err := legacy.OpenShareMemory("v", o)
+		ipctest.NoErr(t, err)
+		wantValue(t, r, "value")
+		ipctest.NoErr(t, r.View(bg, func([]byte) error { return nil }))
+		_, _, err = legacy.OpenOrCreateShareMemory(bg, "v", 1<<20, o)
+		ipctest.WantErr(t, err, samepage.ErrTooLarge)
+		_, err = legacy.CreateShareMemory(bg, "v", 10, o)
+		ipctest.WantErr(t, err, fs.ErrExist)
+		_, err = legacy.OpenShareMemory("other", o)
+		ipctest.WantErr(t, err, fs.ErrNotExist)
+		ipctest.NoErr(t, errors.Join(w.Close(), r.Close()))
+	}
+	for range 10 {
+		round()
+	}
+	handles, mappings, err := sys.Usage()
+	ipctest.NoErr(t, err)
+	for range 200 {
+		round()
+	}
+	h, m, err := sys.Usage()
+	ipctest.NoErr(t, err)
+	if h > handles+5 || m > mappings+20 { // the runtime has some of its own
+		t.Errorf("%d descriptors and %d mappings, before %d and %d", h, m, handles, mappings)
+	}
 }
