@@ -432,9 +432,23 @@ func (p *pace) pause(ctx context.Context, changed <-chan struct{}) error {
 
 func (l *FileLock) wrap(op string, err error) error {
 	if err != nil {
-		return fmt.Errorf("legacy: %s %s: %w", op, l.name, err)
+		return &lockError{fmt.Errorf("%s %s: %w", op, l.name, err)}
 	}
 	return nil
+}
+
+// lockError is an error of a FileLock, which says whose it is unless a ShareMemory does.
+type lockError struct{ err error }
+
+func (e *lockError) Error() string { return "legacy: " + e.err.Error() }
+func (e *lockError) Unwrap() error { return e.err }
+
+// inner is err without the package's name.
+func inner(err error) error {
+	if e, ok := err.(*lockError); ok { //nolint:errorlint // not one further in
+		return e.err
+	}
+	return err
 }
 
 // CleanFileLocks removes the lock files of older boots that the newer ShareMemory

@@ -116,7 +116,7 @@ func (s *shareMemory) Name() string { return s.name }
 func (s *shareMemory) Close() error {
 	// Afterwards nobody gets at the content any more.
 	if err := s.lock.Close(); err != nil {
-		return s.wrap("close", err)
+		return s.wrap("close", inner(err))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -154,9 +154,9 @@ func (s *shareMemory) Len() (int, error) {
 // reading calls f with the header, which is sound, under the read lock.
 func (s *shareMemory) reading(ctx context.Context, op string, f func(h *shareHeader) error) (err error) {
 	if err := s.lock.RLock(ctx); err != nil {
-		return s.wrap(op, err)
+		return s.wrap(op, inner(err))
 	}
-	defer func() { err = s.wrap(op, errors.Join(err, s.lock.RUnlock())) }()
+	defer func() { err = s.wrap(op, errors.Join(err, inner(s.lock.RUnlock()))) }()
 	h, err := s.readHeader()
 	if err != nil {
 		return err
@@ -228,10 +228,10 @@ type ShareMemoryStat struct {
 func (s *shareMemory) Stat(ctx context.Context) (ShareMemoryStat, error) {
 	st := ShareMemoryStat{Name: s.name, Layout: s.opts.Layout, Section: s.section, LockFile: s.lock.Name(), Size: s.mem.Size()}
 	if err := s.lock.RLock(ctx); err != nil {
-		return st, s.wrap("stat", err)
+		return st, s.wrap("stat", inner(err))
 	}
 	st.Problem = s.examine(&st)
-	return st, s.wrap("stat", s.lock.RUnlock())
+	return st, s.wrap("stat", inner(s.lock.RUnlock()))
 }
 
 func (s *shareMemory) examine(st *ShareMemoryStat) error {
@@ -311,11 +311,11 @@ func newShareMemoryWriter(ctx context.Context, name string, size int, opts *Shar
 		_, _ = CleanFileLocks(&s.opts.Lock)
 	}
 	if err := s.lock.Lock(ctx); err != nil {
-		return nil, false, err
+		return nil, false, inner(err)
 	}
 	w = &ShareMemoryWriter{shareMemory: shareMemory{name: name, section: s.section, opts: s.opts, lock: s.lock}}
 	existed, err = w.enter(size, attach)
-	if err := errors.Join(err, s.lock.Unlock()); err != nil {
+	if err := errors.Join(err, inner(s.lock.Unlock())); err != nil {
 		if w.mem != nil {
 			err = errors.Join(err, w.mem.Close())
 		}
@@ -412,9 +412,9 @@ func (w *ShareMemoryWriter) write(ctx context.Context, p []byte) (n int, err err
 	}
 	head := w.opts.Layout.header(w.room, len(p), crc64.Checksum(p, crcTable)).encode()
 	if err := w.lock.Lock(ctx); err != nil {
-		return 0, err
+		return 0, inner(err)
 	}
-	defer func() { err = errors.Join(err, w.lock.Unlock()) }()
+	defer func() { err = errors.Join(err, inner(w.lock.Unlock())) }()
 	// The tail first: whoever dies between two of these steps leaves the value as it was,
 	// or one that the checksum tells.
 	if tail := w.opts.Layout.tail(); tail > 0 {

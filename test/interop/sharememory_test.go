@@ -178,6 +178,8 @@ func TestMission002_37_ShareMemoryValues(t *testing.T) {
 			}
 		}
 
+		reader.Want("ok 0 0 1", "verify 100")
+
 		// Go writes beside the C++ writer, C++ reads.
 		if w.Cap() != 300 {
 			t.Errorf("a C++ block has room for %d, want 300", w.Cap())
