@@ -278,6 +278,27 @@ func (m *Memory) Lifetime() Lifetime { return m.obj.sys.Lifetime }
 // File is the path of the file below, empty when there is none.
 func (m *Memory) File() string { return m.obj.sys.File }
 
+// Alone says whether nobody else has the object open: no other process, and no
+// other Memory of this process. So whoever shares it with one other process
+// learns whether that one has ended, also by death. Whoever opens the object for a
+// moment, to look at it, counts as long as that takes. An exact name is open, on
+// Windows, as long as any program has a handle of it; a view alone does not count.
+//
+// Errors: errors.ErrUnsupported where users are not counted (memory without a
+// name, and exact names on Linux), ErrClosed, ErrBusy.
+func (m *Memory) Alone() (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	err := ErrClosed
+	if !m.closed {
+		var alone bool
+		if alone, err = m.obj.alone(); err == nil {
+			return alone, nil
+		}
+	}
+	return false, fmt.Errorf("samepage: other users of %v: %w", m, err)
+}
+
 // String describes the Memory for people.
 func (m *Memory) String() string {
 	what := fmt.Sprintf("%q", m.name)

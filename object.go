@@ -64,6 +64,14 @@ func (o *object) release() error {
 	return o.sys.Close()
 }
 
+// alone says whether one Memory of this process, and nobody else, has the object.
+func (o *object) alone() (bool, error) {
+	alone, err := o.sys.Alone()
+	objects.mu.Lock()
+	defer objects.mu.Unlock()
+	return alone && o.refs == 1, err
+}
+
 // mapped counts the bytes that all views and windows of this process map.
 var mapped struct {
 	sync.Mutex

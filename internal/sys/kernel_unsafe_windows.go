@@ -125,17 +125,29 @@ func querySection(h windows.Handle) (size int64, attributes uint32, err error) {
 	return b.size, b.attributes, nil
 }
 
-// queryAccess tells which rights a handle has. It works on any value.
-func queryAccess(h windows.Handle) (uint32, error) {
-	var b struct { // PUBLIC_OBJECT_BASIC_INFORMATION
-		attributes, access, handles, pointers uint32
-		_                                     [10]uint32
-	}
+type objectBasicInfo struct { // PUBLIC_OBJECT_BASIC_INFORMATION
+	attributes, access, handles, pointers uint32
+	_                                     [10]uint32
+}
+
+func queryObject(h windows.Handle) (b objectBasicInfo, err error) {
 	st, _, _ := procQueryObject.Call(uintptr(h), 0, uintptr(unsafe.Pointer(&b)), unsafe.Sizeof(b), 0)
 	if st != 0 {
-		return 0, windows.NTStatus(st)
+		err = windows.NTStatus(st)
 	}
-	return b.access, nil
+	return b, err
+}
+
+// queryAccess tells which rights a handle has. It works on any value.
+func queryAccess(h windows.Handle) (uint32, error) {
+	b, err := queryObject(h)
+	return b.access, err
+}
+
+// queryHandles tells how many handles, of all processes, an object has.
+func queryHandles(h windows.Handle) (uint32, error) {
+	b, err := queryObject(h)
+	return b.handles, err
 }
 
 // isInheritable says whether h is a handle of this process that children may

@@ -582,3 +582,14 @@ func (o *Object) setKey(st *unix.Stat_t) {
 	}
 	o.Key = fmt.Sprintf("%x.%x %d %v %v %s", st.Dev, st.Ino, o.Size, o.Kind, o.Access, entry)
 }
+
+// Alone says whether no other description, of this process or of another one,
+// is present at the object. Errors: errors.ErrUnsupported for objects without
+// an entry.
+func (o *Object) Alone() (bool, error) {
+	if o.lock == nil {
+		return false, fmt.Errorf("the users of an object without an entry: %w", errors.ErrUnsupported)
+	}
+	held, _, err := o.lock.held(presenceByte)
+	return !held && err == nil, err
+}

@@ -28,6 +28,7 @@ type impl struct {
 	entry  *entry // carries presence; nil for objects without a sidecar
 	dir    *dir
 	out    handedOut
+	asking sync.Mutex // held while Alone is away from the presence byte
 }
 
 // sectionName is the kernel's name of an object's section. The id is random, so
@@ -376,6 +377,38 @@ func (o *Object) Close() error {
 	}
 	o.dir.close()
 	return nil
+}
+
+// Alone says whether nobody else uses the object: no other handle of its section,
+// in any process, where it has a bare name; nobody else present at its sidecar,
+// where it has one. Errors: errors.ErrUnsupported for objects with neither,
+// ErrBusy.
+func (o *Object) Alone() (bool, error) {
+	switch {
+	case o.Exact:
+		n, err := queryHandles(o.section)
+		if err != nil {
+			return false, fmt.Errorf("handles of section %q: %w", o.what, err)
+		}
+		return n == 1, nil
+	case o.entry == nil:
+		return false, fmt.Errorf("the users of an object without a sidecar: %w", errors.ErrUnsupported)
+	}
+	// A lock of one's own is in the way of the test. At the gate nobody else tests
+	// for presence, so one may be away for that long.
+	o.asking.Lock()
+	defer o.asking.Unlock()
+	e := o.entry
+	if err := e.gate(); err != nil {
+		return false, err
+	}
+	defer unlock(e.h, gateByte)
+	unlock(e.h, presenceByte)
+	alone, err := tryLock(e.h, presenceByte, true)
+	if alone {
+		unlock(e.h, presenceByte)
+	}
+	return alone, errors.Join(err, e.takePresence())
 }
 
 // Remove takes a name away, also one that persists. Errors: fs.ErrNotExist,

@@ -67,6 +67,9 @@ func (o *Object) Inherit(*exec.Cmd, layout.Access) (uint64, error) {
 // Grant is not supported.
 func (o *Object) Grant(layout.Access) (uint64, error) { return 0, unsupported("handing memory over") }
 
+// Alone is not supported.
+func (o *Object) Alone() (bool, error) { return false, unsupported("counting users") }
+
 // Self is this process. Its start is not known here.
 func Self() Process { return Process{PID: uint32(os.Getpid())} }
 
