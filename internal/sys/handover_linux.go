@@ -35,21 +35,31 @@ func FindProcess(pid int) (Process, error) {
 	default:
 		return Process{}, fmt.Errorf("process %d: %w", pid, ErrPeerNotStarted)
 	}
+	state, start, err := processStat(pid)
+	if err != nil {
+		return Process{}, err
+	}
+	if state == 'Z' || state == 'X' {
+		return Process{}, fmt.Errorf("process %d has ended: %w", pid, ErrPeerNotStarted)
+	}
+	return Process{PID: uint32(pid), Start: start}, nil
+}
+
+// processStat tells the state of a process, as its first thread has it, and the time
+// of its start. Errors: ErrPeerNotStarted.
+func processStat(pid int) (state byte, start uint64, err error) {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
-		return Process{}, fmt.Errorf("process %d: %v: %w", pid, err, ErrPeerNotStarted)
+		return 0, 0, fmt.Errorf("process %d: %v: %w", pid, err, ErrPeerNotStarted)
 	}
 	// proc(5): the name in brackets may hold anything; field 3 is the state,
 	// field 22 the start in clock ticks since boot.
 	f := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:])
 	if len(f) < 20 {
-		return Process{}, fmt.Errorf("process %d: /proc has %q: %w", pid, b, errors.ErrUnsupported)
+		return 0, 0, fmt.Errorf("process %d: /proc has %q: %w", pid, b, errors.ErrUnsupported)
 	}
-	if f[0][0] == 'Z' || f[0][0] == 'X' {
-		return Process{}, fmt.Errorf("process %d has ended: %w", pid, ErrPeerNotStarted)
-	}
-	start, err := strconv.ParseUint(string(f[19]), 10, 64)
-	return Process{PID: uint32(pid), Start: start}, err
+	start, err = strconv.ParseUint(string(f[19]), 10, 64)
+	return f[0][0], start, err
 }
 
 // handOut is the descriptor to hand to another process that shall have access a.

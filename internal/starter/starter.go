@@ -1,0 +1,285 @@
+// Package starter starts one child of a name, however many processes want it to
+// run.
+//
+// All processes that open a Starter by one name share a record of the child that
+// was started last: its id and the time of its start, which together are never
+// another process's. The record changes under a lock between them, so that of
+// several who find that the child does not run one starts it.
+//
+// Whether the child runs is seen by a hold on the process (a pidfd, a process
+// handle), not by its exit code, for 259 (STILL_ACTIVE) is one, too. A child that was
+// killed has ended at once, for its parent as for all others: the parent waits for it
+// in the background.
+//
+// The child is not killed when those who started it end. The record goes with the
+// last of them: who comes later starts another child. So does who comes after one that
+// was killed just between the start of the child and the record of it.
+package starter
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"os/exec"
+	"sync"
+
+	"samepage"
+	"samepage/internal/sys"
+	"samepage/ipcsync"
+	"samepage/layout"
+)
+
+// prefix keeps the names of starters apart from those of their users' memories and
+// locks.
+const prefix = "starter."
+
+// MaxName is how long the name of a starter may be, in bytes.
+const MaxName = layout.MaxName - len(prefix)
+
+// The record, little-endian: magic @0, process id u32 @8, version u32 @12, start u64
+// @16, CRC-32C of all that u32 @24. All of it zero: no child was started yet.
+const (
+	recordSize    = 32
+	recordMagic   = 0x54525453_47504d53 // "SMPGSTRT"
+	recordVersion = 1
+	recordSum     = 24
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// Starter starts the child of a name. Its methods may be called concurrently. The
+// zero value is not usable.
+type Starter struct {
+	name string
+	lock *ipcsync.Mutex
+	mem  *samepage.Memory
+
+	mu     sync.Mutex
+	closed bool
+	child  sys.Process  // the one that is held, if held
+	held   *sys.Running // nil: none is known
+}
+
+// Open opens the starter of a name, or makes it. Of opts scope, permission bits,
+// security descriptor and owner count; nil is the default of each.
+//
+// Errors: samepage.ErrName, and those of samepage.OpenOrCreate.
+func Open(name string, opts *samepage.Options) (*Starter, error) {
+	s, err := open(name, opts)
+	if err != nil {
+		return nil, fmt.Errorf("starter: open %q: %w", name, err)
+	}
+	return s, nil
+}
+
+func open(name string, opts *samepage.Options) (*Starter, error) {
+	if name == "" || len(name) > MaxName {
+		return nil, fmt.Errorf("%d bytes, from 1 to %d are possible: %w", len(name), MaxName, samepage.ErrName)
+	}
+	if opts == nil {
+		opts = &samepage.Options{}
+	}
+	s := &Starter{name: name}
+	var err error
+	s.lock, _, err = ipcsync.OpenOrCreateMutex(prefix+name, &ipcsync.Options{
+		Scope: opts.Scope, Perm: opts.Perm, SecurityDescriptor: opts.SecurityDescriptor, Owner: opts.Owner,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.mem, _, err = samepage.OpenOrCreate(prefix+name, recordSize, &samepage.Options{
+		Scope: opts.Scope, Perm: opts.Perm, SecurityDescriptor: opts.SecurityDescriptor, Owner: opts.Owner,
+	})
+	if err != nil {
+		return nil, errors.Join(err, s.lock.Close())
+	}
+	return s, nil
+}
+
+// Ensure starts a child, unless the one that was started last, by whomever, still
+// runs. It returns the process that runs then, and whether it was started by this
+// call. While the child runs that this Starter knows already, Ensure costs a system
+// call and allocates nothing.
+//
+// command makes the command, and is called only to start it; its Wait is called here.
+// What package os/exec does where a command says nothing holds here, too: nothing is
+// inherited but environment and directory. A child that ends before one could look
+// at it is started all the same, and its Start is 0.
+//
+// Errors: samepage.ErrClosed, the error of ctx, that of command, those of
+// exec.Cmd.Start.
+func (s *Starter) Ensure(ctx context.Context, command func() (*exec.Cmd, error)) (child layout.Process, started bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if running, err := s.known(); running || err != nil {
+		return s.child, false, s.wrap(err)
+	}
+	err = s.locked(ctx, func() error {
+		if running, err := s.lookUp(); running || err != nil {
+			return err
+		}
+		started = true
+		return s.start(command)
+	})
+	if err != nil {
+		return layout.Process{}, false, s.wrap(err)
+	}
+	return s.child, started, nil
+}
+
+// Running says which child runs, and whether one does. It starts none. Errors:
+// samepage.ErrClosed, the error of ctx.
+func (s *Starter) Running(ctx context.Context) (child layout.Process, running bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	running, err = s.known()
+	if !running && err == nil {
+		err = s.locked(ctx, func() (err error) {
+			running, err = s.lookUp()
+			return err
+		})
+	}
+	if !running || err != nil {
+		return layout.Process{}, false, s.wrap(err)
+	}
+	return s.child, true, nil
+}
+
+// Close gives the starter up. The child goes on. A second Close does nothing.
+func (s *Starter) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	return s.wrap(errors.Join(s.letGo(), s.mem.Close(), s.lock.Close()))
+}
+
+func (s *Starter) wrap(err error) error {
+	if err != nil {
+		return fmt.Errorf("starter: child %q: %w", s.name, err)
+	}
+	return nil
+}
+
+// locked calls f under the lock that all processes share.
+func (s *Starter) locked(ctx context.Context, f func() error) error {
+	err := s.lock.Lock(ctx)
+	if errors.Is(err, samepage.ErrOwnerDied) {
+		// The record is either whole, or its sum says that it is not.
+		err = s.lock.Consistent()
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(), s.lock.Unlock())
+}
+
+// known says whether the child that is held still runs, and lets go of one that does
+// not.
+func (s *Starter) known() (bool, error) {
+	if s.closed {
+		return false, samepage.ErrClosed
+	}
+	if s.held == nil {
+		return false, nil
+	}
+	ended, err := s.held.Ended()
+	if err == nil && ended {
+		err = s.letGo()
+	}
+	return err == nil && !ended, err
+}
+
+func (s *Starter) letGo() error {
+	s.child = sys.Process{}
+	if s.held == nil {
+		return nil
+	}
+	err := s.held.Close()
+	s.held = nil
+	return err
+}
+
+// lookUp takes hold of the child that the record names, if it runs. The caller has
+// the lock.
+func (s *Starter) lookUp() (bool, error) {
+	var b [recordSize]byte
+	if _, err := s.mem.ReadAt(b[:], 0); err != nil {
+		return false, err
+	}
+	p, ok := parseRecord(b[:])
+	if !ok {
+		return false, nil
+	}
+	return s.hold(p)
+}
+
+// hold takes hold of p, and is false when p has ended.
+func (s *Starter) hold(p sys.Process) (bool, error) {
+	held, err := sys.HoldProcess(p)
+	switch {
+	case errors.Is(err, samepage.ErrPeerNotStarted):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	s.child, s.held = p, held
+	return true, nil
+}
+
+// start starts a child and records it. The caller has the lock.
+func (s *Starter) start(command func() (*exec.Cmd, error)) error {
+	cmd, err := command()
+	if err == nil && cmd == nil {
+		err = fmt.Errorf("no command: %w", fs.ErrInvalid)
+	}
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	p, err := sys.FindProcess(cmd.Process.Pid)
+	go func() { _ = cmd.Wait() }() // no earlier: until then the id is the child's
+	if errors.Is(err, samepage.ErrPeerNotStarted) {
+		s.child = sys.Process{PID: uint32(cmd.Process.Pid)}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var b [recordSize]byte
+	appendRecord(b[:0], p)
+	if _, err := s.mem.WriteAt(b[:], 0); err != nil {
+		return err
+	}
+	if _, err := s.hold(p); err != nil {
+		return err
+	}
+	s.child = p // also when it has ended meanwhile
+	return nil
+}
+
+func appendRecord(b []byte, p sys.Process) []byte {
+	b = binary.LittleEndian.AppendUint64(b, recordMagic)
+	b = binary.LittleEndian.AppendUint32(b, p.PID)
+	b = binary.LittleEndian.AppendUint32(b, recordVersion)
+	b = binary.LittleEndian.AppendUint64(b, p.Start)
+	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+}
+
+// parseRecord is the process that a record names; false where it names none, as also
+// one that was written in part.
+func parseRecord(b []byte) (sys.Process, bool) {
+	if len(b) < recordSize || binary.LittleEndian.Uint64(b) != recordMagic ||
+		binary.LittleEndian.Uint32(b[12:]) != recordVersion ||
+		binary.LittleEndian.Uint32(b[recordSum:]) != crc32.Checksum(b[:recordSum], castagnoli) {
+		return sys.Process{}, false
+	}
+	return sys.Process{PID: binary.LittleEndian.Uint32(b[8:]), Start: binary.LittleEndian.Uint64(b[16:])}, true
+}

@@ -1,0 +1,451 @@
+package starter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"samepage"
+	"samepage/internal/ipctest"
+	"samepage/internal/sys"
+	"samepage/layout"
+)
+
+func TestMain(m *testing.M) {
+	ipctest.Main(m, map[string]func([]string){"child": child, "producer": producer})
+}
+
+// child tells in a file of the folder that it was started, and runs until it is
+// killed, or ends with an exit code.
+func child(args []string) {
+	wd, _ := os.Getwd()
+	text := fmt.Sprintln(os.Getenv("STARTER_TEST")) + fmt.Sprintln(wd) + fmt.Sprintln(sys.StartedHidden()) + fmt.Sprintln(standardFiles())
+	path := filepath.Join(args[0], strconv.Itoa(os.Getpid()))
+	if os.WriteFile(path+".new", []byte(text), 0o600) != nil || os.Rename(path+".new", path+".txt") != nil {
+		os.Exit(1)
+	}
+	if len(args) > 1 {
+		code, _ := strconv.Atoi(args[1])
+		os.Exit(code)
+	}
+	time.Sleep(2 * ipctest.Patience)
+}
+
+// standardFiles counts the standard files that have something to say or to hear:
+// those that are not the null device.
+func standardFiles() (n int) {
+	null, _ := os.Stat(os.DevNull)
+	for _, f := range []*os.File{os.Stdin, os.Stdout, os.Stderr} {
+		st, err := f.Stat()
+		if err == nil && !os.SameFile(st, null) && st.Mode()&os.ModeCharDevice == 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// producer ensures the child when it is told to.
+func producer(args []string) {
+	s, err := Open(args[0], nil)
+	if err != nil {
+		fmt.Println("err", err)
+		return
+	}
+	fmt.Println("ok")
+	var line string
+	for {
+		if _, err := fmt.Scanln(&line); err != nil {
+			return
+		}
+		p, started, err := s.Ensure(context.Background(), func() (*exec.Cmd, error) { return childCommand(args[1]) })
+		fmt.Println(p.PID, started, err)
+	}
+}
+
+func childCommand(dir string, args ...string) (*exec.Cmd, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(exe)
+	ipctest.SetHelper(cmd, "child", append([]string{dir}, args...)...)
+	return cmd, nil
+}
+
+// children are the processes that child helpers of a folder have run as; the test
+// ends those that still run.
+func children(t *testing.T, dir string) (pids []int) {
+	t.Helper()
+	all, err := filepath.Glob(filepath.Join(dir, "*.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range all {
+		pid, err := strconv.Atoi(strings.TrimSuffix(filepath.Base(f), ".txt"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pids = append(pids, pid)
+	}
+	return pids
+}
+
+// folder is one for the files of children, who are killed at the test's end.
+func folder(t *testing.T) string {
+	t.Helper()
+	dir := ipctest.Dir(t)
+	t.Cleanup(func() {
+		for _, pid := range children(t, dir) {
+			kill(t, pid)
+		}
+	})
+	return dir
+}
+
+// kill ends a process and returns when it has ended.
+func kill(t *testing.T, pid int) {
+	t.Helper()
+	p, err := sys.FindProcess(pid)
+	if errors.Is(err, samepage.ErrPeerNotStarted) {
+		return
+	}
+	proc, ferr := os.FindProcess(pid)
+	if err = errors.Join(err, ferr); err != nil {
+		t.Fatal(err)
+	}
+	_ = proc.Kill()
+	awaitEnd(t, p)
+}
+
+func awaitEnd(t *testing.T, p layout.Process) {
+	t.Helper()
+	r, err := sys.HoldProcess(p)
+	if errors.Is(err, samepage.ErrPeerNotStarted) {
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for begun := time.Now(); ; time.Sleep(time.Millisecond) {
+		ended, err := r.Ended()
+		if err != nil || time.Since(begun) > ipctest.Patience {
+			t.Fatalf("process %d does not end: %v", p.PID, err)
+		}
+		if ended {
+			return
+		}
+	}
+}
+
+// told is what the child that runs as pid has written, when it has.
+func told(t *testing.T, dir string, pid int) []string {
+	t.Helper()
+	for begun := time.Now(); ; time.Sleep(time.Millisecond) {
+		b, err := os.ReadFile(filepath.Join(dir, strconv.Itoa(pid)+".txt"))
+		if err == nil {
+			return strings.Split(strings.ReplaceAll(string(b), "\r\n", "\n"), "\n")
+		}
+		if time.Since(begun) > ipctest.Patience {
+			t.Fatalf("child %d says nothing: %v", pid, err)
+		}
+	}
+}
+
+func openStarter(t *testing.T, name string) *Starter {
+	t.Helper()
+	ipctest.NeedNames(t)
+	s, err := Open(name, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func ensure(t *testing.T, s *Starter, command func() (*exec.Cmd, error), want bool) layout.Process {
+	t.Helper()
+	p, started, err := s.Ensure(t.Context(), command)
+	if err != nil || started != want || p.PID == 0 {
+		t.Fatalf("ensured is process %v, started %v, %v, want %v", p, started, err, want)
+	}
+	return p
+}
+
+// A child that has ended with 259, which GetExitCodeProcess cannot tell from one
+// that runs, has ended; and before the first one there is none.
+func TestMission003_08_IsItRunning(t *testing.T) {
+	ipctest.Store(t)
+	dir := folder(t)
+	s := openStarter(t, "child")
+	if p, running, err := s.Running(t.Context()); running || err != nil {
+		t.Errorf("before the first start, %v runs: %v, %v", p, running, err)
+	}
+	seen := map[uint32]bool{}
+	for range 3 {
+		p := ensure(t, s, func() (*exec.Cmd, error) { return childCommand(dir, "259") }, true)
+		if seen[p.PID] && runtime.GOOS != "windows" { // which likes to use ids again
+			t.Errorf("process %d was started twice", p.PID)
+		}
+		seen[p.PID] = true
+		told(t, dir, int(p.PID))
+		if p.Start != 0 {
+			awaitEnd(t, p)
+		}
+		if q, running, err := s.Running(t.Context()); running || err != nil {
+			t.Errorf("after its end with 259, %v runs: %v, %v", q, running, err)
+		}
+	}
+	p := ensure(t, s, func() (*exec.Cmd, error) { return childCommand(dir) }, true)
+	if q, running, err := s.Running(t.Context()); !running || err != nil || p != q {
+		t.Errorf("%v runs, not %v: %v, %v", q, p, running, err)
+	}
+}
+
+// The id of a child that has ended says nothing: another process may have it.
+func TestMission003_08_ReusedID(t *testing.T) {
+	ipctest.Store(t)
+	dir := folder(t)
+	s := openStarter(t, "child")
+	self := sys.Self()
+	self.Start++ // a process of the same id that has ended long ago
+	var b [recordSize]byte
+	appendRecord(b[:0], self)
+	if _, err := s.mem.WriteAt(b[:], 0); err != nil {
+		t.Fatal(err)
+	}
+	p := ensure(t, s, func() (*exec.Cmd, error) { return childCommand(dir) }, true)
+	told(t, dir, int(p.PID))
+	if p.PID == self.PID {
+		t.Error("this process was taken for the child")
+	}
+}
+
+func TestMission003_09_OneChild(t *testing.T) {
+	ipctest.Store(t)
+	const producers, rounds = 3, 5
+	dir := folder(t)
+	var all []*ipctest.Child
+	for range producers {
+		c := ipctest.Start(t, "producer", "child", dir)
+		if l := c.Line(); l != "ok" {
+			t.Fatal(l)
+		}
+		all = append(all, c)
+	}
+	for range rounds {
+		for _, c := range all { // all at once
+			c.Send("go")
+		}
+		pids, started := map[int]bool{}, 0
+		for _, c := range all {
+			var pid int
+			var by bool
+			if l := c.Line(); l != "" {
+				if _, err := fmt.Sscan(l, &pid, &by); err != nil {
+					t.Fatalf("%s: %v", l, err)
+				}
+			}
+			pids[pid] = true
+			if by {
+				started++
+			}
+		}
+		if len(pids) != 1 || started != 1 {
+			t.Fatalf("of %d producers %d have started a child; children %v", producers, started, pids)
+		}
+		for pid := range pids {
+			told(t, dir, pid)
+			kill(t, pid) // and the next round starts another one
+		}
+	}
+}
+
+// The parent of a child that was killed sees its end at once, as others do, and the
+// child of a parent that was killed goes on.
+func TestMission003_09_RespawnAfterKill(t *testing.T) {
+	ipctest.Store(t)
+	dir := folder(t)
+	s := openStarter(t, "child")
+	command := func() (*exec.Cmd, error) { return childCommand(dir) }
+	for range 5 {
+		p := ensure(t, s, command, true)
+		told(t, dir, int(p.PID))
+		ensure(t, s, command, false)
+		kill(t, int(p.PID))
+		if q, running, err := s.Running(t.Context()); running || err != nil {
+			t.Errorf("%v was killed and runs: %v", q, err)
+		}
+	}
+
+	c := ipctest.Start(t, "producer", "child", dir)
+	if l := c.Line(); l != "ok" {
+		t.Fatal(l)
+	}
+	var pid int
+	if _, err := fmt.Sscan(c.Ask("go"), &pid); err != nil {
+		t.Fatal(err)
+	}
+	told(t, dir, pid)
+	c.Kill()
+	if p := ensure(t, s, command, false); int(p.PID) != pid {
+		t.Errorf("the child of the dead producer is %d, found is %v", pid, p)
+	}
+}
+
+// A producer that dies with the lock is in nobody's way, and what it wrote in part
+// names no process.
+func TestRecordInPart(t *testing.T) {
+	ipctest.Store(t)
+	dir := folder(t)
+	s := openStarter(t, "child")
+	var b [recordSize]byte
+	appendRecord(b[:0], sys.Self())
+	if _, ok := parseRecord(b[:]); !ok {
+		t.Error("a whole record is not read")
+	}
+	for i := range recordSum {
+		c := b
+		c[i] ^= 0x10
+		if p, ok := parseRecord(c[:]); ok {
+			t.Errorf("with byte %d changed it is %v", i, p)
+		}
+	}
+	b[10] ^= 1
+	if _, err := s.mem.WriteAt(b[:], 0); err != nil {
+		t.Fatal(err)
+	}
+	ensure(t, s, func() (*exec.Cmd, error) { return childCommand(dir, "0") }, true)
+}
+
+func FuzzRecord(f *testing.F) {
+	f.Add(appendRecord(nil, layout.Process{PID: 1, Start: 2}))
+	f.Add(make([]byte, recordSize))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		p, ok := parseRecord(b)
+		if ok && string(appendRecord(nil, p)) != string(b[:recordSum+4]) {
+			t.Errorf("%x is read as %v", b, p)
+		}
+	})
+}
+
+// Nothing but environment and directory goes to a child by itself.
+func TestMission003_12_SpawnDefaults(t *testing.T) {
+	ipctest.Store(t)
+	t.Setenv("STARTER_TEST", "inherited")
+	dir := folder(t)
+	s := openStarter(t, "child")
+	// Memory and files of this process that are open while the child starts.
+	m, err := samepage.CreateUnnamed(4096, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	p := ensure(t, s, func() (*exec.Cmd, error) { return childCommand(dir) }, true)
+	wd, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l := told(t, dir, int(p.PID)); l[0] != "inherited" || l[1] != wd || l[3] != "0" {
+		t.Errorf("the child has environment %q, directory %q, %s standard files, want %q, %q, 0", l[0], l[1], l[3], "inherited", wd)
+	}
+	if runtime.GOOS == "linux" {
+		fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.PID))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, fd := range fds {
+			to, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/%s", p.PID, fd.Name()))
+			if to != os.DevNull && !strings.HasPrefix(to, "anon_inode:") && !strings.HasPrefix(to, "/sys/fs/cgroup/") && !strings.HasPrefix(to, "pipe:") {
+				t.Errorf("the child has %s", to)
+			}
+		}
+	}
+}
+
+func TestEnsureTogether(t *testing.T) {
+	ipctest.Store(t)
+	dir := folder(t)
+	s := openStarter(t, "child")
+	var mu sync.Mutex
+	starts := 0
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			_, started, err := s.Ensure(t.Context(), func() (*exec.Cmd, error) { return childCommand(dir) })
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				t.Error(err)
+			}
+			if started {
+				starts++
+			}
+		})
+	}
+	wg.Wait()
+	if starts != 1 {
+		t.Errorf("%d children were started", starts)
+	}
+	p, _, err := s.Running(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	told(t, dir, int(p.PID))
+	if n := testing.AllocsPerRun(100, func() {
+		if _, started, err := s.Ensure(context.Background(), nil); started || err != nil {
+			t.Error(started, err)
+		}
+	}); n != 0 {
+		t.Errorf("to see that the child runs allocates %v times", n)
+	}
+}
+
+func TestStarterErrors(t *testing.T) {
+	ipctest.Store(t)
+	ipctest.NeedNames(t)
+	for _, name := range []string{"", strings.Repeat("x", MaxName+1), `a\b`} {
+		if _, err := Open(name, nil); !errors.Is(err, samepage.ErrName) {
+			t.Errorf("open %q: %v", name, err)
+		}
+	}
+	s := openStarter(t, strings.Repeat("x", MaxName))
+	gone := errors.New("gone")
+	if _, _, err := s.Ensure(t.Context(), func() (*exec.Cmd, error) { return nil, gone }); !errors.Is(err, gone) {
+		t.Error(err)
+	}
+	if _, _, err := s.Ensure(t.Context(), func() (*exec.Cmd, error) { return exec.Command(filepath.Join(ipctest.Dir(t), "no such")), nil }); !errors.Is(err, os.ErrNotExist) && !errors.Is(err, exec.ErrNotFound) {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	other := openStarter(t, strings.Repeat("x", MaxName))
+	if err := other.lock.Lock(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := s.Ensure(ctx, nil); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if err := other.lock.Unlock(); err != nil {
+		t.Error(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, _, err := s.Ensure(t.Context(), nil); !errors.Is(err, samepage.ErrClosed) {
+		t.Error(err)
+	}
+}

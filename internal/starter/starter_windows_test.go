@@ -1,0 +1,36 @@
+package starter
+
+import (
+	"os/exec"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/windows"
+
+	"samepage/internal/ipctest"
+)
+
+// What the caller sets in SysProcAttr, and only Windows has: a console of the
+// child's own, and how its window begins.
+func TestMission003_11_WindowOptions(t *testing.T) {
+	ipctest.Store(t)
+	for _, hide := range []bool{false, true} {
+		dir := folder(t)
+		s := openStarter(t, "child")
+		p := ensure(t, s, func() (*exec.Cmd, error) {
+			cmd, err := childCommand(dir)
+			if err == nil {
+				cmd.SysProcAttr = &syscall.SysProcAttr{CreationFlags: windows.CREATE_NEW_CONSOLE, HideWindow: hide}
+			}
+			return cmd, err
+		}, true)
+		want := "false"
+		if hide {
+			want = "true"
+		}
+		if l := told(t, dir, int(p.PID)); l[2] != want {
+			t.Errorf("with HideWindow %v the child's window is hidden: %s", hide, l[2])
+		}
+		kill(t, int(p.PID))
+	}
+}

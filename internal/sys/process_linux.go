@@ -1,0 +1,69 @@
+package sys
+
+import (
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// Running is a hold on a process: its id names no other one meanwhile. Ended may
+// be called concurrently, Close comes last.
+type Running struct {
+	p  Process
+	fd int // a pidfd; negative where the system gives none
+}
+
+// HoldProcess takes hold of a process. Errors: ErrPeerNotStarted, when it has
+// ended, or another one has its id; fs.ErrPermission.
+func HoldProcess(p Process) (*Running, error) {
+	r := &Running{p: p, fd: -1}
+	switch fd, err := unix.PidfdOpen(int(p.PID), 0); err {
+	case nil:
+		r.fd = fd
+	case unix.ENOSYS, unix.EPERM: // before Linux 5.3, or forbidden: see Ended
+	case unix.ESRCH, unix.EINVAL: // EINVAL: a thread of another process has the id
+		return nil, fmt.Errorf("process %d: %w", p.PID, ErrPeerNotStarted)
+	default:
+		return nil, os.NewSyscallError("pidfd_open", err)
+	}
+	// After that: the process with this id now is the one that is held. Its first
+	// thread may have ended before the others have.
+	_, start, err := processStat(int(p.PID))
+	ended := false
+	if err == nil {
+		ended, err = r.Ended()
+	}
+	if err == nil && (ended || start != p.Start) {
+		err = fmt.Errorf("process %d has ended, or is another one now: %w", p.PID, ErrPeerNotStarted)
+	}
+	if err != nil {
+		_ = r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// Ended says whether the process has ended; it has, too, when nobody has waited
+// for it yet.
+func (r *Running) Ended() (bool, error) {
+	if r.fd < 0 {
+		now, err := FindProcess(int(r.p.PID))
+		return err != nil || now != r.p, nil
+	}
+	fds := [1]unix.PollFd{{Fd: int32(r.fd), Events: unix.POLLIN}}
+	for {
+		n, err := unix.Poll(fds[:], 0)
+		if err != unix.EINTR {
+			return n == 1, os.NewSyscallError("poll", err)
+		}
+	}
+}
+
+// Close lets go of the process.
+func (r *Running) Close() error {
+	if r.fd < 0 {
+		return nil
+	}
+	return os.NewSyscallError("close", unix.Close(r.fd))
+}

@@ -1,0 +1,41 @@
+package sys
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/windows"
+)
+
+// Running is a hold on a process: its id names no other one meanwhile. Ended may
+// be called concurrently, Close comes last.
+type Running struct {
+	p Process
+	h windows.Handle
+}
+
+// HoldProcess takes hold of a process. Errors: ErrPeerNotStarted, when it has
+// ended, or another one has its id; fs.ErrPermission.
+func HoldProcess(p Process) (*Running, error) {
+	h, now, err := openProcess(int(p.PID), 0)
+	if err != nil {
+		return nil, err
+	}
+	if now != p {
+		_ = windows.CloseHandle(h)
+		return nil, fmt.Errorf("process %d is another one now: %w", p.PID, ErrPeerNotStarted)
+	}
+	return &Running{p, h}, nil
+}
+
+// Ended says whether the process has ended; it has, too, when nobody has waited
+// for it yet. The exit code would not tell: 259 is one, too.
+func (r *Running) Ended() (bool, error) {
+	ev, err := windows.WaitForSingleObject(r.h, 0)
+	if err != nil {
+		return false, fmt.Errorf("process %d: %w", r.p.PID, err)
+	}
+	return ev == windows.WAIT_OBJECT_0, nil
+}
+
+// Close lets go of the process.
+func (r *Running) Close() error { return windows.CloseHandle(r.h) }
