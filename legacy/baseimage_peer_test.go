@@ -345,12 +345,12 @@ func TestMission003_19_BaseImageAccessors(t *testing.T) {
 func TestMission003_21_BaseImageKills(t *testing.T) {
 	ipctest.Store(t)
 	ipctest.NeedNames(t)
-	const kills = 15
+	const kills = 10
 	// The algorithm's program, in the middle of a Grab; the base does not notice.
 	a := startHelper(t, "base", "create")
 	a.Send("loop 100000000 2000 640 480 24")
 	for i := range kills {
-		b := startHelper(t, "algorithm", "open 20")
+		b := startHelper(t, "algorithm", "open 250")
 		b.Send("forever")
 		for range i % 3 {
 			b.Line()
@@ -363,7 +363,7 @@ func TestMission003_21_BaseImageKills(t *testing.T) {
 		}
 	}
 	// The base; the algorithm's program says so, and goes on with the next one.
-	r := receiver(t, nil)
+	r := receiver(t, steady)
 	a.Kill()
 	for {
 		f, err := r.Grab(patient(t))

@@ -63,14 +63,15 @@ type BaseImageReceiver struct {
 	streak  int           // pictures that came of it at this pause
 }
 
-// Pauses between two looks while a copy settles. A base that writes a picture in less
-// than a pause, and begins and ends it between two looks, has shown nothing: then the
-// pause becomes shorter, down to none.
+// Pauses between two looks while a copy settles. A base that begins and ends a picture
+// between two looks has shown nothing: then the pause becomes shorter, down to none. If
+// that does not do, a short one comes again: where there are too few CPUs, who sleeps is
+// let run when the time has come, and who never does is not.
 const (
-	basePause     = 500 * time.Microsecond
-	baseYield     = 20 * time.Microsecond // shorter than that is none
-	baseStreak    = 64
-	basePauseStep = 4
+	basePause      = 500 * time.Microsecond
+	baseShortPause = 30 * time.Microsecond
+	basePauseStep  = 4
+	baseStreak     = 64 // pictures until a pause becomes longer again
 )
 
 // OpenBaseImage opens section and event of a base program that runs.
@@ -479,7 +480,7 @@ func (r *BaseImageReceiver) signalledAgain(s *baseShape) (bool, error) {
 
 // rest is a pause between two looks.
 func (r *BaseImageReceiver) rest() {
-	if r.pause < baseYield {
+	if r.pause == 0 {
 		runtime.Gosched()
 		return
 	}
@@ -488,14 +489,21 @@ func (r *BaseImageReceiver) rest() {
 
 // hurry makes the pauses shorter, settled makes them longer after many pictures.
 func (r *BaseImageReceiver) hurry() {
-	r.pause /= basePauseStep
+	switch {
+	case r.pause == 0:
+		r.pause = baseShortPause
+	case r.pause <= baseShortPause:
+		r.pause = 0
+	default:
+		r.pause = max(r.pause/basePauseStep, baseShortPause)
+	}
 	r.streak = 0
 }
 
 func (r *BaseImageReceiver) settled() {
 	if r.streak++; r.streak >= baseStreak {
 		r.streak = 0
-		r.pause = min(max(r.pause, baseYield/basePauseStep)*basePauseStep, basePause)
+		r.pause = min(max(r.pause*basePauseStep, baseShortPause), basePause)
 	}
 }
 

@@ -304,6 +304,10 @@ func mustGrab(t *testing.T, r *legacy.BaseImageReceiver, k int) *frame.Frame {
 // restless settles long enough that only what the base does ends it.
 var restless = &legacy.BaseImageOptions{Settle: 2 * ipctest.Patience}
 
+// steady is for bases that are not to be taken for resting when the machine is so busy
+// that they are not let run.
+var steady = &legacy.BaseImageOptions{Settle: 250 * time.Millisecond}
+
 // quick does not settle.
 var quick = &legacy.BaseImageOptions{Settle: -1}
 
@@ -581,7 +585,7 @@ func TestMission003_06_BaseImageNotTorn(t *testing.T) {
 	const pictures = 200
 	ipctest.NeedNames(t)
 	a := startHelper(t, "base", "create")
-	r := receiver(t, nil)
+	r := receiver(t, steady)
 	a.Send("loop %d 5000 1920 1080 24", pictures)
 	last, got := 0, 0
 	for i := 0; last < pictures; i++ {
@@ -609,7 +613,7 @@ func TestMission003_06_BaseImageFlood(t *testing.T) {
 	for _, side := range []int{8, 300} {
 		const pictures = 5000
 		a := startHelper(t, "base", "create")
-		r := receiver(t, nil)
+		r := receiver(t, steady)
 		a.Send("loop %d 0 %d %d 8", pictures, side, side)
 		last, got := 0, 0
 		for last < pictures {
@@ -719,6 +723,40 @@ func TestMission003_06_BaseImageMidWrite(t *testing.T) {
 			t.Log(<-done)
 		}
 		noError(t, r.Close())
+	}
+}
+
+// The signal of an earlier picture comes after the reader has taken one, and before it
+// marks the next picture, which is being written: it is not that one's.
+func TestMission003_06_BaseImageOldSignal(t *testing.T) {
+	ipctest.Store(t)
+	b := misbehaving(t, 1<<20)
+	r := receiver(t, restless)
+	const w, h = 400, 300
+	for k := 1; k <= 3; k++ {
+		b.header(-1, w, h, 8) // the reader looks at that until it is a header
+		noError(t, b.event.Set())
+		done := make(chan string, 1)
+		go func() {
+			f, err := r.Grab(patient(t))
+			if err != nil {
+				done <- err.Error()
+				return
+			}
+			k, err := painted(f.Pix(0))
+			done <- fmt.Sprint(k, err)
+		}()
+		time.Sleep(50 * time.Millisecond)
+		noError(t, b.event.Set())
+		b.begin(k, w, h, 8)
+		for b.length() != w*h-1 && len(done) == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(50 * time.Millisecond)
+		noError(t, b.finish())
+		if got := <-done; got != fmt.Sprint(k, " <nil>") {
+			t.Fatalf("grabbed %s, want %d", got, k)
+		}
 	}
 }
 
