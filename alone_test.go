@@ -39,7 +39,7 @@ func TestAlone(t *testing.T) {
 			other := must(samepage.Open("alone", &o))(t)
 			wantAlone(t, m, false, "opened again")
 			wantAlone(t, other, false, "the other one")
-			noErr(t, other.Close())
+			ipctest.NoErr(t, other.Close())
 			wantAlone(t, m, true, "closed again")
 		}
 
@@ -63,7 +63,7 @@ func TestAlone(t *testing.T) {
 		wantAlone(t, m, false, "opened once more")
 		closeMem(t, m)
 		_, err := m.Alone()
-		wantErr(t, err, samepage.ErrClosed)
+		ipctest.WantErr(t, err, samepage.ErrClosed)
 		c.Kill()
 	}
 }
@@ -104,10 +104,10 @@ func TestAloneUnsupported(t *testing.T) {
 	if runtime.GOOS == "linux" {
 		name := "samepage-alone-" + filepath.Base(filepath.Dir(path))
 		all = append(all, create(t, name, 4096, &samepage.Options{Exact: true}))
-		t.Cleanup(func() { noErr(t, samepage.Remove(name, &samepage.Options{Exact: true})) })
+		t.Cleanup(func() { ipctest.NoErr(t, samepage.Remove(name, &samepage.Options{Exact: true})) })
 	}
 	for _, m := range all {
 		_, err := m.Alone()
-		wantErr(t, err, errors.ErrUnsupported)
+		ipctest.WantErr(t, err, errors.ErrUnsupported)
 	}
 }

@@ -19,11 +19,11 @@ import (
 	"samepage/legacy"
 )
 
-func init() { helpers["spawned"] = spawned }
+func init() { helpers["spawned"] = baseSpawned }
 
-// spawned is an algorithm's program that a base starts: it writes what it grabs into a
+// baseSpawned is an algorithm's program that a base starts: it writes what it grabs into a
 // file of the folder, and runs until it is killed.
-func spawned(args []string) {
+func baseSpawned(args []string) {
 	path := filepath.Join(args[0], strconv.Itoa(os.Getpid()))
 	tell := func(text string) {
 		if os.WriteFile(path+".new", []byte(text), 0o600) == nil {
@@ -34,16 +34,16 @@ func spawned(args []string) {
 	for err == nil {
 		f, gerr := r.Grab(context.Background())
 		if err = gerr; err == nil {
-			k, torn := painted(f.Pix(0))
+			k, torn := paintedBase(f.Pix(0))
 			tell(fmt.Sprint(k, torn))
 		}
 	}
 	tell(err.Error())
 }
 
-// said waits until the spawned program pid has written want, and any one if pid is 0.
+// baseSaid waits until the spawned program pid has written want, and any one if pid is 0.
 // It returns which one.
-func said(t *testing.T, dir string, pid int, want string) int {
+func baseSaid(t *testing.T, dir string, pid int, want string) int {
 	t.Helper()
 	var all []string
 	for begun := time.Now(); time.Since(begun) < ipctest.Patience; time.Sleep(5 * time.Millisecond) {
@@ -65,29 +65,29 @@ func said(t *testing.T, dir string, pid int, want string) int {
 	return 0
 }
 
-func killProcess(t *testing.T, pid int) {
+func killBaseChild(t *testing.T, pid int) {
 	t.Helper()
 	p, err := os.FindProcess(pid)
 	if err == nil {
 		err = p.Kill()
 	}
-	noError(t, err)
+	noBaseError(t, err)
 }
 
 func TestMission003_10_SpawnIsOptional(t *testing.T) {
 	ipctest.Store(t)
 	// None is named: none is started, and the picture is there.
-	s := sender(t, nil)
-	noError(t, s.SendFrame(t.Context(), painting(1, 64, 48, 24)))
-	r := receiver(t, nil)
-	mustGrab(t, r, 1)
-	noError(t, r.Close())
-	noError(t, s.Close())
+	s := baseSender(t, nil)
+	noBaseError(t, s.SendFrame(t.Context(), basePainting(1, 64, 48, 24)))
+	r := baseReceiver(t, nil)
+	mustGrabBase(t, r, 1)
+	noBaseError(t, r.Close())
+	noBaseError(t, s.Close())
 
 	// One is named: it is started with the first picture, and once only.
 	dir := ipctest.Dir(t)
 	starts := 0
-	s = sender(t, &legacy.BaseImageOptions{Start: func() (*exec.Cmd, error) {
+	s = baseSender(t, &legacy.BaseImageOptions{Start: func() (*exec.Cmd, error) {
 		starts++
 		return ipctest.Command(t, "spawned", dir), nil
 	}})
@@ -96,81 +96,81 @@ func TestMission003_10_SpawnIsOptional(t *testing.T) {
 	}
 	pid := 0
 	for k := 1; k <= 5; k++ {
-		noError(t, s.SendFrame(t.Context(), painting(k, 64, 48, 24)))
-		pid = said(t, dir, pid, fmt.Sprint(k, " <nil>"))
+		noBaseError(t, s.SendFrame(t.Context(), basePainting(k, 64, 48, 24)))
+		pid = baseSaid(t, dir, pid, fmt.Sprint(k, " <nil>"))
 	}
 	if starts != 1 {
 		t.Errorf("%d were started", starts)
 	}
 	// Killed, another one is started with the next picture.
-	killProcess(t, pid)
+	killBaseChild(t, pid)
 	old := pid
 	for k := 6; starts == 1; k++ {
-		noError(t, s.SendFrame(t.Context(), painting(k, 64, 48, 24)))
+		noBaseError(t, s.SendFrame(t.Context(), basePainting(k, 64, 48, 24)))
 		time.Sleep(time.Millisecond)
 	}
-	noError(t, s.SendFrame(t.Context(), painting(1000, 64, 48, 24)))
-	if pid = said(t, dir, 0, "1000 <nil>"); pid == old {
+	noBaseError(t, s.SendFrame(t.Context(), basePainting(1000, 64, 48, 24)))
+	if pid = baseSaid(t, dir, 0, "1000 <nil>"); pid == old {
 		t.Error("the dead one goes on")
 	}
 	if starts != 2 {
 		t.Errorf("%d were started", starts)
 	}
 	// It is not killed with the base.
-	noError(t, s.Close())
-	said(t, dir, pid, "legacy: grab BaseImage \"BaseImage\": no other program has the section open: the process at the other end has died")
+	noBaseError(t, s.Close())
+	baseSaid(t, dir, pid, "legacy: grab BaseImage \"BaseImage\": no other program has the section open: the process at the other end has died")
 
 	// One that cannot be started is an error, and the picture is there all the same.
 	gone := errors.New("gone")
-	s = sender(t, &legacy.BaseImageOptions{Start: func() (*exec.Cmd, error) { return nil, gone }})
-	r = receiver(t, nil)
-	wantError(t, s.SendFrame(t.Context(), painting(7, 64, 48, 24)), gone)
-	mustGrab(t, r, 7)
+	s = baseSender(t, &legacy.BaseImageOptions{Start: func() (*exec.Cmd, error) { return nil, gone }})
+	r = baseReceiver(t, nil)
+	ipctest.WantErr(t, s.SendFrame(t.Context(), basePainting(7, 64, 48, 24)), gone)
+	mustGrabBase(t, r, 7)
 }
 
 func TestMission003_14_BaseImageWait(t *testing.T) {
 	ipctest.Store(t)
 	ipctest.NeedNames(t)
-	a := startHelper(t, "base", "raw")
-	r := receiver(t, nil)
+	a := startBaseHelper(t, "base", "raw")
+	r := baseReceiver(t, nil)
 
 	// A wait ends with its context.
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	_, err := r.Grab(ctx)
-	wantError(t, err, context.DeadlineExceeded, baseSection)
-	wantError(t, err, os.ErrDeadlineExceeded)
+	ipctest.WantErr(t, err, context.DeadlineExceeded, baseSection)
+	ipctest.WantErr(t, err, os.ErrDeadlineExceeded)
 	ctx, stop := context.WithCancel(t.Context())
 	time.AfterFunc(20*time.Millisecond, stop)
 	_, err = r.Grab(ctx)
-	wantError(t, err, context.Canceled)
+	ipctest.WantErr(t, err, context.Canceled)
 
 	// A picture comes, and then the base dies while it is waited for.
 	a.Want("ok", "begin 1 64 48 8")
 	a.Want("ok", "finish")
-	mustGrab(t, r, 1)
+	mustGrabBase(t, r, 1)
 	time.AfterFunc(100*time.Millisecond, func() { _ = a.Cmd.Process.Kill() })
-	_, err = r.Grab(patient(t))
-	wantError(t, err, samepage.ErrPeerDied, baseSection)
+	_, err = r.Grab(basePatient(t))
+	ipctest.WantErr(t, err, samepage.ErrPeerDied, baseSection)
 	a.Kill()
-	_, err = r.Grab(patient(t))
-	wantError(t, err, samepage.ErrPeerDied)
+	_, err = r.Grab(basePatient(t))
+	ipctest.WantErr(t, err, samepage.ErrPeerDied)
 
 	// It dies in the middle of a picture, and the signal of the one before was not
 	// taken: that is refused.
-	a = startHelper(t, "base", "raw")
+	a = startBaseHelper(t, "base", "raw")
 	a.Want("ok", "begin 2 640 480 8")
 	a.Want("ok", "finish")
 	a.Want("ok", "begin 3 640 480 8")
 	a.Kill()
-	_, err = r.Grab(patient(t))
-	wantError(t, err, samepage.ErrPeerDied)
+	_, err = r.Grab(basePatient(t))
+	ipctest.WantErr(t, err, samepage.ErrPeerDied)
 
 	// The same receiver goes on with the next base.
-	a = startHelper(t, "base", "raw")
+	a = startBaseHelper(t, "base", "raw")
 	a.Want("ok", "begin 4 640 480 8")
 	a.Want("ok", "finish")
-	mustGrab(t, r, 4)
+	mustGrabBase(t, r, 4)
 }
 
 // A base whose event stays set until it is reset.
@@ -182,11 +182,11 @@ func TestMission003_15_ManualReset(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := receiver(t, nil)
+		r := baseReceiver(t, nil)
 		for k := 1; k <= 20; k++ {
 			b.begin(k, 64, 48, 8)
-			noError(t, b.finish())
-			mustGrab(t, r, k)
+			noBaseError(t, b.finish())
+			mustGrabBase(t, r, k)
 			if f, ok, err := r.TryGrab(); ok || err != nil {
 				t.Fatalf("manual %v: after picture %d there is another one: %v, %v", manual, k, f, err)
 			}
@@ -195,22 +195,22 @@ func TestMission003_15_ManualReset(t *testing.T) {
 			}
 		}
 		// Reset after a wait that has taken the state changes nothing.
-		e, err := ipcsync.OpenEvent(baseEvent, &ipcsync.EventOptions{Exact: bare})
+		e, err := ipcsync.OpenEvent(baseEvent, &ipcsync.EventOptions{Exact: baseBare})
 		if err != nil {
 			t.Fatal(err)
 		}
-		noError(t, e.Set())
-		noError(t, e.Wait(patient(t)))
+		noBaseError(t, e.Set())
+		noBaseError(t, e.Wait(basePatient(t)))
 		if set, err := e.TryWait(); set != manual || err != nil {
 			t.Errorf("manual %v: after a wait it is set: %v, %v", manual, set, err)
 		}
-		noError(t, e.Reset())
+		noBaseError(t, e.Reset())
 		if set, err := e.TryWait(); set || err != nil {
 			t.Errorf("manual %v: after a reset it is set: %v", manual, err)
 		}
-		noError(t, e.Close())
-		noError(t, r.Close())
-		noError(t, b.close())
+		noBaseError(t, e.Close())
+		noBaseError(t, r.Close())
+		noBaseError(t, b.close())
 	}
 }
 
@@ -220,18 +220,18 @@ func TestMission003_15_ManualReset(t *testing.T) {
 func TestMission003_16_BaseImageEventRights(t *testing.T) {
 	ipctest.Store(t)
 	ipctest.NeedNames(t)
-	e, err := ipcsync.CreateEvent(baseEvent, &ipcsync.EventOptions{Exact: bare, SecurityDescriptor: "D:P(A;;0x100002;;;WD)"})
+	e, err := ipcsync.CreateEvent(baseEvent, &ipcsync.EventOptions{Exact: baseBare, SecurityDescriptor: "D:P(A;;0x100002;;;WD)"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer e.Close()
-	s := sender(t, nil)
-	r := receiver(t, nil)
+	s := baseSender(t, nil)
+	r := baseReceiver(t, nil)
 	for k := 1; k <= 3; k++ {
-		noError(t, s.SendFrame(t.Context(), painting(k, 64, 48, 8)))
-		mustGrab(t, r, k)
+		noBaseError(t, s.SendFrame(t.Context(), basePainting(k, 64, 48, 8)))
+		mustGrabBase(t, r, k)
 	}
-	noError(t, e.Set())
+	noBaseError(t, e.Set())
 	if set, err := e.TryWait(); !set || err != nil {
 		t.Errorf("after the last picture the event cannot be set: %v", err)
 	}
@@ -241,51 +241,51 @@ func TestMission003_17_BaseNotStarted(t *testing.T) {
 	ipctest.Store(t)
 	ipctest.NeedNames(t)
 	_, err := legacy.OpenBaseImage(nil)
-	wantError(t, err, samepage.ErrPeerNotStarted, baseSection)
+	ipctest.WantErr(t, err, samepage.ErrPeerNotStarted, baseSection)
 
 	// A base that has got as far as the section only.
-	m, err := samepage.Create(baseSection, 65536, &samepage.Options{Exact: bare})
+	m, err := samepage.Create(baseSection, 65536, &samepage.Options{Exact: baseBare})
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, err = legacy.OpenBaseImage(nil)
-	wantError(t, err, samepage.ErrPeerNotStarted, baseEvent)
-	noError(t, m.Close())
+	ipctest.WantErr(t, err, samepage.ErrPeerNotStarted, baseEvent)
+	noBaseError(t, m.Close())
 
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	_, err = legacy.AwaitBaseImage(ctx, nil)
-	wantError(t, err, os.ErrDeadlineExceeded, baseSection)
+	ipctest.WantErr(t, err, os.ErrDeadlineExceeded, baseSection)
 
 	// It starts later.
 	opened := make(chan error, 1)
 	go func() {
-		r, err := legacy.AwaitBaseImage(patient(t), nil)
+		r, err := legacy.AwaitBaseImage(basePatient(t), nil)
 		if err == nil {
-			_, err = r.Grab(patient(t))
+			_, err = r.Grab(basePatient(t))
 			err = errors.Join(err, r.Close())
 		}
 		opened <- err
 	}()
-	a := startHelper(t, "base", "create")
+	a := startBaseHelper(t, "base", "create")
 	a.Want("ok", "frame 1 64 48 8")
-	noError(t, <-opened)
+	noBaseError(t, <-opened)
 	// After its end it does not run.
 	a.Kill()
 	_, err = legacy.OpenBaseImage(nil)
-	wantError(t, err, samepage.ErrPeerNotStarted)
+	ipctest.WantErr(t, err, samepage.ErrPeerNotStarted)
 }
 
 func TestMission003_18_BaseImageSizesChange(t *testing.T) {
 	ipctest.Store(t)
-	s := sender(t, nil)
-	r := receiver(t, nil)
+	s := baseSender(t, nil)
+	r := baseReceiver(t, nil)
 	k := 0
 	for range 2 {
 		for _, size := range [][3]int{{640, 480, 24}, {3840, 2160, 24}, {640, 480, 24}, {640, 480, 8}, {1, 5, 8}} {
 			k++
-			noError(t, s.SendFrame(t.Context(), painting(k, size[0], size[1], size[2])))
-			f := mustGrab(t, r, k)
+			noBaseError(t, s.SendFrame(t.Context(), basePainting(k, size[0], size[1], size[2])))
+			f := mustGrabBase(t, r, k)
 			if f.Width() != size[0] || f.Height() != size[1] || f.Bits() != size[2] {
 				t.Errorf("picture %d is %v, want %d", k, f.Spec(), size)
 			}
@@ -293,10 +293,10 @@ func TestMission003_18_BaseImageSizesChange(t *testing.T) {
 	}
 
 	// Nothing is allocated, to send or to grab.
-	large, small := painting(1, 640, 480, 24), painting(2, 64, 48, 8)
+	large, small := basePainting(1, 640, 480, 24), basePainting(2, 64, 48, 8)
 	drawn := image.NewRGBA(image.Rect(0, 0, 320, 200))
 	ctx := t.Context()
-	r2 := receiver(t, quick)
+	r2 := baseReceiver(t, baseQuick)
 	once := func() {
 		for i := range 3 {
 			var err error
@@ -322,15 +322,15 @@ func TestMission003_18_BaseImageSizesChange(t *testing.T) {
 
 func TestMission003_19_BaseImageAccessors(t *testing.T) {
 	ipctest.Store(t)
-	s := sender(t, &legacy.BaseImageOptions{Align: 4})
-	r := receiver(t, nil)
+	s := baseSender(t, &legacy.BaseImageOptions{Align: 4})
+	r := baseReceiver(t, nil)
 	for i, bits := range []int{8, 16, 24, 32} {
-		noError(t, s.SendFrame(t.Context(), painting(1, 11, 7, bits)))
-		f, err := r.Grab(patient(t))
+		noBaseError(t, s.SendFrame(t.Context(), basePainting(1, 11, 7, bits)))
+		f, err := r.Grab(basePatient(t))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if f.Width() != 11 || f.Height() != 7 || f.Bits() != bits || f.Format() != formatOf(bits) ||
+		if f.Width() != 11 || f.Height() != 7 || f.Bits() != bits || f.Format() != baseFormatOf(bits) ||
 			f.Image().Bounds() != image.Rect(0, 0, 11, 7) || f.Seq() != uint64(i+1) {
 			t.Errorf("%d bits: %v", bits, f.Spec())
 		}
@@ -347,10 +347,10 @@ func TestMission003_21_BaseImageKills(t *testing.T) {
 	ipctest.NeedNames(t)
 	const kills = 10
 	// The algorithm's program, in the middle of a Grab; the base does not notice.
-	a := startHelper(t, "base", "create")
+	a := startBaseHelper(t, "base", "create")
 	a.Send("loop 100000000 2000 640 480 24")
 	for i := range kills {
-		b := startHelper(t, "algorithm", "open 250")
+		b := startBaseHelper(t, "algorithm", "open 250")
 		b.Send("forever")
 		for range i % 3 {
 			b.Line()
@@ -363,29 +363,29 @@ func TestMission003_21_BaseImageKills(t *testing.T) {
 		}
 	}
 	// The base; the algorithm's program says so, and goes on with the next one.
-	r := receiver(t, steady)
+	r := baseReceiver(t, baseSteady)
 	a.Kill()
 	for {
-		f, err := r.Grab(patient(t))
+		f, err := r.Grab(basePatient(t))
 		if err != nil {
-			wantError(t, err, samepage.ErrPeerDied)
+			ipctest.WantErr(t, err, samepage.ErrPeerDied)
 			break
 		}
-		if _, err := painted(f.Pix(0)); err != nil {
+		if _, err := paintedBase(f.Pix(0)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for i := range kills {
-		a = startHelper(t, "base", "create")
+		a = startBaseHelper(t, "base", "create")
 		a.Send("loop 100000000 1000 640 480 24")
 		last := 0
 		for got := 0; ; got++ {
-			f, err := r.Grab(patient(t))
+			f, err := r.Grab(basePatient(t))
 			if err != nil {
-				wantError(t, err, samepage.ErrPeerDied)
+				ipctest.WantErr(t, err, samepage.ErrPeerDied)
 				break
 			}
-			k, err := painted(f.Pix(0))
+			k, err := paintedBase(f.Pix(0))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -402,7 +402,7 @@ func TestMission003_21_BaseImageKills(t *testing.T) {
 		}
 		a.Kill()
 	}
-	noError(t, r.Close())
+	noBaseError(t, r.Close())
 	// Nothing stays behind.
 	if _, err := legacy.OpenBaseImage(nil); !errors.Is(err, samepage.ErrPeerNotStarted) {
 		t.Errorf("after all have ended: %v", err)
@@ -417,8 +417,8 @@ func TestMission003_21_BaseImageKills(t *testing.T) {
 // what was the matter.
 func TestBaseImageBusy(t *testing.T) {
 	ipctest.Store(t)
-	b := misbehaving(t, 33554432)
-	r := receiver(t, nil)
+	b := misbehavingBase(t, 33554432)
+	r := baseReceiver(t, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
@@ -429,7 +429,7 @@ func TestBaseImageBusy(t *testing.T) {
 	for range 3 { // begun anew as soon as it is marked
 		b.header(n, 4096, 8191, 8) // no multiple: the middle of a header
 		b.header(4096*8191, 4096, 8191, 8)
-		noError(t, b.event.Set())
+		noBaseError(t, b.event.Set())
 		for b.length() != 4096*8191-1 {
 			time.Sleep(10 * time.Microsecond)
 		}
@@ -437,7 +437,7 @@ func TestBaseImageBusy(t *testing.T) {
 	}
 	cancel()
 	if err := <-done; err != nil { // it may just have been between the two
-		wantError(t, err, context.Canceled)
-		wantError(t, err, samepage.ErrBusy, "written over")
+		ipctest.WantErr(t, err, context.Canceled)
+		ipctest.WantErr(t, err, samepage.ErrBusy, "written over")
 	}
 }

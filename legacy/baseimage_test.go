@@ -25,8 +25,8 @@ import (
 )
 
 func init() {
-	helpers["base"] = base
-	helpers["algorithm"] = algorithm
+	helpers["base"] = baseProgram
+	helpers["algorithm"] = baseAlgorithm
 }
 
 const (
@@ -34,12 +34,12 @@ const (
 	baseEvent   = "BaseImageMutex"
 )
 
-var bare = runtime.GOOS == "windows" // objects have their bare names there
+var baseBare = runtime.GOOS == "windows" // objects have their bare names there
 
 // The pixels of picture k: its number in the first four bytes, and then all bytes from
 // 0 to 255 over and over, beginning at a place of its own. So one that has bytes of two
 // pictures is seen.
-func paint(pix []byte, k int) {
+func paintBase(pix []byte, k int) {
 	var block [256]byte
 	for i := range block {
 		block[i] = byte(37*k + i)
@@ -50,8 +50,8 @@ func paint(pix []byte, k int) {
 	binary.LittleEndian.PutUint32(pix, uint32(k))
 }
 
-// painted is which picture pix has; an error if it is torn.
-func painted(pix []byte) (int, error) {
+// paintedBase is which picture pix has; an error if it is torn.
+func paintedBase(pix []byte) (int, error) {
 	k := int(binary.LittleEndian.Uint32(pix))
 	var block [256]byte
 	for i := range block {
@@ -66,18 +66,18 @@ func painted(pix []byte) (int, error) {
 	return k, nil
 }
 
-func formatOf(bits int) frame.Format {
+func baseFormatOf(bits int) frame.Format {
 	return map[int]frame.Format{8: frame.Gray, 16: frame.Gray16, 24: frame.BGR, 32: frame.BGRA}[bits]
 }
 
-// painting is a frame of picture k.
-func painting(k, width, height, bits int) *frame.Frame {
-	spec := frame.Spec{Format: formatOf(bits), Width: width, Height: height}
+// basePainting is a frame of picture k.
+func basePainting(k, width, height, bits int) *frame.Frame {
+	spec := frame.Spec{Format: baseFormatOf(bits), Width: width, Height: height}
 	f, err := frame.New(make([]byte, spec.Size()), spec)
 	if err != nil {
 		panic(err)
 	}
-	paint(f.Pix(0), k)
+	paintBase(f.Pix(0), k)
 	return f
 }
 
@@ -93,13 +93,13 @@ type rawBase struct {
 func newRawBase(size int64, manual bool) (*rawBase, error) {
 	b := &rawBase{}
 	var err error
-	if b.mem, _, err = samepage.OpenOrCreate(baseSection, size, &samepage.Options{Exact: bare}); err != nil {
+	if b.mem, _, err = samepage.OpenOrCreate(baseSection, size, &samepage.Options{Exact: baseBare}); err != nil {
 		return nil, err
 	}
 	if b.view, err = b.mem.View(0, 0, samepage.ReadWrite); err != nil {
 		return nil, err
 	}
-	b.event, _, err = ipcsync.OpenOrCreateEvent(baseEvent, &ipcsync.EventOptions{Exact: bare, Manual: manual})
+	b.event, _, err = ipcsync.OpenOrCreateEvent(baseEvent, &ipcsync.EventOptions{Exact: baseBare, Manual: manual})
 	return b, err
 }
 
@@ -129,7 +129,7 @@ func (b *rawBase) length() int32 {
 func (b *rawBase) begin(k, width, height, bits int) {
 	n := width * height * bits / 8
 	pix := make([]byte, n)
-	paint(pix, k)
+	paintBase(pix, k)
 	b.header(int32(n), int32(width), int32(height), int32(bits))
 	b.at = copy(b.view.Bytes()[16:], pix[:n/2])
 	b.next = pix[n/2:]
@@ -141,8 +141,8 @@ func (b *rawBase) finish() error {
 	return b.event.Set()
 }
 
-// base is the helper that is a base program.
-func base(args []string) {
+// baseProgram is the helper that is a base program.
+func baseProgram(args []string) {
 	var s *legacy.BaseImageSender
 	var raw *rawBase
 	do := func(cmd string, n []int) (err error) {
@@ -152,7 +152,7 @@ func base(args []string) {
 		case "raw": // makes the objects with nothing of package legacy
 			raw, err = newRawBase(33554432, false)
 		case "frame": // K WIDTH HEIGHT BITS
-			err = s.SendFrame(context.Background(), painting(n[0], n[1], n[2], n[3]))
+			err = s.SendFrame(context.Background(), basePainting(n[0], n[1], n[2], n[3]))
 		case "begin": // K WIDTH HEIGHT BITS
 			raw.begin(n[0], n[1], n[2], n[3])
 		case "finish":
@@ -163,10 +163,10 @@ func base(args []string) {
 			raw.header(int32(n[0]), int32(n[1]), int32(n[2]), int32(n[3]))
 			err = raw.event.Set()
 		case "loop": // N MICROSECONDS WIDTH HEIGHT BITS
-			f := painting(0, n[2], n[3], n[4])
+			f := basePainting(0, n[2], n[3], n[4])
 			next := time.Now()
 			for k := 1; k <= n[0] && err == nil; k++ {
-				paint(f.Pix(0), k)
+				paintBase(f.Pix(0), k)
 				err = s.SendFrame(context.Background(), f)
 				next = next.Add(time.Duration(n[1]) * time.Microsecond)
 				time.Sleep(time.Until(next))
@@ -178,11 +178,11 @@ func base(args []string) {
 		}
 		return err
 	}
-	obey(func(cmd string, n []int) (string, error) { return "", do(cmd, n) })
+	baseObey(func(cmd string, n []int) (string, error) { return "", do(cmd, n) })
 }
 
-// obey serves the lines of standard input: a command and numbers.
-func obey(do func(cmd string, n []int) (string, error)) {
+// baseObey serves the lines of standard input: a command and numbers.
+func baseObey(do func(cmd string, n []int) (string, error)) {
 	in := bufio.NewScanner(os.Stdin)
 	for in.Scan() {
 		words := strings.Fields(in.Text())
@@ -199,8 +199,8 @@ func obey(do func(cmd string, n []int) (string, error)) {
 	}
 }
 
-// algorithm is the helper that is an algorithm's program.
-func algorithm([]string) {
+// baseAlgorithm is the helper that is an algorithm's program.
+func baseAlgorithm([]string) {
 	var r *legacy.BaseImageReceiver
 	grab := func() (string, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), ipctest.Patience)
@@ -209,10 +209,10 @@ func algorithm([]string) {
 		if err != nil {
 			return "", err
 		}
-		k, err := painted(f.Pix(0))
+		k, err := paintedBase(f.Pix(0))
 		return fmt.Sprint(k, f.Width(), f.Height(), f.Bits()), err
 	}
-	obey(func(cmd string, n []int) (answer string, err error) {
+	baseObey(func(cmd string, n []int) (answer string, err error) {
 		switch cmd {
 		case "open":
 			r, err = legacy.OpenBaseImage(&legacy.BaseImageOptions{Settle: time.Duration(n[0]) * time.Millisecond})
@@ -234,95 +234,82 @@ func algorithm([]string) {
 	})
 }
 
-func startHelper(t *testing.T, name, first string) *ipctest.Child {
+func startBaseHelper(t *testing.T, name, first string) *ipctest.Child {
 	t.Helper()
 	c := ipctest.Start(t, name)
 	c.Want("ok", "%s", first)
 	return c
 }
 
-func sender(t *testing.T, o *legacy.BaseImageOptions) *legacy.BaseImageSender {
+func baseSender(t *testing.T, o *legacy.BaseImageOptions) *legacy.BaseImageSender {
 	t.Helper()
 	ipctest.NeedNames(t)
 	s, err := legacy.CreateBaseImage(o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { noError(t, s.Close()) })
+	t.Cleanup(func() { noBaseError(t, s.Close()) })
 	return s
 }
 
-func receiver(t *testing.T, o *legacy.BaseImageOptions) *legacy.BaseImageReceiver {
+func baseReceiver(t *testing.T, o *legacy.BaseImageOptions) *legacy.BaseImageReceiver {
 	t.Helper()
 	r, err := legacy.OpenBaseImage(o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { noError(t, r.Close()) })
+	t.Cleanup(func() { noBaseError(t, r.Close()) })
 	return r
 }
 
-// misbehaving is a base program in this process that does as it likes.
-func misbehaving(t *testing.T, size int64) *rawBase {
+// misbehavingBase is a base program in this process that does as it likes.
+func misbehavingBase(t *testing.T, size int64) *rawBase {
 	t.Helper()
 	ipctest.NeedNames(t)
 	b, err := newRawBase(size, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { noError(t, b.close()) })
+	t.Cleanup(func() { noBaseError(t, b.close()) })
 	return b
 }
 
-func noError(t *testing.T, err error) {
+func noBaseError(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Error(err)
 	}
 }
 
-func patient(t *testing.T) context.Context {
+func basePatient(t *testing.T) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), ipctest.Patience)
 	t.Cleanup(cancel)
 	return ctx
 }
 
-// mustGrab grabs picture k, whole.
-func mustGrab(t *testing.T, r *legacy.BaseImageReceiver, k int) *frame.Frame {
+// mustGrabBase grabs picture k, whole.
+func mustGrabBase(t *testing.T, r *legacy.BaseImageReceiver, k int) *frame.Frame {
 	t.Helper()
-	f, err := r.Grab(patient(t))
+	f, err := r.Grab(basePatient(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := painted(f.Pix(0)); got != k || err != nil {
+	if got, err := paintedBase(f.Pix(0)); got != k || err != nil {
 		t.Fatalf("grabbed picture %d, %v, want %d", got, err, k)
 	}
 	return f
 }
 
-// restless settles long enough that only what the base does ends it.
-var restless = &legacy.BaseImageOptions{Settle: 2 * ipctest.Patience}
+// baseRestless settles long enough that only what the base does ends it.
+var baseRestless = &legacy.BaseImageOptions{Settle: 2 * ipctest.Patience}
 
-// steady is for bases that are not to be taken for resting when the machine is so busy
+// baseSteady is for bases that are not to be taken for resting when the machine is so busy
 // that they are not let run.
-var steady = &legacy.BaseImageOptions{Settle: 250 * time.Millisecond}
+var baseSteady = &legacy.BaseImageOptions{Settle: 250 * time.Millisecond}
 
-// quick does not settle.
-var quick = &legacy.BaseImageOptions{Settle: -1}
-
-func wantError(t *testing.T, err, want error, words ...string) {
-	t.Helper()
-	if !errors.Is(err, want) {
-		t.Errorf("the error is %v, want %v", err, want)
-		return
-	}
-	for _, w := range words {
-		if !strings.Contains(err.Error(), w) {
-			t.Errorf("the error %q does not name %q", err, w)
-		}
-	}
-}
+// baseQuick does not settle.
+var baseQuick = &legacy.BaseImageOptions{Settle: -1}
 
 // Each kind of image arrives as it was sent, with the bits that are fit for it.
 func TestBaseImagePictures(t *testing.T) {
@@ -361,10 +348,10 @@ func TestBaseImagePictures(t *testing.T) {
 		{"palette", image.NewPaletted(r, color.Palette{color.White}), frame.BGR},
 	} {
 		for _, align := range []int{1, 4, 64} {
-			s := sender(t, &legacy.BaseImageOptions{Align: align})
-			g := receiver(t, quick)
-			noError(t, s.Send(t.Context(), c.img))
-			f, err := g.Grab(patient(t))
+			s := baseSender(t, &legacy.BaseImageOptions{Align: align})
+			g := baseReceiver(t, baseQuick)
+			noBaseError(t, s.Send(t.Context(), c.img))
+			f, err := g.Grab(basePatient(t))
 			if err != nil {
 				t.Fatalf("%s: %v", c.name, err)
 			}
@@ -383,16 +370,16 @@ func TestBaseImagePictures(t *testing.T) {
 			if differing > 0 {
 				t.Errorf("%s with rows of %d: %d pixels differ", c.name, align, differing)
 			}
-			noError(t, g.Close())
-			noError(t, s.Close())
+			noBaseError(t, g.Close())
+			noBaseError(t, s.Close())
 		}
 	}
 }
 
 func TestMission003_04_BaseImageHeader(t *testing.T) {
 	ipctest.Store(t)
-	s := sender(t, nil)
-	m, err := samepage.Open(baseSection, &samepage.Options{Exact: bare})
+	s := baseSender(t, nil)
+	m, err := samepage.Open(baseSection, &samepage.Options{Exact: baseBare})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -410,10 +397,10 @@ func TestMission003_04_BaseImageHeader(t *testing.T) {
 		{1, 5, 3, 16, [4]int32{30, 5, 3, 16}},
 		{1, 2048, 4095, 32, [4]int32{33546240, 2048, 4095, 32}},
 	} {
-		noError(t, s.Close())
-		s = sender(t, &legacy.BaseImageOptions{Align: c.align})
-		f := painting(1, c.width, c.height, c.bits)
-		noError(t, s.SendFrame(t.Context(), f))
+		noBaseError(t, s.Close())
+		s = baseSender(t, &legacy.BaseImageOptions{Align: c.align})
+		f := basePainting(1, c.width, c.height, c.bits)
+		noBaseError(t, s.SendFrame(t.Context(), f))
 		var b [24]byte
 		if _, err := m.ReadAt(b[:], 0); err != nil {
 			t.Fatal(err)
@@ -433,19 +420,19 @@ func TestMission003_04_BaseImageHeader(t *testing.T) {
 	if _, err := m.ReadAt(before[:], 0); err != nil {
 		t.Fatal(err)
 	}
-	err = s.SendFrame(t.Context(), painting(2, 2048, 4096, 32))
-	wantError(t, err, samepage.ErrTooLarge, "33554432", "33554416")
+	err = s.SendFrame(t.Context(), basePainting(2, 2048, 4096, 32))
+	ipctest.WantErr(t, err, samepage.ErrTooLarge, "33554432", "33554416")
 	err = s.Send(t.Context(), image.NewNRGBA64(image.Rect(0, 0, 2048, 4096)))
-	wantError(t, err, samepage.ErrTooLarge, "33554432", "33554416")
+	ipctest.WantErr(t, err, samepage.ErrTooLarge, "33554432", "33554416")
 	if _, err := m.ReadAt(after[:], 0); err != nil || before != after {
 		t.Errorf("a picture that was refused has changed the section: %v", err)
 	}
-	wantError(t, s.Send(t.Context(), image.NewGray(image.Rectangle{})), frame.ErrSpec)
-	wantError(t, s.SendFrame(t.Context(), &frame.Frame{}), frame.ErrSpec)
+	ipctest.WantErr(t, s.Send(t.Context(), image.NewGray(image.Rectangle{})), frame.ErrSpec)
+	ipctest.WantErr(t, s.SendFrame(t.Context(), &frame.Frame{}), frame.ErrSpec)
 
 	// What the original would read past the end.
-	r := receiver(t, &legacy.BaseImageOptions{Settle: time.Millisecond})
-	b := misbehaving(t, 33554432)
+	r := baseReceiver(t, &legacy.BaseImageOptions{Settle: time.Millisecond})
+	b := misbehavingBase(t, 33554432)
 	for _, h := range [][4]int32{
 		{-1, 640, 480, 8},
 		{-2147483648, 640, 480, 8},
@@ -467,17 +454,17 @@ func TestMission003_04_BaseImageHeader(t *testing.T) {
 		{0, 0, 0, 0},
 	} {
 		b.header(h[0], h[1], h[2], h[3])
-		noError(t, b.event.Set())
-		f, err := r.Grab(patient(t))
+		noBaseError(t, b.event.Set())
+		f, err := r.Grab(basePatient(t))
 		if err == nil {
 			t.Errorf("header %d is taken for %v", h, f.Spec())
 			continue
 		}
-		wantError(t, err, samepage.ErrCorrupt, fmt.Sprintf("length %d, width %d, height %d, %d bits", h[0], h[1], h[2], h[3]))
+		ipctest.WantErr(t, err, samepage.ErrCorrupt, fmt.Sprintf("length %d, width %d, height %d, %d bits", h[0], h[1], h[2], h[3]))
 	}
 	b.begin(7, 640, 480, 8)
-	noError(t, b.finish())
-	mustGrab(t, r, 7)
+	noBaseError(t, b.finish())
+	mustGrabBase(t, r, 7)
 }
 
 // Whatever stands in the header: an error, or a picture within the section.
@@ -490,14 +477,25 @@ func FuzzBaseImageHeader(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Cleanup(func() { _ = b.close() })
-	r, err := legacy.OpenBaseImage(quick)
+	r, err := legacy.OpenBaseImage(baseQuick)
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Cleanup(func() { _ = r.Close() })
 	for _, h := range [][4]int32{
-		{15, 5, 3, 8}, {14, 5, 3, 8}, {24, 5, 3, 8}, {0, 1, 1, 8}, {65520, 65520, 1, 8}, {65520, 2, 1, 8}, {65519, 1365, 16, 24},
-		{-1, -1, -1, -1}, {-2147483648, 1, 1, 8}, {2147483647, 46341, 46341, 8}, {65521, 16, 16, 32}, {65520, 16384, 3, 8}, {65536, 16384, 1, 32},
+		{15, 5, 3, 8},
+		{14, 5, 3, 8},
+		{24, 5, 3, 8},
+		{0, 1, 1, 8},
+		{65520, 65520, 1, 8},
+		{65520, 2, 1, 8},
+		{65519, 1365, 16, 24},
+		{-1, -1, -1, -1},
+		{-2147483648, 1, 1, 8},
+		{2147483647, 46341, 46341, 8},
+		{65521, 16, 16, 32},
+		{65520, 16384, 3, 8},
+		{65536, 16384, 1, 32},
 	} {
 		f.Add(h[0], h[1], h[2], h[3])
 	}
@@ -520,8 +518,8 @@ func FuzzBaseImageHeader(f *testing.F) {
 // reader that was killed has left its mark.
 func TestBaseImageRows(t *testing.T) {
 	ipctest.Store(t)
-	b := misbehaving(t, 65536)
-	r := receiver(t, quick)
+	b := misbehavingBase(t, 65536)
+	r := baseReceiver(t, baseQuick)
 	const w, h = 5, 3
 	for _, c := range []struct{ length, stride int }{
 		{15, 5}, {24, 8}, {3 * 17, 17}, // as they are
@@ -532,8 +530,8 @@ func TestBaseImageRows(t *testing.T) {
 			pix[i] = byte(i)
 		}
 		b.header(int32(c.length), w, h, 8)
-		noError(t, b.event.Set())
-		f, err := r.Grab(patient(t))
+		noBaseError(t, b.event.Set())
+		f, err := r.Grab(basePatient(t))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -547,8 +545,8 @@ func TestBaseImageRows(t *testing.T) {
 	}
 	// One row: the mark cannot be told from a shorter padding.
 	b.header(5, w, 1, 8)
-	noError(t, b.event.Set())
-	if _, err := r.Grab(patient(t)); err != nil || b.length() != 5 {
+	noBaseError(t, b.event.Set())
+	if _, err := r.Grab(basePatient(t)); err != nil || b.length() != 5 {
 		t.Errorf("one row: %v, and then the length is %d, want 5", err, b.length())
 	}
 }
@@ -556,16 +554,16 @@ func TestBaseImageRows(t *testing.T) {
 // Alpha of programs that know none.
 func TestBaseImageNoAlpha(t *testing.T) {
 	ipctest.Store(t)
-	s := sender(t, nil)
-	r := receiver(t, quick)
-	f := painting(1, 8, 4, 32)
+	s := baseSender(t, nil)
+	r := baseReceiver(t, baseQuick)
+	f := basePainting(1, 8, 4, 32)
 	for _, alpha := range []byte{0, 1} {
 		for i := 3; i < len(f.Pix(0)); i += 4 {
 			f.Pix(0)[i] = 0
 		}
 		f.Pix(0)[8*4*4-1] = alpha
-		noError(t, s.SendFrame(t.Context(), f))
-		g, err := r.Grab(patient(t))
+		noBaseError(t, s.SendFrame(t.Context(), f))
+		g, err := r.Grab(basePatient(t))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -584,16 +582,16 @@ func TestMission003_06_BaseImageNotTorn(t *testing.T) {
 	ipctest.Store(t)
 	const pictures = 200
 	ipctest.NeedNames(t)
-	a := startHelper(t, "base", "create")
-	r := receiver(t, steady)
+	a := startBaseHelper(t, "base", "create")
+	r := baseReceiver(t, baseSteady)
 	a.Send("loop %d 5000 1920 1080 24", pictures)
 	last, got := 0, 0
 	for i := 0; last < pictures; i++ {
-		f, err := r.Grab(patient(t))
+		f, err := r.Grab(basePatient(t))
 		if err != nil {
 			t.Fatalf("after %d pictures: %v", got, err)
 		}
-		k, err := painted(f.Pix(0))
+		k, err := paintedBase(f.Pix(0))
 		if err != nil || k < last {
 			t.Fatalf("%v; it came after %d", err, last)
 		}
@@ -612,16 +610,16 @@ func TestMission003_06_BaseImageFlood(t *testing.T) {
 	ipctest.NeedNames(t)
 	for _, side := range []int{8, 300} {
 		const pictures = 5000
-		a := startHelper(t, "base", "create")
-		r := receiver(t, steady)
+		a := startBaseHelper(t, "base", "create")
+		r := baseReceiver(t, baseSteady)
 		a.Send("loop %d 0 %d %d 8", pictures, side, side)
 		last, got := 0, 0
 		for last < pictures {
-			f, err := r.Grab(patient(t))
+			f, err := r.Grab(basePatient(t))
 			if err != nil {
 				t.Fatalf("after %d pictures: %v", got, err)
 			}
-			k, err := painted(f.Pix(0))
+			k, err := paintedBase(f.Pix(0))
 			if err != nil || k < last {
 				t.Fatalf("%v; it came after %d", err, last)
 			}
@@ -632,7 +630,7 @@ func TestMission003_06_BaseImageFlood(t *testing.T) {
 			t.Error(l)
 		}
 		a.Want("ok", "close")
-		noError(t, r.Close())
+		noBaseError(t, r.Close())
 	}
 }
 
@@ -640,17 +638,17 @@ func TestMission003_06_BaseImageFlood(t *testing.T) {
 // before still there.
 func TestMission003_06_BaseImageMidWrite(t *testing.T) {
 	ipctest.Store(t)
-	b := misbehaving(t, 1<<20)
+	b := misbehavingBase(t, 1<<20)
 	const w, h = 400, 300
 	grab := func(r *legacy.BaseImageReceiver) chan string {
 		done := make(chan string, 1)
 		go func() {
-			f, err := r.Grab(patient(t))
+			f, err := r.Grab(basePatient(t))
 			if err != nil {
 				done <- err.Error()
 				return
 			}
-			k, err := painted(f.Pix(0))
+			k, err := paintedBase(f.Pix(0))
 			done <- fmt.Sprint(k, err)
 		}()
 		return done
@@ -664,29 +662,29 @@ func TestMission003_06_BaseImageMidWrite(t *testing.T) {
 	}
 	for round := range 3 {
 		k := 10 * round
-		r := receiver(t, restless)
+		r := baseReceiver(t, baseRestless)
 		b.begin(k+1, w, h, 8)
-		noError(t, b.finish())
+		noBaseError(t, b.finish())
 		b.begin(k+2, w, h, 8) // before the reader has come
 		done := grab(r)
 		marked()
-		noError(t, b.finish())
+		noBaseError(t, b.finish())
 		if got := <-done; got != fmt.Sprint(k+2, " <nil>") {
 			t.Fatalf("grabbed %s, want %d", got, k+2)
 		}
 
 		// Finished, and the next one begun, and finished: nobody knows of the first
 		// copy. The last one comes, at the latest when the base goes on or settles.
-		noError(t, r.Close())
-		r = receiver(t, &legacy.BaseImageOptions{Settle: 2 * time.Second})
+		noBaseError(t, r.Close())
+		r = baseReceiver(t, &legacy.BaseImageOptions{Settle: 2 * time.Second})
 		b.begin(k+3, w, h, 8)
-		noError(t, b.finish())
+		noBaseError(t, b.finish())
 		b.begin(k+4, w, h, 8)
 		done = grab(r)
 		marked()
-		noError(t, b.finish())
+		noBaseError(t, b.finish())
 		b.begin(k+5, w, h, 8)
-		noError(t, b.finish())
+		noBaseError(t, b.finish())
 		for got := range done {
 			if got == fmt.Sprint(k+5, " <nil>") {
 				break
@@ -701,13 +699,13 @@ func TestMission003_06_BaseImageMidWrite(t *testing.T) {
 			}
 			break
 		}
-		noError(t, r.Close())
+		noBaseError(t, r.Close())
 
 		// The base rests while the reader copies, and begins the next one only then:
 		// the copy is whole.
-		r = receiver(t, restless)
+		r = baseReceiver(t, baseRestless)
 		b.begin(k+6, w, h, 8)
-		noError(t, b.finish())
+		noBaseError(t, b.finish())
 		done = grab(r)
 		marked()
 		b.begin(k+7, w, h, 8)
@@ -716,13 +714,13 @@ func TestMission003_06_BaseImageMidWrite(t *testing.T) {
 			if got != fmt.Sprint(k+6, " <nil>") {
 				t.Fatalf("grabbed %s, want %d", got, k+6)
 			}
-			noError(t, b.finish())
+			noBaseError(t, b.finish())
 		case <-time.After(ipctest.Patience / 10): // it was still copying, after all
-			noError(t, b.finish())
+			noBaseError(t, b.finish())
 			b.begin(k+8, w, h, 8)
 			t.Log(<-done)
 		}
-		noError(t, r.Close())
+		noBaseError(t, r.Close())
 	}
 }
 
@@ -730,30 +728,30 @@ func TestMission003_06_BaseImageMidWrite(t *testing.T) {
 // marks the next picture, which is being written: it is not that one's.
 func TestMission003_06_BaseImageOldSignal(t *testing.T) {
 	ipctest.Store(t)
-	b := misbehaving(t, 1<<20)
-	r := receiver(t, restless)
+	b := misbehavingBase(t, 1<<20)
+	r := baseReceiver(t, baseRestless)
 	const w, h = 400, 300
 	for k := 1; k <= 3; k++ {
 		b.header(-1, w, h, 8) // the reader looks at that until it is a header
-		noError(t, b.event.Set())
+		noBaseError(t, b.event.Set())
 		done := make(chan string, 1)
 		go func() {
-			f, err := r.Grab(patient(t))
+			f, err := r.Grab(basePatient(t))
 			if err != nil {
 				done <- err.Error()
 				return
 			}
-			k, err := painted(f.Pix(0))
+			k, err := paintedBase(f.Pix(0))
 			done <- fmt.Sprint(k, err)
 		}()
 		time.Sleep(50 * time.Millisecond)
-		noError(t, b.event.Set())
+		noBaseError(t, b.event.Set())
 		b.begin(k, w, h, 8)
 		for b.length() != w*h-1 && len(done) == 0 {
 			time.Sleep(time.Millisecond)
 		}
 		time.Sleep(50 * time.Millisecond)
-		noError(t, b.finish())
+		noBaseError(t, b.finish())
 		if got := <-done; got != fmt.Sprint(k, " <nil>") {
 			t.Fatalf("grabbed %s, want %d", got, k)
 		}
@@ -767,43 +765,43 @@ func TestMission003_07_BaseImageFirstFrame(t *testing.T) {
 		// The algorithm first.
 		c := ipctest.Start(t, "algorithm")
 		c.Send("await")
-		s := sender(t, nil)
-		noError(t, s.SendFrame(t.Context(), painting(1, 640, 480, 24)))
+		s := baseSender(t, nil)
+		noBaseError(t, s.SendFrame(t.Context(), basePainting(1, 640, 480, 24)))
 		if l := c.Line(); l != "ok" {
 			t.Fatal(l)
 		}
 		c.Want("ok 1 640 480 24", "grab")
 		c.Want("ok", "close")
-		noError(t, s.Close())
+		noBaseError(t, s.Close())
 
 		// The base first.
-		s = sender(t, nil)
-		noError(t, s.SendFrame(t.Context(), painting(1, 640, 480, 24)))
+		s = baseSender(t, nil)
+		noBaseError(t, s.SendFrame(t.Context(), basePainting(1, 640, 480, 24)))
 		c.Want("ok", "open 20")
 		c.Want("ok 1 640 480 24", "grab")
 		c.Want("ok", "close")
 
 		// Opened before there is a picture: there is none, torn or empty.
-		r := receiver(t, nil)
+		r := baseReceiver(t, nil)
 		if f, ok, err := r.TryGrab(); ok || err != nil {
 			t.Errorf("before the first picture there is %v, %v", f, err)
 		}
-		noError(t, s.SendFrame(t.Context(), painting(2, 64, 48, 24)))
-		mustGrab(t, r, 2)
-		noError(t, r.Close())
-		noError(t, s.Close())
+		noBaseError(t, s.SendFrame(t.Context(), basePainting(2, 64, 48, 24)))
+		mustGrabBase(t, r, 2)
+		noBaseError(t, r.Close())
+		noBaseError(t, s.Close())
 	}
 }
 
 // A closed receiver and several in turn.
 func TestBaseImageReceivers(t *testing.T) {
 	ipctest.Store(t)
-	s := sender(t, nil)
+	s := baseSender(t, nil)
 	var all []*legacy.BaseImageReceiver
 	var wg sync.WaitGroup
 	got := make(chan int, 100)
 	for range 3 {
-		r := receiver(t, quick)
+		r := baseReceiver(t, baseQuick)
 		all = append(all, r)
 		wg.Go(func() {
 			for {
@@ -815,14 +813,14 @@ func TestBaseImageReceivers(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				k, err := painted(f.Pix(0))
-				noError(t, err)
+				k, err := paintedBase(f.Pix(0))
+				noBaseError(t, err)
 				got <- k
 			}
 		})
 	}
 	for k := 1; k <= 30; k++ { // each is had by one
-		noError(t, s.SendFrame(t.Context(), painting(k, 64, 64, 8)))
+		noBaseError(t, s.SendFrame(t.Context(), basePainting(k, 64, 64, 8)))
 		select {
 		case g := <-got:
 			if g != k {
@@ -833,7 +831,7 @@ func TestBaseImageReceivers(t *testing.T) {
 		}
 	}
 	for _, r := range all {
-		noError(t, r.Close())
+		noBaseError(t, r.Close())
 		if _, err := r.Grab(t.Context()); !errors.Is(err, samepage.ErrClosed) {
 			t.Error(err)
 		}
@@ -842,8 +840,8 @@ func TestBaseImageReceivers(t *testing.T) {
 		}
 	}
 	wg.Wait()
-	noError(t, s.Close())
-	wantError(t, s.SendFrame(t.Context(), painting(1, 8, 8, 8)), samepage.ErrClosed)
+	noBaseError(t, s.Close())
+	ipctest.WantErr(t, s.SendFrame(t.Context(), basePainting(1, 8, 8, 8)), samepage.ErrClosed)
 }
 
 func TestBaseImageOptions(t *testing.T) {
@@ -857,18 +855,18 @@ func TestBaseImageOptions(t *testing.T) {
 		{legacy.BaseImageOptions{Align: 4097}, fs.ErrInvalid},
 	} {
 		_, err := legacy.CreateBaseImage(&c.o)
-		wantError(t, err, c.want)
+		ipctest.WantErr(t, err, c.want)
 		_, err = legacy.OpenBaseImage(&c.o)
-		wantError(t, err, c.want)
+		ipctest.WantErr(t, err, c.want)
 	}
 	ipctest.Store(t)
-	s := sender(t, &legacy.BaseImageOptions{Size: 65536})
+	s := baseSender(t, &legacy.BaseImageOptions{Size: 65536})
 	_, err := legacy.CreateBaseImage(nil)
-	wantError(t, err, samepage.ErrBusy)
-	r := receiver(t, nil)
-	noError(t, s.Close())
+	ipctest.WantErr(t, err, samepage.ErrBusy)
+	r := baseReceiver(t, nil)
+	noBaseError(t, s.Close())
 	_, err = legacy.CreateBaseImage(nil) // the receiver's is smaller
-	wantError(t, err, fs.ErrExist, "65536", "33554432")
-	noError(t, r.Close())
-	noError(t, sender(t, nil).Close())
+	ipctest.WantErr(t, err, fs.ErrExist, "65536", "33554432")
+	noBaseError(t, r.Close())
+	noBaseError(t, baseSender(t, nil).Close())
 }
