@@ -27,7 +27,7 @@
  * check: -DFRAMES=5 -DDEATHS=0 -DKILLS=0 -DSIDES
  * check: -DFRAMES=4 -DDEATHS=1 -DKILLS=1 -DSIDES
  *
- * Each of these must find a torn picture: no mark; the mark after the copy; nothing
+ * Each of these must find a torn picture, or a lost one: no mark; the mark after the copy; nothing
  * more after the copy; no look at the event after the mark; in settling the event
  * looked at before the mark; a signal with the mark gone taken for that of an idle A; the
  * end of Settle without a look whether A lives, or seen only after the last look at the
