@@ -51,7 +51,10 @@ func create(name string, size int64, opts *Options) (*Memory, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.File == "" || size != 0 {
+	if s.Truncate && s.File == "" {
+		return nil, fmt.Errorf("options with Truncate and without a file: %w", fs.ErrInvalid)
+	}
+	if s.File == "" || s.Truncate || size != 0 {
 		if err := checkSize(size); err != nil {
 			return nil, err
 		}
@@ -110,7 +113,7 @@ func checkExactKind(m *Memory) error {
 // fileSize is the size of the file below an object whose maker gave none.
 func fileSize(s *sys.Spec) (int64, error) {
 	t := *s
-	t.Access, t.Exclusive = ReadOnly, false
+	t.Access, t.Exclusive, t.Truncate = ReadOnly, false, false
 	o, err := sys.MapFile(&t)
 	if err != nil {
 		return 0, err
@@ -139,6 +142,7 @@ func open(name string, opts *Options) (*Memory, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.Truncate = false // it is of the one who makes the object
 	o, err := sys.Open(s)
 	if err != nil {
 		return nil, err
@@ -196,7 +200,7 @@ func createUnnamed(size int64, opts *Options) (*Memory, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.File != "" || s.Exact {
+	if s.File != "" || s.Exact || s.Truncate {
 		return nil, fmt.Errorf("unnamed memory with a file or an exact name (use MapFile or Create): %w", fs.ErrInvalid)
 	}
 	if err := checkSize(size); err != nil {
@@ -236,7 +240,7 @@ func mapFile(path string, size int64, opts *Options) (*Memory, error) {
 	if s.Exact || len(s.Init) > 0 {
 		return nil, fmt.Errorf("a mapped file with an exact name or first bytes: %w", fs.ErrInvalid)
 	}
-	if size != 0 {
+	if s.Truncate || size != 0 {
 		if err := checkSize(size); err != nil {
 			return nil, err
 		}

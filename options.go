@@ -94,6 +94,10 @@ type Options struct {
 	// Exclusive keeps others from opening File, or the file of MapFile: on
 	// Windows everybody (share mode 0), on Linux all users of this package.
 	Exclusive bool
+	// Truncate discards what File has, or the file of MapFile, before it gets its
+	// size, as CREATE_ALWAYS and O_TRUNC do. It needs Exclusive, for it takes the
+	// ground from under whoever maps the file; a name that exists is found first.
+	Truncate bool
 	// Sparse sets no space aside for a new object: it takes space as it is
 	// written, and running out of it faults. Default: all of it is set aside
 	// when it is made, and running out is ErrNoSpace.
@@ -120,7 +124,7 @@ func (o *Options) spec(name string) (*sys.Spec, error) {
 	}
 	s := &sys.Spec{
 		Name: name, Kind: o.Kind, Scope: o.Scope, Exact: o.Exact, Access: o.Access,
-		Lifetime: o.Lifetime, Sparse: o.Sparse, File: o.File, Exclusive: o.Exclusive,
+		Lifetime: o.Lifetime, Sparse: o.Sparse, File: o.File, Exclusive: o.Exclusive, Truncate: o.Truncate,
 		Perm: o.Perm, SDDL: o.SecurityDescriptor, Owner: o.Owner, Init: o.Init,
 	}
 	switch {
@@ -128,6 +132,8 @@ func (o *Options) spec(name string) (*sys.Spec, error) {
 		return nil, fmt.Errorf("options with %v, %v, %v: %w", s.Kind, s.Scope, s.Lifetime, fs.ErrInvalid)
 	case s.Access != ReadWrite && s.Access != ReadOnly:
 		return nil, fmt.Errorf("options with access %v, want %v or %v: %w", s.Access, ReadWrite, ReadOnly, fs.ErrInvalid)
+	case s.Truncate && !s.Exclusive:
+		return nil, fmt.Errorf("options with Truncate and without Exclusive: %w", fs.ErrInvalid)
 	}
 	return s, nil
 }

@@ -148,6 +148,12 @@ func openBacking(s *Spec, byName bool) (b *backing, err error) {
 	if err != nil {
 		return b, err
 	}
+	if s.Truncate && b.st.Size > 0 {
+		if err := b.file.Truncate(0); err != nil {
+			return b, err
+		}
+		b.st.Size = 0
+	}
 	b.size = s.Size
 	if s.Size == 0 {
 		b.size = b.st.Size

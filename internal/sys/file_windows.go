@@ -89,6 +89,15 @@ func openBacking(s *Spec) (b *backing, err error) {
 		return b, explain(s, windows.ERROR_ACCESS_DENIED)
 	}
 	have := fileSize(&b.info)
+	if s.Truncate && have > 0 {
+		if err := windows.Ftruncate(b.file, 0); err != nil {
+			if err == windows.ERROR_USER_MAPPED_FILE {
+				err = fmt.Errorf("somebody maps it: %w (%w)", ErrBusy, err)
+			}
+			return b, fmt.Errorf("truncate %s: %w", s.File, err)
+		}
+		have = 0
+	}
 	b.size = s.Size
 	if s.Size == 0 {
 		b.size = have

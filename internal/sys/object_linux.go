@@ -468,7 +468,7 @@ func (o *Object) openRecorded(e *entryFile, s *Spec) error {
 		return err
 	}
 	t := *s
-	t.File, t.Size, t.Exclusive = r.Path, 0, false
+	t.File, t.Size, t.Exclusive, t.Truncate = r.Path, 0, false, false
 	b, err := openBacking(&t, true)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("the file below %q is gone: %v: %w", s.Name, err, layout.ErrCorrupt)

@@ -57,6 +57,7 @@ type Spec struct {
 	Sparse    bool            // reserve no space
 	File      string          // over this file; empty: over memory
 	Exclusive bool            // nobody else may open File
+	Truncate  bool            // discard what File has; only with Exclusive
 	Perm      fs.FileMode     // Linux: permission bits of a new object
 	SDDL      string          // Windows: security descriptor of a new object
 	Owner     string          // whose object is accepted; empty: see CheckOwner
