@@ -165,14 +165,19 @@ func attach(token string) (*Memory, error) {
 
 // handOut runs f, which prepares the hand-over, while m cannot be closed.
 func (m *Memory) handOut(access Access, f func() (uint64, error)) (uint64, error) {
+	if m.obj.sys.Exact {
+		return 0, fmt.Errorf("an exact object is opened by its name: %w", errors.ErrUnsupported)
+	}
+	return m.handOutRaw(access, f)
+}
+
+// handOutRaw is handOut for a bare handle, to which the name does not matter.
+func (m *Memory) handOutRaw(access Access, f func() (uint64, error)) (uint64, error) {
 	if access != ReadWrite && access != ReadOnly {
 		return 0, fs.ErrInvalid
 	}
 	if access == ReadWrite && m.access == ReadOnly {
 		return 0, fmt.Errorf("the memory is open %v: %w", m.access, fs.ErrPermission)
-	}
-	if m.obj.sys.Exact {
-		return 0, fmt.Errorf("an exact object is opened by its name: %w", errors.ErrUnsupported)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

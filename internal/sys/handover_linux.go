@@ -154,7 +154,7 @@ func Receive(t *layout.Token) (*Object, error) {
 	path := fmt.Sprintf("/proc/%d/fd/%d", t.From.PID, t.Number)
 	fd, err := openEINTR(unix.AT_FDCWD, path, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err == unix.EACCES {
-		fd, err = takeFD(t)
+		fd, err = takeFD(t.From.PID, t.Number)
 	}
 	switch err {
 	case nil:
@@ -171,13 +171,13 @@ func Receive(t *layout.Token) (*Object, error) {
 
 // takeFD is the way for those who may trace the process but not look into its
 // /proc.
-func takeFD(t *layout.Token) (int, error) {
-	p, err := unix.PidfdOpen(int(t.From.PID), 0)
+func takeFD(pid uint32, number uint64) (int, error) {
+	p, err := unix.PidfdOpen(int(pid), 0)
 	if err != nil {
 		return -1, err
 	}
 	defer unix.Close(p)
-	return unix.PidfdGetfd(p, int(t.Number), 0)
+	return unix.PidfdGetfd(p, int(number), 0)
 }
 
 // receiving is held while an inherited descriptor is taken: two must not take, and

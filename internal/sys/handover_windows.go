@@ -110,15 +110,20 @@ func (o *Object) handOut(a layout.Access, inheritable bool) (windows.Handle, err
 	if o.byFile {
 		from, rights = o.file, fileRights(a)
 	}
-	o.out.mu.Lock()
-	defer o.out.mu.Unlock()
-	key := handOut{a, inheritable}
-	if h := o.out.all[key]; h != 0 {
-		return h, nil
-	}
+	return o.handle(handOut{a, inheritable, false}, from, rights)
+}
+
+// handle is the handle to hand out for key, a copy of from with some rights.
+func (o *Object) handle(key handOut, from windows.Handle, rights uint32) (windows.Handle, error) {
+	a, inheritable := key.access, key.inheritable
 	if inheritable {
 		inherited.Lock()
 		defer inherited.Unlock()
+	}
+	o.out.mu.Lock()
+	defer o.out.mu.Unlock()
+	if h := o.out.all[key]; h != 0 {
+		return h, nil
 	}
 	var h windows.Handle
 	if err := windows.DuplicateHandle(windows.CurrentProcess(), from, windows.CurrentProcess(), &h, rights, inheritable, 0); err != nil {
@@ -151,13 +156,18 @@ func (o *Object) Inherit(cmd *exec.Cmd, a layout.Access) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
+	return giveTo(cmd, h), nil
+}
+
+// giveTo has the child that cmd will start inherit h.
+func giveTo(cmd *exec.Cmd, h windows.Handle) uint64 {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
 	if add := &cmd.SysProcAttr.AdditionalInheritedHandles; !slices.Contains(*add, syscall.Handle(h)) {
 		*add = append(*add, syscall.Handle(h))
 	}
-	return uint64(h), nil
+	return uint64(h)
 }
 
 // Grant prepares the object for a running process and returns the number by

@@ -341,7 +341,7 @@ func (o *Object) openNamed(s *Spec) error {
 // file show the same bytes.
 func (o *Object) openPath(r *layout.Record, s *Spec) error {
 	t := *s
-	t.File, t.Size, t.Exclusive = r.Path, 0, false
+	t.File, t.Size, t.Exclusive, t.Truncate = r.Path, 0, false, false
 	b, err := openBacking(&t)
 	if err != nil {
 		return err
@@ -371,6 +371,7 @@ func (o *Object) drop() {
 // Close leaves the object. If it was the last user of a name that does not
 // persist, the name goes.
 func (o *Object) Close() error {
+	o.forgetGrants()
 	o.drop()
 	if o.entry != nil {
 		o.entry.leaveUsed()
@@ -455,25 +456,24 @@ func Remove(s *Spec) error {
 // handedOut are the handles to hand over: one for each access, inheritable or
 // not, for as long as the object is open.
 type handedOut struct {
-	mu  sync.Mutex
+	mu  sync.Mutex // where that of inherited is held, too, it is taken first
 	all map[handOut]windows.Handle
 }
 
 type handOut struct {
 	access      layout.Access
 	inheritable bool
+	raw         bool // of the section, also where a token has the file
 }
 
 func (z *handedOut) close() {
+	inherited.Lock()
+	defer inherited.Unlock()
 	z.mu.Lock()
 	defer z.mu.Unlock()
 	for k, h := range z.all {
 		if k.inheritable {
-			inherited.Lock()
 			delete(inherited.ours, h)
-			_ = windows.CloseHandle(h)
-			inherited.Unlock()
-			continue
 		}
 		_ = windows.CloseHandle(h)
 	}

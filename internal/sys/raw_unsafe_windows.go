@@ -1,0 +1,28 @@
+package sys
+
+import (
+	"fmt"
+	"unsafe"
+
+	"golang.org/x/sys/windows"
+)
+
+const secImage = 0x1000000 // of a program, mapped in parts
+
+// mappedSize is the size of a section whose handle does not allow to ask for it,
+// rounded up to a page: that of a view of all of it. Nothing of the view is touched.
+func mappedSize(section windows.Handle) (int64, error) {
+	addr, err := windows.MapViewOfFile(section, windows.FILE_MAP_READ, 0, 0, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer windows.UnmapViewOfFile(addr)
+	var b windows.MemoryBasicInformation
+	if err := windows.VirtualQuery(addr, &b, unsafe.Sizeof(b)); err != nil {
+		return 0, err
+	}
+	if b.State != windows.MEM_COMMIT {
+		return 0, fmt.Errorf("its pages are in state %#x", b.State)
+	}
+	return int64(b.RegionSize), nil
+}
