@@ -178,7 +178,7 @@ func TestMission004_09_BareHandleOutlivesParent(t *testing.T) {
 		p := ipctest.Start(t, "handle")
 		p.Want("ok", "create 100000")
 		p.Want("ok", `write 50000 "still here"`)
-		if got := p.Ask("spawn %s %s", how, exe); !strings.HasPrefix(got, "ok ") {
+		if got := p.Ask("spawn %s show %s", how, exe); !strings.HasPrefix(got, "ok ") {
 			t.Fatal(got)
 		}
 		p.Want("ok", "tell %s", map[string]string{"argv dec": "argv 1 100000", "env hex": "env SHM 100000"}[how])

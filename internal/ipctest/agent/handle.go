@@ -109,7 +109,7 @@ func (h *handler) do(cmd string, args []string) (string, error) {
 
 	case "create": // SIZE
 		return h.have(samepage.CreateUnnamed(num(args[0]), nil))
-	case "spawn": // argv|env dec|hex PROGRAM: a child that inherits the memory
+	case "spawn": // argv|env dec|hex show PROGRAM: a child that inherits the memory
 		return h.spawn(args)
 	case "offer": // ACCESS
 		v, err := legacy.OfferHandle(h.m, access(args[0]))
@@ -134,7 +134,7 @@ func (h *handler) adopt(value string, rest []string) (string, error) {
 
 // spawn returns the process id of the child.
 func (h *handler) spawn(args []string) (string, error) {
-	cmd := exec.Command(args[2])
+	cmd := exec.Command(args[3])
 	ipctest.SetHelper(cmd, "handle")
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	value, err := legacy.InheritHandle(cmd, h.m, samepage.ReadWrite)

@@ -7,6 +7,8 @@
 //   client        open the section ZJ
 //   write TEXT    write TEXT and a NUL at its beginning
 //   print         print what stands there up to the NUL
+//   fill          write x to the end of the section, with no NUL
+//   behind        print how many bytes behind the text are not zero
 //   event NAME    open the event NAME with the least rights
 //   wait          wait for the event, ten seconds at most
 //   set           set it
@@ -55,6 +57,16 @@ bool obey(const std::string &command, const std::string &argument, std::string *
   }
   if (command == "print") {
     *answer = std::string(text, strnlen(text, TEXT_SIZE));
+    return true;
+  }
+  if (command == "fill") {
+    std::memset(text, 'x', TEXT_SIZE);
+    return true;
+  }
+  if (command == "behind") {
+    size_t n = 0;
+    for (size_t i = strnlen(text, TEXT_SIZE); i < TEXT_SIZE; i++) n += text[i] != 0;
+    *answer = std::to_string(n);
     return true;
   }
   if (command == "event") {

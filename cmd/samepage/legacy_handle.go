@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"samepage"
+	"samepage/legacy"
+)
+
+type handleOptions struct {
+	size, offset, length int64
+}
+
+func newLegacyHandleCommand(a *app) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "handle",
+		Short: "Look into unnamed memory that a running program has a handle of",
+		Args:  noSubcommand,
+		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	var o handleOptions
+	read := &cobra.Command{
+		Use:   "read PID VALUE",
+		Short: "Write the bytes of a program's unnamed memory to standard output",
+		Long: `read copies the handle VALUE out of the process PID, which keeps its own and does not
+notice, and writes the bytes of the section behind it to standard output. VALUE is
+decimal, or hexadecimal after 0x; on Linux it is the number of a descriptor. Without
+--size there are as many bytes as the kernel knows, on Windows up to the end of the last
+page. With --json they are in base64, in the member "data".
+
+What is not memory is refused with exit code 1; when the process does not run the exit
+code is 10, and 5 when it is another user's.`,
+		Example: "  samepage legacy handle read 4242 0x1c4 --length 64 | xxd",
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) != 2 {
+				return usage(c, "a PID and a VALUE are expected, got %q", args)
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			pid, err := strconv.ParseUint(args[0], 10, 31)
+			if err != nil {
+				return usage(c, "PID %q is not a number", args[0])
+			}
+			value, err := strconv.ParseUint(args[1], 0, 64)
+			if err != nil {
+				return usage(c, "VALUE %q is not a number, such as 452 or 0x1c4", args[1])
+			}
+			return runLegacyHandleRead(c.Context(), a, o, int(pid), value)
+		},
+	}
+	read.Flags().Var(sizeFlag{&o.size, 0}, "size", "size of the memory; 0: what the kernel knows")
+	read.Flags().Var(sizeFlag{&o.offset, 0}, "offset", "begin here")
+	read.Flags().Var(sizeFlag{&o.length, 0}, "length", "write so many bytes; 0: to the end")
+	c.AddCommand(read)
+	return c
+}
+
+func runLegacyHandleRead(ctx context.Context, a *app, o handleOptions, pid int, value uint64) (err error) {
+	m, err := legacy.TakeHandle(pid, value, o.size, samepage.ReadOnly)
+	if err != nil {
+		return err
+	}
+	defer closing(m, &err)
+	n := o.length
+	if n == 0 {
+		n = m.Size() - o.offset
+	}
+	if o.offset > m.Size() || n > m.Size()-o.offset {
+		return fmt.Errorf("read %d bytes at %d of %v: %w", max(n, 0), o.offset, m, samepage.ErrRange)
+	}
+	r := io.NewSectionReader(m, o.offset, n)
+	if a.json {
+		return catJSON(ctx, a, m, fmt.Sprintf("handle %#x of process %d", value, pid), o.offset, r)
+	}
+	p := newProgress(a.stderr, n)
+	defer p.done()
+	_, err = copyBytes(ctx, a.stdout, r, p)
+	return err
+}
