@@ -27,6 +27,9 @@ var examples = map[string][]string{
 		`(?m)^follower: pose 51 is 0\.00, 1\.00, heading 3\.14$`,
 		`(?m)^follower: 200 poses, half of them within `,
 	},
+	"legacytext": {
+		`(?s)\Aserver: hello my first mapping file!\nclient: hello my first mapping file!\n(server: second data!\n){3}\z`,
+	},
 	"config": {
 		`(?m)^worker: ended after 3 changes$`,
 	},

@@ -467,15 +467,18 @@ type handOut struct {
 }
 
 func (z *handedOut) close() {
-	inherited.Lock()
-	defer inherited.Unlock()
 	z.mu.Lock()
-	defer z.mu.Unlock()
-	for k, h := range z.all {
+	all := z.all
+	z.all = nil
+	z.mu.Unlock()
+	for k, h := range all {
 		if k.inheritable {
+			inherited.Lock()
 			delete(inherited.ours, h)
+			_ = windows.CloseHandle(h)
+			inherited.Unlock()
+			continue
 		}
 		_ = windows.CloseHandle(h)
 	}
-	z.all = nil
 }

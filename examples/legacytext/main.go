@@ -1,0 +1,109 @@
+// Legacytext takes the part of an existing C++ program that shares a text with another
+// one, through a file mapping called ZJ: the server, which makes it and prints the text
+// again and again, or the client, which prints it and writes another one.
+//
+//	go run ./examples/legacytext
+//
+// runs both, and ends by itself after a second, or with Ctrl-C. On Windows either part
+// can be played alone, with the C++ program in the other one:
+//
+//	go run ./examples/legacytext server
+//	go run ./examples/legacytext client
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"samepage/legacy"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	role := strings.Join(os.Args[1:], " ")
+	run := map[string]func() error{
+		"":       func() error { return server(ctx, 4) },
+		"server": func() error { return server(ctx, 0) },
+		"client": client,
+	}[role]
+	if run == nil {
+		run = func() error { return fmt.Errorf("no role %q: want server, client, or none for both", role) }
+	}
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// server prints the text turns times, and starts a client of its own meanwhile, or
+// until Ctrl-C without one if turns is 0.
+func server(ctx context.Context, turns int) (err error) {
+	dir, err := os.MkdirTemp("", "legacytext-")
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(dir, "zj.dat")
+	defer func() { err = errors.Join(err, os.Remove(path), os.Remove(dir)) }()
+	text, err := legacy.CreateText(legacy.TextName, path, 0)
+	if err != nil {
+		return err // such as that a server runs already
+	}
+	defer text.Close()
+	if err := text.Set("hello my first mapping file!\n"); err != nil {
+		return err
+	}
+	every := time.NewTicker(250 * time.Millisecond)
+	for n := 1; ; n++ {
+		s, err := text.Get()
+		if err != nil {
+			return err
+		}
+		fmt.Print("server: ", s) // data, also where it has a %
+		if n == turns {
+			return nil
+		}
+		if n == 1 && turns > 0 {
+			if err := other(); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-every.C:
+		}
+	}
+}
+
+// other runs this program as the client.
+func other() error {
+	exe, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	c := exec.Command(exe, "client")
+	c.Stdout, c.Stderr = os.Stdout, os.Stderr
+	return c.Run()
+}
+
+func client() error {
+	text, err := legacy.OpenText(legacy.TextName)
+	if err != nil {
+		return err // such as that no server runs
+	}
+	defer text.Close()
+	s, err := text.Get()
+	if err != nil {
+		return err
+	}
+	fmt.Print("client: ", s)
+	return text.Set("second data!\n")
+}
