@@ -105,7 +105,8 @@ type Options struct {
 	// Perm are the permission bits of a new object on Linux. Default 0600.
 	Perm fs.FileMode
 	// SecurityDescriptor is that of a new object on Windows, as an SDDL string.
-	// Default: its user and the system.
+	// Default: its user and the system; of unnamed memory nobody, so that those to
+	// whom it is handed have the rights of their handle and cannot get more.
 	SecurityDescriptor string
 	// Owner is the user (name or id, on Windows also a SID) whose object is
 	// accepted when a name is opened; "*" accepts anybody's. Default: the

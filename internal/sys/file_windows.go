@@ -282,10 +282,20 @@ func trailerView(section windows.Handle, size int64, a layout.Access) (all, t []
 	return all, all[at-start:], nil
 }
 
+// handlesOnly has nobody but those who have a handle get at an object, with the
+// rights that the handle has: who has one to read could otherwise have it copied with
+// more (DuplicateHandle). Its owner is nobody special, either.
+const handlesOnly = "D:P(A;;RC;;;OW)"
+
 func unnamedSection(s *Spec, sa *windows.SecurityAttributes) (*Object, error) {
 	id, err := randomID()
 	if err != nil {
 		return nil, err
+	}
+	if s.SDDL == "" {
+		if sa, err = securityAttributes(handlesOnly); err != nil {
+			return nil, err
+		}
 	}
 	h, err := createSection(windows.InvalidHandle, sa, windows.PAGE_READWRITE, pages(s.Size)+pageSize, "")
 	if err != nil {

@@ -128,6 +128,7 @@ func TestMission004_06_07_08_10_CppChild(t *testing.T) {
 	c.Want("err MapViewOfFile 5", "adopt %d 100000 rw", ro)
 	c.Want("ok", "adopt %d 100000 ro", ro)
 	c.Want("ok from Go", "read 0 7")
+	c.Want("err DuplicateHandle 5", "upgrade") // to a handle that can write
 	none := start(t, "handle_child")
 	none.Want("err MapViewOfFile 6", "adopt %d", ro)
 	// Go is out, and the memory stays.
@@ -219,6 +220,7 @@ func TestMission004_11_DuplicateToCpp(t *testing.T) {
 	}
 	c.Want("err MapViewOfFile 5", "adopt %d 5000", v)
 	c.Want("ok", "adopt %#x 5000 ro", v)
+	c.Want("err DuplicateHandle 5", "upgrade")
 	c.Want("ok given", "read 0 5")
 	c.Want("ok", "close")
 	for range 20 { // none of which it takes
