@@ -144,6 +144,7 @@ func TestMission004_06_BareHandle(t *testing.T) {
 	}
 	c = ipctest.StartCmd(t, cmd)
 	for _, x := range all {
+		childRefuses(t, c.Ask("adopt %d %d rw", x.value, x.m.Size()), "ErrBadToken", "ErrPermission")
 		c.Want("ok", "adopt %d %d ro", x.value, x.m.Size())
 		c.Want("ok "+x.want, "read 0 %d", len(x.want))
 		childRefuses(t, c.Ask(`write 0 "x"`), "ErrPermission")

@@ -151,30 +151,39 @@ func (t *Text) set(s string) error {
 	}
 	t.setting.Lock()
 	defer t.setting.Unlock()
-	// The NUL comes first, so that at every moment there is one at n or before it,
-	// and no reader runs past that into what is being cleared behind it. The last
-	// byte of the section is never anything else.
+	// The NUL comes first, so that from here on there is always one at n or before
+	// it, and no reader runs past that: the last byte of the section is never
+	// anything else. Then what others have left behind the first NUL goes, before
+	// the text goes over that.
 	if _, err := t.m.WriteAt([]byte{0}, n); err != nil {
 		return err
 	}
-	if err := t.clear(n + 1); err != nil {
+	if err := t.clear(); err != nil {
 		return err
 	}
 	_, err := t.m.WriteAt([]byte(s), 0)
 	return err
 }
 
-// clear makes all bytes from off on zero. What is zero is not written, so that
-// pages that nobody has touched take no space.
-func (t *Text) clear(off int64) error {
+// clear makes all bytes behind the first NUL zero. What is zero is not written, so
+// that pages that nobody has touched take no space.
+func (t *Text) clear() error {
 	piece, zeros := make([]byte, textPiece), make([]byte, textPiece)
-	for off < t.Size() {
+	behind := false
+	for off := int64(0); off < t.Size(); {
 		n, err := t.m.ReadAt(piece, off)
 		if err != nil && err != io.EOF {
 			return err
 		}
-		if !bytes.Equal(piece[:n], zeros[:n]) {
-			if _, err := t.m.WriteAt(zeros[:n], off); err != nil {
+		from := 0
+		if !behind {
+			if from = bytes.IndexByte(piece[:n], 0); from < 0 {
+				from = n
+			}
+			behind = from < n
+		}
+		if !bytes.Equal(piece[from:n], zeros[from:n]) {
+			if _, err := t.m.WriteAt(zeros[from:n], off+int64(from)); err != nil {
 				return err
 			}
 		}

@@ -51,12 +51,10 @@ func textHelper([]string) {
 			}
 		case "flood": // sets texts of two lengths until it is killed
 			fmt.Println("ok")
-			for {
-				for _, s := range floods {
-					if err := x.Set(s); err != nil {
-						fmt.Println(err)
-						return
-					}
+			for i := 0; ; i++ {
+				if err := x.Set(floods[i%len(floods)]); err != nil {
+					fmt.Println(err)
+					return
 				}
 			}
 		case "close":
@@ -302,11 +300,6 @@ func TestTextReadWhileWritten(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
 	x := text(t, "", "", 10_000)
-	// What lies in the section before must never be read.
-	m := behind(t, legacy.TextName)
-	if _, err := m.WriteAt(bytes.Repeat([]byte("!"), 600), 9300); err != nil {
-		t.Fatal(err)
-	}
 	w := ipctest.Start(t, "text")
 	w.Want("ok", "open")
 	w.Want("ok", "flood")
@@ -327,6 +320,35 @@ func TestTextReadWhileWritten(t *testing.T) {
 	}
 	w.Kill()
 	t.Logf("of 20000 reads %d saw a mixture; %d lengths", mixed, len(lengths))
+}
+
+// A text that does not get to its end is none: its NUL is written first, and fails.
+func TestTextOverShrunkFile(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux lets a file shrink that somebody maps")
+	}
+	ipctest.Store(t)
+	path := filepath.Join(ipctest.Dir(t), "zj.dat")
+	x := text(t, "", path, 0)
+	if err := x.Set(hello); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, 4096); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.Set(strings.Repeat("x", 9000)); !errors.Is(err, samepage.ErrCorrupt) {
+		t.Errorf("a text past the end of the file: %v", err)
+	}
+	wantText(t, x, hello)
+	if b, err := os.ReadFile(path); err != nil || strings.TrimRight(string(b), "\x00") != hello {
+		t.Errorf("of the text that failed there is %.60q, %v", b, err)
+	}
+	if err := os.Truncate(path, 0); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := x.Get(); !errors.Is(err, samepage.ErrCorrupt) {
+		t.Errorf("of an empty file: %q, %v", s, err)
+	}
 }
 
 func TestTextNames(t *testing.T) {

@@ -236,6 +236,32 @@ func TestMission004_11_DuplicateToCpp(t *testing.T) {
 	if after := number(t, c.Ask("usage")); after != before {
 		t.Errorf("the process has %d handles, %d before", after, before)
 	}
+	// What it has closed, and got again as the handle of something else, stays.
+	v, err = legacy.GrantHandle(c.PID(), m, samepage.ReadOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Want("ok", "adopt %d 5000 ro", v)
+	c.Want("ok", "close")
+	o, err := legacy.OfferHandle(unnamed(t, 1000, "another"), samepage.ReadWrite)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := 0; ; n++ {
+		c.Want("ok", "take %d %d 1000", os.Getpid(), o)
+		if number(t, c.Ask("offer")) == v {
+			break
+		}
+		if n == 100 {
+			t.Fatalf("no handle of the process has the value %d again", v)
+		}
+	}
+	if err := legacy.RevokeHandle(c.PID(), v); !errors.Is(err, samepage.ErrBadToken) {
+		t.Errorf("revoking a value that is another handle's by now: %v", err)
+	}
+	c.Want("ok another", "read 0 7")
+	c.Want("ok", "close")
+
 	// Pulled by C++.
 	v, err = legacy.OfferHandle(m, samepage.ReadWrite)
 	if err != nil {
