@@ -478,6 +478,21 @@ func TestMission004_12_BareHandleErrors(t *testing.T) {
 	refused(t, err, samepage.ErrBadToken)
 }
 
+func TestMission004_12_TakeFromAnotherUser(t *testing.T) {
+	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
+		t.Skip("only root on Linux can become another user")
+	}
+	needHandles(t)
+	v, err := legacy.OfferHandle(shared(t, 1000, "mine"), samepage.ReadOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := ipctest.Start(t, "handle")
+	c.Want("ok", "take %d %d 1000 ro", os.Getpid(), v)
+	c.Want("ok", "user 65534")
+	childRefuses(t, c.Ask("take %d %d 1000 ro", os.Getpid(), v), "ErrPermission")
+}
+
 // fromParent says whether a descriptor may be one that whoever runs the tests left
 // open for them.
 func fromParent(v uint64) bool {

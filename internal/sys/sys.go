@@ -78,7 +78,8 @@ type Object struct {
 	Lifetime layout.Lifetime
 	File     string // path of the file below; empty: memory
 	// Key is equal for two Objects of a process exactly when both are the same
-	// object with the same access.
+	// object with the same access. (Bare handles on Windows, which nothing tells
+	// apart, are an object each.)
 	Key string
 
 	impl

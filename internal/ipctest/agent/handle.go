@@ -101,6 +101,8 @@ func (h *handler) do(cmd string, args []string) (string, error) {
 		return fmt.Sprint(n), err
 	case "args":
 		return strings.Join(os.Args[1:], "|"), nil
+	case "user": // UID: becomes another user
+		return "", setUser(int(num(args[0])))
 	case "hidden":
 		return fmt.Sprint(sys.StartedHidden()), nil
 	case "atend": // OFFSET LENGTH: at the end of the input read once more
