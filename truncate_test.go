@@ -16,7 +16,7 @@ func TestTruncate(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
 	path := filepath.Join(ipctest.Dir(t), "f")
-	fill := func() { noErr(t, os.WriteFile(path, make([]byte, 10_000), 0o600)) }
+	fill := func() { ipctest.NoErr(t, os.WriteFile(path, make([]byte, 10_000), 0o600)) }
 	wantFile := func(want string) {
 		t.Helper()
 		if b := must(os.ReadFile(path))(t); string(b) != want {
@@ -31,11 +31,11 @@ func TestTruncate(t *testing.T) {
 	// Neither its users nor others who want the name or the file truncate it.
 	o := must(samepage.Open("n", exclusive()))(t)
 	_, err := samepage.Create("n", 7, exclusive())
-	wantErr(t, err, fs.ErrExist)
+	ipctest.WantErr(t, err, fs.ErrExist)
 	_, err = samepage.Create("other", 7, exclusive())
-	wantErr(t, err, samepage.ErrBusy)
+	ipctest.WantErr(t, err, samepage.ErrBusy)
 	_, err = samepage.MapFile(path, 7, &samepage.Options{Exclusive: true, Truncate: true})
-	wantErr(t, err, samepage.ErrBusy)
+	ipctest.WantErr(t, err, samepage.ErrBusy)
 	var b [5]byte
 	must(o.ReadAt(b[:], 0))(t)
 	if string(b[:]) != "new\x00\x00" || o.Size() != 5 {
@@ -48,7 +48,7 @@ func TestTruncate(t *testing.T) {
 	// Somebody has it mapped without a name.
 	shared := must(samepage.MapFile(path, 0, nil))(t)
 	_, err = samepage.Create("n", 7, exclusive())
-	wantErr(t, err, samepage.ErrBusy)
+	ipctest.WantErr(t, err, samepage.ErrBusy)
 	closeMem(t, shared)
 	wantFile("new\x00\x00")
 
@@ -71,9 +71,9 @@ func TestTruncate(t *testing.T) {
 			return err
 		},
 	} {
-		wantErr(t, f(), fs.ErrInvalid)
+		ipctest.WantErr(t, f(), fs.ErrInvalid)
 	}
 	_, err = samepage.Create("n", 0, exclusive())
-	wantErr(t, err, samepage.ErrZeroSize)
+	ipctest.WantErr(t, err, samepage.ErrZeroSize)
 	wantFile("\x00\x00\x00")
 }
