@@ -26,9 +26,14 @@ func init() { helpers["spawned"] = baseSpawned }
 func baseSpawned(args []string) {
 	path := filepath.Join(args[0], strconv.Itoa(os.Getpid()))
 	tell := func(text string) {
-		if os.WriteFile(path+".new", []byte(text), 0o600) == nil {
-			_ = os.Rename(path+".new", path+".txt")
+		err := os.WriteFile(path+".new", []byte(text), 0o600)
+		// Windows does not replace a file that somebody is just reading.
+		for begun := time.Now(); err == nil && time.Since(begun) < ipctest.Patience; time.Sleep(time.Millisecond) {
+			if os.Rename(path+".new", path+".txt") == nil {
+				return
+			}
 		}
+		fmt.Fprintln(os.Stderr, "tell", text, err)
 	}
 	r, err := legacy.AwaitBaseImage(context.Background(), nil)
 	for err == nil {
