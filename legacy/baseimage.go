@@ -38,8 +38,9 @@ type BaseImageOptions struct {
 	// Settle is how long a receiver that has copied a picture watches whether it was
 	// finished when the copy began, where the sender's next step does not show that
 	// before. It must be longer than a sender takes to write a picture, and may be
-	// stopped in the middle of it; see BaseImageReceiver. Default 20 ms; negative: it
-	// does not watch, for a sender that waits for an answer to each picture.
+	// stopped in the middle of it; see BaseImageReceiver. It costs
+	// time only where the sender rests. Default 100 ms; negative: it does not watch, for
+	// a sender that waits for an answer to each picture.
 	Settle time.Duration
 	// Start makes the command of the receiver's program, which a sender starts before
 	// it sends a picture when it does not run: one, however many processes send to
@@ -52,7 +53,7 @@ const (
 	baseHeaderSize = 16
 	baseSize       = 33554432
 	baseMaxAlign   = 4096
-	baseSettle     = 20 * time.Millisecond
+	baseSettle     = 100 * time.Millisecond
 	// baseWatch is how often one who waits looks whether the others live: that of the
 	// death watch of package ipcsync.
 	baseWatch = 50 * time.Millisecond
