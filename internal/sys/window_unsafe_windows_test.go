@@ -1,0 +1,59 @@
+package sys
+
+import (
+	"runtime"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/windows"
+
+	"samepage/internal/ipctest"
+)
+
+// threads counts those of this process.
+func threads(t *testing.T) (n int) {
+	t.Helper()
+	h := must(windows.CreateToolhelp32Snapshot(windows.TH32CS_SNAPTHREAD, 0))(t)
+	defer windows.CloseHandle(h)
+	e := windows.ThreadEntry32{Size: uint32(unsafe.Sizeof(windows.ThreadEntry32{}))}
+	for err := windows.Thread32First(h, &e); err == nil; err = windows.Thread32Next(h, &e) {
+		if e.OwnerProcessID == windows.GetCurrentProcessId() {
+			n++
+		}
+	}
+	return n
+}
+
+// A thousand windows leave no thread, no handle and no goroutine.
+func TestWindowsLeaveNothing(t *testing.T) {
+	round := func() {
+		w := must(OpenWindow("samepage test", func(uint32) {}))(t)
+		noErr(t, w.ID().Send(testAsk, 0))
+		noErr(t, w.Close())
+	}
+	count := func() (n [3]int) {
+		handles, _, err := Usage()
+		noErr(t, err)
+		return [3]int{threads(t), handles, runtime.NumGoroutine()}
+	}
+	for range 20 {
+		round()
+	}
+	before := count()
+	for range 1000 {
+		round()
+	}
+	after := count()
+	// The last threads may still be on their way out.
+	for begun := time.Now(); time.Since(begun) < ipctest.Patience; after = count() {
+		if after[0] <= before[0]+2 && after[1] <= before[1]+4 && after[2] <= before[2] {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Logf("threads, handles, goroutines: %v before, %v after a thousand windows", before, after)
+	if after[0] > before[0]+2 || after[1] > before[1]+4 || after[2] > before[2] {
+		t.Errorf("threads, handles, goroutines were %v, and are %v after a thousand windows", before, after)
+	}
+}

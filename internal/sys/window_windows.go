@@ -1,0 +1,160 @@
+package sys
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/windows"
+)
+
+// HaveWindows says whether the system has windows that other programs find by title.
+const HaveWindows = true
+
+// Window messages (winuser.h).
+const (
+	wmNull  = 0x0000
+	wmClose = 0x0010
+	wmUser  = 0x0400
+)
+
+// WindowID names a window of any process, as long as that exists.
+type WindowID uintptr
+
+// FindWindow finds a window by its title, of any class and process. It finds
+// message-only ones as well. Errors: ErrPeerNotStarted, fs.ErrInvalid.
+func FindWindow(title string) (WindowID, error) {
+	id, err := findWindow(title)
+	if err != nil {
+		return 0, err
+	}
+	if id == 0 {
+		return 0, fmt.Errorf("no window has the title %q: %w", title, ErrPeerNotStarted)
+	}
+	return id, nil
+}
+
+// Exists says whether there still is such a window.
+func (id WindowID) Exists() bool {
+	yes, _, _ := procIsWindow.Call(uintptr(id))
+	return yes != 0
+}
+
+// forever is the longest time-out, 24 days: the system takes it for signed.
+const forever = math.MaxInt32 * time.Millisecond
+
+// Send has the window's process handle a message, both parameters 0, and returns
+// when it has. A timeout of 0 is none. Meanwhile messages that are sent to windows
+// of the calling thread are handled, within this call.
+//
+// Errors: os.ErrDeadlineExceeded, fs.ErrPermission (a process of a higher integrity
+// level takes no messages of ours), ErrPeerNotStarted: the window does not exist, or
+// no more.
+func (id WindowID) Send(message uint32, timeout time.Duration) error {
+	if timeout <= 0 || timeout > forever {
+		timeout = forever
+	}
+	err := sendMessage(id, message, uint32(max(timeout.Milliseconds(), 1)))
+	switch {
+	case err == nil:
+		return nil
+	case !id.Exists():
+		err = fmt.Errorf("the window is gone: %w (%w)", ErrPeerNotStarted, err)
+	case err == windows.ERROR_TIMEOUT || err == windows.ERROR_SUCCESS:
+		err = fmt.Errorf("not handled within %v: %w", timeout, os.ErrDeadlineExceeded)
+	case err == windows.ERROR_ACCESS_DENIED:
+		err = fmt.Errorf("the window takes no messages of this process: %w (%w)", fs.ErrPermission, err)
+	}
+	return fmt.Errorf("send message %d to window %#x: %w", message, uintptr(id), err)
+}
+
+// Window is a message-only window: others find it by its title and send it
+// messages. It has a thread of its own.
+type Window struct {
+	id      WindowID
+	title   string
+	handle  func(message uint32)
+	closing atomic.Bool
+	ended   chan struct{}
+	err     error // how the thread ended; for who has seen ended closed
+}
+
+// openWindows are the windows of this process, for the one function that the
+// system calls for all of them.
+var openWindows sync.Map // of WindowID to *Window
+
+// OpenWindow makes a window. Messages from WM_USER up are given to handle, on the
+// window's thread, also before OpenWindow has returned; their sender waits until it
+// returns. While handle itself sends a message, by WindowID.Send, further messages
+// are given to it, within that call. Other messages it does not get.
+//
+// Others may have windows of the same title. Errors: fs.ErrInvalid, and those of the
+// system.
+func OpenWindow(title string, handle func(message uint32)) (*Window, error) {
+	w := &Window{title: title, handle: handle, ended: make(chan struct{})}
+	made := make(chan error)
+	go w.run(made)
+	if err := <-made; err != nil {
+		<-w.ended
+		return nil, fmt.Errorf("window %q: %w", title, err)
+	}
+	return w, nil
+}
+
+// ID is the window's.
+func (w *Window) ID() WindowID { return w.id }
+
+// run is the window's thread, which ends with it, and takes its message queue along.
+func (w *Window) run(made chan<- error) {
+	runtime.LockOSThread() // and never unlocked
+	defer close(w.ended)
+	id, err := createWindow(w.title)
+	if err != nil {
+		made <- err
+		return
+	}
+	w.id = id
+	openWindows.Store(id, w)
+	made <- nil
+	// Others may post WM_QUIT, or anything: only closing ends the loop.
+	for !w.closing.Load() && w.err == nil {
+		w.err = dispatchMessage()
+	}
+	w.err = errors.Join(w.err, destroyWindow(id))
+	openWindows.Delete(id)
+}
+
+// Close ends the window, after the message that is being handled. It must not be
+// called by handle. A second Close does nothing.
+func (w *Window) Close() error {
+	if w.closing.Swap(true) {
+		<-w.ended
+		return nil
+	}
+	// When there is no room for this, the thread has enough to wake up for.
+	_, _, _ = procPostMessage.Call(uintptr(w.id), wmNull, 0, 0)
+	<-w.ended
+	if w.err != nil {
+		return fmt.Errorf("close window %q: %w", w.title, w.err)
+	}
+	return nil
+}
+
+// windowMessage is what the system calls for each message, on the window's thread.
+func windowMessage(id, message, wparam, lparam uintptr) uintptr {
+	if message == wmClose {
+		return 0 // not for others to decide
+	}
+	if w, ok := openWindows.Load(WindowID(id)); ok && message >= wmUser {
+		w.(*Window).handle(uint32(message))
+		return 1
+	}
+	r, _, _ := procDefWindowProc.Call(id, message, wparam, lparam)
+	return r
+}
