@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -106,7 +108,7 @@ func parseEarseRequest(b []byte) (j EarseImageJob, err error) {
 	}
 	j.Source = source
 	if status := earseInt32(b, earseStatusAt); status != earseSent {
-		return j, fmt.Errorf("status %d of a job for %q, want %d: %w", status, source, earseSent, samepage.ErrCorrupt)
+		return j, fmt.Errorf("status %d, want %d: %w", status, earseSent, samepage.ErrCorrupt)
 	}
 	if extension, ok := earseText(b, earseExtensionAt, earseExtension); ok {
 		j.Extension = extension // otherwise it is what was on the requester's stack
@@ -170,7 +172,15 @@ func earseFailure(b []byte) error {
 	case reason == "" || earseInt32(b, earseStatusAt) != earseReceived:
 		return fmt.Errorf("%w: it gave no reason", ErrJobFailed)
 	}
-	return fmt.Errorf("%w: %q", ErrJobFailed, reason)
+	return fmt.Errorf("%w: %s", ErrJobFailed, earsePlain(reason))
+}
+
+// earsePlain is a text for messages: quoted when it could do something to a terminal.
+func earsePlain(text string) string {
+	if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.Quote(text)
+	}
+	return text
 }
 
 // takeEarseAnswer copies an answer out of the section, each byte once, and checks the

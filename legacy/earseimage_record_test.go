@@ -125,11 +125,12 @@ func TestEarseImageHostileAnswer(t *testing.T) {
 
 func TestEarseImageFailureText(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
-		{"no such file", `do the job: "no such file"`},
+		{"no such file", `do the job: no such file`},
 		{"", "it gave no reason"},
-		{"a\x00b", `"a b"`},
-		{strings.Repeat("x", 5000), strings.Repeat("x", 4095) + `"`},
-		{strings.Repeat("x", 4094) + "😀", strings.Repeat("x", 4094) + `"`},
+		{"a\x1b[31mb", `: "a\x1b[31mb"`},
+		{"a\x00b", `: a b`},
+		{strings.Repeat("x", 5000), strings.Repeat("x", 4095)},
+		{strings.Repeat("x", 4094) + "😀", strings.Repeat("x", 4094)},
 	} {
 		s := goodRecord(t)
 		if err := writeEarseFailure(s, errors.New(c.text)); err != nil {

@@ -107,7 +107,7 @@ func (r *EarseImageRequester) open(opts *EarseImageOptions) (err error) {
 func (r *EarseImageRequester) Do(ctx context.Context, job EarseImageJob) (*EarseImageAnswer, error) {
 	a, err := r.do(ctx, job)
 	if err != nil {
-		return nil, fmt.Errorf("legacy: EarseImage job for %.300q: %w", job.Source, err)
+		return nil, fmt.Errorf("legacy: EarseImage job for %s: %w", earsePlain(job.Source), err)
 	}
 	return a, nil
 }

@@ -88,7 +88,7 @@ func (w *earseServer) answer(mem *samepage.Memory) error {
 		err = checkEarseResults(first, second)
 	}
 	if err != nil {
-		w.log(fmt.Errorf("job for %.300q: %w", job.Source, err))
+		w.log(fmt.Errorf("job for %s: %w", earsePlain(job.Source), err))
 		return writeEarseFailure(mem, err)
 	}
 	return writeEarseAnswer(mem, job.Type, first, second)
