@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"samepage"
 	"samepage/internal/sys"
@@ -24,6 +26,7 @@ type EarseImageRequester struct {
 	mem  *samepage.Memory
 	way  earseWay
 	turn chan struct{} // has one while a job has the section
+	late atomic.Bool   // the job that has the turn is one that nobody waits for
 
 	ctx context.Context // ends with Close
 	end context.CancelFunc
@@ -133,7 +136,9 @@ func (r *EarseImageRequester) do(caller context.Context, job EarseImageJob) (*Ea
 		var a *EarseImageAnswer
 		select {
 		case r.turn <- struct{}{}:
+			r.late.Store(false)
 			a, err = r.way.do(ctx, request, func() { <-r.turn })
+			r.late.Store(err != nil)
 		case <-ctx.Done():
 			err = ctx.Err()
 		}
@@ -161,10 +166,14 @@ func (r *EarseImageRequester) Close() error {
 	r.end()
 	r.doing.Wait()
 	err := r.way.leave()
-	select {
-	case r.turn <- struct{}{}:
+	// A worker that has answered lets go at once.
+	patience := time.Duration(0)
+	if !r.late.Load() {
+		patience = earsePatience
+	}
+	if r.takeTurn(patience) {
 		err = errors.Join(err, r.finish())
-	default:
+	} else {
 		go func() {
 			r.turn <- struct{}{}
 			_ = r.finish()
@@ -174,6 +183,23 @@ func (r *EarseImageRequester) Close() error {
 		return fmt.Errorf("legacy: close EarseImage requester: %w", err)
 	}
 	return nil
+}
+
+// takeTurn takes the turn, and says whether it came within d.
+func (r *EarseImageRequester) takeTurn(d time.Duration) bool {
+	select {
+	case r.turn <- struct{}{}:
+		return true
+	default:
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case r.turn <- struct{}{}:
+		return true
+	case <-t.C:
+		return false
+	}
 }
 
 func (r *EarseImageRequester) finish() error {

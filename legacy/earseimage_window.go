@@ -157,7 +157,8 @@ func (w *earseWindowWay) close() error {
 	return nil
 }
 
-// earsePatience is how long a worker waits for a requester to take an answer.
+// earsePatience is how long a worker waits for a requester to take an answer, and a
+// requester that closes for a worker that has answered.
 const earsePatience = 5 * time.Second
 
 // earseDepth is how many jobs a requester may nest, each sent while it is told of the
