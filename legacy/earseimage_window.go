@@ -115,11 +115,9 @@ func (w *earseWindowWay) deliver(j *earseJob, settled *sys.WindowID) error {
 	if err != nil {
 		return err
 	}
-	// A requester that died may have left the worker at a job, with the section in its
-	// hands. When it handles a message that does nothing, it has none.
 	if *settled != id {
-		if err := id.Send(earseNull, 0); err != nil {
-			return earseSendError(err)
+		if err := w.settle(id); err != nil {
+			return err
 		}
 		*settled = id
 	}
@@ -139,6 +137,17 @@ func (w *earseWindowWay) deliver(j *earseJob, settled *sys.WindowID) error {
 		return earseSendError(err)
 	}
 	return fmt.Errorf("%w: it took the job and sent no answer", ErrJobFailed)
+}
+
+// settle waits until a worker has let go of the section: a requester that died may have
+// left it at a job. A message that does nothing is handled when it is done with that, or
+// while it tells us of the answer, which it takes us for having asked for. A second
+// one, to our own window, is handled after that.
+func (w *earseWindowWay) settle(worker sys.WindowID) error {
+	if err := worker.Send(earseNull, 0); err != nil {
+		return earseSendError(err)
+	}
+	return w.window.ID().Send(earseNull, 0)
 }
 
 // earseSendError is the error of a message to a worker that there was.
