@@ -93,18 +93,34 @@ type EarseImageAnswer struct {
 	Images [2]EncodedImage
 }
 
+// earsePixels is how many pixels Decode decodes at most.
+const earsePixels = 1 << 28
+
 // Decode decodes image i, 0 or 1, by image.Decode: import the decoders of what is to
 // be expected, such as image/png, or golang.org/x/image/tiff. What Data says of its
-// kind counts, not Type. Errors: fs.ErrInvalid (another i), and those of image.Decode.
+// kind counts, not Type. Errors: fs.ErrInvalid (another i), samepage.ErrTooLarge (more
+// than 2^28 pixels), and those of image.Decode.
 func (a *EarseImageAnswer) Decode(i int) (image.Image, error) {
 	if i < 0 || i >= len(a.Images) {
 		return nil, fmt.Errorf("legacy: decode image %d of %d: %w", i, len(a.Images), fs.ErrInvalid)
 	}
-	img, _, err := image.Decode(bytes.NewReader(a.Images[i].Data))
+	img, err := decodeEarseImage(a.Images[i].Data)
 	if err != nil {
 		return nil, fmt.Errorf("legacy: decode image %d, %v of %d bytes: %w", i, a.Images[i].Type, len(a.Images[i].Data), err)
 	}
 	return img, nil
+}
+
+func decodeEarseImage(b []byte) (image.Image, error) {
+	c, _, err := image.DecodeConfig(bytes.NewReader(b))
+	if err != nil {
+		return nil, err
+	}
+	if c.Width < 0 || c.Height < 0 || int64(c.Width)*int64(c.Height) > earsePixels {
+		return nil, fmt.Errorf("%d x %d pixels, at most %d: %w", c.Width, c.Height, earsePixels, samepage.ErrTooLarge)
+	}
+	img, _, err := image.Decode(bytes.NewReader(b))
+	return img, err
 }
 
 // EarseImageOptions refine a requester or a worker. The zero value, and nil, mean the

@@ -103,8 +103,11 @@ func encodeEarseRequest(j EarseImageJob) ([]byte, error) {
 func parseEarseRequest(b []byte) (j EarseImageJob, err error) {
 	j.Type = ImageType(earseInt32(b, earseSourceAt+earseTypeIn))
 	source, ok := earseText(b, earseSourceAt, earseName)
-	if !ok || source == "" {
-		return j, fmt.Errorf("a source whose name is %.20q, with a NUL within %d units: %v: %w", source, earseName, ok, samepage.ErrCorrupt)
+	switch {
+	case !ok:
+		return j, fmt.Errorf("the name of the source, %.20q..., has no NUL within %d units: %w", source, earseName, samepage.ErrCorrupt)
+	case source == "":
+		return j, fmt.Errorf("the source has no name: %w", samepage.ErrCorrupt)
 	}
 	j.Source = source
 	if status := earseInt32(b, earseStatusAt); status != earseSent {

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -268,6 +269,7 @@ func newEarseRequester(t *testing.T) *legacy.EarseImageRequester {
 func earseStart(t *testing.T) (ctx context.Context, dir string) {
 	t.Helper()
 	ipctest.NeedNames(t)
+	ipctest.Alone(t, "EarseImage")
 	ipctest.Store(t)
 	ctx, cancel := context.WithTimeout(context.Background(), ipctest.Patience)
 	t.Cleanup(cancel)
@@ -343,14 +345,26 @@ func init() {
 	}
 }
 
-// One request, two results from another process, where the layout says, decoded equal.
+// One request, two results from another process, where the layout says, decoded equal:
+// $SAMEPAGE_JOBS times, or 1000.
 func TestMission000_24_Worker(t *testing.T) {
 	ctx, dir := earseStart(t)
 	startEarseWorker(t)
 	r := newEarseRequester(t)
 	m := earseMemory(t)
+	jobs := 1000
+	if s := os.Getenv("SAMEPAGE_JOBS"); s != "" {
+		var err error
+		if jobs, err = strconv.Atoi(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var paths []string
 	for n := range 20 {
-		path := picture(t, dir, n)
+		paths = append(paths, picture(t, dir, n))
+	}
+	for n := range jobs {
+		path := paths[n%len(paths)]
 		a, err := r.Do(ctx, pngJob(path))
 		if err != nil {
 			t.Fatal(err)

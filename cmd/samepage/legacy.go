@@ -13,6 +13,6 @@ these ways can promise, and what it cannot.`,
 		Args: noSubcommand,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newLegacyShareMemoryCommand(a), newLegacyBaseImageCommand(a), newLegacyTextCommand(a), newLegacyHandleCommand(a))
+	c.AddCommand(newLegacyShareMemoryCommand(a), newLegacyBaseImageCommand(a), newLegacyTextCommand(a), newLegacyHandleCommand(a), newLegacyEarseImageCommand(a))
 	return c
 }

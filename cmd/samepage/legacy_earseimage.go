@@ -1,0 +1,388 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"image/draw"
+	_ "image/gif" // to read such files
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/spf13/cobra"
+
+	"samepage"
+	"samepage/legacy"
+)
+
+func newLegacyEarseImageCommand(a *app) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "earseimage",
+		Short: "Ask for two images made from a file, or make them",
+		Long: `A requester names an image file; a worker opens it, makes two images from it, and
+gives them back, encoded, through the section EaresImageSharedMemory of 3 MiB. They
+tell each other by messages to their windows UnionRectTest and EarseImage. There is
+one of each at a time.`,
+		Args: noSubcommand,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(newEarseRequestCommand(a), newEarseServeCommand(a))
+	return c
+}
+
+// imageTypes are the kinds of image files by extension.
+var imageTypes = map[string]legacy.ImageType{
+	".bmp": legacy.ImageBMP, ".gif": legacy.ImageGIF, ".jpg": legacy.ImageJPEG, ".jpeg": legacy.ImageJPEG,
+	".png": legacy.ImagePNG, ".ico": legacy.ImageICO, ".tif": legacy.ImageTIFF, ".tiff": legacy.ImageTIFF,
+	".tga": legacy.ImageTGA, ".pcx": legacy.ImagePCX,
+}
+
+type earseRequestOptions struct {
+	out     [2]string
+	timeout time.Duration // negative: none
+}
+
+func newEarseRequestCommand(a *app) *cobra.Command {
+	o := earseRequestOptions{timeout: -1}
+	c := &cobra.Command{
+		Use:   "request FILE --out1 FILE --out2 FILE",
+		Short: "Have a worker make two images from a file, and write them",
+		Long: `request has the worker make two images from FILE, whose type its extension tells
+(.bmp, .gif, .jpg, .png, .ico, .tif, .tga, .pcx), and writes them to the files of --out1
+and --out2 as ` + pictureFiles + `, by their extensions.
+
+The exit code is 10 when no worker runs, 8 when it dies before it answers, 7 when the
+time runs out, and 1 when it could not do the job.`,
+		Example: "  samepage legacy earseimage request page.tif --out1 rest.png --out2 region.png --timeout 30s",
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usage(c, "one FILE is expected, got %q", args)
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			if c.Flags().Changed("timeout") && o.timeout < 0 {
+				return usage(c, "--timeout %v is negative", o.timeout)
+			}
+			job, err := o.job(args[0])
+			if err != nil {
+				return usage(c, "%w", err)
+			}
+			return runEarseRequest(c.Context(), a, o, job)
+		},
+	}
+	c.Flags().StringVar(&o.out[0], "out1", "", "file for the first result")
+	c.Flags().StringVar(&o.out[1], "out2", "", "file for the second result")
+	c.Flags().DurationVar(&o.timeout, "timeout", -1, "wait at most this long, such as 500ms or 2m")
+	c.Flags().Lookup("timeout").DefValue = "0" // keeps "(default -1ns)" out of the help
+	return c
+}
+
+// job is what the worker is asked, which it is not when it makes no sense.
+func (o *earseRequestOptions) job(file string) (legacy.EarseImageJob, error) {
+	var j legacy.EarseImageJob
+	for i, out := range o.out {
+		if out == "" {
+			return j, fmt.Errorf("--out%d is missing", i+1)
+		}
+		if _, err := pictureExt(out); err != nil {
+			return j, err
+		}
+	}
+	if filepath.Clean(o.out[0]) == filepath.Clean(o.out[1]) {
+		return j, fmt.Errorf("--out1 and --out2 are both %q", o.out[0])
+	}
+	var known bool
+	if j.Type, known = imageTypes[strings.ToLower(filepath.Ext(file))]; !known {
+		return j, fmt.Errorf("the extension of %q stands for no known kind of image", file)
+	}
+	var err error
+	j.Source, err = filepath.Abs(file) // the worker has a folder of its own
+	return j, err
+}
+
+// earseResult is one of the images.
+type earseResult struct {
+	File   string `json:"file"`
+	Type   string `json:"type"` // as it came
+	Size   int    `json:"size"` // bytes, as it came
+	Width  int    `json:"width"`
+	Height int    `json:"height"`
+}
+
+// earseResults tells what a worker made.
+type earseResults struct {
+	Source  string        `json:"source"`
+	Type    string        `json:"type"`
+	Results []earseResult `json:"results"`
+}
+
+func (r earseResults) text(w io.Writer) error {
+	for _, i := range r.Results {
+		if _, err := fmt.Fprintf(w, "%s: %d x %d pixels, from %s of %d bytes\n", i.File, i.Width, i.Height, i.Type, i.Size); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func runEarseRequest(ctx context.Context, a *app, o earseRequestOptions, job legacy.EarseImageJob) (err error) {
+	if o.timeout >= 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, o.timeout)
+		defer cancel()
+	}
+	r, err := legacy.NewEarseImageRequester(nil)
+	if err != nil {
+		return err
+	}
+	defer closing(r, &err)
+	answer, err := r.Do(ctx, job)
+	if err != nil {
+		return err
+	}
+	res := earseResults{Source: job.Source, Type: job.Type.String()}
+	var images [2]image.Image
+	for i, e := range answer.Images {
+		if images[i], err = answer.Decode(i); err != nil {
+			return err
+		}
+		size := images[i].Bounds().Size()
+		res.Results = append(res.Results, earseResult{o.out[i], e.Type.String(), len(e.Data), size.X, size.Y})
+	}
+	for i, img := range images {
+		if err := writePicture(o.out[i], img); err != nil {
+			return err
+		}
+	}
+	return a.printer().print(res)
+}
+
+type earseServeOptions struct {
+	region string
+	rect   image.Rectangle // empty: the middle half
+}
+
+func newEarseServeCommand(a *app) *cobra.Command {
+	var o earseServeOptions
+	c := &cobra.Command{
+		Use:   "serve",
+		Short: "Make the images that requesters ask for, until Ctrl-C",
+		Long: `serve does the jobs of requesters, one at a time: it reads the file that each names,
+and gives back the picture with a region painted white, and the region alone on white,
+in the type of the source, which must be PNG, TIFF or BMP. A job that cannot be done is
+told to the requester. (What the programs of this layout erase is not known.)
+
+Each job is one line; with --json an object, which has "error" when it failed.`,
+		Example: "  samepage legacy earseimage serve --region 100,50,640x480",
+		Args:    names(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			if c.Flags().Changed("region") {
+				var err error
+				if o.rect, err = parseRegion(o.region); err != nil {
+					return usage(c, "--region: %w", err)
+				}
+			}
+			return runEarseServe(c.Context(), a, o)
+		},
+	}
+	c.Flags().StringVar(&o.region, "region", "", "X,Y,WxH: left, top, width and height in pixels (default the middle half)")
+	return c
+}
+
+// parseRegion reads X,Y,WxH.
+func parseRegion(s string) (image.Rectangle, error) {
+	var x, y, w, h int32
+	var rest string
+	if n, _ := fmt.Sscanf(s+" .", "%d,%d,%dx%d %s", &x, &y, &w, &h, &rest); n != 5 || rest != "." || x < 0 || y < 0 || w <= 0 || h <= 0 {
+		return image.Rectangle{}, fmt.Errorf("want X,Y,WxH with X and Y from 0 and W and H from 1, got %q", s)
+	}
+	return image.Rect(int(x), int(y), int(int64(x)+int64(w)), int(int64(y)+int64(h))), nil
+}
+
+// earseServed tells of a job.
+type earseServed struct {
+	Source string `json:"source"`
+	Type   string `json:"type"`
+	Width  int    `json:"width,omitempty"`
+	Height int    `json:"height,omitempty"`
+	Sizes  []int  `json:"sizes,omitempty"` // of the results, in bytes
+	Error  string `json:"error,omitempty"`
+}
+
+func (j *earseServed) line(asJSON bool) string {
+	if asJSON {
+		b, err := json.Marshal(j)
+		if err != nil {
+			return err.Error()
+		}
+		return string(b)
+	}
+	if j.Error != "" {
+		return fmt.Sprintf("%s: failed: %s", plain(j.Source), plainText(j.Error))
+	}
+	return fmt.Sprintf("%s: %s of %d x %d pixels, results of %d and %d bytes", plain(j.Source), j.Type, j.Width, j.Height, j.Sizes[0], j.Sizes[1])
+}
+
+// plainText is a text with blanks, quoted when it could do something to a terminal.
+func plainText(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.Quote(s)
+	}
+	return s
+}
+
+// toldError is an error of a job of which a line was written.
+type toldError struct{ error }
+
+func (e toldError) Unwrap() error { return e.error }
+
+func runEarseServe(ctx context.Context, a *app, o earseServeOptions) error {
+	ended := make(chan error, 1)
+	go func() {
+		ended <- legacy.ServeEarseImage(ctx, &legacy.EarseImageOptions{
+			Ready: func() { fmt.Fprintln(a.stderr, "samepage: waiting for jobs until Ctrl-C") },
+			Log: func(err error) {
+				if _, told := errors.AsType[toldError](err); !told {
+					fmt.Fprintln(a.stderr, message(err))
+				}
+			},
+		}, func(ctx context.Context, j legacy.EarseImageJob) ([]byte, []byte, error) {
+			return o.serve(ctx, a, j)
+		})
+	}()
+	select {
+	case err := <-ended:
+		if ctx.Err() == nil {
+			return err
+		}
+	case <-ctx.Done():
+		// A requester that does not take its answer is no reason to stay.
+		select {
+		case <-ended:
+		case <-time.After(time.Second):
+		}
+	}
+	return nil
+}
+
+// serve does a job, and says so. When ctx ends it does so at once, whatever the job is
+// at: the process ends then, too.
+func (o *earseServeOptions) serve(ctx context.Context, a *app, j legacy.EarseImageJob) ([]byte, []byte, error) {
+	told := &earseServed{Source: j.Source, Type: j.Type.String()}
+	done := make(chan error, 1)
+	var res [2][]byte
+	go func() {
+		var err error
+		res, err = o.make(j, told)
+		done <- err
+	}()
+	var err error
+	select {
+	case err = <-done:
+	case <-ctx.Done():
+		return nil, nil, errors.New("the worker has been told to end")
+	}
+	told.Sizes = []int{len(res[0]), len(res[1])}
+	if err == nil && len(res[0])+len(res[1]) > legacy.EarseImageRoom {
+		err = fmt.Errorf("results of %d and %d bytes, of which %d fit together: %w", len(res[0]), len(res[1]), legacy.EarseImageRoom, samepage.ErrTooLarge)
+	}
+	if err != nil {
+		told.Sizes, told.Error = nil, err.Error()
+		err = toldError{err}
+	}
+	if _, werr := fmt.Fprintln(a.stdout, told.line(a.json)); werr != nil && err == nil {
+		err = werr
+	}
+	return res[0], res[1], err
+}
+
+// maxSide is how many pixels a picture that a requester names may have a side.
+const maxSide = 16384
+
+// make makes the two results of a job, encoded.
+func (o *earseServeOptions) make(j legacy.EarseImageJob, told *earseServed) (res [2][]byte, err error) {
+	ext := ""
+	switch j.Type {
+	case legacy.ImagePNG:
+		ext = ".png"
+	case legacy.ImageBMP:
+		ext = ".bmp"
+	case legacy.ImageTIFF:
+		ext = ".tif"
+	default:
+		return res, fmt.Errorf("this worker makes %s, not %v", pictureFiles, j.Type)
+	}
+	img, err := readBounded(j.Source)
+	if err != nil {
+		return res, err
+	}
+	told.Width, told.Height = img.Bounds().Dx(), img.Bounds().Dy()
+	rest, region, err := erase(img, o.rect)
+	if err != nil {
+		return res, err
+	}
+	for i, img := range []image.Image{rest, region} {
+		if res[i], err = encodePicture(img, ext); err != nil {
+			return res, err
+		}
+	}
+	return res, nil
+}
+
+// readBounded reads a picture that somebody else names: of a regular file, and not too
+// large.
+func readBounded(path string) (image.Image, error) {
+	st, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !st.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a file", path)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	c, _, err := image.DecodeConfig(bytes.NewReader(b))
+	if err != nil {
+		return nil, fmt.Errorf("read picture %s: %w", path, err)
+	}
+	if c.Width > maxSide || c.Height > maxSide || c.Width <= 0 || c.Height <= 0 {
+		return nil, fmt.Errorf("%s has %d x %d pixels, at most %d a side", path, c.Width, c.Height, maxSide)
+	}
+	img, _, err := image.Decode(bytes.NewReader(b))
+	if err != nil {
+		return nil, fmt.Errorf("read picture %s: %w", path, err)
+	}
+	return img, nil
+}
+
+// erase is img with a region painted white, and the region alone on white. The region
+// counts from the upper left corner of img; an empty one is its middle half.
+func erase(img image.Image, region image.Rectangle) (rest, alone *image.NRGBA, err error) {
+	all := image.Rect(0, 0, img.Bounds().Dx(), img.Bounds().Dy())
+	if region.Empty() {
+		quarter := all.Size().Div(4)
+		region = image.Rectangle{all.Min.Add(quarter), all.Max.Sub(quarter)}
+	}
+	if region = region.Intersect(all); region.Empty() {
+		return nil, nil, fmt.Errorf("the region lies outside of the picture of %d x %d pixels", all.Dx(), all.Dy())
+	}
+	white := image.NewUniform(color.White)
+	rest, alone = image.NewNRGBA(all), image.NewNRGBA(all)
+	draw.Draw(rest, all, img, img.Bounds().Min, draw.Src)
+	draw.Draw(rest, region, white, image.Point{}, draw.Src)
+	draw.Draw(alone, all, white, image.Point{}, draw.Src)
+	draw.Draw(alone, region, img, img.Bounds().Min.Add(region.Min), draw.Src)
+	return rest, alone, nil
+}
