@@ -247,7 +247,9 @@ type toldError struct{ error }
 func (e toldError) Unwrap() error { return e.error }
 
 func runEarseServe(ctx context.Context, a *app, o earseServeOptions) error {
-	ended := make(chan error, 1)
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	ended, mute := make(chan error, 1), make(chan error, 1)
 	go func() {
 		ended <- legacy.ServeEarseImage(ctx, &legacy.EarseImageOptions{
 			Ready: func() { fmt.Fprintln(a.stderr, "samepage: waiting for jobs until Ctrl-C") },
@@ -257,7 +259,15 @@ func runEarseServe(ctx context.Context, a *app, o earseServeOptions) error {
 				}
 			},
 		}, func(ctx context.Context, j legacy.EarseImageJob) ([]byte, []byte, error) {
-			return o.serve(ctx, a, j)
+			res, err := o.serve(ctx, a, j)
+			if _, told := errors.AsType[toldError](err); err != nil && !told {
+				select {
+				case mute <- err:
+				default:
+				}
+				stop()
+			}
+			return res[0], res[1], err
 		})
 	}()
 	select {
@@ -272,25 +282,32 @@ func runEarseServe(ctx context.Context, a *app, o earseServeOptions) error {
 		case <-time.After(time.Second):
 		}
 	}
-	return nil
+	select {
+	case err := <-mute: // nobody sees what it says
+		return err
+	default:
+		return nil
+	}
 }
 
-// serve does a job, and says so. When ctx ends it does so at once, whatever the job is
-// at: the process ends then, too.
-func (o *earseServeOptions) serve(ctx context.Context, a *app, j legacy.EarseImageJob) ([]byte, []byte, error) {
+// serve does a job, and says so: its error is a toldError, or that of saying so. When
+// ctx ends it does so at once, whatever the job is at: the process ends then, too.
+func (o *earseServeOptions) serve(ctx context.Context, a *app, j legacy.EarseImageJob) (res [2][]byte, err error) {
 	told := &earseServed{Source: j.Source, Type: j.Type.String()}
-	done := make(chan error, 1)
-	var res [2][]byte
+	type made struct {
+		res [2][]byte
+		err error
+	}
+	done := make(chan made, 1)
 	go func() {
-		var err error
-		res, err = o.make(j, told)
-		done <- err
+		res, err := o.make(j, told)
+		done <- made{res, err}
 	}()
-	var err error
 	select {
-	case err = <-done:
+	case m := <-done:
+		res, err = m.res, m.err
 	case <-ctx.Done():
-		return nil, nil, errors.New("the worker has been told to end")
+		return res, toldError{errors.New("the worker has been told to end")}
 	}
 	told.Sizes = []int{len(res[0]), len(res[1])}
 	if err == nil && len(res[0])+len(res[1]) > legacy.EarseImageRoom {
@@ -300,10 +317,10 @@ func (o *earseServeOptions) serve(ctx context.Context, a *app, j legacy.EarseIma
 		told.Sizes, told.Error = nil, err.Error()
 		err = toldError{err}
 	}
-	if _, werr := fmt.Fprintln(a.stdout, told.line(a.json)); werr != nil && err == nil {
-		err = werr
+	if _, werr := fmt.Fprintln(a.stdout, told.line(a.json)); werr != nil {
+		return res, fmt.Errorf("tell of a job: %w", werr)
 	}
-	return res[0], res[1], err
+	return res, err
 }
 
 // maxSide is how many pixels a picture that a requester names may have a side.

@@ -154,6 +154,33 @@ func TestLegacyEarseImage(t *testing.T) {
 	}
 }
 
+// A worker whose lines nobody reads ends.
+func TestLegacyEarseImageMute(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Alone(t, "EarseImage")
+	ipctest.Store(t)
+	dir := ipctest.Dir(t)
+	path := filepath.Join(dir, "a.png")
+	if err := writePicture(path, dots(8, 8)); err != nil {
+		t.Fatal(err)
+	}
+	worker := startProcess(t, "legacy", "earseimage", "serve")
+	_ = worker.out.Close()
+	for begun := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		_, stderr, code := command(t, "legacy", "earseimage", "request", path, "--out1", filepath.Join(dir, "1.png"), "--out2", filepath.Join(dir, "2.png"))
+		if code != 10 {
+			break
+		} else if time.Since(begun) > ipctest.Patience {
+			t.Fatal(stderr)
+		}
+	}
+	late := time.AfterFunc(ipctest.Patience, func() { _ = worker.cmd.Process.Kill() })
+	_ = worker.cmd.Wait()
+	if !late.Stop() || worker.cmd.ProcessState.Success() {
+		t.Errorf("the worker ends with %v: %s", worker.cmd.ProcessState, worker.err.String())
+	}
+}
+
 func TestParseRegion(t *testing.T) {
 	for _, bad := range []string{"", "1,2", "1,2,3", "1,2,3x", "-1,2,3x4", "1,2,0x4", "1,2,3x4x5", "1,2,3x4 5", "1,2,3x4,", "1,2,3x9999999999", "a"} {
 		if r, err := parseRegion(bad); err == nil {

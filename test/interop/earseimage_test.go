@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -563,4 +564,121 @@ func TestEarseImageRequestersLeaveNothing(t *testing.T) {
 	if !flat(after) {
 		t.Errorf("handles, mappings, goroutines were %v, and are %v", before, after)
 	}
+}
+
+// pixels of a 24-bit BMP, by row from above.
+func earsePixels(t *testing.T, path string) (w, h int, at func(x, y int) [3]byte) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(b) < bmpHead || binary.LittleEndian.Uint16(b[bmpSize:]) != 24 {
+		t.Fatalf("%s is no BMP of 24 bits", path)
+	}
+	head := int(binary.LittleEndian.Uint32(b[10:]))
+	w, h = int(binary.LittleEndian.Uint32(b[18:])), int(binary.LittleEndian.Uint32(b[22:]))
+	if len(b) < head+bmpStride(w)*h {
+		t.Fatalf("%s has %d bytes", path, len(b))
+	}
+	return w, h, func(x, y int) [3]byte { return [3]byte(b[head+(h-1-y)*bmpStride(w)+3*x:]) }
+}
+
+// wantPixels holds a file against what each pixel should be.
+func wantPixels(t *testing.T, path string, width, height int, want func(x, y int) [3]byte) {
+	t.Helper()
+	w, h, at := earsePixels(t, path)
+	if w != width || h != height {
+		t.Errorf("%s has %d x %d pixels, want %d x %d", path, w, h, width, height)
+		return
+	}
+	for y := range h {
+		for x := range w {
+			if at(x, y) != want(x, y) {
+				t.Fatalf("%s has %v at %d,%d, want %v", path, at(x, y), x, y, want(x, y))
+			}
+		}
+	}
+}
+
+// The command asks a C++ worker.
+func TestEarseImageCommandAsksCpp(t *testing.T) {
+	earseBegin(t)
+	worker := earseCppWorker(t)
+	path := earsePicture(t, 37, 21)
+	out1, out2 := filepath.Join(filepath.Dir(path), "1.bmp"), filepath.Join(filepath.Dir(path), "2.bmp")
+	args := []string{"legacy", "earseimage", "request", path, "--out1", out1, "--out2", out2, "--timeout", "60s"}
+	said := samepageRun(t, "", args...)
+	if strings.Count(said, "37 x 21 pixels, from BMP of 2406 bytes") != 2 {
+		t.Errorf("the command says %s", said)
+	}
+	w, h, at := earsePixels(t, path)
+	wantPixels(t, out1, w, h, func(x, y int) [3]byte {
+		p := at(x, y)
+		return [3]byte{^p[0], ^p[1], ^p[2]}
+	})
+	wantPixels(t, out2, w, h, func(x, y int) [3]byte { return at(x, h-1-y) })
+	worker.Want("ok 1 "+path, "last")
+
+	worker.Want("ok", "do huge")
+	wantEarseExit(t, 1, "2147483647 bytes", args)
+	worker.Want("ok", "do hang 60000")
+	wantEarseExit(t, 7, "deadline exceeded", append(args, "--timeout", "300ms"))
+	worker.Kill()
+	wantEarseExit(t, 10, "not running", args)
+	worker = earseCppWorker(t)
+	worker.Want("ok", "do die")
+	wantEarseExit(t, 8, "has died", args)
+}
+
+func wantEarseExit(t *testing.T, code int, text string, args []string) {
+	t.Helper()
+	var stderr bytes.Buffer
+	cmd := exec.Command(program(t, "samepage"), args...)
+	cmd.Stderr = &stderr
+	_ = cmd.Run()
+	if got := cmd.ProcessState.ExitCode(); got != code || !strings.Contains(stderr.String(), text) {
+		t.Errorf("the command ends with %d and %s, want %d and %q", got, stderr.String(), code, text)
+	}
+}
+
+// A C++ requester asks the command, in a process of its own.
+func TestEarseImageCppAsksCommand(t *testing.T) {
+	earseBegin(t)
+	path := earsePicture(t, 40, 30)
+	worker := ipctest.StartCmd(t, exec.Command(program(t, "samepage"), "legacy", "earseimage", "serve", "--region", "5,6,20x10"))
+	requester := earseCppRequester(t)
+	var l string
+	for begun := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		if l = requester.Ask("job 1 %s", path); l != "ok no worker" {
+			break
+		} else if time.Since(begun) > ipctest.Patience {
+			t.Fatal("the command serves nobody")
+		}
+	}
+	if l != "ok answered" {
+		t.Fatal(l)
+	}
+	requester.Want("ok", "save %s", path)
+	w, h, at := earsePixels(t, path)
+	for i := range 2 {
+		wantPixels(t, fmt.Sprint(path, i+1), w, h, func(x, y int) [3]byte {
+			if in := x >= 5 && x < 25 && y >= 6 && y < 16; in == (i == 1) {
+				return at(x, y)
+			}
+			return [3]byte{255, 255, 255}
+		})
+	}
+	if l := worker.Line(); !strings.Contains(l, "BMP of 40 x 30 pixels") {
+		t.Errorf("the command says %s", l)
+	}
+	requester.Want("ok failed", "job 6 %s", path+".missing")
+	requester.Want("ok failed", "job 3 %s", path)
+	for _, text := range []string{"missing", "not JPEG"} {
+		if l := worker.Line(); !strings.Contains(l, text) {
+			t.Errorf("the command says %s", l)
+		}
+	}
+	worker.Kill()
+	requester.Want("ok no worker", "job 1 %s", path)
 }
