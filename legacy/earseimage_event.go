@@ -196,8 +196,6 @@ func (w *earseServer) pending(e *earseEvents) error {
 	if !earsePending(b) {
 		return nil
 	}
-	if err := w.answer(mem); err != nil {
-		return err
-	}
-	return e.ready.Set()
+	// Whatever happens: who waits for it waits no longer.
+	return errors.Join(w.answer(mem), e.ready.Set())
 }

@@ -782,4 +782,17 @@ func TestEarseImageLeavesNothing(t *testing.T) {
 	if !flat(after) {
 		t.Errorf("handles, mappings, goroutines were %v, and are %v after a thousand requesters", before, after)
 	}
+	// Nor the section, which the worker has open only while it is at a job.
+	for begun := time.Now(); ; time.Sleep(time.Millisecond) {
+		m, err := samepage.Open(earseSection, &samepage.Options{Exact: runtime.GOOS == "windows"})
+		if errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		if err == nil {
+			err = m.Close()
+		}
+		if err != nil || time.Since(begun) > ipctest.Patience {
+			t.Fatal("the section is still there: ", err)
+		}
+	}
 }
