@@ -8,28 +8,18 @@ import (
 	"testing"
 )
 
-// docs/mission.md has every row that is built, and the tests that it names
-// exist.
+// docs/mission.md has every row of the mission, each with tests that exist. The
+// rows in later are not built yet, and say so.
 func TestMissionPage(t *testing.T) {
+	rows := []struct {
+		seed string
+		n    int
+	}{{"000", 30}, {"001", 14}, {"002", 37}, {"003", 24}, {"004", 17}}
+	later := map[string]bool{"000-29": true, "000-30": true}
 	var want []string
-	for _, r := range []struct {
-		seed     string
-		from, to int
-	}{
-		{"000", 1, 22},
-		{"001", 1, 14},
-		{"002", 6, 14},
-		{"002", 16, 22},
-		{"002", 27, 32},
-		{"002", 35, 35},
-		{"003", 1, 7},
-		{"003", 13, 14},
-		{"003", 16, 16},
-		{"003", 18, 24},
-		{"004", 1, 17},
-	} {
-		for i := r.from; i <= r.to; i++ {
-			want = append(want, fmt.Sprintf("%s-%02d", r.seed, i))
+	for _, r := range rows {
+		for i := range r.n {
+			want = append(want, fmt.Sprintf("%s-%02d", r.seed, i+1))
 		}
 	}
 	exist := map[string]bool{}
@@ -45,8 +35,8 @@ func TestMissionPage(t *testing.T) {
 	for _, m := range regexp.MustCompile(`(?m)^\| (\d{3}-\d{2}) \| (.+?) \| (.+?) \| (.+?) \| (.+?) \|$`).FindAllStringSubmatch(page, -1) {
 		have = append(have, m[1])
 		tests := regexp.MustCompile("`(\\w+)`").FindAllStringSubmatch(m[3], -1)
-		if len(tests) == 0 {
-			t.Errorf("row %s names no test", m[1])
+		if later[m[1]] != (len(tests) == 0) || later[m[1]] != (m[3] == "not yet") {
+			t.Errorf("row %s has the tests %q", m[1], m[3])
 		}
 		for _, name := range tests {
 			if !exist[name[1]] {
