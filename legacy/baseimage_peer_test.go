@@ -80,7 +80,7 @@ func killBaseChild(t *testing.T, pid int) {
 }
 
 func TestMission003_10_SpawnIsOptional(t *testing.T) {
-	ipctest.Store(t)
+	baseStore(t)
 	// None is named: none is started, and the picture is there.
 	s := baseSender(t, nil)
 	noBaseError(t, s.SendFrame(t.Context(), basePainting(1, 64, 48, 24)))
@@ -134,7 +134,7 @@ func TestMission003_10_SpawnIsOptional(t *testing.T) {
 }
 
 func TestMission003_14_BaseImageWait(t *testing.T) {
-	ipctest.Store(t)
+	baseStore(t)
 	ipctest.NeedNames(t)
 	a := startBaseHelper(t, "base", "raw")
 	r := baseReceiver(t, nil)
@@ -180,7 +180,7 @@ func TestMission003_14_BaseImageWait(t *testing.T) {
 
 // A base whose event stays set until it is reset.
 func TestMission003_15_ManualReset(t *testing.T) {
-	ipctest.Store(t)
+	baseStore(t)
 	ipctest.NeedNames(t)
 	for _, manual := range []bool{false, true} {
 		b, err := newRawBase(1<<20, manual)
@@ -223,7 +223,7 @@ func TestMission003_15_ManualReset(t *testing.T) {
 // is refused by it; MUTEX_ALL_ACCESS, with which the original opens it, would be
 // granted without the right to reset.)
 func TestMission003_16_BaseImageEventRights(t *testing.T) {
-	ipctest.Store(t)
+	baseStore(t)
 	ipctest.NeedNames(t)
 	e, err := ipcsync.CreateEvent(baseEvent, &ipcsync.EventOptions{Exact: baseBare, SecurityDescriptor: "D:P(A;;0x100002;;;WD)"})
 	if err != nil {
@@ -243,7 +243,7 @@ func TestMission003_16_BaseImageEventRights(t *testing.T) {
 }
 
 func TestMission003_17_BaseNotStarted(t *testing.T) {
-	ipctest.Store(t)
+	baseStore(t)
 	ipctest.NeedNames(t)
 	_, err := legacy.OpenBaseImage(nil)
 	ipctest.WantErr(t, err, samepage.ErrPeerNotStarted, baseSection)
@@ -282,7 +282,7 @@ func TestMission003_17_BaseNotStarted(t *testing.T) {
 }
 
 func TestMission003_18_BaseImageSizesChange(t *testing.T) {
-	ipctest.Store(t)
+	baseStore(t)
 	s := baseSender(t, nil)
 	r := baseReceiver(t, nil)
 	k := 0
@@ -326,7 +326,7 @@ func TestMission003_18_BaseImageSizesChange(t *testing.T) {
 }
 
 func TestMission003_19_BaseImageAccessors(t *testing.T) {
-	ipctest.Store(t)
+	baseStore(t)
 	s := baseSender(t, &legacy.BaseImageOptions{Align: 4})
 	r := baseReceiver(t, nil)
 	for i, bits := range []int{8, 16, 24, 32} {
@@ -348,7 +348,7 @@ func TestMission003_19_BaseImageAccessors(t *testing.T) {
 
 // Either side is killed while it is at work, at no particular moment, and comes again.
 func TestMission003_21_BaseImageKills(t *testing.T) {
-	ipctest.Store(t)
+	baseStore(t)
 	ipctest.NeedNames(t)
 	const kills = 10
 	// The algorithm's program, in the middle of a Grab; the base does not notice.
@@ -421,7 +421,7 @@ func TestMission003_21_BaseImageKills(t *testing.T) {
 // A base that never rests for as long as a copy takes: the error of the context says
 // what was the matter.
 func TestBaseImageBusy(t *testing.T) {
-	ipctest.Store(t)
+	baseStore(t)
 	b := misbehavingBase(t, 33554432)
 	r := baseReceiver(t, nil)
 	ctx, cancel := context.WithCancel(t.Context())

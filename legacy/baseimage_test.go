@@ -34,6 +34,13 @@ const (
 	baseEvent   = "BaseImageMutex"
 )
 
+// baseStore gives a test objects of its own.
+func baseStore(t testing.TB) {
+	t.Helper()
+	ipctest.Store(t)
+	ipctest.Alone(t, baseSection)
+}
+
 var baseBare = runtime.GOOS == "windows" // objects have their bare names there
 
 // The pixels of picture k: its number in the first four bytes, and then all bytes from
@@ -313,7 +320,7 @@ var baseQuick = &legacy.BaseImageOptions{Settle: -1}
 
 // Each kind of image arrives as it was sent, with the bits that are fit for it.
 func TestBaseImagePictures(t *testing.T) {
-	ipctest.Store(t)
+	baseStore(t)
 	const w, h = 37, 5
 	fill := func(d interface {
 		image.Image
@@ -377,7 +384,7 @@ func TestBaseImagePictures(t *testing.T) {
 }
 
 func TestMission003_04_BaseImageHeader(t *testing.T) {
-	ipctest.Store(t)
+	baseStore(t)
 	s := baseSender(t, nil)
 	m, err := samepage.Open(baseSection, &samepage.Options{Exact: baseBare})
 	if err != nil {
@@ -517,7 +524,7 @@ func FuzzBaseImageHeader(f *testing.F) {
 // Rows are packed, of a multiple of four bytes, or of what the length says; and a
 // reader that was killed has left its mark.
 func TestBaseImageRows(t *testing.T) {
-	ipctest.Store(t)
+	baseStore(t)
 	b := misbehavingBase(t, 65536)
 	r := baseReceiver(t, baseQuick)
 	const w, h = 5, 3
@@ -553,7 +560,7 @@ func TestBaseImageRows(t *testing.T) {
 
 // Alpha of programs that know none.
 func TestBaseImageNoAlpha(t *testing.T) {
-	ipctest.Store(t)
+	baseStore(t)
 	s := baseSender(t, nil)
 	r := baseReceiver(t, baseQuick)
 	f := basePainting(1, 8, 4, 32)
@@ -579,7 +586,7 @@ func TestBaseImageNoAlpha(t *testing.T) {
 
 // Two hundred pictures of 6 MB a second, and a reader that is slow.
 func TestMission003_06_BaseImageNotTorn(t *testing.T) {
-	ipctest.Store(t)
+	baseStore(t)
 	const pictures = 200
 	ipctest.NeedNames(t)
 	a := startBaseHelper(t, "base", "create")
@@ -606,7 +613,7 @@ func TestMission003_06_BaseImageNotTorn(t *testing.T) {
 
 // A base that never rests: what comes is whole, and the last one comes.
 func TestMission003_06_BaseImageFlood(t *testing.T) {
-	ipctest.Store(t)
+	baseStore(t)
 	ipctest.NeedNames(t)
 	for _, side := range []int{8, 300} {
 		const pictures = 5000
@@ -637,7 +644,7 @@ func TestMission003_06_BaseImageFlood(t *testing.T) {
 // The reader comes while the next picture is being written, with the signal of the one
 // before still there.
 func TestMission003_06_BaseImageMidWrite(t *testing.T) {
-	ipctest.Store(t)
+	baseStore(t)
 	b := misbehavingBase(t, 1<<20)
 	const w, h = 400, 300
 	grab := func(r *legacy.BaseImageReceiver) chan string {
@@ -727,7 +734,7 @@ func TestMission003_06_BaseImageMidWrite(t *testing.T) {
 // The signal of an earlier picture comes after the reader has taken one, and before it
 // marks the next picture, which is being written: it is not that one's.
 func TestMission003_06_BaseImageOldSignal(t *testing.T) {
-	ipctest.Store(t)
+	baseStore(t)
 	b := misbehavingBase(t, 1<<20)
 	r := baseReceiver(t, baseRestless)
 	const w, h = 400, 300
@@ -759,7 +766,7 @@ func TestMission003_06_BaseImageOldSignal(t *testing.T) {
 }
 
 func TestMission003_07_BaseImageFirstFrame(t *testing.T) {
-	ipctest.Store(t)
+	baseStore(t)
 	ipctest.NeedNames(t)
 	for range 3 {
 		// The algorithm first.
@@ -795,7 +802,7 @@ func TestMission003_07_BaseImageFirstFrame(t *testing.T) {
 
 // A closed receiver and several in turn.
 func TestBaseImageReceivers(t *testing.T) {
-	ipctest.Store(t)
+	baseStore(t)
 	s := baseSender(t, nil)
 	var all []*legacy.BaseImageReceiver
 	var wg sync.WaitGroup
@@ -859,7 +866,7 @@ func TestBaseImageOptions(t *testing.T) {
 		_, err = legacy.OpenBaseImage(&c.o)
 		ipctest.WantErr(t, err, c.want)
 	}
-	ipctest.Store(t)
+	baseStore(t)
 	s := baseSender(t, &legacy.BaseImageOptions{Size: 65536})
 	_, err := legacy.CreateBaseImage(nil)
 	ipctest.WantErr(t, err, samepage.ErrBusy)

@@ -25,6 +25,13 @@ const (
 	second = "second data!\n"
 )
 
+// textStore gives a test objects of its own.
+func textStore(t testing.TB) {
+	t.Helper()
+	ipctest.Store(t)
+	ipctest.Alone(t, legacy.TextName)
+}
+
 func init() { helpers["text"] = textHelper }
 
 // textHelper is a server or a client of a text.
@@ -123,7 +130,7 @@ func wantOnly(t *testing.T, m *samepage.Memory, s string) {
 
 func TestMission001_03_04_Text(t *testing.T) {
 	ipctest.NeedNames(t)
-	ipctest.Store(t)
+	textStore(t)
 	for _, over := range []string{"file", "page file"} {
 		t.Run(over, func(t *testing.T) {
 			path := ""
@@ -185,7 +192,7 @@ func TestMission001_03_04_Text(t *testing.T) {
 
 func TestMission001_02_OneTextServer(t *testing.T) {
 	ipctest.NeedNames(t)
-	ipctest.Store(t)
+	textStore(t)
 	dir := ipctest.Dir(t)
 	path, other := filepath.Join(dir, "zj.dat"), filepath.Join(dir, "other.dat")
 	if err := os.WriteFile(other, []byte("precious"), 0o600); err != nil {
@@ -230,7 +237,7 @@ func TestMission001_02_OneTextServer(t *testing.T) {
 
 func TestTextOfAnyLength(t *testing.T) {
 	ipctest.NeedNames(t)
-	ipctest.Store(t)
+	textStore(t)
 	x := text(t, "t", "", 100_000)
 	m := behind(t, "t")
 	size := int(x.Size())
@@ -265,7 +272,7 @@ func TestTextOfAnyLength(t *testing.T) {
 
 func TestTextWithoutNUL(t *testing.T) {
 	ipctest.NeedNames(t)
-	ipctest.Store(t)
+	textStore(t)
 	for _, size := range []int64{1, 4096, 65536 + 4096, 100_001} {
 		x := text(t, "n", "", size)
 		m := behind(t, "n")
@@ -298,7 +305,7 @@ func TestTextWithoutNUL(t *testing.T) {
 // A reader beside a writer sees parts of the writer's texts, and nothing else.
 func TestTextReadWhileWritten(t *testing.T) {
 	ipctest.NeedNames(t)
-	ipctest.Store(t)
+	textStore(t)
 	x := text(t, "", "", 10_000)
 	w := ipctest.Start(t, "text")
 	w.Want("ok", "open")
@@ -327,7 +334,7 @@ func TestTextOverShrunkFile(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux lets a file shrink that somebody maps")
 	}
-	ipctest.Store(t)
+	textStore(t)
 	path := filepath.Join(ipctest.Dir(t), "zj.dat")
 	x := text(t, "", path, 0)
 	if err := x.Set(hello); err != nil {
@@ -353,7 +360,7 @@ func TestTextOverShrunkFile(t *testing.T) {
 
 func TestTextNames(t *testing.T) {
 	ipctest.NeedNames(t)
-	ipctest.Store(t)
+	textStore(t)
 	for _, name := range []string{"a/b", "x\x00"} {
 		if _, err := legacy.CreateText(name, "", 0); !errors.Is(err, samepage.ErrName) {
 			t.Errorf("CreateText(%q): %v", name, err)

@@ -40,6 +40,7 @@ func checkSamePicture(t *testing.T, a, b string) {
 func TestBaseImageCommands(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
+	ipctest.Alone(t, "BaseImage")
 	dir := ipctest.Dir(t)
 	in := filepath.Join(dir, "in.png")
 	img := image.NewRGBA(image.Rect(0, 0, 41, 30))

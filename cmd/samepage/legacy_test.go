@@ -20,6 +20,7 @@ import (
 func TestLegacyTextServe(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
+	ipctest.Alone(t, legacy.TextName)
 	path := filepath.Join(ipctest.Dir(t), "zj.dat")
 	for _, asJSON := range []string{"--json=false", "--json"} {
 		c := ipctest.StartCmd(t, exec.Command("samepage", "legacy", "text", "serve", "--file", path, "--every", "20ms", asJSON))

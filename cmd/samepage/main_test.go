@@ -53,6 +53,18 @@ func TestScript(t *testing.T) {
 			}
 			e.Setenv("SAMEPAGE_DIR", own)
 			e.Setenv("GORACE", raceOptions)
+			// The names of existing programs are the same for all tests.
+			for script, name := range map[string]string{
+				"legacy_text": "ZJ", "legacy_baseimage": "BaseImage", "legacy_earseimage": "EarseImage",
+			} {
+				if strings.HasSuffix(e.WorkDir, "script-"+script) {
+					release, err := ipctest.TakeTurn(name)
+					if err != nil {
+						return err
+					}
+					e.Defer(release)
+				}
+			}
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
