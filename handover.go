@@ -27,8 +27,9 @@ const inheritEnv = "SAMEPAGE_INHERIT"
 // label takes the place of the first.
 //
 // With ReadOnly access the child cannot write unnamed memory, whatever it
-// tries. (On Linux that also keeps everybody else from mapping it for writing
-// from now on, but for views that this process takes of it.) Of a named object
+// tries, unless it is Sparse and on Windows. (On Linux that also keeps everybody else
+// from mapping it for writing from now on, but for views that this process takes of
+// it.) Of a named object
 // or a file it is a mode only: its rights say who may open it anew.
 //
 // Errors: ErrClosed, fs.ErrPermission, fs.ErrInvalid (an empty label, or

@@ -35,6 +35,12 @@ func startDemo(t *testing.T, stderr *bytes.Buffer, args ...string) (c *ipctest.C
 	cmd.Stderr = stderr
 	ownGroup(cmd)
 	c = ipctest.StartCmd(t, cmd)
+	t.Cleanup(func() {
+		if t.Failed() {
+			c.Kill() // nothing writes to stderr any more
+			t.Logf("the demo says %s", stderr)
+		}
+	})
 	p := match(t, c.Line(), `^base process (\d+), worker process (\d+) and viewer process (\d+) share the topics demo-\S+-frames and demo-\S+-results `)
 	return c, number(t, p[1]), number(t, p[2]), number(t, p[3])
 }

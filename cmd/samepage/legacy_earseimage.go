@@ -11,6 +11,7 @@ import (
 	"image/draw"
 	_ "image/gif" // to read such files
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -206,7 +207,8 @@ func parseRegion(s string) (image.Rectangle, error) {
 	if n, _ := fmt.Sscanf(s+" .", "%d,%d,%dx%d %s", &x, &y, &w, &h, &rest); n != 5 || rest != "." || x < 0 || y < 0 || w <= 0 || h <= 0 {
 		return image.Rectangle{}, fmt.Errorf("want X,Y,WxH with X and Y from 0 and W and H from 1, got %q", s)
 	}
-	return image.Rect(int(x), int(y), int(int64(x)+int64(w)), int(int64(y)+int64(h))), nil
+	end := func(at, n int32) int { return int(min(int64(at)+int64(n), math.MaxInt32)) }
+	return image.Rect(int(x), int(y), end(x, w), end(y, h)), nil
 }
 
 // earseServed tells of a job.

@@ -7,6 +7,7 @@ import (
 	"image"
 	"image/color"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -188,6 +189,10 @@ func TestParseRegion(t *testing.T) {
 		}
 	}
 	if r, err := parseRegion("1,2,3x4"); err != nil || r != image.Rect(1, 2, 4, 6) {
+		t.Errorf("%v, %v", r, err)
+	}
+	const far = math.MaxInt32
+	if r, err := parseRegion("1,2,3x2147483647"); err != nil || r != image.Rect(1, 2, 4, far) {
 		t.Errorf("%v, %v", r, err)
 	}
 	if _, _, err := erase(dots(10, 10), image.Rect(10, 0, 20, 20)); err == nil {
