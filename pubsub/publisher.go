@@ -114,13 +114,13 @@ func (p *Publisher) claim() (int, error) {
 var errNoLane = errors.New("no lane")
 
 // claimSoon is claim, but gives a janitor of a dead publisher, who holds its byte for a
-// moment, the time until the death watch looks.
+// moment, the time until the death watch has looked twice.
 func (p *Publisher) claimSoon() (l int, err error) {
 	looks := 0
 	uerr := segment.Until(context.Background(), func() (bool, error) {
 		l, err = p.claim()
 		looks++
-		return err != errNoLane || looks > 1, nil
+		return err != errNoLane || looks > 2, nil
 	})
 	if err == errNoLane {
 		err = fmt.Errorf("it has %d living publishers already: %w", p.set.C.Lanes, samepage.ErrBusy)

@@ -5,6 +5,7 @@
 package segment
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -249,8 +250,20 @@ func (h *Handle) Closed() bool { return h.closed.Load() }
 // inUse is the bit of Member.Identity that says so.
 const inUse = 1
 
-// join finds a slot: one that is not in use, else one whose owner has died.
-func (h *Handle) join() error {
+// join finds a slot: one that is not in use, else one whose owner has died. The byte of
+// a dead member may be held for a moment by a janitor, and that of one that leaves by
+// itself: they get the time until the death watch has looked twice.
+func (h *Handle) join() (err error) {
+	looks := 0
+	uerr := Until(context.Background(), func() (bool, error) {
+		err = h.tryJoin()
+		looks++
+		return !errors.Is(err, samepage.ErrTooManyMembers) || looks > 2, nil
+	})
+	return errors.Join(err, uerr)
+}
+
+func (h *Handle) tryJoin() error {
 	for _, alsoUsed := range []bool{false, true} {
 		for i := range h.n {
 			if !alsoUsed && atomic.LoadUint64(h.identity(i))&inUse != 0 {

@@ -31,6 +31,7 @@ func TestSuite(t *testing.T) {
 			}{
 				{"JoinLeave", 4, joinLeave},
 				{"FullTable", 4, fullTable},
+				{"JanitorAtTheLast", 4, janitorAtTheLast},
 				{"Churn", 5, churn},
 				{"WaitAndWake", 80, waitAndWake}, // beyond the first word of Sleepers
 				{"WakeAsMany", 70, wakeAsMany},
@@ -242,6 +243,35 @@ func fullTable(s *suite) {
 	s.wantErr(err, samepage.ErrTooManyMembers)
 	s.noErr(hs[1].Close())
 	s.member()
+}
+
+// The last slot is a dead member's, and a janitor is just at it: who comes gets it.
+func janitorAtTheLast(s *suite) {
+	hs := s.members(3)
+	victim, err := s.join(nil)
+	s.noErr(err)
+	victim.die(s.T)
+	type joined struct {
+		h   *Handle
+		err error
+	}
+	came := make(chan joined, 1)
+	s.meanwhile = func() {
+		go func() {
+			h, err := s.join(s.repair)
+			came <- joined{h, err}
+		}()
+		time.Sleep(10 * time.Millisecond) // it has looked by now, or has less to show
+	}
+	if _, err := hs[0].Bury(victim.Me()); err != nil {
+		s.Fatal(err)
+	}
+	j := <-came
+	s.noErr(j.err)
+	if j.h.slot != victim.slot {
+		s.Errorf("the dead one was at %d, the next in is at %d", victim.slot, j.h.slot)
+	}
+	s.noErr(j.h.Close())
 }
 
 // Members come and go, more than there is room for, while others look at the table
