@@ -14,7 +14,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -346,19 +345,13 @@ func init() {
 }
 
 // One request, two results from another process, where the layout says, decoded equal:
-// $SAMEPAGE_JOBS times, or 1000.
+// a thousand times.
 func TestMission000_24_Worker(t *testing.T) {
 	ctx, dir := earseStart(t)
 	startEarseWorker(t)
 	r := newEarseRequester(t)
 	m := earseMemory(t)
-	jobs := 1000
-	if s := os.Getenv("SAMEPAGE_JOBS"); s != "" {
-		var err error
-		if jobs, err = strconv.Atoi(s); err != nil {
-			t.Fatal(err)
-		}
-	}
+	jobs := ipctest.Exchanges(t)
 	var paths []string
 	for n := range 20 {
 		paths = append(paths, picture(t, dir, n))

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -28,6 +30,21 @@ func WantErr(t testing.TB, err, want error, words ...string) {
 			t.Errorf("error text %q lacks %q", err, w)
 		}
 	}
+}
+
+// Exchanges is how many values, pictures, jobs or texts go from one program to the
+// other in tests: $SAMEPAGE_EXCHANGES, or 1000.
+func Exchanges(t testing.TB) int {
+	t.Helper()
+	s := os.Getenv("SAMEPAGE_EXCHANGES")
+	if s == "" {
+		return 1000
+	}
+	n, err := strconv.ParseFloat(s, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return int(n)
 }
 
 // Fill writes message q into b, of which each word tells where it stands.

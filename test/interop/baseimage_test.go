@@ -99,7 +99,7 @@ func grabBase(t *testing.T, r *legacy.BaseImageReceiver, k int) {
 // A thousand pictures for each pairing, one at a time.
 func TestMission003_04_BaseImagePairings(t *testing.T) {
 	sizes := [][3]int{{640, 480, 24}, {64, 48, 8}, {33, 7, 24}, {320, 200, 32}, {100, 100, 16}, {5, 1, 8}}
-	const pictures = 1000
+	pictures := ipctest.Exchanges(t)
 	t.Run("C++ to Go", func(t *testing.T) {
 		a := start(t, "baseimage_a")
 		a.Want("ok", "create")

@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -25,20 +24,6 @@ import (
 	"samepage/internal/sys"
 	"samepage/legacy"
 )
-
-// earseJobs is how many jobs each pairing does: $SAMEPAGE_JOBS, or 1000.
-func earseJobs(t *testing.T) int {
-	t.Helper()
-	s := os.Getenv("SAMEPAGE_JOBS")
-	if s == "" {
-		return 1000
-	}
-	n, err := strconv.Atoi(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
-}
 
 // A 24-bit BMP: its header, and rows of a multiple of 4 bytes.
 const (
@@ -275,7 +260,7 @@ func TestMission000_24_GoAsksCpp(t *testing.T) {
 	ctx := earseBegin(t)
 	worker := earseCppWorker(t)
 	r := earseGoRequester(t)
-	n := earseJobs(t)
+	n := ipctest.Exchanges(t)
 	small, large := earsePicture(t, 37, 21), earsePicture(t, 700, 700) // 1.5 MB each
 	for i := range n {
 		path := small
@@ -299,7 +284,7 @@ func TestMission000_24_CppAsksGo(t *testing.T) {
 	earseBegin(t)
 	w := earseGoWorker(t)
 	requester := earseCppRequester(t)
-	n := earseJobs(t)
+	n := ipctest.Exchanges(t)
 	path := earsePicture(t, 37, 21)
 	requester.Want(fmt.Sprintf("ok %d right", n-1), "jobs %d 1 %s", n-1, path)
 	requester.Want("ok right", "job 1 %s", earsePicture(t, 700, 700))

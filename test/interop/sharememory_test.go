@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -100,13 +99,6 @@ func numbered(number uint32) []byte {
 	return v
 }
 
-func shareValues() int {
-	if v, err := strconv.ParseFloat(os.Getenv("SAMEPAGE_VALUES"), 64); err == nil {
-		return int(v)
-	}
-	return 1000
-}
-
 // goUntil reads until value number goal comes, and fails the test for any that is not
 // whole.
 func goUntil(t *testing.T, r *legacy.ShareMemoryReader, goal uint32) {
@@ -140,7 +132,7 @@ func goUntil(t *testing.T, r *legacy.ShareMemoryReader, goal uint32) {
 // 002-03, 002-29, 002-37: values from C++ to Go, to C++ beside it, and back, none wrong.
 func TestMission002_37_ShareMemoryValues(t *testing.T) {
 	eachShare(t, func(t *testing.T, o *legacy.ShareMemoryOptions) {
-		n := shareValues()
+		n := ipctest.Exchanges(t)
 		// C++ writes, both read.
 		writer := shareProgram(t, "writer", o)
 		writer.Want("ok", "create 300")

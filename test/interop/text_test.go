@@ -17,12 +17,13 @@ import (
 	"samepage/legacy"
 )
 
-// exchange sends 1000 texts, each of which the other side must find, and which go
+// exchange sends a thousand texts, each of which the other side must find, and which go
 // alternately from C++ to Go and from Go to C++.
 func exchange(t *testing.T, x *legacy.Text, c *ipctest.Child) {
 	t.Helper()
 	wrong := 0
-	for i := range 1000 {
+	n := ipctest.Exchanges(t)
+	for i := range n {
 		s := fmt.Sprintf("%d%% %%n%%s %s", i, strings.Repeat("x", i*7%1000))
 		if i%2 == 0 {
 			c.Want("ok", "write %s", s)
@@ -39,7 +40,7 @@ func exchange(t *testing.T, x *legacy.Text, c *ipctest.Child) {
 		}
 	}
 	if wrong > 0 {
-		t.Errorf("%d of 1000 texts arrived wrong", wrong)
+		t.Errorf("%d of %d texts arrived wrong", wrong, n)
 	}
 	// What the longer texts of C++ have left behind the shorter is gone.
 	c.Want("ok 0", "behind")
