@@ -1,12 +1,10 @@
 package legacy
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"math"
-	"os"
 	"os/exec"
 	"sync/atomic"
 	"time"
@@ -242,12 +240,3 @@ func (b *baseObjects) mapped() (err error) {
 }
 
 func baseEventOptions() *ipcsync.EventOptions { return &ipcsync.EventOptions{Exact: bareNames} }
-
-// baseEnded is the error of a context that has ended; a deadline also matches
-// os.ErrDeadlineExceeded.
-func baseEnded(err error) error {
-	if errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, os.ErrDeadlineExceeded) {
-		return fmt.Errorf("%w (%w)", err, os.ErrDeadlineExceeded)
-	}
-	return err
-}

@@ -11,6 +11,7 @@ import (
 
 	"samepage"
 	"samepage/frame"
+	"samepage/internal/segment"
 	"samepage/ipcsync"
 )
 
@@ -96,18 +97,17 @@ func OpenBaseImage(opts *BaseImageOptions) (*BaseImageReceiver, error) {
 // Errors: the error of ctx (a deadline matches os.ErrDeadlineExceeded too); those of
 // OpenBaseImage, but for samepage.ErrPeerNotStarted.
 func AwaitBaseImage(ctx context.Context, opts *BaseImageOptions) (*BaseImageReceiver, error) {
-	for {
-		r, err := OpenBaseImage(opts)
-		if !errors.Is(err, samepage.ErrPeerNotStarted) {
-			return r, err
-		}
-		select {
-		case <-ctx.Done():
-			// Not %w: what is missing has not failed, the time has.
-			return nil, fmt.Errorf("%v: %w", err, baseEnded(ctx.Err()))
-		case <-time.After(baseWatch):
-		}
+	var r *BaseImageReceiver
+	var err error
+	ended := segment.Until(ctx, func() (bool, error) {
+		r, err = OpenBaseImage(opts)
+		return !errors.Is(err, samepage.ErrPeerNotStarted), nil
+	})
+	if ended != nil {
+		// Not %w: what is missing has not failed, the time has.
+		err = fmt.Errorf("%v: %w", err, segment.Deadline(ended))
 	}
+	return r, err
 }
 
 func (r *BaseImageReceiver) open() (err error) {
@@ -225,7 +225,7 @@ func (r *BaseImageReceiver) check(err error) error {
 
 func (r *BaseImageReceiver) wrap(err error) error {
 	if err != nil {
-		return fmt.Errorf("legacy: grab BaseImage %q: %w", r.opts.Name, baseEnded(err))
+		return fmt.Errorf("legacy: grab BaseImage %q: %w", r.opts.Name, segment.Deadline(err))
 	}
 	return nil
 }
@@ -258,7 +258,7 @@ func (r *BaseImageReceiver) grab(ctx context.Context) error {
 // tell adds to the error of a context how many pictures were lost.
 func (r *BaseImageReceiver) tell(err error, ctx context.Context, lost int) error {
 	if err != nil && lost > 0 && ctx.Err() != nil {
-		return fmt.Errorf("%d pictures were written over before they were copied: %w: %w", lost, samepage.ErrBusy, baseEnded(err))
+		return fmt.Errorf("%d pictures were written over before they were copied: %w: %w", lost, samepage.ErrBusy, segment.Deadline(err))
 	}
 	return err
 }

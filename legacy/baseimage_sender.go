@@ -11,6 +11,7 @@ import (
 
 	"samepage"
 	"samepage/frame"
+	"samepage/internal/segment"
 	"samepage/internal/starter"
 	"samepage/ipcsync"
 )
@@ -172,7 +173,7 @@ func (s *BaseImageSender) send(ctx context.Context, img image.Image, f *frame.Fr
 		err = errors.Join(err, s.obj.event.Set())
 	}
 	if err != nil {
-		return fmt.Errorf("legacy: send BaseImage %q: %w", s.opts.Name, baseEnded(err))
+		return fmt.Errorf("legacy: send BaseImage %q: %w", s.opts.Name, segment.Deadline(err))
 	}
 	return nil
 }

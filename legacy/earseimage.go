@@ -2,7 +2,6 @@ package legacy
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"image"
@@ -172,13 +171,4 @@ func checkEarseSection(m *samepage.Memory) error {
 		return fmt.Errorf("section %q has %d bytes, want %d: %w", earseSection, m.Size(), earseSize, samepage.ErrCorrupt)
 	}
 	return nil
-}
-
-// earseContext is the error of a context that ended; a deadline matches
-// os.ErrDeadlineExceeded too.
-func earseContext(ctx context.Context) error {
-	if err := ctx.Err(); !errors.Is(err, context.DeadlineExceeded) {
-		return err
-	}
-	return earseTimeout{context.DeadlineExceeded}
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 	"unicode"
@@ -271,9 +270,3 @@ func writeEarseInt32(m io.WriterAt, at int64, v int32) error {
 	_, err := m.WriteAt(b[:], at)
 	return err
 }
-
-// earseTimeout is the deadline of a context.
-type earseTimeout struct{ error }
-
-func (e earseTimeout) Unwrap() error      { return e.error }
-func (earseTimeout) Is(target error) bool { return target == os.ErrDeadlineExceeded }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"samepage"
+	"samepage/internal/segment"
 	"samepage/internal/sys"
 	"samepage/ipcsync"
 )
@@ -149,7 +150,7 @@ func (r *EarseImageRequester) do(caller context.Context, job EarseImageJob) (*Ea
 	if caller.Err() == nil {
 		return nil, samepage.ErrClosed
 	}
-	return nil, earseContext(caller)
+	return nil, segment.Deadline(caller.Err())
 }
 
 // Close ends the jobs that wait, with samepage.ErrClosed, and gives everything up. If

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"samepage"
+	"samepage/internal/segment"
 	"samepage/internal/sys"
 )
 
@@ -42,7 +43,7 @@ func ServeEarseImage(ctx context.Context, opts *EarseImageOptions, do func(conte
 	if err := w.serve(); err != nil {
 		return fmt.Errorf("legacy: EarseImage worker: %w", err)
 	}
-	return earseContext(ctx)
+	return segment.Deadline(ctx.Err())
 }
 
 func (w *earseServer) serve() (err error) {

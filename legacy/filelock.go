@@ -16,6 +16,7 @@ import (
 	"unicode/utf8"
 
 	"samepage"
+	"samepage/internal/segment"
 	"samepage/internal/sys"
 )
 
@@ -388,7 +389,7 @@ func (l *FileLock) release() {
 // wait calls open until it does not say ErrBusy. Nobody rings across processes, so
 // it looks again after pauses that grow (decision 0013).
 func (l *FileLock) wait(ctx context.Context, open func() (*sys.LockFile, error)) (*sys.LockFile, error) {
-	for p := (pace{longest: longestPause}); ; {
+	for p := (pace{}); ; {
 		l.mu.Lock()
 		changed := l.changed
 		l.mu.Unlock()
@@ -411,21 +412,18 @@ const (
 // pace counts pauses out. They are random, or those who hinder each other would do so
 // again and again, and grow, or many who wait would take the time of the one they wait
 // for.
-type pace struct{ step, longest time.Duration }
+type pace struct{ step time.Duration }
 
 // pause waits a step, and less when changed is closed.
 func (p *pace) pause(ctx context.Context, changed <-chan struct{}) error {
-	p.step = min(max(2*p.step, firstPause), p.longest)
+	p.step = min(max(2*p.step, firstPause), longestPause)
 	t := time.NewTimer(p.step/2 + rand.N(p.step/2))
 	defer t.Stop()
 	select {
 	case <-t.C:
 	case <-changed:
 	case <-ctx.Done():
-		if err := ctx.Err(); errors.Is(err, context.DeadlineExceeded) {
-			return fmt.Errorf("%w: %w", os.ErrDeadlineExceeded, err)
-		}
-		return ctx.Err()
+		return segment.Deadline(ctx.Err())
 	}
 	return nil
 }

@@ -9,9 +9,9 @@ import (
 	"math"
 	"strconv"
 	"sync"
-	"time"
 
 	"samepage"
+	"samepage/internal/segment"
 )
 
 // ShareMemoryLayout is one of the two layouts of ShareMemory. They have different
@@ -466,34 +466,30 @@ func openShareMemory(name string, opts *ShareMemoryOptions) (*ShareMemoryReader,
 	return &ShareMemoryReader{shareMemory{name: name, section: s.section, opts: s.opts, lock: s.lock, mem: m}}, nil
 }
 
-// longestLook is the longest pause between two looks for a name, as that of the death
-// watch.
-const longestLook = 50 * time.Millisecond
-
 // AwaitShareMemory opens the block of that name, and waits for it when there is none
 // yet, or only one without a header.
 //
 // Errors: those of OpenShareMemory but for fs.ErrNotExist, and the error of ctx (a
 // deadline matches os.ErrDeadlineExceeded too).
 func AwaitShareMemory(ctx context.Context, name string, opts *ShareMemoryOptions) (*ShareMemoryReader, error) {
-	for p := (pace{longest: longestLook}); ; {
-		r, err := openShareMemory(name, opts)
-		if err == nil {
-			var h shareHeader
-			if h, err = r.readHeader(); err != nil || h != (shareHeader{}) {
-				return r, nil // what is wrong with it Read will say
-			}
-			err = r.Close()
-		} else if errors.Is(err, fs.ErrNotExist) {
-			err = nil
-		}
-		if err == nil {
-			err = p.pause(ctx, nil)
+	var r *ShareMemoryReader
+	err := segment.Until(ctx, func() (_ bool, err error) {
+		r, err = openShareMemory(name, opts)
+		if errors.Is(err, fs.ErrNotExist) {
+			return false, nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("legacy: wait for ShareMemory %q: %w", name, err)
+			return false, err
 		}
+		if h, err := r.readHeader(); err != nil || h != (shareHeader{}) {
+			return true, nil // what is wrong with it Read will say
+		}
+		return false, r.Close()
+	})
+	if err != nil {
+		return nil, fmt.Errorf("legacy: wait for ShareMemory %q: %w", name, segment.Deadline(err))
 	}
+	return r, nil
 }
 
 // Cap is how large a value may be, in bytes, as the header says at this moment. Errors:
