@@ -34,7 +34,8 @@ const inheritEnv = "SAMEPAGE_INHERIT"
 //
 // Errors: ErrClosed, fs.ErrPermission, fs.ErrInvalid (an empty label, or
 // CopyOnWrite), ErrTooLarge (unnamed memory larger than the address space,
-// read-only).
+// read-only), errors.ErrUnsupported (an exact name, which the other one opens; on
+// Windows memory of package legacy that came by a bare handle).
 func Inherit(cmd *exec.Cmd, label string, m *Memory, access Access) (token string, err error) {
 	token, err = inherit(cmd, label, m, access)
 	if err != nil {
@@ -115,7 +116,7 @@ func Inherited(label string) (*Memory, error) {
 // access. Nothing happens in the other process before it calls Attach.
 //
 // Errors: ErrPeerNotStarted, fs.ErrPermission, ErrClosed, fs.ErrInvalid
-// (CopyOnWrite), ErrTooLarge.
+// (CopyOnWrite), ErrTooLarge, errors.ErrUnsupported (see Inherit).
 func Grant(pid int, m *Memory, access Access) (token string, err error) {
 	token, err = grant(pid, m, access)
 	if err != nil {

@@ -240,6 +240,9 @@ func mapFile(path string, size int64, opts *Options) (*Memory, error) {
 	if s.Exact || len(s.Init) > 0 {
 		return nil, fmt.Errorf("a mapped file with an exact name or first bytes: %w", fs.ErrInvalid)
 	}
+	if s.Truncate && s.Access != ReadWrite {
+		return nil, fmt.Errorf("truncate a file open %v: %w", s.Access, fs.ErrPermission)
+	}
 	if s.Truncate || size != 0 {
 		if err := checkSize(size); err != nil {
 			return nil, err

@@ -96,7 +96,9 @@ type Options struct {
 	Exclusive bool
 	// Truncate discards what File has, or the file of MapFile, before it gets its
 	// size, as CREATE_ALWAYS and O_TRUNC do. It needs Exclusive, for it takes the
-	// ground from under whoever maps the file; a name that exists is found first.
+	// ground from under whoever maps the file; a name that exists is found first,
+	// but for one that is made at the same moment. An error behind that, such as
+	// ErrNoSpace, leaves the file empty.
 	Truncate bool
 	// Sparse sets no space aside for a new object: it takes space as it is
 	// written, and running out of it faults. Default: all of it is set aside

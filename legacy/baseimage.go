@@ -35,15 +35,16 @@ type BaseImageOptions struct {
 	Align int
 	// Settle is how long a receiver that has copied a picture watches whether it was
 	// finished when the copy began, where the sender's next step does not show that
-	// before. It must be longer than a sender takes to write a picture, and may be
+	// before: a Grab of less time never has the picture of a sender that rests. It must be longer than a sender takes to write a picture, and may be
 	// stopped in the middle of it; see BaseImageReceiver. It costs
 	// time only where the sender rests. Default 100 ms; negative: it does not watch, for
 	// a sender that waits for an answer to each picture.
 	Settle time.Duration
 	// Start makes the command of the receiver's program, which a sender starts before
 	// it sends a picture when it does not run: one, however many processes send to
-	// receivers of one name. It is not killed when the sender ends. Default: none is
-	// started.
+	// receivers of one name. It is not killed when the sender ends; who sends when all
+	// senders have ended knows nothing of it, and starts another one. On Windows it must be
+	// one that this process may open. Default: none is started.
 	Start func() (*exec.Cmd, error)
 }
 

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"runtime"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"samepage"
@@ -54,9 +54,11 @@ type BaseImageReceiver struct {
 	turn *ipcsync.Mutex // of all receivers that are Go programs: held during a Grab
 	obj  baseObjects
 
-	mu      sync.Mutex
+	mine    chan struct{} // holds one while a call has what follows
+	closing atomic.Bool
 	closed  bool
-	pending bool // a signal was taken, and no picture for it
+	gave    baseShape // the last true length that was written back
+	pending bool      // a signal was taken, and no picture for it
 	frame   frame.Frame
 	buf     []byte
 	count   uint64
@@ -82,7 +84,7 @@ const (
 // ipcsync.OpenEvent, among them fs.ErrPermission and samepage.ErrKindMismatch.
 func OpenBaseImage(opts *BaseImageOptions) (*BaseImageReceiver, error) {
 	o, err := opts.filled()
-	r := &BaseImageReceiver{opts: o, pause: basePause}
+	r := &BaseImageReceiver{opts: o, pause: basePause, mine: make(chan struct{}, 1)}
 	if err == nil {
 		err = r.open()
 	}
@@ -149,11 +151,11 @@ func (r *BaseImageReceiver) release() error {
 // Close gives section and event up; a Grab that waits returns. The frame that was
 // grabbed last stays as it is. A second Close does nothing.
 func (r *BaseImageReceiver) Close() error {
-	// These wake a Grab. A turn that is held is let go of by its Grab.
-	_ = r.obj.event.Close()
+	// A Grab sees that at its next look. A turn that is held is let go of by its Grab.
+	r.closing.Store(true)
 	_ = r.turn.Close()
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.mine <- struct{}{}
+	defer func() { <-r.mine }()
 	if r.closed {
 		return nil
 	}
@@ -180,12 +182,16 @@ func (r *BaseImageReceiver) Close() error {
 // together with samepage.ErrBusy if the base has written over each picture before it
 // was copied.
 func (r *BaseImageReceiver) Grab(ctx context.Context) (*frame.Frame, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	select {
+	case r.mine <- struct{}{}:
+	case <-ctx.Done():
+		return nil, r.wrap(ctx.Err())
+	}
+	defer func() { <-r.mine }()
 	err := r.check(r.turn.Lock(ctx))
 	if err == nil {
 		err = r.grab(ctx)
-		err = errors.Join(err, r.turn.Unlock())
+		err = errors.Join(err, r.pass(), r.turn.Unlock())
 	}
 	if err != nil {
 		return nil, r.wrap(err)
@@ -197,18 +203,40 @@ func (r *BaseImageReceiver) Grab(ctx context.Context) (*frame.Frame, error) {
 // none, when another receiver is at work, or when the picture was written over while it
 // was copied; it waits only for the copy to settle. See Grab.
 func (r *BaseImageReceiver) TryGrab() (*frame.Frame, bool, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	select {
+	case r.mine <- struct{}{}:
+	default:
+		return nil, false, nil
+	}
+	defer func() { <-r.mine }()
 	mine, err := r.turn.TryLock()
 	got := false
 	if err = r.check(err); mine && err == nil {
 		got, err = r.tryGrab()
-		err = errors.Join(err, r.turn.Unlock())
+		err = errors.Join(err, r.pass(), r.turn.Unlock())
 	}
 	if !got || err != nil {
 		return nil, false, r.wrap(err)
 	}
 	return &r.frame, true, nil
+}
+
+// pass gives a signal that was taken, and no picture for it, to whoever has the turn
+// next: that one takes it before it marks anything.
+func (r *BaseImageReceiver) pass() error {
+	if !r.pending {
+		return nil
+	}
+	r.pending = false
+	return r.obj.event.Set()
+}
+
+// stopped is why a Grab is to end.
+func (r *BaseImageReceiver) stopped(ctx context.Context) error {
+	if r.closing.Load() {
+		return samepage.ErrClosed
+	}
+	return ctx.Err()
 }
 
 // check judges the error of locking the turn. A receiver that died with it has left
@@ -277,6 +305,9 @@ func (r *BaseImageReceiver) signalled() (bool, error) {
 // await waits for a signal, and makes it pending.
 func (r *BaseImageReceiver) await(ctx context.Context) error {
 	for {
+		if r.closing.Load() {
+			return samepage.ErrClosed
+		}
 		set, err := r.signalled()
 		if set || err != nil {
 			r.pending = set
@@ -344,6 +375,9 @@ func (r *BaseImageReceiver) lookAt(s *baseShape) look {
 // that docs/protocol/baseimage.md gives them.
 func (r *BaseImageReceiver) take(ctx context.Context) (bool, error) {
 	s, err := r.mark(ctx)
+	if s.length != 0 {
+		defer r.giveBack(&s)
+	}
 	if err != nil {
 		return false, err
 	}
@@ -354,13 +388,31 @@ func (r *BaseImageReceiver) take(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	whole, err := r.settle(ctx, &s)
-	if r.lookAt(&s) == standing {
-		r.obj.words.length.CompareAndSwap(uint32(s.length-1), uint32(s.length))
-	}
 	if whole {
 		r.finish()
 	}
 	return whole, err
+}
+
+// giveBack writes the true length where the mark stands. The base may just have begun a
+// picture whose length is the mark, of which the sides are still to come: see spoiled.
+func (r *BaseImageReceiver) giveBack(s *baseShape) {
+	if r.lookAt(s) == standing && r.obj.words.length.CompareAndSwap(uint32(s.length-1), uint32(s.length)) {
+		r.gave = *s
+	}
+}
+
+// spoiled says that h has the length that was given back last beside other sides, of
+// which it is not, while the length less one is.
+func (r *BaseImageReceiver) spoiled(h baseHeader) bool {
+	g := &r.gave
+	if h.length != g.length || g.length == 0 ||
+		int(h.width) == g.width && int(h.height) == g.height && baseFormat(h.bits) == g.format {
+		return false
+	}
+	h.length--
+	s, err := h.shape(r.obj.view.Len() - baseHeaderSize)
+	return err == nil && !s.marked
 }
 
 // mark reads the header and marks it, at a time since which no signal has come: so if
@@ -370,11 +422,15 @@ func (r *BaseImageReceiver) mark(ctx context.Context) (baseShape, error) {
 	var mine baseShape
 	length := r.obj.words.length
 	for {
-		if err := ctx.Err(); err != nil {
+		if err := r.stopped(ctx); err != nil {
 			r.pending = true
 			return mine, err
 		}
 		h := r.obj.words.load() // H
+		if r.spoiled(h) {
+			length.CompareAndSwap(uint32(h.length), uint32(h.length-1))
+			continue
+		}
 		s, err := h.shape(r.obj.view.Len() - baseHeaderSize)
 		if mine.length != 0 && h.length == mine.length-1 && h.bits == int32(mine.format.Bits()) &&
 			int(h.width) == mine.width && int(h.height) == mine.height {
@@ -388,11 +444,12 @@ func (r *BaseImageReceiver) mark(ctx context.Context) (baseShape, error) {
 			if bad.IsZero() {
 				bad = time.Now()
 			} else if time.Since(bad) > max(r.opts.Settle, basePause) {
-				return s, errors.Join(err, r.peer())
+				return mine, errors.Join(err, r.peer())
 			}
 			r.rest()
 			continue
 		}
+		bad = time.Time{}
 		if mark := uint32(s.length - 1); s.marked { // M
 			if !length.CompareAndSwap(mark, mark) {
 				continue
@@ -433,7 +490,7 @@ func (r *BaseImageReceiver) settle(ctx context.Context, s *baseShape) (bool, err
 		at := r.lookAt(s)           // S1
 		set, err := r.signalled()   // S2
 		if err == nil && !expired { // one that has expired is had
-			err = ctx.Err()
+			err = r.stopped(ctx)
 		}
 		switch {
 		case err != nil:

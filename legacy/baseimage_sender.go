@@ -7,7 +7,6 @@ import (
 	"image"
 	"image/color"
 	"io/fs"
-	"sync"
 
 	"samepage"
 	"samepage/frame"
@@ -25,7 +24,7 @@ import (
 // pictures, or sends to C++ receivers that are slow, has to agree with them on an
 // answer, and wait for it.
 type BaseImageSender struct {
-	mu      sync.Mutex
+	mine    chan struct{} // holds one while a call has what follows
 	closed  bool
 	opts    BaseImageOptions
 	role    *ipcsync.Mutex // held by the one sender that is a Go program
@@ -37,7 +36,8 @@ type BaseImageSender struct {
 }
 
 // CreateBaseImage makes the section and the event, or takes them over from a base
-// program that has ended while a receiver still had them open.
+// program that has ended while a receiver still had them open. What that one had sent
+// last, and nobody has taken, is lost then: it may be half a picture.
 //
 // Errors: samepage.ErrBusy while another BaseImageSender lives; fs.ErrExist when there
 // is a smaller section of that name; fs.ErrInvalid; those of samepage.Create and
@@ -47,7 +47,7 @@ func CreateBaseImage(opts *BaseImageOptions) (*BaseImageSender, error) {
 	if err != nil {
 		return nil, fmt.Errorf("legacy: create BaseImage %q: %w", o.Name, err)
 	}
-	s := &BaseImageSender{opts: o}
+	s := &BaseImageSender{opts: o, mine: make(chan struct{}, 1)}
 	if err := s.open(); err != nil {
 		return nil, fmt.Errorf("legacy: create BaseImage %q: %w", o.Name, err)
 	}
@@ -69,7 +69,8 @@ func (s *BaseImageSender) open() (err error) {
 	case !ok:
 		return fmt.Errorf("there is another sender: %w", samepage.ErrBusy)
 	}
-	if s.obj.mem, _, err = samepage.OpenOrCreate(s.opts.Name, int64(s.opts.Size), memoryOptions()); err != nil {
+	var existed bool
+	if s.obj.mem, existed, err = samepage.OpenOrCreate(s.opts.Name, int64(s.opts.Size), memoryOptions()); err != nil {
 		return err
 	}
 	if n := s.obj.mem.Size(); n < int64(s.opts.Size) {
@@ -80,6 +81,14 @@ func (s *BaseImageSender) open() (err error) {
 	}
 	if s.obj.event, _, err = ipcsync.OpenOrCreateEvent(s.opts.Event, baseEventOptions()); err != nil {
 		return err
+	}
+	if existed {
+		// What a base left that died in the middle of a picture is none, and its signal
+		// tells of none. The sides first: a receiver that is at it throws it away.
+		s.obj.words.width.Store(0)
+		if err := s.obj.event.Reset(); err != nil {
+			return err
+		}
 	}
 	if s.opts.Start != nil {
 		s.starter, err = starter.Open("baseimage."+s.opts.Name, nil)
@@ -118,8 +127,8 @@ func (s *BaseImageSender) release() error {
 // Close gives section and event up. They stay for as long as a receiver has them
 // open. A second Close does nothing.
 func (s *BaseImageSender) Close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.mine <- struct{}{}
+	defer func() { <-s.mine }()
 	if s.closed {
 		return nil
 	}
@@ -151,8 +160,12 @@ func (s *BaseImageSender) SendFrame(ctx context.Context, f *frame.Frame) error {
 }
 
 func (s *BaseImageSender) send(ctx context.Context, img image.Image, f *frame.Frame) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	select {
+	case s.mine <- struct{}{}:
+		defer func() { <-s.mine }()
+	case <-ctx.Done():
+		return s.wrap(ctx.Err())
+	}
 	err := ctx.Err()
 	if s.closed {
 		err = samepage.ErrClosed
@@ -172,6 +185,10 @@ func (s *BaseImageSender) send(ctx context.Context, img image.Image, f *frame.Fr
 		}
 		err = errors.Join(err, s.obj.event.Set())
 	}
+	return s.wrap(err)
+}
+
+func (s *BaseImageSender) wrap(err error) error {
 	if err != nil {
 		return fmt.Errorf("legacy: send BaseImage %q: %w", s.opts.Name, segment.Deadline(err))
 	}

@@ -100,6 +100,10 @@ func (w *earseEventWay) do(ctx context.Context, request []byte, release func()) 
 		err = earseConsistent(w.alive, err)
 		err = errors.Join(err, w.withdraw(), w.alive.Unlock())
 		if err == nil {
+			// It may have answered before it went, after our look at that.
+			if answered, _ := w.ready.TryWait(); answered {
+				return takeEarseAnswer(w.mem)
+			}
 			err = fmt.Errorf("worker %s: %w", earseWorker, samepage.ErrPeerDied)
 		}
 		return nil, err

@@ -139,7 +139,7 @@ func (r *EarseImageRequester) do(caller context.Context, job EarseImageJob) (*Ea
 		case r.turn <- struct{}{}:
 			r.late.Store(false)
 			a, err = r.way.do(ctx, request, func() { <-r.turn })
-			r.late.Store(err != nil)
+			r.late.Store(err != nil && ctx.Err() != nil)
 		case <-ctx.Done():
 			err = ctx.Err()
 		}

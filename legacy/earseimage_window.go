@@ -120,6 +120,8 @@ func (w *earseWindowWay) deliver(j *earseJob, settled *sys.WindowID) error {
 			return err
 		}
 		*settled = id
+	} else if err := w.window.ID().Send(earseNull, 0); err != nil { // a late message comes before it
+		return err
 	}
 	w.mu.Lock()
 	over := j.over

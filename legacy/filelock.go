@@ -55,7 +55,8 @@ const (
 // The system closes the files of a process that dies, so its locks go with it.
 // Nobody is told: there is no ErrOwnerDied, and what the lock guards must be judged
 // by itself, such as by a checksum. Nobody rings, either: who waits tries again after
-// a pause of 50 µs at first and 10 ms at most, and those who wait have no order.
+// a pause of 50 µs at first and 10 ms at most, and those who wait have no order:
+// beside writers that lock again at once, others may wait for seconds.
 // Whoever may open the files can hold the lock for ever. Package ipcsync does better
 // in all of this, among programs of this project.
 //
@@ -95,6 +96,10 @@ func newFileLock(name string, opts *FileLockOptions) (*FileLock, error) {
 		return nil, err
 	}
 	dir, err := opts.folder()
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrExist) {
+		// Not to be taken for what is said of a block.
+		err = fmt.Errorf("%w: folder of the lock files: %v", samepage.ErrStore, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -199,7 +204,7 @@ func isDevice(name string) bool {
 func (l *FileLock) Name() string { return l.name }
 
 // Lock locks for writing. While others hold the lock it waits, and new readers wait
-// behind it.
+// behind it. A lock that is free is taken also when ctx has ended.
 //
 // Errors: samepage.ErrClosed, the error of ctx (a deadline matches
 // os.ErrDeadlineExceeded too), and whatever else keeps the files from being opened:

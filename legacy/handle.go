@@ -98,7 +98,7 @@ func RevokeHandle(pid int, value uint64) error {
 // given by another process: the handle is closed by it, and the memory has one of
 // its own, which Close closes. It refuses what is not memory (on Windows a
 // section of committed pages, on Linux a memfd or a regular file), what does not
-// allow the access, what this process has opened itself, and a handle that was
+// allow the access, what this process has opened itself (on Windows: by package samepage), and a handle that was
 // taken already; such a handle stays as it is.
 //
 // A handle does not carry a size. Size 0 is what the kernel knows: on Windows

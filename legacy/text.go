@@ -43,7 +43,8 @@ type Text struct {
 // that by its path meanwhile. With file "" it lies over the page file.
 //
 // Errors: fs.ErrExist (a server runs, or a client of a former one still does;
-// neither is touched, nor the file), samepage.ErrBusy (somebody has the file
+// neither is touched, nor the file, unless the other server has begun at the same
+// moment), samepage.ErrBusy (somebody has the file
 // open), samepage.ErrName, ErrNegativeSize, ErrTooLarge, ErrNoSpace,
 // fs.ErrPermission, samepage.ErrKindMismatch (the name belongs to an event, say).
 func CreateText(name, file string, size int64) (*Text, error) {

@@ -1,17 +1,20 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"time"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
+	"samepage"
 	"samepage/legacy"
 )
 
@@ -172,7 +175,7 @@ func runShareRead(ctx context.Context, a *app, o *shareOptions, name string) (er
 		return err
 	}
 	if !a.json {
-		_, err = a.stdout.Write(b)
+		_, err = copyBytes(ctx, a.stdout, bytes.NewReader(b), nil)
 		return err
 	}
 	v := &shareValue{Name: name, Layout: o.Layout.String(), Size: len(b)}
@@ -205,6 +208,9 @@ func (r shareWritten) text(w io.Writer) error {
 }
 
 func runShareWrite(ctx context.Context, a *app, o *shareOptions, name string) (err error) {
+	if o.size > math.MaxInt32 { // before it becomes an int
+		return fmt.Errorf("--size %d: %w", o.size, samepage.ErrTooLarge)
+	}
 	in, err := newInput(a.stdin).buffered(ctx, maxBuffered)
 	if err != nil {
 		return err

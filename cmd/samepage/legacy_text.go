@@ -43,7 +43,7 @@ func newLegacyTextGetCommand(a *app) *cobra.Command {
 3. With --json a text that is not UTF-8 is in base64, in the member "data".`,
 		Example: "  samepage legacy text get\n  samepage legacy text get ZJ --json",
 		Args:    names(0, 1),
-		RunE:    func(_ *cobra.Command, args []string) error { return runLegacyTextGet(a, textName(args)) },
+		RunE:    func(c *cobra.Command, args []string) error { return runLegacyTextGet(c.Context(), a, textName(args)) },
 	}
 }
 
@@ -133,7 +133,7 @@ func newTextValue(name, s string) *textValue {
 
 func (*textValue) text(io.Writer) error { return errors.ErrUnsupported } // written as it is
 
-func runLegacyTextGet(a *app, name string) (err error) {
+func runLegacyTextGet(ctx context.Context, a *app, name string) (err error) {
 	t, err := legacy.OpenText(name)
 	if err != nil {
 		return err
@@ -146,7 +146,7 @@ func runLegacyTextGet(a *app, name string) (err error) {
 	if a.json {
 		return a.printer().print(newTextValue(name, s))
 	}
-	_, err = io.WriteString(a.stdout, s)
+	_, err = copyBytes(ctx, a.stdout, strings.NewReader(s), nil)
 	return err
 }
 
@@ -246,25 +246,33 @@ func runLegacyTextServe(ctx context.Context, a *app, o textServeOptions, name st
 			}
 		case <-tick:
 		}
-		if err := printText(a, t, name); err != nil {
+		if err := printText(ctx, a, t, name); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
 			return err
 		}
 	}
 }
 
-func printText(a *app, t *legacy.Text, name string) error {
+// printText prints the text, and gives up when ctx ends, for whoever is to read it may
+// have stopped.
+func printText(ctx context.Context, a *app, t *legacy.Text, name string) error {
 	s, err := t.Get()
 	if err != nil {
 		return err
 	}
 	if a.json {
-		e := json.NewEncoder(a.stdout)
+		var b strings.Builder
+		e := json.NewEncoder(&b)
 		e.SetEscapeHTML(false)
-		return e.Encode(newTextValue(name, s))
-	}
-	if !strings.HasSuffix(s, "\n") {
+		if err := e.Encode(newTextValue(name, s)); err != nil {
+			return err
+		}
+		s = b.String()
+	} else if !strings.HasSuffix(s, "\n") {
 		s += "\n"
 	}
-	_, err = io.WriteString(a.stdout, s)
+	_, err = copyBytes(ctx, a.stdout, strings.NewReader(s), nil)
 	return err
 }

@@ -8,6 +8,8 @@ import (
 	_ "image/jpeg" // to read such files
 	"image/png"
 	"io"
+	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -83,7 +85,13 @@ func writePicture(path string, img image.Image) (err error) {
 
 // replaceFile has b appear at path, all of it or nothing.
 func replaceFile(path string, b []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".samepage-*"+filepath.Ext(path))
+	// As the system makes new files; one that there is keeps its rights.
+	perm, st := fs.FileMode(0o666), fs.FileInfo(nil)
+	if st, _ = os.Stat(path); st != nil {
+		perm = st.Mode().Perm()
+	}
+	temp := filepath.Join(filepath.Dir(path), fmt.Sprintf(".samepage-%016x%s", rand.Uint64(), filepath.Ext(path)))
+	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
 	if err != nil {
 		return err
 	}
@@ -93,7 +101,10 @@ func replaceFile(path string, b []byte) (err error) {
 		}
 	}()
 	_, err = f.Write(b)
-	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
+	if st != nil {
+		err = errors.Join(err, f.Chmod(perm))
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return os.Rename(f.Name(), path)

@@ -24,7 +24,6 @@ import (
 	"hash/crc32"
 	"io/fs"
 	"os/exec"
-	"sync"
 
 	"samepage"
 	"samepage/internal/sys"
@@ -57,7 +56,7 @@ type Starter struct {
 	lock *ipcsync.Mutex
 	mem  *samepage.Memory
 
-	mu     sync.Mutex
+	mine   chan struct{} // holds one while a call has what follows
 	closed bool
 	child  sys.Process  // the one that is held, if held
 	held   *sys.Running // nil: none is known
@@ -82,7 +81,7 @@ func open(name string, opts *samepage.Options) (*Starter, error) {
 	if opts == nil {
 		opts = &samepage.Options{}
 	}
-	s := &Starter{name: name}
+	s := &Starter{name: name, mine: make(chan struct{}, 1)}
 	var err error
 	s.lock, _, err = ipcsync.OpenOrCreateMutex(prefix+name, &ipcsync.Options{
 		Scope: opts.Scope, Perm: opts.Perm, SecurityDescriptor: opts.SecurityDescriptor, Owner: opts.Owner,
@@ -112,8 +111,10 @@ func open(name string, opts *samepage.Options) (*Starter, error) {
 // Errors: samepage.ErrClosed, the error of ctx, that of command, those of
 // exec.Cmd.Start.
 func (s *Starter) Ensure(ctx context.Context, command func() (*exec.Cmd, error)) (child layout.Process, started bool, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	if err := s.enter(ctx); err != nil {
+		return layout.Process{}, false, s.wrap(err)
+	}
+	defer s.exit()
 	if running, err := s.known(); running || err != nil {
 		return s.child, false, s.wrap(err)
 	}
@@ -133,8 +134,10 @@ func (s *Starter) Ensure(ctx context.Context, command func() (*exec.Cmd, error))
 // Running says which child runs, and whether one does. It starts none. Errors:
 // samepage.ErrClosed, the error of ctx.
 func (s *Starter) Running(ctx context.Context) (child layout.Process, running bool, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	if err := s.enter(ctx); err != nil {
+		return layout.Process{}, false, s.wrap(err)
+	}
+	defer s.exit()
 	running, err = s.known()
 	if !running && err == nil {
 		err = s.locked(ctx, func() (err error) {
@@ -150,8 +153,8 @@ func (s *Starter) Running(ctx context.Context) (child layout.Process, running bo
 
 // Close gives the starter up. The child goes on. A second Close does nothing.
 func (s *Starter) Close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.mine <- struct{}{}
+	defer s.exit()
 	if s.closed {
 		return nil
 	}
@@ -166,9 +169,21 @@ func (s *Starter) wrap(err error) error {
 	return nil
 }
 
+// enter waits for its turn among the calls of this Starter. Errors: that of ctx.
+func (s *Starter) enter(ctx context.Context) error {
+	select {
+	case s.mine <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *Starter) exit() { <-s.mine }
+
 // locked calls f under the lock that all processes share.
-func (s *Starter) locked(ctx context.Context, f func() error) error {
-	err := s.lock.Lock(ctx)
+func (s *Starter) locked(ctx context.Context, f func() error) (err error) {
+	err = s.lock.Lock(ctx)
 	if errors.Is(err, samepage.ErrOwnerDied) {
 		// The record is either whole, or its sum says that it is not.
 		err = s.lock.Consistent()
@@ -176,7 +191,8 @@ func (s *Starter) locked(ctx context.Context, f func() error) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(f(), s.lock.Unlock())
+	defer func() { err = errors.Join(err, s.lock.Unlock()) }() // also when f panics
+	return f()
 }
 
 // known says whether the child that is held still runs, and lets go of one that does

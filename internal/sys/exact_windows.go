@@ -35,7 +35,7 @@ func createExact(s *Spec) (*Object, error) {
 	if h, err := openSection(name, layout.ReadOnly); err == nil {
 		_ = windows.CloseHandle(h)
 		return nil, named(name, windows.ERROR_ALREADY_EXISTS)
-	} else if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
+	} else if !errors.Is(err, fs.ErrNotExist) && (s.File != "" || !errors.Is(err, fs.ErrPermission)) {
 		return nil, err
 	}
 	b := &backing{size: s.Size}

@@ -93,12 +93,9 @@ func (o *Object) Inherit(cmd *exec.Cmd, a layout.Access) (uint64, error) {
 	if err := o.handOut(a); err != nil {
 		return 0, err
 	}
-	f := o.file
-	if a == layout.ReadOnly && o.Access == layout.ReadWrite {
-		var err error
-		if f, err = o.readOnlyFile(); err != nil {
-			return 0, err
-		}
+	f, err := o.fileFor(a)
+	if err != nil {
+		return 0, err
 	}
 	for i, g := range cmd.ExtraFiles {
 		if g == f {
@@ -107,6 +104,22 @@ func (o *Object) Inherit(cmd *exec.Cmd, a layout.Access) (uint64, error) {
 	}
 	cmd.ExtraFiles = append(cmd.ExtraFiles, f)
 	return uint64(2 + len(cmd.ExtraFiles)), nil
+}
+
+// fileFor is the descriptor for one who shall have access a. (The object's own may be
+// open for writing where the object is not: an inherited one is kept as it came.)
+func (o *Object) fileFor(a layout.Access) (*os.File, error) {
+	if a != layout.ReadOnly {
+		return o.file, nil
+	}
+	mode, err := unix.FcntlInt(o.file.Fd(), unix.F_GETFL, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	if mode&unix.O_ACCMODE == unix.O_RDONLY {
+		return o.file, nil
+	}
+	return o.readOnlyFile()
 }
 
 // readOnlyFile is a descriptor for readers, closed with the object.

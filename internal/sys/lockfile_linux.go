@@ -1,7 +1,6 @@
 package sys
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -46,6 +46,7 @@ func openLockFile(path string, exclusively bool, create int) (*LockFile, error) 
 		l := &LockFile{lockFD{newFile(fd, path)}}
 		stands, err := l.take(exclusively)
 		if err == nil && stands {
+			openLocks.Store(l, nil)
 			return l, nil
 		}
 		l.lock.close()
@@ -82,8 +83,13 @@ func (l *LockFile) take(exclusively bool) (stands bool, err error) {
 	return st.Nlink > 0, nil
 }
 
+// openLocks keeps lock files from the garbage collector, which would close them, and so
+// end the lock of one who has forgotten it. On Windows a handle stays open as well.
+var openLocks sync.Map
+
 // Close ends the lock.
 func (l *LockFile) Close() error {
+	openLocks.Delete(l)
 	l.lock.close()
 	return nil
 }
@@ -96,7 +102,7 @@ func RemoveLockFile(path string) error {
 	if err != nil {
 		return err
 	}
-	defer l.lock.close()
+	defer l.Close()
 	// Nobody else removes it meanwhile, for that takes the lock.
 	if err := unix.Unlink(path); err != nil {
 		return &fs.PathError{Op: "remove lock file", Path: path, Err: err}
@@ -155,13 +161,12 @@ func Remote(dir string) (what string, err error) {
 // BootSeconds is when the machine started, in seconds since 1970, as the system has
 // it now: it moves when the clock is set.
 func BootSeconds() (int64, error) {
-	f, err := os.Open("/proc/stat")
+	b, err := os.ReadFile("/proc/stat") // its line of interrupts has no bound
 	if err != nil {
-		return 0, fmt.Errorf("time of boot: %w", err)
+		return 0, fmt.Errorf("time of boot: %v: %w", err, errors.ErrUnsupported)
 	}
-	defer f.Close()
-	for s := bufio.NewScanner(f); s.Scan(); {
-		if v, ok := strings.CutPrefix(s.Text(), "btime "); ok {
+	for line := range strings.Lines(string(b)) {
+		if v, ok := strings.CutPrefix(strings.TrimSpace(line), "btime "); ok {
 			n, err := strconv.ParseInt(v, 10, 64)
 			if err != nil || n < 0 {
 				return 0, fmt.Errorf("time of boot in /proc/stat is %q: %w", v, layout.ErrCorrupt)

@@ -103,7 +103,7 @@ func Remote(dir string) (what string, err error) {
 	b := make([]uint16, 1<<15)
 	n, err := windows.GetFinalPathNameByHandle(h, &b[0], uint32(len(b)), 0)
 	if err != nil || int(n) > len(b) {
-		return "", &fs.PathError{Op: "find the path of", Path: dir, Err: err}
+		return "", nil // some disks in memory have none; its own path has told already
 	}
 	return remote(windows.UTF16ToString(b[:n])), nil
 }

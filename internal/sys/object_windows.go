@@ -24,6 +24,8 @@ type impl struct {
 	// byFile says that the object is handed over by its file and that its ID is
 	// the file's. Else it is handed over by its section.
 	byFile bool
+	// raw says that it came by a bare handle: nothing in it tells others what it is.
+	raw    bool
 	what   string // for messages
 	entry  *entry // carries presence; nil for objects without a sidecar
 	dir    *dir

@@ -30,12 +30,9 @@ func (o *Object) OfferRaw(a layout.Access) (uint64, error) {
 	if err := o.handOut(a); err != nil {
 		return 0, err
 	}
-	f := o.file
-	if a == layout.ReadOnly && o.Access == layout.ReadWrite {
-		var err error
-		if f, err = o.readOnlyFile(); err != nil {
-			return 0, err
-		}
+	f, err := o.fileFor(a)
+	if err != nil {
+		return 0, err
 	}
 	return uint64(f.Fd()), nil
 }
@@ -182,5 +179,12 @@ func rawObject(fd int, value uint64, size int64, mode int, a layout.Access, open
 		impl: impl{file: f, path: fmt.Sprintf("memory of descriptor %d", value)},
 	}
 	o.memfd = st.Nlink == 0 && seals&unix.F_SEAL_SHRINK != 0
+	if !o.memfd {
+		// As for a token: the receiver is a user of the file, unless it may not open it.
+		if o.fileLock, err = shareFile(f); err != nil && !errors.Is(err, fs.ErrPermission) {
+			_ = f.Close()
+			return nil, err
+		}
+	}
 	return o, nil
 }

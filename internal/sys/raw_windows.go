@@ -278,6 +278,6 @@ func rawObject(h windows.Handle, value uint64, size int64, a layout.Access) (*Ob
 	// own here.
 	return &Object{
 		ID: id, Access: a, Size: size, Rounded: rounded, Key: "raw " + id.String() + " " + strconv.Itoa(int(a)),
-		impl: impl{section: h, what: fmt.Sprintf("memory of handle %#x", value)},
+		impl: impl{section: h, raw: true, what: fmt.Sprintf("memory of handle %#x", value)},
 	}, nil
 }

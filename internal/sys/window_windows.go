@@ -127,7 +127,7 @@ func (w *Window) run(made chan<- error) {
 		w.err = dispatchMessage()
 	}
 	w.err = errors.Join(w.err, destroyWindow(id))
-	openWindows.Delete(id)
+	openWindows.CompareAndDelete(id, w) // the id may be another one's by now
 }
 
 // Close ends the window, after the message that is being handled. It must not be

@@ -1,0 +1,167 @@
+package legacy_test
+
+import (
+	"context"
+	"errors"
+	"os/exec"
+	"sync"
+	"testing"
+	"time"
+
+	"samepage"
+	"samepage/internal/ipctest"
+	"samepage/legacy"
+)
+
+// baseEnds fails the test when f does not return.
+func baseEnds(t *testing.T, what string, f func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		f()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(ipctest.Patience):
+		t.Fatalf("%s does not return", what)
+	}
+}
+
+// A context is heeded also while another call is at work, and TryGrab does not wait.
+func TestBaseImageCallsBesideEachOther(t *testing.T) {
+	baseStore(t)
+	hold := make(chan struct{})
+	s := baseSender(t, &legacy.BaseImageOptions{Start: func() (*exec.Cmd, error) {
+		<-hold
+		return nil, errors.New("slow")
+	}})
+	r := baseReceiver(t, baseRestless)
+	go func() { _, _ = r.Grab(context.Background()) }()
+	time.Sleep(20 * time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	baseEnds(t, "Grab beside a Grab", func() {
+		_, err := r.Grab(ctx)
+		ipctest.WantErr(t, err, context.DeadlineExceeded)
+	})
+	baseEnds(t, "TryGrab beside a Grab", func() {
+		if f, ok, err := r.TryGrab(); ok || err != nil {
+			t.Errorf("%v, %v, %v", f, ok, err)
+		}
+	})
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = s.SendFrame(context.Background(), basePainting(1, 64, 48, 8)) })
+	time.Sleep(20 * time.Millisecond)
+	baseEnds(t, "SendFrame beside a SendFrame", func() {
+		ipctest.WantErr(t, s.SendFrame(ctx, basePainting(2, 64, 48, 8)), context.DeadlineExceeded)
+	})
+	close(hold)
+	wg.Wait()
+}
+
+// A signal that was taken, and no picture for it, is the next one's.
+func TestBaseImageSignalIsPassedOn(t *testing.T) {
+	baseStore(t)
+	s := baseSender(t, nil)
+	noBaseError(t, s.SendFrame(t.Context(), basePainting(1, 64, 48, 8)))
+	r := baseReceiver(t, baseRestless)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	defer cancel()
+	_, err := r.Grab(ctx)
+	ipctest.WantErr(t, err, context.DeadlineExceeded)
+	noBaseError(t, r.Close())
+	mustGrabBase(t, baseReceiver(t, baseQuick), 1)
+}
+
+// Close ends a Grab that settles, and one that looks at what is no header; no mark stays.
+func TestBaseImageCloseEndsGrab(t *testing.T) {
+	baseStore(t)
+	for _, length := range []int32{64 * 48, -1} {
+		b := misbehavingBase(t, 1<<20)
+		r := baseReceiver(t, &legacy.BaseImageOptions{Settle: time.Hour})
+		b.begin(1, 64, 48, 8)
+		b.header(length, 64, 48, 8)
+		noBaseError(t, b.finish())
+		errs := make(chan error, 1)
+		go func() {
+			_, err := r.Grab(context.Background())
+			errs <- err
+		}()
+		for length > 0 && b.length() != length-1 {
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(20 * time.Millisecond)
+		baseEnds(t, "Close", func() { noBaseError(t, r.Close()) })
+		ipctest.WantErr(t, <-errs, samepage.ErrClosed)
+		if got := b.length(); got != length {
+			t.Errorf("after Close the length is %d, want %d", got, length)
+		}
+		noBaseError(t, b.close())
+	}
+}
+
+// A base dies in the middle of a picture, with the signal of the one before pending, and
+// is started anew: half a picture is not its picture.
+func TestBaseImageOfADeadBaseIsLost(t *testing.T) {
+	baseStore(t)
+	ipctest.NeedNames(t)
+	a := startBaseHelper(t, "base", "raw")
+	r := baseReceiver(t, nil)
+	a.Want("ok", "begin 1 640 480 8")
+	a.Want("ok", "finish")
+	a.Want("ok", "begin 2 640 480 8")
+	a.Kill()
+	s := baseSender(t, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	_, err := r.Grab(ctx)
+	ipctest.WantErr(t, err, context.DeadlineExceeded)
+	noBaseError(t, s.SendFrame(t.Context(), basePainting(3, 640, 480, 8)))
+	mustGrabBase(t, r, 3)
+}
+
+// The mark is taken back while the base, which rested, has just written the length of a
+// picture of other sides, which happens to be the mark.
+func TestBaseImageLengthLikeTheMark(t *testing.T) {
+	baseStore(t)
+	b := misbehavingBase(t, 1<<20)
+	r := baseReceiver(t, &legacy.BaseImageOptions{Settle: 200 * time.Millisecond})
+	b.begin(1, 99, 101, 8) // length 9999
+	noBaseError(t, b.finish())
+	done := make(chan error, 1)
+	go func() {
+		f, err := r.Grab(basePatient(t))
+		if err == nil {
+			_, err = paintedBase(f.Pix(0))
+		}
+		done <- err
+	}()
+	for b.length() != 9998 {
+		time.Sleep(100 * time.Microsecond)
+	}
+	word := func(i int, v uint32) {
+		w, err := b.view.Uint32(4 * i)
+		noBaseError(t, err)
+		w.Store(v)
+	}
+	word(0, 9998) // picture 2: 4999 x 2; its sides come later
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	for i, v := range []uint32{4999, 2, 8} {
+		word(1+i, v)
+	}
+	pix := b.view.Bytes()[16:]
+	for i := range 9998 {
+		pix[i] = byte(1 + i/4999) // row 0 is all 1, row 1 all 2
+	}
+	noBaseError(t, b.event.Set())
+	f, err := r.Grab(basePatient(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if row := f.Pix(0)[f.Stride(0):]; f.Stride(0) != 4999 || row[4998] != 2 {
+		t.Errorf("stride %d, want 4999; the last pixel is %d, want 2", f.Stride(0), row[4998])
+	}
+}
