@@ -57,8 +57,7 @@ type BaseImageReceiver struct {
 	mine    chan struct{} // holds one while a call has what follows
 	closing atomic.Bool
 	closed  bool
-	gave    baseShape // the last true length that was written back
-	pending bool      // a signal was taken, and no picture for it
+	pending bool // a signal was taken, and no picture for it
 	frame   frame.Frame
 	buf     []byte
 	count   uint64
@@ -394,25 +393,11 @@ func (r *BaseImageReceiver) take(ctx context.Context) (bool, error) {
 	return whole, err
 }
 
-// giveBack writes the true length where the mark stands. The base may just have begun a
-// picture whose length is the mark, of which the sides are still to come: see spoiled.
+// giveBack writes the true length where the mark stands.
 func (r *BaseImageReceiver) giveBack(s *baseShape) {
-	if r.lookAt(s) == standing && r.obj.words.length.CompareAndSwap(uint32(s.length-1), uint32(s.length)) {
-		r.gave = *s
+	if r.lookAt(s) == standing {
+		r.obj.words.length.CompareAndSwap(uint32(s.length-1), uint32(s.length))
 	}
-}
-
-// spoiled says that h has the length that was given back last beside other sides, of
-// which it is not, while the length less one is.
-func (r *BaseImageReceiver) spoiled(h baseHeader) bool {
-	g := &r.gave
-	if h.length != g.length || g.length == 0 ||
-		int(h.width) == g.width && int(h.height) == g.height && baseFormat(h.bits) == g.format {
-		return false
-	}
-	h.length--
-	s, err := h.shape(r.obj.view.Len() - baseHeaderSize)
-	return err == nil && !s.marked
 }
 
 // mark reads the header and marks it, at a time since which no signal has come: so if
@@ -427,10 +412,6 @@ func (r *BaseImageReceiver) mark(ctx context.Context) (baseShape, error) {
 			return mine, err
 		}
 		h := r.obj.words.load() // H
-		if r.spoiled(h) {
-			length.CompareAndSwap(uint32(h.length), uint32(h.length-1))
-			continue
-		}
 		s, err := h.shape(r.obj.view.Len() - baseHeaderSize)
 		if mine.length != 0 && h.length == mine.length-1 && h.bits == int32(mine.format.Bits()) &&
 			int(h.width) == mine.width && int(h.height) == mine.height {
