@@ -45,15 +45,19 @@ func TestWindowsLeaveNothing(t *testing.T) {
 		round()
 	}
 	after := count()
-	// The last threads may still be on their way out.
+	// The last threads may still be on their way out, and the runtime may have taken a
+	// few, with handles of their own. What each window left would be a thousand.
+	some := func() bool {
+		return after[0] <= before[0]+10 && after[1] <= before[1]+50 && after[2] <= before[2]+10
+	}
 	for begun := time.Now(); time.Since(begun) < ipctest.Patience; after = count() {
-		if after[0] <= before[0]+2 && after[1] <= before[1]+4 && after[2] <= before[2] {
+		if some() {
 			break
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 	t.Logf("threads, handles, goroutines: %v before, %v after a thousand windows", before, after)
-	if after[0] > before[0]+2 || after[1] > before[1]+4 || after[2] > before[2] {
+	if !some() {
 		t.Errorf("threads, handles, goroutines were %v, and are %v after a thousand windows", before, after)
 	}
 }
