@@ -258,28 +258,31 @@ func TestMission004_12_GrantErrors(t *testing.T) {
 	var h0, h1, maps int
 	must(fmt.Sscanf(c.Ask("usage"), "ok %d %d", &h0, &maps))(t)
 
-	wantChildErr(t, other.Ask("attach %s", token), "ErrBadToken") // not its token
-	for _, bad := range []string{
-		"", "x", "samepage1-", token[:len(token)-1], token + "A", strings.ToUpper(token), token[:20] + string(token[20]^1) + token[21:],
-	} {
-		wantChildErr(t, c.Ask("attach %q", bad), "ErrBadToken")
+	// Ten times: what one of them left would be ten, and threads of the runtime have a few of
+	// their own.
+	for range 10 {
+		wantChildErr(t, other.Ask("attach %s", token), "ErrBadToken") // not its token
+		for _, bad := range []string{
+			"", "x", "samepage1-", token[:len(token)-1], token + "A", strings.ToUpper(token), token[:20] + string(token[20]^1) + token[21:],
+		} {
+			wantChildErr(t, c.Ask("attach %q", bad), "ErrBadToken")
+		}
+		// A token that is well formed but names another object, or nonsense.
+		tok := *must(layout.ParseToken(token))(t)
+		for _, f := range []func(*layout.Token){
+			func(x *layout.Token) { x.ID[3] ^= 1; x.Number = 0 },
+			func(x *layout.Token) { x.Number = 1 << 40 },
+			func(x *layout.Token) { x.Number = 999_999 },
+			func(x *layout.Token) { x.Size = 1 << 30 },
+		} {
+			bad := tok
+			f(&bad)
+			wantChildErr(t, c.Ask("attach %s", bad.String()), "ErrBadToken")
+		}
+		stale := tok
+		stale.From.Start++
+		wantChildErr(t, c.Ask("attach %s", stale.String()), "ErrPeerNotStarted")
 	}
-	// A token that is well formed but names another object, or nonsense.
-	tok := *must(layout.ParseToken(token))(t)
-	for _, f := range []func(*layout.Token){
-		func(x *layout.Token) { x.ID[3] ^= 1; x.Number = 0 },
-		func(x *layout.Token) { x.Number = 1 << 40 },
-		func(x *layout.Token) { x.Number = 999_999 },
-		func(x *layout.Token) { x.Size = 1 << 30 },
-	} {
-		bad := tok
-		f(&bad)
-		wantChildErr(t, c.Ask("attach %s", bad.String()), "ErrBadToken")
-	}
-	stale := tok
-	stale.From.Start++
-	wantChildErr(t, c.Ask("attach %s", stale.String()), "ErrPeerNotStarted")
-
 	for _, pid := range []int{0, -1, 1 << 22} {
 		_, err := samepage.Grant(pid, m, samepage.ReadOnly)
 		ipctest.WantErr(t, err, samepage.ErrPeerNotStarted, fmt.Sprint(pid))
@@ -293,7 +296,7 @@ func TestMission004_12_GrantErrors(t *testing.T) {
 	ipctest.WantErr(t, err, fs.ErrInvalid)
 
 	must(fmt.Sscanf(c.Ask("usage"), "ok %d %d", &h1, &maps))(t)
-	if h1 > h0+2 { // the runtime's poller has two of its own
+	if h1 > h0+8 {
 		t.Errorf("bad tokens left %d handles in the process", h1-h0)
 	}
 	closeMem(t, m)

@@ -286,20 +286,24 @@ func TestMission004_12_WrongHandlesOfCpp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, what := range []string{"duplicate", "duplicate-ro", "duplicate-event", "duplicate-pipe"} {
-		v := number(t, p.Ask("%s %d", what, self))
-		for _, access := range []samepage.Access{samepage.ReadOnly, samepage.ReadWrite} {
-			if m, err := legacy.FromHandle(v, 0, access); !errors.Is(err, samepage.ErrBadToken) {
-				t.Errorf("%s: %v, %v", what, m, err)
+	// Ten times: what one of them left would be ten, and threads of the runtime have a few of
+	// their own.
+	for range 10 {
+		for _, what := range []string{"duplicate", "duplicate-ro", "duplicate-event", "duplicate-pipe"} {
+			v := number(t, p.Ask("%s %d", what, self))
+			for _, access := range []samepage.Access{samepage.ReadOnly, samepage.ReadWrite} {
+				if m, err := legacy.FromHandle(v, 0, access); !errors.Is(err, samepage.ErrBadToken) {
+					t.Errorf("%s: %v, %v", what, m, err)
+				}
+				if m, err := legacy.TakeHandle(p.PID(), v+4000, 0, access); !errors.Is(err, samepage.ErrBadToken) {
+					t.Errorf("%s: %v, %v", what, m, err)
+				}
 			}
-			if m, err := legacy.TakeHandle(p.PID(), v+4000, 0, access); !errors.Is(err, samepage.ErrBadToken) {
-				t.Errorf("%s: %v, %v", what, m, err)
-			}
+			p.Want("ok", "revoke %d %d", self, v) // it is there still, and open
 		}
-		p.Want("ok", "revoke %d %d", self, v) // it is there still, and open
 	}
 	runtime.GC()
-	if after, _, err := sys.Usage(); err != nil || after > before+3 {
+	if after, _, err := sys.Usage(); err != nil || after > before+8 {
 		t.Errorf("%d handles are left, %v", after-before, err)
 	}
 }
