@@ -39,7 +39,7 @@ func baseSpawned(args []string) {
 	for err == nil {
 		f, gerr := r.Grab(context.Background())
 		if err = gerr; err == nil {
-			k, torn := paintedBase(f.Pix(0))
+			k, torn := ipctest.Painted(f.Pix(0))
 			tell(fmt.Sprint(k, torn))
 		}
 	}
@@ -376,7 +376,7 @@ func TestMission003_21_BaseImageKills(t *testing.T) {
 			ipctest.WantErr(t, err, samepage.ErrPeerDied)
 			break
 		}
-		if _, err := paintedBase(f.Pix(0)); err != nil {
+		if _, err := ipctest.Painted(f.Pix(0)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -390,7 +390,7 @@ func TestMission003_21_BaseImageKills(t *testing.T) {
 				ipctest.WantErr(t, err, samepage.ErrPeerDied)
 				break
 			}
-			k, err := paintedBase(f.Pix(0))
+			k, err := ipctest.Painted(f.Pix(0))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -43,36 +43,6 @@ func baseStore(t testing.TB) {
 
 var baseBare = runtime.GOOS == "windows" // objects have their bare names there
 
-// The pixels of picture k: its number in the first four bytes, and then all bytes from
-// 0 to 255 over and over, beginning at a place of its own. So one that has bytes of two
-// pictures is seen.
-func paintBase(pix []byte, k int) {
-	var block [256]byte
-	for i := range block {
-		block[i] = byte(37*k + i)
-	}
-	for i := 0; i < len(pix); i += len(block) {
-		copy(pix[i:], block[:])
-	}
-	binary.LittleEndian.PutUint32(pix, uint32(k))
-}
-
-// paintedBase is which picture pix has; an error if it is torn.
-func paintedBase(pix []byte) (int, error) {
-	k := int(binary.LittleEndian.Uint32(pix))
-	var block [256]byte
-	for i := range block {
-		block[i] = byte(37*k + i)
-	}
-	for i := 4; i < len(pix); i = i&^255 + 256 {
-		end := min(i&^255+256, len(pix))
-		if !bytes.Equal(pix[i:end], block[i&255:][:end-i]) {
-			return k, fmt.Errorf("picture %d of %d bytes is torn before byte %d", k, len(pix), end)
-		}
-	}
-	return k, nil
-}
-
 func baseFormatOf(bits int) frame.Format {
 	return map[int]frame.Format{8: frame.Gray, 16: frame.Gray16, 24: frame.BGR, 32: frame.BGRA}[bits]
 }
@@ -84,7 +54,7 @@ func basePainting(k, width, height, bits int) *frame.Frame {
 	if err != nil {
 		panic(err)
 	}
-	paintBase(f.Pix(0), k)
+	ipctest.Paint(f.Pix(0), k)
 	return f
 }
 
@@ -136,7 +106,7 @@ func (b *rawBase) length() int32 {
 func (b *rawBase) begin(k, width, height, bits int) {
 	n := width * height * bits / 8
 	pix := make([]byte, n)
-	paintBase(pix, k)
+	ipctest.Paint(pix, k)
 	b.header(int32(n), int32(width), int32(height), int32(bits))
 	b.at = copy(b.view.Bytes()[16:], pix[:n/2])
 	b.next = pix[n/2:]
@@ -173,7 +143,7 @@ func baseProgram(args []string) {
 			f := basePainting(0, n[2], n[3], n[4])
 			next := time.Now()
 			for k := 1; k <= n[0] && err == nil; k++ {
-				paintBase(f.Pix(0), k)
+				ipctest.Paint(f.Pix(0), k)
 				err = s.SendFrame(context.Background(), f)
 				next = next.Add(time.Duration(n[1]) * time.Microsecond)
 				time.Sleep(time.Until(next))
@@ -216,7 +186,7 @@ func baseAlgorithm([]string) {
 		if err != nil {
 			return "", err
 		}
-		k, err := paintedBase(f.Pix(0))
+		k, err := ipctest.Painted(f.Pix(0))
 		return fmt.Sprint(k, f.Width(), f.Height(), f.Bits()), err
 	}
 	baseObey(func(cmd string, n []int) (answer string, err error) {
@@ -302,7 +272,7 @@ func mustGrabBase(t *testing.T, r *legacy.BaseImageReceiver, k int) *frame.Frame
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := paintedBase(f.Pix(0)); got != k || err != nil {
+	if got, err := ipctest.Painted(f.Pix(0)); got != k || err != nil {
 		t.Fatalf("grabbed picture %d, %v, want %d", got, err, k)
 	}
 	return f
@@ -598,7 +568,7 @@ func TestMission003_06_BaseImageNotTorn(t *testing.T) {
 		if err != nil {
 			t.Fatalf("after %d pictures: %v", got, err)
 		}
-		k, err := paintedBase(f.Pix(0))
+		k, err := ipctest.Painted(f.Pix(0))
 		if err != nil || k < last {
 			t.Fatalf("%v; it came after %d", err, last)
 		}
@@ -626,7 +596,7 @@ func TestMission003_06_BaseImageFlood(t *testing.T) {
 			if err != nil {
 				t.Fatalf("after %d pictures: %v", got, err)
 			}
-			k, err := paintedBase(f.Pix(0))
+			k, err := ipctest.Painted(f.Pix(0))
 			if err != nil || k < last {
 				t.Fatalf("%v; it came after %d", err, last)
 			}
@@ -655,7 +625,7 @@ func TestMission003_06_BaseImageMidWrite(t *testing.T) {
 				done <- err.Error()
 				return
 			}
-			k, err := paintedBase(f.Pix(0))
+			k, err := ipctest.Painted(f.Pix(0))
 			done <- fmt.Sprint(k, err)
 		}()
 		return done
@@ -748,7 +718,7 @@ func TestMission003_06_BaseImageOldSignal(t *testing.T) {
 				done <- err.Error()
 				return
 			}
-			k, err := paintedBase(f.Pix(0))
+			k, err := ipctest.Painted(f.Pix(0))
 			done <- fmt.Sprint(k, err)
 		}()
 		time.Sleep(50 * time.Millisecond)
@@ -820,7 +790,7 @@ func TestBaseImageReceivers(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				k, err := paintedBase(f.Pix(0))
+				k, err := ipctest.Painted(f.Pix(0))
 				noBaseError(t, err)
 				got <- k
 			}

@@ -593,7 +593,7 @@ func TestMission002_21_ShareMemoryGoroutines(t *testing.T) {
 	o := &legacy.ShareMemoryOptions{}
 	w := newShareWriter(t, 300, o)
 	r := newShareReader(t, o)
-	if _, err := w.Write(bg, numbered(0)); err != nil {
+	if _, err := w.Write(bg, ipctest.Numbered(0)); err != nil {
 		t.Fatal(err)
 	}
 	var wait sync.WaitGroup
@@ -602,7 +602,7 @@ func TestMission002_21_ShareMemoryGoroutines(t *testing.T) {
 			for k := range 40 {
 				switch i % 4 {
 				case 0:
-					if _, err := w.Write(bg, numbered(uint32(i*1000+k))); err != nil {
+					if _, err := w.Write(bg, ipctest.Numbered(uint32(i*1000+k))); err != nil {
 						t.Error(err)
 					}
 				case 1:
@@ -744,7 +744,7 @@ func TestMission002_29_30_SoakShareMemory(t *testing.T) {
 			}
 		}
 		took := time.Since(begun)
-		if _, err := w.Write(bg, numbered(2000000000)); err != nil { // the last one
+		if _, err := w.Write(bg, ipctest.Numbered(2000000000)); err != nil { // the last one
 			t.Fatal(err)
 		}
 		for _, c := range readers {

@@ -99,31 +99,13 @@ func spoil(t testing.TB, m *samepage.Memory, off int64, word uint32) {
 	ipctest.NoErr(t, err)
 }
 
-// numbered is a value that tells by itself whether it is whole: a number, filler that
-// follows from it, and a checksum of both.
-func numbered(number uint32) []byte {
-	v := make([]byte, 8+number%200)
-	word := number*2654435761 + 1
-	for i := 4; i+4 < len(v); i++ {
-		word = word*1664525 + 1013904223
-		v[i] = byte(word >> 24)
-	}
-	binary.LittleEndian.PutUint32(v, number)
-	sum := uint32(2166136261)
-	for _, b := range v[:len(v)-4] {
-		sum = (sum ^ uint32(b)) * 16777619
-	}
-	binary.LittleEndian.PutUint32(v[len(v)-4:], sum)
-	return v
-}
-
 // numberOf is that of a value, and false when it is not whole.
 func numberOf(v []byte) (uint32, bool) {
 	if len(v) < 8 {
 		return 0, false
 	}
 	n := binary.LittleEndian.Uint32(v)
-	return n, string(numbered(n)) == string(v)
+	return n, string(ipctest.Numbered(n)) == string(v)
 }
 
 // values is how many values a soak sends: SAMEPAGE_VALUES is for values that cost
@@ -182,7 +164,7 @@ func (p *peer) do(cmd string, args []string) (res string, err error) {
 		res, err = string(b), rerr
 	case "loop": // N: write so many numbered values
 		for i := range n {
-			if _, err := p.w.Write(bg, numbered(uint32(i))); err != nil {
+			if _, err := p.w.Write(bg, ipctest.Numbered(uint32(i))); err != nil {
 				return "", err
 			}
 		}

@@ -49,20 +49,25 @@ func runCat(ctx context.Context, a *app, o catOptions, name string) (err error) 
 		return err
 	}
 	defer closing(m, &err)
-	n := o.length
+	return catPart(ctx, a, m, name, "cat", o.offset, o.length)
+}
+
+// catPart writes n bytes of m at offset, or all from there for n 0. name is what --json
+// tells, verb what errors do.
+func catPart(ctx context.Context, a *app, m *samepage.Memory, name, verb string, offset, n int64) error {
 	if n == 0 {
-		n = m.Size() - o.offset
+		n = m.Size() - offset
 	}
-	if o.offset > m.Size() || n > m.Size()-o.offset {
-		return fmt.Errorf("cat %d bytes at %d of %v: %w", max(n, 0), o.offset, m, samepage.ErrRange)
+	if offset > m.Size() || n > m.Size()-offset {
+		return fmt.Errorf("%s %d bytes at %d of %v: %w", verb, max(n, 0), offset, m, samepage.ErrRange)
 	}
-	r := io.NewSectionReader(m, o.offset, n)
+	r := io.NewSectionReader(m, offset, n)
 	if a.json {
-		return catJSON(ctx, a, m, name, o.offset, r)
+		return catJSON(ctx, a, m, name, offset, r)
 	}
 	p := newProgress(a.stderr, n)
 	defer p.done()
-	_, err = copyBytes(ctx, a.stdout, r, p)
+	_, err := copyBytes(ctx, a.stdout, r, p)
 	return err
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -67,19 +66,5 @@ func runLegacyHandleRead(ctx context.Context, a *app, o handleOptions, pid int, 
 		return err
 	}
 	defer closing(m, &err)
-	n := o.length
-	if n == 0 {
-		n = m.Size() - o.offset
-	}
-	if o.offset > m.Size() || n > m.Size()-o.offset {
-		return fmt.Errorf("read %d bytes at %d of %v: %w", max(n, 0), o.offset, m, samepage.ErrRange)
-	}
-	r := io.NewSectionReader(m, o.offset, n)
-	if a.json {
-		return catJSON(ctx, a, m, fmt.Sprintf("handle %#x of process %d", value, pid), o.offset, r)
-	}
-	p := newProgress(a.stderr, n)
-	defer p.done()
-	_, err = copyBytes(ctx, a.stdout, r, p)
-	return err
+	return catPart(ctx, a, m, fmt.Sprintf("handle %#x of process %d", value, pid), "read", o.offset, o.length)
 }

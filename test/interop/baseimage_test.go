@@ -3,7 +3,6 @@
 package interop
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -37,22 +36,6 @@ func basePicture(k, width, height, bits int) *frame.Frame {
 	}
 	binary.LittleEndian.PutUint32(pix, uint32(k))
 	return f
-}
-
-// baseNumber is which picture pix has; an error if it is torn.
-func baseNumber(pix []byte) (int, error) {
-	k := int(binary.LittleEndian.Uint32(pix))
-	var block [256]byte
-	for i := range block {
-		block[i] = byte(37*k + i)
-	}
-	for i := 4; i < len(pix); i = i&^255 + 256 {
-		end := min(i&^255+256, len(pix))
-		if !bytes.Equal(pix[i:end], block[i&255:][:end-i]) {
-			return k, fmt.Errorf("picture %d of %d bytes is torn before byte %d", k, len(pix), end)
-		}
-	}
-	return k, nil
 }
 
 func baseReceiver(t *testing.T, settle time.Duration) *legacy.BaseImageReceiver {
@@ -91,7 +74,7 @@ func grabBase(t *testing.T, r *legacy.BaseImageReceiver, k int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := baseNumber(f.Pix(0)); got != k || err != nil {
+	if got, err := ipctest.Painted(f.Pix(0)); got != k || err != nil {
 		t.Fatalf("grabbed picture %d, %v, want %d", got, err, k)
 	}
 }
@@ -161,7 +144,7 @@ func TestMission003_06_BaseImageFromCpp(t *testing.T) {
 		if err != nil {
 			t.Fatalf("after %d pictures: %v", got, err)
 		}
-		k, err := baseNumber(f.Pix(0))
+		k, err := ipctest.Painted(f.Pix(0))
 		if err != nil || k < last {
 			t.Fatalf("%v; it came after %d", err, last)
 		}
@@ -198,7 +181,7 @@ func TestMission003_06_BaseImageSlowCpp(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if last, err = baseNumber(f.Pix(0)); err != nil {
+		if last, err = ipctest.Painted(f.Pix(0)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -266,7 +249,7 @@ func TestMission003_21_BaseImageKillsWithCpp(t *testing.T) {
 				}
 				break
 			}
-			if _, err := baseNumber(f.Pix(0)); err != nil {
+			if _, err := ipctest.Painted(f.Pix(0)); err != nil {
 				t.Fatal(err)
 			}
 			if got == 1 {

@@ -82,23 +82,6 @@ func wantShareErr(t *testing.T, r *legacy.ShareMemoryReader, want error) {
 	}
 }
 
-// numbered is share::numbered of cpp/sharememory.h.
-func numbered(number uint32) []byte {
-	v := make([]byte, 8+number%200)
-	word := number*2654435761 + 1
-	for i := 4; i+4 < len(v); i++ {
-		word = word*1664525 + 1013904223
-		v[i] = byte(word >> 24)
-	}
-	binary.LittleEndian.PutUint32(v, number)
-	sum := uint32(2166136261)
-	for _, b := range v[:len(v)-4] {
-		sum = (sum ^ uint32(b)) * 16777619
-	}
-	binary.LittleEndian.PutUint32(v[len(v)-4:], sum)
-	return v
-}
-
 // goUntil reads until value number goal comes, and fails the test for any that is not
 // whole.
 func goUntil(t *testing.T, r *legacy.ShareMemoryReader, goal uint32) {
@@ -116,7 +99,7 @@ func goUntil(t *testing.T, r *legacy.ShareMemoryReader, goal uint32) {
 		if len(b) >= 8 {
 			n = binary.LittleEndian.Uint32(b)
 		}
-		if string(b) != string(numbered(n)) {
+		if string(b) != string(ipctest.Numbered(n)) {
 			t.Fatalf("a torn value of %d bytes", len(b))
 		}
 		if n != last {
@@ -158,12 +141,12 @@ func TestMission002_37_ShareMemoryValues(t *testing.T) {
 		// One by one, each way.
 		w := shareWriter(t, 0, o)
 		for i := range n {
-			v := numbered(uint32(i))
+			v := ipctest.Numbered(uint32(i))
 			writer.Want(fmt.Sprint("ok ", len(v)), "number %d", i)
 			wantShare(t, r, string(v))
 			reader.Want(fmt.Sprint("ok ", i), "number")
-			shareWrite(t, w, string(numbered(uint32(n+i))))
-			wantShare(t, r, string(numbered(uint32(n+i))))
+			shareWrite(t, w, string(ipctest.Numbered(uint32(n+i))))
+			wantShare(t, r, string(ipctest.Numbered(uint32(n+i))))
 			reader.Want(fmt.Sprint("ok ", n+i), "number")
 			if t.Failed() {
 				t.Fatalf("at value %d", i)
@@ -182,7 +165,7 @@ func TestMission002_37_ShareMemoryValues(t *testing.T) {
 		reader.Want("ok good", "read")
 		reader.Send("until %d", n-1)
 		for i := range n {
-			if _, err := w.Write(t.Context(), numbered(uint32(i))); err != nil {
+			if _, err := w.Write(t.Context(), ipctest.Numbered(uint32(i))); err != nil {
 				t.Fatal(err)
 			}
 		}
