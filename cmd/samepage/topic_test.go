@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,7 +26,25 @@ type process struct {
 	cmd *exec.Cmd
 	in  io.WriteCloser
 	out io.ReadCloser
-	err bytes.Buffer
+	err transcript
+}
+
+// transcript is what a process has written so far.
+type transcript struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *transcript) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(b)
+}
+
+func (o *transcript) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
 }
 
 func startProcess(t *testing.T, args ...string) *process {
@@ -52,6 +71,16 @@ func (p *process) want(code int, says string) {
 	late.Stop()
 	if got := p.cmd.ProcessState.ExitCode(); got != code || !strings.Contains(p.err.String(), says) {
 		p.t.Errorf("%v: exit code %d, want %d, and %q on standard error: %s", p.cmd.Args, got, code, says, p.err.String())
+	}
+}
+
+// says waits until the process, which goes on, has written a text to standard error.
+func (p *process) says(text string) {
+	p.t.Helper()
+	for begun := time.Now(); !strings.Contains(p.err.String(), text); time.Sleep(5 * time.Millisecond) {
+		if time.Since(begun) > ipctest.Patience {
+			p.t.Fatalf("%v: no %q on standard error: %s", p.cmd.Args, text, p.err.String())
+		}
 	}
 }
 
@@ -82,6 +111,33 @@ func subscribers(t *testing.T, topic string, n int) {
 		if time.Since(begun) > ipctest.Patience {
 			t.Fatalf("topic %s has %d reliable subscribers, want %d", topic, got, n)
 		}
+	}
+}
+
+// Either end may come first, and says whom it waits for.
+func TestWaitsForTheOther(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	for _, first := range []string{"sub", "pub"} {
+		var sub, pub *process
+		if first == "sub" {
+			sub = startProcess(t, "sub", "t")
+			sub.says("samepage: waiting for topic t\n")
+			pub = startProcess(t, "pub", "t")
+		} else {
+			pub = startProcess(t, "pub", "t")
+			pub.says("samepage: waiting for 1 reliable subscriber: samepage sub t (--wait 0 does not wait)\n")
+			sub = startProcess(t, "sub", "t")
+		}
+		fmt.Fprintln(pub.in, "one")
+		if err := pub.in.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if l := sub.line(bufio.NewReader(sub.out)); l != "one" {
+			t.Errorf("%s first: sub wrote %q", first, l)
+		}
+		pub.want(0, "published to t: 1 message, 3 B")
+		sub.want(0, "")
 	}
 }
 
@@ -193,7 +249,7 @@ func TestSubOutputClosed(t *testing.T) {
 	sub.line(bufio.NewReaderSize(sub.out, 16))
 	_ = sub.out.Close()
 	sub.want(0, "")
-	if sub.err.Len() > 0 {
+	if sub.err.String() != "" {
 		t.Errorf("it says %s", sub.err.String())
 	}
 	pub.want(0, "published to t: 20000 messages")
