@@ -20,6 +20,7 @@ type Memory struct {
 
 	mu      sync.Mutex
 	closed  bool
+	once    sync.Once // of Close
 	views   map[*View]struct{}
 	windows windows
 	watch   *watch
@@ -320,15 +321,12 @@ func (m *Memory) String() string {
 }
 
 // Close gives the object up. The last user of a name that does not persist
-// takes the name along. A second Close does nothing.
+// takes the name along. A second Close does nothing, and returns when the first one
+// is done.
 //
 // Errors: ErrBusy while a View is open; the text tells where each was taken.
-func (m *Memory) Close() error {
+func (m *Memory) Close() (err error) {
 	m.mu.Lock()
-	if m.closed {
-		m.mu.Unlock()
-		return nil
-	}
 	if len(m.views) > 0 {
 		err := fmt.Errorf("samepage: close %v: %d views are open%s: %w", m, len(m.views), takenAt(m.views), ErrBusy)
 		m.mu.Unlock()
@@ -336,10 +334,12 @@ func (m *Memory) Close() error {
 	}
 	m.closed = true
 	m.mu.Unlock()
-	m.windows.drop(m.obj)
-	m.watch.closed()
-	if err := m.obj.release(); err != nil {
-		return fmt.Errorf("samepage: close %v: %w", m, err)
-	}
-	return nil
+	m.once.Do(func() {
+		m.windows.drop(m.obj)
+		m.watch.closed()
+		if err = m.obj.release(); err != nil {
+			err = fmt.Errorf("samepage: close %v: %w", m, err)
+		}
+	})
+	return err
 }

@@ -34,6 +34,7 @@ type EarseImageRequester struct {
 
 	mu     sync.Mutex
 	closed bool
+	once   sync.Once      // of Close
 	doing  sync.WaitGroup // the calls of Do; added to under mu
 }
 
@@ -155,13 +156,15 @@ func (r *EarseImageRequester) do(caller context.Context, job EarseImageJob) (*Ea
 
 // Close ends the jobs that wait, with samepage.ErrClosed, and gives everything up. If
 // the worker still has a job that nobody waits for, others can become requesters only
-// when it has let go of that. A second Close does nothing.
-func (r *EarseImageRequester) Close() error {
+// when it has let go of that. A second Close does nothing, and returns when the first
+// one is done.
+func (r *EarseImageRequester) Close() (err error) {
+	r.once.Do(func() { err = r.close() })
+	return err
+}
+
+func (r *EarseImageRequester) close() error {
 	r.mu.Lock()
-	if r.closed {
-		r.mu.Unlock()
-		return nil
-	}
 	r.closed = true
 	r.mu.Unlock()
 	r.end()

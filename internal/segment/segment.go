@@ -119,6 +119,7 @@ type Handle struct {
 	// first counts the goroutines that the sleeper makes way for.
 	first   atomic.Int32
 	suspect atomic.Bool // the watch has found a condition that held beside a sleeper
+	once    sync.Once   // of Close
 	closed  atomic.Bool
 }
 
@@ -316,11 +317,14 @@ func (h *Handle) leave() {
 
 // Close leaves the segment. Those of this handle who sleep return
 // samepage.ErrClosed. The caller has let go of what it holds. A second Close does
-// nothing.
-func (h *Handle) Close() error {
-	if h.closed.Swap(true) {
-		return nil
-	}
+// nothing, and returns when the first one is done.
+func (h *Handle) Close() (err error) {
+	h.once.Do(func() { err = h.close() })
+	return err
+}
+
+func (h *Handle) close() error {
+	h.closed.Store(true)
 	h.ringSelf()
 	h.turn <- struct{}{} // the last sleeper has gone, and each further one sees closed
 	h.leave()

@@ -23,6 +23,7 @@ type KernelEvent struct {
 	// use is held for reading by each method that uses the handles, and for
 	// writing by Close, which takes them away after it has set closing.
 	use     sync.RWMutex
+	close   sync.Once
 	closed  atomic.Bool
 	closing windows.Handle
 }
@@ -165,15 +166,16 @@ func (k *KernelEvent) Wait(ctx context.Context) error {
 }
 
 // Close gives the event up; those who wait for it return. A second Close does
-// nothing.
-func (k *KernelEvent) Close() error {
-	if k.closed.Swap(true) {
-		return nil
-	}
-	_ = windows.SetEvent(k.closing)
-	k.use.Lock() // the last one has left
-	defer k.use.Unlock()
-	return k.wrap("close", errors.Join(windows.CloseHandle(k.h), windows.CloseHandle(k.closing)))
+// nothing, and returns when the first one is done.
+func (k *KernelEvent) Close() (err error) {
+	k.close.Do(func() {
+		k.closed.Store(true)
+		_ = windows.SetEvent(k.closing)
+		k.use.Lock() // the last one has left
+		defer k.use.Unlock()
+		err = k.wrap("close", errors.Join(windows.CloseHandle(k.h), windows.CloseHandle(k.closing)))
+	})
+	return err
 }
 
 func (k *KernelEvent) wrap(op string, err error) error {
