@@ -14,15 +14,16 @@ import (
 func TestCallsBesideEachOther(t *testing.T) {
 	ipctest.Store(t)
 	s := openStarter(t, "slow")
-	hold, done := make(chan struct{}), make(chan struct{})
+	making, hold, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	go func() {
 		_, _, _ = s.Ensure(context.Background(), func() (*exec.Cmd, error) {
+			close(making)
 			<-hold
 			return nil, errors.New("slow")
 		})
 		close(done)
 	}()
-	time.Sleep(20 * time.Millisecond)
+	<-making
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	ended := make(chan error, 1)

@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 // killed, or ends with an exit code.
 func child(args []string) {
 	wd, _ := os.Getwd()
-	text := fmt.Sprintln(os.Getenv("STARTER_TEST")) + fmt.Sprintln(wd) + fmt.Sprintln(sys.StartedHidden()) + fmt.Sprintln(standardFiles())
+	text := fmt.Sprintln(os.Getenv("STARTER_TEST")) + fmt.Sprintln(wd) + fmt.Sprintln(sys.StartedHidden()) + fmt.Sprintln(standardFiles()) + fmt.Sprintln(sys.Self().Start)
 	path := filepath.Join(args[0], strconv.Itoa(os.Getpid()))
 	if os.WriteFile(path+".new", []byte(text), 0o600) != nil || os.Rename(path+".new", path+".txt") != nil {
 		os.Exit(1)
@@ -67,7 +67,7 @@ func producer(args []string) {
 			return
 		}
 		p, started, err := s.Ensure(context.Background(), func() (*exec.Cmd, error) { return childCommand(args[1]) })
-		fmt.Println(p.PID, started, err)
+		fmt.Println(p.PID, p.Start, started, err)
 	}
 }
 
@@ -83,20 +83,20 @@ func childCommand(dir string, args ...string) (*exec.Cmd, error) {
 
 // children are the processes that child helpers of a folder have run as; the test
 // ends those that still run.
-func children(t *testing.T, dir string) (pids []int) {
+func children(t *testing.T, dir string) (all []layout.Process) {
 	t.Helper()
-	all, err := filepath.Glob(filepath.Join(dir, "*.txt"))
+	files, err := filepath.Glob(filepath.Join(dir, "*.txt"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range all {
+	for _, f := range files {
 		pid, err := strconv.Atoi(strings.TrimSuffix(filepath.Base(f), ".txt"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		pids = append(pids, pid)
+		all = append(all, process(t, dir, pid))
 	}
-	return pids
+	return all
 }
 
 // folder is one for the files of children, who are killed at the test's end.
@@ -104,26 +104,37 @@ func folder(t *testing.T) string {
 	t.Helper()
 	dir := ipctest.Dir(t)
 	t.Cleanup(func() {
-		for _, pid := range children(t, dir) {
-			kill(t, pid)
+		for _, p := range children(t, dir) {
+			kill(t, p)
 		}
 	})
 	return dir
 }
 
-// kill ends a process and returns when it has ended.
-func kill(t *testing.T, pid int) {
+// kill ends a process and returns when it has ended. Another one may have its id by
+// now, and is left alone.
+func kill(t *testing.T, p layout.Process) {
 	t.Helper()
-	p, err := sys.FindProcess(pid)
-	if errors.Is(err, samepage.ErrPeerNotStarted) {
+	proc, err := os.FindProcess(int(p.PID)) // first: this one is held from here on
+	if err != nil {
 		return
 	}
-	proc, ferr := os.FindProcess(pid)
-	if err = errors.Join(err, ferr); err != nil {
-		t.Fatal(err)
+	defer func() { _ = proc.Release() }()
+	if now, err := sys.FindProcess(int(p.PID)); err != nil || now != p {
+		return
 	}
 	_ = proc.Kill()
 	awaitEnd(t, p)
+}
+
+// process is the child that has said that it runs, or ran, as pid.
+func process(t *testing.T, dir string, pid int) layout.Process {
+	t.Helper()
+	start, err := strconv.ParseUint(told(t, dir, pid)[4], 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return layout.Process{PID: uint32(pid), Start: start}
 }
 
 func awaitEnd(t *testing.T, p layout.Process) {
@@ -250,26 +261,26 @@ func TestMission003_09_OneChild(t *testing.T) {
 		for _, c := range all { // all at once
 			c.Send("go")
 		}
-		pids, started := map[int]bool{}, 0
+		seen, started := map[layout.Process]bool{}, 0
 		for _, c := range all {
-			var pid int
+			var p layout.Process
 			var by bool
 			if l := c.Line(); l != "" {
-				if _, err := fmt.Sscan(l, &pid, &by); err != nil {
+				if _, err := fmt.Sscan(l, &p.PID, &p.Start, &by); err != nil {
 					t.Fatalf("%s: %v", l, err)
 				}
 			}
-			pids[pid] = true
+			seen[p] = true
 			if by {
 				started++
 			}
 		}
-		if len(pids) != 1 || started != 1 {
-			t.Fatalf("of %d producers %d have started a child; children %v", producers, started, pids)
+		if len(seen) != 1 || started != 1 {
+			t.Fatalf("of %d producers %d have started a child; children %v", producers, started, seen)
 		}
-		for pid := range pids {
-			told(t, dir, pid)
-			kill(t, pid) // and the next round starts another one
+		for p := range seen {
+			told(t, dir, int(p.PID))
+			kill(t, p) // and the next round starts another one
 		}
 	}
 }
@@ -285,7 +296,7 @@ func TestMission003_09_RespawnAfterKill(t *testing.T) {
 		p := ensure(t, s, command, true)
 		told(t, dir, int(p.PID))
 		ensure(t, s, command, false)
-		kill(t, int(p.PID))
+		kill(t, p)
 		if q, running, err := s.Running(t.Context()); running || err != nil {
 			t.Errorf("%v was killed and runs: %v", q, err)
 		}
@@ -328,7 +339,8 @@ func TestRecordInPart(t *testing.T) {
 	if _, err := s.mem.WriteAt(b[:], 0); err != nil {
 		t.Fatal(err)
 	}
-	ensure(t, s, func() (*exec.Cmd, error) { return childCommand(dir, "0") }, true)
+	p := ensure(t, s, func() (*exec.Cmd, error) { return childCommand(dir, "0") }, true)
+	told(t, dir, int(p.PID)) // the folder goes when nobody writes to it any more
 }
 
 func FuzzRecord(f *testing.F) {

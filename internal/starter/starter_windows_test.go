@@ -31,6 +31,6 @@ func TestMission003_11_WindowOptions(t *testing.T) {
 		if l := told(t, dir, int(p.PID)); l[2] != want {
 			t.Errorf("with HideWindow %v the child's window is hidden: %s", hide, l[2])
 		}
-		kill(t, int(p.PID))
+		kill(t, p)
 	}
 }
