@@ -251,6 +251,9 @@ func (h *Handle) Closed() bool { return h.closed.Load() }
 // inUse is the bit of Member.Identity that says so.
 const inUse = 1
 
+// joinLooks is how often the death watch looks while a joiner waits for a slot.
+var joinLooks = 2
+
 // join finds a slot: one that is not in use, else one whose owner has died. The byte of
 // a dead member may be held for a moment by a janitor, and that of one that leaves by
 // itself: they get the time until the death watch has looked twice.
@@ -259,7 +262,7 @@ func (h *Handle) join() (err error) {
 	uerr := Until(context.Background(), func() (bool, error) {
 		err = h.tryJoin()
 		looks++
-		return !errors.Is(err, samepage.ErrTooManyMembers) || looks > 2, nil
+		return !errors.Is(err, samepage.ErrTooManyMembers) || looks > joinLooks, nil
 	})
 	return errors.Join(err, uerr)
 }

@@ -247,6 +247,8 @@ func fullTable(s *suite) {
 
 // The last slot is a dead member's, and a janitor is just at it: who comes gets it.
 func janitorAtTheLast(s *suite) {
+	defer func(n int) { joinLooks = n }(joinLooks)
+	joinLooks = int(ipctest.Patience / watchEvery) // however long the janitor takes here
 	hs := s.members(3)
 	victim, err := s.join(nil)
 	s.noErr(err)
@@ -492,8 +494,10 @@ func deadSleeper(s *suite) {
 	s.noErr(err)
 	h := s.member()
 	passed := make(chan error, 1)
-	go func() { passed <- h.Wait(s.ctx, units{h}) }()
-	s.asleep(h)
+	c := &counted{Condition: units{h}}
+	go func() { passed <- h.Wait(s.ctx, c) }()
+	// Not only its bit: it must not find the unit by itself.
+	s.until("the sleeper has looked for the last time", func() bool { return c.tries.Load() > 1 })
 	victim.setBit()
 	victim.die(s.T)
 	units{ringer}.release(1) // rings the victim, which is next
@@ -571,7 +575,7 @@ func goesFirst(s *suite) {
 	passed, first := make(chan error, 1), make(chan error, 1)
 	go func() { passed <- h.Wait(s.ctx, held{h}) }()
 	s.asleep(h)
-	c := &counted{lock: lock{h}}
+	c := &counted{Condition: lock{h}}
 	go func() { first <- h.WaitFirst(s.ctx, c) }()
 	s.until("the one that goes first has its turn", func() bool { return c.tries.Load() > 1 })
 	lock{o}.unlock()
@@ -581,16 +585,17 @@ func goesFirst(s *suite) {
 	lock{h}.unlock()
 }
 
-// counted is a lock that counts how often it is tried: once before its turn, and in
-// its turn before each sleep.
+// counted is a condition that counts how often it was tried: once before the turn of who
+// waits, and in its turn before each sleep.
 type counted struct {
-	lock
+	Condition
 	tries atomic.Int32
 }
 
 func (c *counted) Try() (bool, error) {
+	ok, err := c.Condition.Try()
 	c.tries.Add(1)
-	return c.lock.Try()
+	return ok, err
 }
 
 // held is the Condition that the own handle has the lock.
