@@ -160,13 +160,16 @@ func (e *entry) leave() error {
 	return err
 }
 
+// leaveTries is how often leaveUsed tries.
+var leaveTries = 5
+
 // leaveUsed is leave of one who is present. Where others are, too, there is
 // nothing to take away. Where nobody is and somebody has the sidecar open who is
 // only looking, it tries again a few times: a dry run of Clean, or a program
 // that knows nothing of us, will not take it away.
 func (e *entry) leaveUsed() {
 	var p patience
-	for range 5 {
+	for range leaveTries {
 		if ok, err := tryLock(e.h, gateByte, true); ok {
 			unlock(e.h, presenceByte)
 			if st, _, err := e.state(); err == nil && st != entryDead {
@@ -182,7 +185,7 @@ func (e *entry) leaveUsed() {
 	e.close()
 	gone, err := reap(e.path, false)
 	p = patience{}
-	for tries := 5; tries > 0 && !gone && err == nil; tries-- {
+	for tries := leaveTries; tries > 0 && !gone && err == nil; tries-- {
 		if looksDead(e.path) {
 			p.wait()
 		} else {
@@ -220,7 +223,7 @@ func (e *entry) gate() error {
 			return fmt.Errorf("%s: %w", e.path, err)
 		}
 		if !p.wait() {
-			return fmt.Errorf("another process has been at work on %s for more than %v: %w", e.path, removalWait, ErrBusy)
+			return fmt.Errorf("another process has been at work on %s for more than %v: %w", e.path, RemovalWait, ErrBusy)
 		}
 	}
 }

@@ -44,6 +44,15 @@ func errorName(err error) string {
 	return "other"
 }
 
+// patiently has everybody in this process wait for as long as a test does, lest it
+// matters how long somebody takes who is at a name.
+func patiently(t *testing.T) {
+	t.Helper()
+	was := RemovalWait
+	RemovalWait = ipctest.Patience
+	t.Cleanup(func() { RemovalWait = was })
+}
+
 // spec reads "name [word...]".
 func spec(words []string) *Spec {
 	s := &Spec{Name: words[0], Size: 5000}
@@ -93,6 +102,7 @@ func peer([]string) {
 // churn makes, opens and closes an object until it is killed, and complains
 // about all that must not happen.
 func churn(words []string) {
+	RemovalWait = ipctest.Patience
 	s := spec(words)
 	fmt.Println("ready")
 	for {

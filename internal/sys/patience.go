@@ -8,33 +8,40 @@ import (
 	"time"
 )
 
-// How long a caller waits for somebody who is just taking the same name away,
-// which is a matter of microseconds unless that process is stopped there.
+// RemovalWait is how long a caller waits for somebody who is just taking the same
+// name away, which is a matter of microseconds unless that process is stopped there.
+// Tests change it, before anybody waits.
+var RemovalWait = 2 * time.Second
+
 const (
-	removalWait = 2 * time.Second
 	firstStep   = 50 * time.Microsecond
 	longestStep = 5 * time.Millisecond
+	// longestSleep is what a step counts for at most: while the whole machine stood
+	// still, so did those who are waited for.
+	longestSleep = 20 * time.Millisecond
 )
 
-// patience counts out removalWait. Its steps are random, or those who hinder
+// patience counts out RemovalWait. Its steps are random, or those who hinder
 // each other would do so again and again, and grow, or many who wait would take
 // the time of the one they wait for.
 type patience struct {
-	since time.Time
-	step  time.Duration
+	waited time.Duration
+	step   time.Duration
 }
 
 // wait sleeps a step and is false when all steps are used up.
 func (p *patience) wait() bool {
-	if p.since.IsZero() {
-		p.since, p.step = time.Now(), firstStep
+	if p.step == 0 {
+		p.step = firstStep
 	}
+	begun := time.Now()
 	time.Sleep(p.step/2 + rand.N(p.step))
+	p.waited += min(time.Since(begun), longestSleep)
 	p.step = min(2*p.step, longestStep)
-	return time.Since(p.since) < removalWait
+	return p.waited < RemovalWait
 }
 
 // errRemoving is for a name that somebody has been taking away for too long.
 func errRemoving(name string) error {
-	return fmt.Errorf("another process has been removing %q for more than %v: %w", name, removalWait, ErrBusy)
+	return fmt.Errorf("another process has been removing %q for more than %v: %w", name, RemovalWait, ErrBusy)
 }

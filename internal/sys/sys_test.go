@@ -123,6 +123,7 @@ func TestPersist(t *testing.T) {
 // Nobody who comes, goes or looks at a name hinders others, and nothing stays.
 func TestComeAndGo(t *testing.T) {
 	store(t)
+	patiently(t)
 	s := &Spec{Name: "x", Size: 64}
 	var wg sync.WaitGroup
 	end := time.Now().Add(time.Second)
@@ -161,6 +162,7 @@ func TestComeAndGo(t *testing.T) {
 // or in use, but nothing in between, and at most one at a time has made it.
 func TestKilledAnywhere(t *testing.T) {
 	store(t)
+	patiently(t)
 	for _, words := range []string{"x", "x sparse"} {
 		for i := range 8 {
 			var cs []*ipctest.Child
@@ -527,18 +529,21 @@ func TestNoLeak(t *testing.T) {
 	if err != nil {
 		t.Skip(err)
 	}
-	for range 20 {
+	const rounds = 100
+	for range rounds {
 		round()
 	}
 	h1, m1, _ := Usage()
-	if h1 > h0+5 || m1 > m0+5 {
-		t.Errorf("handles %d, then %d; mappings %d, then %d", h0, h1, m0, m1)
+	// Threads of the runtime have some of their own.
+	if h1 > h0+rounds/2 || m1 > m0+rounds/2 {
+		t.Errorf("after %d rounds handles were %d, and are %d; mappings %d, and %d", rounds, h0, h1, m0, m1)
 	}
 }
 
 // Users that leave at once: one of them takes the name along.
 func TestManyLeaveAtOnce(t *testing.T) {
 	store(t)
+	patiently(t)
 	rounds := 3000
 	if testing.Short() || runtime.GOOS == "windows" {
 		rounds = 100
