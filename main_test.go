@@ -22,7 +22,11 @@ var helpers = map[string]func(args []string){
 	"churn":   churn,
 }
 
-func TestMain(m *testing.M) { ipctest.Main(m, helpers) }
+func TestMain(m *testing.M) {
+	// However long somebody takes who is at a name.
+	sys.RemovalWait = ipctest.Patience
+	ipctest.Main(m, helpers)
+}
 
 func startAgent(t testing.TB) *ipctest.Child {
 	t.Helper()

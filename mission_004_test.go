@@ -197,7 +197,7 @@ func TestMission004_10_NoLeakInChild(t *testing.T) {
 		c.Want("ok", "close")
 	}
 	must(fmt.Sscanf(c.Ask("usage"), "ok %d %d", &h1, &maps))(t)
-	if h1 > h0-20+3 { // the 20 that it came with are closed
+	if h1 > h0-10 { // the 20 that it came with are closed; threads of the runtime have some of their own
 		t.Errorf("child has %d handles after closing all, %d with 20 inherited ones", h1, h0)
 	}
 }

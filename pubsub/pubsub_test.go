@@ -14,6 +14,7 @@ import (
 
 	"samepage"
 	"samepage/internal/ipctest"
+	"samepage/internal/sys"
 	"samepage/pubsub"
 )
 
@@ -22,7 +23,10 @@ var bg = context.Background()
 // roles are the helpers of this package's tests.
 var roles = map[string]func([]string){"sub": subRole, "pub": pubRole}
 
-func TestMain(m *testing.M) { ipctest.Main(m, roles) }
+func TestMain(m *testing.M) {
+	sys.RemovalWait = ipctest.Patience // however long somebody takes who is at a name
+	ipctest.Main(m, roles)
+}
 
 func newPub(t testing.TB, name string, o *pubsub.Options) *pubsub.Publisher {
 	t.Helper()
