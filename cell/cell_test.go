@@ -158,16 +158,18 @@ func TestChanged(t *testing.T) {
 	ipctest.WantErr(t, r.Changed(ctx), os.ErrDeadlineExceeded)
 	cancel()
 	const last = 2000
+	done := make(chan error, 1)
 	go func() {
 		for i := range uint64(last) {
 			if err := w.Set(bg, binary.LittleEndian.AppendUint64(nil, i+1)); err != nil {
-				t.Error(err)
+				done <- err
 				return
 			}
 			if i%100 == 0 {
 				time.Sleep(time.Millisecond)
 			}
 		}
+		done <- nil
 	}()
 	var q uint64
 	for v, err := range r.Values(bg) {
@@ -180,6 +182,7 @@ func TestChanged(t *testing.T) {
 			break
 		}
 	}
+	ipctest.NoErr(t, <-done)
 	ctx, cancel = context.WithCancel(bg)
 	cancel()
 	ipctest.WantErr(t, r.Changed(ctx), context.Canceled)

@@ -345,11 +345,13 @@ func (s *survivors) oneDies(t *testing.T, p fault.Point) (took time.Duration, se
 	victim := startWorker(t, 2, fmt.Sprintf("%v:%d", p, rand.IntN(passes)))
 	recovery := s.recoveryFrom(victim.PID())
 	// Others die holding the locks, so that there is something to repair.
-	for id := 3; !victim.EndsWithin(10*time.Millisecond) && !t.Failed(); id++ {
-		if id == workers {
+	begun := time.Now()
+	for n := 0; !victim.EndsWithin(10*time.Millisecond) && !t.Failed(); n++ {
+		if n >= workers && time.Since(begun) > ipctest.Patience {
 			t.Errorf("nobody has come to %v", p)
 		}
-		other := []fault.Point{fault.LockTaken, fault.WriteHeld}[id%2]
+		id := 3 + n%(workers-3)
+		other := []fault.Point{fault.LockTaken, fault.WriteHeld}[n%2]
 		if c := startWorker(t, id, fmt.Sprintf("%v:%d", other, rand.IntN(10))); !c.EndsWithin(ipctest.Patience) {
 			t.Fatalf("nobody has come to %v", other)
 		}

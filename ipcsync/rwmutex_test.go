@@ -152,6 +152,7 @@ func TestMission002_18_WriterIsNotStarved(t *testing.T) {
 	w := newRW(t, "m", nil)
 	owner := stateWord(t, samepage.KindRWMutex, "m")
 	var writes atomic.Uint64 // changed while the writer holds
+	var ended atomic.Uint64  // those of them whose Unlock has returned
 	var waited, overtakes atomic.Int64
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
@@ -164,8 +165,10 @@ func TestMission002_18_WriterIsNotStarved(t *testing.T) {
 					return
 				default:
 				}
-				before := writes.Load() // first: then the writer that is seen now has not had it
-				waits := !layout.Owner(owner.Load()).Free()
+				// In this order: then the write that is seen now has not had it, and
+				// is not the last one that had.
+				before := writes.Load()
+				waits := ended.Load() == before && !layout.Owner(owner.Load()).Free()
 				if err := r.RLock(bg); err != nil {
 					t.Error(err)
 					return
@@ -184,16 +187,18 @@ func TestMission002_18_WriterIsNotStarved(t *testing.T) {
 		})
 	}
 	// Until readers have met waiting writers often enough.
-	ctx, cancel := context.WithTimeout(bg, ipctest.Patience)
-	defer cancel()
-	for waited.Load() < 200 {
+	for begun := time.Now(); waited.Load() < 200 && time.Since(begun) < ipctest.Patience; {
 		time.Sleep(time.Millisecond)
-		if err := w.Lock(ctx); err != nil {
+		ctx, cancel := context.WithTimeout(bg, ipctest.Patience)
+		err := w.Lock(ctx)
+		cancel()
+		if err != nil {
 			t.Errorf("the writer has waited for %v: %v", ipctest.Patience, err)
 			break
 		}
 		writes.Add(1)
 		ipctest.NoErr(t, w.Unlock())
+		ended.Add(1)
 	}
 	close(stop)
 	wg.Wait()

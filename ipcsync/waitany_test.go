@@ -41,13 +41,13 @@ func TestWaitAny(t *testing.T) {
 		t.Error("WaitAny has taken two")
 	}
 	for i, wake := range []func() error{other.Unlock, func() error { return s.Release(1) }, e.Set} {
+		woke := make(chan error, 1)
 		go func() {
 			time.Sleep(5 * time.Millisecond)
-			if err := wake(); err != nil {
-				t.Error(err)
-			}
+			woke <- wake()
 		}()
 		want(i, nil)
+		ipctest.NoErr(t, <-woke)
 	}
 	ipctest.NoErr(t, m.Unlock())
 	ipctest.NoErr(t, other.Lock(bg))
@@ -74,12 +74,14 @@ func TestWaitAny(t *testing.T) {
 	ipctest.NoErr(t, m.Unlock())
 
 	ipctest.NoErr(t, other.Lock(bg))
+	closed := make(chan error, 1)
 	go func() {
 		time.Sleep(5 * time.Millisecond)
-		_ = e.Close()
+		closed <- e.Close()
 	}()
 	_, err = ipcsync.WaitAny(bg, m, s, e)
 	ipctest.WantErr(t, err, samepage.ErrClosed)
+	ipctest.NoErr(t, <-closed)
 	ipctest.NoErr(t, other.Unlock())
 }
 

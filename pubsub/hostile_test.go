@@ -258,7 +258,7 @@ func TestHostileWriterKeepsNobody(t *testing.T) {
 			}()
 			select {
 			case <-done:
-			case <-time.After(ipctest.Patience / 4):
+			case <-time.After(ipctest.Patience):
 				t.Fatal("a subscriber is kept beyond its context")
 			}
 			cancel()
