@@ -91,7 +91,7 @@ func publish(ctx context.Context, p *frame.Publisher, s frame.Spec) error {
 
 // cameraRole publishes frames: TOPIC WIDTH HEIGHT COUNT FPS SUBSCRIBERS. It begins when
 // there are so many reliable subscribers, and ends its stream when its standard input
-// does.
+// does; a COUNT of 0 is as many as there are until then.
 func cameraRole(args []string) error {
 	spec := frame.Spec{Format: frame.Gray, Width: number(args[1]), Height: number(args[2])}
 	// As little room as there may be, for each slot to be used again soon.
@@ -103,8 +103,22 @@ func cameraRole(args []string) error {
 	if err := p.WaitSubscribers(bg, number(args[5])); err != nil {
 		return err
 	}
+	over := make(chan struct{})
+	go func() {
+		_, _ = os.Stdin.Read(make([]byte, 1))
+		close(over)
+	}()
+	ended := func() bool {
+		select {
+		case <-over:
+			return true
+		default:
+			return false
+		}
+	}
 	pause := time.NewTicker(max(time.Second/time.Duration(max(number(args[4]), 1)), 1))
-	for range number(args[3]) {
+	count := number(args[3])
+	for n := 0; n < count || count == 0 && !ended(); n++ {
 		if number(args[4]) > 0 {
 			<-pause.C
 		}
@@ -113,7 +127,7 @@ func cameraRole(args []string) error {
 		}
 	}
 	fmt.Println("published", p.Topic().Next()-1)
-	_, _ = os.Stdin.Read(make([]byte, 1))
+	<-over
 	return p.Close()
 }
 
