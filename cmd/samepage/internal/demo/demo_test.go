@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -24,6 +25,7 @@ import (
 
 func TestMain(m *testing.M) {
 	_ = os.Setenv("GORACE", "atexit_sleep_ms=0") // no sleep at the end of each process
+	grace = ipctest.Patience                     // what is killed tells no summary
 	ipctest.Main(m, map[string]func([]string){
 		"role": func(args []string) {
 			if RunRole(args[0], os.Stdin, os.Stdout, func(error) int { return 9 }) != nil {
@@ -120,7 +122,7 @@ func TestRun(t *testing.T) {
 	if err != nil || s.Pictures != 5 || s.Bytes != 5*3*4*sceneWidth*sceneHeight || s.WorkerRestarts != 0 || s.Interrupted {
 		t.Errorf("%+v, %v", s, err)
 	}
-	if s.Viewer.Frames+s.Viewer.Missed != 5 || s.ViewerRestarts != 0 || s.Viewer.LatencyMax <= 0 {
+	if s.Viewer.Frames+s.Viewer.Missed != 5 || s.ViewerRestarts != 0 || s.Viewer.LatencyMax <= 0 && runtime.GOOS != "windows" { // whose clock may stand still so long
 		t.Errorf("the viewer tells %+v", s.Viewer)
 	}
 	if !slices.Equal(w.lines, []string{"started"}) {
@@ -205,7 +207,7 @@ func TestPictureGrew(t *testing.T) {
 		case m.Ready != nil:
 			save("a.png", 100)
 			grown = true
-			startWorker(t, "job")
+			startWorker(t, "job", func() {})
 		case m.Skipped != nil:
 			told = append(told, m.Skipped.Error())
 		case m.Summary != nil:

@@ -14,13 +14,11 @@ import (
 	"samepage"
 )
 
-const (
-	// grace is how long a process may take to end when it is asked to.
-	grace = 5 * time.Second
-	// maxEarlyDeaths is how many workers, or viewers, in a row may die before they
-	// are up.
-	maxEarlyDeaths = 3
-)
+// grace is how long a process may take to end when it is asked to.
+var grace = 5 * time.Second
+
+// maxEarlyDeaths is how many workers, or viewers, in a row may die before they are up.
+const maxEarlyDeaths = 3
 
 // Watcher is told what happens, from one goroutine.
 type Watcher interface {

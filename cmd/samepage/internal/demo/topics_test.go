@@ -240,12 +240,13 @@ func TestLayout(t *testing.T) {
 	}
 }
 
-// startWorker runs a worker in this process until the test ends.
-func startWorker(t *testing.T, name string) {
+// startWorker runs a worker in this process until the test ends. It calls up when it sees
+// all requests, and does none before up returns.
+func startWorker(t *testing.T, name string, up func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- runWorker(ctx, name, func() {}) }()
+	go func() { ended <- runWorker(ctx, name, up) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {
@@ -271,7 +272,7 @@ func halfWorker(args []string) {
 	ctx := context.Background()
 	frames, err := frame.NewSubscriber(framesName(args[0]), &pubsub.SubscriberOptions{From: pubsub.FromNow})
 	die(err)
-	results, err := pubsub.NewPublisher(resultsName(args[0]), resultsOptions(frames.Topic().Options().MaxSize))
+	results, err := openResults(ctx, args[0], frames.Topic().Options().MaxSize)
 	die(err)
 	stop("before it was ready")
 	die(publishReady(ctx, results))
@@ -321,7 +322,7 @@ func TestWorkerTakesOver(t *testing.T) {
 				t.Fatal(l)
 			}
 			half.Kill()
-			startWorker(t, "job")
+			startWorker(t, "job", func() {})
 			ipctest.NoErr(t, <-ended)
 			s := (<-sum).Summary
 			if s.Pictures != 2 || len(s.Failed) > 0 || s.Redone < redone[0] || s.Redone > redone[1] {
@@ -345,7 +346,7 @@ func TestWorkersDieOverIt(t *testing.T) {
 		}
 		half.Kill()
 	}
-	startWorker(t, "job")
+	startWorker(t, "job", func() {})
 	ipctest.NoErr(t, <-ended)
 	s := (<-sum).Summary
 	if s.Pictures != 2 || len(s.Failed) != 1 || s.Failed[0].Reason != "4 workers died over it" {
@@ -362,11 +363,12 @@ func TestSlowViewer(t *testing.T) {
 	up, sum, ended := startBase(t, Options{Count: pictures})
 	<-up
 	ctx, cancel := context.WithCancel(t.Context())
-	seen, over := make(chan struct{}), make(chan error, 1)
+	seen, looks, over := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	var once sync.Once
 	look := func(m *frame.Message) {
 		once.Do(func() {
 			before := bytes.Clone(m.Pix(0))
+			close(looks)
 			if err := <-ended; err != nil {
 				t.Error(err)
 			}
@@ -381,7 +383,13 @@ func TestSlowViewer(t *testing.T) {
 		over <- runViewer(ctx, "job", look, func() { close(seen) }, func(now Viewed) { v = now })
 	}()
 	<-seen
-	startWorker(t, "job")
+	// The first frame is there, and no other one comes before the viewer looks at it.
+	startWorker(t, "job", func() {
+		select {
+		case <-looks:
+		case <-t.Context().Done():
+		}
+	})
 	ipctest.NoErr(t, <-over)
 	if s := (<-sum).Summary; s.Pictures != pictures || v.Frames+v.Missed != pictures || v.Missed < pictures/2 {
 		t.Errorf("%d pictures, the viewer tells %+v", s.Pictures, v)

@@ -17,10 +17,9 @@ func runWorker(ctx context.Context, name string, up func()) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, frames.Close()) }()
-	most := frames.Topic().Options().MaxSize
-	results, err := pubsub.NewPublisher(resultsName(name), resultsOptions(most))
+	results, err := openResults(ctx, name, frames.Topic().Options().MaxSize)
 	if err != nil {
-		return err
+		return unlessEnded(ctx, err)
 	}
 	defer func() { err = errors.Join(err, results.Close()) }()
 	if err := publishReady(ctx, results); err != nil {
@@ -42,6 +41,18 @@ func runWorker(ctx context.Context, name string, up func()) (err error) {
 	// for one that died.
 	<-ctx.Done()
 	return nil
+}
+
+// openResults opens the topic of the results to frames of at most so many bytes. There is
+// one worker: while its place is taken, the base is just repairing what the one before
+// has left.
+func openResults(ctx context.Context, name string, most int) (*pubsub.Publisher, error) {
+	for {
+		p, err := pubsub.NewPublisher(resultsName(name), resultsOptions(most))
+		if taken := errors.Is(err, samepage.ErrBusy) || errors.Is(err, samepage.ErrTooManyMembers); !taken || ctx.Err() != nil {
+			return p, err
+		}
+	}
 }
 
 // unlessEnded is err, unless the end was asked for.
