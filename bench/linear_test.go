@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,7 +17,8 @@ import (
 
 // Histories of locks are linearizable: each operation takes effect at one moment
 // between its call and its return, and at these moments the lock behaves as
-// package sync says. Here four members, of one process for the sake of one clock.
+// package sync says. Here four members, of one process for the sake of one clock, which
+// counts calls and returns: two of them never come at one time.
 
 type lockOp int
 
@@ -73,7 +75,7 @@ func TestLockHistoriesAreLinearizable(t *testing.T) {
 		var mu sync.Mutex
 		var history []porcupine.Operation
 		var ms []*ipcsync.RWMutex
-		begun := time.Now()
+		var clock atomic.Int64
 		for client := range 4 {
 			m, err := ipcsync.OpenRWMutex("m", nil)
 			if err != nil {
@@ -84,16 +86,16 @@ func TestLockHistoriesAreLinearizable(t *testing.T) {
 			wg.Go(func() {
 				ctx := context.Background()
 				do := func(op lockOp, f func() (bool, error)) bool {
-					call := time.Since(begun)
+					call := clock.Add(1)
 					ok, err := f()
-					back := time.Since(begun)
+					back := clock.Add(1)
 					if err != nil {
 						t.Error(err)
 					}
 					mu.Lock()
 					defer mu.Unlock()
 					history = append(history, porcupine.Operation{
-						ClientId: client, Input: op, Output: ok, Call: int64(call), Return: int64(back),
+						ClientId: client, Input: op, Output: ok, Call: call, Return: back,
 					})
 					return ok
 				}

@@ -111,7 +111,7 @@ func startRouDi(ctx context.Context, b *bench) (*rouDi, error) {
 			}
 		}
 	}()
-	late := time.NewTimer(10 * time.Second)
+	late := time.NewTimer(30 * time.Second)
 	defer late.Stop()
 	select {
 	case ok := <-ready:

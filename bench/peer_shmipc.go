@@ -23,7 +23,7 @@ func window(o order) int { return max(4, min(8192, 16<<20/o.Size)) }
 func shmipcConfig(o order) *shmipc.Config {
 	c := shmipc.DefaultConfig()
 	c.MemMapType = shmipc.MemMapTypeMemFd
-	c.InitializeTimeout = 10 * time.Second // a second is short on a machine that is busy
+	c.InitializeTimeout = 30 * time.Second // a second is short on a machine that is busy
 	c.QueueCap = 65536
 	// Twice the window: buffers take turns, and one that comes round too late is cold.
 	c.ShareMemoryBufferCap = uint32(max(32<<20, 2*window(o)*(o.Size+256)*10/8))

@@ -138,8 +138,8 @@ func (p program) String() string { return strings.Join(append([]string{p.name}, 
 func (p program) measure(ctx context.Context, b *bench, seconds float64) (sample, error) {
 	args := append([]string{"-seconds", strconv.FormatFloat(seconds, 'f', -1, 64)}, p.args...)
 	cmd := exec.CommandContext(ctx, filepath.Join(b.programs, p.name), args...)
-	cmd.WaitDelay = time.Second // a program's child may hold the pipe a little longer
-	var said bytes.Buffer       // iceoryx says much that is of no use when all went well
+	cmd.WaitDelay = 30 * time.Second // a program's child may hold the pipe a little longer
+	var said bytes.Buffer            // iceoryx says much that is of no use when all went well
 	cmd.Stderr = &said
 	text, err := cmd.Output()
 	if err != nil {

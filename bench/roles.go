@@ -219,15 +219,21 @@ const few = 20
 
 func (a pair) measure(ctx context.Context, b *bench, seconds float64) (s sample, err error) {
 	count := b.count[a]
-	for n := few; count == 0; n *= 20 {
+	for n := few; count == 0 && n < 1e9; n *= 20 {
 		if s, err = a.exchange(ctx, b, n); err != nil {
 			return s, err
+		}
+		if s.Mean <= 0 { // the clock has not moved
+			continue
 		}
 		if enough := int(seconds * 1e9 / s.Mean); n*10 >= enough {
 			count = max(few, enough)
 		}
 	}
-	if s, err = a.exchange(ctx, b, count); err == nil {
+	if s, err = a.exchange(ctx, b, count); err == nil && s.Mean <= 0 {
+		err = fmt.Errorf("role %s told no figure", a.role)
+	}
+	if err == nil {
 		b.count[a] = max(few, int(seconds*1e9/s.Mean))
 	}
 	return s, err
@@ -269,9 +275,6 @@ func (a pair) exchange(ctx context.Context, b *bench, count int) (sample, error)
 	s2, err := second.result()
 	if s1.Mean == 0 {
 		s1 = s2
-	}
-	if err == nil && s1.Mean <= 0 {
-		err = fmt.Errorf("role %s told no figure", a.role)
 	}
 	return s1, err
 }
