@@ -51,7 +51,7 @@ func camera() error {
 	if err := errors.Join(recorder.Start(), monitor.Start()); err != nil {
 		return err
 	}
-	if err := pub.WaitSubscribers(ctx, 1); err == nil { // the recorder; nobody counts monitors
+	if seen(ctx, topic) {
 		fmt.Println("camera: publishing 100 frames")
 	}
 
@@ -73,6 +73,20 @@ func camera() error {
 	}
 	// Whoever has taken all frames then comes to the end of the stream.
 	return errors.Join(pub.Close(), recorder.Wait(), monitor.Wait())
+}
+
+// seen waits until both look, and is false when the end comes first. A publisher waits for
+// reliable subscribers by WaitSubscribers; here all who have the topic open are counted,
+// for the monitor is not reliable.
+func seen(ctx context.Context, topic string) bool {
+	for ctx.Err() == nil {
+		st, err := pubsub.Inspect(topic, nil)
+		if err == nil && len(st.Members) == 3 {
+			return true
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return false
 }
 
 // command is this program in another role.
