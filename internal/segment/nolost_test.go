@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"testing"
+	"time"
 
 	"samepage/internal/ipctest"
 	"samepage/internal/segment"
@@ -16,7 +17,7 @@ import (
 // forgotten sleeps until the patience ends.
 
 func TestEventNoLostWake(t *testing.T) {
-	noLostWake(t, func(ctx context.Context, t *testing.T, rounds int) {
+	noLostWake(t, func(ctx context.Context, t *testing.T, rounds int, round func()) {
 		for _, o := range []*ipcsync.EventOptions{{}, {Manual: true}} {
 			ping, err := ipcsync.CreateEvent(fmt.Sprint("ping", o.Manual), o)
 			ipctest.NoErr(t, err)
@@ -46,6 +47,7 @@ func TestEventNoLostWake(t *testing.T) {
 			ipctest.NoErr(t, ping.Set())
 			for range rounds {
 				ipctest.NoErr(t, pass(pong, ping))
+				round()
 			}
 			ipctest.NoErr(t, <-done)
 		}
@@ -54,7 +56,7 @@ func TestEventNoLostWake(t *testing.T) {
 
 // Each unit wakes a sleeper, also where a ringer rings one sleeper twice.
 func TestSemaphoreNoLostWake(t *testing.T) {
-	noLostWake(t, func(ctx context.Context, t *testing.T, rounds int) {
+	noLostWake(t, func(ctx context.Context, t *testing.T, rounds int, round func()) {
 		s, err := ipcsync.CreateSemaphore("s", 0, 10, nil)
 		ipctest.NoErr(t, err)
 		defer s.Close()
@@ -76,6 +78,7 @@ func TestSemaphoreNoLostWake(t *testing.T) {
 			ipctest.NoErr(t, s.Release(1))
 			ipctest.NoErr(t, <-done)
 			ipctest.NoErr(t, <-done)
+			round()
 		}
 	})
 }
@@ -83,7 +86,7 @@ func TestSemaphoreNoLostWake(t *testing.T) {
 // Each unlock wakes one who waits, of readers and writers, and of handles that have
 // several.
 func TestLocksNoLostWake(t *testing.T) {
-	noLostWake(t, func(ctx context.Context, t *testing.T, rounds int) {
+	noLostWake(t, func(ctx context.Context, t *testing.T, rounds int, round func()) {
 		m, err := ipcsync.CreateMutex("m", nil)
 		ipctest.NoErr(t, err)
 		defer m.Close()
@@ -120,6 +123,7 @@ func TestLocksNoLostWake(t *testing.T) {
 						done <- err
 						return
 					}
+					round()
 				}
 				done <- nil
 			}()
@@ -131,17 +135,20 @@ func TestLocksNoLostWake(t *testing.T) {
 }
 
 // noLostWake runs f without a death watch: with all processors, where most waits
-// end in the short loop before sleep, and with one, where none does.
-func noLostWake(t *testing.T, f func(ctx context.Context, t *testing.T, rounds int)) {
+// end in the short loop before sleep, and with one, where none does. The context ends
+// when f has not told of a round for as long as the patience is.
+func noLostWake(t *testing.T, f func(ctx context.Context, t *testing.T, rounds int, round func())) {
 	ipctest.NeedNames(t)
 	for procs, rounds := range map[int]int{runtime.GOMAXPROCS(0): 5000, 1: 500} {
 		t.Run(fmt.Sprintf("processors=%d", procs), func(t *testing.T) {
 			ipctest.Store(t)
 			segment.StopWatch(t)
 			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
-			ctx, cancel := context.WithTimeout(context.Background(), ipctest.Patience)
+			ctx, cancel := context.WithCancel(context.Background())
 			defer cancel()
-			f(ctx, t, rounds)
+			late := time.AfterFunc(ipctest.Patience, cancel)
+			defer late.Stop()
+			f(ctx, t, rounds, func() { late.Reset(ipctest.Patience) })
 		})
 	}
 }
