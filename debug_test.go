@@ -3,10 +3,12 @@
 package samepage_test
 
 import (
-	"bytes"
+	"bufio"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,11 +37,24 @@ func TestDebugLateUseFaults(t *testing.T) {
 
 func TestDebugForgottenMemory(t *testing.T) {
 	cmd := ipctest.Command(t, "forget")
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	if err := cmd.Run(); err != nil {
-		t.Fatal(err)
+	r, w, err := os.Pipe()
+	ipctest.NoErr(t, err)
+	defer r.Close()
+	cmd.Stderr = w
+	c := ipctest.StartCmd(t, cmd)
+	ipctest.NoErr(t, w.Close())
+	late := time.AfterFunc(ipctest.Patience, c.Kill)
+	defer late.Stop()
+	stderr, in := &strings.Builder{}, bufio.NewReader(r)
+	for !strings.Contains(stderr.String(), `"forgotten"`) {
+		line, err := in.ReadString('\n')
+		stderr.WriteString(line)
+		if err != nil {
+			t.Fatalf("the end, and nothing forgotten was told: %s", stderr)
+		}
 	}
+	c.Wait()
+	_, _ = in.WriteTo(stderr)
 	for _, want := range []string{"not closed", `"forgotten"`, "debug_test.go:"} {
 		if !strings.Contains(stderr.String(), want) {
 			t.Errorf("standard error lacks %q: %s", want, stderr.String())
@@ -53,7 +68,12 @@ func TestDebugForgottenMemory(t *testing.T) {
 func init() {
 	helpers["forget"] = func([]string) {
 		forget()
-		for range 20 {
+		var over atomic.Bool // the input ends when what was forgotten has been told
+		go func() {
+			_, _ = os.Stdin.Read(make([]byte, 1))
+			over.Store(true)
+		}()
+		for n := 0; n < 20 || !over.Load(); n++ {
 			runtime.GC()
 			time.Sleep(10 * time.Millisecond)
 		}
