@@ -465,6 +465,8 @@ func (r *BaseImageReceiver) copy(s *baseShape) error {
 // again if it was not. It is false when that cannot be known.
 func (r *BaseImageReceiver) settle(ctx context.Context, s *baseShape) (bool, error) {
 	begun := time.Now()
+	watched := begun
+	var died error
 	for {
 		// S0: before the looks: what it says must be so when they are done.
 		expired := time.Since(begun) > r.opts.Settle
@@ -486,11 +488,19 @@ func (r *BaseImageReceiver) settle(ctx context.Context, s *baseShape) (bool, err
 			return true, nil
 		case at == changed:
 			return false, nil
+		case died != nil:
+			return false, died
 		case expired:
 			if r.opts.Settle > 0 { // S4
 				err = r.peer()
 			}
 			return err == nil, err
+		}
+		if now := time.Now(); r.opts.Settle > 0 && now.Sub(watched) > baseWatch { // S5
+			watched = now
+			if died = r.peer(); died != nil {
+				continue // what it did before its end is there by now
+			}
 		}
 		r.rest()
 	}
