@@ -270,7 +270,7 @@ func earseStart(t *testing.T) (ctx context.Context, dir string) {
 	ipctest.NeedNames(t)
 	ipctest.Alone(t, "EarseImage")
 	ipctest.Store(t)
-	ctx, cancel := context.WithTimeout(context.Background(), ipctest.Patience)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*ipctest.Patience)
 	t.Cleanup(cancel)
 	return ctx, ipctest.Dir(t)
 }
@@ -331,6 +331,7 @@ func TestMission000_22_EarseImageIdle(t *testing.T) {
 	if l := worker.Line(); l != "hangs 1.png" {
 		t.Fatal(l)
 	}
+	requester.Wait() // else its job is still there, which the next worker would do
 	worker.Kill()
 	idle := ipctest.Start(t, "earse rest")
 	ipctest.WantIdle(t, idle)
@@ -347,7 +348,7 @@ func init() {
 // One request, two results from another process, where the layout says, decoded equal:
 // a thousand times.
 func TestMission000_24_Worker(t *testing.T) {
-	ctx, dir := earseStart(t)
+	_, dir := earseStart(t)
 	startEarseWorker(t)
 	r := newEarseRequester(t)
 	m := earseMemory(t)
@@ -358,7 +359,9 @@ func TestMission000_24_Worker(t *testing.T) {
 	}
 	for n := range jobs {
 		path := paths[n%len(paths)]
+		ctx, cancel := context.WithTimeout(context.Background(), ipctest.Patience) // of each
 		a, err := r.Do(ctx, pngJob(path))
+		cancel()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -738,6 +741,10 @@ func TestEarseImageLeavesNothing(t *testing.T) {
 	path := picture(t, dir, 1)
 	round := func(ask bool) {
 		r, err := legacy.NewEarseImageRequester(nil)
+		// On Windows Close does not wait for ever for a worker that is not let run.
+		for begun := time.Now(); errors.Is(err, fs.ErrExist) && time.Since(begun) < ipctest.Patience; time.Sleep(time.Millisecond) {
+			r, err = legacy.NewEarseImageRequester(nil)
+		}
 		if err != nil {
 			t.Fatal(err)
 		}

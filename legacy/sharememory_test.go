@@ -732,8 +732,8 @@ func TestMission002_29_30_SoakShareMemory(t *testing.T) {
 			c.Want("ok 300 true", "create 0")
 			writers = append(writers, c)
 		}
-		for left := n; left > 0; left -= min(left, 20000) { // each answers in time
-			part := min(left, 20000) / 2
+		for left := n; left > 0; left -= min(left, 2000) { // each answers in time
+			part := min(left, 2000) / 2
 			for _, c := range writers {
 				c.Send("loop %d", part)
 			}

@@ -3,7 +3,6 @@ package legacy_test
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -188,7 +187,7 @@ func (p *peer) do(cmd string, args []string) (res string, err error) {
 			return "", p.lock.RUnlock()
 		}
 		return "", p.lock.Unlock()
-	case "count": // FILE N: add 1 to the number in it, so many times
+	case "count": // FILE N: add 1 to the number in it, so many times, and tell of each 500
 		m, err := samepage.MapFile(args[0], 4, nil)
 		if err != nil {
 			return "", err
@@ -213,13 +212,11 @@ func (p *peer) do(cmd string, args []string) (res string, err error) {
 
 // until checks all values that it reads.
 func (p *peer) until(goal uint32) (string, error) {
-	ctx, cancel := context.WithTimeout(bg, 4*ipctest.Patience)
-	defer cancel()
 	torn, different, last := 0, 0, uint32(0)
 	var b []byte
 	for {
 		var err error
-		if b, err = p.r.Append(ctx, b[:0]); err != nil {
+		if b, err = p.r.Append(bg, b[:0]); err != nil {
 			return "", err
 		}
 		if len(b) == 0 { // none yet
@@ -241,7 +238,10 @@ func (p *peer) until(goal uint32) (string, error) {
 // count adds to a number in another memory, which the lock guards.
 func (p *peer) count(m *samepage.Memory, times int) error {
 	var b [4]byte
-	for range times {
+	for i := range times {
+		if i > 0 && i%500 == 0 {
+			fmt.Println("at", i)
+		}
 		if err := p.lock.Lock(bg); err != nil {
 			return err
 		}
