@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -69,6 +70,7 @@ func TestScript(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"until": until,
+			"shows": shows,
 			"code":  code,
 		},
 	})
@@ -101,6 +103,25 @@ func until(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		if time.Since(begin) > ipctest.Patience {
 			ts.Fatalf("%q: still %v", args, err)
+		}
+	}
+}
+
+// shows PATTERN COMMAND... repeats a command until it succeeds and its standard output
+// matches.
+func shows(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: shows PATTERN COMMAND...")
+	}
+	pattern, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		err := ts.Exec(args[1], args[2:]...)
+		if err == nil && pattern.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+		if time.Since(begin) > ipctest.Patience {
+			ts.Fatalf("%q: %v, and no %q", args[1:], err, args[0])
 		}
 	}
 }

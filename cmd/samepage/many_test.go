@@ -123,6 +123,14 @@ func (h *holder) do(verb, name string) error {
 			err = errors.New("nobody waits")
 		}
 		return err
+	case "published": // fails unless a topic has a publisher
+		return topicHas(name, func(m pubsub.Member, _ int) bool { return m.Role == pubsub.Publishing && m.Alive })
+	case "steady": // publishes a message each 5 ms for good
+		p, err := pubsub.NewPublisher(name, &pubsub.Options{MaxSize: 100, Times: true})
+		for ; err == nil; time.Sleep(5 * time.Millisecond) {
+			err = p.Send(context.Background(), []byte("a message"))
+		}
+		return err
 	case "subscribed": // fails unless a topic has a reliable subscriber
 		return topicHas(name, func(m pubsub.Member, _ int) bool { return m.Role == pubsub.Reliable })
 	case "watched": // fails unless a topic has a best-effort subscriber
