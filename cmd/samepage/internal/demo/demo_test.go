@@ -122,7 +122,8 @@ func TestRun(t *testing.T) {
 	if err != nil || s.Pictures != 5 || s.Bytes != 5*3*4*sceneWidth*sceneHeight || s.WorkerRestarts != 0 || s.Interrupted {
 		t.Errorf("%+v, %v", s, err)
 	}
-	if s.Viewer.Frames+s.Viewer.Missed != 5 || s.ViewerRestarts != 0 || s.Viewer.LatencyMax <= 0 && runtime.GOOS != "windows" { // whose clock may stand still so long
+	// A coarse clock may show no time between publishing a frame and seeing it.
+	if s.Viewer.Frames+s.Viewer.Missed != 5 || s.ViewerRestarts != 0 || s.Viewer.LatencyMax < 0 || s.Viewer.LatencyMax == 0 && runtime.GOOS != "windows" {
 		t.Errorf("the viewer tells %+v", s.Viewer)
 	}
 	if !slices.Equal(w.lines, []string{"started"}) {

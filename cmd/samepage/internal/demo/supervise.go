@@ -14,8 +14,9 @@ import (
 	"samepage"
 )
 
-// grace is how long a process may take to end when it is asked to.
-var grace = 5 * time.Second
+// grace is how long a process may take to end when it is asked to: more than a busy
+// machine keeps one from running, for what one that is killed has not told is lost.
+var grace = 30 * time.Second
 
 // maxEarlyDeaths is how many workers, or viewers, in a row may die before they are up.
 const maxEarlyDeaths = 3

@@ -372,9 +372,10 @@ func TestSlowViewer(t *testing.T) {
 			if err := <-ended; err != nil {
 				t.Error(err)
 			}
-			if m.Seq() != 1 || !bytes.Equal(m.Pix(0), before) {
+			if !bytes.Equal(m.Pix(0), before) {
 				t.Errorf("frame %d has changed while it was looked at", m.Seq())
 			}
+			t.Logf("the viewer looked at frame %d", m.Seq()) // 1, if it was let run in time
 			cancel()
 		})
 	}
