@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"samepage"
 	"samepage/internal/ipctest"
@@ -91,7 +90,7 @@ func TestEventWithCpp(t *testing.T) {
 	}
 	c.Want("ok signalled", "wait")
 	c.Want("ok", "set")
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), ipctest.Patience)
 	defer cancel()
 	if err := e.Wait(ctx); err != nil {
 		t.Error(err)

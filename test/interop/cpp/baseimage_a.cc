@@ -85,6 +85,11 @@ bool loop(int n, int micros, int width, int height, int bits) {
     next += frequency.QuadPart * micros / 1000000;
     QueryPerformanceCounter(&now);
     int64_t left = (next - now.QuadPart) * 1000 / frequency.QuadPart;
+    // A machine that is too slow for this leaves a pause for readers all the same.
+    if (left < 1 && micros > 0) {
+      left = 1;
+      next = now.QuadPart;
+    }
     if (left > 0) Sleep(static_cast<DWORD>(left));
   }
   return true;

@@ -11,7 +11,8 @@
 //   begin TYPE FILE     send a job, and do not wait
 //   end                 wait for the end of that
 //   unnamed             send a job with 260 units of name and no NUL
-//   answered WHAT [N]   when told of an answer: take (it), die, hang (N ms)
+//   answered WHAT [N]   when told of an answer: take (it), die, hang (N ms, or until resume)
+//   resume              end a hang
 //   save PREFIX         write the results of the last job to PREFIX1 and PREFIX2
 //   record              status, success, and what is in the extension, of the section
 //
@@ -27,7 +28,7 @@
 namespace {
 
 earse::Window window;
-HANDLE section, ended;
+HANDLE section, ended, resume;
 char *view;
 std::atomic<int> hang_ms, die_when_told;
 
@@ -91,7 +92,7 @@ LRESULT handle(UINT message, LPARAM) {
   }
   if (message == EARSE_READY) {
     if (die_when_told) TerminateProcess(GetCurrentProcess(), 9);
-    if (hang_ms > 0) Sleep(hang_ms);
+    if (hang_ms > 0) WaitForSingleObject(resume, hang_ms);
     told++;
     take();
     if (verdict() != "right") right = false;
@@ -174,6 +175,7 @@ bool obey(const std::string &command, std::string argument, std::string *answer)
     hang_ms = argument.substr(0, blank) == "hang" ? std::atoi(argument.c_str() + blank) : 0;
     return true;
   }
+  if (command == "resume") return SetEvent(resume) || peer::failed("SetEvent");
   if (command == "save") {
     for (int i = 0; i < 2; i++) save(argument + std::to_string(i + 1), result[i]);
     return true;
@@ -191,6 +193,7 @@ bool obey(const std::string &command, std::string argument, std::string *answer)
 
 int main() {
   ended = CreateEventW(nullptr, FALSE, FALSE, nullptr);
+  resume = CreateEventW(nullptr, FALSE, FALSE, nullptr);
   peer::serve(obey);
   TerminateProcess(GetCurrentProcess(), 0);  // whatever the window's thread does
 }

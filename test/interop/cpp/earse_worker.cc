@@ -7,8 +7,9 @@
 //   serve          make the window; the answer says of which kind
 //   do WHAT [N]    from now on answer jobs right, or: negative (offset), huge (size),
 //                  empty (success without data), overlap, odd (success 7), silent (no
-//                  message), die (in the job), hang (N ms, then right), early (success
-//                  first, the data N ms later)
+//                  message), die (in the job), hang (N ms, or until resume, then right),
+//                  early (success first, the data N ms later)
+//   resume         end a hang
 //   began          wait until a job has begun since the last time
 //   jobs           how many have begun
 //   last           the type and the file of the last one
@@ -21,7 +22,7 @@
 namespace {
 
 earse::Window window;
-HANDLE begun;
+HANDLE begun, resume;
 std::atomic<int> jobs, wait_ms;
 CRITICAL_SECTION guard;  // of what follows
 std::string how = "right", last;
@@ -73,7 +74,7 @@ LRESULT handle(UINT message, LPARAM) {
   jobs++;
   SetEvent(begun);
   if (what == "die") TerminateProcess(GetCurrentProcess(), 9);
-  if (what == "hang") Sleep(wait_ms);
+  if (what == "hang") WaitForSingleObject(resume, wait_ms);
   work(job, section, what);
   if (what != "silent") {
     HWND requester = FindWindowW(nullptr, EARSE_WIDE(EARSE_REQUESTER_TITLE));
@@ -94,6 +95,7 @@ bool obey(const std::string &command, const std::string &argument, std::string *
     return true;
   }
   if (command == "began") return WaitForSingleObject(begun, 30000) == WAIT_OBJECT_0 || peer::refused("no job");
+  if (command == "resume") return SetEvent(resume) || peer::failed("SetEvent");
   if (command == "jobs") {
     *answer = std::to_string(jobs);
     return true;
@@ -112,6 +114,7 @@ bool obey(const std::string &command, const std::string &argument, std::string *
 int main() {
   InitializeCriticalSection(&guard);
   begun = CreateEventW(nullptr, FALSE, FALSE, nullptr);
+  resume = CreateEventW(nullptr, FALSE, FALSE, nullptr);
   peer::serve(obey);
   TerminateProcess(GetCurrentProcess(), 0);  // whatever the window's thread does
 }
