@@ -288,7 +288,7 @@ func countStem(paths []string, stem string) (n int) {
 func TestDemoKilled(t *testing.T) {
 	ipctest.NeedNames(t)
 	// With few pictures they may be done before all are killed that are to be.
-	for pictures := 150; !demoKilled(t, pictures); pictures *= 10 {
+	for pictures := 150; !demoKilled(t, pictures); pictures *= 4 {
 		if pictures > 100_000 {
 			t.Fatalf("%d pictures are done before six processes are killed", pictures)
 		}

@@ -242,7 +242,7 @@ func (s *supervisor) says(p *post, m message) {
 		p.viewed = *m.Viewed
 		p.viewed.Frames += p.before.Frames
 		p.viewed.Missed += p.before.Missed
-	case m.Error != nil:
+	case m.Error != nil && !s.summed: // a successor may come when all is done, and find no base
 		s.end(m.Error)
 	}
 }
