@@ -113,9 +113,9 @@ over:
 active proctype B()
 {
 	byte l, s, c0, c1;
-	bool sig, gone, changed, expired, again;
+	bool sig, gone, changed, expired, died, again;
 start:
-	atomic { l = 0; s = 0; c0 = 0; c1 = 0; sig = false; gone = false; changed = false; again = false; expired = false; busy = false };
+	atomic { l = 0; s = 0; c0 = 0; c1 = 0; sig = false; gone = false; changed = false; again = false; expired = false; died = false; busy = false };
 wait:
 	if
 	:: atomic { event -> event = false; busy = true }
@@ -197,6 +197,7 @@ copy:
 	:: else
 	fi;
 	expired = false;
+	died = false;
 settle:
 	mayBeKilled;
 #ifndef BREAK_EXPIRY
@@ -235,8 +236,11 @@ settle:
 #ifdef BREAK_EXPIRY
 		expire;
 #endif
+		/* S5, at any time: who has died is looked at once more, for what it did before */
 		atomic { if
-		:: !expired -> goto settle
+		:: died -> goto refused
+		:: !died && !expired && dead -> died = true; goto settle
+		:: !died && !expired -> goto settle
 		:: else
 		fi };
 		/* S4: whether A lives is looked at last, so it lived when Settle ended */
