@@ -172,7 +172,7 @@ func (c *Child) Line() string {
 func (c *Child) Send(format string, args ...any) {
 	c.t.Helper()
 	if _, err := fmt.Fprintf(c.in, format+"\n", args...); err != nil {
-		c.t.Fatalf("child does not listen: %v", err)
+		c.t.Fatalf("child does not listen: %v; it said %q", err, c.KillAndRead())
 	}
 }
 
