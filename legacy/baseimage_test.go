@@ -450,7 +450,7 @@ func TestMission003_04_BaseImageHeader(t *testing.T) {
 // Whatever stands in the header: an error, or a picture within the section.
 func FuzzBaseImageHeader(f *testing.F) {
 	ipctest.NeedNames(f)
-	ipctest.Store(f)
+	baseStore(f)
 	const size = 65536
 	b, err := newRawBase(size, false)
 	if err != nil {

@@ -26,6 +26,7 @@ func sharePlace(t testing.TB) {
 	t.Helper()
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
+	ipctest.Alone(t, "ShareMemory")
 	if s, ok := t.(interface{ Setenv(k, v string) }); ok && runtime.GOOS == "windows" {
 		s.Setenv("TMP", ipctest.Dir(t)) // which GetTempPath asks first
 	}

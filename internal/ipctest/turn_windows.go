@@ -2,26 +2,26 @@ package ipctest
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
+	"math/rand/v2"
 	"sync"
-	"syscall"
 	"time"
+
+	"golang.org/x/sys/windows"
 )
 
 // turns are what this process has to itself, and how often.
 var turns = struct {
 	sync.Mutex
-	held  map[string]int
-	files map[string]syscall.Handle
-}{held: map[string]int{}, files: map[string]syscall.Handle{}}
+	held   map[string]int
+	events map[string]windows.Handle
+}{held: map[string]int{}, events: map[string]windows.Handle{}}
 
 // TakeTurn is Alone until release.
 func TakeTurn(name string) (release func(), err error) {
 	turns.Lock()
 	defer turns.Unlock()
 	if turns.held[name] == 0 {
-		if turns.files[name], err = openAlone(name); err != nil {
+		if turns.events[name], err = makeAlone(name); err != nil {
 			return nil, err
 		}
 	}
@@ -30,23 +30,26 @@ func TakeTurn(name string) (release func(), err error) {
 		turns.Lock()
 		defer turns.Unlock()
 		if turns.held[name]--; turns.held[name] == 0 {
-			_ = syscall.CloseHandle(turns.files[name])
+			_ = windows.CloseHandle(turns.events[name])
 		}
 	}, nil
 }
 
-// openAlone waits until nobody else has the file of that name open. It is closed with
-// the process at the latest.
-func openAlone(name string) (syscall.Handle, error) {
-	path, err := syscall.UTF16PtrFromString(filepath.Join(os.TempDir(), "samepage-test-"+name))
+// makeAlone waits until it is the one to make the event of that name, which goes with its
+// maker at the latest. (A file that excludes others and is deleted when it is closed would
+// not do: under Wine one may get it that is just being deleted, and another one the next.)
+func makeAlone(name string) (windows.Handle, error) {
+	p, err := windows.UTF16PtrFromString(`Local\samepage.test.turn.` + name)
 	if err != nil {
 		return 0, err
 	}
-	const deleteOnClose = 0x04000000
-	for begun := time.Now(); ; time.Sleep(50 * time.Millisecond) {
-		h, err := syscall.CreateFile(path, syscall.GENERIC_READ|syscall.GENERIC_WRITE, 0, nil, syscall.OPEN_ALWAYS, deleteOnClose, 0)
+	for begun := time.Now(); ; time.Sleep(time.Duration(25+rand.IntN(50)) * time.Millisecond) {
+		h, err := windows.CreateEvent(nil, 0, 0, p)
 		if err == nil {
 			return h, nil
+		}
+		if h != 0 {
+			_ = windows.CloseHandle(h)
 		}
 		if time.Since(begun) > 5*Patience {
 			return 0, fmt.Errorf("other tests use %s for ever: %w", name, err)
