@@ -8,11 +8,6 @@ import (
 	"time"
 )
 
-// RemovalWait is how long a caller waits for somebody who is just taking the same
-// name away, which is a matter of microseconds unless that process is stopped there.
-// Tests change it, before anybody waits.
-var RemovalWait = 2 * time.Second
-
 const (
 	firstStep   = 50 * time.Microsecond
 	longestStep = 5 * time.Millisecond

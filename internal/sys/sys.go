@@ -45,6 +45,11 @@ var (
 	ErrStore          = errors.New("no place for shared memory")
 )
 
+// RemovalWait is how long a caller waits for somebody who is just taking the same
+// name away, which is a matter of microseconds unless that process is stopped there.
+// Tests change it, before anybody waits.
+var RemovalWait = 2 * time.Second
+
 // Spec says which object is meant, and what a new one shall be.
 type Spec struct {
 	Name      string // checked by the caller
