@@ -64,6 +64,10 @@ LRESULT handle(UINT message, LPARAM) {
   HANDLE mapping = OpenFileMappingW(FILE_MAP_READ | FILE_MAP_WRITE, FALSE, EARSE_WIDE(EARSE_SECTION));
   if (mapping == nullptr) return 0;
   char *section = static_cast<char *>(MapViewOfFile(mapping, FILE_MAP_READ | FILE_MAP_WRITE, 0, 0, EARSE_SIZE));
+  // The program that this one stands for leaves a handle open with each job. One keeps
+  // the section as well, and does not come to an end of handles.
+  static HANDLE kept = mapping;
+  if (kept != mapping) CloseHandle(mapping);
   if (section == nullptr) return 0;
   EarseJob *job = reinterpret_cast<EarseJob *>(section);
   const wchar_t *name = reinterpret_cast<wchar_t *>(job->source.name);
