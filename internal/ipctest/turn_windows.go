@@ -36,8 +36,7 @@ func TakeTurn(name string) (release func(), err error) {
 }
 
 // makeAlone waits until it is the one to make the event of that name, which goes with its
-// maker at the latest. (A file that excludes others and is deleted when it is closed would
-// not do: under Wine one may get it that is just being deleted, and another one the next.)
+// maker at the latest, and is the same wherever a test has its files.
 func makeAlone(name string) (windows.Handle, error) {
 	p, err := windows.UTF16PtrFromString(`Local\samepage.test.turn.` + name)
 	if err != nil {
