@@ -560,52 +560,20 @@ func TestBaseImageNoAlpha(t *testing.T) {
 // grabBaseLoop grabs what a base sends in a loop, which has begun, with a pause after each
 // picture, until the last one. It closes r, which settles until the base does something:
 // when the loop is over, and the base rests, another receiver takes what is still there.
-func grabBaseLoop(t *testing.T, a *ipctest.Child, r *legacy.BaseImageReceiver, pictures int, pause func(i int) time.Duration) (got int) {
+func grabBaseLoop(t *testing.T, a *ipctest.Child, r *legacy.BaseImageReceiver, pictures int, pause func(i int) time.Duration) int {
 	t.Helper()
-	last := 0
-	check := func(f *frame.Frame) error {
-		k, err := ipctest.Painted(f.Pix(0))
-		if err != nil || k < last {
-			return fmt.Errorf("picture %d, %w; it came after %d", k, err, last)
+	last, got := ipctest.GrabLoop(t, a, func(ctx context.Context) ([]byte, error) {
+		f, err := r.Grab(ctx)
+		if err != nil {
+			return nil, err
 		}
-		last, got = k, got+1
-		return nil
-	}
-	ctx, over := context.WithCancel(t.Context())
-	defer over()
-	ended := make(chan error, 1)
-	go func() {
-		for i := 0; ; i++ {
-			f, err := r.Grab(ctx)
-			if err != nil && ctx.Err() != nil {
-				err = nil
-			} else if err == nil {
-				if err = check(f); err == nil {
-					time.Sleep(pause(i))
-					continue
-				}
-			}
-			ended <- err
-			return
-		}
-	}()
-	if l := a.Line(); l != "ok" {
-		t.Error(l)
-	}
-	over()
-	if err := <-ended; err != nil {
-		t.Fatalf("after %d pictures: %v", got, err)
-	}
+		return f.Pix(0), nil
+	}, pause)
 	rest := baseReceiver(t, baseQuick) // first, for the section goes with its last user
 	noBaseError(t, r.Close())
 	if last < pictures {
-		f, err := rest.Grab(basePatient(t))
-		if err == nil {
-			err = check(f)
-		}
-		if err != nil || last != pictures {
-			t.Errorf("the last picture is %d, %v, want %d", last, err, pictures)
-		}
+		mustGrabBase(t, rest, pictures)
+		got++
 	}
 	noBaseError(t, rest.Close())
 	return got

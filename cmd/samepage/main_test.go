@@ -96,15 +96,7 @@ func code(ts *testscript.TestScript, neg bool, args []string) {
 
 // until COMMAND... repeats a command until it succeeds; ! until, until it fails.
 func until(ts *testscript.TestScript, neg bool, args []string) {
-	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
-		err := ts.Exec(args[0], args[1:]...)
-		if (err == nil) != neg {
-			return
-		}
-		if time.Since(begin) > ipctest.Patience {
-			ts.Fatalf("%q: still %v", args, err)
-		}
-	}
+	again(ts, args, func(err error) bool { return (err == nil) != neg })
 }
 
 // shows PATTERN COMMAND... repeats a command until it succeeds and its standard output
@@ -115,13 +107,18 @@ func shows(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	pattern, err := regexp.Compile("(?m)" + args[0])
 	ts.Check(err)
+	again(ts, args[1:], func(err error) bool { return err == nil && pattern.MatchString(ts.ReadFile("stdout")) })
+}
+
+// again repeats a command until what it did is right.
+func again(ts *testscript.TestScript, args []string, right func(error) bool) {
 	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
-		err := ts.Exec(args[1], args[2:]...)
-		if err == nil && pattern.MatchString(ts.ReadFile("stdout")) {
+		err := ts.Exec(args[0], args[1:]...)
+		if right(err) {
 			return
 		}
 		if time.Since(begin) > ipctest.Patience {
-			ts.Fatalf("%q: %v, and no %q", args[1:], err, args[0])
+			ts.Fatalf("%q: still %v, standard output %q", args, err, ts.ReadFile("stdout"))
 		}
 	}
 }

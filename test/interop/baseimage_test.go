@@ -135,43 +135,16 @@ const baseRestless = 2 * ipctest.Patience
 // grabBaseLoop grabs what a base sends in a loop, which has begun, with a pause after each
 // picture, until the last one. When the loop is over, and the base rests, a receiver that
 // does not settle takes what is still there.
-func grabBaseLoop(t *testing.T, a *ipctest.Child, pictures int, pause func(i int) time.Duration) (got int) {
+func grabBaseLoop(t *testing.T, a *ipctest.Child, pictures int, pause func(i int) time.Duration) int {
 	t.Helper()
 	r := baseReceiver(t, baseRestless)
-	last := 0
-	check := func(f *frame.Frame) error {
-		k, err := ipctest.Painted(f.Pix(0))
-		if err != nil || k < last {
-			return fmt.Errorf("picture %d, %w; it came after %d", k, err, last)
+	last, got := ipctest.GrabLoop(t, a, func(ctx context.Context) ([]byte, error) {
+		f, err := r.Grab(ctx)
+		if err != nil {
+			return nil, err
 		}
-		last, got = k, got+1
-		return nil
-	}
-	ctx, over := context.WithCancel(t.Context())
-	defer over()
-	ended := make(chan error, 1)
-	go func() {
-		for i := 0; ; i++ {
-			f, err := r.Grab(ctx)
-			if err != nil && ctx.Err() != nil {
-				err = nil
-			} else if err == nil {
-				if err = check(f); err == nil {
-					time.Sleep(pause(i))
-					continue
-				}
-			}
-			ended <- err
-			return
-		}
-	}()
-	if l := a.Line(); l != "ok" {
-		t.Error(l)
-	}
-	over()
-	if err := <-ended; err != nil {
-		t.Fatalf("after %d pictures: %v", got, err)
-	}
+		return f.Pix(0), nil
+	}, pause)
 	if err := r.Close(); err != nil {
 		t.Error(err)
 	}
