@@ -32,6 +32,10 @@ var (
 	ErrNoSpace = sys.ErrNoSpace
 	// ErrStore: the directory of shared memory (/dev/shm) is missing.
 	ErrStore = sys.ErrStore
+	// ErrNameGone: the name of an object that is open was removed, or stands for
+	// another object by now, so whoever comes by that name does not meet those who
+	// have this one open. They can go on among themselves. See Memory.CheckName.
+	ErrNameGone = sys.ErrNameGone
 	// ErrPrivilege: the system wants a privilege, which the text names.
 	ErrPrivilege = sys.ErrPrivilege
 	// ErrKindMismatch: an exact name belongs to another kind of object.

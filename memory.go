@@ -293,7 +293,8 @@ func (m *Memory) File() string { return m.obj.sys.File }
 // Windows, as long as any program has a handle of it; a view alone does not count.
 //
 // Errors: errors.ErrUnsupported where users are not counted (memory without a
-// name, and exact names on Linux), ErrClosed, ErrBusy.
+// name, and exact names on Linux), ErrNameGone (who comes by the name from now on is
+// not counted), ErrClosed, ErrBusy.
 func (m *Memory) Alone() (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -305,6 +306,28 @@ func (m *Memory) Alone() (bool, error) {
 		}
 	}
 	return false, fmt.Errorf("samepage: other users of %v: %w", m, err)
+}
+
+// CheckName looks whether the name still leads to this object. It costs a system call
+// or two. Somebody may have removed the name while the object is in use: rm, a tool that
+// tidies up containers, or systemd-logind, which deletes a user's files in /dev/shm at
+// logout (RemoveIPC=yes, the default of many systems). Then the object works on for
+// those who have it open, and whoever opens or makes the name gets another one. To meet
+// them, close this Memory and open the name again. A memory without a name has none to
+// lose, and an exact name of Windows stands for as long as anybody has it open.
+//
+// Errors: ErrNameGone, ErrClosed; any other error says that it cannot be told.
+func (m *Memory) CheckName() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	err := ErrClosed
+	if !m.closed {
+		err = m.obj.sys.CheckName()
+	}
+	if err != nil {
+		return fmt.Errorf("samepage: name of %v: %w", m, err)
+	}
+	return nil
 }
 
 // String describes the Memory for people.

@@ -67,6 +67,9 @@ func (o *object) release() error {
 // alone says whether one Memory of this process, and nobody else, has the object.
 func (o *object) alone() (bool, error) {
 	alone, err := o.sys.Alone()
+	if err == nil {
+		err = o.sys.CheckName()
+	}
 	objects.mu.Lock()
 	defer objects.mu.Unlock()
 	return alone && o.refs == 1, err

@@ -115,6 +115,15 @@ func (m *member) wrap(op string, err error) error {
 // Name is the name of the cell.
 func (m *member) Name() string { return m.name }
 
+// ID tells the cell from all others that live: those who have the same one open see the
+// same ID.
+func (m *member) ID() samepage.ID { return m.h.ID() }
+
+// CheckName looks whether the name still leads to this cell, as
+// [samepage.Memory.CheckName] does. Errors: samepage.ErrNameGone, samepage.ErrClosed; any
+// other error says that it cannot be told.
+func (m *member) CheckName() error { return m.wrap("look at the name of", m.h.CheckName()) }
+
 // Cap is how many bytes a value may have.
 func (m *member) Cap() int { return int(m.set.C.MaxSize) }
 

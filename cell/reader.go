@@ -141,7 +141,8 @@ func (r *Reader) ReadInto(buf []byte) (n int, generation uint64, ok bool, err er
 // Changed waits until there is another value than the one loaded last; at first, until
 // there is one.
 //
-// Errors: samepage.ErrClosed, the error of ctx.
+// Errors: samepage.ErrNameGone (nobody who has the cell open writes, and no writer that
+// comes by the name would find it), samepage.ErrClosed, the error of ctx.
 func (r *Reader) Changed(ctx context.Context) error {
 	if r.h.Closed() {
 		return r.wrap("wait for", samepage.ErrClosed)
@@ -157,6 +158,11 @@ func (c *changeWait) Holds() bool        { return c.r.r.Changed() }
 
 // DependsOn names nobody: any writer may come.
 func (*changeWait) DependsOn(int) layout.Owner { return 0 }
+
+// NeedsName: only a writer that has the cell open can change the value.
+func (c *changeWait) NeedsName() bool {
+	return !c.r.h.Others(func(role uint32, _ bool) bool { return role == roleWriter })
+}
 
 // Values loads the value and then each one that it changes to: of several in a short
 // time, the last. It goes on until ctx ends, which it yields as its last error.

@@ -136,6 +136,9 @@ func (l *leaseWait) DependsOn(k int) layout.Owner {
 	return layout.Owner(atomic.LoadUint64(l.w.owner))
 }
 
+// NeedsName is false: the writer whose turn it is will end it.
+func (*leaseWait) NeedsName() bool { return false }
+
 // Bytes is where the value is written; nil once it is committed or discarded.
 func (l *Loan) Bytes() []byte {
 	if l.w == nil {

@@ -140,6 +140,28 @@ func OpenOrCreateEvent(name string, opts *EventOptions) (e *Event, existed bool,
 // Name is the name that the event was opened by.
 func (e *Event) Name() string { return e.name }
 
+// ID tells the event from all others that live: those who have the same one open see the
+// same ID. It is zero for an exact event of Windows, which has none.
+func (e *Event) ID() samepage.ID {
+	if s, ok := e.backend.(*shared); ok {
+		return s.object.ID()
+	}
+	return samepage.ID{}
+}
+
+// CheckName looks whether the name still leads to this event, as
+// [samepage.Memory.CheckName] does. The name of an exact event of Windows stands for as
+// long as anybody has it open.
+//
+// Errors: samepage.ErrNameGone, samepage.ErrClosed; any other error says that it cannot be
+// told.
+func (e *Event) CheckName() error {
+	if s, ok := e.backend.(*shared); ok {
+		return e.wrap("look at the name of", s.h.CheckName())
+	}
+	return nil
+}
+
 // Set sets the event: all waiters of a manual-reset event pass, or one of an
 // auto-reset event. Errors: samepage.ErrClosed.
 func (e *Event) Set() error { return e.wrap("set", e.backend.Set()) }
@@ -156,7 +178,8 @@ func (e *Event) TryWait() (bool, error) {
 
 // Wait sleeps until the event is set, and resets it if it is auto-reset.
 //
-// Errors: samepage.ErrClosed, also when it is closed meanwhile, and the error of
+// Errors: samepage.ErrNameGone (the name is gone, and all others who still have this
+// event open wait as well), samepage.ErrClosed, also when it is closed meanwhile, and the error of
 // ctx when that ends first; a deadline matches os.ErrDeadlineExceeded too.
 func (e *Event) Wait(ctx context.Context) error {
 	return e.wrap("wait for", segment.Deadline(e.backend.Wait(ctx)))

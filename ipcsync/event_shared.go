@@ -87,4 +87,10 @@ func (s *eventWait) Try() (bool, error) {
 func (s *eventWait) Holds() bool              { return atomic.LoadUint64(s.state)&1 != 0 }
 func (*eventWait) DependsOn(int) layout.Owner { return 0 }
 
+// NeedsName: who sleeps here, too, will not set it.
+func (s *eventWait) NeedsName() bool { return !s.h.Others(awake) }
+
+// awake is for Handle.Others.
+func awake(_ uint32, asleep bool) bool { return !asleep }
+
 var _ segment.Condition = (*eventWait)(nil)

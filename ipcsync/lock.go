@@ -99,6 +99,15 @@ func join(m *samepage.Memory, kind layout.Kind, name string) (*object, error) {
 // Name is the name that the object was opened by.
 func (o *object) Name() string { return o.name }
 
+// ID tells the object from all others that live: those who have the same one open see the
+// same ID.
+func (o *object) ID() samepage.ID { return o.h.ID() }
+
+// CheckName looks whether the name still leads to this object, as
+// [samepage.Memory.CheckName] does. Errors: samepage.ErrNameGone, samepage.ErrClosed; any
+// other error says that it cannot be told.
+func (o *object) CheckName() error { return o.wrap("look at the name of", o.h.CheckName()) }
+
 func (o *object) wrap(op string, err error) error {
 	if err != nil {
 		return fmt.Errorf("ipcsync: %s %v %q: %w", op, o.kind, o.name, err)

@@ -57,8 +57,9 @@ func newMutex(op, name string, o *object, err error) (*Mutex, error) {
 // Errors: samepage.ErrOwnerDied (an *OwnerDiedError): the lock is held now, and a
 // process died holding it before, so that what it guards may be half changed.
 // Repair that, call Consistent, and Unlock; until somebody calls Consistent each
-// Lock says it again. With samepage.ErrClosed, samepage.ErrCorrupt, or the error of
-// ctx (a deadline matches os.ErrDeadlineExceeded too) the lock is not held.
+// Lock says it again. With samepage.ErrClosed, samepage.ErrCorrupt, samepage.ErrNameGone
+// (of a Lock that has to wait: whoever comes by the name is not kept out any more), or
+// the error of ctx (a deadline matches os.ErrDeadlineExceeded too) the lock is not held.
 func (m *Mutex) Lock(ctx context.Context) error {
 	if !m.h.Closed() && atomic.CompareAndSwapUint64(m.state, 0, m.me) { // L1
 		fault.At(fault.LockTaken)
@@ -143,5 +144,9 @@ type mutexWait Mutex
 func (m *mutexWait) Try() (bool, error)           { return m.claim(layout.HeldBit), nil }
 func (m *mutexWait) Holds() bool                  { return m.owner().Free() }
 func (m *mutexWait) DependsOn(k int) layout.Owner { return m.ownerOnly(k) }
+
+// NeedsName: the owner will unlock, but whoever comes by the name from now on would not
+// be kept out.
+func (*mutexWait) NeedsName() bool { return true }
 
 var _ segment.Condition = (*mutexWait)(nil)

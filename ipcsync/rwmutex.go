@@ -167,6 +167,9 @@ func (m *readWait) Try() (bool, error) {
 func (m *readWait) Holds() bool                  { return m.owner().Free() }
 func (m *readWait) DependsOn(k int) layout.Owner { return m.ownerOnly(k) }
 
+// NeedsName is as for mutexWait.
+func (*readWait) NeedsName() bool { return true }
+
 // Lock locks for writing. While others hold the lock it sleeps. Errors: those of
 // Mutex.Lock.
 func (m *RWMutex) Lock(ctx context.Context) error {
@@ -282,6 +285,9 @@ func (m *claimWait) Try() (bool, error)           { return m.claim(0), nil }
 func (m *claimWait) Holds() bool                  { return m.owner().Free() }
 func (m *claimWait) DependsOn(k int) layout.Owner { return m.ownerOnly(k) }
 
+// NeedsName is as for mutexWait.
+func (*claimWait) NeedsName() bool { return true }
+
 // drainWait is the segment.Condition of a writer that waits for the readers.
 type drainWait RWMutex
 
@@ -298,6 +304,9 @@ func (m *drainWait) DependsOn(k int) layout.Owner { // the k-th member that has 
 	}
 	return 0
 }
+
+// NeedsName is as for mutexWait.
+func (*drainWait) NeedsName() bool { return true }
 
 var (
 	_ segment.Condition = (*readWait)(nil)

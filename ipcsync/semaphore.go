@@ -63,9 +63,11 @@ func newSemaphore(op, name string, o *object, err error) (*Semaphore, error) {
 	return &Semaphore{o, o.h.Live64(layout.LockStateOffset), uint64(o.h.Flags())}, nil
 }
 
-// Acquire takes a unit, and sleeps until there is one. Errors:
-// samepage.ErrClosed, the error of ctx; a deadline matches os.ErrDeadlineExceeded
-// too.
+// Acquire takes a unit, and sleeps until there is one.
+//
+// Errors: samepage.ErrNameGone (the name is gone, and all others who still have this
+// semaphore open wait as well), samepage.ErrClosed, the error of ctx; a deadline matches
+// os.ErrDeadlineExceeded too.
 func (s *Semaphore) Acquire(ctx context.Context) error {
 	if ok, err := s.TryAcquire(); ok || err != nil {
 		return err
@@ -131,5 +133,8 @@ func (s *unitWait) Try() (bool, error) {
 
 func (s *unitWait) Holds() bool              { return atomic.LoadUint64(s.count) != 0 }
 func (*unitWait) DependsOn(int) layout.Owner { return 0 }
+
+// NeedsName is as for eventWait.
+func (s *unitWait) NeedsName() bool { return !s.h.Others(awake) }
 
 var _ segment.Condition = (*unitWait)(nil)

@@ -469,6 +469,9 @@ func (r *roomWait) Holds() bool        { return r.p.w.HasRoom() }
 // DependsOn names those in the way.
 func (r *roomWait) DependsOn(k int) layout.Owner { return r.p.hinderer(k) }
 
+// NeedsName is false: those in the way have the topic open.
+func (*roomWait) NeedsName() bool { return false }
+
 // hinderer is the k-th of those in the way. It is who has the slot, if somebody has:
 // what a cursor's line tells of incarnations may be wrong.
 func (p *Publisher) hinderer(k int) layout.Owner {
@@ -484,17 +487,23 @@ func (p *Publisher) hinderer(k int) layout.Owner {
 
 // WaitSubscribers waits until the topic has n reliable subscribers or more.
 //
-// Errors: samepage.ErrClosed, the error of ctx.
+// Errors: samepage.ErrNameGone (nobody who comes by the name finds this topic),
+// samepage.ErrClosed, the error of ctx.
 func (p *Publisher) WaitSubscribers(ctx context.Context, n int) error {
 	return p.wrap("wait for subscribers of", segment.Until(ctx, func() (bool, error) {
 		if p.h.Closed() {
 			return false, samepage.ErrClosed
 		}
-		if p.Subscribers() < n {
-			return false, nil
+		if p.Subscribers() >= n {
+			p.buryReaders()
 		}
-		p.buryReaders()
-		return p.Subscribers() >= n, nil
+		if p.Subscribers() >= n {
+			return true, nil
+		}
+		if err := p.h.CheckName(); errors.Is(err, samepage.ErrNameGone) {
+			return false, err // nobody new can come
+		}
+		return false, nil
 	}))
 }
 

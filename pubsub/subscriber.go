@@ -174,7 +174,8 @@ func (s *Subscriber) wrapTake(err error) error {
 
 // Take waits for the next message and takes it. The one before is no longer good.
 //
-// Errors: those of TryTake, and the error of ctx.
+// Errors: those of TryTake, samepage.ErrNameGone (the topic has no publisher, and none
+// that comes by the name would find it), and the error of ctx.
 func (s *Subscriber) Take(ctx context.Context) (Message, error) {
 	ok, err := s.take()
 	for !ok && err == nil {
@@ -409,6 +410,9 @@ func (w *messageWait) DependsOn(k int) layout.Owner {
 	}
 	return 0
 }
+
+// NeedsName: only a publisher that has the topic open can publish.
+func (w *messageWait) NeedsName() bool { return w.s.publishers() == 0 }
 
 // Messages takes one message after the other. It ends when the last publisher has
 // ended its stream, and with any other error but samepage.ErrPeerDied and ErrChecksum, which

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	"samepage"
 	"samepage/internal/lane"
 	"samepage/internal/segment"
 	"samepage/layout"
@@ -47,6 +48,15 @@ func (t *topic) wrap(op string, err error) error {
 
 // Name is the name of the topic.
 func (t *topic) Name() string { return t.name }
+
+// ID tells the topic from all others that live: those who have the same one open see the
+// same ID.
+func (t *topic) ID() samepage.ID { return t.h.ID() }
+
+// CheckName looks whether the name still leads to this topic, as
+// [samepage.Memory.CheckName] does. Errors: samepage.ErrNameGone, samepage.ErrClosed; any
+// other error says that it cannot be told.
+func (t *topic) CheckName() error { return t.wrap("look at the name of", t.h.CheckName()) }
 
 // Options are those that the topic was made with: MaxSize to Times.
 func (t *topic) Options() Options { return optionsOf(&t.set.C) }

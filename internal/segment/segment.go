@@ -119,8 +119,10 @@ type Handle struct {
 	// first counts the goroutines that the sleeper makes way for.
 	first   atomic.Int32
 	suspect atomic.Bool // the watch has found a condition that held beside a sleeper
-	once    sync.Once   // of Close
-	closed  atomic.Bool
+	// gone is that the name does not lead to this segment any more, as the watch found.
+	gone   atomic.Pointer[error]
+	once   sync.Once // of Close
+	closed atomic.Bool
 }
 
 // Locks, Waker and Ringer are what a Handle needs of the system; see package sys.
@@ -244,6 +246,9 @@ func (h *Handle) Me() layout.Owner { return layout.OwnerOf(h.slot, h.inc) }
 
 // Members is the number of slots.
 func (h *Handle) Members() int { return h.n }
+
+// ID tells the object from all others that live.
+func (h *Handle) ID() layout.ID { return h.mem.ID() }
 
 // Closed says whether Close was called.
 func (h *Handle) Closed() bool { return h.closed.Load() }

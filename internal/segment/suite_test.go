@@ -165,6 +165,7 @@ func (l lock) Try() (bool, error) {
 func (l lock) Holds() bool                  { return atomic.LoadUint64(l.word()) == 0 }
 func (l lock) owner() layout.Owner          { return layout.Owner(atomic.LoadUint64(l.word())) }
 func (l lock) DependsOn(k int) layout.Owner { return only(k, l.owner()) }
+func (lock) NeedsName() bool                { return true }
 
 func only(k int, o layout.Owner) layout.Owner {
 	if k > 0 {
@@ -195,6 +196,7 @@ func (u units) Try() (bool, error) {
 }
 func (u units) Holds() bool              { return atomic.LoadUint64(u.word()) != 0 }
 func (units) DependsOn(int) layout.Owner { return 0 }
+func (units) NeedsName() bool            { return true }
 
 func (u units) release(n int) {
 	atomic.AddUint64(u.word(), uint64(n))
@@ -604,6 +606,7 @@ type held struct{ h *Handle }
 func (c held) Try() (bool, error)       { return c.Holds(), nil }
 func (c held) Holds() bool              { return lock(c).owner() == c.h.Me() }
 func (held) DependsOn(int) layout.Owner { return 0 }
+func (held) NeedsName() bool            { return true }
 
 // noSuchMember: a word that names a slot beyond the table ends a wait with an
 // error.

@@ -25,6 +25,11 @@ type Condition interface {
 	// DependsOn names the members that must act before it is to be had, one after
 	// the other for k from 0; the zero Owner when there are no more.
 	DependsOn(k int) layout.Owner
+	// NeedsName says whether the wait makes no sense without the object's name:
+	// nobody who has the object open now will let c hold, as far as one can tell, or
+	// whoever comes by the name would not be heeded. It is asked only once the name is
+	// gone.
+	NeedsName() bool
 }
 
 // SpinTime is how long a waiter tries before it sleeps: longer than a wake costs,
@@ -37,7 +42,7 @@ func Spins() bool { return runtime.GOMAXPROCS(0) > 1 && runtime.NumCPU() > 1 }
 
 // Wait waits until c was taken.
 //
-// Errors: those of c, samepage.ErrClosed, the error of ctx.
+// Errors: those of c, samepage.ErrClosed, samepage.ErrNameGone, the error of ctx.
 func (h *Handle) Wait(ctx context.Context, c Condition) error { return h.wait(ctx, c, false) }
 
 // Sleep is Wait without trying in a loop first: for those who have done so
@@ -165,6 +170,9 @@ func (h *Handle) sleepUntil(ctx context.Context, c Condition, first bool) error 
 		if !ok && err == nil {
 			err = h.buryWhatHinders(c)
 		}
+		if !ok && err == nil && !c.Holds() {
+			err = h.nameGone(c)
+		}
 		if !ok && err == nil && !first && h.first.Load() > 0 {
 			err = errYield
 		}
@@ -197,6 +205,51 @@ func (h *Handle) buryWhatHinders(c Condition) error {
 		return h.BuryAsleep()
 	}
 	return nil
+}
+
+// nameGone is an error when the watch has found that the name is gone, and c needs it.
+func (h *Handle) nameGone(c Condition) error {
+	if gone := h.gone.Load(); gone != nil && c.NeedsName() {
+		return *gone
+	}
+	return nil
+}
+
+// CheckName looks whether the name still leads to this segment. Errors:
+// samepage.ErrNameGone, samepage.ErrClosed; others say that it cannot be told.
+func (h *Handle) CheckName() error {
+	if h.mem == nil {
+		return nil
+	}
+	if err := h.mem.CheckName(); err != nil {
+		return Inner(err)
+	}
+	return nil
+}
+
+// lookAtName is CheckName for the watch.
+func (h *Handle) lookAtName() {
+	if h.gone.Load() != nil {
+		return
+	}
+	if err := h.CheckName(); errors.Is(err, samepage.ErrNameGone) {
+		h.gone.Store(&err)
+	}
+}
+
+// Others says whether another member lives for which is says yes. asleep is whether it
+// sleeps just now.
+func (h *Handle) Others(is func(role uint32, asleep bool) bool) bool {
+	for i := range h.n {
+		id := atomic.LoadUint64(h.identity(i))
+		if i == h.slot || id&inUse == 0 || !is(h.Role(i), h.bit(i)) {
+			continue
+		}
+		if dead, err := h.dead(layout.OwnerOf(i, uint32(id>>32))); !dead && err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // Wake rings up to k members that sleep: the next ones after this, round the
@@ -262,6 +315,10 @@ func (h *Handle) ringSelf() {
 // watchEvery is how often the death watch looks: the only timed wait there is.
 const watchEvery = 50 * time.Millisecond
 
+// nameEvery is at which of its looks the watch also looks at the names: at each tenth,
+// so twice a second.
+const nameEvery = 10
+
 // deathWatch looks after all sleepers of this process, as docs/protocol/waker.md
 // tells. It runs while there are any.
 type deathWatch struct {
@@ -272,7 +329,7 @@ type deathWatch struct {
 
 // looker is a sleeper that the watch looks after. look is called with the
 // watch's mutex held.
-type looker interface{ look() }
+type looker interface{ look(atName bool) }
 
 var watch = deathWatch{all: map[looker]struct{}{}}
 
@@ -304,7 +361,7 @@ func (d *deathWatch) remove(w *watched) {
 }
 
 func (d *deathWatch) run() {
-	for {
+	for looks := 1; ; looks++ {
 		sys.Doze(watchEvery)
 		d.mu.Lock()
 		if len(d.all) == 0 {
@@ -313,17 +370,24 @@ func (d *deathWatch) run() {
 			return
 		}
 		for w := range d.all {
-			w.look()
+			w.look(looks%nameEvery == 0)
 		}
 		d.mu.Unlock()
 	}
 }
 
-// look rings a sleeper whose condition holds, or depends on somebody dead. The
-// sleeper does what is to be done.
-func (w *watched) look() {
+// look rings a sleeper whose condition holds, or depends on somebody dead, or whose
+// name is gone. The sleeper does what is to be done.
+func (w *watched) look(atName bool) {
 	if w.c.Holds() {
 		w.h.suspect.Store(true)
+		w.h.ringSelf()
+		return
+	}
+	if atName {
+		w.h.lookAtName()
+	}
+	if w.h.nameGone(w.c) != nil {
 		w.h.ringSelf()
 		return
 	}
@@ -369,7 +433,7 @@ func Until(ctx context.Context, try func() (bool, error)) error {
 // awaited is a goroutine in Until.
 type awaited chan struct{}
 
-func (a awaited) look() {
+func (a awaited) look(bool) {
 	select {
 	case a <- struct{}{}:
 	default:

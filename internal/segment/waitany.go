@@ -73,3 +73,4 @@ type peek struct{ c Condition }
 func (p peek) Try() (bool, error)           { return p.c.Holds(), nil }
 func (p peek) Holds() bool                  { return p.c.Holds() }
 func (p peek) DependsOn(k int) layout.Owner { return p.c.DependsOn(k) }
+func (p peek) NeedsName() bool              { return p.c.NeedsName() }

@@ -40,6 +40,11 @@ func (h *Handle) clearBit(i int) { atomic.AndUint64(h.sleepers(i/64), ^(uint64(1
 
 func (h *Handle) bit(i int) bool { return atomic.LoadUint64(h.sleepers(i/64))>>(i%64)&1 != 0 }
 
+// Role is the role that the member in a slot has said.
+func (h *Handle) Role(slot int) uint32 {
+	return atomic.LoadUint32((*uint32)(h.at(h.member(slot) + layout.MemberRoleOffset)))
+}
+
 // SetRole says what kind of member this is, by kind of segment.
 func (h *Handle) SetRole(role uint32) {
 	atomic.StoreUint32((*uint32)(h.at(h.member(h.slot)+layout.MemberRoleOffset)), role)

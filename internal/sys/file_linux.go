@@ -362,7 +362,7 @@ func exactObject(s *Spec, f *os.File, path string) (*Object, error) {
 	}
 	o := &Object{
 		ID: fileID(&st), Kind: s.Kind, Scope: s.Scope, Name: s.Name, Exact: true, Access: s.Access,
-		Size: st.Size, Lifetime: layout.Persist, impl: impl{file: f, path: path},
+		Size: st.Size, Lifetime: layout.Persist, impl: impl{file: f, path: path, at: placeOf(&st)},
 	}
 	o.setKey(&st)
 	return o, nil

@@ -30,6 +30,7 @@ const (
 type impl struct {
 	file *os.File // what is mapped
 	path string   // of the entry, for messages
+	at   place    // the file that the entry was when it was opened
 	// lock carries the presence byte of the entry; nil for objects without one.
 	lock  *lockFD
 	dir   *dir
@@ -43,6 +44,11 @@ type impl struct {
 	memfd  bool
 	frozen frozen
 }
+
+// place is a file as the kernel names it.
+type place struct{ dev, ino uint64 }
+
+func placeOf(st *unix.Stat_t) place { return place{st.Dev, st.Ino} }
 
 type entryFile struct {
 	lock     lockFD
@@ -325,12 +331,13 @@ func (n *newEntry) object(d *dir, entry string, s *Spec) *Object {
 	if n.data != n.entryFD {
 		_ = n.entryFD.Close()
 	}
-	var st unix.Stat_t
+	var st, at unix.Stat_t
 	_ = unix.Fstat(int(n.data.Fd()), &st)
+	_ = unix.Fstat(int(n.lock.f.Fd()), &at)
 	o := &Object{
 		ID: fileID(&st), Kind: s.Kind, Scope: s.Scope, Name: s.Name, Access: layout.ReadWrite,
 		Size: n.size, Lifetime: s.Lifetime, File: n.path,
-		impl: impl{file: n.data, path: filepath.Join(d.path, entry), lock: &n.lock, dir: d, entry: entry, fileLock: n.fileLock},
+		impl: impl{file: n.data, path: filepath.Join(d.path, entry), at: placeOf(&at), lock: &n.lock, dir: d, entry: entry, fileLock: n.fileLock},
 	}
 	o.setKey(&st)
 	return o
@@ -419,7 +426,7 @@ func (e *entryFile) leave(d *dir, entry string) {
 func (e *entryFile) object(d *dir, entry string, s *Spec) (*Object, error) {
 	o := &Object{
 		Kind: s.Kind, Scope: s.Scope, Name: s.Name, Access: s.Access,
-		impl: impl{path: filepath.Join(d.path, entry), lock: &e.lock, dir: d, entry: entry},
+		impl: impl{path: filepath.Join(d.path, entry), at: placeOf(&e.st), lock: &e.lock, dir: d, entry: entry},
 	}
 	if e.persist() {
 		o.Lifetime = layout.Persist

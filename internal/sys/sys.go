@@ -43,6 +43,7 @@ var (
 	ErrTooLarge       = errors.New("too large")
 	ErrAlignment      = errors.New("not aligned")
 	ErrStore          = errors.New("no place for shared memory")
+	ErrNameGone       = errors.New("the name does not lead to this object any more")
 )
 
 // RemovalWait is how long a caller waits for somebody who is just taking the same

@@ -1,0 +1,38 @@
+package sys
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// CheckName looks whether the name that the object was opened by still leads to it. It
+// costs one system call. Objects without a name have none to lose.
+//
+// Errors: ErrNameGone; others mean that nobody can tell.
+func (o *Object) CheckName() error {
+	if o.dir == nil && !o.Exact {
+		return nil
+	}
+	at, path := unix.AT_FDCWD, o.path
+	if !filepath.IsAbs(path) && o.dir != nil { // SAMEPAGE_DIR is relative, and the working directory may be another by now
+		var st unix.Stat_t
+		if err := unix.Fstat(o.dir.fd(), &st); err == nil && st.Nlink == 0 {
+			return fmt.Errorf("directory %s was removed: %w", o.dir.path, ErrNameGone)
+		}
+		at, path = o.dir.fd(), o.entry
+	}
+	var st unix.Stat_t
+	err := unix.Fstatat(at, path, &st, unix.AT_SYMLINK_NOFOLLOW)
+	switch {
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):
+		return fmt.Errorf("%s was removed: %w", o.path, ErrNameGone)
+	case err != nil:
+		return fmt.Errorf("look at %s: %w", o.path, err)
+	case placeOf(&st) != o.at:
+		return fmt.Errorf("%s is another file by now: %w", o.path, ErrNameGone)
+	}
+	return nil
+}

@@ -1,0 +1,42 @@
+package sys
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"golang.org/x/sys/windows"
+)
+
+// CheckName looks whether the name that the object was opened by still leads to it. It
+// opens the record file for a moment, in a way that keeps nobody from removing it.
+// Objects without a record have no name to lose: a bare kernel name stands for as long
+// as anybody has a handle.
+//
+// Errors: ErrNameGone; others mean that nobody can tell.
+func (o *Object) CheckName() error {
+	if o.entry == nil {
+		return nil
+	}
+	path := o.entry.path
+	const all = windows.FILE_SHARE_READ | windows.FILE_SHARE_WRITE | windows.FILE_SHARE_DELETE
+	h, err := createFile(path, windows.FILE_READ_ATTRIBUTES, all, nil, windows.OPEN_EXISTING, windows.FILE_FLAG_OPEN_REPARSE_POINT)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s was removed: %w", path, ErrNameGone)
+	}
+	if err != nil {
+		return fmt.Errorf("look at %s: %w", path, err)
+	}
+	defer func() { _ = windows.CloseHandle(h) }()
+	var is, was windows.ByHandleFileInformation
+	if err := windows.GetFileInformationByHandle(h, &is); err != nil {
+		return fmt.Errorf("look at %s: %w", path, err)
+	}
+	if err := windows.GetFileInformationByHandle(o.entry.h, &was); err != nil {
+		return fmt.Errorf("look at the own handle of %s: %w", path, err)
+	}
+	if is.VolumeSerialNumber != was.VolumeSerialNumber || fileIndex(&is) != fileIndex(&was) {
+		return fmt.Errorf("%s is another file by now: %w", path, ErrNameGone)
+	}
+	return nil
+}
