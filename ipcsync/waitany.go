@@ -35,6 +35,11 @@ func (e *Event) waiter() (*segment.Handle, segment.Condition, func() error, erro
 // a unit, passes the event), and returns its index. Of several it takes the first.
 // The objects may have different names and kinds.
 //
+// One thread sleeps for up to 127 objects (63 on Windows), and a further one for each
+// further 127 (63). Where Linux has no futex_waitv (before 5.16, or forbidden in a container)
+// it is a thread for each object; Go ends the process when it gets no more threads
+// (RLIMIT_NPROC, the pids of a container).
+//
 // Errors: those of the Lock, Acquire or Wait of each. With samepage.ErrOwnerDied the
 // mutex of that index is locked, see Mutex.Lock; with any other error nothing was
 // taken, and the index is -1. Exact events of Windows are errors.ErrUnsupported.

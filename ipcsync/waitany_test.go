@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	"samepage"
 	"samepage/internal/ipctest"
+	"samepage/internal/sys"
 	"samepage/ipcsync"
 )
 
@@ -128,5 +130,110 @@ func TestWaitAnyTakesOne(t *testing.T) {
 	wg.Wait()
 	if n := passed.Load(); n != sets {
 		t.Errorf("%d sets passed %d", sets, n)
+	}
+}
+
+// asleepOn waits until somebody sleeps on the event of that name.
+func asleepOn(t *testing.T, name string) {
+	t.Helper()
+	for begun := time.Now(); ; time.Sleep(20 * time.Microsecond) {
+		st, err := ipcsync.Inspect(samepage.KindEvent, name, nil)
+		ipctest.NoErr(t, err)
+		for _, m := range st.Members {
+			if m.Waits {
+				return
+			}
+		}
+		if time.Since(begun) > ipctest.Patience {
+			t.Fatalf("nobody sleeps on event %s", name)
+		}
+	}
+}
+
+// TestWaitAnyOfMany: few goroutines sleep for many events, and each of them is noticed.
+func TestWaitAnyOfMany(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	const n = 300
+	var ws []ipcsync.Waiter
+	var es []*ipcsync.Event
+	for i := range n {
+		e := newEvent(t, fmt.Sprint(i), nil)
+		es, ws = append(es, e), append(ws, e)
+	}
+	before := runtime.NumGoroutine()
+	for _, i := range []int{0, 62, 63, 126, 127, 200, n - 1} {
+		got := make(chan int)
+		go func() {
+			i, err := ipcsync.WaitAny(bg, ws...)
+			ipctest.NoErr(t, err)
+			got <- i
+		}()
+		asleepOn(t, "0")
+		asleepOn(t, fmt.Sprint(n-1))
+		// One that calls, the watch, and one for each further thread's worth.
+		if most := sys.SleepsOnAtMost(); most > 0 {
+			more := n
+			for begun := time.Now(); more > 2+(n-1)/most; more = runtime.NumGoroutine() - before {
+				if time.Since(begun) > ipctest.Patience { // those of the call before have ended long since
+					t.Fatalf("%d goroutines for %d events", more, n)
+				}
+			}
+		}
+		ipctest.NoErr(t, es[i].Set())
+		if g := <-got; g != i {
+			t.Errorf("WaitAny is %d, event %d was set", g, i)
+		}
+		for _, e := range es {
+			if try(t, e) {
+				t.Error("an event is set that WaitAny has taken")
+			}
+		}
+	}
+	ctx, cancel := context.WithTimeout(bg, 100*time.Millisecond)
+	defer cancel()
+	begun := time.Now()
+	_, err := ipcsync.WaitAny(ctx, ws...)
+	ipctest.WantErr(t, err, os.ErrDeadlineExceeded)
+	t.Logf("a deadline of 100 ms came after %v", time.Since(begun))
+}
+
+// TestWaitAnyBesideWait: another goroutine sleeps on the same handle already.
+func TestWaitAnyBesideWait(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	a, b := newEvent(t, "a", nil), newEvent(t, "b", nil)
+	one := make(chan error)
+	go func() { one <- a.Wait(bg) }()
+	asleepOn(t, "a")
+	any := make(chan int)
+	wait := func() {
+		i, err := ipcsync.WaitAny(bg, a, b, a)
+		ipctest.NoErr(t, err)
+		any <- i
+	}
+	go wait()
+	asleepOn(t, "b")
+	ipctest.NoErr(t, b.Set())
+	if i := <-any; i != 1 {
+		t.Errorf("WaitAny is %d, event 1 was set", i)
+	}
+	go wait()
+	asleepOn(t, "b")
+	ipctest.NoErr(t, a.Set())
+	// Either of the two passes, and the other one with the next Set.
+	for range 2 {
+		select {
+		case err := <-one:
+			ipctest.NoErr(t, err)
+		case i := <-any:
+			if i != 0 {
+				t.Errorf("WaitAny is %d, event 0 was set", i)
+			}
+		}
+		if _, err := a.TryWait(); err != nil {
+			t.Error(err)
+		}
+		ipctest.NoErr(t, a.Set())
 	}
 }

@@ -30,9 +30,11 @@ type Subscriber struct {
 	sum   bool
 	wait  messageWait
 
-	gone   error        // why it can take nothing more
+	gone   error        // what the next take returns: for good, or
+	once   bool         // once
 	turn   uint64       // changes when a message is taken, and when it is let go
 	cur    *lane.Reader // its lane, nil: none is looked at
+	ahead  bool         // WaitAny has taken msg for the next take
 	at     int          // the lane that comes next
 	msg    lane.Message
 	missed uint64
@@ -193,6 +195,10 @@ func (s *Subscriber) Take(ctx context.Context) (Message, error) {
 // take lets the message before go, and takes the next one if it is there.
 func (s *Subscriber) take() (bool, error) {
 	if s.cur != nil {
+		if s.ahead { // since WaitAny
+			s.ahead = false
+			return true, nil
+		}
 		s.letGo()
 	}
 	if s.gone != nil || s.h.Closed() { // its words may be another's by now
@@ -227,7 +233,11 @@ func (s *Subscriber) refusal() error {
 	if s.h.Closed() {
 		return samepage.ErrClosed
 	}
-	return s.gone
+	err := s.gone
+	if s.once {
+		s.gone, s.once = nil, false
+	}
+	return err
 }
 
 // noted keeps an error that is for good.
@@ -432,7 +442,7 @@ func (s *Subscriber) Messages(ctx context.Context) iter.Seq2[Message, error] {
 // Release lets the message that was taken last go before the next is taken: for a
 // subscriber that does something else for a while.
 func (s *Subscriber) Release() {
-	if s.cur != nil {
+	if s.cur != nil && !s.ahead {
 		s.letGo()
 	}
 	s.settle()
@@ -538,26 +548,71 @@ func (s *Subscriber) Close() error {
 }
 
 // WaitAny waits until one of subs has something to take, and returns its index: its
-// next TryTake finds a message or an error. Of several it is the first.
+// next TryTake finds a message or an error. Of several it is the first. What those subs
+// took last is no longer good.
 //
-// Errors: samepage.ErrClosed, the error of ctx.
+// One thread sleeps for up to 127 subscribers (63 on Windows), and a further one for each
+// further 127 (63). Where Linux has no futex_waitv (before 5.16, or forbidden in a container)
+// it is a thread for each subscriber; Go ends the process when it gets no more threads
+// (RLIMIT_NPROC, the pids of a container).
+//
+// Errors: samepage.ErrNameGone (of one of subs; see Subscriber.Take), samepage.ErrClosed, the
+// error of ctx.
 func WaitAny(ctx context.Context, subs ...*Subscriber) (int, error) {
-	any := make([]segment.Candidate, len(subs))
-	for i, s := range subs {
-		if s.cur != nil {
-			s.letGo()
-		}
-		s.settle()
-		for _, r := range s.lanes {
-			if r.Lost() {
-				return i, nil
-			}
-		}
-		any[i] = segment.Candidate{Handle: s.h, Condition: &s.wait}
-	}
-	i, err := segment.WaitAny(ctx, any)
+	i, err := waitAny(ctx, subs)
 	if err != nil {
 		return -1, fmt.Errorf("pubsub: wait for any of %d subscribers: %w", len(subs), segment.Deadline(err))
 	}
 	return i, nil
+}
+
+func waitAny(ctx context.Context, subs []*Subscriber) (int, error) {
+	any := make([]segment.Candidate, len(subs))
+	for i, s := range subs {
+		s.Release()
+		any[i] = segment.Candidate{Handle: s.h, Condition: &s.wait}
+	}
+	for {
+		for i, s := range subs {
+			if s.h.Closed() {
+				return -1, samepage.ErrClosed
+			}
+			if s.somethingToTake() {
+				return i, nil
+			}
+		}
+		if err := ctx.Err(); err != nil { // a word that changes to and fro keeps nobody here
+			return -1, err
+		}
+		if _, err := segment.WaitAny(ctx, any); err != nil {
+			return -1, err
+		}
+	}
+}
+
+// somethingToTake says whether the next TryTake finds a message or an error, which is
+// then kept for it.
+func (s *Subscriber) somethingToTake() bool {
+	if s.ahead || s.gone != nil {
+		return true
+	}
+	for range 16 { // as in TryTake
+		ok, err := s.take()
+		if ok {
+			s.ahead = true
+			return true
+		}
+		if err == nil {
+			s.settle()
+			err = s.slow()
+		}
+		if err == errAgain {
+			continue
+		}
+		if err != nil && s.gone == nil {
+			s.gone, s.once = err, true
+		}
+		return err != nil
+	}
+	return false
 }

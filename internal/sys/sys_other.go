@@ -195,6 +195,27 @@ func (*Waker) Close() error { return nil }
 // Sleep sleeps until the waker is rung.
 func (*Waker) Sleep(uint32) {}
 
+// Bell would wake a thread that sleeps on several wakers.
+type Bell struct{}
+
+// NewBell is not supported.
+func NewBell() (*Bell, error) { return nil, unsupported("members") }
+
+// State is what would change with each Ring.
+func (*Bell) State() uint32 { return 0 }
+
+// Ring does nothing.
+func (*Bell) Ring() {}
+
+// Close lets go of it.
+func (*Bell) Close() error { return nil }
+
+// SleepsOnAtMost is on how many wakers SleepAny sleeps: none.
+func SleepsOnAtMost() int { return 0 }
+
+// SleepAny does nothing.
+func SleepAny([]*Waker, []uint32, *Bell, uint32) {}
+
 // Ringer would ring wakers.
 type Ringer struct{}
 
