@@ -23,8 +23,9 @@ are there, and tells the command that mends what is wrong. It changes nothing.
 
 BAD is what is wrong: something of the machine; a lock whose owner died and that
 nobody has declared consistent since; a member table that is full of the living,
-so that nobody else can open the object; an object that cannot be read. The exit
-code is 1 when something is BAD.
+so that nobody else can open the object; an object that cannot be read; an object whose
+name was removed while processes have it open (Linux). The exit code is 1 when
+something is BAD.
 
 A note is harmless: objects that no living process uses, which samepage clean
 takes away; members of a lock, an event or a topic that died with it open, which
@@ -43,6 +44,7 @@ const (
 	foundFull       = "full"
 	foundUnreadable = "unreadable"
 	foundInWay      = "in-the-way"
+	foundNameGone   = "name-gone"
 )
 
 // finding is one about the machine or, with a Finding, about its objects.
@@ -52,6 +54,8 @@ type finding struct {
 	Object  *objectName             `json:"object,omitempty"`
 	Died    *ipcsync.OwnerDiedError `json:"died,omitempty"`
 	Members []member                `json:"members,omitempty"` // the dead ones, or those in the way
+	// Processes have an object open whose name was removed.
+	Processes []sys.Program `json:"processes,omitempty"`
 }
 
 type objectName struct {
@@ -77,6 +81,9 @@ func (l findings) text(w io.Writer) error {
 		for _, m := range f.Members {
 			text += "     " + memberLine(m, !m.Alive) + "\n"
 		}
+		for _, p := range f.Processes {
+			text += fmt.Sprintf("     process %d (%s)\n", p.PID, plain(p.Name))
+		}
 		if f.Note != "" {
 			text += "     " + f.Note + "\n"
 		}
@@ -96,6 +103,7 @@ func runDoctor(p printer, facts []sys.Fact) error {
 		found = append(found, finding{Fact: f})
 	}
 	found = append(found, lookAtObjects()...)
+	found = append(found, nameGone(sys.FindRemoved())...)
 	if err := p.print(found); err != nil {
 		return err
 	}
@@ -134,6 +142,23 @@ func lookAtObjects() findings {
 		default:
 			all = append(all, lookAtMembers(i, st)...)
 		}
+	}
+	return all
+}
+
+// nameGone tells of objects whose names were removed while processes have them open.
+func nameGone(removed []sys.Removed) (all findings) {
+	for _, r := range removed {
+		f := finding{Finding: foundNameGone, Processes: r.Processes, Fact: sys.Fact{
+			Name:  plain(r.Path),
+			Value: "it was removed while " + count(len(r.Processes), "process") + " had it open",
+			Note:  "whoever comes by the name meets another object (ErrNameGone); once these processes are started anew all meet again",
+		}}
+		if r.Name != "" {
+			f.Object = &objectName{r.Name, r.Kind, r.Scope}
+			f.Name = nameOf(samepage.Info{Name: r.Name, Kind: r.Kind, Scope: r.Scope})
+		}
+		all = append(all, f)
 	}
 	return all
 }

@@ -36,6 +36,7 @@ var exits = []struct {
 	{8, "the process at the other end died", []error{samepage.ErrPeerDied}},
 	{9, "passed over for being too slow", []error{samepage.ErrEvicted}},
 	{10, "the process at the other end does not run", []error{samepage.ErrPeerNotStarted}},
+	{13, "the name was removed while it was in use", []error{samepage.ErrNameGone}},
 	{130, "interrupted", []error{context.Canceled}},
 }
 

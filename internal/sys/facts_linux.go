@@ -17,6 +17,10 @@ import (
 func Facts() []Fact {
 	facts := []Fact{kernelFact()}
 	facts = append(facts, baseFacts()...)
+	uid, name := thisUser()
+	if f, told := logindFact("/", uid, name); told {
+		facts = append(facts, f)
+	}
 	return append(facts,
 		dirFact(layout.Local), dirFact(layout.Global), tmpfileFact(), procFact(), filesFact(),
 		settingFact("vm.max_map_count", "how many mappings a process may have"),

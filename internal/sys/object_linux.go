@@ -179,6 +179,7 @@ func create(d *dir, s *Spec) (*Object, error) {
 		// (AT_EMPTY_PATH) needs a capability.
 		err := unix.Linkat(unix.AT_FDCWD, procFD(int(n.entryFD.Fd())), d.fd(), entry, unix.AT_SYMLINK_FOLLOW)
 		if err == nil {
+			n.takeName(d, entry)
 			return n.object(d, entry, s), nil
 		}
 		if err != unix.EEXIST {
@@ -325,6 +326,31 @@ func (n *newEntry) overFile(s *Spec) error {
 	}
 	_, err = n.entryFD.WriteAt(r.Append(nil), 0)
 	return err
+}
+
+// takeName opens what has a name by now, so that the descriptors and mappings are called by
+// it in /proc, and not "deleted". Where that fails the old ones serve as well.
+func (n *newEntry) takeName(d *dir, entry string) {
+	path := filepath.Join(d.path, entry)
+	fd, err := openEINTR(d.fd(), entry, unix.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	lock := lockFD{newFile(fd, path)}
+	var is, was unix.Stat_t
+	if unix.Fstat(fd, &is) == nil && unix.Fstat(int(n.lock.f.Fd()), &was) == nil && placeOf(&is) == placeOf(&was) {
+		if ok, err := lock.tryShared(presenceByte); ok && err == nil {
+			n.lock, lock = lock, n.lock
+		}
+	}
+	lock.close()
+	if n.fileLock != nil || n.data == n.entryFD {
+		return // over a file
+	}
+	if data, err := reopen(int(n.lock.f.Fd()), unix.O_RDWR); err == nil {
+		_ = n.data.Close()
+		n.data = data
+	}
 }
 
 func (n *newEntry) object(d *dir, entry string, s *Spec) *Object {

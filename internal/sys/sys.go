@@ -126,6 +126,21 @@ type Fact struct {
 	Note  string `json:"note,omitempty"`
 }
 
+// Removed is an object whose name was removed while processes have it open.
+type Removed struct {
+	Name      string // empty: not known
+	Kind      layout.Kind
+	Scope     layout.Scope
+	Path      string // where it was
+	Processes []Program
+}
+
+// Program is a process and the name of its program.
+type Program struct {
+	PID  int    `json:"pid"`
+	Name string `json:"name"`
+}
+
 // Process is a process, named without doubt.
 type Process = layout.Process
 

@@ -1,0 +1,70 @@
+package sys
+
+import (
+	"cmp"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"samepage/layout"
+)
+
+// FindRemoved looks in /proc for processes that have objects open whose names were
+// removed. It sees those processes that this user may look into.
+func FindRemoved() []Removed {
+	found := map[place]*Removed{}
+	procs, _ := os.ReadDir("/proc")
+	for _, p := range procs {
+		pid, err := strconv.Atoi(p.Name())
+		if err != nil {
+			continue
+		}
+		fds, _ := os.ReadDir(filepath.Join("/proc", p.Name(), "fd"))
+		for _, f := range fds {
+			removedAt(found, pid, filepath.Join("/proc", p.Name(), "fd", f.Name()))
+		}
+	}
+	var all []Removed
+	for _, r := range found {
+		all = append(all, *r)
+	}
+	slices.SortFunc(all, func(a, b Removed) int { return cmp.Compare(a.Path, b.Path) })
+	return all
+}
+
+// removedAt notes what a descriptor of a process has open, if that was an object. It is one
+// that the kernel calls deleted, and that really has no name: who makes an object has a
+// descriptor of a file that had no name at first, which looks the same.
+func removedAt(found map[place]*Removed, pid int, fd string) {
+	target, err := os.Readlink(fd)
+	if err != nil {
+		return
+	}
+	path, deleted := strings.CutSuffix(target, " (deleted)")
+	if !deleted || !strings.HasPrefix(path, BaseDir()+"/samepage") {
+		return
+	}
+	var st unix.Stat_t
+	if unix.Stat(fd, &st) != nil || st.Nlink > 0 || st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return
+	}
+	r := found[placeOf(&st)]
+	if r == nil {
+		r = &Removed{Path: path}
+		found[placeOf(&st)] = r
+	}
+	if k, name, ok := parseEntry(filepath.Base(path)); ok {
+		r.Path, r.Kind, r.Name = path, k, name
+		if filepath.Base(filepath.Dir(path)) == "samepage" {
+			r.Scope = layout.Global
+		}
+	}
+	if !slices.ContainsFunc(r.Processes, func(p Program) bool { return p.PID == pid }) {
+		name, _ := os.ReadFile(filepath.Join(filepath.Dir(filepath.Dir(fd)), "comm"))
+		r.Processes = append(r.Processes, Program{pid, strings.TrimSpace(string(name))})
+	}
+}

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package sys
+
+// FindRemoved finds nothing: Windows lets nobody remove the record of an object that is in
+// use, and other systems have no named objects.
+func FindRemoved() []Removed { return nil }
