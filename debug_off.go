@@ -7,9 +7,3 @@ import "samepage/internal/sys"
 // unmap gives a mapping back. A build with -tags samepagedebug makes its
 // addresses fault for ever instead, so that a late use shows where it happens.
 func unmap(o *sys.Object, b []byte) error { return o.Unmap(b) }
-
-// watch is the debug build's eye on a Memory.
-type watch struct{}
-
-func newWatch(*Memory) *watch { return nil }
-func (*watch) closed()        {}

@@ -32,7 +32,8 @@ func guardedCopy(dst, src, mem []byte) (err error) {
 }
 
 // Uint32 is the 32-bit word at off in the view, for atomic use by all processes:
-// a status flag, a counter. It must not be touched after Close of the view.
+// a status flag, a counter. It must not be touched after Close of the view, nor when the
+// View and its Memory are unreachable.
 //
 // Errors: ErrClosed, ErrRange, ErrAlignment (its place in the Memory is not a
 // multiple of 4), fs.ErrPermission (a view that cannot be written).

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 
+	"samepage/internal/forgotten"
 	"samepage/internal/sys"
 	"samepage/layout"
 )
@@ -22,7 +23,8 @@ const inheritEnv = "SAMEPAGE_INHERIT"
 // Inherit has the child that cmd will start inherit m, and nothing else of this
 // process. The child gets at it by Inherited(label), or by Attach of the
 // returned token where that reaches it by other ways, such as an argument. Call
-// it before cmd.Start; m must stay open until Start has returned. Several
+// it before cmd.Start; m must stay open until Start has returned (cmd keeps it from being
+// collected). Several
 // memories, under different labels, may go to one child; a second one of the same
 // label takes the place of the first.
 //
@@ -52,6 +54,7 @@ func inherit(cmd *exec.Cmd, label string, m *Memory, access Access) (string, err
 	if err != nil {
 		return "", err
 	}
+	forgotten.KeepWith(cmd, m)
 	token := m.token(access, number).String()
 	pairs := url.QueryEscape(label) + "=" + token
 	if cmd.Env == nil {
@@ -112,7 +115,8 @@ func Inherited(label string) (*Memory, error) {
 // Grant lets the running process pid attach to m, by the token that it returns
 // and that the caller conveys to it by any means: a pipe, an argument, a
 // message. The token is an address and not a capability: nobody but that very
-// process can use it, and only while m is open here. See Inherit on read-only
+// process can use it, and only while m is open here, which means that somebody must keep
+// m. See Inherit on read-only
 // access. Nothing happens in the other process before it calls Attach.
 //
 // Errors: ErrPeerNotStarted, fs.ErrPermission, ErrClosed, fs.ErrInvalid

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"sync"
 
+	"samepage/internal/forgotten"
 	"samepage/internal/sys"
 	"samepage/layout"
 )
@@ -13,23 +14,46 @@ import (
 // Memory is an open shared memory object. Its methods may be called
 // concurrently. The zero value is not usable; Create, Open, CreateUnnamed,
 // MapFile, Inherited and Attach make one.
+//
+// A Memory that is dropped without Close is given back when it is collected, with its
+// views, its descriptors and its name, as an os.File is. It is not dropped while one of
+// its views is reachable; bytes of a view are not enough, see View. Close does the same
+// at a time that the caller chooses, and tells of errors.
 type Memory struct {
 	name   string
 	access Access
-	obj    *object
+	*holding
+	once  sync.Once // of Close
+	guard forgotten.Guard
+}
+
+// holding is what a Memory has of the system. It does not refer to the Memory.
+type holding struct {
+	obj *object
 
 	mu      sync.Mutex
 	closed  bool
-	once    sync.Once // of Close
-	views   map[*View]struct{}
+	views   map[*viewed]struct{}
 	windows windows
-	watch   *watch
 }
 
 func newMemory(name string, access Access, o *sys.Object) *Memory {
-	m := &Memory{name: name, access: access, obj: share(o)}
-	m.watch = newWatch(m)
+	m := &Memory{name: name, access: access, holding: &holding{obj: share(o)}}
+	m.guard = forgotten.Watch(m, o.Kind.String(), m.label(), (*holding).giveBack, m.holding)
 	return m
+}
+
+// giveBack closes a Memory that was forgotten, and its views.
+func (h *holding) giveBack() (kept bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	// Mappings first: the object must know them while they go.
+	for v := range h.views {
+		_ = h.obj.drop(v.p)
+	}
+	h.windows.drop(h.obj)
+	_ = h.obj.release()
+	return false
 }
 
 // Create makes a named object of size bytes, all zero but for Options.Init, and
@@ -330,15 +354,22 @@ func (m *Memory) CheckName() error {
 	return nil
 }
 
-// String describes the Memory for people.
-func (m *Memory) String() string {
-	what := fmt.Sprintf("%q", m.name)
+// label is the name, or what stands for it.
+func (m *Memory) label() string {
 	switch o := m.obj.sys; {
 	case m.name != "":
+		return m.name
 	case o.File != "":
-		what = "file " + o.File
-	default:
-		what = "unnamed"
+		return "file " + o.File
+	}
+	return "unnamed"
+}
+
+// String describes the Memory for people.
+func (m *Memory) String() string {
+	what := m.label()
+	if m.name != "" {
+		what = fmt.Sprintf("%q", what)
 	}
 	return fmt.Sprintf("%v %s, %d bytes, %v", m.obj.sys.Kind, what, m.Size(), m.access)
 }
@@ -358,8 +389,8 @@ func (m *Memory) Close() (err error) {
 	m.closed = true
 	m.mu.Unlock()
 	m.once.Do(func() {
+		m.guard.Done()
 		m.windows.drop(m.obj)
-		m.watch.closed()
 		if err = m.obj.release(); err != nil {
 			err = fmt.Errorf("samepage: close %v: %w", m, err)
 		}

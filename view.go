@@ -12,15 +12,25 @@ import (
 
 // View is a window on a Memory, mapped into this process. Its methods may be
 // called concurrently. The zero value is a closed View.
+//
+// A View that is not closed is mapped for as long as it or its Memory is reachable.
+// Its bytes, and words of Uint32 and Uint64, are outside Go's heap and keep neither of
+// them: whoever keeps only those touches addresses that are gone, once both are collected,
+// and the process dies of it. A deferred Close of either keeps both until it runs.
 type View struct {
 	m      *Memory
 	access Access
 	off    int64
-	taken  [8]uintptr // the stack that took it
+	*viewed
 
 	mu sync.RWMutex // held for reading while a method touches b
-	p  *mapping
-	b  []byte // nil when closed
+	b  []byte       // nil when closed
+}
+
+// viewed is what a View has of the system.
+type viewed struct {
+	p     *mapping
+	taken [8]uintptr // the stack that took it
 }
 
 // View maps length bytes at offset, any offset; length 0 is to the end. Views of
@@ -67,18 +77,19 @@ func (m *Memory) view(offset, length int64, access Access) (*View, error) {
 		return nil, err
 	}
 	i := int(offset - p.off)
-	v := &View{m: m, access: access, off: offset, p: p, b: p.b[i : i+int(length) : i+int(length)]}
+	v := &View{m: m, access: access, off: offset, viewed: &viewed{p: p}, b: p.b[i : i+int(length) : i+int(length)]}
 	runtime.Callers(3, v.taken[:])
 	if m.views == nil {
-		m.views = map[*View]struct{}{}
+		m.views = map[*viewed]struct{}{}
 	}
-	m.views[v] = struct{}{}
+	m.views[v.viewed] = struct{}{}
 	return v, nil
 }
 
 // Bytes is the memory itself: reading it is reading what other processes write,
 // and writing it, through a read-write view, is writing to them. It is nil when
-// the view is closed; the slice must not be touched after Close.
+// the view is closed; the slice must not be touched after Close, nor when the View and
+// its Memory are unreachable.
 func (v *View) Bytes() []byte {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -169,7 +180,7 @@ func (v *View) Close() error {
 	// Unmapped first: as long as the Memory knows the view it cannot be closed.
 	err := v.m.obj.drop(v.p)
 	v.m.mu.Lock()
-	delete(v.m.views, v)
+	delete(v.m.views, v.viewed)
 	v.m.mu.Unlock()
 	if err != nil {
 		return fmt.Errorf("samepage: close a view of %v: %w", v.m, err)
@@ -178,7 +189,7 @@ func (v *View) Close() error {
 }
 
 // takenAt tells where open views were taken, at most three of them.
-func takenAt(views map[*View]struct{}) string {
+func takenAt(views map[*viewed]struct{}) string {
 	var b strings.Builder
 	told := 0
 	for v := range views {

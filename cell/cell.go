@@ -5,6 +5,11 @@
 // as a copy, however fast the value changes. Several writers take turns; when one
 // dies, what it had not finished is forgotten, and the value before stays.
 // docs/protocol/lane.md tells how.
+//
+// A Writer or Reader that is dropped without Close is given back when it is collected, and
+// what a writer had not finished is forgotten as if it had died. It is not dropped while a
+// Loan or Value of it is reachable; their bytes are not enough, nor is what ReaderOf.Load
+// returns.
 package cell
 
 import (
@@ -13,6 +18,7 @@ import (
 	"io/fs"
 
 	"samepage"
+	"samepage/internal/forgotten"
 	"samepage/internal/lane"
 	"samepage/internal/laneseg"
 	"samepage/internal/segment"
@@ -97,12 +103,14 @@ const (
 	roleReader = 2
 )
 
-// member is what a writer and a reader have in common.
+// member is what a writer and a reader have in common. Whoever refers to one of them, or to
+// a value, refers to it, and nothing else does.
 type member struct {
 	name       string
 	h          *segment.Handle
 	set        *lane.Set
 	sum, times bool
+	guard      forgotten.Guard
 }
 
 func (m *member) wrap(op string, err error) error {
@@ -127,7 +135,21 @@ func (m *member) CheckName() error { return m.wrap("look at the name of", m.h.Ch
 // Cap is how many bytes a value may have.
 func (m *member) Cap() int { return int(m.set.C.MaxSize) }
 
-func newMember(name string, h *segment.Handle, set *lane.Set) *member {
+func newMember(what, name string, h *segment.Handle, set *lane.Set) *member {
 	f := set.C.Flags
-	return &member{name, h, set, f&layout.LaneChecksum != 0, f&layout.LaneTime != 0}
+	m := &member{name: name, h: h, set: set, sum: f&layout.LaneChecksum != 0, times: f&layout.LaneTime != 0}
+	m.guard = forgotten.Watch(m, what, name, giveBack, h)
+	return m
+}
+
+// giveBack leaves for somebody who has forgotten to, as if he had died (decision 0019).
+func giveBack(h *segment.Handle) (kept bool) {
+	_ = laneseg.Abandon(h)
+	return false
+}
+
+// close leaves.
+func (m *member) close() error {
+	m.guard.Done()
+	return m.h.Close()
 }

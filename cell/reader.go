@@ -65,7 +65,7 @@ func openReader(name string, opts *ReaderOptions, ty *layout.Type) (*Reader, err
 	if err != nil {
 		return nil, err
 	}
-	m := newMember(name, h, set)
+	m := newMember("reader of cell", name, h, set)
 	m.h.SetRole(roleReader)
 	r := &Reader{member: m, r: lane.NewCellReader(m.set, m.h.Me()), held: make([]bool, m.set.C.Pins)}
 	r.wait.r = r
@@ -269,5 +269,5 @@ func (r *Reader) Close() error {
 		return r.wrap("close", fmt.Errorf("%d values are held: %w", n, samepage.ErrBusy))
 	}
 	r.r.Unpin()
-	return r.wrap("close", r.h.Close())
+	return r.wrap("close", r.member.close())
 }

@@ -3,6 +3,7 @@ package cell
 import (
 	"context"
 	"reflect"
+	"runtime"
 
 	"samepage/layout"
 )
@@ -102,7 +103,8 @@ func AwaitOf[T any](ctx context.Context, name string, opts *ReaderOptions) (*Rea
 }
 
 // Load finds the latest value, in place and read-only: writing to it faults. It is good
-// until the next Load or Get. It is false when none was written yet.
+// until the next Load or Get, and while r is reachable. It is false when none was written
+// yet.
 //
 // Errors: those of Reader.Load.
 func (r *ReaderOf[T]) Load() (*T, bool, error) {
@@ -124,6 +126,7 @@ func (r *ReaderOf[T]) Get() (v T, ok bool, err error) {
 	p, ok, err := r.Load()
 	if ok && err == nil {
 		v = *p
+		runtime.KeepAlive(r) // or it is given back, and the value with it
 	}
 	return v, ok, err
 }

@@ -52,9 +52,9 @@ func openWriter(name string, size int, opts *Options, ty *layout.Type) (*Writer,
 	if err != nil {
 		return nil, err
 	}
-	m := newMember(name, h, set)
+	m := newMember("writer of cell", name, h, set)
 	if m.Cap() < size {
-		return nil, errors.Join(fmt.Errorf("its values have up to %d bytes, not %d: %w", m.Cap(), size, samepage.ErrTooLarge), m.h.Close())
+		return nil, errors.Join(fmt.Errorf("its values have up to %d bytes, not %d: %w", m.Cap(), size, samepage.ErrTooLarge), m.close())
 	}
 	m.h.SetRole(roleWriter)
 	w := &Writer{member: m, w: lane.NewCellWriter(m.set, m.h.Me()), owner: m.set.Owner(0), me: uint64(m.h.Me())}
@@ -243,5 +243,5 @@ func (w *Writer) Close() error {
 	if atomic.LoadUint64(w.owner) == w.me {
 		return w.wrap("close", fmt.Errorf("a value is on loan: %w", samepage.ErrBusy))
 	}
-	return w.wrap("close", w.h.Close())
+	return w.wrap("close", w.member.close())
 }

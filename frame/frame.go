@@ -189,7 +189,7 @@ func nanos(t time.Time) int64 {
 
 // Frame is a picture in bytes that others see too: a header and pixels. The zero
 // value is an empty frame, ready for Reset and Attach; it must not be copied after
-// that.
+// that. Of a frame in bytes of a View the caller keeps the View.
 //
 // Methods that only look may be called concurrently. Reset, Attach, SetSeq, SetTime
 // and drawing into the frame need it alone; what orders them with other processes
@@ -401,4 +401,7 @@ func (f *Frame) Spec() Spec {
 // Image is the pixels as an image, from (0, 0) on; the package comment says of which
 // type. It copies nothing: it reads and writes the frame's own bytes, and is good until
 // f is Reset or Attached. It is nil for an empty frame.
+//
+// The image keeps f, and with it the loan or message that f is part of, from being given
+// back; so do its parts, but for those that SubImage of the images of package image makes.
 func (f *Frame) Image() image.Image { return f.image }

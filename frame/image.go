@@ -24,6 +24,8 @@ type PackedImage struct {
 	Pix    []byte
 	Stride int // bytes from a row to the next
 	Rect   image.Rectangle
+
+	whole *PackedImage // what it is a part of, and so whatever has the bytes
 }
 
 // opaqueModel converts as drawing on black does, for images without alpha.
@@ -107,7 +109,7 @@ func (p *PackedImage) SubImage(r image.Rectangle) image.Image {
 	if r = r.Intersect(p.Rect); r.Empty() {
 		return &PackedImage{Format: p.Format}
 	}
-	return &PackedImage{Format: p.Format, Pix: p.Pix[p.PixOffset(r.Min.X, r.Min.Y):], Stride: p.Stride, Rect: r}
+	return &PackedImage{Format: p.Format, Pix: p.Pix[p.PixOffset(r.Min.X, r.Min.Y):], Stride: p.Stride, Rect: r, whole: p}
 }
 
 // Opaque says whether all pixels are.
@@ -136,6 +138,8 @@ type Gray16Image struct {
 	Pix    []byte
 	Stride int // bytes from a row to the next
 	Rect   image.Rectangle
+
+	whole *Gray16Image // as in PackedImage
 }
 
 // ColorModel is color.Gray16Model.
@@ -194,7 +198,7 @@ func (p *Gray16Image) SubImage(r image.Rectangle) image.Image {
 	if r = r.Intersect(p.Rect); r.Empty() {
 		return &Gray16Image{}
 	}
-	return &Gray16Image{Pix: p.Pix[p.PixOffset(r.Min.X, r.Min.Y):], Stride: p.Stride, Rect: r}
+	return &Gray16Image{Pix: p.Pix[p.PixOffset(r.Min.X, r.Min.Y):], Stride: p.Stride, Rect: r, whole: p}
 }
 
 // Opaque is true.
@@ -208,6 +212,8 @@ type NV12Image struct {
 	Y, CbCr          []byte
 	YStride, CStride int // bytes from a row to the next
 	Rect             image.Rectangle
+
+	whole *NV12Image // as in PackedImage
 }
 
 // ColorModel is color.YCbCrModel.
@@ -250,7 +256,7 @@ func (p *NV12Image) SubImage(r image.Rectangle) image.Image {
 	if r = r.Intersect(p.Rect); r.Empty() {
 		return &NV12Image{}
 	}
-	q := &NV12Image{YStride: p.YStride, CStride: p.CStride, Rect: r}
+	q := &NV12Image{YStride: p.YStride, CStride: p.CStride, Rect: r, whole: p}
 	q.Y, q.CbCr = p.Y[p.YOffset(r.Min.X, r.Min.Y):], p.CbCr[p.COffset(r.Min.X, r.Min.Y):]
 	return q
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"runtime"
 
 	"samepage"
+	"samepage/internal/forgotten"
 	"samepage/internal/segment"
 	"samepage/internal/sys"
 	"samepage/layout"
@@ -63,9 +65,12 @@ func (o *EventOptions) kernel(name string) *sys.Spec {
 //
 // A Set with nobody waiting stays pending; two before a Wait are one. Set
 // happens before the return of the Wait that it lets pass.
+//
+// An Event that is dropped without Close is given back when it is collected.
 type Event struct {
 	name string
 	backend
+	guard forgotten.Guard // of a kernel's event
 }
 
 // backend is what carries an event: a segment or the kernel.
@@ -96,9 +101,20 @@ func createEvent(name string, opts *EventOptions) (*Event, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &Event{name, k}, nil
+		return newKernelEvent(name, k), nil
 	}
 	return newSharedEvent(createObject(opts.memory(), name, opts.segment()))
+}
+
+func newKernelEvent(name string, k *sys.KernelEvent) *Event {
+	e := &Event{name: name, backend: k}
+	e.guard = forgotten.Watch(e, "exact event", name, giveBackKernel, k)
+	return e
+}
+
+func giveBackKernel(k *sys.KernelEvent) (kept bool) {
+	_ = k.Close()
+	return false
 }
 
 // OpenEvent opens an event that exists. Errors: fs.ErrNotExist, and those of
@@ -120,7 +136,7 @@ func openEvent(name string, opts *EventOptions) (*Event, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &Event{name, k}, nil
+		return newKernelEvent(name, k), nil
 	}
 	return newSharedEvent(openObject(opts.memory(), name))
 }
@@ -187,9 +203,14 @@ func (e *Event) Wait(ctx context.Context) error {
 
 // Close gives the event up; those of this process who wait for it return. A
 // second Close does nothing.
-func (e *Event) Close() error { return e.wrap("close", e.backend.Close()) }
+func (e *Event) Close() error {
+	e.guard.Done()
+	return e.wrap("close", e.backend.Close())
+}
 
+// wrap is called behind each use of the backend, and keeps the event until then.
 func (e *Event) wrap(op string, err error) error {
+	runtime.KeepAlive(e)
 	if err != nil {
 		return fmt.Errorf("ipcsync: %s event %q: %w", op, e.name, err)
 	}

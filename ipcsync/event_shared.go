@@ -24,7 +24,7 @@ func newSharedEvent(o *object, err error) (*Event, error) {
 		return nil, err
 	}
 	s := &shared{o, o.h.Flags()&layout.EventManual != 0, o.h.Live64(layout.LockStateOffset)}
-	return &Event{o.name, s}, nil
+	return &Event{name: o.name, backend: s}, nil
 }
 
 func (s *shared) Set() error {
@@ -58,6 +58,7 @@ func (s *shared) TryWait() (bool, error) {
 	if s.h.Closed() {
 		return false, samepage.ErrClosed
 	}
+	defer runtime.KeepAlive(s)
 	return (*eventWait)(s).Try()
 }
 
@@ -68,7 +69,7 @@ func (s *shared) Wait(ctx context.Context) error {
 	return s.h.Wait(ctx, (*eventWait)(s))
 }
 
-func (s *shared) Close() error { return s.h.Close() }
+func (s *shared) Close() error { return s.object.close() }
 
 // eventWait is the segment.Condition of those who wait for an event.
 type eventWait shared

@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"samepage"
+	"samepage/internal/forgotten"
 	"samepage/internal/segment"
 	"samepage/layout"
 )
@@ -41,11 +44,12 @@ func (e *OwnerDiedError) Error() string {
 func (*OwnerDiedError) Is(target error) bool { return target == samepage.ErrOwnerDied }
 
 // object is what is common to all that this package has: a name and a member of a
-// segment.
+// segment. Whoever refers to a lock refers to it, and nothing else does.
 type object struct {
-	kind layout.Kind
-	name string
-	h    *segment.Handle
+	kind  layout.Kind
+	name  string
+	h     *segment.Handle
+	guard forgotten.Guard
 }
 
 func (o *Options) memory(kind layout.Kind) *samepage.Options {
@@ -93,7 +97,35 @@ func join(m *samepage.Memory, kind layout.Kind, name string) (*object, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &object{kind, name, h}, nil
+	o := &object{kind: kind, name: name, h: h}
+	o.guard = forgotten.Watch(o, kind.String(), name, giveBack, h)
+	return o, nil
+}
+
+// close leaves.
+func (o *object) close() error {
+	o.guard.Done()
+	return o.h.Close()
+}
+
+// heldOn are the handles of locks that were dropped without Close while they had the
+// lock. They stay open, or the process would lose a lock that it has not unlocked.
+var heldOn sync.Map
+
+// giveBack leaves for somebody who has forgotten to, unless he has the lock (decision
+// 0019).
+func giveBack(h *segment.Handle) (kept bool) {
+	switch h.Kind() {
+	case layout.Mutex, layout.RWMutex:
+		w := layout.Owner(atomic.LoadUint64(h.Live64(layout.LockStateOffset)))
+		kept = !h.Closed() && (w.Names(h.Me()) || atomic.LoadUint64(h.Held()) != 0)
+	}
+	if kept {
+		heldOn.Store(h, nil)
+	} else {
+		_ = h.Close()
+	}
+	return kept
 }
 
 // Name is the name that the object was opened by.

@@ -15,6 +15,10 @@ import (
 // goroutines of each. It outlives its owner: when a process dies holding it, the
 // next one to lock it gets it, with an error that says so.
 //
+// A Mutex that is dropped without Close is given back when it is collected, unless it is
+// locked: then it stays open, and locked, until its process ends. So a process that locks
+// one to be the only one of its kind need not keep it.
+//
 // All its methods may be called concurrently. As with sync.Mutex any goroutine of
 // the process may unlock what another one locked through the same Mutex. Two
 // Mutexes that a process opens by one name exclude each other. The zero value is
@@ -135,7 +139,13 @@ func (m *Mutex) Consistent() error {
 }
 
 // Close gives the mutex up; those of this handle who wait for it return. A second
-// Close does nothing. Errors: samepage.ErrBusy while this handle has it locked.
+// Close does nothing.
+//
+// Errors: samepage.ErrBusy while this handle has it locked. Then it stays open and locked,
+// for only who locked it knows whether what it guards is whole. So a deferred Close does
+// nothing for a function that returns, or panics, between Lock and Unlock: the lock is this
+// process's until that ends. Defer Unlock behind each Lock that succeeds; what is deferred
+// last runs first.
 func (m *Mutex) Close() error { return m.wrap("close", m.close()) }
 
 // mutexWait is the segment.Condition of those who lock.

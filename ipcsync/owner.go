@@ -98,7 +98,7 @@ func (l *owned) close() error {
 	if !l.h.Closed() && l.owner().Names(layout.Owner(l.me)) {
 		return samepage.ErrBusy
 	}
-	return l.h.Close()
+	return l.object.close()
 }
 
 // repairOwner frees a lock whose owner died. It is the segment.Repair of all

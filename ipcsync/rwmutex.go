@@ -16,6 +16,9 @@ import (
 // writer that waits keeps new readers out, so it waits for no more than those
 // that are in. Readers write no memory that other readers touch.
 //
+// A RWMutex that is dropped without Close is given back when it is collected, unless it is
+// locked, also for reading: then it stays so until its process ends.
+//
 // When a reader dies its read locks go with it. When a writer dies holding the
 // lock, the next ones, readers as well, get it with an error that says so. All its
 // methods may be called concurrently; as with sync.RWMutex any goroutine may
@@ -270,7 +273,10 @@ func (m *RWMutex) Consistent() error {
 }
 
 // Close gives the lock up; those of this handle who wait for it return. A second
-// Close does nothing. Errors: samepage.ErrBusy while this handle holds it.
+// Close does nothing.
+//
+// Errors: samepage.ErrBusy while this handle holds it, also for reading. Then it stays open
+// and locked: see Mutex.Close for what that means to a deferred Close.
 func (m *RWMutex) Close() error {
 	if !m.h.Closed() && atomic.LoadUint64(m.held) != 0 {
 		return m.wrap("close", samepage.ErrBusy)

@@ -16,7 +16,8 @@ import (
 
 // Semaphore is a named counting semaphore between processes. As that of Windows it
 // counts units without owners: anybody may release them, and those of a process
-// that died are not returned. All its methods may be called concurrently. The zero
+// that died are not returned, nor those of a handle that is dropped: one that is dropped
+// without Close is given back when it is collected. All its methods may be called concurrently. The zero
 // value is not usable.
 type Semaphore struct {
 	*object
@@ -81,6 +82,7 @@ func (s *Semaphore) TryAcquire() (bool, error) {
 		return false, s.wrap("acquire", samepage.ErrClosed)
 	}
 	ok, _ := (*unitWait)(s).Try()
+	runtime.KeepAlive(s)
 	return ok, nil
 }
 
@@ -112,8 +114,8 @@ func (s *Semaphore) Count() uint32 {
 }
 
 // Close gives the semaphore up; those of this handle who wait for it return. A
-// second Close does nothing.
-func (s *Semaphore) Close() error { return s.wrap("close", s.h.Close()) }
+// second Close does nothing. Units that were acquired stay so, see Semaphore.
+func (s *Semaphore) Close() error { return s.wrap("close", s.object.close()) }
 
 // unitWait is the segment.Condition of those who acquire.
 type unitWait Semaphore

@@ -7,9 +7,11 @@ import (
 	"image"
 	"image/color"
 	"io/fs"
+	"runtime"
 
 	"samepage"
 	"samepage/frame"
+	"samepage/internal/forgotten"
 	"samepage/internal/segment"
 	"samepage/internal/starter"
 	"samepage/ipcsync"
@@ -24,15 +26,27 @@ import (
 // pictures, or sends to C++ receivers that are slow, has to agree with them on an
 // answer, and wait for it.
 type BaseImageSender struct {
-	mine    chan struct{} // holds one while a call has what follows
-	closed  bool
-	opts    BaseImageOptions
-	role    *ipcsync.Mutex // held by the one sender that is a Go program
-	obj     baseObjects
-	starter *starter.Starter
+	mine   chan struct{} // holds one while a call has what follows
+	closed bool
+	opts   BaseImageOptions
+	*baseHeld
+	guard   forgotten.Guard
 	scratch frame.Frame // pictures that have to be drawn first
 	buf     []byte
 	zeros   [baseMaxAlign]byte
+}
+
+// baseHeld is what a sender has open.
+type baseHeld struct {
+	role    *ipcsync.Mutex // held by the one sender that is a Go program
+	obj     baseObjects
+	starter *starter.Starter
+}
+
+// giveBack closes what a sender has open that was forgotten.
+func (h *baseHeld) giveBack() (kept bool) {
+	_ = h.release()
+	return false
 }
 
 // CreateBaseImage makes the section and the event, or takes them over from a base
@@ -47,10 +61,11 @@ func CreateBaseImage(opts *BaseImageOptions) (*BaseImageSender, error) {
 	if err != nil {
 		return nil, fmt.Errorf("legacy: create BaseImage %q: %w", o.Name, err)
 	}
-	s := &BaseImageSender{opts: o, mine: make(chan struct{}, 1)}
+	s := &BaseImageSender{opts: o, mine: make(chan struct{}, 1), baseHeld: &baseHeld{}}
 	if err := s.open(); err != nil {
 		return nil, fmt.Errorf("legacy: create BaseImage %q: %w", o.Name, err)
 	}
+	s.guard = forgotten.Watch(s, "sender of BaseImage", o.Name, (*baseHeld).giveBack, s.baseHeld)
 	return s, nil
 }
 
@@ -107,19 +122,19 @@ func tryBaseLock(m *ipcsync.Mutex) (bool, error) {
 }
 
 // release gives up all that is open.
-func (s *BaseImageSender) release() error {
+func (h *baseHeld) release() error {
 	var errs []error
-	if s.starter != nil {
-		errs = append(errs, s.starter.Close())
+	if h.starter != nil {
+		errs = append(errs, h.starter.Close())
 	}
-	if s.obj.mem != nil {
-		errs = append(errs, s.obj.close())
+	if h.obj.mem != nil {
+		errs = append(errs, h.obj.close())
 	}
-	if s.role != nil {
-		if err := s.role.Unlock(); !errors.Is(err, samepage.ErrNotLocked) {
+	if h.role != nil {
+		if err := h.role.Unlock(); !errors.Is(err, samepage.ErrNotLocked) {
 			errs = append(errs, err)
 		}
-		errs = append(errs, s.role.Close())
+		errs = append(errs, h.role.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -133,6 +148,7 @@ func (s *BaseImageSender) Close() error {
 		return nil
 	}
 	s.closed = true
+	s.guard.Done()
 	if err := s.release(); err != nil {
 		return fmt.Errorf("legacy: close BaseImage %q: %w", s.opts.Name, err)
 	}
@@ -177,6 +193,8 @@ func (s *BaseImageSender) send(ctx context.Context, img image.Image, f *frame.Fr
 	if err == nil {
 		err = s.write(p)
 	}
+	runtime.KeepAlive(img) // it may be in memory that goes with it
+	runtime.KeepAlive(f)
 	if err == nil {
 		// The receiver's program first, as the base programs do; but a picture that
 		// is there is told of in any case.

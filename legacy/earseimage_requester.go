@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"samepage"
+	"samepage/internal/forgotten"
 	"samepage/internal/segment"
 	"samepage/internal/sys"
 	"samepage/ipcsync"
@@ -23,11 +24,8 @@ import (
 // not asked to, or another program that sends the worker's message, can spoil an
 // answer. What is checked is that the results lie where they may.
 type EarseImageRequester struct {
-	role *ipcsync.Mutex
-	mem  *samepage.Memory
-	way  earseWay
-	turn chan struct{} // has one while a job has the section
-	late atomic.Bool   // the job that has the turn is one that nobody waits for
+	*earseHeld
+	guard forgotten.Guard
 
 	ctx context.Context // ends with Close
 	end context.CancelFunc
@@ -36,6 +34,15 @@ type EarseImageRequester struct {
 	closed bool
 	once   sync.Once      // of Close
 	doing  sync.WaitGroup // the calls of Do; added to under mu
+}
+
+// earseHeld is what a requester has open.
+type earseHeld struct {
+	role *ipcsync.Mutex
+	mem  *samepage.Memory
+	way  earseWay
+	turn chan struct{} // has one while a job has the section
+	late atomic.Bool   // the job that has the turn is one that nobody waits for
 }
 
 // earseWay is how the two programs tell each other.
@@ -61,12 +68,13 @@ func NewEarseImageRequester(opts *EarseImageOptions) (*EarseImageRequester, erro
 	if opts == nil {
 		opts = &EarseImageOptions{}
 	}
-	r := &EarseImageRequester{turn: make(chan struct{}, 1)}
+	r := &EarseImageRequester{earseHeld: &earseHeld{turn: make(chan struct{}, 1)}}
 	r.ctx, r.end = context.WithCancel(context.Background())
 	if err := r.open(opts); err != nil {
 		r.end()
 		return nil, fmt.Errorf("legacy: EarseImage requester: %w", err)
 	}
+	r.guard = forgotten.Watch(r, "EarseImage requester", earseRequester, (*earseHeld).giveBack, r.earseHeld)
 	return r, nil
 }
 
@@ -139,7 +147,8 @@ func (r *EarseImageRequester) do(caller context.Context, job EarseImageJob) (*Ea
 		select {
 		case r.turn <- struct{}{}:
 			r.late.Store(false)
-			a, err = r.way.do(ctx, request, func() { <-r.turn })
+			turn := r.turn
+			a, err = r.way.do(ctx, request, func() { <-turn })
 			r.late.Store(err != nil && ctx.Err() != nil)
 		case <-ctx.Done():
 			err = ctx.Err()
@@ -169,6 +178,21 @@ func (r *EarseImageRequester) close() error {
 	r.mu.Unlock()
 	r.end()
 	r.doing.Wait()
+	r.guard.Done()
+	if err := r.leave(); err != nil {
+		return fmt.Errorf("legacy: close EarseImage requester: %w", err)
+	}
+	return nil
+}
+
+// giveBack closes a requester that was forgotten.
+func (r *earseHeld) giveBack() (kept bool) {
+	_ = r.leave()
+	return false
+}
+
+// leave gives everything up, when no call is under way.
+func (r *earseHeld) leave() error {
 	err := r.way.leave()
 	// A worker that has answered lets go at once.
 	patience := time.Duration(0)
@@ -176,21 +200,17 @@ func (r *EarseImageRequester) close() error {
 		patience = earsePatience
 	}
 	if r.takeTurn(patience) {
-		err = errors.Join(err, r.finish())
-	} else {
-		go func() {
-			r.turn <- struct{}{}
-			_ = r.finish()
-		}()
+		return errors.Join(err, r.finish())
 	}
-	if err != nil {
-		return fmt.Errorf("legacy: close EarseImage requester: %w", err)
-	}
-	return nil
+	go func() {
+		r.turn <- struct{}{}
+		_ = r.finish()
+	}()
+	return err
 }
 
 // takeTurn takes the turn, and says whether it came within d.
-func (r *EarseImageRequester) takeTurn(d time.Duration) bool {
+func (r *earseHeld) takeTurn(d time.Duration) bool {
 	select {
 	case r.turn <- struct{}{}:
 		return true
@@ -206,7 +226,7 @@ func (r *EarseImageRequester) takeTurn(d time.Duration) bool {
 	}
 }
 
-func (r *EarseImageRequester) finish() error {
+func (r *earseHeld) finish() error {
 	return errors.Join(r.way.close(), r.mem.Close(), earseLetGo(r.role))
 }
 

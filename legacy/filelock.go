@@ -16,6 +16,7 @@ import (
 	"unicode/utf8"
 
 	"samepage"
+	"samepage/internal/forgotten"
 	"samepage/internal/segment"
 	"samepage/internal/sys"
 )
@@ -60,6 +61,9 @@ const (
 // Whoever may open the files can hold the lock for ever. Package ipcsync does better
 // in all of this, among programs of this project.
 //
+// A lock that is held when its FileLock is dropped without Close stays held until the
+// process ends.
+//
 // All its methods may be called concurrently; as with sync.RWMutex any goroutine may
 // unlock what another one locked through the same FileLock, and a goroutine that has a
 // read lock must not ask for another one, for a writer may have come between. A Lock
@@ -67,12 +71,27 @@ const (
 type FileLock struct {
 	name     string // for people: the path of the files without their suffixes
 	wlc, rlc string // paths
+	*lockFiles
+	guard forgotten.Guard
+}
 
+// lockFiles are what a FileLock has open.
+type lockFiles struct {
 	mu      sync.Mutex
 	closed  bool
 	readers []*sys.LockFile  // .rlc, once for each read lock
 	writer  [2]*sys.LockFile // .wlc and .rlc of the write lock; nil
 	changed chan struct{}    // closed, and made anew, when something of this FileLock is released
+}
+
+func (f *lockFiles) held() bool { return len(f.readers) > 0 || f.writer[0] != nil }
+
+// giveBack has nothing to give back: files are open while the lock is held, and then they
+// stay so until the process ends (decision 0019), which package sys sees to.
+func (f *lockFiles) giveBack() (kept bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.held()
 }
 
 // NewFileLock makes a handle on the lock whose files are name.wlc and name.rlc.
@@ -104,7 +123,9 @@ func newFileLock(name string, opts *FileLockOptions) (*FileLock, error) {
 		return nil, err
 	}
 	path := filepath.Join(dir, name)
-	return &FileLock{name: path, wlc: path + writerSuffix, rlc: path + readerSuffix, changed: make(chan struct{})}, nil
+	l := &FileLock{name: path, wlc: path + writerSuffix, rlc: path + readerSuffix, lockFiles: &lockFiles{changed: make(chan struct{})}}
+	l.guard = forgotten.Watch(l, "file lock", path, (*lockFiles).giveBack, l.lockFiles)
+	return l, nil
 }
 
 // folder finds the folder of the lock files, and makes it.
@@ -326,17 +347,21 @@ func (l *FileLock) RUnlock() error {
 }
 
 // Close gives the FileLock up; those who wait for it return. The files stay. A second
-// Close does nothing. Errors: samepage.ErrBusy while this FileLock holds the lock.
+// Close does nothing.
+//
+// Errors: samepage.ErrBusy while this FileLock holds the lock, which stays so: see
+// ipcsync.Mutex.Close for what that means to a deferred Close.
 func (l *FileLock) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
 		return nil
 	}
-	if len(l.readers) > 0 || l.writer[0] != nil {
+	if l.held() {
 		return l.wrap("close", samepage.ErrBusy)
 	}
 	l.closed = true
+	l.guard.Done()
 	close(l.changed)
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 
 	"samepage"
+	"samepage/internal/forgotten"
 	"samepage/internal/sys"
 )
 
@@ -30,7 +31,7 @@ import (
 // that of a section's handle, on Linux the number of a descriptor (3 plus its
 // place in cmd.ExtraFiles). The caller tells the child, by an argument or a
 // variable of its environment. Call it before cmd.Start; m must stay open until
-// Start has returned. A second call for the same m, access and child gives the
+// Start has returned (cmd keeps it from being collected). A second call for the same m, access and child gives the
 // same value.
 //
 // Every memory can be inherited so, also one with an exact name, or over a file.
@@ -45,12 +46,13 @@ func InheritHandle(cmd *exec.Cmd, m *samepage.Memory, access samepage.Access) (v
 	if err != nil {
 		return 0, fmt.Errorf("legacy: inherit a handle of %v, %v: %w", m, access, err)
 	}
+	forgotten.KeepWith(cmd, m)
 	return value, nil
 }
 
 // OfferHandle is the value of a handle of m in this process, for another one that
 // copies it out of here: by TakeHandle, or on Windows by DuplicateHandle. It is
-// good for as long as m is open.
+// good for as long as m is open: somebody must keep m.
 //
 // Errors: those of InheritHandle.
 func OfferHandle(m *samepage.Memory, access samepage.Access) (value uint64, err error) {

@@ -298,6 +298,11 @@ func newShareMemoryWriter(ctx context.Context, name string, size int, opts *Shar
 	if err != nil {
 		return nil, false, err
 	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.lock.Close())
+		}
+	}()
 	switch most := math.MaxInt32 - s.opts.Layout.around(); {
 	case size < 0:
 		return nil, false, samepage.ErrNegativeSize
@@ -319,7 +324,7 @@ func newShareMemoryWriter(ctx context.Context, name string, size int, opts *Shar
 		if w.mem != nil {
 			err = errors.Join(err, w.mem.Close())
 		}
-		return nil, false, errors.Join(err, s.lock.Close())
+		return nil, false, err
 	}
 	return w, existed, nil
 }

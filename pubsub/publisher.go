@@ -54,7 +54,7 @@ func newPublisher(name string, opts *Options, ty *layout.Type) (*Publisher, erro
 	if err == nil {
 		p.topic = t
 		if err = p.begin(opts); err != nil {
-			err = errors.Join(err, t.h.Close())
+			err = errors.Join(err, t.close())
 		}
 	}
 	if err != nil {
@@ -72,7 +72,7 @@ func openTopic(name string, opts *Options, ty *layout.Type) (*topic, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &topic{name, h, set, h.Me()}, nil
+	return newTopic("publisher of topic", name, h, set), nil
 }
 
 // begin becomes the writer of a lane.
@@ -189,6 +189,7 @@ func (l *Loan) Discard() {
 	if p != nil && !p.h.Closed() && p.w.TakeBack(l.slot) {
 		p.leaks.gave(l.slot)
 		p.w.Discard(l.slot)
+		runtime.KeepAlive(p)
 	}
 }
 
@@ -554,5 +555,5 @@ func (p *Publisher) Close() error {
 	fault.At(fault.LaneEnding)
 	atomic.CompareAndSwapUint64(p.set.Owner(p.w.Lane()), uint64(p.me), 0)
 	p.h.WakeAll()
-	return p.wrap("close", p.h.Close())
+	return p.wrap("close", p.topic.close())
 }

@@ -81,7 +81,7 @@ func openSubscriber(name string, opts *SubscriberOptions, ty *layout.Type) (*Sub
 	if err != nil {
 		return nil, err
 	}
-	t := &topic{name, h, set, h.Me()}
+	t := newTopic("subscriber to topic", name, h, set)
 	s := &Subscriber{topic: t, sum: t.set.C.Flags&layout.LaneChecksum != 0, held: make([]bool, t.set.C.Pins)}
 	s.wait.s = s
 	role := uint32(roleReliable)
@@ -544,7 +544,7 @@ func (s *Subscriber) Close() error {
 		}
 	}
 	s.set.Unpin(s.me.Slot(), 0)
-	return s.wrap("close", s.h.Close())
+	return s.wrap("close", s.topic.close())
 }
 
 // WaitAny waits until one of subs has something to take, and returns its index: its

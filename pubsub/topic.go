@@ -10,6 +10,10 @@
 // Lifetime says so. Who dies holds nobody up: what it had is given back by those who
 // live. docs/protocol/lane.md tells how.
 //
+// A Publisher or Subscriber that is dropped without Close is given back when it is
+// collected, and those at the other end see it as one that died. It is not dropped while
+// one of its loans, messages or held messages is reachable; their bytes are not enough.
+//
 // [Typed] topics have messages of one Go type.
 package pubsub
 
@@ -18,7 +22,9 @@ import (
 	"sync/atomic"
 
 	"samepage"
+	"samepage/internal/forgotten"
 	"samepage/internal/lane"
+	"samepage/internal/laneseg"
 	"samepage/internal/segment"
 	"samepage/layout"
 )
@@ -31,12 +37,33 @@ const (
 )
 
 // topic is what a publisher and a subscriber have in common: a member of the
-// segment, and its lanes.
+// segment, and its lanes. Whoever refers to one of them, or to a message, refers to it, and
+// nothing else does.
 type topic struct {
-	name string
-	h    *segment.Handle
-	set  *lane.Set
-	me   layout.Owner
+	name  string
+	h     *segment.Handle
+	set   *lane.Set
+	me    layout.Owner
+	guard forgotten.Guard
+}
+
+func newTopic(what, name string, h *segment.Handle, set *lane.Set) *topic {
+	t := &topic{name: name, h: h, set: set, me: h.Me()}
+	t.guard = forgotten.Watch(t, what, name, giveBack, h)
+	return t
+}
+
+// giveBack leaves for somebody who has forgotten to: as if he had died, for nobody knows
+// that all was published (decision 0019).
+func giveBack(h *segment.Handle) (kept bool) {
+	_ = laneseg.Abandon(h)
+	return false
+}
+
+// close leaves.
+func (t *topic) close() error {
+	t.guard.Done()
+	return t.h.Close()
 }
 
 func (t *topic) wrap(op string, err error) error {

@@ -134,6 +134,17 @@ func repair(h *segment.Handle, dead layout.Owner, _ segment.Who) {
 	}
 }
 
+// Abandon leaves a segment as if the member had died, and what it had was given back at
+// once.
+func Abandon(h *segment.Handle) error {
+	if h.Closed() {
+		return nil
+	}
+	repair(h, h.Me(), segment.Who{})
+	h.WakeAll()
+	return h.Close()
+}
+
 // Seen is a segment as somebody sees it who is no member.
 type Seen struct {
 	Set         *lane.Set // without a payload

@@ -3,15 +3,20 @@ package sys
 import (
 	"fmt"
 	"os"
+	"runtime"
+	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"samepage/internal/forgotten"
 )
 
 // Running is a hold on a process: its id names no other one meanwhile. Ended may
 // be called concurrently, Close comes last.
 type Running struct {
-	p  Process
-	fd int // a pidfd; negative where the system gives none
+	p     Process
+	fd    int // a pidfd; negative where the system gives none
+	guard forgotten.Guard
 }
 
 // HoldProcess takes hold of a process. Errors: ErrPeerNotStarted, when it has
@@ -41,7 +46,15 @@ func HoldProcess(p Process) (*Running, error) {
 		_ = r.Close()
 		return nil, err
 	}
+	if r.fd >= 0 {
+		r.guard = forgotten.Watch(r, "hold on process", strconv.Itoa(int(p.PID)), giveBackPidfd, r.fd)
+	}
 	return r, nil
+}
+
+func giveBackPidfd(fd int) (kept bool) {
+	_ = unix.Close(fd)
+	return false
 }
 
 // Ended says whether the process has ended; it has, too, when nobody has waited
@@ -55,6 +68,7 @@ func (r *Running) Ended() (bool, error) {
 	for {
 		n, err := unix.Poll(fds[:], 0)
 		if err != unix.EINTR {
+			runtime.KeepAlive(r)
 			return n == 1, os.NewSyscallError("poll", err)
 		}
 	}
@@ -65,5 +79,6 @@ func (r *Running) Close() error {
 	if r.fd < 0 {
 		return nil
 	}
+	r.guard.Done()
 	return os.NewSyscallError("close", unix.Close(r.fd))
 }

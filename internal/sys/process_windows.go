@@ -2,15 +2,20 @@ package sys
 
 import (
 	"fmt"
+	"runtime"
+	"strconv"
 
 	"golang.org/x/sys/windows"
+
+	"samepage/internal/forgotten"
 )
 
 // Running is a hold on a process: its id names no other one meanwhile. Ended may
 // be called concurrently, Close comes last.
 type Running struct {
-	p Process
-	h windows.Handle
+	p     Process
+	h     windows.Handle
+	guard forgotten.Guard
 }
 
 // HoldProcess takes hold of a process. Errors: ErrPeerNotStarted, when it has
@@ -24,13 +29,21 @@ func HoldProcess(p Process) (*Running, error) {
 		_ = windows.CloseHandle(h)
 		return nil, fmt.Errorf("process %d is another one now: %w", p.PID, ErrPeerNotStarted)
 	}
-	return &Running{p, h}, nil
+	r := &Running{p: p, h: h}
+	r.guard = forgotten.Watch(r, "hold on process", strconv.Itoa(int(p.PID)), giveBackHandle, h)
+	return r, nil
+}
+
+func giveBackHandle(h windows.Handle) (kept bool) {
+	_ = windows.CloseHandle(h)
+	return false
 }
 
 // Ended says whether the process has ended; it has, too, when nobody has waited
 // for it yet. The exit code would not tell: 259 is one, too.
 func (r *Running) Ended() (bool, error) {
 	ev, err := windows.WaitForSingleObject(r.h, 0)
+	runtime.KeepAlive(r)
 	if err != nil {
 		return false, fmt.Errorf("process %d: %w", r.p.PID, err)
 	}
@@ -38,4 +51,7 @@ func (r *Running) Ended() (bool, error) {
 }
 
 // Close lets go of the process.
-func (r *Running) Close() error { return windows.CloseHandle(r.h) }
+func (r *Running) Close() error {
+	r.guard.Done()
+	return windows.CloseHandle(r.h)
+}

@@ -1,0 +1,61 @@
+package ipctest
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+	"time"
+)
+
+// Forgotten is how many objects Forget drops.
+const Forgotten = 200
+
+// Forget has open open objects, with the numbers from 0 on, and drop them. It collects
+// garbage until this process has no more descriptors and mappings than before, which
+// usage counts (sys.Usage), and left, which may be nil, finds nothing. It fails the test
+// when that does not come.
+func Forget(t testing.TB, usage func() (handles, mappings int, err error), open func(i int) error, left func() error) {
+	t.Helper()
+	if left == nil {
+		left = func() error { return nil }
+	}
+	// What the first one makes for all may stay.
+	NoErr(t, open(Forgotten))
+	Collect(t, "the first one", left)
+	handles, mappings, err := usage()
+	NoErr(t, err)
+	const some = Forgotten / 4 // mappings of Go's own, and on Windows the handles of threads, come and go
+	moreHandles := 0
+	if runtime.GOOS == "windows" {
+		moreHandles = some
+	}
+	for i := range Forgotten {
+		NoErr(t, open(i))
+	}
+	Collect(t, fmt.Sprint(Forgotten, " of them"), func() error {
+		h, m, err := usage()
+		if err == nil && (h > handles+moreHandles || m > mappings+some) {
+			err = fmt.Errorf("%d descriptors and %d mappings, before %d and %d", h, m, handles, mappings)
+		}
+		if err == nil {
+			err = left()
+		}
+		return err
+	})
+}
+
+// Collect collects garbage until gone is nil. It fails the test when that does not come.
+func Collect(t testing.TB, what string, gone func() error) {
+	t.Helper()
+	for deadline := time.Now().Add(Patience); ; {
+		runtime.GC()
+		err := gone()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not given back: %v", what, err)
+		}
+		time.Sleep(time.Millisecond) // for the goroutines that give back
+	}
+}
