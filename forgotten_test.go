@@ -26,15 +26,18 @@ type forgettable struct {
 	kind string
 	told string // what the debug build calls it
 	open func(name, dir string) error
+
+	unnamed bool   // so it is told without the name
+	locked  string // what is told more
 }
 
 // forgettables are all that have something of the system, but for those of package legacy.
 var forgettables = []forgettable{
-	{"memory", "memory", func(name, _ string) error {
+	{kind: "memory", told: "memory", open: func(name, _ string) error {
 		_, err := samepage.Create(name, 1000, nil)
 		return err
 	}},
-	{"second handle on a memory", "memory", func(name, _ string) error {
+	{kind: "second handle on a memory", told: "memory", open: func(name, _ string) error {
 		if _, err := samepage.Create(name, 1000, nil); err != nil {
 			return err
 		}
@@ -44,7 +47,7 @@ var forgettables = []forgettable{
 		_, err := samepage.Open(name, &samepage.Options{Access: samepage.ReadOnly}) // has its own
 		return err
 	}},
-	{"memory with views", "memory", func(name, _ string) error {
+	{kind: "memory with views", told: "memory", open: func(name, _ string) error {
 		m, err := samepage.Create(name, 1<<20, nil)
 		if err != nil {
 			return err
@@ -61,19 +64,19 @@ var forgettables = []forgettable{
 		_, err = m.WriteAt([]byte("x"), 5) // maps a window
 		return err
 	}},
-	{"memory over a file", "memory", func(name, dir string) error {
+	{kind: "memory over a file", told: "memory", open: func(name, dir string) error {
 		_, err := samepage.Create(name, 1000, &samepage.Options{File: filepath.Join(dir, name)})
 		return err
 	}},
-	{"mapped file", "memory", func(name, dir string) error {
+	{kind: "mapped file", told: "memory", open: func(name, dir string) error {
 		_, err := samepage.MapFile(filepath.Join(dir, name), 1000, nil)
 		return err
 	}},
-	{"unnamed memory", "memory", func(string, string) error {
+	{kind: "unnamed memory", told: "memory", unnamed: true, open: func(string, string) error {
 		_, err := samepage.CreateUnnamed(1000, nil)
 		return err
 	}},
-	{"unnamed memory that was granted", "memory", func(string, string) error {
+	{kind: "unnamed memory that was granted", told: "memory", unnamed: true, open: func(string, string) error {
 		m, err := samepage.CreateUnnamed(100000, nil)
 		if err != nil {
 			return err
@@ -88,39 +91,39 @@ var forgettables = []forgettable{
 		v.Bytes()[0] = 1
 		return nil
 	}},
-	{"exact memory", "memory", func(name, _ string) error {
+	{kind: "exact memory", told: "memory", open: func(name, _ string) error {
 		_, err := samepage.Create("samepage-test-"+name, 1000, &samepage.Options{Exact: true})
 		return err
 	}},
-	{"mutex", "mutex", func(name, _ string) error {
+	{kind: "mutex", told: "mutex", open: func(name, _ string) error {
 		m, err := ipcsync.CreateMutex(name, nil)
 		if err != nil {
 			return err
 		}
 		return errors.Join(m.Lock(context.Background()), m.Unlock())
 	}},
-	{"rwmutex", "rwmutex", func(name, _ string) error {
+	{kind: "rwmutex", told: "rwmutex", open: func(name, _ string) error {
 		m, err := ipcsync.CreateRWMutex(name, nil)
 		if err != nil {
 			return err
 		}
 		return errors.Join(m.RLock(context.Background()), m.RUnlock(), m.Lock(context.Background()), m.Unlock())
 	}},
-	{"semaphore", "semaphore", func(name, _ string) error {
+	{kind: "semaphore", told: "semaphore", open: func(name, _ string) error {
 		s, err := ipcsync.CreateSemaphore(name, 1, 1, nil)
 		if err != nil {
 			return err
 		}
 		return s.Acquire(context.Background())
 	}},
-	{"event", "event", func(name, _ string) error {
+	{kind: "event", told: "event", open: func(name, _ string) error {
 		e, err := ipcsync.CreateEvent(name, nil)
 		if err != nil {
 			return err
 		}
 		return e.Set()
 	}},
-	{"event that was waited for", "event", func(name, _ string) error {
+	{kind: "event that was waited for", told: "event", open: func(name, _ string) error {
 		e, err := ipcsync.CreateEvent(name, nil)
 		if err != nil {
 			return err
@@ -138,21 +141,21 @@ var forgettables = []forgettable{
 			}
 		}
 	}},
-	{"exact event", exactEvent, func(name, _ string) error {
+	{kind: "exact event", told: exactEvent, open: func(name, _ string) error {
 		e, err := ipcsync.CreateEvent("samepage-test-"+name, &ipcsync.EventOptions{Exact: true})
 		if err != nil {
 			return err
 		}
 		return e.Set()
 	}},
-	{"publisher", "publisher of topic", func(name, _ string) error {
+	{kind: "publisher", told: "publisher of topic", open: func(name, _ string) error {
 		p, err := pubsub.NewPublisher(name, nil)
 		if err != nil {
 			return err
 		}
 		return p.Send(context.Background(), []byte("x"))
 	}},
-	{"publisher with a loan", "publisher of topic", func(name, _ string) error {
+	{kind: "publisher with a loan", told: "publisher of topic", open: func(name, _ string) error {
 		p, err := pubsub.NewPublisher(name, nil)
 		if err != nil {
 			return err
@@ -160,7 +163,7 @@ var forgettables = []forgettable{
 		_, err = p.Loan(1)
 		return err
 	}},
-	{"typed publisher and subscriber", "subscriber to topic", func(name, _ string) error {
+	{kind: "typed publisher and subscriber", told: "subscriber to topic", open: func(name, _ string) error {
 		p, err := pubsub.NewTypedPublisher[int64](name, nil)
 		if err != nil {
 			return err
@@ -176,7 +179,7 @@ var forgettables = []forgettable{
 		_, err = s.Take(context.Background())
 		return err
 	}},
-	{"subscriber with a held message", "subscriber to topic", func(name, _ string) error {
+	{kind: "subscriber with a held message", told: "subscriber to topic", open: func(name, _ string) error {
 		p, err := pubsub.NewPublisher(name, &pubsub.Options{Holds: 1})
 		if err != nil {
 			return err
@@ -195,7 +198,7 @@ var forgettables = []forgettable{
 		_, err = m.Hold()
 		return err
 	}},
-	{"cell", "writer of cell", func(name, _ string) error {
+	{kind: "cell", told: "writer of cell", open: func(name, _ string) error {
 		w, err := cell.NewWriter(name, 100, &cell.Options{Holds: 1})
 		if err != nil {
 			return err
@@ -214,14 +217,14 @@ var forgettables = []forgettable{
 		_, err = w.Loan(context.Background(), 1)
 		return errors.Join(err, v.Hold())
 	}},
-	{"typed cell", "reader of cell", func(name, _ string) error {
+	{kind: "typed cell", told: "reader of cell", open: func(name, _ string) error {
 		if _, err := cell.NewWriterOf[int64](name, nil); err != nil {
 			return err
 		}
 		_, err := cell.NewReaderOf[int64](name, nil)
 		return err
 	}},
-	{"frames", "publisher of topic", func(name, _ string) error {
+	{kind: "frames", told: "publisher of topic", open: func(name, _ string) error {
 		p, err := frame.NewPublisher(name, frame.Spec{Format: frame.BGR, Width: 8, Height: 8}, nil)
 		if err != nil {
 			return err

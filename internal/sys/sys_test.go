@@ -565,3 +565,15 @@ func TestManyLeaveAtOnce(t *testing.T) {
 		}
 	}
 }
+
+func TestForgottenHoldOnProcess(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Forget(t, Usage, func(int) error {
+		r, err := HoldProcess(Self())
+		if err != nil {
+			return err
+		}
+		_, err = r.Ended()
+		return err
+	}, nil)
+}
