@@ -185,7 +185,8 @@ func remove(s Scope, seen []Leftover) ([]Leftover, error) {
 	return all, err
 }
 
-// Remove takes a name away that nobody uses, also one that persists.
+// Remove takes a name away that nobody uses, also one that persists. On Linux root may
+// remove everybody's, unless Owner says whose.
 //
 // Errors: fs.ErrNotExist, ErrBusy (somebody alive uses it), fs.ErrPermission,
 // ErrName, and errors.ErrUnsupported for exact names on Windows, which go with

@@ -85,9 +85,9 @@ func (o *Options) open(kind layout.Kind, name string) (*object, error) {
 }
 
 func openObject(opts *samepage.Options, name string) (*object, error) {
-	m, err := samepage.Open(name, opts)
+	m, err := segment.OpenMemory(name, opts)
 	if err != nil {
-		return nil, segment.Inner(err)
+		return nil, err
 	}
 	return join(m, opts.Kind, name)
 }

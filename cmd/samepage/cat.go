@@ -19,6 +19,7 @@ const copyPiece = 1 << 20
 type catOptions struct {
 	object
 	offset, length int64
+	raw            bool
 }
 
 func newCatCommand(a *app) *cobra.Command {
@@ -27,17 +28,19 @@ func newCatCommand(a *app) *cobra.Command {
 		Use:   "cat NAME",
 		Short: "Write the bytes of a memory to standard output",
 		Long: `cat writes the bytes of a memory, or a part of them, to standard output. With
---json they are in base64, in the member "data" of the object.`,
+--json they are in base64, in the member "data" of the object. To a terminal it writes
+text only, unless --raw says otherwise.`,
 		Args:              names(1, 1),
 		ValidArgsFunction: completeNames(false, samepage.KindMemory),
 		RunE: func(c *cobra.Command, args []string) error {
 			return runCat(c.Context(), a, o, args[0])
 		},
 	}
-	o.addFlags(c.Flags())
+	o.addFlags(c)
+	o.addExact(c.Flags())
 	c.Flags().Var(sizeFlag{&o.offset, 0}, "offset", "begin here")
 	c.Flags().Var(sizeFlag{&o.length, 0}, "length", "write so many bytes; 0: to the end")
-	completeChoices(c, "scope", "local", "global")
+	addRaw(c, &o.raw)
 	return c
 }
 
@@ -46,15 +49,15 @@ func runCat(ctx context.Context, a *app, o catOptions, name string) (err error) 
 	opts.Access = samepage.ReadOnly
 	m, err := samepage.Open(name, opts)
 	if err != nil {
-		return err
+		return o.notThere(samepage.KindMemory, name, err)
 	}
 	defer closing(m, &err)
-	return catPart(ctx, a, m, name, "cat", o.offset, o.length)
+	return catPart(ctx, a, m, name, "cat", o.offset, o.length, o.raw)
 }
 
 // catPart writes n bytes of m at offset, or all from there for n 0. name is what --json
 // tells, verb what errors do.
-func catPart(ctx context.Context, a *app, m *samepage.Memory, name, verb string, offset, n int64) error {
+func catPart(ctx context.Context, a *app, m *samepage.Memory, name, verb string, offset, n int64, raw bool) error {
 	if n == 0 {
 		n = m.Size() - offset
 	}
@@ -67,8 +70,11 @@ func catPart(ctx context.Context, a *app, m *samepage.Memory, name, verb string,
 	}
 	p := newProgress(a.stderr, n)
 	defer p.done()
-	_, err := copyBytes(ctx, a.stdout, r, p)
-	return err
+	out := a.payload(raw)
+	if _, err := copyBytes(ctx, out, r, p); err != nil {
+		return err
+	}
+	return out.end()
 }
 
 // catJSON writes the object piece by piece, for it may be large.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -18,8 +19,10 @@ import (
 )
 
 type cellOptions struct {
-	scope   samepage.Scope
+	object
 	size    int64
+	create  bool
+	raw     bool
 	count   uint64
 	timeout time.Duration // negative: none
 }
@@ -34,7 +37,7 @@ func newCellCommand(a *app) *cobra.Command {
 		Long: `A cell has one latest value, of up to the size that it was made for. Readers see a
 whole value, however fast it changes, and keep no writer waiting.
 
-put makes a cell that is missing; it stays until samepage rm --kind cell.`,
+put --create makes a cell that is missing; it stays until samepage rm --kind cell.`,
 		Args: noSubcommand,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
@@ -42,11 +45,15 @@ put makes a cell that is missing; it stays until samepage rm --kind cell.`,
 	return c
 }
 
-// addFlags is for the commands on cells.
-func (o *cellOptions) addFlags(c *cobra.Command) {
+// addCellFlags is for the commands on cells.
+func (o *cellOptions) addCellFlags(c *cobra.Command) {
 	c.ValidArgsFunction = completeNames(false, samepage.KindCell)
-	c.Flags().Var(scopeFlag{&o.scope}, "scope", "how far the name reaches")
-	completeChoices(c, "scope", "local", "global")
+	o.addFlags(c)
+}
+
+// reader is how a cell is opened.
+func (o *cellOptions) reader() *cell.ReaderOptions {
+	return &cell.ReaderOptions{Scope: o.scope, Owner: o.owner}
 }
 
 func (o *cellOptions) addTimeout(c *cobra.Command, what string) {
@@ -67,7 +74,8 @@ func newCellGetCommand(a *app) *cobra.Command {
 		Use:   "get NAME",
 		Short: "Write the value to standard output, as it is",
 		Long: `get writes the value to standard output, as it is. Without a cell of that name, or
-before the first value, the exit code is 3; --timeout waits for both.
+before the first value, the exit code is 3; --timeout waits for both. To a terminal it
+writes text only, unless --raw says otherwise, and ends the line.
 
 With --json it is {"name", "generation", "written", "size", "text"}, in which "data", in
 base64, takes the place of text that is not UTF-8.`,
@@ -79,19 +87,24 @@ base64, takes the place of text that is not UTF-8.`,
 			return runCellGet(c.Context(), a, o, args[0])
 		},
 	}
-	o.addFlags(c)
+	o.addCellFlags(c)
+	addRaw(c, &o.raw)
 	o.addTimeout(c, "wait for a value at most this long, such as 500ms or 2m")
 	return c
 }
 
 func newCellPutCommand(a *app) *cobra.Command {
-	var o cellOptions
+	o := cellOptions{timeout: -1}
 	c := &cobra.Command{
 		Use:   "put NAME [VALUE]",
 		Short: "Make VALUE, or standard input, the latest value",
-		Long: `put makes VALUE the latest value, or else what standard input has up to its end. A
-cell that is missing is made for values of up to --size bytes.`,
-		Example: `  samepage cell put limit 250
+		Long: `put makes VALUE the latest value, or else what standard input has up to its end. With
+--create or --size a cell that is missing is made, for values of up to --size bytes, and
+stays until it is removed.
+
+Writers take turns. When one is stopped in the middle of its turn the others wait for
+it, with --timeout only so long: then the exit code is 7, and the error names it.`,
+		Example: `  samepage cell put limit 250 --create
   samepage cell put settings <settings.json`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) > 2 {
@@ -99,10 +112,18 @@ cell that is missing is made for values of up to --size bytes.`,
 			}
 			return names(1, 2)(c, args)
 		},
-		RunE: func(c *cobra.Command, args []string) error { return runCellPut(c.Context(), a, o, args) },
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := o.check(c); err != nil {
+				return err
+			}
+			return runCellPut(c.Context(), a, o, args)
+		},
 	}
-	o.addFlags(c)
-	c.Flags().Var(sizeFlag{&o.size, 1}, "size", "size of the largest value of a cell that has to be made (default 4KiB, or that of the value)")
+	o.addCellFlags(c)
+	o.addRights(c.Flags())
+	c.Flags().BoolVar(&o.create, "create", false, "make a cell that is missing")
+	c.Flags().Var(sizeFlag{&o.size, 1}, "size", "make a cell that is missing, for values of up to this size (default 4KiB, or that of the value)")
+	o.addTimeout(c, "give up when another writer does not end for this long, such as 500ms or 2m")
 	return c
 }
 
@@ -113,7 +134,8 @@ func newCellWatchCommand(a *app) *cobra.Command {
 		Short: "Write the value, and each one that it changes to, as lines",
 		Long: `watch writes the value and a line end, and again when it changes: of several values
 in a short time, the last. It waits for the cell to be made, and ends with Ctrl-C, after
---count values, or when --timeout passes without a change: then the exit code is 7.
+--count values, or when --timeout passes without a change: then the exit code is 7. On a
+terminal a value that is not text is quoted or told of, unless --raw says otherwise.
 
 With --json each value is one line, an object as that of samepage cell get.`,
 		Args: names(1, 1),
@@ -124,8 +146,9 @@ With --json each value is one line, an object as that of samepage cell get.`,
 			return runCellWatch(c.Context(), a, o, args[0])
 		},
 	}
-	o.addFlags(c)
+	o.addCellFlags(c)
 	c.Flags().Uint64VarP(&o.count, "count", "n", 0, "end after so many values; 0: never")
+	addRaw(c, &o.raw)
 	o.addTimeout(c, "give up when the value does not change for this long")
 	return c
 }
@@ -160,13 +183,13 @@ func (v *cellValue) text(io.Writer) error { return errors.ErrUnsupported } // wr
 // openCell opens a cell, and waits for it and its first value unless the time is
 // negative.
 func openCell(ctx context.Context, o *cellOptions, name string) (*cell.Reader, error) {
-	opts := &cell.ReaderOptions{Scope: o.scope}
 	if o.timeout < 0 {
-		return cell.NewReader(name, opts)
+		r, err := cell.NewReader(name, o.reader())
+		return r, o.notThere(samepage.KindCell, name, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
-	r, err := cell.Await(ctx, name, opts)
+	r, err := o.await(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -174,6 +197,20 @@ func openCell(ctx context.Context, o *cellOptions, name string) (*cell.Reader, e
 		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
+}
+
+// await waits for a cell to be made.
+func (o *cellOptions) await(ctx context.Context, name string) (*cell.Reader, error) {
+	r, err := cell.Await(ctx, name, o.reader())
+	return r, o.notYet(samepage.KindCell, name, err)
+}
+
+// limit is ctx with the --timeout.
+func (o *cellOptions) limit(ctx context.Context) (context.Context, context.CancelFunc) {
+	if o.timeout < 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, o.timeout)
 }
 
 func runCellGet(ctx context.Context, a *app, o cellOptions, name string) (err error) {
@@ -192,8 +229,7 @@ func runCellGet(ctx context.Context, a *app, o cellOptions, name string) (err er
 	if a.json {
 		return a.printer().print(newCellValue(name, &v))
 	}
-	_, err = a.stdout.Write(v.Bytes())
-	return err
+	return a.writeAll(ctx, v.Bytes(), o.raw)
 }
 
 // cellPut tells what was done.
@@ -202,10 +238,15 @@ type cellPut struct {
 	Generation uint64 `json:"generation"`
 	Size       int    `json:"size"`     // of the value
 	Capacity   int    `json:"capacity"` // of the cell
+	Created    bool   `json:"created"`  // it was missing and has been made
 }
 
 func (r cellPut) text(w io.Writer) error {
-	_, err := fmt.Fprintf(w, "cell %s: value %d has %d bytes, of %d\n", plain(r.Name), r.Generation, r.Size, r.Capacity)
+	tail := ""
+	if r.Created {
+		tail = " (created)"
+	}
+	_, err := fmt.Fprintf(w, "cell %s: value %d has %d bytes, of %d%s\n", plain(r.Name), r.Generation, r.Size, r.Capacity, tail)
 	return err
 }
 
@@ -225,44 +266,43 @@ func runCellPut(ctx context.Context, a *app, o cellOptions, args []string) (err 
 	}
 	size := max(int(o.size), 1)
 	// One that exists is taken as it is; only a new one gets a size.
-	opts := &cell.Options{Scope: o.scope, Lifetime: samepage.Persist, Times: true, Checksums: true}
-	if !cellThere(name, o.scope) && o.size == 0 {
+	_, err = samepage.Stat(name, o.options(samepage.KindCell))
+	missing := errors.Is(err, fs.ErrNotExist)
+	switch {
+	case missing && !o.create && o.size == 0:
+		return fmt.Errorf("%w; --create makes it", o.notThere(samepage.KindCell, name, err))
+	case missing && o.size == 0:
 		size = max(defaultCell, len(b))
 	}
-	w, err := cell.NewWriter(name, size, opts)
+	w, err := cell.NewWriter(name, size, &cell.Options{
+		Scope: o.scope, Owner: o.owner, Perm: o.perm, SecurityDescriptor: o.sddl,
+		Lifetime: samepage.Persist, Times: true, Checksums: true,
+	})
 	if err != nil {
 		return err
 	}
 	defer closing(w, &err)
-	if err := w.Set(ctx, b); err != nil {
+	limit, cancel := o.limit(ctx)
+	defer cancel()
+	if err := w.Set(limit, b); err != nil {
 		return err
 	}
-	return a.printer().print(cellPut{name, w.Generation(), len(b), w.Cap()})
-}
-
-func cellThere(name string, scope samepage.Scope) bool {
-	_, err := samepage.Stat(name, &samepage.Options{Kind: samepage.KindCell, Scope: scope})
-	return err == nil
+	return a.printer().print(cellPut{name, w.Generation(), len(b), w.Cap(), missing})
 }
 
 func runCellWatch(ctx context.Context, a *app, o cellOptions, name string) (err error) {
-	limit := func() (context.Context, context.CancelFunc) {
-		if o.timeout < 0 {
-			return ctx, func() {}
-		}
-		return context.WithTimeout(ctx, o.timeout)
-	}
-	c, cancel := limit()
-	r, err := cell.Await(c, name, &cell.ReaderOptions{Scope: o.scope})
+	c, cancel := o.limit(ctx)
+	r, err := o.await(c, name)
 	cancel()
 	if err != nil {
 		return err
 	}
 	defer closing(r, &err)
+	terminal := !o.raw && terminalOf(a.stdout) != nil
 	e := json.NewEncoder(a.stdout)
 	e.SetEscapeHTML(false)
 	for n := uint64(0); o.count == 0 || n < o.count; {
-		c, cancel := limit()
+		c, cancel := o.limit(ctx)
 		err := r.Changed(c)
 		cancel()
 		if err != nil {
@@ -278,8 +318,14 @@ func runCellWatch(ctx context.Context, a *app, o cellOptions, name string) (err 
 		n++
 		if a.json {
 			err = e.Encode(newCellValue(name, &v))
-		} else if _, err = a.stdout.Write(v.Bytes()); err == nil {
-			_, err = io.WriteString(a.stdout, "\n")
+		} else {
+			b := v.Bytes()
+			if terminal {
+				b = shown(bytes.Clone(b), "--raw")
+			}
+			if _, err = a.stdout.Write(b); err == nil {
+				_, err = io.WriteString(a.stdout, "\n")
+			}
 		}
 		if err != nil && readerGone(err) {
 			return nil // whoever read has had enough

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"io/fs"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -18,11 +17,10 @@ type createOptions struct {
 	file   string
 	hold   bool
 	sparse bool
-	perm   fs.FileMode
 }
 
 func newCreateCommand(a *app) *cobra.Command {
-	o := createOptions{perm: 0o600}
+	var o createOptions
 	c := &cobra.Command{
 		Use:   "create NAME --size N",
 		Short: "Make a shared memory",
@@ -45,13 +43,13 @@ With --file the object lies over that file, which is made or extended to
 		},
 	}
 	f := c.Flags()
-	o.addFlags(f)
+	o.addFlags(c)
+	o.addExact(f)
+	o.addRights(f)
 	f.Var(sizeFlag{&o.size, 1}, "size", "size of the memory")
 	f.StringVar(&o.file, "file", "", "lay the memory over the file at this `path`")
 	f.BoolVar(&o.hold, "hold", false, "stay and use it until Ctrl-C; it lives while it is used")
 	f.BoolVar(&o.sparse, "sparse", false, "set no space aside; running out of it later faults")
-	f.Var(permFlag{&o.perm}, "perm", "permission bits on Linux")
-	completeChoices(c, "scope", "local", "global")
 	return c
 }
 
@@ -81,13 +79,13 @@ func (r created) text(w io.Writer) error {
 
 func runCreate(ctx context.Context, p printer, o createOptions, name string) (err error) {
 	opts := o.options(samepage.KindMemory)
-	opts.File, opts.Sparse, opts.Perm = o.file, o.sparse, o.perm
+	opts.File, opts.Sparse = o.file, o.sparse
 	if !o.hold {
 		opts.Lifetime = samepage.Persist
 	}
 	m, err := samepage.Create(name, o.size, opts)
 	if err != nil {
-		return err
+		return noFile(err) // nothing else can be missing
 	}
 	defer closing(m, &err)
 	file := m.File()

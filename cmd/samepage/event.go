@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"samepage"
+	"samepage/internal/segment"
 	"samepage/ipcsync"
 )
 
@@ -18,11 +19,13 @@ type eventOptions struct {
 	object
 	manual  bool
 	hold    bool
+	quiet   bool
 	timeout time.Duration // negative: none
 }
 
-func (o *eventOptions) options() *ipcsync.EventOptions {
-	e := &ipcsync.EventOptions{Scope: o.scope, Exact: o.exact, Manual: o.manual}
+// event is how an event is made or opened.
+func (o *eventOptions) event() *ipcsync.EventOptions {
+	e := &ipcsync.EventOptions{Scope: o.scope, Owner: o.owner, Exact: o.exact, Manual: o.manual, Perm: o.perm, SecurityDescriptor: o.sddl}
 	if !o.hold {
 		e.Lifetime = samepage.Persist
 	}
@@ -37,8 +40,8 @@ func newEventCommand(a *app) *cobra.Command {
 that; a manual-reset event lets all pass until it is reset. A set with nobody
 waiting stays pending, and two before a wait are one.
 
-set and wait make an event that is missing, so that either may come first; it
-stays until samepage rm --kind event.`,
+set makes an event that is missing, and says so; it stays until samepage rm --kind
+event. wait makes none, but waits for one to be made, so that either may come first.`,
 		Args: noSubcommand,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
@@ -50,13 +53,9 @@ stays until samepage rm --kind event.`,
 func newEventVerb(o *eventOptions, c *cobra.Command) *cobra.Command {
 	c.Args = names(1, 1)
 	c.ValidArgsFunction = completeNames(false, samepage.KindEvent)
-	o.addFlags(c.Flags())
-	completeChoices(c, "scope", "local", "global")
+	o.addFlags(c)
+	o.addExact(c.Flags())
 	return c
-}
-
-func (o *eventOptions) addManual(c *cobra.Command) {
-	c.Flags().BoolVar(&o.manual, "manual", false, "one that has to be made is manual-reset")
 }
 
 func newEventSetCommand(a *app) *cobra.Command {
@@ -72,7 +71,8 @@ func newEventSetCommand(a *app) *cobra.Command {
 			return err
 		},
 	})
-	o.addManual(c)
+	o.addRights(c.Flags())
+	c.Flags().BoolVar(&o.manual, "manual", false, "one that has to be made is manual-reset")
 	c.Flags().BoolVar(&o.hold, "hold", false, "stay and use it until Ctrl-C; one that is made lives while it is used")
 	return c
 }
@@ -90,17 +90,18 @@ func newEventWaitCommand(a *app) *cobra.Command {
 	o := eventOptions{timeout: -1}
 	c := newEventVerb(&o, &cobra.Command{
 		Use:   "wait NAME",
-		Short: "Wait until an event is set, and make it when it is missing",
-		Long: `wait sleeps until the event is set; an auto-reset event is unset by that. The exit
-code is 7 when the time runs out first, and 130 after Ctrl-C.`,
+		Short: "Wait until an event is set",
+		Long: `wait sleeps until the event is set; an auto-reset event is unset by that. An event that
+is missing is waited for, too; standard error says so. The exit code is 7 when the time
+runs out first, and 130 after Ctrl-C.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if c.Flags().Changed("timeout") && o.timeout < 0 {
 				return usage(c, "--timeout %v is negative", o.timeout)
 			}
-			return runEventWait(c.Context(), a.printer(), o, args[0])
+			return runEventWait(c.Context(), a, o, args[0])
 		},
 	})
-	o.addManual(c)
+	c.Flags().BoolVarP(&o.quiet, "quiet", "q", false, "tell nothing on standard error but errors")
 	c.Flags().DurationVar(&o.timeout, "timeout", -1, "wait at most this long, such as 500ms or 2m; 0 only looks")
 	c.Flags().Lookup("timeout").DefValue = "0" // keeps "(default -1ns)" out of the help
 	return c
@@ -130,9 +131,9 @@ func runEventSet(ctx context.Context, p printer, o eventOptions, name string) (e
 	var e *ipcsync.Event
 	existed := true
 	if o.vanishes() && !o.hold {
-		e, err = ipcsync.OpenEvent(name, o.options())
+		e, err = ipcsync.OpenEvent(name, o.event())
 	} else {
-		e, existed, err = ipcsync.OpenOrCreateEvent(name, o.options())
+		e, existed, err = ipcsync.OpenOrCreateEvent(name, o.event())
 	}
 	if err != nil {
 		return err
@@ -151,9 +152,9 @@ func runEventSet(ctx context.Context, p printer, o eventOptions, name string) (e
 }
 
 func runEventReset(p printer, o eventOptions, name string) (err error) {
-	e, err := ipcsync.OpenEvent(name, o.options())
+	e, err := ipcsync.OpenEvent(name, o.event())
 	if err != nil {
-		return err
+		return o.notThere(samepage.KindEvent, name, err)
 	}
 	defer closing(e, &err)
 	if err := e.Reset(); err != nil {
@@ -162,19 +163,34 @@ func runEventReset(p printer, o eventOptions, name string) (err error) {
 	return p.print(happened{Name: name, Event: "reset"})
 }
 
-func runEventWait(ctx context.Context, p printer, o eventOptions, name string) (err error) {
-	e, existed, err := ipcsync.OpenOrCreateEvent(name, o.options())
-	if err != nil {
-		return err
-	}
-	defer closing(e, &err)
+func runEventWait(ctx context.Context, a *app, o eventOptions, name string) (err error) {
 	if o.timeout >= 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, o.timeout)
 		defer cancel()
 	}
+	e, err := o.await(ctx, a, name)
+	if err != nil {
+		return err
+	}
+	defer closing(e, &err)
 	if err := e.Wait(ctx); err != nil {
 		return err
 	}
-	return p.print(happened{Name: name, Event: "passed", Created: !existed})
+	return a.printer().print(happened{Name: name, Event: "passed"})
+}
+
+// await opens an event, or waits for it.
+func (o *eventOptions) await(ctx context.Context, a *app, name string) (*ipcsync.Event, error) {
+	e, err := ipcsync.OpenEvent(name, o.event())
+	if !errors.Is(err, fs.ErrNotExist) {
+		return e, err
+	}
+	if !o.quiet && o.timeout != 0 {
+		fmt.Fprintf(a.stderr, "samepage: waiting for event %s\n", plain(name))
+	}
+	e, err = segment.Await(ctx,
+		func() (*ipcsync.Event, error) { return ipcsync.OpenEvent(name, o.event()) },
+		func(err error) error { return fmt.Errorf("wait for event %q: %w", name, segment.Deadline(err)) })
+	return e, o.notYet(samepage.KindEvent, name, err)
 }

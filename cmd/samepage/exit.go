@@ -16,8 +16,9 @@ import (
 )
 
 const (
-	exitFailed = 1
-	exitUsage  = 2
+	exitFailed  = 1
+	exitUsage   = 2
+	exitTimeout = 7
 )
 
 // exits are the exit codes other than 0 and 1, and the errors that they stand
@@ -27,22 +28,24 @@ var exits = []struct {
 	meaning string
 	errs    []error
 }{
-	{exitUsage, "wrong usage", []error{errUsage, samepage.ErrName}},
+	{exitUsage, "wrong usage", []error{errUsage, samepage.ErrName, errNotText}},
 	{3, "no such object", []error{fs.ErrNotExist}},
-	{4, "the object exists already, or is in use", []error{fs.ErrExist, samepage.ErrBusy}},
+	{4, "the object exists already, or is in use by others, or by as many as it has room for", []error{fs.ErrExist, samepage.ErrBusy, samepage.ErrTooManyMembers}},
 	{5, "no rights to it, or a privilege is missing", []error{fs.ErrPermission, samepage.ErrPrivilege}},
 	{6, "no space", []error{samepage.ErrNoSpace, syscall.ENOSPC}},
-	{7, "timed out", []error{os.ErrDeadlineExceeded}},
+	{exitTimeout, "timed out", []error{os.ErrDeadlineExceeded, context.DeadlineExceeded}},
 	{8, "the process at the other end died", []error{samepage.ErrPeerDied}},
 	{9, "passed over for being too slow", []error{samepage.ErrEvicted}},
 	{10, "the process at the other end does not run", []error{samepage.ErrPeerNotStarted}},
+	{11, "it does not fit: an input too long for the object, or a range past its end", []error{samepage.ErrRange, samepage.ErrTooLarge, errTooLong}},
+	{12, "there is no file or folder of that path", []error{errNoFile}},
 	{13, "the name was removed while it was in use", []error{samepage.ErrNameGone}},
 	{130, "interrupted", []error{context.Canceled}},
 }
 
 func exitHelp() string {
 	var b strings.Builder
-	b.WriteString("Exit codes:\n  0    done\n  1    failed\n")
+	b.WriteString("Exit codes:\n  0    done\n  1    failed for another reason, such as an object that is damaged\n")
 	for _, e := range exits {
 		fmt.Fprintf(&b, "  %-4d %s\n", e.code, e.meaning)
 	}
@@ -86,6 +89,23 @@ func (e *usageError) Error() string {
 }
 
 func (e *usageError) Is(target error) bool { return target == errUsage }
+
+// errNoFile matches the errors about a file or folder, given by its path, that is not
+// there. They do not match fs.ErrNotExist, which is for objects.
+var errNoFile = errors.New("no such file or folder")
+
+type noFileError struct{ err error }
+
+// noFile is err, which a call on a path of the user's returned.
+func noFile(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return &noFileError{err}
+	}
+	return err
+}
+
+func (e *noFileError) Error() string        { return e.err.Error() }
+func (e *noFileError) Is(target error) bool { return target == errNoFile }
 
 // message is the line that tells of err. The packages name themselves in their
 // errors; here it is the command that speaks.

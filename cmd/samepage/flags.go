@@ -15,25 +15,44 @@ import (
 	"samepage"
 )
 
-// object says which object is meant; its fields are flags.
+// object says which object is meant, and what rights a new one has; its fields are
+// flags, which are the same for all commands.
 type object struct {
 	scope samepage.Scope
+	owner string
 	exact bool
 	kinds []samepage.Kind // that it may be, in this order
+	perm  fs.FileMode     // of a new one; 0: the default
+	sddl  string
 }
 
-func (o *object) addFlags(f *pflag.FlagSet) {
+// addFlags is for each command with the name of an object.
+func (o *object) addFlags(c *cobra.Command) {
+	f := c.Flags()
 	f.Var(scopeFlag{&o.scope}, "scope", "how far the name reaches")
+	f.StringVar(&o.owner, "owner", "", "accept an object of this `user` (name or id), * of anybody (default: your own, and in scope global root's)")
+	completeChoices(c, "scope", "local", "global")
+}
+
+// addExact is for the commands that take names of any program.
+func (o *object) addExact(f *pflag.FlagSet) {
 	f.BoolVar(&o.exact, "exact", false, "NAME is the system's bare name, of any program")
 }
 
-func (o *object) addKind(f *pflag.FlagSet) {
+// addRights is for the commands that can make an object.
+func (o *object) addRights(f *pflag.FlagSet) {
+	f.Var(permFlag{&o.perm}, "perm", "permission bits of a new object on Linux, such as 0660 for a group or 0666 for everybody (default 0600)")
+	f.StringVar(&o.sddl, "sddl", "", "security descriptor of a new object on Windows, as an SDDL `string` (default: for its user and the system)")
+}
+
+func (o *object) addKind(c *cobra.Command) {
 	o.kinds = samepage.Kinds()
-	f.Var(kindFlag{&o.kinds}, "kind", "kind of the object (default: the first of them that there is)")
+	c.Flags().Var(kindFlag{&o.kinds}, "kind", "kind of the object (default: the first of them that there is)")
+	completeChoices(c, "kind", strings.Split(kindFlag{}.Type(), "|")...)
 }
 
 func (o *object) options(k samepage.Kind) *samepage.Options {
-	return &samepage.Options{Scope: o.scope, Exact: o.exact, Kind: k}
+	return &samepage.Options{Scope: o.scope, Owner: o.owner, Exact: o.exact, Kind: k, Perm: o.perm, SecurityDescriptor: o.sddl}
 }
 
 // first calls f with the options of each kind that the object may be until one
@@ -43,10 +62,10 @@ func (o *object) first(name string, f func(*samepage.Options) error) error {
 		err := f(o.options(k))
 		missing := errors.Is(err, fs.ErrNotExist) || errors.Is(err, samepage.ErrKindMismatch)
 		if len(o.kinds) == 1 || !missing {
-			return err
+			return o.notThere(k, name, err)
 		}
 	}
-	return fmt.Errorf("there is no %q of any kind in scope %v: %w", name, o.scope, fs.ErrNotExist)
+	return o.missing("object", name, fs.ErrNotExist)
 }
 
 // vanishes says whether an object of this command is gone as soon as the command
@@ -132,7 +151,7 @@ func (f sizeFlag) Set(s string) error {
 type permFlag struct{ p *fs.FileMode }
 
 func (f permFlag) String() string {
-	if f.p == nil {
+	if f.p == nil || *f.p == 0 {
 		return ""
 	}
 	return fmt.Sprintf("%04o", uint32(*f.p))

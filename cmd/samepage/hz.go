@@ -55,7 +55,7 @@ Ctrl-C, which is a good end (exit code 0).`,
 			return runHz(c.Context(), a, o, args[0])
 		},
 	}
-	o.addFlags(c)
+	o.addTopicFlags(c)
 	f := c.Flags()
 	f.DurationVar(&o.window, "window", time.Second, "tell each time this long is over")
 	f.Uint64VarP(&o.count, "count", "n", 0, "end after so many messages; 0: never")
@@ -167,6 +167,9 @@ func runHz(ctx context.Context, a *app, o hzOptions, name string) (err error) {
 	}
 	s, err := o.await(first, a, name, pubsub.FromNow, true)
 	cancel()
+	if errors.Is(err, context.Canceled) { // a good end here, too
+		return (&measuring{a: a}).tell(rates{Topic: name, Total: true})
+	}
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 
 type handleOptions struct {
 	size, offset, length int64
+	raw                  bool
 }
 
 func newLegacyHandleCommand(a *app) *cobra.Command {
@@ -56,6 +57,7 @@ code is 10, and 5 when it is another user's.`,
 	read.Flags().Var(sizeFlag{&o.size, 0}, "size", "size of the memory; 0: what the kernel knows")
 	read.Flags().Var(sizeFlag{&o.offset, 0}, "offset", "begin here")
 	read.Flags().Var(sizeFlag{&o.length, 0}, "length", "write so many bytes; 0: to the end")
+	addRaw(read, &o.raw)
 	c.AddCommand(read)
 	return c
 }
@@ -66,5 +68,5 @@ func runLegacyHandleRead(ctx context.Context, a *app, o handleOptions, pid int, 
 		return err
 	}
 	defer closing(m, &err)
-	return catPart(ctx, a, m, fmt.Sprintf("handle %#x of process %d", value, pid), "read", o.offset, o.length)
+	return catPart(ctx, a, m, fmt.Sprintf("handle %#x of process %d", value, pid), "read", o.offset, o.length, o.raw)
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -24,6 +23,7 @@ const lockPatience = 10 * time.Second
 type shareOptions struct {
 	legacy.ShareMemoryOptions
 	size    int64
+	raw     bool
 	timeout time.Duration // negative: none was given
 }
 
@@ -93,7 +93,7 @@ const shareTimeout = "wait at most this long for the block and for its lock, suc
 
 func newShareReadCommand(a *app) *cobra.Command {
 	var o shareOptions
-	return newShareVerb(&o, shareTimeout, &cobra.Command{
+	c := newShareVerb(&o, shareTimeout, &cobra.Command{
 		Use:   "read NAME",
 		Short: "Write the value to standard output, as it is",
 		Long: `read writes the value to standard output, as it is; nothing before the first one. A
@@ -105,6 +105,8 @@ the place of text that is not UTF-8.`,
   samepage legacy sharememory read settings --layout head --timeout 1m`,
 		RunE: func(c *cobra.Command, args []string) error { return runShareRead(c.Context(), a, &o, args[0]) },
 	})
+	addRaw(c, &o.raw)
+	return c
 }
 
 func newShareWriteCommand(a *app) *cobra.Command {
@@ -175,8 +177,7 @@ func runShareRead(ctx context.Context, a *app, o *shareOptions, name string) (er
 		return err
 	}
 	if !a.json {
-		_, err = copyBytes(ctx, a.stdout, bytes.NewReader(b), nil)
-		return err
+		return a.writeAll(ctx, b, o.raw)
 	}
 	v := &shareValue{Name: name, Layout: o.Layout.String(), Size: len(b)}
 	if s := string(b); utf8.ValidString(s) {

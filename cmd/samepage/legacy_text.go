@@ -36,15 +36,20 @@ may see a mixture of two texts.`,
 }
 
 func newLegacyTextGetCommand(a *app) *cobra.Command {
-	return &cobra.Command{
+	raw := false
+	c := &cobra.Command{
 		Use:   "get [NAME]",
 		Short: "Write the text of a running server to standard output",
 		Long: `get writes the text to standard output, as it is. Without a server the exit code is
 3. With --json a text that is not UTF-8 is in base64, in the member "data".`,
 		Example: "  samepage legacy text get\n  samepage legacy text get ZJ --json",
 		Args:    names(0, 1),
-		RunE:    func(c *cobra.Command, args []string) error { return runLegacyTextGet(c.Context(), a, textName(args)) },
+		RunE: func(c *cobra.Command, args []string) error {
+			return runLegacyTextGet(c.Context(), a, textName(args), raw)
+		},
 	}
+	addRaw(c, &raw)
+	return c
 }
 
 func newLegacyTextSetCommand(a *app) *cobra.Command {
@@ -133,7 +138,7 @@ func newTextValue(name, s string) *textValue {
 
 func (*textValue) text(io.Writer) error { return errors.ErrUnsupported } // written as it is
 
-func runLegacyTextGet(ctx context.Context, a *app, name string) (err error) {
+func runLegacyTextGet(ctx context.Context, a *app, name string, raw bool) (err error) {
 	t, err := legacy.OpenText(name)
 	if err != nil {
 		return err
@@ -146,8 +151,7 @@ func runLegacyTextGet(ctx context.Context, a *app, name string) (err error) {
 	if a.json {
 		return a.printer().print(newTextValue(name, s))
 	}
-	_, err = copyBytes(ctx, a.stdout, strings.NewReader(s), nil)
-	return err
+	return a.writeAll(ctx, []byte(s), raw)
 }
 
 // textSet tells what was done.
@@ -270,8 +274,13 @@ func printText(ctx context.Context, a *app, t *legacy.Text, name string) error {
 			return err
 		}
 		s = b.String()
-	} else if !strings.HasSuffix(s, "\n") {
-		s += "\n"
+	} else {
+		if terminalOf(a.stdout) != nil {
+			s = string(shown([]byte(s), "samepage legacy text get --raw"))
+		}
+		if !strings.HasSuffix(s, "\n") {
+			s += "\n"
+		}
 	}
 	_, err = copyBytes(ctx, a.stdout, strings.NewReader(s), nil)
 	return err

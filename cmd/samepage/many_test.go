@@ -123,6 +123,12 @@ func (h *holder) do(verb, name string) error {
 			err = errors.New("nobody waits")
 		}
 		return err
+	case "eventwaits": // fails unless somebody waits for an event
+		st, err := ipcsync.Inspect(lib.KindEvent, name, nil)
+		if err == nil && !slices.ContainsFunc(st.Members, func(m ipcsync.Member) bool { return m.Waits }) {
+			err = errors.New("nobody waits")
+		}
+		return err
 	case "published": // fails unless a topic has a publisher
 		return topicHas(name, func(m pubsub.Member, _ int) bool { return m.Role == pubsub.Publishing && m.Alive })
 	case "steady": // publishes a message each 5 ms for good

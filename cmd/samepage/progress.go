@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -20,20 +19,29 @@ type progress struct {
 	now   func() time.Time
 	total int64 // bytes; negative: unknown
 	start time.Time
+	// columns is how wide the terminal is just now; nil or 0: that is not known.
+	columns func() int
 
 	mu    sync.Mutex
 	last  time.Time
-	width int // of the line that stands there
+	width int // of the line that stands there, in columns
 	ended bool
 }
 
 // newProgress is nil, and then does nothing, where nobody would see it.
 func newProgress(w io.Writer, total int64) *progress {
-	f, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
+	f := terminalOf(w)
+	if f == nil {
 		return nil
 	}
-	return &progress{w: w, now: time.Now, total: total, start: time.Now()}
+	columns := func() int {
+		n, _, err := term.GetSize(int(f.Fd()))
+		if err != nil {
+			return 0
+		}
+		return n
+	}
+	return &progress{w: w, now: time.Now, columns: columns, total: total, start: time.Now()}
 }
 
 // at tells that n bytes are done, at most ten times a second.
@@ -58,10 +66,18 @@ func (p *progress) at(n int64) {
 }
 
 // show replaces the line, with blanks over what was longer, since not every
-// terminal knows how to erase.
+// terminal knows how to erase. What does not fit into one line is cut off: of a line that
+// is broken into two only the second could be replaced. Each character of a line takes one
+// column.
 func (p *progress) show(line string) {
-	fmt.Fprintf(p.w, "\r%s%s", line, strings.Repeat(" ", max(0, p.width-len(line))))
-	p.width = len(line)
+	r := []rune(line)
+	if p.columns != nil {
+		if n := p.columns() - 1; n > 0 && len(r) > n {
+			r = r[:n]
+		}
+	}
+	fmt.Fprintf(p.w, "\r%s%s", string(r), strings.Repeat(" ", max(0, p.width-len(r))))
+	p.width = len(r)
 }
 
 // done takes the line away.

@@ -21,7 +21,7 @@ import (
 const lineSize = 64 << 10
 
 type pubOptions struct {
-	scope   samepage.Scope
+	object
 	lines   bool
 	record  int64
 	y4m     bool
@@ -34,6 +34,7 @@ type pubOptions struct {
 	times      bool
 	checksums  bool
 	evictAfter time.Duration
+	persist    bool
 
 	wait  int
 	rate  float64
@@ -53,7 +54,9 @@ end of the input it ends its stream, which ends samepage sub. Ctrl-C ends it, to
 
 It begins when there is a reliable subscriber (--wait), so that nothing is lost when
 samepage sub is started later, and then waits for whoever is slow: a reliable
-subscriber misses nothing. The topic goes with its last user.
+subscriber misses nothing. The topic goes with its last user. With --persist it and its
+last messages stay for those who come later, until samepage rm --kind topic, and pub
+waits for no subscriber unless --wait says so.
 
 --size to --evict-after say how the topic is made; one that exists is taken as it
 is, if its messages may be large enough. A line may have up to ` + formatSize(lineSize) + ` by default.
@@ -61,6 +64,7 @@ is, if its messages may be large enough. A line may have up to ` + formatSize(li
 At the end standard error has how much was published, with --json standard output.`,
 		Example: `  tail -f log | samepage pub log
   samepage pub samples --record 4KiB --times <samples.bin
+  date | samepage pub started --persist
   ffmpeg -i film.mkv -pix_fmt yuv420p -f yuv4mpegpipe - | samepage pub cam --y4m`,
 		Args:              names(1, 1),
 		ValidArgsFunction: completeNames(false, samepage.KindTopic),
@@ -68,11 +72,15 @@ At the end standard error has how much was published, with --json standard outpu
 			if err := o.check(c); err != nil {
 				return err
 			}
+			if o.persist && !c.Flags().Changed("wait") {
+				o.wait = 0
+			}
 			return runPub(c.Context(), a, o, args[0])
 		},
 	}
 	f := c.Flags()
-	f.Var(scopeFlag{&o.scope}, "scope", "how far the name reaches")
+	o.addFlags(c)
+	o.addRights(f)
 	f.BoolVar(&o.lines, "lines", false, "each line is a message (the default)")
 	f.Var(sizeFlag{&o.record, 1}, "record", "each so many bytes are a message")
 	f.BoolVar(&o.y4m, "y4m", false, "each picture of a YUV4MPEG2 stream is a message: a frame, with its header")
@@ -84,11 +92,11 @@ At the end standard error has how much was published, with --json standard outpu
 	f.BoolVar(&o.times, "times", false, "messages carry the time of their publication")
 	f.BoolVar(&o.checksums, "checksums", false, "messages carry a checksum, which subscribers check")
 	f.DurationVar(&o.evictAfter, "evict-after", 0, "pass over a subscriber that kept a publisher waiting this long; 0: never")
+	f.BoolVar(&o.persist, "persist", false, "the topic stays, with its last messages, until it is removed")
 	f.IntVar(&o.wait, "wait", 1, "begin when there are so many reliable subscribers")
-	f.Float64Var(&o.rate, "rate", 0, "publish at most so many messages a second; 0: as they come")
+	f.Float64Var(&o.rate, "rate", 0, "publish so many messages a second, if there are as many: after a delay up to 100 ms are made up for; 0: as they come")
 	f.IntVar(&o.batch, "batch", 1, "publish up to so many lines or records at once, where they are at hand")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "tell nothing on standard error but errors")
-	completeChoices(c, "scope", "local", "global")
 	return c
 }
 
@@ -141,8 +149,12 @@ func (o *pubOptions) topic(size int64) *pubsub.Options {
 			members = 8
 		}
 	}
+	var life samepage.Lifetime
+	if o.persist {
+		life = samepage.Persist
+	}
 	return &pubsub.Options{
-		Scope: o.scope, MaxSize: int(size), Depth: depth, Publishers: o.publishers, Members: members,
+		Lifetime: life, Scope: o.scope, Owner: o.owner, Perm: o.perm, SecurityDescriptor: o.sddl, MaxSize: int(size), Depth: depth, Publishers: o.publishers, Members: members,
 		EvictAfter: o.evictAfter, Checksums: o.checksums, Times: o.times,
 	}
 }
@@ -195,6 +207,9 @@ func runPub(ctx context.Context, a *app, o pubOptions, name string) (err error) 
 		return err
 	}
 	defer closing(p, &err)
+	if err := o.checkPersists(p); err != nil {
+		return err
+	}
 	if err := o.waitSubscribers(ctx, a, p); err != nil {
 		return err
 	}
@@ -227,13 +242,30 @@ func (o *pubOptions) open(name string, least int64) (*pubsub.Publisher, error) {
 	return pubsub.NewPublisher(name, o.topic(size))
 }
 
+// checkPersists refuses to leave messages for later in a topic that was made to go with
+// its last user.
+func (o *pubOptions) checkPersists(p *pubsub.Publisher) error {
+	if !o.persist {
+		return nil
+	}
+	i, err := samepage.Stat(p.Name(), o.options(samepage.KindTopic))
+	if err == nil && i.Lifetime != samepage.Persist {
+		err = fmt.Errorf("publish to %q: it exists already, and goes with its last user, whatever --persist says: %w", p.Name(), fs.ErrExist)
+	}
+	return err
+}
+
 func (o *pubOptions) waitSubscribers(ctx context.Context, a *app, p *pubsub.Publisher) error {
 	n := o.wait - p.Subscribers()
 	if n <= 0 {
 		return nil
 	}
 	if !o.quiet {
-		fmt.Fprintf(a.stderr, "samepage: waiting for %s: samepage sub %s (--wait 0 does not wait)\n", count(n, "reliable subscriber"), plain(p.Name()))
+		far := ""
+		if o.scope == samepage.Global {
+			far = " --scope global"
+		}
+		fmt.Fprintf(a.stderr, "samepage: waiting for %s: samepage sub %s%s (--wait 0 does not wait)\n", count(n, "reliable subscriber"), plain(p.Name()), far)
 	}
 	return p.WaitSubscribers(ctx, o.wait)
 }
@@ -258,7 +290,7 @@ type publishing struct {
 	progress *progress
 
 	messagesN, bytes uint64
-	due              time.Time // of the next message, with --rate
+	pacer            pacer // with --rate
 
 	arena []byte // the messages of a batch, one behind the other
 	ends  []int  // where each ends
@@ -284,25 +316,23 @@ func (u *publishing) count(messages int, bytes int) {
 	u.progress.at(int64(u.bytes))
 }
 
-// pace waits until the next message is due. Time that was lost is not made up
-// for.
+// pace waits until the next message is due.
 func (u *publishing) pace() error {
 	if u.o.rate == 0 {
 		return nil
 	}
-	if wait := time.Until(u.due); wait > 0 {
-		t := time.NewTimer(wait)
-		defer t.Stop()
-		select {
-		case <-t.C:
-		case <-u.ctx.Done():
-			return u.ctx.Err()
-		}
-	} else {
-		u.due = time.Now()
+	wait := u.pacer.next(time.Now(), u.o.rate)
+	if wait <= 0 {
+		return u.ctx.Err()
 	}
-	u.due = u.due.Add(time.Duration(float64(time.Second) / u.o.rate))
-	return nil
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-u.ctx.Done():
+		return u.ctx.Err()
+	}
 }
 
 func (u *publishing) messages(s source) error {

@@ -21,6 +21,7 @@ const maxBuffered = 1 << 30
 type putOptions struct {
 	object
 	offset, size int64
+	create       bool
 	buffer       int64 // maxBuffered, less in tests
 }
 
@@ -30,13 +31,13 @@ func newPutCommand(a *app) *cobra.Command {
 		Use:   "put NAME",
 		Short: "Read standard input into a memory",
 		Long: `put reads standard input into a memory; what lies behind the input stays as it
-is. A memory that is missing is made, and stays until it is removed. It gets
-the size --size, or else that of the input, which put keeps in memory for that,
-up to ` + formatSize(maxBuffered) + `, unless it is a file.
+is. With --create or --size a memory that is missing is made, and stays until it is
+removed. It gets the size --size, or else that of the input, which put keeps in memory
+for that, up to ` + formatSize(maxBuffered) + `, unless it is a file.
 
 An input that is longer than the memory is refused. When its length is known
 (a file) nothing is written then, otherwise the message tells how much was.`,
-		Example:           "  samepage put frames <frames.raw\n  camera | samepage put frames --size 64MiB",
+		Example:           "  samepage put frames --create <frames.raw\n  camera | samepage put frames --size 64MiB",
 		Args:              names(1, 1),
 		ValidArgsFunction: completeNames(false, samepage.KindMemory),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -47,10 +48,12 @@ An input that is longer than the memory is refused. When its length is known
 			return err
 		},
 	}
-	o.addFlags(c.Flags())
+	o.addFlags(c)
+	o.addExact(c.Flags())
+	o.addRights(c.Flags())
+	c.Flags().BoolVar(&o.create, "create", false, "make a memory that is missing")
 	c.Flags().Var(sizeFlag{&o.offset, 0}, "offset", "write the first byte here")
-	c.Flags().Var(sizeFlag{&o.size, 1}, "size", "size of a memory that has to be made")
-	completeChoices(c, "scope", "local", "global")
+	c.Flags().Var(sizeFlag{&o.size, 1}, "size", "make a memory that is missing, of this size")
 	return c
 }
 
@@ -155,6 +158,9 @@ func openForPut(ctx context.Context, o putOptions, name string, in *input) (m *s
 		}
 		if o.vanishes() {
 			return nil, false, errVanishes
+		}
+		if !o.create && o.size == 0 {
+			return nil, false, fmt.Errorf("%w; --create makes it", o.notThere(samepage.KindMemory, name, err))
 		}
 		size := o.size
 		if size == 0 {

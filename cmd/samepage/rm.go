@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -19,15 +18,14 @@ func newRmCommand(a *app) *cobra.Command {
 		Long: `rm removes objects that nobody uses, also those that persist. Of a memory and
 an event with one name it removes the memory, unless --kind says event. It goes
 on after a failure; the exit code is that of the first one. A file below an
-object stays.`,
+object stays. Root may remove everybody's objects.`,
 		Args:              names(1, math.MaxInt),
 		ValidArgsFunction: completeNames(true, samepage.Kinds()...),
 		RunE:              func(_ *cobra.Command, args []string) error { return runRm(a, o, args) },
 	}
-	o.addFlags(c.Flags())
-	o.addKind(c.Flags())
-	completeChoices(c, "scope", "local", "global")
-	completeChoices(c, "kind", strings.Split(kindFlag{}.Type(), "|")...)
+	o.addFlags(c)
+	o.addExact(c.Flags())
+	o.addKind(c)
 	return c
 }
 

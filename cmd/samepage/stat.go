@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -23,10 +22,9 @@ behind. The size of an exact object on Windows is known rounded up to a page onl
 		ValidArgsFunction: completeNames(false, samepage.Kinds()...),
 		RunE:              func(_ *cobra.Command, args []string) error { return runStat(a.printer(), o, args[0]) },
 	}
-	o.addFlags(c.Flags())
-	o.addKind(c.Flags())
-	completeChoices(c, "scope", "local", "global")
-	completeChoices(c, "kind", strings.Split(kindFlag{}.Type(), "|")...)
+	o.addFlags(c)
+	o.addExact(c.Flags())
+	o.addKind(c)
 	return c
 }
 

@@ -35,7 +35,7 @@ type subOptions struct {
 
 // subscription is what sub and hz have in common.
 type subscription struct {
-	scope samepage.Scope
+	object
 	quiet bool
 }
 
@@ -46,7 +46,9 @@ func newSubCommand(a *app) *cobra.Command {
 		Short: "Write the messages of a topic to standard output",
 		Long: `sub writes the messages of a topic to standard output: as lines; as they are
 (--raw); as lines of hexadecimal digits (--hex); frames as a YUV4MPEG2 stream, for
-ffmpeg and others (--y4m); or each as one line with a JSON object (--json).
+ffmpeg and others (--y4m); or each as one line with a JSON object (--json). On a
+terminal a line that is not text is quoted or told of; --raw writes there, too, what
+there is.
 
 It waits for the topic to be made, and ends when the last publisher ends its stream.
 When the last publisher dies instead, the exit code is 8. It is reliable unless
@@ -71,7 +73,7 @@ an object as well, on standard error.`,
 		},
 	}
 	f := c.Flags()
-	o.addFlags(c)
+	o.addTopicFlags(c)
 	f.BoolVar(&o.lines, "lines", false, "write a line end behind each message (the default)")
 	f.BoolVar(&o.raw, "raw", false, "write messages as they are, one behind the other")
 	f.BoolVar(&o.y4m, "y4m", false, "write frames as a YUV4MPEG2 stream")
@@ -87,10 +89,9 @@ an object as well, on standard error.`,
 	return c
 }
 
-func (s *subscription) addFlags(c *cobra.Command) {
-	c.Flags().Var(scopeFlag{&s.scope}, "scope", "how far the name reaches")
+func (s *subscription) addTopicFlags(c *cobra.Command) {
+	s.addFlags(c)
 	c.Flags().BoolVarP(&s.quiet, "quiet", "q", false, "tell nothing on standard error but errors")
-	completeChoices(c, "scope", "local", "global")
 }
 
 type fromFlag struct{ p *pubsub.From }
@@ -152,19 +153,23 @@ func (o *subOptions) check(c *cobra.Command, a *app) (messageWriter, error) {
 	switch {
 	case o.raw:
 		return writeRaw, nil
+	case o.y4m && terminalOf(a.stdout) != nil:
+		return nil, usage(c, "a YUV4MPEG2 stream is nothing for a terminal: send it to a file or a program")
 	case o.y4m:
 		return newFrameWriter(o.fps), nil
 	case o.hex:
 		return newHexWriter(), nil
 	case a.json:
 		return newJSONWriter(), nil
+	case terminalOf(a.stdout) != nil:
+		return writeShown, nil
 	}
 	return writeLine, nil
 }
 
 // await joins a topic, or waits for it.
 func (s *subscription) await(ctx context.Context, a *app, name string, from pubsub.From, bestEffort bool) (*pubsub.Subscriber, error) {
-	opts := &pubsub.SubscriberOptions{Scope: s.scope, From: from, BestEffort: bestEffort}
+	opts := &pubsub.SubscriberOptions{Scope: s.scope, Owner: s.owner, From: from, BestEffort: bestEffort}
 	sub, err := pubsub.NewSubscriber(name, opts)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return sub, err
@@ -172,7 +177,8 @@ func (s *subscription) await(ctx context.Context, a *app, name string, from pubs
 	if !s.quiet {
 		fmt.Fprintf(a.stderr, "samepage: waiting for topic %s\n", plain(name))
 	}
-	return pubsub.Await(ctx, name, opts)
+	sub, err = pubsub.Await(ctx, name, opts)
+	return sub, s.notYet(samepage.KindTopic, name, err)
 }
 
 // received tells what a subscriber got.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -23,6 +24,15 @@ func writeRaw(w *bufio.Writer, m *pubsub.Message) error {
 
 func writeLine(w *bufio.Writer, m *pubsub.Message) error {
 	if _, err := w.Write(m.Bytes()); err != nil {
+		return err
+	}
+	return w.WriteByte('\n')
+}
+
+// writeShown is writeLine for a terminal.
+func writeShown(w *bufio.Writer, m *pubsub.Message) error {
+	// Others may write to the message still: it is looked at once.
+	if _, err := w.Write(shown(bytes.Clone(m.Bytes()), "--hex or --raw")); err != nil {
 		return err
 	}
 	return w.WriteByte('\n')

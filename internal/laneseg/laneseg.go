@@ -58,9 +58,9 @@ func (p *Plan) OpenOrCreate(name string, opts *samepage.Options) (*segment.Handl
 // Errors: those of samepage.Open and segment.Open, samepage.ErrKindMismatch (another
 // type), samepage.ErrCorrupt.
 func Open(name string, opts *samepage.Options, ty *layout.Type) (*segment.Handle, *lane.Set, error) {
-	m, err := samepage.Open(name, opts)
+	m, err := segment.OpenMemory(name, opts)
 	if err != nil {
-		return nil, nil, segment.Inner(err)
+		return nil, nil, err
 	}
 	return join(m, opts.Kind, layout.ReadOnly, func(h *layout.SegmentHeader) error {
 		if ty == nil {

@@ -3,10 +3,12 @@ package segment
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 
 	"samepage"
+	"samepage/internal/sys"
 )
 
 // Create makes a memory of that name with the new segment in it. opts is where
@@ -35,14 +37,28 @@ func (s *Spec) OpenOrCreate(opts *samepage.Options, name string) (*samepage.Memo
 		func() (*samepage.Memory, error) {
 			o := *opts
 			o.Kind = s.Kind
-			m, err := samepage.Open(name, &o)
-			if err != nil {
-				return nil, Inner(err)
-			}
-			return m, nil
+			return OpenMemory(name, &o)
 		},
 		func() (*samepage.Memory, error) { return s.Create(opts, name) })
 	return m, err
+}
+
+// OpenMemory opens the memory of a segment, to join it.
+//
+// Errors: those of samepage.Open, by Inner. Where the system refuses to have it written the
+// text tells that members do, and which rights serve.
+func OpenMemory(name string, opts *samepage.Options) (*samepage.Memory, error) {
+	m, err := samepage.Open(name, opts)
+	if err == nil {
+		return m, nil
+	}
+	err = Inner(err)
+	if opts.Access == samepage.ReadWrite && sys.Refused(err) {
+		err = fmt.Errorf("%w: all members of a %v, also those that only read it, write their place in its member table; "+
+			"its maker allows that to a group with Perm 0660 (--perm), to everybody with 0666, on Windows with SecurityDescriptor (--sddl)",
+			err, opts.Kind)
+	}
+	return nil, err
 }
 
 // OpenOrCreate does open or create, whichever works. Others may come and go

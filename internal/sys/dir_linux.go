@@ -207,7 +207,10 @@ func checkOwner(s *Spec, path string, uid uint32) error {
 		}
 		want = userName(me)
 		if s.Scope == layout.Global {
-			want += " or root; Owner names another one"
+			if me != 0 {
+				want += " or root"
+			}
+			want += "; Owner (--owner) names another user"
 		}
 	default:
 		id, err := strconv.ParseUint(s.Owner, 10, 32)

@@ -294,7 +294,7 @@ func checkOwner(s *Spec, h windows.Handle, t windows.SE_OBJECT_TYPE, what string
 		if trusted(owner) {
 			return nil
 		}
-		return fmt.Errorf("%s is owned by %s, want this user, the administrators or the system; Owner names another one: %w",
+		return fmt.Errorf("%s is owned by %s, want this user, the administrators or the system; Owner (--owner) names another: %w",
 			what, accountName(owner), fs.ErrPermission)
 	}
 	want, err := windows.StringToSid(s.Owner)

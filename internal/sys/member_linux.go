@@ -1,7 +1,5 @@
 package sys
 
-import "golang.org/x/sys/unix"
-
 // memberByte is the first of the bytes that members of a segment hold for as
 // long as they live, one each.
 const memberByte = 1 << 61
@@ -11,13 +9,14 @@ const memberByte = 1 << 61
 // no two goroutines use it at a time, for one description never excludes itself.
 type MemberLocks struct{ fd lockFD }
 
-// OpenLocks opens a description for one member.
+// OpenLocks opens a description for one member or, of an object that is open for reading
+// only, for somebody who looks at the members.
 func (o *Object) OpenLocks() (*MemberLocks, error) {
 	at := o.file
 	if o.lock != nil {
 		at = o.lock.f
 	}
-	f, err := reopen(int(at.Fd()), unix.O_RDWR)
+	f, err := reopen(int(at.Fd()), accessFlags(o.Access))
 	if err != nil {
 		return nil, err
 	}

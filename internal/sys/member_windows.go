@@ -21,12 +21,17 @@ const memberByte = 1<<40 + 1024
 // two goroutines use it at a time.
 type MemberLocks struct{ h windows.Handle }
 
-// OpenLocks opens a handle for one member.
+// OpenLocks opens a handle for one member or, of an object that is open for reading only,
+// for somebody who looks at the members.
 func (o *Object) OpenLocks() (*MemberLocks, error) {
 	if o.entry == nil {
 		return nil, fmt.Errorf("members of an object without a name of ours: %w", errors.ErrUnsupported)
 	}
-	h, err := openSidecar(o.entry.path, windows.GENERIC_READ|windows.GENERIC_WRITE, nil, windows.OPEN_EXISTING)
+	access := uint32(windows.GENERIC_READ)
+	if o.Access == layout.ReadWrite {
+		access |= windows.GENERIC_WRITE
+	}
+	h, err := openSidecar(o.entry.path, access, nil, windows.OPEN_EXISTING)
 	if err != nil {
 		return nil, err
 	}

@@ -28,6 +28,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"syscall"
 	"time"
 
 	"samepage/layout"
@@ -139,6 +140,13 @@ type Removed struct {
 type Program struct {
 	PID  int    `json:"pid"`
 	Name string `json:"name"`
+}
+
+// Refused says whether it was the system that refused something for want of rights, and
+// not a rule of ours on whose object is accepted.
+func Refused(err error) bool {
+	var errno syscall.Errno
+	return errors.Is(err, fs.ErrPermission) && errors.As(err, &errno)
 }
 
 // Process is a process, named without doubt.
