@@ -279,8 +279,11 @@ func (l *FileLock) wrote(wlc, rlc *sys.LockFile) error {
 	return nil
 }
 
-// Unlock gives the write lock up. Errors: samepage.ErrNotLocked when this FileLock
-// does not have it.
+// Unlock gives the write lock up.
+//
+// Errors: samepage.ErrNotLocked when this FileLock does not have it; samepage.ErrNameGone when a
+// lock file was removed meanwhile (Linux), so that others may have had the lock as well. The
+// lock is given up all the same.
 func (l *FileLock) Unlock() error {
 	l.mu.Lock()
 	held := l.writer
@@ -289,8 +292,9 @@ func (l *FileLock) Unlock() error {
 	if held[0] == nil {
 		return l.wrap("unlock", samepage.ErrNotLocked)
 	}
+	err := errors.Join(held[0].CheckName(), held[1].CheckName())
 	// Readers first: they come through the one to wait for the other.
-	err := errors.Join(held[0].Close(), held[1].Close())
+	err = errors.Join(err, held[0].Close(), held[1].Close())
 	l.release()
 	return l.wrap("unlock", err)
 }
@@ -330,7 +334,7 @@ func (l *FileLock) read(rlc *sys.LockFile) error {
 }
 
 // RUnlock gives a read lock up. Errors: samepage.ErrNotLocked when this FileLock has
-// none.
+// none, and samepage.ErrNameGone as for Unlock.
 func (l *FileLock) RUnlock() error {
 	l.mu.Lock()
 	var last *sys.LockFile
@@ -341,7 +345,7 @@ func (l *FileLock) RUnlock() error {
 	if last == nil {
 		return l.wrap("read-unlock", samepage.ErrNotLocked)
 	}
-	err := last.Close()
+	err := errors.Join(last.CheckName(), last.Close())
 	l.release()
 	return l.wrap("read-unlock", err)
 }

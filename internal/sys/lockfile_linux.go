@@ -87,6 +87,19 @@ func (l *LockFile) take(exclusively bool) (stands bool, err error) {
 // end the lock of one who has forgotten it. On Windows a handle stays open as well.
 var openLocks sync.Map
 
+// CheckName looks whether the file still has its name; if not, whoever locks gets another
+// file. Errors: ErrNameGone.
+func (l *LockFile) CheckName() error {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(l.lock.f.Fd()), &st); err != nil {
+		return os.NewSyscallError("fstat", err)
+	}
+	if st.Nlink == 0 {
+		return fmt.Errorf("lock file %s was removed: %w", l.lock.f.Name(), ErrNameGone)
+	}
+	return nil
+}
+
 // Close ends the lock.
 func (l *LockFile) Close() error {
 	openLocks.Delete(l)

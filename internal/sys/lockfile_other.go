@@ -10,6 +10,9 @@ type LockFile struct{}
 // OpenLockFile is not supported.
 func OpenLockFile(string, bool) (*LockFile, error) { return nil, errLockFile }
 
+// CheckName finds nothing wrong.
+func (*LockFile) CheckName() error { return nil }
+
 // Close ends the lock.
 func (*LockFile) Close() error { return nil }
 

@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"samepage"
 	"samepage/cell"
 	"samepage/internal/ipctest"
 	"samepage/ipcsync"
+	"samepage/legacy"
 	"samepage/pubsub"
 )
 
@@ -366,4 +368,31 @@ func TestWipedMutexOfTwoProcesses(t *testing.T) {
 	}
 	ipctest.NoErr(t, b.CheckName())
 	ipctest.NoErr(t, errors.Join(a.Unlock(), b.Unlock(), a.Close(), b.Close()))
+}
+
+// TestWipedFileLock: who unlocks a lock of files that were removed meanwhile is told that it
+// excluded nobody who came since.
+func TestWipedFileLock(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("Windows lets nobody remove a lock file that is open")
+	}
+	dir := ipctest.Dir(t)
+	opts := &legacy.FileLockOptions{Dir: dir}
+	a, b := must(legacy.NewFileLock("x", opts))(t), must(legacy.NewFileLock("x", opts))(t)
+	for _, c := range []struct {
+		lock, unlock, other, done func() error
+	}{
+		{func() error { return a.Lock(bg) }, a.Unlock, func() error { return b.Lock(bg) }, b.Unlock},
+		{func() error { return a.RLock(bg) }, a.RUnlock, func() error { return b.Lock(bg) }, b.Unlock},
+		{func() error { return a.Lock(bg) }, a.Unlock, func() error { return b.RLock(bg) }, b.RUnlock},
+	} {
+		ipctest.NoErr(t, c.lock())
+		ipctest.NoErr(t, c.unlock())
+		ipctest.NoErr(t, c.lock())
+		ipctest.Wipe(t, dir)
+		ipctest.NoErr(t, c.other())
+		ipctest.WantErr(t, c.unlock(), samepage.ErrNameGone)
+		ipctest.NoErr(t, c.done())
+	}
+	ipctest.NoErr(t, errors.Join(a.Close(), b.Close()))
 }
