@@ -22,9 +22,12 @@
 // # Lifetime
 //
 // A name goes when its last user goes, by Close or by death, on every system:
-// after kill -9 of the last user nothing opens it any more, and its bytes come
-// back when anybody next creates, opens or lists. A name made with [Persist]
-// stays until it is removed or the machine restarts.
+// after kill -9 of the last user nothing opens it any more. Its bytes come back with
+// the next use: when anybody creates or opens that name, or calls [List] or [Clean];
+// with the first create of a process, which looks at 256 names, so that programs that are
+// killed again and again do not fill the machine; and with each create that finds no space, which looks at all names
+// and then tries again. None of this waits for anybody. It takes away what is the
+// user's own. A name made with [Persist] stays until it is removed or the machine restarts.
 //
 // # Safety
 //

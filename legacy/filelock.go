@@ -95,7 +95,8 @@ func (f *lockFiles) giveBack() (kept bool) {
 }
 
 // NewFileLock makes a handle on the lock whose files are name.wlc and name.rlc.
-// They are made when somebody first locks, and stay.
+// They are made when somebody first locks, and stay. (In the default folder on Linux a
+// create that finds no space takes away those that nobody has open.)
 //
 // Errors: samepage.ErrName (no name that a file may have on every system: empty,
 // longer than 200 bytes, not UTF-8, with one of : \ / * ? " < > | or a control

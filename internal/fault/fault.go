@@ -50,6 +50,10 @@ const (
 	LaneRead      // a reader looks at a message
 	LaneLetGo     // a reliable reader has stored its cursor, the writer not rung
 	LaneLeft      // a reader has left a lane, the writer not rung
+
+	StoreDirMade    // the directory of objects is made, under another name (Linux)
+	StoreRecordMade // an object's record file is made, and says nothing yet (Windows)
+	StoreDataMade   // its own file is made as well (Windows)
 	points
 )
 
@@ -63,6 +67,7 @@ var names = [points]string{
 	"lane-rebuilt", "lane-filled", "lane-zeroed", "lane-named", "lane-committed", "lane-reclaim",
 	"lane-limit", "lane-waits", "lane-evicted", "lane-ending",
 	"lane-joining", "lane-joined", "lane-pinned", "lane-read", "lane-let-go", "lane-left",
+	"store-dir-made", "store-record-made", "store-data-made",
 }
 
 func (p Point) String() string { return names[p] }
@@ -74,7 +79,10 @@ func All() []Point { return between(0, points) }
 func Locks() []Point { return between(0, LaneRebuilt) }
 
 // Lanes lists those that lanes come through besides.
-func Lanes() []Point { return between(LaneRebuilt, points) }
+func Lanes() []Point { return between(LaneRebuilt, StoreDirMade) }
+
+// Store lists those that a create comes through, each on one system only.
+func Store() []Point { return between(StoreDirMade, points) }
 
 func between(from, to Point) (all []Point) {
 	for p := from; p < to; p++ {

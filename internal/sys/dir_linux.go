@@ -3,15 +3,16 @@ package sys
 import (
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 
+	"samepage/internal/fault"
 	"samepage/layout"
 )
 
@@ -96,28 +97,42 @@ func openDir(s layout.Scope, create bool) (*dir, error) {
 
 // makeDir makes the directory of a scope, unless it is there. It appears with
 // its mode, whatever the umask: it is made under another name.
+//
+// A maker that dies leaves its directory under that name. Others take it away
+// (sweepHalfMade), and do not ask whether the maker lives: then it makes another one.
 func makeDir(bfd int, name string, s layout.Scope) error {
-	var st unix.Stat_t
-	if unix.Fstatat(bfd, name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil {
-		return nil
+	for {
+		var st unix.Stat_t
+		if unix.Fstatat(bfd, name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil {
+			return nil
+		}
+		half := fmt.Sprintf(".%s.%d.%x", name, os.Getpid(), rand.Uint64())
+		if err := unix.Mkdirat(bfd, half, 0o700); err != nil {
+			return err
+		}
+		fault.At(fault.StoreDirMade)
+		switch err := finishDir(bfd, half, name, s); err {
+		case nil, unix.EEXIST: // somebody was faster
+			return nil
+		case unix.ENOENT: // taken away
+		default:
+			return err
+		}
 	}
+}
+
+// finishDir gives a directory its mode and its name, or takes it away.
+func finishDir(bfd int, half, name string, s layout.Scope) error {
 	mode := uint32(0o700)
 	if s == layout.Global {
 		mode = 0o1777
 	}
-	tmp := fmt.Sprintf(".%s.%d.%x", name, os.Getpid(), time.Now().UnixNano())
-	if err := unix.Mkdirat(bfd, tmp, 0o700); err != nil {
-		return err
-	}
-	err := unix.Fchmodat(bfd, tmp, mode, 0)
+	err := unix.Fchmodat(bfd, half, mode, 0)
 	if err == nil {
-		err = unix.Renameat2(bfd, tmp, bfd, name, unix.RENAME_NOREPLACE)
+		err = unix.Renameat2(bfd, half, bfd, name, unix.RENAME_NOREPLACE)
 	}
 	if err != nil {
-		_ = unix.Unlinkat(bfd, tmp, unix.AT_REMOVEDIR)
-	}
-	if err == unix.EEXIST {
-		return nil // somebody was faster
+		_ = unix.Unlinkat(bfd, half, unix.AT_REMOVEDIR)
 	}
 	return err
 }

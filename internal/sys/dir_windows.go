@@ -31,6 +31,7 @@ import (
 const (
 	recordSuffix = ".rec"
 	dataSuffix   = ".dat"
+	probeSuffix  = ".tmp"
 )
 
 func knownDir(env string, id *windows.KNOWNFOLDERID) string {
@@ -333,22 +334,31 @@ func (d *dir) rightsOfNew(s *Spec, sa *windows.SecurityAttributes) (string, erro
 	if v, ok := newRights.Load(key); ok {
 		return v.(string), nil
 	}
-	id, err := randomID()
+	h, err := probe(d.path, sa)
 	if err != nil {
 		return "", err
-	}
-	path := filepath.Join(d.path, id.String()+".tmp")
-	h, err := createFile(path, windows.READ_CONTROL|windows.DELETE, 0, sa, windows.CREATE_NEW, windows.FILE_FLAG_DELETE_ON_CLOSE)
-	if err != nil {
-		return "", &fs.PathError{Op: "create", Path: path, Err: spaceError(err)}
 	}
 	defer windows.CloseHandle(h)
 	sd, err := securityOf(h, windows.SE_FILE_OBJECT)
 	if err != nil {
-		return "", fmt.Errorf("security descriptor of %s: %w", path, err)
+		return "", fmt.Errorf("security descriptor of a new file in %s: %w", d.path, err)
 	}
 	newRights.Store(key, sd.String())
 	return sd.String(), nil
+}
+
+// probe makes a file in a directory that goes with its handle.
+func probe(dir string, sa *windows.SecurityAttributes) (windows.Handle, error) {
+	id, err := randomID()
+	if err != nil {
+		return 0, err
+	}
+	path := filepath.Join(dir, id.String()+probeSuffix)
+	h, err := createFile(path, windows.READ_CONTROL|windows.DELETE, 0, sa, windows.CREATE_NEW, windows.FILE_FLAG_DELETE_ON_CLOSE)
+	if err != nil {
+		return 0, &fs.PathError{Op: "create", Path: path, Err: spaceError(err)}
+	}
+	return h, nil
 }
 
 // checkPrivilege refuses a new global object to those to whom the kernel would

@@ -206,7 +206,7 @@ func (b *backing) explain(s *Spec, cause error) error {
 				s.Access, s.File, st.Mode&0o7777, userName(st.Uid), fs.ErrPermission, cause)
 		}
 	}
-	return &fs.PathError{Op: "open", Path: s.File, Err: cause}
+	return &fs.PathError{Op: "open", Path: s.File, Err: spaceError(cause)}
 }
 
 // Users of a file each hold fileUserByte together. Who wants it alone takes that
@@ -280,6 +280,10 @@ func shareFile(file *os.File) (*lockFD, error) {
 // MapFile opens an object over s.File, without a name. Errors: fs.ErrNotExist,
 // fs.ErrPermission, fs.ErrInvalid, ErrBusy, ErrNoSpace, ErrTooLarge.
 func MapFile(s *Spec) (*Object, error) {
+	return withSpace(func() (*Object, error) { return mapFile(s) })
+}
+
+func mapFile(s *Spec) (*Object, error) {
 	b, err := openBacking(s, false)
 	if err != nil {
 		return nil, err
@@ -295,6 +299,10 @@ func MapFile(s *Spec) (*Object, error) {
 // CreateUnnamed makes an object that only those reach to whom it is handed.
 // Errors: ErrNoSpace, ErrTooLarge.
 func CreateUnnamed(s *Spec) (*Object, error) {
+	return withSpace(func() (*Object, error) { return createUnnamed(s) })
+}
+
+func createUnnamed(s *Spec) (*Object, error) {
 	const flags = unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
 	fd, err := unix.MemfdCreate("samepage", flags|unix.MFD_NOEXEC_SEAL)
 	if err == unix.EINVAL { // before Linux 6.3

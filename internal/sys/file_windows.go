@@ -160,7 +160,7 @@ func explain(s *Spec, cause error) error {
 			return fmt.Errorf("%v access to %s, which its access control list does not give: %w (%w)", s.Access, s.File, fs.ErrPermission, cause)
 		}
 	}
-	return &fs.PathError{Op: "open", Path: s.File, Err: cause}
+	return &fs.PathError{Op: "open", Path: s.File, Err: spaceError(cause)}
 }
 
 // makeData makes an object's own file.
@@ -211,6 +211,10 @@ func overFile(h windows.Handle, i *windows.ByHandleFileInformation, size int64, 
 // MapFile opens an object over s.File, without a name. Errors: fs.ErrNotExist,
 // fs.ErrPermission, fs.ErrInvalid, ErrBusy, ErrNoSpace, ErrTooLarge.
 func MapFile(s *Spec) (*Object, error) {
+	return withSpace(func() (*Object, error) { return mapFile(s) })
+}
+
+func mapFile(s *Spec) (*Object, error) {
 	b, err := openBacking(s)
 	if err != nil {
 		return nil, err
@@ -230,6 +234,10 @@ func MapFile(s *Spec) (*Object, error) {
 // CreateUnnamed makes an object that only those reach to whom it is handed.
 // Errors: ErrNoSpace, ErrTooLarge, fs.ErrInvalid.
 func CreateUnnamed(s *Spec) (*Object, error) {
+	return withSpace(func() (*Object, error) { return createUnnamed(s) })
+}
+
+func createUnnamed(s *Spec) (*Object, error) {
 	sa, err := s.descriptor()
 	if err != nil {
 		return nil, err

@@ -29,7 +29,7 @@ const lockFileByte = 1<<62 + 3
 // Errors: ErrBusy, when somebody has it open who excludes that. Every other error
 // says that it could not be opened at all.
 func OpenLockFile(path string, exclusively bool) (*LockFile, error) {
-	return openLockFile(path, exclusively, unix.O_CREAT)
+	return withSpace(func() (*LockFile, error) { return openLockFile(path, exclusively, unix.O_CREAT) })
 }
 
 func openLockFile(path string, exclusively bool, create int) (*LockFile, error) {
@@ -128,6 +128,10 @@ func RemoveLockFile(path string) error {
 //
 // Errors: ErrStore, fs.ErrPermission, ErrNoSpace.
 func LockFolder(name string) (string, error) {
+	return withSpace(func() (string, error) { return lockFolder(name) })
+}
+
+func lockFolder(name string) (string, error) {
 	d, err := openDir(layout.Local, true)
 	if err != nil {
 		return "", err

@@ -148,15 +148,22 @@ func (e *entryFile) state() (entryState, error) {
 }
 
 // Create makes a named object. Errors: fs.ErrExist, fs.ErrPermission,
-// ErrPrivilege, ErrNoSpace, ErrTooLarge, ErrStore, ErrBusy.
+// ErrPrivilege, ErrNoSpace, ErrTooLarge, ErrStore, ErrBusy, errors.ErrUnsupported.
 func Create(s *Spec) (*Object, error) {
-	if s.Exact {
-		return createExact(s)
-	}
+	return withSpace(func() (*Object, error) {
+		if s.Exact {
+			return createExact(s)
+		}
+		return createNamed(s)
+	})
+}
+
+func createNamed(s *Spec) (*Object, error) {
 	d, err := openDir(s.Scope, true)
 	if err != nil {
 		return nil, err
 	}
+	sweepFirst(d)
 	o, err := create(d, s)
 	if err != nil {
 		d.close()

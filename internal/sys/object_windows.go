@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/windows"
 
+	"samepage/internal/fault"
 	"samepage/layout"
 )
 
@@ -54,9 +55,15 @@ func kernelPrefix(s layout.Scope) string {
 // ErrPrivilege, ErrNoSpace, ErrTooLarge, ErrStore, ErrBusy; for exact names also
 // layout.ErrKindMismatch and fs.ErrInvalid.
 func Create(s *Spec) (*Object, error) {
-	if s.Exact {
-		return createExact(s)
-	}
+	return withSpace(func() (*Object, error) {
+		if s.Exact {
+			return createExact(s)
+		}
+		return createNamed(s)
+	})
+}
+
+func createNamed(s *Spec) (*Object, error) {
 	if err := checkPrivilege(s.Scope); err != nil {
 		return nil, err
 	}
@@ -64,6 +71,7 @@ func Create(s *Spec) (*Object, error) {
 	if err != nil {
 		return nil, err
 	}
+	sweepFirst(d)
 	o, err := create(d, s)
 	if err != nil {
 		d.close()
@@ -112,6 +120,7 @@ func build(d *dir, path string, s *Spec, sa *windows.SecurityAttributes) (*Objec
 		Lifetime: s.Lifetime, impl: impl{entry: e, dir: d, what: e.path},
 	}
 	if err = e.gate(); err == nil {
+		fault.At(fault.StoreRecordMade)
 		err = e.clear(d, s, sa, fresh)
 	}
 	if err == nil {
@@ -155,6 +164,7 @@ func (o *Object) fill(s *Spec, sa *windows.SecurityAttributes) error {
 	if err != nil {
 		return err
 	}
+	fault.At(fault.StoreDataMade)
 	if b.file != 0 {
 		if err := o.layOver(b, s, sa, &r); err != nil {
 			b.discard()

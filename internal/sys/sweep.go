@@ -1,0 +1,72 @@
+//go:build linux || windows
+
+package sys
+
+import (
+	"errors"
+	"math/rand/v2"
+	"os"
+	"sync"
+
+	"samepage/layout"
+)
+
+// What the dead left is taken away by those who make something later
+// (docs/protocol/names.md): a little of it by the first create of a process in each
+// directory, all of it by a create that finds no space. Neither waits for anybody.
+const (
+	// sweepNames is how many names of a directory a first create reads at most.
+	sweepNames = 1 << 16
+	// sweepLooks is how many of those it looks at.
+	sweepLooks = 256
+)
+
+// swept has the paths of the directories in which this process has made something.
+var swept sync.Map
+
+// sweepFirst does what the first create of a process in a directory does.
+func sweepFirst(d *dir) {
+	if _, before := swept.LoadOrStore(d.path, nil); !before {
+		sweepScope(d.scope, sweepNames, sweepLooks)
+	}
+}
+
+// withSpace is the result of create, which it calls again where that finds no space and
+// the dead may have some.
+func withSpace[T any](create func() (T, error)) (T, error) {
+	o, err := create()
+	for range 100 { // while others die as fast
+		if !errors.Is(err, ErrNoSpace) {
+			return o, err
+		}
+		taken := 0
+		for _, s := range []layout.Scope{layout.Local, layout.Global} {
+			taken += sweepScope(s, -1, -1)
+		}
+		// Once more also where there was nothing: another one may have taken it away.
+		if o, err = create(); taken == 0 {
+			return o, err
+		}
+	}
+	return o, err
+}
+
+// some reads the names in a directory, at most so many (all for -1), and calls take for
+// at most looks of them. It begins anywhere, so that those who come one after another
+// see all of it. It counts for how many take is true.
+func some(f *os.File, names, looks int, take func(name string) bool) (taken int) {
+	all, _ := f.Readdirnames(names)
+	if len(all) == 0 {
+		return 0
+	}
+	if looks < 0 || looks > len(all) {
+		looks = len(all)
+	}
+	for begin := rand.IntN(len(all)); looks > 0; looks-- {
+		if take(all[begin]) {
+			taken++
+		}
+		begin = (begin + 1) % len(all)
+	}
+	return taken
+}

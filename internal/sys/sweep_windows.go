@@ -1,0 +1,63 @@
+package sys
+
+import (
+	"encoding/hex"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/windows"
+
+	"samepage/layout"
+)
+
+// sweepScope takes away what dead processes left in a scope and this user may take
+// away: sidecars, own files of objects that are gone, and files by which somebody found
+// out the rights of new ones. See some for names and looks.
+func sweepScope(s layout.Scope, names, looks int) int {
+	d, err := openDir(s, false)
+	if err != nil {
+		return 0
+	}
+	defer d.close()
+	f, err := os.Open(d.path)
+	if err != nil {
+		return 0
+	}
+	defer f.Close()
+	return some(f, names, looks, func(name string) bool {
+		path := filepath.Join(d.path, name)
+		if strings.HasSuffix(name, recordSuffix) {
+			// Idle objects are opened by it, but nobody waits for them longer than that takes.
+			removed, _ := reap(path, false)
+			return removed
+		}
+		entry, isData := entryOf(path)
+		return (isData && looksOrphaned(entry, path) || isProbe(name)) && deleteFile(path) == nil
+	})
+}
+
+// looksOrphaned is isOrphan as far as one can tell without waiting for anybody.
+func looksOrphaned(sidecar, path string) bool {
+	h, err := createFile(sidecar, windows.GENERIC_READ, entryShare, nil, windows.OPEN_EXISTING, windows.FILE_FLAG_OPEN_REPARSE_POINT)
+	if err != nil {
+		return errors.Is(err, fs.ErrNotExist)
+	}
+	e := &entry{h: h, path: sidecar}
+	var r *layout.Record
+	if ok, _ := tryLock(h, gateByte, true); ok {
+		_, r, _ = e.state()
+	}
+	_ = e.leave()
+	return r != nil && r.Path != path
+}
+
+// isProbe says whether a file is one of rightsOfNew or of dirFact, of which none stays
+// unless the machine stops.
+func isProbe(name string) bool {
+	id, ok := strings.CutSuffix(name, probeSuffix)
+	b, err := hex.DecodeString(id)
+	return ok && err == nil && len(b) == len(layout.ID{})
+}
