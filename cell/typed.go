@@ -5,7 +5,6 @@ import (
 	"reflect"
 	"runtime"
 
-	"samepage"
 	"samepage/layout"
 )
 
@@ -142,14 +141,5 @@ func (r *ReaderOf[T]) Reader() *Reader { return r.r }
 // Close is that of Reader.
 func (r *ReaderOf[T]) Close() error { return r.r.Close() }
 
-// ID tells the cell from all others that live, as Writer.ID does.
-func (w *WriterOf[T]) ID() samepage.ID { return w.w.ID() }
-
-// CheckName looks whether the name still leads to this cell. Errors: those of Writer.CheckName.
-func (w *WriterOf[T]) CheckName() error { return w.w.CheckName() }
-
-// ID tells the cell from all others that live, as Reader.ID does.
-func (r *ReaderOf[T]) ID() samepage.ID { return r.r.ID() }
-
-// CheckName looks whether the name still leads to this cell. Errors: those of Reader.CheckName.
-func (r *ReaderOf[T]) CheckName() error { return r.r.CheckName() }
+// Writer is the untyped end: for its name, ID and CheckName.
+func (w *WriterOf[T]) Writer() *Writer { return w.w }
