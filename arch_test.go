@@ -20,6 +20,7 @@ import (
 // of the lines before its own and none of its own line.
 var floors = [][]string{
 	{"layout", "internal/fault", "internal/forgotten"},
+	{"internal/option"},
 	{"internal/sys"},
 	{"."},
 	{"internal/segment", "internal/lane"},

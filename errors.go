@@ -4,13 +4,15 @@ import (
 	"errors"
 	"io/fs"
 
+	"samepage/internal/option"
 	"samepage/internal/sys"
 	"samepage/layout"
 )
 
 // The errors of this package, for errors.Is. Texts name the object, the value
 // and what was expected. Absence also matches fs.ErrNotExist, presence
-// fs.ErrExist, missing rights fs.ErrPermission.
+// fs.ErrExist, missing rights fs.ErrPermission. An option out of range is fs.ErrInvalid
+// in every package, a size of an object ErrZeroSize, ErrNegativeSize or ErrTooLarge.
 var (
 	// ErrClosed: the Memory or View is closed.
 	ErrClosed = fs.ErrClosed
@@ -19,9 +21,9 @@ var (
 	// ErrName: not a name that an object may have.
 	ErrName = errors.New("invalid name")
 	// ErrZeroSize: an object or a view of no bytes.
-	ErrZeroSize = errors.New("size is zero")
+	ErrZeroSize = option.ErrZeroSize
 	// ErrNegativeSize: a size or an offset below zero.
-	ErrNegativeSize = errors.New("negative size or offset")
+	ErrNegativeSize = option.ErrNegativeSize
 	// ErrTooLarge: more than MaxSize, or more than the address space holds.
 	ErrTooLarge = sys.ErrTooLarge
 	// ErrRange: past the end of the object.

@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"samepage/internal/forgotten"
+	"samepage/internal/option"
 	"samepage/internal/sys"
 	"samepage/layout"
 )
@@ -48,7 +49,7 @@ func Inherit(cmd *exec.Cmd, label string, m *Memory, access Access) (token strin
 
 func inherit(cmd *exec.Cmd, label string, m *Memory, access Access) (string, error) {
 	if label == "" {
-		return "", fs.ErrInvalid
+		return "", option.Bad("label", `""`, "one that is not empty")
 	}
 	number, err := m.handOut(access, func() (uint64, error) { return m.obj.sys.Inherit(cmd, access) })
 	if err != nil {
@@ -179,8 +180,8 @@ func (m *Memory) handOut(access Access, f func() (uint64, error)) (uint64, error
 
 // handOutRaw is handOut for a bare handle, to which the name does not matter.
 func (m *Memory) handOutRaw(access Access, f func() (uint64, error)) (uint64, error) {
-	if access != ReadWrite && access != ReadOnly {
-		return 0, fs.ErrInvalid
+	if err := option.OneOf("access", access, ReadWrite, ReadOnly); err != nil {
+		return 0, err
 	}
 	if access == ReadWrite && m.access == ReadOnly {
 		return 0, fmt.Errorf("the memory is open %v: %w", m.access, fs.ErrPermission)

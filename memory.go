@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strconv"
 	"sync"
 
 	"samepage/internal/forgotten"
+	"samepage/internal/option"
 	"samepage/internal/sys"
 	"samepage/layout"
 )
@@ -62,7 +64,7 @@ func (h *holding) giveBack() (kept bool) {
 //
 // Errors: fs.ErrExist, ErrName, ErrZeroSize, ErrNegativeSize, ErrTooLarge,
 // ErrNoSpace, ErrStore, ErrPrivilege, fs.ErrPermission, ErrKindMismatch (exact
-// names), ErrBusy (Options.Exclusive).
+// names), ErrBusy (Options.Exclusive), fs.ErrInvalid (options out of range).
 func Create(name string, size int64, opts *Options) (*Memory, error) {
 	m, err := create(name, size, opts)
 	if err != nil {
@@ -77,14 +79,14 @@ func create(name string, size int64, opts *Options) (*Memory, error) {
 		return nil, err
 	}
 	if s.Truncate && s.File == "" {
-		return nil, fmt.Errorf("options with Truncate and without a file: %w", fs.ErrInvalid)
+		return nil, option.Bad("Truncate", true, "false without File")
 	}
 	if s.File == "" || s.Truncate || size != 0 {
 		if err := checkSize(size); err != nil {
 			return nil, err
 		}
 		if int64(len(s.Init)) > size {
-			return nil, fmt.Errorf("%d first bytes: %w", len(s.Init), ErrRange)
+			return nil, badInit(s.Init, size)
 		}
 	}
 	s.Size = size
@@ -153,7 +155,7 @@ func fileSize(s *sys.Spec) (int64, error) {
 // Open opens a named object. It never makes one and never waits for one.
 //
 // Errors: fs.ErrNotExist, fs.ErrPermission, ErrName, ErrCorrupt, ErrVersion,
-// ErrStore, ErrBusy, ErrKindMismatch (exact names).
+// ErrStore, ErrBusy, ErrKindMismatch (exact names), fs.ErrInvalid (options out of range).
 func Open(name string, opts *Options) (*Memory, error) {
 	m, err := open(name, opts)
 	if err != nil {
@@ -211,7 +213,8 @@ func OpenOrCreate(name string, size int64, opts *Options) (m *Memory, existed bo
 // CreateUnnamed makes an object of size bytes that has no name. Others get at
 // it only by Inherit or Grant. On Linux it is a memfd that nobody can shrink.
 //
-// Errors: ErrZeroSize, ErrNegativeSize, ErrTooLarge, ErrNoSpace.
+// Errors: ErrZeroSize, ErrNegativeSize, ErrTooLarge, ErrNoSpace, fs.ErrInvalid (options
+// out of range, or not for unnamed memory).
 func CreateUnnamed(size int64, opts *Options) (*Memory, error) {
 	m, err := createUnnamed(size, opts)
 	if err != nil {
@@ -225,14 +228,19 @@ func createUnnamed(size int64, opts *Options) (*Memory, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.File != "" || s.Exact || s.Truncate {
-		return nil, fmt.Errorf("unnamed memory with a file or an exact name (use MapFile or Create): %w", fs.ErrInvalid)
+	switch {
+	case s.File != "":
+		return nil, option.Bad("File", strconv.Quote(s.File), "none for unnamed memory (use MapFile)")
+	case s.Exact:
+		return nil, option.Bad("Exact", true, "false for unnamed memory (use Create)")
+	case s.Truncate:
+		return nil, option.Bad("Truncate", true, "false without File")
 	}
 	if err := checkSize(size); err != nil {
 		return nil, err
 	}
 	if int64(len(s.Init)) > size {
-		return nil, fmt.Errorf("%d first bytes: %w", len(s.Init), ErrRange)
+		return nil, badInit(s.Init, size)
 	}
 	s.Size = size
 	o, err := sys.CreateUnnamed(s)
@@ -248,7 +256,7 @@ func createUnnamed(size int64, opts *Options) (*Memory, error) {
 //
 // Errors: fs.ErrNotExist, fs.ErrPermission (the text names both modes),
 // ErrZeroSize (empty file), ErrNegativeSize, ErrTooLarge, ErrNoSpace, ErrBusy
-// (somebody has it exclusively).
+// (somebody has it exclusively), fs.ErrInvalid (options out of range, or not for files).
 func MapFile(path string, size int64, opts *Options) (*Memory, error) {
 	m, err := mapFile(path, size, opts)
 	if err != nil {
@@ -262,8 +270,11 @@ func mapFile(path string, size int64, opts *Options) (*Memory, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.Exact || len(s.Init) > 0 {
-		return nil, fmt.Errorf("a mapped file with an exact name or first bytes: %w", fs.ErrInvalid)
+	switch {
+	case s.Exact:
+		return nil, option.Bad("Exact", true, "false for a file (use Create)")
+	case len(s.Init) > 0:
+		return nil, option.Bad("Init", fmt.Sprintf("%d bytes", len(s.Init)), "none for a file")
 	}
 	if s.Truncate && s.Access != ReadWrite {
 		return nil, fmt.Errorf("truncate a file open %v: %w", s.Access, fs.ErrPermission)

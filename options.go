@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"strings"
 
+	"samepage/internal/option"
 	"samepage/internal/sys"
 	"samepage/layout"
 )
@@ -104,7 +105,7 @@ type Options struct {
 	// written, and running out of it faults. Default: all of it is set aside
 	// when it is made, and running out is ErrNoSpace.
 	Sparse bool
-	// Perm are the permission bits of a new object on Linux. Default 0600.
+	// Perm are the permission bits of a new object on Linux, of 0666. Default 0600.
 	Perm fs.FileMode
 	// SecurityDescriptor is that of a new object on Windows, as an SDDL string.
 	// Default: its user and the system; of unnamed memory nobody, so that those to
@@ -130,13 +131,17 @@ func (o *Options) spec(name string) (*sys.Spec, error) {
 		Lifetime: o.Lifetime, Sparse: o.Sparse, File: o.File, Exclusive: o.Exclusive, Truncate: o.Truncate,
 		Perm: o.Perm, SDDL: o.SecurityDescriptor, Owner: o.Owner, Init: o.Init,
 	}
-	switch {
-	case !s.Kind.Known() || !s.Scope.Known() || !s.Lifetime.Known():
-		return nil, fmt.Errorf("options with %v, %v, %v: %w", s.Kind, s.Scope, s.Lifetime, fs.ErrInvalid)
-	case s.Access != ReadWrite && s.Access != ReadOnly:
-		return nil, fmt.Errorf("options with access %v, want %v or %v: %w", s.Access, ReadWrite, ReadOnly, fs.ErrInvalid)
-	case s.Truncate && !s.Exclusive:
-		return nil, fmt.Errorf("options with Truncate and without Exclusive: %w", fs.ErrInvalid)
+	if err := option.Named(s.Scope, s.Lifetime, s.Perm); err != nil {
+		return nil, err
+	}
+	if err := option.OneOf("Kind", s.Kind, Kinds()...); err != nil {
+		return nil, err
+	}
+	if err := option.OneOf("Access", s.Access, ReadWrite, ReadOnly); err != nil {
+		return nil, err
+	}
+	if s.Truncate && !s.Exclusive {
+		return nil, option.Bad("Truncate", true, "false without Exclusive")
 	}
 	return s, nil
 }
@@ -162,13 +167,12 @@ func (o *Options) named(name string) (*sys.Spec, error) {
 
 // checkSize judges the size of a new object.
 func checkSize(size int64) error {
-	switch {
-	case size == 0:
-		return ErrZeroSize
-	case size < 0:
-		return fmt.Errorf("%d bytes: %w", size, ErrNegativeSize)
-	case size > MaxSize:
-		return fmt.Errorf("%d bytes, at most %d: %w", size, int64(MaxSize), ErrTooLarge)
+	return option.Size("size", size, MaxSize)
+}
+
+// badInit refuses first bytes for which an object of that size has no room.
+func badInit(b []byte, size int64) error {
+	return &option.Error{
+		Name: "Init", Value: fmt.Sprintf("%d bytes", len(b)), Want: fmt.Sprintf("at most the size, %d", size), Also: ErrRange,
 	}
-	return nil
 }

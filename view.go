@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+
+	"samepage/internal/option"
 )
 
 // View is a window on a Memory, mapped into this process. Its methods may be
@@ -50,7 +52,7 @@ func (m *Memory) View(offset, length int64, access Access) (*View, error) {
 func (m *Memory) view(offset, length int64, access Access) (*View, error) {
 	switch {
 	case !access.Known():
-		return nil, fs.ErrInvalid
+		return nil, option.OneOf("access", access, ReadWrite, ReadOnly, CopyOnWrite)
 	case access == ReadWrite && m.access == ReadOnly:
 		return nil, fmt.Errorf("the memory is open %v: %w", m.access, fs.ErrPermission)
 	case offset < 0 || length < 0:

@@ -21,6 +21,7 @@ import (
 	"samepage/internal/forgotten"
 	"samepage/internal/lane"
 	"samepage/internal/laneseg"
+	"samepage/internal/option"
 	"samepage/internal/segment"
 	"samepage/layout"
 )
@@ -37,7 +38,7 @@ type Options struct {
 	// default 16.
 	Members int
 	// Holds is how many values each reader may hold besides the one that it looks
-	// at: by default none.
+	// at, up to 1023: by default none.
 	Holds int
 	// Checksums has each value carry a CRC-32C of its bytes, which readers check.
 	Checksums bool
@@ -60,15 +61,15 @@ func (o *Options) plan(size int, ty *layout.Type) (*laneseg.Plan, error) {
 	if o.Times {
 		s.Flags |= layout.LaneTime
 	}
-	if size == 0 {
-		return nil, samepage.ErrZeroSize
+	if err := option.Size("size", s.MaxSize, lane.MaxSize); err != nil {
+		return nil, err
 	}
-	if size < 0 {
-		return nil, fmt.Errorf("a value of %d bytes: %w", size, samepage.ErrNegativeSize)
+	if err := option.Named(o.Scope, o.Lifetime, o.Perm); err != nil {
+		return nil, err
 	}
 	c, of, err := s.CellConfig()
 	if err != nil {
-		return nil, fmt.Errorf("%v: %w", err, fs.ErrInvalid)
+		return nil, err
 	}
 	p := &laneseg.Plan{Kind: layout.Cell, Config: c, Offsets: of, Type: ty}
 	return p, p.Check()

@@ -68,7 +68,7 @@ func ExampleSpec() {
 	fmt.Println(spec.Check())
 	// Output:
 	// 262272 bytes <nil>
-	// frame: stride of 1000 bytes for rows of 1024: not a possible picture
+	// frame: Stride is 1000, want 0, or enough for rows of 1024 bytes: not a possible picture
 }
 
 func ExampleParseFormat() {

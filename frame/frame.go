@@ -6,8 +6,10 @@ import (
 	"image"
 	"io"
 	"math"
+	"strconv"
 	"time"
 
+	"samepage/internal/option"
 	"samepage/layout"
 )
 
@@ -34,7 +36,7 @@ func Formats() []Format { return layout.FrameFormats() }
 func ParseFormat(s string) (Format, error) {
 	var f Format
 	if err := f.UnmarshalText([]byte(s)); err != nil {
-		return 0, fmt.Errorf("frame: format %w: %w", err, ErrSpec)
+		return 0, badSpec("format", strconv.Quote(s), fmt.Sprint("one of ", Formats()))
 	}
 	return f, nil
 }
@@ -75,8 +77,14 @@ const (
 // MaxSide is the largest width and height, in pixels.
 const MaxSide = layout.MaxFrameSide
 
-// ErrSpec: a picture that cannot be, or not the one that was wanted.
+// ErrSpec: a picture that cannot be, or not the one that was wanted. For a Spec out of
+// range the error also matches fs.ErrInvalid.
 var ErrSpec = errors.New("not a possible picture")
+
+// badSpec says that a field of a Spec is out of range.
+func badSpec(field string, value any, want string) error {
+	return fmt.Errorf("frame: %w", &option.Error{Name: field, Value: fmt.Sprint(value), Want: want, Also: ErrSpec})
+}
 
 // Ratio is a fraction, such as frames per second or the width of a pixel to its
 // height. The zero value means that it is not known.
@@ -133,13 +141,21 @@ const planeAlign = 64
 func (s Spec) header() (layout.FrameHeader, error) {
 	switch {
 	case !s.Format.Known():
-		return layout.FrameHeader{}, fmt.Errorf("frame: %v; there are %v: %w", s.Format, Formats(), ErrSpec)
-	case s.Width <= 0 || s.Height <= 0 || s.Width > MaxSide || s.Height > MaxSide:
-		return layout.FrameHeader{}, fmt.Errorf("frame: %d x %d pixels, from 1 x 1 to %d x %d are possible: %w", s.Width, s.Height, MaxSide, MaxSide, ErrSpec)
+		return layout.FrameHeader{}, badSpec("Format", s.Format, fmt.Sprint("one of ", Formats()))
+	case s.Width <= 0 || s.Width > MaxSide:
+		return layout.FrameHeader{}, badSpec("Width", s.Width, fmt.Sprintf("1 to %d", MaxSide))
+	case s.Height <= 0 || s.Height > MaxSide:
+		return layout.FrameHeader{}, badSpec("Height", s.Height, fmt.Sprintf("1 to %d", MaxSide))
 	case s.Stride < 0 || s.Stride > layout.MaxFrameStride:
-		return layout.FrameHeader{}, fmt.Errorf("frame: stride of %d bytes, at most %d are possible: %w", s.Stride, layout.MaxFrameStride, ErrSpec)
+		return layout.FrameHeader{}, badSpec("Stride", s.Stride, fmt.Sprintf("0 to %d", layout.MaxFrameStride))
 	case !s.Aspect.ok():
-		return layout.FrameHeader{}, fmt.Errorf("frame: pixel aspect of %v: %w", s.Aspect, ErrSpec)
+		return layout.FrameHeader{}, badSpec("Aspect", s.Aspect, "two positive numbers or two zeros")
+	case s.Siting > SitingPALDV:
+		return layout.FrameHeader{}, badSpec("Siting", s.Siting, fmt.Sprint("one of ", []Siting{SitingUnknown, SitingCentre, SitingLeft, SitingPALDV}))
+	case s.Range > RangeLimited:
+		return layout.FrameHeader{}, badSpec("Range", s.Range, fmt.Sprint("one of ", []Range{RangeUnknown, RangeFull, RangeLimited}))
+	case s.Interlace > InterlaceMixed:
+		return layout.FrameHeader{}, badSpec("Interlace", s.Interlace, fmt.Sprint("one of ", []Interlace{InterlaceUnknown, InterlaceNone, InterlaceTopFirst, InterlaceBottomFirst, InterlaceMixed}))
 	}
 	h := layout.FrameHeader{
 		Format: s.Format, Width: uint32(s.Width), Height: uint32(s.Height), Seq: s.Seq, Time: nanos(s.Time),
@@ -148,7 +164,7 @@ func (s Spec) header() (layout.FrameHeader, error) {
 	}
 	if r := s.Region; r != (image.Rectangle{}) {
 		if r.Empty() || r.Min.X < 0 || r.Min.Y < 0 || r.Max.X > math.MaxInt32 || r.Max.Y > math.MaxInt32 {
-			return h, fmt.Errorf("frame: region %v: %w", r, ErrSpec)
+			return h, badSpec("Region", r, "one that is not empty, within 0 and 2147483647")
 		}
 		h.RegionX, h.RegionY, h.RegionW, h.RegionH = uint32(r.Min.X), uint32(r.Min.Y), uint32(r.Dx()), uint32(r.Dy())
 	}
@@ -166,7 +182,7 @@ func (s Spec) header() (layout.FrameHeader, error) {
 		}
 		row, rows := s.Format.Plane(i, s.Width, s.Height)
 		if stride < row {
-			return h, fmt.Errorf("frame: stride of %d bytes for rows of %d: %w", stride, row, ErrSpec)
+			return h, badSpec("Stride", s.Stride, fmt.Sprintf("0, or enough for rows of %d bytes", row))
 		}
 		end = (end + planeAlign - 1) &^ (planeAlign - 1)
 		h.Offset[i], h.Stride[i] = end, uint32(stride)
@@ -174,8 +190,7 @@ func (s Spec) header() (layout.FrameHeader, error) {
 	}
 	h.Size = end
 	if err := h.Validate(math.MaxInt64); err != nil {
-		// What is left are words out of their enumerations.
-		return h, fmt.Errorf("frame: siting %v, range %v, interlacing %v: %w", s.Siting, s.Range, s.Interlace, ErrSpec)
+		return h, fmt.Errorf("frame: %v: %w", err, ErrSpec)
 	}
 	return h, nil
 }

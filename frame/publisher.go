@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"samepage"
+	"samepage/internal/option"
 	"samepage/pubsub"
 )
 
@@ -45,8 +46,8 @@ func topicOptions(size int64, opts *pubsub.Options) (*pubsub.Options, error) {
 	if opts != nil {
 		o = *opts
 	}
-	if size > math.MaxInt || size > math.MaxUint32 {
-		return nil, fmt.Errorf("frames of %d bytes: %w", size, samepage.ErrTooLarge)
+	if err := option.Size("the size of the largest frame", size, min(math.MaxInt, math.MaxUint32)); err != nil {
+		return nil, err
 	}
 	o.MaxSize = max(o.MaxSize, int(size))
 	if o.Depth == 0 {

@@ -75,7 +75,7 @@ func (h *Y4MHeader) append(b []byte) ([]byte, error) {
 		return nil, err
 	}
 	if !h.Rate.ok() {
-		return nil, fmt.Errorf("frame: %v frames per second: %w", h.Rate, ErrSpec)
+		return nil, badSpec("Rate", h.Rate, "two positive numbers or two zeros")
 	}
 	colour := ""
 	for _, c := range y4mColours {
@@ -131,7 +131,7 @@ func parseY4M(line string) (*Y4MHeader, error) {
 		}
 	}
 	if err := h.Spec().Check(); err != nil {
-		return nil, fmt.Errorf("%w: %w", err, ErrY4M)
+		return nil, fmt.Errorf("%v: %w", err, ErrY4M) // of the stream, and not of the caller
 	}
 	return h, nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"samepage"
 	"samepage/internal/forgotten"
+	"samepage/internal/option"
 	"samepage/internal/segment"
 	"samepage/internal/sys"
 	"samepage/layout"
@@ -35,6 +36,15 @@ type EventOptions struct {
 	Perm               fs.FileMode
 	SecurityDescriptor string
 	Owner              string
+}
+
+// check refuses what is out of range, whether or not it counts for what is opened.
+// Errors: fs.ErrInvalid.
+func (o *EventOptions) check() error {
+	if err := segment.CheckMembers(o.Members); err != nil {
+		return err
+	}
+	return option.Named(o.Scope, o.Lifetime, o.Perm)
 }
 
 func (o *EventOptions) memory() *samepage.Options {
@@ -96,6 +106,9 @@ func createEvent(name string, opts *EventOptions) (*Event, error) {
 	if opts == nil {
 		opts = &EventOptions{}
 	}
+	if err := opts.check(); err != nil {
+		return nil, err
+	}
 	if opts.Exact && sys.HaveKernelEvents {
 		k, err := sys.CreateKernelEvent(opts.kernel(name), opts.Manual, opts.Set)
 		if err != nil {
@@ -130,6 +143,9 @@ func OpenEvent(name string, opts *EventOptions) (*Event, error) {
 func openEvent(name string, opts *EventOptions) (*Event, error) {
 	if opts == nil {
 		opts = &EventOptions{}
+	}
+	if err := opts.check(); err != nil {
+		return nil, err
 	}
 	if opts.Exact && sys.HaveKernelEvents {
 		k, err := sys.OpenKernelEvent(opts.kernel(name))

@@ -50,7 +50,10 @@ func inspect(kind samepage.Kind, name string, opts *Options) (*State, error) {
 	if kind == samepage.KindMemory {
 		return nil, fmt.Errorf("plain memory has no state: %w", fs.ErrInvalid)
 	}
-	o := opts.memory(kind)
+	o, err := opts.memory(kind)
+	if err != nil {
+		return nil, err
+	}
 	o.Access = samepage.ReadOnly
 	m, err := samepage.Open(name, o)
 	if err != nil {

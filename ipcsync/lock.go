@@ -52,14 +52,16 @@ type object struct {
 	guard forgotten.Guard
 }
 
-func (o *Options) memory(kind layout.Kind) *samepage.Options {
+// memory are the options of the memory below. Errors: fs.ErrInvalid, also for what only
+// counts when the lock is made.
+func (o *Options) memory(kind layout.Kind) (*samepage.Options, error) {
 	if o == nil {
 		o = &Options{}
 	}
 	return &samepage.Options{
 		Scope: o.Scope, Kind: kind, Lifetime: o.Lifetime, Perm: o.Perm,
 		SecurityDescriptor: o.SecurityDescriptor, Owner: o.Owner,
-	}
+	}, segment.CheckMembers(o.Members)
 }
 
 // create makes the segment of a new object and joins it.
@@ -68,7 +70,11 @@ func (o *Options) create(kind layout.Kind, name string, flags uint32, state uint
 	if o != nil {
 		s.Members = o.Members
 	}
-	return createObject(o.memory(kind), name, s)
+	m, err := o.memory(kind)
+	if err != nil {
+		return nil, err
+	}
+	return createObject(m, name, s)
 }
 
 func createObject(opts *samepage.Options, name string, s segment.Spec) (*object, error) {
@@ -81,7 +87,11 @@ func createObject(opts *samepage.Options, name string, s segment.Spec) (*object,
 
 // open joins the segment of an object that exists.
 func (o *Options) open(kind layout.Kind, name string) (*object, error) {
-	return openObject(o.memory(kind), name)
+	m, err := o.memory(kind)
+	if err != nil {
+		return nil, err
+	}
+	return openObject(m, name)
 }
 
 func openObject(opts *samepage.Options, name string) (*object, error) {

@@ -3,13 +3,13 @@ package ipcsync
 import (
 	"context"
 	"fmt"
-	"io/fs"
 	"math"
 	"runtime"
 	"sync/atomic"
 
 	"samepage"
 	"samepage/internal/fault"
+	"samepage/internal/option"
 	"samepage/internal/segment"
 	"samepage/layout"
 )
@@ -34,10 +34,17 @@ func CreateSemaphore(name string, count, max uint32, opts *Options) (*Semaphore,
 }
 
 func createSemaphore(name string, count, max uint32, opts *Options) (*object, error) {
-	if max == 0 || count > max {
-		return nil, fmt.Errorf("%d units of at most %d: %w", count, max, fs.ErrInvalid)
+	if err := checkUnits(count, max); err != nil {
+		return nil, err
 	}
 	return opts.create(layout.Semaphore, name, max, uint64(count))
+}
+
+func checkUnits(count, max uint32) error {
+	if err := option.AtLeast("max", max, 1); err != nil {
+		return err
+	}
+	return option.Range("count", count, 0, max)
 }
 
 // OpenSemaphore opens a semaphore that exists. Errors: fs.ErrNotExist,
@@ -50,6 +57,9 @@ func OpenSemaphore(name string, opts *Options) (*Semaphore, error) {
 // OpenOrCreateSemaphore opens a semaphore, or makes it when there is none, and says
 // which. One that exists keeps its count and its limit.
 func OpenOrCreateSemaphore(name string, count, max uint32, opts *Options) (s *Semaphore, existed bool, err error) {
+	if err := checkUnits(count, max); err != nil {
+		return nil, false, wrapNew("open or create", layout.Semaphore, name, err)
+	}
 	o, existed, err := segment.OpenOrCreate(
 		func() (*object, error) { return opts.open(layout.Semaphore, name) },
 		func() (*object, error) { return createSemaphore(name, count, max, opts) })

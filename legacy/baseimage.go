@@ -3,7 +3,6 @@ package legacy
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"math"
 	"os/exec"
 	"sync/atomic"
@@ -11,6 +10,7 @@ import (
 
 	"samepage"
 	"samepage/frame"
+	"samepage/internal/option"
 	"samepage/ipcsync"
 )
 
@@ -58,8 +58,7 @@ const (
 	baseWatch = 50 * time.Millisecond
 )
 
-// filled is a copy of o with the defaults in it. Errors: fs.ErrInvalid,
-// samepage.ErrTooLarge.
+// filled is a copy of o with the defaults in it. Errors: fs.ErrInvalid.
 func (o *BaseImageOptions) filled() (BaseImageOptions, error) {
 	var f BaseImageOptions
 	if o != nil {
@@ -80,15 +79,13 @@ func (o *BaseImageOptions) filled() (BaseImageOptions, error) {
 	if f.Settle == 0 {
 		f.Settle = baseSettle
 	}
-	switch {
-	case f.Size <= baseHeaderSize:
-		return f, fmt.Errorf("a section of %d bytes, with a header of %d: %w", f.Size, baseHeaderSize, fs.ErrInvalid)
-	case f.Size > math.MaxInt32:
-		return f, fmt.Errorf("a section of %d bytes, at most %d: %w", f.Size, math.MaxInt32, samepage.ErrTooLarge)
-	case f.Align < 1 || f.Align > baseMaxAlign:
-		return f, fmt.Errorf("rows of a multiple of %d bytes, from 1 to %d are possible: %w", f.Align, baseMaxAlign, fs.ErrInvalid)
+	if err := option.SizeOption("Size", int64(f.Size), math.MaxInt32); err != nil {
+		return f, err
 	}
-	return f, nil
+	if err := option.Range("Size", f.Size, baseHeaderSize+1, math.MaxInt32); err != nil {
+		return f, err
+	}
+	return f, option.Range("Align", f.Align, 1, baseMaxAlign)
 }
 
 // baseHeader is what stands before the pixels.

@@ -17,6 +17,7 @@ import (
 
 	"samepage"
 	"samepage/internal/forgotten"
+	"samepage/internal/option"
 	"samepage/internal/segment"
 	"samepage/internal/sys"
 )
@@ -115,6 +116,9 @@ func newFileLock(name string, opts *FileLockOptions) (*FileLock, error) {
 	if err := checkFileName(name); err != nil {
 		return nil, err
 	}
+	if err := opts.check(); err != nil {
+		return nil, err
+	}
 	dir, err := opts.folder()
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrExist) {
 		// Not to be taken for what is said of a block.
@@ -167,6 +171,14 @@ func refuseRemote(dir string) error {
 	return err
 }
 
+// check refuses what is out of range. Errors: fs.ErrInvalid.
+func (o *FileLockOptions) check() error {
+	if o == nil || o.Boot >= BootUnknown {
+		return nil
+	}
+	return option.Bad("Boot", o.Boot, "seconds since 1970, 0 or BootUnknown")
+}
+
 // boot is the time of boot in names of lock files.
 func (o *FileLockOptions) boot() (int64, error) {
 	switch {
@@ -174,10 +186,8 @@ func (o *FileLockOptions) boot() (int64, error) {
 		return sys.BootSeconds()
 	case o.Boot == BootUnknown:
 		return 0, nil
-	case o.Boot < 0:
-		return 0, fmt.Errorf("time of boot %d, want seconds since 1970: %w", o.Boot, fs.ErrInvalid)
 	}
-	return o.Boot, nil
+	return o.Boot, o.check()
 }
 
 // maxFileName is the longest name of a lock, in bytes.

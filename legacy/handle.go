@@ -3,11 +3,11 @@ package legacy
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os/exec"
 
 	"samepage"
 	"samepage/internal/forgotten"
+	"samepage/internal/option"
 	"samepage/internal/sys"
 )
 
@@ -138,11 +138,13 @@ func TakeHandle(pid int, value uint64, size int64, access samepage.Access) (*sam
 }
 
 func fromRaw(size int64, access samepage.Access, open func() (*sys.Object, error)) (*samepage.Memory, error) {
-	if access != samepage.ReadWrite && access != samepage.ReadOnly {
-		return nil, fs.ErrInvalid
+	if err := option.OneOf("access", access, samepage.ReadWrite, samepage.ReadOnly); err != nil {
+		return nil, err
 	}
-	if size < 0 {
-		return nil, samepage.ErrNegativeSize
+	if size != 0 {
+		if err := option.Size("size", size, samepage.MaxSize); err != nil {
+			return nil, err
+		}
 	}
 	o, err := open()
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"samepage"
+	"samepage/internal/option"
 	"samepage/internal/segment"
 )
 
@@ -59,7 +60,7 @@ func (o *ShareMemoryOptions) names(name string) (section, lock string, err error
 		boot, err := o.Lock.boot()
 		return headSection + name, strconv.FormatInt(boot, 10) + "_" + headLock + name + lockEnding, err
 	}
-	return "", "", fmt.Errorf("%v, want %v or %v: %w", o.Layout, ShareMemorySeed, ShareMemoryHead, fs.ErrInvalid)
+	return "", "", option.OneOf("Layout", o.Layout, ShareMemorySeed, ShareMemoryHead)
 }
 
 // NewShareMemoryLock makes a handle on the lock of the ShareMemory of that name,
@@ -303,13 +304,10 @@ func newShareMemoryWriter(ctx context.Context, name string, size int, opts *Shar
 			err = errors.Join(err, s.lock.Close())
 		}
 	}()
-	switch most := math.MaxInt32 - s.opts.Layout.around(); {
-	case size < 0:
-		return nil, false, samepage.ErrNegativeSize
-	case size == 0 && !attach:
-		return nil, false, samepage.ErrZeroSize
-	case size > most:
-		return nil, false, fmt.Errorf("at most %d: %w", most, samepage.ErrTooLarge)
+	if size != 0 || !attach {
+		if err := option.Size("size", int64(size), int64(math.MaxInt32-s.opts.Layout.around())); err != nil {
+			return nil, false, err
+		}
 	}
 	if s.opts.Layout == ShareMemoryHead {
 		// What cannot be removed hinders nobody.

@@ -8,6 +8,7 @@ import (
 	"samepage"
 	"samepage/internal/lane"
 	"samepage/internal/laneseg"
+	"samepage/internal/option"
 	"samepage/layout"
 )
 
@@ -23,18 +24,18 @@ type Options struct {
 	MaxSize int `json:"max_size"`
 	// Depth is how many of the last messages a late subscriber can still have,
 	// and at least how far a reliable one may lag behind before the publisher
-	// waits for it: by default 64 for messages of up to 4 KiB, else 8.
+	// waits for it: 1 to 524288, by default 64 for messages of up to 4 KiB, else 8.
 	Depth int `json:"depth"`
 	// Publishers is how many there may be at a time: 1 to 64, by default 1.
 	Publishers int `json:"publishers"`
 	// Members is how many publishers and subscribers there may be at a time: 1 to
 	// 1024, by default 16.
 	Members int `json:"members"`
-	// Holds is how many messages each subscriber may hold: by default 1; -1 is
-	// none.
+	// Holds is how many messages each subscriber may hold, up to 1023: by default 1;
+	// -1 is none.
 	Holds int `json:"holds"`
-	// Loans is how many messages each publisher may have on loan at a time: by
-	// default 2.
+	// Loans is how many messages each publisher may have on loan at a time: 1 to
+	// 65536, by default 2.
 	Loans int `json:"loans"`
 	// EvictAfter is for how long a reliable subscriber may keep a publisher
 	// waiting, before it is passed over: 0 is for ever. Subscribers of a topic
@@ -66,7 +67,10 @@ func (o *Options) settings() *lane.Settings {
 	}
 	s := &lane.Settings{
 		Lanes: or(o.Publishers, 1), Depth: or(o.Depth, depth), MaxSize: int64(size), Readers: or(o.Members, 16),
-		Holds: max(or(o.Holds, 1), 0), Loans: or(o.Loans, 2), EvictAfter: int64(o.EvictAfter),
+		Holds: or(o.Holds, 1), Loans: or(o.Loans, 2), EvictAfter: int64(o.EvictAfter),
+	}
+	if o.Holds == -1 {
+		s.Holds = 0
 	}
 	if o.Checksums {
 		s.Flags |= layout.LaneChecksum
@@ -92,12 +96,18 @@ func (o *Options) plan(ty *layout.Type) (*laneseg.Plan, error) {
 	if o == nil {
 		o = &Options{}
 	}
-	if o.EvictAfter < 0 {
-		return nil, fmt.Errorf("a negative limit %v for slow subscribers: %w", o.EvictAfter, fs.ErrInvalid)
+	if err := option.AtLeast("EvictAfter", o.EvictAfter, 0); err != nil {
+		return nil, err
+	}
+	if err := option.AtLeast("Holds", o.Holds, -1); err != nil {
+		return nil, err
+	}
+	if err := option.Named(o.Scope, o.Lifetime, o.Perm); err != nil {
+		return nil, err
 	}
 	c, of, err := o.settings().Config()
 	if err != nil {
-		return nil, fmt.Errorf("%v: %w", err, fs.ErrInvalid)
+		return nil, err
 	}
 	p := &laneseg.Plan{Kind: layout.Topic, Config: c, Offsets: of, Type: ty}
 	return p, p.Check()
@@ -167,7 +177,7 @@ func (f From) lane() (uint64, error) {
 	case FromNow:
 		return lane.Now, nil
 	}
-	return 0, fmt.Errorf("begin at %v: %w", f, fs.ErrInvalid)
+	return 0, option.OneOf("From", f, FromOldest, FromNewest, FromNow)
 }
 
 // SubscriberOptions say how a subscriber reads. The zero value, and nil, mean the

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"time"
 	"unicode/utf8"
 
@@ -16,6 +17,7 @@ import (
 
 	"samepage"
 	"samepage/cell"
+	"samepage/internal/option"
 )
 
 type cellOptions struct {
@@ -263,6 +265,9 @@ func runCellPut(ctx context.Context, a *app, o cellOptions, args []string) (err 
 		if b, err = io.ReadAll(in); err != nil {
 			return fmt.Errorf("read standard input: %w", err)
 		}
+	}
+	if err := option.Range("size", o.size, 0, min(math.MaxInt, math.MaxUint32)); err != nil { // before it becomes an int
+		return err
 	}
 	size := max(int(o.size), 1)
 	// One that exists is taken as it is; only a new one gets a size.

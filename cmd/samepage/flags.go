@@ -8,11 +8,13 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"samepage"
+	"samepage/internal/option"
 )
 
 // object says which object is meant, and what rights a new one has; its fields are
@@ -71,6 +73,27 @@ func (o *object) first(name string, f func(*samepage.Options) error) error {
 // vanishes says whether an object of this command is gone as soon as the command
 // ends: on Windows a bare kernel name goes with its last handle.
 func (o *object) vanishes() bool { return o.exact && runtime.GOOS == "windows" }
+
+// flagError says in the words of the command line that an option is out of range which
+// the command has a flag for. Other errors stay as they are.
+func flagError(c *cobra.Command, err error) error {
+	var bad *option.Error
+	if !errors.As(err, &bad) || errors.Is(err, errUsage) {
+		return err
+	}
+	var flag strings.Builder
+	for i, r := range bad.Name {
+		if unicode.IsUpper(r) && i > 0 {
+			flag.WriteByte('-')
+		}
+		flag.WriteRune(unicode.ToLower(r))
+	}
+	name := strings.TrimPrefix(flag.String(), "max-") // MaxSize is --size
+	if c.Flags().Lookup(name) == nil {
+		return err
+	}
+	return usage(c, "--%s is %s, want %s", name, bad.Value, bad.Want)
+}
 
 type scopeFlag struct{ p *samepage.Scope }
 

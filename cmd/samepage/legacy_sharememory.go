@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"samepage"
+	"samepage/internal/option"
 	"samepage/legacy"
 )
 
@@ -59,9 +59,6 @@ func newShareVerb(o *shareOptions, timeout string, c *cobra.Command) *cobra.Comm
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if c.Flags().Changed("timeout") && o.timeout < 0 {
 			return usage(c, "--timeout %v is negative", o.timeout)
-		}
-		if o.Lock.Boot < legacy.BootUnknown {
-			return usage(c, "--boot %d is negative", o.Lock.Boot)
 		}
 		return run(c, args)
 	}
@@ -209,8 +206,8 @@ func (r shareWritten) text(w io.Writer) error {
 }
 
 func runShareWrite(ctx context.Context, a *app, o *shareOptions, name string) (err error) {
-	if o.size > math.MaxInt32 { // before it becomes an int
-		return fmt.Errorf("--size %d: %w", o.size, samepage.ErrTooLarge)
+	if err := option.Range("size", o.size, 0, math.MaxInt32); err != nil { // before it becomes an int
+		return err
 	}
 	in, err := newInput(a.stdin).buffered(ctx, maxBuffered)
 	if err != nil {

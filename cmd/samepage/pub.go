@@ -125,8 +125,8 @@ func (o *pubOptions) check(c *cobra.Command) error {
 	case o.batch > 1 && (o.rate > 0 || o.y4m):
 		return usage(c, "--batch goes neither with --rate nor with --y4m")
 	}
-	if _, err := o.topic(1).Size(); errors.Is(err, fs.ErrInvalid) {
-		return usage(c, "%w", err)
+	if _, err := o.topic(1).Size(); errors.Is(err, fs.ErrInvalid) { // before the input is read
+		return err
 	}
 	return nil
 }

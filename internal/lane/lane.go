@@ -7,7 +7,9 @@ package lane
 
 import (
 	"fmt"
+	"math"
 
+	"samepage/internal/option"
 	"samepage/layout"
 )
 
@@ -31,13 +33,16 @@ type Settings struct {
 	Flags      uint32
 }
 
+// MaxSize is the largest payload, in bytes.
+const MaxSize = 1<<32 - 1
+
 // smallSlot is up to which size of slots there are more of them than needed, so
 // that reclaiming is rare. Larger ones cost more than the look at the pins.
 const smallSlot = 4096
 
 // Config lays out a new Set of lanes.
 //
-// Errors: layout.ErrCorrupt, for settings out of range.
+// Errors: fs.ErrInvalid, for settings out of range.
 func (s *Settings) Config() (*layout.LaneConfig, *layout.LaneOffsets, error) {
 	if err := s.check(); err != nil {
 		return nil, nil, err
@@ -56,7 +61,7 @@ const keep = 32
 
 // CellConfig lays out a new cell.
 //
-// Errors: layout.ErrCorrupt, for settings out of range.
+// Errors: fs.ErrInvalid, for settings out of range.
 func (s *Settings) CellConfig() (*layout.LaneConfig, *layout.LaneOffsets, error) {
 	t := *s
 	t.Lanes, t.Depth, t.Loans, t.EvictAfter = 1, 1, 1, 0
@@ -74,18 +79,18 @@ func (s *Settings) check() error {
 		v, least int64
 		most     int64
 	}{
-		{"publishers", int64(s.Lanes), 1, layout.MaxLanes},
-		{"depth", int64(s.Depth), 1, layout.MaxEntries / 2},
-		{"largest size", s.MaxSize, 1, 1<<32 - 1},
-		{"members", int64(s.Readers), 1, layout.MaxMembers},
-		{"holds", int64(s.Holds), 0, layout.MaxPins - 1},
-		{"loans", int64(s.Loans), 1, layout.MaxLoans},
+		{"Publishers", int64(s.Lanes), 1, layout.MaxLanes},
+		{"Depth", int64(s.Depth), 1, layout.MaxEntries / 2},
+		{"Members", int64(s.Readers), 1, layout.MaxMembers},
+		{"Holds", int64(s.Holds), 0, layout.MaxPins - 1},
+		{"Loans", int64(s.Loans), 1, layout.MaxLoans},
+		{"EvictAfter", s.EvictAfter, 0, math.MaxInt64},
 	} {
-		if x.v < x.least || x.v > x.most {
-			return fmt.Errorf("%s of %d, want %d to %d: %w", x.what, x.v, x.least, x.most, layout.ErrCorrupt)
+		if err := option.Range(x.what, x.v, x.least, x.most); err != nil {
+			return err
 		}
 	}
-	return nil
+	return option.SizeOption("MaxSize", s.MaxSize, MaxSize)
 }
 
 func (s *Settings) config() *layout.LaneConfig {
@@ -97,10 +102,15 @@ func (s *Settings) config() *layout.LaneConfig {
 }
 
 func (s *Settings) finish(c *layout.LaneConfig) (*layout.LaneConfig, *layout.LaneOffsets, error) {
-	c.Slots = uint32(c.LeastSlots())
+	n := c.LeastSlots()
 	if c.SlotSize <= smallSlot || c.Lanes == 0 {
-		c.Slots += c.Readers * c.Pins
+		n += uint64(c.Readers) * uint64(c.Pins)
 	}
+	// Each is in range, and all together may be too much.
+	if err := option.Range("the number of slots that Depth, Members, Holds and Loans need", n, 1, layout.MaxSlots); err != nil {
+		return nil, nil, err
+	}
+	c.Slots = uint32(n)
 	o, err := c.Offsets()
 	return c, o, err
 }

@@ -18,6 +18,7 @@ import (
 
 	"samepage"
 	"samepage/internal/fault"
+	"samepage/internal/option"
 	"samepage/internal/sys"
 	"samepage/layout"
 )
@@ -45,8 +46,8 @@ func (s *Spec) Init() (b []byte, size int64, err error) {
 	if n == 0 {
 		n = layout.DefaultMembers
 	}
-	if n < 1 || n > layout.MaxMembers {
-		return nil, 0, fmt.Errorf("%d members, want 1 to %d: %w", n, layout.MaxMembers, samepage.ErrTooManyMembers)
+	if err := CheckMembers(s.Members); err != nil {
+		return nil, 0, err
 	}
 	h := &layout.SegmentHeader{
 		Kind: uint32(s.Kind), Flags: s.Flags, Members: uint32(n),
@@ -65,6 +66,15 @@ func (s *Spec) Init() (b []byte, size int64, err error) {
 	copy(b, layout.EncodeSegment(h))
 	copy(b[h.Live:], s.Live)
 	return b, int64(h.Size), nil
+}
+
+// CheckMembers refuses a number of members, 0 for the default, that no segment can
+// have. Errors: fs.ErrInvalid.
+func CheckMembers(n int) error {
+	if n == 0 {
+		return nil
+	}
+	return option.Range("Members", n, 1, layout.MaxMembers)
 }
 
 // regions are where the table and the payload of a segment begin, and its size.

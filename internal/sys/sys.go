@@ -31,6 +31,7 @@ import (
 	"syscall"
 	"time"
 
+	"samepage/internal/option"
 	"samepage/layout"
 )
 
@@ -41,7 +42,7 @@ var (
 	ErrNoSpace        = errors.New("no space")
 	ErrPrivilege      = errors.New("a privilege is missing")
 	ErrPeerNotStarted = errors.New("the other process is not running")
-	ErrTooLarge       = errors.New("too large")
+	ErrTooLarge       = option.ErrTooLarge
 	ErrAlignment      = errors.New("not aligned")
 	ErrStore          = errors.New("no place for shared memory")
 	ErrNameGone       = errors.New("the name does not lead to this object any more")

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"image"
+	"image/png"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"samepage/internal/ipctest"
+)
+
+// A flag out of range is wrong usage, whoever finds out, and the message has the flag,
+// the value and the range.
+func TestFlagOutOfRange(t *testing.T) {
+	ipctest.NeedNames(t)
+	t.Setenv("SAMEPAGE_DIR", ipctest.Store(t))
+	picture := filepath.Join(ipctest.Dir(t), "p.png")
+	f, err := os.Create(picture)
+	ipctest.NoErr(t, err)
+	ipctest.NoErr(t, errors.Join(png.Encode(f, image.NewGray(image.Rect(0, 0, 2, 2))), f.Close()))
+	for _, c := range []struct{ args, want string }{
+		{"pub t --depth 600000", "--depth is 600000, want 1 to 524288"},
+		{"pub t --depth -1", "--depth is -1, want 1 to 524288"},
+		{"pub t --publishers 65", "--publishers is 65, want 1 to 64"},
+		{"pub t --members 9999", "--members is 9999, want 1 to 1024"},
+		{"pub t --evict-after -1s", "--evict-after is -1s, want 0s or more"},
+		{"cell put c v --size 4GiB", "--size is 4294967296, want 0 to "},
+		{"legacy baseimage send --align 5000 " + picture, "--align is 5000, want 1 to 4096"},
+		{"legacy baseimage send --align -1 " + picture, "--align is -1, want 1 to 4096"},
+		{"legacy sharememory write s --size 2GiB", "--size is 2147483648, want 0 to "},
+		{"legacy sharememory read s --boot -5", "--boot is -5, want "},
+	} {
+		var out, errs bytes.Buffer
+		code := run(strings.Fields(c.args), strings.NewReader(""), &out, &errs)
+		if code != exitUsage || !strings.Contains(errs.String(), c.want) || !strings.Contains(errs.String(), " --help") {
+			t.Errorf("samepage %s: code %d, %s", c.args, code, errs.String())
+		}
+	}
+}
