@@ -19,3 +19,10 @@ func MappedNow() int64 {
 	defer mapped.Unlock()
 	return mapped.now
 }
+
+// OpenObjects is how many objects this process has open.
+func OpenObjects() int {
+	objects.mu.Lock()
+	defer objects.mu.Unlock()
+	return len(objects.all)
+}

@@ -32,8 +32,7 @@ func guardedCopy(dst, src, mem []byte) (err error) {
 }
 
 // Uint32 is the 32-bit word at off in the view, for atomic use by all processes:
-// a status flag, a counter. It must not be touched after Close of the view, nor when the
-// View and its Memory are unreachable.
+// a status flag, a counter. It must not be touched after Close of the view.
 //
 // Errors: ErrClosed, ErrRange, ErrAlignment (its place in the Memory is not a
 // multiple of 4), fs.ErrPermission (a view that cannot be written).
@@ -62,6 +61,7 @@ func (v *View) word(off, size int) (unsafe.Pointer, error) {
 	case v.access != ReadWrite:
 		err = fmt.Errorf("the view is %v: %w", v.access, fs.ErrPermission)
 	default:
+		v.handOut()
 		return unsafe.Pointer(&v.b[off]), nil
 	}
 	return nil, fmt.Errorf("samepage: word of %d bytes at %d of a view of %d at %d: %w", size, off, len(v.b), v.off, err)

@@ -18,8 +18,8 @@ import (
 // MapFile, Inherited and Attach make one.
 //
 // A Memory that is dropped without Close is given back when it is collected, with its
-// views, its descriptors and its name, as an os.File is. It is not dropped while one of
-// its views is reachable; bytes of a view are not enough, see View. Close does the same
+// descriptors and its name, as an os.File is; of its views see View. It is not dropped
+// while one of its views is reachable; bytes of a view are not enough. Close does the same
 // at a time that the caller chooses, and tells of errors.
 type Memory struct {
 	name   string
@@ -51,6 +51,12 @@ func (h *holding) giveBack() (kept bool) {
 	defer h.mu.Unlock()
 	// Mappings first: the object must know them while they go.
 	for v := range h.views {
+		if v.out.Load() {
+			// Somebody may have no more than the bytes. What comes to lie there later
+			// would be damaged by him.
+			h.obj.sys.KeepMapped()
+			continue
+		}
 		_ = h.obj.drop(v.p)
 	}
 	h.windows.drop(h.obj)

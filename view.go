@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"samepage/internal/option"
 )
@@ -15,10 +16,10 @@ import (
 // View is a window on a Memory, mapped into this process. Its methods may be
 // called concurrently. The zero value is a closed View.
 //
-// A View that is not closed is mapped for as long as it or its Memory is reachable.
-// Its bytes, and words of Uint32 and Uint64, are outside Go's heap and keep neither of
-// them: whoever keeps only those touches addresses that are gone, once both are collected,
-// and the process dies of it. A deferred Close of either keeps both until it runs.
+// A View that is dropped without Close is given back when it and its Memory are collected,
+// unless its bytes, or a word of it, were ever asked for: somebody may still have those, so
+// they stay mapped, and the memory stays taken, until the process ends. They keep neither
+// View nor Memory, so the name goes all the same.
 type View struct {
 	m      *Memory
 	access Access
@@ -32,7 +33,8 @@ type View struct {
 // viewed is what a View has of the system.
 type viewed struct {
 	p     *mapping
-	taken [8]uintptr // the stack that took it
+	taken [8]uintptr  // the stack that took it
+	out   atomic.Bool // the user has had addresses of it
 }
 
 // View maps length bytes at offset, any offset; length 0 is to the end. Views of
@@ -90,16 +92,29 @@ func (m *Memory) view(offset, length int64, access Access) (*View, error) {
 
 // Bytes is the memory itself: reading it is reading what other processes write,
 // and writing it, through a read-write view, is writing to them. It is nil when
-// the view is closed; the slice must not be touched after Close, nor when the View and
-// its Memory are unreachable.
+// the view is closed; the slice must not be touched after Close.
 func (v *View) Bytes() []byte {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
+	if v.b != nil {
+		v.handOut()
+	}
 	return v.b
 }
 
+// handOut says that addresses in the view are known to its user.
+func (v *viewed) handOut() {
+	if !v.out.Load() {
+		v.out.Store(true)
+	}
+}
+
 // Len is the length in bytes, 0 when the view is closed.
-func (v *View) Len() int { return len(v.Bytes()) }
+func (v *View) Len() int {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return len(v.b)
+}
 
 // Offset is where in the Memory the view begins, in bytes.
 func (v *View) Offset() int64 { return v.off }

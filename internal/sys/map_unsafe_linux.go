@@ -92,8 +92,17 @@ func (o *Object) Flush(b []byte) error {
 // somebody for reading only. The seal that keeps the receiver from writing,
 // F_SEAL_FUTURE_WRITE, also keeps us from mapping it again.
 type frozen struct {
-	mu  sync.Mutex
-	all []byte
+	mu   sync.Mutex
+	all  []byte
+	kept bool // also when the object is closed
+}
+
+// KeepMapped has all that is mapped stay so when the object is closed, until the process
+// ends.
+func (o *Object) KeepMapped() {
+	o.frozen.mu.Lock()
+	o.frozen.kept = true
+	o.frozen.mu.Unlock()
 }
 
 // freeze maps all of a memfd and seals it against any other writer.
@@ -131,7 +140,7 @@ func (z *frozen) owns(b []byte) bool {
 func (z *frozen) release() {
 	z.mu.Lock()
 	defer z.mu.Unlock()
-	if z.all != nil {
+	if z.all != nil && !z.kept {
 		_ = munmap(z.all)
 		z.all = nil
 	}

@@ -70,6 +70,10 @@ func (o *Object) Unmap(b []byte) error {
 	return nil
 }
 
+// KeepMapped has all that is mapped stay so when the object is closed, until the process
+// ends. It does so anyway.
+func (*Object) KeepMapped() {}
+
 // Poison makes every further access to b a fault. The addresses are never used
 // again.
 func (o *Object) Poison(b []byte) error {

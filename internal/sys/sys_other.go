@@ -67,6 +67,10 @@ func (o *Object) Inherit(*exec.Cmd, layout.Access) (uint64, error) {
 // Grant is not supported.
 func (o *Object) Grant(layout.Access) (uint64, error) { return 0, unsupported("handing memory over") }
 
+// KeepMapped has all that is mapped stay so when the object is closed, until the process
+// ends. It does so anyway.
+func (*Object) KeepMapped() {}
+
 // Alone is not supported.
 func (o *Object) Alone() (bool, error) { return false, unsupported("counting users") }
 
