@@ -11,6 +11,7 @@ import (
 
 	"samepage"
 	"samepage/frame"
+	"samepage/internal/forgotten"
 	"samepage/internal/segment"
 	"samepage/ipcsync"
 )
@@ -51,8 +52,8 @@ import (
 // a copy: then nothing is returned before the context ends.
 type BaseImageReceiver struct {
 	opts BaseImageOptions
-	turn *ipcsync.Mutex // of all receivers that are Go programs: held during a Grab
-	obj  baseObjects
+	*baseReceived
+	guard forgotten.Guard
 
 	mine    chan struct{} // holds one while a call has what follows
 	closing atomic.Bool
@@ -63,6 +64,18 @@ type BaseImageReceiver struct {
 	count   uint64
 	pause   time.Duration // between two looks
 	streak  int           // pictures that came of it at this pause
+}
+
+// baseReceived is what a receiver has open.
+type baseReceived struct {
+	turn *ipcsync.Mutex // of all receivers that are Go programs: held during a Grab
+	obj  baseObjects
+}
+
+// giveBack closes what a receiver has open that was forgotten.
+func (r *baseReceived) giveBack() (kept bool) {
+	_ = r.release()
+	return false
 }
 
 // Pauses between two looks while a copy settles. A base that begins and ends a picture
@@ -83,13 +96,14 @@ const (
 // ipcsync.OpenEvent, among them fs.ErrPermission and samepage.ErrKindMismatch.
 func OpenBaseImage(opts *BaseImageOptions) (*BaseImageReceiver, error) {
 	o, err := opts.filled()
-	r := &BaseImageReceiver{opts: o, pause: basePause, mine: make(chan struct{}, 1)}
+	r := &BaseImageReceiver{opts: o, baseReceived: &baseReceived{}, pause: basePause, mine: make(chan struct{}, 1)}
 	if err == nil {
 		err = r.open()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("legacy: open BaseImage %q: %w", o.Name, err)
 	}
+	r.guard = forgotten.Watch(r, "receiver of BaseImage", o.Name, (*baseReceived).giveBack, r.baseReceived)
 	return r, nil
 }
 
@@ -136,7 +150,7 @@ func (r *BaseImageReceiver) open() (err error) {
 	return err
 }
 
-func (r *BaseImageReceiver) release() error {
+func (r *baseReceived) release() error {
 	var errs []error
 	if r.obj.mem != nil {
 		errs = append(errs, r.obj.close())
@@ -159,6 +173,7 @@ func (r *BaseImageReceiver) Close() error {
 		return nil
 	}
 	r.closed = true
+	r.guard.Done()
 	if err := r.release(); err != nil {
 		return fmt.Errorf("legacy: close BaseImage %q: %w", r.opts.Name, err)
 	}

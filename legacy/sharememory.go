@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"samepage"
+	"samepage/internal/forgotten"
 	"samepage/internal/option"
 	"samepage/internal/segment"
 )
@@ -79,10 +80,33 @@ type shareMemory struct {
 	section string
 	opts    ShareMemoryOptions
 	lock    *FileLock
-	mem     *samepage.Memory
+	*shareBlock
+	guard forgotten.Guard
+}
+
+// shareBlock is what a writer or a reader has open.
+type shareBlock struct {
+	mem *samepage.Memory
 
 	mu   sync.Mutex
 	view *samepage.View // of everything; nil until somebody looks in place
+}
+
+// giveBack closes the block of somebody who was forgotten.
+func (b *shareBlock) giveBack() (kept bool) {
+	_ = b.close()
+	return false
+}
+
+func (b *shareBlock) close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var err error
+	if b.view != nil {
+		err = b.view.Close()
+		b.view = nil
+	}
+	return errors.Join(err, b.mem.Close())
 }
 
 // newShareMemory has no memory yet.
@@ -119,14 +143,8 @@ func (s *shareMemory) Close() error {
 	if err := s.lock.Close(); err != nil {
 		return s.wrap("close", inner(err))
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var err error
-	if s.view != nil {
-		err = s.view.Close()
-		s.view = nil
-	}
-	return s.wrap("close", errors.Join(err, s.mem.Close()))
+	s.guard.Done()
+	return s.wrap("close", s.close())
 }
 
 // readHeader copies the header once.
@@ -316,7 +334,7 @@ func newShareMemoryWriter(ctx context.Context, name string, size int, opts *Shar
 	if err := s.lock.Lock(ctx); err != nil {
 		return nil, false, inner(err)
 	}
-	w = &ShareMemoryWriter{shareMemory: shareMemory{name: name, section: s.section, opts: s.opts, lock: s.lock}}
+	w = &ShareMemoryWriter{shareMemory: shareMemory{name: name, section: s.section, opts: s.opts, lock: s.lock, shareBlock: &shareBlock{}}}
 	existed, err = w.enter(size, attach)
 	if err := errors.Join(err, inner(s.lock.Unlock())); err != nil {
 		if w.mem != nil {
@@ -324,6 +342,7 @@ func newShareMemoryWriter(ctx context.Context, name string, size int, opts *Shar
 		}
 		return nil, false, err
 	}
+	w.guard = forgotten.Watch(w, "writer of ShareMemory", name, (*shareBlock).giveBack, w.shareBlock)
 	return w, existed, nil
 }
 
@@ -466,7 +485,9 @@ func openShareMemory(name string, opts *ShareMemoryOptions) (*ShareMemoryReader,
 	if err != nil {
 		return nil, errors.Join(err, s.lock.Close())
 	}
-	return &ShareMemoryReader{shareMemory{name: name, section: s.section, opts: s.opts, lock: s.lock, mem: m}}, nil
+	r := &ShareMemoryReader{shareMemory{name: name, section: s.section, opts: s.opts, lock: s.lock, shareBlock: &shareBlock{mem: m}}}
+	r.guard = forgotten.Watch(r, "reader of ShareMemory", name, (*shareBlock).giveBack, r.shareBlock)
+	return r, nil
 }
 
 // AwaitShareMemory opens the block of that name, and waits for it when there is none
