@@ -56,7 +56,11 @@ func inherit(cmd *exec.Cmd, label string, m *Memory, access Access) (string, err
 		return "", err
 	}
 	forgotten.KeepWith(cmd, m)
-	token := m.token(access, number).String()
+	t, err := m.token(access, number)
+	if err != nil {
+		return "", err
+	}
+	token := t.String()
 	pairs := url.QueryEscape(label) + "=" + token
 	if cmd.Env == nil {
 		// What this process itself inherited is not the child's.
@@ -139,7 +143,10 @@ func grant(pid int, m *Memory, access Access) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	t := m.token(access, number)
+	t, err := m.token(access, number)
+	if err != nil {
+		return "", err
+	}
 	t.Granted, t.To = true, to
 	return t.String(), nil
 }
@@ -194,10 +201,14 @@ func (m *Memory) handOutRaw(access Access, f func() (uint64, error)) (uint64, er
 	return f()
 }
 
-func (m *Memory) token(access Access, number uint64) *layout.Token {
+func (m *Memory) token(access Access, number uint64) (*layout.Token, error) {
+	from, err := sys.Myself()
+	if err != nil {
+		return nil, err
+	}
 	o := m.obj.sys
 	return &layout.Token{
-		Access: access, Kind: o.Kind, Scope: o.Scope, From: sys.Self(),
+		Access: access, Kind: o.Kind, Scope: o.Scope, From: from,
 		Number: number, ID: o.ID, Size: o.Size, Name: o.Name,
-	}
+	}, nil
 }

@@ -21,7 +21,6 @@ import (
 // everything makes one of each kind of object, with bytes in those that have some. The
 // names begin with prefix, and are those of nothing that there was before.
 func everything(prefix string) (all []func() error, err error) {
-	type closer interface{ Close() error }
 	var failed error
 	add := func(c closer, err error) {
 		if err != nil {

@@ -131,7 +131,11 @@ func Look() (used []Info, left []Leftover, err error) {
 		for _, l := range dead {
 			gone[l.Path] = true
 		}
-		for _, e := range entries(s) {
+		all, err := entries(s)
+		if err != nil {
+			return err
+		}
+		for _, e := range all {
 			if gone[e.path] {
 				continue
 			}
@@ -233,12 +237,11 @@ type entry struct {
 
 // entries are those of a scope, of which some may not be what they seem. What the
 // file is called tells, or a record in it.
-func entries(s Scope) []entry {
+func entries(s Scope) (all []entry, err error) {
 	files, err := os.ReadDir(sys.Where(s))
-	if err != nil {
-		return nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
 	}
-	var all []entry
 	for _, f := range files {
 		path := filepath.Join(sys.Where(s), f.Name())
 		kind, name, _ := strings.Cut(f.Name(), ".")
@@ -252,7 +255,7 @@ func entries(s Scope) []entry {
 			}
 		}
 	}
-	return all
+	return all, nil
 }
 
 // openEntry opens a file that others may have put there: a plain one, or none.

@@ -85,13 +85,17 @@ func TestCleanAmongMany(t *testing.T) {
 	if testing.Short() {
 		n = 20
 	}
-	var stopped []*ipctest.Child
+	var makers, stopped []*ipctest.Child
 	for i := range n {
 		name := "m" + string(rune('a'+i%26)) + string(rune('a'+i/26))
 		c := ipctest.Start(t, "maker", name)
 		if l := c.Line(); l != "made" {
 			t.Fatal(l)
 		}
+		makers = append(makers, c)
+	}
+	// Only now, for each that makes something takes away what those left who died before.
+	for i, c := range makers {
 		if i%2 == 0 {
 			c.Kill()
 			continue

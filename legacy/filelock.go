@@ -122,7 +122,7 @@ func newFileLock(name string, opts *FileLockOptions) (*FileLock, error) {
 	dir, err := opts.folder()
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrExist) {
 		// Not to be taken for what is said of a block.
-		err = fmt.Errorf("%w: folder of the lock files: %v", samepage.ErrStore, err)
+		err = fmt.Errorf("%w: folder of the lock files: %w", samepage.ErrStore, sys.OnlyNumber(err))
 	}
 	if err != nil {
 		return nil, err

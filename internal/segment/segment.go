@@ -273,6 +273,9 @@ var joinLooks = 2
 // a dead member may be held for a moment by a janitor, and that of one that leaves by
 // itself: they get the time until the death watch has looked twice.
 func (h *Handle) join() (err error) {
+	if _, err := sys.Myself(); err != nil {
+		return err // it would have no name in its slot
+	}
 	looks := 0
 	uerr := Until(context.Background(), func() (bool, error) {
 		err = h.tryJoin()

@@ -1,6 +1,7 @@
 package sys
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -68,7 +69,7 @@ func openDir(s layout.Scope, create bool) (*dir, error) {
 	path := filepath.Join(base, name)
 	bfd, err := openEINTR(unix.AT_FDCWD, base, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("%w: directory %s: %v (mount a tmpfs there, or set SAMEPAGE_DIR)", ErrStore, base, err)
+		return nil, storeError(fmt.Errorf("directory %s: %w (mount a tmpfs there, or set SAMEPAGE_DIR)", base, OnlyNumber(err)), err)
 	}
 	defer unix.Close(bfd)
 
@@ -170,9 +171,22 @@ func planted(dirfd int, name, path string, cause error) error {
 	what := fileType(st.Mode)
 	switch cause {
 	case unix.ELOOP, unix.ENOTDIR, unix.ENXIO, unix.EISDIR:
-		return fmt.Errorf("%s is a %s owned by %s: %w", path, what, userName(st.Uid), fs.ErrPermission)
+		return fmt.Errorf("%s is a %s owned by %s: %w (%w)", path, what, userName(st.Uid), fs.ErrPermission, cause)
+	case unix.EACCES, unix.EPERM, unix.EROFS:
+		return fmt.Errorf("%s is a %s owned by %s, mode %#o: %w", path, what, userName(st.Uid), st.Mode&0o7777, cause)
 	}
-	return fmt.Errorf("%s is a %s owned by %s, mode %#o: %w", path, what, userName(st.Uid), st.Mode&0o7777, cause)
+	return &fs.PathError{Op: "open", Path: path, Err: cause} // which has nothing to do with what it is
+}
+
+// storeError says that the place of all objects is unusable, unless cause says that this
+// process, or the machine, has reached a limit.
+func storeError(err, cause error) error {
+	for _, limit := range []error{unix.EMFILE, unix.ENFILE, unix.ENOMEM, ErrNoSpace} {
+		if errors.Is(cause, limit) {
+			return cause
+		}
+	}
+	return fmt.Errorf("%w: %w", ErrStore, err)
 }
 
 func fileType(mode uint32) string {
@@ -245,10 +259,11 @@ func checkOwner(s *Spec, path string, uid uint32) error {
 
 // spaceError makes the errors of a full or limited place match ErrNoSpace.
 func spaceError(err error) error {
-	switch err {
-	case unix.ENOSPC, unix.EDQUOT, unix.ENOMEM:
+	switch {
+	case errors.Is(err, ErrNoSpace), errors.Is(err, ErrTooLarge):
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT), errors.Is(err, unix.ENOMEM):
 		return fmt.Errorf("%w: %w", ErrNoSpace, err)
-	case unix.EFBIG:
+	case errors.Is(err, unix.EFBIG):
 		return fmt.Errorf("%w: %w", ErrTooLarge, err)
 	}
 	return err

@@ -105,8 +105,11 @@ func (d *dir) close() {
 // Errors: ErrStore, ErrPrivilege, fs.ErrPermission, fs.ErrNotExist.
 func openDir(s layout.Scope, create bool) (*dir, error) {
 	path := Where(s)
-	if st, err := os.Stat(root(s)); err != nil || !st.IsDir() {
-		return nil, fmt.Errorf("%w: no directory %s (set SAMEPAGE_DIR)", ErrStore, root(s))
+	switch st, err := os.Stat(root(s)); {
+	case err != nil:
+		return nil, fmt.Errorf("%w: no directory %s (set SAMEPAGE_DIR): %w", ErrStore, root(s), OnlyNumber(err))
+	case !st.IsDir():
+		return nil, fmt.Errorf("%w: %s is no directory (set SAMEPAGE_DIR)", ErrStore, root(s))
 	}
 	if create {
 		if err := makeDir(s, path); err != nil {
@@ -376,7 +379,11 @@ func checkPrivilege(s layout.Scope) error {
 
 // spaceError makes the errors of a full or limited place match ErrNoSpace.
 func spaceError(err error) error {
-	switch err {
+	var number windows.Errno
+	if errors.Is(err, ErrNoSpace) || errors.Is(err, ErrTooLarge) || !errors.As(err, &number) {
+		return err
+	}
+	switch number {
 	case windows.ERROR_COMMITMENT_LIMIT, windows.ERROR_NO_SYSTEM_RESOURCES, windows.ERROR_NOT_ENOUGH_MEMORY,
 		windows.ERROR_NOT_ENOUGH_QUOTA, windows.ERROR_PAGEFILE_QUOTA, windows.ERROR_DISK_FULL, windows.ERROR_HANDLE_DISK_FULL,
 		windows.ERROR_DISK_QUOTA_EXCEEDED:

@@ -111,7 +111,7 @@ func openSidecar(path string, access uint32, sa *windows.SecurityAttributes, dis
 			return 0, &fs.PathError{Op: "open", Path: path, Err: err}
 		}
 		if !p.wait() {
-			return 0, fmt.Errorf("%w (%v)", errRemoving(path), err)
+			return 0, fmt.Errorf("%w (%w)", errRemoving(path), OnlyNumber(err))
 		}
 	}
 }
@@ -303,7 +303,7 @@ func readRecord(h windows.Handle, path string) (*layout.Record, error) {
 	b := make([]byte, layout.RecordSize)
 	var n uint32
 	if err := windows.ReadFile(h, b, &n, position(0)); err != nil && err != windows.ERROR_HANDLE_EOF {
-		return nil, fmt.Errorf("%s: read record: %v: %w", path, err, layout.ErrCorrupt)
+		return nil, fmt.Errorf("%s: read record: %w", path, err)
 	}
 	if magic := b[:min(n, 8)]; len(bytes.Trim(magic, "\x00")) == 0 {
 		return nil, fmt.Errorf("%s: %w", path, errUnfinished)

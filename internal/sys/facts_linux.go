@@ -126,11 +126,24 @@ func filesFact() Fact {
 		return f
 	}
 	f.Value, f.OK = fmt.Sprintf("%d of at most %d", l.Cur, l.Max), l.Cur >= 64
-	f.Note = "each named object that is open takes three descriptors"
+	f.Note = descriptorsNote()
 	if !f.OK {
-		f.Mend = "ulimit -n 1024"
+		f.Mend = moreFiles(l.Cur, l.Max)
 	}
 	return f
+}
+
+// moreFiles is the command that lets a process have more descriptors. None but root goes
+// beyond the hard limit, and does so for a process that runs.
+func moreFiles(soft, hard uint64) string {
+	const enough = 1024
+	switch {
+	case hard >= enough:
+		return fmt.Sprintf("ulimit -n %d", enough)
+	case hard > soft && hard >= 64:
+		return fmt.Sprintf("ulimit -n %d", hard)
+	}
+	return fmt.Sprintf("as root: prlimit --pid=<your shell> --nofile=%d:%d", enough, enough)
 }
 
 // settingFact tells a setting of the kernel, for information only.

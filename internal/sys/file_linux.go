@@ -133,10 +133,9 @@ func openBacking(s *Spec, byName bool) (b *backing, err error) {
 	if b.st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return b, fmt.Errorf("%s is a %s, want a regular file: %w", s.File, fileType(b.st.Mode), fs.ErrInvalid)
 	}
-	if b.file, err = reopen(fd, accessFlags(s.Access)); err != nil {
-		var cause unix.Errno
-		if errors.As(err, &cause) {
-			err = cause
+	if b.file, err = reopen(fd, s.File, accessFlags(s.Access)); err != nil {
+		if refused := (*fs.PathError)(nil); errors.As(err, &refused) {
+			err = refused.Err
 		}
 		return b, b.explain(s, err)
 	}
@@ -231,7 +230,7 @@ func (b *backing) lockFile(s *Spec) error {
 		}
 		return err
 	}
-	f, err := reopen(int(b.file.Fd()), unix.O_RDWR)
+	f, err := reopen(int(b.file.Fd()), s.File, unix.O_RDWR)
 	if err != nil {
 		return fmt.Errorf("exclusive access to %s: %w", s.File, err)
 	}
@@ -253,9 +252,9 @@ func (b *backing) lockFile(s *Spec) error {
 // shareFile makes the caller a user of the file. It is nil on a file system
 // without locks, where nobody can have a file alone.
 func shareFile(file *os.File) (*lockFD, error) {
-	f, err := reopen(int(file.Fd()), unix.O_RDWR)
+	f, err := reopen(int(file.Fd()), file.Name(), unix.O_RDWR)
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS) {
-		f, err = reopen(int(file.Fd()), unix.O_RDONLY)
+		f, err = reopen(int(file.Fd()), file.Name(), unix.O_RDONLY)
 	}
 	if err != nil {
 		return nil, err
@@ -269,8 +268,11 @@ func shareFile(file *os.File) (*lockFD, error) {
 		}
 		if err != nil || !p.wait() {
 			lock.close()
-			if err != nil {
+			switch {
+			case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOSYS), errors.Is(err, unix.ENOLCK), errors.Is(err, unix.EOPNOTSUPP):
 				return nil, nil // no locks here
+			case err != nil:
+				return nil, fmt.Errorf("lock %s: %w", file.Name(), err)
 			}
 			return nil, fmt.Errorf("%s is being taken by another user alone: %w", file.Name(), ErrBusy)
 		}
@@ -309,7 +311,7 @@ func createUnnamed(s *Spec) (*Object, error) {
 		fd, err = unix.MemfdCreate("samepage", flags)
 	}
 	if err != nil {
-		return nil, os.NewSyscallError("memfd_create", spaceError(err))
+		return nil, os.NewSyscallError("memfd_create", spaceError(limitError(err)))
 	}
 	f := newFile(fd, "unnamed memory")
 	var st unix.Stat_t
@@ -319,6 +321,7 @@ func createUnnamed(s *Spec) (*Object, error) {
 	}
 	if err == nil && len(s.Init) > 0 {
 		_, err = f.WriteAt(s.Init, 0)
+		err = spaceError(err)
 	}
 	if err == nil {
 		// Nobody can pull the bytes away below a view: no SIGBUS.
@@ -384,12 +387,14 @@ func createExact(s *Spec) (*Object, error) {
 	base := filepath.Dir(path)
 	fd, err := openEINTR(unix.AT_FDCWD, base, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("%w: make a file in %s: %w", ErrStore, base, spaceError(err))
+		err = spaceError(err)
+		return nil, storeError(fmt.Errorf("make a file in %s: %w", base, OnlyNumber(err)), err)
 	}
 	f := newFile(fd, path)
 	err = reserve(f, 0, s.Size, s.Sparse)
 	if err == nil {
 		_, err = f.WriteAt(s.Init, 0)
+		err = spaceError(err)
 	}
 	if perm := uint32(s.Perm.Perm()) & permBits; err == nil && perm != 0 {
 		err = unix.Fchmod(fd, perm)

@@ -10,15 +10,32 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
 	"samepage/layout"
 )
 
-// Self is this process.
+// myself is what Myself found.
+var myself atomic.Pointer[Process]
+
+// Myself is this process. Once it is known there is no error any more.
+func Myself() (Process, error) {
+	if p := myself.Load(); p != nil {
+		return *p, nil
+	}
+	p, err := FindProcess(os.Getpid())
+	if err != nil {
+		return p, fmt.Errorf("name this process: %w", err)
+	}
+	myself.Store(&p)
+	return p, nil
+}
+
+// Self is this process, as Myself has it.
 func Self() Process {
-	p, _ := FindProcess(os.Getpid())
+	p, _ := Myself()
 	return p
 }
 
@@ -31,9 +48,9 @@ func FindProcess(pid int) (Process, error) {
 	switch err := unix.Kill(pid, 0); err {
 	case nil:
 	case unix.EPERM:
-		return Process{}, fmt.Errorf("process %d belongs to another user: %w", pid, fs.ErrPermission)
+		return Process{}, fmt.Errorf("process %d belongs to another user: %w (%w)", pid, fs.ErrPermission, err)
 	default:
-		return Process{}, fmt.Errorf("process %d: %w", pid, ErrPeerNotStarted)
+		return Process{}, fmt.Errorf("process %d: %w (%w)", pid, ErrPeerNotStarted, err)
 	}
 	state, start, err := processStat(pid)
 	if err != nil {
@@ -49,8 +66,11 @@ func FindProcess(pid int) (Process, error) {
 // of its start. Errors: ErrPeerNotStarted.
 func processStat(pid int) (state byte, start uint64, err error) {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return 0, 0, fmt.Errorf("process %d: %v: %w", pid, err, ErrPeerNotStarted)
+	switch {
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ESRCH):
+		return 0, 0, fmt.Errorf("process %d: %w: %w", pid, OnlyNumber(err), ErrPeerNotStarted)
+	case err != nil: // which tells nothing of the process
+		return 0, 0, fmt.Errorf("process %d: %w", pid, fileError(err))
 	}
 	// proc(5): the name in brackets may hold anything; field 3 is the state,
 	// field 22 the start in clock ticks since boot.
@@ -127,7 +147,7 @@ func (o *Object) readOnlyFile() (*os.File, error) {
 	o.reader.mu.Lock()
 	defer o.reader.mu.Unlock()
 	if o.reader.f == nil {
-		f, err := reopen(int(o.file.Fd()), unix.O_RDONLY)
+		f, err := reopen(int(o.file.Fd()), o.path, unix.O_RDONLY)
 		if err != nil {
 			return nil, err
 		}
@@ -151,7 +171,11 @@ func Receive(t *layout.Token) (*Object, error) {
 	if !t.Granted {
 		return receiveInherited(t)
 	}
-	if self := Self(); t.To != self || self.PID == 0 {
+	self, err := Myself()
+	if err != nil {
+		return nil, err
+	}
+	if t.To != self {
 		return nil, fmt.Errorf("it is for process %d started at %d, this is %d started at %d: %w",
 			t.To.PID, t.To.Start, self.PID, self.Start, layout.ErrBadToken)
 	}
@@ -172,9 +196,7 @@ func Receive(t *layout.Token) (*Object, error) {
 	switch err {
 	case nil:
 	case unix.ENOENT, unix.EBADF:
-		return nil, fmt.Errorf("process %d has closed the memory: %w", t.From.PID, layout.ErrBadToken)
-	case unix.EACCES, unix.EPERM:
-		return nil, fmt.Errorf("descriptor %d of process %d: %w", t.Number, t.From.PID, fs.ErrPermission)
+		return nil, fmt.Errorf("process %d has closed the memory: %w (%w)", t.From.PID, layout.ErrBadToken, OnlyNumber(err))
 	default:
 		return nil, fmt.Errorf("descriptor %d of process %d: %w", t.Number, t.From.PID, err)
 	}
@@ -187,10 +209,11 @@ func Receive(t *layout.Token) (*Object, error) {
 func takeFD(pid uint32, number uint64) (int, error) {
 	p, err := unix.PidfdOpen(int(pid), 0)
 	if err != nil {
-		return -1, err
+		return -1, limitError(err)
 	}
 	defer unix.Close(p)
-	return unix.PidfdGetfd(p, int(number), 0)
+	fd, err := unix.PidfdGetfd(p, int(number), 0)
+	return fd, limitError(err)
 }
 
 // receiving is held while an inherited descriptor is taken: two must not take, and
@@ -207,8 +230,11 @@ func receiveInherited(t *layout.Token) (*Object, error) {
 	// Everything that this process has opened itself is closed on exec, and what
 	// it has inherited is not: so a forged number never closes one of its own.
 	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
-	if err != nil || flags&unix.FD_CLOEXEC != 0 {
-		return nil, fmt.Errorf("descriptor %d is not inherited (%v): %w", fd, err, layout.ErrBadToken)
+	if err != nil {
+		return nil, fmt.Errorf("descriptor %d is not inherited: %w: %w", fd, err, layout.ErrBadToken)
+	}
+	if flags&unix.FD_CLOEXEC != 0 {
+		return nil, fmt.Errorf("descriptor %d is not inherited: %w", fd, layout.ErrBadToken)
 	}
 	o, err := adopt(t, fd)
 	if err != nil {
@@ -219,12 +245,15 @@ func receiveInherited(t *layout.Token) (*Object, error) {
 	return o, nil
 }
 
+// handedOver is what messages call memory that came so.
+const handedOver = "memory handed over"
+
 // adopt checks that fd is what the token names and opens it anew, so that the
 // receiver shares no file description with the giver.
 func adopt(t *layout.Token, fd int) (*Object, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
-		return nil, fmt.Errorf("descriptor %d: %v: %w", t.Number, err, layout.ErrBadToken)
+		return nil, fmt.Errorf("descriptor %d: %w: %w", t.Number, err, layout.ErrBadToken)
 	}
 	switch {
 	case st.Mode&unix.S_IFMT != unix.S_IFREG:
@@ -234,13 +263,13 @@ func adopt(t *layout.Token, fd int) (*Object, error) {
 	case st.Size < t.Size:
 		return nil, fmt.Errorf("descriptor %d has %d bytes, want %d: %w", t.Number, st.Size, t.Size, layout.ErrBadToken)
 	}
-	f, err := reopen(fd, accessFlags(t.Access))
+	f, err := reopen(fd, handedOver, accessFlags(t.Access))
 	if err != nil {
 		return nil, fmt.Errorf("open %v: %w", t.Access, err)
 	}
 	o := &Object{
 		ID: t.ID, Kind: t.Kind, Scope: t.Scope, Name: t.Name, Access: t.Access, Size: t.Size,
-		impl: impl{file: f, path: "memory handed over"},
+		impl: impl{file: f, path: handedOver},
 	}
 	seals, err := unix.FcntlInt(f.Fd(), unix.F_GET_SEALS, 0)
 	o.memfd = err == nil && st.Nlink == 0 && seals&unix.F_SEAL_SHRINK != 0
@@ -257,43 +286,56 @@ func adopt(t *layout.Token, fd int) (*Object, error) {
 			_ = o.Close()
 			return nil, fmt.Errorf("descriptor %d is not sealed against shrinking: %w", t.Number, layout.ErrBadToken)
 		}
-	} else {
-		o.joinName(&st)
+	} else if err := o.joinName(&st); err != nil {
+		_ = o.Close()
+		return nil, fmt.Errorf("join the users of %q: %w", t.Name, err)
 	}
 	o.setKey(&st)
 	return o, nil
 }
 
 // joinName makes the receiver of a named object one of its users, as long as
-// the name still stands for it.
-func (o *Object) joinName(st *unix.Stat_t) {
+// the name still stands for it and lets it.
+func (o *Object) joinName(st *unix.Stat_t) error {
 	d, err := openDir(o.Scope, false)
 	if err != nil {
-		return
+		return unlessClosedToUs(err)
 	}
 	entry := entryName(o.Kind, o.Name)
 	e, err := openEntry(d, entry, &Spec{Scope: o.Scope, Owner: "*"})
 	if err != nil {
 		d.close()
-		return
+		return unlessClosedToUs(err)
 	}
 	mine := e.st.Dev == st.Dev && e.st.Ino == st.Ino
 	if !mine && e.st.Mode&modeRecord != 0 {
-		r, err := readRecord(e.lock.f, entry)
-		mine = err == nil && r.Dev == st.Dev && r.Ino == st.Ino
-		if mine {
-			o.File = r.Path
+		var r *layout.Record
+		if r, err = readRecord(e.lock.f, entry); err == nil && r.Dev == st.Dev && r.Ino == st.Ino {
+			mine, o.File = true, r.Path
 		}
 	}
 	if mine {
-		if ok, err := e.join(d, entry); err == nil && ok {
+		joined := false
+		if joined, err = e.join(d, entry); joined {
 			if e.persist() {
 				o.Lifetime = layout.Persist
 			}
 			o.lock, o.dir, o.entry, o.path = &e.lock, d, entry, filepath.Join(d.path, entry)
-			return
+			return nil
 		}
 	}
 	_ = e.lock.f.Close()
 	d.close()
+	return unlessClosedToUs(err)
+}
+
+// unlessClosedToUs is err, unless it says that the name is gone, or was never one for
+// this user: then memory that was handed over is used without it.
+func unlessClosedToUs(err error) error {
+	for _, expected := range []error{fs.ErrNotExist, fs.ErrPermission, ErrPrivilege, ErrStore, layout.ErrCorrupt, layout.ErrVersion} {
+		if errors.Is(err, expected) {
+			return nil
+		}
+	}
+	return err
 }

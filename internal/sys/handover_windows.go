@@ -29,10 +29,19 @@ const (
 	fileWrites = fileReads | windows.FILE_WRITE_DATA
 )
 
-// Self is this process.
+// Myself is this process.
+func Myself() (Process, error) {
+	start, err := startOf(windows.CurrentProcess())
+	if err != nil {
+		err = fmt.Errorf("name this process: %w", err)
+	}
+	return Process{PID: windows.GetCurrentProcessId(), Start: start}, err
+}
+
+// Self is this process, as Myself has it.
 func Self() Process {
-	start, _ := startOf(windows.CurrentProcess())
-	return Process{PID: windows.GetCurrentProcessId(), Start: start}
+	p, _ := Myself()
+	return p
 }
 
 func startOf(h windows.Handle) (uint64, error) {
@@ -210,9 +219,9 @@ func Receive(t *layout.Token) (*Object, error) {
 	err := windows.DuplicateHandle(from, windows.Handle(t.Number), windows.CurrentProcess(), &h, 0, false, windows.DUPLICATE_SAME_ACCESS)
 	switch {
 	case err == windows.ERROR_INVALID_HANDLE:
-		return nil, fmt.Errorf("process %d has no handle %#x (it has closed the memory, or has passed it on): %w", t.From.PID, t.Number, layout.ErrBadToken)
+		return nil, fmt.Errorf("process %d has no handle %#x (it has closed the memory, or has passed it on): %w (%w)", t.From.PID, t.Number, layout.ErrBadToken, err)
 	case err != nil:
-		return nil, fmt.Errorf("handle %#x of process %d: %v: %w", t.Number, t.From.PID, err, layout.ErrBadToken)
+		return nil, fmt.Errorf("handle %#x of process %d: %w: %w", t.Number, t.From.PID, err, layout.ErrBadToken)
 	}
 	o, err := adopt(t, h)
 	if err != nil {
@@ -268,15 +277,15 @@ func giver(t *layout.Token) (windows.Handle, error) {
 func adopt(t *layout.Token, h windows.Handle) (*Object, error) {
 	refuse := func(format string, args ...any) (*Object, error) {
 		_ = windows.CloseHandle(h)
-		return nil, fmt.Errorf("handle %#x %s: %w", t.Number, fmt.Sprintf(format, args...), layout.ErrBadToken)
+		return nil, fmt.Errorf("handle %#x %w: %w", t.Number, fmt.Errorf(format, args...), layout.ErrBadToken)
 	}
 	kind, err := queryText(h, objectType)
 	if err != nil {
-		return refuse("is of no known type: %v", err)
+		return refuse("is of no known type: %w", err)
 	}
 	access, err := queryAccess(h)
 	if err != nil {
-		return refuse("has no known rights: %v", err)
+		return refuse("has no known rights: %w", err)
 	}
 	var o *Object
 	switch want := sectionRights(t.Access); {
@@ -288,7 +297,7 @@ func adopt(t *layout.Token, h windows.Handle) (*Object, error) {
 		return refuse("is a %s with rights %#x", kind, access)
 	}
 	if err != nil {
-		return refuse("%v", err)
+		return refuse("%w", err)
 	}
 	o.Kind, o.Scope, o.Name = t.Kind, t.Scope, t.Name
 	if t.Name != "" {

@@ -41,7 +41,7 @@ const (
 func securityAttributes(sddl string) (*windows.SecurityAttributes, error) {
 	sd, err := windows.SecurityDescriptorFromString(sddl)
 	if err != nil {
-		return nil, fmt.Errorf("security descriptor %q: %v: %w", sddl, err, fs.ErrInvalid)
+		return nil, fmt.Errorf("security descriptor %q: %w: %w", sddl, err, fs.ErrInvalid)
 	}
 	return attributesOf(sd), nil
 }
@@ -56,7 +56,7 @@ func named(name string, e error) error {
 	case windows.ERROR_INVALID_HANDLE:
 		return fmt.Errorf("the name %q is taken by another kind of kernel object: %w (%w)", name, layout.ErrKindMismatch, e)
 	case windows.ERROR_PATH_NOT_FOUND, windows.ERROR_BAD_PATHNAME, windows.ERROR_INVALID_NAME, windows.ERROR_FILENAME_EXCED_RANGE:
-		return fmt.Errorf("the kernel has no name like %q: %w (%v)", name, fs.ErrInvalid, e)
+		return fmt.Errorf("the kernel has no name like %q: %w (%w)", name, fs.ErrInvalid, OnlyNumber(e))
 	}
 	return fmt.Errorf("kernel object %q: %w", name, spaceError(e))
 }

@@ -113,8 +113,11 @@ func walk(s layout.Scope, reap bool, f func(Info, entryState, error)) error {
 			continue
 		}
 		info, st, err := examine(d, entry, &Spec{Scope: s, Owner: "*"}, reap)
-		if errors.Is(err, fs.ErrNotExist) {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
 			continue // gone meanwhile
+		case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE), errors.Is(err, unix.ENOMEM):
+			return err // which tells nothing of the object
 		}
 		f(info, st, err)
 	}

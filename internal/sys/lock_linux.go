@@ -84,26 +84,31 @@ func (l lockFD) held(at int64) (held, exclusively bool, err error) {
 }
 
 // reopen gives a new description of the file behind fd, with flags of its own.
-// It works on files without a name and needs /proc.
-func reopen(fd int, flags int) (*os.File, error) {
+// It works on files without a name and needs /proc. name is for messages.
+func reopen(fd int, name string, flags int) (*os.File, error) {
 	path := procFD(fd)
 	nfd, err := openEINTR(unix.AT_FDCWD, path, flags|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, perr := os.Stat("/proc/self/fd"); perr != nil {
-			return nil, fmt.Errorf("%w: /proc is not mounted: %v", ErrStore, perr)
+			return nil, fmt.Errorf("%w: /proc is not mounted: %w", ErrStore, OnlyNumber(perr))
 		}
 	}
 	if err != nil {
-		return nil, &fs.PathError{Op: "reopen", Path: path, Err: err}
+		return nil, &fs.PathError{Op: "reopen", Path: name, Err: err}
 	}
-	return newFile(nfd, path), nil
+	return newFile(nfd, name), nil
 }
 
+// openat is replaced by tests.
+var openat = unix.Openat
+
+// openEINTR is openat. Its error is an error number, except where limitError has one to
+// name.
 func openEINTR(dir int, path string, flags int, perm uint32) (int, error) {
 	for {
-		fd, err := unix.Openat(dir, path, flags, perm)
+		fd, err := openat(dir, path, flags, perm)
 		if err != unix.EINTR {
-			return fd, err
+			return fd, limitError(err)
 		}
 	}
 }

@@ -179,8 +179,11 @@ func Remote(dir string) (what string, err error) {
 // it now: it moves when the clock is set.
 func BootSeconds() (int64, error) {
 	b, err := os.ReadFile("/proc/stat") // its line of interrupts has no bound
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, fmt.Errorf("time of boot: %w: %w", OnlyNumber(err), errors.ErrUnsupported)
+	}
 	if err != nil {
-		return 0, fmt.Errorf("time of boot: %v: %w", err, errors.ErrUnsupported)
+		return 0, fmt.Errorf("time of boot: %w", fileError(err))
 	}
 	for line := range strings.Lines(string(b)) {
 		if v, ok := strings.CutPrefix(strings.TrimSpace(line), "btime "); ok {

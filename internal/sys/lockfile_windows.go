@@ -37,7 +37,7 @@ func openLockFile(path string, exclusively bool, disposition uint32) (*LockFile,
 	}
 	switch {
 	case err == windows.ERROR_SHARING_VIOLATION:
-		return nil, fmt.Errorf("lock file %s: %w", path, ErrBusy)
+		return nil, fmt.Errorf("lock file %s: %w (%w)", path, ErrBusy, err)
 	case err != nil:
 		return nil, &fs.PathError{Op: "open lock file", Path: path, Err: spaceError(err)}
 	}
@@ -70,7 +70,7 @@ func RemoveLockFile(path string) error {
 	// others delete.
 	err = deleteFile(path)
 	if errors.Is(err, windows.ERROR_SHARING_VIOLATION) {
-		return fmt.Errorf("lock file %s: %w", path, ErrBusy)
+		return fmt.Errorf("lock file %s: %w (%w)", path, ErrBusy, err)
 	}
 	return err
 }

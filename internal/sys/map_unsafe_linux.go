@@ -46,7 +46,7 @@ func (o *Object) Map(off int64, n int, a layout.Access) ([]byte, error) {
 	}
 	p, err := unix.MmapPtr(int(o.file.Fd()), off, nil, uintptr(n), prot, flags)
 	if err != nil {
-		return nil, fmt.Errorf("mmap %d bytes at %d of %s %v: %w", n, off, o.path, a, spaceError(err))
+		return nil, fmt.Errorf("mmap %d bytes at %d of %s %v: %w", n, off, o.path, a, mapError(err))
 	}
 	return unsafe.Slice((*byte)(p), n), nil
 }
@@ -117,7 +117,7 @@ func (o *Object) freeze() error {
 	}
 	p, err := unix.MmapPtr(int(o.file.Fd()), 0, nil, uintptr(o.Size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
-		return fmt.Errorf("map all %d bytes before a read-only hand-over: %w", o.Size, spaceError(err))
+		return fmt.Errorf("map all %d bytes before a read-only hand-over: %w", o.Size, mapError(err))
 	}
 	if _, err := unix.FcntlInt(o.file.Fd(), unix.F_ADD_SEALS, unix.F_SEAL_FUTURE_WRITE); err != nil {
 		_ = unix.MunmapPtr(p, uintptr(o.Size))

@@ -55,7 +55,7 @@ func (o *Object) Map(off int64, n int, a layout.Access) ([]byte, error) {
 	case nil:
 		return b, nil
 	case windows.ERROR_ACCESS_DENIED:
-		err = fmt.Errorf("%w (%v)", fs.ErrPermission, err)
+		err = fmt.Errorf("%w (%w)", fs.ErrPermission, err)
 	case windows.ERROR_INVALID_ADDRESS:
 		err = fmt.Errorf("%w: no address space: %w", ErrNoSpace, err)
 	}
@@ -106,7 +106,7 @@ func (o *Object) flushFile() error {
 		var err error
 		h, err = createFile(o.File, windows.GENERIC_READ|windows.GENERIC_WRITE, entryShare, nil, windows.OPEN_EXISTING, 0)
 		if err == windows.ERROR_SHARING_VIOLATION {
-			return fmt.Errorf("%s is held exclusively by another process, the bytes were given to the system but not awaited: %w", o.File, ErrBusy)
+			return fmt.Errorf("%s is held exclusively by another process, the bytes were given to the system but not awaited: %w (%w)", o.File, ErrBusy, err)
 		}
 		if err != nil {
 			return &fs.PathError{Op: "flush", Path: o.File, Err: err}

@@ -16,7 +16,7 @@ func (o *Object) OpenLocks() (*MemberLocks, error) {
 	if o.lock != nil {
 		at = o.lock.f
 	}
-	f, err := reopen(int(at.Fd()), accessFlags(o.Access))
+	f, err := reopen(int(at.Fd()), o.path, accessFlags(o.Access))
 	if err != nil {
 		return nil, err
 	}

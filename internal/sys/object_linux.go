@@ -3,6 +3,7 @@ package sys
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -53,7 +54,7 @@ func placeOf(st *unix.Stat_t) place { return place{st.Dev, st.Ino} }
 type entryFile struct {
 	lock     lockFD
 	st       unix.Stat_t
-	readOnly bool // lock is open for reading only
+	readOnly error // why lock is open for reading only, if it is
 }
 
 // openEntry opens an entry with a descriptor for its locks and checks that it
@@ -64,7 +65,7 @@ func openEntry(d *dir, entry string, s *Spec) (*entryFile, error) {
 	e := &entryFile{}
 	fd, err := openEINTR(d.fd(), entry, unix.O_RDWR|flags, 0)
 	if err == unix.EACCES || err == unix.EROFS {
-		e.readOnly = true
+		e.readOnly = err
 		fd, err = openEINTR(d.fd(), entry, unix.O_RDONLY|flags, 0)
 	}
 	if err != nil {
@@ -104,9 +105,9 @@ func (e *entryFile) same(d *dir, entry string) bool {
 //
 // Errors: fs.ErrPermission, when only others may do that.
 func (e *entryFile) unlinkIfUnused(d *dir, entry string) (removed bool, err error) {
-	if e.readOnly {
-		return false, fmt.Errorf("%s is left over, and only %s may take it away (mode %#o): %w",
-			filepath.Join(d.path, entry), userName(e.st.Uid), e.st.Mode&0o7777, fs.ErrPermission)
+	if e.readOnly != nil {
+		return false, fmt.Errorf("%s is left over, and only %s may take it away (mode %#o): %w (%w)",
+			filepath.Join(d.path, entry), userName(e.st.Uid), e.st.Mode&0o7777, fs.ErrPermission, e.readOnly)
 	}
 	ok, err := e.lock.tryExclusive(presenceByte)
 	if !ok {
@@ -267,7 +268,7 @@ func prepare(d *dir, s *Spec) (n *newEntry, err error) {
 	}()
 	fd, err := openEINTR(d.fd(), ".", unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
 	if err == unix.EOPNOTSUPP || err == unix.EISDIR {
-		return n, fmt.Errorf("the file system of %s has no O_TMPFILE (use a tmpfs): %w", d.path, errors.ErrUnsupported)
+		return n, fmt.Errorf("the file system of %s has no O_TMPFILE (use a tmpfs): %w (%w)", d.path, errors.ErrUnsupported, err)
 	}
 	if err != nil {
 		return n, fmt.Errorf("make a file in %s: %w", d.path, spaceError(err))
@@ -283,9 +284,9 @@ func prepare(d *dir, s *Spec) (n *newEntry, err error) {
 			return n, err
 		}
 		if _, err := n.entryFD.WriteAt(s.Init, 0); err != nil {
-			return n, fmt.Errorf("write first bytes: %w", err)
+			return n, fmt.Errorf("write first bytes: %w", spaceError(err))
 		}
-		n.data, err = reopen(fd, unix.O_RDWR)
+		n.data, err = reopen(fd, d.path, unix.O_RDWR)
 		if err != nil {
 			return n, err
 		}
@@ -295,13 +296,17 @@ func prepare(d *dir, s *Spec) (n *newEntry, err error) {
 		}
 		mode |= modeRecord
 	}
-	f, err := reopen(fd, unix.O_RDWR)
+	f, err := reopen(fd, d.path, unix.O_RDWR)
 	if err != nil {
 		return n, err
 	}
 	n.lock = lockFD{f}
-	if ok, err := n.lock.tryShared(presenceByte); err != nil || !ok {
-		return n, fmt.Errorf("lock the presence byte of a new file in %s: %w", d.path, errors.Join(err, ErrBusy))
+	ok, err := n.lock.tryShared(presenceByte)
+	if err == nil && !ok {
+		err = ErrBusy
+	}
+	if err != nil {
+		return n, fmt.Errorf("lock the presence byte of a new file in %s: %w", d.path, err)
 	}
 	return n, unix.Fchmod(fd, mode)
 }
@@ -315,7 +320,7 @@ func (n *newEntry) overFile(s *Spec) error {
 	n.data, n.fileLock, n.size, n.madeFile = b.file, b.lock, b.size, b.made
 	if len(s.Init) > 0 {
 		if _, err := n.data.WriteAt(s.Init, 0); err != nil {
-			return fmt.Errorf("write first bytes: %w", err)
+			return fmt.Errorf("write first bytes: %w", spaceError(err))
 		}
 	}
 	path, err := filepath.Abs(s.File)
@@ -331,8 +336,10 @@ func (n *newEntry) overFile(s *Spec) error {
 		ID: fileID(&b.st), Created: time.Now().UnixNano(), PID: uint32(os.Getpid()),
 		Dev: b.st.Dev, Ino: b.st.Ino, Name: s.Name, Path: path,
 	}
-	_, err = n.entryFD.WriteAt(r.Append(nil), 0)
-	return err
+	if _, err = n.entryFD.WriteAt(r.Append(nil), 0); err != nil {
+		return fmt.Errorf("write record: %w", spaceError(err))
+	}
+	return nil
 }
 
 // takeName opens what has a name by now, so that the descriptors and mappings are called by
@@ -354,7 +361,7 @@ func (n *newEntry) takeName(d *dir, entry string) {
 	if n.fileLock != nil || n.data == n.entryFD {
 		return // over a file
 	}
-	if data, err := reopen(int(n.lock.f.Fd()), unix.O_RDWR); err == nil {
+	if data, err := reopen(int(n.lock.f.Fd()), n.lock.f.Name(), unix.O_RDWR); err == nil {
 		_ = n.data.Close()
 		n.data = data
 	}
@@ -467,9 +474,9 @@ func (e *entryFile) object(d *dir, entry string, s *Spec) (*Object, error) {
 	var err error
 	if e.st.Mode&modeRecord != 0 {
 		err = o.openRecorded(e, s)
-	} else if o.file, err = reopen(int(e.lock.f.Fd()), accessFlags(s.Access)); err != nil {
+	} else if o.file, err = reopen(int(e.lock.f.Fd()), o.path, accessFlags(s.Access)); errors.Is(err, fs.ErrPermission) {
 		err = fmt.Errorf("open %s %v, mode %#o, owner %s: %w", o.path, s.Access, e.st.Mode&0o7777, userName(e.st.Uid), err)
-	} else {
+	} else if err == nil {
 		o.Size = e.st.Size
 		o.ID = fileID(&e.st)
 		o.setKey(&e.st)
@@ -491,8 +498,11 @@ func (e *entryFile) object(d *dir, entry string, s *Spec) (*Object, error) {
 
 func readRecord(f *os.File, path string) (*layout.Record, error) {
 	b := make([]byte, layout.RecordSize)
-	if _, err := f.ReadAt(b, 0); err != nil {
-		return nil, fmt.Errorf("%s: read record: %v: %w", path, err, layout.ErrCorrupt)
+	switch _, err := f.ReadAt(b, 0); {
+	case err == io.EOF:
+		return nil, fmt.Errorf("%s ends in its record: %w", path, layout.ErrCorrupt)
+	case err != nil:
+		return nil, fmt.Errorf("%s: read record: %w", path, err)
 	}
 	r, err := layout.ParseRecord(b)
 	if err != nil {
@@ -511,7 +521,7 @@ func (o *Object) openRecorded(e *entryFile, s *Spec) error {
 	t.File, t.Size, t.Exclusive, t.Truncate = r.Path, 0, false, false
 	b, err := openBacking(&t, true)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("the file below %q is gone: %v: %w", s.Name, err, layout.ErrCorrupt)
+		return fmt.Errorf("the file below %q is gone: %w: %w", s.Name, OnlyNumber(err), layout.ErrCorrupt)
 	}
 	if err != nil {
 		return err

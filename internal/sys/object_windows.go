@@ -343,8 +343,12 @@ func (o *Object) openNamed(s *Spec) error {
 		return err
 	}
 	o.section = h
-	if size, _, err := querySection(h); err != nil || size < o.Size {
-		return fmt.Errorf("section %q has %d bytes (%v), its record says %d: %w", name, size, err, o.Size, layout.ErrCorrupt)
+	size, _, err := querySection(h)
+	if err != nil {
+		return fmt.Errorf("size of section %q: %w", name, err)
+	}
+	if size < o.Size {
+		return fmt.Errorf("section %q has %d bytes, its record says %d: %w", name, size, o.Size, layout.ErrCorrupt)
 	}
 	return nil
 }

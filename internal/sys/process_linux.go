@@ -1,7 +1,9 @@
 package sys
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"runtime"
 	"strconv"
@@ -28,9 +30,9 @@ func HoldProcess(p Process) (*Running, error) {
 		r.fd = fd
 	case unix.ENOSYS, unix.EPERM: // before Linux 5.3, or forbidden: see Ended
 	case unix.ESRCH, unix.EINVAL: // EINVAL: a thread of another process has the id
-		return nil, fmt.Errorf("process %d: %w", p.PID, ErrPeerNotStarted)
+		return nil, fmt.Errorf("process %d: %w (%w)", p.PID, ErrPeerNotStarted, OnlyNumber(err))
 	default:
-		return nil, os.NewSyscallError("pidfd_open", err)
+		return nil, os.NewSyscallError("pidfd_open", limitError(err))
 	}
 	// After that: the process with this id now is the one that is held. Its first
 	// thread may have ended before the others have.
@@ -62,7 +64,10 @@ func giveBackPidfd(fd int) (kept bool) {
 func (r *Running) Ended() (bool, error) {
 	if r.fd < 0 {
 		now, err := FindProcess(int(r.p.PID))
-		return err != nil || now != r.p, nil
+		if errors.Is(err, ErrPeerNotStarted) || errors.Is(err, fs.ErrPermission) {
+			return true, nil // or another user's by now
+		}
+		return now != r.p, err
 	}
 	fds := [1]unix.PollFd{{Fd: int32(r.fd), Events: unix.POLLIN}}
 	for {

@@ -57,19 +57,22 @@ func AdoptRaw(value uint64, size int64, a layout.Access) (*Object, error) {
 	fd := int(value)
 	// As for a token: what this process has opened itself is closed on exec.
 	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
-	if err != nil || flags&unix.FD_CLOEXEC != 0 {
-		return nil, fmt.Errorf("descriptor %d is not inherited, or was taken already (%v): %w", fd, err, layout.ErrBadToken)
+	if err != nil {
+		return nil, fmt.Errorf("descriptor %d is not inherited, or was taken already: %w: %w", fd, err, layout.ErrBadToken)
+	}
+	if flags&unix.FD_CLOEXEC != 0 {
+		return nil, fmt.Errorf("descriptor %d is not inherited: %w", fd, layout.ErrBadToken)
 	}
 	mode, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
 	if err != nil {
-		return nil, fmt.Errorf("mode of descriptor %d: %v: %w", fd, err, layout.ErrBadToken)
+		return nil, fmt.Errorf("mode of descriptor %d: %w: %w", fd, err, layout.ErrBadToken)
 	}
 	o, err := rawObject(fd, value, size, mode, a, func() (*os.File, error) {
 		own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
 		if err != nil {
-			return nil, fmt.Errorf("copy descriptor %d: %w", fd, err)
+			return nil, fmt.Errorf("copy descriptor %d: %w", fd, limitError(err))
 		}
-		return newFile(own, "memory handed over"), nil
+		return newFile(own, handedOver), nil
 	})
 	if err == nil {
 		_ = unix.Close(fd)
@@ -108,9 +111,7 @@ func TakeRaw(pid int, value uint64, size int64, a layout.Access) (*Object, error
 		if _, gone := FindProcess(pid); errors.Is(gone, ErrPeerNotStarted) {
 			return nil, gone
 		}
-		return nil, fmt.Errorf("process %d has no descriptor %d: %w", pid, value, layout.ErrBadToken)
-	case errors.Is(err, fs.ErrPermission):
-		return nil, fmt.Errorf("descriptor %d of process %d: %w", value, pid, fs.ErrPermission)
+		return nil, fmt.Errorf("process %d has no descriptor %d: %w (%w)", pid, value, layout.ErrBadToken, OnlyNumber(err))
 	default:
 		return nil, fmt.Errorf("descriptor %d of process %d: %w", value, pid, err)
 	}
@@ -118,7 +119,7 @@ func TakeRaw(pid int, value uint64, size int64, a layout.Access) (*Object, error
 		return nil, fmt.Errorf("process %d is another one now: %w", pid, ErrPeerNotStarted)
 	}
 	return rawObject(fd, value, size, mode, a, func() (*os.File, error) {
-		return reopen(fd, accessFlags(a))
+		return reopen(fd, handedOver, accessFlags(a))
 	})
 }
 
@@ -126,7 +127,7 @@ func TakeRaw(pid int, value uint64, size int64, a layout.Access) (*Object, error
 func modeOf(pid int, value uint64) (int, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%d", pid, value))
 	if err != nil {
-		return 0, err
+		return 0, fileError(err)
 	}
 	for line := range strings.Lines(string(b)) {
 		if octal, ok := strings.CutPrefix(line, "flags:"); ok {
@@ -145,7 +146,7 @@ func rawObject(fd int, value uint64, size int64, mode int, a layout.Access, open
 	}
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
-		return refuse("is not open: %v", err)
+		return refuse("is not open: %w", err)
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return refuse("is a %s, want memory or a regular file", fileType(st.Mode))

@@ -121,7 +121,7 @@ func RevokeRaw(pid int, value uint64) error {
 	// The number may stand for something else by now, if the other process has
 	// closed it.
 	gone := func(err error) error {
-		return fmt.Errorf("handle %#x of process %d is not %s any more (%v): %w", value, pid, o.what, err, layout.ErrBadToken)
+		return fmt.Errorf("handle %#x of process %d is not %s any more: %w: %w", value, pid, o.what, err, layout.ErrBadToken)
 	}
 	h, err := takeHandle(p, value, 0)
 	if err != nil {
@@ -171,7 +171,7 @@ func AdoptRaw(value uint64, size int64, a layout.Access) (*Object, error) {
 	// at.
 	h, err := takeHandle(windows.CurrentProcess(), value, 0)
 	if err != nil {
-		return nil, fmt.Errorf("this process has no handle %#x, or has taken it already (%v): %w", value, err, layout.ErrBadToken)
+		return nil, fmt.Errorf("this process has no handle %#x, or has taken it already: %w: %w", value, err, layout.ErrBadToken)
 	}
 	if inherited.ours[theirs] || AnyObject(func(o *Object) bool { return o.holds(theirs) }) {
 		_ = windows.CloseHandle(h)
@@ -216,7 +216,7 @@ func TakeRaw(pid int, value uint64, size int64, a layout.Access) (*Object, error
 		if _, gone := examineProcess(p, uint32(pid)); gone != nil {
 			return nil, gone
 		}
-		return nil, fmt.Errorf("process %d has no handle %#x (%v): %w", pid, value, err, layout.ErrBadToken)
+		return nil, fmt.Errorf("process %d has no handle %#x: %w: %w", pid, value, err, layout.ErrBadToken)
 	}
 	return rawObject(h, value, size, a)
 }
@@ -230,11 +230,11 @@ func rawObject(h windows.Handle, value uint64, size int64, a layout.Access) (*Ob
 	}
 	kind, err := queryText(h, objectType)
 	if err != nil {
-		return refuse("is of no known type: %v", err)
+		return refuse("is of no known type: %w", err)
 	}
 	access, err := queryAccess(h)
 	if err != nil {
-		return refuse("has no known rights: %v", err)
+		return refuse("has no known rights: %w", err)
 	}
 	if kind != "Section" {
 		return refuse("is a %s, want a Section", kind)
@@ -246,14 +246,14 @@ func rawObject(h windows.Handle, value uint64, size int64, a layout.Access) (*Ob
 	if access&sectionQuery != 0 {
 		var attributes uint32
 		if have, attributes, err = querySection(h); err != nil {
-			return refuse("is a section of unknown size: %v", err)
+			return refuse("is a section of unknown size: %w", err)
 		}
 		if attributes&(secReserve|secImage) != 0 {
 			return refuse("is a section with attributes %#x, whose pages may fault", attributes)
 		}
 		rounded = attributes&secFile == 0
 	} else if have, err = mappedSize(h); err != nil { // as one of OpenFileMapping(FILE_MAP_READ)
-		return refuse("is a section of unknown size: %v", err)
+		return refuse("is a section of unknown size: %w", err)
 	}
 	if have <= 0 || have > layout.MaxSize || have < size {
 		return refuse("has %d bytes, want %d", have, size)
@@ -261,7 +261,7 @@ func rawObject(h windows.Handle, value uint64, size int64, a layout.Access) (*Ob
 	// A handle may have rights that the section's protection does not give.
 	b, err := view(h, 0, 1, a)
 	if err != nil {
-		return refuse("cannot be mapped %v (%v): %w", a, err, fs.ErrPermission)
+		return refuse("cannot be mapped %v: %w (%w)", a, fs.ErrPermission, err)
 	}
 	_ = unview(b)
 	if size == 0 {

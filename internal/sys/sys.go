@@ -53,6 +53,23 @@ var (
 // Tests change it, before anybody waits.
 var RemovalWait = 2 * time.Second
 
+// OnlyNumber is err, which errors.Is finds as the error number of the system that it has,
+// and as nothing that the number stands for elsewhere: that a file below an object is
+// missing does not say that the object is.
+func OnlyNumber(err error) error {
+	if err == nil {
+		return nil
+	}
+	return onlyNumber{err}
+}
+
+type onlyNumber struct{ error }
+
+func (e onlyNumber) Is(target error) bool {
+	var n syscall.Errno
+	return errors.As(e.error, &n) && target == error(n)
+}
+
 // Spec says which object is meant, and what a new one shall be.
 type Spec struct {
 	Name      string // checked by the caller

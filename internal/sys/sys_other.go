@@ -77,6 +77,9 @@ func (o *Object) Alone() (bool, error) { return false, unsupported("counting use
 // CheckName finds nothing wrong: there are no named objects.
 func (o *Object) CheckName() error { return nil }
 
+// Myself is Self.
+func Myself() (Process, error) { return Self(), nil }
+
 // Self is this process. Its start is not known here.
 func Self() Process { return Process{PID: uint32(os.Getpid())} }
 
