@@ -73,6 +73,9 @@ func Stat(name string, opts *Options) (Info, error) {
 		err = exactKind(s, nil)
 	}
 	if err != nil {
+		if s != nil {
+			err = damaged(s, err)
+		}
 		return Info{}, fmt.Errorf("samepage: stat %q: %w", name, err)
 	}
 	return Info(i), nil

@@ -104,11 +104,11 @@ func create(name string, size int64, opts *Options) (*Memory, error) {
 	want := s.Access
 	s.Access = ReadWrite // its maker writes at least its first bytes
 	o, err := sys.Create(s)
-	if s.Exact && errors.Is(err, fs.ErrExist) {
+	if s.Exact && s.Kind == KindMemory && errors.Is(err, fs.ErrExist) {
 		err = exactKind(s, err)
 	}
 	if err != nil {
-		return nil, err
+		return nil, damaged(s, err)
 	}
 	return newMemory(name, want, o), nil
 }
@@ -130,17 +130,27 @@ func exactKind(s *sys.Spec, err error) error {
 	return err
 }
 
-// checkExactKind refuses a plain memory whose bytes are an object of another
-// kind. Where the system has kinds itself (Windows) it has refused it before.
+// checkExactKind refuses an object whose bytes are not of its kind: anything may have a
+// bare name. Where the system has kinds itself (Windows) it has refused it before.
 func checkExactKind(m *Memory) error {
-	var head [8]byte
-	if m.obj.sys.Kind != KindMemory || m.Size() < int64(len(head)) {
-		return nil
+	head := make([]byte, min(layout.SegmentHeaderSize, m.Size()))
+	if _, err := m.ReadAt(head, 0); err != nil {
+		return nil // whoever uses it is told
 	}
-	if _, err := m.ReadAt(head[:], 0); err == nil && layout.IsSegment(head[:]) {
+	o := m.obj.sys
+	if o.Kind != KindMemory {
+		_, err := layout.ParseSegment(head, o.Kind, m.Size())
+		return sys.Damaged(err, o.Kind, o.Scope, o.Name, o.Exact)
+	}
+	if layout.IsSegment(head) {
 		return fmt.Errorf("it is a lock or an event: %w", ErrKindMismatch)
 	}
 	return nil
+}
+
+// damaged adds to ErrCorrupt the command that takes the object away.
+func damaged(s *sys.Spec, err error) error {
+	return sys.Damaged(err, s.Kind, s.Scope, s.Name, s.Exact)
 }
 
 // fileSize is the size of the file below an object whose maker gave none.
@@ -178,7 +188,7 @@ func open(name string, opts *Options) (*Memory, error) {
 	s.Truncate = false // it is of the one who makes the object
 	o, err := sys.Open(s)
 	if err != nil {
-		return nil, err
+		return nil, damaged(s, err)
 	}
 	m := newMemory(name, s.Access, o)
 	if s.Exact {

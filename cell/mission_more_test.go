@@ -20,7 +20,7 @@ import (
 var badHeaders = []struct {
 	offset int
 	want   error
-}{{0, samepage.ErrKindMismatch}, {12, samepage.ErrVersion}, {24, samepage.ErrCorrupt}, {124, samepage.ErrCorrupt}}
+}{{0, samepage.ErrCorrupt}, {12, samepage.ErrVersion}, {24, samepage.ErrCorrupt}, {124, samepage.ErrCorrupt}}
 
 // Whether a cell is well: how often it was written, whether somebody writes now, and what
 // is wrong with its header.

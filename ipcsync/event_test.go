@@ -300,7 +300,7 @@ func TestHostileEvent(t *testing.T) {
 	}
 	for name, want := range map[string]error{
 		"plain bytes": samepage.ErrKindMismatch,
-		"short":       samepage.ErrKindMismatch,
+		"short":       samepage.ErrCorrupt,
 		"flags":       samepage.ErrCorrupt,
 		"version":     samepage.ErrVersion,
 	} {

@@ -267,8 +267,23 @@ func TestSegmentVersion(t *testing.T) {
 			t.Errorf("%s: %v, want %v with %q", name, err, c.want, c.text)
 		}
 	}
-	if _, err := ParseSegment(good[:255], Semaphore, 1<<20); !errors.Is(err, ErrKindMismatch) {
+	if _, err := ParseSegment(good[:255], Semaphore, 1<<20); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("a short header is %v", err)
+	}
+	if _, err := ParseSegment(make([]byte, 256), Semaphore, 1<<20); !errors.Is(err, ErrKindMismatch) {
+		t.Errorf("zeros are %v", err)
+	}
+	// Whatever is damaged, it stays a segment; only a later version looks like one.
+	for i := range good {
+		b := bytes.Clone(good)
+		b[i] ^= 0x40
+		want := ErrCorrupt
+		if i >= 12 && i < 16 {
+			want = ErrVersion
+		}
+		if _, err := ParseSegment(b, Semaphore, 1<<20); !errors.Is(err, want) || errors.Is(err, ErrKindMismatch) {
+			t.Errorf("byte %d flipped: %v, want %v", i, err, want)
+		}
 	}
 }
 

@@ -174,20 +174,35 @@ func NewLockWords(state uint64) []byte {
 	return b
 }
 
-// IsSegment says whether b starts like a segment.
+// IsSegment says whether b starts like a segment, also one whose magic is damaged.
 func IsSegment(b []byte) bool {
-	return len(b) >= 8 && binary.LittleEndian.Uint64(b) == SegmentMagic
+	if len(b) >= 8 && binary.LittleEndian.Uint64(b) == SegmentMagic {
+		return true
+	}
+	if len(b) < SegmentHeaderSize {
+		return false
+	}
+	whole := append([]byte(nil), b[:SegmentHeaderSize]...)
+	binary.LittleEndian.PutUint64(whole, SegmentMagic)
+	return binary.LittleEndian.Uint32(whole[124:]) == segmentCRC(whole)
 }
 
 // ParseSegment checks a segment's header, of which b is a private copy, against
 // the kind that is wanted and the real size of the memory. All offsets of what
 // it returns lie within size and do not overlap.
 //
-// Errors: ErrKindMismatch, ErrVersion (with both versions), ErrCorrupt.
+// Errors: ErrKindMismatch (a whole header of another kind, or bytes that are no segment),
+// ErrVersion (with both versions), ErrCorrupt.
 func ParseSegment(b []byte, kind Kind, size int64) (*SegmentHeader, error) {
 	le := binary.LittleEndian
-	if len(b) < SegmentHeaderSize || !IsSegment(b) {
+	if !IsSegment(b) {
 		return nil, fmt.Errorf("%d bytes that are no segment: %w", size, ErrKindMismatch)
+	}
+	if len(b) < SegmentHeaderSize {
+		return nil, fmt.Errorf("segment of %d bytes, its header has %d: %w", size, SegmentHeaderSize, ErrCorrupt)
+	}
+	if m := le.Uint64(b); m != SegmentMagic {
+		return nil, fmt.Errorf("segment with magic %#016x, want %#016x: %w", m, uint64(SegmentMagic), ErrCorrupt)
 	}
 	if min := le.Uint32(b[12:]); min > SegmentVersion {
 		return nil, fmt.Errorf("segment of version %d for readers of version %d and later, this is version %d: %w",

@@ -62,7 +62,8 @@ func (o *object) options(k samepage.Kind) *samepage.Options {
 func (o *object) first(name string, f func(*samepage.Options) error) error {
 	for _, k := range o.kinds {
 		err := f(o.options(k))
-		missing := errors.Is(err, fs.ErrNotExist) || errors.Is(err, samepage.ErrKindMismatch)
+		// What is damaged is there, whatever it was.
+		missing := errors.Is(err, fs.ErrNotExist) || errors.Is(err, samepage.ErrKindMismatch) && !errors.Is(err, samepage.ErrCorrupt)
 		if len(o.kinds) == 1 || !missing {
 			return o.notThere(k, name, err)
 		}

@@ -78,7 +78,7 @@ func join(m *samepage.Memory, kind layout.Kind, payload layout.Access, check fun
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, h.Close())
+			err = errors.Join(segment.Damaged(m, err), h.Close())
 		}
 	}()
 	if err := check(h.Header()); err != nil {
@@ -174,5 +174,5 @@ func Peek(name string, opts *samepage.Options, f func(*Seen)) error {
 		}
 		f(s)
 	})
-	return errors.Join(err, bad)
+	return errors.Join(err, segment.Damaged(m, bad))
 }

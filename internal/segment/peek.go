@@ -25,7 +25,7 @@ func Peek(m *samepage.Memory, kind layout.Kind, liveSize int, f func(h *Handle, 
 	defer m.Close()
 	hd, err := header(m, kind, liveSize)
 	if err != nil {
-		return err
+		return Damaged(m, err)
 	}
 	o := sys.ObjectOf(m)
 	b, err := o.Map(0, int(control(hd)), layout.ReadOnly)
@@ -53,15 +53,25 @@ func Peek(m *samepage.Memory, kind layout.Kind, liveSize int, f func(h *Handle, 
 	return err
 }
 
-// header reads and checks the header of a segment.
+// header reads and checks the header of a segment. Only what has a bare name, which
+// others may have given, can be of another kind; else it is damaged.
 func header(m *samepage.Memory, kind layout.Kind, liveSize int) (*layout.SegmentHeader, error) {
 	head := make([]byte, min(layout.SegmentHeaderSize, m.Size()))
 	if _, err := m.ReadAt(head, 0); err != nil {
 		return nil, err
 	}
 	hd, err := layout.ParseSegment(head, kind, m.Size())
+	if errors.Is(err, samepage.ErrKindMismatch) && !sys.ObjectOf(m).Exact {
+		err = fmt.Errorf("%v, and its name is that of a %v: %w", err, kind, samepage.ErrCorrupt)
+	}
 	if err == nil && hd.LiveSize < uint64(liveSize) {
 		err = fmt.Errorf("segment with %d bytes of live words, a %v has %d: %w", hd.LiveSize, kind, liveSize, samepage.ErrCorrupt)
 	}
 	return hd, err
+}
+
+// Damaged adds to samepage.ErrCorrupt the command that takes the object of m away.
+func Damaged(m *samepage.Memory, err error) error {
+	o := sys.ObjectOf(m)
+	return sys.Damaged(err, o.Kind, o.Scope, o.Name, o.Exact)
 }

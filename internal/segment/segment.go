@@ -175,7 +175,7 @@ type Repair func(h *Handle, dead layout.Owner, who Who)
 func Open(m *samepage.Memory, kind layout.Kind, liveSize int, repair Repair) (*Handle, error) {
 	h, err := open(m, kind, liveSize, repair)
 	if err != nil {
-		return nil, errors.Join(err, m.Close())
+		return nil, errors.Join(Damaged(m, err), m.Close())
 	}
 	return h, nil
 }

@@ -496,6 +496,8 @@ func (e *entryFile) object(d *dir, entry string, s *Spec) (*Object, error) {
 	return o, nil
 }
 
+// readRecord reads the record in the entry at path, and checks that it is the one that
+// belongs there. Errors: layout.ErrCorrupt, layout.ErrVersion.
 func readRecord(f *os.File, path string) (*layout.Record, error) {
 	b := make([]byte, layout.RecordSize)
 	switch _, err := f.ReadAt(b, 0); {
@@ -507,6 +509,9 @@ func readRecord(f *os.File, path string) (*layout.Record, error) {
 	r, err := layout.ParseRecord(b)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if entryName(r.Kind, r.Name) != filepath.Base(path) {
+		return nil, fmt.Errorf("%s has the record of %v %q: %w", path, r.Kind, r.Name, layout.ErrCorrupt)
 	}
 	return r, nil
 }
