@@ -8,10 +8,12 @@ import (
 
 // Draw draws src onto dst: src's upper left pixel onto that of dst, unscaled, as much
 // of it as there is room for. The rest of dst stays. It replaces what is there, as
-// draw.Src does; where dst has no alpha, what is translucent is drawn as on black. The
-// result is that of draw.Draw, but for Gray of what is translucent, which may differ by
-// one, and Gray of YCbCr images, which is their Y. The colour of NV12 and I420 is the
-// mean of the pixels that share it.
+// draw.Src does; where dst has no alpha, what is translucent is drawn as on black. Where
+// both have alpha that colours are not multiplied with (NRGBA, NRGBA64, palettes of such
+// colours, and images with color.NRGBAModel), colours stay as they are, whatever alpha is;
+// draw.Draw would lose those of alpha 0. Else the result is that of draw.Draw, but for Gray
+// of what is translucent, which may differ by one, and Gray of YCbCr images, which is their
+// Y. The colour of NV12 and I420 is the mean of the pixels that share it.
 //
 // Images of package image and of this package, among them those of other frames, take
 // paths of their own that allocate nothing once dst has drawn that width; where both
@@ -29,11 +31,66 @@ func Draw(dst *Frame, src image.Image) {
 	if w <= 0 || h <= 0 || copySamples(dst, src, w, h) {
 		return
 	}
+	if dst.h.Format == RGBA || dst.h.Format == BGRA {
+		if line := straightLines(src); line != nil {
+			drawStraight(dst, w, h, line)
+			return
+		}
+	}
 	if d, ok := dst.image.(draw.Image); ok && (!readable(src) || dst.h.Format == Gray16 && !shallow(src)) {
 		draw.Draw(d, image.Rect(0, 0, w, h), src, b.Min, draw.Src)
 		return
 	}
 	drawLines(dst, src, w, h)
+}
+
+// straightLines reads lines of an image that readLine has no path for, and whose colours are
+// not multiplied with alpha: four bytes a pixel, red first. It is nil for others.
+func straightLines(src image.Image) func(line []byte, y int) {
+	b := src.Bounds()
+	put := func(line []byte, c color.NRGBA) { line[0], line[1], line[2], line[3] = c.R, c.G, c.B, c.A }
+	switch s := src.(type) {
+	case *image.NRGBA64:
+		return func(line []byte, y int) {
+			for pix := s.Pix[s.PixOffset(b.Min.X, b.Min.Y+y):]; len(line) >= 4; line, pix = line[4:], pix[8:] {
+				line[0], line[1], line[2], line[3] = pix[0], pix[2], pix[4], pix[6]
+			}
+		}
+	case *image.Paletted:
+		var colours [256]color.NRGBA
+		for i, c := range s.Palette[:min(len(s.Palette), len(colours))] {
+			colours[i] = color.NRGBAModel.Convert(c).(color.NRGBA)
+		}
+		return func(line []byte, y int) {
+			for pix := s.Pix[s.PixOffset(b.Min.X, b.Min.Y+y):]; len(line) >= 4; line, pix = line[4:], pix[1:] {
+				put(line, colours[pix[0]])
+			}
+		}
+	}
+	if readable(src) || src.ColorModel() != color.NRGBAModel {
+		return nil
+	}
+	return func(line []byte, y int) {
+		for x := b.Min.X; len(line) >= 4; line, x = line[4:], x+1 {
+			put(line, color.NRGBAModel.Convert(src.At(x, b.Min.Y+y)).(color.NRGBA))
+		}
+	}
+}
+
+// drawStraight draws lines onto RGBA or BGRA.
+func drawStraight(dst *Frame, w, h int, read func(line []byte, y int)) {
+	if n := 8 * w; len(dst.lines) < n {
+		dst.lines = make([]byte, n)
+	}
+	line, pix, stride := dst.lines[:4*w], dst.Pix(0), dst.Stride(0)
+	for y := range h {
+		read(line, y)
+		if dst.h.Format == RGBA {
+			copy(pix[y*stride:], line)
+		} else {
+			putPacked(pix[y*stride:], line, BGRA)
+		}
+	}
 }
 
 // drawLines draws through lines of eight bits a part.

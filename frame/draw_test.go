@@ -87,6 +87,13 @@ func by(t testing.TB, spec Spec, src image.Image) *Frame {
 		if y, ok := src.(*NV12Image); ok && spec.Format == Gray {
 			src = &image.Gray{Pix: y.Y, Stride: y.YStride, Rect: y.Rect}
 		}
+		if n, ok := src.(*image.NRGBA64); ok && (spec.Format == RGBA || spec.Format == BGRA) {
+			upper := image.NewNRGBA(n.Rect) // the bits that there is room for
+			for i := range upper.Pix {
+				upper.Pix[i] = n.Pix[2*i]
+			}
+			src = upper
+		}
 		draw.Draw(d, r, plain{src}, src.Bounds().Min, draw.Src)
 		return f
 	}
@@ -158,6 +165,38 @@ func TestDraw(t *testing.T) {
 						t.Errorf("%s on %v of %v: byte %d is %d, want %d", name, format, size, i, g, w)
 						break
 					}
+				}
+			}
+		}
+	}
+}
+
+// Colours that are not multiplied with alpha stay as they are, whatever alpha is, also
+// those that nobody sees.
+func TestDrawKeepsColours(t *testing.T) {
+	var colours []color.NRGBA
+	for _, a := range []byte{0, 1, 2, 127, 254, 255} {
+		for _, v := range []byte{0, 1, 100, 127, 200, 255} {
+			colours = append(colours, color.NRGBA{v, 255 - v, v / 3, a})
+		}
+	}
+	r := image.Rect(3, 4, 3+len(colours), 5)
+	nrgba, deep, table := image.NewNRGBA(r), image.NewNRGBA64(r), image.NewPaletted(r, nil)
+	bgra := &PackedImage{Format: BGRA, Pix: make([]byte, 4*len(colours)), Stride: 4 * len(colours), Rect: r}
+	for i, c := range colours {
+		nrgba.SetNRGBA(3+i, 4, c)
+		bgra.SetNRGBA(3+i, 4, c)
+		deep.SetNRGBA64(3+i, 4, color.NRGBA64{uint16(c.R)<<8 | 3, uint16(c.G)<<8 | 200, uint16(c.B) << 8, uint16(c.A) << 8})
+		table.Palette = append(table.Palette, c)
+		table.SetColorIndex(3+i, 4, uint8(i))
+	}
+	for _, src := range []image.Image{nrgba, deep, table, bgra, plain{nrgba}, plain{bgra}} {
+		for _, format := range []Format{RGBA, BGRA} {
+			f := mustNew(t, Spec{Format: format, Width: len(colours), Height: 1})
+			Draw(f, src)
+			for i, want := range colours {
+				if got := f.Image().At(i, 0); got != color.Color(want) {
+					t.Errorf("%T on %v: %v has become %v", src, format, want, got)
 				}
 			}
 		}

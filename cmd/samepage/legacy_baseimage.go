@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"samepage/cmd/samepage/internal/picture"
 	"samepage/legacy"
 )
 
@@ -21,6 +23,8 @@ type baseImageOptions struct {
 	wait    bool
 	timeout time.Duration // negative: none
 	start   string
+	limit   int64 // of the picture that is read, in bytes
+	noAlpha bool
 }
 
 func newLegacyBaseImageCommand(a *app) *cobra.Command {
@@ -47,8 +51,12 @@ func newBaseImageGrabCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "grab --out FILE",
 		Short: "Take the next picture of a base program into a file",
-		Long: `grab waits for the next picture, copies it, and writes it to a file: ` + pictureFiles + `.
+		Long: `grab waits for the next picture, copies it, and writes it to a file: ` + picture.Written + `.
 With --count it takes so many, and %d in FILE is the number of each, from 1 on.
+
+Samples go as they were sent: those of 32-bit pictures with their fourth byte as alpha,
+with which no colour is multiplied. Where that byte is no alpha, as many cameras leave
+anything there, --drop-alpha leaves it out. A BMP has the upper 8 bits of 16.
 
 A picture that the base writes over while it is copied is not taken: the next one is.
 Without a base program the exit code is 10, unless --wait waits for one; when the
@@ -65,6 +73,7 @@ time runs out first it is 7, and when the base ends while a picture is waited fo
 	o.addNames(c)
 	c.Flags().StringVar(&o.out, "out", "", "file to write")
 	c.Flags().IntVar(&o.count, "count", 1, "how many pictures")
+	c.Flags().BoolVar(&o.noAlpha, "drop-alpha", false, "write 32-bit pictures without the fourth byte of their pixels")
 	c.Flags().BoolVar(&o.wait, "wait", false, "wait until a base program runs")
 	c.Flags().DurationVar(&o.timeout, "timeout", -1, "wait at most this long in all, such as 500ms or 2m")
 	c.Flags().Lookup("timeout").DefValue = "0" // keeps "(default -1ns)" out of the help
@@ -102,6 +111,7 @@ type baseImage struct {
 	Width  int    `json:"width"`
 	Height int    `json:"height"`
 	Bits   int    `json:"bits,omitempty"` // of a pixel
+	Loss   string `json:"loss,omitempty"` // what the file does not have of it
 }
 
 // baseImages tells of those that were grabbed.
@@ -111,7 +121,11 @@ type baseImages struct {
 
 func (r baseImages) text(w io.Writer) error {
 	for _, p := range r.Pictures {
-		if _, err := fmt.Fprintf(w, "%s: %d x %d pixels, %d bits\n", plain(p.File), p.Width, p.Height, p.Bits); err != nil {
+		tail := ""
+		if p.Loss != "" {
+			tail = "; " + p.Loss
+		}
+		if _, err := fmt.Fprintf(w, "%s: %d x %d pixels, %d bits%s\n", plain(p.File), p.Width, p.Height, p.Bits, tail); err != nil {
 			return err
 		}
 	}
@@ -141,10 +155,14 @@ func runBaseImageGrab(ctx context.Context, p printer, o baseImageOptions) (err e
 			return errors.Join(err, o.told(p, all))
 		}
 		file := o.fileOf(n)
-		if err := writePicture(file, f.Image()); err != nil {
+		img := f.Image()
+		if o.noAlpha {
+			img = picture.DropAlpha(img)
+		}
+		if err := writePicture(file, img); err != nil {
 			return errors.Join(err, o.told(p, all))
 		}
-		all.Pictures = append(all.Pictures, baseImage{file, f.Width(), f.Height(), f.Bits()})
+		all.Pictures = append(all.Pictures, baseImage{file, f.Width(), f.Height(), f.Bits(), picture.LossOf(img, filepath.Ext(file))})
 	}
 	return o.told(p, all)
 }
@@ -162,9 +180,10 @@ func newBaseImageSendCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "send FILE [--start EXE [-- ARG...]]",
 		Short: "Be a base program with one picture",
-		Long: `send writes a picture (` + pictureFiles + ` or JPEG) into the section, sets the
+		Long: `send writes a picture (` + picture.Written + ` or JPEG) into the section, sets the
 event, and stays until Ctrl-C, so that the algorithm's program finds it. Gray pictures
-go with 8 or 16 bits a pixel, opaque ones with 24, others with 32.
+go with 8 or 16 bits a pixel, opaque ones with 24, others with 32, whose colours are not
+multiplied with alpha.
 
 With --start it starts the algorithm's program, and stays until that ends, too; the
 program's input and output are those of this command. It is not ended by Ctrl-C here
@@ -185,6 +204,7 @@ unless it listens to that itself.`,
 	}
 	o.addNames(c)
 	c.Flags().IntVar(&o.Align, "align", 1, "make the bytes of a row a multiple of this: 4 as in Windows bitmaps")
+	addLimit(c, &o.limit)
 	c.Flags().StringVar(&o.start, "start", "", "program to start when the picture is there")
 	return c
 }
@@ -206,7 +226,7 @@ func (r sentBaseImage) text(w io.Writer) error {
 }
 
 func runBaseImageSend(ctx context.Context, a *app, o baseImageOptions, file string, args []string) (err error) {
-	img, err := readPicture(file)
+	img, err := picture.Read(file, o.limit)
 	if err != nil {
 		return err
 	}
@@ -215,8 +235,11 @@ func runBaseImageSend(ctx context.Context, a *app, o baseImageOptions, file stri
 		return err
 	}
 	defer closing(s, &err)
-	if err := s.Send(ctx, img); err != nil {
+	if err := s.Send(ctx, img.Image); err != nil {
 		return err
+	}
+	if img.Pages > 1 {
+		fmt.Fprintf(a.stderr, "samepage: %s has %d pictures, of which the first one is sent\n", plain(file), img.Pages)
 	}
 	size := img.Bounds().Size()
 	sent := sentBaseImage{baseImage: baseImage{File: file, Width: size.X, Height: size.Y}, Section: o.Name}

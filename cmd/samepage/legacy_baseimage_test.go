@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"image"
 	"image/color"
 	"os/exec"
@@ -11,17 +13,19 @@ import (
 	"syscall"
 	"testing"
 
+	"samepage/frame"
 	"samepage/internal/ipctest"
+	"samepage/legacy"
 )
 
 // checkSamePicture compares two files pixel by pixel.
 func checkSamePicture(t *testing.T, a, b string) {
 	t.Helper()
-	p, err := readPicture(a)
+	p, err := readImage(a)
 	if err != nil {
 		t.Fatal(err)
 	}
-	q, err := readPicture(b)
+	q, err := readImage(b)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,4 +126,95 @@ func TestBaseImageCommands(t *testing.T) {
 		grabbed.Pictures[0].File != out || grabbed.Pictures[0].Bits != 24 {
 		t.Errorf("grab --json prints %s: %v", stdout, err)
 	}
+}
+
+// What a base sends comes to files of all kinds as it was sent, whatever the fourth byte of
+// a pixel is, and leaves from them as it is there.
+func TestBaseImageColours(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	dir := ipctest.Dir(t)
+	s, err := legacy.CreateBaseImage(&legacy.BaseImageOptions{Name: "colours", Event: "coloursE"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for _, format := range []frame.Format{frame.Gray, frame.Gray16, frame.BGR, frame.BGRA} {
+		f, err := frame.New(make([]byte, 1<<16), frame.Spec{Format: format, Width: 60, Height: 5})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range f.Pix(0) {
+			f.Pix(0)[i] = byte(i * 29)
+			if format == frame.BGRA && i%4 == 3 {
+				f.Pix(0)[i] = []byte{0, 1, 127, 254, 255}[i/4%5]
+			}
+		}
+		for _, ext := range []string{".png", ".tif", ".bmp"} {
+			for _, drop := range []bool{false, true} {
+				if err := s.SendFrame(t.Context(), f); err != nil {
+					t.Fatal(err)
+				}
+				out := filepath.Join(dir, fmt.Sprint(format, drop, ext))
+				args := []string{"legacy", "baseimage", "grab", "--name", "colours", "--event", "coloursE", "--out", out, "--timeout", "60s"}
+				if drop {
+					args = append(args, "--drop-alpha")
+				}
+				stdout, stderr, code := command(t, args...)
+				if code != 0 {
+					t.Fatalf("grab says %q, %q, %d", stdout, stderr, code)
+				}
+				lossy := format == frame.Gray16 && ext == ".bmp"
+				if told := strings.Contains(stdout, "upper 8 bits"); told != lossy {
+					t.Errorf("grab of %v to %s says %q", format, ext, stdout)
+				}
+				got, err := readImage(out)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for y := range 5 {
+					for x := range 60 {
+						want := f.Image().At(x, y)
+						if c, ok := want.(color.NRGBA); ok && drop {
+							want = color.NRGBA{c.R, c.G, c.B, 255}
+						}
+						if c, ok := want.(color.Gray16); ok && lossy {
+							want = color.Gray{uint8(c.Y >> 8)}
+						}
+						c := got.At(x, y)
+						if _, _, _, a := want.RGBA(); a == 0xffff {
+							c, want = color.RGBA64Model.Convert(c), color.RGBA64Model.Convert(want)
+						}
+						if c != want {
+							t.Fatalf("%s has %v at %d,%d, want %v", out, c, x, y, want)
+						}
+					}
+				}
+				if lossy || drop {
+					continue
+				}
+				wantSentAgain(t, out, f)
+			}
+		}
+	}
+}
+
+// wantSentAgain has the command send a file, and grabs the frame.
+func wantSentAgain(t *testing.T, file string, want *frame.Frame) {
+	t.Helper()
+	base := ipctest.StartCmd(t, exec.Command("samepage", "legacy", "baseimage", "send", file, "--name", "again", "--event", "againE"))
+	base.Line()
+	r, err := legacy.OpenBaseImage(&legacy.BaseImageOptions{Name: "again", Event: "againE", Settle: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	f, err := r.Grab(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.Format() != want.Format() || !bytes.Equal(f.Pix(0), want.Pix(0)) {
+		t.Errorf("%s is sent with other samples, as %v", file, f.Format())
+	}
+	base.Kill()
 }

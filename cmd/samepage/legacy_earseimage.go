@@ -7,12 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"image/color"
-	"image/draw"
-	_ "image/gif" // to read such files
 	"io"
 	"math"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -22,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"samepage"
+	"samepage/cmd/samepage/internal/picture"
 	"samepage/legacy"
 )
 
@@ -49,6 +46,7 @@ var imageTypes = map[string]legacy.ImageType{
 
 type earseRequestOptions struct {
 	out     [2]string
+	limit   int64         // of a picture, in bytes
 	timeout time.Duration // negative: none
 }
 
@@ -59,7 +57,8 @@ func newEarseRequestCommand(a *app) *cobra.Command {
 		Short: "Have a worker make two images from a file, and write them",
 		Long: `request has the worker make two images from FILE, whose type its extension tells
 (.bmp, .gif, .jpg, .png, .ico, .tif, .tga, .pcx), and writes them to the files of --out1
-and --out2 as ` + pictureFiles + `, by their extensions.
+and --out2 as ` + picture.Written + `, by their extensions. What came as such a
+file is written as it came, byte for byte.
 
 The exit code is 10 when no worker runs, 8 when it dies before it answers, 7 when the
 time runs out, and 1 when it could not do the job.`,
@@ -83,6 +82,7 @@ time runs out, and 1 when it could not do the job.`,
 	}
 	c.Flags().StringVar(&o.out[0], "out1", "", "file for the first result")
 	c.Flags().StringVar(&o.out[1], "out2", "", "file for the second result")
+	addLimit(c, &o.limit)
 	c.Flags().DurationVar(&o.timeout, "timeout", -1, "wait at most this long, such as 500ms or 2m")
 	c.Flags().Lookup("timeout").DefValue = "0" // keeps "(default -1ns)" out of the help
 	return c
@@ -129,7 +129,7 @@ type earseResults struct {
 
 func (r earseResults) text(w io.Writer) error {
 	for _, i := range r.Results {
-		if _, err := fmt.Fprintf(w, "%s: %d x %d pixels, from %s of %d bytes\n", i.File, i.Width, i.Height, i.Type, i.Size); err != nil {
+		if _, err := fmt.Fprintf(w, "%s: %d x %d pixels, from %s of %d bytes\n", plain(i.File), i.Width, i.Height, i.Type, i.Size); err != nil {
 			return err
 		}
 	}
@@ -152,23 +152,40 @@ func runEarseRequest(ctx context.Context, a *app, o earseRequestOptions, job leg
 		return err
 	}
 	res := earseResults{Source: job.Source, Type: job.Type.String()}
-	var images [2]image.Image
+	var files [2][]byte
 	for i, e := range answer.Images {
-		if images[i], err = answer.Decode(i); err != nil {
-			return err
+		size, file, err := o.file(i, e)
+		if err != nil {
+			return fmt.Errorf("result %d, %v of %d bytes: %w", i+1, e.Type, len(e.Data), err)
 		}
-		size := images[i].Bounds().Size()
+		files[i] = file
 		res.Results = append(res.Results, earseResult{o.out[i], e.Type.String(), len(e.Data), size.X, size.Y})
 	}
-	for i, img := range images {
-		if err := writePicture(o.out[i], img); err != nil {
+	for i, b := range files {
+		if err := replaceFile(o.out[i], b); err != nil {
 			return err
 		}
 	}
 	return a.printer().print(res)
 }
 
+// file is what goes to the file of result i: the worker's own bytes, if they are a
+// picture of the kind that the extension stands for.
+func (o *earseRequestOptions) file(i int, e legacy.EncodedImage) (size image.Point, file []byte, err error) {
+	p, err := picture.Decode(bytes.NewReader(e.Data), int64(len(e.Data)), o.limit)
+	if err != nil {
+		return size, nil, err
+	}
+	ext := filepath.Ext(o.out[i])
+	if picture.Kind(ext) == p.Kind {
+		return p.Bounds().Size(), e.Data, nil
+	}
+	file, err = picture.Encode(p.Image, ext)
+	return p.Bounds().Size(), file, err
+}
+
 type earseServeOptions struct {
+	limit  int64 // of a picture, in bytes
 	region string
 	rect   image.Rectangle // empty: the middle half
 }
@@ -180,8 +197,9 @@ func newEarseServeCommand(a *app) *cobra.Command {
 		Short: "Make the images that requesters ask for, until Ctrl-C",
 		Long: `serve does the jobs of requesters, one at a time: it reads the file that each names,
 and gives back the picture with a region painted white, and the region alone on white,
-in the type of the source, which must be PNG, TIFF or BMP. A job that cannot be done is
-told to the requester. (What the programs of this layout erase is not known.)
+in the type of the source, which must be PNG, TIFF or BMP, and with its samples. TIFF
+files are not compressed, unless the two would not fit. Of a source with several pages
+the first is taken. A job that cannot be done is told to the requester. (What the programs of this layout erase is not known.)
 
 Each job is one line; with --json an object, which has "error" when it failed.`,
 		Example: "  samepage legacy earseimage serve --region 100,50,640x480",
@@ -196,6 +214,7 @@ Each job is one line; with --json an object, which has "error" when it failed.`,
 			return runEarseServe(c.Context(), a, o)
 		},
 	}
+	addLimit(c, &o.limit)
 	c.Flags().StringVar(&o.region, "region", "", "X,Y,WxH: left, top, width and height in pixels (default the middle half)")
 	return c
 }
@@ -217,6 +236,7 @@ type earseServed struct {
 	Type   string `json:"type"`
 	Width  int    `json:"width,omitempty"`
 	Height int    `json:"height,omitempty"`
+	Pages  int    `json:"pages,omitempty"` // of the source, if there are several; the first one is taken
 	Sizes  []int  `json:"sizes,omitempty"` // of the results, in bytes
 	Error  string `json:"error,omitempty"`
 }
@@ -232,7 +252,11 @@ func (j *earseServed) line(asJSON bool) string {
 	if j.Error != "" {
 		return fmt.Sprintf("%s: failed: %s", plain(j.Source), plainText(j.Error))
 	}
-	return fmt.Sprintf("%s: %s of %d x %d pixels, results of %d and %d bytes", plain(j.Source), j.Type, j.Width, j.Height, j.Sizes[0], j.Sizes[1])
+	pages := ""
+	if j.Pages > 1 {
+		pages = fmt.Sprintf(", the first of %d pages", j.Pages)
+	}
+	return fmt.Sprintf("%s: %s of %d x %d pixels%s, results of %d and %d bytes", plain(j.Source), j.Type, j.Width, j.Height, pages, j.Sizes[0], j.Sizes[1])
 }
 
 // plainText is a text with blanks, quoted when it could do something to a terminal.
@@ -325,9 +349,6 @@ func (o *earseServeOptions) serve(ctx context.Context, a *app, j legacy.EarseIma
 	return res, err
 }
 
-// maxSide is how many pixels a picture that a requester names may have a side.
-const maxSide = 16384
-
 // make makes the two results of a job, encoded.
 func (o *earseServeOptions) make(j legacy.EarseImageJob, told *earseServed) (res [2][]byte, err error) {
 	ext := ""
@@ -339,56 +360,50 @@ func (o *earseServeOptions) make(j legacy.EarseImageJob, told *earseServed) (res
 	case legacy.ImageTIFF:
 		ext = ".tif"
 	default:
-		return res, fmt.Errorf("this worker makes %s, not %v", pictureFiles, j.Type)
+		return res, fmt.Errorf("this worker makes %s, not %v", picture.Written, j.Type)
 	}
-	img, err := readBounded(j.Source)
+	p, err := picture.Read(j.Source, o.limit)
 	if err != nil {
 		return res, err
 	}
-	told.Width, told.Height = img.Bounds().Dx(), img.Bounds().Dy()
-	rest, region, err := erase(img, o.rect)
+	told.Width, told.Height = p.Bounds().Dx(), p.Bounds().Dy()
+	if p.Pages > 1 {
+		told.Pages = p.Pages
+	}
+	rest, region, err := erase(p.Image, o.rect)
 	if err != nil {
 		return res, err
+	}
+	if ext == ".tif" {
+		return tiffResults(rest, region, p.TIFF()), nil
 	}
 	for i, img := range []image.Image{rest, region} {
-		if res[i], err = encodePicture(img, ext); err != nil {
+		if res[i], err = picture.Encode(img, ext); err != nil {
 			return res, err
 		}
 	}
 	return res, nil
 }
 
-// readBounded reads a picture that somebody else names: of a regular file, and not too
-// large.
-func readBounded(path string) (image.Image, error) {
-	st, err := os.Stat(path)
-	if err != nil {
-		return nil, err
+// tiffResults are two TIFF files, which any program reads, or compressed ones if they
+// would not fit else.
+func tiffResults(rest, region image.Image, o *picture.TIFFOptions) (res [2][]byte) {
+	var as picture.TIFFOptions
+	if o != nil {
+		as = *o
 	}
-	if !st.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a file", path)
+	for _, as.Deflate = range []bool{false, true} {
+		res = [2][]byte{picture.EncodeTIFF(rest, &as), picture.EncodeTIFF(region, &as)}
+		if len(res[0])+len(res[1]) <= legacy.EarseImageRoom {
+			break
+		}
 	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	c, _, err := image.DecodeConfig(bytes.NewReader(b))
-	if err != nil {
-		return nil, fmt.Errorf("read picture %s: %w", path, err)
-	}
-	if c.Width > maxSide || c.Height > maxSide || c.Width <= 0 || c.Height <= 0 {
-		return nil, fmt.Errorf("%s has %d x %d pixels, at most %d a side", path, c.Width, c.Height, maxSide)
-	}
-	img, _, err := image.Decode(bytes.NewReader(b))
-	if err != nil {
-		return nil, fmt.Errorf("read picture %s: %w", path, err)
-	}
-	return img, nil
+	return res
 }
 
 // erase is img with a region painted white, and the region alone on white. The region
 // counts from the upper left corner of img; an empty one is its middle half.
-func erase(img image.Image, region image.Rectangle) (rest, alone *image.NRGBA, err error) {
+func erase(img image.Image, region image.Rectangle) (rest, alone image.Image, err error) {
 	all := image.Rect(0, 0, img.Bounds().Dx(), img.Bounds().Dy())
 	if region.Empty() {
 		quarter := all.Size().Div(4)
@@ -397,11 +412,6 @@ func erase(img image.Image, region image.Rectangle) (rest, alone *image.NRGBA, e
 	if region = region.Intersect(all); region.Empty() {
 		return nil, nil, fmt.Errorf("the region lies outside of the picture of %d x %d pixels", all.Dx(), all.Dy())
 	}
-	white := image.NewUniform(color.White)
-	rest, alone = image.NewNRGBA(all), image.NewNRGBA(all)
-	draw.Draw(rest, all, img, img.Bounds().Min, draw.Src)
-	draw.Draw(rest, region, white, image.Point{}, draw.Src)
-	draw.Draw(alone, all, white, image.Point{}, draw.Src)
-	draw.Draw(alone, region, img, img.Bounds().Min.Add(region.Min), draw.Src)
+	rest, alone = picture.Part(img, region)
 	return rest, alone, nil
 }

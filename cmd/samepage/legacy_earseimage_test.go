@@ -32,7 +32,7 @@ func dots(w, h int) *image.NRGBA {
 func wantErased(t *testing.T, source *image.NRGBA, region image.Rectangle, out1, out2 string) {
 	t.Helper()
 	for i, path := range []string{out1, out2} {
-		got, err := readPicture(path)
+		got, err := readImage(path)
 		if err != nil {
 			t.Error(err)
 			continue

@@ -1,73 +1,35 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"image"
-	_ "image/jpeg" // to read such files
-	"image/png"
-	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
 
-	"golang.org/x/image/bmp"
-	"golang.org/x/image/tiff"
+	"github.com/spf13/cobra"
+
+	"samepage/cmd/samepage/internal/picture"
 )
-
-// pictureEncoders are the files that pictures go out as, by extension.
-var pictureEncoders = map[string]func(io.Writer, image.Image) error{
-	".png":  png.Encode,
-	".bmp":  bmp.Encode,
-	".tif":  encodeTIFF,
-	".tiff": encodeTIFF,
-}
-
-// pictureFiles is for messages and help texts.
-const pictureFiles = "PNG, TIFF or BMP (.png, .tif, .bmp)"
-
-func encodeTIFF(w io.Writer, img image.Image) error {
-	return tiff.Encode(w, img, &tiff.Options{Compression: tiff.Deflate})
-}
 
 // pictureExt is the extension by which a picture goes to path. Errors: errUsage
 // where it stands for no known kind of file.
 func pictureExt(path string) (string, error) {
 	ext := strings.ToLower(filepath.Ext(path))
-	if pictureEncoders[ext] == nil {
-		return "", fmt.Errorf("%w: a picture goes to a file of %s, not to %q", errUsage, pictureFiles, path)
+	if picture.Kind(ext) == "" {
+		return "", fmt.Errorf("%w: a picture goes to a file of %s, not to %q", errUsage, picture.Written, path)
 	}
 	return ext, nil
 }
 
-// readPicture reads a picture from a file.
-func readPicture(path string) (image.Image, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	img, _, err := image.Decode(f)
-	if err != nil {
-		return nil, fmt.Errorf("read picture %s (%s or JPEG): %w", path, pictureFiles, err)
-	}
-	return img, nil
-}
-
-// encodePicture is the file of a picture, of the kind that an extension stands for.
-func encodePicture(img image.Image, ext string) ([]byte, error) {
-	ext, err := pictureExt("x" + ext)
-	if err != nil {
-		return nil, err
-	}
-	var b bytes.Buffer
-	if err := pictureEncoders[ext](&b, img); err != nil {
-		return nil, fmt.Errorf("encode a %s of %v: %w", ext, img.Bounds().Size(), err)
-	}
-	return b.Bytes(), nil
+// addLimit adds the option that says how large pictures may be that a command reads.
+func addLimit(c *cobra.Command, limit *int64) {
+	*limit = picture.DefaultLimit
+	c.Flags().Var(sizeFlag{limit, 1}, strings.TrimPrefix(picture.LimitOption, "--"),
+		"refuse a picture that takes more memory than this when it is decoded")
 }
 
 // writePicture writes a picture to path, all of it or nothing.
@@ -76,7 +38,7 @@ func writePicture(path string, img image.Image) (err error) {
 	if err != nil {
 		return err
 	}
-	b, err := encodePicture(img, ext)
+	b, err := picture.Encode(img, ext)
 	if err != nil {
 		return err
 	}

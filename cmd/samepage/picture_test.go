@@ -8,8 +8,18 @@ import (
 	"path/filepath"
 	"testing"
 
+	"samepage/cmd/samepage/internal/picture"
 	"samepage/internal/ipctest"
 )
+
+// readImage reads a picture within the default limit.
+func readImage(path string) (image.Image, error) {
+	p, err := picture.Read(path, picture.DefaultLimit)
+	if err != nil {
+		return nil, err
+	}
+	return p.Image, nil
+}
 
 func TestPicturesGoOutAndIn(t *testing.T) {
 	dir := ipctest.Dir(t)
@@ -27,7 +37,7 @@ func TestPicturesGoOutAndIn(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		got, err := readPicture(path)
+		got, err := readImage(path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -45,7 +55,7 @@ func TestPicturesGoOutAndIn(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "bad.png"), []byte("no picture"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := readPicture(filepath.Join(dir, "bad.png")); !errors.Is(err, image.ErrFormat) {
+	if _, err := readImage(filepath.Join(dir, "bad.png")); !errors.Is(err, picture.ErrUnknown) {
 		t.Errorf("not a picture: %v", err)
 	}
 	if left, _ := filepath.Glob(filepath.Join(dir, ".samepage-*")); len(left) != 0 {

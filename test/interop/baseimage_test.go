@@ -3,6 +3,7 @@
 package interop
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -328,6 +329,7 @@ func TestCommandBaseImage(t *testing.T) {
 			}
 		}
 	}
+	commandGrabsSamples(t, a, dir)
 	a.Kill()
 
 	// A C++ algorithm grabs what the command sends.
@@ -345,4 +347,42 @@ func TestCommandBaseImage(t *testing.T) {
 	}
 	b.Want("ok 3 64 48 24 whole reset 5", "grab")
 	sending.Kill()
+}
+
+// commandGrabsSamples has a C++ base send pictures of all depths, those of 32 bits with
+// anything in the fourth byte, and holds the pixels of the command's files against them.
+func commandGrabsSamples(t *testing.T, a *ipctest.Child, dir string) {
+	t.Helper()
+	const w, h = 64, 48
+	for _, bits := range []int{8, 16, 24, 32} {
+		want := basePicture(9, w, h, bits).Pix(0)
+		for _, ext := range []string{".bmp", ".tif"} {
+			if bits == 16 && ext == ".bmp" {
+				continue // it has 8 of them
+			}
+			a.Want("ok", fmt.Sprintf("frame 9 %d %d %d", w, h, bits))
+			out := filepath.Join(dir, fmt.Sprint(bits, ext))
+			samepageRun(t, "", "legacy", "baseimage", "grab", "--out", out)
+			b, err := os.ReadFile(out)
+			if err != nil {
+				t.Fatal(err)
+			}
+			row := w * bits / 8
+			for y := range h {
+				line := want[y*row:][:row]
+				var got []byte
+				if ext == ".bmp" { // the lower row first
+					got = b[int(binary.LittleEndian.Uint32(b[10:]))+(h-1-y)*row:][:row]
+				} else {
+					got = bytes.Clone(b[8+y*row:][:row])
+					for i := 0; bits >= 24 && i < row; i += bits / 8 {
+						got[i], got[i+2] = got[i+2], got[i] // red first
+					}
+				}
+				if !bytes.Equal(got, line) {
+					t.Fatalf("%s: row %d begins with %v, want %v", out, y, got[:8], line[:8])
+				}
+			}
+		}
+	}
 }

@@ -1,0 +1,305 @@
+package picture
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"image/gif"
+	"image/jpeg"
+	"image/png"
+	"io"
+	"io/fs"
+	"os"
+	"syscall"
+
+	"golang.org/x/image/bmp"
+	"golang.org/x/image/tiff"
+
+	"samepage"
+)
+
+// DefaultLimit is how many bytes a picture may take when it is decoded, unless the user
+// says otherwise: 16384 x 16384 pixels of four bytes.
+const DefaultLimit = 1 << 30
+
+// LimitOption is the option of all commands that sets another limit.
+const LimitOption = "--max-bytes"
+
+// Info is what a file says of its picture, before that is decoded.
+type Info struct {
+	Kind          string // "png", "jpeg", "gif", "tiff" or "bmp"
+	Width, Height int    // pixels
+	Bytes         int64  // that decoding takes: the pixels, and what a progressive JPEG or an interlaced PNG needs beside them
+	Pages         int    // pictures in the file, of which the first one is read
+	tiff          *tiffInfo
+}
+
+// Picture is a picture that was read. It begins anywhere, as images may.
+type Picture struct {
+	image.Image
+	Info
+}
+
+// TIFF says how EncodeTIFF writes gray as the file of p has it, if that is a TIFF.
+func (p *Picture) TIFF() *TIFFOptions {
+	if p.tiff == nil {
+		return nil
+	}
+	return &TIFFOptions{OneBit: p.tiff.bits == 1, WhiteIsZero: p.tiff.photometric == whiteIsZero}
+}
+
+// ErrUnknown: a file that is no picture of a kind that is read.
+var ErrUnknown = errors.New("unknown format: PNG, JPEG, GIF, TIFF and BMP are read")
+
+// errNotRegular ends the text about what is no file.
+var errNotRegular = errors.New("a regular file is wanted")
+
+// Read reads the first picture of a file, which may take up to limit bytes. Errors name
+// the file, quoted: samepage.ErrTooLarge, ErrUnknown, those of package os and of the
+// decoders.
+func Read(path string, limit int64) (*Picture, error) {
+	var p *Picture
+	err := within(path, func(r io.ReaderAt, size int64) (err error) {
+		p, err = Decode(r, size, limit)
+		return err
+	})
+	return p, err
+}
+
+// Measure is Read without the pixels.
+func Measure(path string, limit int64) (Info, error) {
+	var i Info
+	err := within(path, func(r io.ReaderAt, size int64) (err error) {
+		i, err = measure(r, size, limit)
+		return err
+	})
+	return i, err
+}
+
+// Error is an error about a file.
+type Error struct {
+	Path string
+	Err  error // what is wrong, without the path
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("picture %q: %v", e.Path, e.Err) }
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// within opens a file for do, and names it in the error.
+func within(path string, do func(r io.ReaderAt, size int64) error) error {
+	f, size, err := open(path)
+	if err == nil {
+		err = errors.Join(do(f, size), f.Close())
+	}
+	if err == nil {
+		return nil
+	}
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
+		err = fmt.Errorf("%s: %w", p.Op, p.Err) // its path is not quoted
+	}
+	return &Error{path, err}
+}
+
+// open opens a regular file, and never waits: not for a pipe's other end, nor for a
+// device.
+func open(path string) (*os.File, int64, error) {
+	st, err := os.Stat(path) // before it is opened: opening a device may do something to it
+	if err == nil {
+		err = regular(st)
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	// It may have become another since. On Windows the flag does nothing, and opening
+	// does not wait.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, 0, err
+	}
+	if st, err = f.Stat(); err == nil {
+		err = regular(st)
+	}
+	if err != nil {
+		return nil, 0, errors.Join(err, f.Close())
+	}
+	return f, st.Size(), nil
+}
+
+func regular(st fs.FileInfo) error {
+	what := ""
+	switch m := st.Mode(); {
+	case m.IsRegular():
+		return nil
+	case m.IsDir():
+		what = "a directory"
+	case m&fs.ModeNamedPipe != 0:
+		what = "a FIFO"
+	case m&fs.ModeSocket != 0:
+		what = "a socket"
+	case m&fs.ModeDevice != 0:
+		what = "a device"
+	default:
+		what = "of mode " + m.String()
+	}
+	return fmt.Errorf("it is %s; %w", what, errNotRegular)
+}
+
+// Decode decodes the first picture of a file of size bytes, which may take up to limit
+// bytes. Errors: samepage.ErrTooLarge, ErrUnknown, those of the decoders.
+func Decode(r io.ReaderAt, size, limit int64) (*Picture, error) {
+	i, err := measure(r, size, limit)
+	if err != nil {
+		return nil, err
+	}
+	if i.tiff != nil {
+		if err := i.tiff.checkBlocks(r, size, limit); err != nil {
+			return nil, err
+		}
+	}
+	// A decoder must not see what has come behind the file since.
+	s := io.NewSectionReader(r, 0, size)
+	var img image.Image
+	switch i.Kind {
+	case "png":
+		img, err = png.Decode(bufio.NewReader(s))
+	case "jpeg":
+		img, err = jpeg.Decode(bufio.NewReader(s))
+	case "gif":
+		img, err = gif.Decode(bufio.NewReader(s))
+	case "tiff":
+		img, err = tiff.Decode(s) // it reads where it likes
+	case "bmp":
+		img, err = bmp.Decode(bufio.NewReader(s))
+	}
+	if err != nil {
+		return nil, unexpected(err)
+	}
+	return &Picture{grayBMP(img, i.Kind), i}, nil
+}
+
+// grayBMP is a BMP whose palette is all grays in order as what it is: gray. A BMP has no
+// other way to say so.
+func grayBMP(img image.Image, kind string) image.Image {
+	p, ok := img.(*image.Paletted)
+	if !ok || kind != "bmp" || len(p.Palette) != 256 {
+		return img
+	}
+	for i, c := range p.Palette {
+		v := uint8(i)
+		if c != (color.RGBA{v, v, v, 0xff}) {
+			return img
+		}
+	}
+	return &image.Gray{Pix: p.Pix, Stride: p.Stride, Rect: p.Rect}
+}
+
+// unexpected is err where more should have come.
+func unexpected(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// measure reads the header, and refuses what would take more than limit bytes.
+func measure(r io.ReaderAt, size, limit int64) (Info, error) {
+	i, err := header(r, size)
+	if err != nil {
+		return i, unexpected(err)
+	}
+	if i.Width < 1 || i.Height < 1 {
+		return i, fmt.Errorf("a %s of %d x %d pixels", i.Kind, i.Width, i.Height)
+	}
+	if i.Bytes > limit {
+		return i, fmt.Errorf("it claims %d x %d pixels, which take %d bytes when they are decoded, and the limit is %d: %s sets another one: %w",
+			i.Width, i.Height, i.Bytes, limit, LimitOption, samepage.ErrTooLarge)
+	}
+	return i, nil
+}
+
+// header finds out what a file is.
+func header(r io.ReaderAt, size int64) (i Info, err error) {
+	s := io.NewSectionReader(r, 0, size)
+	var magic [8]byte
+	n, err := s.ReadAt(magic[:], 0)
+	if err != nil && err != io.EOF {
+		return i, err
+	}
+	begins := func(with string) bool { return string(magic[:min(n, len(with))]) == with }
+	i.Pages = 1
+	var c image.Config
+	again := bufio.NewReader(io.NewSectionReader(r, 0, size))
+	buffered := bufio.NewReader(io.NewSectionReader(r, 0, size))
+	switch {
+	case begins("\x89PNG\r\n\x1a\n"):
+		i.Kind = "png"
+		if c, err = png.DecodeConfig(buffered); err == nil {
+			err = i.png(s, c)
+		}
+	case begins("\xff\xd8"):
+		i.Kind = "jpeg"
+		if c, err = jpeg.DecodeConfig(buffered); err == nil {
+			err = i.jpeg(again, c)
+		}
+	case begins("GIF87a"), begins("GIF89a"):
+		i.Kind = "gif"
+		if c, err = gif.DecodeConfig(buffered); err == nil {
+			err = i.gif(again)
+		}
+	case begins("II*\x00"), begins("MM\x00*"):
+		i.Kind = "tiff"
+		if c, err = tiff.DecodeConfig(s); err == nil {
+			i.size(c)
+			i.tiff, err = readTIFF(s)
+		}
+		if err == nil {
+			i.Pages = i.tiff.pages
+		}
+	case begins("BM"):
+		i.Kind = "bmp"
+		if c, err = bmp.DecodeConfig(buffered); err == nil {
+			i.size(c)
+		}
+	default:
+		err = ErrUnknown
+	}
+	return i, err
+}
+
+// size is that of an image of the colour model.
+func (i *Info) size(c image.Config) {
+	i.Width, i.Height = c.Width, c.Height
+	i.Bytes = times(i.pixels(), bytesOf(c.ColorModel))
+}
+
+func (i *Info) pixels() int64 { return times(int64(i.Width), int64(i.Height)) }
+
+// times does not run over. Both are 0 or more.
+func times(a, b int64) int64 {
+	const most = 1 << 62
+	if a != 0 && b > most/a {
+		return most
+	}
+	return a * b
+}
+
+// bytesOf is how many bytes a pixel takes in an image of that model.
+func bytesOf(m color.Model) int64 {
+	if _, ok := m.(color.Palette); ok {
+		return 1
+	}
+	switch m {
+	case color.GrayModel:
+		return 1
+	case color.Gray16Model:
+		return 2
+	case color.YCbCrModel:
+		return 3
+	case color.RGBAModel, color.NRGBAModel, color.CMYKModel:
+		return 4
+	}
+	return 8
+}
