@@ -92,13 +92,14 @@ type EarseImageAnswer struct {
 	Images [2]EncodedImage
 }
 
-// earsePixels is how many pixels Decode decodes at most.
-const earsePixels = 1 << 28
+// earsePixels is how many pixels Decode decodes at most: a pixel takes up to eight bytes, so
+// a picture 1 GiB.
+const earsePixels = 1 << 27
 
 // Decode decodes image i, 0 or 1, by image.Decode: import the decoders of what is to
 // be expected, such as image/png, or golang.org/x/image/tiff. What Data says of its
 // kind counts, not Type. Errors: fs.ErrInvalid (another i), samepage.ErrTooLarge (more
-// than 2^28 pixels), and those of image.Decode.
+// than 2^27 pixels, which may take 1 GiB), and those of image.Decode.
 func (a *EarseImageAnswer) Decode(i int) (image.Image, error) {
 	if i < 0 || i >= len(a.Images) {
 		return nil, fmt.Errorf("legacy: decode image %d of %d: %w", i, len(a.Images), fs.ErrInvalid)
@@ -115,8 +116,8 @@ func decodeEarseImage(b []byte) (image.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.Width < 0 || c.Height < 0 || int64(c.Width)*int64(c.Height) > earsePixels {
-		return nil, fmt.Errorf("%d x %d pixels, at most %d: %w", c.Width, c.Height, earsePixels, samepage.ErrTooLarge)
+	if c.Width < 0 || c.Height < 0 || c.Height > 0 && c.Width > earsePixels/c.Height {
+		return nil, fmt.Errorf("it claims %d x %d pixels, which may take 8 bytes each when they are decoded; at most %d pixels, 1 GiB, are accepted: %w", c.Width, c.Height, earsePixels, samepage.ErrTooLarge)
 	}
 	img, _, err := image.Decode(bytes.NewReader(b))
 	return img, err

@@ -2,8 +2,11 @@ package legacy
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
+	_ "image/png"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -233,4 +236,23 @@ func FuzzEarseImageRecord(f *testing.F) {
 			t.Errorf("%d bytes", n)
 		}
 	})
+}
+
+// A file of some bytes that claims to be huge is refused by what its header says.
+func TestEarseImageClaims(t *testing.T) {
+	for _, side := range []uint32{11586, 1 << 16, 1<<31 - 1} { // 11586 squared is just more than 2^27
+		b := []byte("\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR")
+		b = binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(b, side), side)
+		b = append(b, 8, 0, 0, 0, 0)
+		b = binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(b[12:]))
+		a := &EarseImageAnswer{Images: [2]EncodedImage{{ImagePNG, b}}}
+		img, err := a.Decode(0)
+		if side == 1<<31-1 { // the decoder itself refuses it
+			if err == nil {
+				t.Errorf("%d x %d pixels: %v", side, side, img.Bounds())
+			}
+		} else if !errors.Is(err, samepage.ErrTooLarge) {
+			t.Errorf("%d x %d pixels: %v", side, side, err)
+		}
+	}
 }

@@ -88,7 +88,7 @@ func catJSON(ctx context.Context, a *app, m *samepage.Memory, name string, offse
 	if err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(a.stdout, "%s,\"data\":\"", head[:len(head)-1]); err != nil {
+	if _, err := fmt.Fprintf(visibleJSON{a.stdout}, "%s,\"data\":\"", head[:len(head)-1]); err != nil {
 		return err
 	}
 	p := newProgress(a.stderr, r.Size())

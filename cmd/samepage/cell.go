@@ -304,7 +304,7 @@ func runCellWatch(ctx context.Context, a *app, o cellOptions, name string) (err 
 	}
 	defer closing(r, &err)
 	terminal := !o.raw && terminalOf(a.stdout) != nil
-	e := json.NewEncoder(a.stdout)
+	e := json.NewEncoder(visibleJSON{a.stdout})
 	e.SetEscapeHTML(false)
 	for n := uint64(0); o.count == 0 || n < o.count; {
 		c, cancel := o.limit(ctx)

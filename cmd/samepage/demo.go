@@ -136,11 +136,11 @@ func (l demoLines) Progress(p demo.Progress) {
 }
 
 func (l demoLines) Skipped(b demo.Bad) {
-	fmt.Fprintf(l.stderr, "samepage: skipped %s: %s\n", b.File, b.Reason)
+	fmt.Fprintf(l.stderr, "samepage: skipped %s: %s\n", plain(b.File), visible(b.Reason))
 }
 
 func (l demoLines) Failed(b demo.Bad) {
-	fmt.Fprintf(l.stderr, "samepage: failed %s: %s\n", b.File, b.Reason)
+	fmt.Fprintf(l.stderr, "samepage: failed %s: %s\n", plain(b.File), visible(b.Reason))
 }
 
 type demoSummary struct {

@@ -118,7 +118,8 @@ func message(err error) string {
 		text = strings.TrimPrefix(text, prefix)
 		text = strings.ReplaceAll(text, ": "+prefix, ": ")
 	}
-	return "samepage: " + text
+	// One line, of several errors, too.
+	return "samepage: " + visible(strings.ReplaceAll(text, "\n", "; "))
 }
 
 // names wants between least and most names as arguments.

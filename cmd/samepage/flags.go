@@ -209,7 +209,8 @@ func completeNames(many bool, kinds ...samepage.Kind) cobra.CompletionFunc {
 		var found []cobra.Completion
 		for _, i := range infos {
 			for _, k := range kinds {
-				if i.Kind == k && i.Scope.String() == scope {
+				// A shell shows what it is offered.
+				if i.Kind == k && i.Scope.String() == scope && visible(i.Name) == i.Name {
 					found = append(found, cobra.CompletionWithDesc(i.Name, i.Kind.String()+", "+formatSize(i.Size)))
 				}
 			}

@@ -298,9 +298,9 @@ func (m *measuring) took(msg *pubsub.Message, now time.Time) {
 
 func (m *measuring) tell(r rates) error {
 	if m.a.json {
-		e := json.NewEncoder(m.a.stdout)
+		e := json.NewEncoder(visibleJSON{m.a.stdout})
 		e.SetEscapeHTML(false)
 		return e.Encode(r)
 	}
-	return r.text(m.a.stdout)
+	return r.text(visibleWriter{m.a.stdout})
 }

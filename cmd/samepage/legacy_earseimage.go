@@ -10,10 +10,8 @@ import (
 	"io"
 	"math"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -250,21 +248,13 @@ func (j *earseServed) line(asJSON bool) string {
 		return string(b)
 	}
 	if j.Error != "" {
-		return fmt.Sprintf("%s: failed: %s", plain(j.Source), plainText(j.Error))
+		return fmt.Sprintf("%s: failed: %s", plain(j.Source), visible(j.Error))
 	}
 	pages := ""
 	if j.Pages > 1 {
 		pages = fmt.Sprintf(", the first of %d pages", j.Pages)
 	}
 	return fmt.Sprintf("%s: %s of %d x %d pixels%s, results of %d and %d bytes", plain(j.Source), j.Type, j.Width, j.Height, pages, j.Sizes[0], j.Sizes[1])
-}
-
-// plainText is a text with blanks, quoted when it could do something to a terminal.
-func plainText(s string) string {
-	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return strconv.Quote(s)
-	}
-	return s
 }
 
 // toldError is an error of a job of which a line was written.
@@ -343,7 +333,11 @@ func (o *earseServeOptions) serve(ctx context.Context, a *app, j legacy.EarseIma
 		told.Sizes, told.Error = nil, err.Error()
 		err = toldError{err}
 	}
-	if _, werr := fmt.Fprintln(a.stdout, told.line(a.json)); werr != nil {
+	w := io.Writer(visibleWriter{a.stdout})
+	if a.json {
+		w = visibleJSON{a.stdout}
+	}
+	if _, werr := fmt.Fprintln(w, told.line(a.json)); werr != nil {
 		return res, fmt.Errorf("tell of a job: %w", werr)
 	}
 	return res, err

@@ -209,7 +209,7 @@ func runLegacyTextServe(ctx context.Context, a *app, o textServeOptions, name st
 		}
 		over = " over " + over
 	}
-	fmt.Fprintf(a.stderr, "serving text %s, %s%s, until Ctrl-C\n", plain(name), formatSize(t.Size()), over)
+	fmt.Fprintf(a.stderr, "serving text %s, %s%s, until Ctrl-C\n", plain(name), formatSize(t.Size()), visible(over))
 
 	type read struct {
 		text string
@@ -268,7 +268,7 @@ func printText(ctx context.Context, a *app, t *legacy.Text, name string) error {
 	}
 	if a.json {
 		var b strings.Builder
-		e := json.NewEncoder(&b)
+		e := json.NewEncoder(visibleJSON{&b})
 		e.SetEscapeHTML(false)
 		if err := e.Encode(newTextValue(name, s)); err != nil {
 			return err

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"samepage/internal/ipctest"
 )
@@ -24,6 +28,36 @@ func TestPictureRights(t *testing.T) {
 		}
 		if err := os.Chmod(path, 0o640); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// A command that is given a FIFO for a picture says so, and does not wait for who writes
+// to it; nor does one that meets it in a folder. (Other systems have none in folders.)
+func TestPictureFIFO(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Alone(t, "EarseImage")
+	ipctest.Store(t)
+	dir := ipctest.Dir(t)
+	fifo := filepath.Join(dir, "f.png")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	serveEarse(t)
+	for _, args := range [][]string{
+		{"legacy", "baseimage", "send", fifo},
+		{"legacy", "earseimage", "request", fifo, "--out1", filepath.Join(dir, "1.png"), "--out2", filepath.Join(dir, "2.png")},
+	} {
+		var said bytes.Buffer
+		cmd := exec.Command("samepage", args...)
+		cmd.Stdout, cmd.Stderr = &said, &said
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		late := time.AfterFunc(ipctest.Patience, func() { _ = cmd.Process.Kill() })
+		_ = cmd.Wait()
+		if !late.Stop() || cmd.ProcessState.Success() || !strings.Contains(said.String(), "FIFO") {
+			t.Errorf("%q ends with %v: %s", args, cmd.ProcessState, &said)
 		}
 	}
 }

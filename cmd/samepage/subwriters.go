@@ -69,7 +69,7 @@ func newJSONWriter() messageWriter {
 			data := base64.StdEncoding.EncodeToString([]byte(text))
 			j.Data = &data
 		}
-		e := json.NewEncoder(w)
+		e := json.NewEncoder(visibleJSON{w})
 		e.SetEscapeHTML(false)
 		return e.Encode(j)
 	}

@@ -360,7 +360,7 @@ func commandGrabsSamples(t *testing.T, a *ipctest.Child, dir string) {
 			if bits == 16 && ext == ".bmp" {
 				continue // it has 8 of them
 			}
-			a.Want("ok", fmt.Sprintf("frame 9 %d %d %d", w, h, bits))
+			a.Want("ok", "frame 9 %d %d %d", w, h, bits)
 			out := filepath.Join(dir, fmt.Sprint(bits, ext))
 			samepageRun(t, "", "legacy", "baseimage", "grab", "--out", out)
 			b, err := os.ReadFile(out)

@@ -51,6 +51,30 @@ func makeBMP(w, h, n int) []byte {
 	return b
 }
 
+// makeTIFF is a baseline TIFF of 24 bits: its pixels from byte 8 on, and the directory
+// behind them.
+func makeTIFF(w, h int) []byte {
+	le := binary.LittleEndian
+	b := le.AppendUint32([]byte("II*\x00"), uint32(8+3*w*h))
+	for i := range 3 * w * h {
+		b = append(b, byte(5*i+i/91))
+	}
+	entries := [][3]uint32{
+		{256, 4, uint32(w)}, {257, 4, uint32(h)}, {258, 3, uint32(len(b) + 2 + 12*9 + 4)}, {259, 3, 1}, {262, 3, 2},
+		{273, 4, 8}, {277, 3, 3}, {278, 4, uint32(h)}, {279, 4, uint32(3 * w * h)},
+	}
+	b = le.AppendUint16(b, uint16(len(entries)))
+	for _, e := range entries {
+		n := uint32(1)
+		if e[0] == 258 { // bits of each sample, behind the directory
+			n = 3
+		}
+		b = le.AppendUint16(le.AppendUint16(b, uint16(e[0])), uint16(e[1]))
+		b = le.AppendUint32(le.AppendUint32(b, n), e[2])
+	}
+	return append(le.AppendUint32(b, 0), 8, 0, 8, 0, 8, 0)
+}
+
 // earseTwo are the results that all workers here make of a 24-bit BMP: its negative,
 // and it upside down.
 func earseTwo(source []byte) (negative, flipped []byte, err error) {
@@ -630,6 +654,19 @@ func TestEarseImageCommandAsksCpp(t *testing.T) {
 	})
 	wantPixels(t, out2, w, h, func(x, y int) [3]byte { return at(x, h-1-y) })
 	worker.Want("ok 1 "+path, "last")
+	source, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	negative, flipped, err := earseTwo(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for out, want := range map[string][]byte{out1: negative, out2: flipped} {
+		if b, err := os.ReadFile(out); err != nil || !bytes.Equal(b, want) {
+			t.Errorf("%s is not what the worker has made, %v", out, err)
+		}
+	}
 
 	worker.Want("ok", "do huge")
 	wantEarseExit(t, 1, "2147483647 bytes", args)
@@ -682,6 +719,45 @@ func TestEarseImageCppAsksCommand(t *testing.T) {
 	}
 	if l := worker.Line(); !strings.Contains(l, "BMP of 40 x 30 pixels") {
 		t.Errorf("the command says %s", l)
+	}
+	// A baseline TIFF is answered with two of them: not compressed, and three samples.
+	sourceTIFF := makeTIFF(40, 30)
+	tiff := strings.TrimSuffix(path, ".bmp") + ".tif"
+	if err := os.WriteFile(tiff, sourceTIFF, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	requester.Want("ok answered", "job 6 %s", tiff)
+	worker.Line()
+	requester.Want("ok", "save %s", tiff)
+	for i := range 2 {
+		b, err := os.ReadFile(fmt.Sprint(tiff, i+1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := int(binary.LittleEndian.Uint32(b[4:]))
+		for e := b[dir+2:]; len(e) >= 12 && binary.LittleEndian.Uint16(e) != 0; e = e[12:] {
+			switch tag, v := binary.LittleEndian.Uint16(e), binary.LittleEndian.Uint16(e[8:]); {
+			case tag == 259 && v != 1:
+				t.Errorf("result %d has compression %d", i+1, v)
+			case tag == 277 && v != 3:
+				t.Errorf("result %d has %d samples", i+1, v)
+			}
+		}
+		if len(b) < 8+3*40*30 {
+			t.Fatalf("result %d has %d bytes", i+1, len(b))
+		}
+		for y := range 30 {
+			for x := range 40 {
+				at := 8 + 3*(40*y+x)
+				want := []byte{255, 255, 255}
+				if in := x >= 5 && x < 25 && y >= 6 && y < 16; in == (i == 1) {
+					want = sourceTIFF[at:][:3]
+				}
+				if got := b[at:][:3]; !bytes.Equal(got, want) {
+					t.Fatalf("result %d has %v at %d,%d, want %v", i+1, got, x, y, want)
+				}
+			}
+		}
 	}
 	requester.Want("ok failed", "job 6 %s", path+".missing")
 	requester.Want("ok failed", "job 3 %s", path)
