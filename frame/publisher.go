@@ -74,6 +74,11 @@ func (p *Publisher) WaitSubscribers(ctx context.Context, n int) error {
 // Errors: samepage.ErrBusy, while frames are on loan.
 func (p *Publisher) Close() error { return p.p.Close() }
 
+// Abort is Close without the end of the stream, see pubsub.Publisher.Abort.
+//
+// Errors: samepage.ErrBusy, while frames are on loan.
+func (p *Publisher) Abort() error { return p.p.Abort() }
+
 // Loan is a frame that is being drawn, in shared memory. It is published or
 // discarded once; then it is empty, and the Publisher's, who uses it again.
 //

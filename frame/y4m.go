@@ -124,9 +124,14 @@ func parseY4M(line string) (*Y4MHeader, error) {
 	if !ok || tags != "" && tags[0] != ' ' {
 		return nil, fmt.Errorf("frame: stream that begins with %.20q: %w", line, ErrY4M)
 	}
-	h := &Y4MHeader{Format: I420, Siting: SitingCentre} // what no C tag stands for
+	h := &Y4MHeader{}
 	for tag := range strings.FieldsFuncSeq(tags, func(r rune) bool { return r == ' ' }) {
 		if err := h.parseTag(tag[0], tag[1:]); err != nil {
+			return nil, err
+		}
+	}
+	if h.Format == 0 {
+		if err := h.withoutC(); err != nil {
 			return nil, err
 		}
 	}
@@ -134,6 +139,35 @@ func parseY4M(line string) (*Y4MHeader, error) {
 		return nil, fmt.Errorf("%v: %w", err, ErrY4M) // of the stream, and not of the caller
 	}
 	return h, nil
+}
+
+// withoutC is what a header without a C tag stands for. mjpegtools and older versions of
+// ffmpeg tell the samples by an extension, XYSCSS; ffmpeg heeds it where there is no C tag.
+// Without that, too, they are those of C420jpeg.
+func (h *Y4MHeader) withoutC() error {
+	h.Format, h.Siting = I420, SitingCentre
+	for _, x := range h.Extensions {
+		value, ok := strings.CutPrefix(x, "YSCSS=")
+		if !ok {
+			continue
+		}
+		known := false
+		for _, c := range y4mColours {
+			if c.format == I420 && strings.ToUpper(c.tag) == value {
+				h.Siting, known = c.siting, true
+			}
+		}
+		if !known {
+			return unsupportedY4M("X" + x)
+		}
+	}
+	return nil
+}
+
+// unsupportedY4M is the error for a tag of samples that no format has.
+func unsupportedY4M(tag string) error {
+	return fmt.Errorf("frame: stream of %.40q; there are %s, and XYSCSS=420JPEG, 420MPEG2, 420PALDV or 420 without a C tag; ffmpeg converts with -pix_fmt yuv420p, gray or gray16le: %w",
+		tag, y4mTags(), errors.ErrUnsupported)
 }
 
 func (h *Y4MHeader) parseTag(name byte, value string) (err error) {
@@ -159,7 +193,7 @@ func (h *Y4MHeader) parseTag(name byte, value string) (err error) {
 				return nil
 			}
 		}
-		return fmt.Errorf("frame: stream of C%.20q; there are %s: %w", value, y4mTags(), errors.ErrUnsupported)
+		return unsupportedY4M("C" + value)
 	case 'X':
 		h.Extensions = append(h.Extensions, value)
 		if r, ok := y4mRange(value); ok {
@@ -199,7 +233,8 @@ type Y4MReader struct {
 // byte more: planes come without a copy between, and each line takes a call or more of
 // its own, so that a bufio.Reader may pay where pictures are small.
 //
-// Errors: ErrY4M; errors.ErrUnsupported for samples that no format has, such as C444;
+// Errors: ErrY4M; errors.ErrUnsupported for samples that no format has, such as C444, or
+// XYSCSS=444 without a C tag;
 // those of r, io.EOF of an empty one.
 func NewY4MReader(r io.Reader) (*Y4MReader, error) {
 	y := &Y4MReader{r: r, line: make([]byte, 0, 128)}

@@ -159,34 +159,59 @@ func TestY4MParams(t *testing.T) {
 
 func TestY4MRefuses(t *testing.T) {
 	for header, want := range map[string]error{
-		"YUV4MPEG":                           io.ErrUnexpectedEOF,
-		"RIFF12345678":                       ErrY4M,
-		"YUV4MPEG2W2 H2":                     ErrY4M,
-		"YUV4MPEG2":                          ErrY4M,
-		"YUV4MPEG2 W2":                       ErrY4M,
-		"YUV4MPEG2 W2 H0":                    ErrY4M,
-		"YUV4MPEG2 W-2 H2":                   ErrY4M,
-		"YUV4MPEG2 W2 H16385":                ErrY4M,
-		"YUV4MPEG2 W99999999999999999999 H2": ErrY4M,
-		"YUV4MPEG2 W2 H2 F25":                ErrY4M,
-		"YUV4MPEG2 W2 H2 F25:0":              ErrY4M,
-		"YUV4MPEG2 W2 H2 F-1:1":              ErrY4M,
-		"YUV4MPEG2 W2 H2 A1:4294967296":      ErrY4M,
-		"YUV4MPEG2 W2 H2 I":                  ErrY4M,
-		"YUV4MPEG2 W2 H2 Ix":                 ErrY4M,
-		"YUV4MPEG2 W2 H2 Ipt":                ErrY4M,
-		"YUV4MPEG2 W2 H2 Zx":                 ErrY4M,
-		"YUV4MPEG2 W2 H2 C444":               errors.ErrUnsupported,
-		"YUV4MPEG2 W2 H2 C422":               errors.ErrUnsupported,
-		"YUV4MPEG2 W2 H2 C420p10":            errors.ErrUnsupported,
+		"YUV4MPEG":                                            io.ErrUnexpectedEOF,
+		"RIFF12345678":                                        ErrY4M,
+		"YUV4MPEG2W2 H2":                                      ErrY4M,
+		"YUV4MPEG2":                                           ErrY4M,
+		"YUV4MPEG2 W2":                                        ErrY4M,
+		"YUV4MPEG2 W2 H0":                                     ErrY4M,
+		"YUV4MPEG2 W-2 H2":                                    ErrY4M,
+		"YUV4MPEG2 W2 H16385":                                 ErrY4M,
+		"YUV4MPEG2 W99999999999999999999 H2":                  ErrY4M,
+		"YUV4MPEG2 W2 H2 F25":                                 ErrY4M,
+		"YUV4MPEG2 W2 H2 F25:0":                               ErrY4M,
+		"YUV4MPEG2 W2 H2 F-1:1":                               ErrY4M,
+		"YUV4MPEG2 W2 H2 A1:4294967296":                       ErrY4M,
+		"YUV4MPEG2 W2 H2 I":                                   ErrY4M,
+		"YUV4MPEG2 W2 H2 Ix":                                  ErrY4M,
+		"YUV4MPEG2 W2 H2 Ipt":                                 ErrY4M,
+		"YUV4MPEG2 W2 H2 Zx":                                  ErrY4M,
+		"YUV4MPEG2 W2 H2 C444":                                errors.ErrUnsupported,
+		"YUV4MPEG2 W2 H2 C422":                                errors.ErrUnsupported,
+		"YUV4MPEG2 W2 H2 C420p10":                             errors.ErrUnsupported,
+		"YUV4MPEG2 W2 H2 C":                                   errors.ErrUnsupported,
+		"YUV4MPEG2 W4 H2 XYSCSS=411":                          errors.ErrUnsupported,
+		"YUV4MPEG2 W4 H2 XYSCSS=410":                          errors.ErrUnsupported,
+		"YUV4MPEG2 XYSCSS=422 W2 H2":                          errors.ErrUnsupported,
+		"YUV4MPEG2 W2 H2 XYSCSS=444 Ip":                       errors.ErrUnsupported,
+		"YUV4MPEG2 W2 H2 XYSCSS=444P10":                       errors.ErrUnsupported,
+		"YUV4MPEG2 W2 H2 XYSCSS=420P10":                       errors.ErrUnsupported,
+		"YUV4MPEG2 W2 H2 XYSCSS=444ALPHA":                     errors.ErrUnsupported,
+		"YUV4MPEG2 W2 H2 XYSCSS=MONO":                         errors.ErrUnsupported,
+		"YUV4MPEG2 W2 H2 XYSCSS=":                             errors.ErrUnsupported,
+		"YUV4MPEG2 W2 H2 XYSCSS=420jpeg":                      errors.ErrUnsupported,
+		"YUV4MPEG2 W2 H2 XYSCSS=444 XYSCSS=420JPEG":           errors.ErrUnsupported,
 		"YUV4MPEG2 W2 H2 X" + strings.Repeat("x", maxY4MLine): ErrY4M,
 	} {
 		_, err := NewY4MReader(strings.NewReader(header + "\n"))
 		if !errors.Is(err, want) {
 			t.Errorf("%.50q: %v, want %v", header, err, want)
 		}
-		if want == errors.ErrUnsupported && !strings.Contains(err.Error(), "C420jpeg, C420mpeg2") {
+		if want == errors.ErrUnsupported && !(strings.Contains(err.Error(), "C420jpeg, C420mpeg2") && strings.Contains(err.Error(), "-pix_fmt yuv420p")) {
 			t.Errorf("%q: %v, which does not name what there is", header, err)
+		}
+	}
+	// Without a C tag the extension tells the siting; with one it is not heeded, as ffmpeg
+	// does.
+	for header, want := range map[string]Siting{
+		"": SitingCentre, " XYSCSS=420JPEG": SitingCentre, " XYSCSS=420MPEG2": SitingLeft, " XYSCSS=420PALDV": SitingPALDV,
+		" XYSCSS=420": SitingUnknown, " C420mpeg2 XYSCSS=444": SitingLeft, " XYSCSS=411 C420paldv": SitingPALDV,
+	} {
+		y, err := NewY4MReader(strings.NewReader("YUV4MPEG2 W2 H2" + header + "\n"))
+		if err != nil {
+			t.Errorf("%q: %v", header, err)
+		} else if h := y.Header(); h.Format != I420 || h.Siting != want {
+			t.Errorf("%q is %v, %v, want %v", header, h.Format, h.Siting, want)
 		}
 	}
 	for _, c := range []struct {

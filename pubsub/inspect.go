@@ -29,7 +29,7 @@ type LaneState struct {
 	Publisher *Member `json:"publisher,omitempty"` // nil: there is none now
 	Messages  uint64  `json:"messages"`            // published so far, by all who had the place
 	Ends      uint32  `json:"ends"`                // streams that were ended in order
-	Deaths    uint32  `json:"deaths"`              // publishers that died here, as far as anybody has noticed
+	Deaths    uint32  `json:"deaths"`              // publishers that died here, as far as anybody has noticed, or called Abort
 }
 
 // Member is one publisher or subscriber of a topic.

@@ -544,14 +544,30 @@ func (p *Publisher) Evicted() int { return p.evicted }
 // does nothing.
 //
 // Errors: samepage.ErrBusy, while messages are on loan.
-func (p *Publisher) Close() error {
+func (p *Publisher) Close() error { return p.leave(endedInOrder) }
+
+// Abort is Close without the end of the stream: for a publisher that cannot publish all
+// that it should, such as one whose input is cut. Subscribers that have taken all get
+// samepage.ErrPeerDied, as if it had died: what they have is not all. A second Abort, or a
+// Close after it, does nothing.
+//
+// Errors: samepage.ErrBusy, while messages are on loan.
+func (p *Publisher) Abort() error { return p.leave(notEnded) }
+
+// What is added to Lane.Ends by a publisher that leaves.
+const (
+	endedInOrder = 1
+	notEnded     = 1 << 32 // as its janitor would
+)
+
+func (p *Publisher) leave(how uint64) error {
 	if p.h.Closed() {
 		return nil
 	}
 	if n := p.w.Loans(); n > 0 {
 		return p.wrap("close", fmt.Errorf("%d messages are on loan%s: %w", n, p.leaks.String(), samepage.ErrBusy))
 	}
-	atomic.AddUint64(p.set.Ends(p.w.Lane()), 1) // RELEASE: after all messages
+	atomic.AddUint64(p.set.Ends(p.w.Lane()), how) // RELEASE: after all messages
 	fault.At(fault.LaneEnding)
 	atomic.CompareAndSwapUint64(p.set.Owner(p.w.Lane()), uint64(p.me), 0)
 	p.h.WakeAll()

@@ -92,8 +92,15 @@ func openSubscriber(name string, opts *SubscriberOptions, ty *layout.Type) (*Sub
 	for l := range int(t.set.C.Lanes) {
 		ends := atomic.LoadUint64(t.set.Ends(l))
 		r := lane.NewReader(t.set, l, t.me, !opts.BestEffort, from)
-		if r.Ready() && uint32(ends) > 0 {
-			ends-- // what is still there has an end, or will have
+		if r.Ready() {
+			if uint32(ends) > 0 {
+				ends-- // what is still there has an end, or will have
+			}
+			if ends>>32 > 0 && atomic.LoadUint64(t.set.Owner(l)) == 0 {
+				// Or it is what somebody left who did not come to the end: nobody can tell,
+				// and nobody is to take for all what is not.
+				ends -= 1 << 32
+			}
 		}
 		if r.Settle() {
 			t.ringWriter(l)
@@ -147,7 +154,8 @@ func (m *Message) Time() time.Time {
 // good.
 //
 // Errors: io.EOF (once, when the last publisher has ended its stream), samepage.ErrPeerDied
-// (once for each publisher that died; what it had published was taken before), ErrEvicted
+// (once for each publisher that died or called Abort; what it had published was taken
+// before), ErrEvicted
 // (for good: close, and subscribe anew), ErrChecksum (of one message; the next may be
 // good), ErrCorrupt, ErrClosed.
 func (s *Subscriber) TryTake() (Message, bool, error) {
@@ -277,6 +285,9 @@ func (s *Subscriber) settle() {
 	}
 }
 
+// errCut is the end of a stream that was not ended: nobody can tell which of both it was.
+var errCut = fmt.Errorf("a publisher has died, or could not go on with its stream: %w", samepage.ErrPeerDied)
+
 var errAgain = errors.New("look again")
 
 // slow looks for what has happened other than a message. It is errAgain when there may
@@ -302,7 +313,7 @@ func (s *Subscriber) slow() error {
 		}
 		if ends>>32 != s.ends[l]>>32 {
 			s.ends[l] = ends&^(1<<32-1) | s.ends[l]&(1<<32-1) // another may have ended since
-			return samepage.ErrPeerDied
+			return errCut
 		}
 		if s.publishers() > 0 {
 			s.ends[l] = ends

@@ -50,7 +50,9 @@ func newPubCommand(a *app) *cobra.Command {
 		Long: `pub publishes standard input to a topic, which it makes when it is missing: each
 line is a message, without its line end; or each SIZE bytes are one (--record); or
 each picture of a YUV4MPEG2 stream, as ffmpeg writes it, is a frame (--y4m). At the
-end of the input it ends its stream, which ends samepage sub. Ctrl-C ends it, too.
+end of the input it ends its stream, which ends samepage sub. Ctrl-C ends it, too. When
+something goes wrong before, such as an input that is cut within a picture or a record,
+the stream is not ended: then samepage sub ends with exit code 8, as if pub had died.
 
 It begins when there is a reliable subscriber (--wait), so that nothing is lost when
 samepage sub is started later, and then waits for whoever is slow: a reliable
@@ -206,7 +208,15 @@ func runPub(ctx context.Context, a *app, o pubOptions, name string) (err error) 
 	if err != nil {
 		return err
 	}
-	defer closing(p, &err)
+	defer func() {
+		// Who stops it knows that there may be more; else subscribers must not take for all
+		// what is not.
+		end := p.Close
+		if err != nil && !errors.Is(err, context.Canceled) {
+			end = p.Abort
+		}
+		err = errors.Join(err, end())
+	}()
 	if err := o.checkPersists(p); err != nil {
 		return err
 	}

@@ -51,7 +51,8 @@ terminal a line that is not text is quoted or told of; --raw writes there, too, 
 there is.
 
 It waits for the topic to be made, and ends when the last publisher ends its stream.
-When the last publisher dies instead, the exit code is 8. It is reliable unless
+When the last publisher dies instead, or fails before the end of its input, the
+exit code is 8. It is reliable unless
 --best-effort says otherwise: then publishers do not wait for it, and what it missed
 is told at the end. A topic made with --evict-after passes over whom it takes too
 long: then the exit code is 9.

@@ -161,6 +161,71 @@ func TestPubInterrupted(t *testing.T) {
 	sub.want(0, "")
 }
 
+// A publisher whose input is bad or cut says so, and its subscriber does not take for all
+// what came: it ends with an error, in every form, after it has written what was whole.
+func TestPubCutInput(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	const header, pictures = "YUV4MPEG2 W2 H2 F25:1\n", "FRAME\nabcdefFRAME\nghijkl"
+	for _, x := range []struct {
+		name     string
+		args     []string
+		in       string
+		says     string
+		sub      []string
+		has      string
+		messages int
+	}{
+		{"picture", []string{"--y4m"}, header + pictures + "FRAME\nabc", "picture 3: unexpected EOF", []string{"--raw"}, "ghij", 2},
+		{"line of a picture", []string{"--y4m"}, header + pictures + "FRA", "picture 3: unexpected EOF", []string{"--y4m"}, pictures, 2},
+		{"no picture", []string{"--y4m"}, header + pictures + "frame\nabcdef", "bad YUV4MPEG2 stream", []string{"--y4m"}, pictures, 2},
+		{"larger pictures", []string{"--y4m"}, header + "FRAME\nabcdefghijklFRAME\n", "bad YUV4MPEG2 stream", []string{"--y4m"}, "abcdef", 1},
+		{"record", []string{"--record", "4"}, "abcdefghij", "record 3 ends after 2 of its 4 bytes", []string{"--raw"}, "abcdefgh", 2},
+		{"records at once", []string{"--record", "4", "--batch", "8"}, "abcdefghij", "record 3 ends after 2 of its 4 bytes", []string{"--hex"}, "65666768", 2},
+		{"line", []string{"--size", "5"}, "one\ntwo\nmore than five\nfour\n", "line 3 has 14 bytes", nil, "one\ntwo\n", 2},
+		{"json", []string{"--size", "5"}, "one\ntwo\nmore than five\n", "line 3 has 14 bytes", []string{"--json"}, "two", 2},
+	} {
+		topic := strings.ReplaceAll(x.name, " ", "-")
+		sub := startProcess(t, append([]string{"sub", topic}, x.sub...)...)
+		written := make(chan string, 1)
+		go func() {
+			b, _ := io.ReadAll(sub.out)
+			written <- string(b)
+		}()
+		pub := startProcess(t, append([]string{"pub", topic}, x.args...)...)
+		if _, err := io.WriteString(pub.in, x.in); err != nil {
+			t.Fatal(err)
+		}
+		if err := pub.in.Close(); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, pub.out)
+		_ = pub.cmd.Wait()
+		if pub.cmd.ProcessState.Success() || !strings.Contains(pub.err.String(), x.says) || !strings.Contains(pub.err.String(), fmt.Sprintf("%d message", x.messages)) {
+			t.Errorf("%s: pub ends with %v and says %s", x.name, pub.cmd.ProcessState, pub.err.String())
+		}
+		if got := <-written; !strings.Contains(got, x.has) {
+			t.Errorf("%s: sub has written %q, want %q in it", x.name, got, x.has)
+		}
+		sub.want(8, "could not go on with its stream")
+	}
+}
+
+// Samples that no format has are refused before anything is published: a header without
+// a C tag is no reason to take them for 4:2:0.
+func TestPubOtherSamples(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	for _, header := range []string{"XYSCSS=411", "XYSCSS=422", "XYSCSS=444", "XYSCSS=444P10", "C444", "C420p10"} {
+		cmd := exec.Command("samepage", "pub", "t", "--y4m", "--wait", "0")
+		cmd.Stdin = strings.NewReader("YUV4MPEG2 W4 H2 " + header + "\nFRAME\n" + strings.Repeat("a", 12) + "FRAME\n" + strings.Repeat("a", 12))
+		b, err := cmd.CombinedOutput()
+		if err == nil || !strings.Contains(string(b), header) || !strings.Contains(string(b), "-pix_fmt yuv420p") || strings.Contains(string(b), "published") {
+			t.Errorf("%s: %v, %s", header, err, b)
+		}
+	}
+}
+
 // Whoever dies holds the other end up no longer than it takes to notice.
 func TestPubKilled(t *testing.T) {
 	ipctest.NeedNames(t)
