@@ -28,8 +28,8 @@ func newDemoCommand(a *app) *cobra.Command {
 		Long: `demo starts a base process, an algorithm process, the worker, and a viewer.
 The base publishes picture after picture as frames of a topic, which lies in
 shared memory. The worker makes two results of each, published in shared memory,
-too: the picture with a region erased, and the region alone on transparent
-ground. The base waits for them and checks both, pixel by pixel. The viewer looks
+too: what fills a region when it is erased, and the region alone. The base waits
+for them and checks both, pixel by pixel. The viewer looks
 at as many frames as it has time for, and nobody waits for it. A worker that is
 killed is replaced, and its picture done again; a viewer is replaced as well.
 
@@ -39,8 +39,10 @@ erased. A line a second tells the pictures done, how many a second, the MB of
 pixels that crossed between base and worker a second, the latency from the request
 to the answer, and how many frames the viewer has missed.
 
-A picture that cannot be read is told and skipped. The exit code is 1 when a
-result was wrong, and 130 after Ctrl-C, which ends all and leaves nothing.`,
+A picture that cannot be read, or for which there is no shared memory, is told and
+skipped: 32 bytes a pixel of the largest picture are needed. What else is in the folder
+is told, too. The exit code is 1 when a result was wrong, and 130 after Ctrl-C, which
+ends all and leaves nothing.`,
 		Example: "  samepage demo\n  samepage demo --images photos --out results",
 		Args:    names(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -58,7 +60,8 @@ result was wrong, and 130 after Ctrl-C, which ends all and leaves nothing.`,
 	}
 	f := c.Flags()
 	f.StringVar(&o.Images, "images", "", "take the pictures from the folder `dir`")
-	f.StringVar(&o.Out, "out", "", "save the results to the folder `dir`, as NAME-erased.png and NAME-region.png")
+	f.StringVar(&o.Out, "out", "", "save the results to the folder `dir`, as NAME-erased.png (the picture without the region) and NAME-region.png (the region on transparent ground)")
+	addLimit(c, &o.MaxBytes)
 	f.IntVar(&o.Count, "count", 0, fmt.Sprintf("end after so many pictures; 0: never (default %d, or each of --images once)", drawnPictures))
 	for _, name := range []string{"images", "out"} {
 		if err := c.MarkFlagDirname(name); err != nil {
@@ -101,11 +104,12 @@ func runDemo(ctx context.Context, a *app, o demo.Options) error {
 		c.Stderr = a.stderr
 		return c
 	}
-	var w demo.Watcher = demoLines{a.stdout, a.stderr}
+	w := &demoLines{w: a.stdout, stderr: a.stderr}
 	if a.json {
-		w = demoLines{io.Discard, a.stderr}
+		w.w = io.Discard
 	}
 	sum, err := demo.Run(ctx, o, start, w)
+	w.rest()
 	var remote *demo.RemoteError
 	if err == nil || errors.Is(err, demo.ErrFailed) || errors.Is(err, context.Canceled) && sum.Seconds > 0 {
 		if perr := a.printer().print(demoSummary{sum, o.Out}); err == nil {
@@ -119,27 +123,46 @@ func runDemo(ctx context.Context, a *app, o demo.Options) error {
 }
 
 // demoLines tells what happens, in lines.
-type demoLines struct{ w, stderr io.Writer }
+type demoLines struct {
+	w, stderr io.Writer
+	left      int // things that were left out
+}
 
-func (l demoLines) Started(base, worker, viewer demo.Ready) {
+// leftLines is how many of those have a line each.
+const leftLines = 10
+
+func (l *demoLines) LeftOut(b demo.Bad) {
+	if l.left++; l.left <= leftLines {
+		fmt.Fprintf(l.stderr, "samepage: left out %s: %s\n", plain(b.File), visible(b.Reason))
+	}
+}
+
+// rest counts those that had no line.
+func (l *demoLines) rest() {
+	if n := l.left - leftLines; n > 0 {
+		fmt.Fprintf(l.stderr, "samepage: left out %d more, which --json names\n", n)
+	}
+}
+
+func (l *demoLines) Started(base, worker, viewer demo.Ready) {
 	fmt.Fprintf(l.w, "base process %d, worker process %d and viewer process %d share the topics %s (%s)\n",
 		base.PID, worker.PID, viewer.PID, strings.Join(base.Topics, " and "), formatSize(base.Size))
 }
 
-func (l demoLines) Restarted(role string, died, pid int, why string) {
+func (l *demoLines) Restarted(role string, died, pid int, why string) {
 	fmt.Fprintf(l.w, "%s process %d has ended (%s); %s process %d takes over\n", role, died, why, role, pid)
 }
 
-func (l demoLines) Progress(p demo.Progress) {
+func (l *demoLines) Progress(p demo.Progress) {
 	fmt.Fprintf(l.w, "%7d pictures %8.1f/s %8.0f MB/s   latency p50 %6.2f ms, p99 %6.2f ms   viewer missed %d\n",
 		p.Pictures, p.PicturesPerSecond, p.MBPerSecond, p.LatencyP50, p.LatencyP99, p.ViewerMissed)
 }
 
-func (l demoLines) Skipped(b demo.Bad) {
+func (l *demoLines) Skipped(b demo.Bad) {
 	fmt.Fprintf(l.stderr, "samepage: skipped %s: %s\n", plain(b.File), visible(b.Reason))
 }
 
-func (l demoLines) Failed(b demo.Bad) {
+func (l *demoLines) Failed(b demo.Bad) {
 	fmt.Fprintf(l.stderr, "samepage: failed %s: %s\n", plain(b.File), visible(b.Reason))
 }
 
@@ -166,6 +189,9 @@ func (s demoSummary) text(w io.Writer) error {
 	if n := len(s.Failed); n > 0 {
 		fmt.Fprintf(&b, "%s failed\n", count(n, "picture"))
 	}
+	if n := len(s.LeftOut); n > 0 {
+		fmt.Fprintf(&b, "left out: %d (what is no picture, and further pages)\n", n)
+	}
 	if n := len(s.Skipped); n > 0 {
 		fmt.Fprintf(&b, "%s skipped\n", count(n, "picture"))
 	}
@@ -176,7 +202,7 @@ func (s demoSummary) text(w io.Writer) error {
 		fmt.Fprintf(&b, "%s of the viewer\n", count(s.ViewerRestarts, "restart"))
 	}
 	if s.out != "" {
-		fmt.Fprintf(&b, "%s saved in %s\n", count(s.Saved, "file"), s.out)
+		fmt.Fprintf(&b, "%s saved in %s\n", count(s.Saved, "file"), plain(s.out))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

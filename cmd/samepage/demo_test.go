@@ -8,7 +8,7 @@ import (
 	"image"
 	"image/color"
 	"image/draw"
-	_ "image/gif"
+	"image/gif"
 	_ "image/jpeg"
 	"image/png"
 	"os"
@@ -24,6 +24,7 @@ import (
 	"golang.org/x/image/bmp"
 	"golang.org/x/image/tiff"
 
+	"samepage/cmd/samepage/internal/picture"
 	"samepage/internal/ipctest"
 	"samepage/internal/sys"
 )
@@ -421,6 +422,66 @@ func TestDemoImagesAgain(t *testing.T) {
 		t.Errorf("exit code %d, stdout %s, stderr %s", code, stdout, stderr)
 	}
 	wantNothingLeft(t, store)
+}
+
+// What is in the folder and no picture is told, and so are the pictures of a file behind
+// its first one: a line for each of some, and all with --json.
+func TestDemoLeftOut(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	dir := ipctest.Dir(t)
+	frames := &gif.GIF{}
+	for range 3 {
+		frames.Image = append(frames.Image, image.NewPaletted(image.Rect(0, 0, 30, 20), []color.Color{color.White}))
+		frames.Delay = append(frames.Delay, 1)
+	}
+	var b bytes.Buffer
+	if err := gif.EncodeAll(&b, frames); err != nil {
+		t.Fatal(err)
+	}
+	files := map[string][]byte{"moves.gif": b.Bytes(), "one.tif": picture.EncodeTIFF(image.NewGray(image.Rect(0, 0, 9, 9)), nil), "note.txt": nil}
+	for n := range 20 {
+		files[fmt.Sprintf("other%d", n)] = nil
+	}
+	for name, b := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"folder", "folder.png"} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stdout, stderr, code := command(t, "demo", "--images", dir, "--json")
+	var sum struct {
+		Pictures int
+		LeftOut  []struct{ File, Reason string } `json:"left_out"`
+	}
+	if err := json.Unmarshal([]byte(stdout), &sum); err != nil || code != 0 || sum.Pictures != 2 {
+		t.Fatalf("exit code %d, %v, %s, %s", code, err, stdout, stderr)
+	}
+	told := map[string]string{}
+	for _, s := range sum.LeftOut {
+		told[filepath.Base(s.File)] = s.Reason
+	}
+	for name, why := range map[string]string{
+		"folder": "a directory", "folder.png": "a directory", "moves.gif": "it has 3 pictures, of which the first one is taken",
+		"note.txt": "its name does not end with one of .png", "other7": "its name does not end with one of .png",
+	} {
+		if !strings.Contains(told[name], why) {
+			t.Errorf("%s is told to be %q, want %q", name, told[name], why)
+		}
+	}
+	if len(told) != 24 {
+		t.Errorf("left out: %v", told)
+	}
+	if n := strings.Count(stderr, "samepage: left out "); n != 11 || !strings.Contains(stderr, "left out 14 more, which --json names\n") || !strings.Contains(stderr, "folder.png: it is a directory") {
+		t.Errorf("standard error has %s", stderr)
+	}
+	if stdout, _, _ := command(t, "demo", "--images", dir); !strings.Contains(stdout, "left out: 24 ") {
+		t.Errorf("the summary is %s", stdout)
+	}
 }
 
 // A file as standard input has a length, so nothing is written when it does not

@@ -47,6 +47,7 @@ func TestPictureFIFO(t *testing.T) {
 	for _, args := range [][]string{
 		{"legacy", "baseimage", "send", fifo},
 		{"legacy", "earseimage", "request", fifo, "--out1", filepath.Join(dir, "1.png"), "--out2", filepath.Join(dir, "2.png")},
+		{"demo", "--images", dir},
 	} {
 		var said bytes.Buffer
 		cmd := exec.Command("samepage", args...)

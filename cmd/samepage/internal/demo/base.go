@@ -11,10 +11,12 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"time"
 
 	"samepage"
+	"samepage/cmd/samepage/internal/picture"
 	"samepage/frame"
 	"samepage/pubsub"
 )
@@ -28,8 +30,8 @@ type base struct {
 	tell    func(message)
 	src     source
 	frames  *frame.Publisher
-	own     *frame.Subscriber // sees what the base has published, as all do
 	results *pubsub.Subscriber
+	room    room // of the topics
 	job     uint64
 	total   tally
 }
@@ -50,36 +52,30 @@ func runBase(ctx context.Context, name string, o Options, tell func(message)) (e
 	b := &base{o: o, tell: tell}
 	if o.Images == "" {
 		b.src = newScene()
-	} else if b.src, err = scanFolder(ctx, o.Images, o.Once); err != nil {
-		if ctx.Err() != nil {
-			return nil
+	} else {
+		f, err := scanFolder(ctx, &o)
+		if f != nil {
+			b.leaveOut(f.left)
 		}
-		return err
+		if err != nil {
+			return unlessEnded(ctx, err)
+		}
+		b.src = f
 	}
 	if o.Out != "" {
 		if err := os.MkdirAll(o.Out, 0o777); err != nil {
 			return err
 		}
 	}
-	fo := framesOptions(b.src.largest())
-	if b.frames, err = frame.NewPublisher(framesName(name), pictureSpec(b.src.largest()), fo); err != nil {
-		return err
+	if err := b.openTopics(ctx, name); err != nil {
+		return unlessEnded(ctx, err)
 	}
-	defer func() { err = errors.Join(err, b.frames.Close()) }()
-	if b.own, err = frame.NewSubscriber(framesName(name), &pubsub.SubscriberOptions{BestEffort: true}); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, b.own.Close()) }()
-	size, err := sizeOf(fo, resultsOptions(fo.MaxSize))
+	defer func() { err = errors.Join(err, b.results.Close(), b.frames.Close()) }()
+	size, err := b.room.size()
 	if err != nil {
 		return err
 	}
 	tell(message{Ready: &Ready{PID: os.Getpid(), Topics: []string{framesName(name), resultsName(name)}, Size: size}})
-	// The worker makes the topic of the results.
-	if b.results, err = pubsub.Await(ctx, resultsName(name), nil); err != nil {
-		return unlessEnded(ctx, err)
-	}
-	defer func() { err = errors.Join(err, b.results.Close()) }()
 	if err := b.awaitWorker(ctx); err != nil {
 		return unlessEnded(ctx, err)
 	}
@@ -99,16 +95,59 @@ func runBase(ctx context.Context, name string, o Options, tell func(message)) (e
 	return nil
 }
 
-// sizeOf is how many bytes of shared memory topics take.
-func sizeOf(topics ...*pubsub.Options) (sum int64, err error) {
-	for _, o := range topics {
-		n, err := o.Size()
+// openTopics makes both topics, with room for the largest picture that there is and that
+// finds space. What finds none is told when its turn comes.
+func (b *base) openTopics(ctx context.Context, name string) error {
+	for {
+		need, err := b.src.room(ctx)
 		if err != nil {
-			return 0, err
+			return err
 		}
-		sum += n
+		err = b.open(name, need)
+		if err == nil {
+			b.room = need
+			return nil
+		}
+		if !errors.Is(err, samepage.ErrNoSpace) && !errors.Is(err, samepage.ErrTooLarge) {
+			return err
+		}
+		size, serr := need.size()
+		if serr != nil {
+			return serr
+		}
+		err = fmt.Errorf("pictures of its size need %d MiB of shared memory, for which there is no space; %s: %w", (size+1<<20-1)>>20, remedy(), err)
+		if !b.src.drop(need, err) {
+			return err
+		}
 	}
-	return sum, nil
+}
+
+// remedy is what to do where there is no space.
+func remedy() string {
+	more := "a larger /dev/shm (as by docker run --shm-size), or a folder of another file system in SAMEPAGE_DIR"
+	if runtime.GOOS == "windows" {
+		more = "more memory, or a larger paging file"
+	}
+	return more + ", or a smaller " + picture.LimitOption + " to leave large pictures out"
+}
+
+// open makes both topics with room for pictures that need so much.
+func (b *base) open(name string, need room) (err error) {
+	if b.frames, err = frame.NewPublisher(framesName(name), pictureSpec(image.Pt(1, 1)), need.framesOptions()); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, b.frames.Close())
+		}
+	}()
+	// The worker comes when both are there, and takes the place of this publisher.
+	p, err := pubsub.NewPublisher(resultsName(name), need.resultsOptions())
+	if err != nil {
+		return err
+	}
+	b.results, err = pubsub.NewSubscriber(resultsName(name), nil)
+	return errors.Join(err, p.Close())
 }
 
 // nrgba is the picture of a frame that is known to be RGBA.
@@ -142,15 +181,15 @@ func (b *base) run(ctx context.Context) error {
 }
 
 // do has one picture done. Its error is of the demo and not of the picture.
-func (b *base) do(ctx context.Context, p *picture) error {
+func (b *base) do(ctx context.Context, p *drawable) error {
 	b.job++
 	spec := pictureSpec(p.bounds.Size())
 	spec.Seq = b.job
-	l, err := b.frames.LoanExtra(spec, requestSize)
-	if errors.Is(err, samepage.ErrTooLarge) {
+	if !b.room.holds(roomFor(p.bounds.Size(), p.region)) {
 		b.skip(&Bad{p.name, fmt.Sprintf("%d x %d pixels do not fit the shared memory: it was made for the largest picture at the start", spec.Width, spec.Height)})
 		return nil
 	}
+	l, err := b.frames.LoanExtra(spec, requestSize)
 	if err != nil {
 		return err
 	}
@@ -173,37 +212,36 @@ func (b *base) do(ctx context.Context, p *picture) error {
 		b.fail(&Bad{p.name, a.text})
 		return nil
 	}
-	if err := check(src, a.erased, a.cut, p.region); err != nil {
+	if err := check(src, a, p.region); err != nil {
 		b.fail(&Bad{p.name, err.Error()})
 		return nil
 	}
 	if b.o.Out != "" {
+		erased, cut := results(src, a)
 		for _, r := range []struct {
 			suffix string
 			m      image.Image
-		}{{"-erased.png", a.erased}, {"-region.png", a.cut}} {
+		}{{"-erased.png", erased}, {"-region.png", cut}} {
 			if err := savePNG(filepath.Join(b.o.Out, p.out+r.suffix), r.m); err != nil {
 				return err
 			}
 			b.total.saved()
 		}
 	}
-	b.total.done(took, 3*int64(len(src.Pix)))
+	b.total.done(took, int64(len(src.Pix)+len(a.erased.Pix)+len(a.cut.Pix)))
 	return nil
 }
 
-// publish publishes a frame, and returns its picture in place, which stays as it is until
-// the next one.
+// publish publishes a frame, and returns its picture in place. It stays as it is until the
+// next but one: the ring of the topic has two messages at least, and nobody but the base
+// writes to it.
 func (b *base) publish(ctx context.Context, l *frame.Loan) (*image.NRGBA, error) {
+	src := *nrgba(l.Frame)
 	if err := l.Publish(ctx); err != nil {
 		l.Discard()
 		return nil, err
 	}
-	m, err := b.own.Take(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return nrgba(m.Frame), nil
+	return &src, nil
 }
 
 // await waits for the answer to the picture src, and publishes it again for each new
@@ -257,6 +295,16 @@ func (b *base) nextAnswer(ctx context.Context) (*answer, error) {
 			return nil, err
 		}
 		return readAnswer(m.Bytes())
+	}
+}
+
+// leaveOut tells what is in the folder and not done.
+func (b *base) leaveOut(left []Bad) {
+	b.total.mu.Lock()
+	b.total.sum.LeftOut = append(b.total.sum.LeftOut, left...)
+	b.total.mu.Unlock()
+	for i := range left {
+		b.tell(message{LeftOut: &left[i]})
 	}
 }
 
@@ -367,6 +415,7 @@ func (t *tally) summary() Summary {
 	s := t.sum
 	s.Skipped = append([]Bad{}, s.Skipped...)
 	s.Failed = append([]Bad{}, s.Failed...)
+	s.LeftOut = append([]Bad{}, s.LeftOut...)
 	seconds := time.Since(t.start).Seconds()
 	s.Seconds = round(seconds)
 	s.PicturesPerSecond = round(float64(s.Pictures) / seconds)

@@ -28,6 +28,8 @@ type Options struct {
 	Count int `json:"count,omitempty"`
 	// Once does each picture of Images once, whatever Count says.
 	Once bool `json:"once,omitempty"`
+	// MaxBytes is how many bytes a picture of Images may take when it is decoded.
+	MaxBytes int64 `json:"max_bytes,omitempty"`
 }
 
 // Progress tells of one second.
@@ -44,9 +46,10 @@ type Progress struct {
 // between the processes: a source and two results for each picture.
 type Summary struct {
 	Pictures          int     `json:"pictures"`
-	Skipped           []Bad   `json:"skipped"` // that could not be read
-	Failed            []Bad   `json:"failed"`  // that the worker refused, or whose results were wrong
-	Saved             int     `json:"saved"`   // files
+	Skipped           []Bad   `json:"skipped"`  // that could not be read
+	Failed            []Bad   `json:"failed"`   // that the worker refused, or whose results were wrong
+	LeftOut           []Bad   `json:"left_out"` // what is in the folder and no picture, and further pages
+	Saved             int     `json:"saved"`    // files
 	Bytes             int64   `json:"bytes"`
 	Seconds           float64 `json:"seconds"`
 	PicturesPerSecond float64 `json:"pictures_per_second"`
@@ -92,6 +95,7 @@ type message struct {
 	Progress *Progress    `json:"progress,omitempty"`
 	Skipped  *Bad         `json:"skipped,omitempty"`
 	Failed   *Bad         `json:"failed,omitempty"`
+	LeftOut  *Bad         `json:"left_out,omitempty"`
 	Summary  *Summary     `json:"summary,omitempty"`
 	Viewed   *Viewed      `json:"viewed,omitempty"`
 	Error    *RemoteError `json:"error,omitempty"`

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"image/color"
 	"image/png"
 	"io/fs"
 	"math/rand/v2"
@@ -60,10 +61,26 @@ func TestErase(t *testing.T) {
 		{1, 1, image.Rect(0, 0, 1, 1)},
 	} {
 		r := image.Rect(0, 0, c.w, c.h)
-		src, erased, cut := noise(r), noise(r), noise(r)
+		small := image.Rect(0, 0, c.region.Dx(), c.region.Dy())
+		src, erased, cut := noise(r), noise(small), noise(small)
 		erase(src, erased, cut, c.region)
-		if err := check(src, erased, cut, c.region); err != nil {
+		a := &answer{region: c.region, erased: erased, cut: cut}
+		if err := check(src, a, c.region); err != nil {
 			t.Errorf("%v of %v: %v", c.region, r, err)
+		}
+		// The pictures that are saved.
+		without, alone := results(src, a)
+		for y := range c.h {
+			for x := range c.w {
+				w, p := src.NRGBAAt(x, y), color.NRGBA{}
+				if at := image.Pt(x, y); at.In(c.region) {
+					at = at.Sub(c.region.Min)
+					w, p = erased.NRGBAAt(at.X, at.Y), src.NRGBAAt(x, y)
+				}
+				if without.NRGBAAt(x, y) != w || alone.NRGBAAt(x, y) != p {
+					t.Fatalf("%v of %v: %v and %v at %d,%d, want %v and %v", c.region, r, without.NRGBAAt(x, y), alone.NRGBAAt(x, y), x, y, w, p)
+				}
+			}
 		}
 		// Each pixel is between the least and the largest of the edges.
 		for y := c.region.Min.Y; y < c.region.Max.Y; y++ {
@@ -76,7 +93,7 @@ func TestErase(t *testing.T) {
 							lo, hi = min(lo, v), max(hi, v)
 						}
 					}
-					got := int(erased.Pix[erased.PixOffset(x, y)+i])
+					got := int(erased.Pix[erased.PixOffset(x-c.region.Min.X, y-c.region.Min.Y)+i])
 					if c.region == r && got != 0 || c.region != r && (got < lo || got > hi) {
 						t.Fatalf("%v of %v: value %d at %d,%d is %d, edges have %d to %d", c.region, r, i, x, y, got, lo, hi)
 					}
@@ -89,12 +106,19 @@ func TestErase(t *testing.T) {
 // check finds a single wrong byte anywhere.
 func TestCheckFindsEachByte(t *testing.T) {
 	r, region := image.Rect(0, 0, 9, 7), image.Rect(3, 2, 6, 5)
-	src, erased, cut := noise(r), noise(r), noise(r)
+	small := image.Rect(0, 0, 3, 3)
+	src, erased, cut := noise(r), noise(small), noise(small)
 	erase(src, erased, cut, region)
+	a := &answer{region: region, erased: erased, cut: cut}
+	for _, other := range []image.Rectangle{image.Rect(3, 2, 6, 4), image.Rect(2, 2, 5, 5)} {
+		if check(src, a, other) == nil {
+			t.Errorf("results of %v are those of %v", region, other)
+		}
+	}
 	for _, m := range []*image.NRGBA{erased, cut} {
 		for i := range m.Pix {
 			m.Pix[i] ^= 1
-			if check(src, erased, cut, region) == nil {
+			if check(src, a, region) == nil {
 				t.Errorf("byte %d is wrong and nobody minds", i)
 			}
 			m.Pix[i] ^= 1
@@ -110,7 +134,8 @@ func (w *watch) Restarted(r string, _, _ int, _ string) { w.lines = append(w.lin
 func (w *watch) Progress(Progress)                      {}
 func (w *watch) Skipped(b Bad)                          { w.lines = append(w.lines, "skipped "+b.Reason) }
 
-func (w *watch) Failed(b Bad) { w.lines = append(w.lines, "failed "+b.Reason) }
+func (w *watch) LeftOut(b Bad) { w.lines = append(w.lines, "left out "+b.Reason) }
+func (w *watch) Failed(b Bad)  { w.lines = append(w.lines, "failed "+b.Reason) }
 
 func roleCommand(t *testing.T, role string) *exec.Cmd { return ipctest.Command(t, "role", role) }
 
@@ -119,7 +144,13 @@ func TestRun(t *testing.T) {
 	ipctest.Store(t)
 	w := &watch{}
 	s, err := Run(t.Context(), Options{Count: 5}, func(role string) *exec.Cmd { return roleCommand(t, role) }, w)
-	if err != nil || s.Pictures != 5 || s.Bytes != 5*3*4*sceneWidth*sceneHeight || s.WorkerRestarts != 0 || s.Interrupted {
+	drawn, crossed := newScene(), int64(0)
+	for range 5 {
+		p, err := drawn.next()
+		ipctest.NoErr(t, err)
+		crossed += 4*sceneWidth*sceneHeight + 2*4*int64(p.region.Dx()*p.region.Dy())
+	}
+	if err != nil || s.Pictures != 5 || s.Bytes != crossed || s.WorkerRestarts != 0 || s.Interrupted {
 		t.Errorf("%+v, %v", s, err)
 	}
 	// A coarse clock may show no time between publishing a frame and seeing it.
@@ -225,8 +256,15 @@ func TestPictureGrew(t *testing.T) {
 
 func TestScanFolder(t *testing.T) {
 	dir := ipctest.Dir(t)
-	scan := func() (*folder, error) { return scanFolder(t.Context(), dir, true) }
-	if _, err := scan(); !errors.Is(err, fs.ErrNotExist) {
+	scan := func() (*folder, room, error) {
+		f, err := scanFolder(t.Context(), &Options{Images: dir, Once: true})
+		if err != nil {
+			return nil, room{}, err
+		}
+		need, err := f.room(t.Context())
+		return f, need, err
+	}
+	if _, _, err := scan(); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("empty folder: %v", err)
 	}
 	write := func(name string, b []byte) {
@@ -235,30 +273,36 @@ func TestScanFolder(t *testing.T) {
 		}
 	}
 	write("x.png", []byte("text"))
-	if _, err := scan(); err == nil || !strings.Contains(err.Error(), "unknown format") {
+	if _, _, err := scan(); err == nil || !strings.Contains(err.Error(), "unknown format") {
 		t.Errorf("only bad pictures: %v", err)
 	}
-	// A header alone that claims much; its checksum is right.
+	// A header alone that claims much takes no memory: it is told when its turn comes.
 	var b bytes.Buffer
 	_ = png.Encode(&b, image.NewGray(image.Rect(0, 0, 16384, 1)))
-	claim := b.Bytes()[:33]
-	write("claim.png", claim)
-	f, err := scan()
-	if err != nil || f.most != image.Pt(16384, 1) {
-		t.Fatalf("%+v, %v", f, err)
+	write("claim.png", b.Bytes()[:33])
+	b.Reset()
+	_ = png.Encode(&b, image.NewGray(image.Rect(0, 0, 30, 20)))
+	write("good.png", b.Bytes())
+	f, need, err := scan()
+	if want := roomFor(image.Pt(30, 20), image.Rect(10, 6, 20, 14)); err != nil || need != want {
+		t.Fatalf("room for %+v, want %+v, %v", need, want, err)
 	}
 	if _, err := f.next(); err == nil || !strings.Contains(err.Error(), "claim.png: unexpected EOF") {
 		t.Errorf("a header without pixels: %v", err)
 	}
-	if err := checkSize(image.Pt(16384, 16384)); err == nil {
-		t.Error("a bomb of the largest sides is accepted")
+	// What needs too much is dropped, until nothing is left.
+	if !f.drop(roomFor(image.Pt(31, 20), image.Rectangle{}), errors.New("no space")) {
+		t.Error("what needs less is dropped")
 	}
-	if err := checkSize(image.Pt(10000, 10000)); err != nil {
-		t.Errorf("100 million pixels: %v", err)
+	if f.drop(need, errors.New("no space")) {
+		t.Error("something is left")
+	}
+	if _, err := f.next(); err == nil || !strings.Contains(err.Error(), "good.png: no space") {
+		t.Errorf("a picture that was dropped: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := scanFolder(ctx, dir, true); !errors.Is(err, context.Canceled) {
+	if _, err := scanFolder(ctx, &Options{Images: dir}); !errors.Is(err, context.Canceled) {
 		t.Errorf("interrupted: %v", err)
 	}
 }

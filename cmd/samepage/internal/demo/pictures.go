@@ -5,34 +5,23 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	_ "image/gif" // the formats that can be read
-	_ "image/jpeg"
-	_ "image/png"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
-	_ "golang.org/x/image/bmp"
-	_ "golang.org/x/image/tiff"
-
+	"samepage/cmd/samepage/internal/picture"
 	"samepage/frame"
-)
-
-// A file may claim to be of any size, and the claim alone makes a decoder take
-// the memory for it. More than this is refused.
-const (
-	maxSide   = frame.MaxSide
-	maxPixels = 100e6
 )
 
 // Extensions are those of the files that are taken for pictures.
 var Extensions = []string{".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif"}
 
-// picture is one that has been read and waits to be drawn into shared memory.
-type picture struct {
+// drawable is a picture that has been read and waits to be drawn into shared memory.
+type drawable struct {
 	name   string // in messages
 	out    string // begins the names of the files that are saved
 	bounds image.Rectangle
@@ -42,11 +31,14 @@ type picture struct {
 
 // source has pictures.
 type source interface {
-	// largest is the size of the largest of them, in pixels.
-	largest() image.Point
+	// room is for the largest picture that there still is.
+	room(ctx context.Context) (room, error)
+	// drop takes those out that need so much, for a reason that is told when their turn
+	// comes. It is false if there is nothing left then.
+	drop(room, error) bool
 	// next is the next picture. At the end it is io.EOF. A *Bad error tells of
 	// one that cannot be read, and is followed by others.
-	next() (*picture, error)
+	next() (*drawable, error)
 }
 
 // Bad is a picture that something is wrong with.
@@ -59,93 +51,127 @@ func (b *Bad) Error() string { return b.File + ": " + b.Reason }
 
 // folder are the pictures of a directory.
 type folder struct {
+	dir   string
 	files []file
+	left  []Bad // what is no picture, and what of pictures is not taken
 	at    int
 	once  bool
-	most  image.Point // the largest
+	limit int64 // bytes of a picture when it is decoded
 }
 
 type file struct {
 	path string
 	out  string
 	bad  error // known since the directory was scanned
+	need room  // by what its header says
+	read bool  // it was decoded once, so it is what it says
 }
 
-// scanFolder finds the pictures of a directory and looks how large they are.
-// Each is read once if once is set, else over and over.
-func scanFolder(ctx context.Context, dir string, once bool) (*folder, error) {
-	entries, err := os.ReadDir(dir)
+// scanFolder finds the pictures of a directory and looks how large they say they are. Each
+// is read once if o.Once is set, else over and over. With an error there may be a folder, of
+// which left is to be told.
+func scanFolder(ctx context.Context, o *Options) (*folder, error) {
+	entries, err := os.ReadDir(o.Images)
 	if err != nil {
 		return nil, err
 	}
-	f := &folder{once: once}
+	f := &folder{dir: o.Images, once: o.Once, limit: o.MaxBytes}
+	if f.limit == 0 {
+		f.limit = picture.DefaultLimit
+	}
 	for _, e := range entries {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		path := filepath.Join(dir, e.Name())
+		path := filepath.Join(o.Images, e.Name())
+		// Follows links.
+		if st, err := os.Stat(path); err == nil {
+			if err := picture.Regular(st); err != nil {
+				f.left = append(f.left, Bad{path, err.Error()})
+				continue
+			}
+		}
 		if !isPicture(e.Name()) {
+			f.left = append(f.left, Bad{path, "its name does not end with one of " + strings.Join(Extensions, " ")})
 			continue
 		}
-		// Follows links, and keeps away from pipes, whose opening would wait.
-		if st, err := os.Stat(path); err == nil && !st.Mode().IsRegular() {
-			continue
+		x := file{path: path}
+		i, err := picture.Measure(path, f.limit)
+		if err == nil {
+			err = checkSides(i.Width, i.Height)
 		}
-		n, err := measure(path)
-		f.files = append(f.files, file{path: path, bad: err})
-		if pixels(n) > pixels(f.most) {
-			f.most = n
+		if x.bad = err; err == nil {
+			size := image.Pt(i.Width, i.Height)
+			x.need = roomFor(size, middle(image.Rectangle{Max: size}))
+			if i.Pages > 1 {
+				f.left = append(f.left, Bad{path, fmt.Sprintf("it has %d pictures, of which the first one is taken", i.Pages)})
+			}
 		}
+		f.files = append(f.files, x)
 	}
 	if len(f.files) == 0 {
-		return nil, fmt.Errorf("no pictures (%s) in %s: %w", strings.Join(Extensions, " "), dir, fs.ErrNotExist)
-	}
-	if f.most == (image.Point{}) {
-		return nil, fmt.Errorf("none of the %d pictures in %s can be read; the first: %w", len(f.files), dir, &Bad{f.files[0].path, reason(f.files[0].bad)})
+		return f, fmt.Errorf("no pictures (%s) in %s, and %d other files and folders: %w", strings.Join(Extensions, " "), o.Images, len(f.left), fs.ErrNotExist)
 	}
 	nameOutputs(f.files)
 	return f, nil
 }
 
 func isPicture(name string) bool {
-	ext := strings.ToLower(filepath.Ext(name))
-	for _, x := range Extensions {
-		if ext == x {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(Extensions, strings.ToLower(filepath.Ext(name)))
 }
 
-// measure is how many pixels a file has.
-func measure(path string) (image.Point, error) {
-	r, err := os.Open(path)
-	if err != nil {
-		return image.Point{}, err
-	}
-	defer r.Close()
-	c, _, err := image.DecodeConfig(r)
-	if err != nil {
-		return image.Point{}, err
-	}
-	size := image.Pt(c.Width, c.Height)
-	if err := checkSize(size); err != nil {
-		return image.Point{}, err
-	}
-	return size, nil
-}
-
-func pixels(size image.Point) int64 { return int64(size.X) * int64(size.Y) }
-
-func checkSize(size image.Point) error {
-	if size.X < 1 || size.Y < 1 {
-		return fmt.Errorf("it has %d x %d pixels", size.X, size.Y)
-	}
-	if size.X > maxSide || size.Y > maxSide || pixels(size) > maxPixels {
-		return fmt.Errorf("it claims to have %d x %d pixels, at most %d a side and %d million are accepted",
-			size.X, size.Y, maxSide, int(maxPixels/1e6))
+// checkSides refuses what no frame has.
+func checkSides(w, h int) error {
+	if w > frame.MaxSide || h > frame.MaxSide {
+		return fmt.Errorf("it has %d x %d pixels, at most %d a side are accepted", w, h, frame.MaxSide)
 	}
 	return nil
+}
+
+// room is for the largest picture that can be decoded: it is, before memory is reserved
+// for what a file says.
+func (f *folder) room(ctx context.Context) (need room, err error) {
+	for {
+		if err := ctx.Err(); err != nil {
+			return need, err
+		}
+		need = room{}
+		var largest *file
+		for i := range f.files {
+			if x := &f.files[i]; x.bad == nil {
+				need = need.with(x.need)
+				if largest == nil || x.need.picture > largest.need.picture {
+					largest = x
+				}
+			}
+		}
+		if largest == nil {
+			return need, f.none()
+		}
+		if largest.read {
+			return need, nil
+		}
+		if _, err := f.load(largest); err != nil {
+			largest.bad = err
+		}
+		largest.read = true
+	}
+}
+
+// none is the error of a folder without a picture that can be done.
+func (f *folder) none() error {
+	return fmt.Errorf("none of the %d pictures in %s can be read; the first: %w", len(f.files), f.dir, f.files[0].told())
+}
+
+func (f *folder) drop(need room, why error) (left bool) {
+	for i := range f.files {
+		x := &f.files[i]
+		if x.bad == nil && x.need.picture >= need.picture {
+			x.bad = why
+		}
+		left = left || x.bad == nil
+	}
+	return left
 }
 
 // nameOutputs gives each file a name of its own for what is saved of it: its name
@@ -176,9 +202,7 @@ func nameOutputs(files []file) {
 	}
 }
 
-func (f *folder) largest() image.Point { return f.most }
-
-func (f *folder) next() (*picture, error) {
+func (f *folder) next() (*drawable, error) {
 	if f.at == len(f.files) && !f.once {
 		f.at = 0
 	}
@@ -186,52 +210,40 @@ func (f *folder) next() (*picture, error) {
 		return nil, io.EOF
 	}
 	x := f.files[f.at]
-	err := x.bad
 	var m image.Image
-	if err == nil {
-		m, err = load(x.path)
+	if x.bad == nil {
+		m, x.bad = f.load(&x)
 	}
-	if err != nil {
+	if x.bad != nil {
 		// Told once, also when the others come again.
 		f.files = append(f.files[:f.at:f.at], f.files[f.at+1:]...)
-		return nil, &Bad{x.path, reason(err)}
+		return nil, x.told()
 	}
 	f.at++
 	b := m.Bounds()
 	bounds := image.Rect(0, 0, b.Dx(), b.Dy())
-	return &picture{
+	return &drawable{
 		name: x.path, out: x.out, bounds: bounds, region: middle(bounds),
 		draw: func(dst *frame.Frame) { frame.Draw(dst, m) },
 	}, nil
 }
 
-// reason is an error without the path that it is told with.
-func reason(err error) string {
-	var p *fs.PathError
-	if errors.As(err, &p) {
-		err = p.Err
+// load decodes a file.
+func (f *folder) load(x *file) (image.Image, error) {
+	p, err := picture.Read(x.path, f.limit)
+	if err != nil {
+		return nil, err
 	}
-	return err.Error()
+	return p.Image, checkSides(p.Bounds().Dx(), p.Bounds().Dy())
 }
 
-// load decodes a file, whose size is checked first.
-func load(path string) (image.Image, error) {
-	if _, err := measure(path); err != nil {
-		return nil, err
+// told is what is wrong with a file; the path stands beside it.
+func (x *file) told() *Bad {
+	err := x.bad
+	if p, ok := errors.AsType[*picture.Error](err); ok {
+		err = p.Err
 	}
-	r, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	m, _, err := image.Decode(r)
-	if err != nil {
-		return nil, err
-	}
-	if err := checkSize(m.Bounds().Size()); err != nil {
-		return nil, err
-	}
-	return m, nil
+	return &Bad{x.path, err.Error()}
 }
 
 // middle is the region that is erased of a picture about which nothing is known:

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"context"
 	"fmt"
 	"image"
 	"math"
@@ -11,6 +12,7 @@ import (
 const (
 	sceneWidth  = 1280
 	sceneHeight = 720
+	sceneMargin = 12 // of the region around the ball
 )
 
 // scene draws balls that move before an evening sky. The region to be erased is
@@ -62,18 +64,24 @@ func newScene() *scene {
 
 func tone(v float64) byte { return byte(math.Max(0, math.Min(255, v+.5))) }
 
-func (*scene) largest() image.Point { return image.Pt(sceneWidth, sceneHeight) }
+// room is that of the largest ball.
+func (s *scene) room(context.Context) (room, error) {
+	reach := 2 * (int(s.balls[len(s.balls)-1].radius) + sceneMargin)
+	return roomFor(image.Pt(sceneWidth, sceneHeight), image.Rect(0, 0, reach, reach)), nil
+}
 
-func (s *scene) next() (*picture, error) {
+func (*scene) drop(room, error) bool { return false }
+
+func (s *scene) next() (*drawable, error) {
 	s.frame++
 	n := s.frame
 	b := s.balls[len(s.balls)-1]
 	x, y := b.at(n)
-	reach := int(b.radius) + 12
+	reach := int(b.radius) + sceneMargin
 	region := image.Rect(int(x)-reach, int(y)-reach, int(x)+reach, int(y)+reach)
 	bounds := image.Rect(0, 0, sceneWidth, sceneHeight)
 	name := fmt.Sprintf("scene-%06d", n)
-	return &picture{
+	return &drawable{
 		name: name, out: name, bounds: bounds, region: region.Intersect(bounds),
 		draw: func(dst *frame.Frame) { s.draw(nrgba(dst), n) },
 	}, nil

@@ -28,6 +28,7 @@ type Watcher interface {
 	Progress(Progress)
 	Skipped(Bad)
 	Failed(Bad)
+	LeftOut(Bad)
 }
 
 // Start makes the command that runs a role; see RunRole.
@@ -204,6 +205,8 @@ func (s *supervisor) baseSays(m message) {
 		s.watch.Skipped(*m.Skipped)
 	case m.Failed != nil:
 		s.watch.Failed(*m.Failed)
+	case m.LeftOut != nil:
+		s.watch.LeftOut(*m.LeftOut)
 	case m.Summary != nil:
 		s.summary, s.summed = *m.Summary, true
 		s.end(nil)

@@ -29,10 +29,13 @@ import (
 //	     0      4  what it is: ready, done or refused
 //	     4      4  bytes of the text
 //	     8      8  number of the job; 0 when ready
-//	    16     16  offset and size of the picture without the region
-//	    32     16  offset and size of the region on transparent ground
+//	    16     16  offset and size of what fills the region
+//	    32     16  offset and size of what was there
 //	    64    960  why it is refused, UTF-8
-//	  1024         both, each a frame
+//	  1024         both, each a frame of the region, which says where it belongs
+//
+// The rest of both results is known: of the one as the base has it, of the other
+// transparent. So they take the memory of the region, and not of two pictures.
 //
 // A worker says that it is ready once it sees the frames that are published from now
 // on. Then the base publishes the job that it waits for, if any: so a job whose worker
@@ -69,23 +72,46 @@ func pictureSpec(size image.Point) frame.Spec {
 	return frame.Spec{Format: frame.RGBA, Width: size.X, Height: size.Y}
 }
 
-// framesOptions have the least room there may be, for pictures may be large: members
-// are the base, who also looks at its frames, worker and viewer, and one more who is
-// curious.
-func framesOptions(largest image.Point) *pubsub.Options {
-	return &pubsub.Options{
-		MaxSize: int(pictureSpec(largest).Size()) + requestSize,
-		Depth:   1, Members: 5, Loans: 1, Holds: -1,
-	}
+// room is for how large pictures, and regions of them, the topics are made.
+type room struct{ picture, region int64 } // bytes of a frame
+
+// roomFor is what a picture needs.
+func roomFor(size image.Point, region image.Rectangle) room {
+	return room{pictureSpec(size).Size(), regionSpec(region).Size()}
 }
 
-// resultsOptions are for two results of a picture from a topic with messages of at
-// most so many bytes.
-func resultsOptions(most int) *pubsub.Options {
-	return &pubsub.Options{
-		MaxSize: answerHead + 2*alignUp(most-requestSize),
-		Depth:   1, Members: 2, Loans: 1, Holds: -1,
+// with is what both need.
+func (r room) with(s room) room { return room{max(r.picture, s.picture), max(r.region, s.region)} }
+
+// holds says whether what needs s has room.
+func (r room) holds(s room) bool { return r.with(s) == r }
+
+// framesOptions have the least room there may be, for pictures may be large: members
+// are the base, worker and viewer, and one more who is curious.
+func (r room) framesOptions() *pubsub.Options {
+	return &pubsub.Options{MaxSize: int(r.picture) + requestSize, Depth: 1, Members: 4, Loans: 1, Holds: -1}
+}
+
+// resultsOptions are for the two results of a picture.
+func (r room) resultsOptions() *pubsub.Options {
+	return &pubsub.Options{MaxSize: answerHead + 2*alignUp(int(r.region)), Depth: 1, Members: 2, Loans: 1, Holds: -1}
+}
+
+// size is how many bytes of shared memory the topics take.
+func (r room) size() (sum int64, err error) {
+	for _, o := range []*pubsub.Options{r.framesOptions(), r.resultsOptions()} {
+		n, err := o.Size()
+		if err != nil {
+			return 0, err
+		}
+		sum += n
 	}
+	return sum, nil
+}
+
+// regionSpec is a frame of a region.
+func regionSpec(region image.Rectangle) frame.Spec {
+	return frame.Spec{Format: frame.RGBA, Width: region.Dx(), Height: region.Dy(), Region: region}
 }
 
 func alignUp(n int) int { return (n + frameAlign - 1) &^ (frameAlign - 1) }
@@ -129,9 +155,10 @@ func publishText(ctx context.Context, p *pubsub.Publisher, what uint32, job uint
 	return p.Send(ctx, b)
 }
 
-// loanResults takes a message on loan that has room for both results of a picture.
-func loanResults(p *pubsub.Publisher, job uint64, picture frame.Spec) (l pubsub.Loan, erased, cut *frame.Frame, err error) {
-	size := int(picture.Size())
+// loanResults takes a message on loan that has room for both results of a region.
+func loanResults(p *pubsub.Publisher, job uint64, region image.Rectangle) (l pubsub.Loan, erased, cut *frame.Frame, err error) {
+	spec := regionSpec(region)
+	size := int(spec.Size())
 	if l, err = p.Loan(answerHead + 2*alignUp(size)); err != nil {
 		return l, nil, nil, err
 	}
@@ -144,7 +171,7 @@ func loanResults(p *pubsub.Publisher, job uint64, picture frame.Spec) (l pubsub.
 		off int
 		f   **frame.Frame
 	}{{offErased, &erased}, {offCut, &cut}} {
-		if *r.f, err = frame.New(b[at:at+size], picture); err != nil {
+		if *r.f, err = frame.New(b[at:at+size], spec); err != nil {
 			l.Discard()
 			return l, nil, nil, err
 		}
@@ -160,7 +187,8 @@ type answer struct {
 	what        uint32
 	job         uint64
 	text        string
-	erased, cut *image.NRGBA
+	region      image.Rectangle // that of the results
+	erased, cut *image.NRGBA    // as large as it, from (0, 0) on
 }
 
 func readAnswer(message []byte) (*answer, error) {
@@ -197,7 +225,10 @@ func readAnswer(message []byte) (*answer, error) {
 		if !ok {
 			return a, fmt.Errorf("%w: result of format %v", errMessage, f.Format())
 		}
-		*r.m = m
+		if *r.m = m; a.region != f.Region() && r.off != offErased {
+			return a, fmt.Errorf("%w: results of the regions %v and %v", errMessage, a.region, f.Region())
+		}
+		a.region = f.Region()
 	}
 	return a, nil
 }

@@ -35,13 +35,14 @@ func newStage(t testing.TB, results func(*pubsub.Options)) *stage {
 	ipctest.Store(t)
 	s := &stage{t: t}
 	var err error
-	fo := framesOptions(image.Pt(50, 40))
+	need := roomFor(image.Pt(50, 40), image.Rect(0, 0, 50, 40))
+	fo := need.framesOptions()
 	fo.MaxSize += 4000 // for other formats
 	s.base, err = frame.NewPublisher(framesName("job"), pictureSpec(image.Pt(50, 40)), fo)
 	ipctest.NoErr(t, err)
 	s.frames, err = frame.NewSubscriber(framesName("job"), nil)
 	ipctest.NoErr(t, err)
-	ro := resultsOptions(fo.MaxSize)
+	ro := need.resultsOptions()
 	if results != nil {
 		results(ro)
 	}
@@ -93,10 +94,10 @@ func TestWork(t *testing.T) {
 		if err != nil || a.what != done || a.job != s.job {
 			t.Fatalf("answer %+v, %v", a, err)
 		}
-		if err := check(src, a.erased, a.cut, region); err != nil {
+		if err := check(src, a, region); err != nil {
 			t.Errorf("%v: %v", size, err)
 		}
-		if err := check(noise(image.Rect(0, 0, 9, 9)), a.erased, a.cut, image.Rect(1, 1, 2, 2)); err == nil {
+		if err := check(noise(image.Rect(0, 0, 9, 9)), a, image.Rect(1, 1, 2, 2)); err == nil {
 			t.Error("results of another size are as expected")
 		}
 	}
@@ -105,14 +106,14 @@ func TestWork(t *testing.T) {
 // 000-25: results that do not fit are refused, and nothing is written past the end.
 func TestResultsTooLarge(t *testing.T) {
 	s := newStage(t, func(o *pubsub.Options) {
-		o.MaxSize = answerHead + 2*alignUp(int(pictureSpec(image.Pt(50, 40)).Size())) - 1
+		o.MaxSize = answerHead + 2*alignUp(int(regionSpec(image.Rect(0, 0, 40, 30)).Size())) - 1
 	})
-	_, b := s.do(50, 40, image.Rect(1, 1, 2, 2), nil)
+	_, b := s.do(50, 40, image.Rect(1, 1, 41, 31), nil)
 	a, err := readAnswer(b)
 	if err != nil || a.what != refused || a.job != s.job || !strings.Contains(a.text, "has room for") {
 		t.Errorf("answer %+v, %v", a, err)
 	}
-	_, b = s.do(49, 40, image.Rect(1, 1, 2, 2), nil)
+	_, b = s.do(49, 40, image.Rect(1, 1, 40, 31), nil)
 	if a, err := readAnswer(b); err != nil || a.what != done {
 		t.Errorf("the next one: %+v, %v", a, err)
 	}
@@ -188,7 +189,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Add(bytes.Clone(bad))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if a, err := readAnswer(b); err == nil && a.what == done {
-			_ = check(src, a.erased, a.cut, image.Rect(1, 1, 3, 3))
+			_ = check(src, a, image.Rect(1, 1, 3, 3))
 		}
 	})
 }
@@ -226,13 +227,14 @@ func TestLayout(t *testing.T) {
 			t.Errorf("word %d of the request is %d, want %d", i, got, want)
 		}
 	}
-	for off, want := range map[int]uint32{0: 2, 4: 0, 8: 1, 16: 1024, 24: 8128, 32: 9152, 40: 8128} {
+	// A region of 10 x 19 pixels has a frame of 128 + 760 bytes.
+	for off, want := range map[int]uint32{0: 2, 4: 0, 8: 1, 16: 1024, 24: 888, 32: 1920, 40: 888} {
 		if got := le.Uint32(b[off:]); got != want {
 			t.Errorf("word at %d is %d, want %d", off, got, want)
 		}
 	}
-	if _, err := frame.Open(b[9152:]); err != nil {
-		t.Error(err)
+	if f, err := frame.Open(b[1920:]); err != nil || f.Region() != image.Rect(10, 11, 20, 30) {
+		t.Error(f.Region(), err)
 	}
 	_, b = s.do(50, 40, image.Rectangle{}, nil)
 	if n := le.Uint32(b[4:]); le.Uint32(b) != 3 || n < 20 || !strings.Contains(string(b[64:64+n]), errMessage.Error()) {
@@ -272,7 +274,7 @@ func halfWorker(args []string) {
 	ctx := context.Background()
 	frames, err := frame.NewSubscriber(framesName(args[0]), &pubsub.SubscriberOptions{From: pubsub.FromNow})
 	die(err)
-	results, err := openResults(ctx, args[0], frames.Topic().Options().MaxSize)
+	results, err := openResults(ctx, args[0])
 	die(err)
 	stop("before it was ready")
 	die(publishReady(ctx, results))

@@ -17,7 +17,7 @@ func runWorker(ctx context.Context, name string, up func()) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, frames.Close()) }()
-	results, err := openResults(ctx, name, frames.Topic().Options().MaxSize)
+	results, err := openResults(ctx, name)
 	if err != nil {
 		return unlessEnded(ctx, err)
 	}
@@ -43,12 +43,11 @@ func runWorker(ctx context.Context, name string, up func()) (err error) {
 	return nil
 }
 
-// openResults opens the topic of the results to frames of at most so many bytes. There is
-// one worker: while its place is taken, the base is just repairing what the one before
-// has left.
-func openResults(ctx context.Context, name string, most int) (*pubsub.Publisher, error) {
+// openResults opens the topic of the results, which the base has made. There is one worker:
+// while its place is taken, the base is just repairing what the one before has left.
+func openResults(ctx context.Context, name string) (*pubsub.Publisher, error) {
 	for {
-		p, err := pubsub.NewPublisher(resultsName(name), resultsOptions(most))
+		p, err := pubsub.NewPublisher(resultsName(name), &pubsub.Options{MaxSize: answerHead})
 		if taken := errors.Is(err, samepage.ErrBusy) || errors.Is(err, samepage.ErrTooManyMembers); !taken || ctx.Err() != nil {
 			return p, err
 		}
@@ -82,7 +81,7 @@ func bothResults(results *pubsub.Publisher, m *frame.Message) (pubsub.Loan, erro
 	if err != nil {
 		return pubsub.Loan{}, err
 	}
-	l, erased, cut, err := loanResults(results, m.Seq(), pictureSpec(src.Rect.Size()))
+	l, erased, cut, err := loanResults(results, m.Seq(), region)
 	if err != nil {
 		return pubsub.Loan{}, err
 	}

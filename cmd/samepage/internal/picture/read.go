@@ -108,7 +108,7 @@ func within(path string, do func(r io.ReaderAt, size int64) error) error {
 func open(path string) (*os.File, int64, error) {
 	st, err := os.Stat(path) // before it is opened: opening a device may do something to it
 	if err == nil {
-		err = regular(st)
+		err = Regular(st)
 	}
 	if err != nil {
 		return nil, 0, err
@@ -120,7 +120,7 @@ func open(path string) (*os.File, int64, error) {
 		return nil, 0, err
 	}
 	if st, err = f.Stat(); err == nil {
-		err = regular(st)
+		err = Regular(st)
 	}
 	if err != nil {
 		return nil, 0, errors.Join(err, f.Close())
@@ -128,7 +128,8 @@ func open(path string) (*os.File, int64, error) {
 	return f, st.Size(), nil
 }
 
-func regular(st fs.FileInfo) error {
+// Regular is the error about what is no regular file.
+func Regular(st fs.FileInfo) error {
 	what := ""
 	switch m := st.Mode(); {
 	case m.IsRegular():

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"encoding/json"
+	"image"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"samepage/internal/ipctest"
+)
+
+// In a store of 64 MB, as containers have it, the demo does all pictures that have space,
+// among them one of 1600 x 1200 pixels. It skips and tells those that have not, with what
+// helps, and takes no memory for a file that only claims to be large.
+// (Other systems have no store of a size that a test can choose.)
+func TestDemoSmallStore(t *testing.T) {
+	store := ipctest.Dir(t)
+	if err := syscall.Mount("tmpfs", store, "tmpfs", 0, "size=64m,mode=755"); err != nil {
+		t.Skipf("only root mounts a small store: %v", err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(store, syscall.MNT_DETACH) })
+	t.Setenv("SAMEPAGE_DIR", store)
+	dir := ipctest.Dir(t)
+	save := func(name string, w, h int) {
+		t.Helper()
+		if err := writePicture(filepath.Join(dir, name), image.NewGray(image.Rect(0, 0, w, h))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	save("large1.png", 3000, 2000)
+	save("large2.png", 3000, 2000)
+	only, _, code := command(t, "demo", "--images", dir, "--json")
+	if code != 6 {
+		t.Errorf("only large pictures: exit code %d, %s", code, only)
+	}
+	save("fits.png", 1600, 1200)
+	save("small.png", 30, 20)
+	save("long.png", 16000, 10000)
+	b, err := os.ReadFile(filepath.Join(dir, "long.png"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "long.png"), b[:68], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stdout, stderr, code := command(t, "demo", "--images", dir, "--json")
+	var sum struct {
+		Pictures int
+		Skipped  []struct{ File, Reason string }
+	}
+	if err := json.Unmarshal([]byte(stdout), &sum); err != nil || code != 0 || sum.Pictures != 2 {
+		t.Fatalf("exit code %d, %v, %s, %s", code, err, stdout, stderr)
+	}
+	told := map[string]string{}
+	for _, s := range sum.Skipped {
+		told[filepath.Base(s.File)] = s.Reason
+	}
+	const large = "pictures of its size need 186 MiB of shared memory, for which there is no space; a larger /dev/shm (as by docker run --shm-size), or a folder of another file system in SAMEPAGE_DIR, or a smaller --max-bytes "
+	for name, why := range map[string]string{"large1.png": large, "large2.png": large, "long.png": "not enough pixel data"} {
+		if !strings.Contains(told[name], why) || !strings.Contains(stderr, "skipped "+filepath.Join(dir, name)) {
+			t.Errorf("%s is told to be %q, and standard error has %s", name, told[name], stderr)
+		}
+	}
+	if len(told) != 3 {
+		t.Errorf("skipped: %v", told)
+	}
+}
