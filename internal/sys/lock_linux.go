@@ -23,11 +23,15 @@ const (
 // lockFD is a descriptor that carries locks and does nothing else.
 type lockFD struct{ f *os.File }
 
-// ofd does one fcntl of the given kind on one byte.
 func (l lockFD) ofd(cmd int, typ int16, at int64) (unix.Flock_t, error) {
+	return ofd(l.f.Fd(), cmd, typ, at)
+}
+
+// ofd does one fcntl of the given kind on one byte.
+func ofd(fd uintptr, cmd int, typ int16, at int64) (unix.Flock_t, error) {
 	fl := unix.Flock_t{Type: typ, Whence: unix.SEEK_SET, Start: at, Len: 1}
 	for {
-		err := unix.FcntlFlock(l.f.Fd(), cmd, &fl)
+		err := unix.FcntlFlock(fd, cmd, &fl)
 		if err != unix.EINTR {
 			return fl, err
 		}
@@ -66,9 +70,13 @@ func lockVerdict(err error) (bool, error) {
 // that another goroutine is just starting has a copy of the descriptor until it
 // calls exec.
 func (l lockFD) close() {
-	fl := unix.Flock_t{Type: unix.F_UNLCK, Whence: unix.SEEK_SET}
-	_ = unix.FcntlFlock(l.f.Fd(), unix.F_OFD_SETLK, &fl)
+	unlockAll(l.f.Fd())
 	_ = l.f.Close()
+}
+
+func unlockAll(fd uintptr) {
+	fl := unix.Flock_t{Type: unix.F_UNLCK, Whence: unix.SEEK_SET}
+	_ = unix.FcntlFlock(fd, unix.F_OFD_SETLK, &fl)
 }
 
 func (l lockFD) unlock(at int64) { _, _ = l.ofd(unix.F_OFD_SETLK, unix.F_UNLCK, at) }

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -18,7 +17,12 @@ import (
 // LockFile is a file that is open together with others, or alone; being open is
 // the lock. On Linux an open-file-description lock on the byte lockFileByte says
 // so, on Windows the share mode.
-type LockFile struct{ lock lockFD }
+type LockFile struct {
+	// Not an *os.File: the garbage collector would close it, and so end the lock of one who
+	// has forgotten it. On Windows a handle stays open as well.
+	fd   int
+	path string
+}
 
 // lockFileByte of a lock file is locked by each who has it open.
 const lockFileByte = 1<<62 + 3
@@ -43,13 +47,12 @@ func openLockFile(path string, exclusively bool, create int) (*LockFile, error) 
 		if err != nil {
 			return nil, &fs.PathError{Op: "open lock file", Path: path, Err: spaceError(err)}
 		}
-		l := &LockFile{lockFD{newFile(fd, path)}}
+		l := &LockFile{fd, path}
 		stands, err := l.take(exclusively)
 		if err == nil && stands {
-			openLocks.Store(l, nil)
 			return l, nil
 		}
-		l.lock.close()
+		_ = l.Close()
 		if err != nil {
 			return nil, fmt.Errorf("lock file %s: %w", path, err)
 		}
@@ -60,51 +63,47 @@ func openLockFile(path string, exclusively bool, create int) (*LockFile, error) 
 // take locks the open file, and says whether it still has a name.
 func (l *LockFile) take(exclusively bool) (stands bool, err error) {
 	var st unix.Stat_t
-	if err := unix.Fstat(int(l.lock.f.Fd()), &st); err != nil {
+	if err := unix.Fstat(l.fd, &st); err != nil {
 		return false, os.NewSyscallError("fstat", err)
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return false, fmt.Errorf("it is a %s, want a file: %w", fileType(st.Mode), fs.ErrInvalid)
 	}
-	try := l.lock.tryShared
+	typ := int16(unix.F_RDLCK)
 	if exclusively {
-		try = l.lock.tryExclusive
+		typ = unix.F_WRLCK
 	}
-	ok, err := try(lockFileByte)
+	_, err = ofd(uintptr(l.fd), unix.F_OFD_SETLK, typ, lockFileByte)
+	ok, err := lockVerdict(err)
 	if err != nil {
 		return false, err
 	}
 	if !ok {
 		return false, ErrBusy
 	}
-	if err := unix.Fstat(int(l.lock.f.Fd()), &st); err != nil {
+	if err := unix.Fstat(l.fd, &st); err != nil {
 		return false, os.NewSyscallError("fstat", err)
 	}
 	return st.Nlink > 0, nil
 }
 
-// openLocks keeps lock files from the garbage collector, which would close them, and so
-// end the lock of one who has forgotten it. On Windows a handle stays open as well.
-var openLocks sync.Map
-
 // CheckName looks whether the file still has its name; if not, whoever locks gets another
 // file. Errors: ErrNameGone.
 func (l *LockFile) CheckName() error {
 	var st unix.Stat_t
-	if err := unix.Fstat(int(l.lock.f.Fd()), &st); err != nil {
+	if err := unix.Fstat(l.fd, &st); err != nil {
 		return os.NewSyscallError("fstat", err)
 	}
 	if st.Nlink == 0 {
-		return fmt.Errorf("lock file %s was removed: %w", l.lock.f.Name(), ErrNameGone)
+		return fmt.Errorf("lock file %s was removed: %w", l.path, ErrNameGone)
 	}
 	return nil
 }
 
 // Close ends the lock.
 func (l *LockFile) Close() error {
-	openLocks.Delete(l)
-	l.lock.close()
-	return nil
+	unlockAll(uintptr(l.fd)) // as lockFD.close
+	return os.NewSyscallError("close", unix.Close(l.fd))
 }
 
 // RemoveLockFile takes a lock file away that nobody has open.
