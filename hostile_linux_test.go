@@ -1,6 +1,7 @@
 package samepage_test
 
 import (
+	"encoding/binary"
 	"fmt"
 	"io/fs"
 	"net"
@@ -439,6 +440,7 @@ func TestMission004_09_FreedWithTheLast(t *testing.T) {
 // A reader of unnamed memory cannot make itself a writer.
 func TestMission004_11_ReadOnlyIsEnforced(t *testing.T) {
 	m := unnamed(t, 8192, nil)
+	ours := m.ID() // other tests may have forgotten one
 	v := view(t, m, 0, 0, samepage.ReadWrite)
 	token := must(samepage.Grant(os.Getpid(), m, samepage.ReadOnly))(t)
 	o := must(samepage.Attach(token))(t)
@@ -452,6 +454,12 @@ func TestMission004_11_ReadOnlyIsEnforced(t *testing.T) {
 		}
 		f, err := os.OpenFile(path, os.O_RDWR, 0)
 		if err != nil {
+			continue
+		}
+		var st unix.Stat_t
+		ipctest.NoErr(t, unix.Fstat(int(f.Fd()), &st))
+		if binary.LittleEndian.Uint64(ours[8:]) != st.Ino {
+			_ = f.Close()
 			continue
 		}
 		opened++
