@@ -24,6 +24,7 @@ func TestMain(m *testing.M) {
 	ipctest.Main(m, map[string]func([]string){
 		"agent": agent.Run, "locker": locker, "waiter": waiter, "mutex": mutexHelper, "rw": rwHelper, "worker": worker,
 		"none": func([]string) {}, "maker": maker, "idler": idler, "record": recordWriter, "base": base, "algorithm": algorithm,
+		"forget": holdAndForget,
 	})
 }
 

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"runtime"
 	"testing"
+	"time"
 
 	"samepage"
 	"samepage/internal/ipctest"
@@ -31,65 +33,96 @@ func collected(t *testing.T) {
 	runtime.GC()
 }
 
-// A lock that is held is not given back with its handle: nobody gets it while this
-// process lives, and whoever gets it then is told.
+// holds are ways to hold the lock l and forget the handle, and what its other users find
+// when the process has died.
+var holds = map[string]struct {
+	hold func() error
+	then error
+}{
+	"mutex": {func() error {
+		m, err := ipcsync.OpenMutex("l", nil)
+		if err != nil {
+			return err
+		}
+		return m.Lock(bg)
+	}, samepage.ErrOwnerDied},
+	"closed mutex": {func() error {
+		m, err := ipcsync.OpenMutex("l", nil)
+		if err != nil {
+			return err
+		}
+		if err := m.Lock(bg); err != nil {
+			return err
+		}
+		if err := m.Close(); !errors.Is(err, samepage.ErrBusy) {
+			return fmt.Errorf("close a mutex that is locked: %w", err)
+		}
+		return nil
+	}, samepage.ErrOwnerDied},
+	"rwmutex": {func() error {
+		m, err := ipcsync.OpenRWMutex("l", nil)
+		if err != nil {
+			return err
+		}
+		return m.Lock(bg)
+	}, samepage.ErrOwnerDied},
+	"rwmutex, read": {func() error {
+		m, err := ipcsync.OpenRWMutex("l", nil)
+		if err != nil {
+			return err
+		}
+		return m.RLock(bg)
+	}, nil},
+}
+
+// holdAndForget is the helper that does so.
+func holdAndForget(args []string) {
+	if err := holds[args[0]].hold(); err != nil {
+		fmt.Println(err)
+		return
+	}
+	// Until what was dropped later has been given back.
+	if _, err := ipcsync.CreateEvent("a witness", nil); err != nil {
+		fmt.Println(err)
+		return
+	}
+	for {
+		runtime.GC()
+		if _, err := samepage.Stat("a witness", &samepage.Options{Kind: samepage.KindEvent}); err != nil {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	fmt.Println("held")
+	_, _ = os.Stdin.Read(make([]byte, 1))
+}
+
+// A lock that is held is not given back with its handle: nobody gets it while its process
+// lives, and whoever gets it then is told.
 func TestForgottenLockStays(t *testing.T) {
 	ipctest.NeedNames(t)
-	for what, hold := range map[string]func() error{
-		"mutex": func() error {
-			m, err := ipcsync.OpenMutex("l", nil)
-			if err != nil {
-				return err
-			}
-			return m.Lock(bg)
-		},
-		"closed mutex": func() error {
-			m, err := ipcsync.OpenMutex("l", nil)
-			if err != nil {
-				return err
-			}
-			if err := m.Lock(bg); err != nil {
-				return err
-			}
-			if err := m.Close(); !errors.Is(err, samepage.ErrBusy) {
-				return fmt.Errorf("Close of a mutex that is locked: %w", err)
-			}
-			return nil
-		},
-		"rwmutex": func() error {
-			m, err := ipcsync.OpenRWMutex("l", nil)
-			if err != nil {
-				return err
-			}
-			return m.Lock(bg)
-		},
-		"rwmutex, read": func() error {
-			m, err := ipcsync.OpenRWMutex("l", nil)
-			if err != nil {
-				return err
-			}
-			return m.RLock(bg)
-		},
-	} {
+	for what, h := range holds {
 		t.Run(what, func(t *testing.T) {
 			ipctest.Store(t)
 			m, rw := newMutex(t, "l", nil), newRW(t, "l", nil)
-			ipctest.NoErr(t, hold())
-			collected(t)
+			c := ipctest.Start(t, "forget", what)
+			if l := c.Line(); l != "held" {
+				t.Fatal(l)
+			}
 			okM, errM := m.TryLock()
 			okW, errW := rw.TryLock()
-			if okM && okW {
-				t.Errorf("both are free (%v, %v)", errM, errW)
+			if okM == okW || errM != nil || errW != nil {
+				t.Errorf("mutex free: %v, %v; rwmutex free: %v, %v", okM, errM, okW, errW)
 			}
-			if errM != nil || errW != nil {
-				t.Errorf("errors %v, %v", errM, errW)
+			c.Kill()
+			switch {
+			case okW:
+				ipctest.WantErr(t, m.Lock(bg), h.then)
+			case okM:
+				ipctest.WantErr(t, rw.Lock(bg), h.then)
 			}
-			if okM {
-				ipctest.NoErr(t, m.Unlock())
-			}
-			if okW {
-				ipctest.NoErr(t, rw.Unlock())
-			}
+			ipctest.NoErr(t, m.Unlock())
+			ipctest.NoErr(t, rw.Unlock())
 		})
 	}
 }
@@ -115,4 +148,11 @@ func TestForgottenNotWhileAsleep(t *testing.T) {
 	defer e.Close()
 	ipctest.NoErr(t, e.Set())
 	ipctest.NoErr(t, <-woke)
+	ipctest.NoErr(t, e.Close())
+	ipctest.Collect(t, "the sleeper's event", func() error {
+		if _, err := samepage.Stat("e", &samepage.Options{Kind: samepage.KindEvent}); err == nil {
+			return errors.New("it is there")
+		}
+		return nil
+	})
 }

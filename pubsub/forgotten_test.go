@@ -105,7 +105,13 @@ func TestForgottenNotWhileInHand(t *testing.T) {
 	l = pubsub.Loan{}
 	collected(t)
 	ipctest.NoErr(t, ipctest.Check(h.Bytes(), 1))
-	runtime.KeepAlive(h)
+	h = nil
+	ipctest.Collect(t, "the topic", func() error {
+		if _, err := samepage.Stat("t", &samepage.Options{Kind: samepage.KindTopic}); err == nil {
+			return errors.New("it is there")
+		}
+		return nil
+	})
 }
 
 // collected drops a memory and returns when that is given back: what can be collected has
