@@ -29,6 +29,13 @@
 // and then tries again. None of this waits for anybody. It takes away what is the
 // user's own. A name made with [Persist] stays until it is removed or the machine restarts.
 //
+// What is open keeps descriptors, usually two to four. An object of any package here that is
+// dropped without Close is given back when it is collected, as an os.File is, and its name
+// goes if it was the last; that may take minutes. Exceptions are locks that are held, which
+// stay so, and the bytes of a [View]. A build with -tags samepagedebug tells of each on
+// standard error, with the stack that opened it. So whoever opens an object only to keep
+// its name must keep the object: defer Close.
+//
 // # Safety
 //
 // Everything that another process can write is hostile: this package never

@@ -65,7 +65,8 @@ var (
 	ErrTruncated = errors.New("truncated")
 	// ErrType: a Go type whose values cannot lie in shared memory.
 	ErrType = layout.ErrType
-	// ErrPeerDied: the process at the other end has died.
+	// ErrPeerDied: the process at the other end has died, or has dropped what it had open
+	// without Close.
 	ErrPeerDied = errors.New("the process at the other end has died")
 	// ErrEvicted: a reliable reader was too slow, and was passed over.
 	ErrEvicted = layout.ErrEvicted

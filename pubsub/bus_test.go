@@ -38,7 +38,13 @@ func TestMission002_34_Bus(t *testing.T) {
 func busRole(args []string) {
 	me, _ := strconv.Atoi(args[0])
 	members, _ := strconv.Atoi(args[1])
-	heard, err := busMember(uint64(me), members)
+	p, err := pubsub.NewPublisher("bus", &pubsub.Options{Publishers: members, Members: 2 * members, MaxSize: 16})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer p.Close() // not before: others still read
+	heard, err := busMember(p, uint64(me), members)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -47,11 +53,7 @@ func busRole(args []string) {
 	_, _ = fmt.Scanln()
 }
 
-func busMember(me uint64, members int) (heard int, err error) {
-	p, err := pubsub.NewPublisher("bus", &pubsub.Options{Publishers: members, Members: 2 * members, MaxSize: 16})
-	if err != nil {
-		return 0, err
-	}
+func busMember(p *pubsub.Publisher, me uint64, members int) (heard int, err error) {
 	s, err := pubsub.NewSubscriber("bus", nil)
 	if err != nil {
 		return 0, err

@@ -541,7 +541,8 @@ func (p *Publisher) Next() uint64 { return p.w.Next() }
 func (p *Publisher) Evicted() int { return p.evicted }
 
 // Close ends the stream: subscribers that have taken all get io.EOF. A second Close
-// does nothing.
+// does nothing. Of a Publisher that is dropped without Close nobody knows whether it had
+// said all: subscribers get samepage.ErrPeerDied when it is collected.
 //
 // Errors: samepage.ErrBusy, while messages are on loan.
 func (p *Publisher) Close() error { return p.leave(endedInOrder) }
