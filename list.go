@@ -1,21 +1,22 @@
 package samepage
 
 import (
+	"cmp"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"sort"
-	"strings"
 	"time"
 
 	"samepage/internal/sys"
 	"samepage/layout"
 )
 
-// Info is what is known of a named object without joining its users.
+// Info is what is known of a named object without joining its users. In JSON what is not
+// known is null, and "error" says why.
 type Info struct {
 	Name      string    `json:"name"`
 	Kind      Kind      `json:"kind"`
@@ -31,7 +32,56 @@ type Info struct {
 	File      string    `json:"file,omitempty"` // path of the file below
 	Path      string    `json:"path,omitempty"` // where the system keeps it
 	Rounded   bool      `json:"rounded,omitempty"`
+	// Err says why the object could not be looked at as a whole: it is another user's, or
+	// damaged, or something else stands in its place. Then InUse is not known, nor
+	// whatever is zero. nil: all is known.
+	Err error `json:"-"`
 }
+
+// infoJSON is an Info whose fields may be null.
+type infoJSON struct {
+	Name      string    `json:"name"`
+	Kind      Kind      `json:"kind"`
+	Scope     Scope     `json:"scope"`
+	Size      *int64    `json:"size"`
+	Allocated *int64    `json:"allocated"`
+	Lifetime  *Lifetime `json:"lifetime"`
+	InUse     *bool     `json:"in_use"`
+	Owner     string    `json:"owner,omitempty"`
+	Perm      string    `json:"perm,omitempty"`
+	Created   time.Time `json:"created,omitzero"`
+	ID        *ID       `json:"id"`
+	File      string    `json:"file,omitempty"`
+	Path      string    `json:"path,omitempty"`
+	Rounded   bool      `json:"rounded,omitempty"`
+	Error     string    `json:"error,omitempty"`
+}
+
+func (i *Info) json() infoJSON {
+	j := infoJSON{
+		Name: i.Name, Kind: i.Kind, Scope: i.Scope, Size: known(i, i.Size), Allocated: known(i, i.Allocated),
+		Lifetime: known(i, i.Lifetime), Owner: i.Owner, Perm: i.Perm, Created: i.Created, ID: known(i, i.ID),
+		File: i.File, Path: i.Path, Rounded: i.Rounded,
+	}
+	if i.Err != nil {
+		j.Error = i.Err.Error()
+	} else {
+		j.InUse = &i.InUse
+	}
+	return j
+}
+
+// known is v, nil when it is not known.
+func known[T comparable](i *Info, v T) *T {
+	var zero T
+	if i.Err != nil && v == zero {
+		return nil
+	}
+	return &v
+}
+
+// MarshalJSON gives the fields, null for what is not known.
+func (i Info) MarshalJSON() ([]byte, error) { return json.Marshal(i.json()) }
 
 // Leftover is something that nobody alive holds.
 type Leftover struct {
@@ -46,6 +96,22 @@ type Leftover struct {
 	// processes told of themselves. There are none on Windows, where the bytes of an
 	// object go with its last user.
 	Members []DeadMember `json:"members,omitempty"`
+}
+
+// MarshalJSON gives the fields of Info, and then those of the Leftover.
+func (l Leftover) MarshalJSON() ([]byte, error) {
+	j := struct {
+		infoJSON
+		Reason  string       `json:"reason"`
+		Removed bool         `json:"removed"`
+		Error   string       `json:"error,omitempty"`
+		MadeBy  int          `json:"made_by,omitempty"`
+		Members []DeadMember `json:"members,omitempty"`
+	}{l.Info.json(), l.Reason, l.Removed, "", l.MadeBy, l.Members}
+	if err := cmp.Or(l.Err, l.Info.Err); err != nil {
+		j.Error = err.Error()
+	}
+	return json.Marshal(j)
 }
 
 // DeadMember is a handle on such an object whose process died.
@@ -121,8 +187,7 @@ func Clean(dryRun bool) ([]Leftover, error) {
 	return all, nil
 }
 
-// Look tells what List and what Clean would tell, and takes nothing away but
-// what dies while it looks.
+// Look tells what List and what Clean would tell, and takes nothing away.
 func Look() (used []Info, left []Leftover, err error) {
 	err = scopes(func(s Scope) error {
 		dead, err := leftovers(s)
@@ -130,24 +195,17 @@ func Look() (used []Info, left []Leftover, err error) {
 			return err
 		}
 		left = append(left, dead...)
-		gone := map[string]bool{}
+		told := map[string]bool{}
 		for _, l := range dead {
-			gone[l.Path] = true
+			told[l.Path] = true
 		}
-		all, err := entries(s)
-		if err != nil {
-			return err
-		}
-		for _, e := range all {
-			if gone[e.path] {
-				continue
-			}
-			i, err := sys.Stat(&sys.Spec{Name: e.name, Kind: e.kind, Scope: s, Owner: "*"})
-			if !errors.Is(err, fs.ErrNotExist) { // else gone meanwhile
+		infos, err := sys.Look(s)
+		for _, i := range infos {
+			if !told[i.Path] {
 				used = append(used, Info(i))
 			}
 		}
-		return nil
+		return err
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("samepage: look: %w", err)
@@ -231,36 +289,6 @@ func before(a, b *Info) bool {
 	return a.Name < b.Name
 }
 
-// entry is a file that stands for an object.
-type entry struct {
-	path string
-	kind Kind
-	name string
-}
-
-// entries are those of a scope, of which some may not be what they seem. What the
-// file is called tells, or a record in it.
-func entries(s Scope) (all []entry, err error) {
-	files, err := os.ReadDir(sys.Where(s))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	for _, f := range files {
-		path := filepath.Join(sys.Where(s), f.Name())
-		kind, name, _ := strings.Cut(f.Name(), ".")
-		if k, known := layout.ParseKind(kind); known {
-			if layout.CheckName(name) == nil {
-				all = append(all, entry{path, k, name})
-			}
-		} else if strings.HasSuffix(f.Name(), ".rec") {
-			if r := recordAt(path); r != nil {
-				all = append(all, entry{path, r.Kind, r.Name})
-			}
-		}
-	}
-	return all, nil
-}
-
 // openEntry opens a file that others may have put there: a plain one, or none.
 func openEntry(path string) (*os.File, error) {
 	want, err := os.Lstat(path)
@@ -282,16 +310,7 @@ func openEntry(path string) (*os.File, error) {
 	return f, nil
 }
 
-// recordAt is the record in a file, nil when there is none.
-func recordAt(path string) *layout.Record {
-	f, err := openEntry(path)
-	if err != nil {
-		return nil
-	}
-	defer f.Close()
-	return recordIn(f)
-}
-
+// recordIn is the record in a file, nil when there is none.
 func recordIn(f *os.File) *layout.Record {
 	b := make([]byte, layout.RecordSize)
 	if _, err := f.ReadAt(b, 0); err != nil {

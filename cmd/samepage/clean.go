@@ -36,9 +36,17 @@ so nobody needs this command: it gives the memory back at once.`,
 // cleaned is an object that goes, or one that stays because it is used.
 type cleaned struct {
 	samepage.Leftover
-	Kept    bool     `json:"kept,omitempty"`
-	Members []member `json:"members,omitempty"` // stands in for those of the Leftover
-	Error   string   `json:"error,omitempty"`
+	Kept    bool
+	Members []member // stand in for those of the Leftover
+}
+
+func (c cleaned) MarshalJSON() ([]byte, error) {
+	l := c.Leftover
+	l.Members = nil
+	return joined(l, struct {
+		Kept    bool     `json:"kept,omitempty"`
+		Members []member `json:"members,omitempty"`
+	}{c.Kept, c.Members})
 }
 
 type cleanedList struct {
@@ -67,7 +75,7 @@ func (l cleanedList) text(w io.Writer) error {
 		if i.MadeBy != 0 {
 			by = fmt.Sprintf(", made by process %d", i.MadeBy)
 		}
-		_, err := fmt.Fprintf(w, "%s %v %s, %v, %s%s: %s\n", what, i.Kind, plain(i.Name), i.Scope, formatSize(i.Size), by, i.Reason)
+		_, err := fmt.Fprintf(w, "%s %v %s, %v, %s%s: %s\n", what, i.Kind, plain(i.Name), i.Scope, sizeText(i.Info, i.Size), by, i.Reason)
 		if err != nil {
 			return err
 		}
@@ -101,7 +109,6 @@ func runClean(p printer, dryRun, verbose bool) error {
 			})
 		}
 		if l.Err != nil {
-			c.Error = l.Err.Error()
 			errs = append(errs, fmt.Errorf("clean %q: %w", l.Name, l.Err))
 		}
 		all.list = append(all.list, c)
@@ -119,14 +126,19 @@ func runClean(p printer, dryRun, verbose bool) error {
 	return errors.Join(errs...)
 }
 
-// inUse are the objects that somebody alive uses.
+// inUse are the objects that somebody alive uses, or may use.
 func inUse() (kept []cleaned, err error) {
 	used, _, err := samepage.Look()
 	for _, i := range used {
+		c := cleaned{Leftover: samepage.Leftover{Info: i, Reason: "a living process uses it"}, Kept: true}
+		if i.Err != nil {
+			c.Reason = fmt.Sprintf("whether a living process uses it is not known: %v", i.Err)
+			kept = append(kept, c)
+			continue
+		}
 		if !i.InUse {
 			continue
 		}
-		c := cleaned{Leftover: samepage.Leftover{Info: i, Reason: "a living process uses it"}, Kept: true}
 		if hasMembers(i.Kind) {
 			st, err := inspect(i)
 			switch {

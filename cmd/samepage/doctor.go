@@ -128,18 +128,21 @@ func lookAtObjects() findings {
 	all := findings{{Fact: sys.Fact{Name: "objects", Value: count(len(used), "object") + " used or persistent", OK: true}}}
 	all = append(all, unused(left)...)
 	for _, i := range used {
-		if !hasMembers(i.Kind) {
-			continue
+		var st *state
+		err := i.Err
+		if err == nil && hasMembers(i.Kind) {
+			st, err = inspect(i)
 		}
-		st, err := inspect(i)
 		switch {
-		case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
-			// gone meanwhile, or not for this user to see
+		case errors.Is(err, fs.ErrNotExist):
+			// gone meanwhile
 		case err != nil:
 			f := findingOf(i, foundUnreadable, "it cannot be read")
-			f.Note = err.Error()
+			f.Note, f.Mend = sys.Mend(err)
+			// Another user's, which only he and root may see, is in order.
+			f.OK = f.Mend == "" && errors.Is(err, fs.ErrPermission)
 			all = append(all, f)
-		default:
+		case st != nil:
 			all = append(all, lookAtMembers(i, st)...)
 		}
 	}
@@ -172,7 +175,7 @@ func unused(left []samepage.Leftover) (all findings) {
 	for _, l := range left {
 		if l.Err != nil {
 			f := findingOf(l.Info, foundUnreadable, l.Reason)
-			f.Note = l.Err.Error()
+			f.Note, f.Mend = sys.Mend(l.Err)
 			all = append(all, f)
 			continue
 		}

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -19,7 +21,11 @@ func newLsCommand(a *app) *cobra.Command {
 		Use:   "ls",
 		Short: "List the objects that are used or persist",
 		Long: `ls lists the objects of both scopes that somebody alive uses or that persist.
-What the dead left it takes away. Exact names are not listed.`,
+What the dead left it takes away. Exact names are not listed.
+
+A ? stands for what is not known, null with --json, and below the table stands why: the
+object is another user's, or damaged, or something else lies in its place. The exit code
+is 1 when an object is damaged.`,
 		Args: names(0, 0),
 		RunE: func(*cobra.Command, []string) error { return runLs(a.printer(), verbose) },
 	}
@@ -30,6 +36,7 @@ What the dead left it takes away. Exact names are not listed.`,
 // listing is objects, in a table.
 type listing struct {
 	infos   []samepage.Info
+	states  []*state // of each; nil: it has none, or it is not known
 	verbose bool
 }
 
@@ -42,38 +49,67 @@ func (l listing) text(w io.Writer) error {
 		head += "\tSTATE\tMEMBERS\tWAITING\tID\tALLOCATED\tFILE\tPATH"
 	}
 	fmt.Fprintln(t, head)
-	for _, i := range l.infos {
+	for n, i := range l.infos {
 		cells := []string{
-			plain(i.Name), i.Kind.String(), i.Scope.String(), formatSize(i.Size), i.Lifetime.String(),
-			yesNo(i.InUse), dash(i.Owner), when(i.Created),
+			dash(plain(i.Name)), i.Kind.String(), i.Scope.String(), sizeText(i, i.Size), lifetimeText(i),
+			inUseText(i), dash(i.Owner), when(i.Created),
 		}
 		if l.verbose {
-			cells = append(cells, stateCells(i)...)
-			cells = append(cells, i.ID.String(), formatSize(i.Allocated), dash(i.File), dash(i.Path))
+			cells = append(cells, stateCells(l.states[n])...)
+			cells = append(cells, idText(i), sizeText(i, i.Allocated), dash(i.File), dash(i.Path))
 		}
 		fmt.Fprintln(t, strings.Join(cells, "\t"))
 	}
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for _, i := range l.infos {
+		if i.Err != nil {
+			if _, err := fmt.Fprintf(w, "%s: %v\n", nameOf(i), i.Err); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
-// stateCells are the state, the members and the sleepers of an object.
-func stateCells(i samepage.Info) []string {
-	if !hasMembers(i.Kind) {
+// stateCells are the state, the members and the sleepers of an object, nil for one
+// without or of which they are not known.
+func stateCells(st *state) []string {
+	if st == nil {
 		return []string{"-", "-", "-"}
-	}
-	st, err := inspect(i)
-	if err != nil {
-		return []string{"?", "?", "?"} // gone meanwhile, or another user's
 	}
 	return []string{st.text, strconv.Itoa(len(st.members)), strconv.Itoa(st.waiting())}
 }
 
+// runLs looks into each object that has members, so that one whose header is damaged
+// does not pass for a good one.
 func runLs(p printer, verbose bool) error {
 	infos, err := samepage.List()
 	if err != nil {
 		return err
 	}
-	return p.print(listing{infos, verbose})
+	l := listing{verbose: verbose}
+	var damaged []error
+	for _, i := range infos {
+		var st *state
+		if hasMembers(i.Kind) && i.Err == nil {
+			switch st, err = inspect(i); {
+			case errors.Is(err, fs.ErrNotExist):
+				continue // gone meanwhile
+			case err != nil:
+				st, i.Err = nil, err
+			}
+		}
+		if errors.Is(i.Err, samepage.ErrCorrupt) {
+			damaged = append(damaged, fmt.Errorf("ls: %s: %w", nameOf(i), i.Err))
+		}
+		l.infos, l.states = append(l.infos, i), append(l.states, st)
+	}
+	if err := p.print(l); err != nil {
+		return err
+	}
+	return errors.Join(damaged...)
 }
 
 func yesNo(b bool) string {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -51,6 +52,24 @@ func lines(w io.Writer, pairs ...[2]string) error {
 		}
 	}
 	return nil
+}
+
+// joined is one JSON object with the fields of all parts.
+func joined(parts ...any) ([]byte, error) {
+	all := []byte{'{'}
+	for _, p := range parts {
+		b, err := json.Marshal(p)
+		if err != nil {
+			return nil, err
+		}
+		if inner := bytes.TrimSpace(b[1 : len(b)-1]); len(inner) > 0 {
+			if len(all) > 1 {
+				all = append(all, ',')
+			}
+			all = append(all, inner...)
+		}
+	}
+	return append(all, '}'), nil
 }
 
 // marshalList is a list in JSON, also when it has nothing.

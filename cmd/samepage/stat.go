@@ -28,10 +28,47 @@ behind. The size of an exact object on Windows is known rounded up to a page onl
 	return c
 }
 
-type about samepage.Info
+type about struct{ samepage.Info }
+
+// unknown is what tables have in the place of what is not known.
+const unknown = "?"
+
+func sizeText(i samepage.Info, n int64) string {
+	if i.Err != nil && n == 0 {
+		return unknown
+	}
+	return formatSize(n)
+}
+
+func lifetimeText(i samepage.Info) string {
+	if i.Err != nil && i.Lifetime == samepage.WhileUsed {
+		return unknown
+	}
+	return i.Lifetime.String()
+}
+
+func inUseText(i samepage.Info) string {
+	if i.Err != nil {
+		return unknown
+	}
+	return yesNo(i.InUse)
+}
+
+func idText(i samepage.Info) string {
+	if i.Err != nil && i.ID == (samepage.ID{}) {
+		return unknown
+	}
+	return i.ID.String()
+}
 
 func (i about) text(w io.Writer) error {
-	size := fmt.Sprintf("%d bytes (%s)", i.Size, formatSize(i.Size))
+	bytes := func(n int64) string {
+		if s := sizeText(i.Info, n); s == unknown {
+			return s
+		}
+		return fmt.Sprintf("%d bytes (%s)", n, formatSize(n))
+	}
+	size := bytes(i.Size)
 	if i.Rounded {
 		size += ", rounded up to a page"
 	}
@@ -40,19 +77,22 @@ func (i about) text(w io.Writer) error {
 		{"kind", i.Kind.String()},
 		{"scope", i.Scope.String()},
 		{"size", size},
-		{"allocated", fmt.Sprintf("%d bytes (%s)", i.Allocated, formatSize(i.Allocated))},
-		{"lifetime", i.Lifetime.String()},
-		{"in use", yesNo(i.InUse)},
+		{"allocated", bytes(i.Allocated)},
+		{"lifetime", lifetimeText(i.Info)},
+		{"in use", inUseText(i.Info)},
 		{"owner", dash(i.Owner)},
 		{"rights", dash(i.Perm)},
 		{"created", when(i.Created)},
-		{"id", i.ID.String()},
+		{"id", idText(i.Info)},
 	}
 	if i.File != "" {
 		pairs = append(pairs, [2]string{"file", i.File})
 	}
 	if i.Path != "" {
 		pairs = append(pairs, [2]string{"path", i.Path})
+	}
+	if i.Err != nil {
+		pairs = append(pairs, [2]string{"unknown", i.Err.Error()})
 	}
 	return lines(w, pairs...)
 }
@@ -64,21 +104,27 @@ func runStat(p printer, o object, name string) error {
 			return err
 		}
 		if !hasMembers(i.Kind) || opts.Exact {
-			return p.print(about(i))
+			return p.print(about{i})
 		}
 		st, err := inspect(i)
 		if err != nil {
 			return err
 		}
-		return p.print(stateAbout{about(i), st.json, st})
+		return p.print(stateAbout{about{i}, st.json, st})
 	})
 }
 
 // stateAbout is an object that has a state and members.
 type stateAbout struct {
 	about
-	State any `json:"state"`
+	State any
 	st    *state
+}
+
+func (s stateAbout) MarshalJSON() ([]byte, error) {
+	return joined(s.Info, struct {
+		State any `json:"state"`
+	}{s.State})
 }
 
 func (s stateAbout) text(w io.Writer) error {

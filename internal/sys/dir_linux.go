@@ -35,8 +35,11 @@ func BaseDir() string {
 	if d := os.Getenv("SAMEPAGE_DIR"); d != "" {
 		return d
 	}
-	return "/dev/shm"
+	return usualBase
 }
+
+// usualBase is where all Linux systems have memory; tests change it.
+var usualBase = "/dev/shm"
 
 // dir is a verified directory.
 type dir struct {
@@ -69,24 +72,24 @@ func openDir(s layout.Scope, create bool) (*dir, error) {
 	path := filepath.Join(base, name)
 	bfd, err := openEINTR(unix.AT_FDCWD, base, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, storeError(fmt.Errorf("directory %s: %w (mount a tmpfs there, or set SAMEPAGE_DIR)", base, OnlyNumber(err)), err)
+		return nil, baseError(base, err)
 	}
 	defer unix.Close(bfd)
 
 	if create && (s == layout.Local || os.Geteuid() == 0) {
 		if err := makeDir(bfd, name, s); err != nil {
-			return nil, fmt.Errorf("make directory %s: %w", path, spaceError(err))
+			return nil, fmt.Errorf("make directory %s: %w", path, unmadeError(base, err))
 		}
 	}
 	fd, err := openEINTR(bfd, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		if err == unix.ENOENT && s == layout.Global && create {
-			return nil, fmt.Errorf("directory %s is missing; root makes it with: %s: %w", path, globalMend(path), ErrPrivilege)
+			return nil, missingGlobal(path)
 		}
 		if err == unix.ENOENT {
 			return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 		}
-		return nil, planted(bfd, name, path, err)
+		return nil, noDir(bfd, name, path, s, err)
 	}
 	d := &dir{f: newFile(fd, path), path: path, scope: s}
 	if err := d.verify(); err != nil {
@@ -136,57 +139,6 @@ func finishDir(bfd int, half, name string, s layout.Scope) error {
 		_ = unix.Unlinkat(bfd, half, unix.AT_REMOVEDIR)
 	}
 	return err
-}
-
-func globalMend(path string) string { return "install -d -o root -m 1777 " + path }
-
-// verify checks who owns the directory and who may write to it.
-func (d *dir) verify() error {
-	var st unix.Stat_t
-	if err := unix.Fstat(d.fd(), &st); err != nil {
-		return &fs.PathError{Op: "stat", Path: d.path, Err: err}
-	}
-	if d.scope == layout.Global {
-		if st.Uid != 0 || st.Mode&0o7777 != 0o1777 {
-			return fmt.Errorf("directory %s is owned by %s with mode %#o, want root and 01777; root mends it with: %s: %w",
-				d.path, userName(st.Uid), st.Mode&0o7777, globalMend(d.path), ErrPrivilege)
-		}
-		return nil
-	}
-	if int(st.Uid) != os.Geteuid() {
-		return fmt.Errorf("directory %s is owned by %s, not by %s: %w", d.path, userName(st.Uid), userName(uint32(os.Geteuid())), fs.ErrPermission)
-	}
-	if st.Mode&0o077 != 0 {
-		return fmt.Errorf("directory %s of %s has mode %#o, want 0700: %w", d.path, userName(st.Uid), st.Mode&0o7777, fs.ErrPermission)
-	}
-	return nil
-}
-
-// planted explains why something at a place of ours could not be opened.
-func planted(dirfd int, name, path string, cause error) error {
-	var st unix.Stat_t
-	if err := unix.Fstatat(dirfd, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		return &fs.PathError{Op: "open", Path: path, Err: cause}
-	}
-	what := fileType(st.Mode)
-	switch cause {
-	case unix.ELOOP, unix.ENOTDIR, unix.ENXIO, unix.EISDIR:
-		return fmt.Errorf("%s is a %s owned by %s: %w (%w)", path, what, userName(st.Uid), fs.ErrPermission, cause)
-	case unix.EACCES, unix.EPERM, unix.EROFS:
-		return fmt.Errorf("%s is a %s owned by %s, mode %#o: %w", path, what, userName(st.Uid), st.Mode&0o7777, cause)
-	}
-	return &fs.PathError{Op: "open", Path: path, Err: cause} // which has nothing to do with what it is
-}
-
-// storeError says that the place of all objects is unusable, unless cause says that this
-// process, or the machine, has reached a limit.
-func storeError(err, cause error) error {
-	for _, limit := range []error{unix.EMFILE, unix.ENFILE, unix.ENOMEM, ErrNoSpace} {
-		if errors.Is(cause, limit) {
-			return cause
-		}
-	}
-	return fmt.Errorf("%w: %w", ErrStore, err)
 }
 
 func fileType(mode uint32) string {

@@ -1,11 +1,8 @@
 package sys
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -21,8 +18,11 @@ func Facts() []Fact {
 	if f, told := logindFact("/", uid, name); told {
 		facts = append(facts, f)
 	}
-	return append(facts,
-		dirFact(layout.Local), dirFact(layout.Global), tmpfileFact(), procFact(), filesFact(),
+	facts = append(facts, dirFact(layout.Local), dirFact(layout.Global))
+	if f, told := tmpfileFact(); told {
+		facts = append(facts, f)
+	}
+	return append(facts, procFact(), filesFact(),
 		settingFact("vm.max_map_count", "how many mappings a process may have"),
 		settingFact("kernel.yama.ptrace_scope", "who may take granted memory of a process whose /proc entries are closed: 0 every process of the user, 1 ancestors, 2 administrators, 3 nobody"),
 	)
@@ -50,15 +50,24 @@ func baseFacts() []Fact {
 	f := Fact{Name: "directory", Value: base}
 	var st unix.Statfs_t
 	if err := unix.Statfs(base, &st); err != nil {
-		f.Note, f.Mend = err.Error(), "mount -t tmpfs -o mode=1777 tmpfs "+base
+		f.place(baseError(base, err))
 		return []Fact{f}
 	}
 	f.OK = true
+	if fd, err := openEINTR(unix.AT_FDCWD, base, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
+		f.place(baseError(base, err))
+		return []Fact{f}
+	} else {
+		_ = unix.Close(fd)
+	}
 	if st.Type == unix.TMPFS_MAGIC {
 		f.Value += " (tmpfs)"
 	} else {
 		f.Value += fmt.Sprintf(" (file system type %#x)", st.Type)
 		f.Note = "not a tmpfs: objects are written to a disk and survive the start of the machine"
+	}
+	if err := baseRisk(base); err != nil {
+		f.place(err)
 	}
 	size, free := uint64(st.Frsize)*st.Blocks, uint64(st.Frsize)*st.Bavail
 	space := Fact{Name: "space", Value: fmt.Sprintf("%d MiB, %d MiB free", size>>20, free>>20), OK: free >= 1<<20}
@@ -70,45 +79,6 @@ func baseFacts() []Fact {
 		inodes.Mend = "mount -o remount,nr_inodes=<more> " + base
 	}
 	return []Fact{f, space, inodes}
-}
-
-func dirFact(s layout.Scope) Fact {
-	f := Fact{Name: s.String() + " directory", Value: Where(s)}
-	d, err := openDir(s, false)
-	switch {
-	case err == nil:
-		d.close()
-		f.OK = true
-	case errors.Is(err, fs.ErrNotExist) && s == layout.Local:
-		f.OK, f.Note = true, "it will be made when it is needed"
-	case errors.Is(err, fs.ErrNotExist):
-		f.OK, f.Note, f.Mend = true, "it is missing; only global names need it", globalMend(f.Value)
-	case s == layout.Global && errors.Is(err, ErrPrivilege):
-		f.Note, f.Mend = err.Error(), globalMend(f.Value)
-	default:
-		f.Note = err.Error()
-		if !errors.Is(err, ErrStore) {
-			f.Mend = "rm -r " + f.Value
-		}
-	}
-	return f
-}
-
-// tmpfileFact sees whether the file system has O_TMPFILE, by which objects are
-// made.
-func tmpfileFact() Fact {
-	f := Fact{Name: "O_TMPFILE", Value: "works", OK: true}
-	at := Where(layout.Local)
-	if _, err := os.Stat(at); err != nil {
-		at = filepath.Dir(at)
-	}
-	fd, err := openEINTR(unix.AT_FDCWD, at, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
-	if err != nil {
-		f.Value, f.OK, f.Note = "fails", false, fmt.Sprintf("make a file without a name in %s: %v", at, err)
-		return f
-	}
-	_ = unix.Close(fd)
-	return f
 }
 
 func procFact() Fact {

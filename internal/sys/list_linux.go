@@ -2,6 +2,7 @@ package sys
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"time"
@@ -38,7 +39,10 @@ func statExact(s *Spec) (Info, error) {
 	if err := unix.Lstat(path, &st); err != nil {
 		return Info{}, &fs.PathError{Op: "stat", Path: path, Err: err}
 	}
-	info := Info{Name: s.Name, Kind: s.Kind, Scope: s.Scope, Lifetime: layout.Persist, Path: path}
+	info := Info{
+		Name: s.Name, Kind: s.Kind, Scope: s.Scope, Lifetime: layout.Persist, Path: path,
+		Err: fmt.Errorf("who uses an exact name is not counted: %w", errors.ErrUnsupported),
+	}
 	info.fill(&st)
 	info.Created = birth(unix.AT_FDCWD, path)
 	return info, nil
@@ -64,6 +68,7 @@ func examine(d *dir, entry string, s *Spec, reap bool) (Info, entryState, error)
 	info := Info{Name: name, Kind: k, Scope: d.scope, Path: filepath.Join(d.path, entry)}
 	e, err := openEntry(d, entry, s)
 	if err != nil {
+		info.glance(d, entry)
 		return info, 0, err
 	}
 	defer e.lock.f.Close()
@@ -71,6 +76,9 @@ func examine(d *dir, entry string, s *Spec, reap bool) (Info, entryState, error)
 	info.Created = birth(d.fd(), entry)
 	if e.persist() {
 		info.Lifetime = layout.Persist
+	}
+	if e.st.Mode&modeRecord != 0 {
+		info.Size, info.ID = 0, layout.ID{} // those of the record, so far
 	}
 	st, err := e.state()
 	if err != nil {
@@ -92,6 +100,25 @@ func examine(d *dir, entry string, s *Spec, reap bool) (Info, entryState, error)
 		}
 	}
 	return info, st, err
+}
+
+// glance fills in what the directory tells of an entry that cannot be opened.
+func (i *Info) glance(d *dir, entry string) {
+	var st unix.Stat_t
+	if unix.Fstatat(d.fd(), entry, &st, unix.AT_SYMLINK_NOFOLLOW) != nil {
+		return
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		i.Owner = userName(st.Uid)
+		return
+	}
+	i.fill(&st)
+	if st.Mode&modePersist != 0 {
+		i.Lifetime = layout.Persist
+	}
+	if st.Mode&modeRecord != 0 {
+		i.Size, i.ID = 0, layout.ID{} // those of the record
+	}
 }
 
 // walk calls f for each entry of a scope. A missing directory has none.
@@ -127,10 +154,16 @@ func walk(s layout.Scope, reap bool, f func(Info, entryState, error)) error {
 // List tells about the objects of a scope that somebody uses or that persist.
 // It takes away what the dead left. What may not be opened is listed with what
 // the directory tells.
-func List(s layout.Scope) ([]Info, error) {
+func List(s layout.Scope) ([]Info, error) { return list(s, true) }
+
+// Look is List, and takes nothing away.
+func Look(s layout.Scope) ([]Info, error) { return list(s, false) }
+
+func list(s layout.Scope, reap bool) ([]Info, error) {
 	var all []Info
-	err := walk(s, true, func(i Info, st entryState, err error) {
+	err := walk(s, reap, func(i Info, st entryState, err error) {
 		if err != nil || st != entryDead {
+			i.Err = Damaged(err, i.Kind, i.Scope, i.Name, false)
 			all = append(all, i)
 		}
 	})

@@ -64,6 +64,8 @@ type look struct {
 // finds dead is the caller's to take away.
 func examine(d *dir, path string, s *Spec) *look {
 	l := &look{Info: Info{Scope: d.scope, Path: path}}
+	kind, _, _ := strings.Cut(filepath.Base(path), "-")
+	l.Kind, _ = layout.ParseKind(kind)
 	e, err := openEntry(path, s)
 	if err != nil {
 		l.err = err
@@ -81,6 +83,9 @@ func examine(d *dir, path string, s *Spec) *look {
 		}
 	}()
 	l.InUse = l.err == nil && l.state == entryUsed
+	if l.record == nil {
+		l.Name = d.damagedName(e.h, path, l.Kind)
+	}
 	if r := l.record; r != nil {
 		l.Name, l.Kind, l.Size, l.Allocated = r.Name, r.Kind, r.Size, pages(r.Size)
 		l.Lifetime, l.ID, l.Created = r.Lifetime, r.ID, time.Unix(0, r.Created)
@@ -92,6 +97,20 @@ func examine(d *dir, path string, s *Spec) *look {
 		}
 	}
 	return l
+}
+
+// damagedName is the name in a record that is damaged, if its file is called after it.
+func (d *dir) damagedName(h windows.Handle, path string, k layout.Kind) string {
+	var b [layout.MaxName]byte
+	var n uint32
+	if windows.ReadFile(h, b[:], &n, position(layout.RecordHead)) != nil {
+		return ""
+	}
+	name := layout.Text(b[:n])
+	if layout.CheckName(name) != nil || d.entryPath(k, name) != path {
+		return ""
+	}
+	return name
 }
 
 // diskSpace tells how much of the disk a file takes, without hindering anybody.
@@ -176,15 +195,25 @@ func isOrphan(d *dir, entry, path string, dryRun bool) bool {
 // List tells about the objects of a scope that somebody uses or that persist.
 // It takes away what the dead left. What may not be opened is listed with what
 // the directory tells.
-func List(s layout.Scope) ([]Info, error) {
+func List(s layout.Scope) ([]Info, error) { return list(s, false) }
+
+// Look is List, and takes nothing away.
+func Look(s layout.Scope) ([]Info, error) { return list(s, true) }
+
+func list(s layout.Scope, dryRun bool) ([]Info, error) {
 	var all []Info
-	err := walk(s, false, func(l *look) {
-		if l.err == nil && l.state == entryDead {
+	err := walk(s, dryRun, func(l *look) {
+		if l.err != nil || l.state != entryDead {
+			l.Err = Damaged(l.err, l.Kind, l.Scope, l.Name, false)
+			all = append(all, l.Info)
+		} else if !dryRun {
 			_, _ = l.remove()
-			return
 		}
-		all = append(all, l.Info)
-	}, func(i Info) { _ = deleteFile(i.Path) })
+	}, func(i Info) {
+		if !dryRun {
+			_ = deleteFile(i.Path)
+		}
+	})
 	return all, err
 }
 
@@ -194,7 +223,7 @@ func Clean(s layout.Scope, dryRun bool) ([]Leftover, error) {
 	var all []Leftover
 	err := walk(s, dryRun, func(l *look) {
 		if l.state == entryDamaged {
-			all = append(all, Leftover{Info: l.Info, Reason: "nobody uses it and its record cannot be read; Remove takes it away", Err: l.err})
+			all = append(all, Leftover{Info: l.Info, Reason: "nobody uses it and its record cannot be read", Err: Damaged(l.err, l.Kind, l.Scope, l.Name, false)})
 			return
 		}
 		if l.err != nil || l.state != entryDead {

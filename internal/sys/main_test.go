@@ -16,7 +16,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	ipctest.Main(m, map[string]func([]string){"peer": peer, "churn": churn, "window": windowPeer})
+	ipctest.Main(m, map[string]func([]string){"peer": peer, "churn": churn, "window": windowPeer, "place": wrongPlace})
 }
 
 var errorNames = []struct {

@@ -84,7 +84,7 @@ func (e *entryFile) check(d *dir, s *Spec, path string) error {
 		return &fs.PathError{Op: "stat", Path: path, Err: err}
 	}
 	if e.st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return fmt.Errorf("%s is a %s owned by %s: %w", path, fileType(e.st.Mode), userName(e.st.Uid), fs.ErrPermission)
+		return stranger(path, &e.st, nil)
 	}
 	if e.st.Nlink > 1 {
 		return fmt.Errorf("%s has %d hard links, owner %s: %w", path, e.st.Nlink, userName(e.st.Uid), fs.ErrPermission)
@@ -268,10 +268,10 @@ func prepare(d *dir, s *Spec) (n *newEntry, err error) {
 	}()
 	fd, err := openEINTR(d.fd(), ".", unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
 	if err == unix.EOPNOTSUPP || err == unix.EISDIR {
-		return n, fmt.Errorf("the file system of %s has no O_TMPFILE (use a tmpfs): %w (%w)", d.path, errors.ErrUnsupported, err)
+		return n, noTmpfile(d.path, err)
 	}
 	if err != nil {
-		return n, fmt.Errorf("make a file in %s: %w", d.path, spaceError(err))
+		return n, fmt.Errorf("make a file in %s: %w", d.path, unmadeError(d.path, err))
 	}
 	n.entryFD = newFile(fd, d.path)
 	// The owner can always write, and so take the entry away.

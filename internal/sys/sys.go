@@ -126,6 +126,10 @@ type Info struct {
 	File      string          `json:"file,omitempty"` // path of the file below
 	Path      string          `json:"path,omitempty"` // where the system keeps it
 	Rounded   bool            `json:"rounded,omitempty"`
+	// Err says why the object could not be looked at as a whole: it is another user's, or
+	// damaged, or something else stands in its place. Then InUse is not known, nor
+	// whatever is zero. nil: all is known.
+	Err error `json:"-"`
 }
 
 // Leftover is something that nobody alive holds.

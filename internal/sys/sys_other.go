@@ -50,6 +50,9 @@ func Stat(*Spec) (Info, error) { return Info{}, unsupported("a named object") }
 // List finds nothing: there are no named objects.
 func List(layout.Scope) ([]Info, error) { return nil, nil }
 
+// Look finds nothing: there are no named objects.
+func Look(layout.Scope) ([]Info, error) { return nil, nil }
+
 // Clean finds nothing: there are no named objects.
 func Clean(layout.Scope, bool) ([]Leftover, error) { return nil, nil }
 

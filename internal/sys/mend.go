@@ -1,0 +1,41 @@
+package sys
+
+import (
+	"errors"
+	"fmt"
+)
+
+// mendable is an error with the command that mends what it tells of, for the user of
+// this process.
+type mendable struct {
+	err error
+	cmd string
+}
+
+func (m *mendable) Error() string { return fmt.Sprintf("%v (to mend it: %s)", m.err, m.cmd) }
+func (m *mendable) Unwrap() error { return m.err }
+
+// mending adds the command to an error that has none yet.
+func mending(err error, cmd string) error {
+	var m *mendable
+	if cmd == "" || errors.As(err, &m) {
+		return err
+	}
+	return &mendable{err, cmd}
+}
+
+// Mend is what err says without the command that mends it, and that command, which is
+// empty where there is none.
+func Mend(err error) (text, cmd string) {
+	var m *mendable
+	if !errors.As(err, &m) {
+		return err.Error(), ""
+	}
+	return m.err.Error(), m.cmd
+}
+
+// place fills a Fact about a place in which objects lie with what is wrong with it.
+func (f *Fact) place(err error) {
+	f.OK = false
+	f.Note, f.Mend = Mend(err)
+}

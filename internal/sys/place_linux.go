@@ -1,0 +1,351 @@
+package sys
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"samepage/layout"
+)
+
+// What is wrong with the directories, and the one command that is right for the user of
+// this process. Errors of openDir and findings of Facts come from here. No command takes
+// away what others may use.
+
+// elsewhere has a process use a directory that is its user's own.
+const elsewhere = `export SAMEPAGE_DIR="$(mktemp -d)"`
+
+// asRoot is the command by which this user does what only root may.
+func asRoot(cmd string) string {
+	switch {
+	case os.Geteuid() != 0:
+		return "sudo " + cmd
+	case inUserNamespace():
+		return elsewhere // root of the namespace is not the one that is needed
+	}
+	return cmd
+}
+
+// inUserNamespace says whether some users of the machine do not exist here.
+func inUserNamespace() bool {
+	b, err := os.ReadFile("/proc/self/uid_map")
+	return err == nil && strings.Join(strings.Fields(string(b)), " ") != "0 0 4294967295"
+}
+
+// unmapped says whether uid stands for all users that do not exist in this user
+// namespace.
+func unmapped(uid uint32) bool {
+	overflow := uint32(65534)
+	if b, err := os.ReadFile("/proc/sys/kernel/overflowuid"); err == nil {
+		_, _ = fmt.Sscan(string(b), &overflow)
+	}
+	return uid == overflow && inUserNamespace()
+}
+
+// ownerName is userName, and says when the owner is not of this user namespace.
+func ownerName(uid uint32) string {
+	if unmapped(uid) {
+		return "a user outside this user namespace"
+	}
+	return userName(uid)
+}
+
+// describe tells of something at a path what ls would.
+func describe(path string, st *unix.Stat_t) string {
+	return fmt.Sprintf("%s is a %s with mode %#o, owned by %s", path, fileType(st.Mode), st.Mode&0o7777, ownerName(st.Uid))
+}
+
+// reachedLimit says that this process, or the machine, has no more of something: then
+// the place of objects is not to blame.
+func reachedLimit(cause error) bool {
+	for _, limit := range []error{unix.EMFILE, unix.ENFILE, unix.ENOMEM, ErrNoSpace} {
+		if errors.Is(cause, limit) {
+			return true
+		}
+	}
+	return false
+}
+
+// storeError says that the place of all objects is unusable, unless a limit is reached.
+func storeError(err, cause error) error {
+	if reachedLimit(cause) {
+		return cause
+	}
+	return fmt.Errorf("%w: %w", ErrStore, err)
+}
+
+// baseError says why the directory that holds those of the scopes cannot be opened.
+func baseError(base string, cause error) error {
+	if reachedLimit(cause) {
+		return &fs.PathError{Op: "open", Path: base, Err: cause}
+	}
+	moved := os.Getenv("SAMEPAGE_DIR") != ""
+	q := Quote(base)
+	tmpfs := "mount -t tmpfs -o mode=1777 tmpfs " + q
+	var st unix.Stat_t
+	if err := unix.Lstat(base, &st); err != nil {
+		cmd := "mkdir -p " + q
+		if !moved {
+			cmd = asRoot("sh -c 'mkdir -p " + base + " && " + tmpfs + "'")
+		} else if err != unix.ENOENT {
+			cmd = "unset SAMEPAGE_DIR"
+		}
+		return mending(fmt.Errorf("%w: directory %s: %w", ErrStore, base, OnlyNumber(err)), cmd)
+	}
+	what := describe(base, &st)
+	if st.Mode&unix.S_IFMT == unix.S_IFLNK && cause == unix.ENOENT {
+		to, _ := os.Readlink(base)
+		if !filepath.IsAbs(to) {
+			to = filepath.Join(filepath.Dir(base), to)
+		}
+		cmd := "mkdir -p " + Quote(to)
+		if !moved {
+			cmd = asRoot(cmd)
+		}
+		return mending(fmt.Errorf("%w: %s, to %s, which is missing", ErrStore, what, to), cmd)
+	}
+	cmd := "unset SAMEPAGE_DIR"
+	if !moved {
+		cmd = asRoot("sh -c 'rm " + base + " && mkdir " + base + " && " + tmpfs + "'")
+	}
+	return mending(fmt.Errorf("%w: %s, want a directory: %w", ErrStore, what, OnlyNumber(cause)), cmd)
+}
+
+// unmadeError says why nothing can be made in a directory, the base or that of a scope.
+func unmadeError(path string, cause error) error {
+	switch cause {
+	case unix.EROFS:
+		point, _ := mountOf(path)
+		err := fmt.Errorf("%w: %s is on a file system that is mounted read-only at %s: %w", ErrStore, path, point, cause)
+		return mending(err, asRoot("mount -o remount,rw "+Quote(point)))
+	case unix.EACCES, unix.EPERM:
+		var st unix.Stat_t
+		if err := unix.Stat(path, &st); err != nil {
+			return err
+		}
+		cmd := ""
+		switch moved := os.Getenv("SAMEPAGE_DIR") != ""; {
+		case st.Uid == uint32(os.Geteuid()):
+			cmd = "chmod u+rwx " + Quote(path)
+		case moved:
+			cmd = "unset SAMEPAGE_DIR"
+		default:
+			cmd = asRoot("chmod 1777 " + Quote(path))
+		}
+		return mending(fmt.Errorf("%s, which does not let %s make anything there: %w", describe(path, &st), userName(uint32(os.Geteuid())), cause), cmd)
+	}
+	return spaceError(cause)
+}
+
+// noTmpfile says that the file system of a directory cannot make a file without a name.
+func noTmpfile(path string, cause error) error {
+	_, kind := mountOf(path)
+	cmd := "unset SAMEPAGE_DIR"
+	if os.Getenv("SAMEPAGE_DIR") == "" {
+		cmd = asRoot("mount -t tmpfs -o mode=1777 tmpfs " + Quote(BaseDir()))
+	}
+	return mending(fmt.Errorf("the file system of %s (%s) has no O_TMPFILE, want a tmpfs: %w (%w)", path, kind, errors.ErrUnsupported, cause), cmd)
+}
+
+// mountOf is where the file system of a path is mounted, and its type.
+func mountOf(path string) (point, kind string) {
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	point, kind = "/", "unknown"
+	b, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return path, kind
+	}
+	unescape := strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
+	for line := range strings.Lines(string(b)) {
+		before, after, _ := strings.Cut(line, " - ")
+		fields, types := strings.Fields(before), strings.Fields(after)
+		if len(fields) < 5 || len(types) < 1 {
+			continue
+		}
+		at := unescape.Replace(fields[4])
+		in := at == "/" || path == at || strings.HasPrefix(path, at+"/")
+		if in && len(at) >= len(point) { // of those at one place the last one counts
+			point, kind = at, types[0]
+		}
+	}
+	return point, kind
+}
+
+// planted explains why something at a place of ours could not be opened, or is not
+// what must be there.
+func planted(dirfd int, name, path string, cause error) error {
+	var st unix.Stat_t
+	if err := unix.Fstatat(dirfd, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return &fs.PathError{Op: "open", Path: path, Err: cause}
+	}
+	switch cause {
+	case unix.ELOOP, unix.ENOTDIR, unix.ENXIO, unix.EISDIR:
+		return stranger(path, &st, cause)
+	case unix.EACCES, unix.EPERM, unix.EROFS:
+		return fmt.Errorf("%s: %w", describe(path, &st), cause)
+	}
+	return &fs.PathError{Op: "open", Path: path, Err: cause} // which has nothing to do with what it is
+}
+
+// noDir explains why the directory of a scope could not be opened.
+func noDir(bfd int, name, path string, s layout.Scope, cause error) error {
+	var st unix.Stat_t
+	if err := unix.Fstatat(bfd, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return &fs.PathError{Op: "open", Path: path, Err: cause}
+	}
+	switch {
+	case cause != unix.EACCES && cause != unix.ELOOP && cause != unix.ENOTDIR && cause != unix.EPERM:
+		// It has nothing to do with what is there.
+	case st.Mode&unix.S_IFMT == unix.S_IFDIR:
+		if err := rightDir(path, s, &st); err != nil {
+			return err
+		}
+	case s == layout.Global:
+		err := fmt.Errorf("%s, want a directory: %w", describe(path, &st), fs.ErrPermission)
+		return mending(err, asRoot("sh -c "+Quote("rm "+Quote(path)+" && "+globalMend(path))))
+	}
+	return planted(bfd, name, path, cause)
+}
+
+// stranger says that something else is where a file or a directory of ours should be.
+func stranger(path string, st *unix.Stat_t, cause error) error {
+	cmd := "rm "
+	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
+		cmd = "rmdir "
+	}
+	cmd += Quote(path)
+	if st.Uid != uint32(os.Geteuid()) {
+		cmd = asRoot(cmd)
+	}
+	err := fmt.Errorf("%s: %w", describe(path, st), fs.ErrPermission)
+	if cause != nil {
+		err = fmt.Errorf("%w (%w)", err, cause)
+	}
+	return mending(err, cmd)
+}
+
+// verify checks who owns the directory and who may write to it.
+func (d *dir) verify() error {
+	var st unix.Stat_t
+	if err := unix.Fstat(d.fd(), &st); err != nil {
+		return &fs.PathError{Op: "stat", Path: d.path, Err: err}
+	}
+	return rightDir(d.path, d.scope, &st)
+}
+
+// rightDir says whether the directory of a scope has the right owner and mode.
+func rightDir(path string, s layout.Scope, st *unix.Stat_t) error {
+	me, what := uint32(os.Geteuid()), describe(path, st)
+	foreign := st.Uid != me && unmapped(st.Uid)
+	if s == layout.Global {
+		switch {
+		case foreign:
+			return mending(fmt.Errorf("%s, so it is the machine's, and nobody in here can verify it: %w", what, ErrPrivilege), elsewhere)
+		case st.Uid != 0 || st.Mode&0o7777 != 0o1777:
+			return mending(fmt.Errorf("%s, want root and 01777: %w", what, ErrPrivilege), asRoot(globalMend(path)))
+		}
+		return nil
+	}
+	switch {
+	case foreign:
+		return mending(fmt.Errorf("%s: it may be in use there: %w", what, fs.ErrPermission), elsewhere)
+	case st.Uid != me:
+		aside := "mv " + Quote(path) + " " + Quote(path+".old")
+		return mending(fmt.Errorf("%s, want %s: %w", what, userName(me), fs.ErrPermission), asRoot(aside))
+	case st.Mode&0o777 != 0o700:
+		return mending(fmt.Errorf("%s, want mode 0700: %w", what, fs.ErrPermission), "chmod 700 "+Quote(path))
+	}
+	return nil
+}
+
+func globalMend(path string) string { return "install -d -o root -m 1777 " + Quote(path) }
+
+// missingGlobal says that nobody has made the directory of the global scope.
+func missingGlobal(path string) error {
+	return mending(fmt.Errorf("directory %s is missing, which only root makes: %w", path, ErrPrivilege), asRoot(globalMend(path)))
+}
+
+// baseRisk says who else may rename what is in the base, so that processes which mean
+// one name find two directories.
+func baseRisk(base string) error {
+	var st unix.Stat_t
+	if err := unix.Stat(base, &st); err != nil {
+		return nil // openDir tells
+	}
+	me, q := uint32(os.Geteuid()), Quote(base)
+	what := describe(base, &st)
+	switch {
+	case st.Mode&0o022 != 0 && st.Mode&unix.S_ISVTX == 0:
+		cmd := "chmod +t " + q
+		if st.Uid != me {
+			cmd = asRoot(cmd)
+		}
+		return mending(fmt.Errorf("%s: without the sticky bit other users may rename what is in it", what), cmd)
+	case st.Uid != 0 && st.Uid != me && !unmapped(st.Uid):
+		cmd := "unset SAMEPAGE_DIR"
+		if os.Getenv("SAMEPAGE_DIR") == "" {
+			cmd = asRoot("chown root " + q)
+		}
+		return mending(fmt.Errorf("%s, who may rename what is in it", what), cmd)
+	}
+	return nil
+}
+
+// dirFact looks at the directory of a scope, and whether objects can be made there.
+func dirFact(s layout.Scope) Fact {
+	path := Where(s)
+	f := Fact{Name: s.String() + " directory", Value: path, OK: true}
+	at := path
+	d, err := openDir(s, false)
+	switch {
+	case err == nil:
+		d.close()
+	case errors.Is(err, fs.ErrNotExist) && !errors.Is(err, ErrStore) && s == layout.Global:
+		f.Note = "it is missing; only global names need it"
+		_, f.Mend = Mend(missingGlobal(path))
+		return f
+	case errors.Is(err, fs.ErrNotExist) && !errors.Is(err, ErrStore):
+		f.Note, at = "it will be made when it is needed", BaseDir()
+	default:
+		f.place(err)
+		return f
+	}
+	if err := unix.Faccessat(unix.AT_FDCWD, at, unix.W_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
+		f.place(unmadeError(at, err))
+	}
+	return f
+}
+
+// tmpfileFact sees whether the file system has O_TMPFILE, by which objects are made.
+// Where nothing can be made at all, which the directory's Fact tells, it tells nothing.
+func tmpfileFact() (f Fact, told bool) {
+	f = Fact{Name: "O_TMPFILE", Value: "works", OK: true}
+	at := Where(layout.Local)
+	if _, err := os.Stat(at); err != nil {
+		at = filepath.Dir(at)
+	}
+	fd, err := openEINTR(unix.AT_FDCWD, at, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+	switch err {
+	case nil:
+		_ = unix.Close(fd)
+	case unix.EOPNOTSUPP, unix.EISDIR:
+		f.Value = "missing"
+		f.place(noTmpfile(at, err))
+	case unix.EACCES, unix.EPERM, unix.EROFS, unix.ENOENT, unix.ENOTDIR, unix.ELOOP:
+		return f, false
+	default:
+		f.Value = "fails"
+		f.place(fmt.Errorf("make a file without a name in %s: %w", at, spaceError(err)))
+	}
+	return f, true
+}
