@@ -54,7 +54,7 @@ func TestTwoUsers(t *testing.T) {
 		// Root makes the global directory.
 		{root, "create first --size 1", "", 0, "created"},
 		{bert, "rm first", "", 5, "permission denied"},
-		{bert, "rm first --owner *", "", 5, "mode 01600: permission denied"},
+		{bert, "rm first --owner *", "", 5, "mode 01600"},
 		{root, "rm first", "", 0, "removed first"},
 
 		{anna, "create m --size 5 --perm 0666", "", 0, "created"},

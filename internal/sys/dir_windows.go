@@ -105,15 +105,12 @@ func (d *dir) close() {
 // Errors: ErrStore, ErrPrivilege, fs.ErrPermission, fs.ErrNotExist.
 func openDir(s layout.Scope, create bool) (*dir, error) {
 	path := Where(s)
-	switch st, err := os.Stat(root(s)); {
-	case err != nil:
-		return nil, fmt.Errorf("%w: no directory %s (set SAMEPAGE_DIR): %w", ErrStore, root(s), OnlyNumber(err))
-	case !st.IsDir():
-		return nil, fmt.Errorf("%w: %s is no directory (set SAMEPAGE_DIR)", ErrStore, root(s))
+	if st, err := os.Stat(root(s)); err != nil || !st.IsDir() {
+		return nil, rootError(root(s))
 	}
 	if create {
 		if err := makeDir(s, path); err != nil {
-			return nil, fmt.Errorf("make directory %s: %w", path, spaceError(err))
+			return nil, fmt.Errorf("make directory %s: %w", path, unmadeError(s, root(s), err))
 		}
 	}
 	if base := filepath.Dir(path); s == layout.Global && base != root(s) {
@@ -132,7 +129,7 @@ func openVerified(s layout.Scope, path string) (*dir, error) {
 		windows.FILE_SHARE_READ|windows.FILE_SHARE_WRITE, nil, windows.OPEN_EXISTING,
 		windows.FILE_FLAG_BACKUP_SEMANTICS|windows.FILE_FLAG_OPEN_REPARSE_POINT)
 	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+		return nil, noDir(s, path, err)
 	}
 	d := &dir{h, path, s}
 	if err := d.verify(); err != nil {
@@ -192,29 +189,6 @@ func mkBase(s layout.Scope, path, me string) error {
 		return nil
 	}
 	return mkdir(path, "D:P(A;OICI;FA;;;BA)(A;OICI;FA;;;SY)(A;;FA;;;"+me+")(A;;0x1200a9;;;AU)")
-}
-
-// verify checks that the directory is one, and who made it.
-func (d *dir) verify() error {
-	attributes, _, err := attributesAndLinks(d.h)
-	if err != nil {
-		return &fs.PathError{Op: "stat", Path: d.path, Err: err}
-	}
-	const want, not = windows.FILE_ATTRIBUTE_DIRECTORY, windows.FILE_ATTRIBUTE_REPARSE_POINT
-	if attributes&(want|not) != want {
-		return fmt.Errorf("%s has attributes %#x, want a plain directory: %w", d.path, attributes, fs.ErrPermission)
-	}
-	owner, err := ownerOf(d.h, windows.SE_FILE_OBJECT)
-	if err != nil {
-		return fmt.Errorf("owner of directory %s: %w", d.path, err)
-	}
-	if trusted(owner) {
-		return nil
-	}
-	if d.scope == layout.Global {
-		return fmt.Errorf("directory %s is owned by %s, want the administrators or the system: %w", d.path, accountName(owner), ErrPrivilege)
-	}
-	return fmt.Errorf("directory %s is owned by %s, not by this user: %w", d.path, accountName(owner), fs.ErrPermission)
 }
 
 // entryPath is where the sidecar of a name is.

@@ -3,7 +3,6 @@ package sys
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 
 	"golang.org/x/sys/windows"
 
@@ -29,40 +28,6 @@ func versionFact() Fact {
 		f.Value = "Wine " + wine + " as " + f.Value
 		f.Note = "Wine sets no space aside for memory: running out of it faults"
 	}
-	return f
-}
-
-// dirFact looks at the directory of a scope, and whether files can be made
-// where it is or will be.
-func dirFact(s layout.Scope) Fact {
-	f := Fact{Name: s.String() + " directory", Value: Where(s)}
-	at := Where(s)
-	d, err := openDir(s, false)
-	switch {
-	case err == nil:
-		d.close()
-	case errors.Is(err, fs.ErrNotExist):
-		f.Note = "it will be made when it is needed"
-		at = root(s)
-	default:
-		f.Note = err.Error()
-		if !errors.Is(err, ErrStore) {
-			f.Mend = `have an administrator remove it: rmdir /s "` + at + `"`
-		}
-		return f
-	}
-	if s == layout.Global && at != Where(s) {
-		// Whether this user may make it depends on the privilege.
-		f.OK = true
-		return f
-	}
-	h, err := probe(at, nil)
-	if err != nil {
-		f.Note = err.Error()
-		return f
-	}
-	_ = windows.CloseHandle(h)
-	f.OK = true
 	return f
 }
 

@@ -1,0 +1,158 @@
+package sys
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/windows"
+
+	"samepage/layout"
+)
+
+// What is wrong with the directories, and the one command that is right for the user of
+// this process. Errors of openDir and findings of Facts come from here. No command takes
+// away what others may use.
+
+// asAdministrator is the command by which this user does what only administrators may.
+func asAdministrator(cmd string) string {
+	if windows.GetCurrentProcessToken().IsElevated() {
+		return cmd
+	}
+	return "as administrator: " + cmd
+}
+
+// describe tells of something at a path what it is, and whose.
+func describe(path string) string {
+	what := "something"
+	if st, err := os.Lstat(path); err == nil {
+		switch m := st.Mode(); {
+		case m&(fs.ModeSymlink|fs.ModeIrregular) != 0:
+			what = "a link or another reparse point"
+		case m.IsDir():
+			what = "a directory"
+		default:
+			what = "a file"
+		}
+	}
+	owner := "an unknown account"
+	if sd, err := windows.GetNamedSecurityInfo(path, windows.SE_FILE_OBJECT, windows.OWNER_SECURITY_INFORMATION); err == nil {
+		if sid, _, err := sd.Owner(); err == nil && sid != nil {
+			owner = accountName(sid)
+		}
+	}
+	return fmt.Sprintf("%s is %s, owned by %s", path, what, owner)
+}
+
+// rootError says why the directory that has to be there, and holds ours, is no good.
+func rootError(at string) error {
+	if _, err := os.Lstat(at); err != nil {
+		return mending(fmt.Errorf("%w: directory %s: %w", ErrStore, at, OnlyNumber(err)), "mkdir "+Quote(at))
+	}
+	cmd := "set SAMEPAGE_DIR="
+	if movedDir() == "" {
+		cmd = asAdministrator("ren " + Quote(at) + " " + Quote(filepath.Base(at)+".old"))
+	}
+	return mending(fmt.Errorf("%w: %s, want a directory", ErrStore, describe(at)), cmd)
+}
+
+// unmadeError says why nothing can be made in a directory.
+func unmadeError(s layout.Scope, at string, cause error) error {
+	cause = spaceError(cause)
+	switch {
+	case errors.Is(cause, windows.ERROR_WRITE_PROTECT):
+		return fmt.Errorf("%w: %s is on a volume that is write-protected: %w", ErrStore, at, cause)
+	case !errors.Is(cause, fs.ErrPermission):
+		return cause
+	}
+	grant := "icacls " + Quote(at) + " /grant "
+	me, err := self()
+	switch {
+	case err != nil:
+		return cause
+	case s == layout.Global:
+		grant = asAdministrator(grant + "*S-1-5-11:(RX,AD,WD)") // authenticated users
+	default:
+		grant += "*" + me.String() + ":(OI)(CI)F"
+		if sd, err := windows.GetNamedSecurityInfo(at, windows.SE_FILE_OBJECT, windows.OWNER_SECURITY_INFORMATION); err == nil {
+			if owner, _, err := sd.Owner(); err != nil || owner == nil || !owner.Equals(me) {
+				grant = asAdministrator(grant)
+			}
+		}
+	}
+	return mending(fmt.Errorf("%s, whose rights do not let this user make anything there: %w", describe(at), cause), grant)
+}
+
+// noDir explains why a directory of ours could not be opened.
+func noDir(s layout.Scope, path string, cause error) error {
+	if errors.Is(cause, fs.ErrPermission) {
+		return unmadeError(s, path, cause)
+	}
+	return &fs.PathError{Op: "open", Path: path, Err: cause}
+}
+
+// verify checks that the directory is one, and who made it.
+func (d *dir) verify() error {
+	attributes, _, err := attributesAndLinks(d.h)
+	if err != nil {
+		return &fs.PathError{Op: "stat", Path: d.path, Err: err}
+	}
+	owner, err := ownerOf(d.h, windows.SE_FILE_OBJECT)
+	if err != nil {
+		return fmt.Errorf("owner of directory %s: %w", d.path, err)
+	}
+	const want, not = windows.FILE_ATTRIBUTE_DIRECTORY, windows.FILE_ATTRIBUTE_REPARSE_POINT
+	if attributes&(want|not) != want {
+		cmd := "del " + Quote(d.path)
+		if attributes&want != 0 {
+			cmd = "rmdir " + Quote(d.path) // of a link only the link goes
+		}
+		if !trusted(owner) {
+			cmd = asAdministrator(cmd)
+		}
+		return mending(fmt.Errorf("%s, want a plain directory: %w", describe(d.path), fs.ErrPermission), cmd)
+	}
+	switch {
+	case trusted(owner):
+		return nil
+	case d.scope == layout.Global:
+		return mending(fmt.Errorf("%s, want the administrators or the system: %w", describe(d.path), ErrPrivilege),
+			asAdministrator("icacls "+Quote(d.path)+" /setowner *S-1-5-32-544"))
+	}
+	return mending(fmt.Errorf("%s, want this user: %w", describe(d.path), fs.ErrPermission),
+		asAdministrator("ren "+Quote(d.path)+" "+Quote(filepath.Base(d.path)+".old")))
+}
+
+// dirFact looks at the directory of a scope, and whether files can be made where it is or
+// will be.
+func dirFact(s layout.Scope) Fact {
+	f := Fact{Name: s.String() + " directory", Value: Where(s), OK: true}
+	at := Where(s)
+	d, err := openDir(s, false)
+	switch {
+	case err == nil:
+		d.close()
+	case errors.Is(err, fs.ErrNotExist):
+		f.Note = "it will be made when it is needed"
+		at = root(s)
+	default:
+		f.place(err)
+		return f
+	}
+	if s == layout.Global && at != Where(s) {
+		return f // whether this user may make it depends on the privilege
+	}
+	h, err := probe(at, nil)
+	if err != nil {
+		var cause windows.Errno
+		if errors.As(err, &cause) {
+			err = unmadeError(s, at, cause)
+		}
+		f.place(err)
+		return f
+	}
+	_ = windows.CloseHandle(h)
+	return f
+}
