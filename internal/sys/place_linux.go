@@ -109,6 +109,9 @@ func baseError(base string, cause error) error {
 		}
 		return mending(fmt.Errorf("%w: %s, to %s, which is missing", ErrStore, what, to), cmd)
 	}
+	if cause != unix.ENOTDIR && cause != unix.ELOOP {
+		return fmt.Errorf("%w: directory %s: %w", ErrStore, base, OnlyNumber(cause)) // which has nothing to do with what it is
+	}
 	cmd := "unset SAMEPAGE_DIR"
 	if !moved {
 		cmd = asRoot("sh -c 'rm " + base + " && mkdir " + base + " && " + tmpfs + "'")
