@@ -42,6 +42,7 @@ func NewReader(name string, opts *ReaderOptions) (*Reader, error) {
 }
 
 // Await is NewReader, but waits for the cell to be made.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: the same without fs.ErrNotExist, and the error of ctx.
 func Await(ctx context.Context, name string, opts *ReaderOptions) (*Reader, error) {
@@ -140,6 +141,7 @@ func (r *Reader) ReadInto(buf []byte) (n int, generation uint64, ok bool, err er
 
 // Changed waits until there is another value than the one loaded last; at first, until
 // there is one.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: samepage.ErrNameGone (nobody who has the cell open writes, and no writer that
 // comes by the name would find it), samepage.ErrClosed, the error of ctx.
@@ -166,6 +168,7 @@ func (c *changeWait) NeedsName() bool {
 
 // Values loads the value and then each one that it changes to: of several in a short
 // time, the last. It goes on until ctx ends, which it yields as its last error.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 func (r *Reader) Values(ctx context.Context) iter.Seq2[Value, error] {
 	return func(yield func(Value, error) bool) {
 		for {

@@ -33,6 +33,7 @@ func NewWriterOf[T any](name string, opts *Options) (*WriterOf[T], error) {
 }
 
 // Set makes a copy of v the latest value. Errors: those of Writer.Loan.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 func (w *WriterOf[T]) Set(ctx context.Context, v *T) error {
 	l, err := w.w.Loan(ctx, w.w.Cap())
 	if err != nil {
@@ -49,6 +50,7 @@ func (w *WriterOf[T]) Set(ctx context.Context, v *T) error {
 
 // Update has f change the value, which is zero at first, with no other writer between.
 // When f fails the value stays as it was.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: those of f and of Writer.Loan.
 func (w *WriterOf[T]) Update(ctx context.Context, f func(v *T) error) error {
@@ -98,6 +100,7 @@ func NewReaderOf[T any](name string, opts *ReaderOptions) (*ReaderOf[T], error) 
 }
 
 // AwaitOf is NewReaderOf, but waits for the cell to be made.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 func AwaitOf[T any](ctx context.Context, name string, opts *ReaderOptions) (*ReaderOf[T], error) {
 	return await(ctx, name, func() (*ReaderOf[T], error) { return NewReaderOf[T](name, opts) })
 }
@@ -133,6 +136,7 @@ func (r *ReaderOf[T]) Get() (v T, ok bool, err error) {
 
 // Changed waits until there is another value than the one loaded last. Errors: those of
 // Reader.Changed.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 func (r *ReaderOf[T]) Changed(ctx context.Context) error { return r.r.Changed(ctx) }
 
 // Reader is the reader of the value's bytes.

@@ -71,6 +71,7 @@ type Loan struct {
 
 // Loan waits for its turn among the writers, and takes a slot for a value of n bytes.
 // What the slot holds is left over from a value before.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: samepage.ErrTooLarge, ErrNegativeSize, ErrTooManyHolds (this writer has a loan
 // already), ErrClosed, the error of ctx.
@@ -199,6 +200,7 @@ func (l *Loan) Discard() {
 }
 
 // Set makes a copy of b the latest value.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: those of Loan.
 func (w *Writer) Set(ctx context.Context, b []byte) error {
@@ -213,6 +215,7 @@ func (w *Writer) Set(ctx context.Context, b []byte) error {
 // Update makes what f makes of the value the latest one, with no other writer between.
 // old is the value, nil when there is none; f writes to the front of b, which has room for
 // Cap bytes, and returns how many they are. When f fails the value stays.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: those of f and of Loan.
 func (w *Writer) Update(ctx context.Context, f func(b, old []byte) (n int, err error)) error {

@@ -63,6 +63,7 @@ func topicOptions(size int64, opts *pubsub.Options) (*pubsub.Options, error) {
 func (p *Publisher) Topic() *pubsub.Publisher { return p.p }
 
 // WaitSubscribers waits until the topic has n reliable subscribers or more.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: samepage.ErrClosed, the error of ctx.
 func (p *Publisher) WaitSubscribers(ctx context.Context, n int) error {
@@ -146,6 +147,7 @@ var errNoLoan = fmt.Errorf("frame: the loan is published or discarded: %w", same
 // Publish publishes the frame, and waits for reliable subscribers that lag as far
 // behind as they may. A frame without a sequence gets the number of its message, one
 // without a time the present. With an error the loan goes on as it was.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: samepage.ErrClosed, the error of ctx.
 func (l *Loan) Publish(ctx context.Context) error {

@@ -24,6 +24,7 @@ func NewSubscriber(name string, opts *pubsub.SubscriberOptions) (*Subscriber, er
 }
 
 // Await is NewSubscriber, but waits for the topic to be made.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: those of pubsub.Await.
 func Await(ctx context.Context, name string, opts *pubsub.SubscriberOptions) (*Subscriber, error) {
@@ -76,6 +77,7 @@ func (m *Message) clear() {
 }
 
 // Take waits for the next frame and takes it. The one before is no longer good.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: those of pubsub.Subscriber.Take; samepage.ErrKindMismatch, ErrVersion and ErrCorrupt
 // for a message that is no frame, after which there may be others that are.
@@ -113,6 +115,7 @@ func (s *Subscriber) attach(m pubsub.Message) (*Message, error) {
 // stream, and with any other error but samepage.ErrPeerDied, ErrChecksum, and that of a
 // message that is no frame, which it yields before it goes on. A frame is good until the
 // next turn of the loop.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 func (s *Subscriber) Frames(ctx context.Context) iter.Seq2[*Message, error] {
 	return func(yield func(*Message, error) bool) {
 		defer s.m.clear()

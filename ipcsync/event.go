@@ -209,6 +209,7 @@ func (e *Event) TryWait() (bool, error) {
 }
 
 // Wait sleeps until the event is set, and resets it if it is auto-reset.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: samepage.ErrNameGone (the name is gone, and all others who still have this
 // event open wait as well), samepage.ErrClosed, also when it is closed meanwhile, and the error of

@@ -57,6 +57,7 @@ func newMutex(op, name string, o *object, err error) (*Mutex, error) {
 }
 
 // Lock locks the mutex. If it is locked already, it sleeps until it is not.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: samepage.ErrOwnerDied (an *OwnerDiedError): the lock is held now, and a
 // process died holding it before, so that what it guards may be half changed.

@@ -63,6 +63,7 @@ func newRWMutex(op, name string, o *object, err error) (*RWMutex, error) {
 
 // RLock takes a read lock. While a writer holds the lock, or waits for it, it
 // sleeps.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: samepage.ErrOwnerDied (an *OwnerDiedError): the read lock is held, and
 // what it guards may be half changed, since a writer died and none has called
@@ -175,6 +176,7 @@ func (*readWait) NeedsName() bool { return true }
 
 // Lock locks for writing. While others hold the lock it sleeps. Errors: those of
 // Mutex.Lock.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 func (m *RWMutex) Lock(ctx context.Context) error {
 	if m.h.Closed() {
 		return m.wrap("lock", samepage.ErrClosed)

@@ -75,6 +75,7 @@ func newSemaphore(op, name string, o *object, err error) (*Semaphore, error) {
 }
 
 // Acquire takes a unit, and sleeps until there is one.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: samepage.ErrNameGone (the name is gone, and all others who still have this
 // semaphore open wait as well), samepage.ErrClosed, the error of ctx; a deadline matches

@@ -39,6 +39,7 @@ func (e *Event) waiter() (*segment.Handle, segment.Condition, func() error, erro
 // further 127 (63). Where Linux has no futex_waitv (before 5.16, or forbidden in a container)
 // it is a thread for each object; Go ends the process when it gets no more threads
 // (RLIMIT_NPROC, the pids of a container).
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: those of the Lock, Acquire or Wait of each. With samepage.ErrOwnerDied the
 // mutex of that index is locked, see Mutex.Lock; with any other error nothing was

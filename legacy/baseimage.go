@@ -1,6 +1,7 @@
 package legacy
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -238,3 +239,18 @@ func (b *baseObjects) mapped() (err error) {
 }
 
 func baseEventOptions() *ipcsync.EventOptions { return &ipcsync.EventOptions{Exact: bareNames} }
+
+// takeMine takes a turn that one goroutine has at a time.
+func takeMine(ctx context.Context, mine chan struct{}) error {
+	select {
+	case mine <- struct{}{}: // also when ctx has ended
+		return nil
+	default:
+	}
+	select {
+	case mine <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -108,6 +108,7 @@ func OpenBaseImage(opts *BaseImageOptions) (*BaseImageReceiver, error) {
 }
 
 // AwaitBaseImage is OpenBaseImage, but waits for the base program to start.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: the error of ctx (a deadline matches os.ErrDeadlineExceeded too); those of
 // OpenBaseImage, but for samepage.ErrPeerNotStarted.
@@ -187,6 +188,7 @@ func (r *BaseImageReceiver) Close() error {
 //
 // Pixels of 32 bits with all alpha zero, as programs write them that know no alpha, are
 // opaque: their alpha is set to 255.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: samepage.ErrPeerDied when no other program has the section open any more, for
 // which Grab looks every 50 ms: a base program that is started anew has the same section
@@ -196,10 +198,8 @@ func (r *BaseImageReceiver) Close() error {
 // together with samepage.ErrBusy if the base has written over each picture before it
 // was copied.
 func (r *BaseImageReceiver) Grab(ctx context.Context) (*frame.Frame, error) {
-	select {
-	case r.mine <- struct{}{}:
-	case <-ctx.Done():
-		return nil, r.wrap(ctx.Err())
+	if err := takeMine(ctx, r.mine); err != nil {
+		return nil, r.wrap(err)
 	}
 	defer func() { <-r.mine }()
 	err := r.check(r.turn.Lock(ctx))
@@ -421,8 +421,8 @@ func (r *BaseImageReceiver) mark(ctx context.Context) (baseShape, error) {
 	var bad time.Time // since when the header describes no picture
 	var mine baseShape
 	length := r.obj.words.length
-	for {
-		if err := r.stopped(ctx); err != nil {
+	for first := true; ; first = false {
+		if err := r.stopped(ctx); err != nil && (!first || r.closing.Load()) { // else nothing was waited for yet
 			r.pending = true
 			return mine, err
 		}

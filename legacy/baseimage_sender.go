@@ -159,6 +159,7 @@ func (s *BaseImageSender) Close() error {
 // with 32. *image.Gray, *frame.Gray16Image and *frame.PackedImage of BGR and BGRA go as
 // they stand, others are drawn first (frame.Draw). Images of packages image and frame
 // allocate nothing, once one as large was sent.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: frame.ErrSpec for a picture without pixels, or with sides of more than
 // frame.MaxSide; samepage.ErrTooLarge for one that has no room in the section, which
@@ -171,18 +172,17 @@ func (s *BaseImageSender) Send(ctx context.Context, img image.Image) error {
 // SendFrame sends a frame: Gray, Gray16, BGR and BGRA as they stand, RGBA as BGRA,
 // others as BGR. It allocates nothing, once a frame as large was sent. Errors: those of
 // Send.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 func (s *BaseImageSender) SendFrame(ctx context.Context, f *frame.Frame) error {
 	return s.send(ctx, nil, f)
 }
 
 func (s *BaseImageSender) send(ctx context.Context, img image.Image, f *frame.Frame) error {
-	select {
-	case s.mine <- struct{}{}:
-		defer func() { <-s.mine }()
-	case <-ctx.Done():
-		return s.wrap(ctx.Err())
+	err := takeMine(ctx, s.mine)
+	if err != nil {
+		return s.wrap(err)
 	}
-	err := ctx.Err()
+	defer func() { <-s.mine }()
 	if s.closed {
 		err = samepage.ErrClosed
 	}

@@ -108,7 +108,7 @@ func (r *EarseImageRequester) open(opts *EarseImageOptions) (err error) {
 // Do has the worker do a job, and waits for its answer. It returns as soon as ctx ends.
 // The worker does not learn of that, and may yet write into the section: its late
 // answer is discarded, and the next Do waits, under its own ctx, until the worker has
-// let go.
+// let go. It always waits, for the answer: with a ctx that has ended it does nothing.
 //
 // Errors: samepage.ErrName and samepage.ErrTooLarge (a text of the job, see
 // EarseImageJob), samepage.ErrPeerNotStarted (no worker runs), samepage.ErrPeerDied

@@ -236,7 +236,8 @@ func isDevice(name string) bool {
 func (l *FileLock) Name() string { return l.name }
 
 // Lock locks for writing. While others hold the lock it waits, and new readers wait
-// behind it. A lock that is free is taken also when ctx has ended.
+// behind it.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: samepage.ErrClosed, the error of ctx (a deadline matches
 // os.ErrDeadlineExceeded too), and whatever else keeps the files from being opened:
@@ -312,6 +313,7 @@ func (l *FileLock) Unlock() error {
 
 // RLock takes a read lock. While a writer holds the lock, or waits for it, it waits.
 // Errors: those of Lock.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 func (l *FileLock) RLock(ctx context.Context) error {
 	rlc, err := l.wait(ctx, l.openReader)
 	if err == nil {

@@ -244,6 +244,7 @@ type ShareMemoryStat struct {
 // Stat tells of the block's health, under the read lock, and changes nothing. What is
 // wrong with the block is not an error of Stat, but its Problem. Errors: those of
 // FileLock.RLock.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 func (s *shareMemory) Stat(ctx context.Context) (ShareMemoryStat, error) {
 	st := ShareMemoryStat{Name: s.name, Layout: s.opts.Layout, Section: s.section, LockFile: s.lock.Name(), Size: s.mem.Size()}
 	if err := s.lock.RLock(ctx); err != nil {
@@ -285,6 +286,7 @@ type ShareMemoryWriter struct {
 
 // CreateShareMemory makes a block with room for a value of size bytes, and no value
 // yet, under the write lock, so that who takes the lock never sees it half made.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: fs.ErrExist, samepage.ErrName, samepage.ErrNegativeSize, samepage.ErrZeroSize,
 // samepage.ErrTooLarge (sizes have 31 bits), samepage.ErrKindMismatch, samepage.ErrNoSpace,
@@ -300,6 +302,7 @@ func CreateShareMemory(ctx context.Context, name string, size int, opts *ShareMe
 // OpenOrCreateShareMemory makes a block, or comes to the one that there is, with its
 // value and its room, and says which. A size of 0 takes whatever room there is, where
 // there is a block.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: those of CreateShareMemory but for fs.ErrExist; samepage.ErrTooLarge also when
 // there is less room than size; samepage.ErrVersion and samepage.ErrCorrupt when the
@@ -407,6 +410,7 @@ func (w *ShareMemoryWriter) Cap() int { return w.room }
 // Write makes p the latest value, under the write lock, and returns how many bytes were
 // written. All of the header is written anew, from what this writer knows, so it heals
 // what others have spoilt.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: samepage.ErrTooLarge (nothing is written), samepage.ErrTruncated (with
 // ShareMemoryOptions.Truncate: the first Cap bytes are), fs.ErrInvalid (p is nil; a
@@ -492,6 +496,7 @@ func openShareMemory(name string, opts *ShareMemoryOptions) (*ShareMemoryReader,
 
 // AwaitShareMemory opens the block of that name, and waits for it when there is none
 // yet, or only one without a header.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: those of OpenShareMemory but for fs.ErrNotExist, and the error of ctx (a
 // deadline matches os.ErrDeadlineExceeded too).
@@ -529,6 +534,7 @@ func (r *ShareMemoryReader) Cap() (int, error) {
 
 // Read copies the latest value into p, under the read lock, and returns its size; 0
 // before the first one.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: samepage.ErrTruncated (the first len(p) bytes are there, and the text has the
 // value's size); samepage.ErrChecksum, samepage.ErrCorrupt and samepage.ErrVersion, with
@@ -575,6 +581,7 @@ func (r *ShareMemoryReader) check(p []byte, h *shareHeader) error {
 
 // Append appends the latest value to dst and returns that; see Read, whose errors it
 // has but for samepage.ErrTruncated. With any of them it returns dst as it was.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 func (r *ShareMemoryReader) Append(ctx context.Context, dst []byte) ([]byte, error) {
 	b := dst
 	err := r.reading(ctx, "read", func(h *shareHeader) error {
@@ -591,6 +598,7 @@ func (r *ShareMemoryReader) Append(ctx context.Context, dst []byte) ([]byte, err
 // View calls f with the latest value in place, under the read lock, after its checksum
 // was compared. The bytes must not be written, nor used after f returns; f must not take
 // long, for writers wait. A C++ writer that does not lock may change them at any time.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: those of Read but for samepage.ErrTruncated, the error of f, and fs.ErrInvalid
 // (no f).

@@ -212,6 +212,7 @@ var errNoLoan = fmt.Errorf("pubsub: the loan is published or discarded, or its p
 
 // Publish publishes the message, and waits for reliable subscribers that lag as far
 // behind as they may. With an error the loan goes on.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: samepage.ErrClosed, the error of ctx.
 func (l *Loan) Publish(ctx context.Context) error {
@@ -281,6 +282,7 @@ func (p *Publisher) wake() {
 }
 
 // Send publishes a copy of b.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: those of Loan and Publish.
 func (p *Publisher) Send(ctx context.Context, b []byte) error {
@@ -299,6 +301,7 @@ func (p *Publisher) Send(ctx context.Context, b []byte) error {
 // SendAll publishes a copy of each of all, in order, and looks once whether anybody is
 // to be woken: for many small messages. Subscribers see them one by one. It returns how
 // many were published.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: those of Send.
 func (p *Publisher) SendAll(ctx context.Context, all [][]byte) (int, error) {
@@ -334,6 +337,7 @@ func (p *Publisher) publishUnrung(ctx context.Context, l *Loan) error {
 
 // PublishAll publishes loans of this publisher in order, as SendAll does. It returns
 // how many were published; the others are discarded.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: those of Loan.Publish.
 func (p *Publisher) PublishAll(ctx context.Context, loans []Loan) (int, error) {
@@ -487,6 +491,7 @@ func (p *Publisher) hinderer(k int) layout.Owner {
 }
 
 // WaitSubscribers waits until the topic has n reliable subscribers or more.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: samepage.ErrNameGone (nobody who comes by the name finds this topic),
 // samepage.ErrClosed, the error of ctx.

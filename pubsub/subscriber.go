@@ -54,6 +54,7 @@ func NewSubscriber(name string, opts *SubscriberOptions) (*Subscriber, error) {
 }
 
 // Await is NewSubscriber, but waits for the topic to be made.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: the same without fs.ErrNotExist, and the error of ctx.
 func Await(ctx context.Context, name string, opts *SubscriberOptions) (*Subscriber, error) {
@@ -183,6 +184,7 @@ func (s *Subscriber) wrapTake(err error) error {
 }
 
 // Take waits for the next message and takes it. The one before is no longer good.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: those of TryTake, samepage.ErrNameGone (the topic has no publisher, and none
 // that comes by the name would find it), and the error of ctx.
@@ -438,6 +440,7 @@ func (w *messageWait) NeedsName() bool { return w.s.publishers() == 0 }
 // Messages takes one message after the other. It ends when the last publisher has
 // ended its stream, and with any other error but samepage.ErrPeerDied and ErrChecksum, which
 // it yields before it goes on. A message is good until the next turn of the loop.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 func (s *Subscriber) Messages(ctx context.Context) iter.Seq2[Message, error] {
 	return func(yield func(Message, error) bool) {
 		defer s.Release()
@@ -566,6 +569,7 @@ func (s *Subscriber) Close() error {
 // further 127 (63). Where Linux has no futex_waitv (before 5.16, or forbidden in a container)
 // it is a thread for each subscriber; Go ends the process when it gets no more threads
 // (RLIMIT_NPROC, the pids of a container).
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: samepage.ErrNameGone (of one of subs; see Subscriber.Take), samepage.ErrClosed, the
 // error of ctx.

@@ -67,6 +67,7 @@ func (p *TypedPublisher[T]) Loan() (TypedLoan[T], error) {
 }
 
 // Send publishes a copy of v. Errors: those of Publisher.Send.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 func (p *TypedPublisher[T]) Send(ctx context.Context, v *T) error {
 	l, err := p.Loan()
 	if err != nil {
@@ -81,6 +82,7 @@ func (p *TypedPublisher[T]) Send(ctx context.Context, v *T) error {
 }
 
 // SendAll publishes a copy of each of vs, as Publisher.SendAll does.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 func (p *TypedPublisher[T]) SendAll(ctx context.Context, vs []T) (int, error) {
 	for i := range vs {
 		l, err := p.Loan()
@@ -120,6 +122,7 @@ func NewTypedSubscriber[T any](name string, opts *SubscriberOptions) (*TypedSubs
 }
 
 // AwaitTyped is NewTypedSubscriber, but waits for the topic to be made.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 func AwaitTyped[T any](ctx context.Context, name string, opts *SubscriberOptions) (*TypedSubscriber[T], error) {
 	return await(ctx, name, func() (*TypedSubscriber[T], error) { return NewTypedSubscriber[T](name, opts) })
 }
@@ -159,6 +162,7 @@ func (s *TypedSubscriber[T]) TryTake() (TypedMessage[T], bool, error) {
 }
 
 // Take waits for the next value and takes it. Errors: those of Subscriber.Take.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 func (s *TypedSubscriber[T]) Take(ctx context.Context) (TypedMessage[T], error) {
 	m, err := s.Subscriber.Take(ctx)
 	if err != nil {
@@ -168,6 +172,7 @@ func (s *TypedSubscriber[T]) Take(ctx context.Context) (TypedMessage[T], error) 
 }
 
 // Messages takes one value after the other, as Subscriber.Messages does.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 func (s *TypedSubscriber[T]) Messages(ctx context.Context) iter.Seq2[TypedMessage[T], error] {
 	return func(yield func(TypedMessage[T], error) bool) {
 		defer s.Release()
