@@ -10,25 +10,25 @@ import (
 	"samepage/internal/sys"
 )
 
-// guardedCopy copies between dst and src, one of which lies in mem, a mapping.
-// A fault there means that the file below has been truncated.
-func guardedCopy(dst, src, mem []byte) (err error) {
+// guardedCopy copies between dst and src, one of which lies in mem, a mapping. It is false
+// after a fault there: the file below has been truncated, or has a hole and no space.
+func guardedCopy(dst, src, mem []byte) (ok bool) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		r := recover()
 		if r == nil {
 			return
 		}
-		f, ok := r.(interface{ Addr() uintptr })
+		f, isFault := r.(interface{ Addr() uintptr })
 		first := uintptr(unsafe.Pointer(unsafe.SliceData(mem)))
 		page := uintptr(sys.Granularity())
-		if !ok || f.Addr() < first&^(page-1) || f.Addr() >= first+uintptr(len(mem))+page {
+		if !isFault || f.Addr() < first&^(page-1) || f.Addr() >= first+uintptr(len(mem))+page {
 			panic(r)
 		}
-		err = fmt.Errorf("the file has shrunk below its users: %w", ErrCorrupt)
+		ok = false
 	}()
 	copy(dst, src)
-	return nil
+	return true
 }
 
 // Uint32 is the 32-bit word at off in the view, for atomic use by all processes:

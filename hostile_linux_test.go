@@ -273,7 +273,7 @@ func TestFullStore(t *testing.T) {
 	wantNames(t, "memory:0", "memory:1")
 	m := must(samepage.Create("sparse", 1<<30, &samepage.Options{Sparse: true}))(t)
 	_, err := m.WriteAt(make([]byte, 1<<20), 0)
-	ipctest.WantErr(t, err, samepage.ErrCorrupt)
+	ipctest.WantErr(t, err, samepage.ErrNoSpace)
 	closeMem(t, m)
 }
 

@@ -123,7 +123,9 @@ func (v *View) Offset() int64 { return v.off }
 func (v *View) Access() Access { return v.access }
 
 // ReadAt copies out of the view, as io.ReaderAt. Unlike a read of Bytes it
-// reports ErrCorrupt when the file below has shrunk.
+// reports ErrCorrupt when the file below has shrunk, and reads the holes of a sparse
+// object without taking memory for them (see Memory.ReadAt), except through a
+// copy-on-write view.
 func (v *View) ReadAt(p []byte, off int64) (int, error) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -137,8 +139,8 @@ func (v *View) ReadAt(p []byte, off int64) (int, error) {
 		return 0, io.EOF
 	}
 	n := min(len(p), len(v.b)-int(off))
-	if err := guardedCopy(p[:n], v.b[off:], v.b); err != nil {
-		return 0, fmt.Errorf("samepage: read %d bytes at %d of %v: %w", n, v.off+off, v.m, err)
+	if done, err := v.read(p[:n], off); err != nil {
+		return done, fmt.Errorf("samepage: read %d bytes at %d of %v: %w", n, v.off+off, v.m, err)
 	}
 	if n < len(p) {
 		return n, io.EOF
@@ -146,8 +148,25 @@ func (v *View) ReadAt(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
+// read copies what is at off of the view, where there is that much. What was written
+// to a copy-on-write view is nowhere else.
+func (v *View) read(p []byte, off int64) (int, error) {
+	o := v.m.obj.sys
+	if v.access != CopyOnWrite && o.Holes() {
+		return o.ReadAt(p, v.off+off)
+	}
+	if guardedCopy(p, v.b[off:], v.b) {
+		return len(p), nil
+	}
+	if v.access == CopyOnWrite {
+		return 0, o.Fault(v.off+off, len(p))
+	}
+	return o.ReadAt(p, v.off+off)
+}
+
 // WriteAt copies into the view, as io.WriterAt. It writes nothing when not all
-// of p fits (ErrRange).
+// of p fits (ErrRange). Unlike a write to Bytes it reports ErrCorrupt when the file below
+// has shrunk, and ErrNoSpace when a sparse object finds no space.
 func (v *View) WriteAt(p []byte, off int64) (int, error) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -161,10 +180,20 @@ func (v *View) WriteAt(p []byte, off int64) (int, error) {
 	case off > int64(len(v.b)) || len(p) > len(v.b)-int(off):
 		return 0, fmt.Errorf("samepage: write %d bytes at %d of a view of %d: %w", len(p), off, len(v.b), ErrRange)
 	}
-	if err := guardedCopy(v.b[off:], p, v.b); err != nil {
-		return 0, fmt.Errorf("samepage: write %d bytes at %d of %v: %w", len(p), v.off+off, v.m, err)
+	if guardedCopy(v.b[off:], p, v.b) {
+		return len(p), nil
 	}
-	return len(p), nil
+	var n int
+	var err error
+	if v.access == CopyOnWrite {
+		err = v.m.obj.sys.Fault(v.off+off, len(p))
+	} else {
+		n, err = v.m.obj.sys.WriteAt(p, v.off+off)
+	}
+	if err != nil {
+		return n, fmt.Errorf("samepage: write %d bytes at %d of %v: %w", len(p), v.off+off, v.m, err)
+	}
+	return n, nil
 }
 
 // Flush writes what was changed to the file below and waits until the system

@@ -83,17 +83,26 @@ func (w *windows) drop(o *object) {
 	}
 }
 
-// each calls f for the pieces of the n bytes at off, window by window.
-func (m *Memory) each(off int64, n int, write bool, f func(piece []byte, done int) error) (int, error) {
-	w := &m.windows
+// lock keeps Close waiting until w.mu is unlocked. Errors: ErrClosed, and w.mu is free.
+func (w *windows) lock(m *Memory) error {
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	m.mu.Lock()
-	closed := m.closed
-	m.mu.Unlock()
-	if closed {
-		return 0, ErrClosed
+	defer m.mu.Unlock()
+	if m.closed {
+		w.mu.Unlock()
+		return ErrClosed
 	}
+	return nil
+}
+
+// each calls f for the pieces of the n bytes at off, window by window. f says how much of
+// the piece it did.
+func (m *Memory) each(off int64, n int, write bool, f func(piece []byte, done int) (int, error)) (int, error) {
+	w := &m.windows
+	if err := w.lock(m); err != nil {
+		return 0, err
+	}
+	defer w.mu.Unlock()
 	done := 0
 	for done < n {
 		b, err := w.at(m, off+int64(done), write)
@@ -101,17 +110,37 @@ func (m *Memory) each(off int64, n int, write bool, f func(piece []byte, done in
 			return done, err
 		}
 		b = b[:min(len(b), n-done)]
-		if err := f(b, done); err != nil {
+		more, err := f(b, done)
+		done += more
+		if err != nil {
 			return done, err
 		}
-		done += len(b)
 	}
 	return done, nil
 }
 
+// read copies what is at off, where there is that much.
+func (m *Memory) read(p []byte, off int64) (int, error) {
+	if m.obj.sys.Holes() {
+		if err := m.windows.lock(m); err != nil {
+			return 0, err
+		}
+		defer m.windows.mu.Unlock()
+		return m.obj.sys.ReadAt(p, off)
+	}
+	return m.each(off, len(p), false, func(b []byte, done int) (int, error) {
+		p := p[done : done+len(b)]
+		if guardedCopy(p, b, b) {
+			return len(b), nil
+		}
+		return m.obj.sys.ReadAt(p, off+int64(done))
+	})
+}
+
 // ReadAt copies out of the object, as io.ReaderAt, through windows of which at
 // most 16 MiB are mapped, so that it works on objects of any size. io.NewSectionReader
-// makes an io.ReadSeeker of it.
+// makes an io.ReadSeeker of it. On Linux an object that has holes, as a sparse one, is read
+// by its descriptor: what was never written takes no memory, and costs a system call.
 //
 // Errors: io.EOF, ErrClosed, ErrNegativeSize, ErrCorrupt (the file below has
 // shrunk), ErrNoSpace.
@@ -125,9 +154,7 @@ func (m *Memory) ReadAt(p []byte, off int64) (int, error) {
 		}
 		return 0, io.EOF
 	}
-	n, err := m.each(off, int(min(int64(len(p)), m.Size()-off)), false, func(b []byte, done int) error {
-		return guardedCopy(p[done:done+len(b)], b, b)
-	})
+	n, err := m.read(p[:min(int64(len(p)), m.Size()-off)], off)
 	if err != nil {
 		return n, fmt.Errorf("samepage: read %d bytes at %d of %v: %w", len(p), off, m, err)
 	}
@@ -138,7 +165,8 @@ func (m *Memory) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // WriteAt copies into the object, as io.WriterAt. It writes nothing when not
-// all of p fits. io.NewOffsetWriter makes an io.WriteSeeker of it.
+// all of p fits. io.NewOffsetWriter makes an io.WriteSeeker of it. Where a sparse object
+// finds no space, what the dead have is taken away first, as by Create.
 //
 // Errors: ErrRange, fs.ErrPermission, ErrClosed, ErrNegativeSize, ErrCorrupt,
 // ErrNoSpace.
@@ -154,8 +182,12 @@ func (m *Memory) WriteAt(p []byte, off int64) (int, error) {
 	case off > m.Size() || int64(len(p)) > m.Size()-off:
 		return fail(0, ErrRange)
 	}
-	n, err := m.each(off, len(p), true, func(b []byte, done int) error {
-		return guardedCopy(b, p[done:done+len(b)], b)
+	n, err := m.each(off, len(p), true, func(b []byte, done int) (int, error) {
+		p := p[done : done+len(b)]
+		if guardedCopy(b, p, b) {
+			return len(b), nil
+		}
+		return m.obj.sys.WriteAt(p, off+int64(done))
 	})
 	if err != nil {
 		return fail(n, err)
@@ -170,8 +202,8 @@ func (m *Memory) Flush() error {
 		return m.alive()
 	}
 	for off := int64(0); off < m.Size(); off += windowSize {
-		_, err := m.each(off, int(min(windowSize, m.Size()-off)), true, func(b []byte, _ int) error {
-			return m.obj.sys.Flush(b)
+		_, err := m.each(off, int(min(windowSize, m.Size()-off)), true, func(b []byte, _ int) (int, error) {
+			return len(b), m.obj.sys.Flush(b)
 		})
 		if err != nil {
 			return fmt.Errorf("samepage: flush %v: %w", m, err)

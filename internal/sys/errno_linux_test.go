@@ -189,6 +189,8 @@ func TestErrnoOfEachOpen(t *testing.T) {
 							// A second way, such as of one who may only read.
 						case !errors.Is(err, errno):
 							t.Errorf("open %d fails with %q, and the error is %q", k, errno, err)
+						case strings.Contains(err.Error(), "/proc/self/fd"):
+							t.Errorf("open %d fails with %q, and the text names no file that people know: %q", k, errno, err)
 						case !limits[errno]:
 						case errors.Is(err, ErrStore) && errno != unix.EIO && errno != unix.ESTALE, errors.Is(err, layout.ErrCorrupt), errors.Is(err, layout.ErrBadToken),
 							errors.Is(err, ErrPeerNotStarted), errors.Is(err, ErrBusy), errors.Is(err, os.ErrPermission),

@@ -83,7 +83,7 @@ func (o *Object) Flush(b []byte) error {
 	back := uintptr(p) % uintptr(os.Getpagesize())
 	_, _, e := unix.Syscall(unix.SYS_MSYNC, uintptr(p)-back, uintptr(len(b))+back, unix.MS_SYNC)
 	if e != 0 {
-		return os.NewSyscallError("msync", e)
+		return os.NewSyscallError("msync", spaceError(e))
 	}
 	return nil
 }

@@ -44,6 +44,7 @@ type impl struct {
 	}
 	memfd  bool
 	frozen frozen
+	holes  holes
 }
 
 // place is a file as the kernel names it.

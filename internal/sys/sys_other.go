@@ -166,6 +166,20 @@ func (o *Object) Poison(b []byte) error {
 	return os.NewSyscallError("mprotect", unix.Mprotect(b, unix.PROT_NONE))
 }
 
+// Holes is false.
+func (o *Object) Holes() bool { return false }
+
+// ReadAt fills p from off on.
+func (o *Object) ReadAt(p []byte, off int64) (int, error) { return o.file.ReadAt(p, off) }
+
+// WriteAt writes p at off.
+func (o *Object) WriteAt(p []byte, off int64) (int, error) { return o.file.WriteAt(p, off) }
+
+// Fault is layout.ErrCorrupt: the file below has shrunk.
+func (o *Object) Fault(int64, int) error {
+	return fmt.Errorf("the file has shrunk below its users: %w", layout.ErrCorrupt)
+}
+
 // Flush writes the whole file out: b need not begin at a page.
 func (o *Object) Flush([]byte) error { return o.file.Sync() }
 

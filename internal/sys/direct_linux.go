@@ -1,0 +1,91 @@
+package sys
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"samepage/layout"
+)
+
+// The bytes of an object by its descriptor instead of a mapping: a hole is read as zeros
+// and takes no memory, and what cannot be read or written is an error and no fault.
+
+// holes is what Holes found.
+type holes struct {
+	look sync.Once
+	has  bool
+}
+
+// Holes says whether the object had holes when it was asked first. Through a mapping
+// each page of them that is read takes memory.
+func (o *Object) Holes() bool {
+	o.holes.look.Do(func() {
+		var st unix.Stat_t
+		o.holes.has = unix.Fstat(int(o.file.Fd()), &st) == nil && st.Blocks < st.Size/512
+	})
+	return o.holes.has
+}
+
+// ReadAt fills p from off on. Errors: layout.ErrCorrupt when the file below has shrunk.
+func (o *Object) ReadAt(p []byte, off int64) (int, error) {
+	n, err := o.file.ReadAt(p, off)
+	if err == io.EOF {
+		err = o.shrunk(off, len(p))
+	}
+	return n, err
+}
+
+// WriteAt writes p at off. Errors: layout.ErrCorrupt when the file below has shrunk,
+// ErrNoSpace.
+func (o *Object) WriteAt(p []byte, off int64) (n int, err error) {
+	if err := o.shrunk(off, len(p)); err != nil {
+		return 0, err
+	}
+	return withSpace(func() (int, error) {
+		more, err := o.file.WriteAt(p[n:], off+int64(n))
+		n += more
+		if !errors.Is(err, unix.ENOSPC) {
+			return n, spaceError(err)
+		}
+		// A tmpfs with large pages refuses a large write though there is space for a part.
+		page := int64(Granularity())
+		for n < len(p) {
+			at := off + int64(n)
+			more, err := o.file.WriteAt(p[n:min(len(p), n+int(page-at%page))], at)
+			n += more
+			if err != nil {
+				return n, spaceError(err)
+			}
+		}
+		return n, nil
+	})
+}
+
+// Fault says why the n mapped bytes at off cannot be used. Errors: layout.ErrCorrupt when
+// the file below has shrunk, else ErrNoSpace.
+func (o *Object) Fault(off int64, n int) error {
+	if err := o.shrunk(off, n); err != nil {
+		return err
+	}
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(int(o.file.Fd()), &st); err != nil {
+		return os.NewSyscallError("fstatfs", err)
+	}
+	return fmt.Errorf("no page for a hole of %s, where %d bytes are free: %w", o.path, st.Bavail*uint64(st.Bsize), ErrNoSpace)
+}
+
+func (o *Object) shrunk(off int64, n int) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(o.file.Fd()), &st); err != nil {
+		return os.NewSyscallError("fstat", err)
+	}
+	if st.Size < off+int64(n) {
+		return fmt.Errorf("%s has shrunk to %d bytes below its users: %w", o.path, st.Size, layout.ErrCorrupt)
+	}
+	return nil
+}
