@@ -70,7 +70,8 @@ func (h *holding) giveBack() (kept bool) {
 //
 // Errors: fs.ErrExist, ErrName, ErrZeroSize, ErrNegativeSize, ErrTooLarge,
 // ErrNoSpace, ErrStore, ErrPrivilege, fs.ErrPermission, ErrKindMismatch (exact
-// names), ErrBusy (Options.Exclusive), fs.ErrInvalid (options out of range).
+// names), ErrBusy (Options.Exclusive), fs.ErrInvalid (options out of range),
+// errors.ErrUnsupported (the file system, which the text names, cannot map files shared).
 func Create(name string, size int64, opts *Options) (*Memory, error) {
 	m, err := create(name, size, opts)
 	if err != nil {
@@ -272,7 +273,8 @@ func createUnnamed(size int64, opts *Options) (*Memory, error) {
 //
 // Errors: fs.ErrNotExist, fs.ErrPermission (the text names both modes),
 // ErrZeroSize (empty file), ErrNegativeSize, ErrTooLarge, ErrNoSpace, ErrBusy
-// (somebody has it exclusively), fs.ErrInvalid (options out of range, or not for files).
+// (somebody has it exclusively), fs.ErrInvalid (options out of range, or not for files),
+// errors.ErrUnsupported (the file system, which the text names, cannot map files shared).
 func MapFile(path string, size int64, opts *Options) (*Memory, error) {
 	m, err := mapFile(path, size, opts)
 	if err != nil {

@@ -139,6 +139,9 @@ func openBacking(s *Spec, byName bool) (b *backing, err error) {
 		}
 		return b, b.explain(s, err)
 	}
+	if err := mappable(b.file, s.File, s.Access); err != nil {
+		return b, err
+	}
 	if byName {
 		b.lock, err = shareFile(b.file)
 	} else {
@@ -280,7 +283,8 @@ func shareFile(file *os.File) (*lockFD, error) {
 }
 
 // MapFile opens an object over s.File, without a name. Errors: fs.ErrNotExist,
-// fs.ErrPermission, fs.ErrInvalid, ErrBusy, ErrNoSpace, ErrTooLarge.
+// fs.ErrPermission, fs.ErrInvalid, ErrBusy, ErrNoSpace, ErrTooLarge,
+// errors.ErrUnsupported.
 func MapFile(s *Spec) (*Object, error) {
 	return withSpace(func() (*Object, error) { return mapFile(s) })
 }
@@ -391,7 +395,10 @@ func createExact(s *Spec) (*Object, error) {
 		return nil, storeError(fmt.Errorf("make a file in %s: %w", base, OnlyNumber(err)), err)
 	}
 	f := newFile(fd, path)
-	err = reserve(f, 0, s.Size, s.Sparse)
+	err = mappable(f, path, layout.ReadWrite)
+	if err == nil {
+		err = reserve(f, 0, s.Size, s.Sparse)
+	}
 	if err == nil {
 		_, err = f.WriteAt(s.Init, 0)
 		err = spaceError(err)

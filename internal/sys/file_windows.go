@@ -89,6 +89,11 @@ func openBacking(s *Spec) (b *backing, err error) {
 		return b, explain(s, windows.ERROR_ACCESS_DENIED)
 	}
 	have := fileSize(&b.info)
+	if have > 0 {
+		if err := mappable(b.file, s.File, s.Access); err != nil {
+			return b, err
+		}
+	}
 	if s.Truncate && have > 0 {
 		if err := windows.Ftruncate(b.file, 0); err != nil {
 			if err == windows.ERROR_USER_MAPPED_FILE {
@@ -209,7 +214,8 @@ func overFile(h windows.Handle, i *windows.ByHandleFileInformation, size int64, 
 }
 
 // MapFile opens an object over s.File, without a name. Errors: fs.ErrNotExist,
-// fs.ErrPermission, fs.ErrInvalid, ErrBusy, ErrNoSpace, ErrTooLarge.
+// fs.ErrPermission, fs.ErrInvalid, ErrBusy, ErrNoSpace, ErrTooLarge,
+// errors.ErrUnsupported.
 func MapFile(s *Spec) (*Object, error) {
 	return withSpace(func() (*Object, error) { return mapFile(s) })
 }

@@ -59,6 +59,21 @@ func (o *Object) Unmap(b []byte) error {
 	return munmap(b)
 }
 
+// tryMap maps n bytes of a file, rounded up to a page, and takes that back.
+func tryMap(fd int, n int64, a layout.Access) error {
+	prot := unix.PROT_READ | unix.PROT_WRITE
+	if a == layout.ReadOnly {
+		prot = unix.PROT_READ
+	}
+	page := int64(os.Getpagesize())
+	n = (max(n, 1) + page - 1) / page * page
+	p, err := unix.MmapPtr(fd, 0, nil, uintptr(n), prot, unix.MAP_SHARED)
+	if err != nil {
+		return err
+	}
+	return unix.MunmapPtr(p, uintptr(n))
+}
+
 func munmap(b []byte) error {
 	return os.NewSyscallError("munmap", unix.MunmapPtr(unsafe.Pointer(unsafe.SliceData(b)), uintptr(len(b))))
 }

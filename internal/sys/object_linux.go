@@ -281,6 +281,9 @@ func prepare(d *dir, s *Spec) (n *newEntry, err error) {
 		mode |= modePersist
 	}
 	if s.File == "" {
+		if err := mappable(n.entryFD, d.path, layout.ReadWrite); err != nil {
+			return n, err
+		}
 		if err := reserve(n.entryFD, 0, s.Size, s.Sparse); err != nil {
 			return n, err
 		}

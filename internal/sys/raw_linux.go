@@ -174,6 +174,10 @@ func rawObject(fd int, value uint64, size int64, mode int, a layout.Access, open
 		_ = f.Close()
 		return refuse("is sealed against writing: %w", fs.ErrPermission)
 	}
+	if err := mappable(f, handedOver, a); err != nil {
+		_ = f.Close()
+		return refuse("is of no use: %w", err)
+	}
 	o := &Object{
 		ID: fileID(&st), Access: a, Size: size,
 		Key:  fmt.Sprintf("raw %x.%x %d %v", st.Dev, st.Ino, size, a),
