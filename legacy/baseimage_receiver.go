@@ -13,6 +13,7 @@ import (
 	"samepage/frame"
 	"samepage/internal/forgotten"
 	"samepage/internal/segment"
+	"samepage/internal/sys"
 	"samepage/ipcsync"
 )
 
@@ -120,8 +121,8 @@ func AwaitBaseImage(ctx context.Context, opts *BaseImageOptions) (*BaseImageRece
 		return !errors.Is(err, samepage.ErrPeerNotStarted), nil
 	})
 	if ended != nil {
-		// Not %w: what is missing has not failed, the time has.
-		err = fmt.Errorf("%v: %w", err, segment.Deadline(ended))
+		// What is missing has not failed, the time has.
+		err = fmt.Errorf("%w: %w", sys.OnlyNumber(err), segment.Deadline(ended))
 	}
 	return r, err
 }

@@ -62,7 +62,7 @@ func header(m *samepage.Memory, kind layout.Kind, liveSize int) (*layout.Segment
 	}
 	hd, err := layout.ParseSegment(head, kind, m.Size())
 	if errors.Is(err, samepage.ErrKindMismatch) && !sys.ObjectOf(m).Exact {
-		err = fmt.Errorf("%v, and its name is that of a %v: %w", err, kind, samepage.ErrCorrupt)
+		err = fmt.Errorf("%w, and its name is that of a %v: %w", sys.OnlyNumber(err), kind, samepage.ErrCorrupt)
 	}
 	if err == nil && hd.LiveSize < uint64(liveSize) {
 		err = fmt.Errorf("segment with %d bytes of live words, a %v has %d: %w", hd.LiveSize, kind, liveSize, samepage.ErrCorrupt)
