@@ -19,7 +19,7 @@ import (
 // The house: what each room may use, from the ground up. A room may use those
 // of the lines before its own and none of its own line.
 var floors = [][]string{
-	{"layout", "internal/fault", "internal/forgotten"},
+	{"layout", "internal/fault", "internal/forgotten", "internal/edge"},
 	{"internal/option"},
 	{"internal/sys"},
 	{"."},

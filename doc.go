@@ -47,5 +47,6 @@
 //
 // All functions and methods may be called concurrently. The bytes themselves
 // are the callers' to synchronise, in the usual way within a process and with
-// package ipcsync between processes.
+// package ipcsync between processes. The race detector does not see mapped memory; docs/race.md
+// says what it knows of the objects in it.
 package samepage

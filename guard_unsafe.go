@@ -32,7 +32,8 @@ func guardedCopy(dst, src, mem []byte) (ok bool) {
 }
 
 // Uint32 is the 32-bit word at off in the view, for atomic use by all processes:
-// a status flag, a counter. It must not be touched after Close of the view.
+// a status flag, a counter. It must not be touched after Close of the view. The race
+// detector does not see it: a variable of Go that only this word guards is reported.
 //
 // Errors: ErrClosed, ErrRange, ErrAlignment (its place in the Memory is not a
 // multiple of 4), fs.ErrPermission (a view that cannot be written).

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"sync"
 
+	"samepage/internal/edge"
 	"samepage/internal/forgotten"
 	"samepage/internal/option"
 	"samepage/internal/sys"
@@ -104,6 +105,7 @@ func create(name string, size int64, opts *Options) (*Memory, error) {
 	}
 	want := s.Access
 	s.Access = ReadWrite // its maker writes at least its first bytes
+	nameEdges(s).Release(0)
 	o, err := sys.Create(s)
 	if s.Exact && s.Kind == KindMemory && errors.Is(err, fs.ErrExist) {
 		err = exactKind(s, err)
@@ -112,6 +114,17 @@ func create(name string, size int64, opts *Options) (*Memory, error) {
 		return nil, damaged(s, err)
 	}
 	return newMemory(name, want, o), nil
+}
+
+// nameEdges has a word for the race detector: what a goroutine has done before it made an
+// object comes before what another one does that finds it by its name.
+func nameEdges(s *sys.Spec) edge.Object {
+	return edge.Of(struct {
+		name  string
+		scope Scope
+		kind  Kind
+		exact bool
+	}{s.Name, s.Scope, s.Kind, s.Exact})
 }
 
 // exactKind is err, unless an exact name that exists is seen to be another
@@ -191,6 +204,7 @@ func open(name string, opts *Options) (*Memory, error) {
 	if err != nil {
 		return nil, damaged(s, err)
 	}
+	nameEdges(s).Acquire(0)
 	m := newMemory(name, s.Access, o)
 	if s.Exact {
 		if err := checkExactKind(m); err != nil {

@@ -10,6 +10,10 @@
 // what a writer had not finished is forgotten as if it had died. It is not dropped while a
 // Loan or Value of it is reachable; their bytes are not enough, nor is what ReaderOf.Load
 // returns.
+//
+// In the terms of the Go memory model a Set happens before the return of the Load or Changed
+// that sees its value, and each writer's turn before the next one. The race detector knows that
+// of the goroutines of one process; docs/race.md.
 package cell
 
 import (

@@ -149,7 +149,11 @@ func (r *Reader) Changed(ctx context.Context) error {
 	if r.h.Closed() {
 		return r.wrap("wait for", samepage.ErrClosed)
 	}
-	return r.wrap("wait for", r.h.Wait(ctx, &r.wait))
+	err := r.h.Wait(ctx, &r.wait)
+	if err == nil {
+		r.r.Saw()
+	}
+	return r.wrap("wait for", err)
 }
 
 // changeWait is the segment.Condition of a reader that waits.
@@ -243,6 +247,7 @@ func (v *Value) Hold() error {
 // Release lets a value that is held go. A second Release does nothing.
 func (v *Value) Release() {
 	if v.held > 0 {
+		v.r.set.Done(0, v.m.Slot)
 		v.r.set.Unpin(v.r.h.Me().Slot(), v.held)
 		v.r.held[v.held] = false
 		v.held = -1

@@ -112,12 +112,17 @@ func (w *Writer) begin(ctx context.Context, n int) (uint32, error) {
 // claim takes the lease, if it is free. ACQUIRE, and a full fence: what the writer
 // before has left is there.
 func (w *Writer) claim() bool {
-	return atomic.LoadUint64(w.owner) == 0 && atomic.CompareAndSwapUint64(w.owner, 0, w.me)
+	if atomic.LoadUint64(w.owner) != 0 || !atomic.CompareAndSwapUint64(w.owner, 0, w.me) {
+		return false
+	}
+	w.set.EdgeAcquire(lane.EdgeLease)
+	return true
 }
 
 // end gives the lease back, and rings those who wait for it or for the value.
 func (w *Writer) end() {
 	fault.At(fault.LaneEnding)
+	w.set.EdgeRelease(lane.EdgeLease)
 	atomic.CompareAndSwapUint64(w.owner, w.me, 0)
 	if w.h.Asleep() {
 		w.h.WakeAll()

@@ -10,6 +10,11 @@
 // samepage.ErrOwnerDied where data may be half changed. A process that is only
 // stopped is alive, and keeps what it has. docs/protocol tells how.
 //
+// In the terms of the Go memory model an Unlock happens before the return of each later Lock,
+// as in package sync, a Release before the return of the Acquire that it lets pass, and a
+// Set before that of the Wait. The race detector knows that of the goroutines of one
+// process; docs/race.md.
+//
 // Whoever may open a lock may write its memory, and so break the lock's promises to
 // all who share it; grant rights accordingly. No content of that memory makes this
 // package panic, read elsewhere, or loop without end; but who may also truncate the

@@ -73,8 +73,8 @@ func (o *EventOptions) kernel(name string) *sys.Spec {
 // Event is a named event. All its methods may be called concurrently, by any
 // process that has it open. The zero value is not usable.
 //
-// A Set with nobody waiting stays pending; two before a Wait are one. Set
-// happens before the return of the Wait that it lets pass.
+// A Set with nobody waiting stays pending; two before a Wait are one. Each Set happens
+// before the return of every Wait that passes later, also a Set that found the event set.
 //
 // An Event that is dropped without Close is given back when it is collected.
 type Event struct {

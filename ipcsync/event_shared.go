@@ -31,9 +31,12 @@ func (s *shared) Set() error {
 	if s.h.Closed() {
 		return samepage.ErrClosed
 	}
-	// RELEASE, and a full fence: before the look at the sleepers. Pairs with Try.
-	if !atomic.CompareAndSwapUint64(s.state, 0, 1) {
-		return nil // it is set already, and whoever did that has rung
+	s.edgeRelease(edgeLock)
+	// RELEASE, and a full fence: before the look at the sleepers. Pairs with Try. It is
+	// stored also where it is set already: a compare-and-swap that fails releases
+	// nothing, and the Wait that passes would miss what came before this Set.
+	if atomic.SwapUint64(s.state, 1) == 1 {
+		return nil // whoever set it has rung
 	}
 	fault.At(fault.ReleaseUnrung)
 	if s.manual {
@@ -49,7 +52,7 @@ func (s *shared) Reset() error {
 	if s.h.Closed() {
 		return samepage.ErrClosed
 	}
-	atomic.StoreUint64(s.state, 0)
+	atomic.SwapUint64(s.state, 0) // not a store: later Waits come after earlier Sets, too
 	runtime.KeepAlive(s)
 	return nil
 }
@@ -76,9 +79,14 @@ type eventWait shared
 
 func (s *eventWait) Try() (bool, error) {
 	if s.manual {
-		return s.Holds(), nil
+		if !s.Holds() {
+			return false, nil
+		}
+		s.edgeAcquire(edgeLock)
+		return true, nil
 	}
 	if s.Holds() && atomic.CompareAndSwapUint64(s.state, 1, 0) { // ACQUIRE
+		s.edgeAcquire(edgeLock)
 		fault.At(fault.AcquireTaken)
 		return true, nil
 	}

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"samepage"
+	"samepage/internal/edge"
 	"samepage/internal/fault"
 	"samepage/internal/segment"
 	"samepage/layout"
@@ -67,6 +68,7 @@ func newMutex(op, name string, o *object, err error) (*Mutex, error) {
 // the error of ctx (a deadline matches os.ErrDeadlineExceeded too) the lock is not held.
 func (m *Mutex) Lock(ctx context.Context) error {
 	if !m.h.Closed() && atomic.CompareAndSwapUint64(m.state, 0, m.me) { // L1
+		m.edgeAcquire(edgeLock)
 		fault.At(fault.LockTaken)
 		runtime.KeepAlive(m)
 		return nil
@@ -92,13 +94,15 @@ func (m *Mutex) TryLock() (bool, error) {
 	if m.h.Closed() {
 		return false, m.wrap("try", samepage.ErrClosed)
 	}
-	ok := m.claim(layout.HeldBit)
+	ok, _ := (*mutexWait)(m).Try()
 	if w := m.owner(); !ok && !w.Free() {
 		buried, err := m.h.Bury(w)
 		if err != nil {
 			return false, m.wrap("try", err)
 		}
-		ok = buried && m.claim(layout.HeldBit)
+		if buried {
+			ok, _ = (*mutexWait)(m).Try()
+		}
 	}
 	if !ok {
 		return false, nil
@@ -110,6 +114,9 @@ func (m *Mutex) TryLock() (bool, error) {
 // Unlock unlocks the mutex. Errors: samepage.ErrNotLocked when this handle does
 // not have it locked, samepage.ErrClosed.
 func (m *Mutex) Unlock() error {
+	if edge.Enabled && m.mine(m.owner()) {
+		m.edgeRelease(edgeLock)
+	}
 	if !atomic.CompareAndSwapUint64(m.state, m.me, 0) { // U1
 		if err := m.unlockSlow(); err != nil {
 			return err
@@ -152,7 +159,14 @@ func (m *Mutex) Close() error { return m.wrap("close", m.close()) }
 // mutexWait is the segment.Condition of those who lock.
 type mutexWait Mutex
 
-func (m *mutexWait) Try() (bool, error)           { return m.claim(layout.HeldBit), nil }
+func (m *mutexWait) Try() (bool, error) {
+	if !m.claim(layout.HeldBit) {
+		return false, nil
+	}
+	m.edgeAcquire(edgeLock)
+	return true, nil
+}
+
 func (m *mutexWait) Holds() bool                  { return m.owner().Free() }
 func (m *mutexWait) DependsOn(k int) layout.Owner { return m.ownerOnly(k) }
 

@@ -56,6 +56,7 @@ func (l *owned) release() error {
 		if !l.mine(w) {
 			return samepage.ErrNotLocked
 		}
+		l.edgeRelease(edgeLock)
 		if atomic.CompareAndSwapUint64(l.state, uint64(w), uint64(w&layout.Dirty)) { // RELEASE, and a full fence (U1)
 			return nil
 		}

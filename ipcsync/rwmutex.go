@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"samepage"
+	"samepage/internal/edge"
 	"samepage/internal/fault"
 	"samepage/internal/segment"
 	"samepage/layout"
@@ -75,6 +76,7 @@ func (m *RWMutex) RLock(ctx context.Context) error {
 	atomic.AddUint64(m.held, 1) // A1, a full fence: before the load of the owner word
 	fault.At(fault.ReadCounted)
 	if atomic.LoadUint64(m.state) == 0 { // A2, ACQUIRE: pairs with the RELEASE of a writer's unlock
+		m.edgeAcquire(edgeLock)
 		fault.At(fault.ReadHeld)
 		runtime.KeepAlive(m)
 		return nil
@@ -91,6 +93,7 @@ func (m *RWMutex) rlockSlow(ctx context.Context) error {
 		}
 		w = m.owner()
 	}
+	m.edgeAcquire(edgeLock)
 	fault.At(fault.ReadHeld)
 	return m.wrap("read-lock", m.died(w))
 }
@@ -122,6 +125,9 @@ func (m *RWMutex) TryRLock() (bool, error) {
 func (m *RWMutex) RUnlock() error {
 	if m.h.Closed() {
 		return m.wrap("read-unlock", samepage.ErrClosed)
+	}
+	if edge.Enabled && atomic.LoadUint64(m.held) != 0 {
+		m.edgeRelease(edgeReaders)
 	}
 	n := atomic.AddUint64(m.held, ^uint64(0)) // B1, RELEASE and a full fence
 	if n == ^uint64(0) {
@@ -162,6 +168,7 @@ func (m *readWait) Try() (bool, error) {
 	}
 	atomic.AddUint64(m.held, 1)
 	if m.owner().Free() {
+		m.edgeAcquire(edgeLock)
 		return true, nil
 	}
 	(*RWMutex)(m).uncount()
@@ -205,6 +212,8 @@ func (m *RWMutex) hold() error {
 			return m.wrap("lock", samepage.ErrCorrupt)
 		}
 		if atomic.CompareAndSwapUint64(m.state, uint64(w), uint64(w|layout.HeldBit)) {
+			m.edgeAcquire(edgeLock)
+			m.edgeAcquire(edgeReaders)
 			fault.At(fault.WriteHeld)
 			return m.wrap("lock", m.died(w))
 		}

@@ -108,6 +108,7 @@ func (s *Semaphore) Release(n uint32) error {
 		if c > s.max || uint64(n) > s.max-c {
 			return s.wrap("release", fmt.Errorf("%d units to %d of at most %d: %w", n, c, s.max, samepage.ErrTooLarge))
 		}
+		s.edgeRelease(edgeLock)
 		if atomic.CompareAndSwapUint64(s.count, c, c+uint64(n)) { // RELEASE, and a full fence
 			break
 		}
@@ -138,6 +139,7 @@ func (s *unitWait) Try() (bool, error) {
 			return false, nil
 		}
 		if atomic.CompareAndSwapUint64(s.count, c, c-1) { // ACQUIRE
+			s.edgeAcquire(edgeLock)
 			fault.At(fault.AcquireTaken)
 			return true, nil
 		}

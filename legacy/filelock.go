@@ -16,6 +16,7 @@ import (
 	"unicode/utf8"
 
 	"samepage"
+	"samepage/internal/edge"
 	"samepage/internal/forgotten"
 	"samepage/internal/option"
 	"samepage/internal/segment"
@@ -72,6 +73,8 @@ const (
 type FileLock struct {
 	name     string // for people: the path of the files without their suffixes
 	wlc, rlc string // paths
+	// edges are for the race detector: those of ipcsync.RWMutex, by the files' path.
+	edges edge.Object
 	*lockFiles
 	guard forgotten.Guard
 }
@@ -128,9 +131,30 @@ func newFileLock(name string, opts *FileLockOptions) (*FileLock, error) {
 		return nil, err
 	}
 	path := filepath.Join(dir, name)
-	l := &FileLock{name: path, wlc: path + writerSuffix, rlc: path + readerSuffix, lockFiles: &lockFiles{changed: make(chan struct{})}}
+	l := &FileLock{name: path, wlc: path + writerSuffix, rlc: path + readerSuffix, edges: lockEdges(dir, name), lockFiles: &lockFiles{changed: make(chan struct{})}}
 	l.guard = forgotten.Watch(l, "file lock", path, (*lockFiles).giveBack, l.lockFiles)
 	return l, nil
+}
+
+// What the last one with the write lock, and the readers, hand over to those who lock.
+const (
+	edgeWriter = iota
+	edgeReaders
+)
+
+// lockEdges finds the words of a lock for the race detector. Its folder may have several
+// paths.
+func lockEdges(dir, name string) edge.Object {
+	if !edge.Enabled {
+		return edge.Object{}
+	}
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = real
+	}
+	if bareNames { // where letters differ that are one to the system
+		dir, name = strings.ToLower(dir), strings.ToLower(name)
+	}
+	return edge.Of([2]string{dir, name})
 }
 
 // folder finds the folder of the lock files, and makes it.
@@ -288,6 +312,8 @@ func (l *FileLock) wrote(wlc, rlc *sys.LockFile) error {
 		return errors.Join(samepage.ErrClosed, wlc.Close(), rlc.Close())
 	}
 	l.writer = [2]*sys.LockFile{wlc, rlc}
+	l.edges.Acquire(edgeWriter)
+	l.edges.Acquire(edgeReaders)
 	return nil
 }
 
@@ -305,6 +331,7 @@ func (l *FileLock) Unlock() error {
 		return l.wrap("unlock", samepage.ErrNotLocked)
 	}
 	err := errors.Join(held[0].CheckName(), held[1].CheckName())
+	l.edges.Release(edgeWriter)
 	// Readers first: they come through the one to wait for the other.
 	err = errors.Join(err, held[0].Close(), held[1].Close())
 	l.release()
@@ -343,6 +370,7 @@ func (l *FileLock) read(rlc *sys.LockFile) error {
 		return errors.Join(samepage.ErrClosed, rlc.Close())
 	}
 	l.readers = append(l.readers, rlc)
+	l.edges.Acquire(edgeWriter)
 	return nil
 }
 
@@ -358,6 +386,7 @@ func (l *FileLock) RUnlock() error {
 	if last == nil {
 		return l.wrap("read-unlock", samepage.ErrNotLocked)
 	}
+	l.edges.Release(edgeReaders)
 	err := errors.Join(last.CheckName(), last.Close())
 	l.release()
 	return l.wrap("read-unlock", err)

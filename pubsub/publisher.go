@@ -97,6 +97,7 @@ func (p *Publisher) claim() (int, error) {
 	for range 2 {
 		for l := range n {
 			if atomic.CompareAndSwapUint64(p.set.Owner(l), 0, uint64(p.me)) {
+				p.set.EdgeAcquire(lane.EdgeWriters + uint64(l))
 				return l, nil
 			}
 		}
@@ -532,6 +533,7 @@ func (p *Publisher) Subscribers() (n int) {
 			n++
 		}
 	}
+	p.set.EdgeAcquire(lane.EdgeReaders)
 	return n
 }
 
@@ -573,6 +575,7 @@ func (p *Publisher) leave(how uint64) error {
 	if n := p.w.Loans(); n > 0 {
 		return p.wrap("close", fmt.Errorf("%d messages are on loan%s: %w", n, p.leaks.String(), samepage.ErrBusy))
 	}
+	p.set.EdgeRelease(lane.EdgeWriters + uint64(p.w.Lane()))
 	atomic.AddUint64(p.set.Ends(p.w.Lane()), how) // RELEASE: after all messages
 	fault.At(fault.LaneEnding)
 	atomic.CompareAndSwapUint64(p.set.Owner(p.w.Lane()), uint64(p.me), 0)

@@ -270,6 +270,7 @@ func (s *Subscriber) letGo() {
 	r := s.cur
 	s.cur = nil
 	s.turn++
+	s.set.Done(r.Lane(), s.msg.Slot)
 	if !s.h.Closed() && r.LetGo() {
 		s.ringWriter(r.Lane())
 	}
@@ -315,6 +316,7 @@ func (s *Subscriber) slow() error {
 		}
 		if ends>>32 != s.ends[l]>>32 {
 			s.ends[l] = ends&^(1<<32-1) | s.ends[l]&(1<<32-1) // another may have ended since
+			s.set.EdgeAcquire(lane.EdgeWriters + uint64(l))
 			return errCut
 		}
 		if s.publishers() > 0 {
@@ -327,6 +329,7 @@ func (s *Subscriber) slow() error {
 		for k := range s.ends { // told once for all
 			low := uint32(atomic.LoadUint64(s.set.Ends(k)))
 			s.ends[k] = s.ends[k]&^(1<<32-1) | uint64(low)
+			s.set.EdgeAcquire(lane.EdgeWriters + uint64(k))
 		}
 		return io.EOF
 	}
@@ -517,6 +520,7 @@ func (h *Held) Release() {
 	s := h.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.set.Done(h.r.Lane(), h.m.Slot)
 	s.set.Unpin(s.me.Slot(), h.k)
 	s.held[h.k] = false
 	s.leaks.gave(uint32(h.k))
@@ -549,6 +553,9 @@ func (s *Subscriber) Close() error {
 	s.mu.Unlock()
 	if n > 0 {
 		return s.wrap("close", fmt.Errorf("%d messages are held%s: %w", n, s.leaks.String(), samepage.ErrBusy))
+	}
+	if s.cur != nil {
+		s.set.Done(s.cur.Lane(), s.msg.Slot)
 	}
 	s.cur = nil
 	s.turn++

@@ -15,6 +15,11 @@
 // one of its loans, messages or held messages is reachable; their bytes are not enough.
 //
 // [Typed] topics have messages of one Go type.
+//
+// In the terms of the Go memory model the publication of a message happens before the
+// return of each take of that message, the release of a message by its subscribers before
+// the Publish or Loan that waits for it, and Close of the last publisher before
+// io.EOF. The race detector knows that of the goroutines of one process; docs/race.md.
 package pubsub
 
 import (

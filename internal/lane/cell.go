@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"samepage/internal/edge"
 	"samepage/internal/fault"
 	"samepage/layout"
 )
@@ -114,6 +115,7 @@ func (w *CellWriter) Commit(slot, n, sum uint32, ns int64) {
 	storeRelease(w.time(slot), uint64(ns))
 	storeRelease(w.generation(slot), q)
 	fault.At(fault.LaneFilled)
+	w.set.published(w.lane, slot)
 	atomic.StoreUint64(w.set.current(), q<<cellSlotBits|uint64(slot)) // COMMIT. Pairs with C1
 	fault.At(fault.LaneCommitted)
 	if w.slot != noSlot {
@@ -167,7 +169,7 @@ func (r *CellReader) load() (*Message, error) {
 		if slot >= r.slotsN {
 			return nil, r.set.corrupt("the value is in slot %d of %d", slot, r.slotsN)
 		}
-		r.seen = 0
+		r.letGo()
 		atomic.StoreUint64(r.pin, uint64(slot)+1) // C2, a full fence: pairs with F2
 		fault.At(fault.LanePinned)
 		if g := atomic.LoadUint64(r.generation(slot)); g&cellSequence == c>>cellSlotBits { // C3
@@ -175,6 +177,7 @@ func (r *CellReader) load() (*Message, error) {
 			if n > r.max {
 				return nil, r.set.corrupt("value %d has %d bytes in a slot of %d", g, n, r.max)
 			}
+			r.set.took(0, slot)
 			r.seen = c
 			r.last.Seq, r.last.Slot, r.last.Len = g, slot, n
 			return &r.last, nil
@@ -188,7 +191,18 @@ func (r *CellReader) load() (*Message, error) {
 func (r *CellReader) Changed() bool { return atomic.LoadUint64(r.word) != r.seen }
 
 // Unpin lets the value go.
-func (r *CellReader) Unpin() { atomic.StoreUint64(r.pin, 0) }
+func (r *CellReader) Unpin() {
+	r.letGo()
+	atomic.StoreUint64(r.pin, 0)
+}
+
+// letGo is called before the pin is changed.
+func (r *CellReader) letGo() {
+	if edge.Enabled && r.seen != 0 {
+		r.set.Done(0, r.last.Slot)
+	}
+	r.seen = 0
+}
 
 // Payload is what a value says. It is not to be written to.
 func (r *CellReader) Payload(m *Message) []byte { return r.payload(m.Slot, m.Len, m.Len) }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 
+	"samepage/internal/edge"
 	"samepage/internal/option"
 	"samepage/layout"
 )
@@ -16,7 +17,9 @@ import (
 // Set is the lanes of a topic, or the slots of a cell, in the bytes of a segment.
 type Set struct {
 	C layout.LaneConfig
-	o layout.LaneOffsets
+	// Edges are for the race detector, see edges.go.
+	Edges edge.Object
+	o     layout.LaneOffsets
 
 	live, payload []byte
 }

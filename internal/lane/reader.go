@@ -73,6 +73,7 @@ func NewReader(s *Set, lane int, me layout.Owner, reliable bool, from uint64) *R
 		atomic.StoreUint64(s.incarnation(lane, m), uint64(me.Incarnation()))
 		atomic.StoreUint64(r.cursor, from)
 		fault.At(fault.LaneJoining)
+		s.EdgeRelease(EdgeReaders)
 		// A full fence: pairs with W1.
 		atomic.OrUint64(s.readers(lane, m/64), 1<<(m%64))
 		// J2. A limit beyond what there can be is no lane's.
@@ -132,6 +133,7 @@ func (r *Reader) Try(m *Message) (bool, error) {
 
 // took goes on behind the message at next.
 func (r *Reader) took(m *Message, slot, n uint32) {
+	r.set.took(r.lane, slot)
 	r.hint = min(atomic.LoadUint32(r.nextSlot(r.i)), r.slotsN-1)
 	m.Seq, m.Slot, m.Len, m.Missed = r.next, slot, n, r.missed
 	r.missed = 0
@@ -265,6 +267,7 @@ func (r *Reader) Evicted() bool { return r.evicts && r.set.isEvicted(r.lane, r.m
 
 // Leave ends the reading. ring is as in LetGo.
 func (r *Reader) Leave() (ring bool) {
+	r.set.EdgeRelease(EdgeReaders)
 	r.set.leave(r.lane, r.member)
 	fault.At(fault.LaneLeft)
 	return r.reliable && atomic.LoadUint64(r.waits) != 0

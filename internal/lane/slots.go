@@ -41,6 +41,7 @@ func (s *slots) loan() (uint32, bool) {
 	s.free = s.free[:n]
 	s.out[slot/64] |= 1 << (slot % 64)
 	s.loans++
+	s.set.reuse(s.lane, slot)
 	return slot, true
 }
 

@@ -129,11 +129,15 @@ func (w *Writer) look() bool {
 // seen Room. With fence it is followed by a full fence: then a look at the
 // sleepers misses nobody.
 func (w *Writer) Publish(slot, n uint32, fence bool) {
-	q, i := w.next, w.i
+	q, i, old := w.next, w.i, w.ring[w.i]
 	fault.At(fault.LaneFilled)
+	if old != noSlot {
+		w.set.reuse(w.lane, old)
+	}
+	w.set.published(w.lane, slot)
 	commit(w.entry(i), w.header(slot), w.head, q, le32(n, slot), w.likely(), fence) // P2 to P5, and Head
 	fault.At(fault.LaneCommitted)
-	if old := w.ring[i]; old != noSlot {
+	if old != noSlot {
 		w.retire(old)
 	}
 	w.ring[i] = slot
@@ -213,6 +217,7 @@ func (w *Writer) Lag() (lag uint64) {
 			lag = max(lag, w.next-c)
 		}
 	})
+	w.sawLag(lag)
 	return lag
 }
 

@@ -102,6 +102,7 @@ func open(h *segment.Handle, payload []byte, kind layout.Kind) (*lane.Set, error
 	if err != nil {
 		return nil, err
 	}
+	set.Edges = h.Edges
 	if n := set.C.Lanes; (n == 0) != (kind == layout.Cell) {
 		return nil, fmt.Errorf("a %v with %d lanes: %w", kind, n, samepage.ErrCorrupt)
 	}

@@ -11,6 +11,8 @@ import (
 // ring that is lost has somebody sleep for ever.
 func StopWatch(t testing.TB) {
 	t.Helper()
+	haveOneWatch(true)
+	t.Cleanup(func() { haveOneWatch(false) })
 	stopped := func() bool {
 		watch.mu.Lock()
 		defer watch.mu.Unlock()

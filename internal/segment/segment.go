@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"samepage"
+	"samepage/internal/edge"
 	"samepage/internal/fault"
 	"samepage/internal/option"
 	"samepage/internal/sys"
@@ -104,6 +105,9 @@ type Handle struct {
 	b    []byte
 	hd   *layout.SegmentHeader
 	kind layout.Kind
+	// Edges are for the race detector: the words of the object, which all its handles in
+	// this process have in common. Each kind numbers its own.
+	Edges edge.Object
 	// broadcast: each change rings all that sleep, so nobody passes a ring on.
 	broadcast bool
 	n         int     // slots; every index from shared memory is held against it
@@ -125,6 +129,7 @@ type Handle struct {
 	// watched is what the death watch knows of the sleeper, and cancel what rings
 	// it when its context ends; both belong to whose turn it is.
 	watched watched
+	own     ownWatch
 	cancel  cancel
 	// first counts the goroutines that the sleeper makes way for.
 	first   atomic.Int32
@@ -196,6 +201,10 @@ func open(m *samepage.Memory, kind layout.Kind, liveSize int, repair Repair) (_ 
 	}
 	h := New(b, hd, locks, repair)
 	h.mem = m
+	h.Edges = edge.Of(struct {
+		layout.ID
+		layout.Kind
+	}{m.ID(), kind})
 	h.ringer = o.NewRinger()
 	// The words stay mapped until nobody can touch them any more: a method that
 	// is under way in another goroutine while the handle is closed must not

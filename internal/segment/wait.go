@@ -119,8 +119,8 @@ func (h *Handle) spin(c Condition) (bool, error) {
 func (h *Handle) sleep(ctx context.Context, c Condition, first bool) error {
 	defer func() { <-h.turn }()
 	h.cancel.by(ctx, h)
-	watch.add(h, c)
-	defer watch.remove(&h.watched)
+	h.own.watch().add(h, c)
+	defer h.own.watch().remove(&h.watched)
 	err := h.sleepUntil(ctx, c, first)
 	if !h.broadcast && c.Holds() { // S6
 		h.Wake(1)
@@ -331,7 +331,7 @@ type deathWatch struct {
 // watch's mutex held.
 type looker interface{ look(atName bool) }
 
-var watch = deathWatch{all: map[looker]struct{}{}}
+var watch deathWatch
 
 type watched struct {
 	h *Handle
@@ -346,6 +346,9 @@ func (d *deathWatch) add(h *Handle, c Condition) {
 }
 
 func (d *deathWatch) put(l looker) {
+	if d.all == nil {
+		d.all = map[looker]struct{}{}
+	}
 	d.all[l] = struct{}{}
 	if !d.running {
 		d.running = true
@@ -408,18 +411,19 @@ func (w *watched) look(atName bool) {
 // yet.
 func Until(ctx context.Context, try func() (bool, error)) error {
 	a := make(awaited, 1)
+	d := new(ownWatch).watch()
 	for waiting := false; ; waiting = true {
 		if ok, err := try(); ok || err != nil {
 			return err
 		}
 		if !waiting {
-			watch.mu.Lock()
-			watch.put(a)
-			watch.mu.Unlock()
+			d.mu.Lock()
+			d.put(a)
+			d.mu.Unlock()
 			defer func() {
-				watch.mu.Lock()
-				delete(watch.all, looker(a))
-				watch.mu.Unlock()
+				d.mu.Lock()
+				delete(d.all, looker(a))
+				d.mu.Unlock()
 			}()
 		}
 		select {

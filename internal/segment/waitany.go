@@ -51,6 +51,7 @@ type anyWait struct {
 	ctx context.Context
 	any []Candidate
 
+	own    ownWatch        // of all members
 	others context.Context // of the goroutines that sleep for the caller
 	cancel context.CancelFunc
 	stop   func() bool
@@ -205,7 +206,7 @@ func (g *group) enter(i int) bool {
 	default:
 		return false
 	}
-	watch.add(h, c.Condition)
+	g.w.own.watch().add(h, c.Condition)
 	g.members, g.wakers = append(g.members, i), append(g.wakers, waker)
 	// So the first look is at all of them.
 	g.old = append(g.old, atomic.LoadUint32(h.wakerWord(h.slot))-1)
@@ -271,7 +272,7 @@ func (g *group) leave() {
 	for _, i := range g.members {
 		h := g.w.any[i].Handle
 		h.clearBit(h.slot) // S5
-		watch.remove(&h.watched)
+		g.w.own.watch().remove(&h.watched)
 		if h.suspect.Swap(false) {
 			_ = h.BuryAsleep()
 		}

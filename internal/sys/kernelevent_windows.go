@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/windows"
+
+	"samepage/internal/edge"
 )
 
 // HaveKernelEvents says whether the system has events with names.
@@ -19,6 +21,9 @@ const HaveKernelEvents = true
 type KernelEvent struct {
 	h    windows.Handle
 	name string
+	// edges are those of the event's name. Word 0: whoever sets the event releases it,
+	// whoever passes acquires it; 1: the same of who makes it and who opens it.
+	edges edge.Object
 
 	// use is held for reading by each method that uses the handles, and for
 	// writing by Close, which takes them away after it has set closing.
@@ -35,7 +40,7 @@ func newKernelEvent(h windows.Handle, name string) (*KernelEvent, error) {
 		_ = windows.CloseHandle(h)
 		return nil, fmt.Errorf("event for closing: %w", err)
 	}
-	return &KernelEvent{h: h, name: name, closing: closing}, nil
+	return &KernelEvent{h: h, name: name, edges: edge.Of(name), closing: closing}, nil
 }
 
 // CreateKernelEvent makes an event. Errors: fs.ErrExist,
@@ -50,6 +55,7 @@ func CreateKernelEvent(s *Spec, manual, set bool) (*KernelEvent, error) {
 	if err != nil {
 		return nil, err
 	}
+	edge.Of(name).Release(1)
 	h, err := windows.CreateEvent(sa, bit(manual), bit(set), p)
 	if err != nil {
 		if h != 0 {
@@ -80,6 +86,7 @@ func OpenKernelEvent(s *Spec) (*KernelEvent, error) {
 	if err != nil {
 		return nil, named(name, err)
 	}
+	edge.Of(name).Acquire(1)
 	return newKernelEvent(h, name)
 }
 
@@ -99,6 +106,7 @@ func (k *KernelEvent) Set() error {
 		return err
 	}
 	defer k.use.RUnlock()
+	k.edges.Release(0)
 	return k.wrap("set", windows.SetEvent(k.h))
 }
 
@@ -123,7 +131,11 @@ func (k *KernelEvent) TryWait() (bool, error) {
 
 func (k *KernelEvent) try() (bool, error) {
 	r, err := windows.WaitForSingleObject(k.h, 0)
-	return err == nil && r == windows.WAIT_OBJECT_0, k.wrap("try", err)
+	if err != nil || r != windows.WAIT_OBJECT_0 {
+		return false, k.wrap("try", err)
+	}
+	k.edges.Acquire(0)
+	return true, nil
 }
 
 // Wait sleeps until the event is set, and resets it if it is auto-reset.
@@ -162,6 +174,7 @@ func (k *KernelEvent) Wait(ctx context.Context) error {
 	case which == 2:
 		return ctx.Err()
 	}
+	k.edges.Acquire(0)
 	return nil
 }
 

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/windows"
+
+	"samepage/internal/edge"
 )
 
 // HaveWindows says whether the system has windows that other programs find by title.
@@ -46,6 +48,13 @@ func (id WindowID) Exists() bool {
 	return yes != 0
 }
 
+// The words of a window for the race detector: a sender releases the one before its
+// message is handled, and its thread the other one when it is.
+const (
+	edgeSent = iota
+	edgeHandled
+)
+
 // forever is the longest time-out, 24 days: the system takes it for signed.
 const forever = math.MaxInt32 * time.Millisecond
 
@@ -60,9 +69,12 @@ func (id WindowID) Send(message uint32, timeout time.Duration) error {
 	if timeout <= 0 || timeout > forever {
 		timeout = forever
 	}
+	edges := edge.Of(id)
+	edges.Release(edgeSent)
 	err := sendMessage(id, message, uint32(max(timeout.Milliseconds(), 1)))
 	switch {
 	case err == nil:
+		edges.Acquire(edgeHandled)
 		return nil
 	case !id.Exists():
 		err = fmt.Errorf("the window is gone: %w (%w)", ErrPeerNotStarted, err)
@@ -152,7 +164,10 @@ func windowMessage(id, message, wparam, lparam uintptr) uintptr {
 		return 0 // not for others to decide
 	}
 	if w, ok := openWindows.Load(WindowID(id)); ok && message >= wmUser {
+		edges := edge.Of(WindowID(id))
+		edges.Acquire(edgeSent)
 		w.(*Window).handle(uint32(message))
+		edges.Release(edgeHandled)
 		return 1
 	}
 	r, _, _ := procDefWindowProc.Call(id, message, wparam, lparam)

@@ -1,0 +1,15 @@
+//go:build !race
+
+package edge
+
+import (
+	"reflect"
+	"testing"
+)
+
+// Without the detector a field that is an Object takes no room.
+func TestNothingWithoutDetector(t *testing.T) {
+	if n := reflect.TypeFor[Object]().Size(); n != 0 || Enabled {
+		t.Errorf("an Object has %d bytes, and Enabled is %t", n, Enabled)
+	}
+}
