@@ -2,7 +2,7 @@
 .PHONY: test race 386 lint fuzz bench wine models soak ci
 test: ; go test work
 race: ; go test -race work
-386: ; CGO_ENABLED=0 GOARCH=386 go test work
+386: ; tools/arch 386
 lint: ; tools/lint
 fuzz: ; tools/fuzz 10s
 bench: ; go test -run='^$$' -bench=. work && go run ./bench

@@ -59,10 +59,7 @@ func use(m *samepage.Memory) error {
 func TestKilledUsersLeaveNothing(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
-	kills := 200
-	if testing.Short() {
-		kills = 20
-	}
+	kills := ipctest.Repeat(t, 200, 40, "")
 	const together = 4
 	for k := 0; k < kills; k += together {
 		var cs []*ipctest.Child

@@ -92,10 +92,7 @@ func TestManyOpenAndClose(t *testing.T) {
 	ipctest.Store(t)
 	var wg sync.WaitGroup
 	var errs errCount
-	rounds := 150
-	if testing.Short() {
-		rounds = 30
-	}
+	rounds := ipctest.Repeat(t, 150, 30, "")
 	before := samepage.MappedNow()
 	for range 4 {
 		wg.Go(func() {

@@ -171,6 +171,10 @@ type publishCost int
 func (p publishCost) String() string { return fmt.Sprintf("a publish with %d subscribers", int(p)) }
 
 func (p publishCost) measure(ctx context.Context, b *bench, seconds float64) (sample, error) {
+	// Before so many processes are started.
+	if _, err := cpuTime(); err != nil {
+		return sample{}, err
+	}
 	o := order{Name: b.fresh(), First: true, Seconds: seconds, Count: int(p)}
 	pub, err := b.play(ctx, "publisher", o)
 	if err != nil {

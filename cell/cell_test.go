@@ -294,10 +294,7 @@ func TestWritersKilled(t *testing.T) {
 	ipctest.Store(t)
 	early := ipctest.Start(t, "reader", "c")
 	keep := newReaderWhenThere(t, "c")
-	rounds := 10
-	if testing.Short() {
-		rounds = 3
-	}
+	rounds := ipctest.Repeat(t, 10, 3, "")
 	var last uint64
 	for range rounds {
 		var cs []*ipctest.Child

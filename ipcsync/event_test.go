@@ -262,10 +262,7 @@ func TestEventKilledWaiters(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
 	e := newEvent(t, "e", nil)
-	rounds := 50
-	if testing.Short() {
-		rounds = 5
-	}
+	rounds := ipctest.Repeat(t, 50, 10, "")
 	for i := range rounds {
 		c := ipctest.Start(t, "waiter", "e", "")
 		if l := c.Line(); l != "ready" {

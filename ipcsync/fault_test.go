@@ -308,10 +308,7 @@ func TestFaultEveryPoint(t *testing.T) {
 	if !fault.Enabled {
 		t.Skip("needs -tags samepagefault")
 	}
-	deaths := 5
-	if testing.Short() || runtime.GOOS != "linux" {
-		deaths = 1
-	}
+	deaths := ipctest.Repeat(t, 5, 1, "")
 	var all []time.Duration
 	for _, p := range fault.Locks() {
 		t.Run(p.String(), func(t *testing.T) {
@@ -414,13 +411,7 @@ func (s *survivors) recoveryFrom(pid int) (result func() (time.Duration, bool)) 
 
 // Workers killed at random moments: SAMEPAGE_KILLS of them (make soak: 10000).
 func TestSoakRandomKills(t *testing.T) {
-	kills := 60
-	if testing.Short() {
-		kills = 12
-	}
-	if n, err := strconv.Atoi(os.Getenv("SAMEPAGE_KILLS")); err == nil {
-		kills = n
-	}
+	kills := ipctest.Repeat(t, 60, 12, "SAMEPAGE_KILLS")
 	s := startSurvivors(t)
 	var worst time.Duration
 	for k := 0; k < kills; k += 2 {

@@ -276,10 +276,7 @@ func TestMission003_14_ProducerDies(t *testing.T) {
 func TestMission003_21_KillEitherSide(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
-	kills := 30
-	if testing.Short() {
-		kills = 6
-	}
+	kills := ipctest.Repeat(t, 30, 6, "")
 	sides := [2]*ipctest.Child{}
 	start := func(i int) {
 		sides[i] = ipctest.Start(t, [...]string{"base", "algorithm"}[i])

@@ -400,10 +400,7 @@ func TestRWMutexWriterGoesFirst(t *testing.T) {
 	ipctest.Store(t)
 	r := newRW(t, "m", nil)
 	w, h := openRW(t, "m"), openRW(t, "m")
-	rounds := 200
-	if testing.Short() {
-		rounds = 30
-	}
+	rounds := ipctest.Repeat(t, 200, 30, "")
 	for i := range rounds {
 		ipctest.NoErr(t, r.RLock(bg))
 		ctx, cancel := context.WithCancel(bg)

@@ -713,7 +713,7 @@ func wantBaseBeside(t *testing.T, b *rawBase, done chan string, k, w, h int) {
 				t.Logf("the reader was late: grabbed %d, want %d", next, k)
 			}
 			return
-		case <-time.After(ipctest.Patience / 30):
+		case <-time.After(2 * time.Second):
 			// One step at a time, for the reader to see each.
 			late = true
 			if b.next != nil {

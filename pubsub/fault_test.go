@@ -3,9 +3,7 @@ package pubsub_test
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
-	"strconv"
 	"testing"
 	"time"
 
@@ -70,13 +68,7 @@ func TestFaultEveryPoint(t *testing.T) {
 // reliable and two best-effort subscribers come, hold messages, leave, come again, and
 // are killed.
 func TestSoakRandomKills(t *testing.T) {
-	kills := 60
-	if testing.Short() {
-		kills = 15
-	}
-	if n, err := strconv.Atoi(os.Getenv("SAMEPAGE_KILLS")); err == nil {
-		kills = n
-	}
+	kills := ipctest.Repeat(t, 60, 15, "SAMEPAGE_KILLS")
 	specs := []string{"listener reliable", "listener best-effort", "talker", "listener reliable sleepy", "listener best-effort sleepy"}
 	c := newCrowd(t, 0)
 	victims := make([]*ipctest.Child, len(specs))

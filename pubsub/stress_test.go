@@ -32,11 +32,8 @@ func TestEvictedNeverTorn(t *testing.T) {
 		}
 		cs = append(cs, c)
 	}
-	want := 300
-	if testing.Short() {
-		want = 30
-	}
-	ctx, cancel := context.WithTimeout(bg, ipctest.Patience)
+	want := ipctest.Repeat(t, 300, 30, "")
+	ctx, cancel := context.WithTimeout(bg, time.Minute)
 	defer cancel()
 	for p.Evicted() < want && ctx.Err() == nil {
 		l, err := p.Loan(talkSize)

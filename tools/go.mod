@@ -5,6 +5,7 @@ go 1.26.0
 tool (
 	honnef.co/go/tools/cmd/staticcheck
 	mvdan.cc/gofumpt
+	samepage/tools/testreport
 )
 
 require (

@@ -64,7 +64,7 @@ func TestBaseImageCommands(t *testing.T) {
 	if l := base.Line(); !strings.HasSuffix(l, "in.png: 41 x 30 pixels are in BaseImage") {
 		t.Errorf("send says %q", l)
 	}
-	stdout, stderr, code := command(t, "legacy", "baseimage", "grab", "--out", out, "--wait", "--timeout", "60s")
+	stdout, stderr, code := command(t, "legacy", "baseimage", "grab", "--out", out, "--wait", "--timeout", "5m")
 	if code != 0 || !strings.HasSuffix(strings.TrimRight(stdout, "\r\n"), "out.bmp: 41 x 30 pixels, 24 bits") {
 		t.Fatalf("grab says %q, %q, %d", stdout, stderr, code)
 	}

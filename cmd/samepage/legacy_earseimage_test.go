@@ -76,7 +76,7 @@ func TestLegacyEarseImage(t *testing.T) {
 	}
 	request := func(name string, more ...string) (stdout, stderr string, code int) {
 		t.Helper()
-		return command(t, append([]string{"legacy", "earseimage", "request", at(name), "--out1", at("1.png"), "--out2", at("2.bmp"), "--timeout", "60s"}, more...)...)
+		return command(t, append([]string{"legacy", "earseimage", "request", at(name), "--out1", at("1.png"), "--out2", at("2.bmp"), "--timeout", "5m"}, more...)...)
 	}
 	if _, stderr, code := request("a.png"); code != 10 || !strings.Contains(stderr, "the other process is not running") {
 		t.Errorf("without a worker: %d, %s", code, stderr)

@@ -304,13 +304,7 @@ func waitStopped(t *testing.T, pid int) {
 func TestSoakManyStalledAndKilled(t *testing.T) {
 	ipctest.NeedNames(t)
 	store := ipctest.Store(t)
-	n := 100
-	if testing.Short() {
-		n = 20
-	}
-	if env, err := strconv.Atoi(os.Getenv("SAMEPAGE_PROCESSES")); err == nil {
-		n = env
-	}
+	n := ipctest.Repeat(t, 100, 20, "SAMEPAGE_PROCESSES")
 	begin := time.Now()
 	lap := func(what string) {
 		t.Logf("%-40s %8v", what, time.Since(begin).Round(time.Millisecond))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -30,6 +31,25 @@ func WantErr(t testing.TB, err, want error, words ...string) {
 			t.Errorf("error text %q lacks %q", err, w)
 		}
 	}
+}
+
+// Repeat is how often a test does what it repeats: full times, or few, with -short and on
+// Windows. There Wine runs the tests, under which a process takes tens of times as long to
+// start and to end, and Linux has repeated the same protocol at full length. The variable
+// env of the environment, where the test has one and it is set, says it instead.
+func Repeat(t testing.TB, full, few int, env string) int {
+	t.Helper()
+	if s := os.Getenv(env); env != "" && s != "" {
+		n, err := strconv.ParseFloat(s, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return int(n)
+	}
+	if testing.Short() || runtime.GOOS == "windows" {
+		return few
+	}
+	return full
 }
 
 // Exchanges is how many values, pictures, jobs or texts go from one program to the

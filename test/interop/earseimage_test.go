@@ -388,7 +388,7 @@ func TestMission000_28_CppWorkerHangs(t *testing.T) {
 	r := earseGoRequester(t)
 	first, second := earsePicture(t, 37, 21), earsePicture(t, 21, 37)
 	for range 3 {
-		worker.Want("ok", "do hang 60000")
+		worker.Want("ok", "do hang 600000")
 		jobCtx, cancel := context.WithCancel(ctx)
 		done := make(chan error, 1)
 		go func() {
@@ -427,7 +427,7 @@ func TestMission000_27_CppWorkerGone(t *testing.T) {
 	ctx := earseBegin(t)
 	r := earseGoRequester(t)
 	path := earsePicture(t, 37, 21)
-	for _, how := range []string{"die", "hang 60000"} {
+	for _, how := range []string{"die", "hang 600000"} {
 		_, err := r.Do(ctx, bmpJob(path))
 		wantEarseErr(t, err, samepage.ErrPeerNotStarted)
 		worker := earseCppWorker(t)
@@ -489,7 +489,7 @@ func TestEarseImageBadCppRequester(t *testing.T) {
 	w.wantLog(t, nil, "more than 16 deep")
 
 	// One that hangs when it is told.
-	requester.Want("ok", "answered hang 60000")
+	requester.Want("ok", "answered hang 600000")
 	requester.Want("ok", "begin 1 %s", path)
 	w.wantLog(t, os.ErrDeadlineExceeded, "not taken")
 	requester.Want("ok", "resume")
@@ -642,7 +642,7 @@ func TestEarseImageCommandAsksCpp(t *testing.T) {
 	worker := earseCppWorker(t)
 	path := earsePicture(t, 37, 21)
 	out1, out2 := filepath.Join(filepath.Dir(path), "1.bmp"), filepath.Join(filepath.Dir(path), "2.bmp")
-	args := []string{"legacy", "earseimage", "request", path, "--out1", out1, "--out2", out2, "--timeout", "60s"}
+	args := []string{"legacy", "earseimage", "request", path, "--out1", out1, "--out2", out2, "--timeout", "5m"}
 	said := samepageRun(t, "", args...)
 	if strings.Count(said, "37 x 21 pixels, from BMP of 2406 bytes") != 2 {
 		t.Errorf("the command says %s", said)
@@ -670,7 +670,7 @@ func TestEarseImageCommandAsksCpp(t *testing.T) {
 
 	worker.Want("ok", "do huge")
 	wantEarseExit(t, 1, "2147483647 bytes", args)
-	worker.Want("ok", "do hang 60000")
+	worker.Want("ok", "do hang 600000")
 	wantEarseExit(t, 7, "deadline exceeded", append(args, "--timeout", "300ms"))
 	worker.Kill()
 	wantEarseExit(t, 10, "not running", args)

@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"runtime"
 	"strconv"
 	"strings"
@@ -231,11 +230,10 @@ func (a *agent) do(cmd string, args []string) (string, error) {
 	case "hidden":
 		return fmt.Sprint(sys.StartedHidden()), nil
 	case "spawn": // HELPER: runs it with the standard files and window of this process
-		exe, err := os.Executable()
+		c, err := ipctest.Self()
 		if err != nil {
 			return "", err
 		}
-		c := exec.Command(exe)
 		ipctest.SetHelper(c, args[0])
 		samepage.StartLikeSelf(c)
 		return "", c.Run()

@@ -49,7 +49,7 @@ void close() {
 }
 
 bool grab() {
-  if (WaitForSingleObject(event, 60000) != WAIT_OBJECT_0) return failed("WaitForSingleObject");
+  if (WaitForSingleObject(event, 300000) != WAIT_OBJECT_0) return failed("WaitForSingleObject");
   size_t size = *reinterpret_cast<volatile int32_t *>(base) + sizeof h;
   if (buffer.size() < size) buffer.resize(size);
   std::memcpy(buffer.data(), base, size);

@@ -111,7 +111,7 @@ void begin(int t, const std::string &path, int further) {
 }
 
 bool end(std::string *answer) {
-  if (WaitForSingleObject(ended, 60000) != WAIT_OBJECT_0) return peer::refused("the job does not end");
+  if (WaitForSingleObject(ended, 300000) != WAIT_OBJECT_0) return peer::refused("the job does not end");
   *answer = verdict();
   return true;
 }
