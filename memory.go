@@ -414,7 +414,11 @@ func (m *Memory) String() string {
 	if m.name != "" {
 		what = fmt.Sprintf("%q", what)
 	}
-	return fmt.Sprintf("%v %s, %d bytes, %v", m.obj.sys.Kind, what, m.Size(), m.access)
+	unit := "bytes"
+	if m.Size() == 1 {
+		unit = "byte"
+	}
+	return fmt.Sprintf("%v %s, %d %s, %v", m.obj.sys.Kind, what, m.Size(), unit, m.access)
 }
 
 // Close gives the object up. The last user of a name that does not persist
@@ -425,7 +429,7 @@ func (m *Memory) String() string {
 func (m *Memory) Close() (err error) {
 	m.mu.Lock()
 	if len(m.views) > 0 {
-		err := fmt.Errorf("samepage: close %v: %d views are open%s: %w", m, len(m.views), takenAt(m.views), ErrBusy)
+		err := fmt.Errorf("samepage: close %v: views open: %d%s: %w", m, len(m.views), takenAt(m.views), ErrBusy)
 		m.mu.Unlock()
 		return err
 	}

@@ -241,7 +241,7 @@ func (v *Value) Hold() error {
 			return nil
 		}
 	}
-	return r.wrap("hold a value of", fmt.Errorf("%d are held: %w", len(r.held)-1, samepage.ErrTooManyHolds))
+	return r.wrap("hold a value of", fmt.Errorf("values held: %d: %w", len(r.held)-1, samepage.ErrTooManyHolds))
 }
 
 // Release lets a value that is held go. A second Release does nothing.
@@ -274,7 +274,7 @@ func (r *Reader) Close() error {
 		}
 	}
 	if n > 0 {
-		return r.wrap("close", fmt.Errorf("%d values are held: %w", n, samepage.ErrBusy))
+		return r.wrap("close", fmt.Errorf("values held: %d: %w", n, samepage.ErrBusy))
 	}
 	r.r.Unpin()
 	return r.wrap("close", r.member.close())

@@ -98,6 +98,10 @@ func (w *Writer) begin(ctx context.Context, n int) (uint32, error) {
 	}
 	if !w.claim() {
 		if err := w.h.Wait(ctx, &w.lease); err != nil {
+			// Of a writer that is stopped in the middle of its turn nothing else tells.
+			if who, ok := w.h.WhoIs(layout.Owner(atomic.LoadUint64(w.owner))); ok && ctx.Err() != nil {
+				err = fmt.Errorf("it is the turn of %v: %w", who, err)
+			}
 			return 0, err
 		}
 	}

@@ -41,6 +41,11 @@ type BaseImageOptions struct {
 	// time only where the sender rests. Default 100 ms; negative: it does not watch, for
 	// a sender that waits for an answer to each picture.
 	Settle time.Duration
+	// NoTakeOver has a sender refuse a section that a program has open already, with
+	// samepage.ErrBusy: a base program in C++ perhaps, whose pictures it would write over,
+	// or a receiver that a base left, for nothing tells the one from the other. Default:
+	// it takes the section over.
+	NoTakeOver bool
 	// Start makes the command of the receiver's program, which a sender starts before
 	// it sends a picture when it does not run: one, however many processes send to
 	// receivers of one name. It is not killed when the sender ends; who sends when all

@@ -301,7 +301,7 @@ func (r *BaseImageReceiver) grab(ctx context.Context) error {
 // tell adds to the error of a context how many pictures were lost.
 func (r *BaseImageReceiver) tell(err error, ctx context.Context, lost int) error {
 	if err != nil && lost > 0 && ctx.Err() != nil {
-		return fmt.Errorf("%d pictures were written over before they were copied: %w: %w", lost, samepage.ErrBusy, segment.Deadline(err))
+		return fmt.Errorf("pictures written over before they were copied: %d: %w: %w", lost, samepage.ErrBusy, segment.Deadline(err))
 	}
 	return err
 }

@@ -53,7 +53,8 @@ func (h *baseHeld) giveBack() (kept bool) {
 // program that has ended while a receiver still had them open. What that one had sent
 // last, and nobody has taken, is lost then: it may be half a picture.
 //
-// Errors: samepage.ErrBusy while another BaseImageSender lives; fs.ErrExist when there
+// Errors: samepage.ErrBusy while another BaseImageSender lives, and with
+// BaseImageOptions.NoTakeOver while anybody has the section; fs.ErrExist when there
 // is a smaller section of that name; fs.ErrInvalid; those of samepage.Create and
 // ipcsync.CreateEvent, among them samepage.ErrKindMismatch.
 func CreateBaseImage(opts *BaseImageOptions) (*BaseImageSender, error) {
@@ -85,7 +86,15 @@ func (s *BaseImageSender) open() (err error) {
 		return fmt.Errorf("there is another sender: %w", samepage.ErrBusy)
 	}
 	var existed bool
-	if s.obj.mem, existed, err = samepage.OpenOrCreate(s.opts.Name, int64(s.opts.Size), memoryOptions()); err != nil {
+	if s.opts.NoTakeOver {
+		s.obj.mem, err = samepage.Create(s.opts.Name, int64(s.opts.Size), memoryOptions())
+		if errors.Is(err, fs.ErrExist) {
+			err = fmt.Errorf("a program has the section open, another base or a receiver that waits for one: %w", samepage.ErrBusy)
+		}
+	} else {
+		s.obj.mem, existed, err = samepage.OpenOrCreate(s.opts.Name, int64(s.opts.Size), memoryOptions())
+	}
+	if err != nil {
 		return err
 	}
 	if n := s.obj.mem.Size(); n < int64(s.opts.Size) {

@@ -26,7 +26,8 @@ import (
 // FileLockOptions say where the files of a lock are. The zero value, and nil, mean
 // the default of each field.
 type FileLockOptions struct {
-	// Dir is the folder of the lock files, which is made when it is missing. All
+	// Dir is the folder of the lock files, which is made when it is missing, but not
+	// by those who come to a ShareMemory that there is, to read or to write. All
 	// who lock must have the same one, on the machine itself. Default: on Windows
 	// rwfilelock in the folder for temporary files, as the C++ programs have it;
 	// elsewhere rwfilelock in this user's own directory for shared memory.
@@ -108,21 +109,22 @@ func (f *lockFiles) giveBack() (kept bool) {
 // errors.ErrUnsupported (a folder on another machine, or a system without such
 // locks), fs.ErrPermission, samepage.ErrStore.
 func NewFileLock(name string, opts *FileLockOptions) (*FileLock, error) {
-	l, err := newFileLock(name, opts)
+	l, err := newFileLock(name, opts, true)
 	if err != nil {
 		return nil, fmt.Errorf("legacy: file lock %q: %w", name, err)
 	}
 	return l, nil
 }
 
-func newFileLock(name string, opts *FileLockOptions) (*FileLock, error) {
+// newFileLock makes the folder of the files when it is missing, if that is asked for.
+func newFileLock(name string, opts *FileLockOptions, makeDir bool) (*FileLock, error) {
 	if err := checkFileName(name); err != nil {
 		return nil, err
 	}
 	if err := opts.check(); err != nil {
 		return nil, err
 	}
-	dir, err := opts.folder()
+	dir, err := opts.folder(makeDir)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrExist) {
 		// Not to be taken for what is said of a block.
 		err = fmt.Errorf("%w: folder of the lock files: %w", samepage.ErrStore, sys.OnlyNumber(err))
@@ -157,8 +159,9 @@ func lockEdges(dir, name string) edge.Object {
 	return edge.Of([2]string{dir, name})
 }
 
-// folder finds the folder of the lock files, and makes it.
-func (o *FileLockOptions) folder() (dir string, err error) {
+// folder finds the folder of the lock files, and makes it if that is asked for; the
+// default one it makes always.
+func (o *FileLockOptions) folder(makeDir bool) (dir string, err error) {
 	if o == nil || o.Dir == "" {
 		if dir, err = sys.LockFolder(lockFolder); err != nil {
 			return "", err
@@ -174,6 +177,11 @@ func (o *FileLockOptions) folder() (dir string, err error) {
 			} else if !errors.Is(err, fs.ErrNotExist) {
 				return "", err
 			}
+		}
+		if !makeDir {
+			// It may come with the one who is waited for; more than it is a wrong path.
+			_, err := os.Stat(filepath.Dir(dir))
+			return dir, err
 		}
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return "", err
@@ -254,6 +262,17 @@ func isDevice(name string) bool {
 		}
 	}
 	return false
+}
+
+// checkFolder says whether the folder of the lock files is there, for those who come to
+// something that others lock: they are not to make a folder of their own, and lock alone.
+// Errors: samepage.ErrStore.
+func (l *FileLock) checkFolder() error {
+	dir := filepath.Dir(l.rlc)
+	if _, err := os.Stat(dir); err != nil {
+		return fmt.Errorf("%w: folder of the lock files: %v; whoever writes the block has made it: its path is another one", samepage.ErrStore, err)
+	}
+	return nil
 }
 
 // Name is the path of the lock's files without their endings .wlc and .rlc.
@@ -545,11 +564,14 @@ func cleanFileLocks(opts *FileLockOptions) (removed []string, err error) {
 	if boot == 0 || err != nil {
 		return nil, err
 	}
-	dir, err := opts.folder()
-	if err != nil {
-		return nil, err
+	dir, err := opts.folder(false)
+	var entries []os.DirEntry
+	if err == nil {
+		entries, err = os.ReadDir(dir)
 	}
-	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // nobody has locked there
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -67,7 +67,7 @@ func (o *ShareMemoryOptions) names(name string) (section, lock string, err error
 // NewShareMemoryLock makes a handle on the lock of the ShareMemory of that name,
 // whether or not there is one. Errors: those of NewFileLock.
 func NewShareMemoryLock(name string, opts *ShareMemoryOptions) (*FileLock, error) {
-	s, err := newShareMemory(name, opts)
+	s, err := newShareMemory(name, opts, true)
 	if err != nil {
 		return nil, fmt.Errorf("legacy: lock of ShareMemory %q: %w", name, err)
 	}
@@ -109,8 +109,9 @@ func (b *shareBlock) close() error {
 	return errors.Join(err, b.mem.Close())
 }
 
-// newShareMemory has no memory yet.
-func newShareMemory(name string, opts *ShareMemoryOptions) (*shareMemory, error) {
+// newShareMemory has no memory yet. It makes the folder of the lock files if that is
+// asked for.
+func newShareMemory(name string, opts *ShareMemoryOptions, makeDir bool) (*shareMemory, error) {
 	s := &shareMemory{name: name}
 	if opts != nil {
 		s.opts = *opts
@@ -119,7 +120,7 @@ func newShareMemory(name string, opts *ShareMemoryOptions) (*shareMemory, error)
 	if err != nil {
 		return nil, err
 	}
-	if s.lock, err = newFileLock(lock, &s.opts.Lock); err != nil {
+	if s.lock, err = newFileLock(lock, &s.opts.Lock, makeDir); err != nil {
 		return nil, err
 	}
 	s.section = section
@@ -310,13 +311,17 @@ func CreateShareMemory(ctx context.Context, name string, size int, opts *ShareMe
 func OpenOrCreateShareMemory(ctx context.Context, name string, size int, opts *ShareMemoryOptions) (w *ShareMemoryWriter, existed bool, err error) {
 	w, existed, err = newShareMemoryWriter(ctx, name, size, opts, true)
 	if err != nil {
+		if size == 0 {
+			return nil, false, fmt.Errorf("legacy: open ShareMemory %q: %w", name, err)
+		}
 		return nil, false, fmt.Errorf("legacy: open or create ShareMemory %q with room for %d bytes: %w", name, size, err)
 	}
 	return w, existed, nil
 }
 
 func newShareMemoryWriter(ctx context.Context, name string, size int, opts *ShareMemoryOptions, attach bool) (w *ShareMemoryWriter, existed bool, err error) {
-	s, err := newShareMemory(name, opts)
+	takes := attach && size == 0 // what there is, and makes nothing
+	s, err := newShareMemory(name, opts, !takes)
 	if err != nil {
 		return nil, false, err
 	}
@@ -334,6 +339,11 @@ func newShareMemoryWriter(ctx context.Context, name string, size int, opts *Shar
 		// What cannot be removed hinders nobody.
 		_, _ = CleanFileLocks(&s.opts.Lock)
 	}
+	if takes {
+		if err := s.checkThere(); err != nil {
+			return nil, false, errors.Join(err, s.lock.Close())
+		}
+	}
 	if err := s.lock.Lock(ctx); err != nil {
 		return nil, false, inner(err)
 	}
@@ -349,6 +359,26 @@ func newShareMemoryWriter(ctx context.Context, name string, size int, opts *Shar
 	return w, existed, nil
 }
 
+// openThere opens the section that there is.
+func (s *shareMemory) openThere(a samepage.Access) (*samepage.Memory, error) {
+	o := memoryOptions()
+	o.Access = a
+	m, err := samepage.Open(s.section, o)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("there is none to take the size of: %w: %w", samepage.ErrZeroSize, err)
+	}
+	return m, err
+}
+
+// checkThere says whether there is a block, and the folder of its lock.
+func (s *shareMemory) checkThere() error {
+	m, err := s.openThere(samepage.ReadOnly)
+	if err != nil {
+		return err
+	}
+	return errors.Join(s.lock.checkFolder(), m.Close())
+}
+
 // enter makes the section, or opens it. The caller has the write lock.
 func (w *ShareMemoryWriter) enter(size int, attach bool) (existed bool, err error) {
 	o := memoryOptions()
@@ -358,9 +388,7 @@ func (w *ShareMemoryWriter) enter(size int, attach bool) (existed bool, err erro
 	case !attach:
 		w.mem, err = samepage.Create(w.section, all, o)
 	case size == 0:
-		if w.mem, err = samepage.Open(w.section, memoryOptions()); errors.Is(err, fs.ErrNotExist) {
-			err = fmt.Errorf("there is none to take the size of: %w: %w", samepage.ErrZeroSize, err)
-		}
+		w.mem, err = w.openThere(samepage.ReadWrite)
 		existed = true
 	default:
 		w.mem, existed, err = samepage.OpenOrCreate(w.section, all, o)
@@ -469,7 +497,8 @@ type ShareMemoryReader struct{ shareMemory }
 // one.
 //
 // Errors: fs.ErrNotExist, samepage.ErrName, fs.ErrPermission, samepage.ErrKindMismatch,
-// and those of NewFileLock.
+// and those of NewFileLock, of them samepage.ErrStore also when there is no folder of the
+// lock files: it is not made here, for whoever writes the block has made it.
 func OpenShareMemory(name string, opts *ShareMemoryOptions) (*ShareMemoryReader, error) {
 	r, err := openShareMemory(name, opts)
 	if err != nil {
@@ -479,7 +508,7 @@ func OpenShareMemory(name string, opts *ShareMemoryOptions) (*ShareMemoryReader,
 }
 
 func openShareMemory(name string, opts *ShareMemoryOptions) (*ShareMemoryReader, error) {
-	s, err := newShareMemory(name, opts)
+	s, err := newShareMemory(name, opts, false)
 	if err != nil {
 		return nil, err
 	}
@@ -488,6 +517,9 @@ func openShareMemory(name string, opts *ShareMemoryOptions) (*ShareMemoryReader,
 	m, err := samepage.Open(s.section, o)
 	if err != nil {
 		return nil, errors.Join(err, s.lock.Close())
+	}
+	if err := s.lock.checkFolder(); err != nil {
+		return nil, errors.Join(err, s.lock.Close(), m.Close())
 	}
 	r := &ShareMemoryReader{shareMemory{name: name, section: s.section, opts: s.opts, lock: s.lock, shareBlock: &shareBlock{mem: m}}}
 	r.guard = forgotten.Watch(r, "reader of ShareMemory", name, (*shareBlock).giveBack, r.shareBlock)

@@ -114,6 +114,16 @@ func (p *Publisher) claim() (int, error) {
 
 var errNoLane = errors.New("no lane")
 
+// publishers are the members that have a lane.
+func (p *Publisher) publishers() (all []segment.Who) {
+	for l := range int(p.set.C.Lanes) {
+		if w, ok := p.h.WhoIs(layout.Owner(atomic.LoadUint64(p.set.Owner(l)))); ok {
+			all = append(all, w)
+		}
+	}
+	return all
+}
+
 // claimSoon is claim, but gives a janitor of a dead publisher, who holds its byte for a
 // moment, the time until the death watch has looked twice.
 func (p *Publisher) claimSoon() (l int, err error) {
@@ -124,7 +134,7 @@ func (p *Publisher) claimSoon() (l int, err error) {
 		return err != errNoLane || looks > 2, nil
 	})
 	if err == errNoLane {
-		err = fmt.Errorf("it has %d living publishers already: %w", p.set.C.Lanes, samepage.ErrBusy)
+		err = fmt.Errorf("it has as many publishers as it may have, %d: %s: %w", p.set.C.Lanes, segment.Names(p.publishers()), samepage.ErrBusy)
 	}
 	return l, errors.Join(err, uerr)
 }
@@ -150,7 +160,7 @@ func (p *Publisher) Loan(n int) (Loan, error) {
 	}
 	slot, ok := p.w.Loan()
 	if !ok {
-		return Loan{}, p.wrap("write to", fmt.Errorf("%d messages are on loan: %w", p.w.Loans(), samepage.ErrTooManyHolds))
+		return Loan{}, p.wrap("write to", fmt.Errorf("messages on loan: %d: %w", p.w.Loans(), samepage.ErrTooManyHolds))
 	}
 	p.leaks.took(slot)
 	return Loan{p, slot, uint32(n)}, nil
@@ -573,7 +583,7 @@ func (p *Publisher) leave(how uint64) error {
 		return nil
 	}
 	if n := p.w.Loans(); n > 0 {
-		return p.wrap("close", fmt.Errorf("%d messages are on loan%s: %w", n, p.leaks.String(), samepage.ErrBusy))
+		return p.wrap("close", fmt.Errorf("messages on loan: %d%s: %w", n, p.leaks.String(), samepage.ErrBusy))
 	}
 	p.set.EdgeRelease(lane.EdgeWriters + uint64(p.w.Lane()))
 	atomic.AddUint64(p.set.Ends(p.w.Lane()), how) // RELEASE: after all messages

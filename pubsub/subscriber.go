@@ -492,7 +492,7 @@ func (m *Message) Hold() (*Held, error) {
 			return &Held{*m, k}, nil
 		}
 	}
-	return nil, s.wrap("hold a message of", fmt.Errorf("%d are held: %w", len(s.held)-1, samepage.ErrTooManyHolds))
+	return nil, s.wrap("hold a message of", fmt.Errorf("messages held: %d: %w", len(s.held)-1, samepage.ErrTooManyHolds))
 }
 
 // Bytes is what the message says, nil after Release.
@@ -552,7 +552,7 @@ func (s *Subscriber) Close() error {
 	}
 	s.mu.Unlock()
 	if n > 0 {
-		return s.wrap("close", fmt.Errorf("%d messages are held%s: %w", n, s.leaks.String(), samepage.ErrBusy))
+		return s.wrap("close", fmt.Errorf("messages held: %d%s: %w", n, s.leaks.String(), samepage.ErrBusy))
 	}
 	if s.cur != nil {
 		s.set.Done(s.cur.Lane(), s.msg.Slot)

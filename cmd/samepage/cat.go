@@ -62,7 +62,7 @@ func catPart(ctx context.Context, a *app, m *samepage.Memory, name, verb string,
 		n = m.Size() - offset
 	}
 	if offset > m.Size() || n > m.Size()-offset {
-		return fmt.Errorf("%s %d bytes at %d of %v: %w", verb, max(n, 0), offset, m, samepage.ErrRange)
+		return fmt.Errorf("%s %s at %d of %v: %w", verb, numBytes(max(n, 0)), offset, m, samepage.ErrRange)
 	}
 	r := io.NewSectionReader(m, offset, n)
 	if a.json {

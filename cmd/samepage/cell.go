@@ -248,7 +248,7 @@ func (r cellPut) text(w io.Writer) error {
 	if r.Created {
 		tail = " (created)"
 	}
-	_, err := fmt.Fprintf(w, "cell %s: value %d has %d bytes, of %d%s\n", plain(r.Name), r.Generation, r.Size, r.Capacity, tail)
+	_, err := fmt.Fprintf(w, "cell %s: value %d has %s, of %d%s\n", plain(r.Name), r.Generation, count(r.Size, "byte"), r.Capacity, tail)
 	return err
 }
 

@@ -55,6 +55,9 @@ ends all and leaves nothing.`,
 			if sameFolder(o.Images, o.Out) {
 				return usage(c, "--out is the folder of --images, whose files it could overwrite")
 			}
+			if _, err := os.Stat(o.Images); o.Images != "" && err != nil {
+				return noFile(err)
+			}
 			return runDemo(c.Context(), a, o)
 		},
 	}

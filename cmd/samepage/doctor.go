@@ -29,8 +29,9 @@ something is BAD.
 
 A note is harmless: objects that no living process uses, which samepage clean
 takes away; members of a lock, an event or a topic that died with it open, which
-the next one to meet them repairs; a subscriber that a publisher waits for just
-now. With --json a note is "ok" and has a "finding".`,
+the next one to meet them repairs; whom others wait for just now: a subscriber that a
+publisher waits for, the owner of a lock, a writer of a cell that has its turn, and
+may be stopped in it. With --json a note is "ok" and has a "finding".`,
 		Args: names(0, 0),
 		RunE: func(*cobra.Command, []string) error { return runDoctor(a.printer(), sys.Facts()) },
 	}
@@ -219,9 +220,8 @@ func lookAtMembers(i samepage.Info, st *state) (all findings) {
 		all = append(all, f)
 	}
 	if len(st.inWay) > 0 {
-		f := findingOf(i, foundInWay, "its publisher waits for "+count(len(st.inWay), "subscriber"))
-		f.OK, f.Members = true, st.inWay
-		f.Note = "in order for a moment: a reliable subscriber misses nothing. If it stays so, that process does not take what it subscribed to; who makes the topic may limit that (Options.EvictAfter, samepage pub --evict-after)"
+		f := findingOf(i, foundInWay, st.way)
+		f.OK, f.Members, f.Note = true, st.inWay, st.note
 		all = append(all, f)
 	}
 	if len(dead) > 0 {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"strings"
 	"syscall"
 
@@ -102,6 +103,14 @@ func noFile(err error) error {
 		return &noFileError{err}
 	}
 	return err
+}
+
+// noProgram is noFile for a program that was to be started.
+func noProgram(err error) error {
+	if errors.Is(err, exec.ErrNotFound) {
+		return &noFileError{err}
+	}
+	return noFile(err)
 }
 
 func (e *noFileError) Error() string        { return e.err.Error() }

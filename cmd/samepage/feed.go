@@ -149,7 +149,7 @@ func (s *lineSource) tooLong(n int64, all bool) error {
 	if !all {
 		than = "more than "
 	}
-	return fmt.Errorf("line %d has %s%d bytes, a message of this topic at most %d: %w", s.n, than, n, s.most, errTooLong)
+	return fmt.Errorf("line %d has %s%s, a message of this topic at most %d: %w", s.n, than, numBytes(n), s.most, errTooLong)
 }
 
 // errTooLong ends what an input is told that does not fit.
@@ -179,7 +179,7 @@ func (s *recordSource) next() ([]byte, error) {
 		if s.partial {
 			return s.buf[:n], nil
 		}
-		return nil, fmt.Errorf("record %d ends after %d of its %d bytes; --partial would publish it", s.n, n, len(s.buf))
+		return nil, fmt.Errorf("record %d ends after %d of its %s; --partial would publish it", s.n, n, count(len(s.buf), "byte"))
 	}
 	return s.buf[:n], err
 }

@@ -60,6 +60,7 @@ func (o *object) options(k samepage.Kind) *samepage.Options {
 // first calls f with the options of each kind that the object may be until one
 // is there.
 func (o *object) first(name string, f func(*samepage.Options) error) error {
+	var other error
 	for _, k := range o.kinds {
 		err := f(o.options(k))
 		// What is damaged is there, whatever it was.
@@ -67,6 +68,12 @@ func (o *object) first(name string, f func(*samepage.Options) error) error {
 		if len(o.kinds) == 1 || !missing {
 			return o.notThere(k, name, err)
 		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			other = err // an exact name is of one kind, and perhaps of none of ours
+		}
+	}
+	if other != nil {
+		return other
 	}
 	return o.missing("object", name, fs.ErrNotExist)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"samepage"
 	"samepage/cmd/samepage/internal/picture"
 	"samepage/legacy"
 )
@@ -25,6 +26,7 @@ type baseImageOptions struct {
 	start   string
 	limit   int64 // of the picture that is read, in bytes
 	noAlpha bool
+	over    bool
 }
 
 func newLegacyBaseImageCommand(a *app) *cobra.Command {
@@ -160,7 +162,7 @@ func runBaseImageGrab(ctx context.Context, p printer, o baseImageOptions) (err e
 			img = picture.DropAlpha(img)
 		}
 		if err := writePicture(file, img); err != nil {
-			return errors.Join(err, o.told(p, all))
+			return errors.Join(noFile(err), o.told(p, all))
 		}
 		all.Pictures = append(all.Pictures, baseImage{file, f.Width(), f.Height(), f.Bits(), picture.LossOf(img, filepath.Ext(file))})
 	}
@@ -185,6 +187,10 @@ event, and stays until Ctrl-C, so that the algorithm's program finds it. Gray pi
 go with 8 or 16 bits a pixel, opaque ones with 24, others with 32, whose colours are not
 multiplied with alpha.
 
+When a program has the section open already the exit code is 4: it may be another base,
+which would go on to write its own pictures there. --takeover writes all the same, for an
+algorithm's program that waits for a new base.
+
 With --start it starts the algorithm's program, and stays until that ends, too; the
 program's input and output are those of this command. It is not ended by Ctrl-C here
 unless it listens to that itself.`,
@@ -199,12 +205,14 @@ unless it listens to that itself.`,
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
+			o.NoTakeOver = !o.over
 			return runBaseImageSend(c.Context(), a, o, args[0], args[1:])
 		},
 	}
 	o.addNames(c)
 	c.Flags().IntVar(&o.Align, "align", 1, "make the bytes of a row a multiple of this: 4 as in Windows bitmaps")
 	addLimit(c, &o.limit)
+	c.Flags().BoolVar(&o.over, "takeover", false, "take over a section that a program has open already")
 	c.Flags().StringVar(&o.start, "start", "", "program to start when the picture is there")
 	return c
 }
@@ -228,9 +236,12 @@ func (r sentBaseImage) text(w io.Writer) error {
 func runBaseImageSend(ctx context.Context, a *app, o baseImageOptions, file string, args []string) (err error) {
 	img, err := picture.Read(file, o.limit)
 	if err != nil {
-		return err
+		return noFile(err)
 	}
 	s, err := legacy.CreateBaseImage(&o.BaseImageOptions)
+	if errors.Is(err, samepage.ErrBusy) {
+		return fmt.Errorf("%w; --takeover takes it over from a receiver", err)
+	}
 	if err != nil {
 		return err
 	}
@@ -254,7 +265,7 @@ func runBaseImageSend(ctx context.Context, a *app, o baseImageOptions, file stri
 	program := exec.Command(o.start, args...)
 	program.Stdin, program.Stdout, program.Stderr = a.stdin, a.stdout, a.stderr
 	if err := program.Start(); err != nil {
-		return fmt.Errorf("start %s: %w", o.start, err)
+		return fmt.Errorf("start %s: %w", o.start, noProgram(err))
 	}
 	sent.Started = program.Process.Pid
 	fmt.Fprintf(a.stderr, "samepage: the picture stays until %s ends, or Ctrl-C\n", plain(o.start))

@@ -127,7 +127,7 @@ type earseResults struct {
 
 func (r earseResults) text(w io.Writer) error {
 	for _, i := range r.Results {
-		if _, err := fmt.Fprintf(w, "%s: %d x %d pixels, from %s of %d bytes\n", plain(i.File), i.Width, i.Height, i.Type, i.Size); err != nil {
+		if _, err := fmt.Fprintf(w, "%s: %d x %d pixels, from %s of %s\n", plain(i.File), i.Width, i.Height, i.Type, count(i.Size, "byte")); err != nil {
 			return err
 		}
 	}
@@ -161,7 +161,7 @@ func runEarseRequest(ctx context.Context, a *app, o earseRequestOptions, job leg
 	}
 	for i, b := range files {
 		if err := replaceFile(o.out[i], b); err != nil {
-			return err
+			return noFile(err)
 		}
 	}
 	return a.printer().print(res)

@@ -8,11 +8,13 @@ import (
 	"io"
 	"io/fs"
 	"math"
+	"os"
 	"time"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
+	"samepage"
 	"samepage/internal/option"
 	"samepage/legacy"
 )
@@ -24,6 +26,7 @@ type shareOptions struct {
 	legacy.ShareMemoryOptions
 	size    int64
 	raw     bool
+	once    bool
 	timeout time.Duration // negative: none was given
 }
 
@@ -115,10 +118,20 @@ func newShareWriteCommand(a *app) *cobra.Command {
 made, with room for --size bytes, or else for this value. It goes with the last program
 that has it open, so write stays until Ctrl-C, which it says on standard error.
 
+With --once it writes to a block that another program holds, and ends. Without such a
+block the exit code is 3, for one that it made would go with it.
+
 A value for which there is no room is refused.`,
-		Example: `  samepage legacy sharememory write settings --size 64KiB <settings.json`,
-		RunE:    func(c *cobra.Command, args []string) error { return runShareWrite(c.Context(), a, &o, args[0]) },
+		Example: `  samepage legacy sharememory write settings --size 64KiB <settings.json
+  echo 25 | samepage legacy sharememory write rate --once`,
+		RunE: func(c *cobra.Command, args []string) error {
+			if o.once && o.size != 0 {
+				return usage(c, "--once makes no block, and --size is for one that is made")
+			}
+			return runShareWrite(c.Context(), a, &o, args[0])
+		},
 	})
+	c.Flags().BoolVar(&o.once, "once", false, "write to a block that another program holds, and end")
 	c.Flags().Var(sizeFlag{&o.size, 1}, "size", "room for a value, of a block that has to be made (default: that of the value)")
 	return c
 }
@@ -145,9 +158,31 @@ func (o *shareOptions) limit(ctx context.Context) (context.Context, context.Canc
 // open opens a block, and waits for it when there is a time for that.
 func (o *shareOptions) open(ctx context.Context, name string) (*legacy.ShareMemoryReader, error) {
 	if o.timeout < 0 {
-		return legacy.OpenShareMemory(name, &o.ShareMemoryOptions)
+		r, err := legacy.OpenShareMemory(name, &o.ShareMemoryOptions)
+		return r, o.notThere(name, err)
 	}
-	return legacy.AwaitShareMemory(ctx, name, &o.ShareMemoryOptions)
+	r, err := legacy.AwaitShareMemory(ctx, name, &o.ShareMemoryOptions)
+	return r, o.notThere(name, err)
+}
+
+// notThere is err, with the text of all commands for what is missing: the block, or the
+// folder of --lock-dir.
+func (o *shareOptions) notThere(name string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		other := legacy.ShareMemoryOptions{Layout: legacy.ShareMemorySeed + legacy.ShareMemoryHead - o.Layout, Lock: o.Lock}
+		hint := ""
+		if r, oerr := legacy.OpenShareMemory(name, &other); oerr == nil {
+			_ = r.Close()
+			hint = fmt.Sprintf(" (there is one of layout %v)", other.Layout)
+		}
+		return &missingError{fmt.Sprintf("there is no ShareMemory %q of layout %v%s", name, o.Layout, hint), err}
+	case errors.Is(err, samepage.ErrStore) && o.Lock.Dir != "":
+		if _, serr := os.Stat(o.Lock.Dir); errors.Is(serr, fs.ErrNotExist) {
+			return &noFileError{err}
+		}
+	}
+	return err
 }
 
 // shareValue is a value in JSON.
@@ -201,7 +236,10 @@ func (r shareWritten) text(w io.Writer) error {
 	if r.Created {
 		tail = " (created)"
 	}
-	_, err := fmt.Fprintf(w, "ShareMemory %s: the value has %d bytes, of %d%s; held until Ctrl-C\n", plain(r.Name), r.Size, r.Capacity, tail)
+	if r.Held {
+		tail += "; held until Ctrl-C"
+	}
+	_, err := fmt.Fprintf(w, "ShareMemory %s: the value has %s, of %d%s\n", plain(r.Name), count(r.Size, "byte"), r.Capacity, tail)
 	return err
 }
 
@@ -220,17 +258,20 @@ func runShareWrite(ctx context.Context, a *app, o *shareOptions, name string) (e
 	limit, cancel := o.limit(ctx)
 	defer cancel()
 	w, existed, err := legacy.OpenOrCreateShareMemory(limit, name, int(o.size), &o.ShareMemoryOptions)
-	if o.size == 0 && errors.Is(err, fs.ErrNotExist) {
+	if o.size == 0 && !o.once && errors.Is(err, fs.ErrNotExist) {
 		w, existed, err = legacy.OpenOrCreateShareMemory(limit, name, max(len(b), 1), &o.ShareMemoryOptions)
 	}
 	if err != nil {
-		return err
+		return o.notThere(name, err)
 	}
 	defer closing(w, &err)
 	if _, err := w.Write(limit, b); err != nil {
 		return err
 	}
-	done := shareWritten{name, o.Layout.String(), len(b), w.Cap(), !existed, true}
+	done := shareWritten{name, o.Layout.String(), len(b), w.Cap(), !existed, !o.once}
+	if o.once {
+		return a.printer().print(done)
+	}
 	if a.json {
 		if err := a.printer().print(done); err != nil {
 			return err
@@ -270,9 +311,9 @@ func (s shareStat) text(w io.Writer) error {
 		w,
 		[2]string{"name", plain(s.Name)},
 		[2]string{"layout", s.Layout},
-		[2]string{"section", fmt.Sprintf("%s, %d bytes", plain(s.Section), s.Size)},
+		[2]string{"section", plain(s.Section) + ", " + numBytes(s.Size)},
 		[2]string{"lock", plain(s.LockFile) + ".{rlc,wlc}"},
-		[2]string{"value", fmt.Sprintf("%d bytes, of %d", s.ContentSize, s.Capacity)},
+		[2]string{"value", fmt.Sprintf("%s, of %d", numBytes(int64(s.ContentSize)), s.Capacity)},
 		[2]string{"checksum", s.CRC + ", computed " + s.Computed},
 		[2]string{"header", fmt.Sprintf("memory %d, head %d, tail %d", s.MemorySize, s.HeadSize, s.TailSize)},
 		[2]string{"state", state},

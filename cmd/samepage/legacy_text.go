@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -140,6 +141,9 @@ func (*textValue) text(io.Writer) error { return errors.ErrUnsupported } // writ
 
 func runLegacyTextGet(ctx context.Context, a *app, name string, raw bool) (err error) {
 	t, err := legacy.OpenText(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &missingError{fmt.Sprintf("there is no text %q: its server does not run", name), err}
+	}
 	if err != nil {
 		return err
 	}
@@ -162,7 +166,7 @@ type textSet struct {
 }
 
 func (r textSet) text(w io.Writer) error {
-	_, err := fmt.Fprintf(w, "text %s: %d bytes, there is room for %d\n", plain(r.Name), r.Size, r.Room)
+	_, err := fmt.Fprintf(w, "text %s: %s, there is room for %d\n", plain(r.Name), count(r.Size, "byte"), r.Room)
 	return err
 }
 
@@ -179,6 +183,9 @@ func readText(ctx context.Context, r io.Reader) (string, error) {
 
 func runLegacyTextSet(ctx context.Context, a *app, name string, words []string) (err error) {
 	t, err := legacy.OpenText(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &missingError{fmt.Sprintf("there is no text %q: its server does not run", name), err}
+	}
 	if err != nil {
 		return err
 	}
@@ -198,7 +205,7 @@ func runLegacyTextSet(ctx context.Context, a *app, name string, words []string) 
 func runLegacyTextServe(ctx context.Context, a *app, o textServeOptions, name string) (err error) {
 	t, err := legacy.CreateText(name, o.file, o.size)
 	if err != nil {
-		return err
+		return noFile(err) // nothing else can be missing
 	}
 	defer closing(t, &err)
 	// Not on standard output, which is for the text.

@@ -73,7 +73,7 @@ func (r written) text(w io.Writer) error {
 	if r.Created {
 		tail = ", created"
 	}
-	_, err := fmt.Fprintf(w, "wrote %d bytes at %d of %s (%s%s)\n", r.Written, r.Offset, plain(r.Name), formatSize(r.Size), tail)
+	_, err := fmt.Fprintf(w, "wrote %s at %d of %s (%s%s)\n", numBytes(r.Written), r.Offset, plain(r.Name), formatSize(r.Size), tail)
 	return err
 }
 
@@ -127,21 +127,21 @@ func runPut(ctx context.Context, a *app, o putOptions, name string) (err error) 
 	}()
 	defer closing(m, &err)
 	if o.size != 0 && o.size != m.Size() {
-		return fmt.Errorf("put %q: it has %d bytes already, and not the %d of --size: %w", name, m.Size(), o.size, fs.ErrExist)
+		return fmt.Errorf("put %q: it has %s already, and not the %d of --size: %w", name, numBytes(m.Size()), o.size, fs.ErrExist)
 	}
 	if o.offset > m.Size() || in.n > m.Size()-o.offset {
-		return fmt.Errorf("put %d bytes at %d of %v, nothing was written: %w", max(in.n, 0), o.offset, m, samepage.ErrRange)
+		return fmt.Errorf("put %s at %d of %v, nothing was written: %w", numBytes(max(in.n, 0)), o.offset, m, samepage.ErrRange)
 	}
 	p := newProgress(a.stderr, in.n)
 	n, err := copyBytes(ctx, io.NewOffsetWriter(m, o.offset), in, p)
 	p.done()
 	switch {
 	case errors.Is(err, samepage.ErrRange):
-		return fmt.Errorf("put into %v: the input is longer, %d bytes were written: %w", m, n, samepage.ErrRange)
+		return fmt.Errorf("put into %v: the input is longer, written: %s: %w", m, numBytes(n), samepage.ErrRange)
 	case err != nil:
-		return fmt.Errorf("put into %v, after %d bytes: %w", m, n, err)
+		return fmt.Errorf("put into %v, after %s: %w", m, numBytes(n), err)
 	case in.n >= 0 && n < in.n:
-		return fmt.Errorf("put into %v: the input ended after %d of %d bytes: %w", m, n, in.n, io.ErrUnexpectedEOF)
+		return fmt.Errorf("put into %v: the input ended after %d of %s: %w", m, n, numBytes(in.n), io.ErrUnexpectedEOF)
 	}
 	return a.printer().print(written{name, m.Size(), o.offset, n, made})
 }

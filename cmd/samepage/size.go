@@ -66,6 +66,14 @@ func formatSize(n int64) string {
 	return strings.TrimSuffix(strconv.FormatFloat(f, 'f', 1, 64), ".0") + " " + []string{"KiB", "MiB", "GiB", "TiB", "PiB"}[unit]
 }
 
+// numBytes is "1 byte", "4096 bytes".
+func numBytes(n int64) string {
+	if n == 1 {
+		return "1 byte"
+	}
+	return strconv.FormatInt(n, 10) + " bytes"
+}
+
 // count is "1 picture", "2 pictures".
 func count(n int, what string) string { return count64(uint64(n), what) }
 

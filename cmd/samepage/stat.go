@@ -66,7 +66,7 @@ func (i about) text(w io.Writer) error {
 		if s := sizeText(i.Info, n); s == unknown {
 			return s
 		}
-		return fmt.Sprintf("%d bytes (%s)", n, formatSize(n))
+		return fmt.Sprintf("%s (%s)", numBytes(n), formatSize(n))
 	}
 	size := bytes(i.Size)
 	if i.Rounded {

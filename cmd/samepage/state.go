@@ -22,7 +22,9 @@ type state struct {
 
 	dirty bool
 	died  *ipcsync.OwnerDiedError
-	inWay []member // subscribers that publishers wait for just now
+	inWay []member // whom others wait for just now
+	way   string   // what they wait for, and what that means
+	note  string
 }
 
 // member is one who has an object open; of those of a topic not all fields of
@@ -123,6 +125,12 @@ func cellState(st *cell.State) *state {
 		if m.Writing {
 			s.text += fmt.Sprintf(", process %d writes", m.PID)
 		}
+		if m.Writing && m.Alive {
+			s.inWay = append(s.inWay, mine)
+			s.way = "it is the turn of a writer"
+			s.note = "in order for a moment: writers take turns. If it stays so, that process is stopped in the middle of its turn, or has a value on loan; " +
+				"readers have the value before, and other writers wait (samepage cell put at most for its --timeout)"
+		}
 		s.members = append(s.members, mine)
 	}
 	return s
@@ -131,7 +139,17 @@ func cellState(st *cell.State) *state {
 func lockState(st *ipcsync.State) *state {
 	s := &state{json: st, text: lockText(st), room: st.Room, dirty: st.Dirty, died: st.Died}
 	for _, m := range st.Members {
-		s.members = append(s.members, member{Member: m})
+		mine := member{Member: m}
+		s.members = append(s.members, mine)
+		if m.Alive && (m.Owner || m.Reads > 0) {
+			s.inWay = append(s.inWay, mine)
+		}
+	}
+	if waiting := s.waiting(); waiting == 0 {
+		s.inWay = nil
+	} else {
+		s.way = "who has it keeps others waiting: " + count(waiting, "member")
+		s.note = "in order for a moment. If it stays so, that process is stopped, or does not unlock it; when it dies the next one gets it"
 	}
 	return s
 }
@@ -177,6 +195,9 @@ func topicState(st *pubsub.State) *state {
 			}
 		}
 	}
+	s.way = "its publisher waits for " + count(len(s.inWay), "subscriber")
+	s.note = "in order for a moment: a reliable subscriber misses nothing. If it stays so, that process does not take what it subscribed to; " +
+		"who makes the topic may limit that (Options.EvictAfter, samepage pub --evict-after)"
 	return s
 }
 

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -169,6 +170,33 @@ type Who struct {
 	Held        uint64
 }
 
+// String is "process 12 (worker)".
+func (w Who) String() string { return fmt.Sprintf("process %d (%s)", w.PID, w.Name) }
+
+// Names are the first few of all, for errors that tell who is in the way.
+func Names(all []Who) string {
+	const few = 4
+	var names []string
+	for _, w := range all[:min(len(all), few)] {
+		names = append(names, w.String())
+	}
+	text := strings.Join(names, ", ")
+	if more := len(all) - few; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
+// WhoIs finds the member that owner names.
+func (h *Handle) WhoIs(o layout.Owner) (w Who, ok bool) {
+	for _, w := range h.List() {
+		if o.Names(layout.OwnerOf(w.Slot, w.Incarnation)) {
+			return w, true
+		}
+	}
+	return w, false
+}
+
 // Repair mends the live words when member dead has died. It is called with the dead
 // one's lock byte held, so by one janitor at a time, and may be called again for
 // the same member when a janitor dies.
@@ -306,7 +334,7 @@ func (h *Handle) tryJoin() error {
 			}
 		}
 	}
-	return fmt.Errorf("all %d slots have living members: %w", h.n, samepage.ErrTooManyMembers)
+	return fmt.Errorf("its %d places are taken, by %s: %w", h.n, Names(h.List()), samepage.ErrTooManyMembers)
 }
 
 func (h *Handle) joinAt(i int) (bool, error) {

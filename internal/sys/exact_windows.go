@@ -70,9 +70,8 @@ func createExact(s *Spec) (*Object, error) {
 }
 
 func exactObject(s *Spec, name string, h windows.Handle) *Object {
-	sum := sha256.Sum256([]byte(name))
 	return &Object{
-		ID: layout.ID(sum[:16]), Kind: s.Kind, Scope: s.Scope, Name: s.Name, Exact: true, Access: s.Access,
+		ID: exactID(name), Kind: s.Kind, Scope: s.Scope, Name: s.Name, Exact: true, Access: s.Access,
 		Key:  "exact:" + name + " " + strconv.Itoa(int(s.Access)),
 		impl: impl{section: h, what: name},
 	}
@@ -110,11 +109,20 @@ func (o *Object) measure(s *Spec) error {
 	if size <= 0 || size > layout.MaxSize {
 		return fmt.Errorf("section %q has %d bytes: %w", o.what, size, layout.ErrCorrupt)
 	}
+	if attributes&(secReserve|secImage) != 0 {
+		return fmt.Errorf("section %q has attributes %#x: its pages may not be committed, and reading them may fault: %w",
+			o.what, attributes, errors.ErrUnsupported)
+	}
 	o.Size, o.Rounded = size, attributes&secFile == 0
 	return nil
 }
 
+// statExact tells of the kernel object that stands for s.Kind: a section, or an event, a
+// mutex or a semaphore of the system's own. Other kinds have none.
 func statExact(s *Spec) (Info, error) {
+	if s.Kind != layout.Memory {
+		return statKernel(s)
+	}
 	t := *s
 	t.Access = layout.ReadOnly
 	o, err := openExact(&t)
@@ -128,4 +136,49 @@ func statExact(s *Spec) (Info, error) {
 	}
 	i.Owner, i.Perm = rights(o.section, windows.SE_KERNEL_OBJECT)
 	return i, nil
+}
+
+func statKernel(s *Spec) (Info, error) {
+	name := exactName(s)
+	var open func(access uint32, inherit bool, name *uint16) (windows.Handle, error)
+	access := uint32(windows.SYNCHRONIZE)
+	switch s.Kind {
+	case layout.Event:
+		open = windows.OpenEvent
+	case layout.Mutex:
+		open = windows.OpenMutex
+	case layout.Semaphore:
+		open = openSemaphore
+	default:
+		return Info{}, fmt.Errorf("kernel object %q: the system has no %v: %w", name, s.Kind, fs.ErrNotExist)
+	}
+	p, err := namePtr(name)
+	if err != nil {
+		return Info{}, err
+	}
+	h, err := open(access|windows.READ_CONTROL, false, p)
+	if errors.Is(err, fs.ErrPermission) {
+		h, err = open(access, false, p)
+	}
+	if err != nil {
+		return Info{}, named(name, err)
+	}
+	defer windows.CloseHandle(h)
+	if s.Owner != "" {
+		if err := checkOwner(s, h, windows.SE_KERNEL_OBJECT, name); err != nil {
+			return Info{}, err
+		}
+	}
+	i := Info{
+		Name: s.Name, Kind: s.Kind, Scope: s.Scope, InUse: true, Path: name,
+		ID: exactID(name),
+	}
+	i.Owner, i.Perm = rights(h, windows.SE_KERNEL_OBJECT)
+	return i, nil
+}
+
+// exactID stands in for the ID that such an object does not have.
+func exactID(name string) layout.ID {
+	sum := sha256.Sum256([]byte(name))
+	return layout.ID(sum[:16])
 }

@@ -14,6 +14,7 @@ import (
 var (
 	kernel32            = windows.NewLazySystemDLL("kernel32.dll")
 	procOpenFileMapping = kernel32.NewProc("OpenFileMappingW")
+	procOpenSemaphore   = kernel32.NewProc("OpenSemaphoreW")
 	procWaitMultiple    = kernel32.NewProc("WaitForMultipleObjects")
 	procMemoryStatus    = kernel32.NewProc("GlobalMemoryStatusEx")
 	procHandleInfo      = kernel32.NewProc("GetHandleInformation")
@@ -100,6 +101,14 @@ func openSection(name string, a layout.Access) (windows.Handle, error) {
 	h, _, e := procOpenFileMapping.Call(uintptr(sectionRights(a)), 0, uintptr(unsafe.Pointer(p)))
 	if h == 0 {
 		return 0, named(name, e)
+	}
+	return windows.Handle(h), nil
+}
+
+func openSemaphore(access uint32, _ bool, name *uint16) (windows.Handle, error) {
+	h, _, e := procOpenSemaphore.Call(uintptr(access), 0, uintptr(unsafe.Pointer(name)))
+	if h == 0 {
+		return 0, e
 	}
 	return windows.Handle(h), nil
 }
