@@ -55,9 +55,6 @@ ends all and leaves nothing.`,
 			if sameFolder(o.Images, o.Out) {
 				return usage(c, "--out is the folder of --images, whose files it could overwrite")
 			}
-			if _, err := os.Stat(o.Images); o.Images != "" && err != nil {
-				return noFile(err)
-			}
 			return runDemo(c.Context(), a, o)
 		},
 	}
@@ -89,7 +86,9 @@ func newDemoRoleCommand(a *app) *cobra.Command {
 		Hidden: true,
 		Args:   names(1, 1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			err := demo.RunRole(args[0], a.stdin, a.stdout, exitCode)
+			// What is missing is a file or a folder.
+			code := func(err error) int { return exitCode(noFile(err)) }
+			err := demo.RunRole(args[0], a.stdin, a.stdout, code)
 			var remote *demo.RemoteError
 			a.told = errors.As(err, &remote) // the supervisor tells it
 			return err
