@@ -136,7 +136,7 @@ func TestMutexTooManyMembers(t *testing.T) {
 	openMutex(t, "m")
 	o := openMutex(t, "m")
 	_, err := ipcsync.OpenMutex("m", nil)
-	ipctest.WantErr(t, err, samepage.ErrTooManyMembers)
+	ipctest.WantErr(t, err, samepage.ErrTooManyMembers, fmt.Sprintf("process %d (", os.Getpid()))
 	ipctest.NoErr(t, o.Close())
 	openMutex(t, "m")
 	_, err = ipcsync.CreateMutex("x", &ipcsync.Options{Members: 1025})

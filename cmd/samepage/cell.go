@@ -226,7 +226,7 @@ func runCellGet(ctx context.Context, a *app, o cellOptions, name string) (err er
 		return err
 	}
 	if !ok {
-		return fmt.Errorf("get cell %q: it has no value yet: %w", name, fs.ErrNotExist)
+		return &missingError{fmt.Sprintf("cell %q has no value yet", name), fs.ErrNotExist}
 	}
 	if a.json {
 		return a.printer().print(newCellValue(name, &v))

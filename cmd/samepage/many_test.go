@@ -17,6 +17,7 @@ import (
 	"time"
 
 	lib "samepage"
+	"samepage/cell"
 	"samepage/internal/ipctest"
 	"samepage/ipcsync"
 	"samepage/pubsub"
@@ -48,6 +49,7 @@ type holder struct {
 	memories []*lib.Memory
 	events   []*ipcsync.Event
 	stuck    *pubsub.Subscriber
+	writers  []*cell.Writer
 	serving  bool
 }
 
@@ -146,6 +148,23 @@ func (h *holder) do(verb, name string) error {
 		if err == nil {
 			h.stuck, err = pubsub.NewSubscriber(name, nil)
 			err = errors.Join(err, p.Close())
+		}
+		return err
+	case "turn": // makes a cell with a value, and has the turn to write the next one, for good
+		w, err := cell.NewWriter(name, 100, nil)
+		if err != nil {
+			return err
+		}
+		h.writers = append(h.writers, w)
+		if err := w.Set(ctx, []byte(holderText)); err != nil {
+			return err
+		}
+		_, err = w.Loan(ctx, 1)
+		return err
+	case "hasturn": // fails unless a writer of a cell has the turn
+		st, err := cell.Inspect(name, nil)
+		if err == nil && !slices.ContainsFunc(st.Members, func(m cell.Member) bool { return m.Writing }) {
+			err = errors.New("nobody writes")
 		}
 		return err
 	case "inway": // fails unless a publisher waits for a subscriber

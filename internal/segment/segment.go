@@ -334,7 +334,7 @@ func (h *Handle) tryJoin() error {
 			}
 		}
 	}
-	return fmt.Errorf("its %d places are taken, by %s: %w", h.n, Names(h.List()), samepage.ErrTooManyMembers)
+	return fmt.Errorf("it has as many members as it may have, %d: %s: %w", h.n, Names(h.List()), samepage.ErrTooManyMembers)
 }
 
 func (h *Handle) joinAt(i int) (bool, error) {
