@@ -140,7 +140,7 @@ func TestMutexTooManyMembers(t *testing.T) {
 	ipctest.NoErr(t, o.Close())
 	openMutex(t, "m")
 	_, err = ipcsync.CreateMutex("x", &ipcsync.Options{Members: 1025})
-	ipctest.WantErr(t, err, samepage.ErrTooManyMembers)
+	ipctest.WantErr(t, err, fs.ErrInvalid)
 }
 
 // 002-20: the owner is killed: the next one gets the lock, in time, and is told who died, until

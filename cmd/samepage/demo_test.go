@@ -515,11 +515,11 @@ func TestPutFile(t *testing.T) {
 			t.Errorf("memory has %q (exit code %d), want %q", out, code, want)
 		}
 	}
-	if stderr, code := put(4, "m"); code != 0 {
+	if stderr, code := put(4, "m", "--create"); code != 0 {
 		t.Fatal(code, stderr)
 	}
 	cat("456789")
-	if stderr, code := put(0, "m"); code != 1 || !strings.Contains(stderr, "nothing was written") {
+	if stderr, code := put(0, "m"); code != 11 || !strings.Contains(stderr, "nothing was written") {
 		t.Errorf("put 10 bytes into 6: exit code %d, %s", code, stderr)
 	}
 	cat("456789")

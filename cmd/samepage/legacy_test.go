@@ -100,8 +100,8 @@ func TestLegacyHandleRead(t *testing.T) {
 	if out, errs, code := read("--length", "4", "--json"); code != 0 || !strings.Contains(out, `"data":"c29tZQ=="`) {
 		t.Errorf("prints %s, exit code %d, %s", out, code, errs)
 	}
-	for _, args := range [][]string{{"--size", "1M"}, {"--offset", "1M"}, {"--length", "1M"}} {
-		if out, errs, code := read(args...); code != 1 || out != "" || !strings.HasPrefix(errs, "samepage: ") {
+	for args, want := range map[[2]string]int{{"--size", "1M"}: 1, {"--offset", "1M"}: 11, {"--length", "1M"}: 11} {
+		if out, errs, code := read(args[:]...); code != want || out != "" || !strings.HasPrefix(errs, "samepage: ") {
 			t.Errorf("%q: prints %q, exit code %d, %s", args, out, code, errs)
 		}
 	}

@@ -110,7 +110,7 @@ func scanFolder(ctx context.Context, o *Options) (*folder, error) {
 		f.files = append(f.files, x)
 	}
 	if len(f.files) == 0 {
-		return f, fmt.Errorf("no pictures (%s) in %s, and %d other files and folders: %w", strings.Join(Extensions, " "), o.Images, len(f.left), fs.ErrNotExist)
+		return f, fmt.Errorf("no pictures (%s) in %s; other files and folders: %d: %w", strings.Join(Extensions, " "), o.Images, len(f.left), fs.ErrNotExist)
 	}
 	nameOutputs(f.files)
 	return f, nil
@@ -160,7 +160,7 @@ func (f *folder) room(ctx context.Context) (need room, err error) {
 
 // none is the error of a folder without a picture that can be done.
 func (f *folder) none() error {
-	return fmt.Errorf("none of the %d pictures in %s can be read; the first: %w", len(f.files), f.dir, f.files[0].told())
+	return fmt.Errorf("of the pictures in %[2]s none can be read, of %[1]d; the first: %[3]w", len(f.files), f.dir, f.files[0].told())
 }
 
 func (f *folder) drop(need room, why error) (left bool) {
