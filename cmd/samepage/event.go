@@ -40,8 +40,8 @@ func newEventCommand(a *app) *cobra.Command {
 that; a manual-reset event lets all pass until it is reset. A set with nobody
 waiting stays pending, and two before a wait are one.
 
-set makes an event that is missing, and says so; it stays until samepage rm --kind
-event. wait makes none, but waits for one to be made, so that either may come first.`,
+set makes an event that is missing, and says so on standard error; it stays until
+samepage rm --kind event. wait makes none, but waits for one to be made, so that either may come first.`,
 		Args: noSubcommand,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
@@ -58,13 +58,17 @@ func newEventVerb(o *eventOptions, c *cobra.Command) *cobra.Command {
 	return c
 }
 
+func (o *eventOptions) addQuiet(c *cobra.Command) {
+	c.Flags().BoolVarP(&o.quiet, "quiet", "q", false, "tell nothing on standard error but errors")
+}
+
 func newEventSetCommand(a *app) *cobra.Command {
 	var o eventOptions
 	c := newEventVerb(&o, &cobra.Command{
 		Use:   "set NAME",
 		Short: "Set an event, and make it when it is missing",
 		RunE: func(c *cobra.Command, args []string) error {
-			err := runEventSet(c.Context(), a.printer(), o, args[0])
+			err := runEventSet(c.Context(), a, o, args[0])
 			if errors.Is(err, fs.ErrNotExist) && o.vanishes() {
 				return usage(c, "there is no event %q, and on Windows an exact name goes with its last user, while this command ends at once: use --hold", args[0])
 			}
@@ -72,6 +76,7 @@ func newEventSetCommand(a *app) *cobra.Command {
 		},
 	})
 	o.addRights(c.Flags())
+	o.addQuiet(c)
 	c.Flags().BoolVar(&o.manual, "manual", false, "one that has to be made is manual-reset")
 	c.Flags().BoolVar(&o.hold, "hold", false, "stay and use it until Ctrl-C; one that is made lives while it is used")
 	return c
@@ -101,7 +106,7 @@ runs out first, and 130 after Ctrl-C.`,
 			return runEventWait(c.Context(), a, o, args[0])
 		},
 	})
-	c.Flags().BoolVarP(&o.quiet, "quiet", "q", false, "tell nothing on standard error but errors")
+	o.addQuiet(c)
 	c.Flags().DurationVar(&o.timeout, "timeout", -1, "wait at most this long, such as 500ms or 2m; 0 only looks")
 	c.Flags().Lookup("timeout").DefValue = "0" // keeps "(default -1ns)" out of the help
 	return c
@@ -127,7 +132,7 @@ func (r happened) text(w io.Writer) error {
 	return err
 }
 
-func runEventSet(ctx context.Context, p printer, o eventOptions, name string) (err error) {
+func runEventSet(ctx context.Context, a *app, o eventOptions, name string) (err error) {
 	var e *ipcsync.Event
 	existed := true
 	if o.vanishes() && !o.hold {
@@ -142,7 +147,10 @@ func runEventSet(ctx context.Context, p printer, o eventOptions, name string) (e
 	if err := e.Set(); err != nil {
 		return err
 	}
-	if err := p.print(happened{name, "set", !existed, o.hold}); err != nil {
+	if !existed && !o.hold && !o.quiet {
+		fmt.Fprintf(a.stderr, "samepage: there was no event %s: made it; it stays until samepage rm --kind event %[1]s\n", plain(name))
+	}
+	if err := a.printer().print(happened{name, "set", !existed, o.hold}); err != nil {
 		return err
 	}
 	if o.hold {

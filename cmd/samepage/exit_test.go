@@ -71,6 +71,8 @@ func TestExitCodes(t *testing.T) {
 		{"stat m --kind event", "", 3, `there is no event "m" (there is a memory of that name)`},
 		{"rm missing", "", 3, `there is no object "missing"`},
 		{"rm used", "", 4, "in use"},
+		{"rm turn", "", 4, "in use by process"},
+		{"rm one", "", 4, "in use by process"},
 
 		{"event set m", "", 0, "created"},
 		{"event reset missing", "", 3, `there is no event "missing"`},

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"math"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -49,12 +51,38 @@ func (rs removals) text(w io.Writer) error {
 	return nil
 }
 
+// usedBy is err with those who use an object that cannot be removed for that, where it
+// is of a kind that keeps them.
+func (o *object) usedBy(name string, opts *samepage.Options, err error) error {
+	if !errors.Is(err, samepage.ErrBusy) || !hasMembers(opts.Kind) {
+		return err
+	}
+	i, serr := samepage.Stat(name, opts)
+	if serr != nil {
+		return err
+	}
+	st, serr := inspect(i)
+	if serr != nil || len(st.members) == 0 {
+		return err
+	}
+	const few = 4
+	var by []string
+	for _, m := range st.members[:min(len(st.members), few)] {
+		by = append(by, fmt.Sprintf("process %d (%s)", m.PID, plain(m.Name)))
+	}
+	text := strings.Join(by, ", ")
+	if more := len(st.members) - few; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return fmt.Errorf("%w by %s", err, text)
+}
+
 // runRm returns the first failure. It tells all of them itself.
 func runRm(a *app, o object, names []string) error {
 	var all removals
 	var first error
 	for _, name := range names {
-		err := o.first(name, func(opts *samepage.Options) error { return samepage.Remove(name, opts) })
+		err := o.first(name, func(opts *samepage.Options) error { return o.usedBy(name, opts, samepage.Remove(name, opts)) })
 		r := removal{Name: name, Removed: err == nil}
 		if err != nil {
 			r.Error = err.Error()

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"samepage"
@@ -148,7 +149,7 @@ func lockState(st *ipcsync.State) *state {
 	if waiting := s.waiting(); waiting == 0 {
 		s.inWay = nil
 	} else {
-		s.way = "who has it keeps others waiting: " + count(waiting, "member")
+		s.way = "members that wait for its holder: " + strconv.Itoa(waiting)
 		s.note = "in order for a moment. If it stays so, that process is stopped, or does not unlock it; when it dies the next one gets it"
 	}
 	return s

@@ -99,7 +99,8 @@ func (p *payload) end() error {
 	return err
 }
 
-// writeAll writes b as a payload, all of it or, where it may not be written, nothing. It ends with ctx, also while nobody takes what is written.
+// writeAll writes b as a payload, all of it or, where it may not be written, nothing. It
+// ends with ctx, also while nobody takes what is written.
 func (a *app) writeAll(ctx context.Context, b []byte, raw bool) error {
 	p := a.payload(raw)
 	if p.check && !isText(b) {
