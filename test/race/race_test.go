@@ -24,7 +24,7 @@ func TestMain(m *testing.M) { ipctest.Main(m, map[string]func([]string){"program
 
 var bg = context.Background()
 
-// program is what two goroutines do. Each touches the variable once.
+// program is what two goroutines do with the variable.
 type program struct {
 	name string
 	// make opens objects, and returns what the two do.
@@ -89,7 +89,7 @@ func (p *program) run(tb testing.TB) {
 
 // TestRightPrograms: the detector has nothing to say.
 func TestRightPrograms(t *testing.T) {
-	test(t, slices.Concat(right, rightMessages), func(t *testing.T, code int, out []byte) {
+	test(t, slices.Concat(right, rightMessages, rightBusy), func(t *testing.T, code int, out []byte) {
 		if code != 0 {
 			t.Errorf("exit code %d, want 0: %s", code, out)
 		}
@@ -128,7 +128,7 @@ func test(t *testing.T, programs []program, check func(t *testing.T, code int, o
 
 // runProgram is the child.
 func runProgram(args []string) {
-	for _, p := range slices.Concat(right, rightMessages, wrong) {
+	for _, p := range slices.Concat(right, rightMessages, rightBusy, wrong) {
 		if p.name == args[0] {
 			c := &child{}
 			p.run(c)
