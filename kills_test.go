@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"testing"
 
 	"samepage"
@@ -89,13 +88,7 @@ func init() { helpers["victim"] = victim }
 // (make soak: 10000).
 func TestSoakKilledWithNewNames(t *testing.T) {
 	ipctest.NeedNames(t)
-	kills := 40
-	if testing.Short() || !onLinux() {
-		kills = 15
-	}
-	if n, err := strconv.Atoi(os.Getenv("SAMEPAGE_KILLS")); err == nil {
-		kills = n
-	}
+	kills := ipctest.Repeat(t, 40, 15, "SAMEPAGE_KILLS")
 	if err := smallStore(t, "size=64m"); err != nil {
 		t.Logf("the store has no limit, so files are only counted: %v", err)
 		ipctest.Store(t)
