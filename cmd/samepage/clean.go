@@ -37,7 +37,7 @@ so nobody needs this command: it gives the memory back at once.`,
 type cleaned struct {
 	samepage.Leftover
 	Kept    bool
-	Members []member // stand in for those of the Leftover
+	Members []member `json:"members"` // stand in for those of the Leftover
 }
 
 func (c cleaned) MarshalJSON() ([]byte, error) {
