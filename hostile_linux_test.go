@@ -281,7 +281,7 @@ func TestMissingStore(t *testing.T) {
 	missing := filepath.Join(ipctest.Dir(t), "missing")
 	t.Setenv("SAMEPAGE_DIR", missing)
 	_, err := samepage.Create("x", 1, nil)
-	ipctest.WantErr(t, err, samepage.ErrStore, missing, "tmpfs")
+	ipctest.WantErr(t, err, samepage.ErrStore, missing, "mkdir -p "+missing)
 	_, err = samepage.Open("x", nil)
 	ipctest.WantErr(t, err, samepage.ErrStore, missing)
 	if _, err := os.Stat(missing); err == nil {

@@ -512,7 +512,7 @@ func TestMission000_19_CloseAndUseAfterClose(t *testing.T) {
 	m := unnamed(t, 1<<16, nil)
 	v := must(m.View(0, 0, samepage.ReadWrite))(t)
 	err := m.Close()
-	ipctest.WantErr(t, err, samepage.ErrBusy, "1 views", "mission_000_test.go:")
+	ipctest.WantErr(t, err, samepage.ErrBusy, "views open: 1", "mission_000_test.go:")
 	ipctest.NoErr(t, v.Close())
 	ipctest.NoErr(t, v.Close())
 	if v.Bytes() != nil || v.Len() != 0 {
