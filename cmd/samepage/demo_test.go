@@ -424,6 +424,52 @@ func TestDemoImagesAgain(t *testing.T) {
 	wantNothingLeft(t, store)
 }
 
+// Results have the samples of their picture, whatever alpha is, also of pixels that nobody
+// sees.
+func TestDemoKeepsAlpha(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	in, out := ipctest.Dir(t), ipctest.Dir(t)
+	m := image.NewNRGBA(image.Rect(0, 0, 60, 40))
+	for i := range m.Pix {
+		m.Pix[i] = byte(i * 11)
+		if i%4 == 3 {
+			m.Pix[i] = []byte{0, 1, 127, 254, 255}[i/4%5]
+		}
+	}
+	region := image.Rect(20, 13, 40, 27)
+	for _, ext := range []string{".png", ".tif", ".bmp"} {
+		if err := writePicture(filepath.Join(in, "p"+ext[1:]+ext), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, stderr, code := command(t, "demo", "--images", in, "--out", out); code != 0 {
+		t.Fatalf("exit code %d, %s", code, stderr)
+	}
+	for _, name := range []string{"ppng", "ptif", "pbmp"} {
+		for suffix, inside := range map[string]bool{"-erased.png": false, "-region.png": true} {
+			got, err := readImage(filepath.Join(out, name+suffix))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for y := range 40 {
+				for x := range 60 {
+					want := color.NRGBA{}
+					switch in := image.Pt(x, y).In(region); {
+					case in == inside:
+						want = m.NRGBAAt(x, y)
+					case in:
+						continue // erased
+					}
+					if c := color.NRGBAModel.Convert(got.At(x, y)); c != want {
+						t.Fatalf("%s%s has %v at %d,%d, want %v", name, suffix, c, x, y, want)
+					}
+				}
+			}
+		}
+	}
+}
+
 // What is in the folder and no picture is told, and so are the pictures of a file behind
 // its first one: a line for each of some, and all with --json.
 func TestDemoLeftOut(t *testing.T) {

@@ -60,8 +60,15 @@ func makeTIFF(w, h int) []byte {
 		b = append(b, byte(5*i+i/91))
 	}
 	entries := [][3]uint32{
-		{256, 4, uint32(w)}, {257, 4, uint32(h)}, {258, 3, uint32(len(b) + 2 + 12*9 + 4)}, {259, 3, 1}, {262, 3, 2},
-		{273, 4, 8}, {277, 3, 3}, {278, 4, uint32(h)}, {279, 4, uint32(3 * w * h)},
+		{256, 4, uint32(w)},
+		{257, 4, uint32(h)},
+		{258, 3, uint32(len(b) + 2 + 12*9 + 4)},
+		{259, 3, 1},
+		{262, 3, 2},
+		{273, 4, 8},
+		{277, 3, 3},
+		{278, 4, uint32(h)},
+		{279, 4, uint32(3 * w * h)},
 	}
 	b = le.AppendUint16(b, uint16(len(entries)))
 	for _, e := range entries {

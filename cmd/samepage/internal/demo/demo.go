@@ -42,8 +42,9 @@ type Progress struct {
 	ViewerMissed      uint64  `json:"viewer_missed"` // frames, since the start
 }
 
-// Summary tells of all. Latencies are from the request to the answer. Bytes and MBPerSecond count the pixels that crossed
-// between the processes: a source and two results for each picture.
+// Summary tells of all. Latencies are from the request to the answer. Bytes and MBPerSecond
+// count the pixels that crossed between the processes: a source and two results, of a
+// region, for each picture.
 type Summary struct {
 	Pictures          int     `json:"pictures"`
 	Skipped           []Bad   `json:"skipped"`  // that could not be read

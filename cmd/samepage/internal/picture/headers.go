@@ -30,6 +30,8 @@ func (i *Info) png(s *io.SectionReader, c image.Config) error {
 		switch string(h[4:8]) {
 		case "IHDR":
 			interlaced = h[8+12] != 0
+			samples := map[byte]int64{0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[h[8+9]] // by colour type
+			i.least = i.packed(samples*int64(h[8+8])) / mostOfDeflate
 		case "tRNS":
 			switch c.ColorModel {
 			case color.GrayModel:
@@ -60,6 +62,7 @@ const maxChunks = 1 << 16
 // the samples.
 func (i *Info) jpeg(r *bufio.Reader, c image.Config) error {
 	i.Width, i.Height = c.Width, c.Height
+	i.least = i.pixels() / mostOfJPEG
 	if _, err := r.Discard(2); err != nil {
 		return err
 	}
@@ -164,6 +167,7 @@ func (i *Info) gif(r *bufio.Reader) error {
 			}
 			if i.Pages++; i.Pages == 1 {
 				i.Width, i.Height = int(binary.LittleEndian.Uint16(d[4:])), int(binary.LittleEndian.Uint16(d[6:]))
+				i.least = i.pixels() / mostOfLZW
 				if i.Bytes = i.pixels(); d[8]&0x40 != 0 { // interlaced: rows are put in order
 					i.Bytes *= 2
 				}

@@ -2,6 +2,7 @@ package picture
 
 import (
 	"bufio"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"image"
@@ -33,6 +34,7 @@ type Info struct {
 	Width, Height int    // pixels
 	Bytes         int64  // that decoding takes: the pixels, and what a progressive JPEG or an interlaced PNG needs beside them
 	Pages         int    // pictures in the file, of which the first one is read
+	least         int64  // bytes that a file of such a picture has, however well it is compressed
 	tiff          *tiffInfo
 }
 
@@ -218,6 +220,10 @@ func measure(r io.ReaderAt, size, limit int64) (Info, error) {
 		return i, fmt.Errorf("it claims %d x %d pixels, which take %d bytes when they are decoded, and the limit is %d: %s sets another one: %w",
 			i.Width, i.Height, i.Bytes, limit, LimitOption, samepage.ErrTooLarge)
 	}
+	if size < i.least {
+		return i, fmt.Errorf("it claims %d x %d pixels, for which a %s has %d bytes or more, and it has %d: %w",
+			i.Width, i.Height, i.Kind, i.least, size, io.ErrUnexpectedEOF)
+	}
 	return i, nil
 }
 
@@ -257,12 +263,15 @@ func header(r io.ReaderAt, size int64) (i Info, err error) {
 			i.tiff, err = readTIFF(s)
 		}
 		if err == nil {
-			i.Pages = i.tiff.pages
+			i.Pages, i.least = i.tiff.pages, i.tiff.least()
 		}
 	case begins("BM"):
 		i.Kind = "bmp"
 		if c, err = bmp.DecodeConfig(buffered); err == nil {
 			i.size(c)
+			var bits [2]byte
+			_, err = s.ReadAt(bits[:], 28)
+			i.least = i.packed(int64(binary.LittleEndian.Uint16(bits[:])))
 		}
 	default:
 		err = ErrUnknown
@@ -277,6 +286,17 @@ func (i *Info) size(c image.Config) {
 }
 
 func (i *Info) pixels() int64 { return times(int64(i.Width), int64(i.Height)) }
+
+// packed is how many bytes the pixels have at least, with so many bits each.
+func (i *Info) packed(bits int64) int64 { return times(i.pixels(), bits) / 8 }
+
+// How many bytes one byte may become, at most, by the ways to compress.
+const (
+	mostOfDeflate  = 1032 // 258 bytes for two bits
+	mostOfLZW      = 2731 // 4096 bytes for twelve bits
+	mostOfPackBits = 64
+	mostOfJPEG     = 512 // pixels: a block of 64 has a bit at least
+)
 
 // times does not run over. Both are 0 or more.
 func times(a, b int64) int64 {

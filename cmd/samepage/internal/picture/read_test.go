@@ -192,7 +192,7 @@ func allocated() uint64 {
 }
 
 // What claims no more than the limit costs not much more, whatever else its header says,
-// though there is not a pixel in it.
+// though there is not a pixel in it; and nothing where the file is too small for pixels.
 func TestClaimsWithinTheLimit(t *testing.T) {
 	const limit = 1 << 20
 	for name, file := range map[string][]byte{
@@ -215,6 +215,14 @@ func TestClaimsWithinTheLimit(t *testing.T) {
 		"tiff many rows":  tiffOf(1, 1<<20, 1, 8, 1, [2]uint32{tagRows, 1}),
 	} {
 		before := allocated()
+		if _, err := Decode(bytes.NewReader(file), int64(len(file)), limit); err == nil {
+			t.Errorf("%s is read", name)
+		}
+		if took := allocated() - before; took > 1<<18 && !strings.HasPrefix(name, "jpeg") {
+			t.Errorf("%s: %d bytes were allocated for a file of %d", name, took, len(file))
+		}
+		file = append(file, make([]byte, 2*limit)...) // something, at least
+		before = allocated()
 		p, err := Decode(bytes.NewReader(file), int64(len(file)), limit)
 		// The memory of a decoder is more than its picture: tables, buffers, whole blocks
 		// at the edges.
@@ -222,7 +230,9 @@ func TestClaimsWithinTheLimit(t *testing.T) {
 			t.Errorf("%s: %d bytes were allocated", name, took)
 		}
 		if err == nil {
-			t.Errorf("%s without pixels is %v", name, p.Bounds())
+			if !strings.HasPrefix(name, "bmp") { // any bytes are pixels there
+				t.Errorf("%s without pixels is %v", name, p.Bounds())
+			}
 		} else if errors.Is(err, samepage.ErrTooLarge) {
 			t.Errorf("%s: %v", name, err)
 		}

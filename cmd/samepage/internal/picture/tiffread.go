@@ -184,6 +184,22 @@ const (
 	compressionPackBits   = 32773
 )
 
+// least is how many bytes the pixels take in the file at least.
+func (t *tiffInfo) least() int64 {
+	n := times(times(t.width, t.height), times(t.samples, t.bits)) / 8
+	switch t.compression {
+	case compressionNone, 0:
+		return n
+	case compressionDeflate, compressionOldDeflate:
+		return n / mostOfDeflate
+	case compressionLZW:
+		return n / mostOfLZW
+	case compressionPackBits:
+		return n / mostOfPackBits
+	}
+	return 0
+}
+
 // checkBlocks refuses strips and tiles that decompress to far more than their pixels:
 // x/image/tiff takes up to eight bytes a pixel for each, whatever a pixel has. Where that
 // is within the limit nothing is looked at.
