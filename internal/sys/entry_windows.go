@@ -28,12 +28,15 @@ const (
 // sidecar cannot be deleted while anybody has it open.
 const entryShare = windows.FILE_SHARE_READ | windows.FILE_SHARE_WRITE
 
+// openFile is replaced by tests.
+var openFile = windows.CreateFile
+
 func createFile(path string, access, share uint32, sa *windows.SecurityAttributes, disposition, flags uint32) (windows.Handle, error) {
 	p, err := windows.UTF16PtrFromString(path)
 	if err != nil {
 		return 0, err
 	}
-	h, err := windows.CreateFile(p, access, share, sa, disposition, windows.FILE_ATTRIBUTE_NORMAL|flags, 0)
+	h, err := openFile(p, access, share, sa, disposition, windows.FILE_ATTRIBUTE_NORMAL|flags, 0)
 	if err != nil {
 		return 0, err
 	}
