@@ -270,7 +270,7 @@ func isDevice(name string) bool {
 func (l *FileLock) checkFolder() error {
 	dir := filepath.Dir(l.rlc)
 	if _, err := os.Stat(dir); err != nil {
-		return fmt.Errorf("%w: folder of the lock files: %v; whoever writes the block has made it: its path is another one", samepage.ErrStore, err)
+		return fmt.Errorf("%w: folder of the lock files: %w; whoever writes the block has made it: its path is another one", samepage.ErrStore, sys.OnlyNumber(err))
 	}
 	return nil
 }
