@@ -52,7 +52,7 @@ func TestSparseWithoutSpace(t *testing.T) {
 			free := func() int64 {
 				var st unix.Statfs_t
 				ipctest.NoErr(t, unix.Statfs(dir, &st))
-				return int64(st.Bavail) * st.Bsize
+				return int64(st.Bavail) * int64(st.Bsize) //nolint:unconvert // not 64 bits everywhere
 			}
 			m, err := k.make(dir)
 			ipctest.NoErr(t, err)

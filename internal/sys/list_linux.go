@@ -123,6 +123,9 @@ func (i *Info) glance(d *dir, entry string) {
 
 // walk calls f for each entry of a scope. A missing directory has none.
 func walk(s layout.Scope, reap bool, f func(Info, entryState, error)) error {
+	if reap {
+		sweepHalfMade(s, -1)
+	}
 	d, err := openDir(s, false)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
