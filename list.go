@@ -92,6 +92,8 @@ type Leftover struct {
 	// MadeBy is the process that made it. It is 0 where that is not kept: of plain
 	// memory on Linux.
 	MadeBy int `json:"made_by,omitempty"`
+	// Foreign: MadeBy is one of another pid namespace, such as a container's.
+	Foreign bool `json:"made_in_other_pid_namespace,omitempty"`
 	// Members are who had a lock, an event, a topic or a cell open, as their
 	// processes told of themselves. There are none on Windows, where the bytes of an
 	// object go with its last user.
@@ -106,8 +108,9 @@ func (l Leftover) MarshalJSON() ([]byte, error) {
 		Removed bool         `json:"removed"`
 		Error   string       `json:"error,omitempty"`
 		MadeBy  int          `json:"made_by,omitempty"`
+		Foreign bool         `json:"made_in_other_pid_namespace,omitempty"`
 		Members []DeadMember `json:"members,omitempty"`
-	}{l.Info.json(), l.Reason, l.Removed, "", l.MadeBy, l.Members}
+	}{l.Info.json(), l.Reason, l.Removed, "", l.MadeBy, l.Foreign, l.Members}
 	if err := cmp.Or(l.Err, l.Info.Err); err != nil {
 		j.Error = err.Error()
 	}
@@ -122,7 +125,9 @@ type DeadMember struct {
 	Owner  bool      `json:"owner,omitempty"` // it had the mutex, or the write lock, or was next to get that
 	Reads  uint64    `json:"reads,omitempty"` // read locks that it had
 	Waits  bool      `json:"waits,omitempty"` // it was asleep
-	Role   uint32    `json:"-"`               // of a topic or a cell: what packages pubsub and cell have it do
+	// Foreign: PID was one of another pid namespace, such as a container's.
+	Foreign bool   `json:"other_pid_namespace,omitempty"`
+	Role    uint32 `json:"-"` // of a topic or a cell: what packages pubsub and cell have it do
 }
 
 // Stat tells about a named object without joining its users.
@@ -243,7 +248,7 @@ func remove(s Scope, seen []Leftover) ([]Leftover, error) {
 	for _, f := range found {
 		l := Leftover{Info: Info(f.Info), Reason: f.Reason, Removed: f.Removed, Err: f.Err}
 		if k := known[key{l.Path, l.ID}]; k != nil {
-			l.MadeBy, l.Members = k.MadeBy, k.Members
+			l.MadeBy, l.Foreign, l.Members = k.MadeBy, k.Foreign, k.Members
 		}
 		all = append(all, l)
 	}
@@ -352,7 +357,8 @@ func (l *Leftover) readSegment(f *os.File) {
 	if err != nil || h.LiveSize < layout.LockWordsSize {
 		return
 	}
-	l.MadeBy = int(h.PID)
+	foreign := func(space uint64) bool { return space != 0 && space != sys.PIDSpace() }
+	l.MadeBy, l.Foreign = int(h.PID), foreign(h.Space)
 	words, table := make([]byte, layout.LockWordsSize), make([]byte, int(h.Members)*layout.MemberSize)
 	_, err = f.ReadAt(words, int64(h.Live))
 	if err == nil {
@@ -381,6 +387,8 @@ func (l *Leftover) readSegment(f *os.File) {
 			Reads:  le.Uint64(m[layout.MemberHeldOffset:]),
 			Waits:  sleepers>>(i%64)&1 != 0,
 			Role:   le.Uint32(m[layout.MemberRoleOffset:]),
+
+			Foreign: foreign(le.Uint64(m[layout.MemberSpaceOffset:])),
 		})
 	}
 }

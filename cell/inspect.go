@@ -26,13 +26,19 @@ type State struct {
 
 // Member is one writer or reader of a cell.
 type Member struct {
-	PID     int       `json:"pid"`
-	Name    string    `json:"name"` // of the program
-	Joined  time.Time `json:"joined"`
-	Alive   bool      `json:"alive"` // else the next one to need it repairs what it left
-	Writer  bool      `json:"writer,omitempty"`
-	Writing bool      `json:"writing,omitempty"` // it is its turn
-	Waits   bool      `json:"waits,omitempty"`   // it is asleep
+	PID    int       `json:"pid"`
+	Name   string    `json:"name"` // of the program
+	Joined time.Time `json:"joined"`
+	Alive  bool      `json:"alive"` // else the next one to need it repairs what it left
+	// Foreign: PID is one of another pid namespace, such as a container's; here it names
+	// another process or none.
+	Foreign bool `json:"other_pid_namespace,omitempty"`
+	// Ended: the process has ended, and a descendant still has its descriptor, and so its
+	// place.
+	Ended   bool `json:"ended,omitempty"`
+	Writer  bool `json:"writer,omitempty"`
+	Writing bool `json:"writing,omitempty"` // it is its turn
+	Waits   bool `json:"waits,omitempty"`   // it is asleep
 }
 
 // Inspect tells the state of a cell, without becoming a member of it. Of opts it heeds
@@ -65,7 +71,7 @@ func (st *State) look(s *laneseg.Seen) {
 	owner := layout.Owner(atomic.LoadUint64(set.Owner(0)))
 	for _, m := range s.Members {
 		st.Members = append(st.Members, Member{
-			PID: int(m.PID), Name: m.Name, Joined: m.Joined, Alive: m.Alive, Writer: m.Role == roleWriter, Waits: m.Asleep,
+			PID: int(m.PID), Name: m.Name, Joined: m.Joined, Alive: m.Alive, Foreign: m.Foreign, Ended: m.Ended, Writer: m.Role == roleWriter, Waits: m.Asleep,
 			Writing: !owner.Free() && owner.Names(layout.OwnerOf(m.Slot, m.Incarnation)),
 		})
 	}

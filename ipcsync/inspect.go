@@ -33,6 +33,12 @@ type Member struct {
 	Name   string    `json:"name"` // of the program
 	Joined time.Time `json:"joined"`
 	Alive  bool      `json:"alive"` // else the next one to need it repairs what it left
+	// Foreign: PID is one of another pid namespace, such as a container's; here it names
+	// another process or none.
+	Foreign bool `json:"other_pid_namespace,omitempty"`
+	// Ended: the process has ended, and a descendant still has its descriptor, and so its
+	// place.
+	Ended bool `json:"ended,omitempty"`
 	// Owner: it has the mutex, or the write lock, or waits for the readers to leave.
 	Owner bool   `json:"owner,omitempty"`
 	Reads uint64 `json:"reads,omitempty"` // read locks that it has
@@ -81,7 +87,7 @@ func (st *State) look(h *segment.Handle, members []segment.Seen) {
 	}
 	for _, s := range members {
 		st.Members = append(st.Members, Member{
-			PID: int(s.PID), Name: s.Name, Joined: s.Joined, Alive: s.Alive, Reads: s.Held, Waits: s.Asleep,
+			PID: int(s.PID), Name: s.Name, Joined: s.Joined, Alive: s.Alive, Foreign: s.Foreign, Ended: s.Ended, Reads: s.Held, Waits: s.Asleep,
 			Owner: !owner.Free() && owner.Names(layout.OwnerOf(s.Slot, s.Incarnation)),
 		})
 	}

@@ -34,10 +34,16 @@ type OwnerDiedError struct {
 	PID  int       `json:"pid"`  // of the process that died
 	Name string    `json:"name"` // of its program
 	At   time.Time `json:"at"`   // when that was noticed
+	// Foreign: PID is one of another pid namespace, such as a container's.
+	Foreign bool `json:"other_pid_namespace,omitempty"`
 }
 
 func (e *OwnerDiedError) Error() string {
-	return fmt.Sprintf("%v: process %d (%s), noticed %s", samepage.ErrOwnerDied, e.PID, e.Name, e.At.Format(time.RFC3339Nano))
+	where := ""
+	if e.Foreign {
+		where = " of another pid namespace"
+	}
+	return fmt.Sprintf("%v: process %d%s (%s), noticed %s", samepage.ErrOwnerDied, e.PID, where, e.Name, e.At.Format(time.RFC3339Nano))
 }
 
 // Is matches samepage.ErrOwnerDied.

@@ -6,6 +6,7 @@ import (
 
 	"samepage"
 	"samepage/internal/segment"
+	"samepage/internal/sys"
 	"samepage/layout"
 )
 
@@ -75,10 +76,12 @@ func (l *owned) died(w layout.Owner) error {
 }
 
 func whoDied(h *segment.Handle) *OwnerDiedError {
+	space := atomic.LoadUint64(h.Live64(layout.LockDiedSpaceOffset))
 	return &OwnerDiedError{
-		PID:  int(uint32(atomic.LoadUint64(h.Live64(layout.LockDiedPIDOffset)))),
-		Name: h.LiveText(layout.LockDiedNameOffset),
-		At:   time.Unix(0, int64(atomic.LoadUint64(h.Live64(layout.LockDiedAtOffset)))),
+		Foreign: space != 0 && space != sys.PIDSpace(),
+		PID:     int(uint32(atomic.LoadUint64(h.Live64(layout.LockDiedPIDOffset)))),
+		Name:    h.LiveText(layout.LockDiedNameOffset),
+		At:      time.Unix(0, int64(atomic.LoadUint64(h.Live64(layout.LockDiedAtOffset)))),
 	}
 }
 
@@ -117,6 +120,7 @@ func repairOwner(h *segment.Handle, dead layout.Owner, who segment.Who) {
 	next := w & layout.Dirty
 	if w&layout.HeldBit != 0 {
 		atomic.StoreUint64(h.Live64(layout.LockDiedPIDOffset), uint64(who.PID))
+		atomic.StoreUint64(h.Live64(layout.LockDiedSpaceOffset), who.Space)
 		atomic.StoreUint64(h.Live64(layout.LockDiedAtOffset), uint64(time.Now().UnixNano()))
 		h.PutLiveText(layout.LockDiedNameOffset, who.Name)
 		next = layout.Dirty

@@ -46,7 +46,8 @@ type SegmentHeader struct {
 	Created     int64    //  88 nanoseconds since 1970
 	PID         uint32   //  96 process that created it
 	Flags       uint32   // 100 by kind
-	_           [20]byte // 104
+	Space       uint64   // 104 pid namespace in which PID is one, see Member
+	_           [12]byte // 112
 	CRC         uint32   // 124 CRC-32C of bytes 0..123 and 128..255
 	TypeName    [64]byte // 128 of the payload's type, UTF-8, zeros behind
 	Creator     [64]byte // 192 name of the process that created it
@@ -57,16 +58,19 @@ type SegmentHeader struct {
 type Member struct {
 	// Identity: bit 0: in use; bits 32 to 63: incarnation. RELEASE on joining:
 	// publishes the other fields.
-	Identity uint64   //   0
-	PID      uint32   //   8
-	Role     uint32   //  12 by kind
-	Start    uint64   //  16 of the process, in the system's unit
-	Joined   int64    //  24 nanoseconds since 1970
-	Held     uint64   //  32 what the member holds, by kind (docs/protocol/locks.md)
-	_        [88]byte //  40
-	Waker    uint32   // 128 futex word; whoever rings the member adds 1
-	_        [60]byte // 132
-	Name     [64]byte // 192 of the process, UTF-8, zeros behind
+	Identity uint64 //   0
+	PID      uint32 //   8
+	Role     uint32 //  12 by kind
+	Start    uint64 //  16 of the process, in the system's unit
+	Joined   int64  //  24 nanoseconds since 1970
+	Held     uint64 //  32 what the member holds, by kind (docs/protocol/locks.md)
+	// Space is the id of the pid namespace in which PID is one: the inode number of
+	// /proc/self/ns/pid. 0: not known, or the system has none.
+	Space uint64   //  40
+	_     [80]byte //  48
+	Waker uint32   // 128 futex word; whoever rings the member adds 1
+	_     [60]byte // 132
+	Name  [64]byte // 192 of the process, UTF-8, zeros behind
 }
 
 // Sizes and offsets of a segment, in bytes.
@@ -78,6 +82,7 @@ const (
 	MemberStartOffset  = 16
 	MemberJoinedOffset = 24
 	MemberHeldOffset   = 32
+	MemberSpaceOffset  = 40
 	MemberWakerOffset  = 128
 	MemberNameOffset   = 192
 	MaxMembers         = 1024
@@ -100,23 +105,27 @@ type LockWords struct {
 	_        uint32   // 260
 	DiedAt   int64    // 264 when it was noticed, nanoseconds since 1970
 	DiedName [64]byte // 272
-	_        [176]byte
+	// DiedSpace is the pid namespace in which DiedPID is one, see Member.
+	DiedSpace uint64 // 336
+	_         [168]byte
 }
 
 // Offsets and size of LockWords, in bytes.
 const (
-	LockStateOffset    = 0
-	LockSleepersOffset = 128
-	LockDiedPIDOffset  = 256
-	LockDiedAtOffset   = 264
-	LockDiedNameOffset = 272
-	LockWordsSize      = 512
+	LockStateOffset     = 0
+	LockSleepersOffset  = 128
+	LockDiedPIDOffset   = 256
+	LockDiedAtOffset    = 264
+	LockDiedNameOffset  = 272
+	LockDiedSpaceOffset = 336
+	LockWordsSize       = 512
 )
 
 // These lines stop the build when the structures are not what docs/layout.md
 // says.
 const (
 	_ = -(unsafe.Sizeof(SegmentHeader{}) ^ SegmentHeaderSize)
+	_ = -(unsafe.Offsetof(SegmentHeader{}.Space) ^ 104)
 	_ = -(unsafe.Offsetof(SegmentHeader{}.CRC) ^ 124)
 	_ = -(unsafe.Offsetof(SegmentHeader{}.Creator) ^ 192)
 	_ = -(unsafe.Sizeof(Member{}) ^ MemberSize)
@@ -125,12 +134,14 @@ const (
 	_ = -(unsafe.Offsetof(Member{}.Start) ^ MemberStartOffset)
 	_ = -(unsafe.Offsetof(Member{}.Joined) ^ MemberJoinedOffset)
 	_ = -(unsafe.Offsetof(Member{}.Held) ^ MemberHeldOffset)
+	_ = -(unsafe.Offsetof(Member{}.Space) ^ MemberSpaceOffset)
 	_ = -(unsafe.Offsetof(Member{}.Waker) ^ MemberWakerOffset)
 	_ = -(unsafe.Offsetof(Member{}.Name) ^ MemberNameOffset)
 	_ = -(unsafe.Sizeof(LockWords{}) ^ LockWordsSize)
 	_ = -(unsafe.Offsetof(LockWords{}.Sleepers) ^ LockSleepersOffset)
 	_ = -(unsafe.Offsetof(LockWords{}.DiedPID) ^ LockDiedPIDOffset)
 	_ = -(unsafe.Offsetof(LockWords{}.DiedName) ^ LockDiedNameOffset)
+	_ = -(unsafe.Offsetof(LockWords{}.DiedSpace) ^ LockDiedSpaceOffset)
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -157,6 +168,7 @@ func EncodeSegment(h *SegmentHeader) []byte {
 	le.PutUint64(b[88:], uint64(h.Created))
 	le.PutUint32(b[96:], h.PID)
 	le.PutUint32(b[100:], h.Flags)
+	le.PutUint64(b[104:], h.Space)
 	copy(b[128:192], h.TypeName[:])
 	copy(b[192:256], h.Creator[:])
 	le.PutUint32(b[124:], segmentCRC(b))
@@ -216,7 +228,7 @@ func ParseSegment(b []byte, kind Kind, size int64) (*SegmentHeader, error) {
 		Features: le.Uint32(b[16:]), Kind: le.Uint32(b[20:]), Size: le.Uint64(b[24:]),
 		Live: le.Uint64(b[32:]), LiveSize: le.Uint64(b[40:]), Table: le.Uint64(b[48:]),
 		Members: le.Uint32(b[56:]), Stride: le.Uint32(b[60:]), Payload: le.Uint64(b[64:]), PayloadSize: le.Uint64(b[72:]),
-		Fingerprint: le.Uint64(b[80:]), Created: int64(le.Uint64(b[88:])), PID: le.Uint32(b[96:]), Flags: le.Uint32(b[100:]),
+		Fingerprint: le.Uint64(b[80:]), Created: int64(le.Uint64(b[88:])), PID: le.Uint32(b[96:]), Flags: le.Uint32(b[100:]), Space: le.Uint64(b[104:]),
 		CRC: le.Uint32(b[124:]), TypeName: [64]byte(b[128:192]), Creator: [64]byte(b[192:256]),
 	}
 	if h.Features&^SegmentFeatures != 0 {

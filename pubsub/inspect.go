@@ -38,8 +38,14 @@ type Member struct {
 	Name   string    `json:"name"` // of the program
 	Joined time.Time `json:"joined"`
 	Alive  bool      `json:"alive"` // else the next one to need it repairs what it left
-	Role   Role      `json:"role"`
-	Waits  bool      `json:"waits,omitempty"` // it is asleep
+	// Foreign: PID is one of another pid namespace, such as a container's; here it names
+	// another process or none.
+	Foreign bool `json:"other_pid_namespace,omitempty"`
+	// Ended: the process has ended, and a descendant still has its descriptor, and so its
+	// place.
+	Ended bool `json:"ended,omitempty"`
+	Role  Role `json:"role"`
+	Waits bool `json:"waits,omitempty"` // it is asleep
 	// Behind is how many messages of each lane a reliable subscriber has not let go
 	// yet.
 	Behind  []uint64 `json:"behind,omitempty"`
@@ -117,7 +123,7 @@ func (st *State) look(seen *laneseg.Seen) {
 		heads[l] = head(set, l)
 	}
 	for _, s := range members {
-		m := Member{PID: int(s.PID), Name: s.Name, Joined: s.Joined, Alive: s.Alive, Role: Role(s.Role), Waits: s.Asleep}
+		m := Member{PID: int(s.PID), Name: s.Name, Joined: s.Joined, Alive: s.Alive, Foreign: s.Foreign, Ended: s.Ended, Role: Role(s.Role), Waits: s.Asleep}
 		if m.Role == Reliable {
 			m.lag(set, s.Slot, heads)
 		}

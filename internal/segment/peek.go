@@ -13,8 +13,11 @@ import (
 // Seen is a member as somebody sees it who is none.
 type Seen struct {
 	Who
-	Alive  bool // it holds its lock byte
-	Asleep bool // its bit stands in Sleepers
+	Alive bool // it holds its lock byte
+	// Foreign: its PID is not one of this pid namespace. Ended: its process has ended, and
+	// a descendant has the descriptor that carries the lock.
+	Foreign, Ended bool
+	Asleep         bool // its bit stands in Sleepers
 }
 
 // Peek looks at the segment in m, which it takes over, without joining. While f
@@ -47,7 +50,11 @@ func Peek(m *samepage.Memory, kind layout.Kind, liveSize int, f func(h *Handle, 
 		}
 		alive, herr := locks.Held(i)
 		err = errors.Join(err, herr)
-		all = append(all, Seen{h.who(i, layout.OwnerOf(i, uint32(id>>32))), alive, h.bit(i)})
+		s := Seen{Who: h.who(i, layout.OwnerOf(i, uint32(id>>32))), Alive: alive, Asleep: h.bit(i)}
+		s.Foreign, s.Ended = sys.Whereabouts(sys.Process{PID: s.PID, Start: s.Start}, s.Space)
+		s.Ended = s.Ended && alive // else it is dead, as can be expected
+		s.Foreign = s.Foreign && (alive || s.Space != 0)
+		all = append(all, s)
 	}
 	f(h, all)
 	return err

@@ -54,7 +54,7 @@ func (s *Spec) Init() (b []byte, size int64, err error) {
 	h := &layout.SegmentHeader{
 		Kind: uint32(s.Kind), Flags: s.Flags, Members: uint32(n),
 		Live: layout.SegmentHeaderSize, LiveSize: uint64(len(s.Live)),
-		Created: time.Now().UnixNano(), PID: uint32(os.Getpid()), Fingerprint: s.Fingerprint,
+		Created: time.Now().UnixNano(), PID: uint32(os.Getpid()), Space: sys.PIDSpace(), Fingerprint: s.Fingerprint,
 	}
 	h.Table, h.Payload, h.Size = regions(h.LiveSize, n, s.Payload)
 	h.PayloadSize = s.Payload
@@ -164,6 +164,8 @@ type Who struct {
 	Slot        int
 	Incarnation uint32
 	PID         uint32
+	Start       uint64 // of the process, in the system's unit
+	Space       uint64 // the pid namespace in which PID is one; 0: not known
 	Name        string
 	Joined      time.Time
 	Role        uint32
@@ -350,7 +352,7 @@ func (h *Handle) joinAt(i int) (bool, error) {
 	id := atomic.LoadUint64(h.identity(i))
 	h.slot, h.inc = i, uint32(id>>32)+1
 	self := sys.Self()
-	h.putMember(i, self.PID, self.Start, time.Now().UnixNano(), processName())
+	h.putMember(i, self, sys.PIDSpace(), time.Now().UnixNano(), processName())
 	h.SetRole(0)
 	atomic.StoreUint64(h.held(i), 0)
 	fault.At(fault.JoinNamed)

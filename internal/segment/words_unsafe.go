@@ -5,6 +5,7 @@ import (
 	"time"
 	"unsafe"
 
+	"samepage/internal/sys"
 	"samepage/layout"
 )
 
@@ -51,10 +52,11 @@ func (h *Handle) SetRole(role uint32) {
 }
 
 // putMember writes who has a slot. The caller has its lock byte.
-func (h *Handle) putMember(i int, pid uint32, start uint64, joined int64, name string) {
+func (h *Handle) putMember(i int, p sys.Process, space uint64, joined int64, name string) {
 	m := h.member(i)
-	atomic.StoreUint32((*uint32)(h.at(m+layout.MemberPIDOffset)), pid)
-	atomic.StoreUint64((*uint64)(h.at(m+layout.MemberStartOffset)), start)
+	atomic.StoreUint32((*uint32)(h.at(m+layout.MemberPIDOffset)), p.PID)
+	atomic.StoreUint64((*uint64)(h.at(m+layout.MemberStartOffset)), p.Start)
+	atomic.StoreUint64((*uint64)(h.at(m+layout.MemberSpaceOffset)), space)
 	atomic.StoreUint64((*uint64)(h.at(m+layout.MemberJoinedOffset)), uint64(joined))
 	var b [64]byte
 	layout.PutText(b[:], name)
@@ -67,6 +69,8 @@ func (h *Handle) who(i int, o layout.Owner) Who {
 	return Who{
 		Slot: i, Incarnation: o.Incarnation(),
 		PID:    atomic.LoadUint32((*uint32)(h.at(m + layout.MemberPIDOffset))),
+		Start:  atomic.LoadUint64((*uint64)(h.at(m + layout.MemberStartOffset))),
+		Space:  atomic.LoadUint64((*uint64)(h.at(m + layout.MemberSpaceOffset))),
 		Joined: time.Unix(0, int64(atomic.LoadUint64((*uint64)(h.at(m+layout.MemberJoinedOffset))))),
 		Name:   h.text(m + layout.MemberNameOffset),
 		Role:   atomic.LoadUint32((*uint32)(h.at(m + layout.MemberRoleOffset))),

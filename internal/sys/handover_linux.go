@@ -25,10 +25,12 @@ func Myself() (Process, error) {
 	if p := myself.Load(); p != nil {
 		return *p, nil
 	}
-	p, err := FindProcess(os.Getpid())
+	// By "self", for /proc may be that of another pid namespace.
+	_, start, err := processStat("self")
 	if err != nil {
-		return p, fmt.Errorf("name this process: %w", err)
+		return Process{}, fmt.Errorf("name this process: %w", err)
 	}
+	p := Process{PID: uint32(os.Getpid()), Start: start}
 	myself.Store(&p)
 	return p, nil
 }
@@ -52,7 +54,7 @@ func FindProcess(pid int) (Process, error) {
 	default:
 		return Process{}, fmt.Errorf("process %d: %w (%w)", pid, ErrPeerNotStarted, err)
 	}
-	state, start, err := processStat(pid)
+	state, start, err := processStat(strconv.Itoa(pid))
 	if err != nil {
 		return Process{}, err
 	}
@@ -64,19 +66,19 @@ func FindProcess(pid int) (Process, error) {
 
 // processStat tells the state of a process, as its first thread has it, and the time
 // of its start. Errors: ErrPeerNotStarted.
-func processStat(pid int) (state byte, start uint64, err error) {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+func processStat(pid string) (state byte, start uint64, err error) {
+	b, err := os.ReadFile("/proc/" + pid + "/stat")
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ESRCH):
-		return 0, 0, fmt.Errorf("process %d: %w: %w", pid, OnlyNumber(err), ErrPeerNotStarted)
+		return 0, 0, fmt.Errorf("process %s: %w: %w", pid, OnlyNumber(err), ErrPeerNotStarted)
 	case err != nil: // which tells nothing of the process
-		return 0, 0, fmt.Errorf("process %d: %w", pid, fileError(err))
+		return 0, 0, fmt.Errorf("process %s: %w", pid, fileError(err))
 	}
 	// proc(5): the name in brackets may hold anything; field 3 is the state,
 	// field 22 the start in clock ticks since boot.
 	f := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:])
 	if len(f) < 20 {
-		return 0, 0, fmt.Errorf("process %d: /proc has %q: %w", pid, b, errors.ErrUnsupported)
+		return 0, 0, fmt.Errorf("process %s: /proc has %q: %w", pid, b, errors.ErrUnsupported)
 	}
 	start, err = strconv.ParseUint(string(f[19]), 10, 64)
 	return f[0][0], start, err

@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -36,7 +37,7 @@ func HoldProcess(p Process) (*Running, error) {
 	}
 	// After that: the process with this id now is the one that is held. Its first
 	// thread may have ended before the others have.
-	_, start, err := processStat(int(p.PID))
+	_, start, err := processStat(strconv.Itoa(int(p.PID)))
 	ended := false
 	if err == nil {
 		ended, err = r.Ended()
@@ -86,4 +87,51 @@ func (r *Running) Close() error {
 	}
 	r.guard.Done()
 	return os.NewSyscallError("close", unix.Close(r.fd))
+}
+
+// PIDSpace is the id of the pid namespace in which this process's ids are ones, 0 when
+// that is not known.
+var PIDSpace = sync.OnceValue(func() uint64 {
+	var st unix.Stat_t
+	if unix.Stat("/proc/self/ns/pid", &st) != nil {
+		return 0
+	}
+	return st.Ino
+})
+
+// Whereabouts says of a process that told its id, its start and its pid namespace whether
+// the id is not one of this process's namespace, or its process has ended. Where that
+// cannot be told it says neither.
+func Whereabouts(p Process, space uint64) (foreign, ended bool) {
+	if mine := PIDSpace(); space != 0 && mine != 0 && space != mine {
+		return true, false
+	}
+	gone := unix.Kill(int(p.PID), 0) == unix.ESRCH
+	if !gone {
+		_, start, err := processStat(strconv.Itoa(int(p.PID)))
+		gone = err == nil && p.Start != 0 && start != p.Start
+		if !gone && err == nil {
+			gone = onlyZombie(p.PID)
+		}
+	}
+	if !gone {
+		return false, false
+	}
+	return space == 0, space != 0
+}
+
+// onlyZombie says whether a process has ended and nobody has waited for it yet. That its
+// first thread has ended says nothing of the others.
+func onlyZombie(pid uint32) bool {
+	dir := "/proc/" + strconv.Itoa(int(pid))
+	threads, err := os.ReadDir(dir + "/task")
+	if err != nil {
+		return false
+	}
+	for _, t := range threads {
+		if state, _, err := processStat(strconv.Itoa(int(pid)) + "/task/" + t.Name()); err == nil && state != 'Z' && state != 'X' {
+			return false
+		}
+	}
+	return true
 }

@@ -1,6 +1,7 @@
 package sys
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"strconv"
@@ -54,4 +55,13 @@ func (r *Running) Ended() (bool, error) {
 func (r *Running) Close() error {
 	r.guard.Done()
 	return windows.CloseHandle(r.h)
+}
+
+// PIDSpace would be the id of a pid namespace, which Windows does not have.
+func PIDSpace() uint64 { return 0 }
+
+// Whereabouts says of a process that told its id and its start whether it has ended.
+func Whereabouts(p Process, _ uint64) (foreign, ended bool) {
+	now, err := FindProcess(int(p.PID))
+	return false, errors.Is(err, ErrPeerNotStarted) || err == nil && p.Start != 0 && now != p
 }
