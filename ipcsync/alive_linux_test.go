@@ -1,10 +1,17 @@
 package ipcsync_test
 
 import (
+	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"samepage"
 	"samepage/internal/ipctest"
@@ -62,13 +69,86 @@ func TestOtherPIDNamespace(t *testing.T) {
 	if len(st.Members) != 2 || !st.Members[1].Owner || !st.Members[1].Alive {
 		t.Errorf("the mutex is %+v", st)
 	}
+	if a, b := st.Members[0], st.Members[1]; a.Foreign || a.Ended || !b.Foreign || b.Ended || b.PID != 1 {
+		t.Errorf("the mutex is %+v", st)
+	}
 	if ok, err := m.TryLock(); ok || err != nil {
 		t.Errorf("the lock of an owner in another pid namespace is free: %v, %v", ok, err)
 	}
 	c.Kill()
-	ipctest.WantErr(t, m.Lock(bg), samepage.ErrOwnerDied)
+	err = m.Lock(bg)
+	ipctest.WantErr(t, err, samepage.ErrOwnerDied, "process 1 of another pid namespace (")
+	var died *ipcsync.OwnerDiedError
+	if !errors.As(err, &died) || !died.Foreign || died.PID != 1 {
+		t.Errorf("%+v died", died)
+	}
 	ipctest.NoErr(t, m.Consistent())
 	ipctest.NoErr(t, m.Unlock())
+}
+
+// Whoever got the descriptors of a process, as its descendants may, keeps its locks when
+// it dies. Then the holder is told as a process that has ended.
+func TestDescriptorOutlivesItsProcess(t *testing.T) {
+	store := ipctest.Store(t)
+	m := newMutex(t, "m", nil)
+	c := ipctest.Start(t, "mutex", "m", "hold")
+	if l := c.Line(); l != "held" {
+		t.Fatal(l)
+	}
+	giveBack := copyDescriptors(t, c.PID(), store)
+	c.Kill()
+	look := func() ipcsync.Member {
+		t.Helper()
+		st, err := ipcsync.Inspect(samepage.KindMutex, "m", nil)
+		ipctest.NoErr(t, err)
+		if len(st.Members) != 2 || st.Members[0].Ended || st.Members[0].Foreign {
+			t.Fatalf("the mutex is %+v", st)
+		}
+		return st.Members[1]
+	}
+	if h := look(); !h.Owner || !h.Alive || !h.Ended || h.Foreign || h.PID != c.PID() {
+		t.Errorf("its holder is %+v", h)
+	}
+	giveBack()
+	if h := look(); !h.Owner || h.Alive || h.Ended || h.Foreign {
+		t.Errorf("its holder is %+v", h)
+	}
+	ipctest.WantErr(t, m.Lock(bg), samepage.ErrOwnerDied)
+	ipctest.NoErr(t, errors.Join(m.Consistent(), m.Unlock()))
+}
+
+// copyDescriptors gives this process copies of those of another one that lie in dir.
+func copyDescriptors(t *testing.T, pid int, dir string) (giveBack func()) {
+	t.Helper()
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		t.Skipf("no pidfd: %v", err)
+	}
+	defer unix.Close(fd)
+	var copies []int
+	all := fmt.Sprintf("/proc/%d/fd", pid)
+	entries, err := os.ReadDir(all)
+	ipctest.NoErr(t, err)
+	for _, e := range entries {
+		if to, err := os.Readlink(filepath.Join(all, e.Name())); err != nil || !strings.HasPrefix(to, dir) {
+			continue
+		}
+		n, err := strconv.Atoi(e.Name())
+		ipctest.NoErr(t, err)
+		c, err := unix.PidfdGetfd(fd, n, 0)
+		if err != nil {
+			t.Skipf("no copy of a descriptor: %v", err)
+		}
+		copies = append(copies, c)
+	}
+	if len(copies) == 0 {
+		t.Fatal("it has no descriptor of the store")
+	}
+	return func() {
+		for _, c := range copies {
+			_ = unix.Close(c)
+		}
+	}
 }
 
 func probe(t *testing.T) error {

@@ -73,7 +73,7 @@ func (l cleanedList) text(w io.Writer) error {
 		}
 		by := ""
 		if i.MadeBy != 0 {
-			by = fmt.Sprintf(", made by process %d", i.MadeBy)
+			by = ", made by " + processID(i.MadeBy, i.Foreign)
 		}
 		_, err := fmt.Fprintf(w, "%s %v %s, %v, %s%s: %s\n", what, i.Kind, plain(i.Name), i.Scope, sizeText(i.Info, i.Size), by, i.Reason)
 		if err != nil {
@@ -104,7 +104,7 @@ func runClean(p printer, dryRun, verbose bool) error {
 		c := cleaned{Leftover: l}
 		for _, m := range l.Members {
 			c.Members = append(c.Members, member{
-				Member: ipcsync.Member{PID: m.PID, Name: m.Name, Joined: m.Joined, Owner: m.Owner, Reads: m.Reads, Waits: m.Waits},
+				Member: ipcsync.Member{PID: m.PID, Name: m.Name, Joined: m.Joined, Foreign: m.Foreign, Owner: m.Owner, Reads: m.Reads, Waits: m.Waits},
 				Role:   roleName(l.Kind, m.Role),
 			})
 		}

@@ -210,7 +210,7 @@ func lookAtMembers(i samepage.Info, st *state) (all findings) {
 		f.Note = "each owner is told so (ErrOwnerDied) until one has looked at what it guards and calls Consistent"
 		if d := st.died; d != nil {
 			f.Died = d
-			f.Note = fmt.Sprintf("it was process %d (%s), noticed %s; %s", d.PID, plain(d.Name), when(d.At), f.Note)
+			f.Note = fmt.Sprintf("it was %s (%s), noticed %s; %s", processID(d.PID, d.Foreign), plain(d.Name), when(d.At), f.Note)
 		}
 		all = append(all, f)
 	}

@@ -68,7 +68,7 @@ func (o *object) usedBy(name string, opts *samepage.Options, err error) error {
 	const few = 4
 	var by []string
 	for _, m := range st.members[:min(len(st.members), few)] {
-		by = append(by, fmt.Sprintf("process %d (%s)", m.PID, plain(m.Name)))
+		by = append(by, processName(m.PID, m.Name, m.Foreign, m.Ended))
 	}
 	text := strings.Join(by, ", ")
 	if more := len(st.members) - few; more > 0 {

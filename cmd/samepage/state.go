@@ -91,7 +91,7 @@ func (st *state) waiting() (n int) {
 func (st *state) write(w io.Writer) error {
 	pairs := append([][2]string{{"state", st.text}}, st.more...)
 	if d := st.died; d != nil {
-		pairs = append(pairs, [2]string{"died", fmt.Sprintf("process %d (%s), noticed %s", d.PID, plain(d.Name), when(d.At))})
+		pairs = append(pairs, [2]string{"died", fmt.Sprintf("%s (%s), noticed %s", processID(d.PID, d.Foreign), plain(d.Name), when(d.At))})
 	}
 	pairs = append(pairs, [2]string{"members", fmt.Sprintf("%d of %d", len(st.members), st.room)})
 	if err := lines(w, pairs...); err != nil {
@@ -119,12 +119,12 @@ func cellState(st *cell.State) *state {
 	}
 	s.more = [][2]string{{"values", made}}
 	for _, m := range st.Members {
-		mine := member{Member: ipcsync.Member{PID: m.PID, Name: m.Name, Joined: m.Joined, Alive: m.Alive, Waits: m.Waits}, Role: "reader"}
+		mine := member{Member: ipcsync.Member{PID: m.PID, Name: m.Name, Joined: m.Joined, Alive: m.Alive, Foreign: m.Foreign, Ended: m.Ended, Waits: m.Waits}, Role: "reader"}
 		if m.Writer {
 			mine.Role = "writer"
 		}
 		if m.Writing {
-			s.text += fmt.Sprintf(", process %d writes", m.PID)
+			s.text += ", " + processText(m.PID, m.Foreign, m.Ended) + " writes"
 		}
 		if m.Writing && m.Alive {
 			s.inWay = append(s.inWay, mine)
@@ -168,7 +168,7 @@ func lockText(st *ipcsync.State) string {
 		held := "free"
 		for _, m := range st.Members {
 			if m.Owner {
-				held = fmt.Sprintf("held by process %d", m.PID)
+				held = "held by " + processText(m.PID, m.Foreign, m.Ended)
 			} else if m.Reads > 0 && held == "free" {
 				held = "read"
 			}
@@ -185,7 +185,7 @@ func topicState(st *pubsub.State) *state {
 	s := &state{json: st, text: topicText(st), more: topicLines(st), room: st.Room}
 	for _, m := range st.Members {
 		mine := member{
-			Member: ipcsync.Member{PID: m.PID, Name: m.Name, Joined: m.Joined, Alive: m.Alive, Waits: m.Waits},
+			Member: ipcsync.Member{PID: m.PID, Name: m.Name, Joined: m.Joined, Alive: m.Alive, Foreign: m.Foreign, Ended: m.Ended, Waits: m.Waits},
 			Role:   m.Role.String(), Behind: m.Behind, Evicted: m.Evicted,
 		}
 		s.members = append(s.members, mine)
@@ -209,7 +209,7 @@ func topicText(st *pubsub.State) string {
 	var messages uint64
 	for _, l := range st.Lanes {
 		if p := l.Publisher; p != nil {
-			by = append(by, fmt.Sprint(p.PID))
+			by = append(by, processText(p.PID, p.Foreign, p.Ended))
 		}
 		messages += l.Messages
 	}
@@ -217,9 +217,9 @@ func topicText(st *pubsub.State) string {
 	switch len(by) {
 	case 0:
 	case 1:
-		text = "published by process " + by[0]
+		text = "published by " + by[0]
 	default:
-		text = "published by processes " + strings.Join(by, ", ")
+		text = "published by " + strings.Join(by, ", ")
 	}
 	text += ", " + count64(messages, "message")
 	subs, behind := 0, uint64(0)
@@ -258,7 +258,7 @@ func topicLines(st *pubsub.State) [][2]string {
 		}
 		text := "none now"
 		if p := l.Publisher; p != nil {
-			text = fmt.Sprintf("process %d (%s)", p.PID, plain(p.Name))
+			text = processName(p.PID, p.Name, p.Foreign, p.Ended)
 			if !p.Alive {
 				text += ", dead"
 			}
@@ -275,13 +275,43 @@ func topicLines(st *pubsub.State) [][2]string {
 	return pairs
 }
 
+// hasEnded is told of a process that is no more, while what it had is still held.
+const hasEnded = ", which has ended: a descendant still has its descriptor"
+
+// processID is "process 17". The number means nothing here when it is one of another pid
+// namespace.
+func processID(pid int, foreign bool) string {
+	s := fmt.Sprintf("process %d", pid)
+	if foreign {
+		s += " of another pid namespace"
+	}
+	return s
+}
+
+// processText is processID, and says when that process has ended.
+func processText(pid int, foreign, ended bool) string {
+	if ended {
+		return processID(pid, foreign) + hasEnded
+	}
+	return processID(pid, foreign)
+}
+
+// processName is processText with the name of the program.
+func processName(pid int, name string, foreign, ended bool) string {
+	s := fmt.Sprintf("%s (%s)", processID(pid, foreign), plain(name))
+	if ended {
+		s += hasEnded
+	}
+	return s
+}
+
 // memberLine tells of a member: what it has, or had when all of it is past.
 func memberLine(m member, past bool) string {
 	holds, waits := "holds it", "waits"
 	if past {
 		holds, waits = "held it", "waited"
 	}
-	s := fmt.Sprintf("process %d (%s), since %s", m.PID, plain(m.Name), when(m.Joined))
+	s := fmt.Sprintf("%s (%s), since %s", processID(m.PID, m.Foreign), plain(m.Name), when(m.Joined))
 	if m.Role != "" {
 		s += ", " + m.Role
 		if m.Role == pubsub.Reliable.String() || m.Role == pubsub.BestEffort.String() {
@@ -305,6 +335,9 @@ func memberLine(m member, past bool) string {
 	}
 	if !m.Alive && !past {
 		s += ", dead"
+	}
+	if m.Ended && !past {
+		s += hasEnded
 	}
 	return s
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	lib "samepage"
+	"samepage/ipcsync"
 	"samepage/cmd/samepage/internal/demo"
 )
 
@@ -127,5 +128,24 @@ func TestBuffered(t *testing.T) {
 	_, err = input{strings.NewReader("123456"), -1}.buffered(t.Context(), 5)
 	if err == nil || !strings.Contains(err.Error(), "--size") {
 		t.Errorf("6 of at most 5 bytes: %v", err)
+	}
+}
+
+// Processes are told with what is to be known of their ids.
+func TestProcessText(t *testing.T) {
+	for want, got := range map[string]string{
+		"process 7":                          processText(7, false, false),
+		"process 7 of another pid namespace": processText(7, true, false),
+		"process 7, which has ended: a descendant still has its descriptor":     processText(7, false, true),
+		"process 7 (x), which has ended: a descendant still has its descriptor": processName(7, "x", false, true),
+		`process 7 of another pid namespace ("\x1b[2J")`:                        processName(7, "\x1b[2J", true, false),
+	} {
+		if got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	m := member{Member: ipcsync.Member{PID: 7, Name: "x", Alive: true, Owner: true, Ended: true}}
+	if got := memberLine(m, false); !strings.HasPrefix(got, "process 7 (x), since ") || !strings.HasSuffix(got, ", holds it, which has ended: a descendant still has its descriptor") {
+		t.Error(got)
 	}
 }

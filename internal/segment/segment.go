@@ -173,7 +173,16 @@ type Who struct {
 }
 
 // String is "process 12 (worker)".
-func (w Who) String() string { return fmt.Sprintf("process %d (%s)", w.PID, w.Name) }
+func (w Who) String() string {
+	foreign, ended := sys.Whereabouts(sys.Process{PID: w.PID, Start: w.Start}, w.Space)
+	switch {
+	case foreign:
+		return fmt.Sprintf("process %d of another pid namespace (%s)", w.PID, w.Name)
+	case ended:
+		return fmt.Sprintf("process %d (%s), which has ended", w.PID, w.Name)
+	}
+	return fmt.Sprintf("process %d (%s)", w.PID, w.Name)
+}
 
 // Names are the first few of all, for errors that tell who is in the way.
 func Names(all []Who) string {
