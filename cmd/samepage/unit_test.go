@@ -15,8 +15,8 @@ import (
 	"github.com/spf13/cobra"
 
 	lib "samepage"
-	"samepage/ipcsync"
 	"samepage/cmd/samepage/internal/demo"
+	"samepage/ipcsync"
 )
 
 func TestExitCode(t *testing.T) {
