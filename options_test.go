@@ -302,7 +302,7 @@ func optionsCases() []optionsCase {
 		{
 			zero: legacy.BaseImageOptions{},
 			bad:  M{"Size": large(-1, 1, 16, 1<<31), "Align": {-1, 4097}},
-			free: []string{"Name", "Event", "Settle", "Start"},
+			free: []string{"Name", "Event", "Settle", "Start", "NoTakeOver"},
 			use: U{
 				"CreateBaseImage": func(_ *testing.T, o any) error { return closed(legacy.CreateBaseImage(o.(*legacy.BaseImageOptions))) },
 				"OpenBaseImage":   func(_ *testing.T, o any) error { return closed(legacy.OpenBaseImage(o.(*legacy.BaseImageOptions))) },
