@@ -137,7 +137,8 @@ func newCellWatchCommand(a *app) *cobra.Command {
 		Long: `watch writes the value and a line end, and again when it changes: of several values
 in a short time, the last. It waits for the cell to be made, and ends with Ctrl-C, after
 --count values, or when --timeout passes without a change: then the exit code is 7. On a
-terminal a value that is not text is quoted or told of, unless --raw says otherwise.
+terminal the control characters of a value are written as \x1b and the like, and of bytes
+that are no text how many they are, unless --raw says otherwise.
 
 With --json each value is one line, an object as that of samepage cell get.`,
 		Args: names(1, 1),

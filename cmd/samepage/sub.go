@@ -47,8 +47,8 @@ func newSubCommand(a *app) *cobra.Command {
 		Long: `sub writes the messages of a topic to standard output: as lines; as they are
 (--raw); as lines of hexadecimal digits (--hex); frames as a YUV4MPEG2 stream, for
 ffmpeg and others (--y4m); or each as one line with a JSON object (--json). On a
-terminal a line that is not text is quoted or told of; --raw writes there, too, what
-there is.
+terminal the control characters of a line are written as \x1b and the like, and of bytes
+that are no text how many they are; --raw writes there, too, what there is.
 
 It waits for the topic to be made, and ends when the last publisher ends its stream.
 When the last publisher dies instead, or fails before the end of its input, the

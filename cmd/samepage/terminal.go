@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
@@ -37,7 +35,7 @@ func textEnd(b []byte) int {
 		switch {
 		case r == utf8.RuneError && n == 1:
 			return i
-		case unicode.IsGraphic(r), r == '\n', r == '\r', r == '\t':
+		case !hidden(r), r == '\r':
 		case r == '\ufeff', r == '\u200c', r == '\u200d': // a byte order mark, and joiners of letters
 		default:
 			return i
@@ -112,15 +110,15 @@ func (a *app) writeAll(ctx context.Context, b []byte, raw bool) error {
 	return p.end()
 }
 
-// shown is a line of a stream as a terminal may get it: text as it is, text with control
-// characters quoted, of other bytes how many they are.
+// shown is a line of a stream as a terminal may get it: text as it is, hidden characters in
+// it made visible, of other bytes how many they are.
 func shown(b []byte, hint string) []byte {
 	const most = 16 << 10
 	switch {
 	case isText(b):
 		return b
 	case utf8.Valid(b) && len(b) <= most:
-		return strconv.AppendQuote(nil, string(b))
+		return []byte(visible(string(b)))
 	}
 	return fmt.Appendf(nil, "(%s, not text: %s writes them)", count(len(b), "byte"), hint)
 }

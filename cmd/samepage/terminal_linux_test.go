@@ -24,9 +24,12 @@ func onTerminal(t *testing.T, args string) (shown, errs string, code int) {
 func TestPayloadsOnTerminal(t *testing.T) {
 	ipctest.Store(t)
 	for _, made := range []struct{ args, stdin string }{
-		{"put text --create", "a text"}, {"put binary --create", "\x1b[31m\x00"},
-		{"cell put text --create", "250"}, {"cell put binary --create", "\x1b[31m"},
-		{"pub text --persist", "one\ntwo\n"}, {"pub binary --persist", "\x1b[31m\n\xff\n"},
+		{"put text --create", "a text"},
+		{"put binary --create", "\x1b[31m\x00"},
+		{"cell put text --create", "250"},
+		{"cell put binary --create", "\x1b[31m"},
+		{"pub text --persist", "one\ntwo\n"},
+		{"pub binary --persist", "\x1b[31m\n\xff\n"},
 	} {
 		cmd := exec.Command("samepage", strings.Fields(made.args)...)
 		cmd.Stdin = strings.NewReader(made.stdin)
@@ -60,10 +63,10 @@ func TestPayloadsOnTerminal(t *testing.T) {
 		{"cell get binary", "", 2, "--raw"},
 		{"cell get binary --raw", "\x1b[31m", 0, ""},
 		{"cell watch text -n 1", "250\n", 0, ""},
-		{"cell watch binary -n 1", `"\x1b[31m"` + "\n", 0, ""},
+		{"cell watch binary -n 1", `\x1b[31m` + "\n", 0, ""},
 		{"cell watch binary -n 1 --raw", "\x1b[31m\n", 0, ""},
 		{"sub text", "one\ntwo\n", 0, ""},
-		{"sub binary", `"\x1b[31m"` + "\n(1 byte, not text: --hex or --raw writes them)\n", 0, ""},
+		{"sub binary", `\x1b[31m` + "\n(1 byte, not text: --hex or --raw writes them)\n", 0, ""},
 		{"sub binary --raw", "\x1b[31m\xff", 0, ""},
 		{"sub binary --hex", "1b5b33316d\nff\n", 0, ""},
 		{"sub binary --y4m", "", 2, "nothing for a terminal"},

@@ -62,7 +62,7 @@ func TestPayload(t *testing.T) {
 
 func TestShown(t *testing.T) {
 	for in, want := range map[string]string{
-		"text": "text", "two\nlines": "two\nlines", "\x1b[31mred": `"\x1b[31mred"`,
+		"text": "text", "two\nlines": "two\nlines", "\x1b[31mred": `\x1b[31mred`,
 		"\xff\x00": "(2 bytes, not text: --raw writes them)", "\xff": "(1 byte, not text: --raw writes them)",
 	} {
 		if got := string(shown([]byte(in), "--raw")); got != want {
