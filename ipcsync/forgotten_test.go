@@ -112,7 +112,7 @@ func TestForgottenLockStays(t *testing.T) {
 			okM, errM := m.TryLock()
 			okW, errW := rw.TryLock()
 			if okM == okW || errM != nil || errW != nil {
-				t.Errorf("mutex free: %v, %v; rwmutex free: %v, %v", okM, errM, okW, errW)
+				t.Fatalf("mutex free: %v, %v; rwmutex free: %v, %v", okM, errM, okW, errW)
 			}
 			c.Kill()
 			switch {
