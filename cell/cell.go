@@ -34,7 +34,9 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Options say how a cell is made, when a writer is the first to open it. The zero value,
 // and nil, mean the default of each field. Scope, Lifetime, Perm, SecurityDescriptor and
-// Owner are as in samepage.Options, and also apply to a cell that exists.
+// Owner are as in samepage.Options, and also apply to a cell that exists. Readers write
+// their place in the member table, too: Perm 0644 lets nobody read, 0660 a group and 0666
+// everybody.
 type Options struct {
 	Scope    samepage.Scope
 	Lifetime samepage.Lifetime

@@ -15,7 +15,8 @@ import (
 // Options say how a topic is made, when a publisher is the first to open it. The
 // zero value, and nil, mean the default of each field. Scope, Lifetime, Perm,
 // SecurityDescriptor and Owner are as in samepage.Options, and also apply to a topic
-// that exists.
+// that exists. Subscribers write their place in the member table, too: Perm 0644 lets
+// nobody subscribe, 0660 a group and 0666 everybody.
 type Options struct {
 	Scope    samepage.Scope    `json:"scope,omitzero"`
 	Lifetime samepage.Lifetime `json:"lifetime,omitzero"`
