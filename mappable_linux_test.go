@@ -16,6 +16,8 @@ import (
 	"samepage/legacy"
 )
 
+func init() { helpers["fuse"] = serveFUSE }
+
 // A file that cannot be mapped shared is refused when it is to be shared memory, by
 // whatever way, and not when somebody takes a view of it; the text says where it lies.
 func TestFilesThatCannotBeMapped(t *testing.T) {
@@ -67,35 +69,39 @@ func TestFilesThatCannotBeMapped(t *testing.T) {
 }
 
 // directFile is a file of a FUSE file system that has its files read directly, past the
-// memory of the system, as many do.
+// memory of the system, as many do. Another process serves it: were it this one, a thread
+// that waits for the file system in the kernel could keep it from answering.
 func directFile(t *testing.T) string {
 	t.Helper()
-	dev, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
-	if err != nil {
-		return "/dev/fuse.missing"
-	}
 	dir := ipctest.Dir(t)
-	options := fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", dev.Fd())
-	if err := unix.Mount("samepage-test", dir, "fuse", 0, options); err != nil {
-		t.Logf("no FUSE: %v", err)
-		_ = dev.Close()
+	c := ipctest.Start(t, "fuse", dir)
+	if l := c.Line(); l != "mounted" {
+		t.Log(l)
 		return dir + ".missing"
 	}
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		serveDirect(dev)
-	}()
 	t.Cleanup(func() {
 		ipctest.NoErr(t, unix.Unmount(dir, unix.MNT_DETACH))
-		<-served // the file system is gone
-		_ = dev.Close()
+		c.Kill() // with the last descriptor of its device the file system ends
 	})
 	return filepath.Join(dir, "file")
 }
 
+// serveFUSE mounts a FUSE file system and serves it.
+func serveFUSE(args []string) {
+	dev, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err == nil {
+		err = unix.Mount("samepage-test", args[0], "fuse", 0, fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", dev))
+	}
+	if err != nil {
+		fmt.Println("no FUSE:", err)
+		return
+	}
+	fmt.Println("mounted")
+	serveDirect(dev)
+}
+
 // serveDirect is a FUSE file system with one file of a page, as linux/fuse.h has it.
-func serveDirect(dev *os.File) {
+func serveDirect(dev int) {
 	const (
 		lookup, forget, getattr, open, statfs, initialize = 1, 2, 3, 14, 17, 26
 		file                                              = 2
@@ -117,7 +123,7 @@ func serveDirect(dev *os.File) {
 	}
 	request := make([]byte, 1<<20)
 	for {
-		n, err := unix.Read(int(dev.Fd()), request)
+		n, err := unix.Read(dev, request)
 		if err == unix.EINTR || err == unix.EAGAIN || err == unix.ENOENT {
 			continue
 		}
@@ -157,6 +163,6 @@ func serveDirect(dev *os.File) {
 		le.PutUint32(head, uint32(len(head)+len(answer)))
 		le.PutUint32(head[4:], uint32(failure))
 		copy(head[8:], request[8:16])
-		_, _ = unix.Write(int(dev.Fd()), append(head, answer...))
+		_, _ = unix.Write(dev, append(head, answer...))
 	}
 }
