@@ -33,9 +33,3 @@ func Mend(err error) (text, cmd string) {
 	}
 	return m.err.Error(), m.cmd
 }
-
-// place fills a Fact about a place in which objects lie with what is wrong with it.
-func (f *Fact) place(err error) {
-	f.OK = false
-	f.Note, f.Mend = Mend(err)
-}

@@ -72,72 +72,130 @@ func placeCases() []placeCase {
 	install := "install -d -o root -m 1777 %B/samepage"
 	all := []placeCase{
 		{name: "base is missing", uid: anna, moved: true, prepare: nothing, want: ErrStore, says: "directory %B: no such file", mend: "mkdir -p %B"},
-		{name: "base is missing, usual", uid: anna, prepare: nothing, want: ErrStore, says: "directory %B: no such file",
-			mend: "sudo sh -c 'mkdir -p %B && mount -t tmpfs -o mode=1777 tmpfs %B'"},
-		{name: "base is missing, usual, root", prepare: nothing, want: ErrStore, says: "directory %B: no such file",
-			mend: "sh -c 'mkdir -p %B && mount -t tmpfs -o mode=1777 tmpfs %B'"},
-		{name: "base is a file", uid: anna, moved: true, prepare: func(b string) error { return file(b, anna) },
-			want: ErrStore, says: "%B is a regular file with mode 0600, owned by uid 64001", mend: "unset SAMEPAGE_DIR"},
-		{name: "base is a file, usual, root", prepare: func(b string) error { return file(b, anna) },
+		{
+			name: "base is missing, usual", uid: anna, prepare: nothing, want: ErrStore, says: "directory %B: no such file",
+			mend: "sudo sh -c 'mkdir -p %B && mount -t tmpfs -o mode=1777 tmpfs %B'",
+		},
+		{
+			name: "base is missing, usual, root", prepare: nothing, want: ErrStore, says: "directory %B: no such file",
+			mend: "sh -c 'mkdir -p %B && mount -t tmpfs -o mode=1777 tmpfs %B'",
+		},
+		{
+			name: "base is a file", uid: anna, moved: true, prepare: func(b string) error { return file(b, anna) },
+			want: ErrStore, says: "%B is a regular file with mode 0600, owned by uid 64001", mend: "unset SAMEPAGE_DIR",
+		},
+		{
+			name: "base is a file, usual, root", prepare: func(b string) error { return file(b, anna) },
 			want: ErrStore, says: "%B is a regular file with mode 0600, owned by uid 64001",
-			mend: "sh -c 'rm %B && mkdir %B && mount -t tmpfs -o mode=1777 tmpfs %B'"},
-		{name: "base is a link to nothing", uid: anna, moved: true, prepare: func(b string) error { return os.Symlink("there", b) },
-			want: ErrStore, says: "%B is a symbolic link with mode 0777, owned by root (uid 0), to %D/there, which is missing", mend: "mkdir -p %D/there"},
-		{name: "base is not writable", uid: anna, moved: true, prepare: func(b string) error { return dirFor(b, 0o755, 0) },
-			want: fs.ErrPermission, says: "%B is a directory with mode 0755, owned by root (uid 0)", mend: "unset SAMEPAGE_DIR"},
-		{name: "base is not writable, usual", uid: anna, prepare: func(b string) error { return dirFor(b, 0o755, 0) },
-			want: fs.ErrPermission, says: "%B is a directory with mode 0755, owned by root (uid 0)", mend: "sudo chmod 1777 %B"},
-		{name: "base is not writable, own", uid: anna, moved: true, prepare: func(b string) error { return dirFor(b, 0o500, anna) },
-			want: fs.ErrPermission, says: "%B is a directory with mode 0500, owned by uid 64001", mend: "chmod u+rwx %B"},
-		{name: "base is read-only", uid: anna, prepare: readOnly, want: ErrStore,
-			says: "mounted read-only at %B", mend: "sudo mount -o remount,rw %B"},
+			mend: "sh -c 'rm %B && mkdir %B && mount -t tmpfs -o mode=1777 tmpfs %B'",
+		},
+		{
+			name: "base is a link to nothing", uid: anna, moved: true, prepare: func(b string) error { return os.Symlink("there", b) },
+			want: ErrStore, says: "%B is a symbolic link with mode 0777, owned by root (uid 0), to %D/there, which is missing", mend: "mkdir -p %D/there",
+		},
+		{
+			name: "base is not writable", uid: anna, moved: true, prepare: func(b string) error { return dirFor(b, 0o755, 0) },
+			want: fs.ErrPermission, says: "%B is a directory with mode 0755, owned by root (uid 0)", mend: "unset SAMEPAGE_DIR",
+		},
+		{
+			name: "base is not writable, usual", uid: anna, prepare: func(b string) error { return dirFor(b, 0o755, 0) },
+			want: fs.ErrPermission, says: "%B is a directory with mode 0755, owned by root (uid 0)", mend: "sudo chmod 1777 %B",
+		},
+		{
+			name: "base is not writable, own", uid: anna, moved: true, prepare: func(b string) error { return dirFor(b, 0o500, anna) },
+			want: fs.ErrPermission, says: "%B is a directory with mode 0500, owned by uid 64001", mend: "chmod u+rwx %B",
+		},
+		{
+			name: "base is read-only", uid: anna, prepare: readOnly, want: ErrStore,
+			says: "mounted read-only at %B", mend: "sudo mount -o remount,rw %B",
+		},
 		{name: "base is read-only, root", prepare: readOnly, want: ErrStore, says: "mounted read-only at %B", mend: "mount -o remount,rw %B"},
-		{name: "store is read-only, root", moved: true, want: ErrStore, says: "mounted read-only at %B", mend: "mount -o remount,rw %B",
+		{
+			name: "store is read-only, root", moved: true, want: ErrStore, says: "mounted read-only at %B", mend: "mount -o remount,rw %B",
 			prepare: func(b string) error {
 				return errors.Join(os.Mkdir(b, 0o700), unix.Mount("tmpfs", b, "tmpfs", 0, "mode=1777"), dirFor(own(b, 0), 0o700, 0),
 					unix.Mount("tmpfs", b, "tmpfs", unix.MS_REMOUNT|unix.MS_RDONLY, "mode=1777"))
-			}},
-		{name: "base is not sticky", uid: anna, prepare: func(b string) error { return dirFor(b, 0o777, 0) }, risk: true,
-			says: "%B is a directory with mode 0777, owned by root (uid 0): without the sticky bit", mend: "sudo chmod +t %B"},
-		{name: "base is not sticky, root", prepare: func(b string) error { return dirFor(b, 0o777, 0) }, risk: true,
-			says: "without the sticky bit", mend: "chmod +t %B"},
-		{name: "base is not sticky, own", uid: anna, moved: true, prepare: func(b string) error { return dirFor(b, 0o770, anna) }, risk: true,
-			says: "without the sticky bit", mend: "chmod +t %B"},
-		{name: "base is another's", uid: anna, moved: true, prepare: func(b string) error { return dirFor(b, 0o777|os.ModeSticky, bert) }, risk: true,
-			says: "owned by uid 64002, who may rename what is in it", mend: "unset SAMEPAGE_DIR"},
-		{name: "base is another's, usual, root", prepare: func(b string) error { return dirFor(b, 0o777|os.ModeSticky, bert) }, risk: true,
-			says: "owned by uid 64002, who may rename what is in it", mend: "chown root %B"},
+			},
+		},
+		{
+			name: "base is not sticky", uid: anna, prepare: func(b string) error { return dirFor(b, 0o777, 0) }, risk: true,
+			says: "%B is a directory with mode 0777, owned by root (uid 0): without the sticky bit", mend: "sudo chmod +t %B",
+		},
+		{
+			name: "base is not sticky, root", prepare: func(b string) error { return dirFor(b, 0o777, 0) }, risk: true,
+			says: "without the sticky bit", mend: "chmod +t %B",
+		},
+		{
+			name: "base is not sticky, own", uid: anna, moved: true, prepare: func(b string) error { return dirFor(b, 0o770, anna) }, risk: true,
+			says: "without the sticky bit", mend: "chmod +t %B",
+		},
+		{
+			name: "base is another's", uid: anna, moved: true, prepare: func(b string) error { return dirFor(b, 0o777|os.ModeSticky, bert) }, risk: true,
+			says: "owned by uid 64002, who may rename what is in it", mend: "unset SAMEPAGE_DIR",
+		},
+		{
+			name: "base is another's, usual, root", prepare: func(b string) error { return dirFor(b, 0o777|os.ModeSticky, bert) }, risk: true,
+			says: "owned by uid 64002, who may rename what is in it", mend: "chown root %B",
+		},
 
-		{name: "store is another's", uid: anna, prepare: with(func(b string) error { return dirFor(own(b, anna), 0o700, bert) }), want: fs.ErrPermission,
-			says: "%B/samepage-64001 is a directory with mode 0700, owned by uid 64002", mend: "sudo mv %B/samepage-64001 %B/samepage-64001.old"},
-		{name: "store is another's, root", prepare: with(func(b string) error { return dirFor(own(b, 0), 0o700, bert) }), want: fs.ErrPermission,
-			says: "%B/samepage-0 is a directory with mode 0700, owned by uid 64002", mend: "mv %B/samepage-0 %B/samepage-0.old"},
-		{name: "store is a file", uid: anna, prepare: with(func(b string) error { return file(own(b, anna), anna) }), want: fs.ErrPermission,
-			says: "%B/samepage-64001 is a regular file with mode 0600, owned by uid 64001", mend: "rm %B/samepage-64001"},
-		{name: "store is another's file", uid: anna, prepare: with(func(b string) error { return file(own(b, anna), bert) }), want: fs.ErrPermission,
-			says: "is a regular file with mode 0600, owned by uid 64002", mend: "sudo rm %B/samepage-64001"},
-		{name: "store is a pipe", uid: anna, prepare: with(func(b string) error { return fifo(own(b, anna), anna) }), want: fs.ErrPermission,
-			says: "is a named pipe with mode 0600, owned by uid 64001", mend: "rm %B/samepage-64001"},
-		{name: "store is a link", prepare: with(func(b string) error { return link(own(b, 0), bert) }), want: fs.ErrPermission,
-			says: "is a symbolic link with mode 0777, owned by uid 64002", mend: "rm %B/samepage-0"},
-		{name: "store is the machine's", userNS: true, moved: true, prepare: with(func(b string) error { return dirFor(own(b, 0), 0o700, 0) }),
-			want: fs.ErrPermission, says: "%B/samepage-0 is a directory with mode 0700, owned by a user outside this user namespace: it may be in use there", mend: elsewhere},
-		{name: "base is read-only, user namespace", userNS: true, moved: true, want: ErrStore, says: "mounted read-only at %B", mend: elsewhere,
-			prepare: readOnly},
+		{
+			name: "store is another's", uid: anna, prepare: with(func(b string) error { return dirFor(own(b, anna), 0o700, bert) }), want: fs.ErrPermission,
+			says: "%B/samepage-64001 is a directory with mode 0700, owned by uid 64002", mend: "sudo mv %B/samepage-64001 %B/samepage-64001.old",
+		},
+		{
+			name: "store is another's, root", prepare: with(func(b string) error { return dirFor(own(b, 0), 0o700, bert) }), want: fs.ErrPermission,
+			says: "%B/samepage-0 is a directory with mode 0700, owned by uid 64002", mend: "mv %B/samepage-0 %B/samepage-0.old",
+		},
+		{
+			name: "store is a file", uid: anna, prepare: with(func(b string) error { return file(own(b, anna), anna) }), want: fs.ErrPermission,
+			says: "%B/samepage-64001 is a regular file with mode 0600, owned by uid 64001", mend: "rm %B/samepage-64001",
+		},
+		{
+			name: "store is another's file", uid: anna, prepare: with(func(b string) error { return file(own(b, anna), bert) }), want: fs.ErrPermission,
+			says: "is a regular file with mode 0600, owned by uid 64002", mend: "sudo rm %B/samepage-64001",
+		},
+		{
+			name: "store is a pipe", uid: anna, prepare: with(func(b string) error { return fifo(own(b, anna), anna) }), want: fs.ErrPermission,
+			says: "is a named pipe with mode 0600, owned by uid 64001", mend: "rm %B/samepage-64001",
+		},
+		{
+			name: "store is a link", prepare: with(func(b string) error { return link(own(b, 0), bert) }), want: fs.ErrPermission,
+			says: "is a symbolic link with mode 0777, owned by uid 64002", mend: "rm %B/samepage-0",
+		},
+		{
+			name: "store is the machine's", userNS: true, moved: true, prepare: with(func(b string) error { return dirFor(own(b, 0), 0o700, 0) }),
+			want: fs.ErrPermission, says: "%B/samepage-0 is a directory with mode 0700, owned by a user outside this user namespace: it may be in use there", mend: elsewhere,
+		},
+		{
+			name: "base is read-only, user namespace", userNS: true, moved: true, want: ErrStore, says: "mounted read-only at %B", mend: elsewhere,
+			prepare: readOnly,
+		},
 
-		{name: "global is missing", uid: anna, scope: layout.Global, prepare: sticky, want: ErrPrivilege,
-			says: "%B/samepage is missing", mend: "sudo " + install},
-		{name: "global is another's", uid: anna, scope: layout.Global, prepare: globalDir(0o777|os.ModeSticky, bert), want: ErrPrivilege,
-			says: "%B/samepage is a directory with mode 01777, owned by uid 64002", mend: "sudo " + install},
-		{name: "global is another's, root", scope: layout.Global, prepare: globalDir(0o777|os.ModeSticky, bert), want: ErrPrivilege,
-			says: "%B/samepage is a directory with mode 01777, owned by uid 64002", mend: install},
-		{name: "global has another mode", uid: anna, scope: layout.Global, prepare: globalDir(0o777, 0), want: ErrPrivilege,
-			says: "%B/samepage is a directory with mode 0777, owned by root (uid 0), want root and 01777", mend: "sudo " + install},
-		{name: "global is a file", uid: anna, scope: layout.Global, want: fs.ErrPermission,
+		{
+			name: "global is missing", uid: anna, scope: layout.Global, prepare: sticky, want: ErrPrivilege,
+			says: "%B/samepage is missing", mend: "sudo " + install,
+		},
+		{
+			name: "global is another's", uid: anna, scope: layout.Global, prepare: globalDir(0o777|os.ModeSticky, bert), want: ErrPrivilege,
+			says: "%B/samepage is a directory with mode 01777, owned by uid 64002", mend: "sudo " + install,
+		},
+		{
+			name: "global is another's, root", scope: layout.Global, prepare: globalDir(0o777|os.ModeSticky, bert), want: ErrPrivilege,
+			says: "%B/samepage is a directory with mode 01777, owned by uid 64002", mend: install,
+		},
+		{
+			name: "global has another mode", uid: anna, scope: layout.Global, prepare: globalDir(0o777, 0), want: ErrPrivilege,
+			says: "%B/samepage is a directory with mode 0777, owned by root (uid 0), want root and 01777", mend: "sudo " + install,
+		},
+		{
+			name: "global is a file", uid: anna, scope: layout.Global, want: fs.ErrPermission,
 			prepare: with(func(b string) error { return file(filepath.Join(b, "samepage"), bert) }),
-			says:    "%B/samepage is a regular file with mode 0600, owned by uid 64002", mend: "sudo sh -c 'rm %B/samepage && install -d -o root -m 1777 %B/samepage'"},
-		{name: "global is the machine's", userNS: true, moved: true, scope: layout.Global, prepare: globalDir(0o777|os.ModeSticky, 0), want: ErrPrivilege,
-			says: "%B/samepage is a directory with mode 01777, owned by a user outside this user namespace", mend: elsewhere},
+			says:    "%B/samepage is a regular file with mode 0600, owned by uid 64002", mend: "sudo sh -c 'rm %B/samepage && install -d -o root -m 1777 %B/samepage'",
+		},
+		{
+			name: "global is the machine's", userNS: true, moved: true, scope: layout.Global, prepare: globalDir(0o777|os.ModeSticky, 0), want: ErrPrivilege,
+			says: "%B/samepage is a directory with mode 01777, owned by a user outside this user namespace", mend: elsewhere,
+		},
 	}
 	for _, mode := range []os.FileMode{0o755, 0o750, 0o707, 0o500, 0o300, 0o000} {
 		all = append(all, placeCase{

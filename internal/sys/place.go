@@ -1,0 +1,9 @@
+//go:build linux || windows
+
+package sys
+
+// place fills a Fact about a place in which objects lie with what is wrong with it.
+func (f *Fact) place(err error) {
+	f.OK = false
+	f.Note, f.Mend = Mend(err)
+}
