@@ -22,12 +22,12 @@ type printer interface {
 
 type textPrinter struct{ w io.Writer }
 
-func (p textPrinter) print(r result) error { return r.text(visibleWriter{p.w}) }
+func (p textPrinter) print(r result) error { return r.text(visibleWriter(p)) }
 
 type jsonPrinter struct{ w io.Writer }
 
 func (p jsonPrinter) print(r result) error {
-	e := json.NewEncoder(visibleJSON{p.w})
+	e := json.NewEncoder(visibleJSON(p))
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	return e.Encode(r)

@@ -253,7 +253,7 @@ func header(r io.ReaderAt, size int64) (i Info, err error) {
 		}
 	case begins("GIF87a"), begins("GIF89a"):
 		i.Kind = "gif"
-		if c, err = gif.DecodeConfig(buffered); err == nil {
+		if _, err = gif.DecodeConfig(buffered); err == nil {
 			err = i.gif(again)
 		}
 	case begins("II*\x00"), begins("MM\x00*"):

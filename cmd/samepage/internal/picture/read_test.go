@@ -19,6 +19,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -172,7 +173,7 @@ func TestClaims(t *testing.T) {
 		if took := allocated() - before; took > 1<<20 {
 			t.Errorf("%s: %d bytes were allocated", name, took)
 		}
-		if x.want == 0 {
+		if x.want == 0 || strconv.IntSize == 32 && x.want > math.MaxInt32/2 { // the decoder refuses it first
 			if err == nil {
 				t.Errorf("%s is read", name)
 			}
@@ -383,7 +384,7 @@ func TestReadFiles(t *testing.T) {
 		"empty":     {write("empty.png", nil), ErrUnknown.Error()},
 		"cut":       {write("cut.png", cut[:20]), "unexpected EOF"},
 		"no pixels": {write("none.png", cut), ""},
-		"huge":      {write("huge.png", pngOf(60000, 60000, 8, 2, 0)), "14400000000 bytes"},
+		"huge":      {write("huge.png", pngOf(12000, 12000, 16, 6, 0)), "1152000000 bytes"},
 	} {
 		_, err := Read(x.path, DefaultLimit)
 		if errors.Is(err, fs.ErrNotExist) != (name == "missing") {
