@@ -17,6 +17,8 @@ import (
 	"samepage/pubsub"
 )
 
+type closer interface{ Close() error }
+
 // everything makes one of each kind of object, with bytes in those that have some. The
 // names begin with prefix, and are those of nothing that there was before.
 func everything(prefix string) (all []func() error, err error) {

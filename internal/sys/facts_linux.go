@@ -103,6 +103,13 @@ func filesFact() Fact {
 	return f
 }
 
+// descriptorsNote tells people of them.
+func descriptorsNote() string {
+	return fmt.Sprintf("an open memory takes %d descriptors, %d over a file, %d over a file without a name, %d without either; "+
+		"a lock, event, topic or cell takes %d, and %d for each further handle in the process",
+		NamedMemory.First, NamedFile.First, MappedFile.First, UnnamedMemory.First, Lock.First, Lock.Further)
+}
+
 // moreFiles is the command that lets a process have more descriptors. None but root goes
 // beyond the hard limit, and does so for a process that runs.
 func moreFiles(soft, hard uint64) string {

@@ -1,7 +1,5 @@
 package sys
 
-import "fmt"
-
 // Descriptors are what an open object takes of the descriptors of a process on Linux.
 type Descriptors struct {
 	First   int // the first handle in the process
@@ -18,10 +16,3 @@ var (
 	Lock          = Descriptors{4, 1} // also an event, a topic and a cell
 	FileLock      = Descriptors{2, 2} // while it is locked
 )
-
-// descriptorsNote tells people of them.
-func descriptorsNote() string {
-	return fmt.Sprintf("an open memory takes %d descriptors, %d over a file, %d over a file without a name, %d without either; "+
-		"a lock, event, topic or cell takes %d, and %d for each further handle in the process",
-		NamedMemory.First, NamedFile.First, MappedFile.First, UnnamedMemory.First, Lock.First, Lock.Further)
-}

@@ -13,8 +13,6 @@ import (
 	"samepage/pubsub"
 )
 
-type closer interface{ Close() error }
-
 // everyKind are all that a process can have open: how it is made, below dir where it has
 // a file, and a further handle of it.
 var everyKind = []struct {
