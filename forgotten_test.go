@@ -29,8 +29,9 @@ type forgettable struct {
 	told string // what the debug build calls it
 	open func(name, dir string) error
 
-	unnamed bool   // so it is told without the name
-	locked  string // what is told more
+	unnamed bool // so it is told without the name
+	//lint:ignore U1000 the test of the debug build reads it
+	locked string // what is told more
 }
 
 // forgettables are all that have something of the system, but for those of package legacy.
