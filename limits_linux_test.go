@@ -3,6 +3,7 @@ package samepage_test
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"strings"
 	"testing"
@@ -164,14 +165,15 @@ func TestOutOfAddressSpace(t *testing.T) {
 
 func init() {
 	helpers["outofspace"] = func([]string) {
-		m, err := samepage.CreateUnnamed(1<<32, &samepage.Options{Sparse: true})
+		size := int64(min(1<<32, math.MaxInt/2+1)) // what has addresses at all
+		m, err := samepage.CreateUnnamed(size, &samepage.Options{Sparse: true})
 		if err != nil {
 			fmt.Println(err)
 			return
 		}
-		_ = unix.Setrlimit(unix.RLIMIT_AS, &unix.Rlimit{Cur: 1 << 32, Max: 1 << 32})
+		_ = unix.Setrlimit(unix.RLIMIT_AS, &unix.Rlimit{Cur: uint64(size), Max: uint64(size)})
 		_, err = m.View(0, 0, samepage.ReadWrite)
-		if !strings.Contains(err.Error(), "of 4294967296 bytes of address space") {
+		if !strings.Contains(err.Error(), fmt.Sprintf("of %d bytes of address space", size)) {
 			fmt.Println(err)
 		}
 		fmt.Println(errors.Is(err, unix.ENOMEM), errors.Is(err, samepage.ErrNoSpace))
