@@ -24,17 +24,16 @@ func Forget(t testing.TB, usage func() (handles, mappings int, err error), open 
 	Collect(t, "the first one", left)
 	handles, mappings, err := usage()
 	NoErr(t, err)
-	const some = Forgotten / 4 // mappings of Go's own, and on Windows the handles of threads, come and go
-	moreHandles := 0
-	if runtime.GOOS == "windows" {
-		moreHandles = some
+	some := 0
+	if runtime.GOOS == "windows" { // mappings of Go's own and the handles of threads come and go
+		some = Forgotten / 4
 	}
 	for i := range Forgotten {
 		NoErr(t, open(i))
 	}
 	Collect(t, fmt.Sprint(Forgotten, " of them"), func() error {
 		h, m, err := usage()
-		if err == nil && (h > handles+moreHandles || m > mappings+some) {
+		if err == nil && (h > handles+some || m > mappings+some) {
 			err = fmt.Errorf("%d descriptors and %d mappings, before %d and %d", h, m, handles, mappings)
 		}
 		if err == nil {
