@@ -325,6 +325,7 @@ type deathWatch struct {
 	mu      sync.Mutex
 	all     map[looker]struct{}
 	running bool
+	looks   uint // so far
 }
 
 // looker is a sleeper that the watch looks after. look is called with the
@@ -364,7 +365,7 @@ func (d *deathWatch) remove(w *watched) {
 }
 
 func (d *deathWatch) run() {
-	for looks := 1; ; looks++ {
+	for {
 		sys.Doze(watchEvery)
 		d.mu.Lock()
 		if len(d.all) == 0 {
@@ -372,8 +373,9 @@ func (d *deathWatch) run() {
 			d.mu.Unlock()
 			return
 		}
+		d.looks++
 		for w := range d.all {
-			w.look(looks%nameEvery == 0)
+			w.look(d.looks%nameEvery == 0)
 		}
 		d.mu.Unlock()
 	}
