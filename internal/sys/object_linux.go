@@ -98,7 +98,7 @@ func (e *entryFile) persist() bool { return e.st.Mode&modePersist != 0 }
 // same says whether the entry still is this file.
 func (e *entryFile) same(d *dir, entry string) bool {
 	var st unix.Stat_t
-	return unix.Fstatat(d.fd(), entry, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && st.Dev == e.st.Dev && st.Ino == e.st.Ino
+	return unix.Fstatat(d.fd(), entry, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && placeOf(&st) == placeOf(&e.st)
 }
 
 // unlinkIfUnused takes the entry away if nobody is present. The exclusive lock
@@ -362,8 +362,8 @@ func (n *newEntry) takeName(d *dir, entry string) {
 		}
 	}
 	lock.close()
-	if n.fileLock != nil || n.data == n.entryFD {
-		return // over a file
+	if n.path != "" {
+		return // over a file: what has the name is a record, and not the bytes
 	}
 	if data, err := reopen(int(n.lock.f.Fd()), n.lock.f.Name(), unix.O_RDWR); err == nil {
 		_ = n.data.Close()
