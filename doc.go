@@ -25,9 +25,9 @@
 // after kill -9 of the last user nothing opens it any more. Its bytes come back with
 // the next use: when anybody creates or opens that name, or calls [List] or [Clean];
 // with the first create of a process, which looks at 256 names, so that programs that are
-// killed again and again do not fill the machine; and with each create that finds no space, which looks at all names
-// and then tries again. None of this waits for anybody. It takes away what is the
-// user's own. A name made with [Persist] stays until it is removed or the machine restarts.
+// killed again and again do not fill the machine; and with each create that finds no space,
+// which looks at all names and then tries again. None of this waits for anybody. It takes
+// away what is the user's own. A name made with [Persist] stays until it is removed or the machine restarts.
 //
 // What is open keeps descriptors, usually two to four. An object of any package here that is
 // dropped without Close is given back when it is collected, as an os.File is, and its name

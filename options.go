@@ -103,8 +103,8 @@ type Options struct {
 	Truncate bool
 	// Sparse sets no space aside for a new object: it takes space as it is
 	// written. Running out of it faults, but for ReadAt and WriteAt of Memory and View,
-	// which give ErrNoSpace and read what was never written without space. Default: all of it is set aside
-	// when it is made, and running out is ErrNoSpace.
+	// which give ErrNoSpace and read what was never written without space. Default: all of
+	// it is set aside when it is made, and running out is ErrNoSpace.
 	Sparse bool
 	// Perm are the permission bits of a new object on Linux, of 0666. Default 0600.
 	Perm fs.FileMode

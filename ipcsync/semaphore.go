@@ -17,8 +17,8 @@ import (
 // Semaphore is a named counting semaphore between processes. As that of Windows it
 // counts units without owners: anybody may release them, and those of a process
 // that died are not returned, nor those of a handle that is dropped: one that is dropped
-// without Close is given back when it is collected. All its methods may be called concurrently. The zero
-// value is not usable.
+// without Close is given back when it is collected. All its methods may be called
+// concurrently. The zero value is not usable.
 type Semaphore struct {
 	*object
 	count *uint64

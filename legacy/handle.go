@@ -31,8 +31,8 @@ import (
 // that of a section's handle, on Linux the number of a descriptor (3 plus its
 // place in cmd.ExtraFiles). The caller tells the child, by an argument or a
 // variable of its environment. Call it before cmd.Start; m must stay open until
-// Start has returned (cmd keeps it from being collected). A second call for the same m, access and child gives the
-// same value.
+// Start has returned (cmd keeps it from being collected). A second call for the same m,
+// access and child gives the same value.
 //
 // Every memory can be inherited so, also one with an exact name, or over a file.
 // The handle has the rights to map the section for the access, and no others;

@@ -23,7 +23,7 @@ func TestOtherPIDNamespaceIsTold(t *testing.T) {
 		c := exec.Command("samepage", args...)
 		c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID, Pdeathsig: syscall.SIGKILL}
 		if err := c.Start(); err != nil {
-			t.Skipf("no pid namespace to be had: %v", err)
+			t.Skipf("no pid namespace is available: %v", err)
 		}
 		t.Cleanup(func() { _ = c.Process.Kill() })
 		return c

@@ -2,8 +2,8 @@
 
 package segment
 
-// ownWatch is the death watch of one handle, one WaitAny, or one Until. Where the race detector looks
-// on each has its own: the mutex of a common one would order all goroutines of the process
+// ownWatch is the death watch of one handle, one WaitAny, or one Until. Where the race
+// detector looks on each has its own: the mutex of a common one would order all goroutines of the process
 // that sleep, whatever they sleep for, and so hide races of the user.
 type ownWatch struct{ d deathWatch }
 

@@ -195,7 +195,7 @@ func TestErrnoOfEachOpen(t *testing.T) {
 						case strings.Contains(err.Error(), "/proc/self/fd"):
 							t.Errorf("open %d fails with %q, and the text names no file that people know: %q", k, errno, err)
 						case !openLimits[errno]:
-							// Only what a limit says has nothing to do with place, object and process.
+							// Only a limit has nothing to do with place, object and process.
 						case errors.Is(err, ErrStore), errors.Is(err, layout.ErrCorrupt), errors.Is(err, layout.ErrBadToken),
 							errors.Is(err, ErrPeerNotStarted), errors.Is(err, ErrBusy), errors.Is(err, os.ErrPermission),
 							errors.Is(err, errors.ErrUnsupported), strings.Contains(err.Error(), "owned by"):

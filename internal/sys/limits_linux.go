@@ -14,7 +14,7 @@ import (
 )
 
 // limitError names the limit that has been reached, where err says that one is. When no
-// descriptor is to be had, all numbers below the limit are taken.
+// descriptor is free, all numbers below the limit are taken.
 func limitError(err error) error {
 	switch err {
 	case unix.EMFILE:
