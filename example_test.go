@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 
 	"samepage"
 	"samepage/ipcsync"
@@ -186,4 +187,43 @@ func ExampleList() {
 		}
 	}
 	// Output: memory listed local 12345 true
+}
+
+// A child that inherits unnamed memory and learns the value of the handle from its command
+// line. It may be a C++ program.
+func ExampleInheritHandle() {
+	m, err := samepage.CreateUnnamed(1<<20, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer m.Close()
+	cmd := exec.Command("child.exe")
+	value, err := samepage.InheritHandle(cmd, m, samepage.ReadWrite)
+	if err != nil {
+		log.Fatal(err)
+	}
+	cmd.Args = append(cmd.Args, strconv.FormatUint(value, 10), "1048576")
+	if err := cmd.Run(); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// The child of a C++ program, which passes the value of a handle and the size.
+func ExampleFromHandle() {
+	value, err := strconv.ParseUint(os.Args[1], 0, 64)
+	if err != nil {
+		log.Fatal(err)
+	}
+	size, err := strconv.ParseInt(os.Args[2], 0, 64)
+	if err != nil {
+		log.Fatal(err)
+	}
+	m, err := samepage.FromHandle(value, size, samepage.ReadWrite)
+	if err != nil {
+		log.Fatal(err) // samepage.ErrBadToken: the text says what the value is instead
+	}
+	defer m.Close() // and the handle with it
+	if _, err := m.WriteAt([]byte("hello"), 0); err != nil {
+		log.Fatal(err)
+	}
 }

@@ -94,6 +94,19 @@ var forgettables = []forgettable{
 		_, err = v.WriteAt([]byte("x"), 5)
 		return err
 	}},
+	{kind: "memory by a handle", told: "memory", unnamed: true, open: func(string, string) error {
+		m, err := samepage.CreateUnnamed(4096, nil)
+		if err != nil {
+			return err
+		}
+		defer m.Close()
+		v, err := samepage.OfferHandle(m, samepage.ReadWrite)
+		if err != nil {
+			return err
+		}
+		_, err = samepage.TakeHandle(os.Getpid(), v, 4096, samepage.ReadWrite)
+		return err
+	}},
 	{kind: "exact memory", told: "memory", open: func(name, _ string) error {
 		_, err := samepage.Create("samepage-test-"+name, 1000, &samepage.Options{Exact: true})
 		return err

@@ -38,7 +38,7 @@ const inheritEnv = "SAMEPAGE_INHERIT"
 // Errors: ErrClosed, fs.ErrPermission, fs.ErrInvalid (an empty label, or
 // CopyOnWrite), ErrTooLarge (unnamed memory larger than the address space,
 // read-only), errors.ErrUnsupported (an exact name, which the other one opens; on
-// Windows memory of package legacy that came by a bare handle).
+// Windows memory that came by FromHandle or TakeHandle).
 func Inherit(cmd *exec.Cmd, label string, m *Memory, access Access) (token string, err error) {
 	token, err = inherit(cmd, label, m, access)
 	if err != nil {

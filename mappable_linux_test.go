@@ -13,7 +13,6 @@ import (
 
 	"samepage"
 	"samepage/internal/ipctest"
-	"samepage/legacy"
 )
 
 func init() { helpers["fuse"] = serveFUSE }
@@ -48,7 +47,7 @@ func TestFilesThatCannotBeMapped(t *testing.T) {
 			"handle": func() (*samepage.Memory, error) {
 				file := must(os.Open(f.path))(t)
 				defer file.Close()
-				return legacy.TakeHandle(os.Getpid(), uint64(file.Fd()), 0, samepage.ReadOnly)
+				return samepage.TakeHandle(os.Getpid(), uint64(file.Fd()), 0, samepage.ReadOnly)
 			},
 		} {
 			m, err := do()

@@ -133,11 +133,6 @@ func (o *object) drop(p *mapping) error {
 
 func init() {
 	sys.ObjectOf = func(m any) *sys.Object { return m.(*Memory).obj.sys }
-	sys.MemoryOf = func(o *sys.Object) any { return newMemory(o.Name, o.Access, o) }
-	sys.HandOut = func(memory any, access Access, f func(*sys.Object) (uint64, error)) (uint64, error) {
-		m := memory.(*Memory)
-		return m.handOutRaw(access, func() (uint64, error) { return f(m.obj.sys) })
-	}
 	sys.AnyObject = func(is func(*sys.Object) bool) bool {
 		objects.mu.Lock()
 		defer objects.mu.Unlock()

@@ -1,6 +1,7 @@
 package samepage_test
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -76,4 +77,18 @@ func TestTruncate(t *testing.T) {
 	_, err = samepage.Create("n", 0, exclusive())
 	ipctest.WantErr(t, err, samepage.ErrZeroSize)
 	wantFile("\x00\x00\x00")
+}
+
+// Memory that is open for reading empties no file.
+func TestTruncateReadOnly(t *testing.T) {
+	ipctest.NeedNames(t)
+	path := filepath.Join(ipctest.Dir(t), "f")
+	ipctest.NoErr(t, os.WriteFile(path, make([]byte, 8192), 0o600))
+	_, err := samepage.MapFile(path, 10, &samepage.Options{Access: samepage.ReadOnly, Exclusive: true, Truncate: true})
+	if !errors.Is(err, fs.ErrPermission) && !errors.Is(err, fs.ErrInvalid) {
+		t.Errorf("%v", err)
+	}
+	if b := must(os.ReadFile(path))(t); len(b) != 8192 {
+		t.Errorf("the file has %d bytes now", len(b))
+	}
 }

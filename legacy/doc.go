@@ -6,8 +6,9 @@
 //   - ShareMemory: one latest value with a checksum, under a reader/writer lock
 //     made of two files;
 //   - BaseImage: pictures from a base program to an algorithm's, with an event;
-//   - Text: a NUL-terminated text in a section over a file;
-//   - handles: unnamed memory that a child inherits, or a process is given.
+//   - Text: a NUL-terminated text in a section over a file.
+//
+// Unnamed memory by the value of a handle is in package samepage (InheritHandle).
 //
 // New programs are better served by this project's own packages, which promise
 // more than these layouts can. What each layout cannot promise stands at the

@@ -8,9 +8,6 @@ import (
 	"image/color"
 	_ "image/png" // what the answers are decoded from
 	"log"
-	"os"
-	"os/exec"
-	"strconv"
 
 	"samepage"
 	"samepage/legacy"
@@ -105,44 +102,5 @@ func ExampleEarseImageRequester() {
 			log.Fatal(err)
 		}
 		fmt.Println(answer.Images[i].Type, img.Bounds())
-	}
-}
-
-// A child, in C++ or not, that inherits memory without a name and is told the handle
-// by its command line.
-func ExampleInheritHandle() {
-	m, err := samepage.CreateUnnamed(1<<20, nil)
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer m.Close()
-	cmd := exec.Command("child.exe")
-	value, err := legacy.InheritHandle(cmd, m, samepage.ReadWrite)
-	if err != nil {
-		log.Fatal(err)
-	}
-	cmd.Args = append(cmd.Args, strconv.FormatUint(value, 10), "1048576")
-	if err := cmd.Run(); err != nil {
-		log.Fatal(err)
-	}
-}
-
-// The child of a C++ program that passes the value of a handle and the size.
-func ExampleFromHandle() {
-	value, err := strconv.ParseUint(os.Args[1], 0, 64)
-	if err != nil {
-		log.Fatal(err)
-	}
-	size, err := strconv.ParseInt(os.Args[2], 0, 64)
-	if err != nil {
-		log.Fatal(err)
-	}
-	m, err := legacy.FromHandle(value, size, samepage.ReadWrite)
-	if err != nil {
-		log.Fatal(err) // samepage.ErrBadToken: the text says what the value is instead
-	}
-	defer m.Close() // and the handle with it
-	if _, err := m.WriteAt([]byte("hello"), 0); err != nil {
-		log.Fatal(err)
 	}
 }

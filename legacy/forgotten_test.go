@@ -86,19 +86,6 @@ func TestForgottenIsGivenBack(t *testing.T) {
 			_, err = r.Grab(bg)
 			return err
 		},
-		"taken handle": func(name, _ string) error {
-			m, err := samepage.CreateUnnamed(4096, nil)
-			if err != nil {
-				return err
-			}
-			defer m.Close()
-			v, err := legacy.OfferHandle(m, samepage.ReadWrite)
-			if err != nil {
-				return err
-			}
-			_, err = legacy.TakeHandle(os.Getpid(), v, 4096, samepage.ReadWrite)
-			return err
-		},
 	} {
 		t.Run(strings.ReplaceAll(kind, " ", "_"), func(t *testing.T) {
 			ipctest.Store(t)

@@ -1,7 +1,6 @@
 package legacy_test
 
 import (
-	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -10,7 +9,6 @@ import (
 
 	"golang.org/x/sys/windows"
 
-	"samepage"
 	"samepage/internal/ipctest"
 	"samepage/legacy"
 )
@@ -34,15 +32,4 @@ func TestTextKeepsItsFileBesideAClosedName(t *testing.T) {
 	if b, _ := os.ReadFile(path); string(b) != "precious" {
 		t.Errorf("the file has %d bytes now, %.10q", len(b), b)
 	}
-}
-
-// Nothing in such memory tells others what it is, as Attach wants to know.
-func TestBareHandleHasNoToken(t *testing.T) {
-	h, err := windows.CreateFileMapping(windows.InvalidHandle, nil, windows.PAGE_READWRITE, 0, 8192, nil)
-	ipctest.NoErr(t, err)
-	m, err := legacy.FromHandle(uint64(h), 0, samepage.ReadWrite)
-	ipctest.NoErr(t, err)
-	defer m.Close()
-	_, err = samepage.Grant(os.Getpid(), m, samepage.ReadWrite)
-	ipctest.WantErr(t, err, errors.ErrUnsupported)
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"samepage"
-	"samepage/legacy"
 )
 
 type handleOptions struct {
@@ -63,7 +62,7 @@ code is 10, and 5 when it is another user's.`,
 }
 
 func runLegacyHandleRead(ctx context.Context, a *app, o handleOptions, pid int, value uint64) (err error) {
-	m, err := legacy.TakeHandle(pid, value, o.size, samepage.ReadOnly)
+	m, err := samepage.TakeHandle(pid, value, o.size, samepage.ReadOnly)
 	if err != nil {
 		return err
 	}

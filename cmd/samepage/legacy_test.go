@@ -84,7 +84,7 @@ func TestLegacyHandleRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	v, err := legacy.OfferHandle(m, samepage.ReadWrite)
+	v, err := samepage.OfferHandle(m, samepage.ReadWrite)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -116,7 +116,7 @@ func (o *Object) handOut(a layout.Access, inheritable bool) (windows.Handle, err
 		return 0, fmt.Errorf("hand over %v an object open %v: %w", a, o.Access, fs.ErrPermission)
 	}
 	if o.raw {
-		return 0, fmt.Errorf("memory that came by a bare handle has nothing to be known by (use legacy.InheritHandle, OfferHandle or GrantHandle): %w", errors.ErrUnsupported)
+		return 0, fmt.Errorf("memory that came by a bare handle has nothing to be known by (use InheritHandle, OfferHandle or GrantHandle): %w", errors.ErrUnsupported)
 	}
 	from, rights := o.section, sectionRights(a)
 	if o.byFile {

@@ -17,7 +17,6 @@ import (
 	"samepage/internal/ipctest"
 	"samepage/internal/ipctest/agent"
 	"samepage/internal/sys"
-	"samepage/legacy"
 )
 
 func init() { helpers["handle"] = agent.Handle }
@@ -92,7 +91,7 @@ func TestMission004_06_07_08_10_CppChild(t *testing.T) {
 	for _, form := range []string{"%d", "%#x"} {
 		for _, how := range []string{"argv", "env"} {
 			cmd := exec.Command(program(t, "handle_child"))
-			v, err := legacy.InheritHandle(cmd, m, samepage.ReadWrite)
+			v, err := samepage.InheritHandle(cmd, m, samepage.ReadWrite)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -120,7 +119,7 @@ func TestMission004_06_07_08_10_CppChild(t *testing.T) {
 
 	// A reader, and one that has the value of what it did not inherit.
 	cmd := exec.Command(program(t, "handle_child"))
-	ro, err := legacy.InheritHandle(cmd, m, samepage.ReadOnly)
+	ro, err := samepage.InheritHandle(cmd, m, samepage.ReadOnly)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +141,7 @@ func TestMission004_11_DuplicateFromCpp(t *testing.T) {
 	p := start(t, "handle_parent")
 	p.Want("ok", "create 5000")
 	p.Want("ok", `write 0 "given"`)
-	m, err := legacy.FromHandle(number(t, p.Ask("duplicate %d", os.Getpid())), 5000, samepage.ReadWrite)
+	m, err := samepage.FromHandle(number(t, p.Ask("duplicate %d", os.Getpid())), 5000, samepage.ReadWrite)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,15 +154,15 @@ func TestMission004_11_DuplicateFromCpp(t *testing.T) {
 
 	// Without a right to ask for the size.
 	ro := number(t, p.Ask("duplicate-ro %d", os.Getpid()))
-	_, err = legacy.FromHandle(ro, 0, samepage.ReadWrite)
+	_, err = samepage.FromHandle(ro, 0, samepage.ReadWrite)
 	if !errors.Is(err, samepage.ErrBadToken) || !errors.Is(err, fs.ErrPermission) {
 		t.Errorf("a handle for reading, taken for writing: %v", err)
 	}
-	_, err = legacy.FromHandle(ro, 8193, samepage.ReadOnly)
+	_, err = samepage.FromHandle(ro, 8193, samepage.ReadOnly)
 	if !errors.Is(err, samepage.ErrBadToken) {
 		t.Errorf("8193 bytes of 8192: %v", err)
 	}
-	r, err := legacy.FromHandle(ro, 0, samepage.ReadOnly)
+	r, err := samepage.FromHandle(ro, 0, samepage.ReadOnly)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +177,7 @@ func TestMission004_11_DuplicateFromCpp(t *testing.T) {
 
 	// Pulled, as a debugger does; and by the command.
 	v := number(t, p.Ask("offer"))
-	n, err := legacy.TakeHandle(p.PID(), v, 5, samepage.ReadOnly)
+	n, err := samepage.TakeHandle(p.PID(), v, 5, samepage.ReadOnly)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +189,7 @@ func TestMission004_11_DuplicateFromCpp(t *testing.T) {
 	// Taken back before it was taken here.
 	v = number(t, p.Ask("duplicate %d", os.Getpid()))
 	p.Want("ok", "revoke %d %d", os.Getpid(), v)
-	if _, err := legacy.FromHandle(v, 0, samepage.ReadOnly); !errors.Is(err, samepage.ErrBadToken) {
+	if _, err := samepage.FromHandle(v, 0, samepage.ReadOnly); !errors.Is(err, samepage.ErrBadToken) {
 		t.Errorf("what was taken back: %v", err)
 	}
 	p.Kill()
@@ -202,7 +201,7 @@ func TestMission004_11_DuplicateToCpp(t *testing.T) {
 	m := unnamed(t, 5000, "given")
 	c := start(t, "handle_child")
 	before := number(t, c.Ask("usage"))
-	v, err := legacy.GrantHandle(c.PID(), m, samepage.ReadWrite)
+	v, err := samepage.GrantHandle(c.PID(), m, samepage.ReadWrite)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,10 +210,10 @@ func TestMission004_11_DuplicateToCpp(t *testing.T) {
 	c.Want("ok", `write 4995 "taken"`)
 	wantAt(t, m, 4995, "taken")
 	c.Want("ok", "close")
-	if err := legacy.RevokeHandle(c.PID(), v); !errors.Is(err, samepage.ErrBadToken) {
+	if err := samepage.RevokeHandle(c.PID(), v); !errors.Is(err, samepage.ErrBadToken) {
 		t.Errorf("revoking what was closed: %v", err)
 	}
-	v, err = legacy.GrantHandle(c.PID(), m, samepage.ReadOnly)
+	v, err = samepage.GrantHandle(c.PID(), m, samepage.ReadOnly)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,9 +223,9 @@ func TestMission004_11_DuplicateToCpp(t *testing.T) {
 	c.Want("ok given", "read 0 5")
 	c.Want("ok", "close")
 	for range 20 { // none of which it takes
-		v, err = legacy.GrantHandle(c.PID(), m, samepage.ReadOnly)
+		v, err = samepage.GrantHandle(c.PID(), m, samepage.ReadOnly)
 		if err == nil {
-			err = legacy.RevokeHandle(c.PID(), v)
+			err = samepage.RevokeHandle(c.PID(), v)
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -237,13 +236,13 @@ func TestMission004_11_DuplicateToCpp(t *testing.T) {
 		t.Errorf("the process has %d handles, %d before", after, before)
 	}
 	// What it has closed, and got again as the handle of something else, stays.
-	v, err = legacy.GrantHandle(c.PID(), m, samepage.ReadOnly)
+	v, err = samepage.GrantHandle(c.PID(), m, samepage.ReadOnly)
 	if err != nil {
 		t.Fatal(err)
 	}
 	c.Want("ok", "adopt %d 5000 ro", v)
 	c.Want("ok", "close")
-	o, err := legacy.OfferHandle(unnamed(t, 1000, "another"), samepage.ReadWrite)
+	o, err := samepage.OfferHandle(unnamed(t, 1000, "another"), samepage.ReadWrite)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -256,14 +255,14 @@ func TestMission004_11_DuplicateToCpp(t *testing.T) {
 			t.Fatalf("no handle of the process has the value %d again", v)
 		}
 	}
-	if err := legacy.RevokeHandle(c.PID(), v); !errors.Is(err, samepage.ErrBadToken) {
+	if err := samepage.RevokeHandle(c.PID(), v); !errors.Is(err, samepage.ErrBadToken) {
 		t.Errorf("revoking a value that is another handle's by now: %v", err)
 	}
 	c.Want("ok another", "read 0 7")
 	c.Want("ok", "close")
 
 	// Pulled by C++.
-	v, err = legacy.OfferHandle(m, samepage.ReadWrite)
+	v, err = samepage.OfferHandle(m, samepage.ReadWrite)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -292,10 +291,10 @@ func TestMission004_12_WrongHandlesOfCpp(t *testing.T) {
 		for _, what := range []string{"duplicate", "duplicate-ro", "duplicate-event", "duplicate-pipe"} {
 			v := number(t, p.Ask("%s %d", what, self))
 			for _, access := range []samepage.Access{samepage.ReadOnly, samepage.ReadWrite} {
-				if m, err := legacy.FromHandle(v, 0, access); !errors.Is(err, samepage.ErrBadToken) {
+				if m, err := samepage.FromHandle(v, 0, access); !errors.Is(err, samepage.ErrBadToken) {
 					t.Errorf("%s: %v, %v", what, m, err)
 				}
-				if m, err := legacy.TakeHandle(p.PID(), v+4000, 0, access); !errors.Is(err, samepage.ErrBadToken) {
+				if m, err := samepage.TakeHandle(p.PID(), v+4000, 0, access); !errors.Is(err, samepage.ErrBadToken) {
 					t.Errorf("%s: %v, %v", what, m, err)
 				}
 			}
@@ -312,7 +311,7 @@ func TestMission004_13_14_StartUp(t *testing.T) {
 	// C++ under Go: arguments, and a window that is hidden.
 	m := unnamed(t, 1000, "x")
 	cmd := exec.Command(program(t, "handle_child"))
-	v, err := legacy.InheritHandle(cmd, m, samepage.ReadWrite)
+	v, err := samepage.InheritHandle(cmd, m, samepage.ReadWrite)
 	if err != nil {
 		t.Fatal(err)
 	}

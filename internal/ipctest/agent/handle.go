@@ -12,7 +12,6 @@ import (
 	"samepage"
 	"samepage/internal/ipctest"
 	"samepage/internal/sys"
-	"samepage/legacy"
 )
 
 // Handle is a helper that has memory by a bare handle, or hands it on, as the lines of
@@ -86,7 +85,7 @@ func (h *handler) do(cmd string, args []string) (string, error) {
 		return h.adopt(args[0], args[1:])
 	case "take": // PID VALUE [SIZE [ACCESS]]: or that of another process
 		size, a := sizeAndAccess(args[2:])
-		return h.have(legacy.TakeHandle(int(num(args[0])), uint64(num(args[1])), size, a))
+		return h.have(samepage.TakeHandle(int(num(args[0])), uint64(num(args[1])), size, a))
 	case "read": // OFFSET LENGTH
 		return h.read(num(args[0]), num(args[1]))
 	case "write": // OFFSET TEXT
@@ -114,13 +113,13 @@ func (h *handler) do(cmd string, args []string) (string, error) {
 	case "spawn": // argv|env dec|hex show PROGRAM: a child that inherits the memory
 		return h.spawn(args)
 	case "offer": // ACCESS
-		v, err := legacy.OfferHandle(h.m, access(args[0]))
+		v, err := samepage.OfferHandle(h.m, access(args[0]))
 		return fmt.Sprint(v), err
 	case "grant": // PID ACCESS
-		v, err := legacy.GrantHandle(int(num(args[0])), h.m, access(args[1]))
+		v, err := samepage.GrantHandle(int(num(args[0])), h.m, access(args[1]))
 		return fmt.Sprint(v), err
 	case "revoke": // PID VALUE
-		return "", legacy.RevokeHandle(int(num(args[0])), uint64(num(args[1])))
+		return "", samepage.RevokeHandle(int(num(args[0])), uint64(num(args[1])))
 	}
 	return "", fmt.Errorf("unknown command %q", cmd)
 }
@@ -131,7 +130,7 @@ func (h *handler) adopt(value string, rest []string) (string, error) {
 		return "", err
 	}
 	size, a := sizeAndAccess(rest)
-	return h.have(legacy.FromHandle(v, size, a))
+	return h.have(samepage.FromHandle(v, size, a))
 }
 
 // spawn returns the process id of the child.
@@ -139,7 +138,7 @@ func (h *handler) spawn(args []string) (string, error) {
 	cmd := exec.Command(args[3])
 	ipctest.SetHelper(cmd, "handle")
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	value, err := legacy.InheritHandle(cmd, h.m, samepage.ReadWrite)
+	value, err := samepage.InheritHandle(cmd, h.m, samepage.ReadWrite)
 	if err != nil {
 		return "", err
 	}

@@ -1,4 +1,4 @@
-package legacy_test
+package samepage_test
 
 import (
 	"errors"
@@ -16,7 +16,6 @@ import (
 	"samepage/internal/ipctest"
 	"samepage/internal/ipctest/agent"
 	"samepage/internal/sys"
-	"samepage/legacy"
 )
 
 func init() { helpers["handle"] = agent.Handle }
@@ -79,7 +78,7 @@ func childRefuses(t *testing.T, answer string, want ...string) {
 func heir(t *testing.T, m *samepage.Memory, a samepage.Access) (*exec.Cmd, uint64) {
 	t.Helper()
 	cmd := ipctest.Command(t, "handle")
-	v, err := legacy.InheritHandle(cmd, m, a)
+	v, err := samepage.InheritHandle(cmd, m, a)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +89,7 @@ func TestMission004_06_BareHandle(t *testing.T) {
 	needHandles(t)
 	m := shared(t, 100_000, "by its value")
 	cmd, v := heir(t, m, samepage.ReadWrite)
-	if v2, err := legacy.InheritHandle(cmd, m, samepage.ReadWrite); err != nil || v2 != v {
+	if v2, err := samepage.InheritHandle(cmd, m, samepage.ReadWrite); err != nil || v2 != v {
 		t.Errorf("the same handle once more is %d, %v; want %d", v2, err, v)
 	}
 	if runtime.GOOS == "linux" && v != 3 {
@@ -138,7 +137,7 @@ func TestMission004_06_BareHandle(t *testing.T) {
 		value uint64
 	}{{m: m, want: "by its value"}, {m: file, want: "in a file"}, {m: exact, want: "by a bare name"}}
 	for i := range all {
-		if all[i].value, err = legacy.InheritHandle(cmd, all[i].m, samepage.ReadOnly); err != nil {
+		if all[i].value, err = samepage.InheritHandle(cmd, all[i].m, samepage.ReadOnly); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -201,7 +200,7 @@ func TestMission004_10_BareHandlesAreClosed(t *testing.T) {
 	cmd := ipctest.Command(t, "handle")
 	var values []uint64
 	for range 20 {
-		v, err := legacy.InheritHandle(cmd, shared(t, 1000, "x"), samepage.ReadWrite)
+		v, err := samepage.InheritHandle(cmd, shared(t, 1000, "x"), samepage.ReadWrite)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -233,13 +232,13 @@ func TestMission004_11_GrantHandle(t *testing.T) {
 	needHandles(t)
 	m := shared(t, 100_000, "granted")
 	c := ipctest.Start(t, "handle")
-	v, err := legacy.GrantHandle(c.PID(), m, samepage.ReadWrite)
+	v, err := samepage.GrantHandle(c.PID(), m, samepage.ReadWrite)
 	if runtime.GOOS == "linux" {
 		refused(t, err, errors.ErrUnsupported)
 		if err == nil || !strings.Contains(err.Error(), "TakeHandle") || !strings.Contains(err.Error(), "samepage.Grant") {
 			t.Errorf("%v tells no other way", err)
 		}
-		refused(t, legacy.RevokeHandle(c.PID(), 3), errors.ErrUnsupported)
+		refused(t, samepage.RevokeHandle(c.PID(), 3), errors.ErrUnsupported)
 		return
 	}
 	if err != nil {
@@ -250,11 +249,11 @@ func TestMission004_11_GrantHandle(t *testing.T) {
 	c.Want("ok", `write 0 "G"`)
 	wantAt(t, m, 0, "Granted")
 	// It is another value now: nothing is closed over there.
-	refused(t, legacy.RevokeHandle(c.PID(), v), samepage.ErrBadToken)
+	refused(t, samepage.RevokeHandle(c.PID(), v), samepage.ErrBadToken)
 	c.Want("ok Granted", "read 0 7")
 
 	reader := ipctest.Start(t, "handle")
-	v, err = legacy.GrantHandle(reader.PID(), m, samepage.ReadOnly)
+	v, err = samepage.GrantHandle(reader.PID(), m, samepage.ReadOnly)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -278,7 +277,7 @@ func TestMission004_11_GrantHandle(t *testing.T) {
 		return n
 	}
 	v = value(reader.Ask("grant %d rw", os.Getpid()))
-	o, err := legacy.FromHandle(v, 500, samepage.ReadWrite)
+	o, err := samepage.FromHandle(v, 500, samepage.ReadWrite)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -286,7 +285,7 @@ func TestMission004_11_GrantHandle(t *testing.T) {
 	wantAt(t, o, 0, "mine")
 	v = value(reader.Ask("grant %d rw", os.Getpid()))
 	reader.Want("ok", "revoke %d %d", os.Getpid(), v)
-	_, err = legacy.FromHandle(v, 500, samepage.ReadWrite)
+	_, err = samepage.FromHandle(v, 500, samepage.ReadWrite)
 	refused(t, err, samepage.ErrBadToken)
 	childRefuses(t, reader.Ask("revoke %d %d", os.Getpid(), v), "ErrBadToken") // once
 	wantAt(t, o, 0, "mine")
@@ -306,7 +305,7 @@ func TestMission004_11_TakeHandle(t *testing.T) {
 		return v
 	}
 	rw := offer("rw")
-	m, err := legacy.TakeHandle(c.PID(), rw, 70_000, samepage.ReadWrite)
+	m, err := samepage.TakeHandle(c.PID(), rw, 70_000, samepage.ReadWrite)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -315,7 +314,7 @@ func TestMission004_11_TakeHandle(t *testing.T) {
 	put(t, m, 0, "there")
 	c.Want("ok there", "read 0 5")
 	// A second one, which is independent of the first.
-	n, err := legacy.TakeHandle(c.PID(), rw, 70_000, samepage.ReadWrite)
+	n, err := samepage.TakeHandle(c.PID(), rw, 70_000, samepage.ReadWrite)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -326,7 +325,7 @@ func TestMission004_11_TakeHandle(t *testing.T) {
 	wantAt(t, m, 0, "there")
 
 	// The part that is used, and what the kernel knows.
-	part, err := legacy.TakeHandle(c.PID(), rw, 5, samepage.ReadOnly)
+	part, err := samepage.TakeHandle(c.PID(), rw, 5, samepage.ReadOnly)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -334,7 +333,7 @@ func TestMission004_11_TakeHandle(t *testing.T) {
 	if part.Size() != 5 {
 		t.Errorf("a part of 5 bytes has %d", part.Size())
 	}
-	all, err := legacy.TakeHandle(c.PID(), rw, 0, samepage.ReadOnly)
+	all, err := samepage.TakeHandle(c.PID(), rw, 0, samepage.ReadOnly)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -346,9 +345,9 @@ func TestMission004_11_TakeHandle(t *testing.T) {
 	// What is offered for reading is not written; on Linux by nobody then, but
 	// through what was mapped before.
 	ro := offer("ro")
-	_, err = legacy.TakeHandle(c.PID(), ro, 70_000, samepage.ReadWrite)
+	_, err = samepage.TakeHandle(c.PID(), ro, 70_000, samepage.ReadWrite)
 	refused(t, err, samepage.ErrBadToken, fs.ErrPermission)
-	r, err := legacy.TakeHandle(c.PID(), ro, 70_000, samepage.ReadOnly)
+	r, err := samepage.TakeHandle(c.PID(), ro, 70_000, samepage.ReadOnly)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -360,12 +359,12 @@ func TestMission004_11_TakeHandle(t *testing.T) {
 	wantAt(t, r, 0, "There")
 
 	c.Want("ok", "close")
-	_, err = legacy.TakeHandle(c.PID(), rw, 70_000, samepage.ReadOnly)
+	_, err = samepage.TakeHandle(c.PID(), rw, 70_000, samepage.ReadOnly)
 	refused(t, err, samepage.ErrBadToken)
 	wantAt(t, m, 0, "There")
 	pid := c.PID()
 	c.Kill()
-	_, err = legacy.TakeHandle(pid, rw, 0, samepage.ReadOnly)
+	_, err = samepage.TakeHandle(pid, rw, 0, samepage.ReadOnly)
 	refused(t, err, samepage.ErrPeerNotStarted)
 	wantAt(t, m, 0, "There")
 }
@@ -385,11 +384,11 @@ func TestMission004_12_BareHandleErrors(t *testing.T) {
 	}
 	defer file.Close()
 	cmd := ipctest.Command(t, "handle")
-	mine, err := legacy.InheritHandle(cmd, m, samepage.ReadWrite)
+	mine, err := samepage.InheritHandle(cmd, m, samepage.ReadWrite)
 	if err != nil {
 		t.Fatal(err)
 	}
-	offered, err := legacy.OfferHandle(m, samepage.ReadWrite)
+	offered, err := samepage.OfferHandle(m, samepage.ReadWrite)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -400,7 +399,7 @@ func TestMission004_12_BareHandleErrors(t *testing.T) {
 	}
 	bad := []uint64{0, 1, 2, 999_996, 1 << 40, ^uint64(0), ^uint64(1), uint64(pipe.Fd()), uint64(in.Fd()), uint64(file.Fd())}
 	for _, v := range bad {
-		if _, err := legacy.FromHandle(v, 0, samepage.ReadOnly); !errors.Is(err, samepage.ErrBadToken) {
+		if _, err := samepage.FromHandle(v, 0, samepage.ReadOnly); !errors.Is(err, samepage.ErrBadToken) {
 			t.Errorf("FromHandle(%#x): %v", v, err)
 		}
 		childRefuses(t, c.Ask("adopt %#x 0 ro", v), "ErrBadToken")
@@ -411,7 +410,7 @@ func TestMission004_12_BareHandleErrors(t *testing.T) {
 		if runtime.GOOS == "linux" && v == mine {
 			continue // a number of the child
 		}
-		_, err := legacy.FromHandle(v, 0, samepage.ReadOnly)
+		_, err := samepage.FromHandle(v, 0, samepage.ReadOnly)
 		refused(t, err, samepage.ErrBadToken)
 	}
 	// Every value there is: none is taken from its owner, and nothing blocks.
@@ -419,7 +418,7 @@ func TestMission004_12_BareHandleErrors(t *testing.T) {
 		if fromParent(v) {
 			continue
 		}
-		if n, err := legacy.FromHandle(v, 0, samepage.ReadWrite); err == nil {
+		if n, err := samepage.FromHandle(v, 0, samepage.ReadWrite); err == nil {
 			t.Errorf("handle %#x is taken from this process as %v", v, n)
 			_ = n.Close()
 		}
@@ -441,41 +440,41 @@ func TestMission004_12_BareHandleErrors(t *testing.T) {
 	c.Want("ok precious", "read 0 8")
 
 	for _, pid := range []int{0, -1, 1 << 22} {
-		_, err := legacy.TakeHandle(pid, 4, 0, samepage.ReadOnly)
+		_, err := samepage.TakeHandle(pid, 4, 0, samepage.ReadOnly)
 		refused(t, err, samepage.ErrPeerNotStarted)
 		if runtime.GOOS == "windows" {
-			_, err = legacy.GrantHandle(pid, m, samepage.ReadOnly)
+			_, err = samepage.GrantHandle(pid, m, samepage.ReadOnly)
 			refused(t, err, samepage.ErrPeerNotStarted)
-			refused(t, legacy.RevokeHandle(pid, 4), samepage.ErrPeerNotStarted)
+			refused(t, samepage.RevokeHandle(pid, 4), samepage.ErrPeerNotStarted)
 		}
 	}
 	for _, v := range bad[:5] {
-		_, err := legacy.TakeHandle(c.PID(), v, 0, samepage.ReadWrite)
+		_, err := samepage.TakeHandle(c.PID(), v, 0, samepage.ReadWrite)
 		refused(t, err, samepage.ErrBadToken)
 	}
 	if runtime.GOOS == "windows" {
 		dead := ipctest.Start(t, "handle")
 		pid := dead.PID()
-		v, err := legacy.GrantHandle(pid, m, samepage.ReadOnly)
+		v, err := samepage.GrantHandle(pid, m, samepage.ReadOnly)
 		if err != nil {
 			t.Fatal(err)
 		}
 		dead.Kill()
-		refused(t, legacy.RevokeHandle(pid, v), samepage.ErrPeerNotStarted)
-		_, err = legacy.GrantHandle(pid, m, samepage.ReadOnly)
+		refused(t, samepage.RevokeHandle(pid, v), samepage.ErrPeerNotStarted)
+		_, err = samepage.GrantHandle(pid, m, samepage.ReadOnly)
 		refused(t, err, samepage.ErrPeerNotStarted)
-		refused(t, legacy.RevokeHandle(c.PID(), 4), samepage.ErrBadToken) // never granted
+		refused(t, samepage.RevokeHandle(c.PID(), 4), samepage.ErrBadToken) // never granted
 	}
-	_, err = legacy.InheritHandle(ipctest.Command(t, "handle"), m, samepage.CopyOnWrite)
+	_, err = samepage.InheritHandle(ipctest.Command(t, "handle"), m, samepage.CopyOnWrite)
 	refused(t, err, fs.ErrInvalid)
 	if err := m.Close(); err != nil {
 		t.Fatal(err)
 	}
-	_, err = legacy.InheritHandle(ipctest.Command(t, "handle"), m, samepage.ReadOnly)
+	_, err = samepage.InheritHandle(ipctest.Command(t, "handle"), m, samepage.ReadOnly)
 	refused(t, err, samepage.ErrClosed)
-	_, err = legacy.OfferHandle(m, samepage.ReadOnly)
+	_, err = samepage.OfferHandle(m, samepage.ReadOnly)
 	refused(t, err, samepage.ErrClosed)
-	_, err = legacy.FromHandle(offered, 0, samepage.ReadOnly)
+	_, err = samepage.FromHandle(offered, 0, samepage.ReadOnly)
 	refused(t, err, samepage.ErrBadToken)
 }
 
@@ -484,7 +483,7 @@ func TestMission004_12_TakeFromAnotherUser(t *testing.T) {
 		t.Skip("only root on Linux can become another user")
 	}
 	needHandles(t)
-	v, err := legacy.OfferHandle(shared(t, 1000, "mine"), samepage.ReadOnly)
+	v, err := samepage.OfferHandle(shared(t, 1000, "mine"), samepage.ReadOnly)
 	if err != nil {
 		t.Fatal(err)
 	}
