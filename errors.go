@@ -1,9 +1,9 @@
 package samepage
 
 import (
-	"errors"
 	"io/fs"
 
+	"samepage/internal/object"
 	"samepage/internal/option"
 	"samepage/internal/sys"
 	"samepage/layout"
@@ -19,7 +19,7 @@ var (
 	// ErrBusy: it is in use, by views of the caller or by another process.
 	ErrBusy = sys.ErrBusy
 	// ErrName: not a name that an object may have.
-	ErrName = errors.New("invalid name")
+	ErrName = object.ErrName
 	// ErrZeroSize: an object or a view of no bytes.
 	ErrZeroSize = option.ErrZeroSize
 	// ErrNegativeSize: a size or an offset below zero.
@@ -27,7 +27,7 @@ var (
 	// ErrTooLarge: more than MaxSize, or more than the address space holds.
 	ErrTooLarge = sys.ErrTooLarge
 	// ErrRange: past the end of the object.
-	ErrRange = errors.New("past the end of the object")
+	ErrRange = object.ErrRange
 	// ErrAlignment: an offset that is not a multiple of what it must be.
 	ErrAlignment = sys.ErrAlignment
 	// ErrNoSpace: no memory, disk or address space for it.
@@ -49,25 +49,25 @@ var (
 	ErrCorrupt = layout.ErrCorrupt
 	// ErrBadToken: not a token, or not of this process or this object.
 	ErrBadToken = layout.ErrBadToken
-	// ErrOwnerDied: a process died holding the lock that one has now got, or
-	// could read the data of.
-	ErrOwnerDied = errors.New("the owner of the lock has died holding it")
+	// ErrOwnerDied: the previous owner died while holding the lock, so what the lock guards
+	// may be half changed. The caller holds the lock now.
+	ErrOwnerDied = object.ErrOwnerDied
 	// ErrNotLocked: what is to be unlocked is not locked by this handle.
-	ErrNotLocked = errors.New("not locked by this handle")
+	ErrNotLocked = object.ErrNotLocked
 	// ErrTooManyMembers: an object has as many users as it has room for.
-	ErrTooManyMembers = errors.New("too many members")
+	ErrTooManyMembers = object.ErrTooManyMembers
 	// ErrTooManyHolds: as many messages are held, or slots on loan, as there is
 	// room for.
-	ErrTooManyHolds = errors.New("too many messages held")
+	ErrTooManyHolds = object.ErrTooManyHolds
 	// ErrChecksum: what was read is not what its checksum says.
-	ErrChecksum = errors.New("checksum does not match")
+	ErrChecksum = object.ErrChecksum
 	// ErrTruncated: there was room for a part only.
-	ErrTruncated = errors.New("truncated")
+	ErrTruncated = object.ErrTruncated
 	// ErrType: a Go type whose values cannot lie in shared memory.
 	ErrType = layout.ErrType
 	// ErrPeerDied: the process at the other end has died, or has dropped what it had open
 	// without Close.
-	ErrPeerDied = errors.New("the process at the other end has died")
+	ErrPeerDied = object.ErrPeerDied
 	// ErrEvicted: a reliable reader was too slow, and was passed over.
 	ErrEvicted = layout.ErrEvicted
 	// ErrPeerNotStarted: the other process does not run.

@@ -1,28 +1,20 @@
 package samepage
 
+import "samepage/internal/object"
+
 // For tests: how much this process maps.
 
-func ResetMappedPeak() {
-	mapped.Lock()
-	mapped.peak = mapped.now
-	mapped.Unlock()
-}
+func ResetMappedPeak() { object.ResetPeak() }
 
 func MappedPeak() int64 {
-	mapped.Lock()
-	defer mapped.Unlock()
-	return mapped.peak
+	_, peak := object.Mapped()
+	return peak
 }
 
 func MappedNow() int64 {
-	mapped.Lock()
-	defer mapped.Unlock()
-	return mapped.now
+	now, _ := object.Mapped()
+	return now
 }
 
 // OpenObjects is how many objects this process has open.
-func OpenObjects() int {
-	objects.mu.Lock()
-	defer objects.mu.Unlock()
-	return len(objects.all)
-}
+func OpenObjects() int { return object.OpenCount() }

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 
 	"samepage/internal/forgotten"
+	"samepage/internal/object"
 	"samepage/internal/option"
 	"samepage/internal/sys"
 )
@@ -46,7 +47,7 @@ import (
 // set to inherit nothing), ErrTooLarge (read-only access to unnamed memory that is
 // larger than the address space).
 func InheritHandle(cmd *exec.Cmd, m *Memory, access Access) (value uint64, err error) {
-	value, err = m.handOutRaw(access, func() (uint64, error) { return m.obj.sys.InheritRaw(cmd, access) })
+	value, err = handOut(m, access, func() (uint64, error) { return m.obj.Sys.InheritRaw(cmd, access) })
 	if err != nil {
 		return 0, fmt.Errorf("samepage: inherit a handle of %v, %v: %w", m, access, err)
 	}
@@ -60,7 +61,7 @@ func InheritHandle(cmd *exec.Cmd, m *Memory, access Access) (value uint64, err e
 //
 // Errors: those of InheritHandle.
 func OfferHandle(m *Memory, access Access) (value uint64, err error) {
-	value, err = m.handOutRaw(access, func() (uint64, error) { return m.obj.sys.OfferRaw(access) })
+	value, err = handOut(m, access, func() (uint64, error) { return m.obj.Sys.OfferRaw(access) })
 	if err != nil {
 		return 0, fmt.Errorf("samepage: offer a handle of %v, %v: %w", m, access, err)
 	}
@@ -78,7 +79,7 @@ func OfferHandle(m *Memory, access Access) (value uint64, err error) {
 // into another one there: the other process has to fetch it, by OfferHandle and
 // TakeHandle or by Grant and Attach.
 func GrantHandle(pid int, m *Memory, access Access) (value uint64, err error) {
-	value, err = m.handOutRaw(access, func() (uint64, error) { return m.obj.sys.GrantRaw(pid, access) })
+	value, err = handOut(m, access, func() (uint64, error) { return m.obj.Sys.GrantRaw(pid, access) })
 	if err != nil {
 		hint := ""
 		if errors.Is(err, errors.ErrUnsupported) {
@@ -128,7 +129,7 @@ func RevokeHandle(pid int, value uint64) error {
 // memory is), which also matches fs.ErrPermission if only the rights are missing;
 // ErrNegativeSize, ErrTooLarge, fs.ErrInvalid (access is CopyOnWrite).
 func FromHandle(value uint64, size int64, access Access) (*Memory, error) {
-	m, err := fromRaw(size, access, func() (*sys.Object, error) { return sys.AdoptRaw(value, size, access) })
+	m, err := fromRaw(size, access, func() (*sys.Object, error) { return sys.AdoptRaw(value, size, access, object.Any) })
 	if err != nil {
 		return nil, fmt.Errorf("samepage: memory of handle %#x, %d bytes, %v: %w", value, size, access, err)
 	}
@@ -163,5 +164,5 @@ func fromRaw(size int64, access Access, open func() (*sys.Object, error)) (*Memo
 	if err != nil {
 		return nil, err
 	}
-	return newMemory(o.Name, o.Access, o), nil
+	return newMemory(o.Name, o.Access, object.Own(o)), nil
 }

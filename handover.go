@@ -12,9 +12,8 @@ import (
 	"sync"
 
 	"samepage/internal/forgotten"
+	"samepage/internal/object"
 	"samepage/internal/option"
-	"samepage/internal/sys"
-	"samepage/layout"
 )
 
 // inheritEnv is the environment variable that tells a child what it inherits:
@@ -51,16 +50,11 @@ func inherit(cmd *exec.Cmd, label string, m *Memory, access Access) (string, err
 	if label == "" {
 		return "", option.Bad("label", `""`, "one that is not empty")
 	}
-	number, err := m.handOut(access, func() (uint64, error) { return m.obj.sys.Inherit(cmd, access) })
+	token, err := m.handOutToken(access, func() (string, error) { return m.obj.Inherit(cmd, access) })
 	if err != nil {
 		return "", err
 	}
 	forgotten.KeepWith(cmd, m)
-	t, err := m.token(access, number)
-	if err != nil {
-		return "", err
-	}
-	token := t.String()
 	pairs := url.QueryEscape(label) + "=" + token
 	if cmd.Env == nil {
 		// What this process itself inherited is not the child's.
@@ -135,20 +129,7 @@ func Grant(pid int, m *Memory, access Access) (token string, err error) {
 }
 
 func grant(pid int, m *Memory, access Access) (string, error) {
-	to, err := sys.FindProcess(pid)
-	if err != nil {
-		return "", err
-	}
-	number, err := m.handOut(access, func() (uint64, error) { return m.obj.sys.Grant(access) })
-	if err != nil {
-		return "", err
-	}
-	t, err := m.token(access, number)
-	if err != nil {
-		return "", err
-	}
-	t.Granted, t.To = true, to
-	return t.String(), nil
+	return m.handOutToken(access, func() (string, error) { return m.obj.Grant(pid, access) })
 }
 
 // Attach opens the memory that a token of Grant or Inherit names. It checks
@@ -166,49 +147,34 @@ func Attach(token string) (*Memory, error) {
 }
 
 func attach(token string) (*Memory, error) {
-	t, err := layout.ParseToken(token)
-	if err != nil {
-		return nil, err
-	}
-	o, err := sys.Receive(t)
+	o, t, err := object.Receive(token)
 	if err != nil {
 		return nil, err
 	}
 	return newMemory(t.Name, t.Access, o), nil
 }
 
-// handOut runs f, which prepares the hand-over, while m cannot be closed.
-func (m *Memory) handOut(access Access, f func() (uint64, error)) (uint64, error) {
-	if m.obj.sys.Exact {
-		return 0, fmt.Errorf("an exact object is opened by its name: %w", errors.ErrUnsupported)
+// handOutToken is handOut for what the receiver opens by a token.
+func (m *Memory) handOutToken(access Access, f func() (string, error)) (string, error) {
+	if m.obj.Sys.Exact {
+		return "", fmt.Errorf("an exact object is opened by its name: %w", errors.ErrUnsupported)
 	}
-	return m.handOutRaw(access, f)
+	return handOut(m, access, f)
 }
 
-// handOutRaw is handOut for a bare handle, to which the name does not matter.
-func (m *Memory) handOutRaw(access Access, f func() (uint64, error)) (uint64, error) {
+// handOut runs f, which prepares the hand-over, while m cannot be closed. f returns what the
+// receiver needs.
+func handOut[T any](m *Memory, access Access, f func() (T, error)) (none T, err error) {
 	if err := option.OneOf("access", access, ReadWrite, ReadOnly); err != nil {
-		return 0, err
+		return none, err
 	}
 	if access == ReadWrite && m.access == ReadOnly {
-		return 0, fmt.Errorf("the memory is open %v: %w", m.access, fs.ErrPermission)
+		return none, fmt.Errorf("the memory is open %v: %w", m.access, fs.ErrPermission)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {
-		return 0, ErrClosed
+		return none, ErrClosed
 	}
 	return f()
-}
-
-func (m *Memory) token(access Access, number uint64) (*layout.Token, error) {
-	from, err := sys.Myself()
-	if err != nil {
-		return nil, err
-	}
-	o := m.obj.sys
-	return &layout.Token{
-		Access: access, Kind: o.Kind, Scope: o.Scope, From: from,
-		Number: number, ID: o.ID, Size: o.Size, Name: o.Name,
-	}, nil
 }

@@ -2,7 +2,6 @@ package samepage
 
 import (
 	"cmp"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +10,8 @@ import (
 	"sort"
 	"time"
 
+	"samepage/internal/object"
+	"samepage/internal/segment"
 	"samepage/internal/sys"
 	"samepage/layout"
 )
@@ -135,18 +136,8 @@ type DeadMember struct {
 // Errors: fs.ErrNotExist, fs.ErrPermission, ErrName, ErrCorrupt, ErrVersion, ErrStore,
 // ErrKindMismatch (exact names).
 func Stat(name string, opts *Options) (Info, error) {
-	s, err := opts.named(name)
-	var i sys.Info
-	if err == nil {
-		i, err = sys.Stat(s)
-	}
-	if err == nil && s.Exact {
-		err = exactKind(s, nil)
-	}
+	i, err := object.Stat(opts.spec(name))
 	if err != nil {
-		if s != nil {
-			err = damaged(s, err)
-		}
 		return Info{}, fmt.Errorf("samepage: stat %q: %w", name, err)
 	}
 	return Info(i), nil
@@ -262,11 +253,7 @@ func remove(s Scope, seen []Leftover) ([]Leftover, error) {
 // ErrName, and errors.ErrUnsupported for exact names on Windows, which go with
 // their last handle.
 func Remove(name string, opts *Options) error {
-	s, err := opts.named(name)
-	if err == nil {
-		err = sys.Remove(s)
-	}
-	if err != nil {
+	if err := object.Remove(opts.spec(name)); err != nil {
 		return fmt.Errorf("samepage: remove %q: %w", name, err)
 	}
 	return nil
@@ -336,10 +323,7 @@ func (l *Leftover) inquire() {
 		return
 	}
 	defer f.Close()
-	switch l.Kind {
-	case KindEvent, KindMutex, KindRWMutex, KindSemaphore, KindTopic, KindCell:
-		l.readSegment(f)
-	}
+	_ = segment.PeekDead(f, l.Kind, l.Size, l.look) // where it fails nothing is known
 	if l.MadeBy == 0 {
 		if r := recordIn(f); r != nil {
 			l.MadeBy = int(r.PID)
@@ -347,48 +331,16 @@ func (l *Leftover) inquire() {
 	}
 }
 
-// readSegment reads the member table (docs/protocol/segment.md).
-func (l *Leftover) readSegment(f *os.File) {
-	head := make([]byte, layout.SegmentHeaderSize)
-	if _, err := f.ReadAt(head, 0); err != nil {
-		return
-	}
-	h, err := layout.ParseSegment(head, l.Kind, l.Size)
-	if err != nil || h.LiveSize < layout.LockWordsSize {
-		return
-	}
-	foreign := func(space uint64) bool { return space != 0 && space != sys.PIDSpace() }
-	l.MadeBy, l.Foreign = int(h.PID), foreign(h.Space)
-	words, table := make([]byte, layout.LockWordsSize), make([]byte, int(h.Members)*layout.MemberSize)
-	_, err = f.ReadAt(words, int64(h.Live))
-	if err == nil {
-		_, err = f.ReadAt(table, int64(h.Table))
-	}
-	if err != nil {
-		return
-	}
-	le := binary.LittleEndian
-	var owner layout.Owner
-	if l.Kind == KindMutex || l.Kind == KindRWMutex {
-		owner = layout.Owner(le.Uint64(words[layout.LockStateOffset:]))
-	}
-	for i := range int(h.Members) {
-		m := table[i*layout.MemberSize:][:layout.MemberSize]
-		id := le.Uint64(m)
-		if id&1 == 0 {
-			continue // not in use
-		}
-		sleepers := le.Uint64(words[layout.LockSleepersOffset+i/64*8:])
+// look tells of the members of a segment, and of its maker.
+func (l *Leftover) look(h *segment.Handle, members []segment.Seen) {
+	made := h.Header()
+	l.MadeBy, l.Foreign = int(made.PID), made.Space != 0 && made.Space != sys.PIDSpace()
+	owner := h.Owner()
+	for _, m := range members {
 		l.Members = append(l.Members, DeadMember{
-			PID:    int(le.Uint32(m[layout.MemberPIDOffset:])),
-			Name:   layout.Text(m[layout.MemberNameOffset:]),
-			Joined: time.Unix(0, int64(le.Uint64(m[layout.MemberJoinedOffset:]))),
-			Owner:  !owner.Free() && owner.Names(layout.OwnerOf(i, uint32(id>>32))),
-			Reads:  le.Uint64(m[layout.MemberHeldOffset:]),
-			Waits:  sleepers>>(i%64)&1 != 0,
-			Role:   le.Uint32(m[layout.MemberRoleOffset:]),
-
-			Foreign: foreign(le.Uint64(m[layout.MemberSpaceOffset:])),
+			PID: int(m.PID), Name: m.Name, Joined: m.Joined, Foreign: m.Foreign,
+			Owner: !owner.Free() && owner.Names(layout.OwnerOf(m.Slot, m.Incarnation)),
+			Reads: m.Held, Waits: m.Asleep, Role: m.Role,
 		})
 	}
 }

@@ -1,17 +1,11 @@
 package samepage
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"strconv"
 	"sync"
 
-	"samepage/internal/edge"
 	"samepage/internal/forgotten"
-	"samepage/internal/option"
-	"samepage/internal/sys"
-	"samepage/layout"
+	"samepage/internal/object"
 )
 
 // Memory is an open shared memory object. Its methods may be called
@@ -32,7 +26,7 @@ type Memory struct {
 
 // holding is what a Memory has of the system. It does not refer to the Memory.
 type holding struct {
-	obj *object
+	obj *object.Object
 
 	mu      sync.Mutex
 	closed  bool
@@ -40,9 +34,10 @@ type holding struct {
 	windows windows
 }
 
-func newMemory(name string, access Access, o *sys.Object) *Memory {
-	m := &Memory{name: name, access: access, holding: &holding{obj: share(o)}}
-	m.guard = forgotten.Watch(m, o.Kind.String(), m.label(), (*holding).giveBack, m.holding)
+// newMemory is a Memory that has a use of o.
+func newMemory(name string, access Access, o *object.Object) *Memory {
+	m := &Memory{name: name, access: access, holding: &holding{obj: o}}
+	m.guard = forgotten.Watch(m, o.Sys.Kind.String(), m.label(), (*holding).giveBack, m.holding)
 	return m
 }
 
@@ -55,13 +50,13 @@ func (h *holding) giveBack() (kept bool) {
 		if v.out.Load() {
 			// Somebody may have no more than the bytes. What comes to lie there later
 			// would be damaged by him.
-			h.obj.sys.KeepMapped()
+			h.obj.Sys.KeepMapped()
 			continue
 		}
-		_ = h.obj.drop(v.p)
+		_ = h.obj.Unmap(v.p)
 	}
 	h.windows.drop(h.obj)
-	_ = h.obj.release()
+	_ = h.obj.Release()
 	return false
 }
 
@@ -82,104 +77,13 @@ func Create(name string, size int64, opts *Options) (*Memory, error) {
 }
 
 func create(name string, size int64, opts *Options) (*Memory, error) {
-	s, err := opts.named(name)
+	s := opts.spec(name)
+	s.Size = size
+	o, err := object.Create(s)
 	if err != nil {
 		return nil, err
 	}
-	if s.Truncate && s.File == "" {
-		return nil, option.Bad("Truncate", true, "false without File")
-	}
-	if s.File == "" || s.Truncate || size != 0 {
-		if err := checkSize(size); err != nil {
-			return nil, err
-		}
-		if int64(len(s.Init)) > size {
-			return nil, badInit(s.Init, size)
-		}
-	}
-	s.Size = size
-	if s.File != "" && size == 0 {
-		if s.Size, err = fileSize(s); err != nil {
-			return nil, err
-		}
-	}
-	want := s.Access
-	s.Access = ReadWrite // its maker writes at least its first bytes
-	nameEdges(s).Release(0)
-	o, err := sys.Create(s)
-	if s.Exact && s.Kind == KindMemory && errors.Is(err, fs.ErrExist) {
-		err = exactKind(s, err)
-	}
-	if err != nil {
-		return nil, damaged(s, err)
-	}
-	return newMemory(name, want, o), nil
-}
-
-// nameEdges has a word for the race detector: what a goroutine has done before it made an
-// object comes before what another one does that finds it by its name.
-func nameEdges(s *sys.Spec) edge.Object {
-	return edge.Of(struct {
-		name  string
-		scope Scope
-		kind  Kind
-		exact bool
-	}{s.Name, s.Scope, s.Kind, s.Exact})
-}
-
-// exactKind is err, unless an exact name that exists is seen to be another
-// kind's.
-func exactKind(s *sys.Spec, err error) error {
-	t := *s
-	t.Access = ReadOnly
-	o, oerr := sys.Open(&t)
-	if oerr != nil {
-		return err
-	}
-	m := newMemory(s.Name, ReadOnly, o)
-	defer m.Close()
-	if kerr := checkExactKind(m); kerr != nil {
-		return kerr
-	}
-	return err
-}
-
-// checkExactKind refuses an object whose bytes are not of its kind: anything may have a
-// bare name. Where the system has kinds itself (Windows) it has refused it before.
-func checkExactKind(m *Memory) error {
-	head := make([]byte, min(layout.SegmentHeaderSize, m.Size()))
-	if _, err := m.ReadAt(head, 0); err != nil {
-		return nil // whoever uses it is told
-	}
-	o := m.obj.sys
-	if o.Kind != KindMemory {
-		_, err := layout.ParseSegment(head, o.Kind, m.Size())
-		return sys.Damaged(err, o.Kind, o.Scope, o.Name, o.Exact)
-	}
-	if layout.IsSegment(head) {
-		return fmt.Errorf("it is a lock or an event: %w", ErrKindMismatch)
-	}
-	return nil
-}
-
-// damaged adds to ErrCorrupt the command that takes the object away.
-func damaged(s *sys.Spec, err error) error {
-	return sys.Damaged(err, s.Kind, s.Scope, s.Name, s.Exact)
-}
-
-// fileSize is the size of the file below an object whose maker gave none.
-func fileSize(s *sys.Spec) (int64, error) {
-	t := *s
-	t.Access, t.Exclusive, t.Truncate = ReadOnly, false, false
-	o, err := sys.MapFile(&t)
-	if err != nil {
-		return 0, err
-	}
-	defer o.Close()
-	if o.Size == 0 {
-		return 0, fmt.Errorf("file %s is empty: %w", s.File, ErrZeroSize)
-	}
-	return o.Size, nil
+	return newMemory(name, s.Access, o), nil
 }
 
 // Open opens a named object. It never makes one and never waits for one.
@@ -195,24 +99,12 @@ func Open(name string, opts *Options) (*Memory, error) {
 }
 
 func open(name string, opts *Options) (*Memory, error) {
-	s, err := opts.named(name)
+	s := opts.spec(name)
+	o, err := object.Open(s)
 	if err != nil {
 		return nil, err
 	}
-	s.Truncate = false // it is of the one who makes the object
-	o, err := sys.Open(s)
-	if err != nil {
-		return nil, damaged(s, err)
-	}
-	nameEdges(s).Acquire(0)
-	m := newMemory(name, s.Access, o)
-	if s.Exact {
-		if err := checkExactKind(m); err != nil {
-			_ = m.Close()
-			return nil, err
-		}
-	}
-	return m, nil
+	return newMemory(name, s.Access, o), nil
 }
 
 // OpenOrCreate opens a named object, or makes it when there is none, and says
@@ -220,25 +112,13 @@ func open(name string, opts *Options) (*Memory, error) {
 //
 // Errors: those of Open and Create, but for fs.ErrNotExist and fs.ErrExist.
 func OpenOrCreate(name string, size int64, opts *Options) (m *Memory, existed bool, err error) {
-	// Another process may remove and make the name between the two calls, but
-	// hardly many times in a row.
-	for range 100 {
-		m, err = open(name, opts)
-		if err == nil {
-			return m, true, nil
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			break
-		}
-		m, err = create(name, size, opts)
-		if err == nil {
-			return m, false, nil
-		}
-		if !errors.Is(err, fs.ErrExist) {
-			break
-		}
+	m, existed, err = object.OpenOrCreate(
+		func() (*Memory, error) { return open(name, opts) },
+		func() (*Memory, error) { return create(name, size, opts) })
+	if err != nil {
+		return nil, false, fmt.Errorf("samepage: open or create %q with %d bytes: %w", name, size, err)
 	}
-	return nil, false, fmt.Errorf("samepage: open or create %q with %d bytes: %w", name, size, err)
+	return m, existed, nil
 }
 
 // CreateUnnamed makes an object of size bytes that has no name. Others get at
@@ -255,26 +135,9 @@ func CreateUnnamed(size int64, opts *Options) (*Memory, error) {
 }
 
 func createUnnamed(size int64, opts *Options) (*Memory, error) {
-	s, err := opts.spec("")
-	if err != nil {
-		return nil, err
-	}
-	switch {
-	case s.File != "":
-		return nil, option.Bad("File", strconv.Quote(s.File), "none for unnamed memory (use MapFile)")
-	case s.Exact:
-		return nil, option.Bad("Exact", true, "false for unnamed memory (use Create)")
-	case s.Truncate:
-		return nil, option.Bad("Truncate", true, "false without File")
-	}
-	if err := checkSize(size); err != nil {
-		return nil, err
-	}
-	if int64(len(s.Init)) > size {
-		return nil, badInit(s.Init, size)
-	}
+	s := opts.spec("")
 	s.Size = size
-	o, err := sys.CreateUnnamed(s)
+	o, err := object.CreateUnnamed(s)
 	if err != nil {
 		return nil, err
 	}
@@ -298,32 +161,11 @@ func MapFile(path string, size int64, opts *Options) (*Memory, error) {
 }
 
 func mapFile(path string, size int64, opts *Options) (*Memory, error) {
-	s, err := opts.spec("")
-	if err != nil {
-		return nil, err
-	}
-	switch {
-	case s.Exact:
-		return nil, option.Bad("Exact", true, "false for a file (use Create)")
-	case len(s.Init) > 0:
-		return nil, option.Bad("Init", fmt.Sprintf("%d bytes", len(s.Init)), "none for a file")
-	}
-	if s.Truncate && s.Access != ReadWrite {
-		return nil, fmt.Errorf("truncate a file open %v: %w", s.Access, fs.ErrPermission)
-	}
-	if s.Truncate || size != 0 {
-		if err := checkSize(size); err != nil {
-			return nil, err
-		}
-	}
+	s := opts.spec("")
 	s.File, s.Size = path, size
-	o, err := sys.MapFile(s)
+	o, err := object.MapFile(s)
 	if err != nil {
 		return nil, err
-	}
-	if o.Size == 0 {
-		_ = o.Close()
-		return nil, fmt.Errorf("the file is empty: %w", ErrZeroSize)
 	}
 	return newMemory("", s.Access, o), nil
 }
@@ -333,25 +175,25 @@ func (m *Memory) Name() string { return m.name }
 
 // Size is the size in bytes, exactly as it was made; see Options.Exact for the
 // exception.
-func (m *Memory) Size() int64 { return m.obj.sys.Size }
+func (m *Memory) Size() int64 { return m.obj.Sys.Size }
 
 // Access is what the Memory was opened for.
 func (m *Memory) Access() Access { return m.access }
 
 // ID tells the object from all others that live.
-func (m *Memory) ID() ID { return m.obj.sys.ID }
+func (m *Memory) ID() ID { return m.obj.Sys.ID }
 
 // Scope is how far the name reaches.
-func (m *Memory) Scope() Scope { return m.obj.sys.Scope }
+func (m *Memory) Scope() Scope { return m.obj.Sys.Scope }
 
 // Kind is what the object is for.
-func (m *Memory) Kind() Kind { return m.obj.sys.Kind }
+func (m *Memory) Kind() Kind { return m.obj.Sys.Kind }
 
 // Lifetime is when the name goes.
-func (m *Memory) Lifetime() Lifetime { return m.obj.sys.Lifetime }
+func (m *Memory) Lifetime() Lifetime { return m.obj.Sys.Lifetime }
 
 // File is the path of the file below, empty when there is none.
-func (m *Memory) File() string { return m.obj.sys.File }
+func (m *Memory) File() string { return m.obj.Sys.File }
 
 // Alone says whether nobody else has the object open: no other process, and no
 // other Memory of this process. So whoever shares it with one other process
@@ -368,7 +210,7 @@ func (m *Memory) Alone() (bool, error) {
 	err := ErrClosed
 	if !m.closed {
 		var alone bool
-		if alone, err = m.obj.alone(); err == nil {
+		if alone, err = m.obj.Alone(); err == nil {
 			return alone, nil
 		}
 	}
@@ -389,7 +231,7 @@ func (m *Memory) CheckName() error {
 	defer m.mu.Unlock()
 	err := ErrClosed
 	if !m.closed {
-		err = m.obj.sys.CheckName()
+		err = m.obj.Sys.CheckName()
 	}
 	if err != nil {
 		return fmt.Errorf("samepage: name of %v: %w", m, err)
@@ -399,7 +241,7 @@ func (m *Memory) CheckName() error {
 
 // label is the name, or what stands for it.
 func (m *Memory) label() string {
-	switch o := m.obj.sys; {
+	switch o := m.obj.Sys; {
 	case m.name != "":
 		return m.name
 	case o.File != "":
@@ -418,7 +260,7 @@ func (m *Memory) String() string {
 	if m.Size() == 1 {
 		unit = "byte"
 	}
-	return fmt.Sprintf("%v %s, %d %s, %v", m.obj.sys.Kind, what, m.Size(), unit, m.access)
+	return fmt.Sprintf("%v %s, %d %s, %v", m.obj.Sys.Kind, what, m.Size(), unit, m.access)
 }
 
 // Close gives the object up. The last user of a name that does not persist
@@ -438,7 +280,7 @@ func (m *Memory) Close() (err error) {
 	m.once.Do(func() {
 		m.guard.Done()
 		m.windows.drop(m.obj)
-		if err = m.obj.release(); err != nil {
+		if err = m.obj.Release(); err != nil {
 			err = fmt.Errorf("samepage: close %v: %w", m, err)
 		}
 	})

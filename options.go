@@ -1,12 +1,9 @@
 package samepage
 
 import (
-	"fmt"
 	"io/fs"
-	"strings"
 
-	"samepage/internal/option"
-	"samepage/internal/sys"
+	"samepage/internal/object"
 	"samepage/layout"
 )
 
@@ -121,59 +118,15 @@ type Options struct {
 	Init []byte
 }
 
-// spec makes the request to the system, for a name that may be empty only
-// where there is none.
-func (o *Options) spec(name string) (*sys.Spec, error) {
+// spec makes the request to the rooms below, for a name that may be empty only where
+// there is none. It is not checked yet.
+func (o *Options) spec(name string) *object.Spec {
 	if o == nil {
 		o = &Options{}
 	}
-	s := &sys.Spec{
+	return &object.Spec{
 		Name: name, Kind: o.Kind, Scope: o.Scope, Exact: o.Exact, Access: o.Access,
 		Lifetime: o.Lifetime, Sparse: o.Sparse, File: o.File, Exclusive: o.Exclusive, Truncate: o.Truncate,
 		Perm: o.Perm, SDDL: o.SecurityDescriptor, Owner: o.Owner, Init: o.Init,
-	}
-	if err := option.Named(s.Scope, s.Lifetime, s.Perm); err != nil {
-		return nil, err
-	}
-	if err := option.OneOf("Kind", s.Kind, Kinds()...); err != nil {
-		return nil, err
-	}
-	if err := option.OneOf("Access", s.Access, ReadWrite, ReadOnly); err != nil {
-		return nil, err
-	}
-	if s.Truncate && !s.Exclusive {
-		return nil, option.Bad("Truncate", true, "false without Exclusive")
-	}
-	return s, nil
-}
-
-// named is spec for a name, which it checks.
-func (o *Options) named(name string) (*sys.Spec, error) {
-	s, err := o.spec(name)
-	if err != nil {
-		return nil, err
-	}
-	bare := name
-	if rest, ok := strings.CutPrefix(name, `Local\`); ok {
-		bare, s.Scope = rest, Local
-	} else if rest, ok := strings.CutPrefix(name, `Global\`); ok {
-		bare, s.Scope = rest, Global
-	}
-	if err := layout.CheckName(bare); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrName, err)
-	}
-	s.Name = bare
-	return s, nil
-}
-
-// checkSize judges the size of a new object.
-func checkSize(size int64) error {
-	return option.Size("size", size, MaxSize)
-}
-
-// badInit refuses first bytes for which an object of that size has no room.
-func badInit(b []byte, size int64) error {
-	return &option.Error{
-		Name: "Init", Value: fmt.Sprintf("%d bytes", len(b)), Want: fmt.Sprintf("at most the size, %d", size), Also: ErrRange,
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"samepage/internal/object"
 	"samepage/internal/option"
 )
 
@@ -32,7 +33,7 @@ type View struct {
 
 // viewed is what a View has of the system.
 type viewed struct {
-	p     *mapping
+	p     *object.Mapping
 	taken [8]uintptr  // the stack that took it
 	out   atomic.Bool // the user has had addresses of it
 }
@@ -76,12 +77,11 @@ func (m *Memory) view(offset, length int64, access Access) (*View, error) {
 	if m.closed {
 		return nil, ErrClosed
 	}
-	p, err := m.obj.acquire(offset, int(length), access)
+	p, err := m.obj.Map(offset, int(length), access)
 	if err != nil {
 		return nil, err
 	}
-	i := int(offset - p.off)
-	v := &View{m: m, access: access, off: offset, viewed: &viewed{p: p}, b: p.b[i : i+int(length) : i+int(length)]}
+	v := &View{m: m, access: access, off: offset, viewed: &viewed{p: p}, b: p.At(offset, int(length))}
 	runtime.Callers(3, v.taken[:])
 	if m.views == nil {
 		m.views = map[*viewed]struct{}{}
@@ -151,11 +151,11 @@ func (v *View) ReadAt(p []byte, off int64) (int, error) {
 // read copies what is at off of the view, where there is that much. What was written
 // to a copy-on-write view is nowhere else.
 func (v *View) read(p []byte, off int64) (int, error) {
-	o := v.m.obj.sys
+	o := v.m.obj.Sys
 	if v.access != CopyOnWrite && o.Holes() {
 		return o.ReadAt(p, v.off+off)
 	}
-	if guardedCopy(p, v.b[off:], v.b) {
+	if object.GuardedCopy(p, v.b[off:], v.b) {
 		return len(p), nil
 	}
 	if v.access == CopyOnWrite {
@@ -180,15 +180,15 @@ func (v *View) WriteAt(p []byte, off int64) (int, error) {
 	case off > int64(len(v.b)) || len(p) > len(v.b)-int(off):
 		return 0, fmt.Errorf("samepage: write %d bytes at %d of a view of %d: %w", len(p), off, len(v.b), ErrRange)
 	}
-	if guardedCopy(v.b[off:], p, v.b) {
+	if object.GuardedCopy(v.b[off:], p, v.b) {
 		return len(p), nil
 	}
 	var n int
 	var err error
 	if v.access == CopyOnWrite {
-		err = v.m.obj.sys.Fault(v.off+off, len(p))
+		err = v.m.obj.Sys.Fault(v.off+off, len(p))
 	} else {
-		n, err = v.m.obj.sys.WriteAt(p, v.off+off)
+		n, err = v.m.obj.Sys.WriteAt(p, v.off+off)
 	}
 	if err != nil {
 		return n, fmt.Errorf("samepage: write %d bytes at %d of %v: %w", len(p), v.off+off, v.m, err)
@@ -208,7 +208,7 @@ func (v *View) Flush() error {
 	if v.access != ReadWrite {
 		return nil
 	}
-	if err := v.m.obj.sys.Flush(v.b); err != nil {
+	if err := v.m.obj.Sys.Flush(v.b); err != nil {
 		return fmt.Errorf("samepage: flush %d bytes at %d of %v: %w", len(v.b), v.off, v.m, err)
 	}
 	return nil
@@ -224,7 +224,7 @@ func (v *View) Close() error {
 	}
 	v.b = nil
 	// Unmapped first: as long as the Memory knows the view it cannot be closed.
-	err := v.m.obj.drop(v.p)
+	err := v.m.obj.Unmap(v.p)
 	v.m.mu.Lock()
 	delete(v.m.views, v.viewed)
 	v.m.mu.Unlock()

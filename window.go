@@ -6,6 +6,8 @@ import (
 	"io"
 	"io/fs"
 	"sync"
+
+	"samepage/internal/object"
 )
 
 // A Memory that is read and written as a file goes through a few windows, so
@@ -20,7 +22,7 @@ const (
 type windows struct {
 	mu    sync.Mutex
 	slots [windowCount]struct {
-		p    *mapping
+		p    *object.Mapping
 		at   int64  // offset in the object, a multiple of windowSize
 		used uint64 // clock of its last use
 	}
@@ -35,7 +37,7 @@ func (w *windows) at(m *Memory, off int64, write bool) ([]byte, error) {
 	oldest := 0
 	for i := range w.slots {
 		s := &w.slots[i]
-		if s.p != nil && s.at == start && (!write || s.p.access == ReadWrite) {
+		if s.p != nil && s.at == start && (!write || s.p.Access == ReadWrite) {
 			s.used = w.clock
 			return w.bytes(m, i)[off-start:], nil
 		}
@@ -47,15 +49,15 @@ func (w *windows) at(m *Memory, off int64, write bool) ([]byte, error) {
 	if s.p != nil {
 		p := s.p
 		s.p = nil
-		if err := m.obj.drop(p); err != nil {
+		if err := m.obj.Unmap(p); err != nil {
 			return nil, err
 		}
 	}
 	n := int(min(windowSize, m.Size()-start))
-	p, err := m.obj.acquire(start, n, m.access)
+	p, err := m.obj.Map(start, n, m.access)
 	if errors.Is(err, fs.ErrPermission) && !write {
 		// Since it was opened, somebody has sealed it against writing.
-		p, err = m.obj.acquire(start, n, ReadOnly)
+		p, err = m.obj.Map(start, n, ReadOnly)
 	}
 	if err != nil {
 		return nil, err
@@ -68,17 +70,17 @@ func (w *windows) at(m *Memory, off int64, write bool) ([]byte, error) {
 func (w *windows) bytes(m *Memory, i int) []byte {
 	s := &w.slots[i]
 	n := min(windowSize, m.Size()-s.at)
-	return s.p.b[s.at-s.p.off:][:n]
+	return s.p.At(s.at, int(n))
 }
 
 // drop gives all windows up.
-func (w *windows) drop(o *object) {
+func (w *windows) drop(o *object.Object) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for i := range w.slots {
 		if p := w.slots[i].p; p != nil {
 			w.slots[i].p = nil
-			_ = o.drop(p)
+			_ = o.Unmap(p)
 		}
 	}
 }
@@ -121,19 +123,19 @@ func (m *Memory) each(off int64, n int, write bool, f func(piece []byte, done in
 
 // read copies what is at off, where there is that much.
 func (m *Memory) read(p []byte, off int64) (int, error) {
-	if m.obj.sys.Holes() {
+	if m.obj.Sys.Holes() {
 		if err := m.windows.lock(m); err != nil {
 			return 0, err
 		}
 		defer m.windows.mu.Unlock()
-		return m.obj.sys.ReadAt(p, off)
+		return m.obj.Sys.ReadAt(p, off)
 	}
 	return m.each(off, len(p), false, func(b []byte, done int) (int, error) {
 		p := p[done : done+len(b)]
-		if guardedCopy(p, b, b) {
+		if object.GuardedCopy(p, b, b) {
 			return len(b), nil
 		}
-		return m.obj.sys.ReadAt(p, off+int64(done))
+		return m.obj.Sys.ReadAt(p, off+int64(done))
 	})
 }
 
@@ -184,10 +186,10 @@ func (m *Memory) WriteAt(p []byte, off int64) (int, error) {
 	}
 	n, err := m.each(off, len(p), true, func(b []byte, done int) (int, error) {
 		p := p[done : done+len(b)]
-		if guardedCopy(b, p, b) {
+		if object.GuardedCopy(b, p, b) {
 			return len(b), nil
 		}
-		return m.obj.sys.WriteAt(p, off+int64(done))
+		return m.obj.Sys.WriteAt(p, off+int64(done))
 	})
 	if err != nil {
 		return fail(n, err)
@@ -203,7 +205,7 @@ func (m *Memory) Flush() error {
 	}
 	for off := int64(0); off < m.Size(); off += windowSize {
 		_, err := m.each(off, int(min(windowSize, m.Size()-off)), true, func(b []byte, _ int) (int, error) {
-			return len(b), m.obj.sys.Flush(b)
+			return len(b), m.obj.Sys.Flush(b)
 		})
 		if err != nil {
 			return fmt.Errorf("samepage: flush %v: %w", m, err)

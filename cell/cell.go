@@ -25,6 +25,7 @@ import (
 	"samepage/internal/forgotten"
 	"samepage/internal/lane"
 	"samepage/internal/laneseg"
+	"samepage/internal/object"
 	"samepage/internal/option"
 	"samepage/internal/segment"
 	"samepage/layout"
@@ -97,18 +98,13 @@ func (o *Options) Size(size int) (int64, error) {
 	return p.Size(), nil
 }
 
-func (o *Options) memory() *samepage.Options {
-	return &samepage.Options{
-		Scope: o.Scope, Kind: samepage.KindCell, Lifetime: o.Lifetime, Perm: o.Perm,
-		SecurityDescriptor: o.SecurityDescriptor, Owner: o.Owner,
+// spec names the cell, and says where and for whom it is.
+func (o *Options) spec(name string) *object.Spec {
+	return &object.Spec{
+		Name: name, Scope: o.Scope, Kind: layout.Cell, Lifetime: o.Lifetime, Perm: o.Perm,
+		SDDL: o.SecurityDescriptor, Owner: o.Owner,
 	}
 }
-
-// Roles of members, in Member.Role.
-const (
-	roleWriter = 1
-	roleReader = 2
-)
 
 // member is what a writer and a reader have in common. Whoever refers to one of them, or to
 // a value, refers to it, and nothing else does.

@@ -6,6 +6,7 @@ import (
 
 	"samepage"
 	"samepage/internal/laneseg"
+	"samepage/internal/object"
 	"samepage/layout"
 )
 
@@ -54,12 +55,12 @@ func Inspect(name string, opts *ReaderOptions) (*State, error) {
 }
 
 func inspect(name string, opts *ReaderOptions) (*State, error) {
-	o := samepage.Options{Kind: samepage.KindCell, Access: samepage.ReadOnly}
+	o := object.Spec{Name: name, Kind: layout.Cell, Access: layout.ReadOnly}
 	if opts != nil {
 		o.Scope, o.Owner = opts.Scope, opts.Owner
 	}
 	st := &State{Kind: samepage.KindCell, Members: []Member{}}
-	err := laneseg.Peek(name, &o, st.look)
+	err := laneseg.Peek(&o, st.look)
 	return st, err
 }
 
@@ -71,7 +72,7 @@ func (st *State) look(s *laneseg.Seen) {
 	owner := layout.Owner(atomic.LoadUint64(set.Owner(0)))
 	for _, m := range s.Members {
 		st.Members = append(st.Members, Member{
-			PID: int(m.PID), Name: m.Name, Joined: m.Joined, Alive: m.Alive, Foreign: m.Foreign, Ended: m.Ended, Writer: m.Role == roleWriter, Waits: m.Asleep,
+			PID: int(m.PID), Name: m.Name, Joined: m.Joined, Alive: m.Alive, Foreign: m.Foreign, Ended: m.Ended, Writer: m.Role == layout.RoleWriter, Waits: m.Asleep,
 			Writing: !owner.Free() && owner.Names(layout.OwnerOf(m.Slot, m.Incarnation)),
 		})
 	}

@@ -11,6 +11,7 @@ import (
 	"samepage/cell"
 	"samepage/internal/ipctest"
 	"samepage/internal/lane"
+	"samepage/internal/object"
 	"samepage/internal/segment"
 	"samepage/layout"
 )
@@ -80,7 +81,7 @@ func TestMission002_28_BeyondThreeGiB(t *testing.T) {
 	c, of, err := settings.CellConfig()
 	ipctest.NoErr(t, err)
 	spec := segment.Spec{Kind: layout.Cell, Members: int(c.Readers), Live: lane.Live(c, of), Payload: of.Payload}
-	mem, err := spec.Create(&samepage.Options{Sparse: runtime.GOOS == "linux"}, "c")
+	mem, err := spec.Create(&object.Spec{Name: "c", Sparse: runtime.GOOS == "linux"})
 	if errors.Is(err, samepage.ErrNoSpace) { // Windows sets it aside
 		t.Skip(err)
 	}
@@ -88,7 +89,7 @@ func TestMission002_28_BeyondThreeGiB(t *testing.T) {
 	w := newWriter(t, "c", size, nil)
 	r := newReader(t, "c")
 	_, slot := cellMap(t)
-	ipctest.NoErr(t, mem.Close())
+	ipctest.NoErr(t, mem.Release())
 	far, beyond := false, uint64(3<<30)
 	for q := range 2 * int(c.Slots) { // each slot, and again
 		l, err := w.Loan(bg, size-q)
@@ -106,7 +107,7 @@ func TestMission002_28_BeyondThreeGiB(t *testing.T) {
 		}
 	}
 	if !far {
-		t.Errorf("no value lay beyond 3 GiB of %d bytes", mem.Size())
+		t.Errorf("no value lay beyond 3 GiB of %d bytes", mem.Sys.Size)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"samepage"
 	"samepage/internal/lane"
 	"samepage/internal/laneseg"
+	"samepage/internal/object"
 	"samepage/internal/segment"
 	"samepage/layout"
 )
@@ -62,12 +63,12 @@ func openReader(name string, opts *ReaderOptions, ty *layout.Type) (*Reader, err
 	if opts == nil {
 		opts = &ReaderOptions{}
 	}
-	h, set, err := laneseg.Open(name, &samepage.Options{Scope: opts.Scope, Kind: samepage.KindCell, Owner: opts.Owner}, ty)
+	h, set, err := laneseg.Open(&object.Spec{Name: name, Scope: opts.Scope, Kind: layout.Cell, Owner: opts.Owner}, ty)
 	if err != nil {
 		return nil, err
 	}
 	m := newMember("reader of cell", name, h, set)
-	m.h.SetRole(roleReader)
+	m.h.SetRole(layout.RoleReader)
 	r := &Reader{member: m, r: lane.NewCellReader(m.set, m.h.Me()), held: make([]bool, m.set.C.Pins)}
 	r.wait.r = r
 	return r, nil
@@ -167,7 +168,7 @@ func (*changeWait) DependsOn(int) layout.Owner { return 0 }
 
 // NeedsName: only a writer that has the cell open can change the value.
 func (c *changeWait) NeedsName() bool {
-	return !c.r.h.Others(func(role uint32, _ bool) bool { return role == roleWriter })
+	return !c.r.h.Others(func(role uint32, _ bool) bool { return role == layout.RoleWriter })
 }
 
 // Values loads the value and then each one that it changes to: of several in a short

@@ -48,7 +48,7 @@ func openWriter(name string, size int, opts *Options, ty *layout.Type) (*Writer,
 	if err != nil {
 		return nil, err
 	}
-	h, set, err := p.OpenOrCreate(name, opts.memory())
+	h, set, _, err := p.OpenOrCreate(opts.spec(name))
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +56,7 @@ func openWriter(name string, size int, opts *Options, ty *layout.Type) (*Writer,
 	if m.Cap() < size {
 		return nil, errors.Join(fmt.Errorf("its values have up to %d bytes, not %d: %w", m.Cap(), size, samepage.ErrTooLarge), m.close())
 	}
-	m.h.SetRole(roleWriter)
+	m.h.SetRole(layout.RoleWriter)
 	w := &Writer{member: m, w: lane.NewCellWriter(m.set, m.h.Me()), owner: m.set.Owner(0), me: uint64(m.h.Me())}
 	w.lease.w = w
 	return w, nil

@@ -12,13 +12,13 @@ const (
 	edgeReaders
 )
 
-func (o *object) edgeRelease(n uint64) {
+func (o *handle) edgeRelease(n uint64) {
 	if edge.Enabled {
 		o.h.Edges.Release(n)
 	}
 }
 
-func (o *object) edgeAcquire(n uint64) {
+func (o *handle) edgeAcquire(n uint64) {
 	if edge.Enabled {
 		o.h.Edges.Acquire(n)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"samepage"
 	"samepage/internal/forgotten"
+	"samepage/internal/object"
 	"samepage/internal/option"
 	"samepage/internal/segment"
 	"samepage/internal/sys"
@@ -47,16 +48,16 @@ func (o *EventOptions) check() error {
 	return option.Named(o.Scope, o.Lifetime, o.Perm)
 }
 
-func (o *EventOptions) memory() *samepage.Options {
-	return &samepage.Options{
-		Scope: o.Scope, Kind: samepage.KindEvent, Exact: o.Exact, Lifetime: o.Lifetime,
-		Perm: o.Perm, SecurityDescriptor: o.SecurityDescriptor, Owner: o.Owner,
+func (o *EventOptions) spec(name string) *object.Spec {
+	return &object.Spec{
+		Name: name, Scope: o.Scope, Kind: layout.Event, Exact: o.Exact, Lifetime: o.Lifetime,
+		Perm: o.Perm, SDDL: o.SecurityDescriptor, Owner: o.Owner,
 	}
 }
 
 // segment is what a new event is.
-func (o *EventOptions) segment() segment.Spec {
-	s := segment.Spec{Kind: layout.Event, Members: o.Members, Live: layout.NewLockWords(0)}
+func (o *EventOptions) segment() *segment.Spec {
+	s := &segment.Spec{Kind: layout.Event, Members: o.Members, Live: layout.NewLockWords(0)}
 	if o.Set {
 		s.Live = layout.NewLockWords(1)
 	}
@@ -116,7 +117,7 @@ func createEvent(name string, opts *EventOptions) (*Event, error) {
 		}
 		return newKernelEvent(name, k), nil
 	}
-	return newSharedEvent(createObject(opts.memory(), name, opts.segment()))
+	return newSharedEvent(create(opts.segment(), opts.spec(name)))
 }
 
 func newKernelEvent(name string, k *sys.KernelEvent) *Event {
@@ -154,13 +155,13 @@ func openEvent(name string, opts *EventOptions) (*Event, error) {
 		}
 		return newKernelEvent(name, k), nil
 	}
-	return newSharedEvent(openObject(opts.memory(), name))
+	return newSharedEvent(open(opts.spec(name)))
 }
 
 // OpenOrCreateEvent opens an event, or makes it when there is none, and says
 // which. One that exists keeps its state and its way of resetting.
 func OpenOrCreateEvent(name string, opts *EventOptions) (e *Event, existed bool, err error) {
-	e, existed, err = segment.OpenOrCreate(
+	e, existed, err = object.OpenOrCreate(
 		func() (*Event, error) { return openEvent(name, opts) },
 		func() (*Event, error) { return createEvent(name, opts) })
 	if err != nil {
@@ -176,7 +177,7 @@ func (e *Event) Name() string { return e.name }
 // same ID. It is zero for an exact event of Windows, which has none.
 func (e *Event) ID() samepage.ID {
 	if s, ok := e.backend.(*shared); ok {
-		return s.object.ID()
+		return s.handle.ID()
 	}
 	return samepage.ID{}
 }

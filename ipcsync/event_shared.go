@@ -14,12 +14,12 @@ import (
 // shared is an event in a segment. Bit 0 of its state is whether it is set;
 // docs/protocol/locks.md.
 type shared struct {
-	*object
+	*handle
 	manual bool
 	state  *uint64
 }
 
-func newSharedEvent(o *object, err error) (*Event, error) {
+func newSharedEvent(o *handle, err error) (*Event, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +72,7 @@ func (s *shared) Wait(ctx context.Context) error {
 	return s.h.Wait(ctx, (*eventWait)(s))
 }
 
-func (s *shared) Close() error { return s.object.close() }
+func (s *shared) Close() error { return s.handle.close() }
 
 // eventWait is the segment.Condition of those who wait for an event.
 type eventWait shared

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"samepage"
+	"samepage/internal/object"
 	"samepage/internal/segment"
 	"samepage/layout"
 )
@@ -56,17 +57,17 @@ func inspect(kind samepage.Kind, name string, opts *Options) (*State, error) {
 	if kind == samepage.KindMemory {
 		return nil, fmt.Errorf("plain memory has no state: %w", fs.ErrInvalid)
 	}
-	o, err := opts.memory(kind)
+	spec, err := opts.spec(kind, name)
 	if err != nil {
 		return nil, err
 	}
-	o.Access = samepage.ReadOnly
-	m, err := samepage.Open(name, o)
+	spec.Access = layout.ReadOnly
+	o, err := object.Open(spec)
 	if err != nil {
-		return nil, segment.Inner(err)
+		return nil, err
 	}
 	st := &State{Kind: kind}
-	err = segment.Peek(m, kind, layout.LockWordsSize, st.look)
+	err = segment.Peek(o, kind, layout.LockWordsSize, st.look)
 	return st, err
 }
 

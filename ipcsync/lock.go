@@ -10,6 +10,7 @@ import (
 
 	"samepage"
 	"samepage/internal/forgotten"
+	"samepage/internal/object"
 	"samepage/internal/segment"
 	"samepage/layout"
 )
@@ -49,77 +50,78 @@ func (e *OwnerDiedError) Error() string {
 // Is matches samepage.ErrOwnerDied.
 func (*OwnerDiedError) Is(target error) bool { return target == samepage.ErrOwnerDied }
 
-// object is what is common to all that this package has: a name and a member of a
+// handle is what is common to all that this package has: a name and a member of a
 // segment. Whoever refers to a lock refers to it, and nothing else does.
-type object struct {
+type handle struct {
 	kind  layout.Kind
 	name  string
 	h     *segment.Handle
 	guard forgotten.Guard
 }
 
-// memory are the options of the memory below. Errors: fs.ErrInvalid, also for what only
-// counts when the lock is made.
-func (o *Options) memory(kind layout.Kind) (*samepage.Options, error) {
+// spec names the object, and says where and for whom it is. Errors: fs.ErrInvalid, also
+// for what only counts when the object is made.
+func (o *Options) spec(kind layout.Kind, name string) (*object.Spec, error) {
 	if o == nil {
 		o = &Options{}
 	}
-	return &samepage.Options{
-		Scope: o.Scope, Kind: kind, Lifetime: o.Lifetime, Perm: o.Perm,
-		SecurityDescriptor: o.SecurityDescriptor, Owner: o.Owner,
+	return &object.Spec{
+		Name: name, Scope: o.Scope, Kind: kind, Lifetime: o.Lifetime, Perm: o.Perm,
+		SDDL: o.SecurityDescriptor, Owner: o.Owner,
 	}, segment.CheckMembers(o.Members)
 }
 
-// create makes the segment of a new object and joins it.
-func (o *Options) create(kind layout.Kind, name string, flags uint32, state uint64) (*object, error) {
+// create makes the segment of a new lock and joins it.
+func (o *Options) create(kind layout.Kind, name string, flags uint32, state uint64) (*handle, error) {
 	s := segment.Spec{Kind: kind, Flags: flags, Live: layout.NewLockWords(state)}
 	if o != nil {
 		s.Members = o.Members
 	}
-	m, err := o.memory(kind)
+	spec, err := o.spec(kind, name)
 	if err != nil {
 		return nil, err
 	}
-	return createObject(m, name, s)
+	return create(&s, spec)
 }
 
-func createObject(opts *samepage.Options, name string, s segment.Spec) (*object, error) {
-	m, err := s.Create(opts, name)
+func create(s *segment.Spec, spec *object.Spec) (*handle, error) {
+	o, err := s.Create(spec)
 	if err != nil {
 		return nil, err
 	}
-	return join(m, s.Kind, name)
+	return join(o, spec.Name)
 }
 
-// open joins the segment of an object that exists.
-func (o *Options) open(kind layout.Kind, name string) (*object, error) {
-	m, err := o.memory(kind)
+// open joins the segment of a lock that exists.
+func (o *Options) open(kind layout.Kind, name string) (*handle, error) {
+	spec, err := o.spec(kind, name)
 	if err != nil {
 		return nil, err
 	}
-	return openObject(m, name)
+	return open(spec)
 }
 
-func openObject(opts *samepage.Options, name string) (*object, error) {
-	m, err := segment.OpenMemory(name, opts)
+func open(spec *object.Spec) (*handle, error) {
+	o, err := segment.OpenObject(spec)
 	if err != nil {
 		return nil, err
 	}
-	return join(m, opts.Kind, name)
+	return join(o, spec.Name)
 }
 
-func join(m *samepage.Memory, kind layout.Kind, name string) (*object, error) {
-	h, err := segment.Open(m, kind, layout.LockWordsSize, repairOwner)
+func join(obj *object.Object, name string) (*handle, error) {
+	kind := obj.Sys.Kind
+	h, err := segment.Open(obj, kind, layout.LockWordsSize, repairOwner)
 	if err != nil {
 		return nil, err
 	}
-	o := &object{kind: kind, name: name, h: h}
+	o := &handle{kind: kind, name: name, h: h}
 	o.guard = forgotten.Watch(o, kind.String(), name, giveBack, h)
 	return o, nil
 }
 
 // close leaves.
-func (o *object) close() error {
+func (o *handle) close() error {
 	o.guard.Done()
 	return o.h.Close()
 }
@@ -145,18 +147,18 @@ func giveBack(h *segment.Handle) (kept bool) {
 }
 
 // Name is the name that the object was opened by.
-func (o *object) Name() string { return o.name }
+func (o *handle) Name() string { return o.name }
 
 // ID tells the object from all others that live: those who have the same one open see the
 // same ID.
-func (o *object) ID() samepage.ID { return o.h.ID() }
+func (o *handle) ID() samepage.ID { return o.h.ID() }
 
 // CheckName looks whether the name still leads to this object, as
 // [samepage.Memory.CheckName] does. Errors: samepage.ErrNameGone, samepage.ErrClosed; any
 // other error says that it cannot be told.
-func (o *object) CheckName() error { return o.wrap("look at the name of", o.h.CheckName()) }
+func (o *handle) CheckName() error { return o.wrap("look at the name of", o.h.CheckName()) }
 
-func (o *object) wrap(op string, err error) error {
+func (o *handle) wrap(op string, err error) error {
 	if err != nil {
 		return fmt.Errorf("ipcsync: %s %v %q: %w", op, o.kind, o.name, err)
 	}
@@ -164,10 +166,10 @@ func (o *object) wrap(op string, err error) error {
 }
 
 func wrapNew(op string, kind layout.Kind, name string, err error) error {
-	return (&object{kind: kind, name: name}).wrap(op, err)
+	return (&handle{kind: kind, name: name}).wrap(op, err)
 }
 
 // wait waits for c, and gives deadlines their second face.
-func (o *object) wait(ctx context.Context, c segment.Condition) error {
+func (o *handle) wait(ctx context.Context, c segment.Condition) error {
 	return segment.Deadline(o.h.Wait(ctx, c))
 }

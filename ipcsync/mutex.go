@@ -8,6 +8,7 @@ import (
 	"samepage"
 	"samepage/internal/edge"
 	"samepage/internal/fault"
+	"samepage/internal/object"
 	"samepage/internal/segment"
 	"samepage/layout"
 )
@@ -43,14 +44,14 @@ func OpenMutex(name string, opts *Options) (*Mutex, error) {
 
 // OpenOrCreateMutex opens a mutex, or makes it when there is none, and says which.
 func OpenOrCreateMutex(name string, opts *Options) (m *Mutex, existed bool, err error) {
-	o, existed, err := segment.OpenOrCreate(
-		func() (*object, error) { return opts.open(layout.Mutex, name) },
-		func() (*object, error) { return opts.create(layout.Mutex, name, 0, 0) })
+	o, existed, err := object.OpenOrCreate(
+		func() (*handle, error) { return opts.open(layout.Mutex, name) },
+		func() (*handle, error) { return opts.create(layout.Mutex, name, 0, 0) })
 	m, err = newMutex("open or create", name, o, err)
 	return m, existed, err
 }
 
-func newMutex(op, name string, o *object, err error) (*Mutex, error) {
+func newMutex(op, name string, o *handle, err error) (*Mutex, error) {
 	if err != nil {
 		return nil, wrapNew(op, layout.Mutex, name, err)
 	}

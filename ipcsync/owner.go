@@ -13,7 +13,7 @@ import (
 // owned is what Mutex and the writers of RWMutex have in common: the owner word of
 // docs/protocol/locks.md.
 type owned struct {
-	*object
+	*handle
 	state *uint64 // the owner word
 	me    uint64  // what it is while this handle has the lock and the data is clean
 	// sleepers is the first word of the bitmap, which is all of it unless many.
@@ -21,9 +21,9 @@ type owned struct {
 	many     bool
 }
 
-func newOwned(o *object) owned {
+func newOwned(o *handle) owned {
 	return owned{
-		object: o, state: o.h.Live64(layout.LockStateOffset), me: uint64(o.h.Me() | layout.HeldBit),
+		handle: o, state: o.h.Live64(layout.LockStateOffset), me: uint64(o.h.Me() | layout.HeldBit),
 		sleepers: o.h.Live64(layout.LockSleepersOffset), many: o.h.Members() > 64,
 	}
 }
@@ -102,7 +102,7 @@ func (l *owned) close() error {
 	if !l.h.Closed() && l.owner().Names(layout.Owner(l.me)) {
 		return samepage.ErrBusy
 	}
-	return l.object.close()
+	return l.handle.close()
 }
 
 // repairOwner frees a lock whose owner died. It is the segment.Repair of all

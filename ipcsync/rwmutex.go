@@ -8,6 +8,7 @@ import (
 	"samepage"
 	"samepage/internal/edge"
 	"samepage/internal/fault"
+	"samepage/internal/object"
 	"samepage/internal/segment"
 	"samepage/layout"
 )
@@ -48,14 +49,14 @@ func OpenRWMutex(name string, opts *Options) (*RWMutex, error) {
 // OpenOrCreateRWMutex opens a reader/writer mutex, or makes it when there is none,
 // and says which.
 func OpenOrCreateRWMutex(name string, opts *Options) (m *RWMutex, existed bool, err error) {
-	o, existed, err := segment.OpenOrCreate(
-		func() (*object, error) { return opts.open(layout.RWMutex, name) },
-		func() (*object, error) { return opts.create(layout.RWMutex, name, 0, 0) })
+	o, existed, err := object.OpenOrCreate(
+		func() (*handle, error) { return opts.open(layout.RWMutex, name) },
+		func() (*handle, error) { return opts.create(layout.RWMutex, name, 0, 0) })
 	m, err = newRWMutex("open or create", name, o, err)
 	return m, existed, err
 }
 
-func newRWMutex(op, name string, o *object, err error) (*RWMutex, error) {
+func newRWMutex(op, name string, o *handle, err error) (*RWMutex, error) {
 	if err != nil {
 		return nil, wrapNew(op, layout.RWMutex, name, err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"samepage"
 	"samepage/internal/fault"
+	"samepage/internal/object"
 	"samepage/internal/option"
 	"samepage/internal/segment"
 	"samepage/layout"
@@ -20,7 +21,7 @@ import (
 // without Close is given back when it is collected. All its methods may be called
 // concurrently. The zero value is not usable.
 type Semaphore struct {
-	*object
+	*handle
 	count *uint64
 	max   uint64
 }
@@ -33,7 +34,7 @@ func CreateSemaphore(name string, count, max uint32, opts *Options) (*Semaphore,
 	return newSemaphore("create", name, o, err)
 }
 
-func createSemaphore(name string, count, max uint32, opts *Options) (*object, error) {
+func createSemaphore(name string, count, max uint32, opts *Options) (*handle, error) {
 	if err := checkUnits(count, max); err != nil {
 		return nil, err
 	}
@@ -60,14 +61,14 @@ func OpenOrCreateSemaphore(name string, count, max uint32, opts *Options) (s *Se
 	if err := checkUnits(count, max); err != nil {
 		return nil, false, wrapNew("open or create", layout.Semaphore, name, err)
 	}
-	o, existed, err := segment.OpenOrCreate(
-		func() (*object, error) { return opts.open(layout.Semaphore, name) },
-		func() (*object, error) { return createSemaphore(name, count, max, opts) })
+	o, existed, err := object.OpenOrCreate(
+		func() (*handle, error) { return opts.open(layout.Semaphore, name) },
+		func() (*handle, error) { return createSemaphore(name, count, max, opts) })
 	s, err = newSemaphore("open or create", name, o, err)
 	return s, existed, err
 }
 
-func newSemaphore(op, name string, o *object, err error) (*Semaphore, error) {
+func newSemaphore(op, name string, o *handle, err error) (*Semaphore, error) {
 	if err != nil {
 		return nil, wrapNew(op, layout.Semaphore, name, err)
 	}
@@ -127,7 +128,7 @@ func (s *Semaphore) Count() uint32 {
 
 // Close gives the semaphore up; those of this handle who wait for it return. A
 // second Close does nothing. Units that were acquired stay so, see Semaphore.
-func (s *Semaphore) Close() error { return s.wrap("close", s.object.close()) }
+func (s *Semaphore) Close() error { return s.wrap("close", s.handle.close()) }
 
 // unitWait is the segment.Condition of those who acquire.
 type unitWait Semaphore

@@ -5,63 +5,6 @@ import (
 	"fmt"
 )
 
-// Kind is what an object is for. Each kind has its own name space, so that an
-// event and a memory may share a name.
-type Kind uint32
-
-const (
-	Memory    Kind = iota // plain bytes, no header of ours in them
-	Event                 // a segment with [LockWords]
-	Mutex                 // a segment with [LockWords]
-	RWMutex               // the same
-	Semaphore             // the same
-	Topic                 // a segment with lanes
-	Cell                  // a segment with one value
-	kinds
-)
-
-var kindNames = [kinds]string{"memory", "event", "mutex", "rwmutex", "semaphore", "topic", "cell"}
-
-// Known says whether k is a kind that this version knows.
-func (k Kind) Known() bool { return k < kinds }
-
-// Kinds lists all kinds.
-func Kinds() []Kind { return []Kind{Memory, Event, Mutex, RWMutex, Semaphore, Topic, Cell} }
-
-func (k Kind) String() string {
-	if k.Known() {
-		return kindNames[k]
-	}
-	return fmt.Sprintf("kind %d", uint32(k))
-}
-
-// MarshalText gives the kind's name.
-func (k Kind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
-
-// UnmarshalText is the inverse of MarshalText.
-func (k *Kind) UnmarshalText(b []byte) error { return unmarshal(k, b, Kinds()...) }
-
-// unmarshal sets p to the one of all that prints as b.
-func unmarshal[T fmt.Stringer](p *T, b []byte, all ...T) error {
-	for _, v := range all {
-		if v.String() == string(b) {
-			*p = v
-			return nil
-		}
-	}
-	return fmt.Errorf("%q is none of %v", b, all)
-}
-
-// ParseKind is the inverse of Kind.String.
-func ParseKind(s string) (Kind, bool) {
-	for k, n := range kindNames {
-		if n == s {
-			return Kind(k), true
-		}
-	}
-	return 0, false
-}
-
 // Scope is how far a name reaches.
 type Scope uint32
 
@@ -168,4 +111,15 @@ func (id *ID) UnmarshalText(b []byte) error {
 	}
 	_, err := hex.Decode(id[:], b)
 	return err
+}
+
+// unmarshal sets p to the one of all that prints as b.
+func unmarshal[T fmt.Stringer](p *T, b []byte, all ...T) error {
+	for _, v := range all {
+		if v.String() == string(b) {
+			*p = v
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is none of %v", b, all)
 }

@@ -8,6 +8,7 @@ import (
 	"samepage"
 	"samepage/internal/lane"
 	"samepage/internal/laneseg"
+	"samepage/internal/object"
 	"samepage/layout"
 )
 
@@ -57,9 +58,9 @@ type Role uint32
 
 const (
 	Joining    Role = 0 // not known yet
-	Publishing Role = rolePublisher
-	Reliable   Role = roleReliable
-	BestEffort Role = roleBestEffort
+	Publishing Role = layout.RolePublisher
+	Reliable   Role = layout.RoleReliable
+	BestEffort Role = layout.RoleBestEffort
 )
 
 func (r Role) String() string {
@@ -106,12 +107,12 @@ func Inspect(name string, opts *Options) (*State, error) {
 }
 
 func inspect(name string, opts *Options) (*State, error) {
-	o := samepage.Options{Kind: samepage.KindTopic, Access: samepage.ReadOnly}
+	o := object.Spec{Name: name, Kind: layout.Topic, Access: layout.ReadOnly}
 	if opts != nil {
 		o.Scope, o.Owner = opts.Scope, opts.Owner
 	}
 	st := &State{Kind: samepage.KindTopic, Lanes: []LaneState{}, Members: []Member{}}
-	err := laneseg.Peek(name, &o, st.look)
+	err := laneseg.Peek(&o, st.look)
 	return st, err
 }
 

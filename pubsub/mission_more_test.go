@@ -10,6 +10,7 @@ import (
 	"samepage"
 	"samepage/internal/ipctest"
 	"samepage/internal/lane"
+	"samepage/internal/object"
 	"samepage/internal/segment"
 	"samepage/layout"
 	"samepage/pubsub"
@@ -74,16 +75,16 @@ func TestMission002_28_BeyondThreeGiB(t *testing.T) {
 	c, of, err := settings.Config()
 	ipctest.NoErr(t, err)
 	spec := segment.Spec{Kind: layout.Topic, Members: int(c.Readers), Live: lane.Live(c, of), Payload: of.Payload}
-	mem, err := spec.Create(&samepage.Options{Sparse: runtime.GOOS == "linux"}, "t")
+	mem, err := spec.Create(&object.Spec{Name: "t", Sparse: runtime.GOOS == "linux"})
 	if errors.Is(err, samepage.ErrNoSpace) { // Windows sets it aside
 		t.Skip(err)
 	}
 	ipctest.NoErr(t, err)
 	p := newPub(t, "t", &pubsub.Options{MaxSize: int(size), Depth: 1, Members: 2, Holds: -1, Loans: 1})
 	s := newSub(t, "t", nil)
-	ipctest.NoErr(t, mem.Close())
-	if got := int64(p.Options().MaxSize); got != size || mem.Size() < int64(c.Slots)*size {
-		t.Errorf("%d slots for messages of %d bytes have %d bytes", c.Slots, got, mem.Size())
+	ipctest.NoErr(t, mem.Release())
+	if got := int64(p.Options().MaxSize); got != size || mem.Sys.Size < int64(c.Slots)*size {
+		t.Errorf("%d slots for messages of %d bytes have %d bytes", c.Slots, got, mem.Sys.Size)
 	}
 	for q := range 2 * int(c.Slots) { // each slot, and again
 		l, err := p.Loan(int(size) - q)
@@ -101,7 +102,7 @@ func TestMission002_28_BeyondThreeGiB(t *testing.T) {
 	}
 	_, err = p.Loan(int(size) + 1)
 	ipctest.WantErr(t, err, samepage.ErrTooLarge)
-	t.Logf("a topic of %d bytes, with %d slots", mem.Size(), c.Slots)
+	t.Logf("a topic of %d bytes, with %d slots", mem.Sys.Size, c.Slots)
 }
 
 // The sizes of all, of the room and of the content, and the content in place: what

@@ -8,6 +8,7 @@ import (
 	"samepage"
 	"samepage/internal/lane"
 	"samepage/internal/laneseg"
+	"samepage/internal/object"
 	"samepage/internal/option"
 	"samepage/layout"
 )
@@ -114,10 +115,11 @@ func (o *Options) plan(ty *layout.Type) (*laneseg.Plan, error) {
 	return p, p.Check()
 }
 
-func (o *Options) memory() *samepage.Options {
-	return &samepage.Options{
-		Scope: o.Scope, Kind: samepage.KindTopic, Lifetime: o.Lifetime, Perm: o.Perm,
-		SecurityDescriptor: o.SecurityDescriptor, Owner: o.Owner,
+// spec names the topic, and says where and for whom it is.
+func (o *Options) spec(name string) *object.Spec {
+	return &object.Spec{
+		Name: name, Scope: o.Scope, Kind: layout.Topic, Lifetime: o.Lifetime, Perm: o.Perm,
+		SDDL: o.SecurityDescriptor, Owner: o.Owner,
 	}
 }
 

@@ -68,7 +68,7 @@ func openTopic(name string, opts *Options, ty *layout.Type) (*topic, error) {
 	if err != nil {
 		return nil, err
 	}
-	h, set, err := p.OpenOrCreate(name, opts.memory())
+	h, set, _, err := p.OpenOrCreate(opts.spec(name))
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func (p *Publisher) begin(opts *Options) error {
 	if err != nil {
 		return err
 	}
-	p.h.SetRole(rolePublisher)
+	p.h.SetRole(layout.RolePublisher)
 	p.w = lane.NewWriter(p.set, l)
 	p.sum, p.times = p.set.C.Flags&layout.LaneChecksum != 0, p.set.C.Flags&layout.LaneTime != 0
 	p.room.p = p

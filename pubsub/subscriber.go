@@ -15,6 +15,7 @@ import (
 	"samepage"
 	"samepage/internal/lane"
 	"samepage/internal/laneseg"
+	"samepage/internal/object"
 	"samepage/internal/segment"
 	"samepage/layout"
 )
@@ -78,16 +79,16 @@ func openSubscriber(name string, opts *SubscriberOptions, ty *layout.Type) (*Sub
 	if err != nil {
 		return nil, err
 	}
-	h, set, err := laneseg.Open(name, &samepage.Options{Scope: opts.Scope, Kind: samepage.KindTopic, Owner: opts.Owner}, ty)
+	h, set, err := laneseg.Open(&object.Spec{Name: name, Scope: opts.Scope, Kind: layout.Topic, Owner: opts.Owner}, ty)
 	if err != nil {
 		return nil, err
 	}
 	t := newTopic("subscriber to topic", name, h, set)
 	s := &Subscriber{topic: t, sum: t.set.C.Flags&layout.LaneChecksum != 0, held: make([]bool, t.set.C.Pins)}
 	s.wait.s = s
-	role := uint32(roleReliable)
+	role := uint32(layout.RoleReliable)
 	if opts.BestEffort {
-		role = roleBestEffort
+		role = layout.RoleBestEffort
 	}
 	t.h.SetRole(role)
 	for l := range int(t.set.C.Lanes) {

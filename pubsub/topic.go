@@ -34,13 +34,6 @@ import (
 	"samepage/layout"
 )
 
-// Roles of members, in Member.Role.
-const (
-	rolePublisher  = 1
-	roleReliable   = 2
-	roleBestEffort = 3
-)
-
 // topic is what a publisher and a subscriber have in common: a member of the
 // segment, and its lanes. Whoever refers to one of them, or to a message, refers to it, and
 // nothing else does.

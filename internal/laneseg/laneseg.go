@@ -8,8 +8,8 @@ import (
 	"math"
 	"sync/atomic"
 
-	"samepage"
 	"samepage/internal/lane"
+	"samepage/internal/object"
 	"samepage/internal/segment"
 	"samepage/layout"
 )
@@ -22,10 +22,10 @@ type Plan struct {
 	Type    *layout.Type // of what it carries; nil: bytes
 }
 
-// Check refuses a payload that no address space holds. Errors: samepage.ErrTooLarge.
+// Check refuses a payload that no address space holds. Errors: object.ErrTooLarge.
 func (p *Plan) Check() error {
 	if p.Offsets.Payload > math.MaxInt/2 {
-		return fmt.Errorf("a %v of %d bytes: %w", p.Kind, p.Offsets.Payload, samepage.ErrTooLarge)
+		return fmt.Errorf("a %v of %d bytes: %w", p.Kind, p.Offsets.Payload, object.ErrTooLarge)
 	}
 	return nil
 }
@@ -39,30 +39,66 @@ func (p *Plan) Size() int64 {
 // member of it that may write. One that exists keeps its own layout; it has to carry the
 // plan's type.
 //
-// Errors: those of Open, samepage.Create and segment.Spec.
-func (p *Plan) OpenOrCreate(name string, opts *samepage.Options) (*segment.Handle, *lane.Set, error) {
+// Errors: those of Open and of segment.Spec.OpenOrCreate.
+func (p *Plan) OpenOrCreate(o *object.Spec) (h *segment.Handle, set *lane.Set, existed bool, err error) {
+	s := p.spec()
+	obj, existed, err := s.OpenOrCreate(o)
+	if err != nil {
+		return nil, nil, false, err
+	}
+	h, set, err = p.join(obj)
+	return h, set, existed, err
+}
+
+// Create makes the segment by the plan, and becomes a member of it that may write.
+//
+// Errors: those of segment.Spec.Create and segment.Open.
+func (p *Plan) Create(o *object.Spec) (*segment.Handle, *lane.Set, error) {
+	s := p.spec()
+	obj, err := s.Create(o)
+	if err != nil {
+		return nil, nil, err
+	}
+	return p.join(obj)
+}
+
+// Open becomes a member, that may write, of the segment of that name. Of the plan it heeds
+// Kind and Type.
+//
+// Errors: those of Open.
+func (p *Plan) Open(o *object.Spec) (*segment.Handle, *lane.Set, error) {
+	n := *o
+	n.Kind = p.Kind
+	obj, err := segment.OpenObject(&n)
+	if err != nil {
+		return nil, nil, err
+	}
+	return p.join(obj)
+}
+
+func (p *Plan) join(o *object.Object) (*segment.Handle, *lane.Set, error) {
+	return join(o, p.Kind, layout.ReadWrite, func(h *layout.SegmentHeader) error { return h.CheckType(p.Type) })
+}
+
+func (p *Plan) spec() segment.Spec {
 	s := segment.Spec{Kind: p.Kind, Members: int(p.Config.Readers), Live: lane.Live(p.Config, p.Offsets), Payload: p.Offsets.Payload}
 	if p.Type != nil {
 		s.Fingerprint, s.TypeName = p.Type.Fingerprint, p.Type.Name
 	}
-	m, err := s.OpenOrCreate(opts, name)
-	if err != nil {
-		return nil, nil, err
-	}
-	return join(m, p.Kind, layout.ReadWrite, func(h *layout.SegmentHeader) error { return h.CheckType(p.Type) })
+	return s
 }
 
-// Open becomes a member, that only reads, of the segment of that name and of opts.Kind.
+// Open becomes a member, that only reads, of the segment of that name and of o.Kind.
 // With a type it has to carry that one; ty nil: it may carry any.
 //
-// Errors: those of samepage.Open and segment.Open, samepage.ErrKindMismatch (another
-// type), samepage.ErrCorrupt.
-func Open(name string, opts *samepage.Options, ty *layout.Type) (*segment.Handle, *lane.Set, error) {
-	m, err := segment.OpenMemory(name, opts)
+// Errors: those of object.Open and segment.Open, object.ErrKindMismatch (another
+// type), object.ErrCorrupt.
+func Open(o *object.Spec, ty *layout.Type) (*segment.Handle, *lane.Set, error) {
+	obj, err := segment.OpenObject(o)
 	if err != nil {
 		return nil, nil, err
 	}
-	return join(m, opts.Kind, layout.ReadOnly, func(h *layout.SegmentHeader) error {
+	return join(obj, o.Kind, layout.ReadOnly, func(h *layout.SegmentHeader) error {
 		if ty == nil {
 			return nil
 		}
@@ -70,15 +106,15 @@ func Open(name string, opts *samepage.Options, ty *layout.Type) (*segment.Handle
 	})
 }
 
-// join becomes a member of the segment in m, which it takes over.
-func join(m *samepage.Memory, kind layout.Kind, payload layout.Access, check func(*layout.SegmentHeader) error) (_ *segment.Handle, _ *lane.Set, err error) {
-	h, err := segment.Open(m, kind, layout.LaneWordsOffset, repair)
+// join becomes a member of the segment in o, and ends one use of o when it fails.
+func join(o *object.Object, kind layout.Kind, payload layout.Access, check func(*layout.SegmentHeader) error) (_ *segment.Handle, _ *lane.Set, err error) {
+	h, err := segment.Open(o, kind, layout.LaneWordsOffset, repair)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(segment.Damaged(m, err), h.Close())
+			err = errors.Join(o.Damaged(err), h.Close())
 		}
 	}()
 	if err := check(h.Header()); err != nil {
@@ -104,7 +140,7 @@ func open(h *segment.Handle, payload []byte, kind layout.Kind) (*lane.Set, error
 	}
 	set.Edges = h.Edges
 	if n := set.C.Lanes; (n == 0) != (kind == layout.Cell) {
-		return nil, fmt.Errorf("a %v with %d lanes: %w", kind, n, samepage.ErrCorrupt)
+		return nil, fmt.Errorf("a %v with %d lanes: %w", kind, n, object.ErrCorrupt)
 	}
 	return set, nil
 }
@@ -155,19 +191,19 @@ type Seen struct {
 	Members     []segment.Seen
 }
 
-// Peek calls f with what the segment of that name and of opts.Kind looks like; what f
+// Peek calls f with what the segment of that name and of o.Kind looks like; what f
 // sees is good while it runs.
 //
-// Errors: those of Open, but for samepage.ErrTooManyMembers.
-func Peek(name string, opts *samepage.Options, f func(*Seen)) error {
-	m, err := samepage.Open(name, opts)
+// Errors: those of Open, but for object.ErrTooManyMembers.
+func Peek(o *object.Spec, f func(*Seen)) error {
+	obj, err := object.Open(o)
 	if err != nil {
-		return segment.Inner(err)
+		return err
 	}
 	var bad error
-	err = segment.Peek(m, opts.Kind, layout.LaneWordsOffset, func(h *segment.Handle, members []segment.Seen) {
+	err = segment.Peek(obj, o.Kind, layout.LaneWordsOffset, func(h *segment.Handle, members []segment.Seen) {
 		s := &Seen{Type: "bytes", Room: h.Members(), Members: members}
-		if s.Set, bad = open(h, nil, opts.Kind); bad != nil {
+		if s.Set, bad = open(h, nil, o.Kind); bad != nil {
 			return
 		}
 		if hd := h.Header(); hd.Fingerprint != 0 {
@@ -175,5 +211,5 @@ func Peek(name string, opts *samepage.Options, f func(*Seen)) error {
 		}
 		f(s)
 	})
-	return errors.Join(err, segment.Damaged(m, bad))
+	return errors.Join(err, obj.Damaged(bad))
 }

@@ -9,8 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"samepage"
 	"samepage/internal/ipctest"
+	"samepage/internal/object"
 	"samepage/layout"
 )
 
@@ -39,28 +39,29 @@ func blank(members int) []byte {
 	return b
 }
 
-func opener(memory func() (*samepage.Memory, error)) func(Repair) (*Handle, error) {
+func opener(open func() (*object.Object, error)) func(Repair) (*Handle, error) {
 	return func(r Repair) (*Handle, error) {
-		m, err := memory()
+		o, err := open()
 		if err != nil {
 			return nil, err
 		}
-		return Open(m, layout.Mutex, layout.LockWordsSize, r)
+		return Open(o, layout.Mutex, layout.LockWordsSize, r)
 	}
 }
 
 func unnamed(t *testing.T, b []byte) (func(Repair) (*Handle, error), error) {
-	first, err := samepage.CreateUnnamed(int64(len(b)), &samepage.Options{Kind: samepage.KindMutex, Init: b})
+	first, err := object.CreateUnnamed(&object.Spec{Kind: layout.Mutex, Size: int64(len(b)), Init: b})
 	if err != nil {
 		return nil, err
 	}
-	t.Cleanup(func() { _ = first.Close() })
-	return opener(func() (*samepage.Memory, error) {
-		token, err := samepage.Grant(os.Getpid(), first, samepage.ReadWrite)
+	t.Cleanup(func() { _ = first.Release() })
+	return opener(func() (*object.Object, error) {
+		token, err := first.Grant(os.Getpid(), layout.ReadWrite)
 		if err != nil {
 			return nil, err
 		}
-		return samepage.Attach(token)
+		o, _, err := object.Receive(token)
+		return o, err
 	}), nil
 }
 
@@ -69,20 +70,21 @@ func inFile(t *testing.T, b []byte) (func(Repair) (*Handle, error), error) {
 	if err := os.WriteFile(path, b, 0o600); err != nil {
 		return nil, err
 	}
-	return opener(func() (*samepage.Memory, error) {
-		return samepage.MapFile(path, 0, &samepage.Options{Kind: samepage.KindMutex})
+	return opener(func() (*object.Object, error) {
+		return object.MapFile(&object.Spec{Kind: layout.Mutex, File: path})
 	}), nil
 }
 
 func named(t *testing.T, b []byte) (func(Repair) (*Handle, error), error) {
 	ipctest.Store(t)
-	o := &samepage.Options{Kind: samepage.KindMutex}
-	first, err := samepage.Create("segment", int64(len(b)), &samepage.Options{Kind: samepage.KindMutex, Init: b})
+	first, err := object.Create(&object.Spec{Name: "segment", Kind: layout.Mutex, Size: int64(len(b)), Init: b})
 	if err != nil {
 		return nil, err
 	}
-	t.Cleanup(func() { _ = first.Close() })
-	return opener(func() (*samepage.Memory, error) { return samepage.Open("segment", o) }), nil
+	t.Cleanup(func() { _ = first.Release() })
+	return opener(func() (*object.Object, error) {
+		return object.Open(&object.Spec{Name: "segment", Kind: layout.Mutex})
+	}), nil
 }
 
 // onHeap lays the segment into the heap, and stands in for the kernel.
@@ -193,8 +195,8 @@ func (h *Handle) die(t *testing.T) {
 	h.closed.Store(true)
 	err := errors.Join(h.locks.Close(), h.waker.Close())
 	h.ringer.Close()
-	if h.mem != nil {
-		err = errors.Join(err, h.mem.Close())
+	if h.obj != nil {
+		err = errors.Join(err, h.obj.Release())
 	}
 	if err != nil {
 		t.Error(err)

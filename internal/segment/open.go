@@ -7,72 +7,50 @@ import (
 	"io/fs"
 	"os"
 
-	"samepage"
+	"samepage/internal/object"
 	"samepage/internal/sys"
+	"samepage/layout"
 )
 
-// Create makes a memory of that name with the new segment in it. opts is where
-// and for whom; Kind and Init are filled in.
+// Create makes an object with the new segment in it. o says its name, where and for whom;
+// Kind, Size and Init are filled in.
 //
-// Errors: those of samepage.Create, by Inner.
-func (s *Spec) Create(opts *samepage.Options, name string) (*samepage.Memory, error) {
+// Errors: fs.ErrInvalid, and those of object.Create.
+func (s *Spec) Create(o *object.Spec) (*object.Object, error) {
 	b, size, err := s.Init()
 	if err != nil {
 		return nil, err
 	}
-	o := *opts
-	o.Kind, o.Init = s.Kind, b
-	m, err := samepage.Create(name, size, &o)
-	if err != nil {
-		return nil, Inner(err)
-	}
-	return m, nil
+	n := *o
+	n.Kind, n.Size, n.Init = s.Kind, size, b
+	return object.Create(&n)
 }
 
-// OpenOrCreate opens the memory of that name, or makes it as Create does.
+// OpenOrCreate opens the object of that name, or makes it as Create does, and says which.
 //
-// Errors: those of samepage.Open and Create, by Inner.
-func (s *Spec) OpenOrCreate(opts *samepage.Options, name string) (*samepage.Memory, error) {
-	m, _, err := OpenOrCreate(
-		func() (*samepage.Memory, error) {
-			o := *opts
-			o.Kind = s.Kind
-			return OpenMemory(name, &o)
+// Errors: those of OpenObject and Create.
+func (s *Spec) OpenOrCreate(o *object.Spec) (obj *object.Object, existed bool, err error) {
+	return object.OpenOrCreate(
+		func() (*object.Object, error) {
+			n := *o
+			n.Kind = s.Kind
+			return OpenObject(&n)
 		},
-		func() (*samepage.Memory, error) { return s.Create(opts, name) })
-	return m, err
+		func() (*object.Object, error) { return s.Create(o) })
 }
 
-// OpenMemory opens the memory of a segment, to join it.
+// OpenObject opens the object of a segment, to join it.
 //
-// Errors: those of samepage.Open, by Inner. Where the system refuses to have it written the
-// text tells that members do, and which rights serve.
-func OpenMemory(name string, opts *samepage.Options) (*samepage.Memory, error) {
-	m, err := samepage.Open(name, opts)
-	if err == nil {
-		return m, nil
-	}
-	err = Inner(err)
-	if opts.Access == samepage.ReadWrite && sys.Refused(err) {
+// Errors: those of object.Open. Where the system refuses write access the text says that
+// members need it, and which rights give it.
+func OpenObject(o *object.Spec) (*object.Object, error) {
+	obj, err := object.Open(o)
+	if err != nil && o.Access == layout.ReadWrite && sys.Refused(err) {
 		err = fmt.Errorf("%w: all members of a %v, also those that only read it, write their place in its member table; "+
 			"its maker allows that to a group with Perm 0660 (--perm), to everybody with 0666, on Windows with SecurityDescriptor (--sddl)",
-			err, opts.Kind)
+			err, o.Kind)
 	}
-	return nil, err
-}
-
-// OpenOrCreate does open or create, whichever works. Others may come and go
-// between the two, but hardly many times in a row.
-func OpenOrCreate[T any](open, create func() (T, error)) (o T, existed bool, err error) {
-	for range 100 {
-		if o, err = open(); err == nil || !errors.Is(err, fs.ErrNotExist) {
-			return o, true, err
-		}
-		if o, err = create(); err == nil || !errors.Is(err, fs.ErrExist) {
-			return o, false, err
-		}
-	}
-	return o, false, err
+	return obj, err
 }
 
 // Await calls open until it finds something else than fs.ErrNotExist; wrap is for the
@@ -86,15 +64,6 @@ func Await[T any](ctx context.Context, open func() (T, error), wrap func(error) 
 		err = wrap(ended)
 	}
 	return o, err
-}
-
-// Inner is an error of package samepage without the words that name the object
-// and what was tried, which the caller has better ones for.
-func Inner(err error) error {
-	if in := errors.Unwrap(err); in != nil {
-		return in
-	}
-	return err
 }
 
 // Deadline gives the deadline of a context its second face: an error that also

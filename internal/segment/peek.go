@@ -3,14 +3,15 @@ package segment
 import (
 	"errors"
 	"fmt"
+	"io"
 	"sync/atomic"
 
-	"samepage"
+	"samepage/internal/object"
 	"samepage/internal/sys"
 	"samepage/layout"
 )
 
-// Seen is a member as somebody sees it who is none.
+// Seen is a member as a bystander sees it, who has not joined.
 type Seen struct {
 	Who
 	Alive bool // it holds its lock byte
@@ -20,35 +21,74 @@ type Seen struct {
 	Asleep         bool // its bit stands in Sleepers
 }
 
-// Peek looks at the segment in m, which it takes over, without joining. While f
-// runs the Handle is good for reading live words, and for nothing else.
+// Peek looks at the segment in o without joining it, and ends one use of o. While f runs
+// the Handle is good for reading live words, and for nothing else.
 //
-// Errors: those of Open, but for samepage.ErrTooManyMembers.
-func Peek(m *samepage.Memory, kind layout.Kind, liveSize int, f func(h *Handle, members []Seen)) error {
-	defer m.Close()
-	hd, err := header(m, kind, liveSize)
+// Errors: those of Open, but for object.ErrTooManyMembers.
+func Peek(o *object.Object, kind layout.Kind, liveSize int, f func(h *Handle, members []Seen)) error {
+	defer o.Release()
+	hd, err := header(o, kind, liveSize)
 	if err != nil {
-		return Damaged(m, err)
+		return o.Damaged(err)
 	}
-	o := sys.ObjectOf(m)
-	b, err := o.Map(0, int(control(hd)), layout.ReadOnly)
+	m, err := o.Map(0, int(control(hd)), layout.ReadOnly)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = o.Unmap(b) }()
-	locks, err := o.OpenLocks()
+	defer func() { _ = o.Unmap(m) }()
+	locks, err := o.Sys.OpenLocks()
 	if err != nil {
 		return err
 	}
 	defer locks.Close()
-	h := New(b, hd, locks, nil)
-	var all []Seen
+	h := New(m.At(0, int(control(hd))), hd, locks, nil)
+	members, err := h.look(locks.Held)
+	f(h, members)
+	return err
+}
+
+// PeekDead is Peek for the bytes, of which there are size, of a segment that nobody uses
+// any more. All members in it are dead.
+//
+// Errors: those of r and of layout.ParseSegment.
+func PeekDead(r io.ReaderAt, kind layout.Kind, size int64, f func(h *Handle, members []Seen)) error {
+	head := make([]byte, layout.SegmentHeaderSize)
+	if _, err := r.ReadAt(head, 0); err != nil {
+		return err
+	}
+	hd, err := layout.ParseSegment(head, kind, size)
+	if err == nil && hd.LiveSize < layout.LockWordsSize {
+		err = tooFewWords(hd, kind, layout.LockWordsSize)
+	}
+	if err != nil {
+		return err
+	}
+	// Of the live words only the first are needed: what is copied is small.
+	is := *hd
+	is.Live, is.LiveSize = layout.SegmentHeaderSize, layout.LockWordsSize
+	is.Table = is.Live + is.LiveSize
+	b := words(int(control(&is)))
+	_, err = r.ReadAt(b[is.Live:is.Table], int64(hd.Live))
+	if err == nil {
+		_, err = r.ReadAt(b[is.Table:], int64(hd.Table))
+	}
+	if err != nil {
+		return err
+	}
+	h := New(b, &is, nil, nil)
+	members, err := h.look(func(int) (bool, error) { return false, nil })
+	f(h, members)
+	return err
+}
+
+// look tells of all members that have a slot in use. held says whether a lock byte is held.
+func (h *Handle) look(held func(int) (bool, error)) (all []Seen, err error) {
 	for i := range h.n {
 		id := atomic.LoadUint64(h.identity(i))
 		if id&inUse == 0 {
 			continue
 		}
-		alive, herr := locks.Held(i)
+		alive, herr := held(i)
 		err = errors.Join(err, herr)
 		s := Seen{Who: h.who(i, layout.OwnerOf(i, uint32(id>>32))), Alive: alive, Asleep: h.bit(i)}
 		s.Foreign, s.Ended = sys.Whereabouts(sys.Process{PID: s.PID, Start: s.Start}, s.Space)
@@ -56,29 +96,26 @@ func Peek(m *samepage.Memory, kind layout.Kind, liveSize int, f func(h *Handle, 
 		s.Foreign = s.Foreign && (alive || s.Space != 0)
 		all = append(all, s)
 	}
-	f(h, all)
-	return err
+	return all, err
 }
 
 // header reads and checks the header of a segment. Only what has a bare name, which
 // others may have given, can be of another kind; else it is damaged.
-func header(m *samepage.Memory, kind layout.Kind, liveSize int) (*layout.SegmentHeader, error) {
-	head := make([]byte, min(layout.SegmentHeaderSize, m.Size()))
-	if _, err := m.ReadAt(head, 0); err != nil {
+func header(o *object.Object, kind layout.Kind, liveSize int) (*layout.SegmentHeader, error) {
+	head := make([]byte, min(layout.SegmentHeaderSize, o.Sys.Size))
+	if err := o.ReadAt(head, 0); err != nil {
 		return nil, err
 	}
-	hd, err := layout.ParseSegment(head, kind, m.Size())
-	if errors.Is(err, samepage.ErrKindMismatch) && !sys.ObjectOf(m).Exact {
-		err = fmt.Errorf("%w, and its name is that of a %v: %w", sys.OnlyNumber(err), kind, samepage.ErrCorrupt)
+	hd, err := layout.ParseSegment(head, kind, o.Sys.Size)
+	if errors.Is(err, object.ErrKindMismatch) && !o.Sys.Exact {
+		err = fmt.Errorf("%w, and its name is that of a %v: %w", sys.OnlyNumber(err), kind, object.ErrCorrupt)
 	}
 	if err == nil && hd.LiveSize < uint64(liveSize) {
-		err = fmt.Errorf("segment with %d bytes of live words, a %v has %d: %w", hd.LiveSize, kind, liveSize, samepage.ErrCorrupt)
+		err = tooFewWords(hd, kind, liveSize)
 	}
 	return hd, err
 }
 
-// Damaged adds to samepage.ErrCorrupt the command that takes the object of m away.
-func Damaged(m *samepage.Memory, err error) error {
-	o := sys.ObjectOf(m)
-	return sys.Damaged(err, o.Kind, o.Scope, o.Name, o.Exact)
+func tooFewWords(hd *layout.SegmentHeader, kind layout.Kind, want int) error {
+	return fmt.Errorf("segment with %d bytes of live words, a %v has %d: %w", hd.LiveSize, kind, want, object.ErrCorrupt)
 }

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -17,9 +18,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"samepage"
 	"samepage/internal/edge"
 	"samepage/internal/fault"
+	"samepage/internal/object"
 	"samepage/internal/option"
 	"samepage/internal/sys"
 	"samepage/layout"
@@ -60,7 +61,7 @@ func (s *Spec) Init() (b []byte, size int64, err error) {
 	h.PayloadSize = s.Payload
 	end := control(h)
 	if s.Payload > math.MaxInt64/2 {
-		return nil, 0, fmt.Errorf("segment with a payload of %d bytes: %w", s.Payload, samepage.ErrTooLarge)
+		return nil, 0, fmt.Errorf("segment with a payload of %d bytes: %w", s.Payload, object.ErrTooLarge)
 	}
 	layout.PutText(h.Creator[:], processName())
 	layout.PutText(h.TypeName[:], s.TypeName)
@@ -102,7 +103,7 @@ func processName() string { return filepath.Base(os.Args[0]) }
 // Handle is a member of a segment: one open lock or topic of this process. Its
 // methods may be called concurrently.
 type Handle struct {
-	mem  *samepage.Memory
+	obj  *object.Object // nil in tests
 	b    []byte
 	hd   *layout.SegmentHeader
 	kind layout.Kind
@@ -213,46 +214,42 @@ func (h *Handle) WhoIs(o layout.Owner) (w Who, ok bool) {
 // the same member when a janitor dies.
 type Repair func(h *Handle, dead layout.Owner, who Who)
 
-// Open joins the segment in m, which it takes over.
+// Open joins the segment in o, and ends one use of o when it fails, or at Close.
 //
-// Errors: samepage.ErrKindMismatch, ErrVersion, ErrCorrupt, ErrTooManyMembers.
-func Open(m *samepage.Memory, kind layout.Kind, liveSize int, repair Repair) (*Handle, error) {
-	h, err := open(m, kind, liveSize, repair)
+// Errors: object.ErrKindMismatch, ErrVersion, ErrCorrupt, ErrTooManyMembers.
+func Open(o *object.Object, kind layout.Kind, liveSize int, repair Repair) (*Handle, error) {
+	h, err := open(o, kind, liveSize, repair)
 	if err != nil {
-		return nil, errors.Join(Damaged(m, err), m.Close())
+		return nil, errors.Join(o.Damaged(err), o.Release())
 	}
 	return h, nil
 }
 
-func open(m *samepage.Memory, kind layout.Kind, liveSize int, repair Repair) (_ *Handle, err error) {
-	hd, err := header(m, kind, liveSize)
+func open(o *object.Object, kind layout.Kind, liveSize int, repair Repair) (_ *Handle, err error) {
+	hd, err := header(o, kind, liveSize)
 	if err != nil {
 		return nil, err
 	}
-	o := sys.ObjectOf(m)
-	b, err := o.Map(0, int(control(hd)), layout.ReadWrite)
+	m, err := o.Map(0, int(control(hd)), layout.ReadWrite)
 	if err != nil {
 		return nil, err
 	}
-	locks, err := o.OpenLocks()
+	locks, err := o.Sys.OpenLocks()
 	if err != nil {
-		return nil, errors.Join(err, o.Unmap(b))
+		return nil, errors.Join(err, o.Unmap(m))
 	}
-	h := New(b, hd, locks, repair)
-	h.mem = m
+	h := New(m.At(0, int(control(hd))), hd, locks, repair)
+	h.obj = o
 	h.Edges = edge.Of(struct {
 		layout.ID
 		layout.Kind
-	}{m.ID(), kind})
-	h.ringer = o.NewRinger()
-	// The words stay mapped until nobody can touch them any more: a method that
-	// is under way in another goroutine while the handle is closed must not
-	// fault.
-	runtime.AddCleanup(h, func(b []byte) { _ = o.Unmap(b) }, b)
+	}{o.Sys.ID, kind})
+	h.ringer = o.Sys.NewRinger()
+	h.keep(m)
 	if err := h.join(); err != nil {
 		return nil, errors.Join(err, locks.Close())
 	}
-	h.waker, err = o.NewWaker(h.slot, h.inc, h.wakerWord(h.slot))
+	h.waker, err = o.Sys.NewWaker(h.slot, h.inc, h.wakerWord(h.slot))
 	if err != nil {
 		h.leave()
 		return nil, errors.Join(err, locks.Close())
@@ -264,7 +261,7 @@ func open(m *samepage.Memory, kind layout.Kind, liveSize int, repair Repair) (_ 
 // memory. It has not joined, and has no waker and no ringer.
 func New(b []byte, hd *layout.SegmentHeader, locks Locks, repair Repair) *Handle {
 	return &Handle{
-		b: b, hd: hd, kind: layout.Kind(hd.Kind), broadcast: hd.Kind >= uint32(layout.Topic), n: int(hd.Members), live: uintptr(hd.Live), table: uintptr(hd.Table),
+		b: b, hd: hd, kind: layout.Kind(hd.Kind), broadcast: layout.Kind(hd.Kind).Broadcasts(), n: int(hd.Members), live: uintptr(hd.Live), table: uintptr(hd.Table),
 		repair: repair, locks: locks, slot: -1, turn: make(chan struct{}, 1),
 	}
 }
@@ -288,25 +285,40 @@ func (h *Handle) Live() []byte { return h.b[h.hd.Live : h.hd.Live+h.hd.LiveSize]
 // reachable.
 func (h *Handle) MapPayload(a layout.Access) ([]byte, error) {
 	if h.hd.PayloadSize == 0 || h.hd.Payload%layout.PayloadAlign != 0 || h.hd.PayloadSize > math.MaxInt {
-		return nil, fmt.Errorf("segment with a payload of %d bytes at %d: %w", h.hd.PayloadSize, h.hd.Payload, samepage.ErrCorrupt)
+		return nil, fmt.Errorf("segment with a payload of %d bytes at %d: %w", h.hd.PayloadSize, h.hd.Payload, object.ErrCorrupt)
 	}
-	o := sys.ObjectOf(h.mem)
-	b, err := o.Map(int64(h.hd.Payload), int(h.hd.PayloadSize), a)
+	m, err := h.obj.Map(int64(h.hd.Payload), int(h.hd.PayloadSize), a)
 	if err != nil {
 		return nil, err
 	}
-	runtime.AddCleanup(h, func(b []byte) { _ = o.Unmap(b) }, b)
-	return b, nil
+	h.keep(m)
+	return m.At(int64(h.hd.Payload), int(h.hd.PayloadSize)), nil
+}
+
+// keep has m stay mapped until nobody can touch it any more: a method that is under way in
+// another goroutine while the handle is closed must not fault.
+func (h *Handle) keep(m *object.Mapping) {
+	o := h.obj
+	runtime.AddCleanup(h, func(m *object.Mapping) { _ = o.Unmap(m) }, m)
 }
 
 // Me is the owner word that names this member.
 func (h *Handle) Me() layout.Owner { return layout.OwnerOf(h.slot, h.inc) }
 
+// Owner names the member that has the object, free where nobody has it or its kind has no
+// owner.
+func (h *Handle) Owner() layout.Owner {
+	if !h.kind.Owned() {
+		return 0
+	}
+	return layout.Owner(atomic.LoadUint64(h.Live64(layout.LockStateOffset)))
+}
+
 // Members is the number of slots.
 func (h *Handle) Members() int { return h.n }
 
 // ID tells the object from all others that live.
-func (h *Handle) ID() layout.ID { return h.mem.ID() }
+func (h *Handle) ID() layout.ID { return h.obj.Sys.ID }
 
 // Closed says whether Close was called.
 func (h *Handle) Closed() bool { return h.closed.Load() }
@@ -328,7 +340,7 @@ func (h *Handle) join() (err error) {
 	uerr := Until(context.Background(), func() (bool, error) {
 		err = h.tryJoin()
 		looks++
-		return !errors.Is(err, samepage.ErrTooManyMembers) || looks > joinLooks, nil
+		return !errors.Is(err, object.ErrTooManyMembers) || looks > joinLooks, nil
 	})
 	return errors.Join(err, uerr)
 }
@@ -345,7 +357,7 @@ func (h *Handle) tryJoin() error {
 			}
 		}
 	}
-	return fmt.Errorf("it has as many members as it may have, %d: %s: %w", h.n, Names(h.List()), samepage.ErrTooManyMembers)
+	return fmt.Errorf("it has as many members as it may have, %d: %s: %w", h.n, Names(h.List()), object.ErrTooManyMembers)
 }
 
 func (h *Handle) joinAt(i int) (bool, error) {
@@ -385,7 +397,7 @@ func (h *Handle) leave() {
 }
 
 // Close leaves the segment. Those of this handle who sleep return
-// samepage.ErrClosed. The caller has let go of what it holds. A second Close does
+// fs.ErrClosed. The caller has let go of what it holds. A second Close does
 // nothing, and returns when the first one is done.
 func (h *Handle) Close() (err error) {
 	h.once.Do(func() { err = h.close() })
@@ -401,8 +413,8 @@ func (h *Handle) close() error {
 	<-h.turn
 	h.ringer.Close()
 	err := errors.Join(h.waker.Close(), h.locks.Close())
-	if h.mem != nil {
-		err = errors.Join(err, h.mem.Close())
+	if h.obj != nil {
+		err = errors.Join(err, h.obj.Release())
 	}
 	return err
 }
@@ -413,7 +425,7 @@ func (h *Handle) close() error {
 func (h *Handle) dead(o layout.Owner) (bool, error) {
 	slot := o.Slot()
 	if slot < 0 || slot >= h.n {
-		return false, fmt.Errorf("a word names member %d of %d: %w", slot, h.n, samepage.ErrCorrupt)
+		return false, fmt.Errorf("a word names member %d of %d: %w", slot, h.n, object.ErrCorrupt)
 	}
 	id := atomic.LoadUint64(h.identity(slot))
 	if uint32(id>>32) != o.Incarnation() || id&inUse == 0 {
@@ -425,7 +437,7 @@ func (h *Handle) dead(o layout.Owner) (bool, error) {
 	h.lockMu.Lock()
 	defer h.lockMu.Unlock()
 	if h.closed.Load() {
-		return false, samepage.ErrClosed
+		return false, fs.ErrClosed
 	}
 	held, err := h.locks.Held(slot)
 	return !held, err
@@ -449,7 +461,7 @@ func (h *Handle) Bury(o layout.Owner) (bool, error) {
 	h.lockMu.Lock()
 	if h.closed.Load() {
 		h.lockMu.Unlock()
-		return false, samepage.ErrClosed
+		return false, fs.ErrClosed
 	}
 	ok, err := h.locks.Take(slot)
 	if !ok || err != nil {

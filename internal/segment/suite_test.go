@@ -5,14 +5,15 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"samepage"
 	"samepage/internal/ipctest"
+	"samepage/internal/object"
 	"samepage/layout"
 )
 
@@ -234,7 +235,7 @@ func fullTable(s *suite) {
 	victim, err := s.join(nil)
 	s.noErr(err)
 	_, err = s.join(nil)
-	s.wantErr(err, samepage.ErrTooManyMembers)
+	s.wantErr(err, object.ErrTooManyMembers)
 	*lock{victim}.word() = uint64(victim.Me())
 	victim.die(s.T)
 	heir := s.member()
@@ -242,7 +243,7 @@ func fullTable(s *suite) {
 		s.Errorf("the dead one was %#x, the next in is %#x, freed was %v", victim.Me(), heir.Me(), s.freed)
 	}
 	_, err = s.join(nil)
-	s.wantErr(err, samepage.ErrTooManyMembers)
+	s.wantErr(err, object.ErrTooManyMembers)
 	s.noErr(hs[1].Close())
 	s.member()
 }
@@ -288,7 +289,7 @@ func churn(s *suite) {
 		wg.Go(func() {
 			for range 20 {
 				h, err := s.join(s.repair)
-				for errors.Is(err, samepage.ErrTooManyMembers) && s.ctx.Err() == nil {
+				for errors.Is(err, object.ErrTooManyMembers) && s.ctx.Err() == nil {
 					runtime.Gosched()
 					h, err = s.join(s.repair)
 				}
@@ -558,9 +559,9 @@ func closeWhileWaiting(s *suite) {
 	s.asleep(h, o)
 	s.noErr(h.Close())
 	for range cap(ended) {
-		s.wantErr(<-ended, samepage.ErrClosed)
+		s.wantErr(<-ended, fs.ErrClosed)
 	}
-	s.wantErr(h.Wait(s.ctx, units{h}), samepage.ErrClosed)
+	s.wantErr(h.Wait(s.ctx, units{h}), fs.ErrClosed)
 	if len(passed) != 0 {
 		s.Fatalf("another member's sleeper was closed, too: %v", <-passed)
 	}
@@ -613,7 +614,7 @@ func (held) NeedsName() bool            { return true }
 func noSuchMember(s *suite) {
 	h := s.member()
 	atomic.StoreUint64(lock{h}.word(), uint64(layout.OwnerOf(4, 1)))
-	s.wantErr(h.Wait(s.ctx, lock{h}), samepage.ErrCorrupt)
+	s.wantErr(h.Wait(s.ctx, lock{h}), object.ErrCorrupt)
 	_, err := h.Bury(layout.OwnerOf(layout.MaxMembers, 1))
-	s.wantErr(err, samepage.ErrCorrupt)
+	s.wantErr(err, object.ErrCorrupt)
 }

@@ -3,14 +3,15 @@ package segment
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"math/bits"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"samepage"
 	"samepage/internal/fault"
+	"samepage/internal/object"
 	"samepage/internal/sys"
 	"samepage/layout"
 )
@@ -42,7 +43,7 @@ func Spins() bool { return runtime.GOMAXPROCS(0) > 1 && runtime.NumCPU() > 1 }
 
 // Wait waits until c was taken.
 //
-// Errors: those of c, samepage.ErrClosed, samepage.ErrNameGone, the error of ctx.
+// Errors: those of c, fs.ErrClosed, object.ErrNameGone, the error of ctx.
 func (h *Handle) Wait(ctx context.Context, c Condition) error { return h.wait(ctx, c, false) }
 
 // Sleep is Wait without trying in a loop first: for those who have done so
@@ -158,7 +159,7 @@ func (h *Handle) sleepUntil(ctx context.Context, c Condition, first bool) error 
 	waker := h.wakerWord(h.slot)
 	for {
 		if h.closed.Load() {
-			return samepage.ErrClosed
+			return fs.ErrClosed
 		}
 		v := atomic.LoadUint32(waker) // S1
 		h.setBit()                    // S2: a full fence, pairs with the one of whoever changes the condition
@@ -216,15 +217,17 @@ func (h *Handle) nameGone(c Condition) error {
 }
 
 // CheckName looks whether the name still leads to this segment. Errors:
-// samepage.ErrNameGone, samepage.ErrClosed; others say that it cannot be told.
+// object.ErrNameGone, fs.ErrClosed; others say that it cannot be told.
 func (h *Handle) CheckName() error {
-	if h.mem == nil {
+	if h.obj == nil {
 		return nil
 	}
-	if err := h.mem.CheckName(); err != nil {
-		return Inner(err)
+	h.lockMu.Lock() // of this handle's use of obj, which lasts until Close has had the mutex
+	defer h.lockMu.Unlock()
+	if h.closed.Load() {
+		return fs.ErrClosed
 	}
-	return nil
+	return h.obj.Sys.CheckName()
 }
 
 // lookAtName is CheckName for the watch.
@@ -232,7 +235,7 @@ func (h *Handle) lookAtName() {
 	if h.gone.Load() != nil {
 		return
 	}
-	if err := h.CheckName(); errors.Is(err, samepage.ErrNameGone) {
+	if err := h.CheckName(); errors.Is(err, object.ErrNameGone) {
 		h.gone.Store(&err)
 	}
 }

@@ -2,10 +2,10 @@ package segment
 
 import (
 	"context"
+	"io/fs"
 	"sync/atomic"
 	"time"
 
-	"samepage"
 	"samepage/internal/fault"
 	"samepage/internal/sys"
 	"samepage/layout"
@@ -71,7 +71,7 @@ type news struct {
 func (w *anyWait) try() (int, bool, error) {
 	for i, c := range w.any {
 		if c.Handle.Closed() {
-			return -1, false, samepage.ErrClosed
+			return -1, false, fs.ErrClosed
 		}
 		if ok, err := c.Condition.Try(); ok || err != nil {
 			return i, ok, err
@@ -228,7 +228,7 @@ func (g *group) look() (found bool, err error) {
 		fault.At(fault.SleepBit)
 		switch {
 		case h.Closed():
-			return false, samepage.ErrClosed
+			return false, fs.ErrClosed
 		case c.Condition.Holds(): // S3
 			found = true
 			g.old[k] = v - 1 // if somebody else takes it

@@ -105,3 +105,9 @@ func (h *Handle) PutLiveText(off uintptr, s string) {
 
 // LiveText reads what PutLiveText wrote.
 func (h *Handle) LiveText(off uintptr) string { return h.text(h.live + off) }
+
+// words is n zero bytes on the heap, at an address for words of 64 bits.
+func words(n int) []byte {
+	w := make([]uint64, (n+7)/8)
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(w))), n)
+}

@@ -48,7 +48,7 @@ var errNoPush = fmt.Errorf("nobody can put a descriptor into another process on 
 // AdoptRaw makes an object of a descriptor that this process inherited, which it
 // takes over. When it fails the descriptor stays as it is. Size 0 is that of the
 // file. Errors: layout.ErrBadToken, fs.ErrPermission.
-func AdoptRaw(value uint64, size int64, a layout.Access) (*Object, error) {
+func AdoptRaw(value uint64, size int64, a layout.Access, _ func(func(*Object) bool) bool) (*Object, error) {
 	if value < 3 || value > 1<<30 {
 		return nil, fmt.Errorf("descriptor %d: %w", value, layout.ErrBadToken)
 	}

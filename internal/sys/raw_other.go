@@ -27,7 +27,7 @@ func (o *Object) GrantRaw(int, layout.Access) (uint64, error) {
 func RevokeRaw(int, uint64) error { return unsupported("handing memory over") }
 
 // AdoptRaw is not supported.
-func AdoptRaw(uint64, int64, layout.Access) (*Object, error) {
+func AdoptRaw(uint64, int64, layout.Access, func(func(*Object) bool) bool) (*Object, error) {
 	return nil, unsupported("handing memory over")
 }
 

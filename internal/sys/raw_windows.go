@@ -158,9 +158,11 @@ func checkRaw(value uint64) error {
 
 // AdoptRaw makes an object of a handle of this process, which it takes over: that
 // it inherited, or another process put there. When it fails the handle stays as
-// it is. Size 0 is that of the section. Errors: layout.ErrBadToken,
-// fs.ErrPermission.
-func AdoptRaw(value uint64, size int64, a layout.Access) (*Object, error) {
+// it is. Size 0 is that of the section. anyOpen says whether is holds for an object that
+// this process has open; a handle of such an object is refused.
+//
+// Errors: layout.ErrBadToken, fs.ErrPermission.
+func AdoptRaw(value uint64, size int64, a layout.Access, anyOpen func(is func(*Object) bool) bool) (*Object, error) {
 	if err := checkRaw(value); err != nil {
 		return nil, err
 	}
@@ -173,7 +175,7 @@ func AdoptRaw(value uint64, size int64, a layout.Access) (*Object, error) {
 	if err != nil {
 		return nil, fmt.Errorf("this process has no handle %#x, or has taken it already: %w: %w", value, err, layout.ErrBadToken)
 	}
-	if inherited.ours[theirs] || AnyObject(func(o *Object) bool { return o.holds(theirs) }) {
+	if inherited.ours[theirs] || anyOpen(func(o *Object) bool { return o.holds(theirs) }) {
 		_ = windows.CloseHandle(h)
 		return nil, fmt.Errorf("handle %#x is one of this process's own objects: %w", value, layout.ErrBadToken)
 	}

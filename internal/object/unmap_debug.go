@@ -1,6 +1,6 @@
 //go:build samepagedebug
 
-package samepage
+package object
 
 import "samepage/internal/sys"
 

@@ -1,0 +1,292 @@
+package object
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"samepage/internal/edge"
+	"samepage/internal/option"
+	"samepage/internal/sys"
+	"samepage/layout"
+)
+
+// Spec says which object is meant, and what a new one shall be. Create, Open, OpenOrCreate,
+// CreateUnnamed and MapFile check it; they do not change it.
+type Spec = sys.Spec
+
+// check refuses options that no object can have. Errors: fs.ErrInvalid.
+func check(s *Spec) error {
+	if err := option.Named(s.Scope, s.Lifetime, s.Perm); err != nil {
+		return err
+	}
+	if err := option.OneOf("Kind", s.Kind, layout.Kinds()...); err != nil {
+		return err
+	}
+	if err := option.OneOf("Access", s.Access, layout.ReadWrite, layout.ReadOnly); err != nil {
+		return err
+	}
+	if s.Truncate && !s.Exclusive {
+		return option.Bad("Truncate", true, "false without Exclusive")
+	}
+	return nil
+}
+
+// Named is a checked copy of s whose name is without prefix: Local\ and Global\ choose the
+// scope. Errors: ErrName, fs.ErrInvalid.
+func Named(s *Spec) (*Spec, error) {
+	if err := check(s); err != nil {
+		return nil, err
+	}
+	t := *s
+	if rest, ok := strings.CutPrefix(s.Name, `Local\`); ok {
+		t.Name, t.Scope = rest, layout.Local
+	} else if rest, ok := strings.CutPrefix(s.Name, `Global\`); ok {
+		t.Name, t.Scope = rest, layout.Global
+	}
+	if err := layout.CheckName(t.Name); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrName, err)
+	}
+	return &t, nil
+}
+
+// checkSize refuses sizes that no new object can have, and first bytes that do not fit.
+// Errors: ErrZeroSize, ErrNegativeSize, ErrTooLarge, ErrRange.
+func checkSize(s *Spec) error {
+	if err := option.Size("size", s.Size, layout.MaxSize); err != nil {
+		return err
+	}
+	if int64(len(s.Init)) > s.Size {
+		return &option.Error{
+			Name: "Init", Value: fmt.Sprintf("%d bytes", len(s.Init)),
+			Want: fmt.Sprintf("at most the size, %d", s.Size), Also: ErrRange,
+		}
+	}
+	return nil
+}
+
+// nameEdges has a word for the race detector: what a goroutine has done before it made an
+// object comes before what another one does that finds it by its name.
+func nameEdges(s *Spec) edge.Object {
+	return edge.Of(struct {
+		name  string
+		scope layout.Scope
+		kind  layout.Kind
+		exact bool
+	}{s.Name, s.Scope, s.Kind, s.Exact})
+}
+
+// Create makes the object and opens it for reading and writing, whatever s.Access is, for
+// its maker writes at least its first bytes.
+//
+// Errors: fs.ErrExist, ErrName, ErrZeroSize, ErrNegativeSize, ErrTooLarge, ErrRange (of
+// Init), fs.ErrInvalid, ErrKindMismatch (exact names), and those of sys.Create.
+func Create(s *Spec) (*Object, error) {
+	s, err := Named(s)
+	if err != nil {
+		return nil, err
+	}
+	if s.Truncate && s.File == "" {
+		return nil, option.Bad("Truncate", true, "false without File")
+	}
+	if s.File == "" || s.Truncate || s.Size != 0 {
+		if err := checkSize(s); err != nil {
+			return nil, err
+		}
+	}
+	if s.File != "" && s.Size == 0 {
+		if s.Size, err = fileSize(s); err != nil {
+			return nil, err
+		}
+	}
+	s.Access = layout.ReadWrite
+	nameEdges(s).Release(0)
+	o, err := sys.Create(s)
+	if s.Exact && s.Kind == layout.Memory && errors.Is(err, fs.ErrExist) {
+		if other := CheckExact(s); errors.Is(other, ErrKindMismatch) {
+			err = other
+		}
+	}
+	if err != nil {
+		return nil, damaged(s, err)
+	}
+	return Own(o), nil
+}
+
+// damaged adds to ErrCorrupt the command that removes the object.
+func damaged(s *Spec, err error) error {
+	return sys.Damaged(err, s.Kind, s.Scope, s.Name, s.Exact)
+}
+
+// Damaged adds to ErrCorrupt the command that removes the object.
+func (o *Object) Damaged(err error) error {
+	return sys.Damaged(err, o.Sys.Kind, o.Sys.Scope, o.Sys.Name, o.Sys.Exact)
+}
+
+// fileSize is the size of the file below an object whose maker gave none.
+func fileSize(s *Spec) (int64, error) {
+	t := *s
+	t.Access, t.Exclusive, t.Truncate = layout.ReadOnly, false, false
+	o, err := sys.MapFile(&t)
+	if err != nil {
+		return 0, err
+	}
+	defer o.Close()
+	if o.Size == 0 {
+		return 0, fmt.Errorf("file %s is empty: %w", s.File, ErrZeroSize)
+	}
+	return o.Size, nil
+}
+
+// Open opens an object by its name. It never makes one, and never waits for one.
+//
+// Errors: fs.ErrNotExist, ErrName, fs.ErrInvalid, ErrKindMismatch (exact names), and those
+// of sys.Open.
+func Open(s *Spec) (*Object, error) {
+	s, err := Named(s)
+	if err != nil {
+		return nil, err
+	}
+	s.Truncate = false // it is of the one who makes the object
+	o, err := sys.Open(s)
+	if err != nil {
+		return nil, damaged(s, err)
+	}
+	nameEdges(s).Acquire(0)
+	obj := Own(o)
+	if s.Exact {
+		if err := obj.checkExact(); err != nil {
+			return nil, errors.Join(err, obj.Release())
+		}
+	}
+	return obj, nil
+}
+
+// CheckExact looks whether the bytes behind an exact name are of the kind of s; what cannot
+// be opened is not judged. Errors: ErrKindMismatch, ErrVersion, ErrCorrupt.
+func CheckExact(s *Spec) error {
+	t := *s
+	t.Access = layout.ReadOnly
+	o, err := sys.Open(&t)
+	if err != nil {
+		return nil
+	}
+	obj := Own(o)
+	defer obj.Release()
+	return obj.checkExact()
+}
+
+// checkExact refuses an object whose bytes are not of its kind: anything may have a
+// bare name. Where the system has kinds itself (Windows) it has refused it before.
+func (o *Object) checkExact() error {
+	head := make([]byte, min(layout.SegmentHeaderSize, o.Sys.Size))
+	if err := o.ReadAt(head, 0); err != nil {
+		return nil // whoever uses it is told
+	}
+	if o.Sys.Kind != layout.Memory {
+		_, err := layout.ParseSegment(head, o.Sys.Kind, o.Sys.Size)
+		return o.Damaged(err)
+	}
+	if layout.IsSegment(head) {
+		return fmt.Errorf("it is a lock or an event: %w", ErrKindMismatch)
+	}
+	return nil
+}
+
+// OpenOrCreate does open or create, whichever works, and says which. Another process may
+// remove and make the name between the two, but hardly many times in a row.
+func OpenOrCreate[T any](open, create func() (T, error)) (o T, existed bool, err error) {
+	for range 100 {
+		if o, err = open(); err == nil || !errors.Is(err, fs.ErrNotExist) {
+			return o, true, err
+		}
+		if o, err = create(); err == nil || !errors.Is(err, fs.ErrExist) {
+			return o, false, err
+		}
+	}
+	return o, false, err
+}
+
+// CreateUnnamed makes an object without a name.
+//
+// Errors: ErrZeroSize, ErrNegativeSize, ErrTooLarge, ErrRange (of Init), fs.ErrInvalid
+// (options out of range, or not for unnamed memory), and those of sys.CreateUnnamed.
+func CreateUnnamed(s *Spec) (*Object, error) {
+	if err := check(s); err != nil {
+		return nil, err
+	}
+	switch {
+	case s.File != "":
+		return nil, option.Bad("File", fmt.Sprintf("%q", s.File), "none for unnamed memory (use MapFile)")
+	case s.Exact:
+		return nil, option.Bad("Exact", true, "false for unnamed memory (use Create)")
+	case s.Truncate:
+		return nil, option.Bad("Truncate", true, "false without File")
+	}
+	if err := checkSize(s); err != nil {
+		return nil, err
+	}
+	o, err := sys.CreateUnnamed(s)
+	if err != nil {
+		return nil, err
+	}
+	return Own(o), nil
+}
+
+// MapFile opens the file s.File as an object without a name of its own. Size 0 is the size
+// of the file.
+//
+// Errors: ErrZeroSize (empty file), ErrNegativeSize, ErrTooLarge, fs.ErrPermission,
+// fs.ErrInvalid (options out of range, or not for files), and those of sys.MapFile.
+func MapFile(s *Spec) (*Object, error) {
+	if err := check(s); err != nil {
+		return nil, err
+	}
+	switch {
+	case s.Exact:
+		return nil, option.Bad("Exact", true, "false for a file (use Create)")
+	case len(s.Init) > 0:
+		return nil, option.Bad("Init", fmt.Sprintf("%d bytes", len(s.Init)), "none for a file")
+	}
+	if s.Truncate && s.Access != layout.ReadWrite {
+		return nil, fmt.Errorf("truncate a file open %v: %w", s.Access, fs.ErrPermission)
+	}
+	if s.Truncate || s.Size != 0 {
+		if err := checkSize(s); err != nil {
+			return nil, err
+		}
+	}
+	o, err := sys.MapFile(s)
+	if err != nil {
+		return nil, err
+	}
+	if o.Size == 0 {
+		return nil, errors.Join(fmt.Errorf("the file is empty: %w", ErrZeroSize), o.Close())
+	}
+	return Own(o), nil
+}
+
+// Stat tells about an object without joining its users. Errors: ErrName, fs.ErrInvalid,
+// ErrKindMismatch (exact names), and those of sys.Stat.
+func Stat(s *Spec) (sys.Info, error) {
+	s, err := Named(s)
+	if err != nil {
+		return sys.Info{}, err
+	}
+	i, err := sys.Stat(s)
+	if err == nil && s.Exact {
+		err = CheckExact(s)
+	}
+	return i, damaged(s, err)
+}
+
+// Remove removes a name that nobody uses. Errors: ErrName, fs.ErrInvalid, and those of
+// sys.Remove.
+func Remove(s *Spec) error {
+	s, err := Named(s)
+	if err != nil {
+		return err
+	}
+	return sys.Remove(s)
+}

@@ -1,0 +1,125 @@
+package layout
+
+import "fmt"
+
+// Kind is what an object is for. Each kind has its own name space, so that an
+// event and a memory may share a name.
+type Kind uint32
+
+// The kinds. The numbers stand in files and segments.
+const (
+	Memory    Kind = iota // plain bytes, no header of ours in them
+	Event                 // a segment with [LockWords]
+	Mutex                 // the same
+	RWMutex               // the same
+	Semaphore             // the same
+	Topic                 // a segment with lanes
+	Cell                  // a segment with one value
+	kinds
+)
+
+// Words are what the live words of a kind's segments are.
+type Words int
+
+const (
+	NoWords   Words = iota // the kind has no segment: no header, no members
+	LockState              // [LockWords]
+	LaneState              // [LockWords] of which only Sleepers is used, and [LaneConfig] behind it
+)
+
+// kindTable is the one place that says what a kind is. A new kind is a constant above and
+// a row here; what inspects it is a row in package internal/facts.
+var kindTable = [kinds]struct {
+	name       string // in the names of its files, in the command, and in JSON
+	words      Words
+	owned      bool     // LockWords.State names the member that has the object
+	broadcasts bool     // each change rings all sleepers, so that none passes a ring on
+	roles      []string // names of Member.Role
+}{
+	Memory:    {name: "memory"},
+	Event:     {name: "event", words: LockState},
+	Mutex:     {name: "mutex", words: LockState, owned: true},
+	RWMutex:   {name: "rwmutex", words: LockState, owned: true},
+	Semaphore: {name: "semaphore", words: LockState},
+	Topic: {
+		name: "topic", words: LaneState, broadcasts: true,
+		roles: []string{RolePublisher: "publisher", RoleReliable: "reliable", RoleBestEffort: "best-effort"},
+	},
+	Cell: {
+		name: "cell", words: LaneState, broadcasts: true,
+		roles: []string{RoleWriter: "writer", RoleReader: "reader"},
+	},
+}
+
+// The roles of members, in [Member].Role: of a topic, and of a cell. 0 is a member that is
+// joining, and all members of other kinds.
+const (
+	RolePublisher  = 1
+	RoleReliable   = 2
+	RoleBestEffort = 3
+
+	RoleWriter = 1
+	RoleReader = 2
+)
+
+// Known says whether k is a kind that this version knows.
+func (k Kind) Known() bool { return k < kinds }
+
+// Kinds lists all kinds.
+func Kinds() []Kind {
+	all := make([]Kind, kinds)
+	for i := range all {
+		all[i] = Kind(i)
+	}
+	return all
+}
+
+// Words says what the live words of the kind's segments are; NoWords of a kind that is not
+// known.
+func (k Kind) Words() Words {
+	if !k.Known() {
+		return NoWords
+	}
+	return kindTable[k].words
+}
+
+// HasMembers says whether an object of the kind is a segment, which keeps who has it open.
+func (k Kind) HasMembers() bool { return k.Words() != NoWords }
+
+// Owned says whether LockWords.State of the kind names the member that has the object.
+func (k Kind) Owned() bool { return k.Known() && kindTable[k].owned }
+
+// Broadcasts says whether each change of an object of the kind rings all that sleep.
+func (k Kind) Broadcasts() bool { return k.Known() && kindTable[k].broadcasts }
+
+// Role is the name of a member's role, empty for a kind without roles and for a member that
+// is joining.
+func (k Kind) Role(role uint32) string {
+	if !k.Known() || uint64(role) >= uint64(len(kindTable[k].roles)) {
+		return ""
+	}
+	return kindTable[k].roles[role]
+}
+
+func (k Kind) String() string {
+	if k.Known() {
+		return kindTable[k].name
+	}
+	return fmt.Sprintf("kind %d", uint32(k))
+}
+
+// MarshalText gives the kind's name.
+func (k Kind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// UnmarshalText is the inverse of MarshalText.
+func (k *Kind) UnmarshalText(b []byte) error { return unmarshal(k, b, Kinds()...) }
+
+// ParseKind is the inverse of Kind.String.
+func ParseKind(s string) (Kind, bool) {
+	for k := range kindTable {
+		if kindTable[k].name == s {
+			return Kind(k), true
+		}
+	}
+	return 0, false
+}
