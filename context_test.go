@@ -3,12 +3,9 @@ package samepage_test
 import (
 	"context"
 	"errors"
-	"fmt"
-	"go/ast"
 	"image"
 	"io"
 	"os"
-	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -20,6 +17,7 @@ import (
 	"samepage/ipcsync"
 	"samepage/legacy"
 	"samepage/pubsub"
+	"samepage/test/house"
 )
 
 // contextRule is in the comment of each function that waits.
@@ -421,50 +419,15 @@ func TestEndedContext(t *testing.T) {
 			ipctest.WantErr(t, err, os.ErrDeadlineExceeded)
 		})
 	}
-	for _, name := range waiting(t) {
-		if _, ok := all[name]; !ok && !slices.Contains(alwaysWait, name) {
+	for name, comment := range house.Waiting(t) {
+		if name == "ipcsync.shared.Wait" || slices.Contains(alwaysWait, name) {
+			continue // that of Event
+		}
+		if _, ok := all[name]; !ok {
 			t.Errorf("%s has a context and no row", name)
 		}
-	}
-}
-
-// waiting are the exported functions and methods with a context of the packages that users
-// wait in, and checks what their comments say of it.
-func waiting(t *testing.T) (names []string) {
-	for _, s := range sources(t) {
-		if s.isTest() || !slices.Contains([]string{"ipcsync", "cell", "pubsub", "frame", "legacy"}, s.room) {
-			continue
-		}
-		for _, d := range s.ast.Decls {
-			f, ok := d.(*ast.FuncDecl)
-			if !ok || !f.Name.IsExported() || f.Type.Params == nil {
-				continue
-			}
-			name := path.Base(s.room) + "." + f.Name.Name
-			if f.Recv != nil {
-				of := f.Recv.List[0].Type
-				if p, ok := of.(*ast.StarExpr); ok {
-					of = p.X
-				}
-				if g, ok := of.(*ast.IndexExpr); ok {
-					of = g.X
-				}
-				name = path.Base(s.room) + "." + of.(*ast.Ident).Name + "." + f.Name.Name
-			}
-			if name == "ipcsync.shared.Wait" {
-				continue // that of Event
-			}
-			for _, p := range f.Type.Params.List {
-				if fmt.Sprint(p.Type) != "&{context Context}" {
-					continue
-				}
-				names = append(names, name)
-				doc := strings.Join(strings.Fields(f.Doc.Text()), " ")
-				if !slices.Contains(alwaysWait, name) && !strings.Contains(doc, contextRule) {
-					t.Errorf("the comment of %s does not say: %s", name, contextRule)
-				}
-			}
+		if !strings.Contains(comment, contextRule) {
+			t.Errorf("the comment of %s does not say: %s", name, contextRule)
 		}
 	}
-	return names
 }

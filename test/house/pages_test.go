@@ -1,8 +1,7 @@
-package samepage_test
+package house
 
 import (
 	"fmt"
-	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -30,7 +29,7 @@ func TestMissionPage(t *testing.T) {
 			}
 		}
 	}
-	page := strings.ReplaceAll(string(must(os.ReadFile("docs/mission.md"))(t)), "\r\n", "\n")
+	page := read(t, "docs/mission.md")
 	var have []string
 	for _, m := range regexp.MustCompile(`(?m)^\| (\d{3}-\d{2}) \| (.+?) \| (.+?) \| (.+?) \| (.+?) \|$`).FindAllStringSubmatch(page, -1) {
 		have = append(have, m[1])
@@ -51,14 +50,14 @@ func TestMissionPage(t *testing.T) {
 
 // README.md shows what compiles and runs.
 func TestReadmeShowsTheExample(t *testing.T) {
-	src := strings.ReplaceAll(string(must(os.ReadFile("example_test.go"))(t)), "\r\n", "\n")
+	src := read(t, "example_test.go")
 	_, body, _ := strings.Cut(src, "func Example() {\n")
 	body, _, ok := strings.Cut(body, "\t// Output:")
 	if !ok {
 		t.Fatal("no Example")
 	}
 	body = strings.TrimPrefix(strings.ReplaceAll("\n"+body, "\n\t", "\n"), "\n")
-	readme := strings.ReplaceAll(string(must(os.ReadFile("README.md"))(t)), "\r\n", "\n")
+	readme := read(t, "README.md")
 	if !strings.Contains(readme, "```go\n"+body+"```") {
 		t.Errorf("README.md lacks the body of Example:\n%s", body)
 	}

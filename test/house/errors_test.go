@@ -1,4 +1,4 @@
-package samepage_test
+package house
 
 import (
 	"go/ast"

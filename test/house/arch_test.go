@@ -1,15 +1,9 @@
-package samepage_test
+package house
 
 import (
 	"bytes"
-	"go/ast"
 	"go/format"
-	"go/parser"
-	"go/token"
-	"io/fs"
-	"os"
 	"path"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -49,55 +43,6 @@ func floorOf(room string) int {
 	return -1
 }
 
-type source struct {
-	file string // with slashes, from the root
-	room string
-	src  []byte
-	ast  *ast.File
-}
-
-func (s *source) isTest() bool { return strings.HasSuffix(s.file, "_test.go") }
-
-// sources are all Go files of the repository.
-func sources(t *testing.T) []*source {
-	t.Helper()
-	var all []*source
-	fset := token.NewFileSet()
-	err := filepath.WalkDir(".", func(p string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if d.IsDir() && p != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata") {
-			return filepath.SkipDir
-		}
-		if !strings.HasSuffix(p, ".go") {
-			return nil
-		}
-		src, err := os.ReadFile(p)
-		if err != nil {
-			return err
-		}
-		p = filepath.ToSlash(p)
-		f, err := parser.ParseFile(fset, p, src, parser.ParseComments)
-		if err != nil {
-			return err
-		}
-		all = append(all, &source{p, path.Dir(p), src, f})
-		return nil
-	})
-	if err != nil || len(all) < 20 {
-		t.Fatalf("%d sources, %v", len(all), err)
-	}
-	return all
-}
-
-func (s *source) imports() (paths []string) {
-	for _, i := range s.ast.Imports {
-		paths = append(paths, strings.Trim(i.Path.Value, `"`))
-	}
-	return paths
-}
-
 func TestArchDirection(t *testing.T) {
 	for _, s := range sources(t) {
 		if s.isTest() || slices.Contains(testRooms, s.room) || strings.HasPrefix(s.room, "examples/") ||
@@ -106,7 +51,7 @@ func TestArchDirection(t *testing.T) {
 		}
 		mine := floorOf(s.room)
 		if mine < 0 {
-			t.Errorf("%s: room %s stands on no floor of arch_test.go", s.file, s.room)
+			t.Errorf("%s: room %s stands on no floor of this test", s.file, s.room)
 			continue
 		}
 		for _, i := range s.imports() {
@@ -166,7 +111,7 @@ func TestArchUnsafe(t *testing.T) {
 }
 
 func TestArchModules(t *testing.T) {
-	mod := must(os.ReadFile("go.mod"))(t)
+	mod := []byte(read(t, "go.mod"))
 	for _, l := range regexp.MustCompile(`(?m)^(?:require )?\s*(\S+) v\S+`).FindAllSubmatch(mod, -1) {
 		if string(l[1]) != "golang.org/x/sys" {
 			t.Errorf("the library requires %s; it may require golang.org/x/sys only", l[1])
