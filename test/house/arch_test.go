@@ -29,7 +29,7 @@ var floors = [][]string{
 }
 
 // testRooms serve tests, may use any room, and are used by tests only.
-var testRooms = []string{"internal/ipctest", "internal/ipctest/agent"}
+var testRooms = []string{"internal/ipctest", "internal/ipctest/agent", "internal/ipctest/memtest"}
 
 func floorOf(room string) int {
 	for i, f := range floors {

@@ -1,0 +1,2 @@
+// Package forgotten drops objects of every kind without closing them.
+package forgotten

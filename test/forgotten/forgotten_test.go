@@ -1,0 +1,367 @@
+package forgotten
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"image/color"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"samepage"
+	"samepage/cell"
+	"samepage/frame"
+	"samepage/internal/ipctest"
+	"samepage/internal/sys"
+	"samepage/ipcsync"
+	"samepage/pubsub"
+)
+
+// forgettable is a kind of object, and how one of that name is opened, used and dropped.
+type forgettable struct {
+	kind string
+	told string // what the debug build calls it
+	open func(name, dir string) error
+
+	unnamed bool // so it is told without the name
+	//lint:ignore U1000 the test of the debug build reads it
+	locked string // what is told more
+}
+
+// forgettables are all that have something of the system, but for those of package legacy.
+var forgettables = []forgettable{
+	{kind: "memory", told: "memory", open: func(name, _ string) error {
+		_, err := samepage.Create(name, 1000, nil)
+		return err
+	}},
+	{kind: "second handle on a memory", told: "memory", open: func(name, _ string) error {
+		if _, err := samepage.Create(name, 1000, nil); err != nil {
+			return err
+		}
+		if _, err := samepage.Open(name, nil); err != nil { // shares the first one's descriptors
+			return err
+		}
+		_, err := samepage.Open(name, &samepage.Options{Access: samepage.ReadOnly}) // has its own
+		return err
+	}},
+	{kind: "memory with views", told: "memory", open: func(name, _ string) error {
+		m, err := samepage.Create(name, 1<<20, nil)
+		if err != nil {
+			return err
+		}
+		for _, a := range []samepage.Access{samepage.ReadWrite, samepage.ReadOnly, samepage.CopyOnWrite} {
+			v, err := m.View(1000, 70000, a)
+			if err != nil {
+				return err
+			}
+			if _, err := v.ReadAt(make([]byte, 5), 0); err != nil { // not Bytes: those stay mapped
+				return err
+			}
+		}
+		_, err = m.WriteAt([]byte("x"), 5) // maps a window
+		return err
+	}},
+	{kind: "memory over a file", told: "memory", open: func(name, dir string) error {
+		_, err := samepage.Create(name, 1000, &samepage.Options{File: filepath.Join(dir, name)})
+		return err
+	}},
+	{kind: "mapped file", told: "memory", open: func(name, dir string) error {
+		_, err := samepage.MapFile(filepath.Join(dir, name), 1000, nil)
+		return err
+	}},
+	{kind: "unnamed memory", told: "memory", unnamed: true, open: func(string, string) error {
+		_, err := samepage.CreateUnnamed(1000, nil)
+		return err
+	}},
+	{kind: "unnamed memory that was granted", told: "memory", unnamed: true, open: func(string, string) error {
+		m, err := samepage.CreateUnnamed(100000, nil)
+		if err != nil {
+			return err
+		}
+		if _, err := samepage.Grant(os.Getpid(), m, samepage.ReadOnly); err != nil {
+			return err
+		}
+		v, err := m.View(0, 0, samepage.ReadWrite)
+		if err != nil {
+			return err
+		}
+		_, err = v.WriteAt([]byte("x"), 5)
+		return err
+	}},
+	{kind: "memory by a handle", told: "memory", unnamed: true, open: func(string, string) error {
+		m, err := samepage.CreateUnnamed(4096, nil)
+		if err != nil {
+			return err
+		}
+		defer m.Close()
+		v, err := samepage.OfferHandle(m, samepage.ReadWrite)
+		if err != nil {
+			return err
+		}
+		_, err = samepage.TakeHandle(os.Getpid(), v, 4096, samepage.ReadWrite)
+		return err
+	}},
+	{kind: "exact memory", told: "memory", open: func(name, _ string) error {
+		_, err := samepage.Create("samepage-test-"+name, 1000, &samepage.Options{Exact: true})
+		return err
+	}},
+	{kind: "mutex", told: "mutex", open: func(name, _ string) error {
+		m, err := ipcsync.CreateMutex(name, nil)
+		if err != nil {
+			return err
+		}
+		return errors.Join(m.Lock(context.Background()), m.Unlock())
+	}},
+	{kind: "rwmutex", told: "rwmutex", open: func(name, _ string) error {
+		m, err := ipcsync.CreateRWMutex(name, nil)
+		if err != nil {
+			return err
+		}
+		return errors.Join(m.RLock(context.Background()), m.RUnlock(), m.Lock(context.Background()), m.Unlock())
+	}},
+	{kind: "semaphore", told: "semaphore", open: func(name, _ string) error {
+		s, err := ipcsync.CreateSemaphore(name, 1, 1, nil)
+		if err != nil {
+			return err
+		}
+		return s.Acquire(context.Background())
+	}},
+	{kind: "event", told: "event", open: func(name, _ string) error {
+		e, err := ipcsync.CreateEvent(name, nil)
+		if err != nil {
+			return err
+		}
+		return e.Set()
+	}},
+	{kind: "event that was waited for", told: "event", open: func(name, _ string) error {
+		e, err := ipcsync.CreateEvent(name, nil)
+		if err != nil {
+			return err
+		}
+		// Asleep, under a context that goes on.
+		woke := make(chan error, 1)
+		go func() { woke <- e.Wait(goesOn) }()
+		for {
+			st, err := ipcsync.Inspect(samepage.KindEvent, name, nil)
+			if err != nil {
+				return err
+			}
+			if st.Members[0].Waits {
+				return errors.Join(e.Set(), <-woke)
+			}
+		}
+	}},
+	{kind: "exact event", told: exactEvent, open: func(name, _ string) error {
+		e, err := ipcsync.CreateEvent("samepage-test-"+name, &ipcsync.EventOptions{Exact: true})
+		if err != nil {
+			return err
+		}
+		return e.Set()
+	}},
+	{kind: "publisher", told: "publisher of topic", open: func(name, _ string) error {
+		p, err := pubsub.NewPublisher(name, nil)
+		if err != nil {
+			return err
+		}
+		return p.Send(context.Background(), []byte("x"))
+	}},
+	{kind: "publisher with a loan", told: "publisher of topic", open: func(name, _ string) error {
+		p, err := pubsub.NewPublisher(name, nil)
+		if err != nil {
+			return err
+		}
+		_, err = p.Loan(1)
+		return err
+	}},
+	{kind: "typed publisher and subscriber", told: "subscriber to topic", open: func(name, _ string) error {
+		p, err := pubsub.NewTypedPublisher[int64](name, nil)
+		if err != nil {
+			return err
+		}
+		s, err := pubsub.NewTypedSubscriber[int64](name, nil)
+		if err != nil {
+			return err
+		}
+		n := int64(5)
+		if err := p.Send(context.Background(), &n); err != nil {
+			return err
+		}
+		_, err = s.Take(context.Background())
+		return err
+	}},
+	{kind: "subscriber with a held message", told: "subscriber to topic", open: func(name, _ string) error {
+		p, err := pubsub.NewPublisher(name, &pubsub.Options{Holds: 1})
+		if err != nil {
+			return err
+		}
+		s, err := pubsub.NewSubscriber(name, nil)
+		if err != nil {
+			return err
+		}
+		if err := p.Send(context.Background(), []byte("x")); err != nil {
+			return err
+		}
+		m, err := s.Take(context.Background())
+		if err != nil {
+			return err
+		}
+		_, err = m.Hold()
+		return err
+	}},
+	{kind: "cell", told: "writer of cell", open: func(name, _ string) error {
+		w, err := cell.NewWriter(name, 100, &cell.Options{Holds: 1})
+		if err != nil {
+			return err
+		}
+		r, err := cell.NewReader(name, nil)
+		if err != nil {
+			return err
+		}
+		if err := w.Set(context.Background(), []byte("x")); err != nil {
+			return err
+		}
+		v, _, err := r.Load()
+		if err != nil {
+			return err
+		}
+		_, err = w.Loan(context.Background(), 1)
+		return errors.Join(err, v.Hold())
+	}},
+	{kind: "typed cell", told: "reader of cell", open: func(name, _ string) error {
+		if _, err := cell.NewWriterOf[int64](name, nil); err != nil {
+			return err
+		}
+		_, err := cell.NewReaderOf[int64](name, nil)
+		return err
+	}},
+	{kind: "frames", told: "publisher of topic", open: func(name, _ string) error {
+		p, err := frame.NewPublisher(name, frame.Spec{Format: frame.BGR, Width: 8, Height: 8}, nil)
+		if err != nil {
+			return err
+		}
+		s, err := frame.NewSubscriber(name, nil)
+		if err != nil {
+			return err
+		}
+		l, err := p.Loan(frame.Spec{Format: frame.BGR, Width: 8, Height: 8})
+		if err != nil {
+			return err
+		}
+		l.Image().(*frame.PackedImage).Set(1, 1, color.White)
+		if err := l.Publish(context.Background()); err != nil {
+			return err
+		}
+		_, err = s.Take(context.Background())
+		return err
+	}},
+}
+
+// exactEvent is what is below an exact event.
+var exactEvent = map[bool]string{false: "event", true: "exact event"}[runtime.GOOS == "windows"]
+
+var goesOn, _ = context.WithCancel(context.Background()) //nolint:govet // it goes on
+
+// noNames finds the names of this test.
+func noNames(t *testing.T) func() error {
+	return func() error {
+		all, err := samepage.List()
+		if err == nil && len(all) > 0 {
+			err = fmt.Errorf("%d names, the first of %v %q", len(all), all[0].Kind, all[0].Name)
+		}
+		return err
+	}
+}
+
+// What is dropped without Close gives its descriptors and its name back, as files do.
+func TestForgottenIsGivenBack(t *testing.T) {
+	ipctest.NeedNames(t)
+	for _, f := range forgettables {
+		t.Run(strings.ReplaceAll(f.kind, " ", "_"), func(t *testing.T) {
+			ipctest.Store(t)
+			dir := ipctest.Dir(t)
+			ipctest.Forget(t, sys.Usage, func(i int) error { return f.open(fmt.Sprint("forgotten", i), dir) }, noNames(t))
+		})
+	}
+}
+
+// A name that persists stays, and only that.
+func TestForgottenPersistentStays(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	ipctest.Forget(t, sys.Usage, func(i int) error {
+		m, err := samepage.Create(fmt.Sprint("stays", i), 100, &samepage.Options{Lifetime: samepage.Persist})
+		if err != nil {
+			return err
+		}
+		_, err = m.WriteAt([]byte("here"), 0)
+		return err
+	}, nil)
+	for i := range ipctest.Forgotten + 1 {
+		name := fmt.Sprint("stays", i)
+		m := must(samepage.Open(name, nil))(t)
+		b := make([]byte, 4)
+		if _, err := m.ReadAt(b, 0); err != nil || string(b) != "here" {
+			t.Fatalf("%s has %q, %v", name, b, err)
+		}
+		ipctest.NoErr(t, m.Close())
+		ipctest.NoErr(t, samepage.Remove(name, nil))
+	}
+}
+
+// collected drops a memory and returns when that is given back: what can be collected has
+// been.
+func collected(t *testing.T) {
+	t.Helper()
+	func() { must(samepage.Create("a witness", 100, nil))(t) }()
+	ipctest.Collect(t, "a witness", func() error {
+		_, err := samepage.Stat("a witness", nil)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return fmt.Errorf("it is there (%v)", err)
+	})
+	runtime.GC()
+}
+
+// A view keeps its memory, and a memory its views.
+func TestForgottenOnlyWhenBothAre(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	open := func() (*samepage.Memory, *samepage.View) {
+		m := must(samepage.Create("m", 100, nil))(t)
+		return m, must(m.View(0, 0, samepage.ReadWrite))(t)
+	}
+	_, v := open()
+	collected(t)
+	must(samepage.Stat("m", nil))(t)
+	must(v.WriteAt([]byte("x"), 5))(t)
+	v = nil
+	ipctest.Collect(t, "both", noNames(t))
+
+	m, _ := open()
+	collected(t)
+	ipctest.WantErr(t, m.Close(), samepage.ErrBusy, "forgotten_test.go:")
+	m = nil
+	ipctest.Collect(t, "both", noNames(t))
+}
+
+// A command that is to inherit a memory keeps it until it is started.
+func TestForgottenBeforeTheChildStarts(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	cmd := ipctest.Command(t, "agent")
+	func() {
+		m := must(samepage.CreateUnnamed(100, &samepage.Options{Init: []byte("left to the child")}))(t)
+		must(samepage.Inherit(cmd, "m", m, samepage.ReadWrite))(t)
+	}()
+	collected(t)
+	c := ipctest.StartCmd(t, cmd)
+	c.Want("ok 100", "inherited m")
+	if got := c.Ask("read 0 17"); !strings.Contains(got, "left to the child") {
+		t.Errorf("the child reads %q", got)
+	}
+}

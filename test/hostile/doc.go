@@ -1,0 +1,3 @@
+// Package hostile plants, cuts, stops and forbids what memory depends on: files,
+// directories, rights and other users.
+package hostile

@@ -1,0 +1,39 @@
+package limits
+
+import (
+	"testing"
+
+	"samepage/internal/ipctest"
+	"samepage/internal/ipctest/agent"
+	"samepage/internal/ipctest/memtest"
+	"samepage/internal/sys"
+)
+
+var helpers = map[string]func(args []string){"agent": agent.Run}
+
+func TestMain(m *testing.M) {
+	// However long somebody takes who is at a name.
+	sys.RemovalWait = ipctest.Patience
+	ipctest.Main(m, helpers)
+}
+
+var (
+	startAgent = memtest.StartAgent
+	inheritor  = memtest.Inheritor
+	closeMem   = memtest.Close
+	closeLater = memtest.CloseLater
+	view       = memtest.View
+	create     = memtest.Create
+	wantNames  = memtest.WantNames
+)
+
+// must returns v, or fails the test.
+func must[T any](v T, err error) func(testing.TB) T {
+	return func(t testing.TB) T {
+		t.Helper()
+		ipctest.NoErr(t, err)
+		return v
+	}
+}
+
+type closer interface{ Close() error }
