@@ -1,4 +1,4 @@
-package samepage_test
+package hostile
 
 import (
 	"errors"
