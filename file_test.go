@@ -15,6 +15,7 @@ import (
 
 	"samepage"
 	"samepage/internal/ipctest"
+	"samepage/internal/object"
 )
 
 func TestMission000_04_ReadOnlyFile(t *testing.T) {
@@ -138,18 +139,18 @@ func TestMission000_21_PagedFile(t *testing.T) {
 	want.Write([]byte("and an odd end"))
 	ipctest.NoErr(t, f.Close())
 
-	samepage.ResetMappedPeak()
+	object.ResetPeak()
 	m := must(samepage.MapFile(path, 0, &samepage.Options{Access: samepage.ReadOnly}))(t)
 	got := sha256.New()
 	must(io.Copy(got, io.NewSectionReader(m, 0, m.Size())))(t)
 	if !bytes.Equal(got.Sum(nil), want.Sum(nil)) {
 		t.Error("the hash through windows is not that of the file")
 	}
-	if peak := samepage.MappedPeak(); peak > 16<<20 || peak == 0 {
+	if _, peak := object.Mapped(); peak > 16<<20 || peak == 0 {
 		t.Errorf("%d bytes were mapped at a time, want at most 16 MiB", peak)
 	}
 	closeMem(t, m)
-	if now := samepage.MappedNow(); now != 0 {
+	if now := mappedNow(); now != 0 {
 		t.Errorf("%d bytes stay mapped after Close", now)
 	}
 }

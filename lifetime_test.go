@@ -246,7 +246,7 @@ func TestManyOpenAndClose(t *testing.T) {
 	var wg sync.WaitGroup
 	var errs ipctest.ErrCount
 	rounds := ipctest.Repeat(t, 150, 30, "")
-	before := samepage.MappedNow()
+	before := mappedNow()
 	for range 4 {
 		wg.Go(func() {
 			for range rounds {
@@ -280,7 +280,7 @@ func TestManyOpenAndClose(t *testing.T) {
 	}
 	wg.Wait()
 	errs.Report(t)
-	if now := samepage.MappedNow(); now != before {
+	if now := mappedNow(); now != before {
 		t.Errorf("%d bytes stay mapped", now-before)
 	}
 	wantNames(t)

@@ -10,6 +10,7 @@ import (
 	"samepage/internal/ipctest"
 	"samepage/internal/ipctest/agent"
 	"samepage/internal/ipctest/memtest"
+	"samepage/internal/object"
 	"samepage/internal/sys"
 )
 
@@ -48,6 +49,12 @@ func must[T any](v T, err error) func(testing.TB) T {
 		}
 		return v
 	}
+}
+
+// mappedNow is how much this process maps.
+func mappedNow() int64 {
+	now, _ := object.Mapped()
+	return now
 }
 
 func onLinux() bool { return runtime.GOOS == "linux" }

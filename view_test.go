@@ -4,11 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"io/fs"
-	"os"
 	"runtime"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"samepage"
 	"samepage/internal/ipctest"
@@ -141,7 +138,7 @@ func TestMission004_02_BigSparse(t *testing.T) {
 
 func TestMission004_15_ObjectAndViewAreTwo(t *testing.T) {
 	m := unnamed(t, 1<<20, nil)
-	if samepage.MappedNow() != 0 {
+	if mappedNow() != 0 {
 		t.Error("an object is mapped before anybody takes a view")
 	}
 	a, b := view(t, m, 0, 100, samepage.ReadWrite), view(t, m, 1<<19, 100, samepage.ReadWrite)
@@ -157,7 +154,7 @@ func TestMission004_16_AddressSpaceComesBack(t *testing.T) {
 	for range 10_000 { // 2.4 TiB in all
 		ipctest.NoErr(t, must(m.View(0, 0, samepage.ReadOnly))(t).Close())
 	}
-	if now := samepage.MappedNow(); now != 0 {
+	if now := mappedNow(); now != 0 {
 		t.Errorf("%d bytes stay mapped", now)
 	}
 }
@@ -167,7 +164,7 @@ func TestMission003_22_OneMapping(t *testing.T) {
 	ipctest.Store(t)
 	first := create(t, "BaseImage", 32<<20, nil)
 	v := view(t, first, 0, 0, samepage.ReadWrite)
-	before := samepage.MappedNow()
+	before := mappedNow()
 	h0, m0, err := sys.Usage()
 	ipctest.NoErr(t, err)
 	for range 1000 { // of 32 MiB each: 31 GiB, which 386 does not have
@@ -179,7 +176,7 @@ func TestMission003_22_OneMapping(t *testing.T) {
 		}
 		view(t, m, 100, 1000, samepage.ReadWrite)
 	}
-	if now := samepage.MappedNow(); now != before {
+	if now := mappedNow(); now != before {
 		t.Errorf("1000 more opens map %d bytes more", now-before)
 	}
 	h1, m1, err := sys.Usage()
@@ -198,65 +195,4 @@ func TestMission003_23_WholeView(t *testing.T) {
 	if v := view(t, m, 0, 0, samepage.ReadWrite); v.Len() != 70_001 || m.Size() != 70_001 {
 		t.Errorf("a whole view has %d bytes of %d, want 70001", v.Len(), m.Size())
 	}
-}
-
-// Bytes that somebody has had stay mapped when all else is given back, as do words. In a
-// process of its own, for there they stay.
-func TestForgottenBytesStay(t *testing.T) {
-	ipctest.NeedNames(t)
-	ipctest.Store(t)
-	for _, what := range []string{"named", "unnamed", "granted"} {
-		if l := ipctest.Start(t, "keep bytes", what).Line(); l != "<nil>" {
-			t.Errorf("%s: %s", what, l)
-		}
-	}
-}
-
-func init() {
-	helpers["keep bytes"] = func(args []string) { fmt.Println(keepBytes(args[0])) }
-}
-
-func keepBytes(what string) error {
-	open := func() (m *samepage.Memory, err error) {
-		switch what {
-		case "named":
-			m, _, err = samepage.OpenOrCreate("m", 100, nil)
-		case "unnamed":
-			m, err = samepage.CreateUnnamed(100, nil)
-		case "granted":
-			if m, err = samepage.CreateUnnamed(100, nil); err == nil {
-				_, err = samepage.Grant(os.Getpid(), m, samepage.ReadOnly)
-			}
-		}
-		return m, err
-	}
-	b, w, err := func() ([]byte, *atomic.Uint64, error) {
-		m, err := open()
-		if err != nil {
-			return nil, nil, err
-		}
-		v, err := m.View(0, 0, samepage.ReadWrite)
-		if err != nil {
-			return nil, nil, err
-		}
-		b := v.Bytes()
-		if m, err = open(); err != nil {
-			return nil, nil, err
-		}
-		if v, err = m.View(0, 0, samepage.ReadWrite); err != nil {
-			return nil, nil, err
-		}
-		w, err := v.Uint64(8)
-		return b, w, err
-	}()
-	if err != nil {
-		return err
-	}
-	for samepage.OpenObjects() > 0 {
-		runtime.GC()
-		time.Sleep(time.Millisecond)
-	}
-	b[0] = 7
-	w.Add(1)
-	return nil
 }

@@ -326,104 +326,6 @@ func TestHostileEvent(t *testing.T) {
 	}
 }
 
-// 001-14: a million writes by four processes under a lock, here an auto-reset
-// event that begins set, and none torn.
-func TestMission001_14_WritesUnderLock(t *testing.T) {
-	ipctest.NeedNames(t)
-	ipctest.Store(t)
-	m, err := samepage.Create("data", recordSize, nil)
-	ipctest.NoErr(t, err)
-	defer m.Close()
-	newEvent(t, "lock", &ipcsync.EventOptions{Set: true})
-	writes := 1_000_000
-	if testing.Short() {
-		writes = 20_000
-	}
-	const processes = 4
-	var cs []*ipctest.Child
-	for range processes {
-		cs = append(cs, ipctest.Start(t, "locker", fmt.Sprint(writes/processes)))
-	}
-	for _, c := range cs {
-		if l := c.Line(); l != "done" {
-			t.Error(l)
-		}
-	}
-	v, err := m.View(0, 0, samepage.ReadWrite)
-	ipctest.NoErr(t, err)
-	defer v.Close()
-	if n, err := check(v.Bytes()); err != nil || n != uint64(writes) {
-		t.Errorf("after %d writes the record says %d, %v", writes, n, err)
-	}
-}
-
-const recordSize = 256
-
-// check reads a record, all of whose words are the number of the write.
-func check(b []byte) (uint64, error) {
-	first := word(b, 0)
-	for i := 8; i < recordSize; i += 8 {
-		if w := word(b, i); w != first {
-			return 0, fmt.Errorf("torn: word 0 is %d, word %d is %d", first, i/8, w)
-		}
-	}
-	return first, nil
-}
-
-func word(b []byte, i int) (w uint64) {
-	for k := range 8 {
-		w |= uint64(b[i+k]) << (8 * k)
-	}
-	return w
-}
-
-func setWord(b []byte, i int, w uint64) {
-	for k := range 8 {
-		b[i+k] = byte(w >> (8 * k))
-	}
-}
-
-func locker(args []string) {
-	fail := func(err error) {
-		fmt.Println(err)
-		os.Exit(1)
-	}
-	var writes int
-	_, _ = fmt.Sscan(args[0], &writes)
-	m, err := samepage.Open("data", nil)
-	if err != nil {
-		fail(err)
-	}
-	v, err := m.View(0, 0, samepage.ReadWrite)
-	if err != nil {
-		fail(err)
-	}
-	lock, err := ipcsync.OpenEvent("lock", nil)
-	if err != nil {
-		fail(err)
-	}
-	const each = 50 // writes under one lock
-	b := v.Bytes()
-	for done := 0; done < writes; done += each {
-		if err := lock.Wait(context.Background()); err != nil {
-			fail(err)
-		}
-		for range each {
-			n, err := check(b)
-			if err != nil {
-				fail(err)
-			}
-			for i := 0; i < recordSize; i += 8 {
-				setWord(b, i, n+1)
-			}
-		}
-		if err := lock.Set(); err != nil {
-			fail(err)
-		}
-	}
-	fmt.Println("done")
-}
-
 func BenchmarkEventPingPong(b *testing.B) {
 	ipctest.Store(b)
 	ping, pong := newEvent(b, "ping", nil), newEvent(b, "pong", nil)
@@ -451,5 +353,106 @@ func BenchmarkEventSetTryWait(b *testing.B) {
 		if ok, _ := e.TryWait(); !ok {
 			b.Fatal("not set")
 		}
+	}
+}
+
+// 002-31: an event by name wakes another process, and is none of the system's of that
+// name.
+func TestMission002_31_NamedEvent(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	name := fmt.Sprintf("samepage-test-%d", os.Getpid())
+	e := newEvent(t, name, nil)
+	systems := newEvent(t, name, &ipcsync.EventOptions{Exact: true})
+	if runtime.GOOS == "linux" {
+		defer func() { _ = samepage.Remove(name, &samepage.Options{Exact: true}) }()
+	}
+	ipctest.NoErr(t, systems.Set())
+	if try(t, e) {
+		t.Error("ours is the system's")
+	}
+	c := ipctest.Start(t, "agent")
+	c.Want("ok", "event open %s", name)
+	c.Send("wait %s %v", name, ipctest.Patience)
+	ipctest.NoErr(t, e.Set())
+	if l := c.Line(); l != "ok" {
+		t.Errorf("the other process's wait ends with %q", l)
+	}
+	woken := make(chan error, 1)
+	go func() { woken <- e.Wait(bg) }()
+	c.Want("ok", "set %s", name)
+	ipctest.NoErr(t, <-woken)
+	if !try(t, systems) {
+		t.Error("the system's was ours")
+	}
+}
+
+// 002-32: auto-reset: either process sets and resets, and one of them passes.
+func TestMission002_32_SetResetWait(t *testing.T) {
+	each(t, func(t *testing.T, name string, exact bool) {
+		e := newEvent(t, name, &ipcsync.EventOptions{Exact: exact})
+		c := ipctest.Start(t, "agent")
+		c.Want("ok", "event open %s %s", name, map[bool]string{true: "exact"}[exact])
+		ipctest.NoErr(t, e.Set())
+		c.Want("ok true", "trywait %s", name)
+		if try(t, e) {
+			t.Error("both processes pass one set")
+		}
+		c.Want("ok", "set %s", name)
+		ipctest.NoErr(t, e.Reset())
+		c.Want("ok false", "trywait %s", name)
+		ipctest.NoErr(t, e.Set())
+		c.Want("ok", "reset %s", name)
+		if try(t, e) {
+			t.Error("the other process's reset leaves the event set")
+		}
+		c.Want("ok", "set %s", name)
+		ipctest.NoErr(t, e.Wait(bg))
+	})
+}
+
+// 003-16: rights to wait, set and reset are enough for an event to do all that, and
+// less is an error of the opening, not of a later reset.
+func TestMission003_16_LeastRights(t *testing.T) {
+	ipctest.NeedNames(t)
+	if runtime.GOOS == "linux" && os.Geteuid() != 0 {
+		t.Skip("only root can become another user")
+	}
+	for _, c := range []struct {
+		name string
+		sddl string // SYNCHRONIZE is 0x100000, EVENT_MODIFY_STATE 2
+		perm fs.FileMode
+		ok   bool
+	}{
+		{"enough", "D:(A;;0x100002;;;WD)", 0o666, true},
+		{"only waiting", "D:(A;;0x100000;;;WD)", 0o444, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ipctest.Store(t)
+			name := fmt.Sprintf("samepage-test-%d", os.Getpid())
+			newEvent(t, name, &ipcsync.EventOptions{Exact: true, SecurityDescriptor: c.sddl, Perm: c.perm})
+			if runtime.GOOS == "linux" {
+				defer func() { _ = samepage.Remove(name, &samepage.Options{Exact: true}) }()
+			}
+			a := ipctest.Start(t, "agent")
+			if runtime.GOOS == "linux" {
+				a.Want("ok", "user 65534")
+			}
+			got := a.Ask("event open %s exact owner=*", name)
+			if !c.ok {
+				if !strings.HasPrefix(got, "err ErrPermission") {
+					t.Errorf("opening says %q, want ErrPermission", got)
+				}
+				return
+			}
+			if got != "ok" {
+				t.Fatalf("opening says %q", got)
+			}
+			a.Want("ok", "set %s", name)
+			a.Want("ok", "wait %s 1s", name)
+			a.Want("ok", "set %s", name)
+			a.Want("ok", "reset %s", name)
+			a.Want("ok false", "trywait %s", name)
+		})
 	}
 }

@@ -290,3 +290,43 @@ func TestInspect(t *testing.T) {
 	_, err = ipcsync.Inspect(samepage.KindRWMutex, "m", nil)
 	ipctest.WantErr(t, err, fs.ErrNotExist)
 }
+
+// 002-22: who asks a second time for what it has waits, as anybody else would, and
+// spoils nothing by it. Read locks are counted.
+func TestMission002_22_LockTwice(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	m := newMutex(t, "m", nil)
+	rw, other := newRW(t, "m", nil), openRW(t, "m")
+	ended, cancel := context.WithTimeout(bg, 0)
+	defer cancel()
+	waits := func(lock func(context.Context) error, try func() (bool, error)) {
+		t.Helper()
+		ok, err := try()
+		ipctest.NoErr(t, err)
+		if ok {
+			t.Error("what it has is to be had once more")
+		}
+		ipctest.WantErr(t, lock(ended), os.ErrDeadlineExceeded)
+	}
+	ipctest.NoErr(t, m.Lock(bg))
+	waits(m.Lock, m.TryLock)
+	ipctest.NoErr(t, m.Unlock())
+	ipctest.WantErr(t, m.Unlock(), samepage.ErrNotLocked)
+
+	ipctest.NoErr(t, rw.Lock(bg))
+	waits(rw.Lock, rw.TryLock)
+	waits(rw.RLock, rw.TryRLock)
+	ipctest.NoErr(t, rw.Unlock())
+	ipctest.WantErr(t, rw.Unlock(), samepage.ErrNotLocked)
+
+	ipctest.NoErr(t, rw.RLock(bg))
+	ipctest.NoErr(t, rw.RLock(bg))
+	waits(rw.Lock, rw.TryLock)
+	ipctest.NoErr(t, rw.RUnlock())
+	waits(other.Lock, other.TryLock) // one of the two is left
+	ipctest.NoErr(t, rw.RUnlock())
+	ipctest.WantErr(t, rw.RUnlock(), samepage.ErrNotLocked)
+	ipctest.NoErr(t, other.Lock(bg))
+	ipctest.NoErr(t, other.Unlock())
+}

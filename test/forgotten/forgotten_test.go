@@ -10,12 +10,15 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"samepage"
 	"samepage/cell"
 	"samepage/frame"
 	"samepage/internal/ipctest"
+	"samepage/internal/object"
 	"samepage/internal/sys"
 	"samepage/ipcsync"
 	"samepage/pubsub"
@@ -325,6 +328,67 @@ func collected(t *testing.T) {
 		return fmt.Errorf("it is there (%v)", err)
 	})
 	runtime.GC()
+}
+
+// Bytes that somebody has had stay mapped when all else is given back, as do words. In a
+// process of its own, for there they stay.
+func TestForgottenBytesStay(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	for _, what := range []string{"named", "unnamed", "granted"} {
+		if l := ipctest.Start(t, "keep bytes", what).Line(); l != "<nil>" {
+			t.Errorf("%s: %s", what, l)
+		}
+	}
+}
+
+func init() {
+	helpers["keep bytes"] = func(args []string) { fmt.Println(keepBytes(args[0])) }
+}
+
+func keepBytes(what string) error {
+	open := func() (m *samepage.Memory, err error) {
+		switch what {
+		case "named":
+			m, _, err = samepage.OpenOrCreate("m", 100, nil)
+		case "unnamed":
+			m, err = samepage.CreateUnnamed(100, nil)
+		case "granted":
+			if m, err = samepage.CreateUnnamed(100, nil); err == nil {
+				_, err = samepage.Grant(os.Getpid(), m, samepage.ReadOnly)
+			}
+		}
+		return m, err
+	}
+	b, w, err := func() ([]byte, *atomic.Uint64, error) {
+		m, err := open()
+		if err != nil {
+			return nil, nil, err
+		}
+		v, err := m.View(0, 0, samepage.ReadWrite)
+		if err != nil {
+			return nil, nil, err
+		}
+		b := v.Bytes()
+		if m, err = open(); err != nil {
+			return nil, nil, err
+		}
+		if v, err = m.View(0, 0, samepage.ReadWrite); err != nil {
+			return nil, nil, err
+		}
+		w, err := v.Uint64(8)
+		return b, w, err
+	}()
+	if err != nil {
+		return err
+	}
+	for object.OpenCount() > 0 {
+		runtime.GC()
+		time.Sleep(time.Millisecond)
+	}
+	b[0] = 7
+	w.Add(1)
+	return nil
 }
 
 // A view keeps its memory, and a memory its views.
