@@ -3,11 +3,12 @@ package house
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
 
-// docs/mission.md has every row of the mission, each with tests that exist. The
+// The pages of the mission have every row, each with tests that exist. The
 // rows in later are not built yet, and say so.
 func TestMissionPage(t *testing.T) {
 	rows := []struct {
@@ -29,23 +30,52 @@ func TestMissionPage(t *testing.T) {
 			}
 		}
 	}
-	page := read(t, "docs/mission.md")
 	var have []string
-	for _, m := range regexp.MustCompile(`(?m)^\| (\d{3}-\d{2}) \| (.+?) \| (.+?) \| (.+?) \| (.+?) \|$`).FindAllStringSubmatch(page, -1) {
-		have = append(have, m[1])
-		tests := regexp.MustCompile("`(\\w+)`").FindAllStringSubmatch(m[3], -1)
-		if later[m[1]] != (len(tests) == 0) || later[m[1]] != (m[3] == "not yet") {
-			t.Errorf("row %s has the tests %q", m[1], m[3])
+	index := read(t, "docs/mission.md")
+	for _, page := range files(t, "docs/mission", ".md") {
+		if !strings.Contains(index, "]("+strings.TrimPrefix(page, "docs/")+")") {
+			t.Errorf("docs/mission.md does not lead to %s", page)
 		}
-		for _, name := range tests {
-			if !exist[name[1]] {
-				t.Errorf("row %s names test %s, which does not exist", m[1], name[1])
+		var here []string
+		for line := range strings.Lines(read(t, page)) {
+			line = strings.TrimSpace(line)
+			if !strings.HasPrefix(line, "|") || strings.HasPrefix(line, "| row |") || strings.HasPrefix(line, "|---") {
+				continue
 			}
+			here = append(here, checkRow(t, page, line, later, exist))
+		}
+		if !slices.IsSorted(here) || len(slices.Compact(slices.Clone(here))) != len(here) {
+			t.Errorf("%s has its rows in another order, or one of them twice: %s", page, here)
+		}
+		have = append(have, here...)
+	}
+	slices.Sort(have)
+	if have = slices.Compact(have); !slices.Equal(have, want) {
+		t.Errorf("docs/mission has the rows\n%s, want\n%s", have, want)
+	}
+}
+
+// checkRow checks a row of a page of the mission, and is its number.
+func checkRow(t *testing.T, page, line string, later, exist map[string]bool) string {
+	t.Helper()
+	if n := len(strings.Fields(strings.ReplaceAll(line, "|", " "))); n > 40 {
+		t.Errorf("%s: a row has %d words, and may have 40: %s", page, n, line)
+	}
+	m := regexp.MustCompile(`^\| (\d{3}-\d{2}) \| ([^|]+?) \| ([^|]+?) \| ([^|]+?) \| ([^|]+?) \|$`).FindStringSubmatch(line)
+	if m == nil {
+		t.Errorf("%s: this row has not five columns, or no number: %s", page, line)
+		return ""
+	}
+	tests := regexp.MustCompile("`(\\w+)`").FindAllStringSubmatch(m[3], -1)
+	if later[m[1]] != (len(tests) == 0) || later[m[1]] != (m[3] == "not yet") {
+		t.Errorf("%s: row %s has the tests %q", page, m[1], m[3])
+	}
+	for _, name := range tests {
+		if !exist[name[1]] {
+			t.Errorf("%s: row %s names test %s, which does not exist", page, m[1], name[1])
 		}
 	}
-	if strings.Join(have, " ") != strings.Join(want, " ") {
-		t.Errorf("docs/mission.md has rows\n%s, want\n%s", have, want)
-	}
+	return m[1]
 }
 
 // README.md shows what compiles and runs.

@@ -91,6 +91,22 @@ func read(t *testing.T, file string) string {
 	return strings.ReplaceAll(string(b), "\r\n", "\n")
 }
 
+// files are those of a folder of the repository whose names end so, with slashes, from the
+// root.
+func files(t *testing.T, folder, end string) (all []string) {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Join(root(t), folder))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), end) {
+			all = append(all, folder+"/"+e.Name())
+		}
+	}
+	return all
+}
+
 // Waiting are the functions and methods with a context, by name and with what their comments
 // say, of the packages that users wait in.
 func Waiting(t *testing.T) map[string]string {
