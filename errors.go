@@ -5,7 +5,7 @@ import (
 
 	"samepage/internal/object"
 	"samepage/internal/option"
-	"samepage/internal/sys"
+	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
 
@@ -17,7 +17,7 @@ var (
 	// ErrClosed: the Memory or View is closed.
 	ErrClosed = fs.ErrClosed
 	// ErrBusy: it is in use, by views of the caller or by another process.
-	ErrBusy = sys.ErrBusy
+	ErrBusy = syserr.ErrBusy
 	// ErrName: not a name that an object may have.
 	ErrName = object.ErrName
 	// ErrZeroSize: an object or a view of no bytes.
@@ -25,21 +25,21 @@ var (
 	// ErrNegativeSize: a size or an offset below zero.
 	ErrNegativeSize = option.ErrNegativeSize
 	// ErrTooLarge: more than MaxSize, or more than the address space holds.
-	ErrTooLarge = sys.ErrTooLarge
+	ErrTooLarge = syserr.ErrTooLarge
 	// ErrRange: past the end of the object.
 	ErrRange = object.ErrRange
 	// ErrAlignment: an offset that is not a multiple of what it must be.
-	ErrAlignment = sys.ErrAlignment
+	ErrAlignment = syserr.ErrAlignment
 	// ErrNoSpace: no memory, disk or address space for it.
-	ErrNoSpace = sys.ErrNoSpace
+	ErrNoSpace = syserr.ErrNoSpace
 	// ErrStore: the directory of shared memory (/dev/shm) is missing.
-	ErrStore = sys.ErrStore
+	ErrStore = syserr.ErrStore
 	// ErrNameGone: the name of an object that is open was removed, or stands for
 	// another object by now, so whoever comes by that name does not meet those who
 	// have this one open. They can go on among themselves. See Memory.CheckName.
-	ErrNameGone = sys.ErrNameGone
+	ErrNameGone = syserr.ErrNameGone
 	// ErrPrivilege: the system wants a privilege, which the text names.
-	ErrPrivilege = sys.ErrPrivilege
+	ErrPrivilege = syserr.ErrPrivilege
 	// ErrKindMismatch: an exact name belongs to another kind of object.
 	ErrKindMismatch = layout.ErrKindMismatch
 	// ErrVersion: made by a version that this one cannot read.
@@ -71,5 +71,5 @@ var (
 	// ErrEvicted: a reliable reader was too slow, and was passed over.
 	ErrEvicted = layout.ErrEvicted
 	// ErrPeerNotStarted: the other process does not run.
-	ErrPeerNotStarted = sys.ErrPeerNotStarted
+	ErrPeerNotStarted = syserr.ErrPeerNotStarted
 )

@@ -13,7 +13,7 @@ import (
 	"samepage/frame"
 	"samepage/internal/forgotten"
 	"samepage/internal/segment"
-	"samepage/internal/sys"
+	"samepage/internal/sys/syserr"
 	"samepage/ipcsync"
 )
 
@@ -122,7 +122,7 @@ func AwaitBaseImage(ctx context.Context, opts *BaseImageOptions) (*BaseImageRece
 	})
 	if ended != nil {
 		// What is missing has not failed, the time has.
-		err = fmt.Errorf("%w: %w", sys.OnlyNumber(err), segment.Deadline(ended))
+		err = fmt.Errorf("%w: %w", syserr.OnlyNumber(err), segment.Deadline(ended))
 	}
 	return r, err
 }

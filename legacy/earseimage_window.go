@@ -10,6 +10,7 @@ import (
 
 	"samepage"
 	"samepage/internal/sys"
+	"samepage/internal/sys/syserr"
 )
 
 // Window messages (winuser.h), and the two of these programs.
@@ -154,7 +155,7 @@ func (w *earseWindowWay) settle(worker sys.WindowID) error {
 
 // earseSendError is the error of a message to a worker that there was.
 func earseSendError(err error) error {
-	if errors.Is(err, sys.ErrPeerNotStarted) {
+	if errors.Is(err, syserr.ErrPeerNotStarted) {
 		return fmt.Errorf("worker %s: %w", earseWorker, samepage.ErrPeerDied)
 	}
 	return err

@@ -21,6 +21,7 @@ import (
 	"samepage/internal/option"
 	"samepage/internal/segment"
 	"samepage/internal/sys"
+	"samepage/internal/sys/syserr"
 )
 
 // FileLockOptions say where the files of a lock are. The zero value, and nil, mean
@@ -127,7 +128,7 @@ func newFileLock(name string, opts *FileLockOptions, makeDir bool) (*FileLock, e
 	dir, err := opts.folder(makeDir)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrExist) {
 		// Not to be taken for what is said of a block.
-		err = fmt.Errorf("%w: folder of the lock files: %w", samepage.ErrStore, sys.OnlyNumber(err))
+		err = fmt.Errorf("%w: folder of the lock files: %w", samepage.ErrStore, syserr.OnlyNumber(err))
 	}
 	if err != nil {
 		return nil, err
@@ -270,7 +271,7 @@ func isDevice(name string) bool {
 func (l *FileLock) checkFolder() error {
 	dir := filepath.Dir(l.rlc)
 	if _, err := os.Stat(dir); err != nil {
-		return fmt.Errorf("%w: folder of the lock files: %w; whoever writes the block has made it: its path is another one", samepage.ErrStore, sys.OnlyNumber(err))
+		return fmt.Errorf("%w: folder of the lock files: %w; whoever writes the block has made it: its path is another one", samepage.ErrStore, syserr.OnlyNumber(err))
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"samepage"
 	"samepage/internal/sys"
+	"samepage/internal/sys/syserr"
 	"samepage/ipcsync"
 )
 
@@ -139,7 +140,7 @@ func lookAtObjects() findings {
 			// gone meanwhile
 		case err != nil:
 			f := findingOf(i, foundUnreadable, "it cannot be read")
-			f.Note, f.Mend = sys.Mend(err)
+			f.Note, f.Mend = syserr.Mend(err)
 			// Another user's, which only he and root may see, is in order.
 			f.OK = f.Mend == "" && errors.Is(err, fs.ErrPermission)
 			all = append(all, f)
@@ -176,7 +177,7 @@ func unused(left []samepage.Leftover) (all findings) {
 	for _, l := range left {
 		if l.Err != nil {
 			f := findingOf(l.Info, foundUnreadable, l.Reason)
-			f.Note, f.Mend = sys.Mend(l.Err)
+			f.Note, f.Mend = syserr.Mend(l.Err)
 			all = append(all, f)
 			continue
 		}

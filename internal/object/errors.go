@@ -4,7 +4,7 @@ import (
 	"errors"
 
 	"samepage/internal/option"
-	"samepage/internal/sys"
+	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
 
@@ -24,9 +24,9 @@ var (
 
 // The errors of the rooms below that these share, so that a room above needs one list.
 var (
-	ErrBusy         = sys.ErrBusy
-	ErrNoSpace      = sys.ErrNoSpace
-	ErrNameGone     = sys.ErrNameGone
+	ErrBusy         = syserr.ErrBusy
+	ErrNoSpace      = syserr.ErrNoSpace
+	ErrNameGone     = syserr.ErrNameGone
 	ErrZeroSize     = option.ErrZeroSize
 	ErrNegativeSize = option.ErrNegativeSize
 	ErrTooLarge     = option.ErrTooLarge

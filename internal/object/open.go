@@ -9,6 +9,7 @@ import (
 	"samepage/internal/edge"
 	"samepage/internal/option"
 	"samepage/internal/sys"
+	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
 
@@ -116,12 +117,12 @@ func Create(s *Spec) (*Object, error) {
 
 // damaged adds to ErrCorrupt the command that removes the object.
 func damaged(s *Spec, err error) error {
-	return sys.Damaged(err, s.Kind, s.Scope, s.Name, s.Exact)
+	return syserr.Damaged(err, s.Kind, s.Scope, s.Name, s.Exact)
 }
 
 // Damaged adds to ErrCorrupt the command that removes the object.
 func (o *Object) Damaged(err error) error {
-	return sys.Damaged(err, o.Sys.Kind, o.Sys.Scope, o.Sys.Name, o.Sys.Exact)
+	return syserr.Damaged(err, o.Sys.Kind, o.Sys.Scope, o.Sys.Name, o.Sys.Exact)
 }
 
 // fileSize is the size of the file below an object whose maker gave none.

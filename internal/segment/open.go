@@ -8,7 +8,7 @@ import (
 	"os"
 
 	"samepage/internal/object"
-	"samepage/internal/sys"
+	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
 
@@ -45,7 +45,7 @@ func (s *Spec) OpenOrCreate(o *object.Spec) (obj *object.Object, existed bool, e
 // members need it, and which rights give it.
 func OpenObject(o *object.Spec) (*object.Object, error) {
 	obj, err := object.Open(o)
-	if err != nil && o.Access == layout.ReadWrite && sys.Refused(err) {
+	if err != nil && o.Access == layout.ReadWrite && syserr.Refused(err) {
 		err = fmt.Errorf("%w: all members of a %v, also those that only read it, write their place in its member table; "+
 			"its maker allows that to a group with Perm 0660 (--perm), to everybody with 0666, on Windows with SecurityDescriptor (--sddl)",
 			err, o.Kind)

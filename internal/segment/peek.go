@@ -8,6 +8,7 @@ import (
 
 	"samepage/internal/object"
 	"samepage/internal/sys"
+	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
 
@@ -108,7 +109,7 @@ func header(o *object.Object, kind layout.Kind, liveSize int) (*layout.SegmentHe
 	}
 	hd, err := layout.ParseSegment(head, kind, o.Sys.Size)
 	if errors.Is(err, object.ErrKindMismatch) && !o.Sys.Exact {
-		err = fmt.Errorf("%w, and its name is that of a %v: %w", sys.OnlyNumber(err), kind, object.ErrCorrupt)
+		err = fmt.Errorf("%w, and its name is that of a %v: %w", syserr.OnlyNumber(err), kind, object.ErrCorrupt)
 	}
 	if err == nil && hd.LiveSize < uint64(liveSize) {
 		err = tooFewWords(hd, kind, liveSize)

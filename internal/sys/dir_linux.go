@@ -1,7 +1,6 @@
 package sys
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -207,16 +206,4 @@ func checkOwner(s *Spec, path string, uid uint32) error {
 		want = userName(uint32(id))
 	}
 	return fmt.Errorf("%s is owned by %s, want %s: %w", path, userName(uid), want, fs.ErrPermission)
-}
-
-// spaceError makes the errors of a full or limited place match ErrNoSpace.
-func spaceError(err error) error {
-	switch {
-	case errors.Is(err, ErrNoSpace), errors.Is(err, ErrTooLarge):
-	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT), errors.Is(err, unix.ENOMEM):
-		return fmt.Errorf("%w: %w", ErrNoSpace, err)
-	case errors.Is(err, unix.EFBIG):
-		return fmt.Errorf("%w: %w", ErrTooLarge, err)
-	}
-	return err
 }

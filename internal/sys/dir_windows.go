@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/windows"
 
+	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
 
@@ -333,7 +334,7 @@ func probe(dir string, sa *windows.SecurityAttributes) (windows.Handle, error) {
 	path := filepath.Join(dir, id.String()+probeSuffix)
 	h, err := createFile(path, windows.READ_CONTROL|windows.DELETE, 0, sa, windows.CREATE_NEW, windows.FILE_FLAG_DELETE_ON_CLOSE)
 	if err != nil {
-		return 0, &fs.PathError{Op: "create", Path: path, Err: spaceError(err)}
+		return 0, &fs.PathError{Op: "create", Path: path, Err: syserr.Space(err)}
 	}
 	return h, nil
 }
@@ -348,22 +349,5 @@ func checkPrivilege(s layout.Scope) error {
 	if err != nil || has {
 		return err
 	}
-	return fmt.Errorf("a global object needs SeCreateGlobalPrivilege, which administrators and services have: %w", ErrPrivilege)
-}
-
-// spaceError makes the errors of a full or limited place match ErrNoSpace.
-func spaceError(err error) error {
-	var number windows.Errno
-	if errors.Is(err, ErrNoSpace) || errors.Is(err, ErrTooLarge) || !errors.As(err, &number) {
-		return err
-	}
-	switch number {
-	case windows.ERROR_COMMITMENT_LIMIT, windows.ERROR_NO_SYSTEM_RESOURCES, windows.ERROR_NOT_ENOUGH_MEMORY,
-		windows.ERROR_NOT_ENOUGH_QUOTA, windows.ERROR_PAGEFILE_QUOTA, windows.ERROR_DISK_FULL, windows.ERROR_HANDLE_DISK_FULL,
-		windows.ERROR_DISK_QUOTA_EXCEEDED:
-		return fmt.Errorf("%w: %w", ErrNoSpace, err)
-	case windows.ERROR_FILE_TOO_LARGE:
-		return fmt.Errorf("%w: %w", ErrTooLarge, err)
-	}
-	return err
+	return fmt.Errorf("a global object needs SeCreateGlobalPrivilege, which administrators and services have: %w", syserr.ErrPrivilege)
 }

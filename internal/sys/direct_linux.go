@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
 
@@ -50,7 +51,7 @@ func (o *Object) WriteAt(p []byte, off int64) (n int, err error) {
 		more, err := o.file.WriteAt(p[n:], off+int64(n))
 		n += more
 		if !errors.Is(err, unix.ENOSPC) {
-			return n, spaceError(err)
+			return n, syserr.Space(err)
 		}
 		// A tmpfs with large pages refuses a large write though there is space for a part.
 		page := int64(Granularity())
@@ -59,7 +60,7 @@ func (o *Object) WriteAt(p []byte, off int64) (n int, err error) {
 			more, err := o.file.WriteAt(p[n:min(len(p), n+int(page-at%page))], at)
 			n += more
 			if err != nil {
-				return n, spaceError(err)
+				return n, syserr.Space(err)
 			}
 		}
 		return n, nil
@@ -76,7 +77,7 @@ func (o *Object) Fault(off int64, n int) error {
 	if err := unix.Fstatfs(int(o.file.Fd()), &st); err != nil {
 		return os.NewSyscallError("fstatfs", err)
 	}
-	return fmt.Errorf("no page for a hole of %s, where %d bytes are free: %w", o.path, st.Bavail*uint64(st.Bsize), ErrNoSpace)
+	return fmt.Errorf("no page for a hole of %s, where %d bytes are free: %w", o.path, st.Bavail*uint64(st.Bsize), syserr.ErrNoSpace)
 }
 
 func (o *Object) shrunk(off int64, n int) error {

@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/sys/windows"
 
+	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
 
@@ -40,7 +41,7 @@ func (o *Object) WriteAt(p []byte, off int64) (done int, err error) {
 			err = windows.WriteFile(o.file, p[done:min(len(p), done+1<<30)], &n, position(off+int64(done)))
 			done += int(n)
 		}
-		return done, o.direct("write", spaceError(err))
+		return done, o.direct("write", syserr.Space(err))
 	})
 }
 
@@ -57,14 +58,14 @@ func (o *Object) Fault(off int64, n int) error {
 	if err := o.shrunk(off, n); err != nil {
 		return err
 	}
-	return fmt.Errorf("no page for a hole of %s: %w", o.what, ErrNoSpace)
+	return fmt.Errorf("no page for a hole of %s: %w", o.what, syserr.ErrNoSpace)
 }
 
 // shrunk also is an error where there is no file below: the pages of a section without
 // one are set aside when it is made, except under Wine.
 func (o *Object) shrunk(off int64, n int) error {
 	if o.file == 0 {
-		return fmt.Errorf("no page for a part of %s: %w", o.what, ErrNoSpace)
+		return fmt.Errorf("no page for a part of %s: %w", o.what, syserr.ErrNoSpace)
 	}
 	var i windows.ByHandleFileInformation
 	if err := windows.GetFileInformationByHandle(o.file, &i); err != nil {

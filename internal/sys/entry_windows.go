@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/windows"
 
+	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
 
@@ -69,7 +70,7 @@ func writeAt(h windows.Handle, b []byte, at int64) error {
 	for len(b) > 0 {
 		var n uint32
 		if err := windows.WriteFile(h, b[:min(len(b), 1<<30)], &n, position(at)); err != nil {
-			return spaceError(err)
+			return syserr.Space(err)
 		}
 		b, at = b[n:], at+int64(n)
 	}
@@ -114,7 +115,7 @@ func openSidecar(path string, access uint32, sa *windows.SecurityAttributes, dis
 			return 0, &fs.PathError{Op: "open", Path: path, Err: err}
 		}
 		if !p.wait() {
-			return 0, fmt.Errorf("%w (%w)", errRemoving(path), OnlyNumber(err))
+			return 0, fmt.Errorf("%w (%w)", errRemoving(path), syserr.OnlyNumber(err))
 		}
 	}
 }
@@ -226,7 +227,7 @@ func (e *entry) gate() error {
 			return fmt.Errorf("%s: %w", e.path, err)
 		}
 		if !p.wait() {
-			return fmt.Errorf("another process has been at work on %s for more than %v: %w", e.path, RemovalWait, ErrBusy)
+			return fmt.Errorf("another process has been at work on %s for more than %v: %w", e.path, RemovalWait, syserr.ErrBusy)
 		}
 	}
 }
@@ -236,7 +237,7 @@ func (e *entry) gate() error {
 func (e *entry) takePresence() error {
 	ok, err := tryLock(e.h, presenceByte, false)
 	if err == nil && !ok {
-		err = fmt.Errorf("lock the presence byte of %s: %w", e.path, ErrBusy)
+		err = fmt.Errorf("lock the presence byte of %s: %w", e.path, syserr.ErrBusy)
 	}
 	return err
 }

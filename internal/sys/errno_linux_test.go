@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"samepage/internal/sys/syserr"
 )
 
 // errnoObjects are those that it is tried with.
@@ -66,7 +68,7 @@ func TestLimitsAreNamed(t *testing.T) {
 		{unix.ENFILE, "files of this machine are open (sysctl fs.file-max)"},
 		{unix.EACCES, "permission denied"},
 	} {
-		err := limitError(c.err)
+		err := syserr.Limit(c.err)
 		if wantErr(t, err, c.err); !strings.Contains(err.Error(), c.want) {
 			t.Errorf("the text is %q, want %q", err, c.want)
 		}

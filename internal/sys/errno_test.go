@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"samepage/internal/ipctest"
+	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
 
@@ -196,8 +197,8 @@ func TestErrnoOfEachOpen(t *testing.T) {
 							t.Errorf("open %d fails with %q, and the text names no file that people know: %q", k, errno, err)
 						case !openLimits[errno]:
 							// Only a limit has nothing to do with place, object and process.
-						case errors.Is(err, ErrStore), errors.Is(err, layout.ErrCorrupt), errors.Is(err, layout.ErrBadToken),
-							errors.Is(err, ErrPeerNotStarted), errors.Is(err, ErrBusy), errors.Is(err, os.ErrPermission),
+						case errors.Is(err, syserr.ErrStore), errors.Is(err, layout.ErrCorrupt), errors.Is(err, layout.ErrBadToken),
+							errors.Is(err, syserr.ErrPeerNotStarted), errors.Is(err, syserr.ErrBusy), errors.Is(err, os.ErrPermission),
 							errors.Is(err, errors.ErrUnsupported), strings.Contains(err.Error(), "owned by"):
 							t.Errorf("open %d fails with %q, which is told as %q", k, errno, err)
 						}
@@ -214,12 +215,12 @@ func takeAway(s *Spec) { unfailing(func() { _ = Remove(s) }) }
 
 // OnlyNumber is found as the number, and as no class that the number stands for.
 func TestOnlyNumber(t *testing.T) {
-	err := fmt.Errorf("below: %w", OnlyNumber(&os.PathError{Op: "open", Path: "p", Err: syscall.ENOENT}))
+	err := fmt.Errorf("below: %w", syserr.OnlyNumber(&os.PathError{Op: "open", Path: "p", Err: syscall.ENOENT}))
 	wantErr(t, err, syscall.ENOENT)
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.EACCES) {
 		t.Errorf("%v is found as something else", err)
 	}
-	if OnlyNumber(nil) != nil {
+	if syserr.OnlyNumber(nil) != nil {
 		t.Error("no error is one")
 	}
 }

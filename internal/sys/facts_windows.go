@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/windows"
 
+	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
 
@@ -34,7 +35,7 @@ func versionFact() Fact {
 func privilegeFact() Fact {
 	f := Fact{Name: "SeCreateGlobalPrivilege", Value: "held", OK: true}
 	switch err := checkPrivilege(layout.Global); {
-	case errors.Is(err, ErrPrivilege):
+	case errors.Is(err, syserr.ErrPrivilege):
 		f.Value, f.Note = "missing", "only global names need it, and only to be made; administrators and services have it"
 	case err != nil:
 		f.Value, f.OK, f.Note = "unknown", false, err.Error()

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
 
@@ -25,7 +26,7 @@ func reserve(f *os.File, have, size int64, sparse bool) error {
 	if sparse {
 		if size > have {
 			if err := unix.Ftruncate(fd, size); err != nil {
-				return fmt.Errorf("extend %s to %d bytes: %w", f.Name(), size, spaceError(err))
+				return fmt.Errorf("extend %s to %d bytes: %w", f.Name(), size, syserr.Space(err))
 			}
 		}
 		return nil
@@ -44,7 +45,7 @@ func reserve(f *os.File, have, size int64, sparse bool) error {
 		case unix.EOPNOTSUPP:
 			return fmt.Errorf("the file system of %s cannot reserve space (use Sparse): %w", f.Name(), err)
 		default:
-			return fmt.Errorf("reserve %d bytes in %s, failed at %d: %w", size, f.Name(), off, spaceError(err))
+			return fmt.Errorf("reserve %d bytes in %s, failed at %d: %w", size, f.Name(), off, syserr.Space(err))
 		}
 	}
 	return nil
@@ -58,7 +59,7 @@ func checkRoom(f *os.File, need int64) error {
 		return os.NewSyscallError("fstatfs", err)
 	}
 	if st.Blocks > 0 && uint64(need)/uint64(st.Bsize) > st.Bavail {
-		return fmt.Errorf("reserve %d bytes in %s, of which %d are free: %w", need, f.Name(), st.Bavail*uint64(st.Bsize), ErrNoSpace)
+		return fmt.Errorf("reserve %d bytes in %s, of which %d are free: %w", need, f.Name(), st.Bavail*uint64(st.Bsize), syserr.ErrNoSpace)
 	}
 	if st.Type != unix.TMPFS_MAGIC {
 		return nil
@@ -77,7 +78,7 @@ func checkRoom(f *os.File, need int64) error {
 		}
 	}
 	if free > 0 && need > free {
-		return fmt.Errorf("reserve %d bytes of memory, of which %d are available: %w", need, free, ErrNoSpace)
+		return fmt.Errorf("reserve %d bytes of memory, of which %d are available: %w", need, free, syserr.ErrNoSpace)
 	}
 	return nil
 }
@@ -208,7 +209,7 @@ func (b *backing) explain(s *Spec, cause error) error {
 				s.Access, s.File, st.Mode&0o7777, userName(st.Uid), fs.ErrPermission, cause)
 		}
 	}
-	return &fs.PathError{Op: "open", Path: s.File, Err: spaceError(cause)}
+	return &fs.PathError{Op: "open", Path: s.File, Err: syserr.Space(cause)}
 }
 
 // Users of a file each hold fileUserByte together. Who wants it alone takes that
@@ -229,7 +230,7 @@ func (b *backing) lockFile(s *Spec) error {
 		b.lock = lock
 		ok, err := lock.tryShared(exclusiveByte)
 		if err == nil && !ok {
-			err = fmt.Errorf("%s is held exclusively by another user: %w", s.File, ErrBusy)
+			err = fmt.Errorf("%s is held exclusively by another user: %w", s.File, syserr.ErrBusy)
 		}
 		return err
 	}
@@ -246,7 +247,7 @@ func (b *backing) lockFile(s *Spec) error {
 		return fmt.Errorf("lock %s: %w", s.File, err)
 	}
 	if !ok {
-		return fmt.Errorf("%s is open elsewhere, exclusive access is not to be had: %w", s.File, ErrBusy)
+		return fmt.Errorf("%s is open elsewhere, exclusive access is not to be had: %w", s.File, syserr.ErrBusy)
 	}
 	_, err = b.lock.tryShared(fileUserByte)
 	return err
@@ -277,7 +278,7 @@ func shareFile(file *os.File) (*lockFD, error) {
 			case err != nil:
 				return nil, fmt.Errorf("lock %s: %w", file.Name(), err)
 			}
-			return nil, fmt.Errorf("%s is being taken by another user alone: %w", file.Name(), ErrBusy)
+			return nil, fmt.Errorf("%s is being taken by another user alone: %w", file.Name(), syserr.ErrBusy)
 		}
 	}
 }
@@ -315,7 +316,7 @@ func createUnnamed(s *Spec) (*Object, error) {
 		fd, err = unix.MemfdCreate("samepage", flags)
 	}
 	if err != nil {
-		return nil, os.NewSyscallError("memfd_create", spaceError(limitError(err)))
+		return nil, os.NewSyscallError("memfd_create", syserr.Space(syserr.Limit(err)))
 	}
 	f := newFile(fd, "unnamed memory")
 	var st unix.Stat_t
@@ -325,7 +326,7 @@ func createUnnamed(s *Spec) (*Object, error) {
 	}
 	if err == nil && len(s.Init) > 0 {
 		_, err = f.WriteAt(s.Init, 0)
-		err = spaceError(err)
+		err = syserr.Space(err)
 	}
 	if err == nil {
 		// Nobody can pull the bytes away below a view: no SIGBUS.
@@ -391,8 +392,8 @@ func createExact(s *Spec) (*Object, error) {
 	base := filepath.Dir(path)
 	fd, err := openEINTR(unix.AT_FDCWD, base, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
 	if err != nil {
-		err = spaceError(err)
-		return nil, storeError(fmt.Errorf("make a file in %s: %w", base, OnlyNumber(err)), err)
+		err = syserr.Space(err)
+		return nil, storeError(fmt.Errorf("make a file in %s: %w", base, syserr.OnlyNumber(err)), err)
 	}
 	f := newFile(fd, path)
 	err = mappable(f, path, layout.ReadWrite)
@@ -401,7 +402,7 @@ func createExact(s *Spec) (*Object, error) {
 	}
 	if err == nil {
 		_, err = f.WriteAt(s.Init, 0)
-		err = spaceError(err)
+		err = syserr.Space(err)
 	}
 	if perm := uint32(s.Perm.Perm()) & permBits; err == nil && perm != 0 {
 		err = unix.Fchmod(fd, perm)

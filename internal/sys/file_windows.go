@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/windows"
 
+	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
 
@@ -97,7 +98,7 @@ func openBacking(s *Spec) (b *backing, err error) {
 	if s.Truncate && have > 0 {
 		if err := windows.Ftruncate(b.file, 0); err != nil {
 			if err == windows.ERROR_USER_MAPPED_FILE {
-				err = fmt.Errorf("somebody maps it: %w (%w)", ErrBusy, err)
+				err = fmt.Errorf("somebody maps it: %w (%w)", syserr.ErrBusy, err)
 			}
 			return b, fmt.Errorf("truncate %s: %w", s.File, err)
 		}
@@ -130,7 +131,7 @@ func (b *backing) extend(have int64, sparse bool) error {
 		if b.made == "" {
 			_ = windows.Ftruncate(b.file, have)
 		}
-		return fmt.Errorf("extend %s to %d bytes: %w", b.path, b.size, spaceError(err))
+		return fmt.Errorf("extend %s to %d bytes: %w", b.path, b.size, syserr.Space(err))
 	}
 	return nil
 }
@@ -150,9 +151,9 @@ func explain(s *Spec, cause error) error {
 	switch cause {
 	case windows.ERROR_SHARING_VIOLATION:
 		if s.Exclusive {
-			return fmt.Errorf("%s is open elsewhere, exclusive access is not to be had: %w (%w)", s.File, ErrBusy, cause)
+			return fmt.Errorf("%s is open elsewhere, exclusive access is not to be had: %w (%w)", s.File, syserr.ErrBusy, cause)
 		}
-		return fmt.Errorf("%s is held exclusively by another user: %w (%w)", s.File, ErrBusy, cause)
+		return fmt.Errorf("%s is held exclusively by another user: %w (%w)", s.File, syserr.ErrBusy, cause)
 	case windows.ERROR_ACCESS_DENIED, windows.ERROR_WRITE_PROTECT:
 		st, err := os.Stat(s.File)
 		switch {
@@ -165,7 +166,7 @@ func explain(s *Spec, cause error) error {
 			return fmt.Errorf("%v access to %s, which its access control list does not give: %w (%w)", s.Access, s.File, fs.ErrPermission, cause)
 		}
 	}
-	return &fs.PathError{Op: "open", Path: s.File, Err: spaceError(cause)}
+	return &fs.PathError{Op: "open", Path: s.File, Err: syserr.Space(cause)}
 }
 
 // makeData makes an object's own file.
@@ -176,7 +177,7 @@ func makeData(path string, s *Spec, sa *windows.SecurityAttributes) (*backing, e
 	}
 	h, err := createFile(path, windows.GENERIC_READ|windows.GENERIC_WRITE, entryShare, sa, windows.CREATE_NEW, flags)
 	if err != nil {
-		return nil, &fs.PathError{Op: "create", Path: path, Err: spaceError(err)}
+		return nil, &fs.PathError{Op: "create", Path: path, Err: syserr.Space(err)}
 	}
 	b := &backing{file: h, path: path, size: s.Size, made: path}
 	err = windows.GetFileInformationByHandle(h, &b.info)
@@ -291,7 +292,7 @@ func trailerView(section windows.Handle, size int64, a layout.Access) (all, t []
 	start := at &^ (granularity - 1)
 	all, err = view(section, start, int(at-start)+trailerSize, a)
 	if err != nil {
-		return nil, nil, fmt.Errorf("map the last page of unnamed memory: %w", spaceError(err))
+		return nil, nil, fmt.Errorf("map the last page of unnamed memory: %w", syserr.Space(err))
 	}
 	return all, all[at-start:], nil
 }
@@ -344,7 +345,7 @@ func unnamedSparse(s *Spec, sa *windows.SecurityAttributes) (*Object, error) {
 	h, err := createFile(path, windows.GENERIC_READ|windows.GENERIC_WRITE|windows.DELETE, 0, sa,
 		windows.CREATE_NEW, windows.FILE_ATTRIBUTE_TEMPORARY|windows.FILE_FLAG_DELETE_ON_CLOSE)
 	if err != nil {
-		return nil, &fs.PathError{Op: "create", Path: path, Err: spaceError(err)}
+		return nil, &fs.PathError{Op: "create", Path: path, Err: syserr.Space(err)}
 	}
 	b := &backing{file: h, path: path, size: s.Size}
 	err = windows.GetFileInformationByHandle(h, &b.info)

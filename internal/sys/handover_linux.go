@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
 
@@ -45,21 +46,21 @@ func Self() Process {
 // fs.ErrPermission when the caller may not deal with it.
 func FindProcess(pid int) (Process, error) {
 	if pid <= 0 {
-		return Process{}, fmt.Errorf("process %d: %w", pid, ErrPeerNotStarted)
+		return Process{}, fmt.Errorf("process %d: %w", pid, syserr.ErrPeerNotStarted)
 	}
 	switch err := unix.Kill(pid, 0); err {
 	case nil:
 	case unix.EPERM:
 		return Process{}, fmt.Errorf("process %d belongs to another user: %w (%w)", pid, fs.ErrPermission, err)
 	default:
-		return Process{}, fmt.Errorf("process %d: %w (%w)", pid, ErrPeerNotStarted, err)
+		return Process{}, fmt.Errorf("process %d: %w (%w)", pid, syserr.ErrPeerNotStarted, err)
 	}
 	state, start, err := processStat(strconv.Itoa(pid))
 	if err != nil {
 		return Process{}, err
 	}
 	if state == 'Z' || state == 'X' {
-		return Process{}, fmt.Errorf("process %d has ended: %w", pid, ErrPeerNotStarted)
+		return Process{}, fmt.Errorf("process %d has ended: %w", pid, syserr.ErrPeerNotStarted)
 	}
 	return Process{PID: uint32(pid), Start: start}, nil
 }
@@ -70,9 +71,9 @@ func processStat(pid string) (state byte, start uint64, err error) {
 	b, err := os.ReadFile("/proc/" + pid + "/stat")
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ESRCH):
-		return 0, 0, fmt.Errorf("process %s: %w: %w", pid, OnlyNumber(err), ErrPeerNotStarted)
+		return 0, 0, fmt.Errorf("process %s: %w: %w", pid, syserr.OnlyNumber(err), syserr.ErrPeerNotStarted)
 	case err != nil: // which tells nothing of the process
-		return 0, 0, fmt.Errorf("process %s: %w", pid, fileError(err))
+		return 0, 0, fmt.Errorf("process %s: %w", pid, syserr.OfFile(err))
 	}
 	// proc(5): the name in brackets may hold anything; field 3 is the state,
 	// field 22 the start in clock ticks since boot.
@@ -186,7 +187,7 @@ func Receive(t *layout.Token) (*Object, error) {
 		return nil, err
 	}
 	if err == nil && from != t.From {
-		return nil, fmt.Errorf("process %d is another one now: %w", t.From.PID, ErrPeerNotStarted)
+		return nil, fmt.Errorf("process %d is another one now: %w", t.From.PID, syserr.ErrPeerNotStarted)
 	}
 	// A path descriptor first: whatever the number stands for, opening it so
 	// has no effect on it.
@@ -198,7 +199,7 @@ func Receive(t *layout.Token) (*Object, error) {
 	switch err {
 	case nil:
 	case unix.ENOENT, unix.EBADF:
-		return nil, fmt.Errorf("process %d has closed the memory: %w (%w)", t.From.PID, layout.ErrBadToken, OnlyNumber(err))
+		return nil, fmt.Errorf("process %d has closed the memory: %w (%w)", t.From.PID, layout.ErrBadToken, syserr.OnlyNumber(err))
 	default:
 		return nil, fmt.Errorf("descriptor %d of process %d: %w", t.Number, t.From.PID, err)
 	}
@@ -211,11 +212,11 @@ func Receive(t *layout.Token) (*Object, error) {
 func takeFD(pid uint32, number uint64) (int, error) {
 	p, err := unix.PidfdOpen(int(pid), 0)
 	if err != nil {
-		return -1, limitError(err)
+		return -1, syserr.Limit(err)
 	}
 	defer unix.Close(p)
 	fd, err := unix.PidfdGetfd(p, int(number), 0)
-	return fd, limitError(err)
+	return fd, syserr.Limit(err)
 }
 
 // receiving is held while an inherited descriptor is taken: two must not take, and
@@ -334,7 +335,7 @@ func (o *Object) joinName(st *unix.Stat_t) error {
 // unlessClosedToUs is err, unless it says that the name is gone, or was never one for
 // this user: then memory that was handed over is used without it.
 func unlessClosedToUs(err error) error {
-	for _, expected := range []error{fs.ErrNotExist, fs.ErrPermission, ErrPrivilege, ErrStore, layout.ErrCorrupt, layout.ErrVersion} {
+	for _, expected := range []error{fs.ErrNotExist, fs.ErrPermission, syserr.ErrPrivilege, syserr.ErrStore, layout.ErrCorrupt, layout.ErrVersion} {
 		if errors.Is(err, expected) {
 			return nil
 		}

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/windows"
 
+	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
 
@@ -62,13 +63,13 @@ func FindProcess(pid int) (Process, error) {
 
 func openProcess(pid int, rights uint32) (windows.Handle, Process, error) {
 	if pid <= 0 || int64(pid) > math.MaxUint32 {
-		return 0, Process{}, fmt.Errorf("process %d: %w", pid, ErrPeerNotStarted)
+		return 0, Process{}, fmt.Errorf("process %d: %w", pid, syserr.ErrPeerNotStarted)
 	}
 	h, err := windows.OpenProcess(rights|windows.PROCESS_QUERY_LIMITED_INFORMATION|windows.SYNCHRONIZE, false, uint32(pid))
 	switch err {
 	case nil:
 	case windows.ERROR_INVALID_PARAMETER:
-		return 0, Process{}, fmt.Errorf("process %d: %w", pid, ErrPeerNotStarted)
+		return 0, Process{}, fmt.Errorf("process %d: %w", pid, syserr.ErrPeerNotStarted)
 	default:
 		return 0, Process{}, fmt.Errorf("process %d: %w", pid, err)
 	}
@@ -83,7 +84,7 @@ func openProcess(pid int, rights uint32) (windows.Handle, Process, error) {
 func examineProcess(h windows.Handle, pid uint32) (Process, error) {
 	// The kernel ignores the last two bits of a process id.
 	if real, err := windows.GetProcessId(h); err != nil || real != pid {
-		return Process{}, fmt.Errorf("process %d: %w", pid, ErrPeerNotStarted)
+		return Process{}, fmt.Errorf("process %d: %w", pid, syserr.ErrPeerNotStarted)
 	}
 	// Not by its exit code: 259 may mean that it runs, or be what it returned.
 	ev, err := windows.WaitForSingleObject(h, 0)
@@ -91,7 +92,7 @@ func examineProcess(h windows.Handle, pid uint32) (Process, error) {
 		return Process{}, fmt.Errorf("process %d: %w", pid, err)
 	}
 	if ev != uint32(windows.WAIT_TIMEOUT) {
-		return Process{}, fmt.Errorf("process %d has ended: %w", pid, ErrPeerNotStarted)
+		return Process{}, fmt.Errorf("process %d has ended: %w", pid, syserr.ErrPeerNotStarted)
 	}
 	start, err := startOf(h)
 	if err != nil {
@@ -266,7 +267,7 @@ func giver(t *layout.Token) (windows.Handle, error) {
 	}
 	if p != t.From {
 		_ = windows.CloseHandle(h)
-		return 0, fmt.Errorf("process %d is another one now: %w", t.From.PID, ErrPeerNotStarted)
+		return 0, fmt.Errorf("process %d is another one now: %w", t.From.PID, syserr.ErrPeerNotStarted)
 	}
 	return h, nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/windows"
 
+	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
 
@@ -57,9 +58,9 @@ func named(name string, e error) error {
 	case windows.ERROR_INVALID_HANDLE:
 		return fmt.Errorf("the name %q is taken by another kind of kernel object: %w (%w)", name, layout.ErrKindMismatch, e)
 	case windows.ERROR_PATH_NOT_FOUND, windows.ERROR_BAD_PATHNAME, windows.ERROR_INVALID_NAME, windows.ERROR_FILENAME_EXCED_RANGE:
-		return fmt.Errorf("the kernel has no name like %q: %w (%w)", name, fs.ErrInvalid, OnlyNumber(e))
+		return fmt.Errorf("the kernel has no name like %q: %w (%w)", name, fs.ErrInvalid, syserr.OnlyNumber(e))
 	}
-	return fmt.Errorf("kernel object %q: %w", name, spaceError(e))
+	return fmt.Errorf("kernel object %q: %w", name, syserr.Space(e))
 }
 
 func namePtr(name string) (*uint16, error) {
@@ -88,7 +89,7 @@ func createSection(file windows.Handle, sa *windows.SecurityAttributes, protect 
 		_ = windows.CloseHandle(h)
 	}
 	if name == "" {
-		return 0, fmt.Errorf("section of %d bytes: %w", size, spaceError(err))
+		return 0, fmt.Errorf("section of %d bytes: %w", size, syserr.Space(err))
 	}
 	return 0, named(name, err)
 }

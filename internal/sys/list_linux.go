@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
 
@@ -166,7 +167,7 @@ func list(s layout.Scope, reap bool) ([]Info, error) {
 	var all []Info
 	err := walk(s, reap, func(i Info, st entryState, err error) {
 		if err != nil || st != entryDead {
-			i.Err = Damaged(err, i.Kind, i.Scope, i.Name, false)
+			i.Err = syserr.Damaged(err, i.Kind, i.Scope, i.Name, false)
 			all = append(all, i)
 		}
 	})

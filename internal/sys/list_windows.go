@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/windows"
 
+	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
 
@@ -204,7 +205,7 @@ func list(s layout.Scope, dryRun bool) ([]Info, error) {
 	var all []Info
 	err := walk(s, dryRun, func(l *look) {
 		if l.err != nil || l.state != entryDead {
-			l.Err = Damaged(l.err, l.Kind, l.Scope, l.Name, false)
+			l.Err = syserr.Damaged(l.err, l.Kind, l.Scope, l.Name, false)
 			all = append(all, l.Info)
 		} else if !dryRun {
 			_, _ = l.remove()
@@ -223,7 +224,7 @@ func Clean(s layout.Scope, dryRun bool) ([]Leftover, error) {
 	var all []Leftover
 	err := walk(s, dryRun, func(l *look) {
 		if l.state == entryDamaged {
-			all = append(all, Leftover{Info: l.Info, Reason: "nobody uses it and its record cannot be read", Err: Damaged(l.err, l.Kind, l.Scope, l.Name, false)})
+			all = append(all, Leftover{Info: l.Info, Reason: "nobody uses it and its record cannot be read", Err: syserr.Damaged(l.err, l.Kind, l.Scope, l.Name, false)})
 			return
 		}
 		if l.err != nil || l.state != entryDead {

@@ -7,6 +7,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"samepage/internal/sys/syserr"
 )
 
 // The bytes that are locked lie far behind the end of any file. The locks are
@@ -98,7 +100,7 @@ func reopen(fd int, name string, flags int) (*os.File, error) {
 	nfd, err := openEINTR(unix.AT_FDCWD, path, flags|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, perr := os.Stat("/proc/self/fd"); perr != nil {
-			return nil, fmt.Errorf("%w: /proc is not mounted: %w", ErrStore, OnlyNumber(perr))
+			return nil, fmt.Errorf("%w: /proc is not mounted: %w", syserr.ErrStore, syserr.OnlyNumber(perr))
 		}
 	}
 	if err != nil {
@@ -110,13 +112,13 @@ func reopen(fd int, name string, flags int) (*os.File, error) {
 // openat is replaced by tests.
 var openat = unix.Openat
 
-// openEINTR is openat. Its error is an error number, except where limitError has one to
-// name.
+// openEINTR is openat. Its error is an error number, except where syserr.Limit
+// has one to name.
 func openEINTR(dir int, path string, flags int, perm uint32) (int, error) {
 	for {
 		fd, err := openat(dir, path, flags, perm)
 		if err != unix.EINTR {
-			return fd, limitError(err)
+			return fd, syserr.Limit(err)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
 
@@ -45,7 +46,7 @@ func openLockFile(path string, exclusively bool, create int) (*LockFile, error) 
 		// O_NONBLOCK for a pipe somebody may have put there.
 		fd, err := openEINTR(unix.AT_FDCWD, path, flags|create|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOCTTY, 0o600)
 		if err != nil {
-			return nil, &fs.PathError{Op: "open lock file", Path: path, Err: spaceError(err)}
+			return nil, &fs.PathError{Op: "open lock file", Path: path, Err: syserr.Space(err)}
 		}
 		l := &LockFile{fd, path}
 		stands, err := l.take(exclusively)
@@ -79,7 +80,7 @@ func (l *LockFile) take(exclusively bool) (stands bool, err error) {
 		return false, err
 	}
 	if !ok {
-		return false, ErrBusy
+		return false, syserr.ErrBusy
 	}
 	if err := unix.Fstat(l.fd, &st); err != nil {
 		return false, os.NewSyscallError("fstat", err)
@@ -95,7 +96,7 @@ func (l *LockFile) CheckName() error {
 		return os.NewSyscallError("fstat", err)
 	}
 	if st.Nlink == 0 {
-		return fmt.Errorf("lock file %s was removed: %w", l.path, ErrNameGone)
+		return fmt.Errorf("lock file %s was removed: %w", l.path, syserr.ErrNameGone)
 	}
 	return nil
 }
@@ -138,7 +139,7 @@ func lockFolder(name string) (string, error) {
 	defer d.close()
 	path := filepath.Join(d.path, name)
 	if err := unix.Mkdirat(d.fd(), name, 0o700); err != nil && err != unix.EEXIST {
-		return "", &fs.PathError{Op: "make", Path: path, Err: spaceError(err)}
+		return "", &fs.PathError{Op: "make", Path: path, Err: syserr.Space(err)}
 	}
 	fd, err := openEINTR(d.fd(), name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -179,10 +180,10 @@ func Remote(dir string) (what string, err error) {
 func BootSeconds() (int64, error) {
 	b, err := os.ReadFile("/proc/stat") // its line of interrupts has no bound
 	if errors.Is(err, fs.ErrNotExist) {
-		return 0, fmt.Errorf("time of boot: %w: %w", OnlyNumber(err), errors.ErrUnsupported)
+		return 0, fmt.Errorf("time of boot: %w: %w", syserr.OnlyNumber(err), errors.ErrUnsupported)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("time of boot: %w", fileError(err))
+		return 0, fmt.Errorf("time of boot: %w", syserr.OfFile(err))
 	}
 	for line := range strings.Lines(string(b)) {
 		if v, ok := strings.CutPrefix(strings.TrimSpace(line), "btime "); ok {

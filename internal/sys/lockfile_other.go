@@ -2,7 +2,11 @@
 
 package sys
 
-var errLockFile = unsupported("a lock file")
+import (
+	"samepage/internal/sys/syserr"
+)
+
+var errLockFile = syserr.Unsupported("a lock file")
 
 // LockFile would be a file that is open together with others, or alone.
 type LockFile struct{}

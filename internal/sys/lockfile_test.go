@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"samepage/internal/ipctest"
+	"samepage/internal/sys/syserr"
 )
 
 func TestLockFile(t *testing.T) {
@@ -27,13 +28,13 @@ func TestLockFile(t *testing.T) {
 	}
 	busy := func(exclusively bool) {
 		t.Helper()
-		if _, err := OpenLockFile(path, exclusively); !errors.Is(err, ErrBusy) || !strings.Contains(err.Error(), path) {
+		if _, err := OpenLockFile(path, exclusively); !errors.Is(err, syserr.ErrBusy) || !strings.Contains(err.Error(), path) {
 			t.Errorf("open exclusively %v: %v", exclusively, err)
 		}
 	}
 	a, b := open(false), open(false)
 	busy(true)
-	if err := RemoveLockFile(path); !errors.Is(err, ErrBusy) {
+	if err := RemoveLockFile(path); !errors.Is(err, syserr.ErrBusy) {
 		t.Errorf("remove: %v", err)
 	}
 	_ = a.Close()
@@ -70,7 +71,7 @@ func TestLockFile(t *testing.T) {
 	for _, p := range wrong {
 		for _, exclusively := range []bool{false, true} {
 			l, err := OpenLockFile(p, exclusively)
-			if err == nil || errors.Is(err, ErrBusy) {
+			if err == nil || errors.Is(err, syserr.ErrBusy) {
 				t.Errorf("lock file %s: %v, %v", p, l, err)
 			}
 		}

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/windows"
+
+	"samepage/internal/sys/syserr"
 )
 
 // LockFile is a file that is open together with others, or alone; being open is
@@ -37,9 +39,9 @@ func openLockFile(path string, exclusively bool, disposition uint32) (*LockFile,
 	}
 	switch {
 	case err == windows.ERROR_SHARING_VIOLATION:
-		return nil, fmt.Errorf("lock file %s: %w (%w)", path, ErrBusy, err)
+		return nil, fmt.Errorf("lock file %s: %w (%w)", path, syserr.ErrBusy, err)
 	case err != nil:
-		return nil, &fs.PathError{Op: "open lock file", Path: path, Err: spaceError(err)}
+		return nil, &fs.PathError{Op: "open lock file", Path: path, Err: syserr.Space(err)}
 	}
 	// A device is open to all at once.
 	if kind, err := windows.GetFileType(h); err != nil || kind != windows.FILE_TYPE_DISK {
@@ -70,7 +72,7 @@ func RemoveLockFile(path string) error {
 	// others delete.
 	err = deleteFile(path)
 	if errors.Is(err, windows.ERROR_SHARING_VIOLATION) {
-		return fmt.Errorf("lock file %s: %w (%w)", path, ErrBusy, err)
+		return fmt.Errorf("lock file %s: %w (%w)", path, syserr.ErrBusy, err)
 	}
 	return err
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"samepage/internal/ipctest"
+	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
 
@@ -27,9 +28,9 @@ var errorNames = []struct {
 	{fs.ErrNotExist, "notexist"},
 	{fs.ErrPermission, "permission"},
 	{fs.ErrInvalid, "invalid"},
-	{ErrBusy, "busy"},
-	{ErrPrivilege, "privilege"},
-	{ErrPeerNotStarted, "notstarted"},
+	{syserr.ErrBusy, "busy"},
+	{syserr.ErrPrivilege, "privilege"},
+	{syserr.ErrPeerNotStarted, "notstarted"},
 	{layout.ErrBadToken, "badtoken"},
 	{layout.ErrKindMismatch, "kind"},
 	{layout.ErrCorrupt, "corrupt"},

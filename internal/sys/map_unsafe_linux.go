@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
 
@@ -46,7 +47,7 @@ func (o *Object) Map(off int64, n int, a layout.Access) ([]byte, error) {
 	}
 	p, err := unix.MmapPtr(int(o.file.Fd()), off, nil, uintptr(n), prot, flags)
 	if err != nil {
-		return nil, fmt.Errorf("mmap %d bytes at %d of %s %v: %w", n, off, o.path, a, mapError(err))
+		return nil, fmt.Errorf("mmap %d bytes at %d of %s %v: %w", n, off, o.path, a, syserr.OfMapping(err))
 	}
 	return unsafe.Slice((*byte)(p), n), nil
 }
@@ -98,7 +99,7 @@ func (o *Object) Flush(b []byte) error {
 	back := uintptr(p) % uintptr(os.Getpagesize())
 	_, _, e := unix.Syscall(unix.SYS_MSYNC, uintptr(p)-back, uintptr(len(b))+back, unix.MS_SYNC)
 	if e != 0 {
-		return os.NewSyscallError("msync", spaceError(e))
+		return os.NewSyscallError("msync", syserr.Space(e))
 	}
 	return nil
 }
@@ -128,11 +129,11 @@ func (o *Object) freeze() error {
 		return nil
 	}
 	if o.Size != int64(int(o.Size)) {
-		return fmt.Errorf("map all %d bytes before a read-only hand-over: %w", o.Size, ErrTooLarge)
+		return fmt.Errorf("map all %d bytes before a read-only hand-over: %w", o.Size, syserr.ErrTooLarge)
 	}
 	p, err := unix.MmapPtr(int(o.file.Fd()), 0, nil, uintptr(o.Size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
-		return fmt.Errorf("map all %d bytes before a read-only hand-over: %w", o.Size, mapError(err))
+		return fmt.Errorf("map all %d bytes before a read-only hand-over: %w", o.Size, syserr.OfMapping(err))
 	}
 	if _, err := unix.FcntlInt(o.file.Fd(), unix.F_ADD_SEALS, unix.F_SEAL_FUTURE_WRITE); err != nil {
 		_ = unix.MunmapPtr(p, uintptr(o.Size))

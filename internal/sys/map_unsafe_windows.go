@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/windows"
 
+	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
 
@@ -57,9 +58,9 @@ func (o *Object) Map(off int64, n int, a layout.Access) ([]byte, error) {
 	case windows.ERROR_ACCESS_DENIED:
 		err = fmt.Errorf("%w (%w)", fs.ErrPermission, err)
 	case windows.ERROR_INVALID_ADDRESS:
-		err = fmt.Errorf("%w: no address space: %w", ErrNoSpace, err)
+		err = fmt.Errorf("%w: no address space: %w", syserr.ErrNoSpace, err)
 	}
-	return nil, fmt.Errorf("map %d bytes at %d of %s %v: %w", n, off, o.what, a, spaceError(err))
+	return nil, fmt.Errorf("map %d bytes at %d of %s %v: %w", n, off, o.what, a, syserr.Space(err))
 }
 
 // Unmap takes back what Map gave.
@@ -92,7 +93,7 @@ func (o *Object) Flush(b []byte) error {
 		return nil
 	}
 	if err := windows.FlushViewOfFile(address(b), uintptr(len(b))); err != nil {
-		return fmt.Errorf("flush %d bytes of %s: %w", len(b), o.what, spaceError(err))
+		return fmt.Errorf("flush %d bytes of %s: %w", len(b), o.what, syserr.Space(err))
 	}
 	if o.Access != layout.ReadWrite {
 		return nil
@@ -106,7 +107,7 @@ func (o *Object) flushFile() error {
 		var err error
 		h, err = createFile(o.File, windows.GENERIC_READ|windows.GENERIC_WRITE, entryShare, nil, windows.OPEN_EXISTING, 0)
 		if err == windows.ERROR_SHARING_VIOLATION {
-			return fmt.Errorf("%s is held exclusively by another process, the bytes were given to the system but not awaited: %w (%w)", o.File, ErrBusy, err)
+			return fmt.Errorf("%s is held exclusively by another process, the bytes were given to the system but not awaited: %w (%w)", o.File, syserr.ErrBusy, err)
 		}
 		if err != nil {
 			return &fs.PathError{Op: "flush", Path: o.File, Err: err}
@@ -114,7 +115,7 @@ func (o *Object) flushFile() error {
 		defer windows.CloseHandle(h)
 	}
 	if err := windows.FlushFileBuffers(h); err != nil {
-		return &fs.PathError{Op: "flush", Path: o.File, Err: spaceError(err)}
+		return &fs.PathError{Op: "flush", Path: o.File, Err: syserr.Space(err)}
 	}
 	return nil
 }

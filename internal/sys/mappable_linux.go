@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
 
@@ -25,7 +26,7 @@ func mappable(f *os.File, name string, a layout.Access) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, unix.ENOMEM), errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM), errors.Is(err, unix.ENFILE):
-		return fmt.Errorf("map a page of %s %v: %w", name, a, mapError(err))
+		return fmt.Errorf("map a page of %s %v: %w", name, a, syserr.OfMapping(err))
 	}
 	return fmt.Errorf("%s is on %s, where it cannot be mapped shared and %v: %w (%w)", name, fileSystem(f), a, errors.ErrUnsupported, err)
 }

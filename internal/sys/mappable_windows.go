@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/windows"
 
+	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
 
@@ -26,7 +27,7 @@ func mappable(file windows.Handle, name string, a layout.Access) error {
 	if err == nil {
 		return nil
 	}
-	if err := spaceError(err); errors.Is(err, ErrNoSpace) || errors.Is(err, windows.ERROR_ACCESS_DENIED) {
+	if err := syserr.Space(err); errors.Is(err, syserr.ErrNoSpace) || errors.Is(err, windows.ERROR_ACCESS_DENIED) {
 		return fmt.Errorf("map a page of %s %v: %w", name, a, err)
 	}
 	return fmt.Errorf("%s is on %s, where it cannot be mapped %v: %w (%w)", name, fileSystem(file), a, errors.ErrUnsupported, err)

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"samepage/internal/sys/syserr"
 )
 
 // CheckName looks whether the name that the object was opened by still leads to it. It
@@ -20,7 +22,7 @@ func (o *Object) CheckName() error {
 	if !filepath.IsAbs(path) && o.dir != nil { // SAMEPAGE_DIR is relative, and the working directory may be another by now
 		var st unix.Stat_t
 		if err := unix.Fstat(o.dir.fd(), &st); err == nil && st.Nlink == 0 {
-			return fmt.Errorf("directory %s was removed: %w", o.dir.path, ErrNameGone)
+			return fmt.Errorf("directory %s was removed: %w", o.dir.path, syserr.ErrNameGone)
 		}
 		at, path = o.dir.fd(), o.entry
 	}
@@ -28,11 +30,11 @@ func (o *Object) CheckName() error {
 	err := unix.Fstatat(at, path, &st, unix.AT_SYMLINK_NOFOLLOW)
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):
-		return fmt.Errorf("%s was removed: %w", o.path, ErrNameGone)
+		return fmt.Errorf("%s was removed: %w", o.path, syserr.ErrNameGone)
 	case err != nil:
 		return fmt.Errorf("look at %s: %w", o.path, err)
 	case placeOf(&st) != o.at:
-		return fmt.Errorf("%s is another file by now: %w", o.path, ErrNameGone)
+		return fmt.Errorf("%s is another file by now: %w", o.path, syserr.ErrNameGone)
 	}
 	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 
 	"golang.org/x/sys/windows"
+
+	"samepage/internal/sys/syserr"
 )
 
 // CheckName looks whether the name that the object was opened by still leads to it. It
@@ -22,7 +24,7 @@ func (o *Object) CheckName() error {
 	const all = windows.FILE_SHARE_READ | windows.FILE_SHARE_WRITE | windows.FILE_SHARE_DELETE
 	h, err := createFile(path, windows.FILE_READ_ATTRIBUTES, all, nil, windows.OPEN_EXISTING, windows.FILE_FLAG_OPEN_REPARSE_POINT)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s was removed: %w", path, ErrNameGone)
+		return fmt.Errorf("%s was removed: %w", path, syserr.ErrNameGone)
 	}
 	if err != nil {
 		return fmt.Errorf("look at %s: %w", path, err)
@@ -36,7 +38,7 @@ func (o *Object) CheckName() error {
 		return fmt.Errorf("look at the own handle of %s: %w", path, err)
 	}
 	if is.VolumeSerialNumber != was.VolumeSerialNumber || fileIndex(&is) != fileIndex(&was) {
-		return fmt.Errorf("%s is another file by now: %w", path, ErrNameGone)
+		return fmt.Errorf("%s is another file by now: %w", path, syserr.ErrNameGone)
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
 
@@ -193,7 +194,7 @@ func create(d *dir, s *Spec) (*Object, error) {
 		}
 		if err != unix.EEXIST {
 			n.discard()
-			return nil, fmt.Errorf("link %s: %w", filepath.Join(d.path, entry), spaceError(err))
+			return nil, fmt.Errorf("link %s: %w", filepath.Join(d.path, entry), syserr.Space(err))
 		}
 		if err := clearDead(d, entry, s); err != nil {
 			n.discard()
@@ -288,7 +289,7 @@ func prepare(d *dir, s *Spec) (n *newEntry, err error) {
 			return n, err
 		}
 		if _, err := n.entryFD.WriteAt(s.Init, 0); err != nil {
-			return n, fmt.Errorf("write first bytes: %w", spaceError(err))
+			return n, fmt.Errorf("write first bytes: %w", syserr.Space(err))
 		}
 		n.data, err = reopen(fd, d.path, unix.O_RDWR)
 		if err != nil {
@@ -307,7 +308,7 @@ func prepare(d *dir, s *Spec) (n *newEntry, err error) {
 	n.lock = lockFD{f}
 	ok, err := n.lock.tryShared(presenceByte)
 	if err == nil && !ok {
-		err = ErrBusy
+		err = syserr.ErrBusy
 	}
 	if err != nil {
 		return n, fmt.Errorf("lock the presence byte of a new file in %s: %w", d.path, err)
@@ -324,7 +325,7 @@ func (n *newEntry) overFile(s *Spec) error {
 	n.data, n.fileLock, n.size, n.madeFile = b.file, b.lock, b.size, b.made
 	if len(s.Init) > 0 {
 		if _, err := n.data.WriteAt(s.Init, 0); err != nil {
-			return fmt.Errorf("write first bytes: %w", spaceError(err))
+			return fmt.Errorf("write first bytes: %w", syserr.Space(err))
 		}
 	}
 	path, err := filepath.Abs(s.File)
@@ -341,7 +342,7 @@ func (n *newEntry) overFile(s *Spec) error {
 		Dev: b.st.Dev, Ino: b.st.Ino, Name: s.Name, Path: path,
 	}
 	if _, err = n.entryFD.WriteAt(r.Append(nil), 0); err != nil {
-		return fmt.Errorf("write record: %w", spaceError(err))
+		return fmt.Errorf("write record: %w", syserr.Space(err))
 	}
 	return nil
 }
@@ -530,7 +531,7 @@ func (o *Object) openRecorded(e *entryFile, s *Spec) error {
 	t.File, t.Size, t.Exclusive, t.Truncate = r.Path, 0, false, false
 	b, err := openBacking(&t, true)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("the file below %q is gone: %w: %w", s.Name, OnlyNumber(err), layout.ErrCorrupt)
+		return fmt.Errorf("the file below %q is gone: %w: %w", s.Name, syserr.OnlyNumber(err), layout.ErrCorrupt)
 	}
 	if err != nil {
 		return err
@@ -614,7 +615,7 @@ func Remove(s *Spec) error {
 		case removed:
 			return nil
 		case st == entryUsed:
-			return fmt.Errorf("%s has users: %w", filepath.Join(d.path, entry), ErrBusy)
+			return fmt.Errorf("%s has users: %w", filepath.Join(d.path, entry), syserr.ErrBusy)
 		case !p.wait():
 			return errRemoving(s.Name)
 		}

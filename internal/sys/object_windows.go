@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/windows"
 
 	"samepage/internal/fault"
+	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
 
@@ -236,7 +237,7 @@ func (o *Object) init(b []byte) error {
 	}
 	v, err := view(o.section, 0, len(b), layout.ReadWrite)
 	if err != nil {
-		return fmt.Errorf("write first %d bytes: %w", len(b), spaceError(err))
+		return fmt.Errorf("write first %d bytes: %w", len(b), syserr.Space(err))
 	}
 	copy(v, b)
 	return unview(v)
@@ -453,7 +454,7 @@ func Remove(s *Spec) error {
 		st, _, err := e.state()
 		_ = e.leave()
 		if st == entryUsed {
-			return errors.Join(err, fmt.Errorf("%s has users: %w", path, ErrBusy))
+			return errors.Join(err, fmt.Errorf("%s has users: %w", path, syserr.ErrBusy))
 		}
 		removed, err := reap(path, st != entryDead)
 		switch {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"samepage/internal/sys/syserr"
 )
 
 const (
@@ -38,5 +40,5 @@ func (p *patience) wait() bool {
 
 // errRemoving is for a name that somebody has been taking away for too long.
 func errRemoving(name string) error {
-	return fmt.Errorf("another process has been removing %q for more than %v: %w", name, RemovalWait, ErrBusy)
+	return fmt.Errorf("another process has been removing %q for more than %v: %w", name, RemovalWait, syserr.ErrBusy)
 }

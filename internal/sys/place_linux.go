@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
 
@@ -63,7 +64,7 @@ func describe(path string, st *unix.Stat_t) string {
 // reachedLimit says that this process, or the machine, has no more of something: then
 // the place of objects is not to blame.
 func reachedLimit(cause error) bool {
-	for _, limit := range []error{unix.EMFILE, unix.ENFILE, unix.ENOMEM, ErrNoSpace} {
+	for _, limit := range []error{unix.EMFILE, unix.ENFILE, unix.ENOMEM, syserr.ErrNoSpace} {
 		if errors.Is(cause, limit) {
 			return true
 		}
@@ -76,7 +77,7 @@ func storeError(err, cause error) error {
 	if reachedLimit(cause) {
 		return cause
 	}
-	return fmt.Errorf("%w: %w", ErrStore, err)
+	return fmt.Errorf("%w: %w", syserr.ErrStore, err)
 }
 
 // baseError says why the directory that holds those of the scopes cannot be opened.
@@ -85,7 +86,7 @@ func baseError(base string, cause error) error {
 		return &fs.PathError{Op: "open", Path: base, Err: cause}
 	}
 	moved := os.Getenv("SAMEPAGE_DIR") != ""
-	q := Quote(base)
+	q := syserr.Quote(base)
 	tmpfs := "mount -t tmpfs -o mode=1777 tmpfs " + q
 	var st unix.Stat_t
 	if err := unix.Lstat(base, &st); err != nil {
@@ -95,7 +96,7 @@ func baseError(base string, cause error) error {
 		} else if err != unix.ENOENT {
 			cmd = "unset SAMEPAGE_DIR"
 		}
-		return mending(fmt.Errorf("%w: directory %s: %w", ErrStore, base, OnlyNumber(err)), cmd)
+		return syserr.Mending(fmt.Errorf("%w: directory %s: %w", syserr.ErrStore, base, syserr.OnlyNumber(err)), cmd)
 	}
 	what := describe(base, &st)
 	if st.Mode&unix.S_IFMT == unix.S_IFLNK && cause == unix.ENOENT {
@@ -103,20 +104,20 @@ func baseError(base string, cause error) error {
 		if !filepath.IsAbs(to) {
 			to = filepath.Join(filepath.Dir(base), to)
 		}
-		cmd := "mkdir -p " + Quote(to)
+		cmd := "mkdir -p " + syserr.Quote(to)
 		if !moved {
 			cmd = asRoot(cmd)
 		}
-		return mending(fmt.Errorf("%w: %s, to %s, which is missing", ErrStore, what, to), cmd)
+		return syserr.Mending(fmt.Errorf("%w: %s, to %s, which is missing", syserr.ErrStore, what, to), cmd)
 	}
 	if cause != unix.ENOTDIR && cause != unix.ELOOP {
-		return fmt.Errorf("%w: directory %s: %w", ErrStore, base, OnlyNumber(cause)) // which has nothing to do with what it is
+		return fmt.Errorf("%w: directory %s: %w", syserr.ErrStore, base, syserr.OnlyNumber(cause)) // which has nothing to do with what it is
 	}
 	cmd := "unset SAMEPAGE_DIR"
 	if !moved {
 		cmd = asRoot("sh -c 'rm " + base + " && mkdir " + base + " && " + tmpfs + "'")
 	}
-	return mending(fmt.Errorf("%w: %s, want a directory: %w", ErrStore, what, OnlyNumber(cause)), cmd)
+	return syserr.Mending(fmt.Errorf("%w: %s, want a directory: %w", syserr.ErrStore, what, syserr.OnlyNumber(cause)), cmd)
 }
 
 // unmadeError says why nothing can be made in a directory, the base or that of a scope.
@@ -124,8 +125,8 @@ func unmadeError(path string, cause error) error {
 	switch cause {
 	case unix.EROFS:
 		point, _ := mountOf(path)
-		err := fmt.Errorf("%w: %s is on a file system that is mounted read-only at %s: %w", ErrStore, path, point, cause)
-		return mending(err, asRoot("mount -o remount,rw "+Quote(point)))
+		err := fmt.Errorf("%w: %s is on a file system that is mounted read-only at %s: %w", syserr.ErrStore, path, point, cause)
+		return syserr.Mending(err, asRoot("mount -o remount,rw "+syserr.Quote(point)))
 	case unix.EACCES, unix.EPERM:
 		var st unix.Stat_t
 		if err := unix.Stat(path, &st); err != nil {
@@ -134,15 +135,15 @@ func unmadeError(path string, cause error) error {
 		cmd := ""
 		switch moved := os.Getenv("SAMEPAGE_DIR") != ""; {
 		case st.Uid == uint32(os.Geteuid()):
-			cmd = "chmod u+rwx " + Quote(path)
+			cmd = "chmod u+rwx " + syserr.Quote(path)
 		case moved:
 			cmd = "unset SAMEPAGE_DIR"
 		default:
-			cmd = asRoot("chmod 1777 " + Quote(path))
+			cmd = asRoot("chmod 1777 " + syserr.Quote(path))
 		}
-		return mending(fmt.Errorf("%s, which does not let %s make anything there: %w", describe(path, &st), userName(uint32(os.Geteuid())), cause), cmd)
+		return syserr.Mending(fmt.Errorf("%s, which does not let %s make anything there: %w", describe(path, &st), userName(uint32(os.Geteuid())), cause), cmd)
 	}
-	return spaceError(cause)
+	return syserr.Space(cause)
 }
 
 // noTmpfile says that the file system of a directory cannot make a file without a name.
@@ -150,9 +151,9 @@ func noTmpfile(path string, cause error) error {
 	_, kind := mountOf(path)
 	cmd := "unset SAMEPAGE_DIR"
 	if os.Getenv("SAMEPAGE_DIR") == "" {
-		cmd = asRoot("mount -t tmpfs -o mode=1777 tmpfs " + Quote(BaseDir()))
+		cmd = asRoot("mount -t tmpfs -o mode=1777 tmpfs " + syserr.Quote(BaseDir()))
 	}
-	return mending(fmt.Errorf("the file system of %s (%s) has no O_TMPFILE, want a tmpfs: %w (%w)", path, kind, errors.ErrUnsupported, cause), cmd)
+	return syserr.Mending(fmt.Errorf("the file system of %s (%s) has no O_TMPFILE, want a tmpfs: %w (%w)", path, kind, errors.ErrUnsupported, cause), cmd)
 }
 
 // mountOf is where the file system of a path is mounted, and its type.
@@ -215,7 +216,7 @@ func noDir(bfd int, name, path string, s layout.Scope, cause error) error {
 		}
 	case s == layout.Global:
 		err := fmt.Errorf("%s, want a directory: %w", describe(path, &st), fs.ErrPermission)
-		return mending(err, asRoot("sh -c "+Quote("rm "+Quote(path)+" && "+globalMend(path))))
+		return syserr.Mending(err, asRoot("sh -c "+syserr.Quote("rm "+syserr.Quote(path)+" && "+globalMend(path))))
 	}
 	return planted(bfd, name, path, cause)
 }
@@ -226,7 +227,7 @@ func stranger(path string, st *unix.Stat_t, cause error) error {
 	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
 		cmd = "rmdir "
 	}
-	cmd += Quote(path)
+	cmd += syserr.Quote(path)
 	if st.Uid != uint32(os.Geteuid()) {
 		cmd = asRoot(cmd)
 	}
@@ -234,7 +235,7 @@ func stranger(path string, st *unix.Stat_t, cause error) error {
 	if cause != nil {
 		err = fmt.Errorf("%w (%w)", err, cause)
 	}
-	return mending(err, cmd)
+	return syserr.Mending(err, cmd)
 }
 
 // verify checks who owns the directory and who may write to it.
@@ -253,29 +254,29 @@ func rightDir(path string, s layout.Scope, st *unix.Stat_t) error {
 	if s == layout.Global {
 		switch {
 		case foreign:
-			return mending(fmt.Errorf("%s, so it is the machine's, and nobody in here can verify it: %w", what, ErrPrivilege), elsewhere)
+			return syserr.Mending(fmt.Errorf("%s, so it is the machine's, and nobody in here can verify it: %w", what, syserr.ErrPrivilege), elsewhere)
 		case st.Uid != 0 || st.Mode&0o7777 != 0o1777:
-			return mending(fmt.Errorf("%s, want root and 01777: %w", what, ErrPrivilege), asRoot(globalMend(path)))
+			return syserr.Mending(fmt.Errorf("%s, want root and 01777: %w", what, syserr.ErrPrivilege), asRoot(globalMend(path)))
 		}
 		return nil
 	}
 	switch {
 	case foreign:
-		return mending(fmt.Errorf("%s: it may be in use there: %w", what, fs.ErrPermission), elsewhere)
+		return syserr.Mending(fmt.Errorf("%s: it may be in use there: %w", what, fs.ErrPermission), elsewhere)
 	case st.Uid != me:
-		aside := "mv " + Quote(path) + " " + Quote(path+".old")
-		return mending(fmt.Errorf("%s, want %s: %w", what, userName(me), fs.ErrPermission), asRoot(aside))
+		aside := "mv " + syserr.Quote(path) + " " + syserr.Quote(path+".old")
+		return syserr.Mending(fmt.Errorf("%s, want %s: %w", what, userName(me), fs.ErrPermission), asRoot(aside))
 	case st.Mode&0o777 != 0o700:
-		return mending(fmt.Errorf("%s, want mode 0700: %w", what, fs.ErrPermission), "chmod 700 "+Quote(path))
+		return syserr.Mending(fmt.Errorf("%s, want mode 0700: %w", what, fs.ErrPermission), "chmod 700 "+syserr.Quote(path))
 	}
 	return nil
 }
 
-func globalMend(path string) string { return "install -d -o root -m 1777 " + Quote(path) }
+func globalMend(path string) string { return "install -d -o root -m 1777 " + syserr.Quote(path) }
 
 // missingGlobal says that nobody has made the directory of the global scope.
 func missingGlobal(path string) error {
-	return mending(fmt.Errorf("directory %s is missing, which only root makes: %w", path, ErrPrivilege), asRoot(globalMend(path)))
+	return syserr.Mending(fmt.Errorf("directory %s is missing, which only root makes: %w", path, syserr.ErrPrivilege), asRoot(globalMend(path)))
 }
 
 // baseRisk says who else may rename what is in the base, so that processes which mean
@@ -285,7 +286,7 @@ func baseRisk(base string) error {
 	if err := unix.Stat(base, &st); err != nil {
 		return nil // openDir tells
 	}
-	me, q := uint32(os.Geteuid()), Quote(base)
+	me, q := uint32(os.Geteuid()), syserr.Quote(base)
 	what := describe(base, &st)
 	switch {
 	case st.Mode&0o022 != 0 && st.Mode&unix.S_ISVTX == 0:
@@ -293,13 +294,13 @@ func baseRisk(base string) error {
 		if st.Uid != me {
 			cmd = asRoot(cmd)
 		}
-		return mending(fmt.Errorf("%s: without the sticky bit other users may rename what is in it", what), cmd)
+		return syserr.Mending(fmt.Errorf("%s: without the sticky bit other users may rename what is in it", what), cmd)
 	case st.Uid != 0 && st.Uid != me && !unmapped(st.Uid):
 		cmd := "unset SAMEPAGE_DIR"
 		if os.Getenv("SAMEPAGE_DIR") == "" {
 			cmd = asRoot("chown root " + q)
 		}
-		return mending(fmt.Errorf("%s, who may rename what is in it", what), cmd)
+		return syserr.Mending(fmt.Errorf("%s, who may rename what is in it", what), cmd)
 	}
 	return nil
 }
@@ -313,11 +314,11 @@ func dirFact(s layout.Scope) Fact {
 	switch {
 	case err == nil:
 		d.close()
-	case errors.Is(err, fs.ErrNotExist) && !errors.Is(err, ErrStore) && s == layout.Global:
+	case errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syserr.ErrStore) && s == layout.Global:
 		f.Note = "it is missing; only global names need it"
-		_, f.Mend = Mend(missingGlobal(path))
+		_, f.Mend = syserr.Mend(missingGlobal(path))
 		return f
-	case errors.Is(err, fs.ErrNotExist) && !errors.Is(err, ErrStore):
+	case errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syserr.ErrStore):
 		f.Note, at = "it will be made when it is needed", BaseDir()
 	default:
 		f.place(err)
@@ -348,7 +349,7 @@ func tmpfileFact() (f Fact, told bool) {
 		return f, false
 	default:
 		f.Value = "fails"
-		f.place(fmt.Errorf("make a file without a name in %s: %w", at, spaceError(err)))
+		f.place(fmt.Errorf("make a file without a name in %s: %w", at, syserr.Space(err)))
 	}
 	return f, true
 }

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"samepage/internal/ipctest"
+	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
 
@@ -71,27 +72,27 @@ func placeCases() []placeCase {
 	}
 	install := "install -d -o root -m 1777 %B/samepage"
 	all := []placeCase{
-		{name: "base is missing", uid: anna, moved: true, prepare: nothing, want: ErrStore, says: "directory %B: no such file", mend: "mkdir -p %B"},
+		{name: "base is missing", uid: anna, moved: true, prepare: nothing, want: syserr.ErrStore, says: "directory %B: no such file", mend: "mkdir -p %B"},
 		{
-			name: "base is missing, usual", uid: anna, prepare: nothing, want: ErrStore, says: "directory %B: no such file",
+			name: "base is missing, usual", uid: anna, prepare: nothing, want: syserr.ErrStore, says: "directory %B: no such file",
 			mend: "sudo sh -c 'mkdir -p %B && mount -t tmpfs -o mode=1777 tmpfs %B'",
 		},
 		{
-			name: "base is missing, usual, root", prepare: nothing, want: ErrStore, says: "directory %B: no such file",
+			name: "base is missing, usual, root", prepare: nothing, want: syserr.ErrStore, says: "directory %B: no such file",
 			mend: "sh -c 'mkdir -p %B && mount -t tmpfs -o mode=1777 tmpfs %B'",
 		},
 		{
 			name: "base is a file", uid: anna, moved: true, prepare: func(b string) error { return file(b, anna) },
-			want: ErrStore, says: "%B is a regular file with mode 0600, owned by uid 64001", mend: "unset SAMEPAGE_DIR",
+			want: syserr.ErrStore, says: "%B is a regular file with mode 0600, owned by uid 64001", mend: "unset SAMEPAGE_DIR",
 		},
 		{
 			name: "base is a file, usual, root", prepare: func(b string) error { return file(b, anna) },
-			want: ErrStore, says: "%B is a regular file with mode 0600, owned by uid 64001",
+			want: syserr.ErrStore, says: "%B is a regular file with mode 0600, owned by uid 64001",
 			mend: "sh -c 'rm %B && mkdir %B && mount -t tmpfs -o mode=1777 tmpfs %B'",
 		},
 		{
 			name: "base is a link to nothing", uid: anna, moved: true, prepare: func(b string) error { return os.Symlink("there", b) },
-			want: ErrStore, says: "%B is a symbolic link with mode 0777, owned by root (uid 0), to %D/there, which is missing", mend: "mkdir -p %D/there",
+			want: syserr.ErrStore, says: "%B is a symbolic link with mode 0777, owned by root (uid 0), to %D/there, which is missing", mend: "mkdir -p %D/there",
 		},
 		{
 			name: "base is not writable", uid: anna, moved: true, prepare: func(b string) error { return dirFor(b, 0o755, 0) },
@@ -106,12 +107,12 @@ func placeCases() []placeCase {
 			want: fs.ErrPermission, says: "%B is a directory with mode 0500, owned by uid 64001", mend: "chmod u+rwx %B",
 		},
 		{
-			name: "base is read-only", uid: anna, prepare: readOnly, want: ErrStore,
+			name: "base is read-only", uid: anna, prepare: readOnly, want: syserr.ErrStore,
 			says: "mounted read-only at %B", mend: "sudo mount -o remount,rw %B",
 		},
-		{name: "base is read-only, root", prepare: readOnly, want: ErrStore, says: "mounted read-only at %B", mend: "mount -o remount,rw %B"},
+		{name: "base is read-only, root", prepare: readOnly, want: syserr.ErrStore, says: "mounted read-only at %B", mend: "mount -o remount,rw %B"},
 		{
-			name: "store is read-only, root", moved: true, want: ErrStore, says: "mounted read-only at %B", mend: "mount -o remount,rw %B",
+			name: "store is read-only, root", moved: true, want: syserr.ErrStore, says: "mounted read-only at %B", mend: "mount -o remount,rw %B",
 			prepare: func(b string) error {
 				return errors.Join(os.Mkdir(b, 0o700), unix.Mount("tmpfs", b, "tmpfs", 0, "mode=1777"), dirFor(own(b, 0), 0o700, 0),
 					unix.Mount("tmpfs", b, "tmpfs", unix.MS_REMOUNT|unix.MS_RDONLY, "mode=1777"))
@@ -167,24 +168,24 @@ func placeCases() []placeCase {
 			want: fs.ErrPermission, says: "%B/samepage-0 is a directory with mode 0700, owned by a user outside this user namespace: it may be in use there", mend: elsewhere,
 		},
 		{
-			name: "base is read-only, user namespace", userNS: true, moved: true, want: ErrStore, says: "mounted read-only at %B", mend: elsewhere,
+			name: "base is read-only, user namespace", userNS: true, moved: true, want: syserr.ErrStore, says: "mounted read-only at %B", mend: elsewhere,
 			prepare: readOnly,
 		},
 
 		{
-			name: "global is missing", uid: anna, scope: layout.Global, prepare: sticky, want: ErrPrivilege,
+			name: "global is missing", uid: anna, scope: layout.Global, prepare: sticky, want: syserr.ErrPrivilege,
 			says: "%B/samepage is missing", mend: "sudo " + install,
 		},
 		{
-			name: "global is another's", uid: anna, scope: layout.Global, prepare: globalDir(0o777|os.ModeSticky, bert), want: ErrPrivilege,
+			name: "global is another's", uid: anna, scope: layout.Global, prepare: globalDir(0o777|os.ModeSticky, bert), want: syserr.ErrPrivilege,
 			says: "%B/samepage is a directory with mode 01777, owned by uid 64002", mend: "sudo " + install,
 		},
 		{
-			name: "global is another's, root", scope: layout.Global, prepare: globalDir(0o777|os.ModeSticky, bert), want: ErrPrivilege,
+			name: "global is another's, root", scope: layout.Global, prepare: globalDir(0o777|os.ModeSticky, bert), want: syserr.ErrPrivilege,
 			says: "%B/samepage is a directory with mode 01777, owned by uid 64002", mend: install,
 		},
 		{
-			name: "global has another mode", uid: anna, scope: layout.Global, prepare: globalDir(0o777, 0), want: ErrPrivilege,
+			name: "global has another mode", uid: anna, scope: layout.Global, prepare: globalDir(0o777, 0), want: syserr.ErrPrivilege,
 			says: "%B/samepage is a directory with mode 0777, owned by root (uid 0), want root and 01777", mend: "sudo " + install,
 		},
 		{
@@ -193,7 +194,7 @@ func placeCases() []placeCase {
 			says:    "%B/samepage is a regular file with mode 0600, owned by uid 64002", mend: "sudo sh -c 'rm %B/samepage && install -d -o root -m 1777 %B/samepage'",
 		},
 		{
-			name: "global is the machine's", userNS: true, moved: true, scope: layout.Global, prepare: globalDir(0o777|os.ModeSticky, 0), want: ErrPrivilege,
+			name: "global is the machine's", userNS: true, moved: true, scope: layout.Global, prepare: globalDir(0o777|os.ModeSticky, 0), want: syserr.ErrPrivilege,
 			says: "%B/samepage is a directory with mode 01777, owned by a user outside this user namespace", mend: elsewhere,
 		},
 	}

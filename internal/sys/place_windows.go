@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/windows"
 
+	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
 
@@ -49,25 +50,25 @@ func describe(path string) string {
 // rootError says why the directory that has to be there, and holds ours, is no good.
 func rootError(at string) error {
 	if _, err := os.Lstat(at); err != nil {
-		return mending(fmt.Errorf("%w: directory %s: %w", ErrStore, at, OnlyNumber(err)), "mkdir "+Quote(at))
+		return syserr.Mending(fmt.Errorf("%w: directory %s: %w", syserr.ErrStore, at, syserr.OnlyNumber(err)), "mkdir "+syserr.Quote(at))
 	}
 	cmd := "set SAMEPAGE_DIR="
 	if movedDir() == "" {
-		cmd = asAdministrator("ren " + Quote(at) + " " + Quote(filepath.Base(at)+".old"))
+		cmd = asAdministrator("ren " + syserr.Quote(at) + " " + syserr.Quote(filepath.Base(at)+".old"))
 	}
-	return mending(fmt.Errorf("%w: %s, want a directory", ErrStore, describe(at)), cmd)
+	return syserr.Mending(fmt.Errorf("%w: %s, want a directory", syserr.ErrStore, describe(at)), cmd)
 }
 
 // unmadeError says why nothing can be made in a directory.
 func unmadeError(s layout.Scope, at string, cause error) error {
-	cause = spaceError(cause)
+	cause = syserr.Space(cause)
 	switch {
 	case errors.Is(cause, windows.ERROR_WRITE_PROTECT):
-		return fmt.Errorf("%w: %s is on a volume that is write-protected: %w", ErrStore, at, cause)
+		return fmt.Errorf("%w: %s is on a volume that is write-protected: %w", syserr.ErrStore, at, cause)
 	case !errors.Is(cause, fs.ErrPermission):
 		return cause
 	}
-	grant := "icacls " + Quote(at) + " /grant "
+	grant := "icacls " + syserr.Quote(at) + " /grant "
 	me, err := self()
 	switch {
 	case err != nil:
@@ -82,7 +83,7 @@ func unmadeError(s layout.Scope, at string, cause error) error {
 			}
 		}
 	}
-	return mending(fmt.Errorf("%s, whose rights do not let this user make anything there: %w", describe(at), cause), grant)
+	return syserr.Mending(fmt.Errorf("%s, whose rights do not let this user make anything there: %w", describe(at), cause), grant)
 }
 
 // noDir explains why a directory of ours could not be opened.
@@ -105,24 +106,24 @@ func (d *dir) verify() error {
 	}
 	const want, not = windows.FILE_ATTRIBUTE_DIRECTORY, windows.FILE_ATTRIBUTE_REPARSE_POINT
 	if attributes&(want|not) != want {
-		cmd := "del " + Quote(d.path)
+		cmd := "del " + syserr.Quote(d.path)
 		if attributes&want != 0 {
-			cmd = "rmdir " + Quote(d.path) // of a link only the link goes
+			cmd = "rmdir " + syserr.Quote(d.path) // of a link only the link goes
 		}
 		if !trusted(owner) {
 			cmd = asAdministrator(cmd)
 		}
-		return mending(fmt.Errorf("%s, want a plain directory: %w", describe(d.path), fs.ErrPermission), cmd)
+		return syserr.Mending(fmt.Errorf("%s, want a plain directory: %w", describe(d.path), fs.ErrPermission), cmd)
 	}
 	switch {
 	case trusted(owner):
 		return nil
 	case d.scope == layout.Global:
-		return mending(fmt.Errorf("%s, want the administrators or the system: %w", describe(d.path), ErrPrivilege),
-			asAdministrator("icacls "+Quote(d.path)+" /setowner *S-1-5-32-544"))
+		return syserr.Mending(fmt.Errorf("%s, want the administrators or the system: %w", describe(d.path), syserr.ErrPrivilege),
+			asAdministrator("icacls "+syserr.Quote(d.path)+" /setowner *S-1-5-32-544"))
 	}
-	return mending(fmt.Errorf("%s, want this user: %w", describe(d.path), fs.ErrPermission),
-		asAdministrator("ren "+Quote(d.path)+" "+Quote(filepath.Base(d.path)+".old")))
+	return syserr.Mending(fmt.Errorf("%s, want this user: %w", describe(d.path), fs.ErrPermission),
+		asAdministrator("ren "+syserr.Quote(d.path)+" "+syserr.Quote(filepath.Base(d.path)+".old")))
 }
 
 // dirFact looks at the directory of a scope, and whether files can be made where it is or

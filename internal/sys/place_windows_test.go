@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"samepage/internal/ipctest"
+	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
 
@@ -23,8 +24,8 @@ func TestWrongDirectories(t *testing.T) {
 		says    string // %S is the store
 		mend    string
 	}{
-		"base is missing": {func(b string) error { return nil }, ErrStore, `directory %B: `, `mkdir "%B"`},
-		"base is a file":  {func(b string) error { return os.WriteFile(b, nil, 0o600) }, ErrStore, `%B is a file, owned by `, `set SAMEPAGE_DIR=`},
+		"base is missing": {func(b string) error { return nil }, syserr.ErrStore, `directory %B: `, `mkdir "%B"`},
+		"base is a file":  {func(b string) error { return os.WriteFile(b, nil, 0o600) }, syserr.ErrStore, `%B is a file, owned by `, `set SAMEPAGE_DIR=`},
 		"store is a file": {func(b string) error {
 			return errors.Join(os.Mkdir(b, 0o700), os.WriteFile(Where(layout.Local), nil, 0o600))
 		}, fs.ErrPermission, `%S is a file, owned by `, `del "%S"`},

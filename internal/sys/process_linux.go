@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"samepage/internal/forgotten"
+	"samepage/internal/sys/syserr"
 )
 
 // Running is a hold on a process: its id names no other one meanwhile. Ended may
@@ -31,9 +32,9 @@ func HoldProcess(p Process) (*Running, error) {
 		r.fd = fd
 	case unix.ENOSYS, unix.EPERM: // before Linux 5.3, or forbidden: see Ended
 	case unix.ESRCH, unix.EINVAL: // EINVAL: a thread of another process has the id
-		return nil, fmt.Errorf("process %d: %w (%w)", p.PID, ErrPeerNotStarted, OnlyNumber(err))
+		return nil, fmt.Errorf("process %d: %w (%w)", p.PID, syserr.ErrPeerNotStarted, syserr.OnlyNumber(err))
 	default:
-		return nil, os.NewSyscallError("pidfd_open", limitError(err))
+		return nil, os.NewSyscallError("pidfd_open", syserr.Limit(err))
 	}
 	// After that: the process with this id now is the one that is held. Its first
 	// thread may have ended before the others have.
@@ -43,7 +44,7 @@ func HoldProcess(p Process) (*Running, error) {
 		ended, err = r.Ended()
 	}
 	if err == nil && (ended || start != p.Start) {
-		err = fmt.Errorf("process %d has ended, or is another one now: %w", p.PID, ErrPeerNotStarted)
+		err = fmt.Errorf("process %d has ended, or is another one now: %w", p.PID, syserr.ErrPeerNotStarted)
 	}
 	if err != nil {
 		_ = r.Close()
@@ -65,7 +66,7 @@ func giveBackPidfd(fd int) (kept bool) {
 func (r *Running) Ended() (bool, error) {
 	if r.fd < 0 {
 		now, err := FindProcess(int(r.p.PID))
-		if errors.Is(err, ErrPeerNotStarted) || errors.Is(err, fs.ErrPermission) {
+		if errors.Is(err, syserr.ErrPeerNotStarted) || errors.Is(err, fs.ErrPermission) {
 			return true, nil // or another user's by now
 		}
 		return now != r.p, err

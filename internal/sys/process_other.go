@@ -2,14 +2,18 @@
 
 package sys
 
+import (
+	"samepage/internal/sys/syserr"
+)
+
 // Running would be a hold on a process.
 type Running struct{}
 
 // HoldProcess is not supported.
-func HoldProcess(Process) (*Running, error) { return nil, unsupported("naming a process") }
+func HoldProcess(Process) (*Running, error) { return nil, syserr.Unsupported("naming a process") }
 
 // Ended is not supported.
-func (*Running) Ended() (bool, error) { return false, unsupported("naming a process") }
+func (*Running) Ended() (bool, error) { return false, syserr.Unsupported("naming a process") }
 
 // Close does nothing.
 func (*Running) Close() error { return nil }

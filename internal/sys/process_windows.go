@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/windows"
 
 	"samepage/internal/forgotten"
+	"samepage/internal/sys/syserr"
 )
 
 // Running is a hold on a process: its id names no other one meanwhile. Ended may
@@ -28,7 +29,7 @@ func HoldProcess(p Process) (*Running, error) {
 	}
 	if now != p {
 		_ = windows.CloseHandle(h)
-		return nil, fmt.Errorf("process %d is another one now: %w", p.PID, ErrPeerNotStarted)
+		return nil, fmt.Errorf("process %d is another one now: %w", p.PID, syserr.ErrPeerNotStarted)
 	}
 	r := &Running{p: p, h: h}
 	r.guard = forgotten.Watch(r, "hold on process", strconv.Itoa(int(p.PID)), giveBackHandle, h)
@@ -63,5 +64,5 @@ func PIDSpace() uint64 { return 0 }
 // Whereabouts says of a process that told its id and its start whether it has ended.
 func Whereabouts(p Process, _ uint64) (foreign, ended bool) {
 	now, err := FindProcess(int(p.PID))
-	return false, errors.Is(err, ErrPeerNotStarted) || err == nil && p.Start != 0 && now != p
+	return false, errors.Is(err, syserr.ErrPeerNotStarted) || err == nil && p.Start != 0 && now != p
 }

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
 
@@ -70,7 +71,7 @@ func AdoptRaw(value uint64, size int64, a layout.Access, _ func(func(*Object) bo
 	o, err := rawObject(fd, value, size, mode, a, func() (*os.File, error) {
 		own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
 		if err != nil {
-			return nil, fmt.Errorf("copy descriptor %d: %w", fd, limitError(err))
+			return nil, fmt.Errorf("copy descriptor %d: %w", fd, syserr.Limit(err))
 		}
 		return newFile(own, handedOver), nil
 	})
@@ -108,15 +109,15 @@ func TakeRaw(pid int, value uint64, size int64, a layout.Access) (*Object, error
 	switch {
 	case err == nil:
 	case errors.Is(err, fs.ErrNotExist) || err == unix.EBADF:
-		if _, gone := FindProcess(pid); errors.Is(gone, ErrPeerNotStarted) {
+		if _, gone := FindProcess(pid); errors.Is(gone, syserr.ErrPeerNotStarted) {
 			return nil, gone
 		}
-		return nil, fmt.Errorf("process %d has no descriptor %d: %w (%w)", pid, value, layout.ErrBadToken, OnlyNumber(err))
+		return nil, fmt.Errorf("process %d has no descriptor %d: %w (%w)", pid, value, layout.ErrBadToken, syserr.OnlyNumber(err))
 	default:
 		return nil, fmt.Errorf("descriptor %d of process %d: %w", value, pid, err)
 	}
 	if now, err := FindProcess(pid); err == nil && p.PID != 0 && now != p {
-		return nil, fmt.Errorf("process %d is another one now: %w", pid, ErrPeerNotStarted)
+		return nil, fmt.Errorf("process %d is another one now: %w", pid, syserr.ErrPeerNotStarted)
 	}
 	return rawObject(fd, value, size, mode, a, func() (*os.File, error) {
 		return reopen(fd, handedOver, accessFlags(a))
@@ -127,7 +128,7 @@ func TakeRaw(pid int, value uint64, size int64, a layout.Access) (*Object, error
 func modeOf(pid int, value uint64) (int, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%d", pid, value))
 	if err != nil {
-		return 0, fileError(err)
+		return 0, syserr.OfFile(err)
 	}
 	for line := range strings.Lines(string(b)) {
 		if octal, ok := strings.CutPrefix(line, "flags:"); ok {

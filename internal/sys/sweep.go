@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 
+	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
 
@@ -36,7 +37,7 @@ func sweepFirst(d *dir) {
 func withSpace[T any](create func() (T, error)) (T, error) {
 	o, err := create()
 	for range 100 { // while others die as fast
-		if !errors.Is(err, ErrNoSpace) {
+		if !errors.Is(err, syserr.ErrNoSpace) {
 			return o, err
 		}
 		taken := 0

@@ -14,6 +14,7 @@ import (
 
 	"samepage/internal/fault"
 	"samepage/internal/ipctest"
+	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
 
@@ -92,7 +93,7 @@ func TestCreateWithoutSpaceTakesAllTheDead(t *testing.T) {
 			left = append(left, countFiles(t))
 			if len(left) <= full {
 				makeDead(t, 1) // another process has died
-				return 0, fmt.Errorf("full: %w", ErrNoSpace)
+				return 0, fmt.Errorf("full: %w", syserr.ErrNoSpace)
 			}
 			return 42, nil
 		})
@@ -106,8 +107,8 @@ func TestCreateWithoutSpaceTakesAllTheDead(t *testing.T) {
 		sweepScope(layout.Local, -1, -1)
 	}
 	tries := 0
-	_, err := withSpace(func() (int, error) { tries++; return 0, ErrNoSpace })
-	if wantErr(t, err, ErrNoSpace); tries != 2 {
+	_, err := withSpace(func() (int, error) { tries++; return 0, syserr.ErrNoSpace })
+	if wantErr(t, err, syserr.ErrNoSpace); tries != 2 {
 		t.Errorf("without space, and nothing dead, it tries %d times, want 2", tries)
 	}
 	other := errors.New("other")

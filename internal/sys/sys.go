@@ -25,50 +25,18 @@
 package sys
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
-	"syscall"
 	"time"
 
-	"samepage/internal/option"
+	"samepage/internal/sys/syserr"
 	"samepage/layout"
-)
-
-// The errors of this package. Package samepage exports them under the same
-// names.
-var (
-	ErrBusy           = errors.New("in use")
-	ErrNoSpace        = errors.New("no space")
-	ErrPrivilege      = errors.New("a privilege is missing")
-	ErrPeerNotStarted = errors.New("the other process is not running")
-	ErrTooLarge       = option.ErrTooLarge
-	ErrAlignment      = errors.New("not aligned")
-	ErrStore          = errors.New("no place for shared memory")
-	ErrNameGone       = errors.New("the name does not lead to this object any more")
 )
 
 // RemovalWait is how long a caller waits for somebody who is just taking the same
 // name away, which is a matter of microseconds unless that process is stopped there.
 // Tests change it, before anybody waits.
 var RemovalWait = 2 * time.Second
-
-// OnlyNumber is err, which errors.Is finds as the error number of the system that it has,
-// and as nothing that the number stands for elsewhere: that a file below an object is
-// missing does not say that the object is.
-func OnlyNumber(err error) error {
-	if err == nil {
-		return nil
-	}
-	return onlyNumber{err}
-}
-
-type onlyNumber struct{ error }
-
-func (e onlyNumber) Is(target error) bool {
-	var n syscall.Errno
-	return errors.As(e.error, &n) && target == error(n)
-}
 
 // Spec says which object is meant, and what a new one shall be.
 type Spec struct {
@@ -164,13 +132,6 @@ type Program struct {
 	Name string `json:"name"`
 }
 
-// Refused says whether it was the system that refused something for want of rights, and
-// not a rule of ours on whose object is accepted.
-func Refused(err error) bool {
-	var errno syscall.Errno
-	return errors.Is(err, fs.ErrPermission) && errors.As(err, &errno)
-}
-
 // Process is a process, named without doubt.
 type Process = layout.Process
 
@@ -178,9 +139,9 @@ type Process = layout.Process
 func (o *Object) checkRange(off int64, n int, a layout.Access) error {
 	switch {
 	case off%int64(Granularity()) != 0:
-		return fmt.Errorf("offset %d is not a multiple of %d: %w", off, Granularity(), ErrAlignment)
+		return fmt.Errorf("offset %d is not a multiple of %d: %w", off, Granularity(), syserr.ErrAlignment)
 	case off < 0 || n <= 0 || off > o.Size-int64(n):
-		return fmt.Errorf("%d bytes at %d of %d: %w", n, off, o.Size, ErrTooLarge)
+		return fmt.Errorf("%d bytes at %d of %d: %w", n, off, o.Size, syserr.ErrTooLarge)
 	case a == layout.ReadWrite && o.Access == layout.ReadOnly:
 		return fmt.Errorf("%v view of an object open %v: %w", a, o.Access, fs.ErrPermission)
 	}

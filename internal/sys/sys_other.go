@@ -3,7 +3,6 @@
 package sys
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,14 +12,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
 
 // These systems map files and nothing else: their file locks do not die with
 // one descriptor, so nobody could say who is alive.
-func unsupported(what string) error {
-	return fmt.Errorf("%s on %s: %w", what, runtime.GOOS, errors.ErrUnsupported)
-}
 
 type impl struct{ file *os.File }
 
@@ -36,16 +33,16 @@ func BaseDir() string {
 func Where(s layout.Scope) string { return filepath.Join(BaseDir(), s.String()) }
 
 // Create is not supported.
-func Create(*Spec) (*Object, error) { return nil, unsupported("a named object") }
+func Create(*Spec) (*Object, error) { return nil, syserr.Unsupported("a named object") }
 
 // Open is not supported.
-func Open(*Spec) (*Object, error) { return nil, unsupported("a named object") }
+func Open(*Spec) (*Object, error) { return nil, syserr.Unsupported("a named object") }
 
 // Remove is not supported.
-func Remove(*Spec) error { return unsupported("a named object") }
+func Remove(*Spec) error { return syserr.Unsupported("a named object") }
 
 // Stat is not supported.
-func Stat(*Spec) (Info, error) { return Info{}, unsupported("a named object") }
+func Stat(*Spec) (Info, error) { return Info{}, syserr.Unsupported("a named object") }
 
 // List finds nothing: there are no named objects.
 func List(layout.Scope) ([]Info, error) { return nil, nil }
@@ -57,25 +54,27 @@ func Look(layout.Scope) ([]Info, error) { return nil, nil }
 func Clean(layout.Scope, bool) ([]Leftover, error) { return nil, nil }
 
 // CreateUnnamed is not supported.
-func CreateUnnamed(*Spec) (*Object, error) { return nil, unsupported("unnamed memory") }
+func CreateUnnamed(*Spec) (*Object, error) { return nil, syserr.Unsupported("unnamed memory") }
 
 // Receive is not supported.
-func Receive(*layout.Token) (*Object, error) { return nil, unsupported("handing memory over") }
+func Receive(*layout.Token) (*Object, error) { return nil, syserr.Unsupported("handing memory over") }
 
 // Inherit is not supported.
 func (o *Object) Inherit(*exec.Cmd, layout.Access) (uint64, error) {
-	return 0, unsupported("handing memory over")
+	return 0, syserr.Unsupported("handing memory over")
 }
 
 // Grant is not supported.
-func (o *Object) Grant(layout.Access) (uint64, error) { return 0, unsupported("handing memory over") }
+func (o *Object) Grant(layout.Access) (uint64, error) {
+	return 0, syserr.Unsupported("handing memory over")
+}
 
 // KeepMapped has all that is mapped stay so when the object is closed, until the process
 // ends. It does so anyway.
 func (*Object) KeepMapped() {}
 
 // Alone is not supported.
-func (o *Object) Alone() (bool, error) { return false, unsupported("counting users") }
+func (o *Object) Alone() (bool, error) { return false, syserr.Unsupported("counting users") }
 
 // CheckName finds nothing wrong: there are no named objects.
 func (o *Object) CheckName() error { return nil }
@@ -87,7 +86,7 @@ func Myself() (Process, error) { return Self(), nil }
 func Self() Process { return Process{PID: uint32(os.Getpid())} }
 
 // FindProcess is not supported.
-func FindProcess(int) (Process, error) { return Process{}, unsupported("naming a process") }
+func FindProcess(int) (Process, error) { return Process{}, syserr.Unsupported("naming a process") }
 
 // Facts tells what this system can do.
 func Facts() []Fact {
@@ -99,7 +98,7 @@ func Facts() []Fact {
 // errors.ErrUnsupported.
 func MapFile(s *Spec) (*Object, error) {
 	if s.Exclusive {
-		return nil, unsupported("exclusive access to " + s.File)
+		return nil, syserr.Unsupported("exclusive access to " + s.File)
 	}
 	flags := os.O_RDONLY
 	if s.Access == layout.ReadWrite {
@@ -187,22 +186,24 @@ func (o *Object) Flush([]byte) error { return o.file.Sync() }
 func (o *Object) Close() error { return o.file.Close() }
 
 // Usage is not supported.
-func Usage() (handles, mappings int, err error) { return 0, 0, unsupported("counting descriptors") }
+func Usage() (handles, mappings int, err error) {
+	return 0, 0, syserr.Unsupported("counting descriptors")
+}
 
 // MemberLocks would carry a member's lock.
 type MemberLocks struct{}
 
 // OpenLocks is not supported.
-func (o *Object) OpenLocks() (*MemberLocks, error) { return nil, unsupported("members") }
+func (o *Object) OpenLocks() (*MemberLocks, error) { return nil, syserr.Unsupported("members") }
 
 // Take locks byte i.
-func (*MemberLocks) Take(int) (bool, error) { return false, unsupported("members") }
+func (*MemberLocks) Take(int) (bool, error) { return false, syserr.Unsupported("members") }
 
 // Release unlocks byte i.
 func (*MemberLocks) Release(int) {}
 
 // Held says whether another member holds byte i.
-func (*MemberLocks) Held(int) (bool, error) { return false, unsupported("members") }
+func (*MemberLocks) Held(int) (bool, error) { return false, syserr.Unsupported("members") }
 
 // Close drops all locks.
 func (*MemberLocks) Close() error { return nil }
@@ -211,7 +212,9 @@ func (*MemberLocks) Close() error { return nil }
 type Waker struct{}
 
 // NewWaker is not supported.
-func (o *Object) NewWaker(int, uint32, *uint32) (*Waker, error) { return nil, unsupported("members") }
+func (o *Object) NewWaker(int, uint32, *uint32) (*Waker, error) {
+	return nil, syserr.Unsupported("members")
+}
 
 // Close lets go of it.
 func (*Waker) Close() error { return nil }
@@ -223,7 +226,7 @@ func (*Waker) Sleep(uint32) {}
 type Bell struct{}
 
 // NewBell is not supported.
-func NewBell() (*Bell, error) { return nil, unsupported("members") }
+func NewBell() (*Bell, error) { return nil, syserr.Unsupported("members") }
 
 // State is what would change with each Ring.
 func (*Bell) State() uint32 { return 0 }

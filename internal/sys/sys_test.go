@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"samepage/internal/ipctest"
+	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
 
@@ -92,7 +93,7 @@ func TestPersist(t *testing.T) {
 	c.Want("ok", "create x persist")
 	c.Want("ok", "map")
 	c.Want("ok", "poke hello")
-	wantErr(t, Remove(s), ErrBusy)
+	wantErr(t, Remove(s), syserr.ErrBusy)
 	c.Kill()
 	if l := must(List(layout.Local))(t); len(l) != 1 || l[0].InUse || l[0].Lifetime != layout.Persist {
 		t.Errorf("listed %+v", l)
@@ -114,7 +115,7 @@ func TestPersist(t *testing.T) {
 	d := startPeer(t)
 	d.Want("ok", "open x")
 	closeObject(t, o)
-	wantErr(t, Remove(s), ErrBusy)
+	wantErr(t, Remove(s), syserr.ErrBusy)
 	d.Want("ok", "close")
 	noErr(t, Remove(s))
 	wantErr(t, Remove(s), fs.ErrNotExist)
@@ -231,9 +232,9 @@ func TestMapFile(t *testing.T) {
 	_, err = o.Map(0, 1, layout.ReadWrite)
 	wantErr(t, err, fs.ErrPermission)
 	_, err = o.Map(0, 101, layout.ReadOnly)
-	wantErr(t, err, ErrTooLarge)
+	wantErr(t, err, syserr.ErrTooLarge)
 	_, err = o.Map(1, 1, layout.ReadOnly)
-	wantErr(t, err, ErrAlignment)
+	wantErr(t, err, syserr.ErrAlignment)
 	v := must(o.Map(0, 100, layout.CopyOnWrite))(t)
 	copy(v, "HELLO")
 	if got := must(os.ReadFile(path))(t); string(got[:5]) != "hello" {
@@ -259,12 +260,12 @@ func TestExclusiveFile(t *testing.T) {
 	path := filepath.Join(ipctest.Dir(t), "data")
 	a := must(MapFile(&Spec{File: path, Size: 100, Exclusive: true}))(t)
 	_, err := MapFile(&Spec{File: path})
-	wantErr(t, err, ErrBusy)
+	wantErr(t, err, syserr.ErrBusy)
 	closeObject(t, a)
 	a = must(MapFile(&Spec{File: path}))(t)
 	b := must(MapFile(&Spec{File: path}))(t)
 	_, err = MapFile(&Spec{File: path, Exclusive: true})
-	wantErr(t, err, ErrBusy)
+	wantErr(t, err, syserr.ErrBusy)
 	closeObject(t, a)
 	closeObject(t, b)
 	noErr(t, os.Remove(path))
@@ -358,11 +359,11 @@ func TestGrant(t *testing.T) {
 
 	d.Kill()
 	_, err := FindProcess(d.PID())
-	wantErr(t, err, ErrPeerNotStarted)
+	wantErr(t, err, syserr.ErrPeerNotStarted)
 	_, err = FindProcess(0)
-	wantErr(t, err, ErrPeerNotStarted)
+	wantErr(t, err, syserr.ErrPeerNotStarted)
 	_, err = FindProcess(1 << 30)
-	wantErr(t, err, ErrPeerNotStarted)
+	wantErr(t, err, syserr.ErrPeerNotStarted)
 }
 
 // What was granted for reading cannot be written, whatever the token says.

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/windows"
 
 	"samepage/internal/ipctest"
+	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
 
@@ -117,7 +118,7 @@ func TestExactOverFile(t *testing.T) {
 	_, err := Create(s)
 	wantErr(t, err, fs.ErrExist)
 	_, err = MapFile(&Spec{File: path, Access: layout.ReadOnly})
-	wantErr(t, err, ErrBusy)
+	wantErr(t, err, syserr.ErrBusy)
 	c := startPeer(t)
 	c.Want("ok", "open %s exact", s.Name)
 	c.Want("ok 5000 false", "size") // over a file the kernel knows it exactly
@@ -143,7 +144,7 @@ func TestNameOverExclusiveFile(t *testing.T) {
 		t.Errorf("opened %d bytes over %q", r.Size, r.File)
 	}
 	v := must(r.Map(0, 100, layout.ReadWrite))(t)
-	wantErr(t, r.Flush(v), ErrBusy)
+	wantErr(t, r.Flush(v), syserr.ErrBusy)
 	copy(v, "hello")
 	closeObject(t, o)
 	noErr(t, r.Flush(v))
@@ -236,7 +237,7 @@ func TestNoPrivilege(t *testing.T) {
 	enable(0)
 	_, err := Create(&Spec{Name: "x", Size: 10, Scope: layout.Global})
 	enable(windows.SE_PRIVILEGE_ENABLED)
-	wantErr(t, err, ErrPrivilege)
+	wantErr(t, err, syserr.ErrPrivilege)
 	if !strings.Contains(fmt.Sprint(err), "SeCreateGlobalPrivilege") {
 		t.Errorf("text %q does not name the privilege", err)
 	}
@@ -384,7 +385,7 @@ func TestHalfMade(t *testing.T) {
 	e := &entry{h: h, path: entryFor(t)}
 	noErr(t, e.gate())
 	_, err = Open(&Spec{Name: "x"})
-	wantErr(t, err, ErrBusy)
+	wantErr(t, err, syserr.ErrBusy)
 	_ = e.leave()
 	if l := must(List(layout.Local))(t); len(l) != 0 {
 		t.Errorf("listed %+v", l)
@@ -536,7 +537,7 @@ func TestReceiveName(t *testing.T) {
 	e := must(openEntry(entryFor(t), &Spec{}))(t)
 	noErr(t, e.gate())
 	_, err := Receive(tok)
-	wantErr(t, err, ErrBusy)
+	wantErr(t, err, syserr.ErrBusy)
 	noErr(t, e.leave())
 	p := receive(tok) // it has not been used up
 	if p.entry == nil {
@@ -691,7 +692,7 @@ func TestMakeOverDead(t *testing.T) {
 	die(must(Create(&loose))(t))
 	l := look()
 	_, err := Create(s)
-	wantErr(t, err, ErrBusy)
+	wantErr(t, err, syserr.ErrBusy)
 	noErr(t, l.leave())
 	die(must(Create(&loose))(t))
 	b := must(Create(s))(t)
@@ -827,7 +828,7 @@ func TestDirectories(t *testing.T) {
 	d := store(t)
 	t.Setenv("SAMEPAGE_DIR", filepath.Join(d, "missing"))
 	_, err := Create(&Spec{Name: "x", Size: 10})
-	wantErr(t, err, ErrStore)
+	wantErr(t, err, syserr.ErrStore)
 	t.Setenv("SAMEPAGE_DIR", d)
 	noErr(t, os.WriteFile(filepath.Join(d, "global"), nil, 0o600))
 	_, err = Create(&Spec{Name: "x", Size: 10, Scope: layout.Global})
@@ -844,5 +845,5 @@ func TestProcessID(t *testing.T) {
 		t.Errorf("found %v, this is %v", p, Self())
 	}
 	_, err := FindProcess(me + 1)
-	wantErr(t, err, ErrPeerNotStarted)
+	wantErr(t, err, syserr.ErrPeerNotStarted)
 }

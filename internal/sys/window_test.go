@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"samepage/internal/ipctest"
+	"samepage/internal/sys/syserr"
 )
 
 func needWindows(t *testing.T) {
@@ -42,7 +43,7 @@ const (
 func TestWindow(t *testing.T) {
 	needWindows(t)
 	_, err := FindWindow("samepage test")
-	wantErr(t, err, ErrPeerNotStarted)
+	wantErr(t, err, syserr.ErrPeerNotStarted)
 	var got []uint32 // written by handlers, each of which has returned before Send does
 	w := openWindow(t, "samepage test", func(m uint32) { got = append(got, m) })
 	id := must(FindWindow("samepage test"))(t)
@@ -58,8 +59,8 @@ func TestWindow(t *testing.T) {
 	noErr(t, w.Close())
 	noErr(t, w.Close())
 	_, err = FindWindow("samepage test")
-	wantErr(t, err, ErrPeerNotStarted)
-	wantErr(t, id.Send(testAsk, 0), ErrPeerNotStarted)
+	wantErr(t, err, syserr.ErrPeerNotStarted)
+	wantErr(t, id.Send(testAsk, 0), syserr.ErrPeerNotStarted)
 	if _, err := OpenWindow("a\x00b", func(uint32) {}); err == nil {
 		t.Error("a title with a NUL")
 	}
@@ -150,11 +151,11 @@ func TestWindowOfTheDead(t *testing.T) {
 	c.Kill()
 	select {
 	case err := <-sent:
-		wantErr(t, err, ErrPeerNotStarted)
+		wantErr(t, err, syserr.ErrPeerNotStarted)
 		t.Log(err)
 	case <-time.After(ipctest.Patience):
 		t.Error("the sender of a message to a dead process waits")
 	}
 	_, err := FindWindow("samepage test")
-	wantErr(t, err, ErrPeerNotStarted)
+	wantErr(t, err, syserr.ErrPeerNotStarted)
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/windows"
 
 	"samepage/internal/edge"
+	"samepage/internal/sys/syserr"
 )
 
 // HaveWindows says whether the system has windows that other programs find by title.
@@ -37,7 +38,7 @@ func FindWindow(title string) (WindowID, error) {
 		return 0, err
 	}
 	if id == 0 {
-		return 0, fmt.Errorf("no window has the title %q: %w", title, ErrPeerNotStarted)
+		return 0, fmt.Errorf("no window has the title %q: %w", title, syserr.ErrPeerNotStarted)
 	}
 	return id, nil
 }
@@ -77,7 +78,7 @@ func (id WindowID) Send(message uint32, timeout time.Duration) error {
 		edges.Acquire(edgeHandled)
 		return nil
 	case !id.Exists():
-		err = fmt.Errorf("the window is gone: %w (%w)", ErrPeerNotStarted, err)
+		err = fmt.Errorf("the window is gone: %w (%w)", syserr.ErrPeerNotStarted, err)
 	case err == windows.ERROR_TIMEOUT || err == windows.ERROR_SUCCESS:
 		err = fmt.Errorf("not handled within %v: %w", timeout, os.ErrDeadlineExceeded)
 	case err == windows.ERROR_ACCESS_DENIED:

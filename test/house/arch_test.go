@@ -15,6 +15,7 @@ import (
 var floors = [][]string{
 	{"layout", "internal/fault", "internal/forgotten", "internal/edge"},
 	{"internal/option"},
+	{"internal/sys/syserr"},
 	{"internal/sys"},
 	{"internal/object"},
 	{"internal/segment", "internal/lane"},

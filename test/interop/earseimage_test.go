@@ -22,6 +22,7 @@ import (
 	"samepage"
 	"samepage/internal/ipctest"
 	"samepage/internal/sys"
+	"samepage/internal/sys/syserr"
 	"samepage/legacy"
 )
 
@@ -510,7 +511,7 @@ func TestEarseImageBadCppRequester(t *testing.T) {
 	if !requester.EndsWithin(ipctest.Patience) {
 		t.Error("the requester lives")
 	}
-	w.wantLog(t, sys.ErrPeerNotStarted, "not taken")
+	w.wantLog(t, syserr.ErrPeerNotStarted, "not taken")
 	requester = earseCppRequester(t)
 	requester.Want("ok 3 right", "jobs 3 1 %s", path)
 	w.wantNoLog(t)
@@ -532,7 +533,7 @@ func TestEarseImageCppRequesterKilled(t *testing.T) {
 		requester.Kill()
 		if i%2 == 0 {
 			w.goOn <- struct{}{}
-			w.wantLog(t, sys.ErrPeerNotStarted, "not taken")
+			w.wantLog(t, syserr.ErrPeerNotStarted, "not taken")
 		} else { // the next one is there before the worker is done
 			r := earseGoRequester(t)
 			time.AfterFunc(20*time.Millisecond, func() { w.goOn <- struct{}{} })

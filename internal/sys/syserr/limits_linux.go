@@ -1,4 +1,4 @@
-package sys
+package syserr
 
 import (
 	"bytes"
@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// limitError names the limit that has been reached, where err says that one is. When no
+// Limit names the limit that has been reached, where err says that one is. When no
 // descriptor is free, all numbers below the limit are taken.
-func limitError(err error) error {
+func Limit(err error) error {
 	switch err {
 	case unix.EMFILE:
 		var l unix.Rlimit
@@ -33,10 +33,10 @@ func limitError(err error) error {
 	return err
 }
 
-// fileError is limitError for an error of package os.
-func fileError(err error) error {
+// OfFile is Limit for an error of package os.
+func OfFile(err error) error {
 	if p := (*fs.PathError)(nil); errors.As(err, &p) {
-		return &fs.PathError{Op: p.Op, Path: p.Path, Err: limitError(p.Err)}
+		return &fs.PathError{Op: p.Op, Path: p.Path, Err: Limit(p.Err)}
 	}
 	return err
 }
@@ -46,11 +46,11 @@ func setting(path string) string {
 	return strings.TrimSpace(string(b))
 }
 
-// mapError is limitError for a mapping that cannot be made for lack of memory, which says
-// ENOMEM also for other limits.
-func mapError(err error) error {
+// OfMapping is Limit for a mapping that cannot be made for lack of memory: the kernel says
+// ENOMEM also for other limits, which the text names where they are reached.
+func OfMapping(err error) error {
 	if err != unix.ENOMEM {
-		return spaceError(err)
+		return Space(err)
 	}
 	var limits []string
 	maps, _ := os.ReadFile("/proc/self/maps")
@@ -63,9 +63,9 @@ func mapError(err error) error {
 		limits = append(limits, fmt.Sprintf("%d of %d bytes of address space are taken (ulimit -v)", addressSpace(), l.Cur))
 	}
 	if len(limits) == 0 {
-		return spaceError(err)
+		return Space(err)
 	}
-	return fmt.Errorf("%s: %w", strings.Join(limits, ", "), spaceError(err))
+	return fmt.Errorf("%s: %w", strings.Join(limits, ", "), Space(err))
 }
 
 // addressSpace is how many bytes this process has mapped.
@@ -73,4 +73,16 @@ func addressSpace() uint64 {
 	pages, _, _ := strings.Cut(setting("/proc/self/statm"), " ")
 	n, _ := strconv.ParseUint(pages, 10, 64)
 	return n * uint64(os.Getpagesize())
+}
+
+// Space makes the errors of a full or limited place match ErrNoSpace.
+func Space(err error) error {
+	switch {
+	case errors.Is(err, ErrNoSpace), errors.Is(err, ErrTooLarge):
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT), errors.Is(err, unix.ENOMEM):
+		return fmt.Errorf("%w: %w", ErrNoSpace, err)
+	case errors.Is(err, unix.EFBIG):
+		return fmt.Errorf("%w: %w", ErrTooLarge, err)
+	}
+	return err
 }

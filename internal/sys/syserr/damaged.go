@@ -1,4 +1,4 @@
-package sys
+package syserr
 
 import (
 	"errors"
@@ -16,7 +16,7 @@ func Damaged(err error, k layout.Kind, s layout.Scope, name string, exact bool) 
 	if !errors.Is(err, layout.ErrCorrupt) || name == "" || exact && runtime.GOOS == "windows" {
 		return err // a bare name goes with its last handle there
 	}
-	return mending(err, RemoveCommand(k, s, name, exact))
+	return Mending(err, RemoveCommand(k, s, name, exact))
 }
 
 // RemoveCommand is the command that takes an object away, for people to copy.

@@ -1,4 +1,4 @@
-package sys
+package syserr
 
 import (
 	"errors"
@@ -15,8 +15,8 @@ type mendable struct {
 func (m *mendable) Error() string { return fmt.Sprintf("%v (to mend it: %s)", m.err, m.cmd) }
 func (m *mendable) Unwrap() error { return m.err }
 
-// mending adds the command to an error that has none yet.
-func mending(err error, cmd string) error {
+// Mending adds the command to an error that has none yet.
+func Mending(err error, cmd string) error {
 	var m *mendable
 	if cmd == "" || errors.As(err, &m) {
 		return err
