@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"samepage/internal/fault"
+	"samepage/internal/sys/internal/kernel"
 	"samepage/layout"
 )
 
@@ -24,10 +25,6 @@ import (
 // SAMEPAGE_DIR stands in for /dev/shm. Both directories are hostile ground
 // until they are verified, through a descriptor that cannot be exchanged
 // afterwards; so are the files in the global one, always.
-
-func newFile(fd int, name string) *os.File { return os.NewFile(uintptr(fd), name) }
-
-func procFD(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
 
 // BaseDir is the directory that holds the directories of both scopes.
 func BaseDir() string {
@@ -69,7 +66,7 @@ func scopeDir(s layout.Scope) (base, name string) {
 func openDir(s layout.Scope, create bool) (*dir, error) {
 	base, name := scopeDir(s)
 	path := filepath.Join(base, name)
-	bfd, err := openEINTR(unix.AT_FDCWD, base, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	bfd, err := kernel.Open(unix.AT_FDCWD, base, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, baseError(base, err)
 	}
@@ -80,7 +77,7 @@ func openDir(s layout.Scope, create bool) (*dir, error) {
 			return nil, fmt.Errorf("make directory %s: %w", path, unmadeError(base, err))
 		}
 	}
-	fd, err := openEINTR(bfd, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	fd, err := kernel.Open(bfd, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		if err == unix.ENOENT && s == layout.Global && create {
 			return nil, missingGlobal(path)
@@ -90,7 +87,7 @@ func openDir(s layout.Scope, create bool) (*dir, error) {
 		}
 		return nil, noDir(bfd, name, path, s, err)
 	}
-	d := &dir{f: newFile(fd, path), path: path, scope: s}
+	d := &dir{f: kernel.NewFile(fd, path), path: path, scope: s}
 	if err := d.verify(); err != nil {
 		d.close()
 		return nil, err
@@ -140,30 +137,6 @@ func finishDir(bfd int, half, name string, s layout.Scope) error {
 	return err
 }
 
-func fileType(mode uint32) string {
-	switch mode & unix.S_IFMT {
-	case unix.S_IFREG:
-		return "regular file"
-	case unix.S_IFDIR:
-		return "directory"
-	case unix.S_IFLNK:
-		return "symbolic link"
-	case unix.S_IFIFO:
-		return "named pipe"
-	case unix.S_IFSOCK:
-		return "socket"
-	}
-	return "device"
-}
-
-func userName(uid uint32) string {
-	id := strconv.FormatUint(uint64(uid), 10)
-	if u, err := user.LookupId(id); err == nil {
-		return u.Username + " (uid " + id + ")"
-	}
-	return "uid " + id
-}
-
 func entryName(k layout.Kind, name string) string { return k.String() + "." + name }
 
 func parseEntry(entry string) (k layout.Kind, name string, ok bool) {
@@ -185,7 +158,7 @@ func checkOwner(s *Spec, path string, uid uint32) error {
 		if uid == me || uid == 0 && s.Scope == layout.Global {
 			return nil
 		}
-		want = userName(me)
+		want = kernel.UserName(me)
 		if s.Scope == layout.Global {
 			if me != 0 {
 				want += " or root"
@@ -203,7 +176,7 @@ func checkOwner(s *Spec, path string, uid uint32) error {
 		if uint32(id) == uid {
 			return nil
 		}
-		want = userName(uint32(id))
+		want = kernel.UserName(uint32(id))
 	}
-	return fmt.Errorf("%s is owned by %s, want %s: %w", path, userName(uid), want, fs.ErrPermission)
+	return fmt.Errorf("%s is owned by %s, want %s: %w", path, kernel.UserName(uid), want, fs.ErrPermission)
 }

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/windows"
 
+	"samepage/internal/sys/internal/kernel"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
@@ -126,7 +127,7 @@ func openDir(s layout.Scope, create bool) (*dir, error) {
 }
 
 func openVerified(s layout.Scope, path string) (*dir, error) {
-	h, err := createFile(path, windows.FILE_LIST_DIRECTORY|windows.READ_CONTROL|windows.FILE_READ_ATTRIBUTES,
+	h, err := kernel.CreateFile(path, windows.FILE_LIST_DIRECTORY|windows.READ_CONTROL|windows.FILE_READ_ATTRIBUTES,
 		windows.FILE_SHARE_READ|windows.FILE_SHARE_WRITE, nil, windows.OPEN_EXISTING,
 		windows.FILE_FLAG_BACKUP_SEMANTICS|windows.FILE_FLAG_OPEN_REPARSE_POINT)
 	if err != nil {
@@ -141,7 +142,7 @@ func openVerified(s layout.Scope, path string) (*dir, error) {
 }
 
 func makeDir(s layout.Scope, path string) error {
-	me, err := self()
+	me, err := kernel.User()
 	if err != nil {
 		return err
 	}
@@ -155,7 +156,7 @@ func makeDir(s layout.Scope, path string) error {
 
 // mkdir makes a directory, unless it is there.
 func mkdir(path, sddl string) error {
-	sa, err := securityAttributes(sddl)
+	sa, err := kernel.Attributes(sddl)
 	if err != nil {
 		return err
 	}
@@ -222,42 +223,6 @@ func entryOf(path string) (entry string, ok bool) {
 	return entry, isDataOf(entry, path)
 }
 
-// self is the user of this process.
-var self = sync.OnceValues(func() (*windows.SID, error) {
-	u, err := windows.GetCurrentProcessToken().GetTokenUser()
-	if err != nil {
-		return nil, fmt.Errorf("user of this process: %w", err)
-	}
-	return u.User.Sid, nil
-})
-
-// trusted are this user, the system and the administrators.
-func trusted(sid *windows.SID) bool {
-	me, err := self()
-	return err == nil && sid.Equals(me) ||
-		sid.IsWellKnown(windows.WinLocalSystemSid) || sid.IsWellKnown(windows.WinBuiltinAdministratorsSid)
-}
-
-func ownerOf(h windows.Handle, t windows.SE_OBJECT_TYPE) (*windows.SID, error) {
-	sd, err := windows.GetSecurityInfo(h, t, windows.OWNER_SECURITY_INFORMATION)
-	if err != nil {
-		return nil, err
-	}
-	sid, _, err := sd.Owner()
-	if err == nil && sid == nil {
-		err = fmt.Errorf("it has none: %w", fs.ErrPermission)
-	}
-	return sid, err
-}
-
-func accountName(sid *windows.SID) string {
-	name, domain, _, err := sid.LookupAccount("")
-	if err != nil {
-		return sid.String()
-	}
-	return domain + `\` + name + " (" + sid.String() + ")"
-}
-
 // checkOwner applies Spec.Owner. Without one the object must be this user's, or
 // the system's or the administrators': a name that anybody may take is otherwise
 // an invitation to impersonate. "*" accepts anybody.
@@ -265,16 +230,16 @@ func checkOwner(s *Spec, h windows.Handle, t windows.SE_OBJECT_TYPE, what string
 	if s.Owner == "*" {
 		return nil
 	}
-	owner, err := ownerOf(h, t)
+	owner, err := kernel.OwnerOf(h, t)
 	if err != nil {
 		return fmt.Errorf("owner of %s: %w", what, err)
 	}
 	if s.Owner == "" {
-		if trusted(owner) {
+		if kernel.Trusted(owner) {
 			return nil
 		}
 		return fmt.Errorf("%s is owned by %s, want this user, the administrators or the system; Owner (--owner) names another: %w",
-			what, accountName(owner), fs.ErrPermission)
+			what, kernel.AccountName(owner), fs.ErrPermission)
 	}
 	want, err := windows.StringToSid(s.Owner)
 	if err != nil {
@@ -285,21 +250,7 @@ func checkOwner(s *Spec, h windows.Handle, t windows.SE_OBJECT_TYPE, what string
 	if owner.Equals(want) {
 		return nil
 	}
-	return fmt.Errorf("%s is owned by %s, want %s: %w", what, accountName(owner), accountName(want), fs.ErrPermission)
-}
-
-// descriptor is the security descriptor of a new object: by default for this
-// user and the system.
-func (s *Spec) descriptor() (*windows.SecurityAttributes, error) {
-	sddl := s.SDDL
-	if sddl == "" {
-		me, err := self()
-		if err != nil {
-			return nil, err
-		}
-		sddl = "D:P(A;;GA;;;" + me.String() + ")(A;;GA;;;SY)"
-	}
-	return securityAttributes(sddl)
+	return fmt.Errorf("%s is owned by %s, want %s: %w", what, kernel.AccountName(owner), kernel.AccountName(want), fs.ErrPermission)
 }
 
 // newRights are the results of rightsOfNew.
@@ -317,7 +268,7 @@ func (d *dir) rightsOfNew(s *Spec, sa *windows.SecurityAttributes) (string, erro
 		return "", err
 	}
 	defer windows.CloseHandle(h)
-	sd, err := securityOf(h, windows.SE_FILE_OBJECT)
+	sd, err := kernel.SecurityOf(h, windows.SE_FILE_OBJECT)
 	if err != nil {
 		return "", fmt.Errorf("security descriptor of a new file in %s: %w", d.path, err)
 	}
@@ -327,12 +278,12 @@ func (d *dir) rightsOfNew(s *Spec, sa *windows.SecurityAttributes) (string, erro
 
 // probe makes a file in a directory that goes with its handle.
 func probe(dir string, sa *windows.SecurityAttributes) (windows.Handle, error) {
-	id, err := randomID()
+	id, err := kernel.RandomID()
 	if err != nil {
 		return 0, err
 	}
 	path := filepath.Join(dir, id.String()+probeSuffix)
-	h, err := createFile(path, windows.READ_CONTROL|windows.DELETE, 0, sa, windows.CREATE_NEW, windows.FILE_FLAG_DELETE_ON_CLOSE)
+	h, err := kernel.CreateFile(path, windows.READ_CONTROL|windows.DELETE, 0, sa, windows.CREATE_NEW, windows.FILE_FLAG_DELETE_ON_CLOSE)
 	if err != nil {
 		return 0, &fs.PathError{Op: "create", Path: path, Err: syserr.Space(err)}
 	}
@@ -345,7 +296,7 @@ func checkPrivilege(s layout.Scope) error {
 	if s != layout.Global || session() == 0 {
 		return nil
 	}
-	has, err := hasPrivilege("SeCreateGlobalPrivilege")
+	has, err := kernel.HasPrivilege("SeCreateGlobalPrivilege")
 	if err != nil || has {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/sys/windows"
 
+	"samepage/internal/sys/internal/kernel"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
@@ -21,7 +22,7 @@ func (o *Object) ReadAt(p []byte, off int64) (done int, err error) {
 	for done < len(p) && err == nil {
 		var n uint32
 		if err = o.shrunk(off, len(p)); err == nil {
-			err = windows.ReadFile(o.file, p[done:min(len(p), done+1<<30)], &n, position(off+int64(done)))
+			err = windows.ReadFile(o.file, p[done:min(len(p), done+1<<30)], &n, kernel.Position(off+int64(done)))
 			done += int(n)
 		}
 	}
@@ -38,7 +39,7 @@ func (o *Object) WriteAt(p []byte, off int64) (done int, err error) {
 		var err error
 		for done < len(p) && err == nil {
 			var n uint32
-			err = windows.WriteFile(o.file, p[done:min(len(p), done+1<<30)], &n, position(off+int64(done)))
+			err = windows.WriteFile(o.file, p[done:min(len(p), done+1<<30)], &n, kernel.Position(off+int64(done)))
 			done += int(n)
 		}
 		return done, o.direct("write", syserr.Space(err))

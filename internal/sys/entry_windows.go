@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/windows"
 
+	"samepage/internal/sys/internal/kernel"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
@@ -29,54 +30,6 @@ const (
 // sidecar cannot be deleted while anybody has it open.
 const entryShare = windows.FILE_SHARE_READ | windows.FILE_SHARE_WRITE
 
-// openFile is replaced by tests.
-var openFile = windows.CreateFile
-
-func createFile(path string, access, share uint32, sa *windows.SecurityAttributes, disposition, flags uint32) (windows.Handle, error) {
-	p, err := windows.UTF16PtrFromString(path)
-	if err != nil {
-		return 0, err
-	}
-	h, err := openFile(p, access, share, sa, disposition, windows.FILE_ATTRIBUTE_NORMAL|flags, 0)
-	if err != nil {
-		return 0, err
-	}
-	return h, nil
-}
-
-// tryLock takes a byte, and is false when that would have to wait.
-func tryLock(h windows.Handle, at int64, exclusive bool) (bool, error) {
-	flags := uint32(windows.LOCKFILE_FAIL_IMMEDIATELY)
-	if exclusive {
-		flags |= windows.LOCKFILE_EXCLUSIVE_LOCK
-	}
-	switch err := windows.LockFileEx(h, flags, 0, 1, 0, position(at)); err {
-	case nil:
-		return true, nil
-	case windows.ERROR_LOCK_VIOLATION, windows.ERROR_IO_PENDING:
-		return false, nil
-	default:
-		return false, fmt.Errorf("lock byte %#x: %w", at, err)
-	}
-}
-
-func unlock(h windows.Handle, at int64) { _ = windows.UnlockFileEx(h, 0, 1, 0, position(at)) }
-
-func position(at int64) *windows.Overlapped {
-	return &windows.Overlapped{Offset: uint32(at), OffsetHigh: uint32(at >> 32)}
-}
-
-func writeAt(h windows.Handle, b []byte, at int64) error {
-	for len(b) > 0 {
-		var n uint32
-		if err := windows.WriteFile(h, b[:min(len(b), 1<<30)], &n, position(at)); err != nil {
-			return syserr.Space(err)
-		}
-		b, at = b[n:], at+int64(n)
-	}
-	return nil
-}
-
 // entry is an open sidecar.
 type entry struct {
 	h        windows.Handle
@@ -84,34 +37,15 @@ type entry struct {
 	readOnly bool // the sidecar's rights do not let this user write it
 }
 
-// beingDeleted says whether a file could not be opened because somebody is just
-// deleting it, or has it open alone to see whether to delete it. A file that is
-// deleted but still open somewhere gives access denied, even to the question
-// after its attributes.
-func beingDeleted(path string, err error) bool {
-	switch err {
-	case windows.ERROR_SHARING_VIOLATION, windows.ERROR_DELETE_PENDING:
-		return true
-	case windows.ERROR_ACCESS_DENIED:
-		p, err := windows.UTF16PtrFromString(path)
-		if err != nil {
-			return false
-		}
-		_, err = windows.GetFileAttributes(p)
-		return err == windows.ERROR_ACCESS_DENIED || err == windows.ERROR_DELETE_PENDING
-	}
-	return false
-}
-
-// openSidecar is createFile with patience for those who delete.
+// openSidecar is kernel.CreateFile with patience for those who delete.
 func openSidecar(path string, access uint32, sa *windows.SecurityAttributes, disposition uint32) (windows.Handle, error) {
 	var p patience
 	for {
-		h, err := createFile(path, access, entryShare, sa, disposition, windows.FILE_FLAG_OPEN_REPARSE_POINT)
+		h, err := kernel.CreateFile(path, access, entryShare, sa, disposition, windows.FILE_FLAG_OPEN_REPARSE_POINT)
 		if err == nil {
 			return h, nil
 		}
-		if !beingDeleted(path, err) {
+		if !kernel.BeingDeleted(path, err) {
 			return 0, &fs.PathError{Op: "open", Path: path, Err: err}
 		}
 		if !p.wait() {
@@ -140,7 +74,7 @@ func openEntry(path string, s *Spec) (*entry, error) {
 }
 
 func (e *entry) check(s *Spec) error {
-	attributes, links, err := attributesAndLinks(e.h)
+	attributes, links, err := kernel.AttributesAndLinks(e.h)
 	if err != nil {
 		return &fs.PathError{Op: "stat", Path: e.path, Err: err}
 	}
@@ -174,8 +108,8 @@ var leaveTries = 5
 func (e *entry) leaveUsed() {
 	var p patience
 	for range leaveTries {
-		if ok, err := tryLock(e.h, gateByte, true); ok {
-			unlock(e.h, presenceByte)
+		if ok, err := kernel.TryLock(e.h, gateByte, true); ok {
+			kernel.Unlock(e.h, presenceByte)
 			if st, _, err := e.state(); err == nil && st != entryDead {
 				e.close()
 				return
@@ -202,13 +136,13 @@ func (e *entry) leaveUsed() {
 // looksDead says whether the sidecar at path may be dead, as far as one can tell
 // without waiting for anybody.
 func looksDead(path string) bool {
-	h, err := createFile(path, windows.GENERIC_READ, entryShare, nil, windows.OPEN_EXISTING, windows.FILE_FLAG_OPEN_REPARSE_POINT)
+	h, err := kernel.CreateFile(path, windows.GENERIC_READ, entryShare, nil, windows.OPEN_EXISTING, windows.FILE_FLAG_OPEN_REPARSE_POINT)
 	if err != nil {
-		return beingDeleted(path, err)
+		return kernel.BeingDeleted(path, err)
 	}
 	e := &entry{h: h, path: path}
 	defer e.close()
-	if ok, err := tryLock(h, gateByte, true); !ok {
+	if ok, err := kernel.TryLock(h, gateByte, true); !ok {
 		return err == nil
 	}
 	st, _, err := e.state()
@@ -219,7 +153,7 @@ func looksDead(path string) bool {
 func (e *entry) gate() error {
 	var p patience
 	for {
-		ok, err := tryLock(e.h, gateByte, true)
+		ok, err := kernel.TryLock(e.h, gateByte, true)
 		if ok {
 			return nil
 		}
@@ -235,7 +169,7 @@ func (e *entry) gate() error {
 // takePresence makes this process present. The caller is at the gate, so nobody
 // is testing for presence.
 func (e *entry) takePresence() error {
-	ok, err := tryLock(e.h, presenceByte, false)
+	ok, err := kernel.TryLock(e.h, presenceByte, false)
 	if err == nil && !ok {
 		err = fmt.Errorf("lock the presence byte of %s: %w", e.path, syserr.ErrBusy)
 	}
@@ -256,12 +190,12 @@ const (
 // record is nil when there is none, or it cannot be read: err says why. Of a
 // dead entry it is nil when its maker did not complete it.
 func (e *entry) state() (entryState, *layout.Record, error) {
-	alone, err := tryLock(e.h, presenceByte, true)
+	alone, err := kernel.TryLock(e.h, presenceByte, true)
 	if err != nil {
 		return 0, nil, fmt.Errorf("%s: %w", e.path, err)
 	}
 	if alone {
-		unlock(e.h, presenceByte)
+		kernel.Unlock(e.h, presenceByte)
 	}
 	r, err := readRecord(e.h, e.path)
 	if !alone {
@@ -306,7 +240,7 @@ func ignoreUnfinished(err error) error {
 func readRecord(h windows.Handle, path string) (*layout.Record, error) {
 	b := make([]byte, layout.RecordSize)
 	var n uint32
-	if err := windows.ReadFile(h, b, &n, position(0)); err != nil && err != windows.ERROR_HANDLE_EOF {
+	if err := windows.ReadFile(h, b, &n, kernel.Position(0)); err != nil && err != windows.ERROR_HANDLE_EOF {
 		return nil, fmt.Errorf("%s: read record: %w", path, err)
 	}
 	if magic := b[:min(n, 8)]; len(bytes.Trim(magic, "\x00")) == 0 {
@@ -356,14 +290,14 @@ func (e *entry) clear(d *dir, s *Spec, sa *windows.SecurityAttributes, fresh boo
 	if err != nil {
 		return err
 	}
-	if have, err := securityOf(e.h, windows.SE_FILE_OBJECT); err != nil || have.String() != want {
+	if have, err := kernel.SecurityOf(e.h, windows.SE_FILE_OBJECT); err != nil || have.String() != want {
 		return errStale
 	}
-	if err := writeAt(e.h, make([]byte, 8), 0); err != nil {
+	if err := kernel.WriteAt(e.h, make([]byte, 8), 0); err != nil {
 		return fmt.Errorf("clear record %s: %w", e.path, err)
 	}
 	if r != nil && r.Flags&layout.RecordOwnFile != 0 {
-		_ = deleteFile(r.Path) // see reap
+		_ = kernel.DeleteFile(r.Path) // see reap
 	}
 	return nil
 }
@@ -371,9 +305,9 @@ func (e *entry) clear(d *dir, s *Spec, sa *windows.SecurityAttributes, fresh boo
 // write writes the record, its magic last.
 func (e *entry) write(r *layout.Record) error {
 	b := r.Append(nil)
-	err := writeAt(e.h, b[8:], 8)
+	err := kernel.WriteAt(e.h, b[8:], 8)
 	if err == nil {
-		err = writeAt(e.h, b[:8], 0)
+		err = kernel.WriteAt(e.h, b[:8], 0)
 	}
 	if err != nil {
 		return fmt.Errorf("write record %s: %w", e.path, err)
@@ -390,12 +324,12 @@ func (e *entry) write(r *layout.Record) error {
 // looks at what it has open, so it never deletes what another one made there
 // meanwhile.
 func reap(path string, force bool) (removed bool, err error) {
-	h, err := createFile(path, windows.GENERIC_READ|windows.DELETE, 0, nil, windows.OPEN_EXISTING, windows.FILE_FLAG_OPEN_REPARSE_POINT)
+	h, err := kernel.CreateFile(path, windows.GENERIC_READ|windows.DELETE, 0, nil, windows.OPEN_EXISTING, windows.FILE_FLAG_OPEN_REPARSE_POINT)
 	switch {
 	case err == nil:
 	case errors.Is(err, fs.ErrNotExist):
 		return true, nil
-	case beingDeleted(path, err):
+	case kernel.BeingDeleted(path, err):
 		return false, nil
 	default:
 		return false, &fs.PathError{Op: "remove", Path: path, Err: err}
@@ -412,18 +346,7 @@ func reap(path string, force bool) (removed bool, err error) {
 	}
 	if rerr == nil && r.Flags&layout.RecordOwnFile != 0 {
 		// Whoever still has it mapped keeps it; then Clean finds it later.
-		_ = deleteFile(r.Path)
+		_ = kernel.DeleteFile(r.Path)
 	}
 	return true, nil
-}
-
-func deleteFile(path string) error {
-	p, err := windows.UTF16PtrFromString(path)
-	if err == nil {
-		err = windows.DeleteFile(p)
-	}
-	if err != nil {
-		return &fs.PathError{Op: "remove", Path: path, Err: err}
-	}
-	return nil
 }

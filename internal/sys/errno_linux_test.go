@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"samepage/internal/sys/internal/kernel"
 	"samepage/internal/sys/syserr"
 )
 
@@ -27,14 +28,14 @@ var openLimits = map[unix.Errno]bool{unix.EMFILE: true, unix.ENFILE: true, unix.
 func failAt(t *testing.T, k int, errno unix.Errno, do func() error) (opens int) {
 	t.Helper()
 	before := descriptors(t)
-	openat = func(dir int, path string, flags int, perm uint32) (int, error) {
+	kernel.Openat = func(dir int, path string, flags int, perm uint32) (int, error) {
 		opens++
 		if opens-1 == k {
 			return -1, errno
 		}
 		return unix.Openat(dir, path, flags, perm)
 	}
-	defer func() { openat = unix.Openat }()
+	defer func() { kernel.Openat = unix.Openat }()
 	noErr(t, do())
 	if after := descriptors(t); after != before {
 		t.Errorf("open %d fails with %v: %d descriptors stay open", k, errno, after-before)
@@ -44,8 +45,8 @@ func failAt(t *testing.T, k int, errno unix.Errno, do func() error) (opens int) 
 
 // unfailing runs f without such failures.
 func unfailing(f func()) {
-	defer func(was func(int, string, int, uint32) (int, error)) { openat = was }(openat)
-	openat = unix.Openat
+	defer func(was func(int, string, int, uint32) (int, error)) { kernel.Openat = was }(kernel.Openat)
+	kernel.Openat = unix.Openat
 	f()
 }
 

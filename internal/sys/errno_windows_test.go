@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/windows"
+
+	"samepage/internal/sys/internal/kernel"
 )
 
 // errnoObjects are those that it is tried with: under Wine each takes long.
@@ -23,21 +25,21 @@ type createFileFunc = func(*uint16, uint32, uint32, *windows.SecurityAttributes,
 // failAt has open k of what do does fail, and returns how many opens there were.
 func failAt(t *testing.T, k int, errno windows.Errno, do func() error) (opens int) {
 	t.Helper()
-	openFile = func(p *uint16, access, share uint32, sa *windows.SecurityAttributes, disposition, flags uint32, template windows.Handle) (windows.Handle, error) {
+	kernel.OpenFile = func(p *uint16, access, share uint32, sa *windows.SecurityAttributes, disposition, flags uint32, template windows.Handle) (windows.Handle, error) {
 		opens++
 		if opens-1 == k {
 			return windows.InvalidHandle, errno
 		}
 		return windows.CreateFile(p, access, share, sa, disposition, flags, template)
 	}
-	defer func() { openFile = windows.CreateFile }()
+	defer func() { kernel.OpenFile = windows.CreateFile }()
 	noErr(t, do())
 	return opens
 }
 
 // unfailing runs f without such failures.
 func unfailing(f func()) {
-	defer func(was createFileFunc) { openFile = was }(openFile)
-	openFile = windows.CreateFile
+	defer func(was createFileFunc) { kernel.OpenFile = was }(kernel.OpenFile)
+	kernel.OpenFile = windows.CreateFile
 	f()
 }

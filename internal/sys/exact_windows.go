@@ -6,27 +6,19 @@ import (
 	"fmt"
 	"io/fs"
 	"strconv"
-	"strings"
 
 	"golang.org/x/sys/windows"
 
+	"samepage/internal/sys/internal/kernel"
 	"samepage/layout"
 )
 
 // Exact objects are the kernel's own, of any program: no sidecar, and they go
 // with their last handle.
 
-// exactName is the full name: a prefix in the name stays as it is.
-func exactName(s *Spec) string {
-	if strings.Contains(s.Name, `\`) {
-		return s.Name
-	}
-	return kernelPrefix(s.Scope) + s.Name
-}
-
 func createExact(s *Spec) (*Object, error) {
-	name := exactName(s)
-	sa, err := s.descriptor()
+	name := kernel.ExactName(s.Scope, s.Name)
+	sa, err := kernel.Descriptor(s.SDDL)
 	if err != nil {
 		return nil, err
 	}
@@ -34,7 +26,7 @@ func createExact(s *Spec) (*Object, error) {
 	// has the last word.
 	if h, err := openSection(name, layout.ReadOnly); err == nil {
 		_ = windows.CloseHandle(h)
-		return nil, named(name, windows.ERROR_ALREADY_EXISTS)
+		return nil, kernel.Named(name, windows.ERROR_ALREADY_EXISTS)
 	} else if !errors.Is(err, fs.ErrNotExist) && (s.File != "" || !errors.Is(err, fs.ErrPermission)) {
 		return nil, err
 	}
@@ -78,7 +70,7 @@ func exactObject(s *Spec, name string, h windows.Handle) *Object {
 }
 
 func openExact(s *Spec) (*Object, error) {
-	name := exactName(s)
+	name := kernel.ExactName(s.Scope, s.Name)
 	h, err := openSection(name, s.Access)
 	if errors.Is(err, fs.ErrPermission) {
 		err = fmt.Errorf("open %q %v: its security descriptor does not allow that: %w", name, s.Access, err)
@@ -139,7 +131,7 @@ func statExact(s *Spec) (Info, error) {
 }
 
 func statKernel(s *Spec) (Info, error) {
-	name := exactName(s)
+	name := kernel.ExactName(s.Scope, s.Name)
 	var open func(access uint32, inherit bool, name *uint16) (windows.Handle, error)
 	access := uint32(windows.SYNCHRONIZE)
 	switch s.Kind {
@@ -152,7 +144,7 @@ func statKernel(s *Spec) (Info, error) {
 	default:
 		return Info{}, fmt.Errorf("kernel object %q: the system has no %v: %w", name, s.Kind, fs.ErrNotExist)
 	}
-	p, err := namePtr(name)
+	p, err := kernel.NamePtr(name)
 	if err != nil {
 		return Info{}, err
 	}
@@ -161,7 +153,7 @@ func statKernel(s *Spec) (Info, error) {
 		h, err = open(access, false, p)
 	}
 	if err != nil {
-		return Info{}, named(name, err)
+		return Info{}, kernel.Named(name, err)
 	}
 	defer windows.CloseHandle(h)
 	if s.Owner != "" {

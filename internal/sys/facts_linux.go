@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"samepage/internal/sys/internal/kernel"
 	"samepage/layout"
 )
 
@@ -54,7 +55,7 @@ func baseFacts() []Fact {
 		return []Fact{f}
 	}
 	f.OK = true
-	if fd, err := openEINTR(unix.AT_FDCWD, base, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
+	if fd, err := kernel.Open(unix.AT_FDCWD, base, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
 		f.place(baseError(base, err))
 		return []Fact{f}
 	} else {

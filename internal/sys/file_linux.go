@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"samepage/internal/sys/internal/kernel"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
@@ -86,7 +87,7 @@ func checkRoom(f *os.File, need int64) error {
 // backing is a file that an object lies over.
 type backing struct {
 	file *os.File
-	lock *lockFD
+	lock *kernel.Locks
 	st   unix.Stat_t
 	size int64  // of the object
 	made string // its path, if it did not exist before
@@ -107,7 +108,7 @@ func openBacking(s *Spec, byName bool) (b *backing, err error) {
 	for range 100 { // others may make and remove it between the two calls
 		// A path descriptor first: if it is not a regular file, opening it has no
 		// effect.
-		fd, err = openEINTR(unix.AT_FDCWD, s.File, unix.O_PATH|unix.O_CLOEXEC, 0)
+		fd, err = kernel.Open(unix.AT_FDCWD, s.File, unix.O_PATH|unix.O_CLOEXEC, 0)
 		if err != unix.ENOENT || s.Size == 0 || s.Access != layout.ReadWrite {
 			break
 		}
@@ -115,7 +116,7 @@ func openBacking(s *Spec, byName bool) (b *backing, err error) {
 		if perm == 0 {
 			perm = 0o600
 		}
-		fd, err = openEINTR(unix.AT_FDCWD, s.File, unix.O_RDWR|unix.O_CLOEXEC|unix.O_CREAT|unix.O_EXCL, perm)
+		fd, err = kernel.Open(unix.AT_FDCWD, s.File, unix.O_RDWR|unix.O_CLOEXEC|unix.O_CREAT|unix.O_EXCL, perm)
 		if err == nil {
 			b.made = s.File
 			err = unix.Fchmod(fd, perm)
@@ -132,9 +133,9 @@ func openBacking(s *Spec, byName bool) (b *backing, err error) {
 		return b, &fs.PathError{Op: "stat", Path: s.File, Err: err}
 	}
 	if b.st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return b, fmt.Errorf("%s is a %s, want a regular file: %w", s.File, fileType(b.st.Mode), fs.ErrInvalid)
+		return b, fmt.Errorf("%s is a %s, want a regular file: %w", s.File, kernel.FileType(b.st.Mode), fs.ErrInvalid)
 	}
-	if b.file, err = reopen(fd, s.File, accessFlags(s.Access)); err != nil {
+	if b.file, err = kernel.Reopen(fd, s.File, kernel.AccessFlags(s.Access)); err != nil {
 		if refused := (*fs.PathError)(nil); errors.As(err, &refused) {
 			err = refused.Err
 		}
@@ -181,18 +182,18 @@ func (b *backing) discard() {
 	}
 	if b.lock != nil {
 		removeMade(b.made, *b.lock)
-		b.lock.close()
+		b.lock.Close()
 	}
 }
 
 // removeMade takes back a file that was made for an object that failed, unless
 // somebody else uses it by now, or it is another file.
-func removeMade(path string, lock lockFD) {
+func removeMade(path string, lock kernel.Locks) {
 	var mine, there unix.Stat_t
-	if path == "" || unix.Fstat(int(lock.f.Fd()), &mine) != nil {
+	if path == "" || unix.Fstat(int(lock.F.Fd()), &mine) != nil {
 		return
 	}
-	if ok, err := lock.tryExclusive(fileUserByte); !ok || err != nil {
+	if ok, err := lock.TryExclusive(fileUserByte); !ok || err != nil {
 		return
 	}
 	if unix.Lstat(path, &there) == nil && there.Dev == mine.Dev && there.Ino == mine.Ino {
@@ -206,7 +207,7 @@ func (b *backing) explain(s *Spec, cause error) error {
 		var st unix.Stat_t
 		if unix.Stat(s.File, &st) == nil {
 			return fmt.Errorf("%v access to %s, which has mode %#o and owner %s: %w (%w)",
-				s.Access, s.File, st.Mode&0o7777, userName(st.Uid), fs.ErrPermission, cause)
+				s.Access, s.File, st.Mode&0o7777, kernel.UserName(st.Uid), fs.ErrPermission, cause)
 		}
 	}
 	return &fs.PathError{Op: "open", Path: s.File, Err: syserr.Space(cause)}
@@ -228,20 +229,20 @@ func (b *backing) lockFile(s *Spec) error {
 			return err
 		}
 		b.lock = lock
-		ok, err := lock.tryShared(exclusiveByte)
+		ok, err := lock.TryShared(exclusiveByte)
 		if err == nil && !ok {
 			err = fmt.Errorf("%s is held exclusively by another user: %w", s.File, syserr.ErrBusy)
 		}
 		return err
 	}
-	f, err := reopen(int(b.file.Fd()), s.File, unix.O_RDWR)
+	f, err := kernel.Reopen(int(b.file.Fd()), s.File, unix.O_RDWR)
 	if err != nil {
 		return fmt.Errorf("exclusive access to %s: %w", s.File, err)
 	}
-	b.lock = &lockFD{f}
-	ok, err := b.lock.tryExclusive(fileUserByte)
+	b.lock = &kernel.Locks{F: f}
+	ok, err := b.lock.TryExclusive(fileUserByte)
 	if err == nil && ok {
-		ok, err = b.lock.tryExclusive(exclusiveByte)
+		ok, err = b.lock.TryExclusive(exclusiveByte)
 	}
 	if err != nil {
 		return fmt.Errorf("lock %s: %w", s.File, err)
@@ -249,29 +250,29 @@ func (b *backing) lockFile(s *Spec) error {
 	if !ok {
 		return fmt.Errorf("%s is open elsewhere, exclusive access is not to be had: %w", s.File, syserr.ErrBusy)
 	}
-	_, err = b.lock.tryShared(fileUserByte)
+	_, err = b.lock.TryShared(fileUserByte)
 	return err
 }
 
 // shareFile makes the caller a user of the file. It is nil on a file system
 // without locks, where nobody can have a file alone.
-func shareFile(file *os.File) (*lockFD, error) {
-	f, err := reopen(int(file.Fd()), file.Name(), unix.O_RDWR)
+func shareFile(file *os.File) (*kernel.Locks, error) {
+	f, err := kernel.Reopen(int(file.Fd()), file.Name(), unix.O_RDWR)
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS) {
-		f, err = reopen(int(file.Fd()), file.Name(), unix.O_RDONLY)
+		f, err = kernel.Reopen(int(file.Fd()), file.Name(), unix.O_RDONLY)
 	}
 	if err != nil {
 		return nil, err
 	}
-	lock := lockFD{f}
+	lock := kernel.Locks{F: f}
 	var p patience
 	for {
-		ok, err := lock.tryShared(fileUserByte)
+		ok, err := lock.TryShared(fileUserByte)
 		if ok {
 			return &lock, nil
 		}
 		if err != nil || !p.wait() {
-			lock.close()
+			lock.Close()
 			switch {
 			case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOSYS), errors.Is(err, unix.ENOLCK), errors.Is(err, unix.EOPNOTSUPP):
 				return nil, nil // no locks here
@@ -318,7 +319,7 @@ func createUnnamed(s *Spec) (*Object, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("memfd_create", syserr.Space(syserr.Limit(err)))
 	}
-	f := newFile(fd, "unnamed memory")
+	f := kernel.NewFile(fd, "unnamed memory")
 	var st unix.Stat_t
 	err = unix.Fchmod(fd, 0o600)
 	if err == nil {
@@ -366,7 +367,7 @@ func exactObject(s *Spec, f *os.File, path string) (*Object, error) {
 		return nil, &fs.PathError{Op: "stat", Path: path, Err: err}
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return nil, fmt.Errorf("%s is a %s owned by %s: %w", path, fileType(st.Mode), userName(st.Uid), fs.ErrPermission)
+		return nil, fmt.Errorf("%s is a %s owned by %s: %w", path, kernel.FileType(st.Mode), kernel.UserName(st.Uid), fs.ErrPermission)
 	}
 	if s.Owner != "" {
 		if err := checkOwner(s, path, st.Uid); err != nil {
@@ -390,12 +391,12 @@ func createExact(s *Spec) (*Object, error) {
 		return nil, err
 	}
 	base := filepath.Dir(path)
-	fd, err := openEINTR(unix.AT_FDCWD, base, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+	fd, err := kernel.Open(unix.AT_FDCWD, base, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		err = syserr.Space(err)
 		return nil, storeError(fmt.Errorf("make a file in %s: %w", base, syserr.OnlyNumber(err)), err)
 	}
-	f := newFile(fd, path)
+	f := kernel.NewFile(fd, path)
 	err = mappable(f, path, layout.ReadWrite)
 	if err == nil {
 		err = reserve(f, 0, s.Size, s.Sparse)
@@ -408,7 +409,7 @@ func createExact(s *Spec) (*Object, error) {
 		err = unix.Fchmod(fd, perm)
 	}
 	if err == nil {
-		if lerr := unix.Linkat(unix.AT_FDCWD, procFD(fd), unix.AT_FDCWD, path, unix.AT_SYMLINK_FOLLOW); lerr != nil {
+		if lerr := unix.Linkat(unix.AT_FDCWD, kernel.ProcFD(fd), unix.AT_FDCWD, path, unix.AT_SYMLINK_FOLLOW); lerr != nil {
 			err = &fs.PathError{Op: "create", Path: path, Err: lerr}
 		}
 	}
@@ -426,12 +427,12 @@ func openExact(s *Spec) (*Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	flags := accessFlags(s.Access) | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
-	fd, err := openEINTR(unix.AT_FDCWD, path, flags, 0)
+	flags := kernel.AccessFlags(s.Access) | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
+	fd, err := kernel.Open(unix.AT_FDCWD, path, flags, 0)
 	if err != nil {
 		return nil, planted(unix.AT_FDCWD, path, path, err)
 	}
-	f := newFile(fd, path)
+	f := kernel.NewFile(fd, path)
 	o, err := exactObject(s, f, path)
 	if err != nil {
 		_ = f.Close()
@@ -450,7 +451,7 @@ func removeExact(s *Spec) error {
 		return &fs.PathError{Op: "remove", Path: path, Err: err}
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return fmt.Errorf("%s is a %s owned by %s: %w", path, fileType(st.Mode), userName(st.Uid), fs.ErrPermission)
+		return fmt.Errorf("%s is a %s owned by %s: %w", path, kernel.FileType(st.Mode), kernel.UserName(st.Uid), fs.ErrPermission)
 	}
 	if err := unix.Unlink(path); err != nil {
 		return &fs.PathError{Op: "remove", Path: path, Err: err}

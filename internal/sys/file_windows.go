@@ -1,7 +1,6 @@
 package sys
 
 import (
-	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -12,6 +11,7 @@ import (
 
 	"golang.org/x/sys/windows"
 
+	"samepage/internal/sys/internal/kernel"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
@@ -57,17 +57,17 @@ func openBacking(s *Spec) (b *backing, err error) {
 	}
 	var sa *windows.SecurityAttributes // by default as the directory says
 	if s.SDDL != "" {
-		if sa, err = s.descriptor(); err != nil {
+		if sa, err = kernel.Descriptor(s.SDDL); err != nil {
 			return b, err
 		}
 	}
 	var p patience
 	for {
-		b.file, err = createFile(s.File, access, share, nil, windows.OPEN_EXISTING, 0)
+		b.file, err = kernel.CreateFile(s.File, access, share, nil, windows.OPEN_EXISTING, 0)
 		if err != windows.ERROR_FILE_NOT_FOUND || s.Size <= 0 || s.Access != layout.ReadWrite {
 			break
 		}
-		b.file, err = createFile(s.File, access, share, sa, windows.CREATE_NEW, 0)
+		b.file, err = kernel.CreateFile(s.File, access, share, sa, windows.CREATE_NEW, 0)
 		if err == nil {
 			b.made = s.File
 		}
@@ -142,7 +142,7 @@ func (b *backing) discard() {
 		b.file = 0
 	}
 	if b.made != "" {
-		_ = deleteFile(b.made)
+		_ = kernel.DeleteFile(b.made)
 	}
 }
 
@@ -175,7 +175,7 @@ func makeData(path string, s *Spec, sa *windows.SecurityAttributes) (*backing, e
 	if s.Lifetime != layout.Persist {
 		flags = windows.FILE_ATTRIBUTE_TEMPORARY // keeps it from the disk while there is memory
 	}
-	h, err := createFile(path, windows.GENERIC_READ|windows.GENERIC_WRITE, entryShare, sa, windows.CREATE_NEW, flags)
+	h, err := kernel.CreateFile(path, windows.GENERIC_READ|windows.GENERIC_WRITE, entryShare, sa, windows.CREATE_NEW, flags)
 	if err != nil {
 		return nil, &fs.PathError{Op: "create", Path: path, Err: syserr.Space(err)}
 	}
@@ -245,7 +245,7 @@ func CreateUnnamed(s *Spec) (*Object, error) {
 }
 
 func createUnnamed(s *Spec) (*Object, error) {
-	sa, err := s.descriptor()
+	sa, err := kernel.Descriptor(s.SDDL)
 	if err != nil {
 		return nil, err
 	}
@@ -303,12 +303,12 @@ func trailerView(section windows.Handle, size int64, a layout.Access) (all, t []
 const handlesOnly = "D:P(A;;RC;;;OW)"
 
 func unnamedSection(s *Spec, sa *windows.SecurityAttributes) (*Object, error) {
-	id, err := randomID()
+	id, err := kernel.RandomID()
 	if err != nil {
 		return nil, err
 	}
 	if s.SDDL == "" {
-		if sa, err = securityAttributes(handlesOnly); err != nil {
+		if sa, err = kernel.Attributes(handlesOnly); err != nil {
 			return nil, err
 		}
 	}
@@ -336,13 +336,13 @@ func unnamedObject(h windows.Handle, id layout.ID, size int64, a layout.Access) 
 // unnamedSparse lies over a file that goes with its last handle: the page file
 // has no sections that take space as they are written.
 func unnamedSparse(s *Spec, sa *windows.SecurityAttributes) (*Object, error) {
-	id, err := randomID()
+	id, err := kernel.RandomID()
 	if err != nil {
 		return nil, err
 	}
 	path := filepath.Join(os.TempDir(), "samepage-"+id.String()+".tmp")
 	// Shared with nobody: those to whom it is handed get a copy of this handle.
-	h, err := createFile(path, windows.GENERIC_READ|windows.GENERIC_WRITE|windows.DELETE, 0, sa,
+	h, err := kernel.CreateFile(path, windows.GENERIC_READ|windows.GENERIC_WRITE|windows.DELETE, 0, sa,
 		windows.CREATE_NEW, windows.FILE_ATTRIBUTE_TEMPORARY|windows.FILE_FLAG_DELETE_ON_CLOSE)
 	if err != nil {
 		return nil, &fs.PathError{Op: "create", Path: path, Err: syserr.Space(err)}
@@ -362,9 +362,4 @@ func unnamedSparse(s *Spec, sa *windows.SecurityAttributes) (*Object, error) {
 		return nil, err
 	}
 	return o, nil
-}
-
-func randomID() (id layout.ID, err error) {
-	_, err = rand.Read(id[:])
-	return id, err
 }

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"samepage/internal/sys/internal/kernel"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
@@ -150,7 +151,7 @@ func (o *Object) readOnlyFile() (*os.File, error) {
 	o.reader.mu.Lock()
 	defer o.reader.mu.Unlock()
 	if o.reader.f == nil {
-		f, err := reopen(int(o.file.Fd()), o.path, unix.O_RDONLY)
+		f, err := kernel.Reopen(int(o.file.Fd()), o.path, unix.O_RDONLY)
 		if err != nil {
 			return nil, err
 		}
@@ -192,7 +193,7 @@ func Receive(t *layout.Token) (*Object, error) {
 	// A path descriptor first: whatever the number stands for, opening it so
 	// has no effect on it.
 	path := fmt.Sprintf("/proc/%d/fd/%d", t.From.PID, t.Number)
-	fd, err := openEINTR(unix.AT_FDCWD, path, unix.O_PATH|unix.O_CLOEXEC, 0)
+	fd, err := kernel.Open(unix.AT_FDCWD, path, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err == unix.EACCES {
 		fd, err = takeFD(t.From.PID, t.Number)
 	}
@@ -260,13 +261,13 @@ func adopt(t *layout.Token, fd int) (*Object, error) {
 	}
 	switch {
 	case st.Mode&unix.S_IFMT != unix.S_IFREG:
-		return nil, fmt.Errorf("descriptor %d is a %s: %w", t.Number, fileType(st.Mode), layout.ErrBadToken)
+		return nil, fmt.Errorf("descriptor %d is a %s: %w", t.Number, kernel.FileType(st.Mode), layout.ErrBadToken)
 	case fileID(&st) != t.ID:
 		return nil, fmt.Errorf("descriptor %d is object %v, want %v: %w", t.Number, fileID(&st), t.ID, layout.ErrBadToken)
 	case st.Size < t.Size:
 		return nil, fmt.Errorf("descriptor %d has %d bytes, want %d: %w", t.Number, st.Size, t.Size, layout.ErrBadToken)
 	}
-	f, err := reopen(fd, handedOver, accessFlags(t.Access))
+	f, err := kernel.Reopen(fd, handedOver, kernel.AccessFlags(t.Access))
 	if err != nil {
 		return nil, fmt.Errorf("open %v: %w", t.Access, err)
 	}
@@ -313,7 +314,7 @@ func (o *Object) joinName(st *unix.Stat_t) error {
 	mine := e.st.Dev == st.Dev && e.st.Ino == st.Ino
 	if !mine && e.st.Mode&modeRecord != 0 {
 		var r *layout.Record
-		if r, err = readRecord(e.lock.f, entry); err == nil && r.Dev == st.Dev && r.Ino == st.Ino {
+		if r, err = readRecord(e.lock.F, entry); err == nil && r.Dev == st.Dev && r.Ino == st.Ino {
 			mine, o.File = true, r.Path
 		}
 	}
@@ -327,7 +328,7 @@ func (o *Object) joinName(st *unix.Stat_t) error {
 			return nil
 		}
 	}
-	_ = e.lock.f.Close()
+	_ = e.lock.F.Close()
 	d.close()
 	return unlessClosedToUs(err)
 }

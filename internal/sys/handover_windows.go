@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/windows"
 
+	"samepage/internal/sys/internal/kernel"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
@@ -32,7 +33,7 @@ const (
 
 // Myself is this process.
 func Myself() (Process, error) {
-	start, err := startOf(windows.CurrentProcess())
+	start, err := kernel.StartOf(windows.CurrentProcess())
 	if err != nil {
 		err = fmt.Errorf("name this process: %w", err)
 	}
@@ -45,60 +46,14 @@ func Self() Process {
 	return p
 }
 
-func startOf(h windows.Handle) (uint64, error) {
-	var start, x windows.Filetime
-	err := windows.GetProcessTimes(h, &start, &x, &x, &x)
-	return uint64(start.HighDateTime)<<32 | uint64(start.LowDateTime), err
-}
-
 // FindProcess names a running process. Errors: ErrPeerNotStarted,
 // fs.ErrPermission when the caller may not deal with it.
 func FindProcess(pid int) (Process, error) {
-	h, p, err := openProcess(pid, 0)
+	h, p, err := kernel.OpenProcess(pid, 0)
 	if err == nil {
 		_ = windows.CloseHandle(h)
 	}
 	return p, err
-}
-
-func openProcess(pid int, rights uint32) (windows.Handle, Process, error) {
-	if pid <= 0 || int64(pid) > math.MaxUint32 {
-		return 0, Process{}, fmt.Errorf("process %d: %w", pid, syserr.ErrPeerNotStarted)
-	}
-	h, err := windows.OpenProcess(rights|windows.PROCESS_QUERY_LIMITED_INFORMATION|windows.SYNCHRONIZE, false, uint32(pid))
-	switch err {
-	case nil:
-	case windows.ERROR_INVALID_PARAMETER:
-		return 0, Process{}, fmt.Errorf("process %d: %w", pid, syserr.ErrPeerNotStarted)
-	default:
-		return 0, Process{}, fmt.Errorf("process %d: %w", pid, err)
-	}
-	p, err := examineProcess(h, uint32(pid))
-	if err != nil {
-		_ = windows.CloseHandle(h)
-		return 0, Process{}, err
-	}
-	return h, p, nil
-}
-
-func examineProcess(h windows.Handle, pid uint32) (Process, error) {
-	// The kernel ignores the last two bits of a process id.
-	if real, err := windows.GetProcessId(h); err != nil || real != pid {
-		return Process{}, fmt.Errorf("process %d: %w", pid, syserr.ErrPeerNotStarted)
-	}
-	// Not by its exit code: 259 may mean that it runs, or be what it returned.
-	ev, err := windows.WaitForSingleObject(h, 0)
-	if err != nil {
-		return Process{}, fmt.Errorf("process %d: %w", pid, err)
-	}
-	if ev != uint32(windows.WAIT_TIMEOUT) {
-		return Process{}, fmt.Errorf("process %d has ended: %w", pid, syserr.ErrPeerNotStarted)
-	}
-	start, err := startOf(h)
-	if err != nil {
-		return Process{}, fmt.Errorf("start of process %d: %w", pid, err)
-	}
-	return Process{PID: pid, Start: start}, nil
 }
 
 // inherited has to do with handles that children inherit: ours are those that
@@ -261,7 +216,7 @@ func giver(t *layout.Token) (windows.Handle, error) {
 		return 0, fmt.Errorf("it is for process %d started at %d, this is %d started at %d: %w",
 			t.To.PID, t.To.Start, me.PID, me.Start, layout.ErrBadToken)
 	}
-	h, p, err := openProcess(int(t.From.PID), windows.PROCESS_DUP_HANDLE)
+	h, p, err := kernel.OpenProcess(int(t.From.PID), windows.PROCESS_DUP_HANDLE)
 	if err != nil {
 		return 0, err
 	}
@@ -402,7 +357,7 @@ func (o *Object) joinEntry(d *dir, t *layout.Token) error {
 		_ = e.leave()
 		return err
 	}
-	unlock(e.h, gateByte)
+	kernel.Unlock(e.h, gateByte)
 	o.entry, o.dir = e, d
 	return nil
 }

@@ -2,11 +2,11 @@ package sys
 
 import (
 	"fmt"
-	"io/fs"
 	"unsafe"
 
 	"golang.org/x/sys/windows"
 
+	"samepage/internal/sys/internal/kernel"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
@@ -40,44 +40,10 @@ const (
 	secReserve = 0x4000000
 )
 
-func securityAttributes(sddl string) (*windows.SecurityAttributes, error) {
-	sd, err := windows.SecurityDescriptorFromString(sddl)
-	if err != nil {
-		return nil, fmt.Errorf("security descriptor %q: %w: %w", sddl, err, fs.ErrInvalid)
-	}
-	return attributesOf(sd), nil
-}
-
-func attributesOf(sd *windows.SECURITY_DESCRIPTOR) *windows.SecurityAttributes {
-	return &windows.SecurityAttributes{Length: uint32(unsafe.Sizeof(windows.SecurityAttributes{})), SecurityDescriptor: sd}
-}
-
-// named makes the error of a kernel object's name one of ours.
-func named(name string, e error) error {
-	switch e {
-	case windows.ERROR_INVALID_HANDLE:
-		return fmt.Errorf("the name %q is taken by another kind of kernel object: %w (%w)", name, layout.ErrKindMismatch, e)
-	case windows.ERROR_PATH_NOT_FOUND, windows.ERROR_BAD_PATHNAME, windows.ERROR_INVALID_NAME, windows.ERROR_FILENAME_EXCED_RANGE:
-		return fmt.Errorf("the kernel has no name like %q: %w (%w)", name, fs.ErrInvalid, syserr.OnlyNumber(e))
-	}
-	return fmt.Errorf("kernel object %q: %w", name, syserr.Space(e))
-}
-
-func namePtr(name string) (*uint16, error) {
-	if name == "" {
-		return nil, nil
-	}
-	p, err := windows.UTF16PtrFromString(name)
-	if err != nil {
-		return nil, fmt.Errorf("name %q: %w", name, fs.ErrInvalid)
-	}
-	return p, nil
-}
-
 // createSection makes a section over file, or over the page file when that is
 // InvalidHandle. A name that exists is fs.ErrExist.
 func createSection(file windows.Handle, sa *windows.SecurityAttributes, protect uint32, size int64, name string) (windows.Handle, error) {
-	p, err := namePtr(name)
+	p, err := kernel.NamePtr(name)
 	if err != nil {
 		return 0, err
 	}
@@ -91,17 +57,17 @@ func createSection(file windows.Handle, sa *windows.SecurityAttributes, protect 
 	if name == "" {
 		return 0, fmt.Errorf("section of %d bytes: %w", size, syserr.Space(err))
 	}
-	return 0, named(name, err)
+	return 0, kernel.Named(name, err)
 }
 
 func openSection(name string, a layout.Access) (windows.Handle, error) {
-	p, err := namePtr(name)
+	p, err := kernel.NamePtr(name)
 	if err != nil {
 		return 0, err
 	}
 	h, _, e := procOpenFileMapping.Call(uintptr(sectionRights(a)), 0, uintptr(unsafe.Pointer(p)))
 	if h == 0 {
-		return 0, named(name, e)
+		return 0, kernel.Named(name, e)
 	}
 	return windows.Handle(h), nil
 }
@@ -200,82 +166,20 @@ func markDeleted(h windows.Handle) error {
 	return windows.SetFileInformationByHandle(h, windows.FileDispositionInfo, &yes, 1)
 }
 
-type fileStandardInfo struct { // FILE_STANDARD_INFO
-	allocation, end int64
-	links           uint32
-	deleted, dir    byte
-}
-
-func standardInfo(h windows.Handle) (b fileStandardInfo, err error) {
-	err = windows.GetFileInformationByHandleEx(h, windows.FileStandardInfo, (*byte)(unsafe.Pointer(&b)), uint32(unsafe.Sizeof(b)))
-	return b, err
-}
-
 // allocated tells how many bytes of the disk a file takes.
 func allocated(h windows.Handle) int64 {
-	b, err := standardInfo(h)
+	b, err := kernel.FileStandardInfo(h)
 	if err != nil {
 		return 0
 	}
-	return b.allocation
-}
-
-// attributesAndLinks are those of a file. (GetFileInformationByHandle tells them
-// as well, but asks the volume for its name first.)
-func attributesAndLinks(h windows.Handle) (attributes, links uint32, err error) {
-	b, err := standardInfo(h)
-	if err != nil {
-		return 0, 0, err
-	}
-	var a struct { // FILE_BASIC_INFO
-		created, accessed, written, changed int64
-		attributes, _                       uint32
-	}
-	err = windows.GetFileInformationByHandleEx(h, windows.FileBasicInfo, (*byte)(unsafe.Pointer(&a)), uint32(unsafe.Sizeof(a)))
-	return a.attributes, b.links, err
-}
-
-// timeInfo is SYSTEM_TIMEOFDAY_INFORMATION; times are in 100 ns since 1601.
-type timeInfo struct {
-	boot, now, zone int64
-	zoneID, _       uint32
-	bootBias        uint64
-	sleepBias       uint64
-}
-
-func timeOfDay() (b timeInfo, err error) {
-	err = windows.NtQuerySystemInformation(windows.SystemTimeOfDayInformation, unsafe.Pointer(&b), uint32(unsafe.Sizeof(b)), nil)
-	return b, err
+	return b.Allocated
 }
 
 // bootTime tells apart the starts of the machine. The kernel moves its time of
 // boot along when the clock is set, and keeps the sum of that.
 func bootTime() (uint64, error) {
-	b, err := timeOfDay()
-	return uint64(b.boot) - b.bootBias, err
-}
-
-func hasPrivilege(name string) (bool, error) {
-	var want windows.LUID
-	p, err := windows.UTF16PtrFromString(name)
-	if err == nil {
-		err = windows.LookupPrivilegeValue(nil, p, &want)
-	}
-	if err != nil {
-		return false, fmt.Errorf("privilege %s: %w", name, err)
-	}
-	b := make([]uint64, 256)
-	n := uint32(8 * len(b))
-	err = windows.GetTokenInformation(windows.GetCurrentProcessToken(), windows.TokenPrivileges, (*byte)(unsafe.Pointer(&b[0])), n, &n)
-	if err != nil {
-		return false, fmt.Errorf("privileges of this process: %w", err)
-	}
-	for _, have := range (*windows.Tokenprivileges)(unsafe.Pointer(&b[0])).AllPrivileges() {
-		if have.Luid == want {
-			return have.Attributes&windows.SE_PRIVILEGE_ENABLED != 0, nil
-		}
-	}
-	return false, nil
+	b, err := kernel.TimeOfDay()
+	return uint64(b.Boot) - b.BootBias, err
 }
 
 // waitAny waits for one of some handles and says which.
@@ -308,5 +212,5 @@ func wineVersion() string {
 		return ""
 	}
 	p, _, _ := procWineVersion.Call()
-	return windows.BytePtrToString((*byte)(pointer(p)))
+	return windows.BytePtrToString((*byte)(kernel.Pointer(p)))
 }

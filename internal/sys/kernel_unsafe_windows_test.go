@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/windows"
 
+	"samepage/internal/sys/internal/kernel"
 	"samepage/layout"
 )
 
@@ -23,14 +24,14 @@ func createSemaphore(name *uint16) (windows.Handle, error) {
 // its name.
 func TestStatKernelObjects(t *testing.T) {
 	s := exactly(t)
-	name, err := windows.UTF16PtrFromString(exactName(s))
+	name, err := windows.UTF16PtrFromString(kernel.ExactName(s.Scope, s.Name))
 	noErr(t, err)
 	create := map[layout.Kind]func() (windows.Handle, error){
 		layout.Event:     func() (windows.Handle, error) { return windows.CreateEvent(nil, 0, 0, name) },
 		layout.Mutex:     func() (windows.Handle, error) { return windows.CreateMutex(nil, false, name) },
 		layout.Semaphore: func() (windows.Handle, error) { return createSemaphore(name) },
 		layout.Memory: func() (windows.Handle, error) {
-			return createSection(windows.InvalidHandle, nil, windows.PAGE_READWRITE, 100, exactName(s))
+			return createSection(windows.InvalidHandle, nil, windows.PAGE_READWRITE, 100, kernel.ExactName(s.Scope, s.Name))
 		},
 	}
 	for kind, f := range create {
@@ -59,7 +60,7 @@ func TestStatKernelObjects(t *testing.T) {
 // A section whose pages may not be committed is refused, lest reading it fault.
 func TestReservedSectionByName(t *testing.T) {
 	s := exactly(t)
-	h := must(createSection(windows.InvalidHandle, nil, windows.PAGE_READWRITE|secReserve, 1<<20, exactName(s)))(t)
+	h := must(createSection(windows.InvalidHandle, nil, windows.PAGE_READWRITE|secReserve, 1<<20, kernel.ExactName(s.Scope, s.Name)))(t)
 	defer windows.CloseHandle(h)
 	for _, a := range []layout.Access{layout.ReadOnly, layout.ReadWrite} {
 		t2 := *s

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/windows"
 
 	"samepage/internal/edge"
+	"samepage/internal/sys/internal/kernel"
 )
 
 // HaveKernelEvents says whether the system has events with names.
@@ -46,12 +47,12 @@ func newKernelEvent(h windows.Handle, name string) (*KernelEvent, error) {
 // CreateKernelEvent makes an event. Errors: fs.ErrExist,
 // layout.ErrKindMismatch, fs.ErrPermission, fs.ErrInvalid.
 func CreateKernelEvent(s *Spec, manual, set bool) (*KernelEvent, error) {
-	name := exactName(s)
-	p, err := namePtr(name)
+	name := kernel.ExactName(s.Scope, s.Name)
+	p, err := kernel.NamePtr(name)
 	if err != nil {
 		return nil, err
 	}
-	sa, err := s.descriptor()
+	sa, err := kernel.Descriptor(s.SDDL)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +62,7 @@ func CreateKernelEvent(s *Spec, manual, set bool) (*KernelEvent, error) {
 		if h != 0 {
 			_ = windows.CloseHandle(h)
 		}
-		return nil, named(name, err)
+		return nil, kernel.Named(name, err)
 	}
 	return newKernelEvent(h, name)
 }
@@ -77,14 +78,14 @@ func bit(b bool) uint32 {
 // methods need. Errors: fs.ErrNotExist, layout.ErrKindMismatch,
 // fs.ErrPermission, fs.ErrInvalid.
 func OpenKernelEvent(s *Spec) (*KernelEvent, error) {
-	name := exactName(s)
-	p, err := namePtr(name)
+	name := kernel.ExactName(s.Scope, s.Name)
+	p, err := kernel.NamePtr(name)
 	if err != nil {
 		return nil, err
 	}
 	h, err := windows.OpenEvent(windows.SYNCHRONIZE|windows.EVENT_MODIFY_STATE, false, p)
 	if err != nil {
-		return nil, named(name, err)
+		return nil, kernel.Named(name, err)
 	}
 	edge.Of(name).Acquire(1)
 	return newKernelEvent(h, name)

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"samepage/internal/sys/internal/kernel"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
@@ -51,7 +52,7 @@ func statExact(s *Spec) (Info, error) {
 
 func (i *Info) fill(st *unix.Stat_t) {
 	i.Size, i.Allocated = st.Size, st.Blocks*512
-	i.Owner, i.Perm = userName(st.Uid), fs.FileMode(st.Mode&permBits).String()
+	i.Owner, i.Perm = kernel.UserName(st.Uid), fs.FileMode(st.Mode&permBits).String()
 	i.ID = fileID(st)
 }
 
@@ -72,7 +73,7 @@ func examine(d *dir, entry string, s *Spec, reap bool) (Info, entryState, error)
 		info.glance(d, entry)
 		return info, 0, err
 	}
-	defer e.lock.f.Close()
+	defer e.lock.F.Close()
 	info.fill(&e.st)
 	info.Created = birth(d.fd(), entry)
 	if e.persist() {
@@ -87,7 +88,7 @@ func examine(d *dir, entry string, s *Spec, reap bool) (Info, entryState, error)
 	}
 	info.InUse = st == entryUsed
 	if e.st.Mode&modeRecord != 0 {
-		r, err := readRecord(e.lock.f, info.Path)
+		r, err := readRecord(e.lock.F, info.Path)
 		if err == nil {
 			info.Size, info.File, info.ID = r.Size, r.Path, r.ID
 		} else if st != entryDead {
@@ -110,7 +111,7 @@ func (i *Info) glance(d *dir, entry string) {
 		return
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		i.Owner = userName(st.Uid)
+		i.Owner = kernel.UserName(st.Uid)
 		return
 	}
 	i.fill(&st)

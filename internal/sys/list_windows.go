@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/windows"
 
+	"samepage/internal/sys/internal/kernel"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
@@ -35,19 +36,14 @@ func Stat(s *Spec) (Info, error) {
 	return l.Info, l.err
 }
 
-// securityOf tells the owner of a kernel object and who may do what with it.
-func securityOf(h windows.Handle, t windows.SE_OBJECT_TYPE) (*windows.SECURITY_DESCRIPTOR, error) {
-	return windows.GetSecurityInfo(h, t, windows.OWNER_SECURITY_INFORMATION|windows.DACL_SECURITY_INFORMATION)
-}
-
 // rights is securityOf for people to read.
 func rights(h windows.Handle, t windows.SE_OBJECT_TYPE) (owner, sddl string) {
-	sd, err := securityOf(h, t)
+	sd, err := kernel.SecurityOf(h, t)
 	if err != nil {
 		return "", ""
 	}
 	if sid, _, err := sd.Owner(); err == nil && sid != nil {
-		owner = accountName(sid)
+		owner = kernel.AccountName(sid)
 	}
 	return owner, sd.String()
 }
@@ -75,7 +71,7 @@ func examine(d *dir, path string, s *Spec) *look {
 	l.Owner, l.Perm = rights(e.h, windows.SE_FILE_OBJECT)
 	if l.err = e.gate(); l.err == nil {
 		l.state, l.record, l.err = e.state()
-		unlock(e.h, gateByte)
+		kernel.Unlock(e.h, gateByte)
 	}
 	defer func() {
 		e.close()
@@ -104,7 +100,7 @@ func examine(d *dir, path string, s *Spec) *look {
 func (d *dir) damagedName(h windows.Handle, path string, k layout.Kind) string {
 	var b [layout.MaxName]byte
 	var n uint32
-	if windows.ReadFile(h, b[:], &n, position(layout.RecordHead)) != nil {
+	if windows.ReadFile(h, b[:], &n, kernel.Position(layout.RecordHead)) != nil {
 		return ""
 	}
 	name := layout.Text(b[:n])
@@ -116,7 +112,7 @@ func (d *dir) damagedName(h windows.Handle, path string, k layout.Kind) string {
 
 // diskSpace tells how much of the disk a file takes, without hindering anybody.
 func diskSpace(path string) int64 {
-	h, err := createFile(path, windows.FILE_READ_ATTRIBUTES, entryShare|windows.FILE_SHARE_DELETE, nil, windows.OPEN_EXISTING, 0)
+	h, err := kernel.CreateFile(path, windows.FILE_READ_ATTRIBUTES, entryShare|windows.FILE_SHARE_DELETE, nil, windows.OPEN_EXISTING, 0)
 	if err != nil {
 		return 0
 	}
@@ -131,7 +127,7 @@ func (l *look) remove() (bool, error) { return reap(l.Path, false) }
 // alone says whether nobody has the sidecar open: one that is just being made
 // looks dead but for that.
 func (l *look) alone() bool {
-	h, err := createFile(l.Path, windows.GENERIC_READ, 0, nil, windows.OPEN_EXISTING, windows.FILE_FLAG_OPEN_REPARSE_POINT)
+	h, err := kernel.CreateFile(l.Path, windows.GENERIC_READ, 0, nil, windows.OPEN_EXISTING, windows.FILE_FLAG_OPEN_REPARSE_POINT)
 	if err == nil {
 		_ = windows.CloseHandle(h)
 	}
@@ -212,7 +208,7 @@ func list(s layout.Scope, dryRun bool) ([]Info, error) {
 		}
 	}, func(i Info) {
 		if !dryRun {
-			_ = deleteFile(i.Path)
+			_ = kernel.DeleteFile(i.Path)
 		}
 	})
 	return all, err
@@ -242,7 +238,7 @@ func Clean(s layout.Scope, dryRun bool) ([]Leftover, error) {
 	}, func(i Info) {
 		found := Leftover{Info: i, Reason: "it has the bytes of an object that is gone"}
 		if !dryRun {
-			found.Err = deleteFile(i.Path)
+			found.Err = kernel.DeleteFile(i.Path)
 			found.Removed = found.Err == nil
 			if errors.Is(found.Err, fs.ErrNotExist) {
 				return // gone with its sidecar

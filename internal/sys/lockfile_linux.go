@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"samepage/internal/sys/internal/kernel"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
@@ -44,7 +45,7 @@ func openLockFile(path string, exclusively bool, create int) (*LockFile, error) 
 	}
 	for {
 		// O_NONBLOCK for a pipe somebody may have put there.
-		fd, err := openEINTR(unix.AT_FDCWD, path, flags|create|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOCTTY, 0o600)
+		fd, err := kernel.Open(unix.AT_FDCWD, path, flags|create|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOCTTY, 0o600)
 		if err != nil {
 			return nil, &fs.PathError{Op: "open lock file", Path: path, Err: syserr.Space(err)}
 		}
@@ -68,14 +69,9 @@ func (l *LockFile) take(exclusively bool) (stands bool, err error) {
 		return false, os.NewSyscallError("fstat", err)
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return false, fmt.Errorf("it is a %s, want a file: %w", fileType(st.Mode), fs.ErrInvalid)
+		return false, fmt.Errorf("it is a %s, want a file: %w", kernel.FileType(st.Mode), fs.ErrInvalid)
 	}
-	typ := int16(unix.F_RDLCK)
-	if exclusively {
-		typ = unix.F_WRLCK
-	}
-	_, err = ofd(uintptr(l.fd), unix.F_OFD_SETLK, typ, lockFileByte)
-	ok, err := lockVerdict(err)
+	ok, err := kernel.TryLock(uintptr(l.fd), lockFileByte, exclusively)
 	if err != nil {
 		return false, err
 	}
@@ -103,7 +99,7 @@ func (l *LockFile) CheckName() error {
 
 // Close ends the lock.
 func (l *LockFile) Close() error {
-	unlockAll(uintptr(l.fd)) // as lockFD.close
+	kernel.UnlockAll(uintptr(l.fd)) // as kernel.Locks.Close
 	return os.NewSyscallError("close", unix.Close(l.fd))
 }
 
@@ -141,11 +137,11 @@ func lockFolder(name string) (string, error) {
 	if err := unix.Mkdirat(d.fd(), name, 0o700); err != nil && err != unix.EEXIST {
 		return "", &fs.PathError{Op: "make", Path: path, Err: syserr.Space(err)}
 	}
-	fd, err := openEINTR(d.fd(), name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	fd, err := kernel.Open(d.fd(), name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return "", planted(d.fd(), name, path, err)
 	}
-	sub := &dir{f: newFile(fd, path), path: path, scope: layout.Local}
+	sub := &dir{f: kernel.NewFile(fd, path), path: path, scope: layout.Local}
 	defer sub.close()
 	return path, sub.verify()
 }

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/windows"
 
+	"samepage/internal/sys/internal/kernel"
 	"samepage/internal/sys/syserr"
 )
 
@@ -33,9 +34,9 @@ func openLockFile(path string, exclusively bool, disposition uint32) (*LockFile,
 		access, share = windows.GENERIC_READ|windows.GENERIC_WRITE, 0
 	}
 	var p patience
-	h, err := createFile(path, access, share, nil, disposition, 0)
-	for err != nil && err != windows.ERROR_SHARING_VIOLATION && beingDeleted(path, err) && p.wait() {
-		h, err = createFile(path, access, share, nil, disposition, 0)
+	h, err := kernel.CreateFile(path, access, share, nil, disposition, 0)
+	for err != nil && err != windows.ERROR_SHARING_VIOLATION && kernel.BeingDeleted(path, err) && p.wait() {
+		h, err = kernel.CreateFile(path, access, share, nil, disposition, 0)
 	}
 	switch {
 	case err == windows.ERROR_SHARING_VIOLATION:
@@ -70,7 +71,7 @@ func RemoveLockFile(path string) error {
 	}
 	// It fails when somebody has opened the file just now: the lock does not let
 	// others delete.
-	err = deleteFile(path)
+	err = kernel.DeleteFile(path)
 	if errors.Is(err, windows.ERROR_SHARING_VIOLATION) {
 		return fmt.Errorf("lock file %s: %w (%w)", path, syserr.ErrBusy, err)
 	}
@@ -99,7 +100,7 @@ func Remote(dir string) (what string, err error) {
 	if what := remote(dir); what != "" {
 		return what, nil
 	}
-	h, err := createFile(dir, windows.FILE_READ_ATTRIBUTES, windows.FILE_SHARE_READ|windows.FILE_SHARE_WRITE|windows.FILE_SHARE_DELETE,
+	h, err := kernel.CreateFile(dir, windows.FILE_READ_ATTRIBUTES, windows.FILE_SHARE_READ|windows.FILE_SHARE_WRITE|windows.FILE_SHARE_DELETE,
 		nil, windows.OPEN_EXISTING, windows.FILE_FLAG_BACKUP_SEMANTICS)
 	if err != nil {
 		return "", &fs.PathError{Op: "open", Path: dir, Err: err}
@@ -132,10 +133,10 @@ func remote(path string) string {
 // BootSeconds is when the machine started, in seconds since 1970, as the system has
 // it now: it moves when the clock is set.
 func BootSeconds() (int64, error) {
-	b, err := timeOfDay()
+	b, err := kernel.TimeOfDay()
 	if err != nil {
 		return 0, fmt.Errorf("time of boot: %w", err)
 	}
 	const from1601 = 11644473600 // to 1970
-	return b.boot/1e7 - from1601, nil
+	return b.Boot/1e7 - from1601, nil
 }

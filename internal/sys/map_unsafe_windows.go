@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/windows"
 
+	"samepage/internal/sys/internal/kernel"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
@@ -16,12 +17,6 @@ const granularity = 64 << 10
 
 // Granularity is what the offset of a mapping must be a multiple of, in bytes.
 func Granularity() int { return granularity }
-
-// pointer turns the address of a view into a pointer, once for each. Not to be
-// inlined: Go 1.26.8's compiler crashes where the result is copied into.
-//
-//go:noinline
-func pointer(addr uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&addr)) }
 
 func view(section windows.Handle, off int64, n int, a layout.Access) ([]byte, error) {
 	access := uint32(windows.FILE_MAP_READ)
@@ -35,7 +30,7 @@ func view(section windows.Handle, off int64, n int, a layout.Access) ([]byte, er
 	if err != nil {
 		return nil, err
 	}
-	return unsafe.Slice((*byte)(pointer(addr)), n), nil
+	return unsafe.Slice((*byte)(kernel.Pointer(addr)), n), nil
 }
 
 func address(b []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(b))) }
@@ -105,7 +100,7 @@ func (o *Object) flushFile() error {
 	h := o.file
 	if h == 0 {
 		var err error
-		h, err = createFile(o.File, windows.GENERIC_READ|windows.GENERIC_WRITE, entryShare, nil, windows.OPEN_EXISTING, 0)
+		h, err = kernel.CreateFile(o.File, windows.GENERIC_READ|windows.GENERIC_WRITE, entryShare, nil, windows.OPEN_EXISTING, 0)
 		if err == windows.ERROR_SHARING_VIOLATION {
 			return fmt.Errorf("%s is held exclusively by another process, the bytes were given to the system but not awaited: %w (%w)", o.File, syserr.ErrBusy, err)
 		}

@@ -1,5 +1,9 @@
 package sys
 
+import (
+	"samepage/internal/sys/internal/kernel"
+)
+
 // memberByte is the first of the bytes that members of a segment hold for as
 // long as they live, one each.
 const memberByte = 1 << 61
@@ -7,37 +11,37 @@ const memberByte = 1 << 61
 // MemberLocks is a description of an object's file that carries one member's
 // lock, and through which it looks at those of others. The caller sees to it that
 // no two goroutines use it at a time, for one description never excludes itself.
-type MemberLocks struct{ fd lockFD }
+type MemberLocks struct{ fd kernel.Locks }
 
 // OpenLocks opens a description for one member or, of an object that is open for reading
 // only, for somebody who looks at the members.
 func (o *Object) OpenLocks() (*MemberLocks, error) {
 	at := o.file
 	if o.lock != nil {
-		at = o.lock.f
+		at = o.lock.F
 	}
-	f, err := reopen(int(at.Fd()), o.path, accessFlags(o.Access))
+	f, err := kernel.Reopen(int(at.Fd()), o.path, kernel.AccessFlags(o.Access))
 	if err != nil {
 		return nil, err
 	}
-	return &MemberLocks{lockFD{f}}, nil
+	return &MemberLocks{kernel.Locks{F: f}}, nil
 }
 
 // Take locks byte i, unless another member holds it.
-func (l *MemberLocks) Take(i int) (bool, error) { return l.fd.tryExclusive(memberByte + int64(i)) }
+func (l *MemberLocks) Take(i int) (bool, error) { return l.fd.TryExclusive(memberByte + int64(i)) }
 
 // Release unlocks byte i.
-func (l *MemberLocks) Release(i int) { l.fd.unlock(memberByte + int64(i)) }
+func (l *MemberLocks) Release(i int) { l.fd.Unlock(memberByte + int64(i)) }
 
 // Held says whether another member holds byte i. It does not see the locks of
 // this description itself.
 func (l *MemberLocks) Held(i int) (bool, error) {
-	held, _, err := l.fd.held(memberByte + int64(i))
+	held, _, err := l.fd.Held(memberByte + int64(i))
 	return held, err
 }
 
 // Close drops all locks.
 func (l *MemberLocks) Close() error {
-	l.fd.close()
+	l.fd.Close()
 	return nil
 }

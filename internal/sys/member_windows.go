@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/windows"
 
+	"samepage/internal/sys/internal/kernel"
 	"samepage/layout"
 )
 
@@ -39,17 +40,19 @@ func (o *Object) OpenLocks() (*MemberLocks, error) {
 }
 
 // Take locks byte i, unless another member holds it.
-func (l *MemberLocks) Take(i int) (bool, error) { return tryLock(l.h, memberByte+int64(i), true) }
+func (l *MemberLocks) Take(i int) (bool, error) {
+	return kernel.TryLock(l.h, memberByte+int64(i), true)
+}
 
 // Release unlocks byte i.
-func (l *MemberLocks) Release(i int) { unlock(l.h, memberByte+int64(i)) }
+func (l *MemberLocks) Release(i int) { kernel.Unlock(l.h, memberByte+int64(i)) }
 
 // Held says whether another member holds byte i, by taking it together with
 // others for a moment. It must not be asked of a byte that this handle holds.
 func (l *MemberLocks) Held(i int) (bool, error) {
-	free, err := tryLock(l.h, memberByte+int64(i), false)
+	free, err := kernel.TryLock(l.h, memberByte+int64(i), false)
 	if free {
-		unlock(l.h, memberByte+int64(i))
+		kernel.Unlock(l.h, memberByte+int64(i))
 	}
 	return !free, err
 }
@@ -65,7 +68,7 @@ type Waker struct {
 }
 
 func wakerName(id layout.ID, s layout.Scope, slot int, incarnation uint32) string {
-	return kernelPrefix(s) + "samepage.waker." + id.String() + "." + strconv.Itoa(slot) + "." + strconv.FormatUint(uint64(incarnation), 10)
+	return kernel.Prefix(s) + "samepage.waker." + id.String() + "." + strconv.Itoa(slot) + "." + strconv.FormatUint(uint64(incarnation), 10)
 }
 
 // NewWaker makes the waker of the member in a slot, whose word lies in the
@@ -79,13 +82,13 @@ func (o *Object) NewWaker(slot int, incarnation uint32, word *uint32) (*Waker, e
 		return nil, fmt.Errorf("security descriptor of %s: %w", o.entry.path, err)
 	}
 	name := wakerName(o.ID, o.Scope, slot, incarnation)
-	p, err := namePtr(name)
+	p, err := kernel.NamePtr(name)
 	if err != nil {
 		return nil, err
 	}
-	h, err := windows.CreateEvent(attributesOf(sd), 0, 0, p)
+	h, err := windows.CreateEvent(kernel.AttributesOf(sd), 0, 0, p)
 	if err != nil && err != windows.ERROR_ALREADY_EXISTS { // one that a ringer of a dead member still has is as good
-		return nil, named(name, err)
+		return nil, kernel.Named(name, err)
 	}
 	return &Waker{h, word}, nil
 }
@@ -126,7 +129,7 @@ func (r *Ringer) Ring(slot int, incarnation uint32, _ *uint32) {
 	}
 	w, ok := r.all[slot]
 	if !ok || w.incarnation != incarnation {
-		p, err := namePtr(wakerName(r.o.ID, r.o.Scope, slot, incarnation))
+		p, err := kernel.NamePtr(wakerName(r.o.ID, r.o.Scope, slot, incarnation))
 		if err != nil {
 			return
 		}

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/windows"
 
+	"samepage/internal/sys/internal/kernel"
 	"samepage/internal/sys/syserr"
 )
 
@@ -22,7 +23,7 @@ func (o *Object) CheckName() error {
 	}
 	path := o.entry.path
 	const all = windows.FILE_SHARE_READ | windows.FILE_SHARE_WRITE | windows.FILE_SHARE_DELETE
-	h, err := createFile(path, windows.FILE_READ_ATTRIBUTES, all, nil, windows.OPEN_EXISTING, windows.FILE_FLAG_OPEN_REPARSE_POINT)
+	h, err := kernel.CreateFile(path, windows.FILE_READ_ATTRIBUTES, all, nil, windows.OPEN_EXISTING, windows.FILE_FLAG_OPEN_REPARSE_POINT)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s was removed: %w", path, syserr.ErrNameGone)
 	}

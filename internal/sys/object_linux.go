@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"samepage/internal/sys/internal/kernel"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
@@ -34,11 +35,11 @@ type impl struct {
 	path string   // of the entry, for messages
 	at   place    // the file that the entry was when it was opened
 	// lock carries the presence byte of the entry; nil for objects without one.
-	lock  *lockFD
+	lock  *kernel.Locks
 	dir   *dir
 	entry string
 	// fileLock carries the locks of the file below.
-	fileLock *lockFD
+	fileLock *kernel.Locks
 	reader   struct {
 		mu sync.Mutex
 		f  *os.File // for those who inherit it read-only
@@ -54,7 +55,7 @@ type place struct{ dev, ino uint64 }
 func placeOf(st *unix.Stat_t) place { return place{st.Dev, st.Ino} }
 
 type entryFile struct {
-	lock     lockFD
+	lock     kernel.Locks
 	st       unix.Stat_t
 	readOnly error // why lock is open for reading only, if it is
 }
@@ -65,31 +66,31 @@ func openEntry(d *dir, entry string, s *Spec) (*entryFile, error) {
 	path := filepath.Join(d.path, entry)
 	const flags = unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
 	e := &entryFile{}
-	fd, err := openEINTR(d.fd(), entry, unix.O_RDWR|flags, 0)
+	fd, err := kernel.Open(d.fd(), entry, unix.O_RDWR|flags, 0)
 	if err == unix.EACCES || err == unix.EROFS {
 		e.readOnly = err
-		fd, err = openEINTR(d.fd(), entry, unix.O_RDONLY|flags, 0)
+		fd, err = kernel.Open(d.fd(), entry, unix.O_RDONLY|flags, 0)
 	}
 	if err != nil {
 		return nil, planted(d.fd(), entry, path, err)
 	}
-	e.lock = lockFD{newFile(fd, path)}
+	e.lock = kernel.Locks{F: kernel.NewFile(fd, path)}
 	if err := e.check(d, s, path); err != nil {
-		_ = e.lock.f.Close()
+		_ = e.lock.F.Close()
 		return nil, err
 	}
 	return e, nil
 }
 
 func (e *entryFile) check(d *dir, s *Spec, path string) error {
-	if err := unix.Fstat(int(e.lock.f.Fd()), &e.st); err != nil {
+	if err := unix.Fstat(int(e.lock.F.Fd()), &e.st); err != nil {
 		return &fs.PathError{Op: "stat", Path: path, Err: err}
 	}
 	if e.st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return stranger(path, &e.st, nil)
 	}
 	if e.st.Nlink > 1 {
-		return fmt.Errorf("%s has %d hard links, owner %s: %w", path, e.st.Nlink, userName(e.st.Uid), fs.ErrPermission)
+		return fmt.Errorf("%s has %d hard links, owner %s: %w", path, e.st.Nlink, kernel.UserName(e.st.Uid), fs.ErrPermission)
 	}
 	return checkOwner(s, path, e.st.Uid)
 }
@@ -109,13 +110,13 @@ func (e *entryFile) same(d *dir, entry string) bool {
 func (e *entryFile) unlinkIfUnused(d *dir, entry string) (removed bool, err error) {
 	if e.readOnly != nil {
 		return false, fmt.Errorf("%s is left over, and only %s may take it away (mode %#o): %w (%w)",
-			filepath.Join(d.path, entry), userName(e.st.Uid), e.st.Mode&0o7777, fs.ErrPermission, e.readOnly)
+			filepath.Join(d.path, entry), kernel.UserName(e.st.Uid), e.st.Mode&0o7777, fs.ErrPermission, e.readOnly)
 	}
-	ok, err := e.lock.tryExclusive(presenceByte)
+	ok, err := e.lock.TryExclusive(presenceByte)
 	if !ok {
 		return false, err
 	}
-	defer e.lock.unlock(presenceByte)
+	defer e.lock.Unlock(presenceByte)
 	if !e.same(d, entry) {
 		return true, nil
 	}
@@ -136,7 +137,7 @@ const (
 )
 
 func (e *entryFile) state() (entryState, error) {
-	held, exclusively, err := e.lock.held(presenceByte)
+	held, exclusively, err := e.lock.Held(presenceByte)
 	switch {
 	case err != nil:
 		return 0, err
@@ -187,7 +188,7 @@ func create(d *dir, s *Spec) (*Object, error) {
 	for {
 		// The descriptor's own link in /proc, for naming by descriptor alone
 		// (AT_EMPTY_PATH) needs a capability.
-		err := unix.Linkat(unix.AT_FDCWD, procFD(int(n.entryFD.Fd())), d.fd(), entry, unix.AT_SYMLINK_FOLLOW)
+		err := unix.Linkat(unix.AT_FDCWD, kernel.ProcFD(int(n.entryFD.Fd())), d.fd(), entry, unix.AT_SYMLINK_FOLLOW)
 		if err == nil {
 			n.takeName(d, entry)
 			return n.object(d, entry, s), nil
@@ -219,7 +220,7 @@ func clearDead(d *dir, entry string, s *Spec) error {
 		if err == nil && st == entryDead {
 			_, err = e.unlinkIfUnused(d, entry)
 		}
-		_ = e.lock.f.Close()
+		_ = e.lock.F.Close()
 		switch {
 		case err != nil:
 			return err
@@ -237,8 +238,8 @@ func clearDead(d *dir, entry string, s *Spec) error {
 type newEntry struct {
 	entryFD  *os.File // what gets the name: the bytes, or a record
 	data     *os.File // what is mapped
-	lock     lockFD
-	fileLock *lockFD
+	lock     kernel.Locks
+	fileLock *kernel.Locks
 	size     int64
 	path     string // of the file below
 	madeFile string // the same, if it was made for it
@@ -250,12 +251,12 @@ func (n *newEntry) discard() {
 			_ = f.Close()
 		}
 	}
-	if n.lock.f != nil {
-		n.lock.close()
+	if n.lock.F != nil {
+		n.lock.Close()
 	}
 	if n.fileLock != nil {
 		removeMade(n.madeFile, *n.fileLock)
-		n.fileLock.close()
+		n.fileLock.Close()
 	}
 }
 
@@ -268,14 +269,14 @@ func prepare(d *dir, s *Spec) (n *newEntry, err error) {
 			n.discard()
 		}
 	}()
-	fd, err := openEINTR(d.fd(), ".", unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+	fd, err := kernel.Open(d.fd(), ".", unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
 	if err == unix.EOPNOTSUPP || err == unix.EISDIR {
 		return n, noTmpfile(d.path, err)
 	}
 	if err != nil {
 		return n, fmt.Errorf("make a file in %s: %w", d.path, unmadeError(d.path, err))
 	}
-	n.entryFD = newFile(fd, d.path)
+	n.entryFD = kernel.NewFile(fd, d.path)
 	// The owner can always write, and so take the entry away.
 	mode := uint32(s.Perm.Perm())&permBits | 0o600
 	if s.Lifetime == layout.Persist {
@@ -291,7 +292,7 @@ func prepare(d *dir, s *Spec) (n *newEntry, err error) {
 		if _, err := n.entryFD.WriteAt(s.Init, 0); err != nil {
 			return n, fmt.Errorf("write first bytes: %w", syserr.Space(err))
 		}
-		n.data, err = reopen(fd, d.path, unix.O_RDWR)
+		n.data, err = kernel.Reopen(fd, d.path, unix.O_RDWR)
 		if err != nil {
 			return n, err
 		}
@@ -301,12 +302,12 @@ func prepare(d *dir, s *Spec) (n *newEntry, err error) {
 		}
 		mode |= modeRecord
 	}
-	f, err := reopen(fd, d.path, unix.O_RDWR)
+	f, err := kernel.Reopen(fd, d.path, unix.O_RDWR)
 	if err != nil {
 		return n, err
 	}
-	n.lock = lockFD{f}
-	ok, err := n.lock.tryShared(presenceByte)
+	n.lock = kernel.Locks{F: f}
+	ok, err := n.lock.TryShared(presenceByte)
 	if err == nil && !ok {
 		err = syserr.ErrBusy
 	}
@@ -351,22 +352,22 @@ func (n *newEntry) overFile(s *Spec) error {
 // it in /proc, and not "deleted". Where that fails the old ones serve as well.
 func (n *newEntry) takeName(d *dir, entry string) {
 	path := filepath.Join(d.path, entry)
-	fd, err := openEINTR(d.fd(), entry, unix.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	fd, err := kernel.Open(d.fd(), entry, unix.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return
 	}
-	lock := lockFD{newFile(fd, path)}
+	lock := kernel.Locks{F: kernel.NewFile(fd, path)}
 	var is, was unix.Stat_t
-	if unix.Fstat(fd, &is) == nil && unix.Fstat(int(n.lock.f.Fd()), &was) == nil && placeOf(&is) == placeOf(&was) {
-		if ok, err := lock.tryShared(presenceByte); ok && err == nil {
+	if unix.Fstat(fd, &is) == nil && unix.Fstat(int(n.lock.F.Fd()), &was) == nil && placeOf(&is) == placeOf(&was) {
+		if ok, err := lock.TryShared(presenceByte); ok && err == nil {
 			n.lock, lock = lock, n.lock
 		}
 	}
-	lock.close()
+	lock.Close()
 	if n.path != "" {
 		return // over a file: what has the name is a record, and not the bytes
 	}
-	if data, err := reopen(int(n.lock.f.Fd()), n.lock.f.Name(), unix.O_RDWR); err == nil {
+	if data, err := kernel.Reopen(int(n.lock.F.Fd()), n.lock.F.Name(), unix.O_RDWR); err == nil {
 		_ = n.data.Close()
 		n.data = data
 	}
@@ -378,7 +379,7 @@ func (n *newEntry) object(d *dir, entry string, s *Spec) *Object {
 	}
 	var st, at unix.Stat_t
 	_ = unix.Fstat(int(n.data.Fd()), &st)
-	_ = unix.Fstat(int(n.lock.f.Fd()), &at)
+	_ = unix.Fstat(int(n.lock.F.Fd()), &at)
 	o := &Object{
 		ID: fileID(&st), Kind: s.Kind, Scope: s.Scope, Name: s.Name, Access: layout.ReadWrite,
 		Size: n.size, Lifetime: s.Lifetime, File: n.path,
@@ -422,7 +423,7 @@ func open(d *dir, s *Spec) (*Object, error) {
 			}
 			return o, err
 		}
-		_ = e.lock.f.Close()
+		_ = e.lock.F.Close()
 		if err != nil {
 			return nil, err
 		}
@@ -446,12 +447,12 @@ func (e *entryFile) join(d *dir, entry string) (bool, error) {
 	case entryRemoving:
 		return false, nil
 	}
-	ok, err := e.lock.tryShared(presenceByte)
+	ok, err := e.lock.TryShared(presenceByte)
 	if err != nil || !ok {
 		return false, err
 	}
 	if !e.same(d, entry) {
-		e.lock.unlock(presenceByte)
+		e.lock.Unlock(presenceByte)
 		return false, nil
 	}
 	return true, nil
@@ -460,11 +461,11 @@ func (e *entryFile) join(d *dir, entry string) (bool, error) {
 // leave is the opposite of join, and takes the entry away if the caller was
 // the last one. It closes the descriptor.
 func (e *entryFile) leave(d *dir, entry string) {
-	e.lock.unlock(presenceByte)
+	e.lock.Unlock(presenceByte)
 	if !e.persist() {
 		_, _ = e.unlinkIfUnused(d, entry)
 	}
-	e.lock.close()
+	e.lock.Close()
 }
 
 // object opens what the entry stands for.
@@ -479,8 +480,8 @@ func (e *entryFile) object(d *dir, entry string, s *Spec) (*Object, error) {
 	var err error
 	if e.st.Mode&modeRecord != 0 {
 		err = o.openRecorded(e, s)
-	} else if o.file, err = reopen(int(e.lock.f.Fd()), o.path, accessFlags(s.Access)); errors.Is(err, fs.ErrPermission) {
-		err = fmt.Errorf("open %s %v, mode %#o, owner %s: %w", o.path, s.Access, e.st.Mode&0o7777, userName(e.st.Uid), err)
+	} else if o.file, err = kernel.Reopen(int(e.lock.F.Fd()), o.path, kernel.AccessFlags(s.Access)); errors.Is(err, fs.ErrPermission) {
+		err = fmt.Errorf("open %s %v, mode %#o, owner %s: %w", o.path, s.Access, e.st.Mode&0o7777, kernel.UserName(e.st.Uid), err)
 	} else if err == nil {
 		o.Size = e.st.Size
 		o.ID = fileID(&e.st)
@@ -494,7 +495,7 @@ func (e *entryFile) object(d *dir, entry string, s *Spec) (*Object, error) {
 			_ = o.file.Close()
 		}
 		if o.fileLock != nil {
-			o.fileLock.close()
+			o.fileLock.Close()
 		}
 		return nil, err
 	}
@@ -523,7 +524,7 @@ func readRecord(f *os.File, path string) (*layout.Record, error) {
 
 // openRecorded opens the file that an entry's record names.
 func (o *Object) openRecorded(e *entryFile, s *Spec) error {
-	r, err := readRecord(e.lock.f, o.path)
+	r, err := readRecord(e.lock.F, o.path)
 	if err != nil {
 		return err
 	}
@@ -540,7 +541,7 @@ func (o *Object) openRecorded(e *entryFile, s *Spec) error {
 	if e.st.Uid != uint32(os.Geteuid()) && b.st.Uid != e.st.Uid {
 		// Else another user could have us write to a file that only we may.
 		return fmt.Errorf("%s is owned by %s, the name %q over it by %s: %w",
-			r.Path, userName(b.st.Uid), s.Name, userName(e.st.Uid), fs.ErrPermission)
+			r.Path, kernel.UserName(b.st.Uid), s.Name, kernel.UserName(e.st.Uid), fs.ErrPermission)
 	}
 	if b.st.Dev != r.Dev || b.st.Ino != r.Ino {
 		return fmt.Errorf("%s is another file than the one that %q was made over: %w", r.Path, s.Name, layout.ErrCorrupt)
@@ -563,12 +564,12 @@ func (o *Object) Close() error {
 		_ = o.reader.f.Close()
 	}
 	if o.fileLock != nil {
-		o.fileLock.close()
+		o.fileLock.Close()
 	}
 	if o.lock != nil {
 		e := &entryFile{lock: *o.lock}
-		if serr := unix.Fstat(int(o.lock.f.Fd()), &e.st); serr != nil {
-			o.lock.close()
+		if serr := unix.Fstat(int(o.lock.F.Fd()), &e.st); serr != nil {
+			o.lock.Close()
 			err = errors.Join(err, serr)
 		} else {
 			e.leave(o.dir, o.entry)
@@ -606,7 +607,7 @@ func Remove(s *Spec) error {
 		if err == nil && (st == entryDead || st == entryIdle) {
 			removed, err = e.unlinkIfUnused(d, entry)
 		}
-		_ = e.lock.f.Close()
+		_ = e.lock.F.Close()
 		switch {
 		case err != nil:
 			return err
@@ -620,13 +621,6 @@ func Remove(s *Spec) error {
 			return errRemoving(s.Name)
 		}
 	}
-}
-
-func accessFlags(a layout.Access) int {
-	if a == layout.ReadWrite {
-		return unix.O_RDWR
-	}
-	return unix.O_RDONLY
 }
 
 func fileID(st *unix.Stat_t) (id layout.ID) {
@@ -655,6 +649,6 @@ func (o *Object) Alone() (bool, error) {
 	if o.lock == nil {
 		return false, fmt.Errorf("the users of an object without an entry: %w", errors.ErrUnsupported)
 	}
-	held, _, err := o.lock.held(presenceByte)
+	held, _, err := o.lock.Held(presenceByte)
 	return !held && err == nil, err
 }

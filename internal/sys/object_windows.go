@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/windows"
 
 	"samepage/internal/fault"
+	"samepage/internal/sys/internal/kernel"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
@@ -38,18 +39,11 @@ type impl struct {
 // sectionName is the kernel's name of an object's section. The id is random, so
 // that no handle of an earlier object of the same name is in the way.
 func sectionName(k layout.Kind, s layout.Scope, id layout.ID) string {
-	return kernelPrefix(s) + sectionBase(k, id)
+	return kernel.Prefix(s) + sectionBase(k, id)
 }
 
 func sectionBase(k layout.Kind, id layout.ID) string {
 	return "samepage." + k.String() + "." + id.String()
-}
-
-func kernelPrefix(s layout.Scope) string {
-	if s == layout.Global {
-		return `Global\`
-	}
-	return `Local\`
 }
 
 // Create makes a named object. Errors: fs.ErrExist, fs.ErrPermission,
@@ -82,7 +76,7 @@ func createNamed(s *Spec) (*Object, error) {
 }
 
 func create(d *dir, s *Spec) (*Object, error) {
-	sa, err := s.descriptor()
+	sa, err := kernel.Descriptor(s.SDDL)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +128,7 @@ func build(d *dir, path string, s *Spec, sa *windows.SecurityAttributes) (*Objec
 		}
 		return nil, err
 	}
-	unlock(e.h, gateByte)
+	kernel.Unlock(e.h, gateByte)
 	return o, nil
 }
 
@@ -148,7 +142,7 @@ func (o *Object) fill(s *Spec, sa *windows.SecurityAttributes) error {
 	if r.Boot, err = boot(); err != nil {
 		return fmt.Errorf("time of boot: %w", err)
 	}
-	if r.ID, err = randomID(); err != nil {
+	if r.ID, err = kernel.RandomID(); err != nil {
 		return err
 	}
 	b := &backing{}
@@ -227,7 +221,7 @@ func byPath(r *layout.Record) bool {
 func (o *Object) dropFile(b *backing) {
 	o.drop()
 	if b.made != "" {
-		_ = deleteFile(b.made)
+		_ = kernel.DeleteFile(b.made)
 	}
 }
 
@@ -244,7 +238,7 @@ func (o *Object) init(b []byte) error {
 }
 
 func (o *Object) namedKey() string {
-	return o.ID.String() + " " + o.Kind.String() + " " + kernelPrefix(o.Scope) + o.Name + " " + strconv.Itoa(int(o.Access))
+	return o.ID.String() + " " + o.Kind.String() + " " + kernel.Prefix(o.Scope) + o.Name + " " + strconv.Itoa(int(o.Access))
 }
 
 // Open joins the users of a named object. Errors: fs.ErrNotExist,
@@ -279,7 +273,7 @@ func open(d *dir, s *Spec) (*Object, error) {
 			impl: impl{entry: e, dir: d, what: path},
 		}
 		if err = o.join(s); err == nil {
-			unlock(e.h, gateByte)
+			kernel.Unlock(e.h, gateByte)
 			return o, nil
 		}
 		o.drop()
@@ -420,11 +414,11 @@ func (o *Object) Alone() (bool, error) {
 	if err := e.gate(); err != nil {
 		return false, err
 	}
-	defer unlock(e.h, gateByte)
-	unlock(e.h, presenceByte)
-	alone, err := tryLock(e.h, presenceByte, true)
+	defer kernel.Unlock(e.h, gateByte)
+	kernel.Unlock(e.h, presenceByte)
+	alone, err := kernel.TryLock(e.h, presenceByte, true)
 	if alone {
-		unlock(e.h, presenceByte)
+		kernel.Unlock(e.h, presenceByte)
 	}
 	return alone, errors.Join(err, e.takePresence())
 }

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"samepage/internal/sys/internal/kernel"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
@@ -48,17 +49,17 @@ func unmapped(uid uint32) bool {
 	return uid == overflow && inUserNamespace()
 }
 
-// ownerName is userName, and says when the owner is not of this user namespace.
+// ownerName is kernel.UserName, and says when the owner is not of this user namespace.
 func ownerName(uid uint32) string {
 	if unmapped(uid) {
 		return "a user outside this user namespace"
 	}
-	return userName(uid)
+	return kernel.UserName(uid)
 }
 
 // describe tells of something at a path what ls would.
 func describe(path string, st *unix.Stat_t) string {
-	return fmt.Sprintf("%s is a %s with mode %#o, owned by %s", path, fileType(st.Mode), st.Mode&0o7777, ownerName(st.Uid))
+	return fmt.Sprintf("%s is a %s with mode %#o, owned by %s", path, kernel.FileType(st.Mode), st.Mode&0o7777, ownerName(st.Uid))
 }
 
 // reachedLimit says that this process, or the machine, has no more of something: then
@@ -141,7 +142,7 @@ func unmadeError(path string, cause error) error {
 		default:
 			cmd = asRoot("chmod 1777 " + syserr.Quote(path))
 		}
-		return syserr.Mending(fmt.Errorf("%s, which does not let %s make anything there: %w", describe(path, &st), userName(uint32(os.Geteuid())), cause), cmd)
+		return syserr.Mending(fmt.Errorf("%s, which does not let %s make anything there: %w", describe(path, &st), kernel.UserName(uint32(os.Geteuid())), cause), cmd)
 	}
 	return syserr.Space(cause)
 }
@@ -265,7 +266,7 @@ func rightDir(path string, s layout.Scope, st *unix.Stat_t) error {
 		return syserr.Mending(fmt.Errorf("%s: it may be in use there: %w", what, fs.ErrPermission), elsewhere)
 	case st.Uid != me:
 		aside := "mv " + syserr.Quote(path) + " " + syserr.Quote(path+".old")
-		return syserr.Mending(fmt.Errorf("%s, want %s: %w", what, userName(me), fs.ErrPermission), asRoot(aside))
+		return syserr.Mending(fmt.Errorf("%s, want %s: %w", what, kernel.UserName(me), fs.ErrPermission), asRoot(aside))
 	case st.Mode&0o777 != 0o700:
 		return syserr.Mending(fmt.Errorf("%s, want mode 0700: %w", what, fs.ErrPermission), "chmod 700 "+syserr.Quote(path))
 	}
@@ -338,7 +339,7 @@ func tmpfileFact() (f Fact, told bool) {
 	if _, err := os.Stat(at); err != nil {
 		at = filepath.Dir(at)
 	}
-	fd, err := openEINTR(unix.AT_FDCWD, at, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+	fd, err := kernel.Open(unix.AT_FDCWD, at, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
 	switch err {
 	case nil:
 		_ = unix.Close(fd)

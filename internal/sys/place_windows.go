@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/windows"
 
+	"samepage/internal/sys/internal/kernel"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
@@ -41,7 +42,7 @@ func describe(path string) string {
 	owner := "an unknown account"
 	if sd, err := windows.GetNamedSecurityInfo(path, windows.SE_FILE_OBJECT, windows.OWNER_SECURITY_INFORMATION); err == nil {
 		if sid, _, err := sd.Owner(); err == nil && sid != nil {
-			owner = accountName(sid)
+			owner = kernel.AccountName(sid)
 		}
 	}
 	return fmt.Sprintf("%s is %s, owned by %s", path, what, owner)
@@ -69,7 +70,7 @@ func unmadeError(s layout.Scope, at string, cause error) error {
 		return cause
 	}
 	grant := "icacls " + syserr.Quote(at) + " /grant "
-	me, err := self()
+	me, err := kernel.User()
 	switch {
 	case err != nil:
 		return cause
@@ -96,11 +97,11 @@ func noDir(s layout.Scope, path string, cause error) error {
 
 // verify checks that the directory is one, and who made it.
 func (d *dir) verify() error {
-	attributes, _, err := attributesAndLinks(d.h)
+	attributes, _, err := kernel.AttributesAndLinks(d.h)
 	if err != nil {
 		return &fs.PathError{Op: "stat", Path: d.path, Err: err}
 	}
-	owner, err := ownerOf(d.h, windows.SE_FILE_OBJECT)
+	owner, err := kernel.OwnerOf(d.h, windows.SE_FILE_OBJECT)
 	if err != nil {
 		return fmt.Errorf("owner of directory %s: %w", d.path, err)
 	}
@@ -110,13 +111,13 @@ func (d *dir) verify() error {
 		if attributes&want != 0 {
 			cmd = "rmdir " + syserr.Quote(d.path) // of a link only the link goes
 		}
-		if !trusted(owner) {
+		if !kernel.Trusted(owner) {
 			cmd = asAdministrator(cmd)
 		}
 		return syserr.Mending(fmt.Errorf("%s, want a plain directory: %w", describe(d.path), fs.ErrPermission), cmd)
 	}
 	switch {
-	case trusted(owner):
+	case kernel.Trusted(owner):
 		return nil
 	case d.scope == layout.Global:
 		return syserr.Mending(fmt.Errorf("%s, want the administrators or the system: %w", describe(d.path), syserr.ErrPrivilege),

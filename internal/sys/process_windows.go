@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/windows"
 
 	"samepage/internal/forgotten"
+	"samepage/internal/sys/internal/kernel"
 	"samepage/internal/sys/syserr"
 )
 
@@ -23,7 +24,7 @@ type Running struct {
 // HoldProcess takes hold of a process. Errors: ErrPeerNotStarted, when it has
 // ended, or another one has its id; fs.ErrPermission.
 func HoldProcess(p Process) (*Running, error) {
-	h, now, err := openProcess(int(p.PID), 0)
+	h, now, err := kernel.OpenProcess(int(p.PID), 0)
 	if err != nil {
 		return nil, err
 	}

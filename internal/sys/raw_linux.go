@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"samepage/internal/sys/internal/kernel"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
@@ -73,7 +74,7 @@ func AdoptRaw(value uint64, size int64, a layout.Access, _ func(func(*Object) bo
 		if err != nil {
 			return nil, fmt.Errorf("copy descriptor %d: %w", fd, syserr.Limit(err))
 		}
-		return newFile(own, handedOver), nil
+		return kernel.NewFile(own, handedOver), nil
 	})
 	if err == nil {
 		_ = unix.Close(fd)
@@ -95,7 +96,7 @@ func TakeRaw(pid int, value uint64, size int64, a layout.Access) (*Object, error
 	// has no effect on it.
 	path := fmt.Sprintf("/proc/%d/fd/%d", pid, value)
 	mode := 0
-	fd, err := openEINTR(unix.AT_FDCWD, path, unix.O_PATH|unix.O_CLOEXEC, 0)
+	fd, err := kernel.Open(unix.AT_FDCWD, path, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err == nil {
 		mode, err = modeOf(pid, value)
 	} else if err == unix.EACCES {
@@ -120,7 +121,7 @@ func TakeRaw(pid int, value uint64, size int64, a layout.Access) (*Object, error
 		return nil, fmt.Errorf("process %d is another one now: %w", pid, syserr.ErrPeerNotStarted)
 	}
 	return rawObject(fd, value, size, mode, a, func() (*os.File, error) {
-		return reopen(fd, handedOver, accessFlags(a))
+		return kernel.Reopen(fd, handedOver, kernel.AccessFlags(a))
 	})
 }
 
@@ -150,7 +151,7 @@ func rawObject(fd int, value uint64, size int64, mode int, a layout.Access, open
 		return refuse("is not open: %w", err)
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return refuse("is a %s, want memory or a regular file", fileType(st.Mode))
+		return refuse("is a %s, want memory or a regular file", kernel.FileType(st.Mode))
 	}
 	rw := mode & unix.O_ACCMODE
 	if mode&unix.O_PATH != 0 || rw != unix.O_RDWR && (a == layout.ReadWrite || rw != unix.O_RDONLY) {

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/windows"
 
+	"samepage/internal/sys/internal/kernel"
 	"samepage/layout"
 )
 
@@ -72,7 +73,7 @@ func (o *Object) GrantRaw(pid int, a layout.Access) (uint64, error) {
 	if err := o.rawAccess(a); err != nil {
 		return 0, err
 	}
-	p, to, err := openProcess(pid, windows.PROCESS_DUP_HANDLE)
+	p, to, err := kernel.OpenProcess(pid, windows.PROCESS_DUP_HANDLE)
 	if err != nil {
 		return 0, err
 	}
@@ -81,7 +82,7 @@ func (o *Object) GrantRaw(pid int, a layout.Access) (uint64, error) {
 	defer granted.Unlock()
 	var h windows.Handle
 	if err := windows.DuplicateHandle(windows.CurrentProcess(), o.section, p, &h, sectionRights(a), false, 0); err != nil {
-		if _, gone := examineProcess(p, uint32(pid)); gone != nil {
+		if _, gone := kernel.ExamineProcess(p, uint32(pid)); gone != nil {
 			err = gone
 		}
 		return 0, fmt.Errorf("put a handle of %s into process %d, %v: %w", o.what, pid, a, err)
@@ -105,7 +106,7 @@ func (o *Object) forgetGrants() {
 // RevokeRaw closes a handle that GrantRaw put into a process, if it is there
 // still. Errors: layout.ErrBadToken, ErrPeerNotStarted, fs.ErrPermission.
 func RevokeRaw(pid int, value uint64) error {
-	p, to, err := openProcess(pid, windows.PROCESS_DUP_HANDLE)
+	p, to, err := kernel.OpenProcess(pid, windows.PROCESS_DUP_HANDLE)
 	if err != nil {
 		return err
 	}
@@ -208,14 +209,14 @@ func TakeRaw(pid int, value uint64, size int64, a layout.Access) (*Object, error
 	if err := checkRaw(value); err != nil {
 		return nil, err
 	}
-	p, _, err := openProcess(pid, windows.PROCESS_DUP_HANDLE)
+	p, _, err := kernel.OpenProcess(pid, windows.PROCESS_DUP_HANDLE)
 	if err != nil {
 		return nil, err
 	}
 	defer windows.CloseHandle(p)
 	h, err := takeHandle(p, value, 0)
 	if err != nil {
-		if _, gone := examineProcess(p, uint32(pid)); gone != nil {
+		if _, gone := kernel.ExamineProcess(p, uint32(pid)); gone != nil {
 			return nil, gone
 		}
 		return nil, fmt.Errorf("process %d has no handle %#x: %w: %w", pid, value, err, layout.ErrBadToken)
@@ -271,7 +272,7 @@ func rawObject(h windows.Handle, value uint64, size int64, a layout.Access) (*Ob
 	} else {
 		rounded = false
 	}
-	id, err := randomID()
+	id, err := kernel.RandomID()
 	if err != nil {
 		_ = windows.CloseHandle(h)
 		return nil, err

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"samepage/internal/sys/internal/kernel"
 	"samepage/layout"
 )
 
@@ -32,11 +33,11 @@ func sweepScope(s layout.Scope, names, looks int) (taken int) {
 
 // sweepIn is some for the directory at path.
 func sweepIn(at int, path string, names, looks int, take func(name string) bool) int {
-	fd, err := openEINTR(at, path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	fd, err := kernel.Open(at, path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return 0
 	}
-	f := newFile(fd, path)
+	f := kernel.NewFile(fd, path)
 	defer f.Close()
 	return some(f, names, looks, take)
 }
@@ -50,7 +51,7 @@ func (d *dir) takeDead(entry string) bool {
 	if err != nil {
 		return errors.Is(err, unix.ENOENT) // another one was faster
 	}
-	defer e.lock.f.Close()
+	defer e.lock.F.Close()
 	st, err := e.state()
 	if err != nil || st != entryDead {
 		return false
@@ -80,11 +81,11 @@ func (d *dir) takeLockFiles(folder string) int {
 // maker of one may live: it makes another one then. See makeDir.
 func sweepHalfMade(s layout.Scope, names int) int {
 	base, name := scopeDir(s)
-	bfd, err := openEINTR(unix.AT_FDCWD, base, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	bfd, err := kernel.Open(unix.AT_FDCWD, base, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return 0
 	}
-	b := &dir{f: newFile(bfd, base), path: base, scope: s}
+	b := &dir{f: kernel.NewFile(bfd, base), path: base, scope: s}
 	defer b.close()
 	return sweepIn(bfd, ".", names, -1, func(half string) bool {
 		if !isHalfMade(half, name) {

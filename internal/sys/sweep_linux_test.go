@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"samepage/internal/sys/internal/kernel"
 	"samepage/layout"
 )
 
@@ -17,7 +18,7 @@ import (
 func busyEntry(t *testing.T, i int) (release func()) {
 	t.Helper()
 	f := must(os.OpenFile(filepath.Join(Where(layout.Local), fmt.Sprint("memory.dead", i)), os.O_RDWR, 0))(t)
-	if ok, err := (lockFD{f}).tryExclusive(presenceByte); !ok || err != nil {
+	if ok, err := (kernel.Locks{F: f}).TryExclusive(presenceByte); !ok || err != nil {
 		t.Fatal(ok, err)
 	}
 	return func() { noErr(t, f.Close()) }

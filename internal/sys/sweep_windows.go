@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/windows"
 
+	"samepage/internal/sys/internal/kernel"
 	"samepage/layout"
 )
 
@@ -35,19 +36,19 @@ func sweepScope(s layout.Scope, names, looks int) int {
 			return removed
 		}
 		entry, isData := entryOf(path)
-		return (isData && looksOrphaned(entry, path) || isProbe(name)) && deleteFile(path) == nil
+		return (isData && looksOrphaned(entry, path) || isProbe(name)) && kernel.DeleteFile(path) == nil
 	})
 }
 
 // looksOrphaned is isOrphan as far as one can tell without waiting for anybody.
 func looksOrphaned(sidecar, path string) bool {
-	h, err := createFile(sidecar, windows.GENERIC_READ, entryShare, nil, windows.OPEN_EXISTING, windows.FILE_FLAG_OPEN_REPARSE_POINT)
+	h, err := kernel.CreateFile(sidecar, windows.GENERIC_READ, entryShare, nil, windows.OPEN_EXISTING, windows.FILE_FLAG_OPEN_REPARSE_POINT)
 	if err != nil {
 		return errors.Is(err, fs.ErrNotExist)
 	}
 	e := &entry{h: h, path: sidecar}
 	var r *layout.Record
-	if ok, _ := tryLock(h, gateByte, true); ok {
+	if ok, _ := kernel.TryLock(h, gateByte, true); ok {
 		_, r, _ = e.state()
 	}
 	_ = e.leave()

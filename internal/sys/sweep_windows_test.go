@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/windows"
 
+	"samepage/internal/sys/internal/kernel"
 	"samepage/layout"
 )
 
@@ -15,7 +16,7 @@ import (
 func busyEntry(t *testing.T, i int) (release func()) {
 	t.Helper()
 	path := filepath.Join(Where(layout.Local), fmt.Sprintf("memory-%032x%s", i, recordSuffix))
-	e := &entry{h: must(createFile(path, windows.GENERIC_READ|windows.GENERIC_WRITE, entryShare, nil, windows.OPEN_EXISTING, 0))(t), path: path}
+	e := &entry{h: must(kernel.CreateFile(path, windows.GENERIC_READ|windows.GENERIC_WRITE, entryShare, nil, windows.OPEN_EXISTING, 0))(t), path: path}
 	noErr(t, e.gate())
 	return e.close
 }
@@ -29,7 +30,7 @@ func TestSweepTakesOrphans(t *testing.T) {
 	mine := o.entry.path
 	makeDead(t, 1)
 	dead := filepath.Join(Where(layout.Local), fmt.Sprintf("memory-%032x%s", 0, recordSuffix))
-	id := must(randomID())(t)
+	id := must(kernel.RandomID())(t)
 	for _, path := range []string{
 		dataPath(mine, id), // of an earlier one of the name
 		dataPath(filepath.Join(Where(layout.Local), fmt.Sprintf("memory-%032x%s", 77, recordSuffix)), id), // its sidecar is gone

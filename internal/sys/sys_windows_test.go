@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/windows"
 
 	"samepage/internal/ipctest"
+	"samepage/internal/sys/internal/kernel"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
@@ -249,7 +250,7 @@ func TestSecurity(t *testing.T) {
 	_, err := Create(&Spec{Name: "x", Size: 10, SDDL: "nonsense"})
 	wantErr(t, err, fs.ErrInvalid)
 	o := must(Create(&Spec{Name: "x", Size: 10}))(t)
-	me := must(self())(t).String()
+	me := must(kernel.User())(t).String()
 	i := must(Stat(&Spec{Name: "x"}))(t)
 	if !strings.Contains(i.Owner, me) || !strings.Contains(i.Perm, "D:") {
 		t.Errorf("owner %q, rights %q", i.Owner, i.Perm)
@@ -299,7 +300,7 @@ func TestHostileRecord(t *testing.T) {
 		path := entryFor(t)
 		noErr(t, os.WriteFile(path, r.Append(nil), 0o600))
 		e := must(openEntry(path, &Spec{}))(t) // somebody who is present
-		if ok, err := tryLock(e.h, presenceByte, false); !ok {
+		if ok, err := kernel.TryLock(e.h, presenceByte, false); !ok {
 			t.Fatal(err)
 		}
 		_, err := Open(&Spec{Name: "x"})
@@ -401,7 +402,7 @@ func TestLeaving(t *testing.T) {
 	closeObject(t, must(Create(&Spec{Name: "x", Size: 10}))(t)) // makes the directory
 	e := &entry{h: must(openSidecar(entryFor(t), windows.GENERIC_READ|windows.GENERIC_WRITE, nil, windows.CREATE_NEW))(t), path: entryFor(t)}
 	noErr(t, e.write(&layout.Record{Size: 10, ID: layout.ID{1}, Name: "x"}))
-	if ok, err := tryLock(e.h, presenceByte, false); !ok {
+	if ok, err := kernel.TryLock(e.h, presenceByte, false); !ok {
 		t.Fatal(err)
 	}
 	var leaves atomic.Bool

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"samepage/internal/ipctest"
+	"samepage/internal/sys/internal/kernel"
 	"samepage/layout"
 )
 
@@ -23,11 +24,11 @@ func TestNameOverFileWithoutLocks(t *testing.T) {
 	n, err := prepare(d, s)
 	ipctest.NoErr(t, err)
 	if n.fileLock != nil {
-		n.fileLock.close()
+		n.fileLock.Close()
 		n.fileLock = nil // as shareFile gives it there
 	}
 	entry := entryName(s.Kind, s.Name)
-	ipctest.NoErr(t, unix.Linkat(unix.AT_FDCWD, procFD(int(n.entryFD.Fd())), d.fd(), entry, unix.AT_SYMLINK_FOLLOW))
+	ipctest.NoErr(t, unix.Linkat(unix.AT_FDCWD, kernel.ProcFD(int(n.entryFD.Fd())), d.fd(), entry, unix.AT_SYMLINK_FOLLOW))
 	n.takeName(d, entry)
 	o := n.object(d, entry, s)
 	var is, want unix.Stat_t

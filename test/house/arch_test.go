@@ -16,6 +16,7 @@ var floors = [][]string{
 	{"layout", "internal/fault", "internal/forgotten", "internal/edge"},
 	{"internal/option"},
 	{"internal/sys/syserr"},
+	{"internal/sys/internal/kernel"},
 	{"internal/sys"},
 	{"internal/object"},
 	{"internal/segment", "internal/lane"},

@@ -1,0 +1,96 @@
+// Package kernel has the calls of the system as the rooms under internal/sys want them: by
+// names and access modes of ours, and with errors of ours. It is not the same on each
+// system, and decides nothing: only rooms under internal/sys use it.
+package kernel
+
+import (
+	"fmt"
+	"io/fs"
+
+	"golang.org/x/sys/windows"
+
+	"samepage/internal/sys/syserr"
+)
+
+// OpenFile is CreateFile of the system; tests replace it.
+var OpenFile = windows.CreateFile
+
+// CreateFile opens or makes a file. Its error is an error number, or says that the path is
+// none.
+func CreateFile(path string, access, share uint32, sa *windows.SecurityAttributes, disposition, flags uint32) (windows.Handle, error) {
+	p, err := windows.UTF16PtrFromString(path)
+	if err != nil {
+		return 0, err
+	}
+	h, err := OpenFile(p, access, share, sa, disposition, windows.FILE_ATTRIBUTE_NORMAL|flags, 0)
+	if err != nil {
+		return 0, err
+	}
+	return h, nil
+}
+
+// BeingDeleted says whether err of an open means that somebody is just deleting the file, or
+// has it open alone to see whether to delete it. A file that is deleted but still open
+// somewhere gives access denied, even to a question for its attributes.
+func BeingDeleted(path string, err error) bool {
+	switch err {
+	case windows.ERROR_SHARING_VIOLATION, windows.ERROR_DELETE_PENDING:
+		return true
+	case windows.ERROR_ACCESS_DENIED:
+		p, err := windows.UTF16PtrFromString(path)
+		if err != nil {
+			return false
+		}
+		_, err = windows.GetFileAttributes(p)
+		return err == windows.ERROR_ACCESS_DENIED || err == windows.ERROR_DELETE_PENDING
+	}
+	return false
+}
+
+// DeleteFile deletes a file.
+func DeleteFile(path string) error {
+	p, err := windows.UTF16PtrFromString(path)
+	if err == nil {
+		err = windows.DeleteFile(p)
+	}
+	if err != nil {
+		return &fs.PathError{Op: "remove", Path: path, Err: err}
+	}
+	return nil
+}
+
+// Position is an offset in a file, as reads, writes and locks take it.
+func Position(at int64) *windows.Overlapped {
+	return &windows.Overlapped{Offset: uint32(at), OffsetHigh: uint32(at >> 32)}
+}
+
+// WriteAt writes all of b.
+func WriteAt(h windows.Handle, b []byte, at int64) error {
+	for len(b) > 0 {
+		var n uint32
+		if err := windows.WriteFile(h, b[:min(len(b), 1<<30)], &n, Position(at)); err != nil {
+			return syserr.Space(err)
+		}
+		b, at = b[n:], at+int64(n)
+	}
+	return nil
+}
+
+// TryLock takes a byte of a file. It is false when another handle holds it.
+func TryLock(h windows.Handle, at int64, exclusive bool) (bool, error) {
+	flags := uint32(windows.LOCKFILE_FAIL_IMMEDIATELY)
+	if exclusive {
+		flags |= windows.LOCKFILE_EXCLUSIVE_LOCK
+	}
+	switch err := windows.LockFileEx(h, flags, 0, 1, 0, Position(at)); err {
+	case nil:
+		return true, nil
+	case windows.ERROR_LOCK_VIOLATION, windows.ERROR_IO_PENDING:
+		return false, nil
+	default:
+		return false, fmt.Errorf("lock byte %#x: %w", at, err)
+	}
+}
+
+// Unlock drops the lock of a byte.
+func Unlock(h windows.Handle, at int64) { _ = windows.UnlockFileEx(h, 0, 1, 0, Position(at)) }

@@ -1,0 +1,86 @@
+package kernel
+
+import (
+	"fmt"
+	"unsafe"
+
+	"golang.org/x/sys/windows"
+)
+
+// StandardInfo is FILE_STANDARD_INFO.
+type StandardInfo struct {
+	Allocated, End int64 // bytes of the disk that the file takes, and its size
+	Links          uint32
+	deleted, dir   byte
+}
+
+// FileStandardInfo tells what a file takes, and how many names it has.
+func FileStandardInfo(h windows.Handle) (b StandardInfo, err error) {
+	err = windows.GetFileInformationByHandleEx(h, windows.FileStandardInfo, (*byte)(unsafe.Pointer(&b)), uint32(unsafe.Sizeof(b)))
+	return b, err
+}
+
+// AttributesAndLinks are those of a file. (GetFileInformationByHandle tells them as well, but
+// asks the volume for its name first.)
+func AttributesAndLinks(h windows.Handle) (attributes, links uint32, err error) {
+	b, err := FileStandardInfo(h)
+	if err != nil {
+		return 0, 0, err
+	}
+	var a struct { // FILE_BASIC_INFO
+		created, accessed, written, changed int64
+		attributes, _                       uint32
+	}
+	err = windows.GetFileInformationByHandleEx(h, windows.FileBasicInfo, (*byte)(unsafe.Pointer(&a)), uint32(unsafe.Sizeof(a)))
+	return a.attributes, b.Links, err
+}
+
+// TimeInfo is SYSTEM_TIMEOFDAY_INFORMATION; times are in 100 ns since 1601.
+type TimeInfo struct {
+	Boot, now, zone int64
+	zoneID, _       uint32
+	BootBias        uint64 // the sum of the moves of Boot
+	sleepBias       uint64
+}
+
+// TimeOfDay tells when the machine was started. The kernel moves that time along when the
+// clock is set.
+func TimeOfDay() (b TimeInfo, err error) {
+	err = windows.NtQuerySystemInformation(windows.SystemTimeOfDayInformation, unsafe.Pointer(&b), uint32(unsafe.Sizeof(b)), nil)
+	return b, err
+}
+
+// Pointer turns an address outside of Go's memory into a pointer, once for each. Not to be
+// inlined: Go 1.26.8's compiler crashes where the result is copied into.
+//
+//go:noinline
+func Pointer(addr uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&addr)) }
+
+// AttributesOf has the security descriptor sd.
+func AttributesOf(sd *windows.SECURITY_DESCRIPTOR) *windows.SecurityAttributes {
+	return &windows.SecurityAttributes{Length: uint32(unsafe.Sizeof(windows.SecurityAttributes{})), SecurityDescriptor: sd}
+}
+
+// HasPrivilege says whether this process has a privilege, and has it enabled.
+func HasPrivilege(name string) (bool, error) {
+	var want windows.LUID
+	p, err := windows.UTF16PtrFromString(name)
+	if err == nil {
+		err = windows.LookupPrivilegeValue(nil, p, &want)
+	}
+	if err != nil {
+		return false, fmt.Errorf("privilege %s: %w", name, err)
+	}
+	b := make([]uint64, 256)
+	n := uint32(8 * len(b))
+	err = windows.GetTokenInformation(windows.GetCurrentProcessToken(), windows.TokenPrivileges, (*byte)(unsafe.Pointer(&b[0])), n, &n)
+	if err != nil {
+		return false, fmt.Errorf("privileges of this process: %w", err)
+	}
+	for _, have := range (*windows.Tokenprivileges)(unsafe.Pointer(&b[0])).AllPrivileges() {
+		if have.Luid == want {
+			return have.Attributes&windows.SE_PRIVILEGE_ENABLED != 0, nil
+		}
+	}
+	return false, nil
+}
