@@ -12,7 +12,7 @@ import (
 	"samepage"
 	"samepage/internal/forgotten"
 	"samepage/internal/segment"
-	"samepage/internal/sys"
+	"samepage/internal/sys/window"
 	"samepage/ipcsync"
 )
 
@@ -93,7 +93,7 @@ func (r *EarseImageRequester) open(opts *EarseImageOptions) (err error) {
 		return err
 	}
 	if err = checkEarseSection(r.mem); err == nil {
-		if sys.HaveWindows {
+		if window.Supported {
 			r.way, err = newEarseWindowWay(r.mem)
 		} else {
 			r.way, err = newEarseEventWay(r.mem)
@@ -231,17 +231,17 @@ func (r *earseHeld) finish() error {
 }
 
 // ownWindow opens a window that must be the only one of its title. Errors: fs.ErrExist.
-func ownWindow(title string, handle func(message uint32)) (*sys.Window, error) {
+func ownWindow(title string, handle func(message uint32)) (*window.Window, error) {
 	taken := fmt.Errorf("a window has the title %q: %w", title, fs.ErrExist)
-	if _, err := sys.FindWindow(title); err == nil {
+	if _, err := window.Find(title); err == nil {
 		return nil, taken
 	}
-	w, err := sys.OpenWindow(title, handle)
+	w, err := window.Open(title, handle)
 	if err != nil {
 		return nil, err
 	}
 	// Programs that do not know of our locks look, like everybody, by FindWindow.
-	if id, err := sys.FindWindow(title); err != nil || id != w.ID() {
+	if id, err := window.Find(title); err != nil || id != w.ID() {
 		return nil, errors.Join(taken, err, w.Close())
 	}
 	return w, nil

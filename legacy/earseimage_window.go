@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"samepage"
-	"samepage/internal/sys"
 	"samepage/internal/sys/syserr"
+	"samepage/internal/sys/window"
 )
 
 // Window messages (winuser.h), and the two of these programs.
@@ -28,7 +28,7 @@ const (
 // gets the worker's message before that, and takes the answer.
 type earseWindowWay struct {
 	mem    *samepage.Memory
-	window *sys.Window
+	window *window.Window
 	jobs   chan *earseJob // to the sender, which is free whenever somebody has the turn
 	ended  chan struct{}  // the sender has
 
@@ -98,7 +98,7 @@ func (w *earseWindowWay) message(m uint32) {
 func (w *earseWindowWay) send() {
 	runtime.LockOSThread() // and never unlocked: its message queue goes with it
 	defer close(w.ended)
-	var settled sys.WindowID
+	var settled window.ID
 	for j := range w.jobs {
 		err := w.deliver(j, &settled)
 		w.mu.Lock()
@@ -111,8 +111,8 @@ func (w *earseWindowWay) send() {
 
 // deliver has the worker do a job, and returns when it is done with it. The error is
 // that of a job that has not been answered by then.
-func (w *earseWindowWay) deliver(j *earseJob, settled *sys.WindowID) error {
-	id, err := sys.FindWindow(earseWorker)
+func (w *earseWindowWay) deliver(j *earseJob, settled *window.ID) error {
+	id, err := window.Find(earseWorker)
 	if err != nil {
 		return err
 	}
@@ -146,7 +146,7 @@ func (w *earseWindowWay) deliver(j *earseJob, settled *sys.WindowID) error {
 // left it at a job. A message that does nothing is handled when it is done with that, or
 // while it tells us of the answer, which it takes us for having asked for. A second
 // one, to our own window, is handled after that.
-func (w *earseWindowWay) settle(worker sys.WindowID) error {
+func (w *earseWindowWay) settle(worker window.ID) error {
 	if err := worker.Send(earseNull, 0); err != nil {
 		return earseSendError(err)
 	}
@@ -217,7 +217,7 @@ func (w *earseServer) message() {
 		w.log(err)
 		return
 	}
-	requester, err := sys.FindWindow(earseRequester)
+	requester, err := window.Find(earseRequester)
 	if err == nil {
 		err = requester.Send(earseReady, earsePatience)
 	}

@@ -7,7 +7,7 @@ import (
 
 	"samepage"
 	"samepage/internal/segment"
-	"samepage/internal/sys"
+	"samepage/internal/sys/window"
 )
 
 // earseServer is a worker.
@@ -52,7 +52,7 @@ func (w *earseServer) serve() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, earseLetGo(role)) }()
-	if sys.HaveWindows {
+	if window.Supported {
 		return w.serveWindow()
 	}
 	return w.serveEvents()

@@ -17,7 +17,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	ipctest.Main(m, map[string]func([]string){"peer": peer, "churn": churn, "window": windowPeer, "place": wrongPlace})
+	ipctest.Main(m, map[string]func([]string){"peer": peer, "churn": churn, "place": wrongPlace})
 }
 
 var errorNames = []struct {

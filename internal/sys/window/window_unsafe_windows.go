@@ -1,4 +1,4 @@
-package sys
+package window
 
 import (
 	"fmt"
@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/windows"
 )
 
+// What golang.org/x/sys/windows does not have.
 var (
 	user32              = windows.NewLazySystemDLL("user32.dll")
 	procRegisterClass   = user32.NewProc("RegisterClassExW")
@@ -44,8 +45,8 @@ type windowQueued struct { // MSG
 
 const className = "samepage"
 
-// registerClass makes the class of all our windows, which lives as long as the
-// process does: the system never forgets a function that it may call.
+// registerClass makes the class of all our windows, which lives as long as the process: the
+// system never forgets a function that it may call.
 var registerClass = sync.OnceValue(func() error {
 	name, err := windows.UTF16PtrFromString(className)
 	if err != nil {
@@ -60,7 +61,7 @@ var registerClass = sync.OnceValue(func() error {
 })
 
 // createWindow makes a message-only window of the calling thread.
-func createWindow(title string) (WindowID, error) {
+func createWindow(title string) (ID, error) {
 	if err := registerClass(); err != nil {
 		return 0, err
 	}
@@ -77,18 +78,19 @@ func createWindow(title string) (WindowID, error) {
 	if id == 0 {
 		return 0, e
 	}
-	return WindowID(id), nil
+	return ID(id), nil
 }
 
-func destroyWindow(id WindowID) error {
+// destroyWindow ends a window of the calling thread.
+func destroyWindow(id ID) error {
 	if ok, _, e := procDestroyWindow.Call(uintptr(id)); ok == 0 {
 		return e
 	}
 	return nil
 }
 
-// dispatchMessage waits for a posted message of the calling thread, and has it
-// handled. Messages that are sent are handled while it waits.
+// dispatchMessage waits for a message that was posted to the calling thread, and has it
+// handled. While it waits, messages that were sent are handled.
 func dispatchMessage() error {
 	var m windowQueued
 	r, _, e := procGetMessage.Call(uintptr(unsafe.Pointer(&m)), 0, 0, 0)
@@ -99,16 +101,18 @@ func dispatchMessage() error {
 	return nil
 }
 
-func findWindow(title string) (WindowID, error) {
+// findWindow is 0 when there is no such window.
+func findWindow(title string) (ID, error) {
 	t, err := windows.UTF16PtrFromString(title)
 	if err != nil {
 		return 0, fmt.Errorf("window title %q: %w", title, fs.ErrInvalid)
 	}
 	id, _, _ := procFindWindow.Call(0, uintptr(unsafe.Pointer(t)))
-	return WindowID(id), nil
+	return ID(id), nil
 }
 
-func sendMessage(id WindowID, message, milliseconds uint32) error {
+// sendMessage has a window handle a message.
+func sendMessage(id ID, message, milliseconds uint32) error {
 	var result uintptr
 	ok, _, e := procSendMessage.Call(uintptr(id), uintptr(message), 0, 0, 0, uintptr(milliseconds), uintptr(unsafe.Pointer(&result)))
 	if ok == 0 {

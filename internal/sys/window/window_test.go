@@ -1,4 +1,4 @@
-package sys
+package window
 
 import (
 	"errors"
@@ -14,21 +14,41 @@ import (
 	"samepage/internal/sys/syserr"
 )
 
+func TestMain(m *testing.M) {
+	ipctest.Main(m, map[string]func([]string){"window": peer})
+}
+
+// noErr may be called by any goroutine.
+func noErr(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func must[T any](v T, err error) func(*testing.T) T {
+	return func(t *testing.T) T {
+		t.Helper()
+		ipctest.NoErr(t, err)
+		return v
+	}
+}
+
 func needWindows(t *testing.T) {
 	t.Helper()
-	if HaveWindows {
+	if Supported {
 		return
 	}
-	_, err := OpenWindow("x", nil)
-	wantErr(t, err, errors.ErrUnsupported)
-	_, err = FindWindow("x")
-	wantErr(t, err, errors.ErrUnsupported)
+	_, err := Open("x", nil)
+	ipctest.WantErr(t, err, errors.ErrUnsupported)
+	_, err = Find("x")
+	ipctest.WantErr(t, err, errors.ErrUnsupported)
 	t.Skip("no windows here")
 }
 
 func openWindow(t *testing.T, title string, handle func(uint32)) *Window {
 	t.Helper()
-	w := must(OpenWindow(title, handle))(t)
+	w := must(Open(title, handle))(t)
 	t.Cleanup(func() { noErr(t, w.Close()) })
 	return w
 }
@@ -42,11 +62,11 @@ const (
 
 func TestWindow(t *testing.T) {
 	needWindows(t)
-	_, err := FindWindow("samepage test")
-	wantErr(t, err, syserr.ErrPeerNotStarted)
+	_, err := Find("samepage test")
+	ipctest.WantErr(t, err, syserr.ErrPeerNotStarted)
 	var got []uint32 // written by handlers, each of which has returned before Send does
 	w := openWindow(t, "samepage test", func(m uint32) { got = append(got, m) })
-	id := must(FindWindow("samepage test"))(t)
+	id := must(Find("samepage test"))(t)
 	if id != w.ID() || !id.Exists() {
 		t.Errorf("found window %#x, made %#x", id, w.ID())
 	}
@@ -58,10 +78,10 @@ func TestWindow(t *testing.T) {
 	}
 	noErr(t, w.Close())
 	noErr(t, w.Close())
-	_, err = FindWindow("samepage test")
-	wantErr(t, err, syserr.ErrPeerNotStarted)
-	wantErr(t, id.Send(testAsk, 0), syserr.ErrPeerNotStarted)
-	if _, err := OpenWindow("a\x00b", func(uint32) {}); err == nil {
+	_, err = Find("samepage test")
+	ipctest.WantErr(t, err, syserr.ErrPeerNotStarted)
+	ipctest.WantErr(t, id.Send(testAsk, 0), syserr.ErrPeerNotStarted)
+	if _, err := Open("a\x00b", func(uint32) {}); err == nil {
 		t.Error("a title with a NUL")
 	}
 }
@@ -106,7 +126,7 @@ func TestWindowTimeout(t *testing.T) {
 	})
 	// A message that nobody has begun to look at in time is not looked at any more.
 	for at := false; !at; {
-		wantErr(t, w.ID().Send(testAsk, 20*time.Millisecond), os.ErrDeadlineExceeded)
+		ipctest.WantErr(t, w.ID().Send(testAsk, 20*time.Millisecond), os.ErrDeadlineExceeded)
 		select {
 		case <-begun:
 			at = true
@@ -117,10 +137,10 @@ func TestWindowTimeout(t *testing.T) {
 	close(end)
 }
 
-// windowPeer has a window, and hangs in the first message.
-func windowPeer([]string) {
+// peer has a window, and hangs in the first message.
+func peer([]string) {
 	hung := make(chan struct{})
-	if _, err := OpenWindow("samepage test", func(uint32) {
+	if _, err := Open("samepage test", func(uint32) {
 		close(hung)
 		select {}
 	}); err != nil {
@@ -136,8 +156,11 @@ func windowPeer([]string) {
 // Who waits for a process that dies waits no longer.
 func TestWindowOfTheDead(t *testing.T) {
 	needWindows(t)
-	c := ready(t, ipctest.Start(t, "window"))
-	id := must(FindWindow("samepage test"))(t)
+	c := ipctest.Start(t, "window")
+	if l := c.Line(); l != "ready" {
+		t.Fatalf("child says %q", l)
+	}
+	id := must(Find("samepage test"))(t)
 	sent := make(chan error, 1)
 	go func() { sent <- id.Send(testAsk, 0) }()
 	if l := c.Line(); l != "hung" {
@@ -151,11 +174,11 @@ func TestWindowOfTheDead(t *testing.T) {
 	c.Kill()
 	select {
 	case err := <-sent:
-		wantErr(t, err, syserr.ErrPeerNotStarted)
+		ipctest.WantErr(t, err, syserr.ErrPeerNotStarted)
 		t.Log(err)
 	case <-time.After(ipctest.Patience):
 		t.Error("the sender of a message to a dead process waits")
 	}
-	_, err := FindWindow("samepage test")
-	wantErr(t, err, syserr.ErrPeerNotStarted)
+	_, err := Find("samepage test")
+	ipctest.WantErr(t, err, syserr.ErrPeerNotStarted)
 }

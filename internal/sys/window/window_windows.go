@@ -1,4 +1,6 @@
-package sys
+// Package window has windows without a picture: other programs find one by its title and send
+// it messages. Only Windows has them; elsewhere the errors match errors.ErrUnsupported.
+package window
 
 import (
 	"errors"
@@ -17,8 +19,8 @@ import (
 	"samepage/internal/sys/syserr"
 )
 
-// HaveWindows says whether the system has windows that other programs find by title.
-const HaveWindows = true
+// Supported says whether the system has windows that other programs find by title.
+const Supported = true
 
 // Window messages (winuser.h).
 const (
@@ -27,12 +29,12 @@ const (
 	wmUser  = 0x0400
 )
 
-// WindowID names a window of any process, as long as that exists.
-type WindowID uintptr
+// ID names a window of any process, as long as that window exists.
+type ID uintptr
 
-// FindWindow finds a window by its title, of any class and process. It finds
-// message-only ones as well. Errors: ErrPeerNotStarted, fs.ErrInvalid.
-func FindWindow(title string) (WindowID, error) {
+// Find finds a window by its title, of any class and process, also a message-only one.
+// Errors: ErrPeerNotStarted, fs.ErrInvalid.
+func Find(title string) (ID, error) {
 	id, err := findWindow(title)
 	if err != nil {
 		return 0, err
@@ -44,29 +46,28 @@ func FindWindow(title string) (WindowID, error) {
 }
 
 // Exists says whether there still is such a window.
-func (id WindowID) Exists() bool {
+func (id ID) Exists() bool {
 	yes, _, _ := procIsWindow.Call(uintptr(id))
 	return yes != 0
 }
 
-// The words of a window for the race detector: a sender releases the one before its
-// message is handled, and its thread the other one when it is.
+// The words of a window for the race detector: a sender releases edgeSent before its message
+// is handled, and the window's thread releases edgeHandled when it is.
 const (
 	edgeSent = iota
 	edgeHandled
 )
 
-// forever is the longest time-out, 24 days: the system takes it for signed.
+// forever is the longest time-out, 24 days: the system takes it for a signed number.
 const forever = math.MaxInt32 * time.Millisecond
 
-// Send has the window's process handle a message, both parameters 0, and returns
-// when it has. A timeout of 0 is none. Meanwhile messages that are sent to windows
-// of the calling thread are handled, within this call.
+// Send has the window's process handle a message, with both parameters 0, and returns when
+// it has. A timeout of 0 is none. While Send waits, it handles messages that others send to
+// windows of the calling thread.
 //
-// Errors: os.ErrDeadlineExceeded, fs.ErrPermission (a process of a higher integrity
-// level takes no messages of ours), ErrPeerNotStarted: the window does not exist, or
-// no more.
-func (id WindowID) Send(message uint32, timeout time.Duration) error {
+// Errors: os.ErrDeadlineExceeded; fs.ErrPermission, when the window's process has a higher
+// integrity level; ErrPeerNotStarted, when the window does not exist, or exists no more.
+func (id ID) Send(message uint32, timeout time.Duration) error {
 	if timeout <= 0 || timeout > forever {
 		timeout = forever
 	}
@@ -87,29 +88,27 @@ func (id WindowID) Send(message uint32, timeout time.Duration) error {
 	return fmt.Errorf("send message %d to window %#x: %w", message, uintptr(id), err)
 }
 
-// Window is a message-only window: others find it by its title and send it
-// messages. It has a thread of its own.
+// Window is a message-only window of this process, with a thread of its own.
 type Window struct {
-	id      WindowID
+	id      ID
 	title   string
 	handle  func(message uint32)
 	closing atomic.Bool
 	ended   chan struct{}
-	err     error // how the thread ended; for who has seen ended closed
+	err     error // how the thread ended; to be read when ended is closed
 }
 
-// openWindows are the windows of this process, for the one function that the
-// system calls for all of them.
-var openWindows sync.Map // of WindowID to *Window
+// openWindows are the windows of this process, for the one function that the system calls
+// for all of them.
+var openWindows sync.Map // of ID to *Window
 
-// OpenWindow makes a window. Messages from WM_USER up are given to handle, on the
-// window's thread, also before OpenWindow has returned; their sender waits until it
-// returns. While handle itself sends a message, by WindowID.Send, further messages
-// are given to it, within that call. Other messages it does not get.
+// Open makes a window. Messages from WM_USER up are given to handle, on the window's thread,
+// also before Open has returned; their sender waits until handle returns. While handle itself
+// sends a message, by ID.Send, further messages are given to it, within that call. It gets no
+// other messages.
 //
-// Others may have windows of the same title. Errors: fs.ErrInvalid, and those of the
-// system.
-func OpenWindow(title string, handle func(message uint32)) (*Window, error) {
+// Others may have windows of the same title. Errors: fs.ErrInvalid, and those of the system.
+func Open(title string, handle func(message uint32)) (*Window, error) {
 	w := &Window{title: title, handle: handle, ended: make(chan struct{})}
 	made := make(chan error)
 	go w.run(made)
@@ -121,9 +120,9 @@ func OpenWindow(title string, handle func(message uint32)) (*Window, error) {
 }
 
 // ID is the window's.
-func (w *Window) ID() WindowID { return w.id }
+func (w *Window) ID() ID { return w.id }
 
-// run is the window's thread, which ends with it, and takes its message queue along.
+// run is the window's thread, which ends with the window. The message queue goes with it.
 func (w *Window) run(made chan<- error) {
 	runtime.LockOSThread() // and never unlocked
 	defer close(w.ended)
@@ -135,22 +134,22 @@ func (w *Window) run(made chan<- error) {
 	w.id = id
 	openWindows.Store(id, w)
 	made <- nil
-	// Others may post WM_QUIT, or anything: only closing ends the loop.
+	// Others may post WM_QUIT, or anything: only Close ends the loop.
 	for !w.closing.Load() && w.err == nil {
 		w.err = dispatchMessage()
 	}
 	w.err = errors.Join(w.err, destroyWindow(id))
-	openWindows.CompareAndDelete(id, w) // the id may be another one's by now
+	openWindows.CompareAndDelete(id, w) // the id may be another window's by now
 }
 
-// Close ends the window, after the message that is being handled. It must not be
-// called by handle. A second Close does nothing.
+// Close ends the window, after the message that is being handled. The handler must not call
+// it. A second Close does nothing.
 func (w *Window) Close() error {
 	if w.closing.Swap(true) {
 		<-w.ended
 		return nil
 	}
-	// When there is no room for this, the thread has enough to wake up for.
+	// If the queue has no room for this message, it has others that wake the thread.
 	_, _, _ = procPostMessage.Call(uintptr(w.id), wmNull, 0, 0)
 	<-w.ended
 	if w.err != nil {
@@ -162,10 +161,10 @@ func (w *Window) Close() error {
 // windowMessage is what the system calls for each message, on the window's thread.
 func windowMessage(id, message, wparam, lparam uintptr) uintptr {
 	if message == wmClose {
-		return 0 // not for others to decide
+		return 0 // other processes must not close the window
 	}
-	if w, ok := openWindows.Load(WindowID(id)); ok && message >= wmUser {
-		edges := edge.Of(WindowID(id))
+	if w, ok := openWindows.Load(ID(id)); ok && message >= wmUser {
+		edges := edge.Of(ID(id))
 		edges.Acquire(edgeSent)
 		w.(*Window).handle(uint32(message))
 		edges.Release(edgeHandled)

@@ -1,4 +1,4 @@
-package sys
+package window
 
 import (
 	"runtime"
@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/windows"
 
 	"samepage/internal/ipctest"
+	"samepage/internal/sys"
 )
 
 // threads counts those of this process.
@@ -28,12 +29,12 @@ func threads(t *testing.T) (n int) {
 // A thousand windows leave no thread, no handle and no goroutine.
 func TestWindowsLeaveNothing(t *testing.T) {
 	round := func() {
-		w := must(OpenWindow("samepage test", func(uint32) {}))(t)
+		w := must(Open("samepage test", func(uint32) {}))(t)
 		noErr(t, w.ID().Send(testAsk, 0))
 		noErr(t, w.Close())
 	}
 	count := func() (n [3]int) {
-		handles, _, err := Usage()
+		handles, _, err := sys.Usage()
 		noErr(t, err)
 		return [3]int{threads(t), handles, runtime.NumGoroutine()}
 	}
