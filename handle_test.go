@@ -15,7 +15,7 @@ import (
 	"samepage"
 	"samepage/internal/ipctest"
 	"samepage/internal/ipctest/agent"
-	"samepage/internal/sys"
+	"samepage/internal/sys/process"
 )
 
 func init() { helpers["handle"] = agent.Handle }
@@ -510,7 +510,7 @@ func TestMission004_13_14_BareHandleChild(t *testing.T) {
 	needHandles(t)
 	m := shared(t, 1000, "x")
 	cmd, v := heir(t, m, samepage.ReadOnly)
-	sys.HideWindow(cmd)
+	process.HideWindow(cmd)
 	args := []string{strconv.FormatUint(v, 10), "with blanks", `quo"ted \"twice\"`, `back\slash\`, "图像 ü", "", "%PATH% $HOME"}
 	cmd.Args = append(cmd.Args, args...)
 	given := fmt.Sprintf("%q", cmd.Args)

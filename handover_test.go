@@ -13,7 +13,7 @@ import (
 
 	"samepage"
 	"samepage/internal/ipctest"
-	"samepage/internal/sys"
+	"samepage/internal/sys/process"
 	"samepage/layout"
 )
 
@@ -351,7 +351,7 @@ func TestMission004_14_StartLikeSelf(t *testing.T) {
 		t.Error(got)
 	}
 	cmd := ipctest.Command(t, "agent")
-	sys.HideWindow(cmd)
+	process.HideWindow(cmd)
 	hidden := ipctest.StartCmd(t, cmd)
 	hidden.Send("spawn hello")
 	if got, want := hidden.Line(), fmt.Sprintf("hello, hidden %v", runtime.GOOS == "windows"); got != want {
@@ -509,12 +509,12 @@ func TestInheritAgainAndAgain(t *testing.T) {
 	needHandOver(t)
 	ipctest.Store(t)
 	m := create(t, "x", 100, nil)
-	h0, _, err := sys.Usage()
+	h0, _, err := process.Usage()
 	ipctest.NoErr(t, err)
 	for range 200 {
 		must(samepage.Inherit(ipctest.Command(t, "agent"), "x", m, samepage.ReadOnly))(t)
 	}
-	h1, _, err := sys.Usage()
+	h1, _, err := process.Usage()
 	ipctest.NoErr(t, err)
 	if h1 > h0+100 { // threads of the runtime have some of their own
 		t.Errorf("200 preparations leave %d handles", h1-h0)

@@ -11,7 +11,7 @@ import (
 
 	"samepage"
 	"samepage/internal/ipctest"
-	"samepage/internal/sys"
+	"samepage/internal/sys/process"
 )
 
 func TestMission000_02_OpenCloseLeavesNothing(t *testing.T) {
@@ -39,13 +39,13 @@ func TestMission000_02_OpenCloseLeavesNothing(t *testing.T) {
 	for i := range 100 {
 		round(i)
 	}
-	h0, m0, err := sys.Usage()
+	h0, m0, err := process.Usage()
 	ipctest.NoErr(t, err)
 	const rounds = 10_000
 	for i := range rounds {
 		round(i)
 	}
-	h1, m1, err := sys.Usage()
+	h1, m1, err := process.Usage()
 	ipctest.NoErr(t, err)
 	// The Go runtime itself maps a little now and then, and its threads have handles.
 	if h1 > h0+100 || m1 > m0+50 {

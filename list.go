@@ -13,6 +13,7 @@ import (
 	"samepage/internal/object"
 	"samepage/internal/segment"
 	"samepage/internal/sys"
+	"samepage/internal/sys/process"
 	"samepage/layout"
 )
 
@@ -334,7 +335,7 @@ func (l *Leftover) inquire() {
 // look tells of the members of a segment, and of its maker.
 func (l *Leftover) look(h *segment.Handle, members []segment.Seen) {
 	made := h.Header()
-	l.MadeBy, l.Foreign = int(made.PID), made.Space != 0 && made.Space != sys.PIDSpace()
+	l.MadeBy, l.Foreign = int(made.PID), made.Space != 0 && made.Space != process.PIDSpace()
 	owner := h.Owner()
 	for _, m := range members {
 		l.Members = append(l.Members, DeadMember{

@@ -12,13 +12,14 @@ import (
 	"samepage/internal/ipctest/memtest"
 	"samepage/internal/object"
 	"samepage/internal/sys"
+	"samepage/internal/sys/process"
 )
 
 var helpers = map[string]func(args []string){
 	"agent":   agent.Run,
 	"args":    func([]string) { fmt.Printf("%q\n", os.Args[1:]) },
 	"sleeper": func([]string) { fmt.Println("sleeper", os.Getpid()); time.Sleep(ipctest.Patience) },
-	"hello":   func([]string) { fmt.Printf("hello, hidden %v\n", sys.StartedHidden()) },
+	"hello":   func([]string) { fmt.Printf("hello, hidden %v\n", process.StartedHidden()) },
 }
 
 func TestMain(m *testing.M) {

@@ -4,7 +4,7 @@ import (
 	"os"
 	"os/exec"
 
-	"samepage/internal/sys"
+	"samepage/internal/sys/process"
 )
 
 // StartLikeSelf has the child that cmd will start begin as this process did:
@@ -22,7 +22,7 @@ func StartLikeSelf(cmd *exec.Cmd) {
 	if cmd.Stderr == nil {
 		cmd.Stderr = os.Stderr
 	}
-	if sys.StartedHidden() {
-		sys.HideWindow(cmd)
+	if process.StartedHidden() {
+		process.HideWindow(cmd)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"samepage"
 	"samepage/internal/ipctest"
 	"samepage/internal/sys"
+	"samepage/internal/sys/process"
 	"samepage/layout"
 )
 
@@ -165,7 +166,7 @@ func TestMission003_22_OneMapping(t *testing.T) {
 	first := create(t, "BaseImage", 32<<20, nil)
 	v := view(t, first, 0, 0, samepage.ReadWrite)
 	before := mappedNow()
-	h0, m0, err := sys.Usage()
+	h0, m0, err := process.Usage()
 	ipctest.NoErr(t, err)
 	for range 1000 { // of 32 MiB each: 31 GiB, which 386 does not have
 		m := must(samepage.Open("BaseImage", nil))(t)
@@ -179,7 +180,7 @@ func TestMission003_22_OneMapping(t *testing.T) {
 	if now := mappedNow(); now != before {
 		t.Errorf("1000 more opens map %d bytes more", now-before)
 	}
-	h1, m1, err := sys.Usage()
+	h1, m1, err := process.Usage()
 	ipctest.NoErr(t, err)
 	if h1 > h0+100 || m1 > m0+50 { // the runtime takes some
 		t.Errorf("1000 more opens take %d handles and %d mappings more", h1-h0, m1-m0)

@@ -6,7 +6,7 @@ import (
 
 	"samepage"
 	"samepage/internal/segment"
-	"samepage/internal/sys"
+	"samepage/internal/sys/process"
 	"samepage/layout"
 )
 
@@ -78,7 +78,7 @@ func (l *owned) died(w layout.Owner) error {
 func whoDied(h *segment.Handle) *OwnerDiedError {
 	space := atomic.LoadUint64(h.Live64(layout.LockDiedSpaceOffset))
 	return &OwnerDiedError{
-		Foreign: space != 0 && space != sys.PIDSpace(),
+		Foreign: space != 0 && space != process.PIDSpace(),
 		PID:     int(uint32(atomic.LoadUint64(h.Live64(layout.LockDiedPIDOffset)))),
 		Name:    h.LiveText(layout.LockDiedNameOffset),
 		At:      time.Unix(0, int64(atomic.LoadUint64(h.Live64(layout.LockDiedAtOffset)))),

@@ -21,7 +21,7 @@ import (
 
 	"samepage"
 	"samepage/internal/ipctest"
-	"samepage/internal/sys"
+	"samepage/internal/sys/process"
 	"samepage/legacy"
 )
 
@@ -758,7 +758,7 @@ func TestEarseImageLeavesNothing(t *testing.T) {
 		}
 	}
 	count := func() [3]int {
-		handles, mappings, err := sys.Usage()
+		handles, mappings, err := process.Usage()
 		if err != nil {
 			t.Fatal(err)
 		}

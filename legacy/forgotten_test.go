@@ -14,7 +14,7 @@ import (
 
 	"samepage"
 	"samepage/internal/ipctest"
-	"samepage/internal/sys"
+	"samepage/internal/sys/process"
 	"samepage/legacy"
 )
 
@@ -90,7 +90,7 @@ func TestForgottenIsGivenBack(t *testing.T) {
 		t.Run(strings.ReplaceAll(kind, " ", "_"), func(t *testing.T) {
 			ipctest.Store(t)
 			dir := ipctest.Dir(t)
-			ipctest.Forget(t, sys.Usage, func(i int) error {
+			ipctest.Forget(t, process.Usage, func(i int) error {
 				return open(fmt.Sprintf("forgotten-%d-%d", os.Getpid(), i), dir)
 			}, noNames)
 		})

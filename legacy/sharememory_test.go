@@ -19,7 +19,7 @@ import (
 
 	"samepage"
 	"samepage/internal/ipctest"
-	"samepage/internal/sys"
+	"samepage/internal/sys/process"
 	"samepage/legacy"
 )
 
@@ -886,12 +886,12 @@ func TestShareMemoryLeavesNothing(t *testing.T) {
 	for range 10 {
 		round()
 	}
-	handles, mappings, err := sys.Usage()
+	handles, mappings, err := process.Usage()
 	ipctest.NoErr(t, err)
 	for range 200 {
 		round()
 	}
-	h, m, err := sys.Usage()
+	h, m, err := process.Usage()
 	ipctest.NoErr(t, err)
 	if h > handles+50 || m > mappings+20 { // the runtime has some of its own
 		t.Errorf("%d descriptors and %d mappings, before %d and %d", h, m, handles, mappings)

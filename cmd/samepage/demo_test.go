@@ -26,7 +26,7 @@ import (
 
 	"samepage/cmd/samepage/internal/picture"
 	"samepage/internal/ipctest"
-	"samepage/internal/sys"
+	"samepage/internal/sys/process"
 )
 
 // startDemo starts the demo and returns it when all processes are up.
@@ -88,7 +88,7 @@ func killPID(t *testing.T, pid int) {
 func waitGone(t *testing.T, pid int) {
 	t.Helper()
 	for begin := time.Now(); ; time.Sleep(5 * time.Millisecond) {
-		if _, err := sys.FindProcess(pid); err != nil {
+		if _, err := process.Find(pid); err != nil {
 			return
 		}
 		if time.Since(begin) > ipctest.Patience {

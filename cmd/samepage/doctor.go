@@ -11,6 +11,7 @@ import (
 
 	"samepage"
 	"samepage/internal/sys"
+	"samepage/internal/sys/process"
 	"samepage/internal/sys/syserr"
 	"samepage/ipcsync"
 )
@@ -57,7 +58,7 @@ type finding struct {
 	Died    *ipcsync.OwnerDiedError `json:"died,omitempty"`
 	Members []member                `json:"members,omitempty"` // the dead ones, or those in the way
 	// Processes have an object open whose name was removed.
-	Processes []sys.Program `json:"processes,omitempty"`
+	Processes []process.Program `json:"processes,omitempty"`
 }
 
 type objectName struct {

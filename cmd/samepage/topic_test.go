@@ -20,8 +20,8 @@ import (
 	"samepage/pubsub"
 )
 
-// process is a command that runs beside the test.
-type process struct {
+// running is a command that runs beside the test.
+type running struct {
 	t   *testing.T
 	cmd *exec.Cmd
 	in  io.WriteCloser
@@ -47,9 +47,9 @@ func (o *transcript) String() string {
 	return o.text.String()
 }
 
-func startProcess(t *testing.T, args ...string) *process {
+func startProcess(t *testing.T, args ...string) *running {
 	t.Helper()
-	p := &process{t: t, cmd: exec.Command("samepage", args...)}
+	p := &running{t: t, cmd: exec.Command("samepage", args...)}
 	ownGroup(p.cmd)
 	var err, err2 error
 	p.in, err = p.cmd.StdinPipe()
@@ -64,7 +64,7 @@ func startProcess(t *testing.T, args ...string) *process {
 
 // want waits for the end and holds the exit code, and what standard error has, against
 // what they should be.
-func (p *process) want(code int, says string) {
+func (p *running) want(code int, says string) {
 	p.t.Helper()
 	late := time.AfterFunc(ipctest.Patience, func() { _ = p.cmd.Process.Kill() })
 	_ = p.cmd.Wait()
@@ -75,7 +75,7 @@ func (p *process) want(code int, says string) {
 }
 
 // says waits until the process, which goes on, has written a text to standard error.
-func (p *process) says(text string) {
+func (p *running) says(text string) {
 	p.t.Helper()
 	for begun := time.Now(); !strings.Contains(p.err.String(), text); time.Sleep(5 * time.Millisecond) {
 		if time.Since(begun) > ipctest.Patience {
@@ -85,7 +85,7 @@ func (p *process) says(text string) {
 }
 
 // line reads a line of what the process writes.
-func (p *process) line(r *bufio.Reader) string {
+func (p *running) line(r *bufio.Reader) string {
 	p.t.Helper()
 	l, err := r.ReadString('\n')
 	if err != nil {
@@ -119,7 +119,7 @@ func TestWaitsForTheOther(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
 	for _, first := range []string{"sub", "pub"} {
-		var sub, pub *process
+		var sub, pub *running
 		if first == "sub" {
 			sub = startProcess(t, "sub", "t")
 			sub.says("samepage: waiting for topic t\n")
@@ -272,7 +272,7 @@ func TestOneOfTwoDies(t *testing.T) {
 	sub := startProcess(t, "sub", "t")
 	a, b := startProcess(t, "pub", "t", "--publishers", "2"), startProcess(t, "pub", "t", "--publishers", "2")
 	out := bufio.NewReader(sub.out)
-	for _, p := range []*process{a, b} {
+	for _, p := range []*running{a, b} {
 		fmt.Fprintln(p.in, "one")
 		if l := sub.line(out); l != "one" {
 			t.Fatal(l)

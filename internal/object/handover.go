@@ -4,6 +4,7 @@ import (
 	"os/exec"
 
 	"samepage/internal/sys"
+	"samepage/internal/sys/process"
 	"samepage/layout"
 )
 
@@ -24,7 +25,7 @@ func (o *Object) Inherit(cmd *exec.Cmd, a layout.Access) (token string, err erro
 // Grant lets the running process pid receive the object by the token. Errors: those of
 // sys.FindProcess and sys.Object.Grant.
 func (o *Object) Grant(pid int, a layout.Access) (token string, err error) {
-	to, err := sys.FindProcess(pid)
+	to, err := process.Find(pid)
 	if err != nil {
 		return "", err
 	}
@@ -41,7 +42,7 @@ func (o *Object) Grant(pid int, a layout.Access) (token string, err error) {
 }
 
 func (o *Object) token(a layout.Access, number uint64) (*layout.Token, error) {
-	from, err := sys.Myself()
+	from, err := process.Myself()
 	if err != nil {
 		return nil, err
 	}

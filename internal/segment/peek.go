@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 
 	"samepage/internal/object"
-	"samepage/internal/sys"
+	"samepage/internal/sys/process"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
@@ -92,7 +92,7 @@ func (h *Handle) look(held func(int) (bool, error)) (all []Seen, err error) {
 		alive, herr := held(i)
 		err = errors.Join(err, herr)
 		s := Seen{Who: h.who(i, layout.OwnerOf(i, uint32(id>>32))), Alive: alive, Asleep: h.bit(i)}
-		s.Foreign, s.Ended = sys.Whereabouts(sys.Process{PID: s.PID, Start: s.Start}, s.Space)
+		s.Foreign, s.Ended = process.Whereabouts(layout.Process{PID: s.PID, Start: s.Start}, s.Space)
 		s.Ended = s.Ended && alive // else it is dead, as can be expected
 		s.Foreign = s.Foreign && (alive || s.Space != 0)
 		all = append(all, s)

@@ -22,7 +22,7 @@ import (
 	"samepage/internal/fault"
 	"samepage/internal/object"
 	"samepage/internal/option"
-	"samepage/internal/sys"
+	"samepage/internal/sys/process"
 	"samepage/layout"
 )
 
@@ -55,7 +55,7 @@ func (s *Spec) Init() (b []byte, size int64, err error) {
 	h := &layout.SegmentHeader{
 		Kind: uint32(s.Kind), Flags: s.Flags, Members: uint32(n),
 		Live: layout.SegmentHeaderSize, LiveSize: uint64(len(s.Live)),
-		Created: time.Now().UnixNano(), PID: uint32(os.Getpid()), Space: sys.PIDSpace(), Fingerprint: s.Fingerprint,
+		Created: time.Now().UnixNano(), PID: uint32(os.Getpid()), Space: process.PIDSpace(), Fingerprint: s.Fingerprint,
 	}
 	h.Table, h.Payload, h.Size = regions(h.LiveSize, n, s.Payload)
 	h.PayloadSize = s.Payload
@@ -175,7 +175,7 @@ type Who struct {
 
 // String is "process 12 (worker)".
 func (w Who) String() string {
-	foreign, ended := sys.Whereabouts(sys.Process{PID: w.PID, Start: w.Start}, w.Space)
+	foreign, ended := process.Whereabouts(layout.Process{PID: w.PID, Start: w.Start}, w.Space)
 	switch {
 	case foreign:
 		return fmt.Sprintf("process %d of another pid namespace (%s)", w.PID, w.Name)
@@ -333,7 +333,7 @@ var joinLooks = 2
 // a dead member may be held for a moment by a janitor, and that of one that leaves by
 // itself: they get the time until the death watch has looked twice.
 func (h *Handle) join() (err error) {
-	if _, err := sys.Myself(); err != nil {
+	if _, err := process.Myself(); err != nil {
 		return err // it would have no name in its slot
 	}
 	looks := 0
@@ -372,8 +372,8 @@ func (h *Handle) joinAt(i int) (bool, error) {
 	}
 	id := atomic.LoadUint64(h.identity(i))
 	h.slot, h.inc = i, uint32(id>>32)+1
-	self := sys.Self()
-	h.putMember(i, self, sys.PIDSpace(), time.Now().UnixNano(), processName())
+	self := process.Self()
+	h.putMember(i, self, process.PIDSpace(), time.Now().UnixNano(), processName())
 	h.SetRole(0)
 	atomic.StoreUint64(h.held(i), 0)
 	fault.At(fault.JoinNamed)

@@ -5,7 +5,6 @@ import (
 	"time"
 	"unsafe"
 
-	"samepage/internal/sys"
 	"samepage/layout"
 )
 
@@ -52,7 +51,7 @@ func (h *Handle) SetRole(role uint32) {
 }
 
 // putMember writes who has a slot. The caller has its lock byte.
-func (h *Handle) putMember(i int, p sys.Process, space uint64, joined int64, name string) {
+func (h *Handle) putMember(i int, p layout.Process, space uint64, joined int64, name string) {
 	m := h.member(i)
 	atomic.StoreUint32((*uint32)(h.at(m+layout.MemberPIDOffset)), p.PID)
 	atomic.StoreUint64((*uint64)(h.at(m+layout.MemberStartOffset)), p.Start)

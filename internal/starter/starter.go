@@ -26,7 +26,7 @@ import (
 	"os/exec"
 
 	"samepage"
-	"samepage/internal/sys"
+	"samepage/internal/sys/process"
 	"samepage/ipcsync"
 	"samepage/layout"
 )
@@ -58,8 +58,8 @@ type Starter struct {
 
 	mine   chan struct{} // holds one while a call has what follows
 	closed bool
-	child  sys.Process  // the one that is held, if held
-	held   *sys.Running // nil: none is known
+	child  layout.Process   // the one that is held, if held
+	held   *process.Running // nil: none is known
 }
 
 // Open opens the starter of a name, or makes it. Of opts scope, permission bits,
@@ -212,7 +212,7 @@ func (s *Starter) known() (bool, error) {
 }
 
 func (s *Starter) letGo() error {
-	s.child = sys.Process{}
+	s.child = layout.Process{}
 	if s.held == nil {
 		return nil
 	}
@@ -236,8 +236,8 @@ func (s *Starter) lookUp() (bool, error) {
 }
 
 // hold takes hold of p, and is false when p has ended.
-func (s *Starter) hold(p sys.Process) (bool, error) {
-	held, err := sys.HoldProcess(p)
+func (s *Starter) hold(p layout.Process) (bool, error) {
+	held, err := process.Hold(p)
 	switch {
 	case errors.Is(err, samepage.ErrPeerNotStarted):
 		return false, nil
@@ -260,10 +260,10 @@ func (s *Starter) start(command func() (*exec.Cmd, error)) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	p, err := sys.FindProcess(cmd.Process.Pid)
+	p, err := process.Find(cmd.Process.Pid)
 	go func() { _ = cmd.Wait() }() // no earlier: until then the id is the child's
 	if errors.Is(err, samepage.ErrPeerNotStarted) {
-		s.child = sys.Process{PID: uint32(cmd.Process.Pid)}
+		s.child = layout.Process{PID: uint32(cmd.Process.Pid)}
 		return nil
 	}
 	if err != nil {
@@ -281,7 +281,7 @@ func (s *Starter) start(command func() (*exec.Cmd, error)) error {
 	return nil
 }
 
-func appendRecord(b []byte, p sys.Process) []byte {
+func appendRecord(b []byte, p layout.Process) []byte {
 	b = binary.LittleEndian.AppendUint64(b, recordMagic)
 	b = binary.LittleEndian.AppendUint32(b, p.PID)
 	b = binary.LittleEndian.AppendUint32(b, recordVersion)
@@ -291,11 +291,11 @@ func appendRecord(b []byte, p sys.Process) []byte {
 
 // parseRecord is the process that a record names; false where it names none, as also
 // one that was written in part.
-func parseRecord(b []byte) (sys.Process, bool) {
+func parseRecord(b []byte) (layout.Process, bool) {
 	if len(b) < recordSize || binary.LittleEndian.Uint64(b) != recordMagic ||
 		binary.LittleEndian.Uint32(b[12:]) != recordVersion ||
 		binary.LittleEndian.Uint32(b[recordSum:]) != crc32.Checksum(b[:recordSum], castagnoli) {
-		return sys.Process{}, false
+		return layout.Process{}, false
 	}
-	return sys.Process{PID: binary.LittleEndian.Uint32(b[8:]), Start: binary.LittleEndian.Uint64(b[16:])}, true
+	return layout.Process{PID: binary.LittleEndian.Uint32(b[8:]), Start: binary.LittleEndian.Uint64(b[16:])}, true
 }

@@ -17,7 +17,7 @@ import (
 
 	"samepage"
 	"samepage/internal/ipctest"
-	"samepage/internal/sys"
+	"samepage/internal/sys/process"
 	"samepage/layout"
 )
 
@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 // killed, or ends with an exit code.
 func child(args []string) {
 	wd, _ := os.Getwd()
-	text := fmt.Sprintln(os.Getenv("STARTER_TEST")) + fmt.Sprintln(wd) + fmt.Sprintln(sys.StartedHidden()) + fmt.Sprintln(standardFiles()) + fmt.Sprintln(sys.Self().Start)
+	text := fmt.Sprintln(os.Getenv("STARTER_TEST")) + fmt.Sprintln(wd) + fmt.Sprintln(process.StartedHidden()) + fmt.Sprintln(standardFiles()) + fmt.Sprintln(process.Self().Start)
 	path := filepath.Join(args[0], strconv.Itoa(os.Getpid()))
 	if os.WriteFile(path+".new", []byte(text), 0o600) != nil || os.Rename(path+".new", path+".txt") != nil {
 		os.Exit(1)
@@ -94,7 +94,7 @@ func children(t *testing.T, dir string) (all []layout.Process) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, process(t, dir, pid))
+		all = append(all, childOf(t, dir, pid))
 	}
 	return all
 }
@@ -120,15 +120,15 @@ func kill(t *testing.T, p layout.Process) {
 		return
 	}
 	defer func() { _ = proc.Release() }()
-	if now, err := sys.FindProcess(int(p.PID)); err != nil || now != p {
+	if now, err := process.Find(int(p.PID)); err != nil || now != p {
 		return
 	}
 	_ = proc.Kill()
 	awaitEnd(t, p)
 }
 
-// process is the child that has said that it runs, or ran, as pid.
-func process(t *testing.T, dir string, pid int) layout.Process {
+// childOf is the child that has said that it runs, or ran, as pid.
+func childOf(t *testing.T, dir string, pid int) layout.Process {
 	t.Helper()
 	start, err := strconv.ParseUint(told(t, dir, pid)[4], 10, 64)
 	if err != nil {
@@ -139,7 +139,7 @@ func process(t *testing.T, dir string, pid int) layout.Process {
 
 func awaitEnd(t *testing.T, p layout.Process) {
 	t.Helper()
-	r, err := sys.HoldProcess(p)
+	r, err := process.Hold(p)
 	if errors.Is(err, samepage.ErrPeerNotStarted) {
 		return
 	}
@@ -231,7 +231,7 @@ func TestMission003_08_ReusedID(t *testing.T) {
 	ipctest.Store(t)
 	dir := folder(t)
 	s := openStarter(t, "child")
-	self := sys.Self()
+	self := process.Self()
 	self.Start++ // a process of the same id that has ended long ago
 	var b [recordSize]byte
 	appendRecord(b[:0], self)
@@ -324,7 +324,7 @@ func TestRecordInPart(t *testing.T) {
 	dir := folder(t)
 	s := openStarter(t, "child")
 	var b [recordSize]byte
-	appendRecord(b[:0], sys.Self())
+	appendRecord(b[:0], process.Self())
 	if _, ok := parseRecord(b[:]); !ok {
 		t.Error("a whole record is not read")
 	}

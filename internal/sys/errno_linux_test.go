@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"samepage/internal/sys/internal/kernel"
+	"samepage/internal/sys/process"
 	"samepage/internal/sys/syserr"
 )
 
@@ -52,7 +53,7 @@ func unfailing(f func()) {
 
 func descriptors(t *testing.T) int {
 	t.Helper()
-	n, _, err := Usage()
+	n, _, err := process.Usage()
 	noErr(t, err)
 	return n
 }

@@ -1,90 +1,21 @@
 package sys
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"sync"
-	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
 	"samepage/internal/sys/internal/kernel"
+	"samepage/internal/sys/process"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
-
-// myself is what Myself found.
-var myself atomic.Pointer[Process]
-
-// Myself is this process. Once it is known there is no error any more.
-func Myself() (Process, error) {
-	if p := myself.Load(); p != nil {
-		return *p, nil
-	}
-	// By "self", for /proc may be that of another pid namespace.
-	_, start, err := processStat("self")
-	if err != nil {
-		return Process{}, fmt.Errorf("name this process: %w", err)
-	}
-	p := Process{PID: uint32(os.Getpid()), Start: start}
-	myself.Store(&p)
-	return p, nil
-}
-
-// Self is this process, as Myself has it.
-func Self() Process {
-	p, _ := Myself()
-	return p
-}
-
-// FindProcess names a running process. Errors: ErrPeerNotStarted,
-// fs.ErrPermission when the caller may not deal with it.
-func FindProcess(pid int) (Process, error) {
-	if pid <= 0 {
-		return Process{}, fmt.Errorf("process %d: %w", pid, syserr.ErrPeerNotStarted)
-	}
-	switch err := unix.Kill(pid, 0); err {
-	case nil:
-	case unix.EPERM:
-		return Process{}, fmt.Errorf("process %d belongs to another user: %w (%w)", pid, fs.ErrPermission, err)
-	default:
-		return Process{}, fmt.Errorf("process %d: %w (%w)", pid, syserr.ErrPeerNotStarted, err)
-	}
-	state, start, err := processStat(strconv.Itoa(pid))
-	if err != nil {
-		return Process{}, err
-	}
-	if state == 'Z' || state == 'X' {
-		return Process{}, fmt.Errorf("process %d has ended: %w", pid, syserr.ErrPeerNotStarted)
-	}
-	return Process{PID: uint32(pid), Start: start}, nil
-}
-
-// processStat tells the state of a process, as its first thread has it, and the time
-// of its start. Errors: ErrPeerNotStarted.
-func processStat(pid string) (state byte, start uint64, err error) {
-	b, err := os.ReadFile("/proc/" + pid + "/stat")
-	switch {
-	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ESRCH):
-		return 0, 0, fmt.Errorf("process %s: %w: %w", pid, syserr.OnlyNumber(err), syserr.ErrPeerNotStarted)
-	case err != nil: // which tells nothing of the process
-		return 0, 0, fmt.Errorf("process %s: %w", pid, syserr.OfFile(err))
-	}
-	// proc(5): the name in brackets may hold anything; field 3 is the state,
-	// field 22 the start in clock ticks since boot.
-	f := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:])
-	if len(f) < 20 {
-		return 0, 0, fmt.Errorf("process %s: /proc has %q: %w", pid, b, errors.ErrUnsupported)
-	}
-	start, err = strconv.ParseUint(string(f[19]), 10, 64)
-	return f[0][0], start, err
-}
 
 // handOut is the descriptor to hand to another process that shall have access a.
 // Where the object has no name to open it by, a reader cannot make itself a
@@ -175,7 +106,7 @@ func Receive(t *layout.Token) (*Object, error) {
 	if !t.Granted {
 		return receiveInherited(t)
 	}
-	self, err := Myself()
+	self, err := process.Myself()
 	if err != nil {
 		return nil, err
 	}
@@ -183,7 +114,7 @@ func Receive(t *layout.Token) (*Object, error) {
 		return nil, fmt.Errorf("it is for process %d started at %d, this is %d started at %d: %w",
 			t.To.PID, t.To.Start, self.PID, self.Start, layout.ErrBadToken)
 	}
-	from, err := FindProcess(int(t.From.PID))
+	from, err := process.Find(int(t.From.PID))
 	if err != nil && !errors.Is(err, fs.ErrPermission) {
 		return nil, err
 	}
@@ -228,7 +159,7 @@ func receiveInherited(t *layout.Token) (*Object, error) {
 	receiving.Lock()
 	defer receiving.Unlock()
 	fd := int(t.Number)
-	if fd < 3 || t.From == Self() {
+	if fd < 3 || t.From == process.Self() {
 		return nil, fmt.Errorf("descriptor %d is not inherited: %w", fd, layout.ErrBadToken)
 	}
 	// Everything that this process has opened itself is closed on exec, and what

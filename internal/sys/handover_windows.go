@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/windows"
 
 	"samepage/internal/sys/internal/kernel"
+	"samepage/internal/sys/process"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
@@ -30,31 +31,6 @@ const (
 	fileReads  = windows.FILE_READ_DATA | windows.FILE_READ_ATTRIBUTES
 	fileWrites = fileReads | windows.FILE_WRITE_DATA
 )
-
-// Myself is this process.
-func Myself() (Process, error) {
-	start, err := kernel.StartOf(windows.CurrentProcess())
-	if err != nil {
-		err = fmt.Errorf("name this process: %w", err)
-	}
-	return Process{PID: windows.GetCurrentProcessId(), Start: start}, err
-}
-
-// Self is this process, as Myself has it.
-func Self() Process {
-	p, _ := Myself()
-	return p
-}
-
-// FindProcess names a running process. Errors: ErrPeerNotStarted,
-// fs.ErrPermission when the caller may not deal with it.
-func FindProcess(pid int) (Process, error) {
-	h, p, err := kernel.OpenProcess(pid, 0)
-	if err == nil {
-		_ = windows.CloseHandle(h)
-	}
-	return p, err
-}
 
 // inherited has to do with handles that children inherit: ours are those that
 // this process made for its children. All others that can be inherited, and
@@ -200,7 +176,7 @@ func Receive(t *layout.Token) (*Object, error) {
 func checkInherited(t *layout.Token) error {
 	h := windows.Handle(t.Number)
 	switch {
-	case t.From == Self():
+	case t.From == process.Self():
 		return fmt.Errorf("it is for a child of this process: %w", layout.ErrBadToken)
 	case inherited.ours[h]:
 		return fmt.Errorf("handle %#x is one that this process made for its children: %w", t.Number, layout.ErrBadToken)
@@ -212,7 +188,7 @@ func checkInherited(t *layout.Token) error {
 
 // giver opens the process that granted.
 func giver(t *layout.Token) (windows.Handle, error) {
-	if me := Self(); t.To != me {
+	if me := process.Self(); t.To != me {
 		return 0, fmt.Errorf("it is for process %d started at %d, this is %d started at %d: %w",
 			t.To.PID, t.To.Start, me.PID, me.Start, layout.ErrBadToken)
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"samepage/internal/ipctest"
+	"samepage/internal/sys/process"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
@@ -170,10 +171,10 @@ func (p *peerState) do(w []string) (string, error) {
 	case "size":
 		return fmt.Sprint(p.o.Size, p.o.Rounded), nil
 	case "self":
-		me := Self()
+		me := process.Self()
 		return fmt.Sprint(me.PID, me.Start), nil
 	case "handles":
-		n, _, uerr := Usage()
+		n, _, uerr := process.Usage()
 		return fmt.Sprint(n), uerr
 	case "waker": // of a slot
 		slot, _ := strconv.Atoi(w[1])
@@ -194,7 +195,7 @@ func (p *peerState) do(w []string) (string, error) {
 }
 
 func grant(o *Object, pid int, a layout.Access) (*layout.Token, error) {
-	to, err := FindProcess(pid)
+	to, err := process.Find(pid)
 	if err != nil {
 		return nil, err
 	}
@@ -206,7 +207,7 @@ func grant(o *Object, pid int, a layout.Access) (*layout.Token, error) {
 
 func tokenOf(o *Object, number uint64, a layout.Access) *layout.Token {
 	return &layout.Token{
-		Access: a, Kind: o.Kind, Scope: o.Scope, From: Self(), Number: number, ID: o.ID, Size: o.Size, Name: o.Name,
+		Access: a, Kind: o.Kind, Scope: o.Scope, From: process.Self(), Number: number, ID: o.ID, Size: o.Size, Name: o.Name,
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"samepage/internal/sys/internal/kernel"
+	"samepage/internal/sys/process"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
@@ -88,7 +89,7 @@ func TakeRaw(pid int, value uint64, size int64, a layout.Access) (*Object, error
 	if value > 1<<30 {
 		return nil, fmt.Errorf("descriptor %d: %w", value, layout.ErrBadToken)
 	}
-	p, err := FindProcess(pid)
+	p, err := process.Find(pid)
 	if err != nil && !errors.Is(err, fs.ErrPermission) {
 		return nil, err
 	}
@@ -110,14 +111,14 @@ func TakeRaw(pid int, value uint64, size int64, a layout.Access) (*Object, error
 	switch {
 	case err == nil:
 	case errors.Is(err, fs.ErrNotExist) || err == unix.EBADF:
-		if _, gone := FindProcess(pid); errors.Is(gone, syserr.ErrPeerNotStarted) {
+		if _, gone := process.Find(pid); errors.Is(gone, syserr.ErrPeerNotStarted) {
 			return nil, gone
 		}
 		return nil, fmt.Errorf("process %d has no descriptor %d: %w (%w)", pid, value, layout.ErrBadToken, syserr.OnlyNumber(err))
 	default:
 		return nil, fmt.Errorf("descriptor %d of process %d: %w", value, pid, err)
 	}
-	if now, err := FindProcess(pid); err == nil && p.PID != 0 && now != p {
+	if now, err := process.Find(pid); err == nil && p.PID != 0 && now != p {
 		return nil, fmt.Errorf("process %d is another one now: %w", pid, syserr.ErrPeerNotStarted)
 	}
 	return rawObject(fd, value, size, mode, a, func() (*os.File, error) {

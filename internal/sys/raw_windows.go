@@ -63,7 +63,7 @@ var granted = struct {
 }{all: make(map[grantKey]*Object)}
 
 type grantKey struct {
-	to    Process
+	to    layout.Process
 	value uint64
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"samepage/internal/sys/process"
 	"samepage/layout"
 )
 
@@ -63,8 +64,8 @@ func removedAt(found map[place]*Removed, pid int, fd string) {
 			r.Scope = layout.Global
 		}
 	}
-	if !slices.ContainsFunc(r.Processes, func(p Program) bool { return p.PID == pid }) {
+	if !slices.ContainsFunc(r.Processes, func(p process.Program) bool { return p.PID == pid }) {
 		name, _ := os.ReadFile(filepath.Join(filepath.Dir(filepath.Dir(fd)), "comm"))
-		r.Processes = append(r.Processes, Program{pid, strings.TrimSpace(string(name))})
+		r.Processes = append(r.Processes, process.Program{PID: pid, Name: strings.TrimSpace(string(name))})
 	}
 }

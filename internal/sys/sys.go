@@ -29,6 +29,7 @@ import (
 	"io/fs"
 	"time"
 
+	"samepage/internal/sys/process"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
@@ -123,17 +124,8 @@ type Removed struct {
 	Kind      layout.Kind
 	Scope     layout.Scope
 	Path      string // where it was
-	Processes []Program
+	Processes []process.Program
 }
-
-// Program is a process and the name of its program.
-type Program struct {
-	PID  int    `json:"pid"`
-	Name string `json:"name"`
-}
-
-// Process is a process, named without doubt.
-type Process = layout.Process
 
 // checkRange says what is wrong with a mapping of n bytes at off.
 func (o *Object) checkRange(off int64, n int, a layout.Access) error {

@@ -79,15 +79,6 @@ func (o *Object) Alone() (bool, error) { return false, syserr.Unsupported("count
 // CheckName finds nothing wrong: there are no named objects.
 func (o *Object) CheckName() error { return nil }
 
-// Myself is Self.
-func Myself() (Process, error) { return Self(), nil }
-
-// Self is this process. Its start is not known here.
-func Self() Process { return Process{PID: uint32(os.Getpid())} }
-
-// FindProcess is not supported.
-func FindProcess(int) (Process, error) { return Process{}, syserr.Unsupported("naming a process") }
-
 // Facts tells what this system can do.
 func Facts() []Fact {
 	return []Fact{{Name: "system", Value: runtime.GOOS, Note: "only MapFile works here"}}
@@ -184,11 +175,6 @@ func (o *Object) Flush([]byte) error { return o.file.Sync() }
 
 // Close closes the file.
 func (o *Object) Close() error { return o.file.Close() }
-
-// Usage is not supported.
-func Usage() (handles, mappings int, err error) {
-	return 0, 0, syserr.Unsupported("counting descriptors")
-}
 
 // MemberLocks would carry a member's lock.
 type MemberLocks struct{}

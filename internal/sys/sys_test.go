@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"samepage/internal/ipctest"
+	"samepage/internal/sys/process"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
@@ -172,7 +173,7 @@ func TestKilledAnywhere(t *testing.T) {
 			}
 			time.Sleep(time.Duration(20+13*i) * time.Millisecond)
 			for _, c := range cs {
-				if _, err := FindProcess(c.PID()); err != nil {
+				if _, err := process.Find(c.PID()); err != nil {
 					t.Errorf("%s: a child has given up: %v", words, err)
 				}
 				c.Kill()
@@ -358,11 +359,11 @@ func TestGrant(t *testing.T) {
 	wantPeerErr(t, c, "notstarted", "receive %v", &bad)
 
 	d.Kill()
-	_, err := FindProcess(d.PID())
+	_, err := process.Find(d.PID())
 	wantErr(t, err, syserr.ErrPeerNotStarted)
-	_, err = FindProcess(0)
+	_, err = process.Find(0)
 	wantErr(t, err, syserr.ErrPeerNotStarted)
-	_, err = FindProcess(1 << 30)
+	_, err = process.Find(1 << 30)
 	wantErr(t, err, syserr.ErrPeerNotStarted)
 }
 
@@ -526,7 +527,7 @@ func TestNoLeak(t *testing.T) {
 		closeObject(t, o)
 	}
 	round()
-	h0, m0, err := Usage()
+	h0, m0, err := process.Usage()
 	if err != nil {
 		t.Skip(err)
 	}
@@ -534,7 +535,7 @@ func TestNoLeak(t *testing.T) {
 	for range rounds {
 		round()
 	}
-	h1, m1, _ := Usage()
+	h1, m1, _ := process.Usage()
 	// Threads of the runtime have some of their own.
 	if h1 > h0+rounds/2 || m1 > m0+rounds/2 {
 		t.Errorf("after %d rounds handles were %d, and are %d; mappings %d, and %d", rounds, h0, h1, m0, m1)
@@ -565,16 +566,4 @@ func TestManyLeaveAtOnce(t *testing.T) {
 			t.Fatalf("left: %+v", left)
 		}
 	}
-}
-
-func TestForgottenHoldOnProcess(t *testing.T) {
-	ipctest.NeedNames(t)
-	ipctest.Forget(t, Usage, func(int) error {
-		r, err := HoldProcess(Self())
-		if err != nil {
-			return err
-		}
-		_, err = r.Ended()
-		return err
-	}, nil)
 }

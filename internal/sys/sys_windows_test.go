@@ -17,6 +17,7 @@ import (
 
 	"samepage/internal/ipctest"
 	"samepage/internal/sys/internal/kernel"
+	"samepage/internal/sys/process"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
@@ -489,7 +490,7 @@ func TestReceiveClosesNothingElse(t *testing.T) {
 		}
 	}
 	own := inheritedToken(t, o)
-	own.From = Self()
+	own.From = process.Self()
 	_, err := Receive(own)
 	wantErr(t, err, layout.ErrBadToken)
 	noErr(t, windows.CloseHandle(windows.Handle(own.Number)))
@@ -646,7 +647,7 @@ func TestManyOfOneName(t *testing.T) {
 			t.Errorf("%s: no more than %d rounds", words, rounds)
 		}
 		for _, c := range cs {
-			if _, err := FindProcess(c.PID()); err != nil {
+			if _, err := process.Find(c.PID()); err != nil {
 				t.Errorf("%s: a child has given up: %v", words, err)
 			}
 			c.Kill()
@@ -837,14 +838,4 @@ func TestDirectories(t *testing.T) {
 	if l := must(List(layout.Local))(t); len(l) != 0 {
 		t.Errorf("listed %+v", l)
 	}
-}
-
-// A process id is one of the kernel's, not one of the three beside it.
-func TestProcessID(t *testing.T) {
-	me := os.Getpid()
-	if p := must(FindProcess(me))(t); p != Self() {
-		t.Errorf("found %v, this is %v", p, Self())
-	}
-	_, err := FindProcess(me + 1)
-	wantErr(t, err, syserr.ErrPeerNotStarted)
 }

@@ -19,7 +19,7 @@ import (
 	"samepage/frame"
 	"samepage/internal/ipctest"
 	"samepage/internal/object"
-	"samepage/internal/sys"
+	"samepage/internal/sys/process"
 	"samepage/ipcsync"
 	"samepage/pubsub"
 )
@@ -286,7 +286,7 @@ func TestForgottenIsGivenBack(t *testing.T) {
 		t.Run(strings.ReplaceAll(f.kind, " ", "_"), func(t *testing.T) {
 			ipctest.Store(t)
 			dir := ipctest.Dir(t)
-			ipctest.Forget(t, sys.Usage, func(i int) error { return f.open(fmt.Sprint("forgotten", i), dir) }, noNames(t))
+			ipctest.Forget(t, process.Usage, func(i int) error { return f.open(fmt.Sprint("forgotten", i), dir) }, noNames(t))
 		})
 	}
 }
@@ -295,7 +295,7 @@ func TestForgottenIsGivenBack(t *testing.T) {
 func TestForgottenPersistentStays(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
-	ipctest.Forget(t, sys.Usage, func(i int) error {
+	ipctest.Forget(t, process.Usage, func(i int) error {
 		m, err := samepage.Create(fmt.Sprint("stays", i), 100, &samepage.Options{Lifetime: samepage.Persist})
 		if err != nil {
 			return err

@@ -21,7 +21,7 @@ import (
 
 	"samepage"
 	"samepage/internal/ipctest"
-	"samepage/internal/sys"
+	"samepage/internal/sys/process"
 	"samepage/internal/sys/syserr"
 	"samepage/legacy"
 )
@@ -583,7 +583,7 @@ func TestEarseImageRequestersLeaveNothing(t *testing.T) {
 		}
 	}
 	count := func() []int {
-		handles, mappings, err := sys.Usage()
+		handles, mappings, err := process.Usage()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -16,7 +16,7 @@ import (
 	"samepage"
 	"samepage/internal/ipctest"
 	"samepage/internal/ipctest/agent"
-	"samepage/internal/sys"
+	"samepage/internal/sys/process"
 )
 
 func init() { helpers["handle"] = agent.Handle }
@@ -281,7 +281,7 @@ func TestMission004_12_WrongHandlesOfCpp(t *testing.T) {
 	p := start(t, "handle_parent")
 	p.Want("ok", "reserve 100000")
 	self := os.Getpid()
-	before, _, err := sys.Usage()
+	before, _, err := process.Usage()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -302,7 +302,7 @@ func TestMission004_12_WrongHandlesOfCpp(t *testing.T) {
 		}
 	}
 	runtime.GC()
-	if after, _, err := sys.Usage(); err != nil || after > before+8 {
+	if after, _, err := process.Usage(); err != nil || after > before+8 {
 		t.Errorf("%d handles are left, %v", after-before, err)
 	}
 }
@@ -317,7 +317,7 @@ func TestMission004_13_14_StartUp(t *testing.T) {
 	}
 	args := []string{strconv.FormatUint(v, 10), "with blanks", `quo"ted \"twice\"`, `back\slash\`, "图像 ü", "", "%PATH% $HOME"}
 	cmd.Args = append(cmd.Args, args...)
-	sys.HideWindow(cmd)
+	process.HideWindow(cmd)
 	c := ipctest.StartCmd(t, cmd)
 	c.Want("ok "+strings.Join(args, "|"), "args")
 	c.Want("ok", "argv 1 1000")
@@ -338,7 +338,7 @@ func TestMission004_13_14_StartUp(t *testing.T) {
 		p.Want(fmt.Sprintf("ok %v", show == "hide"), "tell hidden")
 	}
 	cmd = exec.Command(program(t, "handle_parent"))
-	sys.HideWindow(cmd)
+	process.HideWindow(cmd)
 	p := ipctest.StartCmd(t, cmd)
 	p.Want("ok", "create 1000")
 	number(t, p.Ask("spawn env hex show %s", program(t, "handle_child")))

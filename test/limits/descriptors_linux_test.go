@@ -13,11 +13,12 @@ import (
 	"samepage"
 	"samepage/internal/ipctest"
 	"samepage/internal/sys"
+	"samepage/internal/sys/process"
 )
 
 // descriptors counts those of this process.
 func descriptors() int {
-	n, _, err := sys.Usage()
+	n, _, err := process.Usage()
 	if err != nil {
 		panic(err)
 	}

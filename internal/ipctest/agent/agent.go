@@ -20,7 +20,7 @@ import (
 
 	"samepage"
 	"samepage/internal/ipctest"
-	"samepage/internal/sys"
+	"samepage/internal/sys/process"
 	"samepage/ipcsync"
 )
 
@@ -223,12 +223,12 @@ func (a *agent) do(cmd string, args []string) (string, error) {
 		return res, err
 	case "usage":
 		runtime.GC()
-		h, m, err := sys.Usage()
+		h, m, err := process.Usage()
 		return fmt.Sprint(h, m), err
 	case "args":
 		return fmt.Sprintf("%q", os.Args), nil
 	case "hidden":
-		return fmt.Sprint(sys.StartedHidden()), nil
+		return fmt.Sprint(process.StartedHidden()), nil
 	case "spawn": // HELPER: runs it with the standard files and window of this process
 		c, err := ipctest.Self()
 		if err != nil {

@@ -11,7 +11,7 @@ import (
 
 	"samepage"
 	"samepage/internal/ipctest"
-	"samepage/internal/sys"
+	"samepage/internal/sys/process"
 )
 
 // Handle is a helper that has memory by a bare handle, or hands it on, as the lines of
@@ -96,14 +96,14 @@ func (h *handler) do(cmd string, args []string) (string, error) {
 	case "close":
 		return "", h.m.Close()
 	case "usage":
-		n, _, err := sys.Usage()
+		n, _, err := process.Usage()
 		return fmt.Sprint(n), err
 	case "args":
 		return strings.Join(os.Args[1:], "|"), nil
 	case "user": // UID: becomes another user
 		return "", setUser(int(num(args[0])))
 	case "hidden":
-		return fmt.Sprint(sys.StartedHidden()), nil
+		return fmt.Sprint(process.StartedHidden()), nil
 	case "atend": // OFFSET LENGTH: at the end of the input read once more
 		h.offset, h.length = num(args[0]), num(args[1])
 		return "", nil

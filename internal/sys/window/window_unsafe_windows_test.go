@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/windows"
 
 	"samepage/internal/ipctest"
-	"samepage/internal/sys"
+	"samepage/internal/sys/process"
 )
 
 // threads counts those of this process.
@@ -34,7 +34,7 @@ func TestWindowsLeaveNothing(t *testing.T) {
 		noErr(t, w.Close())
 	}
 	count := func() (n [3]int) {
-		handles, _, err := sys.Usage()
+		handles, _, err := process.Usage()
 		noErr(t, err)
 		return [3]int{threads(t), handles, runtime.NumGoroutine()}
 	}

@@ -1,4 +1,4 @@
-package sys
+package process
 
 import (
 	"errors"
@@ -11,19 +11,45 @@ import (
 	"samepage/internal/forgotten"
 	"samepage/internal/sys/internal/kernel"
 	"samepage/internal/sys/syserr"
+	"samepage/layout"
 )
 
-// Running is a hold on a process: its id names no other one meanwhile. Ended may
+// Myself is this process.
+func Myself() (layout.Process, error) {
+	start, err := kernel.StartOf(windows.CurrentProcess())
+	if err != nil {
+		err = fmt.Errorf("name this process: %w", err)
+	}
+	return layout.Process{PID: windows.GetCurrentProcessId(), Start: start}, err
+}
+
+// Self is this process, as Myself has it.
+func Self() layout.Process {
+	p, _ := Myself()
+	return p
+}
+
+// Find names a running process. Errors: ErrPeerNotStarted; fs.ErrPermission, when the caller
+// may not deal with it.
+func Find(pid int) (layout.Process, error) {
+	h, p, err := kernel.OpenProcess(pid, 0)
+	if err == nil {
+		_ = windows.CloseHandle(h)
+	}
+	return p, err
+}
+
+// Running is a hold on a process: while it lasts no other process gets the same id. Ended may
 // be called concurrently, Close comes last.
 type Running struct {
-	p     Process
+	p     layout.Process
 	h     windows.Handle
 	guard forgotten.Guard
 }
 
-// HoldProcess takes hold of a process. Errors: ErrPeerNotStarted, when it has
-// ended, or another one has its id; fs.ErrPermission.
-func HoldProcess(p Process) (*Running, error) {
+// Hold takes hold of a process. Errors: ErrPeerNotStarted, when it has ended or another
+// process has its id; fs.ErrPermission.
+func Hold(p layout.Process) (*Running, error) {
 	h, now, err := kernel.OpenProcess(int(p.PID), 0)
 	if err != nil {
 		return nil, err
@@ -42,8 +68,8 @@ func giveBackHandle(h windows.Handle) (kept bool) {
 	return false
 }
 
-// Ended says whether the process has ended; it has, too, when nobody has waited
-// for it yet. The exit code would not tell: 259 is one, too.
+// Ended says whether the process has ended, also when nobody has waited for it yet. (Its exit
+// code would not tell: 259 means that it runs, and may be what it returned.)
 func (r *Running) Ended() (bool, error) {
 	ev, err := windows.WaitForSingleObject(r.h, 0)
 	runtime.KeepAlive(r)
@@ -53,7 +79,7 @@ func (r *Running) Ended() (bool, error) {
 	return ev == windows.WAIT_OBJECT_0, nil
 }
 
-// Close lets go of the process.
+// Close ends the hold.
 func (r *Running) Close() error {
 	r.guard.Done()
 	return windows.CloseHandle(r.h)
@@ -63,7 +89,7 @@ func (r *Running) Close() error {
 func PIDSpace() uint64 { return 0 }
 
 // Whereabouts says of a process that told its id and its start whether it has ended.
-func Whereabouts(p Process, _ uint64) (foreign, ended bool) {
-	now, err := FindProcess(int(p.PID))
+func Whereabouts(p layout.Process, _ uint64) (foreign, ended bool) {
+	now, err := Find(int(p.PID))
 	return false, errors.Is(err, syserr.ErrPeerNotStarted) || err == nil && p.Start != 0 && now != p
 }

@@ -1,11 +1,11 @@
 //go:build !windows
 
-package sys
+package process
 
 import "os/exec"
 
-// StartedHidden says whether this process was started with a hidden window.
-// Only Windows starts processes with windows.
+// StartedHidden says whether this process was started with a hidden window: only Windows starts
+// processes with windows.
 func StartedHidden() bool { return false }
 
 // HideWindow has the child that cmd starts begin with a hidden window.

@@ -1,0 +1,44 @@
+//go:build !linux && !windows
+
+package process
+
+import (
+	"os"
+
+	"samepage/internal/sys/syserr"
+	"samepage/layout"
+)
+
+var errNaming = syserr.Unsupported("naming a process")
+
+// Myself is Self.
+func Myself() (layout.Process, error) { return Self(), nil }
+
+// Self is this process. Its start is not known here.
+func Self() layout.Process { return layout.Process{PID: uint32(os.Getpid())} }
+
+// Find is not supported.
+func Find(int) (layout.Process, error) { return layout.Process{}, errNaming }
+
+// Running would be a hold on a process.
+type Running struct{}
+
+// Hold is not supported.
+func Hold(layout.Process) (*Running, error) { return nil, errNaming }
+
+// Ended is not supported.
+func (*Running) Ended() (bool, error) { return false, errNaming }
+
+// Close does nothing.
+func (*Running) Close() error { return nil }
+
+// PIDSpace would be the id of a pid namespace.
+func PIDSpace() uint64 { return 0 }
+
+// Whereabouts tells nothing.
+func Whereabouts(layout.Process, uint64) (foreign, ended bool) { return false, false }
+
+// Usage is not supported.
+func Usage() (handles, mappings int, err error) {
+	return 0, 0, syserr.Unsupported("counting descriptors")
+}
