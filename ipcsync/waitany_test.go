@@ -13,7 +13,7 @@ import (
 
 	"samepage"
 	"samepage/internal/ipctest"
-	"samepage/internal/sys"
+	"samepage/internal/sys/waker"
 	"samepage/ipcsync"
 )
 
@@ -172,7 +172,7 @@ func TestWaitAnyOfMany(t *testing.T) {
 		asleepOn(t, "0")
 		asleepOn(t, fmt.Sprint(n-1))
 		// One that calls, the watch, and one for each further thread's worth.
-		if most := sys.SleepsOnAtMost(); most > 0 {
+		if most := waker.SleepsOnAtMost(); most > 0 {
 			more := n
 			for begun := time.Now(); more > 2+(n-1)/most; more = runtime.NumGoroutine() - before {
 				if time.Since(begun) > ipctest.Patience { // those of the call before have ended long since

@@ -244,12 +244,12 @@ func open(o *object.Object, kind layout.Kind, liveSize int, repair Repair) (_ *H
 		layout.ID
 		layout.Kind
 	}{o.Sys.ID, kind})
-	h.ringer = o.Sys.NewRinger()
+	h.ringer = o.Sys.Wakers().NewRinger()
 	h.keep(m)
 	if err := h.join(); err != nil {
 		return nil, errors.Join(err, locks.Close())
 	}
-	h.waker, err = o.Sys.NewWaker(h.slot, h.inc, h.wakerWord(h.slot))
+	h.waker, err = o.Sys.Wakers().New(h.slot, h.inc, h.wakerWord(h.slot))
 	if err != nil {
 		h.leave()
 		return nil, errors.Join(err, locks.Close())

@@ -12,7 +12,7 @@ import (
 
 	"samepage/internal/fault"
 	"samepage/internal/object"
-	"samepage/internal/sys"
+	"samepage/internal/sys/waker"
 	"samepage/layout"
 )
 
@@ -104,7 +104,7 @@ func (h *Handle) spin(c Condition) (bool, error) {
 	}
 	for begun := time.Now(); time.Since(begun) < SpinTime; {
 		for range 16 {
-			sys.Pause(8)
+			waker.Pause(8)
 			if c.Holds() {
 				if ok, err := c.Try(); ok || err != nil {
 					return ok, err
@@ -369,7 +369,7 @@ func (d *deathWatch) remove(w *watched) {
 
 func (d *deathWatch) run() {
 	for {
-		sys.Doze(watchEvery)
+		waker.Doze(watchEvery)
 		d.mu.Lock()
 		if len(d.all) == 0 {
 			d.running = false
@@ -450,4 +450,4 @@ func (a awaited) look(bool) {
 }
 
 // Pause tells the processor n times that this is a loop that waits.
-func Pause(n uint32) { sys.Pause(n) }
+func Pause(n uint32) { waker.Pause(n) }

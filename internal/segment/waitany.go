@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"samepage/internal/fault"
-	"samepage/internal/sys"
+	"samepage/internal/sys/waker"
 	"samepage/layout"
 )
 
@@ -20,7 +20,7 @@ type Candidate struct {
 // WaitAny waits until one of any is available, takes that one, and returns its index. Of
 // several it takes the first.
 //
-// Few threads sleep: one for as many candidates as the system lets it (sys.SleepsOnAtMost).
+// Few threads sleep: one for as many candidates as the system lets it (waker.SleepsOnAtMost).
 // The first ones are slept on by the caller, the others by a goroutine for each such group.
 // A candidate whose handle has another goroutine asleep has a goroutine of its own, which
 // queues behind that one. Only the caller takes: so no two are ever taken.
@@ -85,7 +85,7 @@ func (w *anyWait) spin() bool {
 	if !Spins() {
 		return false
 	}
-	for begun := time.Now(); time.Since(begun) < SpinTime; sys.Pause(8) {
+	for begun := time.Now(); time.Since(begun) < SpinTime; waker.Pause(8) {
 		for _, c := range w.any {
 			if c.Condition.Holds() {
 				return true
@@ -99,17 +99,17 @@ func (w *anyWait) spin() bool {
 func (w *anyWait) begin() error {
 	var err error
 	w.first.w = w
-	if w.first.bell, err = sys.NewBell(); err != nil {
+	if w.first.bell, err = waker.NewBell(); err != nil {
 		return err
 	}
 	w.news = make(chan news, len(w.any))
 	w.others, w.cancel = context.WithCancel(w.ctx)
 	w.stop = context.AfterFunc(w.ctx, w.first.bell.Ring)
-	most := sys.SleepsOnAtMost()
+	most := waker.SleepsOnAtMost()
 	g := &w.first
 	for i := range w.any {
 		if len(g.members) == most && most > 0 {
-			bell, err := sys.NewBell()
+			bell, err := waker.NewBell()
 			if err != nil {
 				w.end()
 				return err
@@ -188,16 +188,16 @@ func (w *anyWait) end() {
 type group struct {
 	w       *anyWait
 	members []int // indices of candidates
-	wakers  []*sys.Waker
+	wakers  []*waker.Waker
 	old     []uint32 // what their words were
-	bell    *sys.Bell
+	bell    *waker.Bell
 }
 
 // enter makes the group the sleeper of a candidate's handle, unless there is one.
 func (g *group) enter(i int) bool {
 	c := g.w.any[i]
 	h := c.Handle
-	waker, ok := h.waker.(*sys.Waker)
+	w, ok := h.waker.(*waker.Waker)
 	if !ok { // a test's
 		return false
 	}
@@ -207,7 +207,7 @@ func (g *group) enter(i int) bool {
 		return false
 	}
 	g.w.own.watch().add(h, c.Condition)
-	g.members, g.wakers = append(g.members, i), append(g.wakers, waker)
+	g.members, g.wakers = append(g.members, i), append(g.wakers, w)
 	// So the first look is at all of them.
 	g.old = append(g.old, atomic.LoadUint32(h.wakerWord(h.slot))-1)
 	return true
@@ -246,7 +246,7 @@ func (g *group) look() (found bool, err error) {
 
 // sleepOnce is S4.
 func (g *group) sleepOnce(rung uint32) {
-	sys.SleepAny(g.wakers, g.old, g.bell, rung)
+	waker.SleepAny(g.wakers, g.old, g.bell, rung)
 	fault.At(fault.SleepWoken)
 }
 

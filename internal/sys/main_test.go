@@ -14,6 +14,7 @@ import (
 	"samepage/internal/ipctest"
 	"samepage/internal/sys/process"
 	"samepage/internal/sys/syserr"
+	"samepage/internal/sys/waker"
 	"samepage/layout"
 )
 
@@ -135,7 +136,7 @@ func startChurn(t *testing.T, words string) *ipctest.Child {
 type peerState struct {
 	o     *Object
 	b     []byte
-	waker *Waker
+	waker *waker.Waker
 }
 
 func (p *peerState) do(w []string) (string, error) {
@@ -178,7 +179,7 @@ func (p *peerState) do(w []string) (string, error) {
 		return fmt.Sprint(n), uerr
 	case "waker": // of a slot
 		slot, _ := strconv.Atoi(w[1])
-		p.waker, err = p.o.NewWaker(slot, 7, word(p.b))
+		p.waker, err = p.o.Wakers().New(slot, 7, word(p.b))
 	case "sleep": // until the first word is not 0
 		for word := word(p.b); atomic.LoadUint32(word) == 0; {
 			p.waker.Sleep(0)

@@ -2,6 +2,7 @@ package sys
 
 import (
 	"samepage/internal/sys/internal/kernel"
+	"samepage/internal/sys/waker"
 )
 
 // memberByte is the first of the bytes that members of a segment hold for as
@@ -45,3 +46,6 @@ func (l *MemberLocks) Close() error {
 	l.fd.Close()
 	return nil
 }
+
+// Wakers are those of the object's members.
+func (o *Object) Wakers() waker.Segment { return waker.Segment{ID: o.ID, Scope: o.Scope} }

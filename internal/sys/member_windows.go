@@ -3,13 +3,11 @@ package sys
 import (
 	"errors"
 	"fmt"
-	"strconv"
-	"sync"
-	"sync/atomic"
 
 	"golang.org/x/sys/windows"
 
 	"samepage/internal/sys/internal/kernel"
+	"samepage/internal/sys/waker"
 	"samepage/layout"
 )
 
@@ -60,98 +58,11 @@ func (l *MemberLocks) Held(i int) (bool, error) {
 // Close drops all locks.
 func (l *MemberLocks) Close() error { return windows.CloseHandle(l.h) }
 
-// Waker is what one member of a segment sleeps on: an auto-reset event with the
-// segment's id, the slot and the incarnation in its name.
-type Waker struct {
-	h    windows.Handle
-	word *uint32
-}
-
-func wakerName(id layout.ID, s layout.Scope, slot int, incarnation uint32) string {
-	return kernel.Prefix(s) + "samepage.waker." + id.String() + "." + strconv.Itoa(slot) + "." + strconv.FormatUint(uint64(incarnation), 10)
-}
-
-// NewWaker makes the waker of the member in a slot, whose word lies in the
-// segment. It has the rights of the segment's sidecar.
-func (o *Object) NewWaker(slot int, incarnation uint32, word *uint32) (*Waker, error) {
-	if o.entry == nil {
-		return nil, fmt.Errorf("wakers of an object without a name of ours: %w", errors.ErrUnsupported)
+// Wakers are those of the object's members.
+func (o *Object) Wakers() waker.Segment {
+	s := waker.Segment{ID: o.ID, Scope: o.Scope}
+	if o.entry != nil {
+		s.Like = uintptr(o.entry.h)
 	}
-	sd, err := windows.GetSecurityInfo(o.entry.h, windows.SE_FILE_OBJECT, windows.DACL_SECURITY_INFORMATION)
-	if err != nil {
-		return nil, fmt.Errorf("security descriptor of %s: %w", o.entry.path, err)
-	}
-	name := wakerName(o.ID, o.Scope, slot, incarnation)
-	p, err := kernel.NamePtr(name)
-	if err != nil {
-		return nil, err
-	}
-	h, err := windows.CreateEvent(kernel.AttributesOf(sd), 0, 0, p)
-	if err != nil && err != windows.ERROR_ALREADY_EXISTS { // one that a ringer of a dead member still has is as good
-		return nil, kernel.Named(name, err)
-	}
-	return &Waker{h, word}, nil
-}
-
-// Close lets go of it.
-func (w *Waker) Close() error { return windows.CloseHandle(w.h) }
-
-// Sleep sleeps until the waker is rung, and not at all when its word is not
-// old. It may return early.
-func (w *Waker) Sleep(old uint32) {
-	if atomic.LoadUint32(w.word) == old {
-		_, _ = windows.WaitForSingleObject(w.h, windows.INFINITE)
-	}
-}
-
-// Ringer rings the wakers of an object's members, and keeps them open.
-type Ringer struct {
-	o   *Object
-	mu  sync.Mutex
-	all map[int]openWaker
-}
-
-type openWaker struct {
-	h           windows.Handle
-	incarnation uint32
-}
-
-// NewRinger makes a ringer.
-func (o *Object) NewRinger() *Ringer { return &Ringer{o: o, all: make(map[int]openWaker)} }
-
-// Ring wakes the member in a slot, whose word the caller has changed. A member
-// that is gone needs no waking.
-func (r *Ringer) Ring(slot int, incarnation uint32, _ *uint32) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.all == nil {
-		return
-	}
-	w, ok := r.all[slot]
-	if !ok || w.incarnation != incarnation {
-		p, err := kernel.NamePtr(wakerName(r.o.ID, r.o.Scope, slot, incarnation))
-		if err != nil {
-			return
-		}
-		h, err := windows.OpenEvent(windows.EVENT_MODIFY_STATE, false, p)
-		if err != nil {
-			return
-		}
-		if ok {
-			_ = windows.CloseHandle(w.h)
-		}
-		w = openWaker{h, incarnation}
-		r.all[slot] = w
-	}
-	_ = windows.SetEvent(w.h)
-}
-
-// Close lets go of what it has open.
-func (r *Ringer) Close() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, w := range r.all {
-		_ = windows.CloseHandle(w.h)
-	}
-	r.all = nil
+	return s
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"samepage/internal/sys/syserr"
+	"samepage/internal/sys/waker"
 	"samepage/layout"
 )
 
@@ -194,49 +195,5 @@ func (*MemberLocks) Held(int) (bool, error) { return false, syserr.Unsupported("
 // Close drops all locks.
 func (*MemberLocks) Close() error { return nil }
 
-// Waker would be what a member sleeps on.
-type Waker struct{}
-
-// NewWaker is not supported.
-func (o *Object) NewWaker(int, uint32, *uint32) (*Waker, error) {
-	return nil, syserr.Unsupported("members")
-}
-
-// Close lets go of it.
-func (*Waker) Close() error { return nil }
-
-// Sleep sleeps until the waker is rung.
-func (*Waker) Sleep(uint32) {}
-
-// Bell would wake a thread that sleeps on several wakers.
-type Bell struct{}
-
-// NewBell is not supported.
-func NewBell() (*Bell, error) { return nil, syserr.Unsupported("members") }
-
-// State is what would change with each Ring.
-func (*Bell) State() uint32 { return 0 }
-
-// Ring does nothing.
-func (*Bell) Ring() {}
-
-// Close lets go of it.
-func (*Bell) Close() error { return nil }
-
-// SleepsOnAtMost is on how many wakers SleepAny sleeps: none.
-func SleepsOnAtMost() int { return 0 }
-
-// SleepAny does nothing.
-func SleepAny([]*Waker, []uint32, *Bell, uint32) {}
-
-// Ringer would ring wakers.
-type Ringer struct{}
-
-// NewRinger makes a ringer.
-func (o *Object) NewRinger() *Ringer { return &Ringer{} }
-
-// Ring wakes a member.
-func (*Ringer) Ring(int, uint32, *uint32) {}
-
-// Close lets go of what it has open.
-func (*Ringer) Close() {}
+// Wakers are those of the object's members.
+func (o *Object) Wakers() waker.Segment { return waker.Segment{ID: o.ID, Scope: o.Scope} }

@@ -424,7 +424,7 @@ func TestWaker(t *testing.T) {
 	o := must(Create(&Spec{Name: "x", Kind: layout.Event, Size: 64}))(t)
 	defer o.Close()
 	b := mapAll(t, o, layout.ReadWrite)
-	ringer := o.NewRinger()
+	ringer := o.Wakers().NewRinger()
 	defer ringer.Close()
 	cs := []*ipctest.Child{startPeer(t), startPeer(t)}
 	for i, c := range cs {
@@ -441,7 +441,7 @@ func TestWaker(t *testing.T) {
 			t.Errorf("child says %q", got)
 		}
 	}
-	w := must(o.NewWaker(2, 7, word(b)))(t)
+	w := must(o.Wakers().New(2, 7, word(b)))(t)
 	w.Sleep(0)
 	noErr(t, w.Close())
 	ringer.Ring(3, 7, word(b)) // nobody is there

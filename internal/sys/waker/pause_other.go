@@ -1,6 +1,6 @@
 //go:build !(amd64 || 386 || arm64)
 
-package sys
+package waker
 
 // Pause does nothing here.
 func Pause(uint32) {}

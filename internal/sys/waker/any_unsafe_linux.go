@@ -1,7 +1,6 @@
-package sys
+package waker
 
 import (
-	"math"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -23,7 +22,8 @@ const (
 	waitvAtMost = 128 // FUTEX_WAITV_MAX
 )
 
-// Bell wakes the one thread that sleeps in SleepAny with it.
+// Bell wakes the one thread that sleeps in SleepAny with it. Unlike a waker it is of this
+// process only.
 type Bell struct{ word uint32 }
 
 // NewBell makes a bell.
@@ -32,17 +32,17 @@ func NewBell() (*Bell, error) { return &Bell{}, nil }
 // State is what changes with each Ring.
 func (b *Bell) State() uint32 { return atomic.LoadUint32(&b.word) }
 
-// Ring has the thread return from SleepAny, or not sleep if its State is older.
+// Ring makes the thread return from SleepAny, or not sleep if its State is older.
 func (b *Bell) Ring() {
 	atomic.AddUint32(&b.word, 1)
-	_, _, _ = unix.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&b.word)), futexWake, math.MaxInt32, 0, 0, 0)
+	wake(&b.word)
 }
 
-// Close lets go of it.
+// Close does nothing.
 func (*Bell) Close() error { return nil }
 
-// SleepsOnAtMost is on how many wakers SleepAny sleeps, beside the bell: none where the
-// system cannot (futex_waitv came with Linux 5.16, and a container may forbid it).
+// SleepsOnAtMost is on how many wakers SleepAny sleeps, besides the bell: 0 where the system
+// cannot do it (futex_waitv came with Linux 5.16, and a container may forbid it).
 var SleepsOnAtMost = sync.OnceValue(func() int {
 	w := waitv{uaddr: uint64(uintptr(unsafe.Pointer(new(uint32)))), val: 1, flags: futex32}
 	if _, _, err := unix.Syscall6(unix.SYS_FUTEX_WAITV, uintptr(unsafe.Pointer(&w)), 1, 0, 0, 0, 0); err != unix.EAGAIN {

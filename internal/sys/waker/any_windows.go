@@ -1,4 +1,4 @@
-package sys
+package waker
 
 import (
 	"sync"
@@ -7,7 +7,8 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// Bell wakes the one thread that sleeps in SleepAny with it.
+// Bell wakes the one thread that sleeps in SleepAny with it. Unlike a waker it is of this
+// process only.
 type Bell struct {
 	word uint32
 
@@ -27,7 +28,7 @@ func NewBell() (*Bell, error) {
 // State is what changes with each Ring.
 func (b *Bell) State() uint32 { return atomic.LoadUint32(&b.word) }
 
-// Ring has the thread return from SleepAny, or not sleep if its State is older.
+// Ring makes the thread return from SleepAny, or not sleep if its State is older.
 func (b *Bell) Ring() {
 	atomic.AddUint32(&b.word, 1)
 	b.mu.Lock()
@@ -37,7 +38,7 @@ func (b *Bell) Ring() {
 	}
 }
 
-// Close lets go of it.
+// Close closes the event.
 func (b *Bell) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -49,7 +50,7 @@ func (b *Bell) Close() error {
 // maximumWaitObjects is MAXIMUM_WAIT_OBJECTS of winnt.h.
 const maximumWaitObjects = 64
 
-// SleepsOnAtMost is on how many wakers SleepAny sleeps, beside the bell.
+// SleepsOnAtMost is on how many wakers SleepAny sleeps, besides the bell.
 func SleepsOnAtMost() int { return maximumWaitObjects - 1 }
 
 // SleepAny sleeps until one of the wakers or the bell is rung, and not at all when one of
