@@ -11,7 +11,7 @@ import (
 	"samepage/internal/object"
 	"samepage/internal/option"
 	"samepage/internal/segment"
-	"samepage/internal/sys"
+	"samepage/internal/sys/kernelevent"
 	"samepage/layout"
 )
 
@@ -67,10 +67,6 @@ func (o *EventOptions) segment() *segment.Spec {
 	return s
 }
 
-func (o *EventOptions) kernel(name string) *sys.Spec {
-	return &sys.Spec{Name: name, Scope: o.Scope, Exact: true, SDDL: o.SecurityDescriptor}
-}
-
 // Event is a named event. All its methods may be called concurrently, by any
 // process that has it open. The zero value is not usable.
 //
@@ -110,8 +106,8 @@ func createEvent(name string, opts *EventOptions) (*Event, error) {
 	if err := opts.check(); err != nil {
 		return nil, err
 	}
-	if opts.Exact && sys.HaveKernelEvents {
-		k, err := sys.CreateKernelEvent(opts.kernel(name), opts.Manual, opts.Set)
+	if opts.Exact && kernelevent.Supported {
+		k, err := kernelevent.Create(name, opts.Scope, opts.SecurityDescriptor, opts.Manual, opts.Set)
 		if err != nil {
 			return nil, err
 		}
@@ -120,13 +116,13 @@ func createEvent(name string, opts *EventOptions) (*Event, error) {
 	return newSharedEvent(create(opts.segment(), opts.spec(name)))
 }
 
-func newKernelEvent(name string, k *sys.KernelEvent) *Event {
+func newKernelEvent(name string, k *kernelevent.Event) *Event {
 	e := &Event{name: name, backend: k}
 	e.guard = forgotten.Watch(e, "exact event", name, giveBackKernel, k)
 	return e
 }
 
-func giveBackKernel(k *sys.KernelEvent) (kept bool) {
+func giveBackKernel(k *kernelevent.Event) (kept bool) {
 	_ = k.Close()
 	return false
 }
@@ -148,8 +144,8 @@ func openEvent(name string, opts *EventOptions) (*Event, error) {
 	if err := opts.check(); err != nil {
 		return nil, err
 	}
-	if opts.Exact && sys.HaveKernelEvents {
-		k, err := sys.OpenKernelEvent(opts.kernel(name))
+	if opts.Exact && kernelevent.Supported {
+		k, err := kernelevent.Open(name, opts.Scope)
 		if err != nil {
 			return nil, err
 		}

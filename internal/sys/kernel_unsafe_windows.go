@@ -16,7 +16,6 @@ var (
 	kernel32            = windows.NewLazySystemDLL("kernel32.dll")
 	procOpenFileMapping = kernel32.NewProc("OpenFileMappingW")
 	procOpenSemaphore   = kernel32.NewProc("OpenSemaphoreW")
-	procWaitMultiple    = kernel32.NewProc("WaitForMultipleObjects")
 	procMemoryStatus    = kernel32.NewProc("GlobalMemoryStatusEx")
 	procHandleInfo      = kernel32.NewProc("GetHandleInformation")
 
@@ -180,15 +179,6 @@ func allocated(h windows.Handle) int64 {
 func bootTime() (uint64, error) {
 	b, err := kernel.TimeOfDay()
 	return uint64(b.Boot) - b.BootBias, err
-}
-
-// waitAny waits for one of some handles and says which.
-func waitAny(hs ...windows.Handle) (int, error) {
-	r, _, e := procWaitMultiple.Call(uintptr(len(hs)), uintptr(unsafe.Pointer(&hs[0])), 0, windows.INFINITE)
-	if r >= uintptr(len(hs)) {
-		return 0, fmt.Errorf("WaitForMultipleObjects: %w", e)
-	}
-	return int(r), nil
 }
 
 // commitLimit tells how much memory and page file there is, and is left.

@@ -1,7 +1,6 @@
 package sys
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,6 +16,7 @@ import (
 
 	"samepage/internal/ipctest"
 	"samepage/internal/sys/internal/kernel"
+	"samepage/internal/sys/kernelevent"
 	"samepage/internal/sys/process"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
@@ -91,16 +91,16 @@ func TestExactNames(t *testing.T) {
 // Names of the kernel are shared by all kinds of objects.
 func TestKindCollision(t *testing.T) {
 	s := exactly(t)
-	k := must(CreateKernelEvent(s, false, false))(t)
+	k := must(kernelevent.Create(s.Name, s.Scope, "", false, false))(t)
 	_, err := Create(s)
 	wantErr(t, err, layout.ErrKindMismatch)
 	_, err = Open(s)
 	wantErr(t, err, layout.ErrKindMismatch)
 	noErr(t, k.Close())
 	o := must(Create(s))(t)
-	_, err = CreateKernelEvent(s, false, false)
+	_, err = kernelevent.Create(s.Name, s.Scope, "", false, false)
 	wantErr(t, err, layout.ErrKindMismatch)
-	_, err = OpenKernelEvent(s)
+	_, err = kernelevent.Open(s.Name, s.Scope)
 	wantErr(t, err, layout.ErrKindMismatch)
 	closeObject(t, o)
 
@@ -155,54 +155,6 @@ func TestNameOverExclusiveFile(t *testing.T) {
 	if b := must(os.ReadFile(path))(t); len(b) != 100 || string(b[:5]) != "hello" {
 		t.Errorf("file has %d bytes, %q", len(b), b[:5])
 	}
-}
-
-func TestKernelEvent(t *testing.T) {
-	s := exactly(t)
-	_, err := OpenKernelEvent(s)
-	wantErr(t, err, fs.ErrNotExist)
-	k := must(CreateKernelEvent(s, false, false))(t)
-	_, err = CreateKernelEvent(s, false, false)
-	wantErr(t, err, fs.ErrExist)
-	l := must(OpenKernelEvent(s))(t)
-	try := func(want bool) {
-		t.Helper()
-		if got := must(l.TryWait())(t); got != want {
-			t.Errorf("event is set: %v, want %v", got, want)
-		}
-	}
-	try(false)
-	noErr(t, k.Set())
-	noErr(t, k.Set())
-	try(true) // two sets are one
-	try(false)
-	noErr(t, l.Set())
-	noErr(t, l.Reset()) // the opener has the right
-	try(false)
-
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
-	defer cancel()
-	since := time.Now()
-	wantErr(t, l.Wait(ctx), context.DeadlineExceeded)
-	t.Logf("a deadline of 20 ms took %v", time.Since(since))
-	time.AfterFunc(20*time.Millisecond, func() { _ = k.Set() })
-	noErr(t, l.Wait(context.Background()))
-	try(false) // the wait took it
-
-	time.AfterFunc(20*time.Millisecond, func() { _ = l.Close() })
-	wantErr(t, l.Wait(context.Background()), fs.ErrClosed)
-	wantErr(t, l.Set(), fs.ErrClosed)
-	noErr(t, l.Close()) // returns when the other one is done: the name is made anew below
-	noErr(t, k.Close())
-
-	k = must(CreateKernelEvent(s, true, true))(t)
-	l = must(OpenKernelEvent(s))(t)
-	try(true)
-	try(true)
-	noErr(t, k.Reset())
-	try(false)
-	noErr(t, k.Close())
-	noErr(t, l.Close())
 }
 
 func TestGlobal(t *testing.T) {

@@ -17,7 +17,7 @@ var floors = [][]string{
 	{"internal/option"},
 	{"internal/sys/syserr"},
 	{"internal/sys/internal/kernel"},
-	{"internal/sys/window", "internal/sys/process", "internal/sys/waker"},
+	{"internal/sys/window", "internal/sys/process", "internal/sys/waker", "internal/sys/kernelevent"},
 	{"internal/sys"},
 	{"internal/object"},
 	{"internal/segment", "internal/lane"},

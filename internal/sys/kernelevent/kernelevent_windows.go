@@ -1,4 +1,6 @@
-package sys
+// Package kernelevent has Win32 events under names that other programs know. Only Windows has
+// them; elsewhere the errors match errors.ErrUnsupported.
+package kernelevent
 
 import (
 	"context"
@@ -12,47 +14,48 @@ import (
 
 	"samepage/internal/edge"
 	"samepage/internal/sys/internal/kernel"
+	"samepage/layout"
 )
 
-// HaveKernelEvents says whether the system has events with names.
-const HaveKernelEvents = true
+// Supported says whether the system has events with names.
+const Supported = true
 
-// KernelEvent is a Win32 event under a name that other programs know. Its
-// methods may be called concurrently.
-type KernelEvent struct {
+// Event is a Win32 event under a name that other programs know. Its methods may be called
+// concurrently.
+type Event struct {
 	h    windows.Handle
 	name string
-	// edges are those of the event's name. Word 0: whoever sets the event releases it,
-	// whoever passes acquires it; 1: the same of who makes it and who opens it.
+	// edges are those of the event's name. Word 0: who sets the event releases it, who passes
+	// the event acquires it. Word 1: who makes the event releases it, who opens it acquires it.
 	edges edge.Object
 
-	// use is held for reading by each method that uses the handles, and for
-	// writing by Close, which takes them away after it has set closing.
+	// use is held for reading by each method that uses the handles, and for writing by Close,
+	// which first sets closing and then closes the handles.
 	use     sync.RWMutex
 	close   sync.Once
 	closed  atomic.Bool
 	closing windows.Handle
 }
 
-// newKernelEvent takes h over.
-func newKernelEvent(h windows.Handle, name string) (*KernelEvent, error) {
+// newEvent owns h from then on.
+func newEvent(h windows.Handle, name string) (*Event, error) {
 	closing, err := windows.CreateEvent(nil, 1, 0, nil)
 	if err != nil {
 		_ = windows.CloseHandle(h)
 		return nil, fmt.Errorf("event for closing: %w", err)
 	}
-	return &KernelEvent{h: h, name: name, edges: edge.Of(name), closing: closing}, nil
+	return &Event{h: h, name: name, edges: edge.Of(name), closing: closing}, nil
 }
 
-// CreateKernelEvent makes an event. Errors: fs.ErrExist,
-// layout.ErrKindMismatch, fs.ErrPermission, fs.ErrInvalid.
-func CreateKernelEvent(s *Spec, manual, set bool) (*KernelEvent, error) {
-	name := kernel.ExactName(s.Scope, s.Name)
+// Create makes an event with a security descriptor, by default one for this user and the
+// system. Errors: fs.ErrExist, layout.ErrKindMismatch, fs.ErrPermission, fs.ErrInvalid.
+func Create(name string, s layout.Scope, sddl string, manual, set bool) (*Event, error) {
+	name = kernel.ExactName(s, name)
 	p, err := kernel.NamePtr(name)
 	if err != nil {
 		return nil, err
 	}
-	sa, err := kernel.Descriptor(s.SDDL)
+	sa, err := kernel.Descriptor(sddl)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +67,7 @@ func CreateKernelEvent(s *Spec, manual, set bool) (*KernelEvent, error) {
 		}
 		return nil, kernel.Named(name, err)
 	}
-	return newKernelEvent(h, name)
+	return newEvent(h, name)
 }
 
 func bit(b bool) uint32 {
@@ -74,11 +77,10 @@ func bit(b bool) uint32 {
 	return 0
 }
 
-// OpenKernelEvent opens an event that exists, with the least rights that its
-// methods need. Errors: fs.ErrNotExist, layout.ErrKindMismatch,
-// fs.ErrPermission, fs.ErrInvalid.
-func OpenKernelEvent(s *Spec) (*KernelEvent, error) {
-	name := kernel.ExactName(s.Scope, s.Name)
+// Open opens an event that exists, with the least rights that its methods need. Errors:
+// fs.ErrNotExist, layout.ErrKindMismatch, fs.ErrPermission, fs.ErrInvalid.
+func Open(name string, s layout.Scope) (*Event, error) {
+	name = kernel.ExactName(s, name)
 	p, err := kernel.NamePtr(name)
 	if err != nil {
 		return nil, err
@@ -88,11 +90,11 @@ func OpenKernelEvent(s *Spec) (*KernelEvent, error) {
 		return nil, kernel.Named(name, err)
 	}
 	edge.Of(name).Acquire(1)
-	return newKernelEvent(h, name)
+	return newEvent(h, name)
 }
 
 // enter keeps Close away until the matching use.RUnlock.
-func (k *KernelEvent) enter() error {
+func (k *Event) enter() error {
 	k.use.RLock()
 	if k.closed.Load() {
 		k.use.RUnlock()
@@ -102,7 +104,7 @@ func (k *KernelEvent) enter() error {
 }
 
 // Set sets the event. Errors: fs.ErrClosed.
-func (k *KernelEvent) Set() error {
+func (k *Event) Set() error {
 	if err := k.enter(); err != nil {
 		return err
 	}
@@ -112,7 +114,7 @@ func (k *KernelEvent) Set() error {
 }
 
 // Reset unsets the event. Errors: fs.ErrClosed.
-func (k *KernelEvent) Reset() error {
+func (k *Event) Reset() error {
 	if err := k.enter(); err != nil {
 		return err
 	}
@@ -120,9 +122,9 @@ func (k *KernelEvent) Reset() error {
 	return k.wrap("reset", windows.ResetEvent(k.h))
 }
 
-// TryWait says whether the event is set, and resets it if it is auto-reset.
-// Errors: fs.ErrClosed.
-func (k *KernelEvent) TryWait() (bool, error) {
+// TryWait says whether the event is set, and resets it if it is auto-reset. Errors:
+// fs.ErrClosed.
+func (k *Event) TryWait() (bool, error) {
 	if err := k.enter(); err != nil {
 		return false, err
 	}
@@ -130,7 +132,7 @@ func (k *KernelEvent) TryWait() (bool, error) {
 	return k.try()
 }
 
-func (k *KernelEvent) try() (bool, error) {
+func (k *Event) try() (bool, error) {
 	r, err := windows.WaitForSingleObject(k.h, 0)
 	if err != nil || r != windows.WAIT_OBJECT_0 {
 		return false, k.wrap("try", err)
@@ -139,10 +141,9 @@ func (k *KernelEvent) try() (bool, error) {
 	return true, nil
 }
 
-// Wait sleeps until the event is set, and resets it if it is auto-reset.
-// Errors: fs.ErrClosed, also when it is closed meanwhile, and the error of ctx
-// when that ends first.
-func (k *KernelEvent) Wait(ctx context.Context) error {
+// Wait sleeps until the event is set, and resets it if it is auto-reset. Errors: fs.ErrClosed,
+// also when the event is closed meanwhile; the error of ctx when that ends first.
+func (k *Event) Wait(ctx context.Context) error {
 	if err := k.enter(); err != nil {
 		return err
 	}
@@ -179,9 +180,9 @@ func (k *KernelEvent) Wait(ctx context.Context) error {
 	return nil
 }
 
-// Close gives the event up; those who wait for it return. A second Close does
-// nothing, and returns when the first one is done.
-func (k *KernelEvent) Close() (err error) {
+// Close closes the event; those who wait for it return. A second Close does nothing, and
+// returns when the first one is done.
+func (k *Event) Close() (err error) {
 	k.close.Do(func() {
 		k.closed.Store(true)
 		_ = windows.SetEvent(k.closing)
@@ -192,7 +193,7 @@ func (k *KernelEvent) Close() (err error) {
 	return err
 }
 
-func (k *KernelEvent) wrap(op string, err error) error {
+func (k *Event) wrap(op string, err error) error {
 	if err != nil {
 		return fmt.Errorf("%s kernel event %q: %w", op, k.name, err)
 	}
