@@ -11,8 +11,8 @@ import (
 	"samepage/internal/ipctest/agent"
 	"samepage/internal/ipctest/memtest"
 	"samepage/internal/object"
-	"samepage/internal/sys"
 	"samepage/internal/sys/process"
+	"samepage/internal/sys/store"
 )
 
 var helpers = map[string]func(args []string){
@@ -24,7 +24,7 @@ var helpers = map[string]func(args []string){
 
 func TestMain(m *testing.M) {
 	// However long somebody takes who is at a name.
-	sys.RemovalWait = ipctest.Patience
+	store.RemovalWait = ipctest.Patience
 	ipctest.Main(m, helpers)
 }
 

@@ -15,12 +15,12 @@ import (
 	"samepage"
 	"samepage/internal/ipctest"
 	"samepage/internal/ipctest/agent"
-	"samepage/internal/sys"
+	"samepage/internal/sys/store"
 	"samepage/ipcsync"
 )
 
 func TestMain(m *testing.M) {
-	sys.RemovalWait = ipctest.Patience // however long somebody takes who is at a name
+	store.RemovalWait = ipctest.Patience // however long somebody takes who is at a name
 	ipctest.Main(m, map[string]func([]string){
 		"agent": agent.Run, "locker": locker, "waiter": waiter, "mutex": mutexHelper, "rw": rwHelper, "worker": worker,
 		"none": func([]string) {}, "maker": maker, "idler": idler, "record": recordWriter, "base": base, "algorithm": algorithm,

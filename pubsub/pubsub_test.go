@@ -14,7 +14,7 @@ import (
 
 	"samepage"
 	"samepage/internal/ipctest"
-	"samepage/internal/sys"
+	"samepage/internal/sys/store"
 	"samepage/pubsub"
 )
 
@@ -24,7 +24,7 @@ var bg = context.Background()
 var roles = map[string]func([]string){"sub": subRole, "pub": pubRole}
 
 func TestMain(m *testing.M) {
-	sys.RemovalWait = ipctest.Patience // however long somebody takes who is at a name
+	store.RemovalWait = ipctest.Patience // however long somebody takes who is at a name
 	ipctest.Main(m, roles)
 }
 

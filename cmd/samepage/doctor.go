@@ -10,8 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"samepage"
-	"samepage/internal/sys"
-	"samepage/internal/sys/process"
+	"samepage/internal/sys/doctor"
 	"samepage/internal/sys/syserr"
 	"samepage/ipcsync"
 )
@@ -35,7 +34,7 @@ the next one to meet them repairs; whom others wait for just now: a subscriber t
 publisher waits for, the owner of a lock, a writer of a cell that has its turn, and
 may be stopped in it. With --json a note is "ok" and has a "finding".`,
 		Args: names(0, 0),
-		RunE: func(*cobra.Command, []string) error { return runDoctor(a.printer(), sys.Facts()) },
+		RunE: func(*cobra.Command, []string) error { return runDoctor(a.printer(), doctor.Facts()) },
 	}
 }
 
@@ -52,13 +51,13 @@ const (
 
 // finding is one about the machine or, with a Finding, about its objects.
 type finding struct {
-	sys.Fact
+	doctor.Fact
 	Finding string                  `json:"finding,omitempty"`
 	Object  *objectName             `json:"object,omitempty"`
 	Died    *ipcsync.OwnerDiedError `json:"died,omitempty"`
 	Members []member                `json:"members,omitempty"` // the dead ones, or those in the way
 	// Processes have an object open whose name was removed.
-	Processes []process.Program `json:"processes,omitempty"`
+	Processes []doctor.Program `json:"processes,omitempty"`
 }
 
 type objectName struct {
@@ -100,13 +99,13 @@ func (l findings) text(w io.Writer) error {
 	return nil
 }
 
-func runDoctor(p printer, facts []sys.Fact) error {
+func runDoctor(p printer, facts []doctor.Fact) error {
 	var found findings
 	for _, f := range facts {
 		found = append(found, finding{Fact: f})
 	}
 	found = append(found, lookAtObjects()...)
-	found = append(found, nameGone(sys.FindRemoved())...)
+	found = append(found, nameGone(doctor.FindRemoved())...)
 	if err := p.print(found); err != nil {
 		return err
 	}
@@ -126,9 +125,9 @@ func runDoctor(p printer, facts []sys.Fact) error {
 func lookAtObjects() findings {
 	used, left, err := samepage.Look()
 	if err != nil {
-		return findings{{Fact: sys.Fact{Name: "objects", Value: "unknown", Note: err.Error()}}}
+		return findings{{Fact: doctor.Fact{Name: "objects", Value: "unknown", Note: err.Error()}}}
 	}
-	all := findings{{Fact: sys.Fact{Name: "objects", Value: count(len(used), "object") + " used or persistent", OK: true}}}
+	all := findings{{Fact: doctor.Fact{Name: "objects", Value: count(len(used), "object") + " used or persistent", OK: true}}}
 	all = append(all, unused(left)...)
 	for _, i := range used {
 		var st *state
@@ -153,9 +152,9 @@ func lookAtObjects() findings {
 }
 
 // nameGone tells of objects whose names were removed while processes have them open.
-func nameGone(removed []sys.Removed) (all findings) {
+func nameGone(removed []doctor.Removed) (all findings) {
 	for _, r := range removed {
-		f := finding{Finding: foundNameGone, Processes: r.Processes, Fact: sys.Fact{
+		f := finding{Finding: foundNameGone, Processes: r.Processes, Fact: doctor.Fact{
 			Name:  plain(r.Path),
 			Value: "it was removed while " + count(len(r.Processes), "process") + " had it open",
 			Note:  "whoever comes by the name meets another object (ErrNameGone); once these processes are started anew all meet again",
@@ -194,7 +193,7 @@ func unused(left []samepage.Leftover) (all findings) {
 	if n > few {
 		note += fmt.Sprintf(" and %d more", n-few)
 	}
-	return append(all, finding{Finding: foundUnused, Fact: sys.Fact{
+	return append(all, finding{Finding: foundUnused, Fact: doctor.Fact{
 		Name: "left over", OK: true, Mend: "samepage clean", Note: note,
 		Value: fmt.Sprintf("%s that no living process uses, %s", count(n, "object"), formatSize(size)),
 	}})
@@ -237,7 +236,7 @@ func lookAtMembers(i samepage.Info, st *state) (all findings) {
 
 func findingOf(i samepage.Info, what, value string) finding {
 	return finding{
-		Fact:    sys.Fact{Name: nameOf(i), Value: value},
+		Fact:    doctor.Fact{Name: nameOf(i), Value: value},
 		Finding: what, Object: &objectName{i.Name, i.Kind, i.Scope},
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/windows"
 
 	"samepage/internal/sys/internal/kernel"
+	"samepage/internal/sys/store"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
@@ -39,7 +40,7 @@ type entry struct {
 
 // openSidecar is kernel.CreateFile with patience for those who delete.
 func openSidecar(path string, access uint32, sa *windows.SecurityAttributes, disposition uint32) (windows.Handle, error) {
-	var p patience
+	var p store.Patience
 	for {
 		h, err := kernel.CreateFile(path, access, entryShare, sa, disposition, windows.FILE_FLAG_OPEN_REPARSE_POINT)
 		if err == nil {
@@ -48,8 +49,8 @@ func openSidecar(path string, access uint32, sa *windows.SecurityAttributes, dis
 		if !kernel.BeingDeleted(path, err) {
 			return 0, &fs.PathError{Op: "open", Path: path, Err: err}
 		}
-		if !p.wait() {
-			return 0, fmt.Errorf("%w (%w)", errRemoving(path), syserr.OnlyNumber(err))
+		if !p.Wait() {
+			return 0, fmt.Errorf("%w (%w)", store.StillRemoving(path), syserr.OnlyNumber(err))
 		}
 	}
 }
@@ -82,7 +83,7 @@ func (e *entry) check(s *Spec) error {
 	if attributes&not != 0 || links > 1 {
 		return fmt.Errorf("%s has attributes %#x and %d links, want a plain file: %w", e.path, attributes, links, fs.ErrPermission)
 	}
-	return checkOwner(s, e.h, windows.SE_FILE_OBJECT, e.path)
+	return store.CheckOwner(s.Owner, e.h, windows.SE_FILE_OBJECT, e.path)
 }
 
 // close lets go of the sidecar and of all locks on it.
@@ -106,7 +107,7 @@ var leaveTries = 5
 // only looking, it tries again a few times: a dry run of Clean, or a program
 // that knows nothing of us, will not take it away.
 func (e *entry) leaveUsed() {
-	var p patience
+	var p store.Patience
 	for range leaveTries {
 		if ok, err := kernel.TryLock(e.h, gateByte, true); ok {
 			kernel.Unlock(e.h, presenceByte)
@@ -118,14 +119,14 @@ func (e *entry) leaveUsed() {
 		} else if err != nil {
 			break
 		}
-		p.wait()
+		p.Wait()
 	}
 	e.close()
 	gone, err := reap(e.path, false)
-	p = patience{}
+	p = store.Patience{}
 	for tries := leaveTries; tries > 0 && !gone && err == nil; tries-- {
 		if looksDead(e.path) {
-			p.wait()
+			p.Wait()
 		} else {
 			tries = 1 // this look may have been in the way of another one
 		}
@@ -151,7 +152,7 @@ func looksDead(path string) bool {
 
 // gate takes the gate. It is open again after a matching unlock or close.
 func (e *entry) gate() error {
-	var p patience
+	var p store.Patience
 	for {
 		ok, err := kernel.TryLock(e.h, gateByte, true)
 		if ok {
@@ -160,8 +161,8 @@ func (e *entry) gate() error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", e.path, err)
 		}
-		if !p.wait() {
-			return fmt.Errorf("another process has been at work on %s for more than %v: %w", e.path, RemovalWait, syserr.ErrBusy)
+		if !p.Wait() {
+			return fmt.Errorf("another process has been at work on %s for more than %v: %w", e.path, store.RemovalWait, syserr.ErrBusy)
 		}
 	}
 }
@@ -250,15 +251,15 @@ func readRecord(h windows.Handle, path string) (*layout.Record, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	d := dir{path: filepath.Dir(path)}
-	if want := d.entryPath(r.Kind, r.Name); want != path {
+	d := store.Dir{Path: filepath.Dir(path)}
+	if want := d.EntryPath(r.Kind, r.Name); want != path {
 		return nil, fmt.Errorf("%s has the record of %v %q: %w", path, r.Kind, r.Name, layout.ErrCorrupt)
 	}
 	if r.Flags&layout.RecordOwnFile != 0 {
 		// The record may spell the directory in another way, or be of somebody
 		// who wants another file deleted.
-		r.Path = filepath.Join(d.path, filepath.Base(r.Path))
-		if !isDataOf(path, r.Path) {
+		r.Path = filepath.Join(d.Path, filepath.Base(r.Path))
+		if !store.IsDataOf(path, r.Path) {
 			return nil, fmt.Errorf("%s says that its bytes are in %q: %w", path, r.Path, layout.ErrCorrupt)
 		}
 	}
@@ -274,7 +275,7 @@ var errStale = errors.New("the sidecar has other rights than a new one")
 // would ever have the sidecar alone. But owner and rights must be those that a
 // new file would have, which fresh is: whom the old ones let in may still have
 // it open. Errors: fs.ErrExist, errStale, layout.ErrCorrupt, layout.ErrVersion.
-func (e *entry) clear(d *dir, s *Spec, sa *windows.SecurityAttributes, fresh bool) error {
+func (e *entry) clear(d *store.Dir, s *Spec, sa *windows.SecurityAttributes, fresh bool) error {
 	st, r, err := e.state()
 	switch {
 	case err != nil:
@@ -286,7 +287,7 @@ func (e *entry) clear(d *dir, s *Spec, sa *windows.SecurityAttributes, fresh boo
 	case e.readOnly:
 		return errStale
 	}
-	want, err := d.rightsOfNew(s, sa)
+	want, err := d.RightsOfNew(s.SDDL, sa)
 	if err != nil {
 		return err
 	}

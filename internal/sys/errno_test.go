@@ -156,7 +156,7 @@ func operations() (all []operation) {
 // errnoStore is a place for the objects of both scopes, where there can be one.
 func errnoStore(t *testing.T) string {
 	t.Helper()
-	base := store(t)
+	base := inStore(t)
 	if os.Geteuid() == 0 { // on Windows nobody is 0
 		noErr(t, os.Mkdir(filepath.Join(base, "samepage"), 0o700))
 		noErr(t, os.Chmod(filepath.Join(base, "samepage"), 0o777|os.ModeSticky))

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/windows"
 
 	"samepage/internal/sys/internal/kernel"
+	"samepage/internal/sys/store"
 	"samepage/layout"
 )
 
@@ -42,7 +43,7 @@ func createExact(s *Spec) (*Object, error) {
 	}
 	h, err := createSection(file, sa, windows.PAGE_READWRITE, b.size, name)
 	if errors.Is(err, fs.ErrPermission) {
-		if perr := checkPrivilege(s.Scope); perr != nil {
+		if perr := store.CheckPrivilege(s.Scope); perr != nil {
 			err = fmt.Errorf("%w: %w", perr, err)
 		}
 	}
@@ -90,7 +91,7 @@ func openExact(s *Spec) (*Object, error) {
 // to a page only.
 func (o *Object) measure(s *Spec) error {
 	if s.Owner != "" {
-		if err := checkOwner(s, o.section, windows.SE_KERNEL_OBJECT, o.what); err != nil {
+		if err := store.CheckOwner(s.Owner, o.section, windows.SE_KERNEL_OBJECT, o.what); err != nil {
 			return err
 		}
 	}
@@ -157,7 +158,7 @@ func statKernel(s *Spec) (Info, error) {
 	}
 	defer windows.CloseHandle(h)
 	if s.Owner != "" {
-		if err := checkOwner(s, h, windows.SE_KERNEL_OBJECT, name); err != nil {
+		if err := store.CheckOwner(s.Owner, h, windows.SE_KERNEL_OBJECT, name); err != nil {
 			return Info{}, err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"samepage/internal/sys/internal/kernel"
+	"samepage/internal/sys/store"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
@@ -265,13 +266,13 @@ func shareFile(file *os.File) (*kernel.Locks, error) {
 		return nil, err
 	}
 	lock := kernel.Locks{F: f}
-	var p patience
+	var p store.Patience
 	for {
 		ok, err := lock.TryShared(fileUserByte)
 		if ok {
 			return &lock, nil
 		}
-		if err != nil || !p.wait() {
+		if err != nil || !p.Wait() {
 			lock.Close()
 			switch {
 			case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOSYS), errors.Is(err, unix.ENOLCK), errors.Is(err, unix.EOPNOTSUPP):
@@ -358,7 +359,7 @@ func exactPath(s *Spec) (string, error) {
 	if err := layout.CheckName(s.Name); err != nil || s.Name == "." || s.Name == ".." {
 		return "", fmt.Errorf("%q is no name for shm_open: %w", s.Name, fs.ErrInvalid)
 	}
-	return filepath.Join(BaseDir(), s.Name), nil
+	return filepath.Join(store.BaseDir(), s.Name), nil
 }
 
 func exactObject(s *Spec, f *os.File, path string) (*Object, error) {
@@ -370,7 +371,7 @@ func exactObject(s *Spec, f *os.File, path string) (*Object, error) {
 		return nil, fmt.Errorf("%s is a %s owned by %s: %w", path, kernel.FileType(st.Mode), kernel.UserName(st.Uid), fs.ErrPermission)
 	}
 	if s.Owner != "" {
-		if err := checkOwner(s, path, st.Uid); err != nil {
+		if err := store.CheckOwner(s.Owner, s.Scope, path, st.Uid); err != nil {
 			return nil, err
 		}
 	}
@@ -394,7 +395,7 @@ func createExact(s *Spec) (*Object, error) {
 	fd, err := kernel.Open(unix.AT_FDCWD, base, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		err = syserr.Space(err)
-		return nil, storeError(fmt.Errorf("make a file in %s: %w", base, syserr.OnlyNumber(err)), err)
+		return nil, store.Unusable(fmt.Errorf("make a file in %s: %w", base, syserr.OnlyNumber(err)), err)
 	}
 	f := kernel.NewFile(fd, path)
 	err = mappable(f, path, layout.ReadWrite)
@@ -430,7 +431,7 @@ func openExact(s *Spec) (*Object, error) {
 	flags := kernel.AccessFlags(s.Access) | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
 	fd, err := kernel.Open(unix.AT_FDCWD, path, flags, 0)
 	if err != nil {
-		return nil, planted(unix.AT_FDCWD, path, path, err)
+		return nil, store.Planted(unix.AT_FDCWD, path, path, err)
 	}
 	f := kernel.NewFile(fd, path)
 	o, err := exactObject(s, f, path)

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/windows"
 
 	"samepage/internal/sys/internal/kernel"
+	"samepage/internal/sys/store"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
@@ -61,7 +62,7 @@ func openBacking(s *Spec) (b *backing, err error) {
 			return b, err
 		}
 	}
-	var p patience
+	var p store.Patience
 	for {
 		b.file, err = kernel.CreateFile(s.File, access, share, nil, windows.OPEN_EXISTING, 0)
 		if err != windows.ERROR_FILE_NOT_FOUND || s.Size <= 0 || s.Access != layout.ReadWrite {
@@ -72,7 +73,7 @@ func openBacking(s *Spec) (b *backing, err error) {
 			b.made = s.File
 		}
 		// Others may make and remove it between the two calls.
-		if err != windows.ERROR_FILE_EXISTS || !p.wait() {
+		if err != windows.ERROR_FILE_EXISTS || !p.Wait() {
 			break
 		}
 	}

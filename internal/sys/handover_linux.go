@@ -13,6 +13,7 @@ import (
 
 	"samepage/internal/sys/internal/kernel"
 	"samepage/internal/sys/process"
+	"samepage/internal/sys/store"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
@@ -232,14 +233,14 @@ func adopt(t *layout.Token, fd int) (*Object, error) {
 // joinName makes the receiver of a named object one of its users, as long as
 // the name still stands for it and lets it.
 func (o *Object) joinName(st *unix.Stat_t) error {
-	d, err := openDir(o.Scope, false)
+	d, err := store.Open(o.Scope, false)
 	if err != nil {
 		return unlessClosedToUs(err)
 	}
-	entry := entryName(o.Kind, o.Name)
+	entry := store.EntryName(o.Kind, o.Name)
 	e, err := openEntry(d, entry, &Spec{Scope: o.Scope, Owner: "*"})
 	if err != nil {
-		d.close()
+		d.Close()
 		return unlessClosedToUs(err)
 	}
 	mine := e.st.Dev == st.Dev && e.st.Ino == st.Ino
@@ -255,12 +256,12 @@ func (o *Object) joinName(st *unix.Stat_t) error {
 			if e.persist() {
 				o.Lifetime = layout.Persist
 			}
-			o.lock, o.dir, o.entry, o.path = &e.lock, d, entry, filepath.Join(d.path, entry)
+			o.lock, o.dir, o.entry, o.path = &e.lock, d, entry, filepath.Join(d.Path, entry)
 			return nil
 		}
 	}
 	_ = e.lock.F.Close()
-	d.close()
+	d.Close()
 	return unlessClosedToUs(err)
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"samepage/internal/sys/internal/kernel"
 	"samepage/internal/sys/process"
+	"samepage/internal/sys/store"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
@@ -311,11 +312,11 @@ func (o *Object) joinName(t *layout.Token) error {
 	if t.Name == "" {
 		return nil
 	}
-	d, err := openDir(t.Scope, false)
+	d, err := store.Open(t.Scope, false)
 	if err == nil {
 		err = o.joinEntry(d, t)
 		if o.entry == nil {
-			d.close()
+			d.Close()
 		}
 	}
 	if errors.Is(err, fs.ErrNotExist) {
@@ -324,8 +325,8 @@ func (o *Object) joinName(t *layout.Token) error {
 	return err
 }
 
-func (o *Object) joinEntry(d *dir, t *layout.Token) error {
-	e, err := openEntry(d.entryPath(t.Kind, t.Name), &Spec{Scope: t.Scope, Owner: "*"})
+func (o *Object) joinEntry(d *store.Dir, t *layout.Token) error {
+	e, err := openEntry(d.EntryPath(t.Kind, t.Name), &Spec{Scope: t.Scope, Owner: "*"})
 	if err != nil {
 		return err
 	}

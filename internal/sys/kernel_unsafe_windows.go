@@ -16,14 +16,12 @@ var (
 	kernel32            = windows.NewLazySystemDLL("kernel32.dll")
 	procOpenFileMapping = kernel32.NewProc("OpenFileMappingW")
 	procOpenSemaphore   = kernel32.NewProc("OpenSemaphoreW")
-	procMemoryStatus    = kernel32.NewProc("GlobalMemoryStatusEx")
 	procHandleInfo      = kernel32.NewProc("GetHandleInformation")
 
 	ntdll            = windows.NewLazySystemDLL("ntdll.dll")
 	procQueryObject  = ntdll.NewProc("NtQueryObject")
 	procQuerySection = ntdll.NewProc("NtQuerySection")
 	procCompare      = ntdll.NewProc("NtCompareObjects") // Windows 10
-	procWineVersion  = ntdll.NewProc("wine_get_version")
 )
 
 // Access rights of a section (winnt.h).
@@ -179,28 +177,4 @@ func allocated(h windows.Handle) int64 {
 func bootTime() (uint64, error) {
 	b, err := kernel.TimeOfDay()
 	return uint64(b.Boot) - b.BootBias, err
-}
-
-// commitLimit tells how much memory and page file there is, and is left.
-func commitLimit() (total, free uint64, err error) {
-	var b struct { // MEMORYSTATUSEX
-		length, load                          uint32
-		physical, physicalFree, total, free   uint64
-		virtual, virtualFree, virtualFreeMore uint64
-	}
-	b.length = uint32(unsafe.Sizeof(b))
-	ok, _, e := procMemoryStatus.Call(uintptr(unsafe.Pointer(&b)))
-	if ok == 0 {
-		return 0, 0, e
-	}
-	return b.total, b.free, nil
-}
-
-// wineVersion is empty on Windows.
-func wineVersion() string {
-	if procWineVersion.Find() != nil {
-		return ""
-	}
-	p, _, _ := procWineVersion.Call()
-	return windows.BytePtrToString((*byte)(kernel.Pointer(p)))
 }

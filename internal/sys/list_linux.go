@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"samepage/internal/sys/internal/kernel"
+	"samepage/internal/sys/store"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
@@ -20,12 +21,12 @@ func Stat(s *Spec) (Info, error) {
 	if s.Exact {
 		return statExact(s)
 	}
-	d, err := openDir(s.Scope, false)
+	d, err := store.Open(s.Scope, false)
 	if err != nil {
 		return Info{}, err
 	}
-	defer d.close()
-	info, st, err := examine(d, entryName(s.Kind, s.Name), s, true)
+	defer d.Close()
+	info, st, err := examine(d, store.EntryName(s.Kind, s.Name), s, true)
 	if err == nil && st == entryDead {
 		err = &fs.PathError{Op: "stat", Path: info.Path, Err: fs.ErrNotExist}
 	}
@@ -65,9 +66,9 @@ func birth(dirfd int, name string) time.Time {
 }
 
 // examine looks at one entry, and takes it away if it is dead and reap is set.
-func examine(d *dir, entry string, s *Spec, reap bool) (Info, entryState, error) {
-	k, name, _ := parseEntry(entry)
-	info := Info{Name: name, Kind: k, Scope: d.scope, Path: filepath.Join(d.path, entry)}
+func examine(d *store.Dir, entry string, s *Spec, reap bool) (Info, entryState, error) {
+	k, name, _ := store.ParseEntry(entry)
+	info := Info{Name: name, Kind: k, Scope: d.Scope, Path: filepath.Join(d.Path, entry)}
 	e, err := openEntry(d, entry, s)
 	if err != nil {
 		info.glance(d, entry)
@@ -75,7 +76,7 @@ func examine(d *dir, entry string, s *Spec, reap bool) (Info, entryState, error)
 	}
 	defer e.lock.F.Close()
 	info.fill(&e.st)
-	info.Created = birth(d.fd(), entry)
+	info.Created = birth(d.FD(), entry)
 	if e.persist() {
 		info.Lifetime = layout.Persist
 	}
@@ -105,9 +106,9 @@ func examine(d *dir, entry string, s *Spec, reap bool) (Info, entryState, error)
 }
 
 // glance fills in what the directory tells of an entry that cannot be opened.
-func (i *Info) glance(d *dir, entry string) {
+func (i *Info) glance(d *store.Dir, entry string) {
 	var st unix.Stat_t
-	if unix.Fstatat(d.fd(), entry, &st, unix.AT_SYMLINK_NOFOLLOW) != nil {
+	if unix.Fstatat(d.FD(), entry, &st, unix.AT_SYMLINK_NOFOLLOW) != nil {
 		return
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
@@ -128,20 +129,20 @@ func walk(s layout.Scope, reap bool, f func(Info, entryState, error)) error {
 	if reap {
 		sweepHalfMade(s, -1)
 	}
-	d, err := openDir(s, false)
+	d, err := store.Open(s, false)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	defer d.close()
-	names, err := d.f.Readdirnames(-1)
+	defer d.Close()
+	names, err := d.F.Readdirnames(-1)
 	if err != nil {
 		return err
 	}
 	for _, entry := range names {
-		if _, _, ok := parseEntry(entry); !ok {
+		if _, _, ok := store.ParseEntry(entry); !ok {
 			continue
 		}
 		info, st, err := examine(d, entry, &Spec{Scope: s, Owner: "*"}, reap)
@@ -190,10 +191,4 @@ func Clean(s layout.Scope, dryRun bool) ([]Leftover, error) {
 		}
 	})
 	return all, err
-}
-
-// Where tells the directory of a scope.
-func Where(s layout.Scope) string {
-	base, name := scopeDir(s)
-	return filepath.Join(base, name)
 }

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/windows"
 
 	"samepage/internal/sys/internal/kernel"
+	"samepage/internal/sys/store"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
@@ -22,12 +23,12 @@ func Stat(s *Spec) (Info, error) {
 	if s.Exact {
 		return statExact(s)
 	}
-	d, err := openDir(s.Scope, false)
+	d, err := store.Open(s.Scope, false)
 	if err != nil {
 		return Info{}, err
 	}
-	defer d.close()
-	l := examine(d, d.entryPath(s.Kind, s.Name), s)
+	defer d.Close()
+	l := examine(d, d.EntryPath(s.Kind, s.Name), s)
 	if l.err == nil && l.state == entryDead {
 		l.remove()
 		l.err = &fs.PathError{Op: "stat", Path: l.Path, Err: fs.ErrNotExist}
@@ -59,8 +60,8 @@ type look struct {
 // examine looks at one sidecar and changes nothing, but that a look may keep
 // the last user from taking it away; then it does that itself. One that it
 // finds dead is the caller's to take away.
-func examine(d *dir, path string, s *Spec) *look {
-	l := &look{Info: Info{Scope: d.scope, Path: path}}
+func examine(d *store.Dir, path string, s *Spec) *look {
+	l := &look{Info: Info{Scope: d.Scope, Path: path}}
 	kind, _, _ := strings.Cut(filepath.Base(path), "-")
 	l.Kind, _ = layout.ParseKind(kind)
 	e, err := openEntry(path, s)
@@ -81,7 +82,7 @@ func examine(d *dir, path string, s *Spec) *look {
 	}()
 	l.InUse = l.err == nil && l.state == entryUsed
 	if l.record == nil {
-		l.Name = d.damagedName(e.h, path, l.Kind)
+		l.Name = damagedName(d, e.h, path, l.Kind)
 	}
 	if r := l.record; r != nil {
 		l.Name, l.Kind, l.Size, l.Allocated = r.Name, r.Kind, r.Size, pages(r.Size)
@@ -97,14 +98,14 @@ func examine(d *dir, path string, s *Spec) *look {
 }
 
 // damagedName is the name in a record that is damaged, if its file is called after it.
-func (d *dir) damagedName(h windows.Handle, path string, k layout.Kind) string {
+func damagedName(d *store.Dir, h windows.Handle, path string, k layout.Kind) string {
 	var b [layout.MaxName]byte
 	var n uint32
 	if windows.ReadFile(h, b[:], &n, kernel.Position(layout.RecordHead)) != nil {
 		return ""
 	}
 	name := layout.Text(b[:n])
-	if layout.CheckName(name) != nil || d.entryPath(k, name) != path {
+	if layout.CheckName(name) != nil || d.EntryPath(k, name) != path {
 		return ""
 	}
 	return name
@@ -139,29 +140,29 @@ func (l *look) alone() bool {
 //
 // What f sees dead it takes away, unless nothing is to be taken away.
 func walk(s layout.Scope, dryRun bool, f func(*look), orphan func(Info)) error {
-	d, err := openDir(s, false)
+	d, err := store.Open(s, false)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	defer d.close()
-	files, err := os.ReadDir(d.path)
+	defer d.Close()
+	files, err := os.ReadDir(d.Path)
 	if err != nil {
 		return err
 	}
 	anybody := &Spec{Scope: s, Owner: "*"}
 	for _, x := range files {
-		if path := filepath.Join(d.path, x.Name()); strings.HasSuffix(path, recordSuffix) {
+		if path := filepath.Join(d.Path, x.Name()); strings.HasSuffix(path, store.RecordSuffix) {
 			if l := examine(d, path, anybody); !errors.Is(l.err, fs.ErrNotExist) {
 				f(l)
 			}
 		}
 	}
 	for _, x := range files {
-		path := filepath.Join(d.path, x.Name())
-		entry, ok := entryOf(path)
+		path := filepath.Join(d.Path, x.Name())
+		entry, ok := store.EntryOf(path)
 		if !ok || !isOrphan(d, entry, path, dryRun) {
 			continue
 		}
@@ -178,8 +179,8 @@ func walk(s layout.Scope, dryRun bool, f func(*look), orphan func(Info)) error {
 // Its sidecar is older than the file, which the caller saw before. So the file
 // belongs to the present sidecar, or to one that is gone. A sidecar without a
 // record may be of somebody who is just making that file.
-func isOrphan(d *dir, entry, path string, dryRun bool) bool {
-	l := examine(d, entry, &Spec{Scope: d.scope, Owner: "*"})
+func isOrphan(d *store.Dir, entry, path string, dryRun bool) bool {
+	l := examine(d, entry, &Spec{Scope: d.Scope, Owner: "*"})
 	if l.err != nil {
 		return errors.Is(l.err, fs.ErrNotExist)
 	}

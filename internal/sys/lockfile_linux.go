@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"samepage/internal/sys/internal/kernel"
+	"samepage/internal/sys/store"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
@@ -128,22 +129,22 @@ func LockFolder(name string) (string, error) {
 }
 
 func lockFolder(name string) (string, error) {
-	d, err := openDir(layout.Local, true)
+	d, err := store.Open(layout.Local, true)
 	if err != nil {
 		return "", err
 	}
-	defer d.close()
-	path := filepath.Join(d.path, name)
-	if err := unix.Mkdirat(d.fd(), name, 0o700); err != nil && err != unix.EEXIST {
+	defer d.Close()
+	path := filepath.Join(d.Path, name)
+	if err := unix.Mkdirat(d.FD(), name, 0o700); err != nil && err != unix.EEXIST {
 		return "", &fs.PathError{Op: "make", Path: path, Err: syserr.Space(err)}
 	}
-	fd, err := kernel.Open(d.fd(), name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	fd, err := kernel.Open(d.FD(), name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return "", planted(d.fd(), name, path, err)
+		return "", store.Planted(d.FD(), name, path, err)
 	}
-	sub := &dir{f: kernel.NewFile(fd, path), path: path, scope: layout.Local}
-	defer sub.close()
-	return path, sub.verify()
+	sub := &store.Dir{F: kernel.NewFile(fd, path), Path: path, Scope: layout.Local}
+	defer sub.Close()
+	return path, sub.Verify()
 }
 
 // remoteFS are the file systems whose files lie on other machines, or may: their

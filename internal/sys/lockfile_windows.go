@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/windows"
 
 	"samepage/internal/sys/internal/kernel"
+	"samepage/internal/sys/store"
 	"samepage/internal/sys/syserr"
 )
 
@@ -33,9 +34,9 @@ func openLockFile(path string, exclusively bool, disposition uint32) (*LockFile,
 	if exclusively {
 		access, share = windows.GENERIC_READ|windows.GENERIC_WRITE, 0
 	}
-	var p patience
+	var p store.Patience
 	h, err := kernel.CreateFile(path, access, share, nil, disposition, 0)
-	for err != nil && err != windows.ERROR_SHARING_VIOLATION && kernel.BeingDeleted(path, err) && p.wait() {
+	for err != nil && err != windows.ERROR_SHARING_VIOLATION && kernel.BeingDeleted(path, err) && p.Wait() {
 		h, err = kernel.CreateFile(path, access, share, nil, disposition, 0)
 	}
 	switch {

@@ -13,13 +13,14 @@ import (
 
 	"samepage/internal/ipctest"
 	"samepage/internal/sys/process"
+	"samepage/internal/sys/store"
 	"samepage/internal/sys/syserr"
 	"samepage/internal/sys/waker"
 	"samepage/layout"
 )
 
 func TestMain(m *testing.M) {
-	ipctest.Main(m, map[string]func([]string){"peer": peer, "churn": churn, "place": wrongPlace})
+	ipctest.Main(m, map[string]func([]string){"peer": peer, "churn": churn})
 }
 
 var errorNames = []struct {
@@ -51,9 +52,9 @@ func errorName(err error) string {
 // matters how long somebody takes who is at a name.
 func patiently(t *testing.T) {
 	t.Helper()
-	was := RemovalWait
-	RemovalWait = ipctest.Patience
-	t.Cleanup(func() { RemovalWait = was })
+	was := store.RemovalWait
+	store.RemovalWait = ipctest.Patience
+	t.Cleanup(func() { store.RemovalWait = was })
 }
 
 // spec reads "name [word...]".
@@ -105,7 +106,7 @@ func peer([]string) {
 // churn makes, opens and closes an object until it is killed, and complains
 // about all that must not happen.
 func churn(words []string) {
-	RemovalWait = ipctest.Patience
+	store.RemovalWait = ipctest.Patience
 	s := spec(words)
 	fmt.Println("ready")
 	for {
@@ -233,7 +234,7 @@ func wantPeerErr(t *testing.T, c *ipctest.Child, name, format string, args ...an
 	}
 }
 
-func store(t *testing.T) string {
+func inStore(t *testing.T) string {
 	t.Helper()
 	ipctest.NeedNames(t)
 	return ipctest.Store(t)
@@ -278,11 +279,11 @@ func closeObject(t *testing.T, o *Object) {
 // wantFiles checks how many files are left in the local directory.
 func wantFiles(t *testing.T, want int) {
 	t.Helper()
-	es, err := os.ReadDir(Where(layout.Local))
+	es, err := os.ReadDir(store.Where(layout.Local))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		t.Fatal(err)
 	}
 	if len(es) != want {
-		t.Errorf("%d files in %s: %v, want %d", len(es), Where(layout.Local), es, want)
+		t.Errorf("%d files in %s: %v, want %d", len(es), store.Where(layout.Local), es, want)
 	}
 }

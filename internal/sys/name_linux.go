@@ -21,10 +21,10 @@ func (o *Object) CheckName() error {
 	at, path := unix.AT_FDCWD, o.path
 	if !filepath.IsAbs(path) && o.dir != nil { // SAMEPAGE_DIR is relative, and the working directory may be another by now
 		var st unix.Stat_t
-		if err := unix.Fstat(o.dir.fd(), &st); err == nil && st.Nlink == 0 {
-			return fmt.Errorf("directory %s was removed: %w", o.dir.path, syserr.ErrNameGone)
+		if err := unix.Fstat(o.dir.FD(), &st); err == nil && st.Nlink == 0 {
+			return fmt.Errorf("directory %s was removed: %w", o.dir.Path, syserr.ErrNameGone)
 		}
-		at, path = o.dir.fd(), o.entry
+		at, path = o.dir.FD(), o.entry
 	}
 	var st unix.Stat_t
 	err := unix.Fstatat(at, path, &st, unix.AT_SYMLINK_NOFOLLOW)

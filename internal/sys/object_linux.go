@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"samepage/internal/sys/internal/kernel"
+	"samepage/internal/sys/store"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
@@ -36,7 +37,7 @@ type impl struct {
 	at   place    // the file that the entry was when it was opened
 	// lock carries the presence byte of the entry; nil for objects without one.
 	lock  *kernel.Locks
-	dir   *dir
+	dir   *store.Dir
 	entry string
 	// fileLock carries the locks of the file below.
 	fileLock *kernel.Locks
@@ -62,17 +63,17 @@ type entryFile struct {
 
 // openEntry opens an entry with a descriptor for its locks and checks that it
 // is a file that may be there. Errors: fs.ErrNotExist, fs.ErrPermission.
-func openEntry(d *dir, entry string, s *Spec) (*entryFile, error) {
-	path := filepath.Join(d.path, entry)
+func openEntry(d *store.Dir, entry string, s *Spec) (*entryFile, error) {
+	path := filepath.Join(d.Path, entry)
 	const flags = unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
 	e := &entryFile{}
-	fd, err := kernel.Open(d.fd(), entry, unix.O_RDWR|flags, 0)
+	fd, err := kernel.Open(d.FD(), entry, unix.O_RDWR|flags, 0)
 	if err == unix.EACCES || err == unix.EROFS {
 		e.readOnly = err
-		fd, err = kernel.Open(d.fd(), entry, unix.O_RDONLY|flags, 0)
+		fd, err = kernel.Open(d.FD(), entry, unix.O_RDONLY|flags, 0)
 	}
 	if err != nil {
-		return nil, planted(d.fd(), entry, path, err)
+		return nil, store.Planted(d.FD(), entry, path, err)
 	}
 	e.lock = kernel.Locks{F: kernel.NewFile(fd, path)}
 	if err := e.check(d, s, path); err != nil {
@@ -82,35 +83,35 @@ func openEntry(d *dir, entry string, s *Spec) (*entryFile, error) {
 	return e, nil
 }
 
-func (e *entryFile) check(d *dir, s *Spec, path string) error {
+func (e *entryFile) check(d *store.Dir, s *Spec, path string) error {
 	if err := unix.Fstat(int(e.lock.F.Fd()), &e.st); err != nil {
 		return &fs.PathError{Op: "stat", Path: path, Err: err}
 	}
 	if e.st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return stranger(path, &e.st, nil)
+		return store.Stranger(path, &e.st, nil)
 	}
 	if e.st.Nlink > 1 {
 		return fmt.Errorf("%s has %d hard links, owner %s: %w", path, e.st.Nlink, kernel.UserName(e.st.Uid), fs.ErrPermission)
 	}
-	return checkOwner(s, path, e.st.Uid)
+	return store.CheckOwner(s.Owner, s.Scope, path, e.st.Uid)
 }
 
 func (e *entryFile) persist() bool { return e.st.Mode&modePersist != 0 }
 
 // same says whether the entry still is this file.
-func (e *entryFile) same(d *dir, entry string) bool {
+func (e *entryFile) same(d *store.Dir, entry string) bool {
 	var st unix.Stat_t
-	return unix.Fstatat(d.fd(), entry, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && placeOf(&st) == placeOf(&e.st)
+	return unix.Fstatat(d.FD(), entry, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && placeOf(&st) == placeOf(&e.st)
 }
 
 // unlinkIfUnused takes the entry away if nobody is present. The exclusive lock
 // keeps others from joining meanwhile, and they look again after they joined.
 //
 // Errors: fs.ErrPermission, when only others may do that.
-func (e *entryFile) unlinkIfUnused(d *dir, entry string) (removed bool, err error) {
+func (e *entryFile) unlinkIfUnused(d *store.Dir, entry string) (removed bool, err error) {
 	if e.readOnly != nil {
 		return false, fmt.Errorf("%s is left over, and only %s may take it away (mode %#o): %w (%w)",
-			filepath.Join(d.path, entry), kernel.UserName(e.st.Uid), e.st.Mode&0o7777, fs.ErrPermission, e.readOnly)
+			filepath.Join(d.Path, entry), kernel.UserName(e.st.Uid), e.st.Mode&0o7777, fs.ErrPermission, e.readOnly)
 	}
 	ok, err := e.lock.TryExclusive(presenceByte)
 	if !ok {
@@ -120,8 +121,8 @@ func (e *entryFile) unlinkIfUnused(d *dir, entry string) (removed bool, err erro
 	if !e.same(d, entry) {
 		return true, nil
 	}
-	if err := unix.Unlinkat(d.fd(), entry, 0); err != nil && err != unix.ENOENT {
-		return false, &fs.PathError{Op: "remove", Path: filepath.Join(d.path, entry), Err: err}
+	if err := unix.Unlinkat(d.FD(), entry, 0); err != nil && err != unix.ENOENT {
+		return false, &fs.PathError{Op: "remove", Path: filepath.Join(d.Path, entry), Err: err}
 	}
 	return true, nil
 }
@@ -163,21 +164,21 @@ func Create(s *Spec) (*Object, error) {
 }
 
 func createNamed(s *Spec) (*Object, error) {
-	d, err := openDir(s.Scope, true)
+	d, err := store.Open(s.Scope, true)
 	if err != nil {
 		return nil, err
 	}
 	sweepFirst(d)
 	o, err := create(d, s)
 	if err != nil {
-		d.close()
+		d.Close()
 		return nil, err
 	}
 	return o, nil
 }
 
-func create(d *dir, s *Spec) (*Object, error) {
-	entry := entryName(s.Kind, s.Name)
+func create(d *store.Dir, s *Spec) (*Object, error) {
+	entry := store.EntryName(s.Kind, s.Name)
 	if err := clearDead(d, entry, s); err != nil {
 		return nil, err
 	}
@@ -188,14 +189,14 @@ func create(d *dir, s *Spec) (*Object, error) {
 	for {
 		// The descriptor's own link in /proc, for naming by descriptor alone
 		// (AT_EMPTY_PATH) needs a capability.
-		err := unix.Linkat(unix.AT_FDCWD, kernel.ProcFD(int(n.entryFD.Fd())), d.fd(), entry, unix.AT_SYMLINK_FOLLOW)
+		err := unix.Linkat(unix.AT_FDCWD, kernel.ProcFD(int(n.entryFD.Fd())), d.FD(), entry, unix.AT_SYMLINK_FOLLOW)
 		if err == nil {
 			n.takeName(d, entry)
 			return n.object(d, entry, s), nil
 		}
 		if err != unix.EEXIST {
 			n.discard()
-			return nil, fmt.Errorf("link %s: %w", filepath.Join(d.path, entry), syserr.Space(err))
+			return nil, fmt.Errorf("link %s: %w", filepath.Join(d.Path, entry), syserr.Space(err))
 		}
 		if err := clearDead(d, entry, s); err != nil {
 			n.discard()
@@ -206,8 +207,8 @@ func create(d *dir, s *Spec) (*Object, error) {
 
 // clearDead makes sure that an entry's name is free, taking away what a dead
 // process left there.
-func clearDead(d *dir, entry string, s *Spec) error {
-	var p patience
+func clearDead(d *store.Dir, entry string, s *Spec) error {
+	var p store.Patience
 	for {
 		e, err := openEntry(d, entry, s)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -228,8 +229,8 @@ func clearDead(d *dir, entry string, s *Spec) error {
 			return fs.ErrExist
 		case st == entryDead:
 			// Taken away, or somebody has joined meanwhile.
-		case !p.wait():
-			return errRemoving(s.Name)
+		case !p.Wait():
+			return store.StillRemoving(s.Name)
 		}
 	}
 }
@@ -262,28 +263,28 @@ func (n *newEntry) discard() {
 
 // prepare makes everything but the name: a file that nobody sees, its space,
 // its first bytes, the creator's presence.
-func prepare(d *dir, s *Spec) (n *newEntry, err error) {
+func prepare(d *store.Dir, s *Spec) (n *newEntry, err error) {
 	n = &newEntry{size: s.Size}
 	defer func() {
 		if err != nil {
 			n.discard()
 		}
 	}()
-	fd, err := kernel.Open(d.fd(), ".", unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+	fd, err := kernel.Open(d.FD(), ".", unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
 	if err == unix.EOPNOTSUPP || err == unix.EISDIR {
-		return n, noTmpfile(d.path, err)
+		return n, store.NoTmpfile(d.Path, err)
 	}
 	if err != nil {
-		return n, fmt.Errorf("make a file in %s: %w", d.path, unmadeError(d.path, err))
+		return n, fmt.Errorf("make a file in %s: %w", d.Path, store.Unmade(d.Path, err))
 	}
-	n.entryFD = kernel.NewFile(fd, d.path)
+	n.entryFD = kernel.NewFile(fd, d.Path)
 	// The owner can always write, and so take the entry away.
 	mode := uint32(s.Perm.Perm())&permBits | 0o600
 	if s.Lifetime == layout.Persist {
 		mode |= modePersist
 	}
 	if s.File == "" {
-		if err := mappable(n.entryFD, d.path, layout.ReadWrite); err != nil {
+		if err := mappable(n.entryFD, d.Path, layout.ReadWrite); err != nil {
 			return n, err
 		}
 		if err := reserve(n.entryFD, 0, s.Size, s.Sparse); err != nil {
@@ -292,7 +293,7 @@ func prepare(d *dir, s *Spec) (n *newEntry, err error) {
 		if _, err := n.entryFD.WriteAt(s.Init, 0); err != nil {
 			return n, fmt.Errorf("write first bytes: %w", syserr.Space(err))
 		}
-		n.data, err = kernel.Reopen(fd, d.path, unix.O_RDWR)
+		n.data, err = kernel.Reopen(fd, d.Path, unix.O_RDWR)
 		if err != nil {
 			return n, err
 		}
@@ -302,7 +303,7 @@ func prepare(d *dir, s *Spec) (n *newEntry, err error) {
 		}
 		mode |= modeRecord
 	}
-	f, err := kernel.Reopen(fd, d.path, unix.O_RDWR)
+	f, err := kernel.Reopen(fd, d.Path, unix.O_RDWR)
 	if err != nil {
 		return n, err
 	}
@@ -312,7 +313,7 @@ func prepare(d *dir, s *Spec) (n *newEntry, err error) {
 		err = syserr.ErrBusy
 	}
 	if err != nil {
-		return n, fmt.Errorf("lock the presence byte of a new file in %s: %w", d.path, err)
+		return n, fmt.Errorf("lock the presence byte of a new file in %s: %w", d.Path, err)
 	}
 	return n, unix.Fchmod(fd, mode)
 }
@@ -350,9 +351,9 @@ func (n *newEntry) overFile(s *Spec) error {
 
 // takeName opens what has a name by now, so that the descriptors and mappings are called by
 // it in /proc, and not "deleted". Where that fails the old ones serve as well.
-func (n *newEntry) takeName(d *dir, entry string) {
-	path := filepath.Join(d.path, entry)
-	fd, err := kernel.Open(d.fd(), entry, unix.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+func (n *newEntry) takeName(d *store.Dir, entry string) {
+	path := filepath.Join(d.Path, entry)
+	fd, err := kernel.Open(d.FD(), entry, unix.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return
 	}
@@ -373,7 +374,7 @@ func (n *newEntry) takeName(d *dir, entry string) {
 	}
 }
 
-func (n *newEntry) object(d *dir, entry string, s *Spec) *Object {
+func (n *newEntry) object(d *store.Dir, entry string, s *Spec) *Object {
 	if n.data != n.entryFD {
 		_ = n.entryFD.Close()
 	}
@@ -383,7 +384,7 @@ func (n *newEntry) object(d *dir, entry string, s *Spec) *Object {
 	o := &Object{
 		ID: fileID(&st), Kind: s.Kind, Scope: s.Scope, Name: s.Name, Access: layout.ReadWrite,
 		Size: n.size, Lifetime: s.Lifetime, File: n.path,
-		impl: impl{file: n.data, path: filepath.Join(d.path, entry), at: placeOf(&at), lock: &n.lock, dir: d, entry: entry, fileLock: n.fileLock},
+		impl: impl{file: n.data, path: filepath.Join(d.Path, entry), at: placeOf(&at), lock: &n.lock, dir: d, entry: entry, fileLock: n.fileLock},
 	}
 	o.setKey(&st)
 	return o
@@ -395,21 +396,21 @@ func Open(s *Spec) (*Object, error) {
 	if s.Exact {
 		return openExact(s)
 	}
-	d, err := openDir(s.Scope, false)
+	d, err := store.Open(s.Scope, false)
 	if err != nil {
 		return nil, err
 	}
 	o, err := open(d, s)
 	if err != nil {
-		d.close()
+		d.Close()
 		return nil, err
 	}
 	return o, nil
 }
 
-func open(d *dir, s *Spec) (*Object, error) {
-	entry := entryName(s.Kind, s.Name)
-	var p patience
+func open(d *store.Dir, s *Spec) (*Object, error) {
+	entry := store.EntryName(s.Kind, s.Name)
+	var p store.Patience
 	for {
 		e, err := openEntry(d, entry, s)
 		if err != nil {
@@ -427,15 +428,15 @@ func open(d *dir, s *Spec) (*Object, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !p.wait() {
-			return nil, errRemoving(s.Name)
+		if !p.Wait() {
+			return nil, store.StillRemoving(s.Name)
 		}
 	}
 }
 
 // join makes the caller present. It is false when the entry is being taken
 // away, or was, and the caller should look again.
-func (e *entryFile) join(d *dir, entry string) (bool, error) {
+func (e *entryFile) join(d *store.Dir, entry string) (bool, error) {
 	st, err := e.state()
 	if err != nil {
 		return false, err
@@ -443,7 +444,7 @@ func (e *entryFile) join(d *dir, entry string) (bool, error) {
 	switch st {
 	case entryDead:
 		_, _ = e.unlinkIfUnused(d, entry)
-		return false, &fs.PathError{Op: "open", Path: filepath.Join(d.path, entry), Err: fs.ErrNotExist}
+		return false, &fs.PathError{Op: "open", Path: filepath.Join(d.Path, entry), Err: fs.ErrNotExist}
 	case entryRemoving:
 		return false, nil
 	}
@@ -460,7 +461,7 @@ func (e *entryFile) join(d *dir, entry string) (bool, error) {
 
 // leave is the opposite of join, and takes the entry away if the caller was
 // the last one. It closes the descriptor.
-func (e *entryFile) leave(d *dir, entry string) {
+func (e *entryFile) leave(d *store.Dir, entry string) {
 	e.lock.Unlock(presenceByte)
 	if !e.persist() {
 		_, _ = e.unlinkIfUnused(d, entry)
@@ -469,10 +470,10 @@ func (e *entryFile) leave(d *dir, entry string) {
 }
 
 // object opens what the entry stands for.
-func (e *entryFile) object(d *dir, entry string, s *Spec) (*Object, error) {
+func (e *entryFile) object(d *store.Dir, entry string, s *Spec) (*Object, error) {
 	o := &Object{
 		Kind: s.Kind, Scope: s.Scope, Name: s.Name, Access: s.Access,
-		impl: impl{path: filepath.Join(d.path, entry), at: placeOf(&e.st), lock: &e.lock, dir: d, entry: entry},
+		impl: impl{path: filepath.Join(d.Path, entry), at: placeOf(&e.st), lock: &e.lock, dir: d, entry: entry},
 	}
 	if e.persist() {
 		o.Lifetime = layout.Persist
@@ -516,7 +517,7 @@ func readRecord(f *os.File, path string) (*layout.Record, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	if entryName(r.Kind, r.Name) != filepath.Base(path) {
+	if store.EntryName(r.Kind, r.Name) != filepath.Base(path) {
 		return nil, fmt.Errorf("%s has the record of %v %q: %w", path, r.Kind, r.Name, layout.ErrCorrupt)
 	}
 	return r, nil
@@ -575,7 +576,7 @@ func (o *Object) Close() error {
 			e.leave(o.dir, o.entry)
 		}
 	}
-	o.dir.close()
+	o.dir.Close()
 	return err
 }
 
@@ -586,17 +587,17 @@ func Remove(s *Spec) error {
 	if s.Exact {
 		return removeExact(s)
 	}
-	d, err := openDir(s.Scope, false)
+	d, err := store.Open(s.Scope, false)
 	if err != nil {
 		return err
 	}
-	defer d.close()
-	entry := entryName(s.Kind, s.Name)
+	defer d.Close()
+	entry := store.EntryName(s.Kind, s.Name)
 	t := *s
 	if t.Owner == "" && os.Geteuid() == 0 {
 		t.Owner = "*" // what is in it is not trusted, and root may take it away
 	}
-	var p patience
+	var p store.Patience
 	for {
 		e, err := openEntry(d, entry, &t)
 		if err != nil {
@@ -612,13 +613,13 @@ func Remove(s *Spec) error {
 		case err != nil:
 			return err
 		case removed && st == entryDead:
-			return &fs.PathError{Op: "remove", Path: filepath.Join(d.path, entry), Err: fs.ErrNotExist}
+			return &fs.PathError{Op: "remove", Path: filepath.Join(d.Path, entry), Err: fs.ErrNotExist}
 		case removed:
 			return nil
 		case st == entryUsed:
-			return fmt.Errorf("%s has users: %w", filepath.Join(d.path, entry), syserr.ErrBusy)
-		case !p.wait():
-			return errRemoving(s.Name)
+			return fmt.Errorf("%s has users: %w", filepath.Join(d.Path, entry), syserr.ErrBusy)
+		case !p.Wait():
+			return store.StillRemoving(s.Name)
 		}
 	}
 }

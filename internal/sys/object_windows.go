@@ -14,6 +14,7 @@ import (
 
 	"samepage/internal/fault"
 	"samepage/internal/sys/internal/kernel"
+	"samepage/internal/sys/store"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
@@ -31,7 +32,7 @@ type impl struct {
 	raw    bool
 	what   string // for messages
 	entry  *entry // carries presence; nil for objects without a sidecar
-	dir    *dir
+	dir    *store.Dir
 	out    handedOut
 	asking sync.Mutex // held while Alone is away from the presence byte
 }
@@ -59,43 +60,43 @@ func Create(s *Spec) (*Object, error) {
 }
 
 func createNamed(s *Spec) (*Object, error) {
-	if err := checkPrivilege(s.Scope); err != nil {
+	if err := store.CheckPrivilege(s.Scope); err != nil {
 		return nil, err
 	}
-	d, err := openDir(s.Scope, true)
+	d, err := store.Open(s.Scope, true)
 	if err != nil {
 		return nil, err
 	}
 	sweepFirst(d)
 	o, err := create(d, s)
 	if err != nil {
-		d.close()
+		d.Close()
 		return nil, err
 	}
 	return o, nil
 }
 
-func create(d *dir, s *Spec) (*Object, error) {
+func create(d *store.Dir, s *Spec) (*Object, error) {
 	sa, err := kernel.Descriptor(s.SDDL)
 	if err != nil {
 		return nil, err
 	}
-	path := d.entryPath(s.Kind, s.Name)
-	var p patience
+	path := d.EntryPath(s.Kind, s.Name)
+	var p store.Patience
 	for {
 		o, err := build(d, path, s, sa)
 		if err != errStale {
 			return o, err
 		}
-		if !p.wait() {
-			return nil, errRemoving(s.Name)
+		if !p.Wait() {
+			return nil, store.StillRemoving(s.Name)
 		}
 	}
 }
 
 // build makes the object whose sidecar is at path: a new one, or a dead one.
 // Errors are errStale and those of Create.
-func build(d *dir, path string, s *Spec, sa *windows.SecurityAttributes) (*Object, error) {
+func build(d *store.Dir, path string, s *Spec, sa *windows.SecurityAttributes) (*Object, error) {
 	var e *entry
 	h, err := openSidecar(path, windows.GENERIC_READ|windows.GENERIC_WRITE, sa, windows.CREATE_NEW)
 	fresh := err == nil
@@ -150,7 +151,7 @@ func (o *Object) fill(s *Spec, sa *windows.SecurityAttributes) error {
 	case s.File != "":
 		b, err = openBacking(s)
 	case s.Lifetime == layout.Persist || s.Sparse:
-		b, err = makeData(dataPath(o.entry.path, r.ID), s, sa)
+		b, err = makeData(store.DataPath(o.entry.path, r.ID), s, sa)
 		r.Flags = layout.RecordOwnFile
 	default:
 		o.section, err = createSection(windows.InvalidHandle, sa, windows.PAGE_READWRITE, s.Size, sectionName(s.Kind, s.Scope, r.ID))
@@ -248,21 +249,21 @@ func Open(s *Spec) (*Object, error) {
 	if s.Exact {
 		return openExact(s)
 	}
-	d, err := openDir(s.Scope, false)
+	d, err := store.Open(s.Scope, false)
 	if err != nil {
 		return nil, err
 	}
 	o, err := open(d, s)
 	if err != nil {
-		d.close()
+		d.Close()
 		return nil, err
 	}
 	return o, nil
 }
 
-func open(d *dir, s *Spec) (*Object, error) {
-	path := d.entryPath(s.Kind, s.Name)
-	var p patience
+func open(d *store.Dir, s *Spec) (*Object, error) {
+	path := d.EntryPath(s.Kind, s.Name)
+	var p store.Patience
 	for {
 		e, err := openEntry(path, s)
 		if err != nil {
@@ -281,8 +282,8 @@ func open(d *dir, s *Spec) (*Object, error) {
 		if !errors.Is(err, errLeaving) {
 			return nil, err
 		}
-		if !p.wait() {
-			return nil, errRemoving(s.Name)
+		if !p.Wait() {
+			return nil, store.StillRemoving(s.Name)
 		}
 	}
 }
@@ -387,7 +388,7 @@ func (o *Object) Close() error {
 	if o.entry != nil {
 		o.entry.leaveUsed()
 	}
-	o.dir.close()
+	o.dir.Close()
 	return nil
 }
 
@@ -429,13 +430,13 @@ func Remove(s *Spec) error {
 	if s.Exact {
 		return fmt.Errorf("a kernel name goes with its last handle: %w", errors.ErrUnsupported)
 	}
-	d, err := openDir(s.Scope, false)
+	d, err := store.Open(s.Scope, false)
 	if err != nil {
 		return err
 	}
-	defer d.close()
-	path := d.entryPath(s.Kind, s.Name)
-	var p patience
+	defer d.Close()
+	path := d.EntryPath(s.Kind, s.Name)
+	var p store.Patience
 	for {
 		e, err := openEntry(path, s)
 		if err != nil {
@@ -458,8 +459,8 @@ func Remove(s *Spec) error {
 			return &fs.PathError{Op: "remove", Path: path, Err: fs.ErrNotExist}
 		case removed:
 			return nil
-		case !p.wait():
-			return errRemoving(s.Name)
+		case !p.Wait():
+			return store.StillRemoving(s.Name)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 
+	"samepage/internal/sys/store"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
@@ -26,9 +27,9 @@ const (
 var swept sync.Map
 
 // sweepFirst does what the first create of a process in a directory does.
-func sweepFirst(d *dir) {
-	if _, before := swept.LoadOrStore(d.path, nil); !before {
-		sweepScope(d.scope, sweepNames, sweepLooks)
+func sweepFirst(d *store.Dir) {
+	if _, before := swept.LoadOrStore(d.Path, nil); !before {
+		sweepScope(d.Scope, sweepNames, sweepLooks)
 	}
 }
 

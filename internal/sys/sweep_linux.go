@@ -2,14 +2,12 @@ package sys
 
 import (
 	"errors"
-	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"samepage/internal/sys/internal/kernel"
+	"samepage/internal/sys/store"
 	"samepage/layout"
 )
 
@@ -18,16 +16,16 @@ import (
 // nobody has open. See some for names and looks.
 func sweepScope(s layout.Scope, names, looks int) (taken int) {
 	taken = sweepHalfMade(s, names)
-	d, err := openDir(s, false)
+	d, err := store.Open(s, false)
 	if err != nil {
 		return taken
 	}
-	defer d.close()
-	return taken + sweepIn(d.fd(), ".", names, looks, func(entry string) bool {
-		if _, _, ok := parseEntry(entry); ok {
-			return d.takeDead(entry)
+	defer d.Close()
+	return taken + sweepIn(d.FD(), ".", names, looks, func(entry string) bool {
+		if _, _, ok := store.ParseEntry(entry); ok {
+			return takeDead(d, entry)
 		}
-		return looks < 0 && s == layout.Local && d.takeLockFiles(entry) > 0
+		return looks < 0 && s == layout.Local && takeLockFiles(d, entry) > 0
 	})
 }
 
@@ -43,11 +41,11 @@ func sweepIn(at int, path string, names, looks int, take func(name string) bool)
 }
 
 // takeDead takes an entry away if it is this user's and dead. It waits for nobody.
-func (d *dir) takeDead(entry string) bool {
-	if st, ok := d.own(entry); !ok || st.Mode&unix.S_IFMT != unix.S_IFREG || st.Mode&modePersist != 0 {
+func takeDead(d *store.Dir, entry string) bool {
+	if st, ok := d.Own(entry); !ok || st.Mode&unix.S_IFMT != unix.S_IFREG || st.Mode&modePersist != 0 {
 		return false
 	}
-	e, err := openEntry(d, entry, &Spec{Scope: d.scope})
+	e, err := openEntry(d, entry, &Spec{Scope: d.Scope})
 	if err != nil {
 		return errors.Is(err, unix.ENOENT) // another one was faster
 	}
@@ -60,47 +58,32 @@ func (d *dir) takeDead(entry string) bool {
 	return removed
 }
 
-// own looks at what is in the directory, and says whether it is this user's.
-func (d *dir) own(name string) (st unix.Stat_t, ok bool) {
-	err := unix.Fstatat(d.fd(), name, &st, unix.AT_SYMLINK_NOFOLLOW)
-	return st, err == nil && int(st.Uid) == os.Geteuid()
-}
-
 // takeLockFiles takes away what nobody has open in a folder of LockFolder: whoever
 // locks next makes it anew.
-func (d *dir) takeLockFiles(folder string) int {
-	if st, ok := d.own(folder); !ok || st.Mode&unix.S_IFMT != unix.S_IFDIR {
+func takeLockFiles(d *store.Dir, folder string) int {
+	if st, ok := d.Own(folder); !ok || st.Mode&unix.S_IFMT != unix.S_IFDIR {
 		return 0
 	}
-	return sweepIn(d.fd(), folder, -1, -1, func(name string) bool {
-		return RemoveLockFile(filepath.Join(d.path, folder, name)) == nil
+	return sweepIn(d.FD(), folder, -1, -1, func(name string) bool {
+		return RemoveLockFile(filepath.Join(d.Path, folder, name)) == nil
 	})
 }
 
 // sweepHalfMade takes away directories of a scope that never got their name. The
 // maker of one may live: it makes another one then. See makeDir.
 func sweepHalfMade(s layout.Scope, names int) int {
-	base, name := scopeDir(s)
+	base, name := store.ScopeDir(s)
 	bfd, err := kernel.Open(unix.AT_FDCWD, base, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return 0
 	}
-	b := &dir{f: kernel.NewFile(bfd, base), path: base, scope: s}
-	defer b.close()
+	b := &store.Dir{F: kernel.NewFile(bfd, base), Path: base, Scope: s}
+	defer b.Close()
 	return sweepIn(bfd, ".", names, -1, func(half string) bool {
-		if !isHalfMade(half, name) {
+		if !store.IsHalfMade(half, name) {
 			return false
 		}
-		_, own := b.own(half)
+		_, own := b.Own(half)
 		return own && unix.Unlinkat(bfd, half, unix.AT_REMOVEDIR) == nil // none but an empty one
 	})
-}
-
-// isHalfMade says whether that is what halfMade makes up for a directory called name.
-func isHalfMade(half, name string) bool {
-	rest, ok := strings.CutPrefix(half, "."+name+".")
-	pid, random, both := strings.Cut(rest, ".")
-	_, perr := strconv.ParseUint(pid, 10, 32)
-	_, rerr := strconv.ParseUint(random, 16, 64)
-	return ok && both && perr == nil && rerr == nil
 }

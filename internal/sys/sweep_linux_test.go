@@ -4,20 +4,19 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
-	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
 	"samepage/internal/sys/internal/kernel"
+	"samepage/internal/sys/store"
 	"samepage/layout"
 )
 
 // busyEntry keeps dead entry i as one who is just taking it away, until release.
 func busyEntry(t *testing.T, i int) (release func()) {
 	t.Helper()
-	f := must(os.OpenFile(filepath.Join(Where(layout.Local), fmt.Sprint("memory.dead", i)), os.O_RDWR, 0))(t)
+	f := must(os.OpenFile(filepath.Join(store.Where(layout.Local), fmt.Sprint("memory.dead", i)), os.O_RDWR, 0))(t)
 	if ok, err := (kernel.Locks{F: f}).TryExclusive(presenceByte); !ok || err != nil {
 		t.Fatal(ok, err)
 	}
@@ -26,9 +25,9 @@ func busyEntry(t *testing.T, i int) (release func()) {
 
 // What is not this user's, or not what it seems, stays.
 func TestSweepLeavesWhatIsNotOurs(t *testing.T) {
-	base := store(t)
+	base := inStore(t)
 	makeDead(t, 6)
-	dir := Where(layout.Local)
+	dir := store.Where(layout.Local)
 	path := func(i int) string { return filepath.Join(dir, fmt.Sprint("memory.dead", i)) }
 	want := map[string]bool{}
 	stays := func(p string) { want[p] = true }
@@ -84,7 +83,7 @@ func TestSweepLeavesWhatIsNotOurs(t *testing.T) {
 
 // The lock files that nobody has open go when there is no space, and no others do.
 func TestSweepTakesLockFiles(t *testing.T) {
-	store(t)
+	inStore(t)
 	folder := must(LockFolder("locks"))(t)
 	held := must(OpenLockFile(filepath.Join(folder, "held"), false))(t)
 	defer held.Close()
@@ -96,39 +95,5 @@ func TestSweepTakesLockFiles(t *testing.T) {
 	sweepScope(layout.Local, -1, -1)
 	if left := must(os.ReadDir(folder))(t); len(left) != 1 || left[0].Name() != "held" {
 		t.Errorf("without space there stay %v", left)
-	}
-}
-
-// Many who make the directory at the same time, each of whom takes away what the
-// others are just making, make it, and leave nothing else.
-func TestManyMakeTheDirectory(t *testing.T) {
-	base := store(t)
-	for range 100 {
-		bfd := must(unix.Open(base, unix.O_PATH|unix.O_DIRECTORY, 0))(t)
-		var all sync.WaitGroup
-		for range 8 {
-			all.Go(func() {
-				if err := makeDir(bfd, "samepage-x", layout.Local); err != nil {
-					t.Error(err)
-				}
-				sweepMakers(base, "samepage-x")
-			})
-			all.Go(func() { sweepMakers(base, "samepage-x") })
-		}
-		all.Wait()
-		if left := must(os.ReadDir(base))(t); len(left) != 1 || left[0].Name() != "samepage-x" {
-			t.Fatalf("left is %v", left)
-		}
-		noErr(t, os.Remove(filepath.Join(base, "samepage-x")))
-		noErr(t, unix.Close(bfd))
-	}
-}
-
-func sweepMakers(base, name string) {
-	all, _ := os.ReadDir(base)
-	for _, e := range all {
-		if strings.HasPrefix(e.Name(), ".") && isHalfMade(e.Name(), name) {
-			_ = os.Remove(filepath.Join(base, e.Name()))
-		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"samepage/internal/fault"
 	"samepage/internal/ipctest"
+	"samepage/internal/sys/store"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
@@ -22,25 +23,25 @@ import (
 // leave them that are killed.
 func makeDead(t *testing.T, n int) {
 	t.Helper()
-	must("", os.MkdirAll(Where(layout.Local), 0o700))(t)
+	must("", os.MkdirAll(store.Where(layout.Local), 0o700))(t)
 	for i := range n {
 		name := "memory.dead" + strconv.Itoa(i)
 		if runtime.GOOS == "windows" {
 			name = fmt.Sprintf("memory-%032x%s", i, ".rec")
 		}
-		must("", os.WriteFile(filepath.Join(Where(layout.Local), name), nil, 0o600))(t)
+		must("", os.WriteFile(filepath.Join(store.Where(layout.Local), name), nil, 0o600))(t)
 	}
 }
 
 func countFiles(t *testing.T) int {
 	t.Helper()
-	return len(must(os.ReadDir(Where(layout.Local)))(t))
+	return len(must(os.ReadDir(store.Where(layout.Local)))(t))
 }
 
 // The first create of a process takes a part of what is dead away, so that it does not
 // take long where that is much; the next process goes on with it.
 func TestFirstCreateTakesSomeOfTheDead(t *testing.T) {
-	store(t)
+	inStore(t)
 	const dead = 3*sweepLooks + 10
 	makeDead(t, dead)
 	for i := 1; i <= 4; i++ {
@@ -61,7 +62,7 @@ func TestFirstCreateTakesSomeOfTheDead(t *testing.T) {
 
 // Also among many entries that live all dead ones are seen sooner or later.
 func TestSweepsGoThroughAll(t *testing.T) {
-	store(t)
+	inStore(t)
 	const living = 40
 	for i := range living {
 		s := spec([]string{fmt.Sprintf("idle%d", i), "persist", "size=1"})
@@ -84,7 +85,7 @@ func TestSweepsGoThroughAll(t *testing.T) {
 // A create that finds no space takes all that is dead away and tries again, and once
 // more as long as that finds something.
 func TestCreateWithoutSpaceTakesAllTheDead(t *testing.T) {
-	store(t)
+	inStore(t)
 	for _, full := range []int{0, 1, 3} {
 		const dead = 2*sweepLooks + 1
 		makeDead(t, dead)
@@ -123,7 +124,7 @@ func TestCreateWithoutSpaceTakesAllTheDead(t *testing.T) {
 // takes one away.
 func TestSweepWaitsForNobody(t *testing.T) {
 	patiently(t) // whoever waits here, waits for the end of the test
-	store(t)
+	inStore(t)
 	c := startPeer(t)
 	c.Want("ok", "create used")
 	files := countFiles(t)
@@ -151,7 +152,7 @@ func TestFaultStore(t *testing.T) {
 		if (p == fault.StoreDirMade) != (runtime.GOOS == "linux") {
 			continue // a step of another system
 		}
-		base := store(t)
+		base := inStore(t)
 		cmd := ipctest.Command(t, "peer")
 		cmd.Env = append(cmd.Env, "SAMEPAGE_FAULT="+p.String())
 		c := ready(t, ipctest.StartCmd(t, cmd))

@@ -1,7 +1,6 @@
 package sys
 
 import (
-	"encoding/hex"
 	"errors"
 	"io/fs"
 	"os"
@@ -11,6 +10,7 @@ import (
 	"golang.org/x/sys/windows"
 
 	"samepage/internal/sys/internal/kernel"
+	"samepage/internal/sys/store"
 	"samepage/layout"
 )
 
@@ -18,25 +18,25 @@ import (
 // away: sidecars, own files of objects that are gone, and files by which somebody found
 // out the rights of new ones. See some for names and looks.
 func sweepScope(s layout.Scope, names, looks int) int {
-	d, err := openDir(s, false)
+	d, err := store.Open(s, false)
 	if err != nil {
 		return 0
 	}
-	defer d.close()
-	f, err := os.Open(d.path)
+	defer d.Close()
+	f, err := os.Open(d.Path)
 	if err != nil {
 		return 0
 	}
 	defer f.Close()
 	return some(f, names, looks, func(name string) bool {
-		path := filepath.Join(d.path, name)
-		if strings.HasSuffix(name, recordSuffix) {
+		path := filepath.Join(d.Path, name)
+		if strings.HasSuffix(name, store.RecordSuffix) {
 			// Idle objects are opened by it, but nobody waits for them longer than that takes.
 			removed, _ := reap(path, false)
 			return removed
 		}
-		entry, isData := entryOf(path)
-		return (isData && looksOrphaned(entry, path) || isProbe(name)) && kernel.DeleteFile(path) == nil
+		entry, isData := store.EntryOf(path)
+		return (isData && looksOrphaned(entry, path) || store.IsProbe(name)) && kernel.DeleteFile(path) == nil
 	})
 }
 
@@ -53,12 +53,4 @@ func looksOrphaned(sidecar, path string) bool {
 	}
 	_ = e.leave()
 	return r != nil && r.Path != path
-}
-
-// isProbe says whether a file is one of rightsOfNew or of dirFact, of which none stays
-// unless the machine stops.
-func isProbe(name string) bool {
-	id, ok := strings.CutSuffix(name, probeSuffix)
-	b, err := hex.DecodeString(id)
-	return ok && err == nil && len(b) == len(layout.ID{})
 }

@@ -9,13 +9,14 @@ import (
 	"golang.org/x/sys/windows"
 
 	"samepage/internal/sys/internal/kernel"
+	"samepage/internal/sys/store"
 	"samepage/layout"
 )
 
 // busyEntry keeps dead entry i as one who is just making it, until release.
 func busyEntry(t *testing.T, i int) (release func()) {
 	t.Helper()
-	path := filepath.Join(Where(layout.Local), fmt.Sprintf("memory-%032x%s", i, recordSuffix))
+	path := filepath.Join(store.Where(layout.Local), fmt.Sprintf("memory-%032x%s", i, store.RecordSuffix))
 	e := &entry{h: must(kernel.CreateFile(path, windows.GENERIC_READ|windows.GENERIC_WRITE, entryShare, nil, windows.OPEN_EXISTING, 0))(t), path: path}
 	noErr(t, e.gate())
 	return e.close
@@ -24,18 +25,18 @@ func busyEntry(t *testing.T, i int) (release func()) {
 // An object's own file goes when the object is gone, and no other one does.
 func TestSweepTakesOrphans(t *testing.T) {
 	patiently(t)
-	store(t)
+	inStore(t)
 	o := must(Create(spec([]string{"x", "persist"})))(t)
 	defer closeObject(t, o)
 	mine := o.entry.path
 	makeDead(t, 1)
-	dead := filepath.Join(Where(layout.Local), fmt.Sprintf("memory-%032x%s", 0, recordSuffix))
+	dead := filepath.Join(store.Where(layout.Local), fmt.Sprintf("memory-%032x%s", 0, store.RecordSuffix))
 	id := must(kernel.RandomID())(t)
 	for _, path := range []string{
-		dataPath(mine, id), // of an earlier one of the name
-		dataPath(filepath.Join(Where(layout.Local), fmt.Sprintf("memory-%032x%s", 77, recordSuffix)), id), // its sidecar is gone
-		dataPath(dead, id),
-		filepath.Join(Where(layout.Local), id.String()+probeSuffix),
+		store.DataPath(mine, id), // of an earlier one of the name
+		store.DataPath(filepath.Join(store.Where(layout.Local), fmt.Sprintf("memory-%032x%s", 77, store.RecordSuffix)), id), // its sidecar is gone
+		store.DataPath(dead, id),
+		filepath.Join(store.Where(layout.Local), id.String()+".tmp"),
 	} {
 		noErr(t, os.WriteFile(path, []byte("x"), 0o600))
 	}

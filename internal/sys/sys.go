@@ -29,15 +29,9 @@ import (
 	"io/fs"
 	"time"
 
-	"samepage/internal/sys/process"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
-
-// RemovalWait is how long a caller waits for somebody who is just taking the same
-// name away, which is a matter of microseconds unless that process is stopped there.
-// Tests change it, before anybody waits.
-var RemovalWait = 2 * time.Second
 
 // Spec says which object is meant, and what a new one shall be.
 type Spec struct {
@@ -107,24 +101,6 @@ type Leftover struct {
 	Reason  string `json:"reason"` // why it may go
 	Removed bool   `json:"removed"`
 	Err     error  `json:"-"` // why it could not be removed
-}
-
-// Fact is one finding about the machine.
-type Fact struct {
-	Name  string `json:"name"`
-	Value string `json:"value"`
-	OK    bool   `json:"ok"`
-	Mend  string `json:"mend,omitempty"` // a command that mends it
-	Note  string `json:"note,omitempty"`
-}
-
-// Removed is an object whose name was removed while processes have it open.
-type Removed struct {
-	Name      string // empty: not known
-	Kind      layout.Kind
-	Scope     layout.Scope
-	Path      string // where it was
-	Processes []process.Program
 }
 
 // checkRange says what is wrong with a mapping of n bytes at off.

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"runtime"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -21,17 +19,6 @@ import (
 // one descriptor, so nobody could say who is alive.
 
 type impl struct{ file *os.File }
-
-// BaseDir is the directory that would hold objects.
-func BaseDir() string {
-	if d := os.Getenv("SAMEPAGE_DIR"); d != "" {
-		return d
-	}
-	return filepath.Join(os.TempDir(), "samepage")
-}
-
-// Where tells the directory of a scope.
-func Where(s layout.Scope) string { return filepath.Join(BaseDir(), s.String()) }
 
 // Create is not supported.
 func Create(*Spec) (*Object, error) { return nil, syserr.Unsupported("a named object") }
@@ -79,11 +66,6 @@ func (o *Object) Alone() (bool, error) { return false, syserr.Unsupported("count
 
 // CheckName finds nothing wrong: there are no named objects.
 func (o *Object) CheckName() error { return nil }
-
-// Facts tells what this system can do.
-func Facts() []Fact {
-	return []Fact{{Name: "system", Value: runtime.GOOS, Note: "only MapFile works here"}}
-}
 
 // MapFile opens an object over s.File, without a name. A file that is missing
 // is made when s.Size is given. Errors: fs.ErrNotExist, fs.ErrPermission,

@@ -22,7 +22,7 @@ import (
 // The last one out takes the name along, whoever it is, and a name is free
 // again at once.
 func TestLastOneOut(t *testing.T) {
-	store(t)
+	inStore(t)
 	for _, words := range []string{"x", "x sparse", "x event"} {
 		s := spec(strings.Fields(words))
 		a := must(Create(s))(t)
@@ -50,7 +50,7 @@ func TestLastOneOut(t *testing.T) {
 
 // A death leaves the name free, and List and Create take away the rest.
 func TestDeath(t *testing.T) {
-	store(t)
+	inStore(t)
 	for _, words := range []string{"x", "x sparse", "x event"} {
 		s := spec(strings.Fields(words))
 		c := startPeer(t)
@@ -88,7 +88,7 @@ func TestDeath(t *testing.T) {
 }
 
 func TestPersist(t *testing.T) {
-	store(t)
+	inStore(t)
 	s := spec([]string{"x", "persist"})
 	c := startPeer(t)
 	c.Want("ok", "create x persist")
@@ -124,7 +124,7 @@ func TestPersist(t *testing.T) {
 
 // Nobody who comes, goes or looks at a name hinders others, and nothing stays.
 func TestComeAndGo(t *testing.T) {
-	store(t)
+	inStore(t)
 	patiently(t)
 	s := &Spec{Name: "x", Size: 64}
 	var wg sync.WaitGroup
@@ -163,7 +163,7 @@ func TestComeAndGo(t *testing.T) {
 // Processes that come, go and are killed at any step leave a name that is free
 // or in use, but nothing in between, and at most one at a time has made it.
 func TestKilledAnywhere(t *testing.T) {
-	store(t)
+	inStore(t)
 	patiently(t)
 	for _, words := range []string{"x", "x sparse"} {
 		for i := range 8 {
@@ -192,7 +192,7 @@ func TestKilledAnywhere(t *testing.T) {
 
 // A name over a file: the file is made, extended, keeps its contents and stays.
 func TestNameOverFile(t *testing.T) {
-	store(t)
+	inStore(t)
 	path := filepath.Join(ipctest.Dir(t), "data")
 	o := must(Create(&Spec{Name: "x", Size: 100, File: path}))(t)
 	copy(mapAll(t, o, layout.ReadWrite), "first")
@@ -292,7 +292,7 @@ func TestReadOnlyFile(t *testing.T) {
 // A child inherits what it was given and nothing else, also when the parent is
 // gone; what a reader was given it cannot write.
 func TestInherit(t *testing.T) {
-	store(t)
+	inStore(t)
 	path := filepath.Join(ipctest.Dir(t), "data")
 	makers := map[string]func() (*Object, error){
 		"unnamed": func() (*Object, error) { return CreateUnnamed(&Spec{Size: 5000, Init: []byte("hello")}) },
@@ -329,7 +329,7 @@ func TestInherit(t *testing.T) {
 }
 
 func TestGrant(t *testing.T) {
-	store(t)
+	inStore(t)
 	o := must(CreateUnnamed(&Spec{Size: 5000, Init: []byte("hello")}))(t)
 	defer o.Close()
 	c, d := startPeer(t), startPeer(t)
@@ -420,7 +420,7 @@ func TestHostileNumbers(t *testing.T) {
 // A ring wakes a sleeper of another process, and no sleep begins on a word that
 // has changed.
 func TestWaker(t *testing.T) {
-	store(t)
+	inStore(t)
 	o := must(Create(&Spec{Name: "x", Kind: layout.Event, Size: 64}))(t)
 	defer o.Close()
 	b := mapAll(t, o, layout.ReadWrite)
@@ -449,7 +449,7 @@ func TestWaker(t *testing.T) {
 
 // Member locks exclude each other, are seen by others, and go with their holder.
 func TestMemberLocks(t *testing.T) {
-	store(t)
+	inStore(t)
 	o := must(Create(&Spec{Name: "x", Kind: layout.Event, Size: 64}))(t)
 	defer o.Close()
 	a, b := must(o.OpenLocks())(t), must(o.OpenLocks())(t)
@@ -483,23 +483,9 @@ func TestMemberLocks(t *testing.T) {
 	}
 }
 
-func TestFacts(t *testing.T) {
-	store(t)
-	fs := Facts()
-	if len(fs) == 0 {
-		t.Error("no facts")
-	}
-	for _, f := range fs {
-		t.Logf("%+v", f)
-		if f.Name == "" || f.Value == "" {
-			t.Errorf("empty fact %+v", f)
-		}
-	}
-}
-
 // Opening and closing leaves no handle and no mapping behind.
 func TestNoLeak(t *testing.T) {
-	store(t)
+	inStore(t)
 	path := filepath.Join(ipctest.Dir(t), "data")
 	round := func() {
 		for _, words := range []string{"x", "x persist", "x sparse", "x event", "x file=" + path} {
@@ -544,7 +530,7 @@ func TestNoLeak(t *testing.T) {
 
 // Users that leave at once: one of them takes the name along.
 func TestManyLeaveAtOnce(t *testing.T) {
-	store(t)
+	inStore(t)
 	patiently(t)
 	rounds := 3000
 	if testing.Short() || runtime.GOOS == "windows" {

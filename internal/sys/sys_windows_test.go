@@ -18,6 +18,7 @@ import (
 	"samepage/internal/sys/internal/kernel"
 	"samepage/internal/sys/kernelevent"
 	"samepage/internal/sys/process"
+	"samepage/internal/sys/store"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
@@ -104,7 +105,7 @@ func TestKindCollision(t *testing.T) {
 	wantErr(t, err, layout.ErrKindMismatch)
 	closeObject(t, o)
 
-	store(t)
+	inStore(t)
 	memory := must(Create(&Spec{Name: "x", Size: 1}))(t)
 	event := must(Create(&Spec{Name: "x", Size: 1, Kind: layout.Event}))(t)
 	closeObject(t, memory)
@@ -138,7 +139,7 @@ func TestExactOverFile(t *testing.T) {
 
 // The opener of a name needs not be able to open the file below.
 func TestNameOverExclusiveFile(t *testing.T) {
-	store(t)
+	inStore(t)
 	path := filepath.Join(ipctest.Dir(t), "data")
 	o := must(Create(&Spec{Name: "x", Size: 100, File: path, Exclusive: true}))(t)
 	r := must(Open(&Spec{Name: "x"}))(t)
@@ -158,7 +159,7 @@ func TestNameOverExclusiveFile(t *testing.T) {
 }
 
 func TestGlobal(t *testing.T) {
-	store(t)
+	inStore(t)
 	local := must(Create(&Spec{Name: "x", Size: 10, Init: []byte("local")}))(t)
 	global := must(Create(&Spec{Name: "x", Size: 10, Scope: layout.Global, Init: []byte("globe")}))(t)
 	c := startPeer(t)
@@ -176,7 +177,7 @@ func TestGlobal(t *testing.T) {
 // Who lacks the privilege is told its name. This process gives it up, and gets
 // it back.
 func TestNoPrivilege(t *testing.T) {
-	store(t)
+	inStore(t)
 	enable := func(attributes uint32) {
 		t.Helper()
 		var token windows.Token
@@ -199,7 +200,7 @@ func TestNoPrivilege(t *testing.T) {
 }
 
 func TestSecurity(t *testing.T) {
-	store(t)
+	inStore(t)
 	_, err := Create(&Spec{Name: "x", Size: 10, SDDL: "nonsense"})
 	wantErr(t, err, fs.ErrInvalid)
 	o := must(Create(&Spec{Name: "x", Size: 10}))(t)
@@ -225,14 +226,14 @@ func TestSecurity(t *testing.T) {
 // entryFor is where the sidecar of local memory "x" is.
 func entryFor(t *testing.T) string {
 	t.Helper()
-	d := dir{path: Where(layout.Local)}
-	return d.entryPath(layout.Memory, "x")
+	d := store.Dir{Path: store.Where(layout.Local)}
+	return d.EntryPath(layout.Memory, "x")
 }
 
 // A record is believed only where it stands, and never about a file that it has
 // no business with.
 func TestHostileRecord(t *testing.T) {
-	store(t)
+	inStore(t)
 	other := filepath.Join(ipctest.Dir(t), "precious")
 	noErr(t, os.WriteFile(other, []byte("precious"), 0o600))
 	closeObject(t, must(Create(&Spec{Name: "x", Size: 10}))(t)) // makes the directory
@@ -243,7 +244,7 @@ func TestHostileRecord(t *testing.T) {
 		"scope":    func(r *layout.Record) { r.Scope = layout.Global },
 		"own file": func(r *layout.Record) { r.Flags, r.Path = layout.RecordOwnFile, other },
 		"missing file": func(r *layout.Record) {
-			r.Flags, r.Path, r.Lifetime = layout.RecordOwnFile, dataPath(entryFor(t), layout.ID{2}), layout.Persist
+			r.Flags, r.Path, r.Lifetime = layout.RecordOwnFile, store.DataPath(entryFor(t), layout.ID{2}), layout.Persist
 		},
 		"another file": func(r *layout.Record) { r.Path, r.Lifetime = other, layout.Persist },
 	}
@@ -282,18 +283,18 @@ func TestHostileRecord(t *testing.T) {
 // What was to persist goes with the start of the machine, and what is left of
 // one that died while it was made goes, too. One that is alive stays.
 func TestClean(t *testing.T) {
-	store(t)
+	inStore(t)
 	alive := must(Create(&Spec{Name: "alive", Size: 10, Sparse: true}))(t)
 	path := entryFor(t)
-	old := dataPath(path, layout.ID{1})
-	orphan := dataPath(path, layout.ID{2})
+	old := store.DataPath(path, layout.ID{1})
+	orphan := store.DataPath(path, layout.ID{2})
 	r := layout.Record{
 		Size: 10, ID: layout.ID{1}, Boot: must(boot())(t) - 1, Name: "x",
 		Lifetime: layout.Persist, Flags: layout.RecordOwnFile, Path: old,
 	}
-	unfinished := filepath.Join(Where(layout.Local), "memory-0123456789abcdef0123456789abcdef.rec")
+	unfinished := filepath.Join(store.Where(layout.Local), "memory-0123456789abcdef0123456789abcdef.rec")
 	noErr(t, os.WriteFile(path, r.Append(nil), 0o600))
-	for _, p := range []string{old, orphan, unfinished, filepath.Join(Where(layout.Local), "README.txt")} {
+	for _, p := range []string{old, orphan, unfinished, filepath.Join(store.Where(layout.Local), "README.txt")} {
 		noErr(t, os.WriteFile(p, nil, 0o600))
 	}
 	_, err := Open(&Spec{Name: "nobody"})
@@ -320,10 +321,10 @@ func TestClean(t *testing.T) {
 // Whoever is just making an object looks dead to those who come, but is not
 // disturbed.
 func TestHalfMade(t *testing.T) {
-	store(t)
+	inStore(t)
 	closeObject(t, must(Create(&Spec{Name: "x", Size: 10}))(t)) // makes the directory
 	h := must(openSidecar(entryFor(t), windows.GENERIC_READ|windows.GENERIC_WRITE, nil, windows.CREATE_NEW))(t)
-	noErr(t, os.WriteFile(dataPath(entryFor(t), layout.ID{1}), nil, 0o600))
+	noErr(t, os.WriteFile(store.DataPath(entryFor(t), layout.ID{1}), nil, 0o600))
 	_, err := Open(&Spec{Name: "x"})
 	wantErr(t, err, fs.ErrNotExist)
 	if l := must(List(layout.Local))(t); len(l) != 0 {
@@ -350,7 +351,7 @@ func TestHalfMade(t *testing.T) {
 // Who comes when the last user has let go of the bytes, and not yet of the
 // name, waits until that is gone.
 func TestLeaving(t *testing.T) {
-	store(t)
+	inStore(t)
 	patiently(t)
 	closeObject(t, must(Create(&Spec{Name: "x", Size: 10}))(t)) // makes the directory
 	e := &entry{h: must(openSidecar(entryFor(t), windows.GENERIC_READ|windows.GENERIC_WRITE, nil, windows.CREATE_NEW))(t), path: entryFor(t)}
@@ -477,7 +478,7 @@ func TestReceiveClosesNothingElse(t *testing.T) {
 // Who cannot become a user of the name does not receive the object, unless the
 // name is not its own any more.
 func TestReceiveName(t *testing.T) {
-	store(t)
+	inStore(t)
 	o := must(Create(&Spec{Name: "x", Size: 100}))(t)
 	receive := func(tok *layout.Token) *Object {
 		t.Helper()
@@ -525,7 +526,7 @@ func TestReceiveName(t *testing.T) {
 func die(o *Object) {
 	o.drop()
 	o.entry.close()
-	o.dir.close()
+	o.dir.Close()
 }
 
 // openOrMake counts the rounds until over in which somebody opens or makes x, and
@@ -555,7 +556,7 @@ func openOrMake(t *testing.T, s *Spec, over func() bool, tell func()) (rounds in
 // Many who make, open and close one name all get on: each of them does five rounds in
 // the end, while the others go on.
 func TestManyOfOneName(t *testing.T) {
-	store(t)
+	inStore(t)
 	patiently(t)
 	for _, words := range []string{"x", "x sparse"} {
 		s := spec(strings.Fields(words))
@@ -614,7 +615,7 @@ func TestManyOfOneName(t *testing.T) {
 // the new object. One with other rights, by which somebody may have it open, is
 // not.
 func TestMakeOverDead(t *testing.T) {
-	store(t)
+	inStore(t)
 	look := func() *entry { t.Helper(); return must(openEntry(entryFor(t), &Spec{}))(t) }
 	s := &Spec{Name: "x", Size: 100}
 	for _, sparse := range []bool{false, true} {
@@ -661,7 +662,7 @@ func TestMakeOverDead(t *testing.T) {
 
 // What cannot be read may be of a later version, and is left to Remove.
 func TestDamagedRecord(t *testing.T) {
-	store(t)
+	inStore(t)
 	s := &Spec{Name: "x", Size: 100, Lifetime: layout.Persist}
 	damage := map[string]struct {
 		f    func([]byte) []byte
@@ -710,17 +711,17 @@ func TestDamagedRecord(t *testing.T) {
 
 // A look at a sidecar does not keep it from going with its last user.
 func TestLookAndLastOneOut(t *testing.T) {
-	store(t)
+	inStore(t)
 	defer func(n int) { leaveTries = n }(leaveTries)
-	leaveTries = int(ipctest.Patience / longestStep) // however late the look ends
+	leaveTries = int(ipctest.Patience / (5 * time.Millisecond)) // however late the look ends
 	o := must(Create(&Spec{Name: "x", Size: 100}))(t)
 	e := must(openEntry(entryFor(t), &Spec{}))(t)
 	time.AfterFunc(2*time.Millisecond, e.close)
 	closeObject(t, o)
 	wantFiles(t, 0)
 
-	d := must(openDir(layout.Local, false))(t)
-	defer d.close()
+	d := must(store.Open(layout.Local, false))(t)
+	defer d.Close()
 	for dry, left := range map[bool]int{true: 2, false: 0} {
 		o = must(Create(&Spec{Name: "x", Size: 100, Sparse: true}))(t)
 		data := o.backingPath(t)
@@ -747,12 +748,12 @@ func TestDefaultDirectories(t *testing.T) {
 	t.Setenv("SAMEPAGE_DIR", "")
 	t.Setenv("LOCALAPPDATA", d)
 	t.Setenv("ProgramData", d)
-	local := filepath.Join(d, "samepage", fmt.Sprintf("session-%d", session()))
-	if got := Where(layout.Local); got != local {
+	local := filepath.Join(d, "samepage", fmt.Sprintf("session-%d", store.Session()))
+	if got := store.Where(layout.Local); got != local {
 		t.Errorf("local objects are in %s, want %s", got, local)
 	}
 	global := filepath.Join(d, "samepage", "global")
-	if got := Where(layout.Global); got != global {
+	if got := store.Where(layout.Global); got != global {
 		t.Errorf("global objects are in %s, want %s", got, global)
 	}
 	if l := must(List(layout.Global))(t); len(l) != 0 {
@@ -761,7 +762,7 @@ func TestDefaultDirectories(t *testing.T) {
 	for _, scope := range []layout.Scope{layout.Global, layout.Local} {
 		s := &Spec{Name: "x", Size: 10, Scope: scope}
 		o := must(Create(s))(t)
-		if es := must(os.ReadDir(Where(scope)))(t); len(es) != 1 {
+		if es := must(os.ReadDir(store.Where(scope)))(t); len(es) != 1 {
 			t.Errorf("%v: %d files", scope, len(es))
 		}
 		closeObject(t, must(Open(s))(t))
@@ -779,7 +780,7 @@ func TestDefaultDirectories(t *testing.T) {
 
 // The directories are there or made, and are directories.
 func TestDirectories(t *testing.T) {
-	d := store(t)
+	d := inStore(t)
 	t.Setenv("SAMEPAGE_DIR", filepath.Join(d, "missing"))
 	_, err := Create(&Spec{Name: "x", Size: 10})
 	wantErr(t, err, syserr.ErrStore)

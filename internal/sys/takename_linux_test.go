@@ -9,6 +9,7 @@ import (
 
 	"samepage/internal/ipctest"
 	"samepage/internal/sys/internal/kernel"
+	"samepage/internal/sys/store"
 	"samepage/layout"
 )
 
@@ -19,7 +20,7 @@ func TestNameOverFileWithoutLocks(t *testing.T) {
 	path := filepath.Join(ipctest.Dir(t), "below")
 	ipctest.NoErr(t, os.WriteFile(path, make([]byte, 8192), 0o600))
 	s := &Spec{Name: "x", Kind: layout.Memory, Access: layout.ReadWrite, File: path}
-	d, err := openDir(layout.Local, true)
+	d, err := store.Open(layout.Local, true)
 	ipctest.NoErr(t, err)
 	n, err := prepare(d, s)
 	ipctest.NoErr(t, err)
@@ -27,8 +28,8 @@ func TestNameOverFileWithoutLocks(t *testing.T) {
 		n.fileLock.Close()
 		n.fileLock = nil // as shareFile gives it there
 	}
-	entry := entryName(s.Kind, s.Name)
-	ipctest.NoErr(t, unix.Linkat(unix.AT_FDCWD, kernel.ProcFD(int(n.entryFD.Fd())), d.fd(), entry, unix.AT_SYMLINK_FOLLOW))
+	entry := store.EntryName(s.Kind, s.Name)
+	ipctest.NoErr(t, unix.Linkat(unix.AT_FDCWD, kernel.ProcFD(int(n.entryFD.Fd())), d.FD(), entry, unix.AT_SYMLINK_FOLLOW))
 	n.takeName(d, entry)
 	o := n.object(d, entry, s)
 	var is, want unix.Stat_t

@@ -6,14 +6,14 @@ import (
 	"samepage/internal/ipctest"
 	"samepage/internal/ipctest/agent"
 	"samepage/internal/ipctest/memtest"
-	"samepage/internal/sys"
+	"samepage/internal/sys/store"
 )
 
 var helpers = map[string]func(args []string){"agent": agent.Run}
 
 func TestMain(m *testing.M) {
 	// However long somebody takes who is at a name.
-	sys.RemovalWait = ipctest.Patience
+	store.RemovalWait = ipctest.Patience
 	ipctest.Main(m, helpers)
 }
 

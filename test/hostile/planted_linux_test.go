@@ -16,7 +16,7 @@ import (
 
 	"samepage"
 	"samepage/internal/ipctest"
-	"samepage/internal/sys"
+	"samepage/internal/sys/store"
 )
 
 // What is planted where objects live is refused, with its owner named, and not
@@ -267,8 +267,8 @@ func TestStoppedUserIsAlive(t *testing.T) {
 	c.Want("ok", "close")
 
 	// As a process that was stopped between its lock and its unlink would.
-	defer func(d time.Duration) { sys.RemovalWait = d }(sys.RemovalWait)
-	sys.RemovalWait = 200 * time.Millisecond
+	defer func(d time.Duration) { store.RemovalWait = d }(store.RemovalWait)
+	store.RemovalWait = 200 * time.Millisecond
 	c.Want("ok 100", "create x 100 persist")
 	c.Want("ok", "close")
 	f := must(os.OpenFile(localDir(base)+"/memory.x", os.O_RDWR, 0))(t)

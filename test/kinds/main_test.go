@@ -4,14 +4,14 @@ import (
 	"testing"
 
 	"samepage/internal/ipctest"
-	"samepage/internal/sys"
+	"samepage/internal/sys/store"
 )
 
 var helpers = map[string]func(args []string){}
 
 func TestMain(m *testing.M) {
 	// However long somebody takes who is at a name.
-	sys.RemovalWait = ipctest.Patience
+	store.RemovalWait = ipctest.Patience
 	ipctest.Main(m, helpers)
 }
 

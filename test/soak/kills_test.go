@@ -11,7 +11,7 @@ import (
 	"samepage"
 	"samepage/cell"
 	"samepage/internal/ipctest"
-	"samepage/internal/sys"
+	"samepage/internal/sys/store"
 	"samepage/ipcsync"
 	"samepage/legacy"
 	"samepage/pubsub"
@@ -39,7 +39,7 @@ func everything(prefix string) (all []func() error, err error) {
 	}
 	memory("memory", 3<<20, nil)
 	memory("sparse", 1<<30, &samepage.Options{Sparse: true})
-	file := filepath.Join(filepath.Dir(sys.Where(samepage.Local)), "file")
+	file := filepath.Join(filepath.Dir(store.Where(samepage.Local)), "file")
 	memory("over-file", 1<<20, &samepage.Options{File: file})
 	event, err := ipcsync.CreateEvent(prefix+"event", nil)
 	add(event, err)
@@ -102,13 +102,13 @@ func TestSoakKilledWithNewNames(t *testing.T) {
 		if l := c.Line(); l != "ready" {
 			t.Fatalf("after %d kills: %s", k, l)
 		}
-		if n := len(must(os.ReadDir(sys.Where(samepage.Local)))(t)); n > most {
+		if n := len(must(os.ReadDir(store.Where(samepage.Local)))(t)); n > most {
 			t.Fatalf("after %d kills there are %d files, want at most %d", k, n, most)
 		}
 		c.Kill()
 	}
 	must(samepage.Clean(false))(t)
-	for _, f := range must(os.ReadDir(sys.Where(samepage.Local)))(t) {
+	for _, f := range must(os.ReadDir(store.Where(samepage.Local)))(t) {
 		if !f.IsDir() {
 			t.Errorf("%s is left", f.Name())
 		}

@@ -6,7 +6,7 @@ import (
 	"samepage/internal/ipctest"
 	"samepage/internal/ipctest/agent"
 	"samepage/internal/ipctest/memtest"
-	"samepage/internal/sys"
+	"samepage/internal/sys/store"
 )
 
 var helpers = map[string]func(args []string){
@@ -16,7 +16,7 @@ var helpers = map[string]func(args []string){
 
 func TestMain(m *testing.M) {
 	// However long somebody takes who is at a name.
-	sys.RemovalWait = ipctest.Patience
+	store.RemovalWait = ipctest.Patience
 	ipctest.Main(m, helpers)
 }
 

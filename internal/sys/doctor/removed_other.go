@@ -1,6 +1,6 @@
 //go:build !linux
 
-package sys
+package doctor
 
 // FindRemoved finds nothing: Windows lets nobody remove the record of an object that is in
 // use, and other systems have no named objects.

@@ -1,4 +1,4 @@
-package sys
+package doctor
 
 import (
 	"bufio"
@@ -9,6 +9,8 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+
+	"samepage/internal/sys/store"
 )
 
 // shm is the directory that logind cleans.
@@ -18,7 +20,7 @@ const shm = "/dev/shm"
 // user's last session ends, unless RemoveIPC=no, the user lingers, or is a system user
 // (logind.conf(5)). root is where the file system begins.
 func logindFact(root string, uid int, name string) (Fact, bool) {
-	if base := BaseDir(); root == "/" && base != shm && !strings.HasPrefix(base, shm+"/") {
+	if base := store.BaseDir(); root == "/" && base != shm && !strings.HasPrefix(base, shm+"/") {
 		return Fact{}, false
 	}
 	if _, err := os.Stat(filepath.Join(root, "run/systemd/users")); err != nil {

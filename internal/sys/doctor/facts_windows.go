@@ -1,11 +1,13 @@
-package sys
+package doctor
 
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"golang.org/x/sys/windows"
 
+	"samepage/internal/sys/store"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
@@ -14,7 +16,7 @@ import (
 func Facts() []Fact {
 	return []Fact{
 		versionFact(),
-		{Name: "session", Value: fmt.Sprint(session()), OK: true, Note: "local names are this session's and this user's"},
+		{Name: "session", Value: fmt.Sprint(store.Session()), OK: true, Note: "local names are this session's and this user's"},
 		dirFact(layout.Local),
 		dirFact(layout.Global),
 		privilegeFact(),
@@ -34,7 +36,7 @@ func versionFact() Fact {
 
 func privilegeFact() Fact {
 	f := Fact{Name: "SeCreateGlobalPrivilege", Value: "held", OK: true}
-	switch err := checkPrivilege(layout.Global); {
+	switch err := store.CheckPrivilege(layout.Global); {
 	case errors.Is(err, syserr.ErrPrivilege):
 		f.Value, f.Note = "missing", "only global names need it, and only to be made; administrators and services have it"
 	case err != nil:
@@ -52,5 +54,37 @@ func commitFact() Fact {
 	if !f.OK {
 		f.Note = "new objects will fail for lack of space"
 	}
+	return f
+}
+
+// dirFact looks at the directory of a scope, and whether files can be made where it is or
+// will be.
+func dirFact(s layout.Scope) Fact {
+	f := Fact{Name: s.String() + " directory", Value: store.Where(s), OK: true}
+	at := store.Where(s)
+	d, err := store.Open(s, false)
+	switch {
+	case err == nil:
+		d.Close()
+	case errors.Is(err, fs.ErrNotExist):
+		f.Note = "it will be made when it is needed"
+		at = store.Root(s)
+	default:
+		f.place(err)
+		return f
+	}
+	if s == layout.Global && at != store.Where(s) {
+		return f // whether this user may make it depends on the privilege
+	}
+	h, err := store.Probe(at, nil)
+	if err != nil {
+		var cause windows.Errno
+		if errors.As(err, &cause) {
+			err = store.Unmade(s, at, cause)
+		}
+		f.place(err)
+		return f
+	}
+	_ = windows.CloseHandle(h)
 	return f
 }

@@ -1,4 +1,4 @@
-package sys
+package doctor
 
 import (
 	"cmp"
@@ -10,14 +10,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"samepage/internal/sys/process"
+	"samepage/internal/sys/store"
 	"samepage/layout"
 )
 
 // FindRemoved looks in /proc for processes that have objects open whose names were
 // removed. It sees those processes that this user may look into.
 func FindRemoved() []Removed {
-	found := map[place]*Removed{}
+	found := map[fileID]*Removed{}
 	procs, _ := os.ReadDir("/proc")
 	for _, p := range procs {
 		pid, err := strconv.Atoi(p.Name())
@@ -37,35 +37,39 @@ func FindRemoved() []Removed {
 	return all
 }
 
+// fileID is a file as the kernel names it.
+type fileID struct{ dev, ino uint64 }
+
 // removedAt notes what a descriptor of a process has open, if that was an object. It is one
 // that the kernel calls deleted, and that really has no name: who makes an object has a
 // descriptor of a file that had no name at first, which looks the same.
-func removedAt(found map[place]*Removed, pid int, fd string) {
+func removedAt(found map[fileID]*Removed, pid int, fd string) {
 	target, err := os.Readlink(fd)
 	if err != nil {
 		return
 	}
 	path, deleted := strings.CutSuffix(target, " (deleted)")
-	if !deleted || !strings.HasPrefix(path, BaseDir()+"/samepage") {
+	if !deleted || !strings.HasPrefix(path, store.BaseDir()+"/samepage") {
 		return
 	}
 	var st unix.Stat_t
 	if unix.Stat(fd, &st) != nil || st.Nlink > 0 || st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return
 	}
-	r := found[placeOf(&st)]
+	id := fileID{uint64(st.Dev), st.Ino}
+	r := found[id]
 	if r == nil {
 		r = &Removed{Path: path}
-		found[placeOf(&st)] = r
+		found[id] = r
 	}
-	if k, name, ok := parseEntry(filepath.Base(path)); ok {
+	if k, name, ok := store.ParseEntry(filepath.Base(path)); ok {
 		r.Path, r.Kind, r.Name = path, k, name
 		if filepath.Base(filepath.Dir(path)) == "samepage" {
 			r.Scope = layout.Global
 		}
 	}
-	if !slices.ContainsFunc(r.Processes, func(p process.Program) bool { return p.PID == pid }) {
+	if !slices.ContainsFunc(r.Processes, func(p Program) bool { return p.PID == pid }) {
 		name, _ := os.ReadFile(filepath.Join(filepath.Dir(filepath.Dir(fd)), "comm"))
-		r.Processes = append(r.Processes, process.Program{PID: pid, Name: strings.TrimSpace(string(name))})
+		r.Processes = append(r.Processes, Program{PID: pid, Name: strings.TrimSpace(string(name))})
 	}
 }

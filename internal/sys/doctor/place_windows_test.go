@@ -1,4 +1,4 @@
-package sys
+package doctor
 
 import (
 	"errors"
@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"samepage/internal/ipctest"
+	"samepage/internal/sys"
+	"samepage/internal/sys/store"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
@@ -27,21 +29,21 @@ func TestWrongDirectories(t *testing.T) {
 		"base is missing": {func(b string) error { return nil }, syserr.ErrStore, `directory %B: `, `mkdir "%B"`},
 		"base is a file":  {func(b string) error { return os.WriteFile(b, nil, 0o600) }, syserr.ErrStore, `%B is a file, owned by `, `set SAMEPAGE_DIR=`},
 		"store is a file": {func(b string) error {
-			return errors.Join(os.Mkdir(b, 0o700), os.WriteFile(Where(layout.Local), nil, 0o600))
+			return errors.Join(os.Mkdir(b, 0o700), os.WriteFile(store.Where(layout.Local), nil, 0o600))
 		}, fs.ErrPermission, `%S is a file, owned by `, `del "%S"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			base := filepath.Join(ipctest.Dir(t), "base")
 			t.Setenv("SAMEPAGE_DIR", base)
-			noErr(t, c.prepare(base))
+			ipctest.NoErr(t, c.prepare(base))
 			create := func() error {
-				o, err := Create(&Spec{Name: "x", Size: 100})
+				o, err := sys.Create(&sys.Spec{Name: "x", Size: 100})
 				if err == nil {
 					err = o.Close()
 				}
 				return err
 			}
-			fill := strings.NewReplacer("%B", base, "%S", Where(layout.Local))
+			fill := strings.NewReplacer("%B", base, "%S", store.Where(layout.Local))
 			says, mend := fill.Replace(c.says), fill.Replace(c.mend)
 			err := create()
 			if !errors.Is(err, c.want) || !strings.Contains(err.Error(), says) || !strings.HasSuffix(err.Error(), "(to mend it: "+mend+")") {

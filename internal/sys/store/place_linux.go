@@ -1,4 +1,4 @@
-package sys
+package store
 
 import (
 	"errors"
@@ -73,16 +73,16 @@ func reachedLimit(cause error) bool {
 	return false
 }
 
-// storeError says that the place of all objects is unusable, unless a limit is reached.
-func storeError(err, cause error) error {
+// Unusable says that the place of all objects is unusable, unless a limit is reached.
+func Unusable(err, cause error) error {
 	if reachedLimit(cause) {
 		return cause
 	}
 	return fmt.Errorf("%w: %w", syserr.ErrStore, err)
 }
 
-// baseError says why the directory that holds those of the scopes cannot be opened.
-func baseError(base string, cause error) error {
+// BaseError says why the directory that holds those of the scopes cannot be opened.
+func BaseError(base string, cause error) error {
 	if reachedLimit(cause) {
 		return &fs.PathError{Op: "open", Path: base, Err: cause}
 	}
@@ -121,8 +121,8 @@ func baseError(base string, cause error) error {
 	return syserr.Mending(fmt.Errorf("%w: %s, want a directory: %w", syserr.ErrStore, what, syserr.OnlyNumber(cause)), cmd)
 }
 
-// unmadeError says why nothing can be made in a directory, the base or that of a scope.
-func unmadeError(path string, cause error) error {
+// Unmade says why nothing can be made in a directory, the base or that of a scope.
+func Unmade(path string, cause error) error {
 	switch cause {
 	case unix.EROFS:
 		point, _ := mountOf(path)
@@ -147,8 +147,8 @@ func unmadeError(path string, cause error) error {
 	return syserr.Space(cause)
 }
 
-// noTmpfile says that the file system of a directory cannot make a file without a name.
-func noTmpfile(path string, cause error) error {
+// NoTmpfile says that the file system of a directory cannot make a file without a name.
+func NoTmpfile(path string, cause error) error {
 	_, kind := mountOf(path)
 	cmd := "unset SAMEPAGE_DIR"
 	if os.Getenv("SAMEPAGE_DIR") == "" {
@@ -186,16 +186,16 @@ func mountOf(path string) (point, kind string) {
 	return point, kind
 }
 
-// planted explains why something at a place of ours could not be opened, or is not
+// Planted explains why something at a place of ours could not be opened, or is not
 // what must be there.
-func planted(dirfd int, name, path string, cause error) error {
+func Planted(dirfd int, name, path string, cause error) error {
 	var st unix.Stat_t
 	if err := unix.Fstatat(dirfd, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return &fs.PathError{Op: "open", Path: path, Err: cause}
 	}
 	switch cause {
 	case unix.ELOOP, unix.ENOTDIR, unix.ENXIO, unix.EISDIR:
-		return stranger(path, &st, cause)
+		return Stranger(path, &st, cause)
 	case unix.EACCES, unix.EPERM, unix.EROFS:
 		return fmt.Errorf("%s: %w", describe(path, &st), cause)
 	}
@@ -219,11 +219,11 @@ func noDir(bfd int, name, path string, s layout.Scope, cause error) error {
 		err := fmt.Errorf("%s, want a directory: %w", describe(path, &st), fs.ErrPermission)
 		return syserr.Mending(err, asRoot("sh -c "+syserr.Quote("rm "+syserr.Quote(path)+" && "+globalMend(path))))
 	}
-	return planted(bfd, name, path, cause)
+	return Planted(bfd, name, path, cause)
 }
 
-// stranger says that something else is where a file or a directory of ours should be.
-func stranger(path string, st *unix.Stat_t, cause error) error {
+// Stranger says that something else is where a file or a directory of ours should be.
+func Stranger(path string, st *unix.Stat_t, cause error) error {
 	cmd := "rm "
 	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
 		cmd = "rmdir "
@@ -239,13 +239,13 @@ func stranger(path string, st *unix.Stat_t, cause error) error {
 	return syserr.Mending(err, cmd)
 }
 
-// verify checks who owns the directory and who may write to it.
-func (d *dir) verify() error {
+// Verify checks who owns the directory and who may write to it.
+func (d *Dir) Verify() error {
 	var st unix.Stat_t
-	if err := unix.Fstat(d.fd(), &st); err != nil {
-		return &fs.PathError{Op: "stat", Path: d.path, Err: err}
+	if err := unix.Fstat(d.FD(), &st); err != nil {
+		return &fs.PathError{Op: "stat", Path: d.Path, Err: err}
 	}
-	return rightDir(d.path, d.scope, &st)
+	return rightDir(d.Path, d.Scope, &st)
 }
 
 // rightDir says whether the directory of a scope has the right owner and mode.
@@ -275,14 +275,14 @@ func rightDir(path string, s layout.Scope, st *unix.Stat_t) error {
 
 func globalMend(path string) string { return "install -d -o root -m 1777 " + syserr.Quote(path) }
 
-// missingGlobal says that nobody has made the directory of the global scope.
-func missingGlobal(path string) error {
+// MissingGlobal says that nobody has made the directory of the global scope.
+func MissingGlobal(path string) error {
 	return syserr.Mending(fmt.Errorf("directory %s is missing, which only root makes: %w", path, syserr.ErrPrivilege), asRoot(globalMend(path)))
 }
 
-// baseRisk says who else may rename what is in the base, so that processes which mean
+// BaseRisk says who else may rename what is in the base, so that processes which mean
 // one name find two directories.
-func baseRisk(base string) error {
+func BaseRisk(base string) error {
 	var st unix.Stat_t
 	if err := unix.Stat(base, &st); err != nil {
 		return nil // openDir tells
@@ -304,53 +304,4 @@ func baseRisk(base string) error {
 		return syserr.Mending(fmt.Errorf("%s, who may rename what is in it", what), cmd)
 	}
 	return nil
-}
-
-// dirFact looks at the directory of a scope, and whether objects can be made there.
-func dirFact(s layout.Scope) Fact {
-	path := Where(s)
-	f := Fact{Name: s.String() + " directory", Value: path, OK: true}
-	at := path
-	d, err := openDir(s, false)
-	switch {
-	case err == nil:
-		d.close()
-	case errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syserr.ErrStore) && s == layout.Global:
-		f.Note = "it is missing; only global names need it"
-		_, f.Mend = syserr.Mend(missingGlobal(path))
-		return f
-	case errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syserr.ErrStore):
-		f.Note, at = "it will be made when it is needed", BaseDir()
-	default:
-		f.place(err)
-		return f
-	}
-	if err := unix.Faccessat(unix.AT_FDCWD, at, unix.W_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
-		f.place(unmadeError(at, err))
-	}
-	return f
-}
-
-// tmpfileFact sees whether the file system has O_TMPFILE, by which objects are made.
-// Where nothing can be made at all, which the directory's Fact tells, it tells nothing.
-func tmpfileFact() (f Fact, told bool) {
-	f = Fact{Name: "O_TMPFILE", Value: "works", OK: true}
-	at := Where(layout.Local)
-	if _, err := os.Stat(at); err != nil {
-		at = filepath.Dir(at)
-	}
-	fd, err := kernel.Open(unix.AT_FDCWD, at, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
-	switch err {
-	case nil:
-		_ = unix.Close(fd)
-	case unix.EOPNOTSUPP, unix.EISDIR:
-		f.Value = "missing"
-		f.place(noTmpfile(at, err))
-	case unix.EACCES, unix.EPERM, unix.EROFS, unix.ENOENT, unix.ENOTDIR, unix.ELOOP:
-		return f, false
-	default:
-		f.Value = "fails"
-		f.place(fmt.Errorf("make a file without a name in %s: %w", at, syserr.Space(err)))
-	}
-	return f, true
 }

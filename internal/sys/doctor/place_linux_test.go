@@ -1,4 +1,4 @@
-package sys
+package doctor
 
 import (
 	"encoding/json"
@@ -15,6 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"samepage/internal/ipctest"
+	"samepage/internal/sys"
+	"samepage/internal/sys/store"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
@@ -165,10 +167,10 @@ func placeCases() []placeCase {
 		},
 		{
 			name: "store is the machine's", userNS: true, moved: true, prepare: with(func(b string) error { return dirFor(own(b, 0), 0o700, 0) }),
-			want: fs.ErrPermission, says: "%B/samepage-0 is a directory with mode 0700, owned by a user outside this user namespace: it may be in use there", mend: elsewhere,
+			want: fs.ErrPermission, says: "%B/samepage-0 is a directory with mode 0700, owned by a user outside this user namespace: it may be in use there", mend: `export SAMEPAGE_DIR="$(mktemp -d)"`,
 		},
 		{
-			name: "base is read-only, user namespace", userNS: true, moved: true, want: syserr.ErrStore, says: "mounted read-only at %B", mend: elsewhere,
+			name: "base is read-only, user namespace", userNS: true, moved: true, want: syserr.ErrStore, says: "mounted read-only at %B", mend: `export SAMEPAGE_DIR="$(mktemp -d)"`,
 			prepare: readOnly,
 		},
 
@@ -195,7 +197,7 @@ func placeCases() []placeCase {
 		},
 		{
 			name: "global is the machine's", userNS: true, moved: true, scope: layout.Global, prepare: globalDir(0o777|os.ModeSticky, 0), want: syserr.ErrPrivilege,
-			says: "%B/samepage is a directory with mode 01777, owned by a user outside this user namespace", mend: elsewhere,
+			says: "%B/samepage is a directory with mode 01777, owned by a user outside this user namespace", mend: `export SAMEPAGE_DIR="$(mktemp -d)"`,
 		},
 	}
 	for _, mode := range []os.FileMode{0o755, 0o750, 0o707, 0o500, 0o300, 0o000} {
@@ -244,12 +246,12 @@ func placeIn(name, base string) (*placeSeen, error) {
 			return nil, err
 		}
 	}
-	usualBase = base
+	store.UsualBase = base
 	_ = os.Unsetenv("SAMEPAGE_DIR")
 	if c.moved {
-		usualBase = base + "-usual"
+		store.UsualBase = base + "-usual"
 		if !c.userNS {
-			if err := sticky(usualBase); err != nil {
+			if err := sticky(store.UsualBase); err != nil {
 				return nil, err
 			}
 		}
@@ -271,7 +273,7 @@ func placeIn(name, base string) (*placeSeen, error) {
 		}
 	}
 	create := func() error {
-		o, err := Create(&Spec{Name: "x", Size: 100, Scope: c.scope})
+		o, err := sys.Create(&sys.Spec{Name: "x", Size: 100, Scope: c.scope})
 		if err == nil {
 			err = o.Close()
 		}
@@ -331,14 +333,14 @@ func TestWrongDirectories(t *testing.T) {
 	for _, c := range placeCases() {
 		t.Run(c.name, func(t *testing.T) {
 			dir := ipctest.Dir(t)
-			noErr(t, os.Chmod(dir, 0o777|os.ModeSticky))
+			ipctest.NoErr(t, os.Chmod(dir, 0o777|os.ModeSticky))
 			base := filepath.Join(dir, "base")
 			cmd := ipctest.Command(t, "place", c.name, base)
 			cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS}
 			if c.userNS {
-				noErr(t, c.prepare(base))
+				ipctest.NoErr(t, c.prepare(base))
 				t.Cleanup(func() { _ = unix.Unmount(base, unix.MNT_DETACH) })
-				noErr(t, dirFor(base+"-usual", 0o777|os.ModeSticky, 0))
+				ipctest.NoErr(t, dirFor(base+"-usual", 0o777|os.ModeSticky, 0))
 				cmd.SysProcAttr = &syscall.SysProcAttr{
 					Cloneflags:  unix.CLONE_NEWUSER,
 					UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: anna, Size: 1}},
@@ -347,9 +349,11 @@ func TestWrongDirectories(t *testing.T) {
 				}
 				// It could not run the program where that is.
 				cmd.Path, cmd.Dir = filepath.Join(dir, "test"), "/"
-				b, err := os.ReadFile(must(os.Executable())(t))
-				noErr(t, err)
-				noErr(t, os.WriteFile(cmd.Path, b, 0o755))
+				self, err := os.Executable()
+				ipctest.NoErr(t, err)
+				b, err := os.ReadFile(self)
+				ipctest.NoErr(t, err)
+				ipctest.NoErr(t, os.WriteFile(cmd.Path, b, 0o755))
 			}
 			out, err := cmd.Output()
 			if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSPC) {

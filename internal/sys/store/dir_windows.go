@@ -1,4 +1,4 @@
-package sys
+package store
 
 import (
 	"crypto/sha256"
@@ -31,7 +31,7 @@ import (
 // instead.
 
 const (
-	recordSuffix = ".rec"
+	RecordSuffix = ".rec"
 	dataSuffix   = ".dat"
 	probeSuffix  = ".tmp"
 )
@@ -64,7 +64,7 @@ func BaseDir() string {
 // Where tells the directory of a scope.
 func Where(s layout.Scope) string {
 	if s == layout.Local {
-		return filepath.Join(BaseDir(), "session-"+strconv.FormatUint(uint64(session()), 10))
+		return filepath.Join(BaseDir(), "session-"+strconv.FormatUint(uint64(Session()), 10))
 	}
 	base := movedDir()
 	if base == "" {
@@ -73,8 +73,8 @@ func Where(s layout.Scope) string {
 	return filepath.Join(base, "global")
 }
 
-// root is the directory that must be there already.
-func root(s layout.Scope) string {
+// Root is the directory that must be there already.
+func Root(s layout.Scope) string {
 	path := filepath.Dir(Where(s))
 	if movedDir() == "" {
 		path = filepath.Dir(path)
@@ -82,60 +82,62 @@ func root(s layout.Scope) string {
 	return path
 }
 
-var session = sync.OnceValue(func() uint32 {
+// Session is the session of this process.
+var Session = sync.OnceValue(func() uint32 {
 	var n uint32
 	_ = windows.ProcessIdToSessionId(windows.GetCurrentProcessId(), &n)
 	return n
 })
 
-// dir is a verified directory. While it is open nobody can move it away.
-type dir struct {
-	h     windows.Handle
-	path  string
-	scope layout.Scope
+// Dir is a verified directory. While it is open nobody can move it away.
+type Dir struct {
+	H     windows.Handle
+	Path  string
+	Scope layout.Scope
 }
 
-func (d *dir) close() {
+// Close closes the directory, of which there may be none.
+func (d *Dir) Close() {
 	if d != nil {
-		_ = windows.CloseHandle(d.h)
+		_ = windows.CloseHandle(d.H)
 	}
 }
 
-// openDir opens and verifies the directory of a scope. Where it is missing it
-// is made if create is set, else the error matches fs.ErrNotExist.
+// Open opens and verifies the directory of a scope. If it is missing, Open makes it when create
+// is set; else the error matches fs.ErrNotExist.
 //
 // Errors: ErrStore, ErrPrivilege, fs.ErrPermission, fs.ErrNotExist.
-func openDir(s layout.Scope, create bool) (*dir, error) {
+func Open(s layout.Scope, create bool) (*Dir, error) {
 	path := Where(s)
-	if st, err := os.Stat(root(s)); err != nil || !st.IsDir() {
-		return nil, rootError(root(s))
+	if st, err := os.Stat(Root(s)); err != nil || !st.IsDir() {
+		return nil, rootError(Root(s))
 	}
 	if create {
 		if err := makeDir(s, path); err != nil {
-			return nil, fmt.Errorf("make directory %s: %w", path, unmadeError(s, root(s), err))
+			return nil, fmt.Errorf("make directory %s: %w", path, Unmade(s, Root(s), err))
 		}
 	}
-	if base := filepath.Dir(path); s == layout.Global && base != root(s) {
+	if base := filepath.Dir(path); s == layout.Global && base != Root(s) {
 		// Whoever it belongs to could exchange what is in it.
 		b, err := openVerified(s, base)
 		if err != nil {
 			return nil, err
 		}
-		defer b.close()
+		defer b.Close()
 	}
 	return openVerified(s, path)
 }
 
-func openVerified(s layout.Scope, path string) (*dir, error) {
+func openVerified(s layout.Scope, path string) (*Dir, error) {
 	h, err := kernel.CreateFile(path, windows.FILE_LIST_DIRECTORY|windows.READ_CONTROL|windows.FILE_READ_ATTRIBUTES,
 		windows.FILE_SHARE_READ|windows.FILE_SHARE_WRITE, nil, windows.OPEN_EXISTING,
 		windows.FILE_FLAG_BACKUP_SEMANTICS|windows.FILE_FLAG_OPEN_REPARSE_POINT)
 	if err != nil {
 		return nil, noDir(s, path, err)
 	}
-	d := &dir{h, path, s}
-	if err := d.verify(); err != nil {
-		d.close()
+	d := &Dir{h, path, s}
+	if err := d.Verify(); err != nil {
+		d.Close()
 		return nil, err
 	}
 	return d, nil
@@ -146,7 +148,7 @@ func makeDir(s layout.Scope, path string) error {
 	if err != nil {
 		return err
 	}
-	if base := filepath.Dir(path); base != root(s) {
+	if base := filepath.Dir(path); base != Root(s) {
 		if err := mkBase(s, base, me.String()); err != nil {
 			return err
 		}
@@ -193,58 +195,58 @@ func mkBase(s layout.Scope, path, me string) error {
 	return mkdir(path, "D:P(A;OICI;FA;;;BA)(A;OICI;FA;;;SY)(A;;FA;;;"+me+")(A;;0x1200a9;;;AU)")
 }
 
-// entryPath is where the sidecar of a name is.
-func (d *dir) entryPath(k layout.Kind, name string) string {
+// EntryPath is where the sidecar of a name is.
+func (d *Dir) EntryPath(k layout.Kind, name string) string {
 	h := sha256.Sum256([]byte(name))
-	return filepath.Join(d.path, k.String()+"-"+hex.EncodeToString(h[:16])+recordSuffix)
+	return filepath.Join(d.Path, k.String()+"-"+hex.EncodeToString(h[:16])+RecordSuffix)
 }
 
-// dataPath makes up the path of an object's own file.
-func dataPath(entry string, random layout.ID) string {
-	return strings.TrimSuffix(entry, recordSuffix) + "." + random.String() + dataSuffix
+// DataPath makes up the path of an object's own file.
+func DataPath(entry string, random layout.ID) string {
+	return strings.TrimSuffix(entry, RecordSuffix) + "." + random.String() + dataSuffix
 }
 
-// isDataOf says whether path may be the own file of the object whose sidecar is
+// IsDataOf says whether path may be the own file of the object whose sidecar is
 // entry. A record is not believed when it says that some other file goes along.
-func isDataOf(entry, path string) bool {
-	rest, ok := strings.CutPrefix(path, strings.TrimSuffix(entry, recordSuffix)+".")
+func IsDataOf(entry, path string) bool {
+	rest, ok := strings.CutPrefix(path, strings.TrimSuffix(entry, RecordSuffix)+".")
 	id, isData := strings.CutSuffix(rest, dataSuffix)
 	b, err := hex.DecodeString(id)
 	return ok && isData && err == nil && len(b) == len(layout.ID{})
 }
 
-// entryOf is the path of the sidecar that the file at path belongs to.
-func entryOf(path string) (entry string, ok bool) {
+// EntryOf is the path of the sidecar that the file at path belongs to.
+func EntryOf(path string) (entry string, ok bool) {
 	i := strings.LastIndexByte(strings.TrimSuffix(path, dataSuffix), '.')
 	if i < 0 {
 		return "", false
 	}
-	entry = path[:i] + recordSuffix
-	return entry, isDataOf(entry, path)
+	entry = path[:i] + RecordSuffix
+	return entry, IsDataOf(entry, path)
 }
 
-// checkOwner applies Spec.Owner. Without one the object must be this user's, or
-// the system's or the administrators': a name that anybody may take is otherwise
-// an invitation to impersonate. "*" accepts anybody.
-func checkOwner(s *Spec, h windows.Handle, t windows.SE_OBJECT_TYPE, what string) error {
-	if s.Owner == "*" {
+// CheckOwner says whether the owner of an object is the wanted one: an account's name or SID,
+// or "*" for anybody. If wanted is empty, the owner must be this user, the system or the
+// administrators: anybody may take a name, and could otherwise pretend to be somebody else.
+func CheckOwner(wanted string, h windows.Handle, t windows.SE_OBJECT_TYPE, what string) error {
+	if wanted == "*" {
 		return nil
 	}
 	owner, err := kernel.OwnerOf(h, t)
 	if err != nil {
 		return fmt.Errorf("owner of %s: %w", what, err)
 	}
-	if s.Owner == "" {
+	if wanted == "" {
 		if kernel.Trusted(owner) {
 			return nil
 		}
 		return fmt.Errorf("%s is owned by %s, want this user, the administrators or the system; Owner (--owner) names another: %w",
 			what, kernel.AccountName(owner), fs.ErrPermission)
 	}
-	want, err := windows.StringToSid(s.Owner)
+	want, err := windows.StringToSid(wanted)
 	if err != nil {
-		if want, _, _, err = windows.LookupSID("", s.Owner); err != nil {
-			return fmt.Errorf("owner %q is neither an account's name nor a SID: %w", s.Owner, fs.ErrInvalid)
+		if want, _, _, err = windows.LookupSID("", wanted); err != nil {
+			return fmt.Errorf("owner %q is neither an account's name nor a SID: %w", wanted, fs.ErrInvalid)
 		}
 	}
 	if owner.Equals(want) {
@@ -253,31 +255,31 @@ func checkOwner(s *Spec, h windows.Handle, t windows.SE_OBJECT_TYPE, what string
 	return fmt.Errorf("%s is owned by %s, want %s: %w", what, kernel.AccountName(owner), kernel.AccountName(want), fs.ErrPermission)
 }
 
-// newRights are the results of rightsOfNew.
+// newRights are the results of RightsOfNew.
 var newRights sync.Map
 
-// rightsOfNew tells owner and rights of a new file of the directory with the
-// attributes sa, which are those of s. It makes one to see that.
-func (d *dir) rightsOfNew(s *Spec, sa *windows.SecurityAttributes) (string, error) {
-	key := [2]string{d.path, s.SDDL}
+// RightsOfNew tells owner and rights of a new file in the directory with the attributes sa,
+// which sddl describes. It makes one to see that.
+func (d *Dir) RightsOfNew(sddl string, sa *windows.SecurityAttributes) (string, error) {
+	key := [2]string{d.Path, sddl}
 	if v, ok := newRights.Load(key); ok {
 		return v.(string), nil
 	}
-	h, err := probe(d.path, sa)
+	h, err := Probe(d.Path, sa)
 	if err != nil {
 		return "", err
 	}
 	defer windows.CloseHandle(h)
 	sd, err := kernel.SecurityOf(h, windows.SE_FILE_OBJECT)
 	if err != nil {
-		return "", fmt.Errorf("security descriptor of a new file in %s: %w", d.path, err)
+		return "", fmt.Errorf("security descriptor of a new file in %s: %w", d.Path, err)
 	}
 	newRights.Store(key, sd.String())
 	return sd.String(), nil
 }
 
-// probe makes a file in a directory that goes with its handle.
-func probe(dir string, sa *windows.SecurityAttributes) (windows.Handle, error) {
+// Probe makes a file in a directory that goes with its handle.
+func Probe(dir string, sa *windows.SecurityAttributes) (windows.Handle, error) {
 	id, err := kernel.RandomID()
 	if err != nil {
 		return 0, err
@@ -290,10 +292,10 @@ func probe(dir string, sa *windows.SecurityAttributes) (windows.Handle, error) {
 	return h, nil
 }
 
-// checkPrivilege refuses a new global object to those to whom the kernel would
+// CheckPrivilege refuses a new global object to those to whom the kernel would
 // refuse its section. Session 0, that of the services, needs no privilege.
-func checkPrivilege(s layout.Scope) error {
-	if s != layout.Global || session() == 0 {
+func CheckPrivilege(s layout.Scope) error {
+	if s != layout.Global || Session() == 0 {
 		return nil
 	}
 	has, err := kernel.HasPrivilege("SeCreateGlobalPrivilege")
@@ -301,4 +303,12 @@ func checkPrivilege(s layout.Scope) error {
 		return err
 	}
 	return fmt.Errorf("a global object needs SeCreateGlobalPrivilege, which administrators and services have: %w", syserr.ErrPrivilege)
+}
+
+// isProbe says whether a file is one of rightsOfNew or of dirFact, of which none stays
+// unless the machine stops.
+func IsProbe(name string) bool {
+	id, ok := strings.CutSuffix(name, probeSuffix)
+	b, err := hex.DecodeString(id)
+	return ok && err == nil && len(b) == len(layout.ID{})
 }

@@ -1,4 +1,4 @@
-package sys
+package store
 
 import (
 	"errors"
@@ -60,8 +60,8 @@ func rootError(at string) error {
 	return syserr.Mending(fmt.Errorf("%w: %s, want a directory", syserr.ErrStore, describe(at)), cmd)
 }
 
-// unmadeError says why nothing can be made in a directory.
-func unmadeError(s layout.Scope, at string, cause error) error {
+// Unmade says why nothing can be made in a directory.
+func Unmade(s layout.Scope, at string, cause error) error {
 	cause = syserr.Space(cause)
 	switch {
 	case errors.Is(cause, windows.ERROR_WRITE_PROTECT):
@@ -90,71 +90,39 @@ func unmadeError(s layout.Scope, at string, cause error) error {
 // noDir explains why a directory of ours could not be opened.
 func noDir(s layout.Scope, path string, cause error) error {
 	if errors.Is(cause, fs.ErrPermission) {
-		return unmadeError(s, path, cause)
+		return Unmade(s, path, cause)
 	}
 	return &fs.PathError{Op: "open", Path: path, Err: cause}
 }
 
-// verify checks that the directory is one, and who made it.
-func (d *dir) verify() error {
-	attributes, _, err := kernel.AttributesAndLinks(d.h)
+// Verify checks that the directory is one, and who made it.
+func (d *Dir) Verify() error {
+	attributes, _, err := kernel.AttributesAndLinks(d.H)
 	if err != nil {
-		return &fs.PathError{Op: "stat", Path: d.path, Err: err}
+		return &fs.PathError{Op: "stat", Path: d.Path, Err: err}
 	}
-	owner, err := kernel.OwnerOf(d.h, windows.SE_FILE_OBJECT)
+	owner, err := kernel.OwnerOf(d.H, windows.SE_FILE_OBJECT)
 	if err != nil {
-		return fmt.Errorf("owner of directory %s: %w", d.path, err)
+		return fmt.Errorf("owner of directory %s: %w", d.Path, err)
 	}
 	const want, not = windows.FILE_ATTRIBUTE_DIRECTORY, windows.FILE_ATTRIBUTE_REPARSE_POINT
 	if attributes&(want|not) != want {
-		cmd := "del " + syserr.Quote(d.path)
+		cmd := "del " + syserr.Quote(d.Path)
 		if attributes&want != 0 {
-			cmd = "rmdir " + syserr.Quote(d.path) // of a link only the link goes
+			cmd = "rmdir " + syserr.Quote(d.Path) // of a link only the link goes
 		}
 		if !kernel.Trusted(owner) {
 			cmd = asAdministrator(cmd)
 		}
-		return syserr.Mending(fmt.Errorf("%s, want a plain directory: %w", describe(d.path), fs.ErrPermission), cmd)
+		return syserr.Mending(fmt.Errorf("%s, want a plain directory: %w", describe(d.Path), fs.ErrPermission), cmd)
 	}
 	switch {
 	case kernel.Trusted(owner):
 		return nil
-	case d.scope == layout.Global:
-		return syserr.Mending(fmt.Errorf("%s, want the administrators or the system: %w", describe(d.path), syserr.ErrPrivilege),
-			asAdministrator("icacls "+syserr.Quote(d.path)+" /setowner *S-1-5-32-544"))
+	case d.Scope == layout.Global:
+		return syserr.Mending(fmt.Errorf("%s, want the administrators or the system: %w", describe(d.Path), syserr.ErrPrivilege),
+			asAdministrator("icacls "+syserr.Quote(d.Path)+" /setowner *S-1-5-32-544"))
 	}
-	return syserr.Mending(fmt.Errorf("%s, want this user: %w", describe(d.path), fs.ErrPermission),
-		asAdministrator("ren "+syserr.Quote(d.path)+" "+syserr.Quote(filepath.Base(d.path)+".old")))
-}
-
-// dirFact looks at the directory of a scope, and whether files can be made where it is or
-// will be.
-func dirFact(s layout.Scope) Fact {
-	f := Fact{Name: s.String() + " directory", Value: Where(s), OK: true}
-	at := Where(s)
-	d, err := openDir(s, false)
-	switch {
-	case err == nil:
-		d.close()
-	case errors.Is(err, fs.ErrNotExist):
-		f.Note = "it will be made when it is needed"
-		at = root(s)
-	default:
-		f.place(err)
-		return f
-	}
-	if s == layout.Global && at != Where(s) {
-		return f // whether this user may make it depends on the privilege
-	}
-	h, err := probe(at, nil)
-	if err != nil {
-		var cause windows.Errno
-		if errors.As(err, &cause) {
-			err = unmadeError(s, at, cause)
-		}
-		f.place(err)
-		return f
-	}
-	_ = windows.CloseHandle(h)
-	return f
+	return syserr.Mending(fmt.Errorf("%s, want this user: %w", describe(d.Path), fs.ErrPermission),
+		asAdministrator("ren "+syserr.Quote(d.Path)+" "+syserr.Quote(filepath.Base(d.Path)+".old")))
 }

@@ -1,13 +1,19 @@
-package sys
+package doctor
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"samepage/internal/sys"
 	"samepage/internal/sys/internal/kernel"
+	"samepage/internal/sys/store"
+	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
 
@@ -47,16 +53,16 @@ func kernelFact() Fact {
 
 // baseFacts looks at the file system that the directories are on.
 func baseFacts() []Fact {
-	base := BaseDir()
+	base := store.BaseDir()
 	f := Fact{Name: "directory", Value: base}
 	var st unix.Statfs_t
 	if err := unix.Statfs(base, &st); err != nil {
-		f.place(baseError(base, err))
+		f.place(store.BaseError(base, err))
 		return []Fact{f}
 	}
 	f.OK = true
 	if fd, err := kernel.Open(unix.AT_FDCWD, base, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
-		f.place(baseError(base, err))
+		f.place(store.BaseError(base, err))
 		return []Fact{f}
 	} else {
 		_ = unix.Close(fd)
@@ -67,7 +73,7 @@ func baseFacts() []Fact {
 		f.Value += fmt.Sprintf(" (file system type %#x)", st.Type)
 		f.Note = "not a tmpfs: objects are written to a disk and survive the start of the machine"
 	}
-	if err := baseRisk(base); err != nil {
+	if err := store.BaseRisk(base); err != nil {
 		f.place(err)
 	}
 	size, free := uint64(st.Frsize)*st.Blocks, uint64(st.Frsize)*st.Bavail
@@ -108,7 +114,7 @@ func filesFact() Fact {
 func descriptorsNote() string {
 	return fmt.Sprintf("an open memory takes %d descriptors, %d over a file, %d over a file without a name, %d without either; "+
 		"a lock, event, topic or cell takes %d, and %d for each further handle in the process",
-		NamedMemory.First, NamedFile.First, MappedFile.First, UnnamedMemory.First, Lock.First, Lock.Further)
+		sys.NamedMemory.First, sys.NamedFile.First, sys.MappedFile.First, sys.UnnamedMemory.First, sys.Lock.First, sys.Lock.Further)
 }
 
 // moreFiles is the command that lets a process have more descriptors. None but root goes
@@ -131,4 +137,53 @@ func settingFact(name, note string) Fact {
 		return Fact{Name: name, Value: "not set", OK: true, Note: note}
 	}
 	return Fact{Name: name, Value: strings.TrimSpace(string(b)), OK: true, Note: note}
+}
+
+// dirFact looks at the directory of a scope, and whether objects can be made there.
+func dirFact(s layout.Scope) Fact {
+	path := store.Where(s)
+	f := Fact{Name: s.String() + " directory", Value: path, OK: true}
+	at := path
+	d, err := store.Open(s, false)
+	switch {
+	case err == nil:
+		d.Close()
+	case errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syserr.ErrStore) && s == layout.Global:
+		f.Note = "it is missing; only global names need it"
+		_, f.Mend = syserr.Mend(store.MissingGlobal(path))
+		return f
+	case errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syserr.ErrStore):
+		f.Note, at = "it will be made when it is needed", store.BaseDir()
+	default:
+		f.place(err)
+		return f
+	}
+	if err := unix.Faccessat(unix.AT_FDCWD, at, unix.W_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
+		f.place(store.Unmade(at, err))
+	}
+	return f
+}
+
+// tmpfileFact sees whether the file system has O_TMPFILE, by which objects are made.
+// Where nothing can be made at all, which the directory's Fact tells, it tells nothing.
+func tmpfileFact() (f Fact, told bool) {
+	f = Fact{Name: "O_TMPFILE", Value: "works", OK: true}
+	at := store.Where(layout.Local)
+	if _, err := os.Stat(at); err != nil {
+		at = filepath.Dir(at)
+	}
+	fd, err := kernel.Open(unix.AT_FDCWD, at, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+	switch err {
+	case nil:
+		_ = unix.Close(fd)
+	case unix.EOPNOTSUPP, unix.EISDIR:
+		f.Value = "missing"
+		f.place(store.NoTmpfile(at, err))
+	case unix.EACCES, unix.EPERM, unix.EROFS, unix.ENOENT, unix.ENOTDIR, unix.ELOOP:
+		return f, false
+	default:
+		f.Value = "fails"
+		f.place(fmt.Errorf("make a file without a name in %s: %w", at, syserr.Space(err)))
+	}
+	return f, true
 }

@@ -1,0 +1,38 @@
+// Package doctor says what this machine has for shared memory, what is wrong with it, and which
+// command mends it. It finds objects whose name was removed below their users.
+package doctor
+
+import (
+	"samepage/internal/sys/syserr"
+	"samepage/layout"
+)
+
+// Fact is one finding about the machine.
+type Fact struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+	OK    bool   `json:"ok"`
+	Mend  string `json:"mend,omitempty"` // a command that mends it
+	Note  string `json:"note,omitempty"`
+}
+
+// Removed is an object whose name was removed while processes have it open.
+type Removed struct {
+	Name      string // empty: not known
+	Kind      layout.Kind
+	Scope     layout.Scope
+	Path      string // where it was
+	Processes []Program
+}
+
+// Program is a process and the name of its program.
+type Program struct {
+	PID  int    `json:"pid"`
+	Name string `json:"name"`
+}
+
+// place fills a Fact about a place in which objects lie with what is wrong with it.
+func (f *Fact) place(err error) {
+	f.OK = false
+	f.Note, f.Mend = syserr.Mend(err)
+}

@@ -1,0 +1,21 @@
+//go:build !linux && !windows
+
+package store
+
+import (
+	"os"
+	"path/filepath"
+
+	"samepage/layout"
+)
+
+// BaseDir is the directory that would hold objects.
+func BaseDir() string {
+	if d := os.Getenv("SAMEPAGE_DIR"); d != "" {
+		return d
+	}
+	return filepath.Join(os.TempDir(), "samepage")
+}
+
+// Where tells the directory of a scope.
+func Where(s layout.Scope) string { return filepath.Join(BaseDir(), s.String()) }
