@@ -21,6 +21,8 @@ import (
 	"samepage/internal/option"
 	"samepage/internal/segment"
 	"samepage/internal/sys"
+	"samepage/internal/sys/lockfile"
+	"samepage/internal/sys/store"
 	"samepage/internal/sys/syserr"
 )
 
@@ -85,9 +87,9 @@ type FileLock struct {
 type lockFiles struct {
 	mu      sync.Mutex
 	closed  bool
-	readers []*sys.LockFile  // .rlc, once for each read lock
-	writer  [2]*sys.LockFile // .wlc and .rlc of the write lock; nil
-	changed chan struct{}    // closed, and made anew, when something of this FileLock is released
+	readers []*lockfile.File  // .rlc, once for each read lock
+	writer  [2]*lockfile.File // .wlc and .rlc of the write lock; nil
+	changed chan struct{}     // closed, and made anew, when something of this FileLock is released
 }
 
 func (f *lockFiles) held() bool { return len(f.readers) > 0 || f.writer[0] != nil }
@@ -192,7 +194,7 @@ func (o *FileLockOptions) folder(makeDir bool) (dir string, err error) {
 }
 
 // remoteDir is replaced by tests, which have no other machine.
-var remoteDir = sys.Remote
+var remoteDir = store.Remote
 
 // refuseRemote refuses a folder on another machine: whether the share modes, and
 // locks, of one machine are known to another one depends on both, and nothing tells.
@@ -216,7 +218,7 @@ func (o *FileLockOptions) check() error {
 func (o *FileLockOptions) boot() (int64, error) {
 	switch {
 	case o == nil || o.Boot == 0:
-		return sys.BootSeconds()
+		return lockfile.BootSeconds()
 	case o.Boot == BootUnknown:
 		return 0, nil
 	}
@@ -325,13 +327,13 @@ func (l *FileLock) TryLock() (bool, error) {
 }
 
 // wrote keeps the files of a write lock.
-func (l *FileLock) wrote(wlc, rlc *sys.LockFile) error {
+func (l *FileLock) wrote(wlc, rlc *lockfile.File) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
 		return errors.Join(samepage.ErrClosed, wlc.Close(), rlc.Close())
 	}
-	l.writer = [2]*sys.LockFile{wlc, rlc}
+	l.writer = [2]*lockfile.File{wlc, rlc}
 	l.edges.Acquire(edgeWriter)
 	l.edges.Acquire(edgeReaders)
 	return nil
@@ -345,7 +347,7 @@ func (l *FileLock) wrote(wlc, rlc *sys.LockFile) error {
 func (l *FileLock) Unlock() error {
 	l.mu.Lock()
 	held := l.writer
-	l.writer = [2]*sys.LockFile{}
+	l.writer = [2]*lockfile.File{}
 	l.mu.Unlock()
 	if held[0] == nil {
 		return l.wrap("unlock", samepage.ErrNotLocked)
@@ -383,7 +385,7 @@ func (l *FileLock) TryRLock() (bool, error) {
 }
 
 // read keeps the file of a read lock.
-func (l *FileLock) read(rlc *sys.LockFile) error {
+func (l *FileLock) read(rlc *lockfile.File) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
@@ -398,7 +400,7 @@ func (l *FileLock) read(rlc *sys.LockFile) error {
 // none, and samepage.ErrNameGone as for Unlock.
 func (l *FileLock) RUnlock() error {
 	l.mu.Lock()
-	var last *sys.LockFile
+	var last *lockfile.File
 	if n := len(l.readers); n > 0 {
 		last, l.readers = l.readers[n-1], l.readers[:n-1]
 	}
@@ -434,21 +436,21 @@ func (l *FileLock) Close() error {
 
 // The ways in. ErrBusy is the only error that says that somebody else is there.
 
-func (l *FileLock) openWriter() (*sys.LockFile, error) {
+func (l *FileLock) openWriter() (*lockfile.File, error) {
 	if err := l.alive(); err != nil {
 		return nil, err
 	}
 	return sys.OpenLockFile(l.wlc, true)
 }
 
-func (l *FileLock) openLast() (*sys.LockFile, error) {
+func (l *FileLock) openLast() (*lockfile.File, error) {
 	if err := l.alive(); err != nil {
 		return nil, err
 	}
 	return sys.OpenLockFile(l.rlc, true)
 }
 
-func (l *FileLock) openReader() (*sys.LockFile, error) {
+func (l *FileLock) openReader() (*lockfile.File, error) {
 	if err := l.alive(); err != nil {
 		return nil, err
 	}
@@ -484,7 +486,7 @@ func (l *FileLock) release() {
 
 // wait calls open until it does not say ErrBusy. Nobody rings across processes, so
 // it looks again after pauses that grow (decision 0013).
-func (l *FileLock) wait(ctx context.Context, open func() (*sys.LockFile, error)) (*sys.LockFile, error) {
+func (l *FileLock) wait(ctx context.Context, open func() (*lockfile.File, error)) (*lockfile.File, error) {
 	for p := (pace{}); ; {
 		l.mu.Lock()
 		changed := l.changed
@@ -580,7 +582,7 @@ func cleanFileLocks(opts *FileLockOptions) (removed []string, err error) {
 		if !e.Type().IsRegular() || !ofOtherBoot(e.Name(), boot) {
 			continue
 		}
-		switch rerr := sys.RemoveLockFile(filepath.Join(dir, e.Name())); {
+		switch rerr := lockfile.Remove(filepath.Join(dir, e.Name())); {
 		case rerr == nil:
 			removed = append(removed, e.Name())
 		case errors.Is(rerr, samepage.ErrBusy), errors.Is(rerr, fs.ErrNotExist):

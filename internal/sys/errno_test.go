@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"samepage/internal/ipctest"
+	"samepage/internal/sys/lockfile"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
@@ -147,7 +148,7 @@ func operations() (all []operation) {
 			if err := os.WriteFile(dir+"/l", nil, 0o600); err != nil {
 				return err
 			}
-			return RemoveLockFile(dir + "/l")
+			return lockfile.Remove(dir + "/l")
 		}
 	})
 	return all

@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/windows"
 
+	"samepage/internal/sys/store"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
@@ -30,14 +31,5 @@ func mappable(file windows.Handle, name string, a layout.Access) error {
 	if err := syserr.Space(err); errors.Is(err, syserr.ErrNoSpace) || errors.Is(err, windows.ERROR_ACCESS_DENIED) {
 		return fmt.Errorf("map a page of %s %v: %w", name, a, err)
 	}
-	return fmt.Errorf("%s is on %s, where it cannot be mapped %v: %w (%w)", name, fileSystem(file), a, errors.ErrUnsupported, err)
-}
-
-// fileSystem names the file system of a file.
-func fileSystem(file windows.Handle) string {
-	b := make([]uint16, windows.MAX_PATH+1)
-	if err := windows.GetVolumeInformationByHandle(file, nil, 0, nil, nil, nil, &b[0], uint32(len(b))); err != nil {
-		return "an unknown file system"
-	}
-	return windows.UTF16ToString(b)
+	return fmt.Errorf("%s is on %s, where it cannot be mapped %v: %w (%w)", name, store.FileSystem(file), a, errors.ErrUnsupported, err)
 }

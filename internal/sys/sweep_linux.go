@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"samepage/internal/sys/internal/kernel"
+	"samepage/internal/sys/lockfile"
 	"samepage/internal/sys/store"
 	"samepage/layout"
 )
@@ -65,7 +66,7 @@ func takeLockFiles(d *store.Dir, folder string) int {
 		return 0
 	}
 	return sweepIn(d.FD(), folder, -1, -1, func(name string) bool {
-		return RemoveLockFile(filepath.Join(d.Path, folder, name)) == nil
+		return lockfile.Remove(filepath.Join(d.Path, folder, name)) == nil
 	})
 }
 

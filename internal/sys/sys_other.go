@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"samepage/internal/sys/lockfile"
 	"samepage/internal/sys/syserr"
 	"samepage/internal/sys/waker"
 	"samepage/layout"
@@ -179,3 +180,11 @@ func (*MemberLocks) Close() error { return nil }
 
 // Wakers are those of the object's members.
 func (o *Object) Wakers() waker.Segment { return waker.Segment{ID: o.ID, Scope: o.Scope} }
+
+// OpenLockFile is not supported.
+func OpenLockFile(path string, exclusively bool) (*lockfile.File, error) {
+	return lockfile.Open(path, exclusively)
+}
+
+// LockFolder is not supported.
+func LockFolder(name string) (string, error) { return lockfile.Folder(name) }

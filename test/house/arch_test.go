@@ -19,6 +19,7 @@ var floors = [][]string{
 	{"internal/sys/internal/kernel"},
 	{"internal/sys/window", "internal/sys/process", "internal/sys/waker", "internal/sys/kernelevent"},
 	{"internal/sys/store"},
+	{"internal/sys/lockfile"},
 	{"internal/sys"},
 	{"internal/sys/doctor"},
 	{"internal/object"},

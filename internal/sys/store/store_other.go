@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
 
@@ -19,3 +20,6 @@ func BaseDir() string {
 
 // Where tells the directory of a scope.
 func Where(s layout.Scope) string { return filepath.Join(BaseDir(), s.String()) }
+
+// Remote is not supported.
+func Remote(string) (string, error) { return "", syserr.Unsupported("telling file systems apart") }

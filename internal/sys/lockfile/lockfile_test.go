@@ -1,6 +1,6 @@
 //go:build linux || windows
 
-package sys
+package lockfile
 
 import (
 	"errors"
@@ -18,9 +18,9 @@ import (
 
 func TestLockFile(t *testing.T) {
 	path := filepath.Join(ipctest.Dir(t), "f")
-	open := func(exclusively bool) *LockFile {
+	open := func(exclusively bool) *File {
 		t.Helper()
-		l, err := OpenLockFile(path, exclusively)
+		l, err := Open(path, exclusively)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -28,13 +28,13 @@ func TestLockFile(t *testing.T) {
 	}
 	busy := func(exclusively bool) {
 		t.Helper()
-		if _, err := OpenLockFile(path, exclusively); !errors.Is(err, syserr.ErrBusy) || !strings.Contains(err.Error(), path) {
+		if _, err := Open(path, exclusively); !errors.Is(err, syserr.ErrBusy) || !strings.Contains(err.Error(), path) {
 			t.Errorf("open exclusively %v: %v", exclusively, err)
 		}
 	}
 	a, b := open(false), open(false)
 	busy(true)
-	if err := RemoveLockFile(path); !errors.Is(err, syserr.ErrBusy) {
+	if err := Remove(path); !errors.Is(err, syserr.ErrBusy) {
 		t.Errorf("remove: %v", err)
 	}
 	_ = a.Close()
@@ -44,10 +44,10 @@ func TestLockFile(t *testing.T) {
 	busy(true)
 	busy(false)
 	_ = c.Close()
-	if err := RemoveLockFile(path); err != nil {
+	if err := Remove(path); err != nil {
 		t.Error(err)
 	}
-	if err := RemoveLockFile(path); !errors.Is(err, fs.ErrNotExist) {
+	if err := Remove(path); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("remove what is not there: %v", err)
 	}
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
@@ -70,7 +70,7 @@ func TestLockFile(t *testing.T) {
 	}
 	for _, p := range wrong {
 		for _, exclusively := range []bool{false, true} {
-			l, err := OpenLockFile(p, exclusively)
+			l, err := Open(p, exclusively)
 			if err == nil || errors.Is(err, syserr.ErrBusy) {
 				t.Errorf("lock file %s: %v, %v", p, l, err)
 			}
@@ -80,11 +80,11 @@ func TestLockFile(t *testing.T) {
 
 func TestLockFolder(t *testing.T) {
 	ipctest.Store(t)
-	path, err := LockFolder("locks")
+	path, err := Folder("locks")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, err := LockFolder("locks"); err != nil || again != path {
+	if again, err := Folder("locks"); err != nil || again != path {
 		t.Errorf("%s, then %s, %v", path, again, err)
 	}
 	if runtime.GOOS == "windows" {
@@ -100,24 +100,14 @@ func TestLockFolder(t *testing.T) {
 	if err := os.Chmod(path, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := LockFolder("locks"); !errors.Is(err, fs.ErrPermission) {
+	if _, err := Folder("locks"); !errors.Is(err, fs.ErrPermission) {
 		t.Errorf("a folder that others may look into: %v", err)
 	}
 	if err := errors.Join(os.Remove(path), os.Symlink("/tmp", path)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := LockFolder("locks"); !errors.Is(err, fs.ErrPermission) {
+	if _, err := Folder("locks"); !errors.Is(err, fs.ErrPermission) {
 		t.Errorf("a link: %v", err)
-	}
-}
-
-func TestRemote(t *testing.T) {
-	dir := ipctest.Dir(t)
-	if what, err := Remote(dir); what != "" || err != nil {
-		t.Errorf("%s lies on %q, %v", dir, what, err)
-	}
-	if _, err := Remote(filepath.Join(dir, "missing")); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("missing: %v", err)
 	}
 }
 
