@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -16,13 +15,13 @@ import (
 	"samepage/layout"
 )
 
-// reservePiece is how much is reserved at a time, so that a signal does not
-// have to wait for gigabytes to be cleared.
+// reservePiece is how much is reserved at a time, so that a signal need not wait until the
+// kernel has cleared gigabytes.
 const reservePiece = 64 << 20
 
-// reserve makes the file size bytes long, of which it has the first have. Unless
-// sparse, space for all of it is set aside, so that running out of it is an
-// error here and never a fault later.
+// reserve makes the file size bytes long; it has the first have bytes already. Unless sparse is
+// set it reserves space for all of them, so that a lack of space is an error here and never a
+// fault later.
 func reserve(f *os.File, have, size int64, sparse bool) error {
 	fd := int(f.Fd())
 	if sparse {
@@ -53,8 +52,8 @@ func reserve(f *os.File, have, size int64, sparse bool) error {
 	return nil
 }
 
-// checkRoom refuses what cannot fit before any of it is taken: memory that is
-// reserved up to the last page gets processes killed, and not always ours.
+// checkRoom refuses what cannot fit before any of it is taken: when all memory is reserved, the
+// kernel kills processes, and not always ours.
 func checkRoom(f *os.File, need int64) error {
 	var st unix.Statfs_t
 	if err := unix.Fstatfs(int(f.Fd()), &st); err != nil {
@@ -68,7 +67,7 @@ func checkRoom(f *os.File, need int64) error {
 	}
 	b, err := os.ReadFile("/proc/meminfo")
 	if err != nil {
-		return nil // then the kernel's own answer has to do
+		return nil // then the kernel decides
 	}
 	var free int64
 	for line := range strings.Lines(string(b)) {
@@ -94,10 +93,9 @@ type backing struct {
 	made string // its path, if it did not exist before
 }
 
-// openBacking opens s.File for s.Access, makes it when it is missing and s.Size
-// is given, and extends it to s.Size. Contents that are there stay. Whoever comes
-// by the name of an object over the file may open it even where its maker keeps
-// others out.
+// openBacking opens s.File for s.Access, makes it when it is missing and s.Size is given, and
+// extends it to s.Size. The contents stay. byName: the caller opens an object over the file by
+// its name, and may do so even when the object's maker excludes other users of the file.
 func openBacking(s *Spec, byName bool) (b *backing, err error) {
 	b = &backing{}
 	defer func() {
@@ -106,9 +104,8 @@ func openBacking(s *Spec, byName bool) (b *backing, err error) {
 		}
 	}()
 	fd := -1
-	for range 100 { // others may make and remove it between the two calls
-		// A path descriptor first: if it is not a regular file, opening it has no
-		// effect.
+	for range 100 { // others may make and remove the file between the two calls
+		// A path descriptor first: it has no effect on what is not a regular file.
 		fd, err = kernel.Open(unix.AT_FDCWD, s.File, unix.O_PATH|unix.O_CLOEXEC, 0)
 		if err != unix.ENOENT || s.Size == 0 || s.Access != layout.ReadWrite {
 			break
@@ -177,6 +174,7 @@ func openBacking(s *Spec, byName bool) (b *backing, err error) {
 	return b, nil
 }
 
+// discard closes the file, and removes it if it was made here.
 func (b *backing) discard() {
 	if b.file != nil {
 		_ = b.file.Close()
@@ -187,8 +185,8 @@ func (b *backing) discard() {
 	}
 }
 
-// removeMade takes back a file that was made for an object that failed, unless
-// somebody else uses it by now, or it is another file.
+// removeMade removes a file that was made for an object that failed, unless another process
+// uses it by now, or the path is another file.
 func removeMade(path string, lock kernel.Locks) {
 	var mine, there unix.Stat_t
 	if path == "" || unix.Fstat(int(lock.F.Fd()), &mine) != nil {
@@ -214,15 +212,20 @@ func (b *backing) explain(s *Spec, cause error) error {
 	return &fs.PathError{Op: "open", Path: s.File, Err: syserr.Space(cause)}
 }
 
-// Users of a file each hold fileUserByte together. Who wants it alone takes that
-// byte alone for a moment, so that nobody else is a user, and then holds
-// exclusiveByte alone. All who come by the file's path hold exclusiveByte
-// together; who comes by the name of an object over the file, or was handed it,
-// need not.
+// The bytes of a file below an object that are locked.
+const (
+	// exclusiveByte is held shared by each user that came by the file's path, and
+	// exclusively by one that wants the file alone. Who came by the name of an object over
+	// the file, or was handed it, does not hold it.
+	exclusiveByte = 1<<62 + 1
+	// fileUserByte is held shared by each user of the file, also beside one that has it
+	// alone. Who wants it alone first takes this byte exclusively for a moment: that works
+	// only when there is no other user.
+	fileUserByte = 1<<62 + 2
+)
 
-// lockFile keeps other users of this library away from a file, or shares it
-// with them. Programs that do not know the locks are not stopped by them: Linux
-// has no mandatory ones.
+// lockFile keeps other users of this library away from a file, or shares it with them. It does
+// not stop programs that do not know these locks: Linux has no mandatory ones.
 func (b *backing) lockFile(s *Spec) error {
 	if !s.Exclusive {
 		lock, err := shareFile(b.file)
@@ -249,14 +252,14 @@ func (b *backing) lockFile(s *Spec) error {
 		return fmt.Errorf("lock %s: %w", s.File, err)
 	}
 	if !ok {
-		return fmt.Errorf("%s is open elsewhere, exclusive access is not to be had: %w", s.File, syserr.ErrBusy)
+		return fmt.Errorf("%s is open elsewhere, exclusive access is not available: %w", s.File, syserr.ErrBusy)
 	}
 	_, err = b.lock.TryShared(fileUserByte)
 	return err
 }
 
-// shareFile makes the caller a user of the file. It is nil on a file system
-// without locks, where nobody can have a file alone.
+// shareFile makes the caller a user of the file. It is nil on a file system without locks, where
+// nobody can have a file alone.
 func shareFile(file *os.File) (*kernel.Locks, error) {
 	f, err := kernel.Reopen(int(file.Fd()), file.Name(), unix.O_RDWR)
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS) {
@@ -280,7 +283,7 @@ func shareFile(file *os.File) (*kernel.Locks, error) {
 			case err != nil:
 				return nil, fmt.Errorf("lock %s: %w", file.Name(), err)
 			}
-			return nil, fmt.Errorf("%s is being taken by another user alone: %w", file.Name(), syserr.ErrBusy)
+			return nil, fmt.Errorf("another user is just taking %s for itself alone: %w", file.Name(), syserr.ErrBusy)
 		}
 	}
 }
@@ -303,159 +306,4 @@ func mapFile(s *Spec) (*Object, error) {
 	}
 	o.setKey(&b.st)
 	return o, nil
-}
-
-// CreateUnnamed makes an object that only those reach to whom it is handed.
-// Errors: ErrNoSpace, ErrTooLarge.
-func CreateUnnamed(s *Spec) (*Object, error) {
-	return withSpace(func() (*Object, error) { return createUnnamed(s) })
-}
-
-func createUnnamed(s *Spec) (*Object, error) {
-	const flags = unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
-	fd, err := unix.MemfdCreate("samepage", flags|unix.MFD_NOEXEC_SEAL)
-	if err == unix.EINVAL { // before Linux 6.3
-		fd, err = unix.MemfdCreate("samepage", flags)
-	}
-	if err != nil {
-		return nil, os.NewSyscallError("memfd_create", syserr.Space(syserr.Limit(err)))
-	}
-	f := kernel.NewFile(fd, "unnamed memory")
-	var st unix.Stat_t
-	err = unix.Fchmod(fd, 0o600)
-	if err == nil {
-		err = reserve(f, 0, s.Size, s.Sparse)
-	}
-	if err == nil && len(s.Init) > 0 {
-		_, err = f.WriteAt(s.Init, 0)
-		err = syserr.Space(err)
-	}
-	if err == nil {
-		// Nobody can pull the bytes away below a view: no SIGBUS.
-		_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW)
-	}
-	if err == nil {
-		err = unix.Fstat(fd, &st)
-	}
-	if err != nil {
-		_ = f.Close()
-		return nil, err
-	}
-	o := &Object{
-		ID: fileID(&st), Kind: s.Kind, Access: layout.ReadWrite, Size: s.Size,
-		impl: impl{file: f, path: "unnamed memory", memfd: true},
-	}
-	o.setKey(&st)
-	return o, nil
-}
-
-// Exact objects are those of shm_open(3): plain files below /dev/shm, of any
-// program, with no presence and never taken away by Close.
-
-func exactPath(s *Spec) (string, error) {
-	if s.File != "" {
-		return "", fmt.Errorf("the exact name %q cannot stand for a file on Linux: %w", s.Name, fs.ErrInvalid)
-	}
-	if err := layout.CheckName(s.Name); err != nil || s.Name == "." || s.Name == ".." {
-		return "", fmt.Errorf("%q is no name for shm_open: %w", s.Name, fs.ErrInvalid)
-	}
-	return filepath.Join(store.BaseDir(), s.Name), nil
-}
-
-func exactObject(s *Spec, f *os.File, path string) (*Object, error) {
-	var st unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
-		return nil, &fs.PathError{Op: "stat", Path: path, Err: err}
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return nil, fmt.Errorf("%s is a %s owned by %s: %w", path, kernel.FileType(st.Mode), kernel.UserName(st.Uid), fs.ErrPermission)
-	}
-	if s.Owner != "" {
-		if err := store.CheckOwner(s.Owner, s.Scope, path, st.Uid); err != nil {
-			return nil, err
-		}
-	}
-	if st.Size == 0 {
-		return nil, fmt.Errorf("%s has no bytes yet: %w", path, layout.ErrCorrupt)
-	}
-	o := &Object{
-		ID: fileID(&st), Kind: s.Kind, Scope: s.Scope, Name: s.Name, Exact: true, Access: s.Access,
-		Size: st.Size, Lifetime: layout.Persist, impl: impl{file: f, path: path, at: placeOf(&st)},
-	}
-	o.setKey(&st)
-	return o, nil
-}
-
-func createExact(s *Spec) (*Object, error) {
-	path, err := exactPath(s)
-	if err != nil {
-		return nil, err
-	}
-	base := filepath.Dir(path)
-	fd, err := kernel.Open(unix.AT_FDCWD, base, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
-	if err != nil {
-		err = syserr.Space(err)
-		return nil, store.Unusable(fmt.Errorf("make a file in %s: %w", base, syserr.OnlyNumber(err)), err)
-	}
-	f := kernel.NewFile(fd, path)
-	err = mappable(f, path, layout.ReadWrite)
-	if err == nil {
-		err = reserve(f, 0, s.Size, s.Sparse)
-	}
-	if err == nil {
-		_, err = f.WriteAt(s.Init, 0)
-		err = syserr.Space(err)
-	}
-	if perm := uint32(s.Perm.Perm()) & permBits; err == nil && perm != 0 {
-		err = unix.Fchmod(fd, perm)
-	}
-	if err == nil {
-		if lerr := unix.Linkat(unix.AT_FDCWD, kernel.ProcFD(fd), unix.AT_FDCWD, path, unix.AT_SYMLINK_FOLLOW); lerr != nil {
-			err = &fs.PathError{Op: "create", Path: path, Err: lerr}
-		}
-	}
-	if err != nil {
-		_ = f.Close()
-		return nil, err
-	}
-	t := *s
-	t.Access = layout.ReadWrite
-	return exactObject(&t, f, path)
-}
-
-func openExact(s *Spec) (*Object, error) {
-	path, err := exactPath(s)
-	if err != nil {
-		return nil, err
-	}
-	flags := kernel.AccessFlags(s.Access) | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
-	fd, err := kernel.Open(unix.AT_FDCWD, path, flags, 0)
-	if err != nil {
-		return nil, store.Planted(unix.AT_FDCWD, path, path, err)
-	}
-	f := kernel.NewFile(fd, path)
-	o, err := exactObject(s, f, path)
-	if err != nil {
-		_ = f.Close()
-		return nil, err
-	}
-	return o, nil
-}
-
-func removeExact(s *Spec) error {
-	path, err := exactPath(s)
-	if err != nil {
-		return err
-	}
-	var st unix.Stat_t
-	if err := unix.Lstat(path, &st); err != nil {
-		return &fs.PathError{Op: "remove", Path: path, Err: err}
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return fmt.Errorf("%s is a %s owned by %s: %w", path, kernel.FileType(st.Mode), kernel.UserName(st.Uid), fs.ErrPermission)
-	}
-	if err := unix.Unlink(path); err != nil {
-		return &fs.PathError{Op: "remove", Path: path, Err: err}
-	}
-	return nil
 }

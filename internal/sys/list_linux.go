@@ -2,7 +2,6 @@ package sys
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"path/filepath"
 	"time"
@@ -31,24 +30,6 @@ func Stat(s *Spec) (Info, error) {
 		err = &fs.PathError{Op: "stat", Path: info.Path, Err: fs.ErrNotExist}
 	}
 	return info, err
-}
-
-func statExact(s *Spec) (Info, error) {
-	path, err := exactPath(s)
-	if err != nil {
-		return Info{}, err
-	}
-	var st unix.Stat_t
-	if err := unix.Lstat(path, &st); err != nil {
-		return Info{}, &fs.PathError{Op: "stat", Path: path, Err: err}
-	}
-	info := Info{
-		Name: s.Name, Kind: s.Kind, Scope: s.Scope, Lifetime: layout.Persist, Path: path,
-		Err: fmt.Errorf("who uses an exact name is not counted: %w", errors.ErrUnsupported),
-	}
-	info.fill(&st)
-	info.Created = birth(unix.AT_FDCWD, path)
-	return info, nil
 }
 
 func (i *Info) fill(st *unix.Stat_t) {
