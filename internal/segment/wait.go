@@ -162,17 +162,13 @@ func (h *Handle) sleepUntil(ctx context.Context, c Condition, first bool) error 
 			return fs.ErrClosed
 		}
 		v := atomic.LoadUint32(waker) // S1
-		h.setBit()                    // S2: a full fence, pairs with the one of whoever changes the condition
-		fault.At(fault.SleepBit)
-		ok, err := c.Try() // S3
+		h.announce()                  // S2
+		ok, err := c.Try()            // S3
 		if !ok && err == nil && ctx.Err() != nil {
 			err = ctx.Err()
 		}
 		if !ok && err == nil {
-			err = h.buryWhatHinders(c)
-		}
-		if !ok && err == nil && !c.Holds() {
-			err = h.nameGone(c)
+			err = h.unblock(c)
 		}
 		if !ok && err == nil && !first && h.first.Load() > 0 {
 			err = errYield
@@ -187,6 +183,22 @@ func (h *Handle) sleepUntil(ctx context.Context, c Condition, first bool) error 
 		fault.At(fault.SleepWoken)
 		h.clearBit(h.slot) // S5
 	}
+}
+
+// announce is S2, for a sleeper of one condition and for one of many: a full fence, which
+// pairs with the one of the process that changes the condition.
+func (h *Handle) announce() {
+	h.setBit()
+	fault.At(fault.SleepBit)
+}
+
+// unblock is the end of S3, for a sleeper of one condition and for one of many: it repairs what
+// c is blocked by, and returns an error when c can never hold.
+func (h *Handle) unblock(c Condition) error {
+	if err := h.buryWhatHinders(c); err != nil || c.Holds() {
+		return err
+	}
+	return h.nameGone(c)
 }
 
 // buryWhatHinders repairs those members that c depends on and that are dead. Then the

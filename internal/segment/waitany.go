@@ -224,20 +224,16 @@ func (g *group) look() (found bool, err error) {
 			continue
 		}
 		g.old[k] = v
-		h.setBit() // S2
-		fault.At(fault.SleepBit)
+		h.announce() // S2
 		switch {
 		case h.Closed():
 			return false, fs.ErrClosed
-		case c.Condition.Holds(): // S3
+		case c.Condition.Holds(): // S3; only the caller of WaitAny takes it
 			found = true
 			g.old[k] = v - 1 // if somebody else takes it
 			continue
 		}
-		if err = h.buryWhatHinders(c.Condition); err == nil && !c.Condition.Holds() {
-			err = h.nameGone(c.Condition)
-		}
-		if err != nil {
+		if err := h.unblock(c.Condition); err != nil {
 			return false, err
 		}
 	}
