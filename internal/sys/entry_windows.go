@@ -16,29 +16,30 @@ import (
 	"samepage/layout"
 )
 
-// The bytes of a sidecar that are locked lie far behind its end, for locks are
-// mandatory on Windows. The kernel drops them when the handle is closed, also
-// by death. A handle that carries a lock is never duplicated.
+// The bytes of a sidecar that are locked lie far behind its end, because locks are mandatory on
+// Windows. The kernel drops them when the handle is closed, also by death. A handle that
+// carries a lock is never duplicated.
 const (
 	// presenceByte is shared by each user of the object.
 	presenceByte = 1 << 40
-	// gateByte is held by whoever makes, joins or looks at the object: it keeps
-	// the record whole, and the test of presence from hindering those who join.
+	// gateByte is held by a process while it makes, joins or looks at the object. It keeps the
+	// record whole, and the test of presence out of the way of those that join.
 	gateByte = 1<<40 + 1
 )
 
-// entryShare is how everybody opens a sidecar. Without FILE_SHARE_DELETE a
-// sidecar cannot be deleted while anybody has it open.
+// entryShare is how every process opens a sidecar. Without FILE_SHARE_DELETE nobody can delete a
+// sidecar while anybody has it open.
 const entryShare = windows.FILE_SHARE_READ | windows.FILE_SHARE_WRITE
 
-// entry is an open sidecar.
+// entry is an open sidecar: a file beside a named object, with its layout.Record and the locks
+// of its users (docs/protocol/names.md).
 type entry struct {
 	h        windows.Handle
 	path     string
 	readOnly bool // the sidecar's rights do not let this user write it
 }
 
-// openSidecar is kernel.CreateFile with patience for those who delete.
+// openSidecar is kernel.CreateFile, which waits for a process that is just deleting the file.
 func openSidecar(path string, access uint32, sa *windows.SecurityAttributes, disposition uint32) (windows.Handle, error) {
 	var p store.Patience
 	for {
@@ -55,8 +56,8 @@ func openSidecar(path string, access uint32, sa *windows.SecurityAttributes, dis
 	}
 }
 
-// openEntry opens the sidecar at path and checks that it is a file that may be
-// there. Errors: fs.ErrNotExist, fs.ErrPermission, ErrBusy.
+// openEntry opens the sidecar at path, and checks that it is a file that may be there. Errors:
+// fs.ErrNotExist, fs.ErrPermission, ErrBusy.
 func openEntry(path string, s *Spec) (*entry, error) {
 	h, err := openSidecar(path, windows.GENERIC_READ|windows.GENERIC_WRITE, nil, windows.OPEN_EXISTING)
 	readOnly := errors.Is(err, fs.ErrPermission)
@@ -86,13 +87,12 @@ func (e *entry) check(s *Spec) error {
 	return store.CheckOwner(s.Owner, e.h, windows.SE_FILE_OBJECT, e.path)
 }
 
-// close lets go of the sidecar and of all locks on it.
+// close closes the sidecar and drops all locks on it.
 func (e *entry) close() { _ = windows.CloseHandle(e.h) }
 
-// leave is close, and takes the sidecar away if it is dead and nobody else has
-// it open. Everybody who has had a sidecar open leaves so: whoever looked at it
-// may have kept its last user from taking it away. Then the last one to close
-// it does.
+// leave is close, and removes the sidecar if it is dead and nobody else has it open. Every
+// process that has had a sidecar open leaves in this way: by looking at it, it may have kept
+// the last user from removing it. Then the last one that closes it removes it.
 func (e *entry) leave() error {
 	e.close()
 	_, err := reap(e.path, false)
@@ -102,10 +102,10 @@ func (e *entry) leave() error {
 // leaveTries is how often leaveUsed tries.
 var leaveTries = 5
 
-// leaveUsed is leave of one who is present. Where others are, too, there is
-// nothing to take away. Where nobody is and somebody has the sidecar open who is
-// only looking, it tries again a few times: a dry run of Clean, or a program
-// that knows nothing of us, will not take it away.
+// leaveUsed is leave for a process that is present. If others are present, too, there is nothing
+// to remove. If none is, but a process has the sidecar open that only looks, leaveUsed tries
+// again a few times: a look that removes nothing, or a program that knows nothing of us, will
+// not remove it.
 func (e *entry) leaveUsed() {
 	var p store.Patience
 	for range leaveTries {
@@ -128,14 +128,14 @@ func (e *entry) leaveUsed() {
 		if looksDead(e.path) {
 			p.Wait()
 		} else {
-			tries = 1 // this look may have been in the way of another one
+			tries = 1 // this look may have kept another process from removing it
 		}
 		gone, err = reap(e.path, false)
 	}
 }
 
-// looksDead says whether the sidecar at path may be dead, as far as one can tell
-// without waiting for anybody.
+// looksDead says whether the sidecar at path may be dead, as far as can be told without waiting
+// for anybody.
 func looksDead(path string) bool {
 	h, err := kernel.CreateFile(path, windows.GENERIC_READ, entryShare, nil, windows.OPEN_EXISTING, windows.FILE_FLAG_OPEN_REPARSE_POINT)
 	if err != nil {
@@ -150,7 +150,7 @@ func looksDead(path string) bool {
 	return err == nil && st == entryDead
 }
 
-// gate takes the gate. It is open again after a matching unlock or close.
+// gate takes the gate. A matching unlock, or close, opens it again.
 func (e *entry) gate() error {
 	var p store.Patience
 	for {
@@ -162,13 +162,13 @@ func (e *entry) gate() error {
 			return fmt.Errorf("%s: %w", e.path, err)
 		}
 		if !p.Wait() {
-			return fmt.Errorf("another process has been at work on %s for more than %v: %w", e.path, store.RemovalWait, syserr.ErrBusy)
+			return fmt.Errorf("another process has held the gate of %s for more than %v: %w", e.path, store.RemovalWait, syserr.ErrBusy)
 		}
 	}
 }
 
-// takePresence makes this process present. The caller is at the gate, so nobody
-// is testing for presence.
+// takePresence makes this process present. The caller holds the gate, so nobody is testing for
+// presence.
 func (e *entry) takePresence() error {
 	ok, err := kernel.TryLock(e.h, presenceByte, false)
 	if err == nil && !ok {
@@ -177,19 +177,19 @@ func (e *entry) takePresence() error {
 	return err
 }
 
-// state of an entry.
+// entryState says whether an entry has users, and whether it may be removed.
 type entryState int
 
 const (
-	entryUsed    entryState = iota // somebody alive is present
-	entryIdle                      // nobody is, and it persists
-	entryDead                      // nobody is, and it may go
-	entryDamaged                   // nobody is, and nobody knows whether it persists
+	entryUsed    entryState = iota // a process is present
+	entryIdle                      // none is, and it persists
+	entryDead                      // none is, and it may be removed
+	entryDamaged                   // none is, and nobody knows whether it persists
 )
 
-// state tells about the entry; the caller is at the gate and not present. The
-// record is nil when there is none, or it cannot be read: err says why. Of a
-// dead entry it is nil when its maker did not complete it.
+// state tells about the entry; the caller holds the gate and is not present. The record is nil
+// when there is none, or when it cannot be read: err says why. The record of a dead entry is nil
+// when its maker did not complete it.
 func (e *entry) state() (entryState, *layout.Record, error) {
 	alone, err := kernel.TryLock(e.h, presenceByte, true)
 	if err != nil {
@@ -205,9 +205,9 @@ func (e *entry) state() (entryState, *layout.Record, error) {
 	return unusedState(r, err), r, ignoreUnfinished(err)
 }
 
-// unusedState is that of an entry where nobody is present, by what readRecord
-// says. What cannot be read may be a record of a later version, and of an object
-// that persists: only Remove takes it away.
+// unusedState is the state of an entry where nobody is present, by the result of readRecord. What
+// cannot be read may be the record of a later version, of an object that persists: only Remove
+// removes it.
 func unusedState(r *layout.Record, err error) entryState {
 	switch {
 	case errors.Is(err, errUnfinished):
@@ -225,7 +225,7 @@ func unusedState(r *layout.Record, err error) entryState {
 
 var boot = sync.OnceValues(bootTime)
 
-// errUnfinished is of a sidecar whose record has no magic yet.
+// errUnfinished says that the record of a sidecar has no magic yet.
 var errUnfinished = fmt.Errorf("no record yet: %w", layout.ErrCorrupt)
 
 func ignoreUnfinished(err error) error {
@@ -235,9 +235,8 @@ func ignoreUnfinished(err error) error {
 	return err
 }
 
-// readRecord reads the record in the sidecar at path, and checks that it is the
-// one that belongs there. Errors: errUnfinished, layout.ErrCorrupt,
-// layout.ErrVersion.
+// readRecord reads the record in the sidecar at path, and checks that it is of that name. Errors:
+// errUnfinished, layout.ErrCorrupt, layout.ErrVersion.
 func readRecord(h windows.Handle, path string) (*layout.Record, error) {
 	b := make([]byte, layout.RecordSize)
 	var n uint32
@@ -256,25 +255,25 @@ func readRecord(h windows.Handle, path string) (*layout.Record, error) {
 		return nil, fmt.Errorf("%s has the record of %v %q: %w", path, r.Kind, r.Name, layout.ErrCorrupt)
 	}
 	if r.Flags&layout.RecordOwnFile != 0 {
-		// The record may spell the directory in another way, or be of somebody
-		// who wants another file deleted.
+		// The record may spell the directory in another way, or be forged to have another
+		// file deleted.
 		r.Path = filepath.Join(d.Path, filepath.Base(r.Path))
 		if !store.IsDataOf(path, r.Path) {
-			return nil, fmt.Errorf("%s says that its bytes are in %q: %w", path, r.Path, layout.ErrCorrupt)
+			return nil, fmt.Errorf("%s has a record that says that its bytes are in %q: %w", path, r.Path, layout.ErrCorrupt)
 		}
 	}
 	return r, nil
 }
 
-// errStale is of a dead sidecar that no new object may have, but that has to be
-// deleted.
+// errStale says that a sidecar is dead and no new object may use it: it has to be deleted.
 var errStale = errors.New("the sidecar has other rights than a new one")
 
-// clear makes the sidecar one without a record, if it is dead. The caller is at
-// the gate. Nothing has to be deleted for that: where many come and go, nobody
-// would ever have the sidecar alone. But owner and rights must be those that a
-// new file would have, which fresh is: whom the old ones let in may still have
-// it open. Errors: fs.ErrExist, errStale, layout.ErrCorrupt, layout.ErrVersion.
+// clear removes the record of the sidecar, if it is dead. The caller holds the gate. The file is
+// not deleted for that: when many processes come and go, none ever has the sidecar alone. But
+// its owner and rights must be those that a new file would have (fresh says that it is one): a
+// process that the old rights let in may still have it open.
+//
+// Errors: fs.ErrExist, errStale, layout.ErrCorrupt, layout.ErrVersion.
 func (e *entry) clear(d *store.Dir, s *Spec, sa *windows.SecurityAttributes, fresh bool) error {
 	st, r, err := e.state()
 	switch {
@@ -316,14 +315,12 @@ func (e *entry) write(r *layout.Record) error {
 	return nil
 }
 
-// reap takes a sidecar away when it is dead, with the object's own file; with
-// force also one that persists or is damaged. It is false when somebody has the
-// sidecar open.
+// reap removes a sidecar that is dead, with the object's own file; with force also one that
+// persists or is damaged. It is false when a process has the sidecar open.
 //
-// It opens the sidecar for itself alone: that succeeds only where nobody has it
-// open, so there are no users and nobody can come before it is gone. And it
-// looks at what it has open, so it never deletes what another one made there
-// meanwhile.
+// It opens the sidecar for itself alone. That succeeds only when nobody has it open: so there
+// are no users, and none can come before it is removed. And it looks at the file that it has
+// open, so it never deletes what another process has made there meanwhile.
 func reap(path string, force bool) (removed bool, err error) {
 	h, err := kernel.CreateFile(path, windows.GENERIC_READ|windows.DELETE, 0, nil, windows.OPEN_EXISTING, windows.FILE_FLAG_OPEN_REPARSE_POINT)
 	switch {
@@ -346,7 +343,7 @@ func reap(path string, force bool) (removed bool, err error) {
 		return false, &fs.PathError{Op: "remove", Path: path, Err: err}
 	}
 	if rerr == nil && r.Flags&layout.RecordOwnFile != 0 {
-		// Whoever still has it mapped keeps it; then Clean finds it later.
+		// If a process still maps it, it stays, and Clean finds it later.
 		_ = kernel.DeleteFile(r.Path)
 	}
 	return true, nil

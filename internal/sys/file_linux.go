@@ -288,9 +288,8 @@ func shareFile(file *os.File) (*kernel.Locks, error) {
 	}
 }
 
-// MapFile opens an object over s.File, without a name. Errors: fs.ErrNotExist,
-// fs.ErrPermission, fs.ErrInvalid, ErrBusy, ErrNoSpace, ErrTooLarge,
-// errors.ErrUnsupported.
+// MapFile opens an object over s.File, without a name. Errors: fs.ErrNotExist, fs.ErrPermission,
+// fs.ErrInvalid, ErrBusy, ErrNoSpace, ErrTooLarge, errors.ErrUnsupported.
 func MapFile(s *Spec) (*Object, error) {
 	return withSpace(func() (*Object, error) { return mapFile(s) })
 }

@@ -23,12 +23,12 @@ import (
 type impl struct {
 	// section is what is mapped; 0 over an empty file, which has none.
 	section windows.Handle
-	// file is the file below, 0 where there is none or it is out of reach.
+	// file is the file below, 0 when there is none or it cannot be reached.
 	file windows.Handle
-	// byFile says that the object is handed over by its file and that its ID is
-	// the file's. Else it is handed over by its section.
+	// byFile says that the object is handed over by its file, and that its ID is the file's.
+	// Otherwise it is handed over by its section.
 	byFile bool
-	// raw says that it came by a bare handle: nothing in it tells others what it is.
+	// raw says that it came by a bare handle: nothing in it tells other processes what it is.
 	raw    bool
 	what   string // for messages
 	entry  *entry // carries presence; nil for objects without a sidecar
@@ -37,8 +37,8 @@ type impl struct {
 	asking sync.Mutex // held while Alone is away from the presence byte
 }
 
-// sectionName is the kernel's name of an object's section. The id is random, so
-// that no handle of an earlier object of the same name is in the way.
+// sectionName is the kernel's name of an object's section. The id is random, so that a handle of
+// an earlier object of the same name is not in the way.
 func sectionName(k layout.Kind, s layout.Scope, id layout.ID) string {
 	return kernel.Prefix(s) + sectionBase(k, id)
 }
@@ -47,9 +47,8 @@ func sectionBase(k layout.Kind, id layout.ID) string {
 	return "samepage." + k.String() + "." + id.String()
 }
 
-// Create makes a named object. Errors: fs.ErrExist, fs.ErrPermission,
-// ErrPrivilege, ErrNoSpace, ErrTooLarge, ErrStore, ErrBusy; for exact names also
-// layout.ErrKindMismatch and fs.ErrInvalid.
+// Create makes a named object. Errors: fs.ErrExist, fs.ErrPermission, ErrPrivilege, ErrNoSpace,
+// ErrTooLarge, ErrStore, ErrBusy; for exact names also layout.ErrKindMismatch and fs.ErrInvalid.
 func Create(s *Spec) (*Object, error) {
 	return withSpace(func() (*Object, error) {
 		if s.Exact {
@@ -94,8 +93,8 @@ func create(d *store.Dir, s *Spec) (*Object, error) {
 	}
 }
 
-// build makes the object whose sidecar is at path: a new one, or a dead one.
-// Errors are errStale and those of Create.
+// build makes the object whose sidecar is at path: a new sidecar, or a dead one. Errors: errStale,
+// and those of Create.
 func build(d *store.Dir, path string, s *Spec, sa *windows.SecurityAttributes) (*Object, error) {
 	var e *entry
 	h, err := openSidecar(path, windows.GENERIC_READ|windows.GENERIC_WRITE, sa, windows.CREATE_NEW)
@@ -105,7 +104,7 @@ func build(d *store.Dir, path string, s *Spec, sa *windows.SecurityAttributes) (
 		e = &entry{h: h, path: path}
 	case errors.Is(err, fs.ErrExist):
 		if e, err = openEntry(path, s); errors.Is(err, fs.ErrNotExist) {
-			return nil, errStale // gone meanwhile
+			return nil, errStale // it was removed meanwhile
 		}
 	}
 	if err != nil {
@@ -133,7 +132,7 @@ func build(d *store.Dir, path string, s *Spec, sa *windows.SecurityAttributes) (
 	return o, nil
 }
 
-// fill makes the bytes and the record. The caller is at the gate.
+// fill makes the bytes and the record. The caller holds the gate.
 func (o *Object) fill(s *Spec, sa *windows.SecurityAttributes) error {
 	r := layout.Record{
 		Kind: s.Kind, Scope: s.Scope, Lifetime: s.Lifetime, Created: time.Now().UnixNano(),
@@ -183,10 +182,9 @@ func (o *Object) fill(s *Spec, sa *windows.SecurityAttributes) error {
 	return nil
 }
 
-// layOver makes the section over a file, and tells the record how others get at
-// it. What persists, or has a file of its own, is opened by the path: the id is
-// the file's. Else it is opened by the section's name, for others may not be
-// able to open the file.
+// layOver makes the section over a file, and writes into the record how others open it. What
+// persists, or has a file of its own, is opened by the path: the id is the file's. Otherwise it
+// is opened by the section's name, because others may not be able to open the file.
 func (o *Object) layOver(b *backing, s *Spec, sa *windows.SecurityAttributes, r *layout.Record) error {
 	path, err := filepath.Abs(b.path)
 	if err != nil {
@@ -214,11 +212,12 @@ func (o *Object) layOver(b *backing, s *Spec, sa *windows.SecurityAttributes, r 
 	return err
 }
 
+// byPath says whether an object is opened by the path in its record.
 func byPath(r *layout.Record) bool {
 	return r.Path != "" && (r.Lifetime == layout.Persist || r.Flags&layout.RecordOwnFile != 0)
 }
 
-// dropFile takes back a file that was made for an object that failed.
+// dropFile deletes a file that was made for an object that failed.
 func (o *Object) dropFile(b *backing) {
 	o.drop()
 	if b.made != "" {
@@ -226,6 +225,7 @@ func (o *Object) dropFile(b *backing) {
 	}
 }
 
+// init writes the first bytes.
 func (o *Object) init(b []byte) error {
 	if len(b) == 0 {
 		return nil
@@ -238,13 +238,14 @@ func (o *Object) init(b []byte) error {
 	return unview(v)
 }
 
+// namedKey is the key of an object with a name of ours.
 func (o *Object) namedKey() string {
 	return o.ID.String() + " " + o.Kind.String() + " " + kernel.Prefix(o.Scope) + o.Name + " " + strconv.Itoa(int(o.Access))
 }
 
-// Open joins the users of a named object. Errors: fs.ErrNotExist,
-// fs.ErrPermission, layout.ErrCorrupt, layout.ErrVersion, ErrStore, ErrBusy; for
-// exact names also layout.ErrKindMismatch and fs.ErrInvalid.
+// Open joins the users of a named object. Errors: fs.ErrNotExist, fs.ErrPermission,
+// layout.ErrCorrupt, layout.ErrVersion, ErrStore, ErrBusy; for exact names also
+// layout.ErrKindMismatch and fs.ErrInvalid.
 func Open(s *Spec) (*Object, error) {
 	if s.Exact {
 		return openExact(s)
@@ -288,12 +289,12 @@ func open(d *store.Dir, s *Spec) (*Object, error) {
 	}
 }
 
-// errLeaving says that the last user of an object has let go of its section and
-// not yet of its presence. Whoever comes looks again.
+// errLeaving says that the last user of an object has closed its section and still is present.
+// The caller looks again.
 var errLeaving = errors.New("the last user is leaving")
 
-// join opens what the sidecar stands for and makes the caller present. On
-// return the caller still is at the gate.
+// join opens what the sidecar stands for, and makes the caller present. When it returns the
+// caller holds the gate.
 func (o *Object) join(s *Spec) error {
 	e := o.entry
 	if err := e.gate(); err != nil {
@@ -349,8 +350,8 @@ func (o *Object) openNamed(s *Spec) error {
 	return nil
 }
 
-// openPath opens the file and makes a section over it: all sections over one
-// file show the same bytes.
+// openPath opens the file and makes a section over it: all sections over one file show the same
+// bytes.
 func (o *Object) openPath(r *layout.Record, s *Spec) error {
 	t := *s
 	t.File, t.Size, t.Exclusive, t.Truncate = r.Path, 0, false, false
@@ -360,7 +361,7 @@ func (o *Object) openPath(r *layout.Record, s *Spec) error {
 	}
 	o.file, o.byFile = b.file, true
 	if uint64(b.info.VolumeSerialNumber) != r.Dev || fileIndex(&b.info) != r.Ino {
-		return fmt.Errorf("%s is another file than the one that %q was made over: %w", r.Path, s.Name, layout.ErrCorrupt)
+		return fmt.Errorf("%s is not the file that %q was made over: %w", r.Path, s.Name, layout.ErrCorrupt)
 	}
 	if b.size < r.Size {
 		return fmt.Errorf("%s has shrunk to %d of %d bytes: %w", r.Path, b.size, r.Size, layout.ErrCorrupt)
@@ -369,7 +370,7 @@ func (o *Object) openPath(r *layout.Record, s *Spec) error {
 	return err
 }
 
-// drop lets go of all but the sidecar.
+// drop closes everything but the sidecar.
 func (o *Object) drop() {
 	o.out.close()
 	for _, h := range []*windows.Handle{&o.section, &o.file} {
@@ -380,8 +381,8 @@ func (o *Object) drop() {
 	}
 }
 
-// Close leaves the object. If it was the last user of a name that does not
-// persist, the name goes.
+// Close leaves the object. If it was the last user of a name that does not persist, Close
+// removes the name.
 func (o *Object) Close() error {
 	o.forgetGrants()
 	o.drop()
@@ -392,10 +393,9 @@ func (o *Object) Close() error {
 	return nil
 }
 
-// Alone says whether nobody else uses the object: no other handle of its section,
-// in any process, where it has a bare name; nobody else present at its sidecar,
-// where it has one. Errors: errors.ErrUnsupported for objects with neither,
-// ErrBusy.
+// Alone says whether nobody else uses the object. If it has a bare name: no process has another
+// handle of its section. If it has a sidecar: nobody else is present there. Errors:
+// errors.ErrUnsupported for objects with neither; ErrBusy.
 func (o *Object) Alone() (bool, error) {
 	switch {
 	case o.Exact:
@@ -407,8 +407,8 @@ func (o *Object) Alone() (bool, error) {
 	case o.entry == nil:
 		return false, fmt.Errorf("the users of an object without a sidecar: %w", errors.ErrUnsupported)
 	}
-	// A lock of one's own is in the way of the test. At the gate nobody else tests
-	// for presence, so one may be away for that long.
+	// The own lock is in the way of the test. While this holds the gate nobody else tests for
+	// presence, so the lock may be dropped for that long.
 	o.asking.Lock()
 	defer o.asking.Unlock()
 	e := o.entry
@@ -424,8 +424,8 @@ func (o *Object) Alone() (bool, error) {
 	return alone, errors.Join(err, e.takePresence())
 }
 
-// Remove takes a name away, also one that persists. Errors: fs.ErrNotExist,
-// ErrBusy when somebody alive uses it, fs.ErrPermission.
+// Remove removes a name, also one that persists. Errors: fs.ErrNotExist; ErrBusy, when a process
+// uses it; fs.ErrPermission.
 func Remove(s *Spec) error {
 	if s.Exact {
 		return fmt.Errorf("a kernel name goes with its last handle: %w", errors.ErrUnsupported)
@@ -465,19 +465,21 @@ func Remove(s *Spec) error {
 	}
 }
 
-// handedOut are the handles to hand over: one for each access, inheritable or
-// not, for as long as the object is open.
+// handedOut are the handles to hand over: one for each access, inheritable or not, for as long
+// as the object is open.
 type handedOut struct {
-	mu  sync.Mutex // where that of inherited is held, too, it is taken first
+	mu  sync.Mutex // taken after that of inherited, when both are held
 	all map[handOut]windows.Handle
 }
 
+// handOut is what such a handle is for.
 type handOut struct {
 	access      layout.Access
 	inheritable bool
 	raw         bool // of the section, also where a token has the file
 }
 
+// close closes all of them.
 func (z *handedOut) close() {
 	z.mu.Lock()
 	all := z.all

@@ -10,8 +10,8 @@ import (
 	"samepage/layout"
 )
 
-// CreateUnnamed makes an object that only those reach to whom it is handed.
-// Errors: ErrNoSpace, ErrTooLarge.
+// CreateUnnamed makes an object that only processes reach to which it is handed. Errors:
+// ErrNoSpace, ErrTooLarge.
 func CreateUnnamed(s *Spec) (*Object, error) {
 	return withSpace(func() (*Object, error) { return createUnnamed(s) })
 }
@@ -36,7 +36,7 @@ func createUnnamed(s *Spec) (*Object, error) {
 		err = syserr.Space(err)
 	}
 	if err == nil {
-		// Nobody can pull the bytes away below a view: no SIGBUS.
+		// Nobody can truncate the file below a view, so there is no SIGBUS.
 		_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW)
 	}
 	if err == nil {

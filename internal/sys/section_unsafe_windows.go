@@ -11,7 +11,7 @@ import (
 	"samepage/layout"
 )
 
-// What golang.org/x/sys/windows does not have.
+// Sections, and what can be asked of handles, as golang.org/x/sys/windows does not have it.
 var (
 	kernel32            = windows.NewLazySystemDLL("kernel32.dll")
 	procOpenFileMapping = kernel32.NewProc("OpenFileMappingW")
@@ -37,8 +37,8 @@ const (
 	secReserve = 0x4000000
 )
 
-// createSection makes a section over file, or over the page file when that is
-// InvalidHandle. A name that exists is fs.ErrExist.
+// createSection makes a section over file, or over the page file when file is InvalidHandle.
+// Errors: fs.ErrExist.
 func createSection(file windows.Handle, sa *windows.SecurityAttributes, protect uint32, size int64, name string) (windows.Handle, error) {
 	p, err := kernel.NamePtr(name)
 	if err != nil {
@@ -57,6 +57,7 @@ func createSection(file windows.Handle, sa *windows.SecurityAttributes, protect 
 	return 0, kernel.Named(name, err)
 }
 
+// openSection opens a section by its name. Errors: fs.ErrNotExist, fs.ErrPermission.
 func openSection(name string, a layout.Access) (windows.Handle, error) {
 	p, err := kernel.NamePtr(name)
 	if err != nil {
@@ -77,6 +78,7 @@ func openSemaphore(access uint32, _ bool, name *uint16) (windows.Handle, error) 
 	return windows.Handle(h), nil
 }
 
+// sectionRights are what a handle needs for access a.
 func sectionRights(a layout.Access) uint32 {
 	if a == layout.ReadWrite {
 		return sectionQuery | sectionRead | sectionWrite
