@@ -14,8 +14,8 @@ import (
 	"samepage/layout"
 )
 
-// Exact objects are the kernel's own, of any program: no sidecar, and they go
-// with their last handle.
+// Exact objects are sections of the kernel by their bare names, of any program. They have no
+// sidecar, and the kernel removes them with their last handle.
 
 func createExact(s *Spec) (*Object, error) {
 	name := kernel.ExactName(s.Scope, s.Name)
@@ -23,8 +23,7 @@ func createExact(s *Spec) (*Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Before a file is touched for a name that is taken. createSection below
-	// has the last word.
+	// First, so that no file is changed for a name that is taken. createSection below decides.
 	if h, err := openSection(name, layout.ReadOnly); err == nil {
 		_ = windows.CloseHandle(h)
 		return nil, kernel.Named(name, windows.ERROR_ALREADY_EXISTS)
@@ -62,6 +61,7 @@ func createExact(s *Spec) (*Object, error) {
 	return o, nil
 }
 
+// exactObject is the object over a section, which it owns from then on.
 func exactObject(s *Spec, name string, h windows.Handle) *Object {
 	return &Object{
 		ID: exactID(name), Kind: s.Kind, Scope: s.Scope, Name: s.Name, Exact: true, Access: s.Access,
@@ -87,8 +87,7 @@ func openExact(s *Spec) (*Object, error) {
 	return o, nil
 }
 
-// measure finds the size, which over the page file the kernel knows rounded up
-// to a page only.
+// measure finds the size. Over the page file the kernel only knows it rounded up to a page.
 func (o *Object) measure(s *Spec) error {
 	if s.Owner != "" {
 		if err := store.CheckOwner(s.Owner, o.section, windows.SE_KERNEL_OBJECT, o.what); err != nil {
@@ -110,8 +109,8 @@ func (o *Object) measure(s *Spec) error {
 	return nil
 }
 
-// statExact tells of the kernel object that stands for s.Kind: a section, or an event, a
-// mutex or a semaphore of the system's own. Other kinds have none.
+// statExact tells about the kernel object that stands for s.Kind: a section, or an event, a mutex
+// or a semaphore of the system. Other kinds have none.
 func statExact(s *Spec) (Info, error) {
 	if s.Kind != layout.Memory {
 		return statKernel(s)
@@ -131,6 +130,7 @@ func statExact(s *Spec) (Info, error) {
 	return i, nil
 }
 
+// statKernel is statExact for what is no section.
 func statKernel(s *Spec) (Info, error) {
 	name := kernel.ExactName(s.Scope, s.Name)
 	var open func(access uint32, inherit bool, name *uint16) (windows.Handle, error)
@@ -143,7 +143,7 @@ func statKernel(s *Spec) (Info, error) {
 	case layout.Semaphore:
 		open = openSemaphore
 	default:
-		return Info{}, fmt.Errorf("kernel object %q: the system has no %v: %w", name, s.Kind, fs.ErrNotExist)
+		return Info{}, fmt.Errorf("kernel object %q: the system has no objects of the kind %v: %w", name, s.Kind, fs.ErrNotExist)
 	}
 	p, err := kernel.NamePtr(name)
 	if err != nil {

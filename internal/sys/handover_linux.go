@@ -18,9 +18,12 @@ import (
 	"samepage/layout"
 )
 
-// handOut is the descriptor to hand to another process that shall have access a.
-// Where the object has no name to open it by, a reader cannot make itself a
-// writer.
+// An object is handed over by a descriptor. A child inherits it; a running process opens it
+// through the giver's /proc, or takes a copy (pidfd_getfd). The receiver opens the file anew, so
+// that it shares no file description, and joins the users of the name if there is one.
+
+// handOut prepares the object for another process that shall have access a. A reader of an
+// object without a name cannot make itself a writer. Errors: fs.ErrPermission.
 func (o *Object) handOut(a layout.Access) error {
 	if a == layout.ReadWrite && o.Access == layout.ReadOnly {
 		return fmt.Errorf("hand over %v an object open %v: %w", a, o.Access, fs.ErrPermission)
@@ -42,9 +45,8 @@ func (o *Object) handOut(a layout.Access) error {
 	return nil
 }
 
-// Inherit gives a child that cmd will start the object, and returns the number
-// of the descriptor in the child. The object must stay open until cmd.Start
-// returns.
+// Inherit gives the object to a child that cmd will start, and returns the number of the
+// descriptor in the child. The object must stay open until cmd.Start returns.
 func (o *Object) Inherit(cmd *exec.Cmd, a layout.Access) (uint64, error) {
 	if err := o.handOut(a); err != nil {
 		return 0, err
@@ -62,8 +64,8 @@ func (o *Object) Inherit(cmd *exec.Cmd, a layout.Access) (uint64, error) {
 	return uint64(2 + len(cmd.ExtraFiles)), nil
 }
 
-// fileFor is the descriptor for one who shall have access a. (The object's own may be
-// open for writing where the object is not: an inherited one is kept as it came.)
+// fileFor is the descriptor for a process that shall have access a. (The object's own descriptor
+// may be open for writing although the object is not: an inherited one stays as it came.)
 func (o *Object) fileFor(a layout.Access) (*os.File, error) {
 	if a != layout.ReadOnly {
 		return o.file, nil
@@ -92,8 +94,8 @@ func (o *Object) readOnlyFile() (*os.File, error) {
 	return o.reader.f, nil
 }
 
-// Grant prepares the object for a running process and returns the number by
-// which Receive finds it in this one, for as long as it stays open here.
+// Grant prepares the object for a running process, and returns the number by which Receive finds
+// it in this one, for as long as it stays open here.
 func (o *Object) Grant(a layout.Access) (uint64, error) {
 	return uint64(o.file.Fd()), o.handOut(a)
 }
@@ -122,8 +124,7 @@ func Receive(t *layout.Token) (*Object, error) {
 	if err == nil && from != t.From {
 		return nil, fmt.Errorf("process %d is another one now: %w", t.From.PID, syserr.ErrPeerNotStarted)
 	}
-	// A path descriptor first: whatever the number stands for, opening it so
-	// has no effect on it.
+	// A path descriptor first: whatever the number stands for, this has no effect on it.
 	path := fmt.Sprintf("/proc/%d/fd/%d", t.From.PID, t.Number)
 	fd, err := kernel.Open(unix.AT_FDCWD, path, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err == unix.EACCES {
@@ -140,8 +141,8 @@ func Receive(t *layout.Token) (*Object, error) {
 	return adopt(t, fd)
 }
 
-// takeFD is the way for those who may trace the process but not look into its
-// /proc.
+// takeFD copies a descriptor of a process. It is the way for processes that may trace that one
+// but not look into its /proc.
 func takeFD(pid uint32, number uint64) (int, error) {
 	p, err := unix.PidfdOpen(int(pid), 0)
 	if err != nil {
@@ -152,10 +153,11 @@ func takeFD(pid uint32, number uint64) (int, error) {
 	return fd, syserr.Limit(err)
 }
 
-// receiving is held while an inherited descriptor is taken: two must not take, and
-// close, the same one.
+// receiving is held while an inherited descriptor is taken: two callers must not take, and close,
+// the same one.
 var receiving sync.Mutex
 
+// receiveInherited takes a descriptor that this process inherited.
 func receiveInherited(t *layout.Token) (*Object, error) {
 	receiving.Lock()
 	defer receiving.Unlock()
@@ -163,8 +165,8 @@ func receiveInherited(t *layout.Token) (*Object, error) {
 	if fd < 3 || t.From == process.Self() {
 		return nil, fmt.Errorf("descriptor %d is not inherited: %w", fd, layout.ErrBadToken)
 	}
-	// Everything that this process has opened itself is closed on exec, and what
-	// it has inherited is not: so a forged number never closes one of its own.
+	// Everything that this process has opened itself is closed on exec, and what it has
+	// inherited is not: so a forged number never closes a descriptor of its own.
 	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
 	if err != nil {
 		return nil, fmt.Errorf("descriptor %d is not inherited: %w: %w", fd, err, layout.ErrBadToken)
@@ -181,11 +183,10 @@ func receiveInherited(t *layout.Token) (*Object, error) {
 	return o, nil
 }
 
-// handedOver is what messages call memory that came so.
+// handedOver is what messages call memory that was handed over.
 const handedOver = "memory handed over"
 
-// adopt checks that fd is what the token names and opens it anew, so that the
-// receiver shares no file description with the giver.
+// adopt checks that fd is what the token names, and opens it anew.
 func adopt(t *layout.Token, fd int) (*Object, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
@@ -210,8 +211,7 @@ func adopt(t *layout.Token, fd int) (*Object, error) {
 	seals, err := unix.FcntlInt(f.Fd(), unix.F_GET_SEALS, 0)
 	o.memfd = err == nil && st.Nlink == 0 && seals&unix.F_SEAL_SHRINK != 0
 	if !o.memfd {
-		// The receiver is a user of the file below, also of one that the giver
-		// keeps from others.
+		// The receiver is a user of the file below, also of a file that the giver has alone.
 		if o.fileLock, err = shareFile(f); err != nil {
 			_ = o.Close()
 			return nil, err
@@ -230,8 +230,8 @@ func adopt(t *layout.Token, fd int) (*Object, error) {
 	return o, nil
 }
 
-// joinName makes the receiver of a named object one of its users, as long as
-// the name still stands for it and lets it.
+// joinName makes the receiver of a named object one of its users, if the name still stands for
+// the object and the receiver may open it.
 func (o *Object) joinName(st *unix.Stat_t) error {
 	d, err := store.Open(o.Scope, false)
 	if err != nil {
@@ -265,8 +265,8 @@ func (o *Object) joinName(st *unix.Stat_t) error {
 	return unlessClosedToUs(err)
 }
 
-// unlessClosedToUs is err, unless it says that the name is gone, or was never one for
-// this user: then memory that was handed over is used without it.
+// unlessClosedToUs is err, unless err says that the name was removed, or was never one for this
+// user: then the memory that was handed over is used without its name.
 func unlessClosedToUs(err error) error {
 	for _, expected := range []error{fs.ErrNotExist, fs.ErrPermission, syserr.ErrPrivilege, syserr.ErrStore, layout.ErrCorrupt, layout.ErrVersion} {
 		if errors.Is(err, expected) {

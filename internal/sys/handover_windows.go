@@ -20,30 +20,28 @@ import (
 	"samepage/layout"
 )
 
-// An object is handed over by a handle of its section, or, over a file of which
-// the ID is the object's, by one of the file. A child inherits the handle. A
-// running process takes a copy of the giver's: nothing is ever put into a
-// process that did not ask.
+// An object is handed over by a handle: of its file, if the file's ID is the object's, otherwise
+// of its section. A child inherits the handle. A running process takes a copy of the giver's:
+// nothing is ever put into a process that did not ask for it.
 
-// Rights of a handed file. No handle of CreateFile is without SYNCHRONIZE, so
-// these tell ours from all others before anything is asked of it: a question to
-// the handle of a pipe waits for whoever reads that.
+// Rights of a file's handle that is handed over. Every handle of CreateFile has SYNCHRONIZE, so
+// these rights tell ours from all others before anything else is asked of a handle: a question
+// to the handle of a pipe waits for the process that reads it.
 const (
 	fileReads  = windows.FILE_READ_DATA | windows.FILE_READ_ATTRIBUTES
 	fileWrites = fileReads | windows.FILE_WRITE_DATA
 )
 
-// inherited has to do with handles that children inherit: ours are those that
-// this process made for its children. All others that can be inherited, and
-// are of an object, this process inherited itself. Whoever takes one of those
-// holds the lock, so that nobody else takes and closes it, too.
+// inherited is about handles that children inherit: ours are those that this process made for
+// its children. All other inheritable handles of objects this process has inherited itself. The
+// lock is held while one of those is taken, so that no other goroutine takes and closes it, too.
 var inherited = struct {
 	sync.Mutex
 	ours map[windows.Handle]bool
 }{ours: make(map[windows.Handle]bool)}
 
-// handOut gives the handle to hand to another process that shall have access a,
-// and no more.
+// handOut is the handle for another process that shall have access a, and no more. Errors:
+// fs.ErrPermission, errors.ErrUnsupported.
 func (o *Object) handOut(a layout.Access, inheritable bool) (windows.Handle, error) {
 	if a == layout.ReadWrite && o.Access != layout.ReadWrite {
 		return 0, fmt.Errorf("hand over %v an object open %v: %w", a, o.Access, fs.ErrPermission)
@@ -58,7 +56,7 @@ func (o *Object) handOut(a layout.Access, inheritable bool) (windows.Handle, err
 	return o.handle(handOut{a, inheritable, false}, from, rights)
 }
 
-// handle is the handle to hand out for key, a copy of from with some rights.
+// handle is the handle to hand over for key: a copy of from with some rights.
 func (o *Object) handle(key handOut, from windows.Handle, rights uint32) (windows.Handle, error) {
 	a, inheritable := key.access, key.inheritable
 	if inheritable {
@@ -84,6 +82,7 @@ func (o *Object) handle(key handOut, from windows.Handle, rights uint32) (window
 	return h, nil
 }
 
+// fileRights are those of a file that is handed over for access a.
 func fileRights(a layout.Access) uint32 {
 	if a == layout.ReadWrite {
 		return fileWrites
@@ -91,8 +90,8 @@ func fileRights(a layout.Access) uint32 {
 	return fileReads
 }
 
-// Inherit gives a child that cmd will start the object, and returns the value
-// of the handle in the child. The object must stay open until cmd.Start returns.
+// Inherit gives the object to a child that cmd will start, and returns the value of the handle
+// in the child. The object must stay open until cmd.Start returns.
 func (o *Object) Inherit(cmd *exec.Cmd, a layout.Access) (uint64, error) {
 	if cmd.SysProcAttr != nil && cmd.SysProcAttr.NoInheritHandles {
 		return 0, fmt.Errorf("SysProcAttr.NoInheritHandles is set: %w", fs.ErrInvalid)
@@ -104,7 +103,7 @@ func (o *Object) Inherit(cmd *exec.Cmd, a layout.Access) (uint64, error) {
 	return giveTo(cmd, h), nil
 }
 
-// giveTo has the child that cmd will start inherit h.
+// giveTo lets the child that cmd will start inherit h.
 func giveTo(cmd *exec.Cmd, h windows.Handle) uint64 {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
@@ -115,20 +114,19 @@ func giveTo(cmd *exec.Cmd, h windows.Handle) uint64 {
 	return uint64(h)
 }
 
-// Grant prepares the object for a running process and returns the number by
-// which Receive finds it in this one, for as long as it stays open here.
+// Grant prepares the object for a running process, and returns the number by which Receive finds
+// it in this one, for as long as it stays open here.
 func (o *Object) Grant(a layout.Access) (uint64, error) {
 	h, err := o.handOut(a, false)
 	return uint64(h), err
 }
 
-// Receive opens what a token names, and makes this process a user of its name,
-// if that still stands for it. Errors: layout.ErrBadToken, ErrPeerNotStarted,
-// fs.ErrPermission, and of the name ErrBusy, layout.ErrCorrupt,
-// layout.ErrVersion, ErrPrivilege, ErrStore. After those the token is still good.
+// Receive opens what a token names, and makes this process a user of its name, if the name still
+// stands for it. Errors: layout.ErrBadToken, ErrPeerNotStarted, fs.ErrPermission; those of the
+// name: ErrBusy, layout.ErrCorrupt, layout.ErrVersion, ErrPrivilege, ErrStore. After those the
+// token can still be used.
 func Receive(t *layout.Token) (*Object, error) {
-	// Handles have 32 bits on every Windows; the last two mean nothing to the
-	// kernel.
+	// Handles have 32 bits on every Windows, and the kernel ignores the last two bits.
 	if t.Number == 0 || t.Number%4 != 0 || t.Number > math.MaxInt32 {
 		return nil, fmt.Errorf("handle %#x: %w", t.Number, layout.ErrBadToken)
 	}
@@ -146,8 +144,7 @@ func Receive(t *layout.Token) (*Object, error) {
 			return nil, err
 		}
 	}
-	// The copy, which nobody else in this process can close, is what is looked
-	// at.
+	// A copy is looked at, because nobody else in this process can close that.
 	var h windows.Handle
 	err := windows.DuplicateHandle(from, windows.Handle(t.Number), windows.CurrentProcess(), &h, 0, false, windows.DUPLICATE_SAME_ACCESS)
 	switch {
@@ -171,9 +168,9 @@ func Receive(t *layout.Token) (*Object, error) {
 	return o, nil
 }
 
-// checkInherited refuses a token that does not name a handle that this process
-// inherited, for that is closed when it is received: the handle may be of the
-// same object, and in use here. The caller holds the lock of inherited.
+// checkInherited refuses a token unless it names a handle that this process inherited. What is
+// received is closed, and another handle may be of the same object and in use here. The caller
+// holds the lock of inherited.
 func checkInherited(t *layout.Token) error {
 	h := windows.Handle(t.Number)
 	switch {
@@ -239,6 +236,7 @@ func adopt(t *layout.Token, h windows.Handle) (*Object, error) {
 	return o, nil
 }
 
+// adoptSection makes an object of the section that a token names.
 func adoptSection(t *layout.Token, h windows.Handle) (*Object, error) {
 	size, attributes, err := querySection(h)
 	if err != nil {
@@ -250,8 +248,8 @@ func adoptSection(t *layout.Token, h windows.Handle) (*Object, error) {
 	}
 	o := unnamedObject(h, t.ID, t.Size, t.Access)
 	if name != "" {
-		// The kernel's word: it keeps the name for as long as the section. (Wine
-		// tells the name of the file below, if there is one.)
+		// The kernel keeps the name as long as the section. (Wine tells the name of the file
+		// below, if there is one.)
 		base := name[strings.LastIndexByte(name, '\\')+1:]
 		if want := sectionBase(t.Kind, t.ID); base != want && !isSection(h, sectionName(t.Kind, t.Scope, t.ID)) {
 			return nil, fmt.Errorf("is section %q, want %q", base, want)
@@ -262,8 +260,7 @@ func adoptSection(t *layout.Token, h windows.Handle) (*Object, error) {
 		o.what = name
 		return o, nil
 	}
-	// A section over a file, or with reserved pages, might fault when it is
-	// looked at.
+	// A section over a file, or with reserved pages, might fault when it is read.
 	if attributes&(secFile|secReserve) != 0 {
 		return nil, fmt.Errorf("is a section of %d bytes with attributes %#x, not that of unnamed memory", size, attributes)
 	}
@@ -289,6 +286,7 @@ func isSection(h windows.Handle, name string) bool {
 	return sameObject(h, other)
 }
 
+// adoptFile makes an object of the file that a token names.
 func adoptFile(t *layout.Token, h windows.Handle) (*Object, error) {
 	if typ, _ := windows.GetFileType(h); typ != windows.FILE_TYPE_DISK {
 		return nil, fmt.Errorf("is a file of type %d", typ)
@@ -306,8 +304,8 @@ func adoptFile(t *layout.Token, h windows.Handle) (*Object, error) {
 	return overFile(h, &info, t.Size, t.Access, "memory handed over")
 }
 
-// joinName makes the receiver of a named object one of its users. Where the name
-// does not stand for it any more, the object has none.
+// joinName makes the receiver of a named object one of its users. If the name does not stand for
+// the object any more, the object has none.
 func (o *Object) joinName(t *layout.Token) error {
 	if t.Name == "" {
 		return nil
@@ -325,6 +323,7 @@ func (o *Object) joinName(t *layout.Token) error {
 	return err
 }
 
+// joinEntry is joinName in the directory of the scope.
 func (o *Object) joinEntry(d *store.Dir, t *layout.Token) error {
 	e, err := openEntry(d.EntryPath(t.Kind, t.Name), &Spec{Scope: t.Scope, Owner: "*"})
 	if err != nil {
@@ -339,8 +338,8 @@ func (o *Object) joinEntry(d *store.Dir, t *layout.Token) error {
 	return nil
 }
 
-// present takes the presence byte, if the sidecar is that of the object. The
-// error is fs.ErrNotExist if it is not.
+// present takes the presence byte, if the sidecar is that of the object. Errors: fs.ErrNotExist,
+// if it is not.
 func (o *Object) present(e *entry) error {
 	if err := e.gate(); err != nil {
 		return err
