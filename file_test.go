@@ -333,7 +333,7 @@ func TestFileBelowIsGone(t *testing.T) {
 	create(t, "x", 1000, o)
 	ipctest.NoErr(t, os.Remove(file))
 	_, _, err := samepage.OpenOrCreate("x", 1000, o)
-	ipctest.WantErr(t, err, samepage.ErrCorrupt, "gone")
+	ipctest.WantErr(t, err, samepage.ErrCorrupt, "is missing")
 	if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the file was made anew: %v", err)
 	}

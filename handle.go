@@ -9,6 +9,7 @@ import (
 	"samepage/internal/object"
 	"samepage/internal/option"
 	"samepage/internal/sys"
+	"samepage/layout"
 )
 
 // A handle by its value is how C++ programs pass on unnamed memory: a child inherits
@@ -47,7 +48,7 @@ import (
 // set to inherit nothing), ErrTooLarge (read-only access to unnamed memory that is
 // larger than the address space).
 func InheritHandle(cmd *exec.Cmd, m *Memory, access Access) (value uint64, err error) {
-	value, err = handOut(m, access, func() (uint64, error) { return m.obj.Sys.InheritRaw(cmd, access) })
+	value, err = handOut(m, access, func() (uint64, error) { return m.obj.Sys.InheritRaw(cmd, layout.Access(access)) })
 	if err != nil {
 		return 0, fmt.Errorf("samepage: inherit a handle of %v, %v: %w", m, access, err)
 	}
@@ -61,7 +62,7 @@ func InheritHandle(cmd *exec.Cmd, m *Memory, access Access) (value uint64, err e
 //
 // Errors: those of InheritHandle.
 func OfferHandle(m *Memory, access Access) (value uint64, err error) {
-	value, err = handOut(m, access, func() (uint64, error) { return m.obj.Sys.OfferRaw(access) })
+	value, err = handOut(m, access, func() (uint64, error) { return m.obj.Sys.OfferRaw(layout.Access(access)) })
 	if err != nil {
 		return 0, fmt.Errorf("samepage: offer a handle of %v, %v: %w", m, access, err)
 	}
@@ -79,7 +80,7 @@ func OfferHandle(m *Memory, access Access) (value uint64, err error) {
 // into another one there: the other process has to fetch it, by OfferHandle and
 // TakeHandle or by Grant and Attach.
 func GrantHandle(pid int, m *Memory, access Access) (value uint64, err error) {
-	value, err = handOut(m, access, func() (uint64, error) { return m.obj.Sys.GrantRaw(pid, access) })
+	value, err = handOut(m, access, func() (uint64, error) { return m.obj.Sys.GrantRaw(pid, layout.Access(access)) })
 	if err != nil {
 		hint := ""
 		if errors.Is(err, errors.ErrUnsupported) {
@@ -129,7 +130,7 @@ func RevokeHandle(pid int, value uint64) error {
 // memory is), which also matches fs.ErrPermission if only the rights are missing;
 // ErrNegativeSize, ErrTooLarge, fs.ErrInvalid (access is CopyOnWrite).
 func FromHandle(value uint64, size int64, access Access) (*Memory, error) {
-	m, err := fromRaw(size, access, func() (*sys.Object, error) { return sys.AdoptRaw(value, size, access, object.Any) })
+	m, err := fromRaw(size, access, func() (*sys.Object, error) { return sys.AdoptRaw(value, size, layout.Access(access), object.Any) })
 	if err != nil {
 		return nil, fmt.Errorf("samepage: memory of handle %#x, %d bytes, %v: %w", value, size, access, err)
 	}
@@ -144,7 +145,7 @@ func FromHandle(value uint64, size int64, access Access) (*Memory, error) {
 // Errors: those of FromHandle, ErrPeerNotStarted, fs.ErrPermission (the process belongs
 // to another user).
 func TakeHandle(pid int, value uint64, size int64, access Access) (*Memory, error) {
-	m, err := fromRaw(size, access, func() (*sys.Object, error) { return sys.TakeRaw(pid, value, size, access) })
+	m, err := fromRaw(size, access, func() (*sys.Object, error) { return sys.TakeRaw(pid, value, size, layout.Access(access)) })
 	if err != nil {
 		return nil, fmt.Errorf("samepage: memory of handle %#x of process %d, %d bytes, %v: %w", value, pid, size, access, err)
 	}

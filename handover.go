@@ -14,6 +14,7 @@ import (
 	"samepage/internal/forgotten"
 	"samepage/internal/object"
 	"samepage/internal/option"
+	"samepage/layout"
 )
 
 // inheritEnv is the environment variable that tells a child what it inherits:
@@ -50,7 +51,7 @@ func inherit(cmd *exec.Cmd, label string, m *Memory, access Access) (string, err
 	if label == "" {
 		return "", option.Bad("label", `""`, "one that is not empty")
 	}
-	token, err := m.handOutToken(access, func() (string, error) { return m.obj.Inherit(cmd, access) })
+	token, err := m.handOutToken(access, func() (string, error) { return m.obj.Inherit(cmd, layout.Access(access)) })
 	if err != nil {
 		return "", err
 	}
@@ -129,7 +130,7 @@ func Grant(pid int, m *Memory, access Access) (token string, err error) {
 }
 
 func grant(pid int, m *Memory, access Access) (string, error) {
-	return m.handOutToken(access, func() (string, error) { return m.obj.Grant(pid, access) })
+	return m.handOutToken(access, func() (string, error) { return m.obj.Grant(pid, layout.Access(access)) })
 }
 
 // Attach opens the memory that a token of Grant or Inherit names. It checks

@@ -486,7 +486,7 @@ func TestTokenTakesNothingOfOurs(t *testing.T) {
 
 	n := create(t, "n", 100, nil)
 	for number := range uint64(100) {
-		forged := &layout.Token{Access: samepage.ReadOnly, Number: number, ID: n.ID(), Size: 100}
+		forged := &layout.Token{Access: layout.ReadOnly, Number: number, ID: layout.ID(n.ID()), Size: 100}
 		_, err := samepage.Attach(forged.String())
 		ipctest.WantErr(t, err, samepage.ErrBadToken)
 	}

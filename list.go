@@ -73,6 +73,13 @@ func (i *Info) json() infoJSON {
 	return j
 }
 
+func infoOf(i sys.Info) Info {
+	return Info{
+		Name: i.Name, Kind: Kind(i.Kind), Scope: Scope(i.Scope), Size: i.Size, Allocated: i.Allocated, Lifetime: Lifetime(i.Lifetime),
+		InUse: i.InUse, Owner: i.Owner, Perm: i.Perm, Created: i.Created, ID: ID(i.ID), File: i.File, Path: i.Path, Rounded: i.Rounded, Err: i.Err,
+	}
+}
+
 // known is v, nil when it is not known.
 func known[T comparable](i *Info, v T) *T {
 	var zero T
@@ -85,7 +92,7 @@ func known[T comparable](i *Info, v T) *T {
 // MarshalJSON gives the fields, null for what is not known.
 func (i Info) MarshalJSON() ([]byte, error) { return json.Marshal(i.json()) }
 
-// Leftover is something that nobody alive holds.
+// Leftover is an object that no living process uses.
 type Leftover struct {
 	Info
 	Reason  string `json:"reason"`  // why it may go
@@ -119,17 +126,14 @@ func (l Leftover) MarshalJSON() ([]byte, error) {
 	return json.Marshal(j)
 }
 
-// DeadMember is a handle on such an object whose process died.
+// DeadMember is a member of such an object whose process has died.
 type DeadMember struct {
-	PID    int       `json:"pid"`
-	Name   string    `json:"name"` // of the program
-	Joined time.Time `json:"joined"`
-	Owner  bool      `json:"owner,omitempty"` // it had the mutex, or the write lock, or was next to get that
-	Reads  uint64    `json:"reads,omitempty"` // read locks that it had
-	Waits  bool      `json:"waits,omitempty"` // it was asleep
-	// Foreign: PID was one of another pid namespace, such as a container's.
-	Foreign bool   `json:"other_pid_namespace,omitempty"`
-	Role    uint32 `json:"-"` // of a topic or a cell: what packages pubsub and cell have it do
+	Member
+	Owner bool   `json:"owner,omitempty"` // it held the mutex or the write lock, or was next to get that
+	Reads uint64 `json:"reads,omitempty"` // read locks that it held
+	// Role of a member of a topic or a cell: "publisher", "reliable", "best-effort",
+	// "writer", "reader".
+	Role string `json:"role,omitempty"`
 }
 
 // Stat tells about a named object without joining its users.
@@ -137,22 +141,29 @@ type DeadMember struct {
 // Errors: fs.ErrNotExist, fs.ErrPermission, ErrName, ErrCorrupt, ErrVersion, ErrStore,
 // ErrKindMismatch (exact names).
 func Stat(name string, opts *Options) (Info, error) {
-	i, err := object.Stat(opts.spec(name))
+	err := opts.checkOpen()
+	var i sys.Info
+	if err == nil {
+		i, err = object.Stat(opts.spec(name))
+	}
 	if err != nil {
 		return Info{}, fmt.Errorf("samepage: stat %q: %w", name, err)
 	}
-	return Info(i), nil
+	return infoOf(i), nil
 }
 
-// List tells about the objects of both scopes that somebody uses or that
-// persist, sorted by scope, kind and name. What the dead left it takes away. A
-// scope that the system does not have set up has none.
+// List tells about the objects of both scopes that somebody uses or that persist, sorted
+// by scope, kind and name. It removes nothing and uses no object. A scope that the system
+// does not have set up has no objects.
+//
+// Errors: ErrStore, fs.ErrPermission (the directory of a scope). An object that cannot be
+// read has its error in Info.Err.
 func List() ([]Info, error) {
 	var all []Info
 	err := scopes(func(s Scope) error {
-		infos, err := sys.List(s)
+		infos, err := sys.List(layout.Scope(s))
 		for _, i := range infos {
-			all = append(all, Info(i))
+			all = append(all, infoOf(i))
 		}
 		return err
 	})
@@ -163,15 +174,35 @@ func List() ([]Info, error) {
 	return all, nil
 }
 
-// Clean takes away what nobody alive holds, in both scopes, and tells of each
-// who had it and why it may go. With dryRun it only tells. It never touches what a
-// living process uses, nor what is to persist.
-func Clean(dryRun bool) ([]Leftover, error) {
+// Leftovers tells about the objects of both scopes that no living process uses and that do
+// not persist: what Clean would remove. It removes nothing.
+//
+// Errors: those of List. Why one object could not be read is in Leftover.Err.
+func Leftovers() ([]Leftover, error) {
+	var all []Leftover
+	err := scopes(func(s Scope) error {
+		left, err := leftovers(s)
+		all = append(all, left...)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("samepage: leftovers: %w", err)
+	}
+	sort.Slice(all, func(i, j int) bool { return before(&all[i].Info, &all[j].Info) })
+	return all, nil
+}
+
+// Clean removes what Leftovers tells about, and tells what it has removed. It never touches
+// what a living process uses, nor what persists. Two processes may clean at a time: each
+// tells only what it has removed itself.
+//
+// Errors: those of List. Why one object could not be removed is in Leftover.Err.
+func Clean() ([]Leftover, error) {
 	var all []Leftover
 	err := scopes(func(s Scope) error {
 		// Who had it is read before it goes.
 		left, err := leftovers(s)
-		if err == nil && !dryRun {
+		if err == nil {
 			left, err = remove(s, left)
 		}
 		all = append(all, left...)
@@ -184,40 +215,12 @@ func Clean(dryRun bool) ([]Leftover, error) {
 	return all, nil
 }
 
-// Look tells what List and what Clean would tell, and takes nothing away.
-func Look() (used []Info, left []Leftover, err error) {
-	err = scopes(func(s Scope) error {
-		dead, err := leftovers(s)
-		if err != nil {
-			return err
-		}
-		left = append(left, dead...)
-		told := map[string]bool{}
-		for _, l := range dead {
-			told[l.Path] = true
-		}
-		infos, err := sys.Look(s)
-		for _, i := range infos {
-			if !told[i.Path] {
-				used = append(used, Info(i))
-			}
-		}
-		return err
-	})
-	if err != nil {
-		return nil, nil, fmt.Errorf("samepage: look: %w", err)
-	}
-	sort.Slice(used, func(i, j int) bool { return before(&used[i], &used[j]) })
-	sort.Slice(left, func(i, j int) bool { return before(&left[i].Info, &left[j].Info) })
-	return used, left, nil
-}
-
 // leftovers are what a scope has that nobody alive holds.
 func leftovers(s Scope) ([]Leftover, error) {
-	found, err := sys.Clean(s, true)
+	found, err := sys.Clean(layout.Scope(s), true)
 	var all []Leftover
 	for _, f := range found {
-		l := Leftover{Info: Info(f.Info), Reason: f.Reason, Err: f.Err}
+		l := Leftover{Info: infoOf(f.Info), Reason: f.Reason, Err: f.Err}
 		l.inquire()
 		all = append(all, l)
 	}
@@ -235,10 +238,10 @@ func remove(s Scope, seen []Leftover) ([]Leftover, error) {
 	for i := range seen {
 		known[key{seen[i].Path, seen[i].ID}] = &seen[i]
 	}
-	found, err := sys.Clean(s, false)
+	found, err := sys.Clean(layout.Scope(s), false)
 	var all []Leftover
 	for _, f := range found {
-		l := Leftover{Info: Info(f.Info), Reason: f.Reason, Removed: f.Removed, Err: f.Err}
+		l := Leftover{Info: infoOf(f.Info), Reason: f.Reason, Removed: f.Removed, Err: f.Err}
 		if k := known[key{l.Path, l.ID}]; k != nil {
 			l.MadeBy, l.Foreign, l.Members = k.MadeBy, k.Foreign, k.Members
 		}
@@ -254,7 +257,11 @@ func remove(s Scope, seen []Leftover) ([]Leftover, error) {
 // ErrName, and errors.ErrUnsupported for exact names on Windows, which go with
 // their last handle.
 func Remove(name string, opts *Options) error {
-	if err := object.Remove(opts.spec(name)); err != nil {
+	err := opts.checkOpen()
+	if err == nil {
+		err = object.Remove(opts.spec(name))
+	}
+	if err != nil {
 		return fmt.Errorf("samepage: remove %q: %w", name, err)
 	}
 	return nil
@@ -324,7 +331,7 @@ func (l *Leftover) inquire() {
 		return
 	}
 	defer f.Close()
-	_ = segment.PeekDead(f, l.Kind, l.Size, l.look) // where it fails nothing is known
+	_ = segment.PeekDead(f, layout.Kind(l.Kind), l.Size, l.look) // where it fails nothing is known
 	if l.MadeBy == 0 {
 		if r := recordIn(f); r != nil {
 			l.MadeBy = int(r.PID)
@@ -339,9 +346,9 @@ func (l *Leftover) look(h *segment.Handle, members []segment.Seen) {
 	owner := h.Owner()
 	for _, m := range members {
 		l.Members = append(l.Members, DeadMember{
-			PID: int(m.PID), Name: m.Name, Joined: m.Joined, Foreign: m.Foreign,
-			Owner: !owner.Free() && owner.Names(layout.OwnerOf(m.Slot, m.Incarnation)),
-			Reads: m.Held, Waits: m.Asleep, Role: m.Role,
+			Member: Member(m.Member()),
+			Owner:  !owner.Free() && owner.Names(layout.OwnerOf(m.Slot, m.Incarnation)),
+			Reads:  m.Held, Role: layout.Kind(l.Kind).Role(m.Role),
 		})
 	}
 }

@@ -1,11 +1,14 @@
 package samepage
 
 import (
+	"context"
 	"fmt"
 	"sync"
 
 	"samepage/internal/forgotten"
 	"samepage/internal/object"
+	"samepage/internal/segment"
+	"samepage/layout"
 )
 
 // Memory is an open shared memory object. Its methods may be called
@@ -35,8 +38,8 @@ type holding struct {
 }
 
 // newMemory is a Memory that has a use of o.
-func newMemory(name string, access Access, o *object.Object) *Memory {
-	m := &Memory{name: name, access: access, holding: &holding{obj: o}}
+func newMemory(name string, access layout.Access, o *object.Object) *Memory {
+	m := &Memory{name: name, access: Access(access), holding: &holding{obj: o}}
 	m.guard = forgotten.Watch(m, o.Sys.Kind.String(), m.label(), (*holding).giveBack, m.holding)
 	return m
 }
@@ -86,16 +89,41 @@ func create(name string, size int64, opts *Options) (*Memory, error) {
 	return newMemory(name, s.Access, o), nil
 }
 
-// Open opens a named object. It never makes one and never waits for one.
+// Open opens a named object. It never makes one and never waits for one; see OpenOrCreate
+// and Await.
 //
 // Errors: fs.ErrNotExist, fs.ErrPermission, ErrName, ErrCorrupt, ErrVersion,
-// ErrStore, ErrBusy, ErrKindMismatch (exact names), fs.ErrInvalid (options out of range).
+// ErrStore, ErrBusy, ErrKindMismatch (exact names), fs.ErrInvalid (options out of range, or
+// that only count when an object is made: Lifetime, File, Exclusive, Truncate, Sparse, Perm,
+// SecurityDescriptor, Init).
 func Open(name string, opts *Options) (*Memory, error) {
-	m, err := open(name, opts)
+	m, err := openOnly(name, opts)
 	if err != nil {
 		return nil, fmt.Errorf("samepage: open %q: %w", name, err)
 	}
 	return m, nil
+}
+
+// Await waits until an object of that name exists, and opens it. While it waits it looks
+// every 50 ms.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
+//
+// Errors: the error of ctx (a deadline matches os.ErrDeadlineExceeded, too), and those of
+// Open but for fs.ErrNotExist.
+func Await(ctx context.Context, name string, opts *Options) (*Memory, error) {
+	m, err := segment.Await(ctx, func() (*Memory, error) { return openOnly(name, opts) }, segment.Deadline)
+	if err != nil {
+		return nil, fmt.Errorf("samepage: wait for %q: %w", name, err)
+	}
+	return m, nil
+}
+
+// openOnly is open for a caller that does not make the object if it is missing.
+func openOnly(name string, opts *Options) (*Memory, error) {
+	if err := opts.checkOpen(); err != nil {
+		return nil, err
+	}
+	return open(name, opts)
 }
 
 func open(name string, opts *Options) (*Memory, error) {
@@ -107,8 +135,8 @@ func open(name string, opts *Options) (*Memory, error) {
 	return newMemory(name, s.Access, o), nil
 }
 
-// OpenOrCreate opens a named object, or makes it when there is none, and says
-// which. The size of one that exists is its own: see Size.
+// OpenOrCreate opens a named object, or makes it if there is none. existed says which: then
+// the size and the options that only count when an object is made were not used. See Size.
 //
 // Errors: those of Open and Create, but for fs.ErrNotExist and fs.ErrExist.
 func OpenOrCreate(name string, size int64, opts *Options) (m *Memory, existed bool, err error) {
@@ -181,16 +209,16 @@ func (m *Memory) Size() int64 { return m.obj.Sys.Size }
 func (m *Memory) Access() Access { return m.access }
 
 // ID tells the object from all others that live.
-func (m *Memory) ID() ID { return m.obj.Sys.ID }
+func (m *Memory) ID() ID { return ID(m.obj.Sys.ID) }
 
 // Scope is how far the name reaches.
-func (m *Memory) Scope() Scope { return m.obj.Sys.Scope }
+func (m *Memory) Scope() Scope { return Scope(m.obj.Sys.Scope) }
 
 // Kind is what the object is for.
-func (m *Memory) Kind() Kind { return m.obj.Sys.Kind }
+func (m *Memory) Kind() Kind { return Kind(m.obj.Sys.Kind) }
 
 // Lifetime is when the name goes.
-func (m *Memory) Lifetime() Lifetime { return m.obj.Sys.Lifetime }
+func (m *Memory) Lifetime() Lifetime { return Lifetime(m.obj.Sys.Lifetime) }
 
 // File is the path of the file below, empty when there is none.
 func (m *Memory) File() string { return m.obj.Sys.File }

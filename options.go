@@ -4,70 +4,12 @@ import (
 	"io/fs"
 
 	"samepage/internal/object"
+	"samepage/internal/option"
 	"samepage/layout"
 )
 
 // MaxSize is the largest object, in bytes: 64 TiB.
 const MaxSize = layout.MaxSize
-
-// Scope is how far a name reaches.
-type Scope = layout.Scope
-
-const (
-	// Local names are this user's own and, on Windows, this session's.
-	Local = layout.Local
-	// Global names are the machine's. On Linux the directory
-	// /dev/shm/samepage must have been made by root; on Windows creating one
-	// needs SeCreateGlobalPrivilege.
-	Global = layout.Global
-)
-
-// Kind is what an object is for; each kind has names of its own. Users of plain
-// memory need none but the zero value.
-type Kind = layout.Kind
-
-const (
-	// KindMemory is plain bytes, with no header of ours in them.
-	KindMemory = layout.Memory
-	// KindEvent is an event of package ipcsync.
-	KindEvent = layout.Event
-	// KindMutex, KindRWMutex and KindSemaphore are those of package ipcsync,
-	// KindTopic that of package pubsub, KindCell that of package cell.
-	KindMutex     = layout.Mutex
-	KindRWMutex   = layout.RWMutex
-	KindSemaphore = layout.Semaphore
-	KindTopic     = layout.Topic
-	KindCell      = layout.Cell
-)
-
-// Kinds lists all kinds.
-func Kinds() []Kind { return layout.Kinds() }
-
-// Lifetime is when a name goes.
-type Lifetime = layout.Lifetime
-
-const (
-	// WhileUsed names go with their last user, who closes or dies.
-	WhileUsed = layout.WhileUsed
-	// Persist names stay until they are removed or the machine restarts.
-	Persist = layout.Persist
-)
-
-// Access is what one may do with a Memory or through a View.
-type Access = layout.Access
-
-const (
-	// ReadWrite access reads and writes, seen by all.
-	ReadWrite = layout.ReadWrite
-	// ReadOnly access reads.
-	ReadOnly = layout.ReadOnly
-	// CopyOnWrite views can be written, but what is written stays in the
-	// view. It is an access of views, not of memories.
-	CopyOnWrite = layout.CopyOnWrite
-)
-
-// ID tells objects apart for as long as any of them lives.
-type ID = layout.ID
 
 // Options refine how an object is made or opened. The zero value, and nil, mean
 // the default of each field.
@@ -125,8 +67,13 @@ func (o *Options) spec(name string) *object.Spec {
 		o = &Options{}
 	}
 	return &object.Spec{
-		Name: name, Kind: o.Kind, Scope: o.Scope, Exact: o.Exact, Access: o.Access,
-		Lifetime: o.Lifetime, Sparse: o.Sparse, File: o.File, Exclusive: o.Exclusive, Truncate: o.Truncate,
+		Name: name, Kind: layout.Kind(o.Kind), Scope: layout.Scope(o.Scope), Exact: o.Exact, Access: layout.Access(o.Access),
+		Lifetime: layout.Lifetime(o.Lifetime), Sparse: o.Sparse, File: o.File, Exclusive: o.Exclusive, Truncate: o.Truncate,
 		Perm: o.Perm, SDDL: o.SecurityDescriptor, Owner: o.Owner, Init: o.Init,
 	}
+}
+
+// checkOpen refuses what only counts when an object is made. Errors: fs.ErrInvalid.
+func (o *Options) checkOpen() error {
+	return option.OnlyCreate(o, "Lifetime", "File", "Exclusive", "Truncate", "Sparse", "Perm", "SecurityDescriptor", "Init")
 }

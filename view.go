@@ -12,6 +12,7 @@ import (
 
 	"samepage/internal/object"
 	"samepage/internal/option"
+	"samepage/layout"
 )
 
 // View is a window on a Memory, mapped into this process. Its methods may be
@@ -54,7 +55,7 @@ func (m *Memory) View(offset, length int64, access Access) (*View, error) {
 
 func (m *Memory) view(offset, length int64, access Access) (*View, error) {
 	switch {
-	case !access.Known():
+	case !layout.Access(access).Known():
 		return nil, option.OneOf("access", access, ReadWrite, ReadOnly, CopyOnWrite)
 	case access == ReadWrite && m.access == ReadOnly:
 		return nil, fmt.Errorf("the memory is open %v: %w", m.access, fs.ErrPermission)
@@ -77,7 +78,7 @@ func (m *Memory) view(offset, length int64, access Access) (*View, error) {
 	if m.closed {
 		return nil, ErrClosed
 	}
-	p, err := m.obj.Map(offset, int(length), access)
+	p, err := m.obj.Map(offset, int(length), layout.Access(access))
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"samepage/internal/object"
+	"samepage/layout"
 )
 
 // A Memory that is read and written as a file goes through a few windows, so
@@ -37,7 +38,7 @@ func (w *windows) at(m *Memory, off int64, write bool) ([]byte, error) {
 	oldest := 0
 	for i := range w.slots {
 		s := &w.slots[i]
-		if s.p != nil && s.at == start && (!write || s.p.Access == ReadWrite) {
+		if s.p != nil && s.at == start && (!write || s.p.Access == layout.ReadWrite) {
 			s.used = w.clock
 			return w.bytes(m, i)[off-start:], nil
 		}
@@ -54,10 +55,10 @@ func (w *windows) at(m *Memory, off int64, write bool) ([]byte, error) {
 		}
 	}
 	n := int(min(windowSize, m.Size()-start))
-	p, err := m.obj.Map(start, n, m.access)
+	p, err := m.obj.Map(start, n, layout.Access(m.access))
 	if errors.Is(err, fs.ErrPermission) && !write {
 		// Since it was opened, somebody has sealed it against writing.
-		p, err = m.obj.Map(start, n, ReadOnly)
+		p, err = m.obj.Map(start, n, layout.ReadOnly)
 	}
 	if err != nil {
 		return nil, err

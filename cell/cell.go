@@ -71,7 +71,7 @@ func (o *Options) plan(size int, ty *layout.Type) (*laneseg.Plan, error) {
 	if err := option.Size("size", s.MaxSize, lane.MaxSize); err != nil {
 		return nil, err
 	}
-	if err := option.Named(o.Scope, o.Lifetime, o.Perm); err != nil {
+	if err := option.Named(layout.Scope(o.Scope), layout.Lifetime(o.Lifetime), o.Perm); err != nil {
 		return nil, err
 	}
 	c, of, err := s.CellConfig()
@@ -101,7 +101,7 @@ func (o *Options) Size(size int) (int64, error) {
 // spec names the cell, and says where and for whom it is.
 func (o *Options) spec(name string) *object.Spec {
 	return &object.Spec{
-		Name: name, Scope: o.Scope, Kind: layout.Cell, Lifetime: o.Lifetime, Perm: o.Perm,
+		Name: name, Scope: layout.Scope(o.Scope), Kind: layout.Cell, Lifetime: layout.Lifetime(o.Lifetime), Perm: o.Perm,
 		SDDL: o.SecurityDescriptor, Owner: o.Owner,
 	}
 }
@@ -128,7 +128,7 @@ func (m *member) Name() string { return m.name }
 
 // ID tells the cell from all others that live: those who have the same one open see the
 // same ID.
-func (m *member) ID() samepage.ID { return m.h.ID() }
+func (m *member) ID() samepage.ID { return samepage.ID(m.h.ID()) }
 
 // CheckName looks whether the name still leads to this cell, as
 // [samepage.Memory.CheckName] does. Errors: samepage.ErrNameGone, samepage.ErrClosed; any

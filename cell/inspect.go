@@ -2,7 +2,6 @@ package cell
 
 import (
 	"sync/atomic"
-	"time"
 
 	"samepage"
 	"samepage/internal/laneseg"
@@ -27,26 +26,15 @@ type State struct {
 
 // Member is one writer or reader of a cell.
 type Member struct {
-	PID    int       `json:"pid"`
-	Name   string    `json:"name"` // of the program
-	Joined time.Time `json:"joined"`
-	Alive  bool      `json:"alive"` // else the next one to need it repairs what it left
-	// Foreign: PID is one of another pid namespace, such as a container's; here it names
-	// another process or none.
-	Foreign bool `json:"other_pid_namespace,omitempty"`
-	// Ended: the process has ended, and a descendant still has its descriptor, and so its
-	// place.
-	Ended   bool `json:"ended,omitempty"`
+	samepage.Member
 	Writer  bool `json:"writer,omitempty"`
 	Writing bool `json:"writing,omitempty"` // it is its turn
-	Waits   bool `json:"waits,omitempty"`   // it is asleep
 }
 
-// Inspect tells the state of a cell, without becoming a member of it. Of opts it heeds
-// Scope and Owner.
+// Inspect tells the state of a cell, without becoming a member of it.
 //
 // Errors: fs.ErrNotExist, samepage.ErrCorrupt, and those of samepage.Open.
-func Inspect(name string, opts *ReaderOptions) (*State, error) {
+func Inspect(name string, opts *samepage.InspectOptions) (*State, error) {
 	st, err := inspect(name, opts)
 	if err != nil {
 		return nil, (&member{name: name}).wrap("inspect", err)
@@ -54,10 +42,10 @@ func Inspect(name string, opts *ReaderOptions) (*State, error) {
 	return st, nil
 }
 
-func inspect(name string, opts *ReaderOptions) (*State, error) {
+func inspect(name string, opts *samepage.InspectOptions) (*State, error) {
 	o := object.Spec{Name: name, Kind: layout.Cell, Access: layout.ReadOnly}
 	if opts != nil {
-		o.Scope, o.Owner = opts.Scope, opts.Owner
+		o.Scope, o.Owner = layout.Scope(opts.Scope), opts.Owner
 	}
 	st := &State{Kind: samepage.KindCell, Members: []Member{}}
 	err := laneseg.Peek(&o, st.look)
@@ -72,7 +60,7 @@ func (st *State) look(s *laneseg.Seen) {
 	owner := layout.Owner(atomic.LoadUint64(set.Owner(0)))
 	for _, m := range s.Members {
 		st.Members = append(st.Members, Member{
-			PID: int(m.PID), Name: m.Name, Joined: m.Joined, Alive: m.Alive, Foreign: m.Foreign, Ended: m.Ended, Writer: m.Role == layout.RoleWriter, Waits: m.Asleep,
+			Member: samepage.Member(m.Member()), Writer: m.Role == layout.RoleWriter,
 			Writing: !owner.Free() && owner.Names(layout.OwnerOf(m.Slot, m.Incarnation)),
 		})
 	}

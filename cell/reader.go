@@ -63,7 +63,7 @@ func openReader(name string, opts *ReaderOptions, ty *layout.Type) (*Reader, err
 	if opts == nil {
 		opts = &ReaderOptions{}
 	}
-	h, set, err := laneseg.Open(&object.Spec{Name: name, Scope: opts.Scope, Kind: layout.Cell, Owner: opts.Owner}, ty)
+	h, set, err := laneseg.Open(&object.Spec{Name: name, Scope: layout.Scope(opts.Scope), Kind: layout.Cell, Owner: opts.Owner}, ty)
 	if err != nil {
 		return nil, err
 	}

@@ -38,7 +38,7 @@ func TestStoppedOwnerIsAlive(t *testing.T) {
 	if ok, err := m.TryLock(); ok || err != nil {
 		t.Errorf("TryLock of a stopped owner's lock is %v, %v", ok, err)
 	}
-	if left, err := samepage.Clean(false); err != nil || len(left) != 0 {
+	if left, err := samepage.Clean(); err != nil || len(left) != 0 {
 		t.Errorf("Clean takes %v, %v", left, err)
 	}
 	c.Kill() // stopped, and killed so
@@ -64,7 +64,7 @@ func TestOtherPIDNamespace(t *testing.T) {
 	if l := c.Line(); l != "held" {
 		t.Fatal(l)
 	}
-	st, err := ipcsync.Inspect(samepage.KindMutex, "m", nil)
+	st, err := ipcsync.InspectMutex("m", nil)
 	ipctest.NoErr(t, err)
 	if len(st.Members) != 2 || !st.Members[1].Owner || !st.Members[1].Alive {
 		t.Errorf("the mutex is %+v", st)
@@ -99,7 +99,7 @@ func TestDescriptorOutlivesItsProcess(t *testing.T) {
 	c.Kill()
 	look := func() ipcsync.Member {
 		t.Helper()
-		st, err := ipcsync.Inspect(samepage.KindMutex, "m", nil)
+		st, err := ipcsync.InspectMutex("m", nil)
 		ipctest.NoErr(t, err)
 		if len(st.Members) != 2 || st.Members[0].Ended || st.Members[0].Foreign {
 			t.Fatalf("the mutex is %+v", st)
@@ -183,9 +183,9 @@ func TestCleanAmongMany(t *testing.T) {
 		c.Stop()
 		stopped = append(stopped, c)
 	}
-	tell, err := samepage.Clean(true)
+	tell, err := samepage.Leftovers()
 	ipctest.NoErr(t, err)
-	did, err := samepage.Clean(false)
+	did, err := samepage.Clean()
 	ipctest.NoErr(t, err)
 	if len(tell) != n/2 || len(did) != n/2 {
 		t.Errorf("Clean tells of %d and takes %d, want %d", len(tell), len(did), n/2)

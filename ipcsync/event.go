@@ -45,12 +45,12 @@ func (o *EventOptions) check() error {
 	if err := segment.CheckMembers(o.Members); err != nil {
 		return err
 	}
-	return option.Named(o.Scope, o.Lifetime, o.Perm)
+	return option.Named(layout.Scope(o.Scope), layout.Lifetime(o.Lifetime), o.Perm)
 }
 
 func (o *EventOptions) spec(name string) *object.Spec {
 	return &object.Spec{
-		Name: name, Scope: o.Scope, Kind: layout.Event, Exact: o.Exact, Lifetime: o.Lifetime,
+		Name: name, Scope: layout.Scope(o.Scope), Kind: layout.Event, Exact: o.Exact, Lifetime: layout.Lifetime(o.Lifetime),
 		Perm: o.Perm, SDDL: o.SecurityDescriptor, Owner: o.Owner,
 	}
 }
@@ -107,7 +107,7 @@ func createEvent(name string, opts *EventOptions) (*Event, error) {
 		return nil, err
 	}
 	if opts.Exact && kernelevent.Supported {
-		k, err := kernelevent.Create(name, opts.Scope, opts.SecurityDescriptor, opts.Manual, opts.Set)
+		k, err := kernelevent.Create(name, layout.Scope(opts.Scope), opts.SecurityDescriptor, opts.Manual, opts.Set)
 		if err != nil {
 			return nil, err
 		}
@@ -130,7 +130,11 @@ func giveBackKernel(k *kernelevent.Event) (kept bool) {
 // OpenEvent opens an event that exists. Errors: fs.ErrNotExist, and those of
 // samepage.Open.
 func OpenEvent(name string, opts *EventOptions) (*Event, error) {
-	e, err := openEvent(name, opts)
+	err := option.OnlyCreate(opts, "Lifetime", "Manual", "Set", "Members", "Perm", "SecurityDescriptor")
+	var e *Event
+	if err == nil {
+		e, err = openEvent(name, opts)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("ipcsync: open event %q: %w", name, err)
 	}
@@ -145,13 +149,22 @@ func openEvent(name string, opts *EventOptions) (*Event, error) {
 		return nil, err
 	}
 	if opts.Exact && kernelevent.Supported {
-		k, err := kernelevent.Open(name, opts.Scope)
+		k, err := kernelevent.Open(name, layout.Scope(opts.Scope))
 		if err != nil {
 			return nil, err
 		}
 		return newKernelEvent(name, k), nil
 	}
 	return newSharedEvent(open(opts.spec(name)))
+}
+
+// AwaitEvent waits until an event of that name exists, and opens it. While it waits it looks
+// every 50 ms.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
+//
+// Errors: the error of ctx, and those of OpenEvent but for fs.ErrNotExist.
+func AwaitEvent(ctx context.Context, name string, opts *EventOptions) (*Event, error) {
+	return await(ctx, layout.Event, name, func() (*Event, error) { return OpenEvent(name, opts) })
 }
 
 // OpenOrCreateEvent opens an event, or makes it when there is none, and says

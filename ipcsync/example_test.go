@@ -110,14 +110,14 @@ func ExampleWaitAny() {
 	// Output: 1 <nil>
 }
 
-func ExampleInspect() {
+func ExampleInspectMutex() {
 	m, err := ipcsync.CreateMutex("example", nil)
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer m.Close()
 	_ = m.Lock(context.Background())
-	st, err := ipcsync.Inspect(samepage.KindMutex, "example", nil)
+	st, err := ipcsync.InspectMutex("example", nil)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -375,7 +375,7 @@ func (s *survivors) recoveryFrom(pid int) (result func() (time.Duration, bool)) 
 		return w.Load() // low bytes are written first, so it is never too high
 	}
 	alive := func() bool {
-		st, err := ipcsync.Inspect(samepage.KindMutex, "m", nil)
+		st, err := ipcsync.InspectMutex("m", nil)
 		return err == nil && slices.ContainsFunc(st.Members, func(m ipcsync.Member) bool { return m.PID == pid && m.Alive })
 	}
 	ended, took := make(chan struct{}), make(chan time.Duration, 1)

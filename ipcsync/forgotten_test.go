@@ -138,7 +138,7 @@ func TestForgottenNotWhileAsleep(t *testing.T) {
 		go func() { woke <- e.Wait(context.Background()) }()
 	}()
 	for asleep := false; !asleep; {
-		st, err := ipcsync.Inspect(samepage.KindEvent, "e", nil)
+		st, err := ipcsync.InspectEvent("e", nil)
 		ipctest.NoErr(t, err)
 		asleep = st.Members[0].Waits
 	}

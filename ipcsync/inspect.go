@@ -1,10 +1,7 @@
 package ipcsync
 
 import (
-	"fmt"
-	"io/fs"
 	"sync/atomic"
-	"time"
 
 	"samepage"
 	"samepage/internal/object"
@@ -30,65 +27,71 @@ type State struct {
 
 // Member is one handle on a lock or an event.
 type Member struct {
-	PID    int       `json:"pid"`
-	Name   string    `json:"name"` // of the program
-	Joined time.Time `json:"joined"`
-	Alive  bool      `json:"alive"` // else the next one to need it repairs what it left
-	// Foreign: PID is one of another pid namespace, such as a container's; here it names
-	// another process or none.
-	Foreign bool `json:"other_pid_namespace,omitempty"`
-	// Ended: the process has ended, and a descendant still has its descriptor, and so its
-	// place.
-	Ended bool `json:"ended,omitempty"`
-	// Owner: it has the mutex, or the write lock, or waits for the readers to leave.
+	samepage.Member
+	// Owner: it holds the mutex or the write lock, or is the writer that waits for the
+	// readers to leave.
 	Owner bool   `json:"owner,omitempty"`
-	Reads uint64 `json:"reads,omitempty"` // read locks that it has
-	Waits bool   `json:"waits,omitempty"` // it is asleep
+	Reads uint64 `json:"reads,omitempty"` // read locks that it holds
 }
 
-// Inspect tells the state of the object of that kind and name, without becoming a
-// member of it. Errors: fs.ErrInvalid (plain memory), and those of samepage.Open.
-func Inspect(kind samepage.Kind, name string, opts *Options) (*State, error) {
-	st, err := inspect(kind, name, opts)
-	return st, wrapNew("inspect", kind, name, err)
+// InspectMutex tells the state of a mutex, without becoming a member of it.
+//
+// Errors: fs.ErrNotExist, samepage.ErrCorrupt, and those of samepage.Open.
+func InspectMutex(name string, opts *samepage.InspectOptions) (*State, error) {
+	return inspect(layout.Mutex, name, opts)
 }
 
-func inspect(kind samepage.Kind, name string, opts *Options) (*State, error) {
-	if kind == samepage.KindMemory {
-		return nil, fmt.Errorf("plain memory has no state: %w", fs.ErrInvalid)
+// InspectRWMutex tells the state of an RWMutex, without becoming a member of it.
+// Errors: those of InspectMutex.
+func InspectRWMutex(name string, opts *samepage.InspectOptions) (*State, error) {
+	return inspect(layout.RWMutex, name, opts)
+}
+
+// InspectSemaphore tells the state of a semaphore, without becoming a member of it.
+// Errors: those of InspectMutex.
+func InspectSemaphore(name string, opts *samepage.InspectOptions) (*State, error) {
+	return inspect(layout.Semaphore, name, opts)
+}
+
+// InspectEvent tells the state of an event, without becoming a member of it. Exact events
+// of Windows have no members and cannot be inspected. Errors: those of InspectMutex.
+func InspectEvent(name string, opts *samepage.InspectOptions) (*State, error) {
+	return inspect(layout.Event, name, opts)
+}
+
+func inspect(kind layout.Kind, name string, opts *samepage.InspectOptions) (*State, error) {
+	spec := object.Spec{Name: name, Kind: kind, Access: layout.ReadOnly}
+	if opts != nil {
+		spec.Scope, spec.Owner = layout.Scope(opts.Scope), opts.Owner
 	}
-	spec, err := opts.spec(kind, name)
+	st := &State{Kind: samepage.Kind(kind)}
+	o, err := object.Open(&spec)
+	if err == nil {
+		err = segment.Peek(o, kind, layout.LockWordsSize, st.look)
+	}
 	if err != nil {
-		return nil, err
+		return nil, wrapNew("inspect", kind, name, err)
 	}
-	spec.Access = layout.ReadOnly
-	o, err := object.Open(spec)
-	if err != nil {
-		return nil, err
-	}
-	st := &State{Kind: kind}
-	err = segment.Peek(o, kind, layout.LockWordsSize, st.look)
-	return st, err
+	return st, nil
 }
 
 func (st *State) look(h *segment.Handle, members []segment.Seen) {
 	state := atomic.LoadUint64(h.Live64(layout.LockStateOffset))
 	st.Room = h.Members()
-	var owner layout.Owner
+	owner := h.Owner()
 	switch st.Kind {
 	case samepage.KindEvent:
 		st.Set, st.Manual = state&1 != 0, h.Flags()&layout.EventManual != 0
 	case samepage.KindSemaphore:
 		st.Units, st.Max = uint32(state), h.Flags()
 	default:
-		owner = layout.Owner(state)
 		if owner&layout.Dirty != 0 {
 			st.Dirty, st.Died = true, whoDied(h)
 		}
 	}
 	for _, s := range members {
 		st.Members = append(st.Members, Member{
-			PID: int(s.PID), Name: s.Name, Joined: s.Joined, Alive: s.Alive, Foreign: s.Foreign, Ended: s.Ended, Reads: s.Held, Waits: s.Asleep,
+			Member: samepage.Member(s.Member()), Reads: s.Held,
 			Owner: !owner.Free() && owner.Names(layout.OwnerOf(s.Slot, s.Incarnation)),
 		})
 	}

@@ -11,6 +11,7 @@ import (
 	"samepage"
 	"samepage/internal/forgotten"
 	"samepage/internal/object"
+	"samepage/internal/option"
 	"samepage/internal/segment"
 	"samepage/layout"
 )
@@ -66,7 +67,7 @@ func (o *Options) spec(kind layout.Kind, name string) (*object.Spec, error) {
 		o = &Options{}
 	}
 	return &object.Spec{
-		Name: name, Scope: o.Scope, Kind: kind, Lifetime: o.Lifetime, Perm: o.Perm,
+		Name: name, Scope: layout.Scope(o.Scope), Kind: kind, Lifetime: layout.Lifetime(o.Lifetime), Perm: o.Perm,
 		SDDL: o.SecurityDescriptor, Owner: o.Owner,
 	}, segment.CheckMembers(o.Members)
 }
@@ -90,6 +91,20 @@ func create(s *segment.Spec, spec *object.Spec) (*handle, error) {
 		return nil, err
 	}
 	return join(o, spec.Name)
+}
+
+// openOnly is open for a caller that does not make the lock if it is missing.
+func (o *Options) openOnly(kind layout.Kind, name string) (*handle, error) {
+	if err := option.OnlyCreate(o, "Lifetime", "Members", "Perm", "SecurityDescriptor"); err != nil {
+		return nil, err
+	}
+	return o.open(kind, name)
+}
+
+// await calls open until there is a lock of that name.
+func await[T any](ctx context.Context, kind layout.Kind, name string, open func() (T, error)) (T, error) {
+	return segment.Await(ctx, open,
+		func(err error) error { return wrapNew("wait for", kind, name, segment.Deadline(err)) })
 }
 
 // open joins the segment of a lock that exists.
@@ -151,7 +166,7 @@ func (o *handle) Name() string { return o.name }
 
 // ID tells the object from all others that live: those who have the same one open see the
 // same ID.
-func (o *handle) ID() samepage.ID { return o.h.ID() }
+func (o *handle) ID() samepage.ID { return samepage.ID(o.h.ID()) }
 
 // CheckName looks whether the name still leads to this object, as
 // [samepage.Memory.CheckName] does. Errors: samepage.ErrNameGone, samepage.ErrClosed; any

@@ -38,8 +38,17 @@ func CreateMutex(name string, opts *Options) (*Mutex, error) {
 // OpenMutex opens a mutex that exists. Errors: fs.ErrNotExist,
 // samepage.ErrTooManyMembers, and those of samepage.Open.
 func OpenMutex(name string, opts *Options) (*Mutex, error) {
-	o, err := opts.open(layout.Mutex, name)
+	o, err := opts.openOnly(layout.Mutex, name)
 	return newMutex("open", name, o, err)
+}
+
+// AwaitMutex waits until a mutex of that name exists, and opens it. While it waits it
+// looks every 50 ms.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
+//
+// Errors: the error of ctx, and those of OpenMutex but for fs.ErrNotExist.
+func AwaitMutex(ctx context.Context, name string, opts *Options) (*Mutex, error) {
+	return await(ctx, layout.Mutex, name, func() (*Mutex, error) { return OpenMutex(name, opts) })
 }
 
 // OpenOrCreateMutex opens a mutex, or makes it when there is none, and says which.

@@ -258,7 +258,7 @@ func TestInspect(t *testing.T) {
 	m := newMutex(t, "m", &ipcsync.Options{Members: 5})
 	look := func() *ipcsync.State {
 		t.Helper()
-		st, err := ipcsync.Inspect(samepage.KindMutex, "m", nil)
+		st, err := ipcsync.InspectMutex("m", nil)
 		ipctest.NoErr(t, err)
 		return st
 	}
@@ -285,9 +285,7 @@ func TestInspect(t *testing.T) {
 	}
 	ipctest.NoErr(t, m.Consistent())
 	ipctest.NoErr(t, m.Unlock())
-	_, err := ipcsync.Inspect(samepage.KindMemory, "m", nil)
-	ipctest.WantErr(t, err, fs.ErrInvalid)
-	_, err = ipcsync.Inspect(samepage.KindRWMutex, "m", nil)
+	_, err := ipcsync.InspectRWMutex("m", nil)
 	ipctest.WantErr(t, err, fs.ErrNotExist)
 }
 

@@ -42,8 +42,17 @@ func CreateRWMutex(name string, opts *Options) (*RWMutex, error) {
 // OpenRWMutex opens a reader/writer mutex that exists. Errors: fs.ErrNotExist,
 // samepage.ErrTooManyMembers, and those of samepage.Open.
 func OpenRWMutex(name string, opts *Options) (*RWMutex, error) {
-	o, err := opts.open(layout.RWMutex, name)
+	o, err := opts.openOnly(layout.RWMutex, name)
 	return newRWMutex("open", name, o, err)
+}
+
+// AwaitRWMutex waits until a reader/writer mutex of that name exists, and opens it. While it waits it
+// looks every 50 ms.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
+//
+// Errors: the error of ctx, and those of OpenRWMutex but for fs.ErrNotExist.
+func AwaitRWMutex(ctx context.Context, name string, opts *Options) (*RWMutex, error) {
+	return await(ctx, layout.RWMutex, name, func() (*RWMutex, error) { return OpenRWMutex(name, opts) })
 }
 
 // OpenOrCreateRWMutex opens a reader/writer mutex, or makes it when there is none,

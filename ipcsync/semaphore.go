@@ -51,8 +51,17 @@ func checkUnits(count, max uint32) error {
 // OpenSemaphore opens a semaphore that exists. Errors: fs.ErrNotExist,
 // samepage.ErrTooManyMembers, and those of samepage.Open.
 func OpenSemaphore(name string, opts *Options) (*Semaphore, error) {
-	o, err := opts.open(layout.Semaphore, name)
+	o, err := opts.openOnly(layout.Semaphore, name)
 	return newSemaphore("open", name, o, err)
+}
+
+// AwaitSemaphore waits until a semaphore of that name exists, and opens it. While it waits it
+// looks every 50 ms.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
+//
+// Errors: the error of ctx, and those of OpenSemaphore but for fs.ErrNotExist.
+func AwaitSemaphore(ctx context.Context, name string, opts *Options) (*Semaphore, error) {
+	return await(ctx, layout.Semaphore, name, func() (*Semaphore, error) { return OpenSemaphore(name, opts) })
 }
 
 // OpenOrCreateSemaphore opens a semaphore, or makes it when there is none, and says

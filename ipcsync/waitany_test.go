@@ -137,7 +137,7 @@ func TestWaitAnyTakesOne(t *testing.T) {
 func asleepOn(t *testing.T, name string) {
 	t.Helper()
 	for begun := time.Now(); ; time.Sleep(20 * time.Microsecond) {
-		st, err := ipcsync.Inspect(samepage.KindEvent, name, nil)
+		st, err := ipcsync.InspectEvent(name, nil)
 		ipctest.NoErr(t, err)
 		for _, m := range st.Members {
 			if m.Waits {

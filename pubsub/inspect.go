@@ -3,7 +3,6 @@ package pubsub
 import (
 	"fmt"
 	"sync/atomic"
-	"time"
 
 	"samepage"
 	"samepage/internal/lane"
@@ -35,18 +34,8 @@ type LaneState struct {
 
 // Member is one publisher or subscriber of a topic.
 type Member struct {
-	PID    int       `json:"pid"`
-	Name   string    `json:"name"` // of the program
-	Joined time.Time `json:"joined"`
-	Alive  bool      `json:"alive"` // else the next one to need it repairs what it left
-	// Foreign: PID is one of another pid namespace, such as a container's; here it names
-	// another process or none.
-	Foreign bool `json:"other_pid_namespace,omitempty"`
-	// Ended: the process has ended, and a descendant still has its descriptor, and so its
-	// place.
-	Ended bool `json:"ended,omitempty"`
-	Role  Role `json:"role"`
-	Waits bool `json:"waits,omitempty"` // it is asleep
+	samepage.Member
+	Role Role `json:"role"`
 	// Behind is how many messages of each lane a reliable subscriber has not let go
 	// yet.
 	Behind  []uint64 `json:"behind,omitempty"`
@@ -94,11 +83,10 @@ func (r *Role) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// Inspect tells the state of a topic, without becoming a member of it. Of opts
-// it heeds Scope and Owner.
+// Inspect tells the state of a topic, without becoming a member of it.
 //
 // Errors: fs.ErrNotExist, samepage.ErrCorrupt, and those of samepage.Open.
-func Inspect(name string, opts *Options) (*State, error) {
+func Inspect(name string, opts *samepage.InspectOptions) (*State, error) {
 	st, err := inspect(name, opts)
 	if err != nil {
 		return nil, (&topic{name: name}).wrap("inspect", err)
@@ -106,10 +94,10 @@ func Inspect(name string, opts *Options) (*State, error) {
 	return st, nil
 }
 
-func inspect(name string, opts *Options) (*State, error) {
+func inspect(name string, opts *samepage.InspectOptions) (*State, error) {
 	o := object.Spec{Name: name, Kind: layout.Topic, Access: layout.ReadOnly}
 	if opts != nil {
-		o.Scope, o.Owner = opts.Scope, opts.Owner
+		o.Scope, o.Owner = layout.Scope(opts.Scope), opts.Owner
 	}
 	st := &State{Kind: samepage.KindTopic, Lanes: []LaneState{}, Members: []Member{}}
 	err := laneseg.Peek(&o, st.look)
@@ -124,7 +112,7 @@ func (st *State) look(seen *laneseg.Seen) {
 		heads[l] = head(set, l)
 	}
 	for _, s := range members {
-		m := Member{PID: int(s.PID), Name: s.Name, Joined: s.Joined, Alive: s.Alive, Foreign: s.Foreign, Ended: s.Ended, Role: Role(s.Role), Waits: s.Asleep}
+		m := Member{Member: samepage.Member(s.Member()), Role: Role(s.Role)}
 		if m.Role == Reliable {
 			m.lag(set, s.Slot, heads)
 		}

@@ -104,7 +104,7 @@ func (o *Options) plan(ty *layout.Type) (*laneseg.Plan, error) {
 	if err := option.AtLeast("Holds", o.Holds, -1); err != nil {
 		return nil, err
 	}
-	if err := option.Named(o.Scope, o.Lifetime, o.Perm); err != nil {
+	if err := option.Named(layout.Scope(o.Scope), layout.Lifetime(o.Lifetime), o.Perm); err != nil {
 		return nil, err
 	}
 	c, of, err := o.settings().Config()
@@ -118,7 +118,7 @@ func (o *Options) plan(ty *layout.Type) (*laneseg.Plan, error) {
 // spec names the topic, and says where and for whom it is.
 func (o *Options) spec(name string) *object.Spec {
 	return &object.Spec{
-		Name: name, Scope: o.Scope, Kind: layout.Topic, Lifetime: o.Lifetime, Perm: o.Perm,
+		Name: name, Scope: layout.Scope(o.Scope), Kind: layout.Topic, Lifetime: layout.Lifetime(o.Lifetime), Perm: o.Perm,
 		SDDL: o.SecurityDescriptor, Owner: o.Owner,
 	}
 }

@@ -79,7 +79,7 @@ func openSubscriber(name string, opts *SubscriberOptions, ty *layout.Type) (*Sub
 	if err != nil {
 		return nil, err
 	}
-	h, set, err := laneseg.Open(&object.Spec{Name: name, Scope: opts.Scope, Kind: layout.Topic, Owner: opts.Owner}, ty)
+	h, set, err := laneseg.Open(&object.Spec{Name: name, Scope: layout.Scope(opts.Scope), Kind: layout.Topic, Owner: opts.Owner}, ty)
 	if err != nil {
 		return nil, err
 	}

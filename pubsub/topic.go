@@ -76,7 +76,7 @@ func (t *topic) Name() string { return t.name }
 
 // ID tells the topic from all others that live: those who have the same one open see the
 // same ID.
-func (t *topic) ID() samepage.ID { return t.h.ID() }
+func (t *topic) ID() samepage.ID { return samepage.ID(t.h.ID()) }
 
 // CheckName looks whether the name still leads to this topic, as
 // [samepage.Memory.CheckName] does. Errors: samepage.ErrNameGone, samepage.ErrClosed; any

@@ -4,12 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 
 	"github.com/spf13/cobra"
 
 	"samepage"
-	"samepage/ipcsync"
+	"samepage/internal/facts"
 )
 
 func newCleanCommand(a *app) *cobra.Command {
@@ -37,15 +36,15 @@ so nobody needs this command: it gives the memory back at once.`,
 type cleaned struct {
 	samepage.Leftover
 	Kept    bool
-	Members []member `json:"members"` // stand in for those of the Leftover
+	Members []facts.Member `json:"members"` // stand in for those of the Leftover
 }
 
 func (c cleaned) MarshalJSON() ([]byte, error) {
 	l := c.Leftover
 	l.Members = nil
 	return joined(l, struct {
-		Kept    bool     `json:"kept,omitempty"`
-		Members []member `json:"members,omitempty"`
+		Kept    bool           `json:"kept,omitempty"`
+		Members []facts.Member `json:"members,omitempty"`
 	}{c.Kept, c.Members})
 }
 
@@ -94,20 +93,18 @@ func (l cleanedList) text(w io.Writer) error {
 }
 
 func runClean(p printer, dryRun, verbose bool) error {
-	found, err := samepage.Clean(dryRun)
+	clean := samepage.Clean
+	if dryRun {
+		clean = samepage.Leftovers
+	}
+	found, err := clean()
 	if err != nil {
 		return err
 	}
 	all := cleanedList{dryRun: dryRun}
 	var errs []error
 	for _, l := range found {
-		c := cleaned{Leftover: l}
-		for _, m := range l.Members {
-			c.Members = append(c.Members, member{
-				Member: ipcsync.Member{PID: m.PID, Name: m.Name, Joined: m.Joined, Foreign: m.Foreign, Owner: m.Owner, Reads: m.Reads, Waits: m.Waits},
-				Role:   roleName(l.Kind, m.Role),
-			})
-		}
+		c := cleaned{Leftover: l, Members: facts.Died(&l)}
 		if l.Err != nil {
 			errs = append(errs, fmt.Errorf("clean %q: %w", l.Name, l.Err))
 		}
@@ -128,27 +125,18 @@ func runClean(p printer, dryRun, verbose bool) error {
 
 // inUse are the objects that somebody alive uses, or may use.
 func inUse() (kept []cleaned, err error) {
-	used, _, err := samepage.Look()
-	for _, i := range used {
-		c := cleaned{Leftover: samepage.Leftover{Info: i, Reason: "a living process uses it"}, Kept: true}
-		if i.Err != nil {
-			c.Reason = fmt.Sprintf("whether a living process uses it is not known: %v", i.Err)
-			kept = append(kept, c)
+	used, err := facts.Objects()
+	for _, o := range used {
+		c := cleaned{Leftover: samepage.Leftover{Info: o.Info, Reason: "a living process uses it"}, Kept: true}
+		switch {
+		case o.Info.Err != nil:
+			c.Reason = fmt.Sprintf("whether a living process uses it is not known: %v", o.Info.Err)
+		case !o.InUse:
 			continue
-		}
-		if !i.InUse {
-			continue
-		}
-		if hasMembers(i.Kind) {
-			st, err := inspect(i)
-			switch {
-			case errors.Is(err, fs.ErrNotExist):
-				continue // gone meanwhile
-			case err != nil:
-				c.Reason += fmt.Sprintf("; which one cannot be told: %v", err)
-			default:
-				c.Members = st.members
-			}
+		case o.Err != nil:
+			c.Reason += fmt.Sprintf("; which one cannot be told: %v", o.Err)
+		case o.State != nil:
+			c.Members = o.State.Members
 		}
 		kept = append(kept, c)
 	}

@@ -78,7 +78,7 @@ func (r created) text(w io.Writer) error {
 }
 
 func runCreate(ctx context.Context, p printer, o createOptions, name string) (err error) {
-	opts := o.options(samepage.KindMemory)
+	opts := o.creating(samepage.KindMemory)
 	opts.File, opts.Sparse = o.file, o.sparse
 	if !o.hold {
 		opts.Lifetime = samepage.Persist

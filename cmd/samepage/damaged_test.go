@@ -67,19 +67,19 @@ var opens = map[samepage.Kind]map[string]func(name string) error{
 			e, _, err := ipcsync.OpenOrCreateEvent(n, nil)
 			return closeMade(e, err)
 		},
-		"Inspect": func(n string) error { _, err := ipcsync.Inspect(samepage.KindEvent, n, nil); return err },
+		"Inspect": func(n string) error { _, err := ipcsync.InspectEvent(n, nil); return err },
 	},
 	samepage.KindMutex: {
 		"OpenMutex": func(n string) error { return closeMade(ipcsync.OpenMutex(n, nil)) },
-		"Inspect":   func(n string) error { _, err := ipcsync.Inspect(samepage.KindMutex, n, nil); return err },
+		"Inspect":   func(n string) error { _, err := ipcsync.InspectMutex(n, nil); return err },
 	},
 	samepage.KindRWMutex: {
 		"OpenRWMutex": func(n string) error { return closeMade(ipcsync.OpenRWMutex(n, nil)) },
-		"Inspect":     func(n string) error { _, err := ipcsync.Inspect(samepage.KindRWMutex, n, nil); return err },
+		"Inspect":     func(n string) error { _, err := ipcsync.InspectRWMutex(n, nil); return err },
 	},
 	samepage.KindSemaphore: {
 		"OpenSemaphore": func(n string) error { return closeMade(ipcsync.OpenSemaphore(n, nil)) },
-		"Inspect":       func(n string) error { _, err := ipcsync.Inspect(samepage.KindSemaphore, n, nil); return err },
+		"Inspect":       func(n string) error { _, err := ipcsync.InspectSemaphore(n, nil); return err },
 	},
 	samepage.KindTopic: {
 		"NewPublisher":  func(n string) error { return closeMade(pubsub.NewPublisher(n, nil)) },

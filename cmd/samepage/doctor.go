@@ -4,12 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"samepage"
+	"samepage/internal/facts"
 	"samepage/internal/sys/doctor"
 	"samepage/internal/sys/syserr"
 	"samepage/ipcsync"
@@ -38,24 +38,13 @@ may be stopped in it. With --json a note is "ok" and has a "finding".`,
 	}
 }
 
-// What doctor finds of objects. The words are for programs, and stable.
-const (
-	foundUnused     = "unused"
-	foundDead       = "dead-members"
-	foundDirty      = "dirty"
-	foundFull       = "full"
-	foundUnreadable = "unreadable"
-	foundInWay      = "in-the-way"
-	foundNameGone   = "name-gone"
-)
-
 // finding is one about the machine or, with a Finding, about its objects.
 type finding struct {
 	doctor.Fact
 	Finding string                  `json:"finding,omitempty"`
 	Object  *objectName             `json:"object,omitempty"`
 	Died    *ipcsync.OwnerDiedError `json:"died,omitempty"`
-	Members []member                `json:"members,omitempty"` // the dead ones, or those in the way
+	Members []facts.Member          `json:"members,omitempty"` // the dead ones, or those in the way
 	// Processes have an object open whose name was removed.
 	Processes []doctor.Program `json:"processes,omitempty"`
 }
@@ -99,9 +88,9 @@ func (l findings) text(w io.Writer) error {
 	return nil
 }
 
-func runDoctor(p printer, facts []doctor.Fact) error {
+func runDoctor(p printer, machine []doctor.Fact) error {
 	var found findings
-	for _, f := range facts {
+	for _, f := range machine {
 		found = append(found, finding{Fact: f})
 	}
 	found = append(found, lookAtObjects()...)
@@ -123,29 +112,19 @@ func runDoctor(p printer, facts []doctor.Fact) error {
 
 // lookAtObjects tells what is to be told of the objects that are there.
 func lookAtObjects() findings {
-	used, left, err := samepage.Look()
+	used, err := facts.Objects()
+	var left []samepage.Leftover
+	if err == nil {
+		left, err = samepage.Leftovers()
+	}
 	if err != nil {
 		return findings{{Fact: doctor.Fact{Name: "objects", Value: "unknown", Note: err.Error()}}}
 	}
 	all := findings{{Fact: doctor.Fact{Name: "objects", Value: count(len(used), "object") + " used or persistent", OK: true}}}
 	all = append(all, unused(left)...)
-	for _, i := range used {
-		var st *state
-		err := i.Err
-		if err == nil && hasMembers(i.Kind) {
-			st, err = inspect(i)
-		}
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			// gone meanwhile
-		case err != nil:
-			f := findingOf(i, foundUnreadable, "it cannot be read")
-			f.Note, f.Mend = syserr.Mend(err)
-			// Another user's, which only he and root may see, is in order.
-			f.OK = f.Mend == "" && errors.Is(err, fs.ErrPermission)
-			all = append(all, f)
-		case st != nil:
-			all = append(all, lookAtMembers(i, st)...)
+	for _, o := range used {
+		for _, f := range o.Findings() {
+			all = append(all, inWords(f))
 		}
 	}
 	return all
@@ -154,14 +133,14 @@ func lookAtObjects() findings {
 // nameGone tells of objects whose names were removed while processes have them open.
 func nameGone(removed []doctor.Removed) (all findings) {
 	for _, r := range removed {
-		f := finding{Finding: foundNameGone, Processes: r.Processes, Fact: doctor.Fact{
+		f := finding{Finding: facts.NameGone, Processes: r.Processes, Fact: doctor.Fact{
 			Name:  plain(r.Path),
 			Value: "it was removed while " + count(len(r.Processes), "process") + " had it open",
 			Note:  "whoever comes by the name meets another object (ErrNameGone); once these processes are started anew all meet again",
 		}}
 		if r.Name != "" {
-			f.Object = &objectName{r.Name, r.Kind, r.Scope}
-			f.Name = nameOf(samepage.Info{Name: r.Name, Kind: r.Kind, Scope: r.Scope})
+			f.Object = &objectName{r.Name, samepage.Kind(r.Kind), samepage.Scope(r.Scope)}
+			f.Name = nameOf(samepage.Info{Name: r.Name, Kind: samepage.Kind(r.Kind), Scope: samepage.Scope(r.Scope)})
 		}
 		all = append(all, f)
 	}
@@ -176,7 +155,7 @@ func unused(left []samepage.Leftover) (all findings) {
 	n := 0
 	for _, l := range left {
 		if l.Err != nil {
-			f := findingOf(l.Info, foundUnreadable, l.Reason)
+			f := findingOf(l.Info, facts.Unreadable, l.Reason)
 			f.Note, f.Mend = syserr.Mend(l.Err)
 			all = append(all, f)
 			continue
@@ -193,45 +172,37 @@ func unused(left []samepage.Leftover) (all findings) {
 	if n > few {
 		note += fmt.Sprintf(" and %d more", n-few)
 	}
-	return append(all, finding{Finding: foundUnused, Fact: doctor.Fact{
+	return append(all, finding{Finding: facts.Unused, Fact: doctor.Fact{
 		Name: "left over", OK: true, Mend: "samepage clean", Note: note,
 		Value: fmt.Sprintf("%s that no living process uses, %s", count(n, "object"), formatSize(size)),
 	}})
 }
 
-func lookAtMembers(i samepage.Info, st *state) (all findings) {
-	var dead []member
-	for _, m := range st.members {
-		if !m.Alive {
-			dead = append(dead, m)
-		}
-	}
-	if st.dirty {
-		f := findingOf(i, foundDirty, "its owner died, and nobody has declared it consistent since")
+// inWords tells of a finding for people.
+func inWords(found facts.Finding) finding {
+	f := findingOf(found.Object.Info, found.What, "")
+	f.OK, f.Members, f.Mend, f.Note = found.OK, found.Members, found.Mend, found.Note
+	st := found.Object.State
+	switch found.What {
+	case facts.Unreadable:
+		f.Value = "it cannot be read"
+	case facts.Dirty:
+		f.Value = "its owner died, and nobody has declared it consistent since"
 		f.Note = "each owner is told so (ErrOwnerDied) until one has looked at what it guards and calls Consistent"
-		if d := st.died; d != nil {
+		if d := st.Died; d != nil {
 			f.Died = d
 			f.Note = fmt.Sprintf("it was %s (%s), noticed %s; %s", processID(d.PID, d.Foreign), plain(d.Name), when(d.At), f.Note)
 		}
-		all = append(all, f)
-	}
-	if len(st.members) >= st.room && len(dead) == 0 {
-		f := findingOf(i, foundFull, fmt.Sprintf("its member table is full: %d of %d", len(st.members), st.room))
+	case facts.Full:
+		f.Value = fmt.Sprintf("its member table is full: %d of %d", len(st.Members), st.Room)
 		f.Note = "nobody else can open it; whoever makes it chooses for how many (Options.Members)"
-		all = append(all, f)
-	}
-	if len(st.inWay) > 0 {
-		f := findingOf(i, foundInWay, st.way)
-		f.OK, f.Members, f.Note = true, st.inWay, st.note
-		all = append(all, f)
-	}
-	if len(dead) > 0 {
-		f := findingOf(i, foundDead, fmt.Sprintf("%d of %s died with it open", len(dead), count(len(st.members), "member")))
-		f.OK, f.Members = true, dead
+	case facts.InTheWay:
+		f.Value, f.Note = blocked(st)
+	case facts.Dead:
+		f.Value = fmt.Sprintf("%d of %s died with it open", len(found.Members), count(len(st.Members), "member"))
 		f.Note = "harmless: the next one to meet them repairs what they held"
-		all = append(all, f)
 	}
-	return all
+	return f
 }
 
 func findingOf(i samepage.Info, what, value string) finding {

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"samepage"
-	"samepage/internal/segment"
 	"samepage/ipcsync"
 )
 
@@ -23,9 +22,15 @@ type eventOptions struct {
 	timeout time.Duration // negative: none
 }
 
-// event is how an event is made or opened.
+// event names an event.
 func (o *eventOptions) event() *ipcsync.EventOptions {
-	e := &ipcsync.EventOptions{Scope: o.scope, Owner: o.owner, Exact: o.exact, Manual: o.manual, Perm: o.perm, SecurityDescriptor: o.sddl}
+	return &ipcsync.EventOptions{Scope: o.scope, Owner: o.owner, Exact: o.exact}
+}
+
+// creating is how an event is made.
+func (o *eventOptions) creating() *ipcsync.EventOptions {
+	e := o.event()
+	e.Manual, e.Perm, e.SecurityDescriptor = o.manual, o.perm, o.sddl
 	if !o.hold {
 		e.Lifetime = samepage.Persist
 	}
@@ -138,12 +143,19 @@ func runEventSet(ctx context.Context, a *app, o eventOptions, name string) (err 
 	if o.vanishes() && !o.hold {
 		e, err = ipcsync.OpenEvent(name, o.event())
 	} else {
-		e, existed, err = ipcsync.OpenOrCreateEvent(name, o.event())
+		e, existed, err = ipcsync.OpenOrCreateEvent(name, o.creating())
 	}
 	if err != nil {
 		return err
 	}
 	defer closing(e, &err)
+	if existed {
+		var others []string
+		if o.manual {
+			others = append(others, "--manual")
+		}
+		o.tellUnused(a.stderr, name, others...)
+	}
 	if err := e.Set(); err != nil {
 		return err
 	}
@@ -197,8 +209,6 @@ func (o *eventOptions) await(ctx context.Context, a *app, name string) (*ipcsync
 	if !o.quiet && o.timeout != 0 {
 		fmt.Fprintf(a.stderr, "samepage: waiting for event %s\n", plain(name))
 	}
-	e, err = segment.Await(ctx,
-		func() (*ipcsync.Event, error) { return ipcsync.OpenEvent(name, o.event()) },
-		func(err error) error { return fmt.Errorf("wait for event %q: %w", name, segment.Deadline(err)) })
+	e, err = ipcsync.AwaitEvent(ctx, name, o.event())
 	return e, o.notYet(samepage.KindEvent, name, err)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"runtime"
@@ -53,8 +54,30 @@ func (o *object) addKind(c *cobra.Command) {
 	completeChoices(c, "kind", strings.Split(kindFlag{}.Type(), "|")...)
 }
 
+// options name an object of that kind.
 func (o *object) options(k samepage.Kind) *samepage.Options {
-	return &samepage.Options{Scope: o.scope, Owner: o.owner, Exact: o.exact, Kind: k, Perm: o.perm, SecurityDescriptor: o.sddl}
+	return &samepage.Options{Scope: o.scope, Owner: o.owner, Exact: o.exact, Kind: k}
+}
+
+// creating are options with the rights of a new object.
+func (o *object) creating(k samepage.Kind) *samepage.Options {
+	opts := o.options(k)
+	opts.Perm, opts.SecurityDescriptor = o.perm, o.sddl
+	return opts
+}
+
+// tellUnused says which flags did not count because the object exists: those of its
+// rights, where they were given, and others.
+func (o *object) tellUnused(w io.Writer, name string, others ...string) {
+	if o.perm != 0 {
+		others = append(others, "--perm")
+	}
+	if o.sddl != "" {
+		others = append(others, "--sddl")
+	}
+	if len(others) > 0 {
+		fmt.Fprintf(w, "samepage: %s exists already, so %s was not used\n", plain(name), strings.Join(others, ", "))
+	}
 }
 
 // first calls f with the options of each kind that the object may be until one

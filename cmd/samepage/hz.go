@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os/signal"
 	"syscall"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"samepage"
+	"samepage/internal/facts"
 	"samepage/pubsub"
 )
 
@@ -63,20 +63,8 @@ Ctrl-C, which is a good end (exit code 0).`,
 	return c
 }
 
-// rates is what is measured over a time.
-type rates struct {
-	Topic     string  `json:"topic"`
-	Total     bool    `json:"total,omitempty"` // over all the time
-	Seconds   float64 `json:"seconds"`
-	Messages  uint64  `json:"messages"` // that were seen
-	Missed    uint64  `json:"missed"`
-	Rate      float64 `json:"rate"`             // messages a second, with those missed
-	Bandwidth float64 `json:"bytes_per_second"` // the same in bytes
-	Min       float64 `json:"min"`              // seconds between two messages
-	Mean      float64 `json:"mean"`
-	Max       float64 `json:"max"`
-	Jitter    float64 `json:"jitter"`
-}
+// rates is what is measured over a time, in words.
+type rates struct{ facts.Rates }
 
 func (r rates) text(w io.Writer) error {
 	_, err := fmt.Fprintln(w, r.line())
@@ -101,55 +89,14 @@ func (r rates) line() string {
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
-// meter counts messages over a time.
-type meter struct {
-	begun            time.Time
-	messages, missed uint64
-	bytes            uint64
-
-	// Of the intervals, by Welford's method.
-	n         uint64
-	mean, m2  float64
-	min, max_ float64
-}
-
-func (m *meter) message(size int, missed uint64) {
-	m.messages++
-	m.missed += missed
-	m.bytes += uint64(size)
-}
-
-func (m *meter) interval(s float64) {
-	if m.n == 0 {
-		m.min, m.max_ = s, s
-	}
-	m.n++
-	d := s - m.mean
-	m.mean += d / float64(m.n)
-	m.m2 += d * (s - m.mean)
-	m.min, m.max_ = min(m.min, s), max(m.max_, s)
-}
-
-func (m *meter) rates(topic string, now time.Time) rates {
-	r := rates{Topic: topic, Seconds: now.Sub(m.begun).Seconds(), Messages: m.messages, Missed: m.missed}
-	if all := float64(m.messages + m.missed); m.messages > 0 && r.Seconds > 0 {
-		r.Rate = all / r.Seconds
-		r.Bandwidth = float64(m.bytes) / float64(m.messages) * r.Rate
-	}
-	if m.n > 0 {
-		r.Min, r.Mean, r.Max, r.Jitter = m.min, m.mean, m.max_, math.Sqrt(m.m2/float64(m.n))
-	}
-	return r
-}
-
 // measuring is a run of hz.
 type measuring struct {
 	a     *app
 	o     *hzOptions
 	s     *pubsub.Subscriber
-	live  *progress // nil: there is no terminal
-	now   meter     // of the window
-	all   meter
+	live  *progress   // nil: there is no terminal
+	now   facts.Meter // of the window
+	all   facts.Meter
 	last  []time.Time // message of each publisher
 	quit  quit
 	until time.Time // zero: for good
@@ -168,7 +115,7 @@ func runHz(ctx context.Context, a *app, o hzOptions, name string) (err error) {
 	s, err := o.await(first, a, name, pubsub.FromNow, true)
 	cancel()
 	if errors.Is(err, context.Canceled) { // a good end here, too
-		return (&measuring{a: a}).tell(rates{Topic: name, Total: true})
+		return (&measuring{a: a}).tell(rates{facts.Rates{Topic: name, Total: true}})
 	}
 	if err != nil {
 		return err
@@ -179,7 +126,7 @@ func runHz(ctx context.Context, a *app, o hzOptions, name string) (err error) {
 		m.live = newProgress(a.stdout, -1)
 	}
 	now := time.Now()
-	m.now.begun, m.all.begun = now, now
+	m.now.Begun, m.all.Begun = now, now
 	if o.duration > 0 {
 		m.until = now.Add(o.duration)
 	}
@@ -188,7 +135,7 @@ func runHz(ctx context.Context, a *app, o hzOptions, name string) (err error) {
 	if errors.Is(err, context.Canceled) {
 		err = nil
 	}
-	r := m.all.rates(s.Name(), time.Now())
+	r := rates{m.all.Rates(s.Name(), time.Now())}
 	r.Total = true
 	if err = errors.Join(err, m.tell(r)); readerGone(err) {
 		err = nil
@@ -199,7 +146,7 @@ func runHz(ctx context.Context, a *app, o hzOptions, name string) (err error) {
 // run measures window after window.
 func (m *measuring) run(ctx context.Context) error {
 	for {
-		end := m.now.begun.Add(m.o.window)
+		end := m.now.Begun.Add(m.o.window)
 		last := !m.until.IsZero() && !m.until.After(end)
 		if last {
 			end = m.until
@@ -210,25 +157,25 @@ func (m *measuring) run(ctx context.Context) error {
 			}
 			return err
 		}
-		full := m.o.count > 0 && m.all.messages >= m.o.count
+		full := m.o.count > 0 && m.all.Messages >= m.o.count
 		if last || full {
 			return nil
 		}
 		now := time.Now()
-		r := m.now.rates(m.s.Name(), now)
+		r := rates{m.now.Rates(m.s.Name(), now)}
 		if m.live != nil {
 			m.live.show(r.line())
 		} else if err := m.tell(r); err != nil {
 			return err
 		}
-		m.now = meter{begun: now}
+		m.now = facts.Meter{Begun: now}
 	}
 }
 
 func (m *measuring) window(ctx context.Context, end time.Time) error {
 	ctx, cancel := context.WithDeadline(ctx, end)
 	defer cancel()
-	for m.o.count == 0 || m.all.messages < m.o.count {
+	for m.o.count == 0 || m.all.Messages < m.o.count {
 		m.rest()
 		msg, ok, err := m.s.TryTake()
 		if !ok && err == nil {
@@ -286,12 +233,12 @@ func (m *measuring) took(msg *pubsub.Message, now time.Time) {
 		at, known = t, true
 	}
 	size, missed := len(msg.Bytes()), msg.Missed()
-	m.now.message(size, missed)
-	m.all.message(size, missed)
+	m.now.Message(size, missed)
+	m.all.Message(size, missed)
 	if last := m.last[lane]; !last.IsZero() && missed == 0 && known {
 		s := max(at.Sub(last).Seconds(), 0) // clocks can be set
-		m.now.interval(s)
-		m.all.interval(s)
+		m.now.Interval(s)
+		m.all.Interval(s)
 	}
 	m.last[lane] = at
 }

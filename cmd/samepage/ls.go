@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -13,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"samepage"
+	"samepage/internal/facts"
 )
 
 func newLsCommand(a *app) *cobra.Command {
@@ -79,32 +79,25 @@ func stateCells(st *state) []string {
 	if st == nil {
 		return []string{"-", "-", "-"}
 	}
-	return []string{st.text, strconv.Itoa(len(st.members)), strconv.Itoa(st.waiting())}
+	return []string{st.text, strconv.Itoa(len(st.Members)), strconv.Itoa(st.Waiting())}
 }
 
 // runLs looks into each object that has members, so that one whose header is damaged
 // does not pass for a good one.
 func runLs(p printer, verbose bool) error {
-	infos, err := samepage.List()
+	objects, err := facts.Objects()
 	if err != nil {
 		return err
 	}
 	l := listing{verbose: verbose}
 	var damaged []error
-	for _, i := range infos {
-		var st *state
-		if hasMembers(i.Kind) && i.Err == nil {
-			switch st, err = inspect(i); {
-			case errors.Is(err, fs.ErrNotExist):
-				continue // gone meanwhile
-			case err != nil:
-				st, i.Err = nil, err
-			}
-		}
+	for _, o := range objects {
+		i := o.Info
+		i.Err = o.Err
 		if errors.Is(i.Err, samepage.ErrCorrupt) {
 			damaged = append(damaged, fmt.Errorf("ls: %s: %w", nameOf(i), i.Err))
 		}
-		l.infos, l.states = append(l.infos, i), append(l.states, st)
+		l.infos, l.states = append(l.infos, i), append(l.states, stateOf(o.State))
 	}
 	if err := p.print(l); err != nil {
 		return err

@@ -18,6 +18,7 @@ import (
 
 	lib "samepage"
 	"samepage/cell"
+	"samepage/internal/facts"
 	"samepage/internal/ipctest"
 	"samepage/ipcsync"
 	"samepage/pubsub"
@@ -120,13 +121,13 @@ func (h *holder) do(verb, name string) error {
 		}
 		return err
 	case "asleep": // fails unless somebody waits for a mutex
-		st, err := ipcsync.Inspect(lib.KindMutex, name, nil)
+		st, err := ipcsync.InspectMutex(name, nil)
 		if err == nil && !slices.ContainsFunc(st.Members, func(m ipcsync.Member) bool { return m.Waits }) {
 			err = errors.New("nobody waits")
 		}
 		return err
 	case "eventwaits": // fails unless somebody waits for an event
-		st, err := ipcsync.Inspect(lib.KindEvent, name, nil)
+		st, err := ipcsync.InspectEvent(name, nil)
 		if err == nil && !slices.ContainsFunc(st.Members, func(m ipcsync.Member) bool { return m.Waits }) {
 			err = errors.New("nobody waits")
 		}
@@ -452,8 +453,8 @@ func checkKept(t *testing.T, name string, c cleaned, pid int) {
 	if c.Kind == lib.KindMemory {
 		return
 	}
-	alive := slices.ContainsFunc(c.Members, func(m member) bool { return m.PID == pid && m.Alive })
-	dead := slices.ContainsFunc(c.Members, func(m member) bool { return m.PID != pid && !m.Alive && m.Owner })
+	alive := slices.ContainsFunc(c.Members, func(m facts.Member) bool { return m.PID == pid && m.Alive })
+	dead := slices.ContainsFunc(c.Members, func(m facts.Member) bool { return m.PID != pid && !m.Alive && m.Owner })
 	if !alive || dead != strings.Contains(name, "both") {
 		t.Errorf("%s of process %d has members %+v", name, pid, c.Members)
 	}
@@ -471,9 +472,9 @@ func checkDoctor(t *testing.T, unused, dead int) {
 	told := ""
 	for _, f := range all {
 		switch f.Finding {
-		case foundUnused:
+		case facts.Unused:
 			told = f.Value
-		case foundDead:
+		case facts.Dead:
 			dead--
 		case "":
 		default:

@@ -245,7 +245,7 @@ func (o *pubOptions) open(name string, least int64) (*pubsub.Publisher, error) {
 	if size == 0 {
 		size = lineSize
 		// A topic that exists has messages of some size, which is good enough.
-		if st, err := pubsub.Inspect(name, o.topic(0)); err == nil {
+		if st, err := pubsub.Inspect(name, &samepage.InspectOptions{Scope: o.scope, Owner: o.owner}); err == nil {
 			size = int64(st.Options.MaxSize)
 		}
 	}

@@ -126,6 +126,9 @@ func runPut(ctx context.Context, a *app, o putOptions, name string) (err error) 
 		}
 	}()
 	defer closing(m, &err)
+	if !made {
+		o.tellUnused(a.stderr, name)
+	}
 	if o.size != 0 && o.size != m.Size() {
 		return fmt.Errorf("put %q: it has %s already, and not the %d of --size: %w", name, numBytes(m.Size()), o.size, fs.ErrExist)
 	}
@@ -149,10 +152,8 @@ func runPut(ctx context.Context, a *app, o putOptions, name string) (err error) 
 // openForPut opens the memory, or makes one that in fits into, for which it may
 // have to read in.
 func openForPut(ctx context.Context, o putOptions, name string, in *input) (m *samepage.Memory, made bool, err error) {
-	opts := o.options(samepage.KindMemory)
-	opts.Lifetime = samepage.Persist
 	for range 100 { // others may come and go between the two calls
-		m, err = samepage.Open(name, opts)
+		m, err = samepage.Open(name, o.options(samepage.KindMemory))
 		if !errors.Is(err, fs.ErrNotExist) {
 			return m, false, err
 		}
@@ -174,6 +175,8 @@ func openForPut(ctx context.Context, o putOptions, name string, in *input) (m *s
 			}
 			size = o.offset + in.n
 		}
+		opts := o.creating(samepage.KindMemory)
+		opts.Lifetime = samepage.Persist
 		m, err = samepage.Create(name, size, opts)
 		if !errors.Is(err, fs.ErrExist) {
 			return m, err == nil, err

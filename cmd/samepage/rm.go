@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"samepage"
+	"samepage/internal/facts"
 )
 
 func newRmCommand(a *app) *cobra.Command {
@@ -54,7 +55,7 @@ func (rs removals) text(w io.Writer) error {
 // usedBy is err with those who use an object that cannot be removed for that, where it
 // is of a kind that keeps them.
 func (o *object) usedBy(name string, opts *samepage.Options, err error) error {
-	if !errors.Is(err, samepage.ErrBusy) || !hasMembers(opts.Kind) {
+	if !errors.Is(err, samepage.ErrBusy) || !facts.HasMembers(opts.Kind) {
 		return err
 	}
 	i, serr := samepage.Stat(name, opts)
@@ -62,16 +63,16 @@ func (o *object) usedBy(name string, opts *samepage.Options, err error) error {
 		return err
 	}
 	st, serr := inspect(i)
-	if serr != nil || len(st.members) == 0 {
+	if serr != nil || len(st.Members) == 0 {
 		return err
 	}
 	const few = 4
 	var by []string
-	for _, m := range st.members[:min(len(st.members), few)] {
+	for _, m := range st.Members[:min(len(st.Members), few)] {
 		by = append(by, processName(m.PID, m.Name, m.Foreign, m.Ended))
 	}
 	text := strings.Join(by, ", ")
-	if more := len(st.members) - few; more > 0 {
+	if more := len(st.Members) - few; more > 0 {
 		text += fmt.Sprintf(" and %d more", more)
 	}
 	return fmt.Errorf("%w by %s", err, text)

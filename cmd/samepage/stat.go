@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"samepage"
+	"samepage/internal/facts"
 )
 
 func newStatCommand(a *app) *cobra.Command {
@@ -103,14 +104,14 @@ func runStat(p printer, o object, name string) error {
 		if err != nil {
 			return err
 		}
-		if !hasMembers(i.Kind) || opts.Exact {
+		if !facts.HasMembers(i.Kind) || opts.Exact {
 			return p.print(about{i})
 		}
 		st, err := inspect(i)
 		if err != nil {
 			return err
 		}
-		return p.print(stateAbout{about{i}, st.json, st})
+		return p.print(stateAbout{about{i}, st.Of, st})
 	})
 }
 

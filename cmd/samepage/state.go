@@ -8,96 +8,54 @@ import (
 
 	"samepage"
 	"samepage/cell"
+	"samepage/internal/facts"
 	"samepage/ipcsync"
 	"samepage/pubsub"
 )
 
-// state is what is known of an object that keeps who has it open, whatever its
-// kind.
+// state is what is known of an object with members, for people.
 type state struct {
-	json    any    // what the package of its kind tells
-	text    string // a word or two on what it is just now
-	more    [][2]string
-	room    int
-	members []member
-
-	dirty bool
-	died  *ipcsync.OwnerDiedError
-	inWay []member // whom others wait for just now
-	way   string   // what they wait for, and what that means
-	note  string
+	*facts.State
+	text string // a word or two on what it is just now
+	more [][2]string
 }
 
-// member is one who has an object open; of those of a topic not all fields of
-// the lock's are used.
-type member struct {
-	ipcsync.Member
-	Role    string   `json:"role,omitempty"`
-	Behind  []uint64 `json:"behind,omitempty"` // of a reliable subscriber, by publisher
-	Evicted bool     `json:"evicted,omitempty"`
-}
-
-// hasMembers says whether objects of that kind keep who has them open, and inspect
-// knows them.
-func hasMembers(k samepage.Kind) bool {
-	switch k {
-	case samepage.KindEvent, samepage.KindMutex, samepage.KindRWMutex, samepage.KindSemaphore, samepage.KindTopic, samepage.KindCell:
-		return true
-	}
-	return false
-}
-
-// inspect tells the state of an object with members, whoever it belongs to.
+// inspect looks at an object with members, whoever it belongs to.
 func inspect(i samepage.Info) (*state, error) {
-	if i.Kind == samepage.KindTopic {
-		st, err := pubsub.Inspect(i.Name, &pubsub.Options{Scope: i.Scope, Owner: "*"})
-		if err != nil {
-			return nil, err
-		}
-		return topicState(st), nil
-	}
-	if i.Kind == samepage.KindCell {
-		st, err := cell.Inspect(i.Name, &cell.ReaderOptions{Scope: i.Scope, Owner: "*"})
-		if err != nil {
-			return nil, err
-		}
-		return cellState(st), nil
-	}
-	st, err := ipcsync.Inspect(i.Kind, i.Name, &ipcsync.Options{Scope: i.Scope, Owner: "*"})
+	st, err := facts.Of(i)
 	if err != nil {
 		return nil, err
 	}
-	return lockState(st), nil
+	return stateOf(st), nil
 }
 
-// roleName is what a member does in an object of that kind, empty for a lock.
-func roleName(k samepage.Kind, role uint32) string {
-	if k == samepage.KindTopic {
-		return pubsub.Role(role).String()
+// stateOf tells of st, nil where that is.
+func stateOf(st *facts.State) *state {
+	if st == nil {
+		return nil
 	}
-	return ""
-}
-
-// waiting is how many members are asleep.
-func (st *state) waiting() (n int) {
-	for _, m := range st.members {
-		if m.Waits {
-			n++
-		}
+	s := &state{State: st}
+	switch of := st.Of.(type) {
+	case *ipcsync.State:
+		s.text = lockText(of)
+	case *pubsub.State:
+		s.text, s.more = topicText(of), topicLines(of)
+	case *cell.State:
+		s.text, s.more = cellText(of)
 	}
-	return n
+	return s
 }
 
 func (st *state) write(w io.Writer) error {
 	pairs := append([][2]string{{"state", st.text}}, st.more...)
-	if d := st.died; d != nil {
+	if d := st.Died; d != nil {
 		pairs = append(pairs, [2]string{"died", fmt.Sprintf("%s (%s), noticed %s", processID(d.PID, d.Foreign), plain(d.Name), when(d.At))})
 	}
-	pairs = append(pairs, [2]string{"members", fmt.Sprintf("%d of %d", len(st.members), st.room)})
+	pairs = append(pairs, [2]string{"members", fmt.Sprintf("%d of %d", len(st.Members), st.Room)})
 	if err := lines(w, pairs...); err != nil {
 		return err
 	}
-	for _, m := range st.members {
+	for _, m := range st.Members {
 		if _, err := fmt.Fprintln(w, "           "+memberLine(m, false)); err != nil {
 			return err
 		}
@@ -105,10 +63,16 @@ func (st *state) write(w io.Writer) error {
 	return nil
 }
 
-func cellState(st *cell.State) *state {
-	s := &state{json: st, text: "no value yet", room: st.Room}
+// cellText is the latest value and who writes, and how the cell was made.
+func cellText(st *cell.State) (text string, more [][2]string) {
+	text = "no value yet"
 	if st.Generation > 0 {
-		s.text = fmt.Sprintf("value %d", st.Generation)
+		text = fmt.Sprintf("value %d", st.Generation)
+	}
+	for _, m := range st.Members {
+		if m.Writing {
+			text += ", " + processText(m.PID, m.Foreign, m.Ended) + " writes"
+		}
 	}
 	made := fmt.Sprintf("%s, up to %s", plain(st.Type), formatSize(int64(st.Cap)))
 	if st.Checksums {
@@ -117,42 +81,23 @@ func cellState(st *cell.State) *state {
 	if st.Times {
 		made += ", times"
 	}
-	s.more = [][2]string{{"values", made}}
-	for _, m := range st.Members {
-		mine := member{Member: ipcsync.Member{PID: m.PID, Name: m.Name, Joined: m.Joined, Alive: m.Alive, Foreign: m.Foreign, Ended: m.Ended, Waits: m.Waits}, Role: "reader"}
-		if m.Writer {
-			mine.Role = "writer"
-		}
-		if m.Writing {
-			s.text += ", " + processText(m.PID, m.Foreign, m.Ended) + " writes"
-		}
-		if m.Writing && m.Alive {
-			s.inWay = append(s.inWay, mine)
-			s.way = "it is the turn of a writer"
-			s.note = "in order for a moment: writers take turns. If it stays so, that process is stopped in the middle of its turn, or has a value on loan; " +
-				"readers have the value before, and other writers wait (samepage cell put at most for its --timeout)"
-		}
-		s.members = append(s.members, mine)
-	}
-	return s
+	return text, [][2]string{{"values", made}}
 }
 
-func lockState(st *ipcsync.State) *state {
-	s := &state{json: st, text: lockText(st), room: st.Room, dirty: st.Dirty, died: st.Died}
-	for _, m := range st.Members {
-		mine := member{Member: m}
-		s.members = append(s.members, mine)
-		if m.Alive && (m.Owner || m.Reads > 0) {
-			s.inWay = append(s.inWay, mine)
-		}
+// blocked says what others wait for who are blocked by members of st, and what that means.
+func blocked(st *facts.State) (way, note string) {
+	switch st.Of.(type) {
+	case *pubsub.State:
+		return "its publisher waits for " + count(len(st.Blockers), "subscriber"),
+			"in order for a moment: a reliable subscriber misses nothing. If it stays so, that process does not take what it subscribed to; " +
+				"who makes the topic may limit that (Options.EvictAfter, samepage pub --evict-after)"
+	case *cell.State:
+		return "it is the turn of a writer",
+			"in order for a moment: writers take turns. If it stays so, that process is stopped in the middle of its turn, or has a value on loan; " +
+				"readers have the value before, and other writers wait (samepage cell put at most for its --timeout)"
 	}
-	if waiting := s.waiting(); waiting == 0 {
-		s.inWay = nil
-	} else {
-		s.way = "members that wait for its holder: " + strconv.Itoa(waiting)
-		s.note = "in order for a moment. If it stays so, that process is stopped, or does not unlock it; when it dies the next one gets it"
-	}
-	return s
+	return "members that wait for its holder: " + strconv.Itoa(st.Waiting()),
+		"in order for a moment. If it stays so, that process is stopped, or does not unlock it; when it dies the next one gets it"
 }
 
 // lockText is a word or two on what a lock or an event is just now.
@@ -179,27 +124,6 @@ func lockText(st *ipcsync.State) string {
 		}
 	}
 	return strings.Join(words, ", ")
-}
-
-func topicState(st *pubsub.State) *state {
-	s := &state{json: st, text: topicText(st), more: topicLines(st), room: st.Room}
-	for _, m := range st.Members {
-		mine := member{
-			Member: ipcsync.Member{PID: m.PID, Name: m.Name, Joined: m.Joined, Alive: m.Alive, Foreign: m.Foreign, Ended: m.Ended, Waits: m.Waits},
-			Role:   m.Role.String(), Behind: m.Behind, Evicted: m.Evicted,
-		}
-		s.members = append(s.members, mine)
-		for l, n := range m.Behind {
-			if p := st.Lanes[l].Publisher; m.Alive && p != nil && p.Waits && n >= uint64(st.Options.Depth) {
-				s.inWay = append(s.inWay, mine)
-				break
-			}
-		}
-	}
-	s.way = "its publisher waits for " + count(len(s.inWay), "subscriber")
-	s.note = "in order for a moment: a reliable subscriber misses nothing. If it stays so, that process does not take what it subscribed to; " +
-		"who makes the topic may limit that (Options.EvictAfter, samepage pub --evict-after)"
-	return s
 }
 
 // topicText is who publishes and who subscribes, and how far behind the slowest
@@ -306,7 +230,7 @@ func processName(pid int, name string, foreign, ended bool) string {
 }
 
 // memberLine tells of a member: what it has, or had when all of it is past.
-func memberLine(m member, past bool) string {
+func memberLine(m facts.Member, past bool) string {
 	holds, waits := "holds it", "waits"
 	if past {
 		holds, waits = "held it", "waited"

@@ -16,6 +16,7 @@ import (
 
 	lib "samepage"
 	"samepage/cmd/samepage/internal/demo"
+	"samepage/internal/facts"
 	"samepage/ipcsync"
 )
 
@@ -144,7 +145,7 @@ func TestProcessText(t *testing.T) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
-	m := member{Member: ipcsync.Member{PID: 7, Name: "x", Alive: true, Owner: true, Ended: true}}
+	m := facts.Member{Member: ipcsync.Member{Member: lib.Member{PID: 7, Name: "x", Alive: true, Ended: true}, Owner: true}}
 	if got := memberLine(m, false); !strings.HasPrefix(got, "process 7 (x), since ") || !strings.HasSuffix(got, ", holds it, which has ended: a descendant still has its descriptor") {
 		t.Error(got)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"sync/atomic"
+	"time"
 
 	"samepage/internal/object"
 	"samepage/internal/sys/process"
@@ -20,6 +21,20 @@ type Seen struct {
 	// a descendant has the descriptor that carries the lock.
 	Foreign, Ended bool
 	Asleep         bool // its bit stands in Sleepers
+}
+
+// Member is what all kinds tell of a member in the same words. Package samepage says what
+// the fields mean.
+type Member struct {
+	PID                          int
+	Name                         string
+	Joined                       time.Time
+	Alive, Foreign, Ended, Waits bool
+}
+
+// Member is what all kinds tell of it.
+func (s *Seen) Member() Member {
+	return Member{PID: int(s.PID), Name: s.Name, Joined: s.Joined, Alive: s.Alive, Foreign: s.Foreign, Ended: s.Ended, Waits: s.Asleep}
 }
 
 // Peek looks at the segment in o without joining it, and ends one use of o. While f runs

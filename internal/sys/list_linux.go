@@ -138,17 +138,11 @@ func walk(s layout.Scope, reap bool, f func(Info, entryState, error)) error {
 	return nil
 }
 
-// List tells about the objects of a scope that somebody uses or that persist.
-// It takes away what the dead left. What may not be opened is listed with what
-// the directory tells.
-func List(s layout.Scope) ([]Info, error) { return list(s, true) }
-
-// Look is List, and takes nothing away.
-func Look(s layout.Scope) ([]Info, error) { return list(s, false) }
-
-func list(s layout.Scope, reap bool) ([]Info, error) {
+// List tells of the objects of a scope, but for those that nobody alive uses and that may
+// go. It removes nothing.
+func List(s layout.Scope) ([]Info, error) {
 	var all []Info
-	err := walk(s, reap, func(i Info, st entryState, err error) {
+	err := walk(s, false, func(i Info, st entryState, err error) {
 		if err != nil || st != entryDead {
 			i.Err = syserr.Damaged(err, i.Kind, i.Scope, i.Name, false)
 			all = append(all, i)

@@ -190,28 +190,16 @@ func isOrphan(d *store.Dir, entry, path string, dryRun bool) bool {
 	return l.record != nil && l.record.Path != path
 }
 
-// List tells about the objects of a scope that somebody uses or that persist.
-// It takes away what the dead left. What may not be opened is listed with what
-// the directory tells.
-func List(s layout.Scope) ([]Info, error) { return list(s, false) }
-
-// Look is List, and takes nothing away.
-func Look(s layout.Scope) ([]Info, error) { return list(s, true) }
-
-func list(s layout.Scope, dryRun bool) ([]Info, error) {
+// List tells of the objects of a scope, but for those that nobody alive uses and that may
+// go. It removes nothing.
+func List(s layout.Scope) ([]Info, error) {
 	var all []Info
-	err := walk(s, dryRun, func(l *look) {
+	err := walk(s, true, func(l *look) {
 		if l.err != nil || l.state != entryDead {
 			l.Err = syserr.Damaged(l.err, l.Kind, l.Scope, l.Name, false)
 			all = append(all, l.Info)
-		} else if !dryRun {
-			_, _ = l.remove()
 		}
-	}, func(i Info) {
-		if !dryRun {
-			_ = kernel.DeleteFile(i.Path)
-		}
-	})
+	}, func(Info) {})
 	return all, err
 }
 

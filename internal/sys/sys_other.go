@@ -36,9 +36,6 @@ func Stat(*Spec) (Info, error) { return Info{}, syserr.Unsupported("a named obje
 // List finds nothing: there are no named objects.
 func List(layout.Scope) ([]Info, error) { return nil, nil }
 
-// Look finds nothing: there are no named objects.
-func Look(layout.Scope) ([]Info, error) { return nil, nil }
-
 // Clean finds nothing: there are no named objects.
 func Clean(layout.Scope, bool) ([]Leftover, error) { return nil, nil }
 

@@ -48,7 +48,7 @@ func TestLastOneOut(t *testing.T) {
 	}
 }
 
-// A death leaves the name free, and List and Create take away the rest.
+// A death leaves the name free, and Clean and Create take away the rest.
 func TestDeath(t *testing.T) {
 	inStore(t)
 	for _, words := range []string{"x", "x sparse", "x event"} {
@@ -82,6 +82,9 @@ func TestDeath(t *testing.T) {
 		}
 		if l := must(List(layout.Local))(t); len(l) != 0 {
 			t.Errorf("%s: listed %+v", words, l)
+		}
+		if found := must(Clean(layout.Local, false))(t); len(found) == 0 || !found[0].Removed {
+			t.Errorf("%s: cleaned %+v", words, found)
 		}
 		wantFiles(t, 0)
 	}

@@ -149,7 +149,7 @@ var forgettables = []forgettable{
 		woke := make(chan error, 1)
 		go func() { woke <- e.Wait(goesOn) }()
 		for {
-			st, err := ipcsync.Inspect(samepage.KindEvent, name, nil)
+			st, err := ipcsync.InspectEvent(name, nil)
 			if err != nil {
 				return err
 			}

@@ -259,7 +259,7 @@ func TestStoppedUserIsAlive(t *testing.T) {
 	_, err := samepage.Create("x", 100, nil)
 	ipctest.WantErr(t, err, fs.ErrExist)
 	ipctest.WantErr(t, samepage.Remove("x", nil), samepage.ErrBusy)
-	if l := must(samepage.Clean(false))(t); len(l) != 0 {
+	if l := must(samepage.Clean())(t); len(l) != 0 {
 		t.Errorf("Clean took %+v", l)
 	}
 	wantNames(t, "memory:x")

@@ -30,8 +30,9 @@ func TestTruncate(t *testing.T) {
 	fill()
 	m := must(samepage.Create("n", 5, exclusive()))(t)
 	// Neither its users nor others who want the name or the file truncate it.
-	o := must(samepage.Open("n", exclusive()))(t)
-	_, err := samepage.Create("n", 7, exclusive())
+	o, _, err := samepage.OpenOrCreate("n", 7, exclusive())
+	ipctest.NoErr(t, err)
+	_, err = samepage.Create("n", 7, exclusive())
 	ipctest.WantErr(t, err, fs.ErrExist)
 	_, err = samepage.Create("other", 7, exclusive())
 	ipctest.WantErr(t, err, samepage.ErrBusy)

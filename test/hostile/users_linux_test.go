@@ -57,7 +57,7 @@ func TestReadOnlyRightsLeaveNothing(t *testing.T) {
 	closeMem(t, m)
 	closeMem(t, o)
 	wantNames(t)
-	if left := must(samepage.Clean(true))(t); len(left) != 0 {
+	if left := must(samepage.Leftovers())(t); len(left) != 0 {
 		t.Errorf("left over: %+v", left)
 	}
 }

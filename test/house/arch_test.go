@@ -27,7 +27,7 @@ var floors = [][]string{
 	{"internal/laneseg"},
 	{"."},
 	{"ipcsync", "cell", "pubsub"},
-	{"internal/starter"},
+	{"internal/starter", "internal/facts"},
 	{"rpc", "stream"},
 	{"frame"},
 	{"legacy"},

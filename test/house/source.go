@@ -114,7 +114,7 @@ func Waiting(t *testing.T) map[string]string {
 	all := map[string]string{}
 	for _, s := range sources(t) {
 		room, _, _ := strings.Cut(s.room, "/")
-		if s.isTest() || !slices.Contains([]string{"ipcsync", "cell", "pubsub", "frame", "legacy"}, room) {
+		if s.isTest() || !slices.Contains([]string{".", "ipcsync", "cell", "pubsub", "frame", "legacy"}, room) {
 			continue
 		}
 		for _, d := range s.ast.Decls {
@@ -123,6 +123,9 @@ func Waiting(t *testing.T) map[string]string {
 				continue
 			}
 			name := path.Base(s.room) + "."
+			if s.room == "." {
+				name = "samepage."
+			}
 			if f.Recv != nil {
 				name += receiver(f) + "."
 			}

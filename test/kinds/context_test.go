@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"samepage"
 	"samepage/cell"
 	"samepage/frame"
 	"samepage/internal/ipctest"
@@ -109,6 +110,28 @@ func allWaits(t *testing.T) map[string]waits {
 			return closed(legacy.AwaitShareMemory(c, "share-free", nil))
 		},
 		func(c C) error { return closed(legacy.AwaitShareMemory(c, "none", nil)) },
+	}
+
+	closing(must(samepage.Create("free", 8, nil))(t))
+	all["samepage.Await"] = W{
+		func(c C) error { return closed(samepage.Await(c, "free", nil)) },
+		func(c C) error { return closed(samepage.Await(c, "none", nil)) },
+	}
+	all["ipcsync.AwaitMutex"] = W{
+		func(c C) error { return closed(ipcsync.AwaitMutex(c, "free", nil)) },
+		func(c C) error { return closed(ipcsync.AwaitMutex(c, "none", nil)) },
+	}
+	all["ipcsync.AwaitRWMutex"] = W{
+		func(c C) error { return closed(ipcsync.AwaitRWMutex(c, "free", nil)) },
+		func(c C) error { return closed(ipcsync.AwaitRWMutex(c, "none", nil)) },
+	}
+	all["ipcsync.AwaitSemaphore"] = W{
+		func(c C) error { return closed(ipcsync.AwaitSemaphore(c, "free", nil)) },
+		func(c C) error { return closed(ipcsync.AwaitSemaphore(c, "none", nil)) },
+	}
+	all["ipcsync.AwaitEvent"] = W{
+		func(c C) error { return closed(ipcsync.AwaitEvent(c, "free", nil)) },
+		func(c C) error { return closed(ipcsync.AwaitEvent(c, "none", nil)) },
 	}
 
 	// Topics: a publisher has room, or its subscriber lags as far behind as it may; a

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"reflect"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -155,10 +156,6 @@ func optionsCases() []optionsCase {
 					m, _, err := ipcsync.OpenOrCreateSemaphore(n, 1, 1, o)
 					return closed(m, err)
 				}),
-				"Inspect": lock(func(n string, o *ipcsync.Options) error {
-					_, err := ipcsync.Inspect(samepage.KindMutex, n, o)
-					return err
-				}),
 			},
 		},
 		{
@@ -177,6 +174,19 @@ func optionsCases() []optionsCase {
 					e.Exact = true
 					return closed(ipcsync.CreateEvent("samepage-test-"+n, &e))
 				}),
+			},
+		},
+		{
+			zero: samepage.InspectOptions{},
+			bad:  M{"Scope": badScope},
+			free: []string{"Owner"},
+			use: U{
+				"InspectMutex":     look(ipcsync.InspectMutex),
+				"InspectRWMutex":   look(ipcsync.InspectRWMutex),
+				"InspectSemaphore": look(ipcsync.InspectSemaphore),
+				"InspectEvent":     look(ipcsync.InspectEvent),
+				"pubsub.Inspect":   look(pubsub.Inspect),
+				"cell.Inspect":     look(cell.Inspect),
 			},
 		},
 		{
@@ -242,7 +252,6 @@ func optionsCases() []optionsCase {
 			use: U{
 				"NewReader": func(_ *testing.T, o any) error { return closed(cell.NewReader("none", o.(*cell.ReaderOptions))) },
 				"Await":     func(_ *testing.T, o any) error { return closed(cell.Await(ended(), "none", o.(*cell.ReaderOptions))) },
-				"Inspect":   func(_ *testing.T, o any) error { _, err := cell.Inspect("none", o.(*cell.ReaderOptions)); return err },
 			},
 		},
 		{
@@ -445,5 +454,71 @@ func TestOptionOfTheSystemOutOfRange(t *testing.T) {
 		"cell": func(s string) error { return closed(cell.NewWriter("x", 8, &cell.Options{SecurityDescriptor: s})) },
 	} {
 		t.Run(name, func(t *testing.T) { ipctest.WantErr(t, f("nonsense"), fs.ErrInvalid, "nonsense") })
+	}
+}
+
+func look[T any](inspect func(name string, o *samepage.InspectOptions) (T, error)) func(*testing.T, any) error {
+	return func(_ *testing.T, o any) error {
+		_, err := inspect("none", o.(*samepage.InspectOptions))
+		return err
+	}
+}
+
+// Who opens what exists, and gives an option that only counts when an object is made, is
+// told so; with OpenOrCreate the option is right, and existed says whether it was used.
+func TestOptionOnlyForCreate(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	memory := must(samepage.Create("m", 8, nil))(t)
+	defer memory.Close()
+	mutex := must(ipcsync.CreateMutex("m", nil))(t)
+	defer mutex.Close()
+	event := must(ipcsync.CreateEvent("m", nil))(t)
+	defer event.Close()
+	for name, o := range map[string]samepage.Options{
+		"Lifetime": {Lifetime: samepage.Persist}, "File": {File: "f"}, "Exclusive": {Exclusive: true},
+		"Truncate": {Truncate: true}, "Sparse": {Sparse: true}, "Perm": {Perm: 0o600},
+		"SecurityDescriptor": {SecurityDescriptor: "D:"}, "Init": {Init: []byte{1}},
+	} {
+		_, err := samepage.Open("m", &o)
+		onlyCreate(t, "Open", name, err)
+		_, err = samepage.Await(t.Context(), "m", &o)
+		onlyCreate(t, "Await", name, err)
+		_, err = samepage.Stat("m", &o)
+		onlyCreate(t, "Stat", name, err)
+		onlyCreate(t, "Remove", name, samepage.Remove("m", &o))
+	}
+	m, existed, err := samepage.OpenOrCreate("m", 8, &samepage.Options{Perm: 0o600, Init: []byte{1}})
+	if err != nil || !existed {
+		t.Fatalf("open or create: existed %t, %v", existed, err)
+	}
+	ipctest.NoErr(t, m.Close())
+	for name, o := range map[string]ipcsync.Options{
+		"Lifetime": {Lifetime: samepage.Persist}, "Members": {Members: 3}, "Perm": {Perm: 0o600}, "SecurityDescriptor": {SecurityDescriptor: "D:"},
+	} {
+		_, err := ipcsync.OpenMutex("m", &o)
+		onlyCreate(t, "OpenMutex", name, err)
+		_, err = ipcsync.AwaitMutex(t.Context(), "m", &o)
+		onlyCreate(t, "AwaitMutex", name, err)
+		_, err = ipcsync.OpenRWMutex("m", &o)
+		onlyCreate(t, "OpenRWMutex", name, err)
+		_, err = ipcsync.OpenSemaphore("m", &o)
+		onlyCreate(t, "OpenSemaphore", name, err)
+	}
+	for name, o := range map[string]ipcsync.EventOptions{
+		"Lifetime": {Lifetime: samepage.Persist}, "Members": {Members: 3}, "Perm": {Perm: 0o600},
+		"SecurityDescriptor": {SecurityDescriptor: "D:"}, "Manual": {Manual: true}, "Set": {Set: true},
+	} {
+		_, err := ipcsync.OpenEvent("m", &o)
+		onlyCreate(t, "OpenEvent", name, err)
+		_, err = ipcsync.AwaitEvent(t.Context(), "m", &o)
+		onlyCreate(t, "AwaitEvent", name, err)
+	}
+}
+
+func onlyCreate(t *testing.T, call, option string, err error) {
+	t.Helper()
+	if !errors.Is(err, fs.ErrInvalid) || !strings.Contains(err.Error(), option+" is ") {
+		t.Errorf("%s with %s: %v", call, option, err)
 	}
 }

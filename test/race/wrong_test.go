@@ -280,7 +280,7 @@ var wrong = []program{
 // sleeps waits until a handle on the event sleeps.
 func sleeps(w *world, event string) {
 	for {
-		st := must(ipcsync.Inspect(samepage.KindEvent, event, nil))(w.tb)
+		st := must(ipcsync.InspectEvent(event, nil))(w.tb)
 		for _, m := range st.Members {
 			if m.Waits {
 				return

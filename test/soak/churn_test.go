@@ -94,7 +94,7 @@ func TestKilledUsersLeaveNothing(t *testing.T) {
 		}
 		closeMem(t, m)
 	}
-	left := must(samepage.Clean(true))(t)
+	left := must(samepage.Leftovers())(t)
 	if len(left) != 0 {
 		t.Errorf("left over: %+v", left)
 	}
@@ -109,15 +109,15 @@ func TestCleanLeavesTheLiving(t *testing.T) {
 	dead.Want("ok 100", "create dead 100")
 	closeMem(t, must(samepage.Create("idle", 100, &samepage.Options{Lifetime: samepage.Persist}))(t))
 	dead.Kill()
-	tell := must(samepage.Clean(true))(t)
+	tell := must(samepage.Leftovers())(t)
 	if len(tell) != 1 || tell[0].Name != "dead" || tell[0].Removed || tell[0].Reason == "" {
 		t.Errorf("a dry run tells %+v, want dead alone", tell)
 	}
-	did := must(samepage.Clean(false))(t)
+	did := must(samepage.Clean())(t)
 	if len(did) != 1 || did[0].Name != "dead" || !did[0].Removed {
 		t.Errorf("Clean tells %+v, want dead alone", did)
 	}
-	if again := must(samepage.Clean(false))(t); len(again) != 0 {
+	if again := must(samepage.Clean())(t); len(again) != 0 {
 		t.Errorf("Clean finds %+v again", again)
 	}
 	wantNames(t, "memory:alive", "memory:idle")

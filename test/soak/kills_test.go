@@ -13,6 +13,7 @@ import (
 	"samepage/internal/ipctest"
 	"samepage/internal/sys/store"
 	"samepage/ipcsync"
+	"samepage/layout"
 	"samepage/legacy"
 	"samepage/pubsub"
 )
@@ -39,7 +40,7 @@ func everything(prefix string) (all []func() error, err error) {
 	}
 	memory("memory", 3<<20, nil)
 	memory("sparse", 1<<30, &samepage.Options{Sparse: true})
-	file := filepath.Join(filepath.Dir(store.Where(samepage.Local)), "file")
+	file := filepath.Join(filepath.Dir(store.Where(layout.Local)), "file")
 	memory("over-file", 1<<20, &samepage.Options{File: file})
 	event, err := ipcsync.CreateEvent(prefix+"event", nil)
 	add(event, err)
@@ -102,13 +103,13 @@ func TestSoakKilledWithNewNames(t *testing.T) {
 		if l := c.Line(); l != "ready" {
 			t.Fatalf("after %d kills: %s", k, l)
 		}
-		if n := len(must(os.ReadDir(store.Where(samepage.Local)))(t)); n > most {
+		if n := len(must(os.ReadDir(store.Where(layout.Local)))(t)); n > most {
 			t.Fatalf("after %d kills there are %d files, want at most %d", k, n, most)
 		}
 		c.Kill()
 	}
-	must(samepage.Clean(false))(t)
-	for _, f := range must(os.ReadDir(store.Where(samepage.Local)))(t) {
+	must(samepage.Clean())(t)
+	for _, f := range must(os.ReadDir(store.Where(layout.Local)))(t) {
 		if !f.IsDir() {
 			t.Errorf("%s is left", f.Name())
 		}

@@ -43,7 +43,11 @@ func stress([]string) {
 				break
 			}
 			var left []samepage.Leftover
-			left, err = samepage.Clean(rand.IntN(2) == 0)
+			look := samepage.Clean
+			if rand.IntN(2) == 0 {
+				look = samepage.Leftovers
+			}
+			left, err = look()
 			for _, l := range left {
 				err = errors.Join(err, l.Err)
 			}

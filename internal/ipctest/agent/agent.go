@@ -216,7 +216,7 @@ func (a *agent) do(cmd string, args []string) (string, error) {
 		return "", samepage.Remove(args[0], options(args[1:]))
 	case "clean":
 		var res string
-		left, err := samepage.Clean(false)
+		left, err := samepage.Clean()
 		for _, l := range left {
 			res += fmt.Sprintf("%s %v %v ", l.Name, l.Removed, l.Err)
 		}

@@ -1,0 +1,190 @@
+// Package facts tells what a bystander can know of the objects of this machine. It joins
+// nothing, changes nothing, and makes no words for people: the commands ls, stat, doctor,
+// clean and hz do that, each in its own way.
+package facts
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"samepage"
+	"samepage/cell"
+	"samepage/ipcsync"
+	"samepage/layout"
+	"samepage/pubsub"
+)
+
+// Member is a member of an object of any kind. Of those of one kind not all fields are used.
+type Member struct {
+	ipcsync.Member
+	Role    string   `json:"role,omitempty"`   // of a member of a topic or a cell
+	Behind  []uint64 `json:"behind,omitempty"` // of a reliable subscriber, by publisher: messages
+	Evicted bool     `json:"evicted,omitempty"`
+}
+
+// State is what an object with members is like now.
+type State struct {
+	// Of is what the package of its kind tells: *ipcsync.State, *pubsub.State or
+	// *cell.State.
+	Of      any
+	Room    int // for how many members
+	Members []Member
+
+	// Dirty: an owner of the lock died holding it, and nobody has called Consistent since.
+	// Died tells who, if that is known.
+	Dirty bool
+	Died  *ipcsync.OwnerDiedError
+
+	// Blockers are the living members for which others wait now.
+	Blockers []Member
+}
+
+// Waiting is how many members sleep.
+func (st *State) Waiting() (n int) {
+	for _, m := range st.Members {
+		if m.Waits {
+			n++
+		}
+	}
+	return n
+}
+
+// Dead are the members whose processes have died.
+func (st *State) Dead() (dead []Member) {
+	for _, m := range st.Members {
+		if !m.Alive {
+			dead = append(dead, m)
+		}
+	}
+	return dead
+}
+
+// Full says whether nobody else can join: all places are taken by the living.
+func (st *State) Full() bool { return len(st.Members) >= st.Room && len(st.Dead()) == 0 }
+
+// inspectors look at an object of each kind that has members.
+var inspectors = map[samepage.Kind]func(name string, o *samepage.InspectOptions) (*State, error){
+	samepage.KindEvent:     lockState(ipcsync.InspectEvent),
+	samepage.KindMutex:     lockState(ipcsync.InspectMutex),
+	samepage.KindRWMutex:   lockState(ipcsync.InspectRWMutex),
+	samepage.KindSemaphore: lockState(ipcsync.InspectSemaphore),
+	samepage.KindTopic:     topicState,
+	samepage.KindCell:      cellState,
+}
+
+// HasMembers says whether objects of that kind keep who has them open.
+func HasMembers(k samepage.Kind) bool { return layout.Kind(k).HasMembers() }
+
+// Of is the state of an object with members, whoever it belongs to.
+//
+// Errors: fs.ErrInvalid (a kind without members), and those of the Inspect function of the
+// kind.
+func Of(i samepage.Info) (*State, error) {
+	inspect := inspectors[i.Kind]
+	if inspect == nil {
+		return nil, fmt.Errorf("a %v has no members: %w", i.Kind, fs.ErrInvalid)
+	}
+	return inspect(i.Name, &samepage.InspectOptions{Scope: i.Scope, Owner: "*"})
+}
+
+// Object is an object that somebody uses or that persists.
+type Object struct {
+	samepage.Info
+	State *State // nil for plain memory, and where Err is not nil
+	// Err says why the object could not be looked at. It may be another one than Info.Err:
+	// a header that makes no sense is seen by Of only.
+	Err error
+}
+
+// Objects are all objects that somebody uses or that persist, with their states. Those that
+// go while it looks are left out.
+//
+// Errors: those of samepage.List.
+func Objects() ([]Object, error) {
+	infos, err := samepage.List()
+	var all []Object
+	for _, i := range infos {
+		o := Object{Info: i, Err: i.Err}
+		if o.Err == nil && HasMembers(i.Kind) {
+			o.State, o.Err = Of(i)
+		}
+		if !errors.Is(o.Err, fs.ErrNotExist) {
+			all = append(all, o)
+		}
+	}
+	return all, err
+}
+
+// Died are the members of a leftover as Members.
+func Died(l *samepage.Leftover) (all []Member) {
+	for _, m := range l.Members {
+		all = append(all, Member{
+			Member: ipcsync.Member{Member: m.Member, Owner: m.Owner, Reads: m.Reads},
+			Role:   m.Role,
+		})
+	}
+	return all
+}
+
+func lockState(inspect func(string, *samepage.InspectOptions) (*ipcsync.State, error)) func(string, *samepage.InspectOptions) (*State, error) {
+	return func(name string, o *samepage.InspectOptions) (*State, error) {
+		st, err := inspect(name, o)
+		if err != nil {
+			return nil, err
+		}
+		s := &State{Of: st, Room: st.Room, Dirty: st.Dirty, Died: st.Died}
+		for _, m := range st.Members {
+			mine := Member{Member: m}
+			s.Members = append(s.Members, mine)
+			if m.Alive && (m.Owner || m.Reads > 0) {
+				s.Blockers = append(s.Blockers, mine)
+			}
+		}
+		if s.Waiting() == 0 {
+			s.Blockers = nil
+		}
+		return s, nil
+	}
+}
+
+func topicState(name string, o *samepage.InspectOptions) (*State, error) {
+	st, err := pubsub.Inspect(name, o)
+	if err != nil {
+		return nil, err
+	}
+	s := &State{Of: st, Room: st.Room}
+	for _, m := range st.Members {
+		mine := Member{
+			Member: ipcsync.Member{Member: m.Member},
+			Role:   m.Role.String(), Behind: m.Behind, Evicted: m.Evicted,
+		}
+		s.Members = append(s.Members, mine)
+		for l, n := range m.Behind {
+			if p := st.Lanes[l].Publisher; m.Alive && p != nil && p.Waits && n >= uint64(st.Options.Depth) {
+				s.Blockers = append(s.Blockers, mine)
+				break
+			}
+		}
+	}
+	return s, nil
+}
+
+func cellState(name string, o *samepage.InspectOptions) (*State, error) {
+	st, err := cell.Inspect(name, o)
+	if err != nil {
+		return nil, err
+	}
+	s := &State{Of: st, Room: st.Room}
+	for _, m := range st.Members {
+		mine := Member{Member: ipcsync.Member{Member: m.Member}, Role: layout.Cell.Role(layout.RoleReader)}
+		if m.Writer {
+			mine.Role = layout.Cell.Role(layout.RoleWriter)
+		}
+		if m.Writing && m.Alive {
+			s.Blockers = append(s.Blockers, mine)
+		}
+		s.Members = append(s.Members, mine)
+	}
+	return s, nil
+}

@@ -1,0 +1,70 @@
+package facts
+
+import (
+	"io"
+	"testing"
+
+	"samepage"
+	"samepage/cell"
+	"samepage/internal/ipctest"
+	"samepage/ipcsync"
+	"samepage/layout"
+	"samepage/pubsub"
+)
+
+func TestMain(m *testing.M) { ipctest.Main(m, nil) }
+
+// makes makes an object of each kind.
+var makes = map[samepage.Kind]func() (io.Closer, error){
+	samepage.KindMemory:    func() (io.Closer, error) { return samepage.Create("o", 8, nil) },
+	samepage.KindEvent:     func() (io.Closer, error) { return ipcsync.CreateEvent("o", nil) },
+	samepage.KindMutex:     func() (io.Closer, error) { return ipcsync.CreateMutex("o", nil) },
+	samepage.KindRWMutex:   func() (io.Closer, error) { return ipcsync.CreateRWMutex("o", nil) },
+	samepage.KindSemaphore: func() (io.Closer, error) { return ipcsync.CreateSemaphore("o", 1, 1, nil) },
+	samepage.KindTopic:     func() (io.Closer, error) { return pubsub.NewPublisher("o", nil) },
+	samepage.KindCell:      func() (io.Closer, error) { return cell.NewWriter("o", 8, nil) },
+}
+
+// Each kind says what it is, and what it says is true of an object of the kind: this is the
+// list that a new kind has to come through.
+func TestEachKind(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	names := map[string]bool{}
+	for _, k := range samepage.Kinds() {
+		l := layout.Kind(k)
+		if names[l.String()] || l.String() == "" {
+			t.Errorf("kind %d has the name %q, which is empty or another kind's", k, l)
+		}
+		names[l.String()] = true
+		if back, ok := layout.ParseKind(l.String()); back != l || !ok {
+			t.Errorf("%v: its name stands for %v", l, back)
+		}
+		if l.HasMembers() != (inspectors[k] != nil) || l.HasMembers() != (l.Words() != layout.NoWords) {
+			t.Errorf("%v: members %t, words %v, inspector %t", l, l.HasMembers(), l.Words(), inspectors[k] != nil)
+		}
+		if (l.Role(1) != "" || l.Broadcasts()) && l.Words() != layout.LaneState || l.Owned() && l.Words() != layout.LockState {
+			t.Errorf("%v: roles %q, broadcasts %t, owned %t, words %v", l, l.Role(1), l.Broadcasts(), l.Owned(), l.Words())
+		}
+		if makes[k] == nil {
+			t.Errorf("%v: no row in this test", l)
+			continue
+		}
+		c, err := makes[k]()
+		ipctest.NoErr(t, err)
+		defer c.Close()
+	}
+	all, err := Objects()
+	ipctest.NoErr(t, err)
+	if len(all) != len(makes) {
+		t.Errorf("%d objects of %d kinds", len(all), len(makes))
+	}
+	for _, o := range all {
+		if o.Err != nil || (o.State != nil) != HasMembers(o.Kind) || len(o.Findings()) != 0 {
+			t.Errorf("%v: state %v, %v, findings %v", o.Kind, o.State, o.Err, o.Findings())
+		}
+		if st := o.State; st != nil && (st.Room < 1 || len(st.Members) != 1 || !st.Members[0].Alive || st.Full() || len(st.Dead()) != 0) {
+			t.Errorf("%v: %+v", o.Kind, st)
+		}
+	}
+}

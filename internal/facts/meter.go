@@ -1,0 +1,65 @@
+package facts
+
+import (
+	"math"
+	"time"
+)
+
+// Rates is what is measured over a time.
+type Rates struct {
+	Topic     string  `json:"topic"`
+	Total     bool    `json:"total,omitempty"` // over all the time
+	Seconds   float64 `json:"seconds"`
+	Messages  uint64  `json:"messages"` // that were seen
+	Missed    uint64  `json:"missed"`
+	Rate      float64 `json:"rate"`             // messages a second, with those missed
+	Bandwidth float64 `json:"bytes_per_second"` // the same in bytes
+	Min       float64 `json:"min"`              // seconds between two messages
+	Mean      float64 `json:"mean"`
+	Max       float64 `json:"max"`
+	Jitter    float64 `json:"jitter"`
+}
+
+// Meter counts the messages of a topic over a time. It is for one goroutine.
+type Meter struct {
+	Begun            time.Time
+	Messages, Missed uint64 // that were seen, and that were not
+	bytes            uint64
+
+	// Of the intervals, by Welford's method.
+	n         uint64
+	mean, m2  float64
+	min, max_ float64
+}
+
+// Message counts one, and those that were missed before it.
+func (m *Meter) Message(size int, missed uint64) {
+	m.Messages++
+	m.Missed += missed
+	m.bytes += uint64(size)
+}
+
+// Interval counts one between two messages, in seconds.
+func (m *Meter) Interval(s float64) {
+	if m.n == 0 {
+		m.min, m.max_ = s, s
+	}
+	m.n++
+	d := s - m.mean
+	m.mean += d / float64(m.n)
+	m.m2 += d * (s - m.mean)
+	m.min, m.max_ = min(m.min, s), max(m.max_, s)
+}
+
+// Rates are those from Begun to now.
+func (m *Meter) Rates(topic string, now time.Time) Rates {
+	r := Rates{Topic: topic, Seconds: now.Sub(m.Begun).Seconds(), Messages: m.Messages, Missed: m.Missed}
+	if all := float64(m.Messages + m.Missed); m.Messages > 0 && r.Seconds > 0 {
+		r.Rate = all / r.Seconds
+		r.Bandwidth = float64(m.bytes) / float64(m.Messages) * r.Rate
+	}
+	if m.n > 0 {
+		r.Min, r.Mean, r.Max, r.Jitter = m.min, m.mean, m.max_, math.Sqrt(m.m2/float64(m.n))
+	}
+	return r
+}

@@ -1,0 +1,28 @@
+package option
+
+import (
+	"fmt"
+	"reflect"
+)
+
+// OnlyCreate refuses options that only count when an object is made, for a call that opens
+// one that exists. opts is a pointer to a struct, nil or not, and fields are the names of
+// its fields that must be zero. Errors: fs.ErrInvalid.
+func OnlyCreate(opts any, fields ...string) error {
+	v := reflect.ValueOf(opts)
+	if v.IsNil() {
+		return nil
+	}
+	for _, name := range fields {
+		f := v.Elem().FieldByName(name)
+		if f.IsZero() {
+			continue
+		}
+		value := fmt.Sprint(f.Interface())
+		if f.Kind() == reflect.Slice {
+			value = fmt.Sprintf("%d elements", f.Len())
+		}
+		return Bad(name, value, "none, because it counts only when the object is made")
+	}
+	return nil
+}
