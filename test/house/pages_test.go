@@ -2,6 +2,7 @@ package house
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -76,6 +77,28 @@ func checkRow(t *testing.T, page, line string, later, exist map[string]bool) str
 		}
 	}
 	return m[1]
+}
+
+// The words in docs/protocol/baseimage.md lie where wire.h has them.
+func TestBaseImagePage(t *testing.T) {
+	wire := find(t, "wire.h")
+	want := map[string]string{}
+	for _, m := range regexp.MustCompile(`offsetof\(BaseHeader, (\w+)\) == (\d+)`).FindAllStringSubmatch(wire, -1) {
+		want[strings.ReplaceAll(m[1], "_", " ")] = m[2]
+	}
+	if m := regexp.MustCompile(`sizeof\(BaseHeader\) == (\d+)`).FindStringSubmatch(wire); m != nil {
+		want["pixels"] = m[1] // behind the header
+	}
+	have := map[string]string{}
+	for _, m := range regexp.MustCompile(`(?m)^\| ([a-z][a-z, ]*) \| ([\d, ]+) \|`).FindAllStringSubmatch(read(t, "docs/protocol/baseimage.md"), -1) {
+		names, offsets := strings.Split(m[1], ", "), strings.Split(m[2], ", ")
+		for i, name := range names[:min(len(names), len(offsets))] {
+			have[name] = offsets[i]
+		}
+	}
+	if len(want) < 5 || !maps.Equal(have, want) {
+		t.Errorf("docs/protocol/baseimage.md has the words at %v, wire.h at %v", have, want)
+	}
 }
 
 // README.md shows what compiles and runs.

@@ -91,6 +91,26 @@ func read(t *testing.T, file string) string {
 	return strings.ReplaceAll(string(b), "\r\n", "\n")
 }
 
+// find is the content of the one file of that name.
+func find(t *testing.T, name string) (content string) {
+	t.Helper()
+	root, n := root(t), 0
+	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+		if err != nil || d.Name() != name {
+			return err
+		}
+		n++
+		if p, err = filepath.Rel(root, p); err == nil {
+			content = read(t, p)
+		}
+		return err
+	})
+	if err != nil || n != 1 {
+		t.Fatalf("%d files %s, %v", n, name, err)
+	}
+	return content
+}
+
 // files are those of a folder of the repository whose names end so, with slashes, from the
 // root.
 func files(t *testing.T, folder, end string) (all []string) {
