@@ -26,7 +26,14 @@ type LaneConfig struct {
 	CRC        uint32 // 124 CRC-32C of bytes 0..123
 }
 
-// Bits of LaneConfig.Flags.
+// Bits of LaneConfig.Flags:
+//
+//	31                      2 1 0
+//	+------------------------+-+-+
+//	|           0            |T|S|
+//	+------------------------+-+-+
+//
+// S is LaneChecksum, T is LaneTime.
 const (
 	LaneChecksum  = 1 // messages carry the CRC-32C of their payload
 	LaneTime      = 2 // messages carry the time of their publication
@@ -35,10 +42,27 @@ const (
 
 // LaneWords are the words of one lane. docs/protocol/lane.md tells who writes
 // them, and in which order.
+//
+// Ends counts how often the stream of the lane has ended:
+//
+//	63                          32 31                          0
+//	+-----------------------------+-----------------------------+
+//	| by death, or by Abort       | in order, by Close          |
+//	+-----------------------------+-----------------------------+
+//
+// Two words lie outside of this structure, for their number depends on LaneConfig. Evicted,
+// of each lane and member:
+//
+//	63                          32 31                          0
+//	+-----------------------------+-----------------------------+
+//	| incarnation of the member   | 1 + the slot kept for it    |
+//	+-----------------------------+-----------------------------+
+//
+// A pin, of each member: 1 + the slot's number, counted through all lanes. 0 is none in both.
 type LaneWords struct {
-	Owner   uint64     //   0
+	Owner   uint64     //   0 an Owner without Dirty and HeldBit
 	Ends    uint64     //   8
-	Waits   uint64     //  16
+	Waits   uint64     //  16 1 while the writer waits for readers
 	_       [104]byte  //  24
 	Head    uint64     // 128
 	Limit   uint64     // 136
@@ -47,9 +71,16 @@ type LaneWords struct {
 }
 
 // CellWords are the words of a cell, in the place of a lane's.
+//
+// Current names the latest value; 0 is none yet:
+//
+//	63                                            20 19                  0
+//	+-----------------------------------------------+---------------------+
+//	| lower 44 bits of the value's generation       | slot                |
+//	+-----------------------------------------------+---------------------+
 type CellWords struct {
-	Owner   uint64    //   0
-	Writer  uint64    //   8
+	Owner   uint64    //   0 an Owner without Dirty and HeldBit: who writes now
+	Writer  uint64    //   8 the same: who wrote last
 	_       [112]byte //  16
 	Current uint64    // 128
 	_       [120]byte // 136

@@ -9,7 +9,12 @@ import (
 )
 
 // EventManual is the bit of SegmentHeader.Flags that makes an event manual-reset:
-// it stays set until somebody resets it, and lets all pass.
+// it stays set until somebody resets it, and lets all pass. An event's other bits are 0:
+//
+//	31                        1 0
+//	+--------------------------+-+
+//	|            0             |M|
+//	+--------------------------+-+
 const EventManual = 1
 
 // SegmentMagic starts each segment: "smpgSEGM" read as little-endian.
@@ -56,8 +61,15 @@ type SegmentHeader struct {
 // Member is a slot of the member table. Whoever holds lock byte i writes slot i,
 // but for Waker: the member itself, or the janitor of a dead one.
 type Member struct {
-	// Identity: bit 0: in use; bits 32 to 63: incarnation. RELEASE on joining:
-	// publishes the other fields.
+	// Identity says whether the slot is in use, and which of its members this is:
+	//
+	//	63                          32 31                       1 0
+	//	+-----------------------------+--------------------------+-+
+	//	|    incarnation, 32 bits     |            0             |U|
+	//	+-----------------------------+--------------------------+-+
+	//
+	// U is 1 while a member has the slot. RELEASE on joining: publishes the other
+	// fields.
 	Identity uint64 //   0
 	PID      uint32 //   8
 	Role     uint32 //  12 by kind
@@ -291,11 +303,18 @@ func PutText(b []byte, s string) {
 	clear(b[copy(b, s):])
 }
 
-// Owner is the word that says which member has a lock; docs/protocol/locks.md has
-// its bits.
+// Owner is the word that names the member that holds a lock, or writes to a lane. It is 0
+// when nobody does and nothing is Dirty. docs/protocol/locks.md tells who changes it.
 type Owner uint64
 
-// Bits of an Owner beside slot and incarnation.
+// Bits of an Owner:
+//
+//	63          48 47                          16 15  13 12 11 10             0
+//	+-------------+------------------------------+------+--+--+---------------+
+//	|      0      |    incarnation, 32 bits      |   0  |H |D | slot + 1      |
+//	+-------------+------------------------------+------+--+--+---------------+
+//
+// D is Dirty, H is HeldBit. A slot + 1 of 0 is nobody.
 const (
 	Dirty     Owner = 1 << 11 // an owner died holding it; not declared consistent since
 	HeldBit   Owner = 1 << 12 // the owner has it

@@ -39,7 +39,11 @@ func NewCellWriter(s *Set, me layout.Owner) *CellWriter {
 	return &CellWriter{slots: newSlots(s, 0), me: uint64(me)}
 }
 
-// Begin takes a slot for the next value. The caller has won the lease.
+// Begin takes a slot for the next value.
+//
+// Preconditions:
+//   - The caller has won the lease (Owner), and holds it until it has called Commit, or
+//     TakeBack and Discard.
 func (w *CellWriter) Begin() (slot uint32, ok bool) {
 	if atomic.LoadUint64(w.set.lastWriter()) != w.me {
 		// Before any other store, so that whoever comes next finds its slots
@@ -91,8 +95,10 @@ func (w *CellWriter) rebuild() {
 	w.next = newest + 1
 }
 
-// Current is what the value says, if there is one. The caller has the lease, and has
-// begun.
+// Current is what the value says, if there is one.
+//
+// Preconditions:
+//   - The caller has the lease, and Begin was true.
 func (w *CellWriter) Current() ([]byte, bool) {
 	if w.slot == noSlot {
 		return nil, false
@@ -101,10 +107,18 @@ func (w *CellWriter) Current() ([]byte, bool) {
 	return w.payload(w.slot, n, n), true
 }
 
-// Payload is where the value in a slot on loan is written.
+// Payload is where the value in a slot is written.
+//
+// Preconditions:
+//   - slot is on loan.
 func (w *CellWriter) Payload(slot uint32) []byte { return w.payload(slot, w.max, w.max) }
 
-// Commit makes n bytes in a slot that was taken back the value. A full fence.
+// Commit makes n bytes in a slot the value. A full fence.
+//
+// Preconditions:
+//   - The caller has the lease.
+//   - TakeBack of the slot was true, and it was neither committed nor discarded since.
+//   - n is at most the length of Payload.
 func (w *CellWriter) Commit(slot, n, sum uint32, ns int64) {
 	q := w.next
 	if q&cellSequence == 0 {
@@ -205,6 +219,10 @@ func (r *CellReader) letGo() {
 }
 
 // Payload is what a value says. It is not to be written to.
+//
+// Preconditions:
+//   - The value is safe: it was loaded last, and neither Load nor Unpin were called since,
+//     or a pin names its slot since then (Hold). The same holds for Sum and Time.
 func (r *CellReader) Payload(m *Message) []byte { return r.payload(m.Slot, m.Len, m.Len) }
 
 // Sum is the checksum that came with a value.
@@ -213,7 +231,11 @@ func (r *CellReader) Sum(m *Message) uint32 { return atomic.LoadUint32(r.sum(m.S
 // Time is when a value was written, in nanoseconds since 1970.
 func (r *CellReader) Time(m *Message) int64 { return int64(atomic.LoadUint64(r.time(m.Slot))) }
 
-// Hold has pin word k of the member keep a value that is safe now.
+// Hold has pin word k of the member keep a value, until Set.Unpin.
+//
+// Preconditions:
+//   - The value is safe now: it was loaded last.
+//   - k is 1 to Pins - 1, and nothing else is kept by it: word 0 is that of Load.
 func (r *CellReader) Hold(m *Message, k int) {
 	atomic.StoreUint64(r.set.pin(r.member, k), uint64(m.Slot)+1)
 }

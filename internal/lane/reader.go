@@ -47,7 +47,12 @@ const (
 	Newest = math.MaxUint64 - 1 // with the newest one that is there, if there is one
 )
 
-// NewReader begins to read a lane for member me. It is to be followed by Settle.
+// NewReader begins to read a lane for member me.
+//
+// Preconditions:
+//   - me has its slot of the member table, and reads the lane with no other reliable Reader.
+//
+// The caller calls Settle next, and rings the writer if that says so.
 func NewReader(s *Set, lane int, me layout.Owner, reliable bool, from uint64) *Reader {
 	m := me.Slot()
 	r := &Reader{
@@ -101,7 +106,10 @@ func (r *Reader) Next() uint64 { return r.next }
 // Lane is the number of the reader's lane.
 func (r *Reader) Lane() int { return r.lane }
 
-// Try takes the next message, if it is there. The one before was let go.
+// Try takes the next message, if it is there.
+//
+// Preconditions:
+//   - LetGo was called for the message that was taken before.
 //
 // Errors: layout.ErrCorrupt, layout.ErrEvicted.
 func (r *Reader) Try(m *Message) (bool, error) {
@@ -251,8 +259,10 @@ func (r *Reader) LetGo() (ring bool) {
 	return false
 }
 
-// Settle stores the cursor with a full fence, if that is due: before the reader
-// sleeps, or does something else. ring is as in LetGo.
+// Settle stores the cursor with a full fence, if that is due. ring is as in LetGo.
+//
+// It is itself a precondition: the caller calls it before it sleeps, when it has looked in
+// vain, and before it closes. Else the writer waits for a message that nobody reads any more.
 func (r *Reader) Settle() (ring bool) {
 	if !r.late {
 		return false
@@ -279,6 +289,10 @@ func (s *Set) leave(lane, m int) {
 }
 
 // Payload is what a message says. It is not to be written to.
+//
+// Preconditions:
+//   - The message is safe: it was taken last and not let go, or a pin names its slot since
+//     it was (Hold). The same holds for Sum and Time.
 func (r *Reader) Payload(m *Message) []byte { return r.payload(m.Slot, m.Len, m.Len) }
 
 // Sum is the checksum that came with a message.
@@ -287,7 +301,11 @@ func (r *Reader) Sum(m *Message) uint32 { return atomic.LoadUint32(r.sum(m.Slot)
 // Time is when a message was published, in nanoseconds since 1970.
 func (r *Reader) Time(m *Message) int64 { return int64(atomic.LoadUint64(r.time(m.Slot))) }
 
-// Hold has pin word k of the member keep a message that is safe now.
+// Hold has pin word k of the member keep a message, until Unpin.
+//
+// Preconditions:
+//   - The message is safe now: it was taken last, and LetGo or another Try come later.
+//   - k is 1 to Pins - 1, and nothing else is kept by it: word 0 is that of Try.
 func (r *Reader) Hold(m *Message, k int) {
 	// A full fence: pairs with F2, or with the writer's look at the cursor that
 	// still keeps the message.
@@ -295,10 +313,16 @@ func (r *Reader) Hold(m *Message, k int) {
 }
 
 // Unpin clears a pin word of a member. RELEASE: what was read is done with.
+//
+// Preconditions:
+//   - The caller is the member, or has its lock byte.
 func (s *Set) Unpin(member, k int) { atomic.StoreUint64(s.pin(member, k), 0) }
 
 // Bury clears what a member that is no more has left in all lanes, but for Owner:
-// its pins, its cursors, its bits. The caller has the member's lock byte.
+// its pins, its cursors, its bits.
+//
+// Preconditions:
+//   - The caller has the member's lock byte.
 func (s *Set) Bury(member int) {
 	for l := range int(s.C.Lanes) {
 		s.leave(l, member)

@@ -7,8 +7,32 @@ import (
 	"samepage/internal/fault"
 )
 
-// slots is what a writer knows of its slots: its own memory, found anew by each
-// writer. docs/protocol/lane.md, "A slot's life" and "Reclaiming".
+// The life of a slot. Each slot is in one of four places:
+//
+//	       loan              TakeBack, Publish          a later message takes its
+//	                                                    entry (a cell: Commit)
+//	free ---------> on loan -----------------> in the ring ---------------> retired
+//	^  ^               |                                                    |  |  ^
+//	|  +---------------+                                                    |  +--+
+//	|  TakeBack, Discard                                    a pin or Evicted names it
+//	|                                                                       |
+//	+-----------------------------------------------------------------------+
+//	  reclaim: F1 Generation = 0, F2 fence, F3 neither a pin nor Evicted names it
+//
+// free: no reader reads the slot; its Generation is 0. The last one is used first.
+//
+// on loan: the writer's caller writes the payload. Generation is 0 until Publish (a cell:
+// until Commit).
+//
+// in the ring: an Entry (a cell: Current) names the slot, and its Generation is the number
+// of the message. The writer does not touch it. Readers that have come to the message, and
+// those that pin the slot, read it.
+//
+// retired: no Entry names it any more, but some reader may still read it. The oldest is
+// first.
+//
+// slots is what the writer knows of its slots. It is the writer's own memory; the next
+// writer finds it anew from the ring (O2, O3). docs/protocol/lane.md has the reasons.
 type slots struct {
 	part
 	set  *Set
@@ -31,7 +55,12 @@ func newSlots(s *Set, lane int) slots {
 	}
 }
 
-// loan takes a free slot. It is false when as many are on loan as may be.
+// loan takes a free slot, and reclaims when there is none. It is false when as many are on
+// loan as may be.
+//
+// Preconditions:
+//   - The caller holds Owner (a cell: the lease).
+//   - One goroutine at a time.
 func (s *slots) loan() (uint32, bool) {
 	n := len(s.free) - 1
 	if s.loans >= s.most || n < 0 {
@@ -47,6 +76,9 @@ func (s *slots) loan() (uint32, bool) {
 
 // TakeBack ends the loan of a slot, which is then published or discarded. It is false
 // when the slot is not on loan: a loan that was copied may be ended twice.
+//
+// Preconditions:
+//   - slot came from a Loan of this writer.
 func (s *slots) TakeBack(slot uint32) bool {
 	bit := uint64(1) << (slot % 64)
 	if s.out[slot/64]&bit == 0 {
@@ -68,7 +100,10 @@ func (s *slots) loanSlowly() (uint32, bool) {
 	return s.loan()
 }
 
-// Discard makes a slot that was taken back free.
+// Discard makes a slot free.
+//
+// Preconditions:
+//   - TakeBack of the slot was true, and it was neither published nor discarded since.
 func (s *slots) Discard(slot uint32) { s.free = append(s.free, slot) }
 
 // likely is the slot that is likely to be the next on loan.
@@ -79,9 +114,16 @@ func (s *slots) likely() uint32 {
 	return 0
 }
 
+// retire keeps a slot until no reader can be reading it.
+//
+// Preconditions:
+//   - No Entry names the slot (a cell: Current does not).
 func (s *slots) retire(slot uint32) { s.retired = append(s.retired, slot) }
 
 // reclaim frees those of the oldest n retired slots that nobody has pinned.
+//
+// Preconditions:
+//   - n is at most the number of retired slots.
 func (s *slots) reclaim(n int) {
 	if n == 0 {
 		return

@@ -25,8 +25,12 @@ type Writer struct {
 // maxSequence is beyond what any lane comes to.
 const maxSequence = math.MaxUint64 >> 2
 
-// NewWriter becomes the writer of a lane, whose Owner word the caller has won
-// (O1).
+// NewWriter becomes the writer of a lane (O2 to O4).
+//
+// Preconditions:
+//   - The caller has won the lane's Owner word (O1), and holds it as long as it uses the
+//     Writer.
+//   - s has a payload that may be written.
 func NewWriter(s *Set, lane int) *Writer {
 	w := &Writer{slots: newSlots(s, lane), ring: make([]uint32, s.C.Entries), slowest: -1, head: s.Head(lane)}
 	atomic.StoreUint64(s.waits(lane), 0)
@@ -86,10 +90,16 @@ func (w *Writer) Loans() int { return w.loans }
 // the settings allow.
 func (w *Writer) Loan() (slot uint32, ok bool) { return w.loan() }
 
-// Payload is where the message in a slot that is on loan is written.
+// Payload is where the message in a slot is written.
+//
+// Preconditions:
+//   - slot is on loan.
 func (w *Writer) Payload(slot uint32) []byte { return w.payload(slot, w.max, w.max) }
 
-// Describe stores the checksum and the time of a message before it is published.
+// Describe stores the checksum and the time of a message.
+//
+// Preconditions:
+//   - slot is on loan, or was taken back and not yet published.
 func (w *Writer) Describe(slot, sum uint32, ns int64) {
 	atomic.StoreUint32(w.sum(slot), sum)
 	atomic.StoreUint64(w.time(slot), uint64(ns))
@@ -125,9 +135,13 @@ func (w *Writer) look() bool {
 	return false
 }
 
-// Publish makes the message in a slot that was taken back, of n bytes, visible. The caller has
-// seen Room. With fence it is followed by a full fence: then a look at the
-// sleepers misses nobody.
+// Publish makes the message in a slot, of n bytes, visible (P2 to P5). With fence it is
+// followed by a full fence: then a look at the sleepers misses nobody.
+//
+// Preconditions:
+//   - TakeBack of the slot was true, and it was neither published nor discarded since.
+//   - n is at most the length of Payload.
+//   - Room was true after the last Publish (P1).
 func (w *Writer) Publish(slot, n uint32, fence bool) {
 	q, i, old := w.next, w.i, w.ring[w.i]
 	fault.At(fault.LaneFilled)
@@ -223,6 +237,9 @@ func (w *Writer) Lag() (lag uint64) {
 
 // Evict passes over all readers that keep the next message out, and says how many
 // they were.
+//
+// Preconditions:
+//   - The settings have EvictAfter.
 func (w *Writer) Evict() (n int) {
 	w.hindering(func(m int) {
 		inc := atomic.LoadUint64(w.set.incarnation(w.lane, m))
