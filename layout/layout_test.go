@@ -162,6 +162,7 @@ func TestGolden(t *testing.T) {
 		"segment.bin": EncodeSegment(goldenSegment()),
 		"record.bin":  goldenRecord().Append(nil),
 		"token.txt":   []byte(goldenToken().String() + "\n"),
+		"lanes.bin":   EncodeLaneConfig(goldenLaneConfig()),
 	} {
 		path := "testdata/v1/" + name
 		if *update {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -33,6 +34,8 @@ type source struct {
 	room string
 	src  []byte
 	ast  *ast.File
+	// module is the path of the library's module.
+	module string
 }
 
 func (s *source) isTest() bool { return strings.HasSuffix(s.file, "_test.go") }
@@ -42,6 +45,10 @@ func sources(t *testing.T) []*source {
 	t.Helper()
 	var all []*source
 	fset, root := token.NewFileSet(), root(t)
+	m := regexp.MustCompile(`(?m)^module (\S+)$`).FindStringSubmatch(read(t, "go.mod"))
+	if m == nil {
+		t.Fatal("go.mod has no module line")
+	}
 	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -65,7 +72,7 @@ func sources(t *testing.T) []*source {
 		if err != nil {
 			return err
 		}
-		all = append(all, &source{p, path.Dir(p), src, f})
+		all = append(all, &source{p, path.Dir(p), src, f, m[1]})
 		return nil
 	})
 	if err != nil || len(all) < 20 {
@@ -74,9 +81,15 @@ func sources(t *testing.T) []*source {
 	return all
 }
 
+// imports are the paths that s imports. Those of this repository begin with samepage, whatever
+// the path of the module is (tools/modpath).
 func (s *source) imports() (paths []string) {
 	for _, i := range s.ast.Imports {
-		paths = append(paths, strings.Trim(i.Path.Value, `"`))
+		path := strings.Trim(i.Path.Value, `"`)
+		if rest, ok := strings.CutPrefix(path+"/", s.module+"/"); ok {
+			path = strings.TrimSuffix("samepage/"+rest, "/")
+		}
+		paths = append(paths, path)
 	}
 	return paths
 }
