@@ -259,6 +259,10 @@ func open(o *object.Object, kind layout.Kind, liveSize int, repair Repair) (_ *H
 
 // New makes a Handle of a segment's bytes, for Open and for tests on other
 // memory. It has not joined, and has no waker and no ringer.
+//
+// Preconditions:
+//   - hd was checked against the size of b (layout.ParseSegment), and nobody changes it.
+//   - b begins at a multiple of 8.
 func New(b []byte, hd *layout.SegmentHeader, locks Locks, repair Repair) *Handle {
 	return &Handle{
 		b: b, hd: hd, kind: layout.Kind(hd.Kind), broadcast: layout.Kind(hd.Kind).Broadcasts(), n: int(hd.Members), live: uintptr(hd.Live), table: uintptr(hd.Table),
@@ -283,6 +287,9 @@ func (h *Handle) Live() []byte { return h.b[h.hd.Live : h.hd.Live+h.hd.LiveSize]
 
 // MapPayload maps the payload. It stays mapped for as long as the Handle is
 // reachable.
+//
+// Preconditions:
+//   - The Handle is of Open.
 func (h *Handle) MapPayload(a layout.Access) ([]byte, error) {
 	if h.hd.PayloadSize == 0 || h.hd.Payload%layout.PayloadAlign != 0 || h.hd.PayloadSize > math.MaxInt {
 		return nil, fmt.Errorf("segment with a payload of %d bytes at %d: %w", h.hd.PayloadSize, h.hd.Payload, object.ErrCorrupt)
@@ -387,6 +394,9 @@ func (h *Handle) joinAt(i int) (bool, error) {
 }
 
 // leave gives the slot up.
+//
+// Preconditions:
+//   - The handle has joined, and none of its goroutines sleeps.
 func (h *Handle) leave() {
 	fault.At(fault.LeaveBegun)
 	h.lockMu.Lock()
@@ -397,8 +407,10 @@ func (h *Handle) leave() {
 }
 
 // Close leaves the segment. Those of this handle who sleep return
-// fs.ErrClosed. The caller has let go of what it holds. A second Close does
-// nothing, and returns when the first one is done.
+// fs.ErrClosed. A second Close does nothing, and returns when the first one is done.
+//
+// Preconditions:
+//   - The member holds nothing any more: no live word names it, and its Held is 0.
 func (h *Handle) Close() (err error) {
 	h.once.Do(func() { err = h.close() })
 	return err
@@ -489,7 +501,11 @@ func (h *Handle) Bury(o layout.Owner) (bool, error) {
 	return true, nil
 }
 
-// mend repairs what the dead user of a slot held. The caller has its lock byte.
+// mend repairs what the dead user of a slot held.
+//
+// Preconditions:
+//   - The caller has the lock byte of the slot.
+//   - Identity says that the slot is in use.
 func (h *Handle) mend(slot int) {
 	id := atomic.LoadUint64(h.identity(slot))
 	dead := layout.OwnerOf(slot, uint32(id>>32))
@@ -530,6 +546,9 @@ func (h *Handle) List() []Who {
 }
 
 // HeldOf is the Held word of a slot if it is in use, and who has the slot.
+//
+// Preconditions:
+//   - slot is 0 to Members - 1.
 func (h *Handle) HeldOf(slot int) (uint64, layout.Owner) {
 	id := atomic.LoadUint64(h.identity(slot))
 	if id&inUse == 0 {

@@ -117,6 +117,9 @@ func (h *Handle) spin(c Condition) (bool, error) {
 
 // sleep is the part of Wait that one goroutine of a handle is in at a time, its
 // turn. S1 to S6 are the steps of docs/protocol/waker.md.
+//
+// Preconditions:
+//   - The caller has the turn (takeTurn); sleep gives it back.
 func (h *Handle) sleep(ctx context.Context, c Condition, first bool) error {
 	defer func() { <-h.turn }()
 	h.cancel.by(ctx, h)
@@ -268,7 +271,11 @@ func (h *Handle) Others(is func(role uint32, asleep bool) bool) bool {
 }
 
 // Wake rings up to k members that sleep: the next ones after this, round the
-// table. The caller has changed the condition before, with a full fence.
+// table (R2, R3).
+//
+// Preconditions:
+//   - The caller has changed the condition, with a full fence (R1).
+//   - The handle has joined.
 func (h *Handle) Wake(k int) {
 	words := (h.n + 63) / 64
 	first := h.slot + 1
@@ -290,11 +297,13 @@ func (h *Handle) Wake(k int) {
 	}
 }
 
-// WakeAll rings all members that sleep.
+// WakeAll rings all members that sleep. Its preconditions are those of Wake.
 func (h *Handle) WakeAll() { h.Wake(h.n) }
 
-// Asleep says whether anybody sleeps. The caller has changed the condition
-// before, with a full fence.
+// Asleep says whether anybody sleeps (R2): if nobody does, nobody need be rung.
+//
+// Preconditions:
+//   - The caller has changed the condition, with a full fence (R1).
 func (h *Handle) Asleep() bool {
 	if atomic.LoadUint64(h.sleepers(0)) != 0 {
 		return true
@@ -307,7 +316,10 @@ func (h *Handle) Asleep() bool {
 	return false
 }
 
-// Ring rings one member, if it sleeps.
+// Ring rings one member, if it sleeps. A slot that does not exist is nobody.
+//
+// Preconditions:
+//   - The caller has changed the condition, with a full fence (R1).
 func (h *Handle) Ring(slot int) {
 	if slot >= 0 && slot < h.n && h.bit(slot) {
 		h.ring(slot)

@@ -20,6 +20,9 @@ func (h *Handle) identity(i int) *uint64 { return (*uint64)(h.at(h.member(i))) }
 func (h *Handle) held(i int) *uint64 { return (*uint64)(h.at(h.member(i) + layout.MemberHeldOffset)) }
 
 // Held is this member's own Held word, which only it writes.
+//
+// Preconditions:
+//   - The handle has joined.
 func (h *Handle) Held() *uint64 { return h.held(h.slot) }
 
 func (h *Handle) wakerWord(i int) *uint32 {
@@ -27,6 +30,9 @@ func (h *Handle) wakerWord(i int) *uint32 {
 }
 
 // Live64 is the 64-bit live word at off.
+//
+// Preconditions:
+//   - off is a multiple of 8 and lies in the live region, of which the kind says the size.
 func (h *Handle) Live64(off uintptr) *uint64 { return (*uint64)(h.at(h.live + off)) }
 
 // sleepers is word w of the bitmap of sleepers.
@@ -41,16 +47,26 @@ func (h *Handle) clearBit(i int) { atomic.AndUint64(h.sleepers(i/64), ^(uint64(1
 func (h *Handle) bit(i int) bool { return atomic.LoadUint64(h.sleepers(i/64))>>(i%64)&1 != 0 }
 
 // Role is the role that the member in a slot has said.
+//
+// Preconditions:
+//   - slot is 0 to Members - 1.
 func (h *Handle) Role(slot int) uint32 {
 	return atomic.LoadUint32((*uint32)(h.at(h.member(slot) + layout.MemberRoleOffset)))
 }
 
 // SetRole says what kind of member this is, by kind of segment.
+//
+// Preconditions:
+//   - The handle has joined, or is joining and has the lock byte.
 func (h *Handle) SetRole(role uint32) {
 	atomic.StoreUint32((*uint32)(h.at(h.member(h.slot)+layout.MemberRoleOffset)), role)
 }
 
-// putMember writes who has a slot. The caller has its lock byte.
+// putMember writes who has a slot.
+//
+// Preconditions:
+//   - The caller has the lock byte of slot i, and Identity does not say yet that it is in use
+//     by the caller.
 func (h *Handle) putMember(i int, p layout.Process, space uint64, joined int64, name string) {
 	m := h.member(i)
 	atomic.StoreUint32((*uint32)(h.at(m+layout.MemberPIDOffset)), p.PID)
@@ -96,6 +112,9 @@ func (h *Handle) text(off uintptr) string {
 }
 
 // PutLiveText and LiveText are for text of 64 bytes among the live words.
+//
+// Preconditions:
+//   - off is a multiple of 8, and the 64 bytes lie in the live region.
 func (h *Handle) PutLiveText(off uintptr, s string) {
 	var b [64]byte
 	layout.PutText(b[:], s)

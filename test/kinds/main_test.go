@@ -7,12 +7,10 @@ import (
 	"samepage/internal/sys/store"
 )
 
-var helpers = map[string]func(args []string){}
-
 func TestMain(m *testing.M) {
 	// However long somebody takes who is at a name.
 	store.RemovalWait = ipctest.Patience
-	ipctest.Main(m, helpers)
+	ipctest.Main(m, nil)
 }
 
 // must returns v, or fails the test.
