@@ -18,7 +18,6 @@ package cell
 
 import (
 	"fmt"
-	"hash/crc32"
 	"io/fs"
 
 	"samepage"
@@ -30,8 +29,6 @@ import (
 	"samepage/internal/segment"
 	"samepage/layout"
 )
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Options say how a cell is made, when a writer is the first to open it. The zero value,
 // and nil, mean the default of each field. Scope, Lifetime, Perm, SecurityDescriptor and
@@ -109,11 +106,10 @@ func (o *Options) spec(name string) *object.Spec {
 // member is what a writer and a reader have in common. Whoever refers to one of them, or to
 // a value, refers to it, and nothing else does.
 type member struct {
-	name       string
-	h          *segment.Handle
-	set        *lane.Set
-	sum, times bool
-	guard      forgotten.Guard
+	name  string
+	h     *segment.Handle
+	set   *lane.Set
+	guard forgotten.Guard
 }
 
 func (m *member) wrap(op string, err error) error {
@@ -139,8 +135,7 @@ func (m *member) CheckName() error { return m.wrap("look at the name of", m.h.Ch
 func (m *member) Cap() int { return int(m.set.C.MaxSize) }
 
 func newMember(what, name string, h *segment.Handle, set *lane.Set) *member {
-	f := set.C.Flags
-	m := &member{name: name, h: h, set: set, sum: f&layout.LaneChecksum != 0, times: f&layout.LaneTime != 0}
+	m := &member{name: name, h: h, set: set}
 	m.guard = forgotten.Watch(m, what, name, giveBack, h)
 	return m
 }

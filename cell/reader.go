@@ -3,7 +3,6 @@ package cell
 import (
 	"context"
 	"fmt"
-	"hash/crc32"
 	"iter"
 	"runtime"
 	"sync/atomic"
@@ -22,10 +21,8 @@ import (
 // is mapped for as long as the Reader is reachable.
 type Reader struct {
 	*member
-	r    *lane.CellReader
-	wait changeWait
+	r    laneseg.CellReader
 	turn uint64 // counts what was loaded
-	held []bool // pin words 1.. in use
 }
 
 // ReaderOptions say how a cell is opened. Scope and Owner are as in samepage.Options.
@@ -67,10 +64,8 @@ func openReader(name string, opts *ReaderOptions, ty *layout.Type) (*Reader, err
 	if err != nil {
 		return nil, err
 	}
-	m := newMember("reader of cell", name, h, set)
-	m.h.SetRole(layout.RoleReader)
-	r := &Reader{member: m, r: lane.NewCellReader(m.set, m.h.Me()), held: make([]bool, m.set.C.Pins)}
-	r.wait.r = r
+	r := &Reader{member: newMember("reader of cell", name, h, set)}
+	r.r.Join(h, set)
 	return r, nil
 }
 
@@ -91,31 +86,12 @@ func (r *Reader) Load() (Value, bool, error) {
 	if r.h.Closed() { // its words may be another's by now
 		return Value{}, false, r.wrap("read", samepage.ErrClosed)
 	}
-	m, err := r.load()
-	if m == nil {
-		return Value{}, false, err
-	}
-	return Value{r: r, m: *m, turn: r.turn}, true, nil
-}
-
-// load is nil when there is no value yet.
-func (r *Reader) load() (*lane.Message, error) {
 	m, err := r.r.Load()
 	r.turn++
-	if m != nil && r.sum {
-		err = r.check(m)
+	if m == nil {
+		return Value{}, false, r.wrap("read", err)
 	}
-	if err != nil {
-		return nil, r.wrap("read", err)
-	}
-	return m, nil
-}
-
-func (r *Reader) check(m *lane.Message) error {
-	if got, want := crc32.Checksum(r.r.Payload(m), castagnoli), r.r.Sum(m); got != want {
-		return fmt.Errorf("value %d of %d bytes has CRC-32C %#08x, computed %#08x: %w", m.Seq, m.Len, want, got, samepage.ErrChecksum)
-	}
-	return nil
+	return Value{r: r, m: *m, turn: r.turn}, true, nil
 }
 
 // ReadInto copies the latest value to buf and tells how many bytes that are, and its
@@ -127,9 +103,10 @@ func (r *Reader) ReadInto(buf []byte) (n int, generation uint64, ok bool, err er
 	if r.h.Closed() {
 		return 0, 0, false, r.wrap("read", samepage.ErrClosed)
 	}
-	m, err := r.load()
+	m, err := r.r.Load()
+	r.turn++
 	if m == nil {
-		return 0, 0, false, err
+		return 0, 0, false, r.wrap("read", err)
 	}
 	b := r.r.Payload(m)
 	n = copy(buf, b)
@@ -147,28 +124,7 @@ func (r *Reader) ReadInto(buf []byte) (n int, generation uint64, ok bool, err er
 // Errors: samepage.ErrNameGone (nobody who has the cell open writes, and no writer that
 // comes by the name would find it), samepage.ErrClosed, the error of ctx.
 func (r *Reader) Changed(ctx context.Context) error {
-	if r.h.Closed() {
-		return r.wrap("wait for", samepage.ErrClosed)
-	}
-	err := r.h.Wait(ctx, &r.wait)
-	if err == nil {
-		r.r.Saw()
-	}
-	return r.wrap("wait for", err)
-}
-
-// changeWait is the segment.Condition of a reader that waits.
-type changeWait struct{ r *Reader }
-
-func (c *changeWait) Try() (bool, error) { return c.r.r.Changed(), nil }
-func (c *changeWait) Holds() bool        { return c.r.r.Changed() }
-
-// DependsOn names nobody: any writer may come.
-func (*changeWait) DependsOn(int) layout.Owner { return 0 }
-
-// NeedsName: only a writer that has the cell open can change the value.
-func (c *changeWait) NeedsName() bool {
-	return !c.r.h.Others(func(role uint32, _ bool) bool { return role == layout.RoleWriter })
+	return r.wrap("wait for", r.r.Wait(ctx))
 }
 
 // Values loads the value and then each one that it changes to: of several in a short
@@ -210,7 +166,7 @@ func (v *Value) Generation() uint64 { return v.m.Seq }
 
 // Time is when the value was written, if the cell has Times.
 func (v *Value) Time() time.Time {
-	if !v.good() || !v.r.times {
+	if !v.good() || v.r.set.C.Flags&layout.LaneTime == 0 {
 		return time.Time{}
 	}
 	return time.Unix(0, v.r.r.Time(&v.m))
@@ -233,24 +189,18 @@ func (v *Value) Hold() error {
 	if !v.good() || v.held > 0 {
 		return fmt.Errorf("cell: hold a value that is held or no longer good: %w", samepage.ErrClosed)
 	}
-	r := v.r
-	for k := 1; k < len(r.held); k++ {
-		if !r.held[k] {
-			r.held[k] = true
-			r.r.Hold(&v.m, k)
-			v.held = k
-			return nil
-		}
+	k, ok := v.r.r.Hold(&v.m)
+	if !ok {
+		return v.r.wrap("hold a value of", fmt.Errorf("values held: %d: %w", v.r.r.MaxHeld(), samepage.ErrTooManyHolds))
 	}
-	return r.wrap("hold a value of", fmt.Errorf("values held: %d: %w", len(r.held)-1, samepage.ErrTooManyHolds))
+	v.held = k
+	return nil
 }
 
 // Release lets a value that is held go. A second Release does nothing.
 func (v *Value) Release() {
 	if v.held > 0 {
-		v.r.set.Done(0, v.m.Slot)
-		v.r.set.Unpin(v.r.h.Me().Slot(), v.held)
-		v.r.held[v.held] = false
+		v.r.r.Unhold(&v.m, v.held)
 		v.held = -1
 	}
 }
@@ -268,13 +218,7 @@ func (r *Reader) Close() error {
 	if r.h.Closed() {
 		return nil
 	}
-	n := 0
-	for _, h := range r.held {
-		if h {
-			n++
-		}
-	}
-	if n > 0 {
+	if n := r.r.Held(); n > 0 {
 		return r.wrap("close", fmt.Errorf("values held: %d: %w", n, samepage.ErrBusy))
 	}
 	r.r.Unpin()

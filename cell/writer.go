@@ -4,14 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"runtime"
-	"sync/atomic"
-	"time"
 
 	"samepage"
-	"samepage/internal/fault"
-	"samepage/internal/lane"
+	"samepage/internal/laneseg"
 	"samepage/layout"
 )
 
@@ -19,10 +15,7 @@ import (
 // have a Writer each. A Loan that waits is ended by its context.
 type Writer struct {
 	*member
-	w     *lane.CellWriter
-	lease leaseWait
-	owner *uint64
-	me    uint64
+	w laneseg.CellWriter
 }
 
 // NewWriter opens the cell of that name, or makes it for values of up to size bytes. The
@@ -56,9 +49,8 @@ func openWriter(name string, size int, opts *Options, ty *layout.Type) (*Writer,
 	if m.Cap() < size {
 		return nil, errors.Join(fmt.Errorf("its values have up to %d bytes, not %d: %w", m.Cap(), size, samepage.ErrTooLarge), m.close())
 	}
-	m.h.SetRole(layout.RoleWriter)
-	w := &Writer{member: m, w: lane.NewCellWriter(m.set, m.h.Me()), owner: m.set.Owner(0), me: uint64(m.h.Me())}
-	w.lease.w = w
+	w := &Writer{member: m}
+	w.w.Join(h, set)
 	return w, nil
 }
 
@@ -76,78 +68,22 @@ type Loan struct {
 // Errors: samepage.ErrTooLarge, ErrNegativeSize, ErrTooManyHolds (this writer has a loan
 // already), ErrClosed, the error of ctx.
 func (w *Writer) Loan(ctx context.Context, n int) (Loan, error) {
-	slot, err := w.begin(ctx, n)
+	if n < 0 || n > w.Cap() {
+		return Loan{}, w.wrap("write to", w.badSize(n))
+	}
+	slot, err := w.w.Begin(ctx)
 	if err != nil {
 		return Loan{}, w.wrap("write to", err)
 	}
 	return Loan{w, slot, uint32(n)}, nil
 }
 
-func (w *Writer) begin(ctx context.Context, n int) (uint32, error) {
+func (w *Writer) badSize(n int) error {
 	if n < 0 {
-		return 0, fmt.Errorf("value of %d bytes: %w", n, samepage.ErrNegativeSize)
+		return fmt.Errorf("value of %d bytes: %w", n, samepage.ErrNegativeSize)
 	}
-	if n > w.Cap() {
-		return 0, fmt.Errorf("value of %d bytes, it has room for %d: %w", n, w.Cap(), samepage.ErrTooLarge)
-	}
-	if w.h.Closed() {
-		return 0, samepage.ErrClosed
-	}
-	if atomic.LoadUint64(w.owner) == w.me {
-		return 0, fmt.Errorf("this writer has a value on loan: %w", samepage.ErrTooManyHolds)
-	}
-	if !w.claim() {
-		if err := w.h.Wait(ctx, &w.lease); err != nil {
-			// Of a writer that is stopped in the middle of its turn nothing else tells.
-			if who, ok := w.h.WhoIs(layout.Owner(atomic.LoadUint64(w.owner))); ok && ctx.Err() != nil {
-				err = fmt.Errorf("it is the turn of %v: %w", who, err)
-			}
-			return 0, err
-		}
-	}
-	slot, ok := w.w.Begin()
-	if !ok { // cannot be, by the number of slots
-		w.end()
-		return 0, samepage.ErrTooManyHolds
-	}
-	return slot, nil
+	return fmt.Errorf("value of %d bytes, it has room for %d: %w", n, w.Cap(), samepage.ErrTooLarge)
 }
-
-// claim takes the lease, if it is free. ACQUIRE, and a full fence: what the writer
-// before has left is there.
-func (w *Writer) claim() bool {
-	if atomic.LoadUint64(w.owner) != 0 || !atomic.CompareAndSwapUint64(w.owner, 0, w.me) {
-		return false
-	}
-	w.set.EdgeAcquire(lane.EdgeLease)
-	return true
-}
-
-// end gives the lease back, and rings those who wait for it or for the value.
-func (w *Writer) end() {
-	fault.At(fault.LaneEnding)
-	w.set.EdgeRelease(lane.EdgeLease)
-	atomic.CompareAndSwapUint64(w.owner, w.me, 0)
-	if w.h.Asleep() {
-		w.h.WakeAll()
-	}
-	runtime.KeepAlive(w)
-}
-
-// leaseWait is the segment.Condition of a writer that waits for its turn.
-type leaseWait struct{ w *Writer }
-
-func (l *leaseWait) Try() (bool, error) { return l.w.claim(), nil }
-func (l *leaseWait) Holds() bool        { return atomic.LoadUint64(l.w.owner) == 0 }
-func (l *leaseWait) DependsOn(k int) layout.Owner {
-	if k > 0 {
-		return 0
-	}
-	return layout.Owner(atomic.LoadUint64(l.w.owner))
-}
-
-// NeedsName is false: the writer whose turn it is will end it.
-func (*leaseWait) NeedsName() bool { return false }
 
 // Bytes is where the value is written; nil once it is committed or discarded.
 func (l *Loan) Bytes() []byte {
@@ -186,16 +122,8 @@ func (l *Loan) Commit() error {
 		return fmt.Errorf("cell: the loan is committed or discarded: %w", samepage.ErrClosed)
 	}
 	l.w = nil
-	var sum uint32
-	var now int64
-	if w.sum {
-		sum = crc32.Checksum(w.w.Payload(l.slot)[:l.n], castagnoli)
-	}
-	if w.times {
-		now = time.Now().UnixNano()
-	}
-	w.w.Commit(l.slot, l.n, sum, now)
-	w.end()
+	w.w.Commit(l.slot, l.n)
+	runtime.KeepAlive(w)
 	return nil
 }
 
@@ -204,7 +132,7 @@ func (l *Loan) Discard() {
 	if w := l.w; w != nil && w.w.TakeBack(l.slot) {
 		l.w = nil
 		w.w.Discard(l.slot)
-		w.end()
+		runtime.KeepAlive(w)
 	}
 }
 
@@ -252,7 +180,7 @@ func (w *Writer) Close() error {
 	if w.h.Closed() {
 		return nil
 	}
-	if atomic.LoadUint64(w.owner) == w.me {
+	if w.w.Working() {
 		return w.wrap("close", fmt.Errorf("a value is on loan: %w", samepage.ErrBusy))
 	}
 	return w.wrap("close", w.member.close())

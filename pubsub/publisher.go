@@ -4,14 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"runtime"
-	"sync/atomic"
-	"time"
 
 	"samepage"
-	"samepage/internal/fault"
-	"samepage/internal/lane"
+	"samepage/internal/laneseg"
 	"samepage/internal/segment"
 	"samepage/layout"
 )
@@ -20,19 +16,9 @@ import (
 // goroutines have a Publisher each. A Publish that waits is ended by its context.
 type Publisher struct {
 	*topic
-	w       *lane.Writer
-	room    roomWait
-	sum     bool
-	times   bool
-	evicted int
-	// blocked is since when there is no room for message blockedAt.
-	blocked   time.Time
-	blockedAt uint64
-	rings     uint // how often somebody was asleep
-	leaks     leaks
+	w     laneseg.Writer
+	leaks leaks
 }
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // NewPublisher opens the topic of that name, or makes it, and becomes one of its
 // publishers. The place of a publisher that died is taken over; its messages stay.
@@ -80,63 +66,12 @@ func (p *Publisher) begin(opts *Options) error {
 	if most := p.set.C.MaxSize; uint64(opts.MaxSize) > most {
 		return fmt.Errorf("its messages have up to %d bytes, not %d: %w", most, opts.MaxSize, samepage.ErrTooLarge)
 	}
-	l, err := p.claimSoon()
-	if err != nil {
-		return err
+	err := p.w.Claim(p.h, p.set, layout.RolePublisher)
+	if err == laneseg.ErrNoLane {
+		err = fmt.Errorf("it has as many publishers as it may have, %d: %s: %w",
+			p.set.C.Lanes, segment.Names(laneseg.Writers(p.h, p.set)), samepage.ErrBusy)
 	}
-	p.h.SetRole(layout.RolePublisher)
-	p.w = lane.NewWriter(p.set, l)
-	p.sum, p.times = p.set.C.Flags&layout.LaneChecksum != 0, p.set.C.Flags&layout.LaneTime != 0
-	p.room.p = p
-	return nil
-}
-
-// claim finds a lane without a living writer (O1).
-func (p *Publisher) claim() (int, error) {
-	n := int(p.set.C.Lanes)
-	for range 2 {
-		for l := range n {
-			if atomic.CompareAndSwapUint64(p.set.Owner(l), 0, uint64(p.me)) {
-				p.set.EdgeAcquire(lane.EdgeWriters + uint64(l))
-				return l, nil
-			}
-		}
-		for l := range n {
-			if o := layout.Owner(atomic.LoadUint64(p.set.Owner(l))); !o.Free() {
-				if _, err := p.h.Bury(o); err != nil {
-					return 0, err
-				}
-			}
-		}
-	}
-	return 0, errNoLane
-}
-
-var errNoLane = errors.New("no lane")
-
-// publishers are the members that have a lane.
-func (p *Publisher) publishers() (all []segment.Who) {
-	for l := range int(p.set.C.Lanes) {
-		if w, ok := p.h.WhoIs(layout.Owner(atomic.LoadUint64(p.set.Owner(l)))); ok {
-			all = append(all, w)
-		}
-	}
-	return all
-}
-
-// claimSoon is claim, but gives a janitor of a dead publisher, who holds its byte for a
-// moment, the time until the death watch has looked twice.
-func (p *Publisher) claimSoon() (l int, err error) {
-	looks := 0
-	uerr := segment.Until(context.Background(), func() (bool, error) {
-		l, err = p.claim()
-		looks++
-		return err != errNoLane || looks > 2, nil
-	})
-	if err == errNoLane {
-		err = fmt.Errorf("it has as many publishers as it may have, %d: %s: %w", p.set.C.Lanes, segment.Names(p.publishers()), samepage.ErrBusy)
-	}
-	return l, errors.Join(err, uerr)
+	return err
 }
 
 // Loan is a message that is being written, in shared memory. It is published or
@@ -213,7 +148,7 @@ func (l *Loan) TryPublish() (bool, error) {
 	if p == nil || p.h.Closed() {
 		return false, errNoLoan
 	}
-	if !p.w.Room() && !p.stillRoom() {
+	if !p.w.TryRoom() {
 		return false, nil
 	}
 	return true, p.put(l)
@@ -232,64 +167,24 @@ func (l *Loan) Publish(ctx context.Context) error {
 		return errNoLoan
 	}
 	if !p.w.Room() {
-		if err := p.waitRoom(ctx); err != nil {
+		if err := p.w.WaitRoom(ctx); err != nil {
 			return p.wrap("publish to", err)
 		}
 	}
 	return p.put(l)
 }
 
-// put is P2 to P6.
+// put publishes a message for which there is room.
 func (p *Publisher) put(l *Loan) error {
-	if err := p.commit(l, true); err != nil {
-		return err
-	}
-	p.ring()
-	p.w.Ahead()
-	runtime.KeepAlive(p)
-	return nil
-}
-
-// commit is P2 to P5. There is room.
-func (p *Publisher) commit(l *Loan, fence bool) error {
 	l.p = nil
 	if !p.w.TakeBack(l.slot) { // another copy of l was published
 		return errNoLoan
 	}
-	if p.sum || p.times {
-		p.describe(l)
-	}
+	p.w.Seal(l.slot, l.n)
 	p.leaks.gave(l.slot)
-	p.w.Publish(l.slot, l.n, fence)
+	p.w.Publish(l.slot, l.n)
+	runtime.KeepAlive(p)
 	return nil
-}
-
-func (p *Publisher) describe(l *Loan) {
-	var sum uint32
-	var now int64
-	if p.sum {
-		sum = crc32.Checksum(p.w.Payload(l.slot)[:l.n], castagnoli)
-	}
-	if p.times {
-		now = time.Now().UnixNano()
-	}
-	p.w.Describe(l.slot, sum, now)
-}
-
-// ring is P6. A full fence came before.
-func (p *Publisher) ring() {
-	if p.h.Asleep() {
-		p.wake()
-	}
-}
-
-func (p *Publisher) wake() {
-	p.h.WakeAll()
-	if p.rings++; p.rings%1024 == 0 {
-		// Who was killed asleep costs a ring each time. Nobody depends on it, so
-		// nobody else would notice.
-		_ = p.h.BuryAsleep()
-	}
 }
 
 // Send publishes a copy of b.
@@ -338,12 +233,19 @@ func (p *Publisher) sendUnrung(ctx context.Context, b []byte) error {
 func (p *Publisher) publishUnrung(ctx context.Context, l *Loan) error {
 	if !p.w.Room() {
 		p.flush(1) // nobody can make room for what they were not told of
-		if err := p.waitRoom(ctx); err != nil {
+		if err := p.w.WaitRoom(ctx); err != nil {
 			l.Discard()
 			return p.wrap("publish to", err)
 		}
 	}
-	return p.commit(l, false)
+	l.p = nil
+	if !p.w.TakeBack(l.slot) {
+		return errNoLoan
+	}
+	p.w.Seal(l.slot, l.n)
+	p.leaks.gave(l.slot)
+	p.w.PublishUnrung(l.slot, l.n)
+	return nil
 }
 
 // PublishAll publishes loans of this publisher in order, as SendAll does. It returns
@@ -372,133 +274,12 @@ func (p *Publisher) PublishAll(ctx context.Context, loans []Loan) (int, error) {
 	return len(loans), nil
 }
 
-// flush rings those that sleep after n messages were published without a fence.
+// flush rings those that sleep, after n messages were published unrung.
 func (p *Publisher) flush(n int) {
 	if n > 0 {
-		p.w.Fence()
-		p.ring()
-		p.w.Ahead()
+		p.w.RingAll()
 	}
 	runtime.KeepAlive(p)
-}
-
-// stillRoom looks again for room when there is none, whether those in the way
-// live.
-func (p *Publisher) stillRoom() bool {
-	p.buryHinderers()
-	if p.w.Room() {
-		return true
-	}
-	if p.set.C.EvictAfter == 0 {
-		return false
-	}
-	if p.patience() > 0 {
-		return false
-	}
-	p.evict()
-	return p.w.Room()
-}
-
-// patience is for how much longer those in the way may be there, in a topic that
-// evicts.
-func (p *Publisher) patience() time.Duration {
-	if p.blocked.IsZero() || p.blockedAt != p.w.Next() {
-		p.blocked, p.blockedAt = time.Now(), p.w.Next()
-	}
-	return time.Duration(p.set.C.EvictAfter) - time.Since(p.blocked)
-}
-
-func (p *Publisher) evict() {
-	p.evicted += p.w.Evict()
-	p.h.WakeAll() // lest they sleep on
-}
-
-func (p *Publisher) buryHinderers() {
-	for k, n := 0, p.h.Members(); n > 0; n-- {
-		o := p.hinderer(k)
-		if o.Free() {
-			return
-		}
-		if ok, err := p.h.Bury(o); !ok || err != nil {
-			k++ // it lives, and goes on hindering
-		}
-	}
-}
-
-// waitRoom waits for the next message to be publishable.
-func (p *Publisher) waitRoom(ctx context.Context) error {
-	if p.spinRoom() {
-		return nil
-	}
-	// A full fence, before the look at the cursors in Sleep. Pairs with Settle.
-	p.w.Waiting(true)
-	defer p.w.Waiting(false)
-	for {
-		err := p.sleepRoom(ctx)
-		if err == nil && p.w.Room() {
-			return nil
-		}
-		if err == nil {
-			err = ctx.Err() // a word that changes to and fro keeps nobody here
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
-func (p *Publisher) sleepRoom(ctx context.Context) error {
-	if p.set.C.EvictAfter == 0 {
-		return p.h.Sleep(ctx, &p.room)
-	}
-	c, cancel := context.WithTimeout(ctx, max(p.patience(), 0))
-	defer cancel()
-	err := p.h.Sleep(c, &p.room)
-	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-		p.evict()
-		return nil
-	}
-	return err
-}
-
-func (p *Publisher) spinRoom() bool {
-	if !segment.Spins() {
-		return p.stillRoom()
-	}
-	for begun := time.Now(); time.Since(begun) < segment.SpinTime; {
-		for range 8 {
-			if p.w.Room() {
-				return true
-			}
-			segment.Pause(16)
-		}
-	}
-	return false
-}
-
-// roomWait is the segment.Condition of a publisher that waits for room.
-type roomWait struct{ p *Publisher }
-
-func (r *roomWait) Try() (bool, error) { return r.p.w.HasRoom(), nil }
-func (r *roomWait) Holds() bool        { return r.p.w.HasRoom() }
-
-// DependsOn names those in the way.
-func (r *roomWait) DependsOn(k int) layout.Owner { return r.p.hinderer(k) }
-
-// NeedsName is false: those in the way have the topic open.
-func (*roomWait) NeedsName() bool { return false }
-
-// hinderer is the k-th of those in the way. It is who has the slot, if somebody has:
-// what a cursor's line tells of incarnations may be wrong.
-func (p *Publisher) hinderer(k int) layout.Owner {
-	o := p.w.Hinderer(k)
-	if o.Free() {
-		return o
-	}
-	if _, has := p.h.HeldOf(o.Slot()); !has.Free() {
-		return has
-	}
-	return o
 }
 
 // WaitSubscribers waits until the topic has n reliable subscribers or more.
@@ -507,45 +288,11 @@ func (p *Publisher) hinderer(k int) layout.Owner {
 // Errors: samepage.ErrNameGone (nobody who comes by the name finds this topic),
 // samepage.ErrClosed, the error of ctx.
 func (p *Publisher) WaitSubscribers(ctx context.Context, n int) error {
-	return p.wrap("wait for subscribers of", segment.Until(ctx, func() (bool, error) {
-		if p.h.Closed() {
-			return false, samepage.ErrClosed
-		}
-		if p.Subscribers() >= n {
-			p.buryReaders()
-		}
-		if p.Subscribers() >= n {
-			return true, nil
-		}
-		if err := p.h.CheckName(); errors.Is(err, samepage.ErrNameGone) {
-			return false, err // nobody new can come
-		}
-		return false, nil
-	}))
-}
-
-// buryReaders repairs the reliable subscribers that are dead.
-func (p *Publisher) buryReaders() {
-	for m := range p.h.Members() {
-		if _, yes, _ := p.set.Reliable(p.w.Lane(), m); !yes {
-			continue
-		}
-		if _, o := p.h.HeldOf(m); !o.Free() {
-			_, _ = p.h.Bury(o) // it is false for the living
-		}
-	}
+	return p.wrap("wait for subscribers of", p.w.WaitReaders(ctx, n))
 }
 
 // Subscribers is how many reliable subscribers the topic has.
-func (p *Publisher) Subscribers() (n int) {
-	for m := range p.h.Members() {
-		if _, yes, evicted := p.set.Reliable(p.w.Lane(), m); yes && !evicted {
-			n++
-		}
-	}
-	p.set.EdgeAcquire(lane.EdgeReaders)
-	return n
-}
+func (p *Publisher) Subscribers() int { return p.w.Readers() }
 
 // Lag is how many messages the slowest reliable subscriber has not let go yet, as far as
 // it has made that known.
@@ -555,14 +302,14 @@ func (p *Publisher) Lag() uint64 { return p.w.Lag() }
 func (p *Publisher) Next() uint64 { return p.w.Next() }
 
 // Evicted is how many subscribers this publisher has passed over.
-func (p *Publisher) Evicted() int { return p.evicted }
+func (p *Publisher) Evicted() int { return p.w.Evicted() }
 
 // Close ends the stream: subscribers that have taken all get io.EOF. A second Close
 // does nothing. Of a Publisher that is dropped without Close nobody knows whether it had
 // said all: subscribers get samepage.ErrPeerDied when it is collected.
 //
 // Errors: samepage.ErrBusy, while messages are on loan.
-func (p *Publisher) Close() error { return p.leave(endedInOrder) }
+func (p *Publisher) Close() error { return p.leave(laneseg.InOrder) }
 
 // Abort is Close without the end of the stream: for a publisher that cannot publish all
 // that it should, such as one whose input is cut. Subscribers that have taken all get
@@ -570,13 +317,7 @@ func (p *Publisher) Close() error { return p.leave(endedInOrder) }
 // Close after it, does nothing.
 //
 // Errors: samepage.ErrBusy, while messages are on loan.
-func (p *Publisher) Abort() error { return p.leave(notEnded) }
-
-// What is added to Lane.Ends by a publisher that leaves.
-const (
-	endedInOrder = 1
-	notEnded     = 1 << 32 // as its janitor would
-)
+func (p *Publisher) Abort() error { return p.leave(laneseg.Cut) }
 
 func (p *Publisher) leave(how uint64) error {
 	if p.h.Closed() {
@@ -585,10 +326,6 @@ func (p *Publisher) leave(how uint64) error {
 	if n := p.w.Loans(); n > 0 {
 		return p.wrap("close", fmt.Errorf("messages on loan: %d%s: %w", n, p.leaks.String(), samepage.ErrBusy))
 	}
-	p.set.EdgeRelease(lane.EdgeWriters + uint64(p.w.Lane()))
-	atomic.AddUint64(p.set.Ends(p.w.Lane()), how) // RELEASE: after all messages
-	fault.At(fault.LaneEnding)
-	atomic.CompareAndSwapUint64(p.set.Owner(p.w.Lane()), uint64(p.me), 0)
-	p.h.WakeAll()
+	p.w.Leave(how)
 	return p.wrap("close", p.topic.close())
 }

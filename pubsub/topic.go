@@ -24,7 +24,6 @@ package pubsub
 
 import (
 	"fmt"
-	"sync/atomic"
 
 	"samepage"
 	"samepage/internal/forgotten"
@@ -41,12 +40,11 @@ type topic struct {
 	name  string
 	h     *segment.Handle
 	set   *lane.Set
-	me    layout.Owner
 	guard forgotten.Guard
 }
 
 func newTopic(what, name string, h *segment.Handle, set *lane.Set) *topic {
-	t := &topic{name: name, h: h, set: set, me: h.Me()}
+	t := &topic{name: name, h: h, set: set}
 	t.guard = forgotten.Watch(t, what, name, giveBack, h)
 	return t
 }
@@ -86,7 +84,4 @@ func (t *topic) CheckName() error { return t.wrap("look at the name of", t.h.Che
 // Options are those that the topic was made with: MaxSize to Times.
 func (t *topic) Options() Options { return optionsOf(&t.set.C) }
 
-// ringWriter rings the publisher of a lane, which waits for room.
-func (t *topic) ringWriter(l int) {
-	t.h.Ring(layout.Owner(atomic.LoadUint64(t.set.Owner(l))).Slot())
-}
+func (t *topic) times() bool { return t.set.C.Flags&layout.LaneTime != 0 }

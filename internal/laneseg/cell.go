@@ -1,0 +1,231 @@
+package laneseg
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"sync/atomic"
+
+	"samepage/internal/fault"
+	"samepage/internal/lane"
+	"samepage/internal/object"
+	"samepage/internal/segment"
+	"samepage/layout"
+)
+
+// CellWriter writes the value of a cell: a lane.CellWriter that waits for its turn among
+// the writers. docs/protocol/lane.md, "The cell", tells the protocol.
+//
+// Its states:
+//
+//	joined --Begin--> at work --Commit, Discard--> joined
+//
+// While it is at work the Owner word, the lease, names its member, and nobody else writes
+// the words of the cell. Begin gives a slot on loan, Payload is where the value is written
+// and Current what it was; TakeBack ends the loan and comes before Commit and Discard.
+//
+// One goroutine at a time calls the methods, but for Working, which any goroutine may
+// call. A CellWriter is not copied: while it waits, the death watch knows it by its address.
+// It does not close the Handle.
+type CellWriter struct {
+	lane.CellWriter
+	h          *segment.Handle
+	set        *lane.Set
+	sum, times bool
+	owner      *uint64
+	me         uint64
+}
+
+// Join makes the member of h a writer.
+//
+// Preconditions: w is the zero value; h has joined, and its payload is mapped for writing.
+func (w *CellWriter) Join(h *segment.Handle, set *lane.Set) {
+	h.SetRole(layout.RoleWriter)
+	*w = CellWriter{
+		CellWriter: *lane.NewCellWriter(set, h.Me()), h: h, set: set,
+		sum: set.C.Flags&layout.LaneChecksum != 0, times: set.C.Flags&layout.LaneTime != 0,
+		owner: set.Owner(0), me: uint64(h.Me()),
+	}
+}
+
+// Working says whether this writer has begun a value.
+func (w *CellWriter) Working() bool { return atomic.LoadUint64(w.owner) == w.me }
+
+// Begin waits for the lease, and takes a slot on loan.
+//
+// Errors: object.ErrTooManyHolds (this writer is at work already), ErrClosed, the error
+// of ctx.
+func (w *CellWriter) Begin(ctx context.Context) (uint32, error) {
+	if w.h.Closed() {
+		return 0, fs.ErrClosed
+	}
+	if w.Working() {
+		return 0, fmt.Errorf("this writer has a value on loan: %w", object.ErrTooManyHolds)
+	}
+	if !w.claim() {
+		if err := w.h.Wait(ctx, (*turnWait)(w)); err != nil {
+			// Of a writer that is stopped in the middle of its turn nothing else tells.
+			if who, ok := w.h.WhoIs(layout.Owner(atomic.LoadUint64(w.owner))); ok && ctx.Err() != nil {
+				err = fmt.Errorf("it is the turn of %v: %w", who, err)
+			}
+			return 0, err
+		}
+	}
+	slot, ok := w.CellWriter.Begin()
+	if !ok { // cannot be, by the number of slots
+		w.end()
+		return 0, object.ErrTooManyHolds
+	}
+	return slot, nil
+}
+
+// claim takes the lease, if it is free. ACQUIRE, and a full fence: what the writer
+// before has left is there.
+func (w *CellWriter) claim() bool {
+	if atomic.LoadUint64(w.owner) != 0 || !atomic.CompareAndSwapUint64(w.owner, 0, w.me) {
+		return false
+	}
+	w.set.EdgeAcquire(lane.EdgeLease)
+	return true
+}
+
+// Commit makes n bytes in a slot the value, and ends the turn.
+//
+// Precondition: the loan of the slot was taken back.
+func (w *CellWriter) Commit(slot, n uint32) {
+	var sum uint32
+	var now int64
+	if w.sum || w.times {
+		sum, now = seal(w.Payload(slot)[:n], w.sum, w.times)
+	}
+	w.CellWriter.Commit(slot, n, sum, now)
+	w.giveBack() // as end does, without the call
+	if w.h.Asleep() {
+		w.h.WakeAll()
+	}
+}
+
+// Discard leaves the value as it is, and ends the turn.
+//
+// Precondition: the loan of the slot was taken back.
+func (w *CellWriter) Discard(slot uint32) {
+	w.CellWriter.Discard(slot)
+	w.end()
+}
+
+// end gives the lease back, and rings those who wait for it or for the value.
+func (w *CellWriter) end() {
+	w.giveBack()
+	if w.h.Asleep() {
+		w.h.WakeAll()
+	}
+}
+
+// giveBack gives the lease back. A full fence.
+func (w *CellWriter) giveBack() {
+	fault.At(fault.LaneEnding)
+	w.set.EdgeRelease(lane.EdgeLease)
+	atomic.CompareAndSwapUint64(w.owner, w.me, 0)
+}
+
+// turnWait is the segment.Condition of a writer that waits for the lease.
+type turnWait CellWriter
+
+func (t *turnWait) Try() (bool, error) { return (*CellWriter)(t).claim(), nil }
+func (t *turnWait) Holds() bool        { return atomic.LoadUint64(t.owner) == 0 }
+
+// DependsOn names the writer whose turn it is.
+func (t *turnWait) DependsOn(k int) layout.Owner {
+	if k > 0 {
+		return 0
+	}
+	return layout.Owner(atomic.LoadUint64(t.owner))
+}
+
+// NeedsName is false: the writer whose turn it is will end it.
+func (*turnWait) NeedsName() bool { return false }
+
+// CellReader reads the value of a cell: a lane.CellReader that checks what it reads, and
+// waits for changes.
+//
+// The value that was loaded last is kept until the next Load or Leave, or for as long as
+// Hold keeps it. One goroutine at a time calls the methods, but for Unhold and Held, which
+// any goroutine may call. A CellReader is not copied: while it waits, the death watch knows
+// it by its address. It does not close the Handle.
+type CellReader struct {
+	lane.CellReader
+	h   *segment.Handle
+	set *lane.Set
+	sum bool
+	holds
+}
+
+// Join makes the member of h a reader.
+//
+// Preconditions: r is the zero value; h has joined, and its payload is mapped.
+func (r *CellReader) Join(h *segment.Handle, set *lane.Set) {
+	h.SetRole(layout.RoleReader)
+	r.CellReader = *lane.NewCellReader(set, h.Me())
+	r.h, r.set, r.sum = h, set, set.C.Flags&layout.LaneChecksum != 0
+	r.holds.used = make([]bool, set.C.Pins)
+}
+
+// Load finds the latest value, nil when there is none yet. What it points to changes with
+// the next Load. Precondition: h is not closed.
+//
+// Errors: object.ErrChecksum, ErrCorrupt.
+func (r *CellReader) Load() (*lane.Message, error) {
+	m, err := r.CellReader.Load()
+	if m != nil && r.sum {
+		err = checkSum("value", r.Payload(m), r.Sum(m), m)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// Wait waits until there is another value than the one loaded last.
+//
+// Errors: object.ErrNameGone (no member writes, and no writer that comes by the name
+// finds this segment), ErrClosed, the error of ctx.
+func (r *CellReader) Wait(ctx context.Context) error {
+	if r.h.Closed() {
+		return fs.ErrClosed
+	}
+	err := r.h.Wait(ctx, (*changeWait)(r))
+	if err == nil {
+		r.Saw()
+	}
+	return err
+}
+
+// changeWait is the segment.Condition of a CellReader that waits.
+type changeWait CellReader
+
+func (c *changeWait) Try() (bool, error) { return c.Changed(), nil }
+func (c *changeWait) Holds() bool        { return c.Changed() }
+
+// DependsOn names nobody: any writer may come.
+func (*changeWait) DependsOn(int) layout.Owner { return 0 }
+
+// NeedsName: only a writer that has the segment open can change the value.
+func (c *changeWait) NeedsName() bool {
+	return !c.h.Others(func(role uint32, _ bool) bool { return role == layout.RoleWriter })
+}
+
+// Hold keeps a value beyond the next Load, with pin word k. ok is false when all pin words
+// are in use. Precondition: m is the value loaded last.
+func (r *CellReader) Hold(m *lane.Message) (k int, ok bool) {
+	if k = r.holds.take(); k > 0 {
+		r.CellReader.Hold(m, k)
+	}
+	return k, k > 0
+}
+
+// Unhold lets a value go that pin word k keeps, once for each Hold.
+func (r *CellReader) Unhold(m *lane.Message, k int) {
+	r.set.Done(0, m.Slot)
+	r.set.Unpin(r.h.Me().Slot(), k)
+	r.holds.giveBack(k)
+}

@@ -1,0 +1,493 @@
+package laneseg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"sync/atomic"
+	"time"
+
+	"samepage/internal/lane"
+	"samepage/internal/object"
+	"samepage/internal/segment"
+	"samepage/layout"
+)
+
+// Reader reads all lanes of a segment, in turn, as one stream: it is a lane.Reader for
+// each of them, waits for messages, and tells how the streams end. docs/protocol/lane.md
+// tells the protocol.
+//
+// Its states:
+//
+//	zero --Join--> idle <--Take, Release--> looking at a message
+//	                 \---------- Leave ----------/
+//
+// While it looks at a message that one may be read in place. The next Take, Release and
+// Leave let it go; a Message then is no longer Good, unless Hold keeps it: that one is
+// good until Unhold.
+//
+// A message is taken in two steps, so that one that is there already costs no more than
+// the first:
+//
+//	Take                     takes it if it is there; else its error goes to one of
+//	TrySlowly, WaitSlowly    which look for what else has happened
+//	Message                  the message that was taken
+//
+// One goroutine at a time calls the methods, but for Unhold and Held, which any goroutine
+// may call. A Reader is not copied: while it waits, the death watch knows it by its address.
+// It does not close the Handle: its user does, after Leave.
+type Reader struct {
+	h     *segment.Handle
+	set   *lane.Set
+	lanes []*lane.Reader
+	ends  []uint64 // Ends of each lane, as far as the user was told of it
+	sum   bool
+
+	gone   error        // what the next Take returns: for good, or
+	once   bool         // once
+	turn   uint64       // changes when a message is taken, and when it is let go
+	cur    *lane.Reader // whose message is looked at; nil: idle
+	msg    lane.Message
+	ahead  bool // WaitAny has taken msg for the next Take
+	at     int  // the lane that comes next
+	missed uint64
+	taken  uint64
+
+	holds
+}
+
+// Message is a message that a Reader has taken.
+type Message struct {
+	lane.Message
+	r    *lane.Reader
+	turn uint64
+}
+
+// Join begins to read all lanes, from message from of each (lane.Oldest, Newest or Now).
+//
+// Preconditions: r is the zero value; h has joined and has its role, and its payload is
+// mapped.
+func (r *Reader) Join(h *segment.Handle, set *lane.Set, reliable bool, from uint64) {
+	r.h, r.set = h, set
+	r.sum = set.C.Flags&layout.LaneChecksum != 0
+	r.holds.used = make([]bool, set.C.Pins)
+	for l := range int(set.C.Lanes) {
+		ends := atomic.LoadUint64(set.Ends(l))
+		lr := lane.NewReader(set, l, h.Me(), reliable, from)
+		if lr.Ready() {
+			if uint32(ends) > 0 {
+				ends-- // what is still there has an end, or will have
+			}
+			if ends>>32 > 0 && atomic.LoadUint64(set.Owner(l)) == 0 {
+				// Or it is what a writer left that did not come to the end: nobody can tell,
+				// and nobody is to take for all what is not.
+				ends -= 1 << 32
+			}
+		}
+		if lr.Settle() {
+			r.ringWriter(l)
+		}
+		r.lanes, r.ends = append(r.lanes, lr), append(r.ends, ends)
+	}
+}
+
+// ringWriter rings the writer of a lane, which waits for room.
+func (r *Reader) ringWriter(l int) {
+	r.h.Ring(layout.Owner(atomic.LoadUint64(r.set.Owner(l))).Slot())
+}
+
+// Take lets the message before go, and takes the next one if it is there. If ok is false
+// the user calls TrySlowly or WaitSlowly with err, before it does anything else.
+func (r *Reader) Take() (ok bool, err error) {
+	if r.cur != nil {
+		if r.ahead { // since WaitAny
+			r.ahead = false
+			return true, nil
+		}
+		r.letGo()
+	}
+	if r.gone != nil || r.h.Closed() { // its words may be another's by now
+		return false, r.refusal()
+	}
+	l := r.at
+	for range r.lanes {
+		lr := r.lanes[l]
+		if l++; l == len(r.lanes) {
+			l = 0
+		}
+		ok, err := lr.Try(&r.msg)
+		if ok {
+			r.at = l
+			r.cur = lr
+			r.turn++
+			r.taken++
+			r.missed += r.msg.Missed
+			if r.sum {
+				err = checkSum("message", lr.Payload(&r.msg), lr.Sum(&r.msg), &r.msg)
+			}
+			return err == nil, err
+		}
+		if err != nil {
+			return false, r.noted(err)
+		}
+	}
+	return false, nil
+}
+
+func (r *Reader) refusal() error {
+	if r.h.Closed() {
+		return fs.ErrClosed
+	}
+	err := r.gone
+	if r.once {
+		r.gone, r.once = nil, false
+	}
+	return err
+}
+
+// noted keeps an error that is for good.
+func (r *Reader) noted(err error) error {
+	if errors.Is(err, object.ErrEvicted) {
+		r.gone = err
+	}
+	return err
+}
+
+// checkSum compares the bytes of a message with the checksum that came with it.
+func checkSum(what string, b []byte, want uint32, m *lane.Message) error {
+	if got := crc32.Checksum(b, castagnoli); got != want {
+		return fmt.Errorf("%s %d of %d bytes has CRC-32C %#08x, computed %#08x: %w", what, m.Seq, m.Len, want, got, object.ErrChecksum)
+	}
+	return nil
+}
+
+// TrySlowly goes on after a Take that returned false and err, and does not wait. ok is
+// whether a message was taken after all.
+//
+// Errors: err; io.EOF (once, when the last writer has ended its stream), ErrCut (once for
+// each writer that died or cut its stream), object.ErrEvicted (for good), ErrChecksum (of
+// one message), ErrCorrupt, ErrClosed.
+func (r *Reader) TrySlowly(err error) (ok bool, _ error) {
+	for range 16 { // somebody who changes all words all the time
+		r.settle()
+		if err == nil {
+			err = r.slow()
+		}
+		if err != errAgain {
+			return false, err
+		}
+		if ok, err = r.Take(); ok {
+			return true, nil
+		}
+	}
+	r.settle()
+	return false, err
+}
+
+// WaitSlowly goes on after a Take that returned false and err, until a message was taken.
+//
+// Errors: those of TrySlowly, object.ErrNameGone (there is no writer, and none that comes
+// by the name finds this segment), the error of ctx.
+func (r *Reader) WaitSlowly(ctx context.Context, err error) error {
+	for ok := false; !ok && err == nil; {
+		if ok, err = r.takeWaiting(ctx); !ok && err == nil {
+			err = ctx.Err()
+		}
+	}
+	if err != nil {
+		r.settle()
+	}
+	return err
+}
+
+// Message is the message that was taken last.
+//
+// Precondition: Take, TrySlowly or WaitSlowly has just taken it.
+func (r *Reader) Message(m *Message) { m.Message, m.r, m.turn = r.msg, r.cur, r.turn }
+
+// Good says whether m may still be read.
+func (r *Reader) Good(m *Message) bool { return m.turn == r.turn }
+
+// Lane is the lane that a message came from.
+func (m *Message) Lane() int { return m.r.Lane() }
+
+// Bytes is what a message says. Precondition: it is Good, or held.
+func (m *Message) Bytes() []byte { return m.r.Payload(&m.Message) }
+
+// Time is when a message was published. Precondition: it is Good, or held.
+func (m *Message) Time() time.Time { return time.Unix(0, m.r.Time(&m.Message)) }
+
+// letGo gives up the message that is looked at.
+func (r *Reader) letGo() {
+	lr := r.cur
+	r.cur = nil
+	r.turn++
+	r.set.Done(lr.Lane(), r.msg.Slot)
+	if !r.h.Closed() && lr.LetGo() {
+		r.ringWriter(lr.Lane())
+	}
+}
+
+// settle makes known to writers that wait how far this Reader has come.
+func (r *Reader) settle() {
+	if r.h.Closed() {
+		return
+	}
+	for l, lr := range r.lanes {
+		if lr.Settle() {
+			r.ringWriter(l)
+		}
+	}
+}
+
+// Release lets the message that was taken last go, and tells writers that wait: for a
+// user that does something else for a while.
+func (r *Reader) Release() {
+	if r.cur != nil && !r.ahead {
+		r.letGo()
+	}
+	r.settle()
+}
+
+// ErrCut is the end of a stream that was not ended in order: the writer has died or has
+// cut it, and nobody can tell which of both it was.
+var ErrCut = fmt.Errorf("a writer has died or has cut its stream: %w", object.ErrPeerDied)
+
+var errAgain = errors.New("look again")
+
+// slow looks for what has happened other than a message. It is errAgain when there may
+// be one by now.
+func (r *Reader) slow() error {
+	if r.h.Closed() {
+		return fs.ErrClosed
+	}
+	for l, lr := range r.lanes {
+		if lr.Evicted() {
+			return r.noted(object.ErrEvicted)
+		}
+		if lr.Lost() {
+			return errAgain
+		}
+		// ACQUIRE: all messages before the end are there.
+		ends := atomic.LoadUint64(r.set.Ends(l))
+		if !r.over(l, ends) {
+			continue
+		}
+		if lr.Ready() {
+			return errAgain
+		}
+		if ends>>32 != r.ends[l]>>32 {
+			r.ends[l] = ends&^(1<<32-1) | r.ends[l]&(1<<32-1) // another may have ended since
+			r.set.EdgeAcquire(lane.EdgeWriters + uint64(l))
+			return ErrCut
+		}
+		if r.Writers() > 0 {
+			r.ends[l] = ends
+			continue
+		}
+		if r.ready() { // since it was looked at
+			return errAgain
+		}
+		for k := range r.ends { // told once for all
+			low := uint32(atomic.LoadUint64(r.set.Ends(k)))
+			r.ends[k] = r.ends[k]&^(1<<32-1) | uint64(low)
+			r.set.EdgeAcquire(lane.EdgeWriters + uint64(k))
+		}
+		return io.EOF
+	}
+	return nil
+}
+
+// over says whether ends tells of something that the user was not told of. A writer that
+// ends its stream is one for as long as it is named: only then can be said whether it was
+// the last.
+func (r *Reader) over(l int, ends uint64) bool {
+	was := r.ends[l]
+	return ends != was && (ends>>32 != was>>32 || atomic.LoadUint64(r.set.Owner(l)) == 0)
+}
+
+func (r *Reader) ready() bool {
+	for _, lr := range r.lanes {
+		if lr.Ready() {
+			return true
+		}
+	}
+	return false
+}
+
+// Writers is how many lanes have a writer now.
+func (r *Reader) Writers() (n int) {
+	for l := range r.lanes {
+		if atomic.LoadUint64(r.set.Owner(l)) != 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// Missed is how many messages were lost in all, Taken how many were taken.
+func (r *Reader) Missed() uint64 { return r.missed }
+func (r *Reader) Taken() uint64  { return r.taken }
+
+// takeWaiting waits for something to happen, in a loop and then asleep.
+func (r *Reader) takeWaiting(ctx context.Context) (bool, error) {
+	if r.spin() {
+		return r.Take()
+	}
+	r.settle()
+	if err := r.slow(); err != nil {
+		if err == errAgain {
+			return r.Take()
+		}
+		return false, err
+	}
+	if err := r.h.Sleep(ctx, (*messageWait)(r)); err != nil {
+		return false, err
+	}
+	return r.Take()
+}
+
+// spin looks for a message for a while, and fetches what will be needed meanwhile.
+func (r *Reader) spin() bool {
+	if !segment.Spins() {
+		return false
+	}
+	one := len(r.lanes) == 1
+	if one && r.lanes[0].Poll(32) { // about a microsecond, before the clock is read
+		return true
+	}
+	for begun := time.Now(); time.Since(begun) < segment.SpinTime; {
+		for range 4 {
+			if one {
+				if r.lanes[0].Poll(16) {
+					return true
+				}
+				continue
+			}
+			for _, lr := range r.lanes {
+				if lr.Poll(2) {
+					return true
+				}
+			}
+		}
+		r.settle()
+	}
+	return false
+}
+
+// messageWait is the segment.Condition of a Reader that waits. It only looks: the
+// messages are for the one goroutine that takes them.
+type messageWait Reader
+
+func (w *messageWait) Try() (bool, error) { return w.Holds(), nil }
+
+func (w *messageWait) Holds() bool {
+	r := (*Reader)(w)
+	for l, lr := range r.lanes {
+		if lr.Ready() || r.over(l, atomic.LoadUint64(r.set.Ends(l))) || lr.Evicted() {
+			return true
+		}
+	}
+	return false
+}
+
+// DependsOn names the writers.
+func (w *messageWait) DependsOn(k int) layout.Owner {
+	for l := range w.lanes {
+		if o := atomic.LoadUint64(w.set.Owner(l)); o != 0 {
+			if k == 0 {
+				return layout.Owner(o)
+			}
+			k--
+		}
+	}
+	return 0
+}
+
+// NeedsName: only a writer that has the segment open can publish.
+func (w *messageWait) NeedsName() bool { return (*Reader)(w).Writers() == 0 }
+
+// Hold keeps a message beyond the next Take, with pin word k. ok is false when all pin
+// words are in use. Precondition: m is Good, and h is not closed.
+func (r *Reader) Hold(m *Message) (k int, ok bool) {
+	if k = r.holds.take(); k > 0 {
+		m.r.Hold(&m.Message, k)
+	}
+	return k, k > 0
+}
+
+// Unhold lets a message go that pin word k keeps. Any goroutine may call it, once for
+// each Hold.
+func (r *Reader) Unhold(m *Message, k int) {
+	r.set.Done(m.r.Lane(), m.Slot)
+	r.set.Unpin(r.h.Me().Slot(), k)
+	r.holds.giveBack(k)
+}
+
+// Leave ends the reading. Preconditions: h is not closed, and nothing is held. The user
+// closes it next, and calls nothing else.
+func (r *Reader) Leave() {
+	if r.cur != nil {
+		r.set.Done(r.cur.Lane(), r.msg.Slot)
+	}
+	r.cur = nil
+	r.turn++
+	for l, lr := range r.lanes {
+		if lr.Leave() {
+			r.ringWriter(l)
+		}
+	}
+	r.set.Unpin(r.h.Me().Slot(), 0)
+}
+
+// WaitAny waits until one of all has something to take, and returns its index: its next
+// Take, or TrySlowly after it, finds a message or an error. Of several it is the first.
+// What they took last is let go.
+//
+// Errors: object.ErrNameGone, as WaitSlowly; fs.ErrClosed, the error of ctx.
+func WaitAny(ctx context.Context, all []*Reader) (int, error) {
+	any := make([]segment.Candidate, len(all))
+	for i, r := range all {
+		r.Release()
+		any[i] = segment.Candidate{Handle: r.h, Condition: (*messageWait)(r)}
+	}
+	for {
+		for i, r := range all {
+			if r.h.Closed() {
+				return -1, fs.ErrClosed
+			}
+			if r.somethingToTake() {
+				return i, nil
+			}
+		}
+		if err := ctx.Err(); err != nil { // a word that changes to and fro keeps nobody here
+			return -1, err
+		}
+		if _, err := segment.WaitAny(ctx, any); err != nil {
+			return -1, err
+		}
+	}
+}
+
+// somethingToTake says whether the next Take finds a message or an error, which is then
+// kept for it.
+func (r *Reader) somethingToTake() bool {
+	if r.ahead || r.gone != nil {
+		return true
+	}
+	ok, err := r.Take()
+	if !ok {
+		ok, err = r.TrySlowly(err)
+	}
+	if ok {
+		r.ahead = true
+		return true
+	}
+	if err != nil && r.gone == nil {
+		r.gone, r.once = err, true
+	}
+	return err != nil
+}

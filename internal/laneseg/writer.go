@@ -1,0 +1,377 @@
+package laneseg
+
+import (
+	"context"
+	"errors"
+	"hash/crc32"
+	"io/fs"
+	"sync/atomic"
+	"time"
+
+	"samepage/internal/fault"
+	"samepage/internal/lane"
+	"samepage/internal/object"
+	"samepage/internal/segment"
+	"samepage/layout"
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// Writer is the writer of one lane: a lane.Writer that claims its lane, waits for readers
+// and rings those that sleep. docs/protocol/lane.md tells the protocol.
+//
+// Its states:
+//
+//	zero --Claim--> claimed --Leave, or death--> left
+//
+// From Claim to Leave the Owner word of the lane names the member of the Handle, and all
+// words of the lane that the protocol gives to the writer are written by this Writer alone.
+// The Writer does not close the Handle: its user does, after Leave.
+//
+// A message goes through these calls:
+//
+//	Loan                      takes a slot; the user writes to Payload
+//	Room, TryRoom, WaitRoom   until one of them says that there is room
+//	TakeBack                  ends the loan
+//	Seal, Publish             or for a batch: Seal and PublishUnrung of each, then RingAll
+//
+// or, in place of the last two, Discard.
+//
+// One goroutine at a time calls the methods, also those of the lane.Writer. Of these the
+// user calls Loan, Payload, Room, TakeBack, Discard, Next, Lag, Lane and Loans; the others
+// are for this package. A Writer is not copied: while it waits, the death watch knows it by
+// its address.
+type Writer struct {
+	lane.Writer
+	h          *segment.Handle
+	set        *lane.Set
+	sum, times bool
+	evicted    int
+	blocked    time.Time // since when there is no room for message blockedAt
+	blockedAt  uint64
+	rings      uint // how often somebody was asleep
+}
+
+// ErrNoLane: each lane has a writer that lives.
+var ErrNoLane = errors.New("no lane is free")
+
+// Claim makes the member of h the writer of a lane without a living writer, and gives it
+// that role.
+//
+// Preconditions: w is the zero value; h has joined, its payload is mapped for writing, and
+// it is the writer of no lane of set.
+//
+// Errors: ErrNoLane, those of Handle.Bury.
+func (w *Writer) Claim(h *segment.Handle, set *lane.Set, role uint32) error {
+	l, err := claimSoon(h, set)
+	if err != nil {
+		return err
+	}
+	h.SetRole(role)
+	w.Writer = *lane.NewWriter(set, l)
+	w.h, w.set = h, set
+	w.sum, w.times = set.C.Flags&layout.LaneChecksum != 0, set.C.Flags&layout.LaneTime != 0
+	return nil
+}
+
+// claimSoon is claim, but gives the reaper of a dead writer, who holds its byte for a
+// moment, the time until the death watch has looked twice.
+func claimSoon(h *segment.Handle, set *lane.Set) (l int, err error) {
+	looks := 0
+	uerr := segment.Until(context.Background(), func() (bool, error) {
+		l, err = claim(h, set)
+		looks++
+		return err != ErrNoLane || looks > 2, nil
+	})
+	if err == nil {
+		err = uerr
+	}
+	return l, err
+}
+
+// claim is O1.
+func claim(h *segment.Handle, set *lane.Set) (int, error) {
+	n := int(set.C.Lanes)
+	for range 2 {
+		for l := range n {
+			if atomic.CompareAndSwapUint64(set.Owner(l), 0, uint64(h.Me())) {
+				set.EdgeAcquire(lane.EdgeWriters + uint64(l))
+				return l, nil
+			}
+		}
+		for l := range n {
+			if o := layout.Owner(atomic.LoadUint64(set.Owner(l))); !o.Free() {
+				if _, err := h.Bury(o); err != nil {
+					return 0, err
+				}
+			}
+		}
+	}
+	return 0, ErrNoLane
+}
+
+// Writers are the members that have a lane of set.
+func Writers(h *segment.Handle, set *lane.Set) (all []segment.Who) {
+	for l := range int(set.C.Lanes) {
+		if w, ok := h.WhoIs(layout.Owner(atomic.LoadUint64(set.Owner(l)))); ok {
+			all = append(all, w)
+		}
+	}
+	return all
+}
+
+// Seal stores the checksum and the time that go with a message of n bytes, as far as the
+// segment has them.
+//
+// Precondition: the loan of the slot was taken back, and its message is not published.
+func (w *Writer) Seal(slot, n uint32) {
+	if w.sum || w.times {
+		w.seal(slot, n)
+	}
+}
+
+func (w *Writer) seal(slot, n uint32) {
+	sum, now := seal(w.Payload(slot)[:n], w.sum, w.times)
+	w.Describe(slot, sum, now)
+}
+
+// seal is 0 for what is not wanted.
+func seal(b []byte, sum, times bool) (crc uint32, now int64) {
+	if sum {
+		crc = crc32.Checksum(b, castagnoli)
+	}
+	if times {
+		now = time.Now().UnixNano()
+	}
+	return crc, now
+}
+
+// Publish makes the message of n bytes visible and rings those that sleep (P2 to P6).
+//
+// Preconditions: there is room, as Room, TryRoom or WaitRoom has said for this message;
+// the loan of the slot was taken back.
+func (w *Writer) Publish(slot, n uint32) {
+	w.Writer.Publish(slot, n, true)
+	w.ring()
+	w.Ahead()
+}
+
+// PublishUnrung is Publish without the ring (P2 to P5). It has the same preconditions.
+// RingAll follows, at the latest before the Writer waits for room: readers make no room
+// for what they were not told of.
+func (w *Writer) PublishUnrung(slot, n uint32) { w.Writer.Publish(slot, n, false) }
+
+// RingAll is P6 after PublishUnrung.
+func (w *Writer) RingAll() {
+	w.Fence()
+	w.ring()
+	w.Ahead()
+}
+
+// ring rings those that sleep. A full fence came before.
+func (w *Writer) ring() {
+	if w.h.Asleep() {
+		w.wake()
+	}
+}
+
+func (w *Writer) wake() {
+	w.h.WakeAll()
+	if w.rings++; w.rings%1024 == 0 {
+		// A member that was killed asleep costs a ring each time. Nobody depends on it,
+		// so nobody else would notice.
+		_ = w.h.BuryAsleep()
+	}
+}
+
+// TryRoom is Room, but where there is none it also looks whether the readers in the way
+// are dead, or have to be evicted by now. It does not wait.
+func (w *Writer) TryRoom() bool { return w.Room() || w.stillRoom() }
+
+// stillRoom is TryRoom after Room was false.
+func (w *Writer) stillRoom() bool {
+	w.reapBlockers()
+	if w.Room() {
+		return true
+	}
+	if w.set.C.EvictAfter == 0 || w.patience() > 0 {
+		return false
+	}
+	w.evict()
+	return w.Room()
+}
+
+// patience is for how much longer the readers in the way may be there, in a segment that
+// evicts.
+func (w *Writer) patience() time.Duration {
+	if w.blocked.IsZero() || w.blockedAt != w.Next() {
+		w.blocked, w.blockedAt = time.Now(), w.Next()
+	}
+	return time.Duration(w.set.C.EvictAfter) - time.Since(w.blocked)
+}
+
+func (w *Writer) evict() {
+	w.evicted += w.Evict()
+	w.h.WakeAll() // lest they sleep on
+}
+
+// Evicted is how many readers this Writer has passed over.
+func (w *Writer) Evicted() int { return w.evicted }
+
+func (w *Writer) reapBlockers() {
+	for k, n := 0, w.h.Members(); n > 0; n-- {
+		o := w.blocker(k)
+		if o.Free() {
+			return
+		}
+		if ok, err := w.h.Bury(o); !ok || err != nil {
+			k++ // it lives, and still blocks
+		}
+	}
+}
+
+// blocker is the k-th of the readers that the Writer waits for. It is the member that has
+// the slot now, if there is one: what the line of a cursor tells of incarnations may be
+// wrong.
+func (w *Writer) blocker(k int) layout.Owner {
+	o := w.Hinderer(k)
+	if o.Free() {
+		return o
+	}
+	if _, has := w.h.HeldOf(o.Slot()); !has.Free() {
+		return has
+	}
+	return o
+}
+
+// WaitRoom waits until there is room for the next message. In a segment that evicts it
+// passes over the readers that take too long.
+//
+// Preconditions: Room was false; RingAll was called after the last PublishUnrung.
+//
+// Errors: fs.ErrClosed, the error of ctx.
+func (w *Writer) WaitRoom(ctx context.Context) error {
+	if w.spinRoom() {
+		return nil
+	}
+	// A full fence, before the look at the cursors in Sleep. Pairs with Settle.
+	w.Waiting(true)
+	defer w.Waiting(false)
+	for {
+		err := w.sleepRoom(ctx)
+		if err == nil && w.Room() {
+			return nil
+		}
+		if err == nil {
+			err = ctx.Err() // a word that changes to and fro keeps nobody here
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (w *Writer) spinRoom() bool {
+	if !segment.Spins() {
+		return w.stillRoom()
+	}
+	for begun := time.Now(); time.Since(begun) < segment.SpinTime; {
+		for range 8 {
+			if w.Room() {
+				return true
+			}
+			segment.Pause(16)
+		}
+	}
+	return false
+}
+
+func (w *Writer) sleepRoom(ctx context.Context) error {
+	if w.set.C.EvictAfter == 0 {
+		return w.h.Sleep(ctx, (*roomWait)(w))
+	}
+	c, cancel := context.WithTimeout(ctx, max(w.patience(), 0))
+	defer cancel()
+	err := w.h.Sleep(c, (*roomWait)(w))
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		w.evict()
+		return nil
+	}
+	return err
+}
+
+// roomWait is the segment.Condition of a Writer that waits for room. Its methods change
+// nothing: the death watch calls them while the Writer's goroutine sleeps.
+type roomWait Writer
+
+func (r *roomWait) Try() (bool, error) { return r.HasRoom(), nil }
+func (r *roomWait) Holds() bool        { return r.HasRoom() }
+
+// DependsOn names the readers in the way.
+func (r *roomWait) DependsOn(k int) layout.Owner { return (*Writer)(r).blocker(k) }
+
+// NeedsName is false: the readers in the way have the segment open.
+func (*roomWait) NeedsName() bool { return false }
+
+// WaitReaders waits until the lane has n reliable readers or more.
+//
+// Errors: object.ErrNameGone (nobody who comes by the name finds this segment),
+// fs.ErrClosed, the error of ctx.
+func (w *Writer) WaitReaders(ctx context.Context, n int) error {
+	return segment.Until(ctx, func() (bool, error) {
+		if w.h.Closed() {
+			return false, fs.ErrClosed
+		}
+		if w.Readers() >= n {
+			w.reapReaders()
+		}
+		if w.Readers() >= n {
+			return true, nil
+		}
+		if err := w.h.CheckName(); errors.Is(err, object.ErrNameGone) {
+			return false, err // nobody new can come
+		}
+		return false, nil
+	})
+}
+
+// reapReaders repairs the reliable readers that are dead.
+func (w *Writer) reapReaders() {
+	for m := range w.h.Members() {
+		if _, yes, _ := w.set.Reliable(w.Lane(), m); !yes {
+			continue
+		}
+		if _, o := w.h.HeldOf(m); !o.Free() {
+			_, _ = w.h.Bury(o) // it is false for the living
+		}
+	}
+}
+
+// Readers is how many reliable readers the lane has that are not evicted.
+func (w *Writer) Readers() (n int) {
+	for m := range w.h.Members() {
+		if _, yes, evicted := w.set.Reliable(w.Lane(), m); yes && !evicted {
+			n++
+		}
+	}
+	w.set.EdgeAcquire(lane.EdgeReaders)
+	return n
+}
+
+// How a stream ends: what Leave adds to Lane.Ends.
+const (
+	InOrder = 1       // readers that have taken all get io.EOF
+	Cut     = 1 << 32 // they get object.ErrPeerDied, as after a death
+)
+
+// Leave ends the stream and gives the lane up.
+//
+// Preconditions: nothing is on loan; RingAll was called after the last PublishUnrung; h is
+// not closed. The user closes it next, and calls nothing else.
+func (w *Writer) Leave(how uint64) {
+	w.set.EdgeRelease(lane.EdgeWriters + uint64(w.Lane()))
+	atomic.AddUint64(w.set.Ends(w.Lane()), how) // RELEASE: after all messages
+	fault.At(fault.LaneEnding)
+	atomic.CompareAndSwapUint64(w.set.Owner(w.Lane()), uint64(w.h.Me()), 0)
+	w.h.WakeAll()
+}
