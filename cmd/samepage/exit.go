@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -22,14 +23,19 @@ const (
 	exitTimeout = 7
 )
 
-// exits are the exit codes other than 0 and 1, and the errors that they stand
-// for. The first that matches counts.
-var exits = []struct {
+// exit is one of them.
+type exit struct {
 	code    int
 	meaning string
 	errs    []error
-}{
+}
+
+// exits are the exit codes other than 0 and 1, and the errors that they stand
+// for. The first that matches counts.
+var exits = []exit{
 	{exitUsage, "wrong usage", []error{errUsage, samepage.ErrName, errNotText}},
+	// Before code 3: its objects do not exist either.
+	{10, "the process at the other end does not run", []error{samepage.ErrPeerNotStarted}},
 	{3, "no such object", []error{fs.ErrNotExist}},
 	{4, "the object exists already, or is in use by others, or by as many as it has room for", []error{fs.ErrExist, samepage.ErrBusy, samepage.ErrTooManyMembers}},
 	{5, "no rights to it, or a privilege is missing", []error{fs.ErrPermission, samepage.ErrPrivilege}},
@@ -37,7 +43,6 @@ var exits = []struct {
 	{exitTimeout, "timed out", []error{os.ErrDeadlineExceeded, context.DeadlineExceeded}},
 	{8, "the process at the other end died", []error{samepage.ErrPeerDied}},
 	{9, "passed over for being too slow", []error{samepage.ErrEvicted}},
-	{10, "the process at the other end does not run", []error{samepage.ErrPeerNotStarted}},
 	{11, "it does not fit: an input too long for the object, or a range past its end", []error{samepage.ErrRange, samepage.ErrTooLarge, errTooLong}},
 	{12, "there is no file or folder of that path", []error{errNoFile}},
 	{13, "the name was removed while it was in use", []error{samepage.ErrNameGone}},
@@ -47,7 +52,8 @@ var exits = []struct {
 func exitHelp() string {
 	var b strings.Builder
 	b.WriteString("Exit codes:\n  0    done\n  1    failed for another reason, such as an object that is damaged\n")
-	for _, e := range exits {
+	byCode := slices.SortedFunc(slices.Values(exits), func(a, b exit) int { return a.code - b.code })
+	for _, e := range byCode {
 		fmt.Fprintf(&b, "  %-4d %s\n", e.code, e.meaning)
 	}
 	return strings.TrimSuffix(b.String(), "\n")
@@ -123,7 +129,7 @@ func message(err error) string {
 	if errors.Is(err, context.Canceled) {
 		text = "interrupted"
 	}
-	for _, prefix := range []string{"samepage: ", "ipcsync: ", "pubsub: ", "cell: ", "frame: ", "legacy: "} {
+	for _, prefix := range []string{"samepage: ", "ipcsync: ", "pubsub: ", "cell: ", "frame: ", "baseimage: ", "earseimage: ", "sharememory: ", "text: "} {
 		text = strings.TrimPrefix(text, prefix)
 		text = strings.ReplaceAll(text, ": "+prefix, ": ")
 	}

@@ -14,19 +14,20 @@ import (
 
 	"samepage"
 	"samepage/cmd/samepage/internal/picture"
-	"samepage/legacy"
+	"samepage/legacy/baseimage"
 )
 
 type baseImageOptions struct {
-	legacy.BaseImageOptions
-	out     string
-	count   int
-	wait    bool
-	timeout time.Duration // negative: none
-	start   string
-	limit   int64 // of the picture that is read, in bytes
-	noAlpha bool
-	over    bool
+	name, event string
+	align       int
+	out         string
+	count       int
+	wait        bool
+	timeout     time.Duration // negative: none
+	start       string
+	limit       int64 // of the picture that is read, in bytes
+	noAlpha     bool
+	over        bool
 }
 
 func newLegacyBaseImageCommand(a *app) *cobra.Command {
@@ -44,8 +45,8 @@ event and copies the picture. grab is the algorithm's program, send the base.`,
 }
 
 func (o *baseImageOptions) addNames(c *cobra.Command) {
-	c.Flags().StringVar(&o.Name, "name", "BaseImage", "name of the section")
-	c.Flags().StringVar(&o.Event, "event", "BaseImageMutex", "name of the event")
+	c.Flags().StringVar(&o.name, "name", "BaseImage", "name of the section")
+	c.Flags().StringVar(&o.event, "event", "BaseImageMutex", "name of the event")
 }
 
 func newBaseImageGrabCommand(a *app) *cobra.Command {
@@ -140,11 +141,12 @@ func runBaseImageGrab(ctx context.Context, p printer, o baseImageOptions) (err e
 		ctx, cancel = context.WithTimeout(ctx, o.timeout)
 		defer cancel()
 	}
-	var r *legacy.BaseImageReceiver
+	var r *baseimage.Receiver
+	opts := &baseimage.ReceiverOptions{Name: o.name, Event: o.event}
 	if o.wait {
-		r, err = legacy.AwaitBaseImage(ctx, &o.BaseImageOptions)
+		r, err = baseimage.AwaitReceiver(ctx, opts)
 	} else {
-		r, err = legacy.OpenBaseImage(&o.BaseImageOptions)
+		r, err = baseimage.OpenReceiver(opts)
 	}
 	if err != nil {
 		return err
@@ -205,12 +207,11 @@ unless it listens to that itself.`,
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			o.NoTakeOver = !o.over
 			return runBaseImageSend(c.Context(), a, o, args[0], args[1:])
 		},
 	}
 	o.addNames(c)
-	c.Flags().IntVar(&o.Align, "align", 1, "make the bytes of a row a multiple of this: 4 as in Windows bitmaps")
+	c.Flags().IntVar(&o.align, "align", 1, "make the bytes of a row a multiple of this: 4 as in Windows bitmaps")
 	addLimit(c, &o.limit)
 	c.Flags().BoolVar(&o.over, "takeover", false, "take over a section that a program has open already")
 	c.Flags().StringVar(&o.start, "start", "", "program to start when the picture is there")
@@ -238,8 +239,11 @@ func runBaseImageSend(ctx context.Context, a *app, o baseImageOptions, file stri
 	if err != nil {
 		return noFile(err)
 	}
-	s, err := legacy.CreateBaseImage(&o.BaseImageOptions)
-	if errors.Is(err, samepage.ErrBusy) {
+	var s *baseimage.Sender
+	opts := &baseimage.SenderOptions{Name: o.name, Event: o.event, Align: o.align}
+	if o.over {
+		s, _, err = baseimage.OpenOrCreateSender(opts)
+	} else if s, err = baseimage.CreateSender(opts); errors.Is(err, samepage.ErrBusy) {
 		return fmt.Errorf("%w; --takeover takes it over from a receiver", err)
 	}
 	if err != nil {
@@ -253,7 +257,7 @@ func runBaseImageSend(ctx context.Context, a *app, o baseImageOptions, file stri
 		fmt.Fprintf(a.stderr, "samepage: %s has %d pictures, of which the first one is sent\n", plain(file), img.Pages)
 	}
 	size := img.Bounds().Size()
-	sent := sentBaseImage{baseImage: baseImage{File: file, Width: size.X, Height: size.Y}, Section: o.Name}
+	sent := sentBaseImage{baseImage: baseImage{File: file, Width: size.X, Height: size.Y}, Section: o.name}
 	if o.start == "" {
 		if err := a.printer().print(sent); err != nil {
 			return err

@@ -15,7 +15,7 @@ import (
 
 	"samepage/frame"
 	"samepage/internal/ipctest"
-	"samepage/legacy"
+	"samepage/legacy/baseimage"
 )
 
 // checkSamePicture compares two files pixel by pixel.
@@ -98,7 +98,7 @@ func TestBaseImageCommands(t *testing.T) {
 	checkSamePicture(t, in, filepath.Join(dir, "two-001.tif"))
 	stdout, stderr, code = command(t, "legacy", "baseimage", "send", in, "--start", "samepage", "--",
 		"legacy", "baseimage", "grab", "--out", none, "--name", "missing")
-	if code != 1 || !strings.Contains(stderr, `no section "missing"`) {
+	if code != 1 || !strings.Contains(stderr, `made the section "missing"`) {
 		t.Errorf("send with a program that fails says %q, %q, %d", stdout, stderr, code)
 	}
 
@@ -134,7 +134,7 @@ func TestBaseImageColours(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
 	dir := ipctest.Dir(t)
-	s, err := legacy.CreateBaseImage(&legacy.BaseImageOptions{Name: "colours", Event: "coloursE"})
+	s, err := baseimage.CreateSender(&baseimage.SenderOptions{Name: "colours", Event: "coloursE"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,7 +204,7 @@ func wantSentAgain(t *testing.T, file string, want *frame.Frame) {
 	t.Helper()
 	base := ipctest.StartCmd(t, exec.Command("samepage", "legacy", "baseimage", "send", file, "--name", "again", "--event", "againE"))
 	base.Line()
-	r, err := legacy.OpenBaseImage(&legacy.BaseImageOptions{Name: "again", Event: "againE", Settle: -1})
+	r, err := baseimage.OpenReceiver(&baseimage.ReceiverOptions{Name: "again", Event: "againE", Settle: -1})
 	if err != nil {
 		t.Fatal(err)
 	}

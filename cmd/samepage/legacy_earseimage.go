@@ -17,7 +17,7 @@ import (
 
 	"samepage"
 	"samepage/cmd/samepage/internal/picture"
-	"samepage/legacy"
+	"samepage/legacy/earseimage"
 )
 
 func newLegacyEarseImageCommand(a *app) *cobra.Command {
@@ -36,10 +36,10 @@ one of each at a time.`,
 }
 
 // imageTypes are the kinds of image files by extension.
-var imageTypes = map[string]legacy.ImageType{
-	".bmp": legacy.ImageBMP, ".gif": legacy.ImageGIF, ".jpg": legacy.ImageJPEG, ".jpeg": legacy.ImageJPEG,
-	".png": legacy.ImagePNG, ".ico": legacy.ImageICO, ".tif": legacy.ImageTIFF, ".tiff": legacy.ImageTIFF,
-	".tga": legacy.ImageTGA, ".pcx": legacy.ImagePCX,
+var imageTypes = map[string]earseimage.Type{
+	".bmp": earseimage.BMP, ".gif": earseimage.GIF, ".jpg": earseimage.JPEG, ".jpeg": earseimage.JPEG,
+	".png": earseimage.PNG, ".ico": earseimage.ICO, ".tif": earseimage.TIFF, ".tiff": earseimage.TIFF,
+	".tga": earseimage.TGA, ".pcx": earseimage.PCX,
 }
 
 type earseRequestOptions struct {
@@ -87,8 +87,8 @@ time runs out, and 1 when it could not do the job.`,
 }
 
 // job is what the worker is asked, which it is not when it makes no sense.
-func (o *earseRequestOptions) job(file string) (legacy.EarseImageJob, error) {
-	var j legacy.EarseImageJob
+func (o *earseRequestOptions) job(file string) (earseimage.Job, error) {
+	var j earseimage.Job
 	for i, out := range o.out {
 		if out == "" {
 			return j, fmt.Errorf("--out%d is missing", i+1)
@@ -134,13 +134,13 @@ func (r earseResults) text(w io.Writer) error {
 	return nil
 }
 
-func runEarseRequest(ctx context.Context, a *app, o earseRequestOptions, job legacy.EarseImageJob) (err error) {
+func runEarseRequest(ctx context.Context, a *app, o earseRequestOptions, job earseimage.Job) (err error) {
 	if o.timeout >= 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, o.timeout)
 		defer cancel()
 	}
-	r, err := legacy.NewEarseImageRequester(nil)
+	r, err := earseimage.CreateRequester(nil)
 	if err != nil {
 		return err
 	}
@@ -169,7 +169,7 @@ func runEarseRequest(ctx context.Context, a *app, o earseRequestOptions, job leg
 
 // file is what goes to the file of result i: the worker's own bytes, if they are a
 // picture of the kind that the extension stands for.
-func (o *earseRequestOptions) file(i int, e legacy.EncodedImage) (size image.Point, file []byte, err error) {
+func (o *earseRequestOptions) file(i int, e earseimage.EncodedImage) (size image.Point, file []byte, err error) {
 	p, err := picture.Decode(bytes.NewReader(e.Data), int64(len(e.Data)), o.limit)
 	if err != nil {
 		return size, nil, err
@@ -267,14 +267,14 @@ func runEarseServe(ctx context.Context, a *app, o earseServeOptions) error {
 	defer stop()
 	ended, mute := make(chan error, 1), make(chan error, 1)
 	go func() {
-		ended <- legacy.ServeEarseImage(ctx, &legacy.EarseImageOptions{
+		ended <- earseimage.Serve(ctx, &earseimage.WorkerOptions{
 			Ready: func() { fmt.Fprintln(a.stderr, "samepage: waiting for jobs until Ctrl-C") },
 			Log: func(err error) {
 				if _, told := errors.AsType[toldError](err); !told {
 					fmt.Fprintln(a.stderr, message(err))
 				}
 			},
-		}, func(ctx context.Context, j legacy.EarseImageJob) ([]byte, []byte, error) {
+		}, func(ctx context.Context, j earseimage.Job) ([]byte, []byte, error) {
 			res, err := o.serve(ctx, a, j)
 			if _, told := errors.AsType[toldError](err); err != nil && !told {
 				select {
@@ -308,7 +308,7 @@ func runEarseServe(ctx context.Context, a *app, o earseServeOptions) error {
 
 // serve does a job, and says so: its error is a toldError, or that of saying so. When
 // ctx ends it does so at once, whatever the job is at: the process ends then, too.
-func (o *earseServeOptions) serve(ctx context.Context, a *app, j legacy.EarseImageJob) (res [2][]byte, err error) {
+func (o *earseServeOptions) serve(ctx context.Context, a *app, j earseimage.Job) (res [2][]byte, err error) {
 	told := &earseServed{Source: j.Source, Type: j.Type.String()}
 	type made struct {
 		res [2][]byte
@@ -326,8 +326,8 @@ func (o *earseServeOptions) serve(ctx context.Context, a *app, j legacy.EarseIma
 		return res, toldError{errors.New("the worker has been told to end")}
 	}
 	told.Sizes = []int{len(res[0]), len(res[1])}
-	if err == nil && len(res[0])+len(res[1]) > legacy.EarseImageRoom {
-		err = fmt.Errorf("results of %d and %d bytes, of which %d fit together: %w", len(res[0]), len(res[1]), legacy.EarseImageRoom, samepage.ErrTooLarge)
+	if err == nil && len(res[0])+len(res[1]) > earseimage.Room {
+		err = fmt.Errorf("results of %d and %d bytes, of which %d fit together: %w", len(res[0]), len(res[1]), earseimage.Room, samepage.ErrTooLarge)
 	}
 	if err != nil {
 		told.Sizes, told.Error = nil, err.Error()
@@ -344,14 +344,14 @@ func (o *earseServeOptions) serve(ctx context.Context, a *app, j legacy.EarseIma
 }
 
 // make makes the two results of a job, encoded.
-func (o *earseServeOptions) make(j legacy.EarseImageJob, told *earseServed) (res [2][]byte, err error) {
+func (o *earseServeOptions) make(j earseimage.Job, told *earseServed) (res [2][]byte, err error) {
 	ext := ""
 	switch j.Type {
-	case legacy.ImagePNG:
+	case earseimage.PNG:
 		ext = ".png"
-	case legacy.ImageBMP:
+	case earseimage.BMP:
 		ext = ".bmp"
-	case legacy.ImageTIFF:
+	case earseimage.TIFF:
 		ext = ".tif"
 	default:
 		return res, fmt.Errorf("this worker makes %s, not %v", picture.Written, j.Type)
@@ -388,7 +388,7 @@ func tiffResults(rest, region image.Image, o *picture.TIFFOptions) (res [2][]byt
 	}
 	for _, as.Deflate = range []bool{false, true} {
 		res = [2][]byte{picture.EncodeTIFF(rest, &as), picture.EncodeTIFF(region, &as)}
-		if len(res[0])+len(res[1]) <= legacy.EarseImageRoom {
+		if len(res[0])+len(res[1]) <= earseimage.Room {
 			break
 		}
 	}

@@ -16,14 +16,14 @@ import (
 
 	"samepage"
 	"samepage/internal/option"
-	"samepage/legacy"
+	"samepage/legacy/sharememory"
 )
 
 // lockPatience is how long the commands wait for a lock when they are not told.
 const lockPatience = 10 * time.Second
 
 type shareOptions struct {
-	legacy.ShareMemoryOptions
+	sharememory.Options
 	size    int64
 	raw     bool
 	once    bool
@@ -57,7 +57,7 @@ func newShareVerb(o *shareOptions, timeout string, c *cobra.Command) *cobra.Comm
 	f.Lookup("boot").DefValue = "0" // which is said above
 	f.DurationVar(&o.timeout, "timeout", -1, timeout)
 	f.Lookup("timeout").DefValue = "0" // keeps "(default -1ns)" out of the help
-	completeChoices(c, "layout", legacy.ShareMemorySeed.String(), legacy.ShareMemoryHead.String())
+	completeChoices(c, "layout", sharememory.Seed.String(), sharememory.Head.String())
 	run := c.RunE
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if c.Flags().Changed("timeout") && o.timeout < 0 {
@@ -68,11 +68,11 @@ func newShareVerb(o *shareOptions, timeout string, c *cobra.Command) *cobra.Comm
 	return c
 }
 
-type shareLayoutFlag struct{ p *legacy.ShareMemoryLayout }
+type shareLayoutFlag struct{ p *sharememory.Layout }
 
 func (f shareLayoutFlag) String() string {
 	if f.p == nil { // pflag asks a zero value
-		return legacy.ShareMemorySeed.String()
+		return sharememory.Seed.String()
 	}
 	return f.p.String()
 }
@@ -80,7 +80,7 @@ func (f shareLayoutFlag) String() string {
 func (shareLayoutFlag) Type() string { return "seed|head" }
 
 func (f shareLayoutFlag) Set(s string) error {
-	for _, l := range []legacy.ShareMemoryLayout{legacy.ShareMemorySeed, legacy.ShareMemoryHead} {
+	for _, l := range []sharememory.Layout{sharememory.Seed, sharememory.Head} {
 		if s == l.String() {
 			*f.p = l
 			return nil
@@ -156,12 +156,12 @@ func (o *shareOptions) limit(ctx context.Context) (context.Context, context.Canc
 }
 
 // open opens a block, and waits for it when there is a time for that.
-func (o *shareOptions) open(ctx context.Context, name string) (*legacy.ShareMemoryReader, error) {
+func (o *shareOptions) open(ctx context.Context, name string) (*sharememory.Reader, error) {
 	if o.timeout < 0 {
-		r, err := legacy.OpenShareMemory(name, &o.ShareMemoryOptions)
+		r, err := sharememory.OpenReader(name, &o.Options)
 		return r, o.notThere(name, err)
 	}
-	r, err := legacy.AwaitShareMemory(ctx, name, &o.ShareMemoryOptions)
+	r, err := sharememory.AwaitReader(ctx, name, &o.Options)
 	return r, o.notThere(name, err)
 }
 
@@ -170,9 +170,9 @@ func (o *shareOptions) open(ctx context.Context, name string) (*legacy.ShareMemo
 func (o *shareOptions) notThere(name string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		other := legacy.ShareMemoryOptions{Layout: legacy.ShareMemorySeed + legacy.ShareMemoryHead - o.Layout, Lock: o.Lock}
+		other := sharememory.Options{Layout: sharememory.Seed + sharememory.Head - o.Layout, Lock: o.Lock}
 		hint := ""
-		if r, oerr := legacy.OpenShareMemory(name, &other); oerr == nil {
+		if r, oerr := sharememory.OpenReader(name, &other); oerr == nil {
 			_ = r.Close()
 			hint = fmt.Sprintf(" (there is one of layout %v)", other.Layout)
 		}
@@ -257,9 +257,14 @@ func runShareWrite(ctx context.Context, a *app, o *shareOptions, name string) (e
 	}
 	limit, cancel := o.limit(ctx)
 	defer cancel()
-	w, existed, err := legacy.OpenOrCreateShareMemory(limit, name, int(o.size), &o.ShareMemoryOptions)
-	if o.size == 0 && !o.once && errors.Is(err, fs.ErrNotExist) {
-		w, existed, err = legacy.OpenOrCreateShareMemory(limit, name, max(len(b), 1), &o.ShareMemoryOptions)
+	var w *sharememory.Writer
+	existed, size := true, int(o.size)
+	if size == 0 {
+		w, err = sharememory.OpenWriter(limit, name, &o.Options)
+		size = max(len(b), 1)
+	}
+	if o.size != 0 || !o.once && errors.Is(err, fs.ErrNotExist) {
+		w, existed, err = sharememory.OpenOrCreateWriter(limit, name, size, &o.Options)
 	}
 	if err != nil {
 		return o.notThere(name, err)

@@ -12,7 +12,7 @@ import (
 
 	"samepage"
 	"samepage/internal/ipctest"
-	"samepage/legacy"
+	"samepage/legacy/text"
 )
 
 // A server has its first text from standard input, prints it again and again, and what
@@ -20,7 +20,7 @@ import (
 func TestLegacyTextServe(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
-	ipctest.Alone(t, legacy.TextName)
+	ipctest.Alone(t, text.DefaultName)
 	path := filepath.Join(ipctest.Dir(t), "zj.dat")
 	for _, asJSON := range []string{"--json=false", "--json"} {
 		c := ipctest.StartCmd(t, exec.Command("samepage", "legacy", "text", "serve", "--file", path, "--every", "20ms", asJSON))
@@ -46,7 +46,7 @@ func TestLegacyTextServe(t *testing.T) {
 		if strings.TrimSuffix(got, "\n") != "hello %n" {
 			t.Errorf("prints %q first", got)
 		}
-		x, err := legacy.OpenText("")
+		x, err := text.Open("")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -71,7 +71,7 @@ func TestLegacyTextServe(t *testing.T) {
 		}
 		c.Kill()
 		b, err := os.ReadFile(path)
-		if err != nil || len(b) != legacy.TextSize || strings.TrimRight(string(b), "\x00") != "second data!" {
+		if err != nil || len(b) != text.DefaultSize || strings.TrimRight(string(b), "\x00") != "second data!" {
 			t.Errorf("the file has %d bytes, %.40q, %v", len(b), b, err)
 		}
 	}

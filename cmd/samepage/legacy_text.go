@@ -18,14 +18,14 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"samepage/legacy"
+	"samepage/legacy/text"
 )
 
 func newLegacyTextCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "text",
 		Short: "Share a text in a section, often over a file, as server or client",
-		Long: `A text is bytes up to a NUL at the beginning of a section, which is called ` + legacy.TextName + ` unless
+		Long: `A text is bytes up to a NUL at the beginning of a section, which is called ` + text.DefaultName + ` unless
 NAME says otherwise. Programs on Windows mostly write it in the code page of the
 machine; it is passed on as it is. Nothing locks it: who reads while another writes
 may see a mixture of two texts.`,
@@ -95,7 +95,7 @@ With --file the section lies over that file, which loses what it had, and has th
 afterwards. Nobody else can open it meanwhile. When a server runs already, the exit code
 is 4, and neither it nor the file is touched.
 
-The existing programs map ` + fmt.Sprint(legacy.TextSize) + ` bytes: they cannot open a smaller section.`,
+The existing programs map ` + fmt.Sprint(text.DefaultSize) + ` bytes: they cannot open a smaller section.`,
 		Example: "  echo hello | samepage legacy text serve\n  samepage legacy text serve ZJ --file zj.dat --every 1s <text.txt",
 		Args:    names(0, 1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -113,7 +113,7 @@ The existing programs map ` + fmt.Sprint(legacy.TextSize) + ` bytes: they cannot
 
 func textName(args []string) string {
 	if len(args) == 0 {
-		return legacy.TextName
+		return text.DefaultName
 	}
 	return args[0]
 }
@@ -140,7 +140,7 @@ func newTextValue(name, s string) *textValue {
 func (*textValue) text(io.Writer) error { return errors.ErrUnsupported } // written as it is
 
 func runLegacyTextGet(ctx context.Context, a *app, name string, raw bool) (err error) {
-	t, err := legacy.OpenText(name)
+	t, err := text.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &missingError{fmt.Sprintf("there is no text %q: its server does not run", name), err}
 	}
@@ -174,7 +174,7 @@ func (r textSet) text(w io.Writer) error {
 func readText(ctx context.Context, r io.Reader) (string, error) {
 	var b bytes.Buffer
 	// One byte more, for Set to refuse.
-	_, err := copyBytes(ctx, &b, io.LimitReader(r, legacy.MaxText+1), nil)
+	_, err := copyBytes(ctx, &b, io.LimitReader(r, text.MaxLen+1), nil)
 	if err != nil {
 		return "", fmt.Errorf("read standard input: %w", err)
 	}
@@ -182,7 +182,7 @@ func readText(ctx context.Context, r io.Reader) (string, error) {
 }
 
 func runLegacyTextSet(ctx context.Context, a *app, name string, words []string) (err error) {
-	t, err := legacy.OpenText(name)
+	t, err := text.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &missingError{fmt.Sprintf("there is no text %q: its server does not run", name), err}
 	}
@@ -203,7 +203,7 @@ func runLegacyTextSet(ctx context.Context, a *app, name string, words []string) 
 }
 
 func runLegacyTextServe(ctx context.Context, a *app, o textServeOptions, name string) (err error) {
-	t, err := legacy.CreateText(name, o.file, o.size)
+	t, err := text.Create(name, o.file, o.size)
 	if err != nil {
 		return noFile(err) // nothing else can be missing
 	}
@@ -268,7 +268,7 @@ func runLegacyTextServe(ctx context.Context, a *app, o textServeOptions, name st
 
 // printText prints the text, and gives up when ctx ends, for whoever is to read it may
 // have stopped.
-func printText(ctx context.Context, a *app, t *legacy.Text, name string) error {
+func printText(ctx context.Context, a *app, t *text.Text, name string) error {
 	s, err := t.Get()
 	if err != nil {
 		return err

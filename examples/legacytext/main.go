@@ -22,7 +22,7 @@ import (
 	"strings"
 	"time"
 
-	"samepage/legacy"
+	"samepage/legacy/text"
 )
 
 func main() {
@@ -52,7 +52,7 @@ func server(ctx context.Context, turns int) (err error) {
 	}
 	path := filepath.Join(dir, "zj.dat")
 	defer func() { err = errors.Join(err, os.Remove(path), os.Remove(dir)) }()
-	text, err := legacy.CreateText(legacy.TextName, path, 0)
+	text, err := text.Create(text.DefaultName, path, 0)
 	if err != nil {
 		return err // such as that a server runs already
 	}
@@ -95,7 +95,7 @@ func other() error {
 }
 
 func client() error {
-	text, err := legacy.OpenText(legacy.TextName)
+	text, err := text.Open(text.DefaultName)
 	if err != nil {
 		return err // such as that no server runs
 	}

@@ -19,7 +19,8 @@ import (
 	"samepage/internal/ipctest"
 	"samepage/internal/ipctest/memtest"
 	"samepage/ipcsync"
-	"samepage/legacy"
+	"samepage/legacy/baseimage"
+	"samepage/legacy/sharememory"
 )
 
 // The debug build: go test -tags samepagedebug -run Debug.
@@ -119,18 +120,18 @@ func debugForgettables() []forgettable {
 			return m.Lock(context.Background())
 		}},
 		forgettable{kind: "file lock", told: "file lock", open: func(name, dir string) error {
-			_, err := legacy.NewFileLock(name, &legacy.FileLockOptions{Dir: dir})
+			_, err := sharememory.NewFileLock(name, &sharememory.FileLockOptions{Dir: dir})
 			return err
 		}},
 		forgettable{kind: "file lock that is held", told: "file lock", locked: staysLocked, open: func(name, dir string) error {
-			l, err := legacy.NewFileLock(name, &legacy.FileLockOptions{Dir: dir})
+			l, err := sharememory.NewFileLock(name, &sharememory.FileLockOptions{Dir: dir})
 			if err != nil {
 				return err
 			}
 			return l.RLock(context.Background())
 		}},
 		forgettable{kind: "sender", told: "sender of BaseImage", open: func(name, _ string) error {
-			_, err := legacy.CreateBaseImage(&legacy.BaseImageOptions{Name: name, Event: name + "event", Size: 4096})
+			_, err := baseimage.CreateSender(&baseimage.SenderOptions{Name: name, Event: name + "event", Size: 4096})
 			return err
 		}},
 	)

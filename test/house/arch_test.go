@@ -30,7 +30,7 @@ var floors = [][]string{
 	{"internal/starter", "internal/facts"},
 	{"rpc", "stream"},
 	{"frame"},
-	{"legacy"},
+	{"legacy/baseimage", "legacy/earseimage", "legacy/sharememory", "legacy/text"},
 	{"cmd"},
 }
 

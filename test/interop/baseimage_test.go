@@ -20,7 +20,7 @@ import (
 	"samepage"
 	"samepage/frame"
 	"samepage/internal/ipctest"
-	"samepage/legacy"
+	"samepage/legacy/baseimage"
 )
 
 // basePicture is picture k, as cpp/baseimage.h has it.
@@ -39,9 +39,9 @@ func basePicture(k, width, height, bits int) *frame.Frame {
 	return f
 }
 
-func baseReceiver(t *testing.T, settle time.Duration) *legacy.BaseImageReceiver {
+func baseReceiver(t *testing.T, settle time.Duration) *baseimage.Receiver {
 	t.Helper()
-	r, err := legacy.OpenBaseImage(&legacy.BaseImageOptions{Settle: settle})
+	r, err := baseimage.OpenReceiver(&baseimage.ReceiverOptions{Settle: settle})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,9 +53,9 @@ func baseReceiver(t *testing.T, settle time.Duration) *legacy.BaseImageReceiver 
 	return r
 }
 
-func baseSender(t *testing.T) *legacy.BaseImageSender {
+func baseSender(t *testing.T) *baseimage.Sender {
 	t.Helper()
-	s, err := legacy.CreateBaseImage(nil)
+	s, _, err := baseimage.OpenOrCreateSender(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func baseSender(t *testing.T) *legacy.BaseImageSender {
 	return s
 }
 
-func grabBase(t *testing.T, r *legacy.BaseImageReceiver, k int) {
+func grabBase(t *testing.T, r *baseimage.Receiver, k int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), ipctest.Patience)
 	defer cancel()

@@ -23,7 +23,7 @@ import (
 	"samepage/internal/ipctest"
 	"samepage/internal/sys/process"
 	"samepage/internal/sys/syserr"
-	"samepage/legacy"
+	"samepage/legacy/earseimage"
 )
 
 // A 24-bit BMP: its header, and rows of a multiple of 4 bytes.
@@ -113,7 +113,7 @@ func earsePicture(t *testing.T, w, h int) string {
 	return path
 }
 
-func wantEarse(t *testing.T, path string, a *legacy.EarseImageAnswer) {
+func wantEarse(t *testing.T, path string, a *earseimage.Answer) {
 	t.Helper()
 	source, err := os.ReadFile(path)
 	if err != nil {
@@ -126,13 +126,13 @@ func wantEarse(t *testing.T, path string, a *legacy.EarseImageAnswer) {
 	if !bytes.Equal(a.Images[0].Data, negative) || !bytes.Equal(a.Images[1].Data, flipped) {
 		t.Errorf("results of %d and %d bytes are not those of %s", len(a.Images[0].Data), len(a.Images[1].Data), path)
 	}
-	if a.Images[0].Type != legacy.ImageBMP || a.Images[1].Type != legacy.ImageBMP {
+	if a.Images[0].Type != earseimage.BMP || a.Images[1].Type != earseimage.BMP {
 		t.Errorf("results are of types %v and %v", a.Images[0].Type, a.Images[1].Type)
 	}
 }
 
-func bmpJob(path string) legacy.EarseImageJob {
-	return legacy.EarseImageJob{Source: path, Type: legacy.ImageBMP}
+func bmpJob(path string) earseimage.Job {
+	return earseimage.Job{Source: path, Type: earseimage.BMP}
 }
 
 // earseBegin is for all tests here, each with a context.
@@ -168,9 +168,9 @@ func opened(t *testing.T, c *ipctest.Child, how string) {
 	}
 }
 
-func earseGoRequester(t *testing.T) *legacy.EarseImageRequester {
+func earseGoRequester(t *testing.T) *earseimage.Requester {
 	t.Helper()
-	r, err := legacy.NewEarseImageRequester(nil)
+	r, err := earseimage.CreateRequester(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +182,7 @@ func earseGoRequester(t *testing.T) *legacy.EarseImageRequester {
 type earseWorker struct {
 	mu     sync.Mutex
 	errs   []error
-	jobs   []legacy.EarseImageJob
+	jobs   []earseimage.Job
 	began  chan struct{} // one for each job, while there is room
 	goOn   chan struct{} // a job for "hang" waits for it
 	cancel context.CancelFunc
@@ -195,7 +195,7 @@ func earseGoWorker(t *testing.T) *earseWorker {
 	w := &earseWorker{began: make(chan struct{}, 1), goOn: make(chan struct{}), cancel: cancel, ended: make(chan error, 1)}
 	ready := make(chan struct{})
 	go func() {
-		w.ended <- legacy.ServeEarseImage(ctx, &legacy.EarseImageOptions{
+		w.ended <- earseimage.Serve(ctx, &earseimage.WorkerOptions{
 			Ready: func() { close(ready) },
 			Log: func(err error) {
 				w.mu.Lock()
@@ -218,7 +218,7 @@ func earseGoWorker(t *testing.T) *earseWorker {
 	return w
 }
 
-func (w *earseWorker) do(_ context.Context, j legacy.EarseImageJob) ([]byte, []byte, error) {
+func (w *earseWorker) do(_ context.Context, j earseimage.Job) ([]byte, []byte, error) {
 	w.mu.Lock()
 	w.jobs = append(w.jobs, j)
 	w.mu.Unlock()
@@ -290,7 +290,7 @@ func TestEarseImageCppWithCpp(t *testing.T) {
 
 func TestMission000_24_GoAsksCpp(t *testing.T) {
 	ctx := earseBegin(t)
-	each := func(job legacy.EarseImageJob, r *legacy.EarseImageRequester) (*legacy.EarseImageAnswer, error) {
+	each := func(job earseimage.Job, r *earseimage.Requester) (*earseimage.Answer, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ipctest.Patience)
 		defer cancel()
 		return r.Do(ctx, job)
@@ -311,7 +311,7 @@ func TestMission000_24_GoAsksCpp(t *testing.T) {
 		wantEarse(t, path, a)
 	}
 	worker.Want(fmt.Sprint("ok ", n), "jobs")
-	if _, err := each(legacy.EarseImageJob{Source: large + ".missing", Type: legacy.ImageTIFF}, r); err == nil {
+	if _, err := each(earseimage.Job{Source: large + ".missing", Type: earseimage.TIFF}, r); err == nil {
 		t.Error("a job for a missing file")
 	}
 	worker.Want("ok 6 "+large+".missing", "last")
@@ -332,7 +332,7 @@ func TestMission000_24_CppAsksGo(t *testing.T) {
 	w.wantNoLog(t)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.jobs) != n+16 || w.jobs[0].Source != path || w.jobs[0].Type != legacy.ImageBMP {
+	if len(w.jobs) != n+16 || w.jobs[0].Source != path || w.jobs[0].Type != earseimage.BMP {
 		t.Errorf("%d jobs, the first is %v", len(w.jobs), w.jobs[0])
 	}
 }
@@ -364,7 +364,7 @@ func TestEarseImageBadCppWorker(t *testing.T) {
 		{"empty", "0 bytes at 0", samepage.ErrCorrupt},
 		{"overlap", "overlap", samepage.ErrCorrupt},
 		{"odd", "success 7", samepage.ErrCorrupt},
-		{"silent", "took the job and sent no answer", legacy.ErrJobFailed},
+		{"silent", "took the job and sent no answer", earseimage.ErrJobFailed},
 	} {
 		worker.Want("ok", "do %s", c.how)
 		_, err := r.Do(ctx, bmpJob(path))
@@ -377,7 +377,7 @@ func TestEarseImageBadCppWorker(t *testing.T) {
 		}
 	}
 	_, err := r.Do(ctx, bmpJob(path+".missing")) // 000-26
-	wantEarseErr(t, err, legacy.ErrJobFailed, "it gave no reason")
+	wantEarseErr(t, err, earseimage.ErrJobFailed, "it gave no reason")
 
 	// Success is written long before the data: only the message counts.
 	worker.Want("ok", "do early 100")
@@ -409,7 +409,7 @@ func TestMission000_28_CppWorkerHangs(t *testing.T) {
 		wantEarseErr(t, <-done, context.Canceled)
 		t.Logf("Do returned %v after its context ended", time.Since(begun))
 		worker.Want("ok", "do right")
-		answers := make(chan *legacy.EarseImageAnswer, 1)
+		answers := make(chan *earseimage.Answer, 1)
 		go func() {
 			a, err := r.Do(ctx, bmpJob(second))
 			if err != nil {
@@ -464,9 +464,9 @@ func TestMission000_27_CppWorkerGone(t *testing.T) {
 func TestEarseImageTitlesTaken(t *testing.T) {
 	ctx := earseBegin(t)
 	earseCppWorker(t)
-	wantEarseErr(t, legacy.ServeEarseImage(ctx, nil, nil), fs.ErrExist, "EarseImage")
+	wantEarseErr(t, earseimage.Serve(ctx, nil, nil), fs.ErrExist, "EarseImage")
 	earseCppRequester(t)
-	_, err := legacy.NewEarseImageRequester(nil)
+	_, err := earseimage.CreateRequester(nil)
 	wantEarseErr(t, err, fs.ErrExist, "UnionRectTest")
 }
 
@@ -567,10 +567,10 @@ func TestEarseImageRequestersLeaveNothing(t *testing.T) {
 	earseCppWorker(t)
 	path := earsePicture(t, 5, 5)
 	round := func() {
-		r, err := legacy.NewEarseImageRequester(nil)
+		r, err := earseimage.CreateRequester(nil)
 		// Close does not wait for ever for a worker that is not let run.
 		for begun := time.Now(); errors.Is(err, fs.ErrExist) && time.Since(begun) < ipctest.Patience; time.Sleep(time.Millisecond) {
-			r, err = legacy.NewEarseImageRequester(nil)
+			r, err = earseimage.CreateRequester(nil)
 		}
 		if err != nil {
 			t.Fatal(err)

@@ -18,31 +18,31 @@ import (
 
 	"samepage"
 	"samepage/internal/ipctest"
-	"samepage/legacy"
+	"samepage/legacy/sharememory"
 )
 
 // ShareMemory with C++ programs as writers and readers, in both layouts.
 
-func eachShare(t *testing.T, f func(t *testing.T, o *legacy.ShareMemoryOptions)) {
-	for _, l := range []legacy.ShareMemoryLayout{legacy.ShareMemorySeed, legacy.ShareMemoryHead} {
+func eachShare(t *testing.T, f func(t *testing.T, o *sharememory.Options)) {
+	for _, l := range []sharememory.Layout{sharememory.Seed, sharememory.Head} {
 		t.Run(l.String(), func(t *testing.T) {
 			t.Setenv("TMP", ipctest.Dir(t)) // for GetTempPath, of both sides
-			f(t, &legacy.ShareMemoryOptions{Layout: l})
+			f(t, &sharememory.Options{Layout: l})
 		})
 	}
 }
 
 // shareProgram starts the C++ writer or reader on the block v.
-func shareProgram(t *testing.T, role string, o *legacy.ShareMemoryOptions) *ipctest.Child {
+func shareProgram(t *testing.T, role string, o *sharememory.Options) *ipctest.Child {
 	t.Helper()
 	c := start(t, "sharememory_"+role)
 	c.Want("ok", "%v v", o.Layout)
 	return c
 }
 
-func shareWriter(t *testing.T, size int, o *legacy.ShareMemoryOptions) *legacy.ShareMemoryWriter {
+func shareWriter(t *testing.T, size int, o *sharememory.Options) *sharememory.Writer {
 	t.Helper()
-	w, _, err := legacy.OpenOrCreateShareMemory(t.Context(), "v", size, o)
+	w, _, err := sharememory.OpenOrCreateWriter(t.Context(), "v", size, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,9 +50,9 @@ func shareWriter(t *testing.T, size int, o *legacy.ShareMemoryOptions) *legacy.S
 	return w
 }
 
-func shareReader(t *testing.T, o *legacy.ShareMemoryOptions) *legacy.ShareMemoryReader {
+func shareReader(t *testing.T, o *sharememory.Options) *sharememory.Reader {
 	t.Helper()
-	r, err := legacy.OpenShareMemory("v", o)
+	r, err := sharememory.OpenReader("v", o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,21 +60,21 @@ func shareReader(t *testing.T, o *legacy.ShareMemoryOptions) *legacy.ShareMemory
 	return r
 }
 
-func shareWrite(t *testing.T, w *legacy.ShareMemoryWriter, s string) {
+func shareWrite(t *testing.T, w *sharememory.Writer, s string) {
 	t.Helper()
 	if n, err := w.Write(t.Context(), []byte(s)); n != len(s) || err != nil {
 		t.Fatalf("wrote %d bytes, %v", n, err)
 	}
 }
 
-func wantShare(t *testing.T, r *legacy.ShareMemoryReader, want string) {
+func wantShare(t *testing.T, r *sharememory.Reader, want string) {
 	t.Helper()
 	if b, err := r.Append(t.Context(), nil); string(b) != want || err != nil {
 		t.Errorf("value %.80q, %v, want %q", b, err, want)
 	}
 }
 
-func wantShareErr(t *testing.T, r *legacy.ShareMemoryReader, want error) {
+func wantShareErr(t *testing.T, r *sharememory.Reader, want error) {
 	t.Helper()
 	b, err := r.Append(t.Context(), nil)
 	if len(b) > 0 || !errors.Is(err, want) {
@@ -84,7 +84,7 @@ func wantShareErr(t *testing.T, r *legacy.ShareMemoryReader, want error) {
 
 // goUntil reads until value number goal comes, and fails the test for any that is not
 // whole.
-func goUntil(t *testing.T, r *legacy.ShareMemoryReader, goal uint32) {
+func goUntil(t *testing.T, r *sharememory.Reader, goal uint32) {
 	t.Helper()
 	reads, different, last := 0, 0, uint32(1<<31)
 	for begun := time.Now(); ; reads++ {
@@ -114,7 +114,7 @@ func goUntil(t *testing.T, r *legacy.ShareMemoryReader, goal uint32) {
 
 // 002-03, 002-29, 002-37: values from C++ to Go, to C++ beside it, and back, none wrong.
 func TestMission002_37_ShareMemoryValues(t *testing.T) {
-	eachShare(t, func(t *testing.T, o *legacy.ShareMemoryOptions) {
+	eachShare(t, func(t *testing.T, o *sharememory.Options) {
 		n := ipctest.Exchanges(t)
 		// C++ writes, both read.
 		writer := shareProgram(t, "writer", o)
@@ -179,8 +179,8 @@ func TestMission002_37_ShareMemoryValues(t *testing.T) {
 // A block that Go made is C++ programs' in every field, and lives as long as anybody has
 // it.
 func TestMission002_37_ShareMemoryMadeByGo(t *testing.T) {
-	eachShare(t, func(t *testing.T, o *legacy.ShareMemoryOptions) {
-		w, err := legacy.CreateShareMemory(t.Context(), "v", 100, o)
+	eachShare(t, func(t *testing.T, o *sharememory.Options) {
+		w, err := sharememory.CreateWriter(t.Context(), "v", 100, o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -198,7 +198,7 @@ func TestMission002_37_ShareMemoryMadeByGo(t *testing.T) {
 			t.Error(err)
 		}
 		reader.Wait()
-		if _, err := legacy.OpenShareMemory("v", o); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := sharememory.OpenReader("v", o); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("it is still there: %v", err)
 		}
 	})
@@ -206,8 +206,8 @@ func TestMission002_37_ShareMemoryMadeByGo(t *testing.T) {
 
 // The lock excludes C++ and Go from each other as it does each from its own.
 func TestMission002_37_ShareMemoryLock(t *testing.T) {
-	eachShare(t, func(t *testing.T, o *legacy.ShareMemoryOptions) {
-		l, err := legacy.NewShareMemoryLock("v", o)
+	eachShare(t, func(t *testing.T, o *sharememory.Options) {
+		l, err := sharememory.NewLock("v", o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -287,8 +287,8 @@ func TestMission002_37_ShareMemoryLock(t *testing.T) {
 
 // The holder is killed, on either side, and the other one comes in.
 func TestMission002_20_ShareMemoryKilledAcross(t *testing.T) {
-	eachShare(t, func(t *testing.T, o *legacy.ShareMemoryOptions) {
-		l, err := legacy.NewShareMemoryLock("v", o)
+	eachShare(t, func(t *testing.T, o *sharememory.Options) {
+		l, err := sharememory.NewLock("v", o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -337,11 +337,11 @@ func TestMission002_20_ShareMemoryKilledAcross(t *testing.T) {
 
 func init() {
 	helpers["sharelock"] = func(args []string) {
-		o := &legacy.ShareMemoryOptions{}
-		if args[0] == legacy.ShareMemoryHead.String() {
-			o.Layout = legacy.ShareMemoryHead
+		o := &sharememory.Options{}
+		if args[0] == sharememory.Head.String() {
+			o.Layout = sharememory.Head
 		}
-		l, err := legacy.NewShareMemoryLock("v", o)
+		l, err := sharememory.NewLock("v", o)
 		if err == nil && args[1] == "read" {
 			err = l.RLock(context.Background())
 		} else if err == nil {
@@ -358,7 +358,7 @@ func init() {
 
 // What C++ programs do wrong is told, and healed by Go's next value.
 func TestMission002_37_ShareMemoryMisbehaving(t *testing.T) {
-	eachShare(t, func(t *testing.T, o *legacy.ShareMemoryOptions) {
+	eachShare(t, func(t *testing.T, o *sharememory.Options) {
 		c := shareProgram(t, "writer", o)
 		c.Want("ok", "create 100")
 		r := shareReader(t, o)
@@ -368,7 +368,7 @@ func TestMission002_37_ShareMemoryMisbehaving(t *testing.T) {
 			"header content 101", "header content -1", "header content 2147483647", "header content -2147483648",
 			"header memory 0", "header memory 100000000", "header memory -5", "garbage 0",
 		}
-		if o.Layout == legacy.ShareMemorySeed {
+		if o.Layout == sharememory.Seed {
 			versions = append(versions, "header tail 0", "header tail 7")
 			corrupts = append(corrupts, "poke 5 7") // the byte behind the content
 		}
@@ -379,7 +379,7 @@ func TestMission002_37_ShareMemoryMisbehaving(t *testing.T) {
 			for _, bad := range all {
 				shareWrite(t, w, "value")
 				c.Want("ok", "%s", bad)
-				if bad == "header content 4" && o.Layout == legacy.ShareMemorySeed {
+				if bad == "header content 4" && o.Layout == sharememory.Seed {
 					c.Want("ok", "poke 4 0") // so that only the checksum can tell
 				}
 				wantShareErr(t, r, want)
@@ -415,7 +415,7 @@ func TestMission002_37_ShareMemoryMisbehaving(t *testing.T) {
 
 // A C++ writer that ends in the middle of a value, with the lock.
 func TestMission002_20_ShareMemoryDiesInMidWrite(t *testing.T) {
-	eachShare(t, func(t *testing.T, o *legacy.ShareMemoryOptions) {
+	eachShare(t, func(t *testing.T, o *sharememory.Options) {
 		w := shareWriter(t, 100, o)
 		r := shareReader(t, o)
 		reader := shareProgram(t, "reader", o)
@@ -428,7 +428,7 @@ func TestMission002_20_ShareMemoryDiesInMidWrite(t *testing.T) {
 			t.Errorf("it ended with %d", code)
 		}
 		wantShareErr(t, r, samepage.ErrChecksum)
-		if seed := o.Layout == legacy.ShareMemorySeed; seed {
+		if seed := o.Layout == sharememory.Seed; seed {
 			reader.Want("ok bad AFTERe it ", "read") // as these programs do
 		} else {
 			reader.Want("err read -1", "read")
@@ -442,7 +442,7 @@ func TestMission002_20_ShareMemoryDiesInMidWrite(t *testing.T) {
 // A lock file that cannot be opened: C++ programs go on as if they had the lock, Go's do
 // not.
 func TestMission002_36_ShareMemoryUnopenable(t *testing.T) {
-	eachShare(t, func(t *testing.T, o *legacy.ShareMemoryOptions) {
+	eachShare(t, func(t *testing.T, o *sharememory.Options) {
 		c := shareProgram(t, "writer", o)
 		c.Want("ok", "create 100")
 		r := shareReader(t, o)
@@ -478,7 +478,7 @@ func TestMission002_36_ShareMemoryUnopenable(t *testing.T) {
 
 // The command in both roles.
 func TestCommandWithShareMemory(t *testing.T) {
-	eachShare(t, func(t *testing.T, o *legacy.ShareMemoryOptions) {
+	eachShare(t, func(t *testing.T, o *sharememory.Options) {
 		layout := o.Layout.String()
 		writer := shareProgram(t, "writer", o)
 		writer.Want("ok", "create 100")

@@ -14,12 +14,12 @@ import (
 
 	"samepage"
 	"samepage/internal/ipctest"
-	"samepage/legacy"
+	"samepage/legacy/text"
 )
 
 // exchange sends a thousand texts, each of which the other side must find, and which go
 // alternately from C++ to Go and from Go to C++.
-func exchange(t *testing.T, x *legacy.Text, c *ipctest.Child) {
+func exchange(t *testing.T, x *text.Text, c *ipctest.Child) {
 	t.Helper()
 	wrong := 0
 	n := ipctest.Exchanges(t)
@@ -56,7 +56,7 @@ func TestMission001_03_04_TextWithCpp(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			x, err := legacy.CreateText("", path, 0)
+			x, err := text.Create("", path, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -90,11 +90,11 @@ func TestMission001_03_04_TextWithCpp(t *testing.T) {
 			}
 			if path != "" {
 				b, err := os.ReadFile(path)
-				if err != nil || len(b) != legacy.TextSize || !strings.HasPrefix(string(b), hello+"\x00") {
+				if err != nil || len(b) != text.DefaultSize || !strings.HasPrefix(string(b), hello+"\x00") {
 					t.Errorf("the file has %d bytes, %.40q, %v", len(b), b, err)
 				}
 			}
-			if _, err := legacy.OpenText(""); !errors.Is(err, fs.ErrNotExist) {
+			if _, err := text.Open(""); !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("after all have ended: %v", err)
 			}
 		})
@@ -113,19 +113,19 @@ func TestMission001_03_04_TextWithCpp(t *testing.T) {
 			}
 			server.Want("ok", "write %s", hello)
 			for _, file := range []string{path, own, ""} {
-				if _, err := legacy.CreateText("", file, 0); !errors.Is(err, fs.ErrExist) {
+				if _, err := text.Create("", file, 0); !errors.Is(err, fs.ErrExist) {
 					t.Errorf("a second server over %q: %v", file, err)
 				}
 			}
 			if b, err := os.ReadFile(own); err != nil || string(b) != "precious" {
 				t.Errorf("the second server's file has %q, %v", b, err)
 			}
-			x, err := legacy.OpenText("")
+			x, err := text.Open("")
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer x.Close()
-			if got, err := x.Get(); err != nil || got != hello || x.Size() != legacy.TextSize {
+			if got, err := x.Get(); err != nil || got != hello || x.Size() != text.DefaultSize {
 				t.Errorf("the server wrote %q, %v, into %d bytes", got, err, x.Size())
 			}
 			if err := x.Set(second); err != nil {

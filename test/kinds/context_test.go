@@ -16,7 +16,9 @@ import (
 	"samepage/frame"
 	"samepage/internal/ipctest"
 	"samepage/ipcsync"
-	"samepage/legacy"
+	"samepage/legacy/baseimage"
+	"samepage/legacy/sharememory"
+	"samepage/legacy/text"
 	"samepage/pubsub"
 	"samepage/test/house"
 )
@@ -25,7 +27,7 @@ import (
 const contextRule = "What is available is taken even if ctx has ended; ctx only ends waiting."
 
 // alwaysWait are those for which it says nothing: what they wait for is never there.
-var alwaysWait = []string{"legacy.EarseImageRequester.Do", "legacy.ServeEarseImage"}
+var alwaysWait = []string{"earseimage.Requester.Do", "earseimage.Serve"}
 
 // waits are all functions that wait, by name: what each does when it need not wait, and
 // when it has to.
@@ -74,15 +76,15 @@ func allWaits(t *testing.T) map[string]waits {
 		})
 
 		dir := ipctest.Dir(t)
-		holder := must(legacy.NewFileLock("lock", &legacy.FileLockOptions{Dir: dir}))(t)
-		l := must(legacy.NewFileLock("lock", &legacy.FileLockOptions{Dir: dir}))(t)
-		so := &legacy.ShareMemoryOptions{Lock: legacy.FileLockOptions{Dir: ipctest.Dir(t)}}
-		writer := must(legacy.CreateShareMemory(bg, "share-"+name, 100, so))(t)
+		holder := must(sharememory.NewFileLock("lock", &sharememory.FileLockOptions{Dir: dir}))(t)
+		l := must(sharememory.NewFileLock("lock", &sharememory.FileLockOptions{Dir: dir}))(t)
+		so := &sharememory.Options{Lock: sharememory.FileLockOptions{Dir: ipctest.Dir(t)}}
+		writer := must(sharememory.CreateWriter(bg, "share-"+name, 100, so))(t)
 		_, err := writer.Write(bg, []byte("value"))
 		ipctest.NoErr(t, err)
-		reader := must(legacy.OpenShareMemory("share-"+name, so))(t)
-		shareHolder := must(legacy.NewShareMemoryLock("share-"+name, so))(t)
-		otherHolder := must(legacy.NewShareMemoryLock("other-"+name, so))(t)
+		reader := must(sharememory.OpenReader("share-"+name, so))(t)
+		shareHolder := must(sharememory.NewLock("share-"+name, so))(t)
+		otherHolder := must(sharememory.NewLock("other-"+name, so))(t)
 		for _, c := range []io.Closer{holder, l, writer, reader, shareHolder, otherHolder} {
 			closing(c)
 		}
@@ -90,26 +92,37 @@ func allWaits(t *testing.T) map[string]waits {
 			ipctest.NoErr(t, errors.Join(holder.Lock(bg), shareHolder.Lock(bg), otherHolder.Lock(bg)))
 			t.Cleanup(func() { _, _, _ = holder.Unlock(), shareHolder.Unlock(), otherHolder.Unlock() })
 		}
-		put("legacy.FileLock.Lock", func(c C) error { return unless(l.Lock(c), l.Unlock) })
-		put("legacy.FileLock.RLock", func(c C) error { return unless(l.RLock(c), l.RUnlock) })
-		put("legacy.CreateShareMemory", func(c C) error {
-			return closed(legacy.CreateShareMemory(c, "other-"+name, 8, so))
+		put("sharememory.FileLock.Lock", func(c C) error { return unless(l.Lock(c), l.Unlock) })
+		put("sharememory.FileLock.RLock", func(c C) error { return unless(l.RLock(c), l.RUnlock) })
+		put("sharememory.CreateWriter", func(c C) error {
+			return closed(sharememory.CreateWriter(c, "other-"+name, 8, so))
 		})
-		put("legacy.OpenOrCreateShareMemory", func(c C) error {
-			w, _, err := legacy.OpenOrCreateShareMemory(c, "other-"+name, 8, so)
+		put("sharememory.OpenOrCreateWriter", func(c C) error {
+			w, _, err := sharememory.OpenOrCreateWriter(c, "other-"+name, 8, so)
 			return closed(w, err)
 		})
-		put("legacy.ShareMemoryWriter.Write", func(c C) error { _, err := writer.Write(c, []byte("other")); return err })
-		put("legacy.ShareMemoryReader.Read", func(c C) error { _, err := reader.Read(c, make([]byte, 100)); return err })
-		put("legacy.ShareMemoryReader.Append", func(c C) error { _, err := reader.Append(c, nil); return err })
-		put("legacy.ShareMemoryReader.View", func(c C) error { return reader.View(c, func([]byte) error { return nil }) })
-		put("legacy.shareMemory.Stat", func(c C) error { _, err := reader.Stat(c); return err })
+		put("sharememory.OpenWriter", func(c C) error {
+			return closed(sharememory.OpenWriter(c, "share-"+name, so))
+		})
+		put("sharememory.AwaitWriter", func(c C) error {
+			return closed(sharememory.AwaitWriter(c, "share-"+name, so))
+		})
+		put("sharememory.Writer.Write", func(c C) error { _, err := writer.Write(c, []byte("other")); return err })
+		put("sharememory.Reader.Read", func(c C) error { _, err := reader.Read(c, make([]byte, 100)); return err })
+		put("sharememory.Reader.Append", func(c C) error { _, err := reader.Append(c, nil); return err })
+		put("sharememory.Reader.View", func(c C) error { return reader.View(c, func([]byte) error { return nil }) })
+		put("sharememory.block.Stat", func(c C) error { _, err := reader.Stat(c); return err })
 	}
-	all["legacy.AwaitShareMemory"] = W{
+	closing(must(text.Create("text", "", 4096))(t))
+	all["text.Await"] = W{
+		func(c C) error { return closed(text.Await(c, "text")) },
+		func(c C) error { return closed(text.Await(c, "none")) },
+	}
+	all["sharememory.AwaitReader"] = W{
 		func(c C) error {
-			return closed(legacy.AwaitShareMemory(c, "share-free", nil))
+			return closed(sharememory.AwaitReader(c, "share-free", nil))
 		},
-		func(c C) error { return closed(legacy.AwaitShareMemory(c, "none", nil)) },
+		func(c C) error { return closed(sharememory.AwaitReader(c, "none", nil)) },
 	}
 
 	closing(must(samepage.Create("free", 8, nil))(t))
@@ -337,16 +350,16 @@ func allWaits(t *testing.T) map[string]waits {
 	}
 
 	// BaseImage: a picture is there, or none. A sender never waits but for itself.
-	base := &legacy.BaseImageOptions{Name: "samepage-test-base", Event: "samepage-test-base event", Size: 4096, Settle: -1}
-	sender := must(legacy.CreateBaseImage(base))(t)
-	grabber := must(legacy.OpenBaseImage(base))(t)
+	base := &baseimage.ReceiverOptions{Name: "samepage-test-base", Event: "samepage-test-base event", Settle: -1}
+	sender := must(baseimage.CreateSender(&baseimage.SenderOptions{Name: base.Name, Event: base.Event, Size: 4096}))(t)
+	grabber := must(baseimage.OpenReceiver(base))(t)
 	closing(grabber)
 	closing(sender)
 	gray := image.NewGray(image.Rect(0, 0, 8, 8))
 	f := must(frame.New(make([]byte, 4096), frame.Spec{Format: frame.Gray, Width: 8, Height: 8}))(t)
-	all["legacy.BaseImageSender.Send"] = W{available: func(c C) error { return sender.Send(c, gray) }}
-	all["legacy.BaseImageSender.SendFrame"] = W{available: func(c C) error { return sender.SendFrame(c, f) }}
-	all["legacy.BaseImageReceiver.Grab"] = W{
+	all["baseimage.Sender.Send"] = W{available: func(c C) error { return sender.Send(c, gray) }}
+	all["baseimage.Sender.SendFrame"] = W{available: func(c C) error { return sender.SendFrame(c, f) }}
+	all["baseimage.Receiver.Grab"] = W{
 		func(c C) error {
 			if err := sender.Send(bg, gray); err != nil {
 				return err
@@ -365,10 +378,10 @@ func allWaits(t *testing.T) map[string]waits {
 			return err
 		},
 	}
-	all["legacy.AwaitBaseImage"] = W{
-		func(c C) error { return closed(legacy.AwaitBaseImage(c, base)) },
+	all["baseimage.AwaitReceiver"] = W{
+		func(c C) error { return closed(baseimage.AwaitReceiver(c, base)) },
 		func(c C) error {
-			return closed(legacy.AwaitBaseImage(c, &legacy.BaseImageOptions{Name: "samepage-test-none", Event: "samepage-test-none event"}))
+			return closed(baseimage.AwaitReceiver(c, &baseimage.ReceiverOptions{Name: "samepage-test-none", Event: "samepage-test-none event"}))
 		},
 	}
 	return all

@@ -18,7 +18,10 @@ import (
 	"samepage/internal/ipctest"
 	"samepage/internal/ipctest/memtest"
 	"samepage/ipcsync"
-	"samepage/legacy"
+	"samepage/legacy/baseimage"
+	"samepage/legacy/earseimage"
+	"samepage/legacy/sharememory"
+	"samepage/legacy/text"
 	"samepage/pubsub"
 )
 
@@ -270,61 +273,62 @@ func optionsCases() []optionsCase {
 			},
 		},
 		{
-			zero: legacy.FileLockOptions{},
+			zero: sharememory.FileLockOptions{},
 			bad:  M{"Boot": {int64(-2)}},
 			free: []string{"Dir"},
 			use: U{
 				"NewFileLock": func(t *testing.T, o any) error {
-					l := *o.(*legacy.FileLockOptions)
+					l := *o.(*sharememory.FileLockOptions)
 					l.Dir = ipctest.Dir(t)
-					return closed(legacy.NewFileLock("none", &l))
+					return closed(sharememory.NewFileLock("none", &l))
 				},
 				"CleanFileLocks": func(t *testing.T, o any) error {
-					l := *o.(*legacy.FileLockOptions)
+					l := *o.(*sharememory.FileLockOptions)
 					l.Dir = ipctest.Dir(t)
-					_, err := legacy.CleanFileLocks(&l)
+					_, err := sharememory.CleanFileLocks(&l)
 					return err
 				},
 			},
 		},
 		{
-			zero: legacy.ShareMemoryOptions{},
+			zero: sharememory.Options{},
 			bad: M{
-				"Layout": {legacy.ShareMemoryLayout(-1), legacy.ShareMemoryLayout(2)},
-				"Lock":   {legacy.FileLockOptions{Boot: -2}},
+				"Layout": {sharememory.Layout(-1), sharememory.Layout(2)},
+				"Lock":   {sharememory.FileLockOptions{Boot: -2}},
 			},
 			free: []string{"Truncate"},
 			use: U{
-				"CreateShareMemory": func(t *testing.T, o any) error {
-					return closed(legacy.CreateShareMemory(t.Context(), "none", 8, o.(*legacy.ShareMemoryOptions)))
+				"CreateWriter": func(t *testing.T, o any) error {
+					return closed(sharememory.CreateWriter(t.Context(), "none", 8, o.(*sharememory.Options)))
 				},
-				"OpenShareMemory": func(_ *testing.T, o any) error {
-					return closed(legacy.OpenShareMemory("none", o.(*legacy.ShareMemoryOptions)))
+				"OpenReader": func(_ *testing.T, o any) error {
+					return closed(sharememory.OpenReader("none", o.(*sharememory.Options)))
 				},
-				"AwaitShareMemory": func(_ *testing.T, o any) error {
-					return closed(legacy.AwaitShareMemory(ended(), "none", o.(*legacy.ShareMemoryOptions)))
+				"AwaitReader": func(_ *testing.T, o any) error {
+					return closed(sharememory.AwaitReader(ended(), "none", o.(*sharememory.Options)))
 				},
-				"NewShareMemoryLock": func(_ *testing.T, o any) error {
-					return closed(legacy.NewShareMemoryLock("none", o.(*legacy.ShareMemoryOptions)))
+				"NewLock": func(_ *testing.T, o any) error {
+					return closed(sharememory.NewLock("none", o.(*sharememory.Options)))
 				},
 			},
 		},
 		{
-			zero: legacy.BaseImageOptions{},
+			zero: baseimage.SenderOptions{},
 			bad:  M{"Size": large(-1, 1, 16, 1<<31), "Align": {-1, 4097}},
-			free: []string{"Name", "Event", "Settle", "Start", "NoTakeOver"},
+			free: []string{"Name", "Event", "Start"},
 			use: U{
-				"CreateBaseImage": func(_ *testing.T, o any) error { return closed(legacy.CreateBaseImage(o.(*legacy.BaseImageOptions))) },
-				"OpenBaseImage":   func(_ *testing.T, o any) error { return closed(legacy.OpenBaseImage(o.(*legacy.BaseImageOptions))) },
-				"AwaitBaseImage": func(_ *testing.T, o any) error {
-					return closed(legacy.AwaitBaseImage(ended(), o.(*legacy.BaseImageOptions)))
+				"CreateSender": func(_ *testing.T, o any) error {
+					return closed(baseimage.CreateSender(o.(*baseimage.SenderOptions)))
+				},
+				"OpenOrCreateSender": func(_ *testing.T, o any) error {
+					s, _, err := baseimage.OpenOrCreateSender(o.(*baseimage.SenderOptions))
+					return closed(s, err)
 				},
 			},
 		},
-		{
-			zero: legacy.EarseImageOptions{},
-			free: []string{"SecurityDescriptor", "Log", "Ready"},
-		},
+		{zero: baseimage.ReceiverOptions{}, free: []string{"Name", "Event", "Settle"}},
+		{zero: earseimage.RequesterOptions{}, free: []string{"SecurityDescriptor"}},
+		{zero: earseimage.WorkerOptions{}, free: []string{"Log", "Ready"}},
 	}
 }
 
@@ -408,9 +412,9 @@ func TestParameterOutOfRange(t *testing.T) {
 		"file of -1":        {closed(samepage.MapFile("x", -1, nil)), samepage.ErrNegativeSize},
 		"cell of 0":         {closed(cell.NewWriter("x", 0, nil)), samepage.ErrZeroSize},
 		"cell of -1":        {closed(cell.NewWriter("x", -1, nil)), samepage.ErrNegativeSize},
-		"text of -1":        {closed(legacy.CreateText("x", "", -1)), samepage.ErrNegativeSize},
-		"ShareMemory of 0":  {closed(legacy.CreateShareMemory(t.Context(), "x", 0, nil)), samepage.ErrZeroSize},
-		"ShareMemory of -1": {closed(legacy.CreateShareMemory(t.Context(), "x", -1, nil)), samepage.ErrNegativeSize},
+		"text of -1":        {closed(text.Create("x", "", -1)), samepage.ErrNegativeSize},
+		"ShareMemory of 0":  {closed(sharememory.CreateWriter(t.Context(), "x", 0, nil)), samepage.ErrZeroSize},
+		"ShareMemory of -1": {closed(sharememory.CreateWriter(t.Context(), "x", -1, nil)), samepage.ErrNegativeSize},
 		"Init":              {closed(samepage.Create("x", 1, &samepage.Options{Init: []byte("12")})), samepage.ErrRange},
 		"topic":             {closed(pubsub.NewPublisher("x", &pubsub.Options{MaxSize: -1})), samepage.ErrNegativeSize},
 		"access":            {closed(m.View(0, 0, samepage.Access(9))), fs.ErrInvalid},

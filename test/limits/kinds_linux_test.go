@@ -9,7 +9,7 @@ import (
 	"samepage/cell"
 	"samepage/internal/sys"
 	"samepage/ipcsync"
-	"samepage/legacy"
+	"samepage/legacy/sharememory"
 	"samepage/pubsub"
 )
 
@@ -103,12 +103,12 @@ var everyKind = []struct {
 }
 
 // unlocked is a lock that is unlocked when it is closed.
-type unlocked struct{ *legacy.FileLock }
+type unlocked struct{ *sharememory.FileLock }
 
 func (l unlocked) Close() error { return errors.Join(l.Unlock(), l.FileLock.Close()) }
 
 func lockedFile(name string) (unlocked, error) {
-	l, err := legacy.NewFileLock(name, nil)
+	l, err := sharememory.NewFileLock(name, nil)
 	if err == nil {
 		err = l.Lock(context.Background())
 	}

@@ -15,7 +15,7 @@ import (
 	"samepage/cell"
 	"samepage/internal/ipctest"
 	"samepage/ipcsync"
-	"samepage/legacy"
+	"samepage/legacy/sharememory"
 	"samepage/pubsub"
 )
 
@@ -377,8 +377,8 @@ func TestWipedFileLock(t *testing.T) {
 		t.Skip("Windows lets nobody remove a lock file that is open")
 	}
 	dir := ipctest.Dir(t)
-	opts := &legacy.FileLockOptions{Dir: dir}
-	a, b := must(legacy.NewFileLock("x", opts))(t), must(legacy.NewFileLock("x", opts))(t)
+	opts := &sharememory.FileLockOptions{Dir: dir}
+	a, b := must(sharememory.NewFileLock("x", opts))(t), must(sharememory.NewFileLock("x", opts))(t)
 	for _, c := range []struct {
 		lock, unlock, other, done func() error
 	}{

@@ -12,7 +12,9 @@ import (
 	"samepage/frame"
 	"samepage/internal/ipctest"
 	"samepage/ipcsync"
-	"samepage/legacy"
+	"samepage/legacy/baseimage"
+	"samepage/legacy/earseimage"
+	"samepage/legacy/sharememory"
 	"samepage/pubsub"
 )
 
@@ -265,9 +267,9 @@ var right = []program{
 			}
 	}},
 	{name: "ShareMemory", waits: true, make: func(w *world) (func(), func()) {
-		o := &legacy.ShareMemoryOptions{Lock: legacy.FileLockOptions{Dir: w.dir}}
-		wr := opened(legacy.CreateShareMemory(bg, "race", 100, o))(w.tb)
-		rd := opened(legacy.OpenShareMemory("race", o))(w.tb)
+		o := &sharememory.Options{Lock: sharememory.FileLockOptions{Dir: w.dir}}
+		wr := opened(sharememory.CreateWriter(bg, "race", 100, o))(w.tb)
+		rd := opened(sharememory.OpenReader("race", o))(w.tb)
 		return func() {
 				w.touch()
 				must(wr.Write(bg, []byte("value")))(w.tb)
@@ -282,8 +284,8 @@ var right = []program{
 	}},
 	{name: "BaseImage", waits: true, make: func(w *world) (func(), func()) {
 		ipctest.Alone(w.tb, "BaseImage")
-		s := opened(legacy.CreateBaseImage(nil))(w.tb)
-		r := opened(legacy.OpenBaseImage(nil))(w.tb)
+		s := opened(baseimage.CreateSender(nil))(w.tb)
+		r := opened(baseimage.OpenReceiver(nil))(w.tb)
 		f := must(newFrame(frame.Spec{Format: frame.Gray, Width: 2, Height: 2}))(w.tb)
 		return func() {
 				w.touch()
@@ -365,8 +367,8 @@ func tryWait(e *ipcsync.Event, _ context.Context) error {
 }
 
 // fileLock is a handle on the one file lock of a program.
-func fileLock(w *world) *legacy.FileLock {
-	return opened(legacy.NewFileLock("race", &legacy.FileLockOptions{Dir: w.dir}))(w.tb)
+func fileLock(w *world) *sharememory.FileLock {
+	return opened(sharememory.NewFileLock("race", &sharememory.FileLockOptions{Dir: w.dir}))(w.tb)
 }
 
 func newFrame(s frame.Spec) (*frame.Frame, error) { return frame.New(make([]byte, s.Size()), s) }
@@ -374,16 +376,16 @@ func newFrame(s frame.Spec) (*frame.Frame, error) { return frame.New(make([]byte
 // earseImage has one goroutine ask for a job, and another one do it.
 func earseImage(w *world) (job func(), serve func(do func())) {
 	ipctest.Alone(w.tb, "EarseImage")
-	r := opened(legacy.NewEarseImageRequester(nil))(w.tb)
+	r := opened(earseimage.CreateRequester(nil))(w.tb)
 	ready := make(chan struct{})
 	ctx, cancel := context.WithCancel(bg)
 	return func() {
 			<-ready
-			must(r.Do(bg, legacy.EarseImageJob{Source: "x", Type: legacy.ImagePNG}))(w.tb)
+			must(r.Do(bg, earseimage.Job{Source: "x", Type: earseimage.PNG}))(w.tb)
 			cancel()
 		}, func(do func()) {
-			_ = legacy.ServeEarseImage(ctx, &legacy.EarseImageOptions{Ready: func() { close(ready) }},
-				func(context.Context, legacy.EarseImageJob) (a, b []byte, err error) {
+			_ = earseimage.Serve(ctx, &earseimage.WorkerOptions{Ready: func() { close(ready) }},
+				func(context.Context, earseimage.Job) (a, b []byte, err error) {
 					do()
 					return []byte{1}, []byte{2}, nil
 				})

@@ -14,7 +14,7 @@ import (
 	"samepage/internal/sys/store"
 	"samepage/ipcsync"
 	"samepage/layout"
-	"samepage/legacy"
+	"samepage/legacy/sharememory"
 	"samepage/pubsub"
 )
 
@@ -62,8 +62,8 @@ func everything(prefix string) (all []func() error, err error) {
 func victim(args []string) {
 	_, err := everything(args[0])
 	if err == nil {
-		var l *legacy.FileLock
-		if l, err = legacy.NewFileLock(args[0]+"lock", nil); err == nil {
+		var l *sharememory.FileLock
+		if l, err = sharememory.NewFileLock(args[0]+"lock", nil); err == nil {
 			err = l.Lock(context.Background())
 		}
 	}

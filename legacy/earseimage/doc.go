@@ -1,0 +1,17 @@
+// Package earseimage passes image jobs from a requester to a worker, byte for byte as
+// existing C++ programs do. A job names a picture file; the answer is two encoded pictures
+// that the worker makes from it. A [Requester] asks, and [Serve] is the worker.
+//
+//	r, err := earseimage.CreateRequester(nil)
+//	answer, err := r.Do(ctx, earseimage.Job{Source: `D:\in.tif`, Type: earseimage.TIFF})
+//
+// On Windows the two programs share the section EaresImageSharedMemory and notify each other
+// by window messages: WM_USER+110 to the window titled EarseImage says that a job is
+// written, WM_USER+111 to the window titled UnionRectTest that it is answered. On other
+// systems there are no such programs, and requesters and workers of this package meet each
+// other over events and mutexes of this project, so that the port of a program can be
+// written and tested there.
+//
+// docs/legacy.md says what the layout cannot protect; legacy/wire.h describes it for C and
+// C++.
+package earseimage

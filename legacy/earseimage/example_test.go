@@ -1,0 +1,38 @@
+package earseimage_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	_ "image/png" // the answers of this example are PNG files
+	"log"
+
+	"samepage"
+	"samepage/legacy/earseimage"
+)
+
+// A requester of image jobs, whose worker may be an existing program in C++.
+func ExampleRequester() {
+	ctx := context.Background()
+	r, err := earseimage.CreateRequester(nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer r.Close()
+	answer, err := r.Do(ctx, earseimage.Job{Source: `D:\scans\page.png`, Type: earseimage.PNG})
+	switch {
+	case errors.Is(err, samepage.ErrPeerNotStarted):
+		log.Fatal("start the worker first: ", err)
+	case errors.Is(err, earseimage.ErrJobFailed):
+		log.Fatal("the text has its reason: ", err)
+	case err != nil:
+		log.Fatal(err)
+	}
+	for i := range answer.Images {
+		img, err := answer.Decode(i)
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(answer.Images[i].Type, img.Bounds())
+	}
+}

@@ -1,0 +1,51 @@
+package text_test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"samepage"
+	"samepage/internal/ipctest"
+	"samepage/internal/sys/process"
+	"samepage/legacy/text"
+)
+
+// noNames finds the names of this test.
+func noNames() error {
+	all, err := samepage.List()
+	if err == nil && len(all) > 0 {
+		err = fmt.Errorf("%d names, the first of %v %q", len(all), all[0].Kind, all[0].Name)
+	}
+	return err
+}
+
+// What is dropped without Close gives its descriptors and its names back.
+func TestForgottenIsGivenBack(t *testing.T) {
+	ipctest.NeedNames(t)
+	for kind, open := range map[string]func(name, dir string) error{
+		"text": func(name, _ string) error {
+			s, err := text.Create(name, "", 0)
+			if err != nil {
+				return err
+			}
+			if _, err := text.Open(name); err != nil {
+				return err
+			}
+			return s.Set("text")
+		},
+		"text over a file": func(name, dir string) error {
+			_, err := text.Create(name, dir+"/"+name, 4096)
+			return err
+		},
+	} {
+		t.Run(strings.ReplaceAll(kind, " ", "_"), func(t *testing.T) {
+			ipctest.Store(t)
+			dir := ipctest.Dir(t)
+			ipctest.Forget(t, process.Usage, func(i int) error {
+				return open(fmt.Sprintf("forgotten-%d-%d", os.Getpid(), i), dir)
+			}, noNames)
+		})
+	}
+}
