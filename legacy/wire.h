@@ -1,6 +1,6 @@
 /*
- * The layouts of package legacy, for C and C++: what lies in the shared memory of
- * the existing programs, and under which names. Little-endian, natural alignment.
+ * The layouts of the packages in this folder, for C and C++: what is in the shared memory
+ * of the existing programs, and the names of the objects. Little-endian, natural alignment.
  */
 #ifndef SAMEPAGE_LEGACY_WIRE_H
 #define SAMEPAGE_LEGACY_WIRE_H
@@ -14,10 +14,10 @@
 #define WIRE_ASSERT(what) _Static_assert(what, #what)
 #endif
 
-/* EarseImage: jobs from a requester to a worker. */
+/* Package earseimage: jobs from a requester to a worker. */
 
 #define EARSE_SECTION "EaresImageSharedMemory" /* spelled so */
-#define EARSE_WORKER_TITLE "EarseImage"        /* of the worker's window, of any class */
+#define EARSE_WORKER_TITLE "EarseImage"        /* of the window of the worker, of any class */
 #define EARSE_REQUESTER_TITLE "UnionRectTest"  /* of the requester's */
 #define EARSE_SIZE 3145728                     /* of the section and of every view */
 #define EARSE_WRITTEN (0x0400 + 110)           /* WM_USER + 110, to the worker: a job is written */
@@ -31,8 +31,8 @@ typedef struct EarseFile {
 } EarseFile;
 
 typedef struct EarseJob {
-	EarseFile source;         /* its name says it all: the picture does not travel */
-	EarseFile result[2];      /* encoded files, behind this record */
+	EarseFile source;         /* only the name is passed, not the picture */
+	EarseFile result[2];      /* encoded files, after this record */
 	int32_t status;           /* 0 sent, 1 received */
 	int32_t success;          /* 1: there are results */
 	uint16_t extension[4096]; /* for the users */
@@ -48,12 +48,12 @@ WIRE_ASSERT(offsetof(EarseJob, status) == 1596);
 WIRE_ASSERT(offsetof(EarseJob, success) == 1600);
 WIRE_ASSERT(offsetof(EarseJob, extension) == 1604);
 
-/* Text: ANSI, NUL-terminated, at the beginning of the section. */
+/* Package text: ANSI, NUL-terminated, at the start of the section. */
 
 #define TEXT_SECTION "ZJ"
 #define TEXT_SIZE 1048576
 
-/* ShareMemory: the header, the content, and in the seed's layout one zero byte. */
+/* Package sharememory: the header, the content, and in layout Seed one zero byte. */
 
 #define SHARE_SEED_SECTION "ShareMemoryMap-"      /* NAME */
 #define SHARE_SEED_LOCK "ShareMemoryLockedFile-"  /* NAME.mdb */
@@ -65,7 +65,7 @@ typedef struct ShareHeader {
 	int32_t memory_size;  /* header, room and tail */
 	int32_t head_size;    /* 32 */
 	int32_t content_size; /* of the value, 0 when there is none yet */
-	int32_t tail_size;    /* the seed's: 1; newer: padding with any value */
+	int32_t tail_size;    /* 1; in layout Head padding with any value */
 	uint64_t crc;         /* CRC-64/XZ of the content */
 	int32_t reserved;
 	int32_t padding;
@@ -79,7 +79,7 @@ WIRE_ASSERT(offsetof(ShareHeader, tail_size) == 12);
 WIRE_ASSERT(offsetof(ShareHeader, crc) == 16);
 WIRE_ASSERT(offsetof(ShareHeader, reserved) == 24);
 
-/* BaseImage: a header and the pixels behind it. */
+/* Package baseimage: a header and the pixels after it. */
 
 #define BASE_SECTION "BaseImage"
 #define BASE_EVENT "BaseImageMutex" /* auto-reset, not signalled at first */

@@ -33,10 +33,10 @@ type baseImageOptions struct {
 func newLegacyBaseImageCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "baseimage",
-		Short: "Pictures from a base program to an algorithm's",
-		Long: `A base program writes the pictures of a camera into the section BaseImage, one over
-the other, and sets the event BaseImageMutex; an algorithm's program waits for the
-event and copies the picture. grab is the algorithm's program, send the base.`,
+		Short: "Pass pictures from a base program to an algorithm's program",
+		Long: `A base program writes the pictures of a camera into the section BaseImage, each over the
+one before, and sets the event BaseImageMutex. An algorithm's program waits for the event
+and copies the picture. grab is the algorithm's program, and send is the base.`,
 		Args: noSubcommand,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
@@ -55,15 +55,15 @@ func newBaseImageGrabCommand(a *app) *cobra.Command {
 		Use:   "grab --out FILE",
 		Short: "Take the next picture of a base program into a file",
 		Long: `grab waits for the next picture, copies it, and writes it to a file: ` + picture.Written + `.
-With --count it takes so many, and %d in FILE is the number of each, from 1 on.
+With --count it takes that many pictures, and %d in FILE is the number of each, from 1.
 
-Samples go as they were sent: those of 32-bit pictures with their fourth byte as alpha,
-with which no colour is multiplied. Where that byte is no alpha, as many cameras leave
-anything there, --drop-alpha leaves it out. A BMP has the upper 8 bits of 16.
+The samples are written as they were sent. The fourth byte of a 32-bit pixel is alpha, and
+no colour is multiplied with it. Many cameras leave any value in that byte: use
+--drop-alpha to leave it out. Of 16-bit samples a BMP has the upper 8 bits.
 
-A picture that the base writes over while it is copied is not taken: the next one is.
-Without a base program the exit code is 10, unless --wait waits for one; when the
-time runs out first it is 7, and when the base ends while a picture is waited for 8.`,
+If the base writes over a picture during the copy, grab takes the next one. The exit code
+is 10 if no base program runs (--wait waits for one), 7 if the time is over first, and 8
+if the base ends while grab waits for a picture.`,
 		Example: "  samepage legacy baseimage grab --out picture.png --timeout 10s\n  samepage legacy baseimage grab --out 'picture-%d.bmp' --count 100 --wait",
 		Args:    names(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -75,10 +75,10 @@ time runs out first it is 7, and when the base ends while a picture is waited fo
 	}
 	o.addNames(c)
 	c.Flags().StringVar(&o.out, "out", "", "file to write")
-	c.Flags().IntVar(&o.count, "count", 1, "how many pictures")
+	c.Flags().IntVar(&o.count, "count", 1, "number of pictures")
 	c.Flags().BoolVar(&o.noAlpha, "drop-alpha", false, "write 32-bit pictures without the fourth byte of their pixels")
 	c.Flags().BoolVar(&o.wait, "wait", false, "wait until a base program runs")
-	c.Flags().DurationVar(&o.timeout, "timeout", -1, "wait at most this long in all, such as 500ms or 2m")
+	c.Flags().DurationVar(&o.timeout, "timeout", -1, "wait at most this long in total, such as 500ms or 2m")
 	c.Flags().Lookup("timeout").DefValue = "0" // keeps "(default -1ns)" out of the help
 	return c
 }
@@ -103,21 +103,21 @@ func (o *baseImageOptions) checkGrab(c *cobra.Command) error {
 // pictureNumber is where the number of a picture stands in the name of its file.
 var pictureNumber = regexp.MustCompile(`%0?\d?d`)
 
-// fileOf is the file of picture n.
+// fileOf returns the file for picture n.
 func (o *baseImageOptions) fileOf(n int) string {
 	return pictureNumber.ReplaceAllStringFunc(o.out, func(verb string) string { return fmt.Sprintf(verb, n) })
 }
 
-// baseImage tells of one picture.
+// baseImage describes one picture.
 type baseImage struct {
 	File   string `json:"file"`
 	Width  int    `json:"width"`
 	Height int    `json:"height"`
 	Bits   int    `json:"bits,omitempty"` // of a pixel
-	Loss   string `json:"loss,omitempty"` // what the file does not have of it
+	Loss   string `json:"loss,omitempty"` // what the file lacks of it
 }
 
-// baseImages tells of those that were grabbed.
+// baseImages describes the pictures that were grabbed.
 type baseImages struct {
 	Pictures []baseImage `json:"pictures"`
 }
@@ -171,7 +171,7 @@ func runBaseImageGrab(ctx context.Context, p printer, o baseImageOptions) (err e
 	return o.told(p, all)
 }
 
-// told prints what was grabbed, if anything was.
+// told prints what was grabbed, if there is anything.
 func (o *baseImageOptions) told(p printer, all baseImages) error {
 	if len(all.Pictures) == 0 {
 		return nil
@@ -184,18 +184,17 @@ func newBaseImageSendCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "send FILE [--start EXE [-- ARG...]]",
 		Short: "Be a base program with one picture",
-		Long: `send writes a picture (` + picture.Written + ` or JPEG) into the section, sets the
-event, and stays until Ctrl-C, so that the algorithm's program finds it. Gray pictures
-go with 8 or 16 bits a pixel, opaque ones with 24, others with 32, whose colours are not
-multiplied with alpha.
+		Long: `send writes a picture (` + picture.Written + ` or JPEG) into the section, sets the event, and
+stays until Ctrl-C, so that the algorithm's program finds the picture. Gray pictures have
+8 or 16 bits a pixel, opaque ones 24, others 32. Colours are not multiplied with alpha.
 
-When a program has the section open already the exit code is 4: it may be another base,
-which would go on to write its own pictures there. --takeover writes all the same, for an
-algorithm's program that waits for a new base.
+If a program has the section open already, the exit code is 4: it may be another base,
+which would write its own pictures there. With --takeover, send writes anyway: use it if
+an algorithm's program waits for a new base.
 
-With --start it starts the algorithm's program, and stays until that ends, too; the
-program's input and output are those of this command. It is not ended by Ctrl-C here
-unless it listens to that itself.`,
+With --start it starts the algorithm's program, and stays until that program ends or until
+Ctrl-C. The program has the input and output of this command. Ctrl-C ends the program only
+if the program itself listens to it.`,
 		Example: "  samepage legacy baseimage send picture.png\n  samepage legacy baseimage send picture.bmp --align 4 --start algorithm.exe -- --fast",
 		Args: func(c *cobra.Command, args []string) error {
 			switch {
@@ -211,14 +210,14 @@ unless it listens to that itself.`,
 		},
 	}
 	o.addNames(c)
-	c.Flags().IntVar(&o.align, "align", 1, "make the bytes of a row a multiple of this: 4 as in Windows bitmaps")
+	c.Flags().IntVar(&o.align, "align", 1, "pad the bytes of a row to a multiple of this: 4 as in Windows bitmaps")
 	addLimit(c, &o.limit)
 	c.Flags().BoolVar(&o.over, "takeover", false, "take over a section that a program has open already")
-	c.Flags().StringVar(&o.start, "start", "", "program to start when the picture is there")
+	c.Flags().StringVar(&o.start, "start", "", "program to start after the picture was written")
 	return c
 }
 
-// sentBaseImage tells what was sent.
+// sentBaseImage describes what was sent.
 type sentBaseImage struct {
 	baseImage
 	Section string `json:"section"`
@@ -254,7 +253,7 @@ func runBaseImageSend(ctx context.Context, a *app, o baseImageOptions, file stri
 		return err
 	}
 	if img.Pages > 1 {
-		fmt.Fprintf(a.stderr, "samepage: %s has %d pictures, of which the first one is sent\n", plain(file), img.Pages)
+		fmt.Fprintf(a.stderr, "samepage: %s has %d pictures, and only the first one is sent\n", plain(file), img.Pages)
 	}
 	size := img.Bounds().Size()
 	sent := sentBaseImage{baseImage: baseImage{File: file, Width: size.X, Height: size.Y}, Section: o.name}

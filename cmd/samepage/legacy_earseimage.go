@@ -23,11 +23,11 @@ import (
 func newLegacyEarseImageCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "earseimage",
-		Short: "Ask for two images made from a file, or make them",
-		Long: `A requester names an image file; a worker opens it, makes two images from it, and
-gives them back, encoded, through the section EaresImageSharedMemory of 3 MiB. They
-tell each other by messages to their windows UnionRectTest and EarseImage. There is
-one of each at a time.`,
+		Short: "Ask a worker for two images made from a file, or be the worker",
+		Long: `A requester names an image file. A worker opens it, makes two images from it, and returns
+them, encoded, in the section EaresImageSharedMemory of 3 MiB. They notify each other by
+messages to their windows UnionRectTest and EarseImage. One requester and one worker can
+run at a time.`,
 		Args: noSubcommand,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
@@ -35,7 +35,7 @@ one of each at a time.`,
 	return c
 }
 
-// imageTypes are the kinds of image files by extension.
+// imageTypes maps the extensions of image files to their types.
 var imageTypes = map[string]earseimage.Type{
 	".bmp": earseimage.BMP, ".gif": earseimage.GIF, ".jpg": earseimage.JPEG, ".jpeg": earseimage.JPEG,
 	".png": earseimage.PNG, ".ico": earseimage.ICO, ".tif": earseimage.TIFF, ".tiff": earseimage.TIFF,
@@ -52,14 +52,14 @@ func newEarseRequestCommand(a *app) *cobra.Command {
 	o := earseRequestOptions{timeout: -1}
 	c := &cobra.Command{
 		Use:   "request FILE --out1 FILE --out2 FILE",
-		Short: "Have a worker make two images from a file, and write them",
-		Long: `request has the worker make two images from FILE, whose type its extension tells
-(.bmp, .gif, .jpg, .png, .ico, .tif, .tga, .pcx), and writes them to the files of --out1
-and --out2 as ` + picture.Written + `, by their extensions. What came as such a
-file is written as it came, byte for byte.
+		Short: "Let a worker make two images from a file, and write them",
+		Long: `request lets the worker make two images from FILE. The extension of FILE says its type
+(.bmp, .gif, .jpg, .png, .ico, .tif, .tga, .pcx). It writes the images to the files of
+--out1 and --out2, as ` + picture.Written + ` according to their extensions. If the worker
+returns a file of that type, request writes it byte for byte.
 
-The exit code is 10 when no worker runs, 8 when it dies before it answers, 7 when the
-time runs out, and 1 when it could not do the job.`,
+The exit code is 10 if no worker runs, 8 if the worker dies before it answers, 7 if the
+time is over, and 1 if the worker could not do the job.`,
 		Example: "  samepage legacy earseimage request page.tif --out1 rest.png --out2 region.png --timeout 30s",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) != 1 {
@@ -86,7 +86,7 @@ time runs out, and 1 when it could not do the job.`,
 	return c
 }
 
-// job is what the worker is asked, which it is not when it makes no sense.
+// job returns the job for the worker, or an error if the options make no sense.
 func (o *earseRequestOptions) job(file string) (earseimage.Job, error) {
 	var j earseimage.Job
 	for i, out := range o.out {
@@ -102,14 +102,14 @@ func (o *earseRequestOptions) job(file string) (earseimage.Job, error) {
 	}
 	var known bool
 	if j.Type, known = imageTypes[strings.ToLower(filepath.Ext(file))]; !known {
-		return j, fmt.Errorf("the extension of %q stands for no known kind of image", file)
+		return j, fmt.Errorf("the extension of %q is no known kind of image", file)
 	}
 	var err error
-	j.Source, err = filepath.Abs(file) // the worker has a folder of its own
+	j.Source, err = filepath.Abs(file) // the worker has another working folder
 	return j, err
 }
 
-// earseResult is one of the images.
+// earseResult describes one of the images.
 type earseResult struct {
 	File   string `json:"file"`
 	Type   string `json:"type"` // as it came
@@ -118,7 +118,7 @@ type earseResult struct {
 	Height int    `json:"height"`
 }
 
-// earseResults tells what a worker made.
+// earseResults describes what a worker has made.
 type earseResults struct {
 	Source  string        `json:"source"`
 	Type    string        `json:"type"`
@@ -193,13 +193,15 @@ func newEarseServeCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "serve",
 		Short: "Make the images that requesters ask for, until Ctrl-C",
-		Long: `serve does the jobs of requesters, one at a time: it reads the file that each names,
-and gives back the picture with a region painted white, and the region alone on white,
-in the type of the source, which must be PNG, TIFF or BMP, and with its samples. TIFF
-files are not compressed, unless the two would not fit. Of a source with several pages
-the first is taken. A job that cannot be done is told to the requester. (What the programs of this layout erase is not known.)
+		Long: `serve does the jobs of requesters, one at a time. It reads the file of the job and returns
+two pictures: one in which a region is white, and one that is white except for that region.
+(Nobody knows what the existing workers erase.) Both have the type of the source, which
+must be PNG, TIFF or BMP, and its samples. TIFF files are compressed only if the two would
+not fit otherwise. Of a source with several pages serve uses the first. If a job fails, the
+requester learns why.
 
-Each job is one line; with --json an object, which has "error" when it failed.`,
+serve prints one line for each job. With --json that is an object, with "error" if the job
+failed.`,
 		Example: "  samepage legacy earseimage serve --region 100,50,640x480",
 		Args:    names(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -213,7 +215,7 @@ Each job is one line; with --json an object, which has "error" when it failed.`,
 		},
 	}
 	addLimit(c, &o.limit)
-	c.Flags().StringVar(&o.region, "region", "", "X,Y,WxH: left, top, width and height in pixels (default the middle half)")
+	c.Flags().StringVar(&o.region, "region", "", "X,Y,WxH: left, top, width and height in pixels (default: half of the width and height, in the middle)")
 	return c
 }
 
@@ -228,13 +230,13 @@ func parseRegion(s string) (image.Rectangle, error) {
 	return image.Rect(int(x), int(y), end(x, w), end(y, h)), nil
 }
 
-// earseServed tells of a job.
+// earseServed describes a job.
 type earseServed struct {
 	Source string `json:"source"`
 	Type   string `json:"type"`
 	Width  int    `json:"width,omitempty"`
 	Height int    `json:"height,omitempty"`
-	Pages  int    `json:"pages,omitempty"` // of the source, if there are several; the first one is taken
+	Pages  int    `json:"pages,omitempty"` // of the source, if there are several; the first one is used
 	Sizes  []int  `json:"sizes,omitempty"` // of the results, in bytes
 	Error  string `json:"error,omitempty"`
 }
@@ -257,7 +259,7 @@ func (j *earseServed) line(asJSON bool) string {
 	return fmt.Sprintf("%s: %s of %d x %d pixels%s, results of %d and %d bytes", plain(j.Source), j.Type, j.Width, j.Height, pages, j.Sizes[0], j.Sizes[1])
 }
 
-// toldError is an error of a job of which a line was written.
+// toldError is the error of a job for which a line was printed.
 type toldError struct{ error }
 
 func (e toldError) Unwrap() error { return e.error }
@@ -292,22 +294,22 @@ func runEarseServe(ctx context.Context, a *app, o earseServeOptions) error {
 			return err
 		}
 	case <-ctx.Done():
-		// A requester that does not take its answer is no reason to stay.
+		// Do not stay because a requester does not take its answer.
 		select {
 		case <-ended:
 		case <-time.After(time.Second):
 		}
 	}
 	select {
-	case err := <-mute: // nobody sees what it says
+	case err := <-mute: // the lines cannot be printed
 		return err
 	default:
 		return nil
 	}
 }
 
-// serve does a job, and says so: its error is a toldError, or that of saying so. When
-// ctx ends it does so at once, whatever the job is at: the process ends then, too.
+// serve does a job and prints its line. Its error is a toldError, or that of printing. When
+// ctx ends it returns at once, even in the middle of the job: the process ends then, too.
 func (o *earseServeOptions) serve(ctx context.Context, a *app, j earseimage.Job) (res [2][]byte, err error) {
 	told := &earseServed{Source: j.Source, Type: j.Type.String()}
 	type made struct {
@@ -327,7 +329,7 @@ func (o *earseServeOptions) serve(ctx context.Context, a *app, j earseimage.Job)
 	}
 	told.Sizes = []int{len(res[0]), len(res[1])}
 	if err == nil && len(res[0])+len(res[1]) > earseimage.Room {
-		err = fmt.Errorf("results of %d and %d bytes, of which %d fit together: %w", len(res[0]), len(res[1]), earseimage.Room, samepage.ErrTooLarge)
+		err = fmt.Errorf("the results have %d and %d bytes, and %d fit together: %w", len(res[0]), len(res[1]), earseimage.Room, samepage.ErrTooLarge)
 	}
 	if err != nil {
 		told.Sizes, told.Error = nil, err.Error()
@@ -338,12 +340,12 @@ func (o *earseServeOptions) serve(ctx context.Context, a *app, j earseimage.Job)
 		w = visibleJSON{a.stdout}
 	}
 	if _, werr := fmt.Fprintln(w, told.line(a.json)); werr != nil {
-		return res, fmt.Errorf("tell of a job: %w", werr)
+		return res, fmt.Errorf("print the line of a job: %w", werr)
 	}
 	return res, err
 }
 
-// make makes the two results of a job, encoded.
+// make makes the two encoded results of a job.
 func (o *earseServeOptions) make(j earseimage.Job, told *earseServed) (res [2][]byte, err error) {
 	ext := ""
 	switch j.Type {
@@ -379,8 +381,8 @@ func (o *earseServeOptions) make(j earseimage.Job, told *earseServed) (res [2][]
 	return res, nil
 }
 
-// tiffResults are two TIFF files, which any program reads, or compressed ones if they
-// would not fit else.
+// tiffResults returns two TIFF files that any program can read, or compressed ones if they do
+// not fit otherwise.
 func tiffResults(rest, region image.Image, o *picture.TIFFOptions) (res [2][]byte) {
 	var as picture.TIFFOptions
 	if o != nil {
@@ -395,8 +397,9 @@ func tiffResults(rest, region image.Image, o *picture.TIFFOptions) (res [2][]byt
 	return res
 }
 
-// erase is img with a region painted white, and the region alone on white. The region
-// counts from the upper left corner of img; an empty one is its middle half.
+// erase returns img with a white region, and a white picture with only that region of img.
+// The region counts from the upper left corner of img. An empty one means half of the width
+// and height, in the middle.
 func erase(img image.Image, region image.Rectangle) (rest, alone image.Image, err error) {
 	all := image.Rect(0, 0, img.Bounds().Dx(), img.Bounds().Dy())
 	if region.Empty() {
@@ -404,7 +407,7 @@ func erase(img image.Image, region image.Rectangle) (rest, alone image.Image, er
 		region = image.Rectangle{all.Min.Add(quarter), all.Max.Sub(quarter)}
 	}
 	if region = region.Intersect(all); region.Empty() {
-		return nil, nil, fmt.Errorf("the region lies outside of the picture of %d x %d pixels", all.Dx(), all.Dy())
+		return nil, nil, fmt.Errorf("the region is outside of the picture of %d x %d pixels", all.Dx(), all.Dy())
 	}
 	rest, alone = picture.Part(img, region)
 	return rest, alone, nil

@@ -18,7 +18,7 @@ type handleOptions struct {
 func newLegacyHandleCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "handle",
-		Short: "Look into unnamed memory that a running program has a handle of",
+		Short: "Read unnamed memory that a running program has a handle of",
 		Args:  noSubcommand,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
@@ -26,14 +26,14 @@ func newLegacyHandleCommand(a *app) *cobra.Command {
 	read := &cobra.Command{
 		Use:   "read PID VALUE",
 		Short: "Write the bytes of a program's unnamed memory to standard output",
-		Long: `read copies the handle VALUE out of the process PID, which keeps its own and does not
-notice, and writes the bytes of the section behind it to standard output. VALUE is
-decimal, or hexadecimal after 0x; on Linux it is the number of a descriptor. Without
---size there are as many bytes as the kernel knows, on Windows up to the end of the last
-page. With --json they are in base64, in the member "data".
+		Long: `read copies the handle VALUE from the process PID, and writes the bytes of its section to
+standard output. The process keeps its own handle and does not notice. VALUE is decimal,
+or hexadecimal after 0x; on Linux it is the number of a descriptor. Without --size the
+kernel says how many bytes there are; on Windows that is rounded up to a page. With --json
+the bytes are in base64, in the member "data".
 
-What is not memory is refused with exit code 1; when the process does not run the exit
-code is 10, and 5 when it is another user's.`,
+The exit code is 1 if the handle is not memory, 10 if the process does not run, and 5 if it
+belongs to another user.`,
 		Example: "  samepage legacy handle read 4242 0x1c4 --length 64 | xxd",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) != 2 {
@@ -53,9 +53,9 @@ code is 10, and 5 when it is another user's.`,
 			return runLegacyHandleRead(c.Context(), a, o, int(pid), value)
 		},
 	}
-	read.Flags().Var(sizeFlag{&o.size, 0}, "size", "size of the memory; 0: what the kernel knows")
-	read.Flags().Var(sizeFlag{&o.offset, 0}, "offset", "begin here")
-	read.Flags().Var(sizeFlag{&o.length, 0}, "length", "write so many bytes; 0: to the end")
+	read.Flags().Var(sizeFlag{&o.size, 0}, "size", "size of the memory; 0: what the kernel says")
+	read.Flags().Var(sizeFlag{&o.offset, 0}, "offset", "start here")
+	read.Flags().Var(sizeFlag{&o.length, 0}, "length", "write this many bytes; 0: to the end")
 	addRaw(read, &o.raw)
 	c.AddCommand(read)
 	return c

@@ -19,7 +19,7 @@ import (
 	"samepage/legacy/sharememory"
 )
 
-// lockPatience is how long the commands wait for a lock when they are not told.
+// lockPatience is how long the commands wait for a lock by default.
 const lockPatience = 10 * time.Second
 
 type shareOptions struct {
@@ -34,11 +34,12 @@ func newLegacyShareMemoryCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "sharememory",
 		Short: "Read and write the latest value of a ShareMemory",
-		Long: `A ShareMemory has one latest value with a checksum, under a reader/writer lock made of
-two files. There are two layouts: seed has the section ShareMemoryMap-NAME, and head,
-the newer one, SMM-NAME, whose lock files' names begin with the time of boot.
+		Long: `A ShareMemory is a block with one latest value and a checksum, under a reader/writer lock
+made of two files. There are two layouts. In layout seed the section is
+ShareMemoryMap-NAME. In layout head, which is newer, it is SMM-NAME, and the names of the
+lock files begin with the time of boot.
 
-The block goes with the last program that has it open.`,
+The block goes when the last program that has it open closes it or ends.`,
 		Args: noSubcommand,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
@@ -46,15 +47,15 @@ The block goes with the last program that has it open.`,
 	return c
 }
 
-// newShareVerb is what the commands have in common.
+// newShareVerb adds what the commands have in common.
 func newShareVerb(o *shareOptions, timeout string, c *cobra.Command) *cobra.Command {
 	c.Args = names(1, 1)
 	c.ValidArgsFunction = cobra.NoFileCompletions
 	f := c.Flags()
-	f.Var(shareLayoutFlag{&o.Layout}, "layout", "which of the two it is")
+	f.Var(shareLayoutFlag{&o.Layout}, "layout", "layout of the block")
 	f.StringVar(&o.Lock.Dir, "lock-dir", "", "folder of the lock files (default: where the C++ programs have it)")
-	f.Int64Var(&o.Lock.Boot, "boot", 0, "time of boot in the lock files' names of layout head, in seconds since 1970; -1: unknown (default: the system's)")
-	f.Lookup("boot").DefValue = "0" // which is said above
+	f.Int64Var(&o.Lock.Boot, "boot", 0, "time of boot in the names of the lock files in layout head, in seconds since 1970; -1: unknown (default: what the system says)")
+	f.Lookup("boot").DefValue = "0" // the text above says it
 	f.DurationVar(&o.timeout, "timeout", -1, timeout)
 	f.Lookup("timeout").DefValue = "0" // keeps "(default -1ns)" out of the help
 	completeChoices(c, "layout", sharememory.Seed.String(), sharememory.Head.String())
@@ -89,18 +90,18 @@ func (f shareLayoutFlag) Set(s string) error {
 	return errors.New("want seed or head")
 }
 
-const shareTimeout = "wait at most this long for the block and for its lock, such as 500ms or 2m (default: a block that is missing is an error, and the lock is waited for 10s)"
+const shareTimeout = "wait at most this long for the block and for its lock, such as 500ms or 2m (default: no wait for the block, and 10s for the lock)"
 
 func newShareReadCommand(a *app) *cobra.Command {
 	var o shareOptions
 	c := newShareVerb(&o, shareTimeout, &cobra.Command{
 		Use:   "read NAME",
 		Short: "Write the value to standard output, as it is",
-		Long: `read writes the value to standard output, as it is; nothing before the first one. A
-value that its checksum does not match is an error, and nothing is written.
+		Long: `read writes the value to standard output, as it is. Before the first value it writes
+nothing. If the checksum does not match, read fails and writes nothing.
 
-With --json it is {"name", "layout", "size", "text"}, in which "data", in base64, takes
-the place of text that is not UTF-8.`,
+With --json it prints {"name", "layout", "size", "text"}. A value that is not UTF-8 has
+"data" in base64 instead of "text".`,
 		Example: `  samepage legacy sharememory read settings
   samepage legacy sharememory read settings --layout head --timeout 1m`,
 		RunE: func(c *cobra.Command, args []string) error { return runShareRead(c.Context(), a, &o, args[0]) },
@@ -113,26 +114,27 @@ func newShareWriteCommand(a *app) *cobra.Command {
 	var o shareOptions
 	c := newShareVerb(&o, "wait at most this long for the lock (default 10s)", &cobra.Command{
 		Use:   "write NAME",
-		Short: "Make standard input the value, and hold the block until Ctrl-C",
-		Long: `write makes what standard input has up to its end the value. A block that is missing is
-made, with room for --size bytes, or else for this value. It goes with the last program
-that has it open, so write stays until Ctrl-C, which it says on standard error.
+		Short: "Make standard input the value, and keep the block open until Ctrl-C",
+		Long: `write reads standard input to its end and makes that the value. If the block does not
+exist, it makes one with room for --size bytes, or else for this value. A block goes with
+the last program that has it open, so write stays until Ctrl-C, and says so on standard
+error.
 
-With --once it writes to a block that another program holds, and ends. Without such a
-block the exit code is 3, for one that it made would go with it.
+With --once it writes to a block that another program has open, and ends. If there is no
+such block, the exit code is 3: a block that write made would go with it.
 
-A value for which there is no room is refused.`,
+A value that is too large for the block is refused.`,
 		Example: `  samepage legacy sharememory write settings --size 64KiB <settings.json
   echo 25 | samepage legacy sharememory write rate --once`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if o.once && o.size != 0 {
-				return usage(c, "--once makes no block, and --size is for one that is made")
+				return usage(c, "--once makes no block, and --size is for a block that is made")
 			}
 			return runShareWrite(c.Context(), a, &o, args[0])
 		},
 	})
-	c.Flags().BoolVar(&o.once, "once", false, "write to a block that another program holds, and end")
-	c.Flags().Var(sizeFlag{&o.size, 1}, "size", "room for a value, of a block that has to be made (default: that of the value)")
+	c.Flags().BoolVar(&o.once, "once", false, "write to a block that another program has open, and end")
+	c.Flags().Var(sizeFlag{&o.size, 1}, "size", "room for a value in a block that has to be made (default: the size of the value)")
 	return c
 }
 
@@ -141,13 +143,13 @@ func newShareStatCommand(a *app) *cobra.Command {
 	return newShareVerb(&o, shareTimeout, &cobra.Command{
 		Use:   "stat NAME",
 		Short: "Show the header, and whether all is well",
-		Long: `stat shows the header's fields and what follows from them. What is wrong with the block,
-such as a checksum that does not match, is told last, and makes the exit code 1.`,
+		Long: `stat shows the fields of the header and what follows from them. If the block is damaged,
+for instance if the checksum does not match, stat says so last, and the exit code is 1.`,
 		RunE: func(c *cobra.Command, args []string) error { return runShareStat(c.Context(), a, &o, args[0]) },
 	})
 }
 
-// limit is ctx with the time that there is for locks.
+// limit returns ctx with the time limit for locks.
 func (o *shareOptions) limit(ctx context.Context) (context.Context, context.CancelFunc) {
 	if o.timeout < 0 {
 		return context.WithTimeout(ctx, lockPatience)
@@ -155,7 +157,7 @@ func (o *shareOptions) limit(ctx context.Context) (context.Context, context.Canc
 	return context.WithTimeout(ctx, o.timeout)
 }
 
-// open opens a block, and waits for it when there is a time for that.
+// open opens a block, and waits for it if --timeout was given.
 func (o *shareOptions) open(ctx context.Context, name string) (*sharememory.Reader, error) {
 	if o.timeout < 0 {
 		r, err := sharememory.OpenReader(name, &o.Options)
@@ -165,8 +167,8 @@ func (o *shareOptions) open(ctx context.Context, name string) (*sharememory.Read
 	return r, o.notThere(name, err)
 }
 
-// notThere is err, with the text of all commands for what is missing: the block, or the
-// folder of --lock-dir.
+// notThere returns err with the text that all commands have for a missing block, or for a
+// missing folder of --lock-dir.
 func (o *shareOptions) notThere(name string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -221,7 +223,7 @@ func runShareRead(ctx context.Context, a *app, o *shareOptions, name string) (er
 	return a.printer().print(v)
 }
 
-// shareWritten tells what was done.
+// shareWritten describes what was done.
 type shareWritten struct {
 	Name     string `json:"name"`
 	Layout   string `json:"layout"`
@@ -289,7 +291,7 @@ func runShareWrite(ctx context.Context, a *app, o *shareOptions, name string) (e
 	return nil
 }
 
-// shareStat is the health of a block.
+// shareStat describes the health of a block.
 type shareStat struct {
 	Name        string `json:"name"`
 	Layout      string `json:"layout"`

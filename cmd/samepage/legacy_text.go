@@ -24,11 +24,11 @@ import (
 func newLegacyTextCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "text",
-		Short: "Share a text in a section, often over a file, as server or client",
-		Long: `A text is bytes up to a NUL at the beginning of a section, which is called ` + text.DefaultName + ` unless
-NAME says otherwise. Programs on Windows mostly write it in the code page of the
-machine; it is passed on as it is. Nothing locks it: who reads while another writes
-may see a mixture of two texts.`,
+		Short: "Share a text in a section, as server or client",
+		Long: `A text is the bytes before the first NUL at the start of a section. The section is called
+` + text.DefaultName + ` by default. Programs on Windows mostly write the code page of the machine; the bytes
+are passed on as they are. There is no lock: somebody who reads while another program
+writes can see a mixture of two texts.`,
 		Args: noSubcommand,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
@@ -41,8 +41,8 @@ func newLegacyTextGetCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "get [NAME]",
 		Short: "Write the text of a running server to standard output",
-		Long: `get writes the text to standard output, as it is. Without a server the exit code is
-3. With --json a text that is not UTF-8 is in base64, in the member "data".`,
+		Long: `get writes the text to standard output, as it is. If no server runs, the exit code is 3.
+With --json a text that is not UTF-8 is in base64, in the member "data".`,
 		Example: "  samepage legacy text get\n  samepage legacy text get ZJ --json",
 		Args:    names(0, 1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -57,8 +57,8 @@ func newLegacyTextSetCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "set NAME TEXT... | -",
 		Short: "Replace the text of a running server",
-		Long: `set replaces the text by TEXT, its words with blanks between them, or by what
-standard input has up to its end. Behind the text there are zeros then.`,
+		Long: `set replaces the text by TEXT, its words with a blank between them, or, for -, by standard
+input up to its end. After the text it writes zeros up to the end of the section.`,
 		Example: "  samepage legacy text set ZJ second data!\n  samepage legacy text set ZJ - <text.txt",
 		Args: func(c *cobra.Command, args []string) error {
 			switch len(args) {
@@ -85,15 +85,15 @@ func newLegacyTextServeCommand(a *app) *cobra.Command {
 	var o textServeOptions
 	c := &cobra.Command{
 		Use:   "serve [NAME]",
-		Short: "Make the section, and print its text again and again, until Ctrl-C",
-		Long: `serve makes the section and prints the text in it every --every, as the existing
-server does, with a line end where it has none. What standard input has up to its end
-is the first text, unless it is a terminal. The section goes with its last user;
-Ctrl-C is a good end (exit code 0).
+		Short: "Make the section, and print its text again and again until Ctrl-C",
+		Long: `serve makes the section and prints its text again and again, as the existing server does,
+and adds a line end if the text has none. --every says how often. If standard input is not
+a terminal, its content up to its end is the first text. The section goes with its last
+user. After Ctrl-C the exit code is 0.
 
-With --file the section lies over that file, which loses what it had, and has the text
-afterwards. Nobody else can open it meanwhile. When a server runs already, the exit code
-is 4, and neither it nor the file is touched.
+With --file the section lies over that file. The file loses its content and has the text
+afterwards, and nobody else can open it meanwhile. If a server runs already, the exit code
+is 4, and neither the server nor the file is changed.
 
 The existing programs map ` + fmt.Sprint(text.DefaultSize) + ` bytes: they cannot open a smaller section.`,
 		Example: "  echo hello | samepage legacy text serve\n  samepage legacy text serve ZJ --file zj.dat --every 1s <text.txt",
@@ -158,7 +158,7 @@ func runLegacyTextGet(ctx context.Context, a *app, name string, raw bool) (err e
 	return a.writeAll(ctx, []byte(s), raw)
 }
 
-// textSet tells what was done.
+// textSet describes what was done.
 type textSet struct {
 	Name string `json:"name"`
 	Size int    `json:"size"`
@@ -173,7 +173,7 @@ func (r textSet) text(w io.Writer) error {
 // readText reads standard input as a text.
 func readText(ctx context.Context, r io.Reader) (string, error) {
 	var b bytes.Buffer
-	// One byte more, for Set to refuse.
+	// One byte more than allowed, so that Set refuses it.
 	_, err := copyBytes(ctx, &b, io.LimitReader(r, text.MaxLen+1), nil)
 	if err != nil {
 		return "", fmt.Errorf("read standard input: %w", err)
@@ -266,8 +266,8 @@ func runLegacyTextServe(ctx context.Context, a *app, o textServeOptions, name st
 	}
 }
 
-// printText prints the text, and gives up when ctx ends, for whoever is to read it may
-// have stopped.
+// printText prints the text. It gives up when ctx ends, because the program that reads the
+// output may have stopped.
 func printText(ctx context.Context, a *app, t *text.Text, name string) error {
 	s, err := t.Get()
 	if err != nil {

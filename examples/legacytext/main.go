@@ -1,11 +1,11 @@
-// Legacytext takes the part of an existing C++ program that shares a text with another
-// one, through a file mapping called ZJ: the server, which makes it and prints the text
-// again and again, or the client, which prints it and writes another one.
+// Legacytext takes the part of an existing C++ program that shares a text with another one
+// in a section called ZJ. The server makes the section and prints its text again and again.
+// The client prints the text and writes another one.
 //
 //	go run ./examples/legacytext
 //
-// runs both, and ends by itself after a second, or with Ctrl-C. On Windows either part
-// can be played alone, with the C++ program in the other one:
+// runs both, and ends after a second or with Ctrl-C. On Windows each part can run alone, and
+// the C++ program takes the other one:
 //
 //	go run ./examples/legacytext server
 //	go run ./examples/legacytext client

@@ -49,7 +49,7 @@ func (h *held) giveBack() (kept bool) {
 }
 
 // CreateSender makes the section and the event. It fails if a program has the section open:
-// another base or a receiver that waits for one, for nothing tells the one from the other.
+// another base, or a receiver that waits for one. CreateSender cannot know which it is.
 //
 // Errors: fs.ErrExist, which also matches samepage.ErrBusy (a program has the section open,
 // or another Sender of that name runs); fs.ErrInvalid; those of samepage.Create and

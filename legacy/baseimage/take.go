@@ -82,7 +82,8 @@ func (r *Receiver) mark(ctx context.Context) (shape, error) {
 	var mine shape
 	length := r.obj.words.length
 	for first := true; ; first = false {
-		if err := r.stopped(ctx); err != nil && (!first || r.closing.Load()) { // before the first look it has not waited yet
+		// What is available is taken even if ctx has ended: the first look comes before that.
+		if err := r.stopped(ctx); err != nil && (!first || r.closing.Load()) {
 			r.pending = true
 			return mine, err
 		}

@@ -89,7 +89,7 @@ type EncodedImage struct {
 
 // Answer is what a worker has made of a job. No part of it is in shared memory.
 type Answer struct {
-	Images [2]EncodedImage
+	Images [2]EncodedImage // the results, in the order in which the worker has returned them
 }
 
 // maxPixels is how many pixels Decode accepts. A pixel takes up to eight bytes, so a picture

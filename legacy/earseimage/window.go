@@ -121,7 +121,8 @@ func (w *windowWay) deliver(j *windowJob, settled *window.ID) error {
 			return err
 		}
 		*settled = id
-	} else if err := w.window.ID().Send(msgNull, 0); err != nil { // a late message is handled before this one
+	} else if err := w.window.ID().Send(msgNull, 0); err != nil {
+		// A late message of the worker is handled before this one.
 		return err
 	}
 	w.mu.Lock()

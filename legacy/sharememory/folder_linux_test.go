@@ -3,38 +3,14 @@ package sharememory_test
 import (
 	"errors"
 	"io/fs"
-	"runtime"
 	"testing"
-	"time"
 
 	"samepage"
 	"samepage/internal/ipctest"
 	"samepage/legacy/sharememory"
 )
 
-//go:noinline
-func lockAndForget(t *testing.T, dir string) {
-	l := newLock(t, dir)
-	ipctest.NoErr(t, l.Lock(t.Context()))
-}
-
-// A lock that was never unlocked stays locked until the process ends.
-func TestForgottenLockStays(t *testing.T) {
-	dir := ipctest.Dir(t)
-	lockAndForget(t, dir)
-	other := newLock(t, dir)
-	if ok, err := other.TryLock(); ok || err != nil {
-		t.Fatalf("not locked at first: %v %v", ok, err)
-	}
-	for range 5 {
-		runtime.GC()
-		time.Sleep(20 * time.Millisecond)
-	}
-	if ok, err := other.TryLock(); ok || err != nil {
-		t.Errorf("nobody unlocked it, and it is to be had: %v, %v", ok, err)
-	}
-}
-
+// A folder of lock files that cannot exist is not taken for a block that does not.
 func TestShareMemoryWithoutLockFolder(t *testing.T) {
 	ipctest.Store(t)
 	o := &sharememory.Options{Lock: sharememory.FileLockOptions{Dir: "/proc/nosuch/locks"}}
