@@ -4,10 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"samepage"
 	"samepage/internal/ipctest"
@@ -58,29 +56,5 @@ func TestForgottenIsGivenBack(t *testing.T) {
 				return open(fmt.Sprintf("forgotten-%d-%d", os.Getpid(), i), dir)
 			}, noNames)
 		})
-	}
-}
-
-//go:noinline
-func lockAndForget(t *testing.T, dir string) {
-	l := newLock(t, dir)
-	ipctest.NoErr(t, l.Lock(t.Context()))
-}
-
-// A lock that was never unlocked stays locked until the process ends.
-func TestForgottenLockStays(t *testing.T) {
-	ipctest.NeedNames(t)
-	dir := ipctest.Dir(t)
-	lockAndForget(t, dir)
-	other := newLock(t, dir)
-	if ok, err := other.TryLock(); ok || err != nil {
-		t.Fatalf("not locked at first: %v %v", ok, err)
-	}
-	for range 5 {
-		runtime.GC()
-		time.Sleep(20 * time.Millisecond)
-	}
-	if ok, err := other.TryLock(); ok || err != nil {
-		t.Errorf("nobody has unlocked it, and it is free: %v, %v", ok, err)
 	}
 }
