@@ -364,7 +364,7 @@ func TestEarseImageBadCppWorker(t *testing.T) {
 		{"empty", "0 bytes at 0", samepage.ErrCorrupt},
 		{"overlap", "overlap", samepage.ErrCorrupt},
 		{"odd", "success 7", samepage.ErrCorrupt},
-		{"silent", "took the job and sent no answer", earseimage.ErrJobFailed},
+		{"silent", "has taken the job and has sent no answer", earseimage.ErrJobFailed},
 	} {
 		worker.Want("ok", "do %s", c.how)
 		_, err := r.Do(ctx, bmpJob(path))
