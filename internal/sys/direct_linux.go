@@ -13,8 +13,8 @@ import (
 	"samepage/layout"
 )
 
-// The bytes of an object by its descriptor instead of a mapping: a hole is read as zeros
-// and takes no memory, and what cannot be read or written is an error and no fault.
+// The bytes of an object by its descriptor instead of a mapping: reading a hole gives zeros and
+// takes no memory, and what cannot be read or written is an error and no fault.
 
 // holes is what Holes found.
 type holes struct {
@@ -22,8 +22,8 @@ type holes struct {
 	has  bool
 }
 
-// Holes says whether the object had holes when it was asked first. Through a mapping
-// each page of them that is read takes memory.
+// Holes says whether the object had holes at the first call. Through a mapping each page of a
+// hole that is read takes memory.
 func (o *Object) Holes() bool {
 	o.holes.look.Do(func() {
 		var st unix.Stat_t
@@ -32,7 +32,7 @@ func (o *Object) Holes() bool {
 	return o.holes.has
 }
 
-// ReadAt fills p from off on. Errors: layout.ErrCorrupt when the file below has shrunk.
+// ReadAt fills p from off on. Errors: layout.ErrCorrupt, when the file below has shrunk.
 func (o *Object) ReadAt(p []byte, off int64) (int, error) {
 	n, err := o.file.ReadAt(p, off)
 	if err == io.EOF {
@@ -41,8 +41,7 @@ func (o *Object) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-// WriteAt writes p at off. Errors: layout.ErrCorrupt when the file below has shrunk,
-// ErrNoSpace.
+// WriteAt writes p at off. Errors: layout.ErrCorrupt, when the file below has shrunk; ErrNoSpace.
 func (o *Object) WriteAt(p []byte, off int64) (n int, err error) {
 	if err := o.shrunk(off, len(p)); err != nil {
 		return 0, err
@@ -53,7 +52,7 @@ func (o *Object) WriteAt(p []byte, off int64) (n int, err error) {
 		if !errors.Is(err, unix.ENOSPC) {
 			return n, syserr.Space(err)
 		}
-		// A tmpfs with large pages refuses a large write though there is space for a part.
+		// A tmpfs with large pages refuses a large write although there is space for a part of it.
 		page := int64(Granularity())
 		for n < len(p) {
 			at := off + int64(n)
@@ -67,8 +66,8 @@ func (o *Object) WriteAt(p []byte, off int64) (n int, err error) {
 	})
 }
 
-// Fault says why the n mapped bytes at off cannot be used. Errors: layout.ErrCorrupt when
-// the file below has shrunk, else ErrNoSpace.
+// Fault says why the n mapped bytes at off cannot be used. Errors: layout.ErrCorrupt, when the
+// file below has shrunk; otherwise ErrNoSpace.
 func (o *Object) Fault(off int64, n int) error {
 	if err := o.shrunk(off, n); err != nil {
 		return err
@@ -77,16 +76,17 @@ func (o *Object) Fault(off int64, n int) error {
 	if err := unix.Fstatfs(int(o.file.Fd()), &st); err != nil {
 		return os.NewSyscallError("fstatfs", err)
 	}
-	return fmt.Errorf("no page for a hole of %s, where %d bytes are free: %w", o.path, st.Bavail*uint64(st.Bsize), syserr.ErrNoSpace)
+	return fmt.Errorf("no memory for a hole of %s, where %d bytes are free: %w", o.path, st.Bavail*uint64(st.Bsize), syserr.ErrNoSpace)
 }
 
+// shrunk says whether the file below has lost some of the n bytes at off.
 func (o *Object) shrunk(off int64, n int) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(int(o.file.Fd()), &st); err != nil {
 		return os.NewSyscallError("fstat", err)
 	}
 	if st.Size < off+int64(n) {
-		return fmt.Errorf("%s has shrunk to %d bytes below its users: %w", o.path, st.Size, layout.ErrCorrupt)
+		return fmt.Errorf("%s has shrunk to %d bytes while it is mapped: %w", o.path, st.Size, layout.ErrCorrupt)
 	}
 	return nil
 }

@@ -10,14 +10,14 @@ import (
 	"samepage/layout"
 )
 
-// The bytes of an object by the handle of its file instead of a mapping: what cannot be
-// read or written is an error and no fault.
+// The bytes of an object by the handle of its file instead of a mapping: what cannot be read or
+// written is an error and no fault.
 
 // Holes is false: to read a hole takes no memory on Windows.
 func (o *Object) Holes() bool { return false }
 
-// ReadAt fills p from off on. Errors: layout.ErrCorrupt when the file below has shrunk,
-// ErrNoSpace when there is no such file.
+// ReadAt fills p from off on. Errors: layout.ErrCorrupt, when the file below has shrunk;
+// ErrNoSpace, when there is no such file.
 func (o *Object) ReadAt(p []byte, off int64) (done int, err error) {
 	for done < len(p) && err == nil {
 		var n uint32
@@ -29,8 +29,7 @@ func (o *Object) ReadAt(p []byte, off int64) (done int, err error) {
 	return done, o.direct("read", err)
 }
 
-// WriteAt writes p at off. Errors: layout.ErrCorrupt when the file below has shrunk,
-// ErrNoSpace.
+// WriteAt writes p at off. Errors: layout.ErrCorrupt, when the file below has shrunk; ErrNoSpace.
 func (o *Object) WriteAt(p []byte, off int64) (done int, err error) {
 	if err := o.shrunk(off, len(p)); err != nil {
 		return 0, err
@@ -46,6 +45,7 @@ func (o *Object) WriteAt(p []byte, off int64) (done int, err error) {
 	})
 }
 
+// direct adds to an error what was tried, and on which object.
 func (o *Object) direct(what string, err error) error {
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", what, o.what, err)
@@ -53,27 +53,28 @@ func (o *Object) direct(what string, err error) error {
 	return nil
 }
 
-// Fault says why the n mapped bytes at off cannot be used. Errors: layout.ErrCorrupt when
-// the file below has shrunk, else ErrNoSpace.
+// Fault says why the n mapped bytes at off cannot be used. Errors: layout.ErrCorrupt, when the
+// file below has shrunk; otherwise ErrNoSpace.
 func (o *Object) Fault(off int64, n int) error {
 	if err := o.shrunk(off, n); err != nil {
 		return err
 	}
-	return fmt.Errorf("no page for a hole of %s: %w", o.what, syserr.ErrNoSpace)
+	return fmt.Errorf("no memory for a hole of %s: %w", o.what, syserr.ErrNoSpace)
 }
 
-// shrunk also is an error where there is no file below: the pages of a section without
-// one are set aside when it is made, except under Wine.
+// shrunk says whether the file below has lost some of the n bytes at off. It is an error as well
+// when there is no file below: the pages of a section without a file are reserved when it is
+// made, except under Wine.
 func (o *Object) shrunk(off int64, n int) error {
 	if o.file == 0 {
-		return fmt.Errorf("no page for a part of %s: %w", o.what, syserr.ErrNoSpace)
+		return fmt.Errorf("no memory for a part of %s: %w", o.what, syserr.ErrNoSpace)
 	}
 	var i windows.ByHandleFileInformation
 	if err := windows.GetFileInformationByHandle(o.file, &i); err != nil {
 		return fmt.Errorf("size of %s: %w", o.what, err)
 	}
 	if fileSize(&i) < off+int64(n) {
-		return fmt.Errorf("%s has shrunk to %d bytes below its users: %w", o.what, fileSize(&i), layout.ErrCorrupt)
+		return fmt.Errorf("%s has shrunk to %d bytes while it is mapped: %w", o.what, fileSize(&i), layout.ErrCorrupt)
 	}
 	return nil
 }

@@ -1,12 +1,12 @@
 package sys
 
-// Descriptors are what an open object takes of the descriptors of a process on Linux.
+// Descriptors is how many descriptors of a process an open object takes on Linux.
 type Descriptors struct {
 	First   int // the first handle in the process
 	Further int // each further one
 }
 
-// The descriptors of each kind of object, as a test has measured them.
+// The descriptors of each kind of object, as a test measures them.
 var (
 	NamedMemory   = Descriptors{3, 0}
 	NamedFile     = Descriptors{4, 0} // memory with a name, over a file

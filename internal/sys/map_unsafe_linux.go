@@ -12,14 +12,16 @@ import (
 	"samepage/layout"
 )
 
+// The mappings of an object, by mmap(2).
+
 // Granularity is what the offset of a mapping must be a multiple of, in bytes.
 func Granularity() int { return os.Getpagesize() }
 
-// Map maps n bytes of the object at off, which must be a multiple of
-// Granularity. The bytes stay mapped after Close of the object, until Unmap.
+// Map maps n bytes of the object at off, which must be a multiple of Granularity. The bytes stay
+// mapped after Close of the object, until Unmap.
 //
-// Errors: ErrAlignment, ErrTooLarge, fs.ErrPermission, layout.ErrCorrupt when
-// the file below has shrunk, ErrNoSpace when there is no address space.
+// Errors: ErrAlignment, ErrTooLarge, fs.ErrPermission; layout.ErrCorrupt, when the file below has
+// shrunk; ErrNoSpace, when there is no address space.
 func (o *Object) Map(off int64, n int, a layout.Access) ([]byte, error) {
 	if err := o.checkRange(off, n, a); err != nil {
 		return nil, err
@@ -29,7 +31,7 @@ func (o *Object) Map(off int64, n int, a layout.Access) ([]byte, error) {
 		return nil, os.NewSyscallError("fstat", err)
 	}
 	if st.Size < off+int64(n) {
-		return nil, fmt.Errorf("%s has shrunk to %d bytes, %d at %d were to be mapped: %w", o.path, st.Size, n, off, layout.ErrCorrupt)
+		return nil, fmt.Errorf("%s has shrunk to %d bytes, and cannot be mapped for %d bytes at %d: %w", o.path, st.Size, n, off, layout.ErrCorrupt)
 	}
 	prot, flags := unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED
 	switch a {
@@ -38,7 +40,7 @@ func (o *Object) Map(off int64, n int, a layout.Access) ([]byte, error) {
 	case layout.CopyOnWrite:
 		flags = unix.MAP_PRIVATE
 	case layout.ReadWrite:
-		// Not to be sealed between the look and the call.
+		// Locked, so that the file is not sealed between this look and the call.
 		o.frozen.mu.Lock()
 		defer o.frozen.mu.Unlock()
 		if o.frozen.all != nil {
@@ -52,7 +54,7 @@ func (o *Object) Map(off int64, n int, a layout.Access) ([]byte, error) {
 	return unsafe.Slice((*byte)(p), n), nil
 }
 
-// Unmap takes back what Map gave.
+// Unmap unmaps what Map has mapped.
 func (o *Object) Unmap(b []byte) error {
 	if o.frozen.owns(b) {
 		return nil
@@ -60,7 +62,7 @@ func (o *Object) Unmap(b []byte) error {
 	return munmap(b)
 }
 
-// tryMap maps n bytes of a file, rounded up to a page, and takes that back.
+// tryMap maps n bytes of a file, rounded up to a page, and unmaps them.
 func tryMap(fd int, n int64, a layout.Access) error {
 	prot := unix.PROT_READ | unix.PROT_WRITE
 	if a == layout.ReadOnly {
@@ -79,8 +81,7 @@ func munmap(b []byte) error {
 	return os.NewSyscallError("munmap", unix.MunmapPtr(unsafe.Pointer(unsafe.SliceData(b)), uintptr(len(b))))
 }
 
-// Poison makes every further access to b a fault. The addresses are never used
-// again.
+// Poison makes every further access to b a fault. The addresses are never used again.
 func (o *Object) Poison(b []byte) error {
 	if o.frozen.owns(b) {
 		return nil
@@ -104,17 +105,16 @@ func (o *Object) Flush(b []byte) error {
 	return nil
 }
 
-// frozen is the one writable mapping of an unnamed object that was handed to
-// somebody for reading only. The seal that keeps the receiver from writing,
-// F_SEAL_FUTURE_WRITE, also keeps us from mapping it again.
+// frozen is the one writable mapping of an unnamed object that was handed over for reading only.
+// The seal that keeps the receiver from writing, F_SEAL_FUTURE_WRITE, also keeps this process
+// from mapping the object for writing again.
 type frozen struct {
 	mu   sync.Mutex
 	all  []byte
 	kept bool // also when the object is closed
 }
 
-// KeepMapped has all that is mapped stay so when the object is closed, until the process
-// ends.
+// KeepMapped makes all mappings last until the process ends, also when the object is closed.
 func (o *Object) KeepMapped() {
 	o.frozen.mu.Lock()
 	o.frozen.kept = true

@@ -12,12 +12,15 @@ import (
 	"samepage/layout"
 )
 
+// The mappings of an object: views of its section.
+
 // granularity is where views may begin. It has been 64 KiB on every Windows.
 const granularity = 64 << 10
 
 // Granularity is what the offset of a mapping must be a multiple of, in bytes.
 func Granularity() int { return granularity }
 
+// view maps n bytes of a section at off.
 func view(section windows.Handle, off int64, n int, a layout.Access) ([]byte, error) {
 	access := uint32(windows.FILE_MAP_READ)
 	switch a {
@@ -37,11 +40,10 @@ func address(b []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(
 
 func unview(b []byte) error { return windows.UnmapViewOfFile(address(b)) }
 
-// Map maps n bytes of the object at off, which must be a multiple of
-// Granularity. The bytes stay mapped after Close of the object, until Unmap.
+// Map maps n bytes of the object at off, which must be a multiple of Granularity. The bytes stay
+// mapped after Close of the object, until Unmap.
 //
-// Errors: ErrAlignment, ErrTooLarge, fs.ErrPermission, ErrNoSpace when there is
-// no address space.
+// Errors: ErrAlignment, ErrTooLarge, fs.ErrPermission; ErrNoSpace, when there is no address space.
 func (o *Object) Map(off int64, n int, a layout.Access) ([]byte, error) {
 	if err := o.checkRange(off, n, a); err != nil {
 		return nil, err
@@ -58,7 +60,7 @@ func (o *Object) Map(off int64, n int, a layout.Access) ([]byte, error) {
 	return nil, fmt.Errorf("map %d bytes at %d of %s %v: %w", n, off, o.what, a, syserr.Space(err))
 }
 
-// Unmap takes back what Map gave.
+// Unmap unmaps what Map has mapped.
 func (o *Object) Unmap(b []byte) error {
 	if err := unview(b); err != nil {
 		return fmt.Errorf("unmap %d bytes of %s: %w", len(b), o.what, err)
@@ -66,12 +68,11 @@ func (o *Object) Unmap(b []byte) error {
 	return nil
 }
 
-// KeepMapped has all that is mapped stay so when the object is closed, until the process
-// ends. It does so anyway.
+// KeepMapped makes all mappings last until the process ends, also when the object is closed. On
+// Windows they do so anyway.
 func (*Object) KeepMapped() {}
 
-// Poison makes every further access to b a fault. The addresses are never used
-// again.
+// Poison makes every further access to b a fault. The addresses are never used again.
 func (o *Object) Poison(b []byte) error {
 	var was uint32
 	if err := windows.VirtualProtect(address(b), uintptr(len(b)), windows.PAGE_NOACCESS, &was); err != nil {
@@ -80,9 +81,9 @@ func (o *Object) Poison(b []byte) error {
 	return nil
 }
 
-// Flush writes the pages around b to the file below, and waits for it. The user
-// of a name over a file that another one has exclusively cannot wait: the error
-// matches ErrBusy.
+// Flush writes the pages around b to the file below, and waits until that is done. When another
+// process has the file exclusively, a user of a name over it cannot wait: the error matches
+// ErrBusy.
 func (o *Object) Flush(b []byte) error {
 	if o.File == "" || len(b) == 0 {
 		return nil
@@ -96,13 +97,14 @@ func (o *Object) Flush(b []byte) error {
 	return o.flushFile()
 }
 
+// flushFile waits until what was given to the system is written to the file.
 func (o *Object) flushFile() error {
 	h := o.file
 	if h == 0 {
 		var err error
 		h, err = kernel.CreateFile(o.File, windows.GENERIC_READ|windows.GENERIC_WRITE, entryShare, nil, windows.OPEN_EXISTING, 0)
 		if err == windows.ERROR_SHARING_VIOLATION {
-			return fmt.Errorf("%s is held exclusively by another process, the bytes were given to the system but not awaited: %w (%w)", o.File, syserr.ErrBusy, err)
+			return fmt.Errorf("%s is held exclusively by another process: the system has the bytes, but nobody can wait until they are written: %w (%w)", o.File, syserr.ErrBusy, err)
 		}
 		if err != nil {
 			return &fs.PathError{Op: "flush", Path: o.File, Err: err}

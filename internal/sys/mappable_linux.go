@@ -13,15 +13,15 @@ import (
 	"samepage/layout"
 )
 
-// mappable sees whether a file can be mapped shared for access a. Errors:
-// errors.ErrUnsupported, fs.ErrPermission, ErrNoSpace.
+// mappable tries whether a file can be mapped shared for access a. Errors: errors.ErrUnsupported,
+// fs.ErrPermission, ErrNoSpace.
 func mappable(f *os.File, name string, a layout.Access) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
 		return &fs.PathError{Op: "stat", Path: name, Err: err}
 	}
-	// A block, for that is what a file of large pages is mapped by. A file that has less
-	// can be mapped all the same, only not read there.
+	// One block: a file of large pages is mapped by blocks. A shorter file can be mapped as well;
+	// only reading it there would fault.
 	err := tryMap(int(f.Fd()), int64(st.Blksize), a)
 	switch {
 	case err == nil:

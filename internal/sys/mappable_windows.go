@@ -11,10 +11,10 @@ import (
 	"samepage/layout"
 )
 
-// mappable sees whether a file that has bytes can be mapped for access a. Errors:
+// mappable tries whether a file that is not empty can be mapped for access a. Errors:
 // errors.ErrUnsupported, fs.ErrPermission, ErrNoSpace.
 func mappable(file windows.Handle, name string, a layout.Access) error {
-	// Its own size, for a larger one would extend it.
+	// Of its own size: a larger one would extend the file.
 	h, err := windows.CreateFileMapping(file, nil, protection(a), 0, 0, nil)
 	if err == nil {
 		var b []byte

@@ -5,17 +5,17 @@ import (
 	"samepage/internal/sys/waker"
 )
 
-// memberByte is the first of the bytes that members of a segment hold for as
-// long as they live, one each.
+// memberByte is the first of the bytes that members of a segment hold for as long as they live,
+// one each.
 const memberByte = 1 << 61
 
-// MemberLocks is a description of an object's file that carries one member's
-// lock, and through which it looks at those of others. The caller sees to it that
-// no two goroutines use it at a time, for one description never excludes itself.
+// MemberLocks is a description of an object's file that carries one member's lock, and through
+// which that member looks at the locks of others. Only one goroutine may use it at a time: a
+// description never excludes itself.
 type MemberLocks struct{ fd kernel.Locks }
 
-// OpenLocks opens a description for one member or, of an object that is open for reading
-// only, for somebody who looks at the members.
+// OpenLocks opens a description for one member. Of an object that is open for reading only it can
+// only look at the members.
 func (o *Object) OpenLocks() (*MemberLocks, error) {
 	at := o.file
 	if o.lock != nil {
@@ -34,8 +34,7 @@ func (l *MemberLocks) Take(i int) (bool, error) { return l.fd.TryExclusive(membe
 // Release unlocks byte i.
 func (l *MemberLocks) Release(i int) { l.fd.Unlock(memberByte + int64(i)) }
 
-// Held says whether another member holds byte i. It does not see the locks of
-// this description itself.
+// Held says whether another member holds byte i. It does not see the locks of this description.
 func (l *MemberLocks) Held(i int) (bool, error) {
 	held, _, err := l.fd.Held(memberByte + int64(i))
 	return held, err

@@ -11,17 +11,16 @@ import (
 	"samepage/layout"
 )
 
-// memberByte is the first of the bytes that members of a segment hold for as
-// long as they live, one each.
+// memberByte is the first of the bytes that members of a segment hold for as long as they live,
+// one each.
 const memberByte = 1<<40 + 1024
 
-// MemberLocks is a handle of an object's sidecar that carries one member's lock,
-// and through which it looks at those of others. The caller sees to it that no
-// two goroutines use it at a time.
+// MemberLocks is a handle of an object's sidecar that carries one member's lock, and through
+// which that member looks at the locks of others. Only one goroutine may use it at a time.
 type MemberLocks struct{ h windows.Handle }
 
-// OpenLocks opens a handle for one member or, of an object that is open for reading only,
-// for somebody who looks at the members.
+// OpenLocks opens a handle for one member. Of an object that is open for reading only it can only
+// look at the members.
 func (o *Object) OpenLocks() (*MemberLocks, error) {
 	if o.entry == nil {
 		return nil, fmt.Errorf("members of an object without a name of ours: %w", errors.ErrUnsupported)
@@ -45,8 +44,8 @@ func (l *MemberLocks) Take(i int) (bool, error) {
 // Release unlocks byte i.
 func (l *MemberLocks) Release(i int) { kernel.Unlock(l.h, memberByte+int64(i)) }
 
-// Held says whether another member holds byte i, by taking it together with
-// others for a moment. It must not be asked of a byte that this handle holds.
+// Held says whether another member holds byte i: it takes the byte shared for a moment. It must
+// not be asked about a byte that this handle holds.
 func (l *MemberLocks) Held(i int) (bool, error) {
 	free, err := kernel.TryLock(l.h, memberByte+int64(i), false)
 	if free {

@@ -10,16 +10,16 @@ import (
 	"samepage/internal/sys/syserr"
 )
 
-// CheckName looks whether the name that the object was opened by still leads to it. It
-// costs one system call. Objects without a name have none to lose.
+// CheckName looks whether the name by which the object was opened still leads to it. It costs one
+// system call. It finds nothing wrong with objects without a name.
 //
-// Errors: ErrNameGone; others mean that nobody can tell.
+// Errors: ErrNameGone; any other error means that it cannot be told.
 func (o *Object) CheckName() error {
 	if o.dir == nil && !o.Exact {
 		return nil
 	}
 	at, path := unix.AT_FDCWD, o.path
-	if !filepath.IsAbs(path) && o.dir != nil { // SAMEPAGE_DIR is relative, and the working directory may be another by now
+	if !filepath.IsAbs(path) && o.dir != nil { // SAMEPAGE_DIR is relative, and the working directory may have changed
 		var st unix.Stat_t
 		if err := unix.Fstat(o.dir.FD(), &st); err == nil && st.Nlink == 0 {
 			return fmt.Errorf("directory %s was removed: %w", o.dir.Path, syserr.ErrNameGone)

@@ -11,12 +11,11 @@ import (
 	"samepage/internal/sys/syserr"
 )
 
-// CheckName looks whether the name that the object was opened by still leads to it. It
-// opens the record file for a moment, in a way that keeps nobody from removing it.
-// Objects without a record have no name to lose: a bare kernel name stands for as long
-// as anybody has a handle.
+// CheckName looks whether the name by which the object was opened still leads to it. It opens the
+// sidecar for a moment, in a way that keeps nobody from removing it. It finds nothing wrong with
+// objects without a sidecar: a bare kernel name exists as long as any process has a handle.
 //
-// Errors: ErrNameGone; others mean that nobody can tell.
+// Errors: ErrNameGone; any other error means that it cannot be told.
 func (o *Object) CheckName() error {
 	if o.entry == nil {
 		return nil

@@ -361,7 +361,7 @@ func (o *Object) openPath(r *layout.Record, s *Spec) error {
 	}
 	o.file, o.byFile = b.file, true
 	if uint64(b.info.VolumeSerialNumber) != r.Dev || fileIndex(&b.info) != r.Ino {
-		return fmt.Errorf("%s is not the file that %q was made over: %w", r.Path, s.Name, layout.ErrCorrupt)
+		return fmt.Errorf("%s is another file, not the one that %q was made over: %w", r.Path, s.Name, layout.ErrCorrupt)
 	}
 	if b.size < r.Size {
 		return fmt.Errorf("%s has shrunk to %d of %d bytes: %w", r.Path, b.size, r.Size, layout.ErrCorrupt)

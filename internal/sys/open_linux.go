@@ -101,7 +101,7 @@ func (o *Object) openRecorded(e *entryFile, s *Spec) error {
 	t.File, t.Size, t.Exclusive, t.Truncate = r.Path, 0, false, false
 	b, err := openBacking(&t, true)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("the file below %q is missing: %w: %w", s.Name, syserr.OnlyNumber(err), layout.ErrCorrupt)
+		return fmt.Errorf("the file below %q is gone: %w: %w", s.Name, syserr.OnlyNumber(err), layout.ErrCorrupt)
 	}
 	if err != nil {
 		return err
@@ -113,7 +113,7 @@ func (o *Object) openRecorded(e *entryFile, s *Spec) error {
 			r.Path, kernel.UserName(b.st.Uid), s.Name, kernel.UserName(e.st.Uid), fs.ErrPermission)
 	}
 	if b.st.Dev != r.Dev || b.st.Ino != r.Ino {
-		return fmt.Errorf("%s is not the file that %q was made over: %w", r.Path, s.Name, layout.ErrCorrupt)
+		return fmt.Errorf("%s is another file, not the one that %q was made over: %w", r.Path, s.Name, layout.ErrCorrupt)
 	}
 	if b.st.Size < r.Size {
 		return fmt.Errorf("%s has shrunk to %d of %d bytes: %w", r.Path, b.st.Size, r.Size, layout.ErrCorrupt)

@@ -17,18 +17,17 @@ import (
 	"samepage/layout"
 )
 
-// Memory by a bare descriptor, as programs hand it on that know of no tokens: the
-// number says which, and there is nothing to check it by but the file itself.
+// Memory by a bare descriptor, as programs hand it over that do not know tokens: the number says
+// which, and only the file itself can be checked.
 
-// InheritRaw gives a child that cmd will start the object, and returns the number
-// of the descriptor in the child. The object must stay open until cmd.Start
-// returns.
+// InheritRaw gives the object to a child that cmd will start, and returns the number of the
+// descriptor in the child. The object must stay open until cmd.Start returns.
 func (o *Object) InheritRaw(cmd *exec.Cmd, a layout.Access) (uint64, error) {
 	return o.Inherit(cmd, a)
 }
 
-// OfferRaw is the number by which TakeRaw finds the object in this process, for
-// as long as it stays open here.
+// OfferRaw is the number by which TakeRaw finds the object in this process, for as long as it
+// stays open here.
 func (o *Object) OfferRaw(a layout.Access) (uint64, error) {
 	if err := o.handOut(a); err != nil {
 		return 0, err
@@ -46,7 +45,7 @@ func (o *Object) GrantRaw(int, layout.Access) (uint64, error) { return 0, errNoP
 // RevokeRaw is not supported.
 func RevokeRaw(int, uint64) error { return errNoPush }
 
-var errNoPush = fmt.Errorf("nobody can put a descriptor into another process on Linux, which has to take it itself: %w", errors.ErrUnsupported)
+var errNoPush = fmt.Errorf("no process can put a descriptor into another one on Linux; the other process has to take it: %w", errors.ErrUnsupported)
 
 // AdoptRaw makes an object of a descriptor that this process inherited, which it
 // takes over. When it fails the descriptor stays as it is. Size 0 is that of the
@@ -93,8 +92,7 @@ func TakeRaw(pid int, value uint64, size int64, a layout.Access) (*Object, error
 	if err != nil && !errors.Is(err, fs.ErrPermission) {
 		return nil, err
 	}
-	// A path descriptor first: whatever the number stands for, opening it so
-	// has no effect on it.
+	// A path descriptor first: whatever the number stands for, this has no effect on it.
 	path := fmt.Sprintf("/proc/%d/fd/%d", pid, value)
 	mode := 0
 	fd, err := kernel.Open(unix.AT_FDCWD, path, unix.O_PATH|unix.O_CLOEXEC, 0)
@@ -126,7 +124,7 @@ func TakeRaw(pid int, value uint64, size int64, a layout.Access) (*Object, error
 	})
 }
 
-// modeOf tells the flags that a process has opened a descriptor with.
+// modeOf tells the flags with which a process has opened a descriptor.
 func modeOf(pid int, value uint64) (int, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%d", pid, value))
 	if err != nil {
@@ -141,8 +139,8 @@ func modeOf(pid int, value uint64) (int, error) {
 	return 0, fmt.Errorf("/proc has %q: %w", b, errors.ErrUnsupported)
 }
 
-// rawObject checks that fd, which is open with mode, is memory that can be mapped
-// for access a, and makes an object of what open returns.
+// rawObject checks that fd, which is open with mode, is memory that can be mapped for access a,
+// and makes an object of what open returns.
 func rawObject(fd int, value uint64, size int64, mode int, a layout.Access, open func() (*os.File, error)) (*Object, error) {
 	refuse := func(format string, args ...any) (*Object, error) {
 		return nil, fmt.Errorf("descriptor %d %w: %w", value, fmt.Errorf(format, args...), layout.ErrBadToken)
@@ -168,7 +166,7 @@ func rawObject(fd int, value uint64, size int64, mode int, a layout.Access, open
 	if err != nil {
 		return nil, err
 	}
-	// Of what is not a memfd there are none.
+	// What is not a memfd has no seals.
 	seals, err := unix.FcntlInt(f.Fd(), unix.F_GET_SEALS, 0)
 	if err != nil {
 		seals = 0
@@ -179,7 +177,7 @@ func rawObject(fd int, value uint64, size int64, mode int, a layout.Access, open
 	}
 	if err := mappable(f, handedOver, a); err != nil {
 		_ = f.Close()
-		return refuse("is of no use: %w", err)
+		return refuse("cannot be mapped: %w", err)
 	}
 	o := &Object{
 		ID: fileID(&st), Access: a, Size: size,

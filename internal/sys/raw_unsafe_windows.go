@@ -9,8 +9,8 @@ import (
 
 const secImage = 0x1000000 // of a program, mapped in parts
 
-// mappedSize is the size of a section whose handle does not allow to ask for it,
-// rounded up to a page: that of a view of all of it. Nothing of the view is touched.
+// mappedSize is the size of a section, rounded up to a page, when its handle does not have the
+// right to ask for it: that of a view of all of it. No byte of the view is read.
 func mappedSize(section windows.Handle) (int64, error) {
 	addr, err := windows.MapViewOfFile(section, windows.FILE_MAP_READ, 0, 0, 0)
 	if err != nil {

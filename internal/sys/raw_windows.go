@@ -15,11 +15,10 @@ import (
 	"samepage/layout"
 )
 
-// Memory by a bare handle of its section, as programs hand it on that know of no
-// tokens: the value says which, and there is nothing to check it by but the
-// section itself.
+// Memory by a bare handle of its section, as programs hand it over that do not know tokens: the
+// value says which, and only the section itself can be checked.
 
-// rawHandOut gives the handle of the section to hand to another process.
+// rawHandOut is the handle of the section for another process.
 func (o *Object) rawHandOut(a layout.Access, inheritable bool) (windows.Handle, error) {
 	if err := o.rawAccess(a); err != nil {
 		return 0, err
@@ -27,6 +26,7 @@ func (o *Object) rawHandOut(a layout.Access, inheritable bool) (windows.Handle, 
 	return o.handle(handOut{a, inheritable, o.byFile}, o.section, sectionRights(a))
 }
 
+// rawAccess refuses to hand over more access than the object has.
 func (o *Object) rawAccess(a layout.Access) error {
 	if a == layout.ReadWrite && o.Access != layout.ReadWrite {
 		return fmt.Errorf("hand over %v an object open %v: %w", a, o.Access, fs.ErrPermission)
@@ -34,9 +34,9 @@ func (o *Object) rawAccess(a layout.Access) error {
 	return nil
 }
 
-// InheritRaw gives a child that cmd will start the object, and returns the value
-// of the section's handle, which is the child's, too. The object must stay open
-// until cmd.Start returns.
+// InheritRaw gives the object to a child that cmd will start, and returns the value of the
+// section's handle, which is the same in the child. The object must stay open until cmd.Start
+// returns.
 func (o *Object) InheritRaw(cmd *exec.Cmd, a layout.Access) (uint64, error) {
 	if cmd.SysProcAttr != nil && cmd.SysProcAttr.NoInheritHandles {
 		return 0, fmt.Errorf("SysProcAttr.NoInheritHandles is set: %w", fs.ErrInvalid)
@@ -48,15 +48,14 @@ func (o *Object) InheritRaw(cmd *exec.Cmd, a layout.Access) (uint64, error) {
 	return giveTo(cmd, h), nil
 }
 
-// OfferRaw is the value by which TakeRaw finds the object in this process, for as
-// long as it stays open here.
+// OfferRaw is the value by which TakeRaw finds the object in this process, for as long as it
+// stays open here.
 func (o *Object) OfferRaw(a layout.Access) (uint64, error) {
 	h, err := o.rawHandOut(a, false)
 	return uint64(h), err
 }
 
-// granted are the handles that this process put into others, of objects that
-// are open here.
+// granted are the handles that this process put into others, of objects that are open here.
 var granted = struct {
 	sync.Mutex
 	all map[grantKey]*Object
@@ -67,8 +66,8 @@ type grantKey struct {
 	value uint64
 }
 
-// GrantRaw puts a handle of the object's section into a running process and
-// returns its value there. Errors: ErrPeerNotStarted, fs.ErrPermission.
+// GrantRaw puts a handle of the object's section into a running process, and returns its value
+// there. Errors: ErrPeerNotStarted, fs.ErrPermission.
 func (o *Object) GrantRaw(pid int, a layout.Access) (uint64, error) {
 	if err := o.rawAccess(a); err != nil {
 		return 0, err
@@ -91,8 +90,8 @@ func (o *Object) GrantRaw(pid int, a layout.Access) (uint64, error) {
 	return uint64(h), nil
 }
 
-// forgetGrants is for an object that closes: whether a handle is of it cannot be
-// said any more.
+// forgetGrants forgets the handles of an object that closes: nobody can tell any more whether a
+// handle is of that object.
 func (o *Object) forgetGrants() {
 	granted.Lock()
 	defer granted.Unlock()
@@ -103,8 +102,8 @@ func (o *Object) forgetGrants() {
 	}
 }
 
-// RevokeRaw closes a handle that GrantRaw put into a process, if it is there
-// still. Errors: layout.ErrBadToken, ErrPeerNotStarted, fs.ErrPermission.
+// RevokeRaw closes a handle that GrantRaw put into a process, if it still is there. Errors:
+// layout.ErrBadToken, ErrPeerNotStarted, fs.ErrPermission.
 func RevokeRaw(pid int, value uint64) error {
 	p, to, err := kernel.OpenProcess(pid, windows.PROCESS_DUP_HANDLE)
 	if err != nil {
@@ -119,8 +118,7 @@ func RevokeRaw(pid int, value uint64) error {
 		return fmt.Errorf("this process has granted process %d no handle %#x, or has closed the memory: %w", pid, value, layout.ErrBadToken)
 	}
 	delete(granted.all, g)
-	// The number may stand for something else by now, if the other process has
-	// closed it.
+	// If the other process has closed the handle, its number may stand for something else.
 	gone := func(err error) error {
 		return fmt.Errorf("handle %#x of process %d is not %s any more: %w: %w", value, pid, o.what, err, layout.ErrBadToken)
 	}
@@ -141,15 +139,15 @@ func RevokeRaw(pid int, value uint64) error {
 	return nil
 }
 
-// takeHandle copies a handle out of a process, which has no effect on whatever
-// the value stands for there.
+// takeHandle copies a handle out of a process. That has no effect on what the value stands for
+// there.
 func takeHandle(p windows.Handle, value uint64, options uint32) (h windows.Handle, err error) {
 	err = windows.DuplicateHandle(p, windows.Handle(value), windows.CurrentProcess(), &h, 0, false, windows.DUPLICATE_SAME_ACCESS|options)
 	return h, err
 }
 
-// checkRaw refuses values that no handle has: those have 32 bits on every Windows,
-// and the last two mean nothing to the kernel.
+// checkRaw refuses values that no handle has: handles have 32 bits on every Windows, and the
+// kernel ignores the last two bits. Errors: layout.ErrBadToken.
 func checkRaw(value uint64) error {
 	if value == 0 || value%4 != 0 || value > math.MaxInt32 {
 		return fmt.Errorf("handle %#x: %w", value, layout.ErrBadToken)
@@ -170,8 +168,7 @@ func AdoptRaw(value uint64, size int64, a layout.Access, anyOpen func(is func(*O
 	theirs := windows.Handle(value)
 	inherited.Lock()
 	defer inherited.Unlock()
-	// The copy, which nobody else in this process can close, is what is looked
-	// at.
+	// A copy is looked at, because nobody else in this process can close that.
 	h, err := takeHandle(windows.CurrentProcess(), value, 0)
 	if err != nil {
 		return nil, fmt.Errorf("this process has no handle %#x, or has taken it already: %w: %w", value, err, layout.ErrBadToken)
@@ -203,8 +200,8 @@ func (o *Object) holds(h windows.Handle) bool {
 	return o.section == h || o.file == h
 }
 
-// TakeRaw makes an object of a copy of a handle of a running process. Errors:
-// layout.ErrBadToken, ErrPeerNotStarted, fs.ErrPermission.
+// TakeRaw makes an object of a copy of a running process's handle. Errors: layout.ErrBadToken,
+// ErrPeerNotStarted, fs.ErrPermission.
 func TakeRaw(pid int, value uint64, size int64, a layout.Access) (*Object, error) {
 	if err := checkRaw(value); err != nil {
 		return nil, err
@@ -224,8 +221,8 @@ func TakeRaw(pid int, value uint64, size int64, a layout.Access) (*Object, error
 	return rawObject(h, value, size, a)
 }
 
-// rawObject makes an object of a section's handle, which it takes over. Whatever h
-// is, the questions asked of it do not block and have no effect.
+// rawObject makes an object of a section's handle, which it owns from then on. Whatever h is, the
+// questions that are asked of it do not block and have no effect.
 func rawObject(h windows.Handle, value uint64, size int64, a layout.Access) (*Object, error) {
 	refuse := func(format string, args ...any) (*Object, error) {
 		_ = windows.CloseHandle(h)
@@ -277,8 +274,7 @@ func rawObject(h windows.Handle, value uint64, size int64, a layout.Access) (*Ob
 		_ = windows.CloseHandle(h)
 		return nil, err
 	}
-	// Nothing tells whether two sections are one: each handle is an object of its
-	// own here.
+	// Nothing tells whether two handles are of one section: here each is an object of its own.
 	return &Object{
 		ID: id, Access: a, Size: size, Rounded: rounded, Key: "raw " + id.String() + " " + strconv.Itoa(int(a)),
 		impl: impl{section: h, raw: true, what: fmt.Sprintf("memory of handle %#x", value)},

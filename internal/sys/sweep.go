@@ -13,9 +13,9 @@ import (
 	"samepage/layout"
 )
 
-// What the dead left is taken away by those who make something later
-// (docs/protocol/names.md): a little of it by the first create of a process in each
-// directory, all of it by a create that finds no space. Neither waits for anybody.
+// What dead processes left is removed by those that create something later
+// (docs/protocol/names.md): a little of it by the first create of a process in each directory,
+// all of it by a create that finds no space. Neither waits for anybody.
 const (
 	// sweepNames is how many names of a directory a first create reads at most.
 	sweepNames = 1 << 16
@@ -33,11 +33,11 @@ func sweepFirst(d *store.Dir) {
 	}
 }
 
-// withSpace is the result of create, which it calls again where that finds no space and
-// the dead may have some.
+// withSpace is the result of create. If create finds no space, it removes what dead processes
+// left, and calls create again.
 func withSpace[T any](create func() (T, error)) (T, error) {
 	o, err := create()
-	for range 100 { // while others die as fast
+	for range 100 { // others may die as fast
 		if !errors.Is(err, syserr.ErrNoSpace) {
 			return o, err
 		}
@@ -45,7 +45,7 @@ func withSpace[T any](create func() (T, error)) (T, error) {
 		for _, s := range []layout.Scope{layout.Local, layout.Global} {
 			taken += sweepScope(s, -1, -1)
 		}
-		// Once more also where there was nothing: another one may have taken it away.
+		// Once more even when nothing was removed: another process may have removed it.
 		if o, err = create(); taken == 0 {
 			return o, err
 		}
@@ -53,9 +53,9 @@ func withSpace[T any](create func() (T, error)) (T, error) {
 	return o, err
 }
 
-// some reads the names in a directory, at most so many (all for -1), and calls take for
-// at most looks of them. It begins anywhere, so that those who come one after another
-// see all of it. It counts for how many take is true.
+// some reads at most names names in a directory (-1: all), and calls take for at most looks of
+// them (-1: all). It begins at a random one, so that processes which come one after another see
+// all of them. It counts for how many take is true.
 func some(f *os.File, names, looks int, take func(name string) bool) (taken int) {
 	all, _ := f.Readdirnames(names)
 	if len(all) == 0 {

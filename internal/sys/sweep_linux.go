@@ -12,9 +12,9 @@ import (
 	"samepage/layout"
 )
 
-// sweepScope takes away what dead processes of this user left in a scope: entries, the
-// directory itself on its way to its name, and, if it looks at all, lock files that
-// nobody has open. See some for names and looks.
+// sweepScope removes what dead processes of this user left in a scope: entries, the directory
+// itself before it had its name, and, if it looks at all, lock files that nobody has open. See
+// some for names and looks.
 func sweepScope(s layout.Scope, names, looks int) (taken int) {
 	taken = sweepHalfMade(s, names)
 	d, err := store.Open(s, false)
@@ -41,14 +41,14 @@ func sweepIn(at int, path string, names, looks int, take func(name string) bool)
 	return some(f, names, looks, take)
 }
 
-// takeDead takes an entry away if it is this user's and dead. It waits for nobody.
+// takeDead removes an entry if it is this user's and dead. It waits for nobody.
 func takeDead(d *store.Dir, entry string) bool {
 	if st, ok := d.Own(entry); !ok || st.Mode&unix.S_IFMT != unix.S_IFREG || st.Mode&modePersist != 0 {
 		return false
 	}
 	e, err := openEntry(d, entry, &Spec{Scope: d.Scope})
 	if err != nil {
-		return errors.Is(err, unix.ENOENT) // another one was faster
+		return errors.Is(err, unix.ENOENT) // another process was faster
 	}
 	defer e.lock.F.Close()
 	st, err := e.state()
@@ -59,8 +59,8 @@ func takeDead(d *store.Dir, entry string) bool {
 	return removed
 }
 
-// takeLockFiles takes away what nobody has open in a folder of LockFolder: whoever
-// locks next makes it anew.
+// takeLockFiles removes what nobody has open in a folder of LockFolder: the next process that
+// locks makes it again.
 func takeLockFiles(d *store.Dir, folder string) int {
 	if st, ok := d.Own(folder); !ok || st.Mode&unix.S_IFMT != unix.S_IFDIR {
 		return 0
@@ -70,8 +70,8 @@ func takeLockFiles(d *store.Dir, folder string) int {
 	})
 }
 
-// sweepHalfMade takes away directories of a scope that never got their name. The
-// maker of one may live: it makes another one then. See makeDir.
+// sweepHalfMade removes directories of a scope that never got their name. If the maker of one
+// lives, it makes another one (see store.IsHalfMade).
 func sweepHalfMade(s layout.Scope, names int) int {
 	base, name := store.ScopeDir(s)
 	bfd, err := kernel.Open(unix.AT_FDCWD, base, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)

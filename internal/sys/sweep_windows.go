@@ -14,9 +14,9 @@ import (
 	"samepage/layout"
 )
 
-// sweepScope takes away what dead processes left in a scope and this user may take
-// away: sidecars, own files of objects that are gone, and files by which somebody found
-// out the rights of new ones. See some for names and looks.
+// sweepScope removes what dead processes left in a scope and this user may remove: sidecars, own
+// files of objects that do not exist any more, and files of store.Probe. See some for names and
+// looks.
 func sweepScope(s layout.Scope, names, looks int) int {
 	d, err := store.Open(s, false)
 	if err != nil {
@@ -31,7 +31,7 @@ func sweepScope(s layout.Scope, names, looks int) int {
 	return some(f, names, looks, func(name string) bool {
 		path := filepath.Join(d.Path, name)
 		if strings.HasSuffix(name, store.RecordSuffix) {
-			// Idle objects are opened by it, but nobody waits for them longer than that takes.
+			// This opens idle objects as well, but nobody waits for them longer than that takes.
 			removed, _ := reap(path, false)
 			return removed
 		}
@@ -40,7 +40,7 @@ func sweepScope(s layout.Scope, names, looks int) int {
 	})
 }
 
-// looksOrphaned is isOrphan as far as one can tell without waiting for anybody.
+// looksOrphaned is isOrphan as far as can be told without waiting for anybody.
 func looksOrphaned(sidecar, path string) bool {
 	h, err := kernel.CreateFile(sidecar, windows.GENERIC_READ, entryShare, nil, windows.OPEN_EXISTING, windows.FILE_FLAG_OPEN_REPARSE_POINT)
 	if err != nil {

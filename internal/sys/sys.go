@@ -1,27 +1,34 @@
-// Package sys is the one room of this project that talks to the operating
-// system: objects and their names, mappings, the descriptors that are handed
-// over, and the way in which a process sleeps until another one wakes it.
+// Package sys has the objects that processes share: their names, their bytes and how they are
+// mapped, how they are handed over, and the locks of their members. With the rooms below it,
+// internal/sys/..., it is the only place that calls the operating system:
 //
-// Every function has the same signature and the same behaviour on each system.
-// What a system cannot do is errors.ErrUnsupported. The rooms above have no
-// file for a single system.
+//	syserr       the errors, and what makes an error of the system one of them
+//	kernel       the system's calls, for the other rooms only
+//	window       windows that get messages (Windows)
+//	process      names of processes, holds on them, what this process has open
+//	waker        spinning, sleeping and waking
+//	kernelevent  Win32 events (Windows)
+//	store        the directories of objects, and what is wrong with them
+//	lockfile     files that are locked by being open
+//	doctor       what the machine has for shared memory (above this room)
+//
+// Every function has the same signature and the same behaviour on each system. What a system
+// cannot do is errors.ErrUnsupported. The rooms above have no file for a single system.
 //
 // # Names
 //
-// A named object has an entry in a directory. Whoever uses the object holds a
-// shared kernel lock on a byte of the entry (the presence byte) through a
-// descriptor that is opened for that purpose and never duplicated, inherited
-// or granted. So the kernel says whether anybody alive uses the object, and
-// the rules are:
+// A named object has an entry in a directory. Each user of the object holds a shared kernel lock
+// on a byte of the entry (the presence byte), through a descriptor that is opened for that
+// purpose and never duplicated, inherited or granted. So the kernel says whether a living
+// process uses the object. The rules are:
 //
-//   - create: the entry appears complete, with its creator present, or not at
-//     all.
-//   - open: join the present, then look whether the entry still stands.
-//   - close: leave, then try to lock the byte exclusively; whoever gets it was
-//     the last, and takes the entry away before letting go.
-//   - a death does not run any of this. An entry where nobody is present, and
-//     that is not to persist, is as good as gone: open says so, and whoever
-//     comes across it takes it away.
+//   - create: the entry appears complete and with its creator present, or not at all.
+//   - open: lock the byte, then look whether the entry still exists.
+//   - close: unlock the byte, then try to lock it exclusively. Who gets that lock was the last
+//     user, and removes the entry before it unlocks the byte.
+//   - a death does none of this. An entry where nobody is present, and that does not persist,
+//     counts as removed: open says that it does not exist, and each process that finds it
+//     removes it.
 package sys
 
 import (
@@ -48,12 +55,12 @@ type Spec struct {
 	Truncate  bool            // discard what File has; only with Exclusive
 	Perm      fs.FileMode     // Linux: permission bits of a new object
 	SDDL      string          // Windows: security descriptor of a new object
-	Owner     string          // whose object is accepted; empty: see CheckOwner
+	Owner     string          // whose object is accepted; empty: see store.CheckOwner
 	Init      []byte          // first bytes of a new object
 }
 
-// Object is an open object: what can be mapped. Its methods may be called
-// concurrently, but for Close, which comes last.
+// Object is an open object, which can be mapped. Its methods may be called concurrently, except
+// Close, which comes last.
 type Object struct {
 	ID       layout.ID
 	Kind     layout.Kind
@@ -62,12 +69,11 @@ type Object struct {
 	Exact    bool
 	Access   layout.Access // ReadWrite or ReadOnly, and what may be mapped
 	Size     int64         // bytes
-	Rounded  bool          // Size is known rounded up to a page only
+	Rounded  bool          // Size is only known rounded up to a page
 	Lifetime layout.Lifetime
 	File     string // path of the file below; empty: memory
-	// Key is equal for two Objects of a process exactly when both are the same
-	// object with the same access. (Bare handles on Windows, which nothing tells
-	// apart, are an object each.)
+	// Key is equal for two Objects of a process exactly when both are the same object with the
+	// same access. (Bare handles on Windows, which nothing tells apart, are an object each.)
 	Key string
 
 	impl
@@ -81,7 +87,7 @@ type Info struct {
 	Size      int64           `json:"size"`
 	Allocated int64           `json:"allocated"` // bytes of memory or disk that it takes now
 	Lifetime  layout.Lifetime `json:"lifetime"`
-	InUse     bool            `json:"in_use"` // somebody alive uses it
+	InUse     bool            `json:"in_use"` // a living process uses it
 	Owner     string          `json:"owner,omitempty"`
 	Perm      string          `json:"perm,omitempty"` // as ls prints it, or SDDL
 	Created   time.Time       `json:"created,omitzero"`
@@ -89,21 +95,21 @@ type Info struct {
 	File      string          `json:"file,omitempty"` // path of the file below
 	Path      string          `json:"path,omitempty"` // where the system keeps it
 	Rounded   bool            `json:"rounded,omitempty"`
-	// Err says why the object could not be looked at as a whole: it is another user's, or
-	// damaged, or something else stands in its place. Then InUse is not known, nor
-	// whatever is zero. nil: all is known.
+	// Err says why not everything is known about the object: it is another user's, or damaged,
+	// or something else is in its place. Then InUse is not known, and no field that is zero.
 	Err error `json:"-"`
 }
 
-// Leftover is something that nobody alive holds.
+// Leftover is something that no living process holds.
 type Leftover struct {
 	Info
-	Reason  string `json:"reason"` // why it may go
+	Reason  string `json:"reason"` // why it may be removed
 	Removed bool   `json:"removed"`
 	Err     error  `json:"-"` // why it could not be removed
 }
 
-// checkRange says what is wrong with a mapping of n bytes at off.
+// checkRange says what is wrong with a mapping of n bytes at off. Errors: ErrAlignment,
+// ErrTooLarge, fs.ErrPermission.
 func (o *Object) checkRange(off int64, n int, a layout.Access) error {
 	switch {
 	case off%int64(Granularity()) != 0:

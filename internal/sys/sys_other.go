@@ -16,8 +16,8 @@ import (
 	"samepage/layout"
 )
 
-// These systems map files and nothing else: their file locks do not die with
-// one descriptor, so nobody could say who is alive.
+// These systems map files and nothing else: their file locks are not dropped with one descriptor,
+// so nobody could say which process is alive.
 
 type impl struct{ file *os.File }
 
@@ -55,8 +55,7 @@ func (o *Object) Grant(layout.Access) (uint64, error) {
 	return 0, syserr.Unsupported("handing memory over")
 }
 
-// KeepMapped has all that is mapped stay so when the object is closed, until the process
-// ends. It does so anyway.
+// KeepMapped makes all mappings last until the process ends, which they do anyway.
 func (*Object) KeepMapped() {}
 
 // Alone is not supported.
@@ -65,9 +64,8 @@ func (o *Object) Alone() (bool, error) { return false, syserr.Unsupported("count
 // CheckName finds nothing wrong: there are no named objects.
 func (o *Object) CheckName() error { return nil }
 
-// MapFile opens an object over s.File, without a name. A file that is missing
-// is made when s.Size is given. Errors: fs.ErrNotExist, fs.ErrPermission,
-// errors.ErrUnsupported.
+// MapFile opens an object over s.File, without a name. It makes a file that is missing when s.Size
+// is given. Errors: fs.ErrNotExist, fs.ErrPermission, errors.ErrUnsupported.
 func MapFile(s *Spec) (*Object, error) {
 	if s.Exclusive {
 		return nil, syserr.Unsupported("exclusive access to " + s.File)
@@ -129,7 +127,7 @@ func (o *Object) Map(off int64, n int, a layout.Access) ([]byte, error) {
 	return b, os.NewSyscallError("mmap", err)
 }
 
-// Unmap takes back what Map gave.
+// Unmap unmaps what Map has mapped.
 func (o *Object) Unmap(b []byte) error { return os.NewSyscallError("munmap", unix.Munmap(b)) }
 
 // Poison makes every further access to b a fault.
@@ -148,10 +146,10 @@ func (o *Object) WriteAt(p []byte, off int64) (int, error) { return o.file.Write
 
 // Fault is layout.ErrCorrupt: the file below has shrunk.
 func (o *Object) Fault(int64, int) error {
-	return fmt.Errorf("the file has shrunk below its users: %w", layout.ErrCorrupt)
+	return fmt.Errorf("the file has shrunk while it is mapped: %w", layout.ErrCorrupt)
 }
 
-// Flush writes the whole file out: b need not begin at a page.
+// Flush writes the whole file: b need not begin at a page.
 func (o *Object) Flush([]byte) error { return o.file.Sync() }
 
 // Close closes the file.
