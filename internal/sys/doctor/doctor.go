@@ -31,7 +31,7 @@ type Program struct {
 	Name string `json:"name"`
 }
 
-// place fills a Fact about a place in which objects lie with what is wrong with it.
+// place writes into a Fact about a place of objects what is wrong with it.
 func (f *Fact) place(err error) {
 	f.OK = false
 	f.Note, f.Mend = syserr.Mend(err)

@@ -35,6 +35,7 @@ func Facts() []Fact {
 	)
 }
 
+// kernelFact tells the version of the kernel, and what an old one lacks.
 func kernelFact() Fact {
 	f := Fact{Name: "kernel", Value: "unknown"}
 	var u unix.Utsname
@@ -51,7 +52,7 @@ func kernelFact() Fact {
 	return f
 }
 
-// baseFacts looks at the file system that the directories are on.
+// baseFacts looks at the file system of the directories.
 func baseFacts() []Fact {
 	base := store.BaseDir()
 	f := Fact{Name: "directory", Value: base}
@@ -110,15 +111,15 @@ func filesFact() Fact {
 	return f
 }
 
-// descriptorsNote tells people of them.
+// descriptorsNote says how many descriptors objects take.
 func descriptorsNote() string {
 	return fmt.Sprintf("an open memory takes %d descriptors, %d over a file, %d over a file without a name, %d without either; "+
 		"a lock, event, topic or cell takes %d, and %d for each further handle in the process",
 		sys.NamedMemory.First, sys.NamedFile.First, sys.MappedFile.First, sys.UnnamedMemory.First, sys.Lock.First, sys.Lock.Further)
 }
 
-// moreFiles is the command that lets a process have more descriptors. None but root goes
-// beyond the hard limit, and does so for a process that runs.
+// moreFiles is the command that lets a process have more descriptors. Only root can go beyond the
+// hard limit, and does so for a running process.
 func moreFiles(soft, hard uint64) string {
 	const enough = 1024
 	switch {
@@ -130,7 +131,7 @@ func moreFiles(soft, hard uint64) string {
 	return fmt.Sprintf("as root: prlimit --pid=<your shell> --nofile=%d:%d", enough, enough)
 }
 
-// settingFact tells a setting of the kernel, for information only.
+// settingFact tells a setting of the kernel, which is neither right nor wrong.
 func settingFact(name, note string) Fact {
 	b, err := os.ReadFile("/proc/sys/" + strings.ReplaceAll(name, ".", "/"))
 	if err != nil {
@@ -164,8 +165,8 @@ func dirFact(s layout.Scope) Fact {
 	return f
 }
 
-// tmpfileFact sees whether the file system has O_TMPFILE, by which objects are made.
-// Where nothing can be made at all, which the directory's Fact tells, it tells nothing.
+// tmpfileFact tries whether the file system has O_TMPFILE, which the making of objects needs. It
+// tells nothing when no file can be made at all: then the directory's Fact says why.
 func tmpfileFact() (f Fact, told bool) {
 	f = Fact{Name: "O_TMPFILE", Value: "works", OK: true}
 	at := store.Where(layout.Local)

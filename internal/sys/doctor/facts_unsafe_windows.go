@@ -14,7 +14,7 @@ var (
 	procWineVersion  = windows.NewLazySystemDLL("ntdll.dll").NewProc("wine_get_version")
 )
 
-// commitLimit tells how much memory and page file there is, and is left.
+// commitLimit tells how much memory and page file there is, and how much is free.
 func commitLimit() (total, free uint64, err error) {
 	var b struct { // MEMORYSTATUSEX
 		length, load                          uint32

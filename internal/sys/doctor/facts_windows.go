@@ -57,8 +57,8 @@ func commitFact() Fact {
 	return f
 }
 
-// dirFact looks at the directory of a scope, and whether files can be made where it is or
-// will be.
+// dirFact looks at the directory of a scope, and whether files can be made there, or where the
+// directory will be made.
 func dirFact(s layout.Scope) Fact {
 	f := Fact{Name: s.String() + " directory", Value: store.Where(s), OK: true}
 	at := store.Where(s)

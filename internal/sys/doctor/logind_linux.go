@@ -16,9 +16,9 @@ import (
 // shm is the directory that logind cleans.
 const shm = "/dev/shm"
 
-// logindFact warns of systemd-logind, which deletes what a user has in /dev/shm when that
-// user's last session ends, unless RemoveIPC=no, the user lingers, or is a system user
-// (logind.conf(5)). root is where the file system begins.
+// logindFact warns of systemd-logind. When the last session of a user ends, it deletes what that
+// user has in /dev/shm, unless RemoveIPC=no is set, the user lingers, or is a system user
+// (logind.conf(5)). root is the root of the file system.
 func logindFact(root string, uid int, name string) (Fact, bool) {
 	if base := store.BaseDir(); root == "/" && base != shm && !strings.HasPrefix(base, shm+"/") {
 		return Fact{}, false
@@ -47,8 +47,8 @@ func logindFact(root string, uid int, name string) (Fact, bool) {
 	return f, true
 }
 
-// removeIPC is logind's setting, and the file that it is from. Of several files the last one
-// counts; a file in /etc hides those of the same name elsewhere.
+// removeIPC is logind's setting, and the file that has it. Of several files the last one counts. A
+// file in /etc hides those of the same name in other directories.
 func removeIPC(root string) (yes bool, from string) {
 	files := []string{}
 	for _, dir := range []string{"usr/lib", "usr/local/lib", "run", "etc"} { // the first one found counts

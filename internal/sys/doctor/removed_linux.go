@@ -14,8 +14,8 @@ import (
 	"samepage/layout"
 )
 
-// FindRemoved looks in /proc for processes that have objects open whose names were
-// removed. It sees those processes that this user may look into.
+// FindRemoved looks in /proc for processes that have objects open whose names were removed. It
+// sees only processes that this user may look into.
 func FindRemoved() []Removed {
 	found := map[fileID]*Removed{}
 	procs, _ := os.ReadDir("/proc")
@@ -40,9 +40,9 @@ func FindRemoved() []Removed {
 // fileID is a file as the kernel names it.
 type fileID struct{ dev, ino uint64 }
 
-// removedAt notes what a descriptor of a process has open, if that was an object. It is one
-// that the kernel calls deleted, and that really has no name: who makes an object has a
-// descriptor of a file that had no name at first, which looks the same.
+// removedAt notes what a descriptor of a process has open, if that is an object without a name.
+// That the kernel calls the file deleted is not enough: the maker of an object has a descriptor
+// of a file that had no name at first, which looks the same.
 func removedAt(found map[fileID]*Removed, pid int, fd string) {
 	target, err := os.Readlink(fd)
 	if err != nil {

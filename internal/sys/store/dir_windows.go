@@ -19,23 +19,22 @@ import (
 	"samepage/layout"
 )
 
-// Beside each named object lies a sidecar, a file that holds its layout.Record
-// and carries the locks of its users:
+// Each named object has a sidecar, a file with its layout.Record and the locks of its users:
 //
 //	%LOCALAPPDATA%\samepage\session-<n>\<kind>-<hash>.rec   Local
 //	%ProgramData%\samepage\global\<kind>-<hash>.rec         Global
 //
-// The hash is the first 16 bytes of the SHA-256 of the name: a name may be what
-// no file can be called. A file of the object's own, <kind>-<hash>.<random>.dat,
-// lies there too. SAMEPAGE_DIR has the directories session-<n> and global in it
-// instead.
+// The hash is the first 16 bytes of the SHA-256 of the name, because not every name can be the
+// name of a file. An object may have a file of its own there, <kind>-<hash>.<random>.dat. If
+// SAMEPAGE_DIR is set, the directories session-<n> and global are in it.
 
 const (
-	RecordSuffix = ".rec"
-	dataSuffix   = ".dat"
-	probeSuffix  = ".tmp"
+	RecordSuffix = ".rec" // of a sidecar
+	dataSuffix   = ".dat" // of an object's own file
+	probeSuffix  = ".tmp" // of a file of Probe
 )
 
+// knownDir is a directory of the system, by an environment variable or by its id.
 func knownDir(env string, id *windows.KNOWNFOLDERID) string {
 	if d := os.Getenv(env); d != "" {
 		return d
@@ -73,7 +72,7 @@ func Where(s layout.Scope) string {
 	return filepath.Join(base, "global")
 }
 
-// Root is the directory that must be there already.
+// Root is the directory that must exist already, and holds those of the scope.
 func Root(s layout.Scope) string {
 	path := filepath.Dir(Where(s))
 	if movedDir() == "" {
@@ -118,7 +117,7 @@ func Open(s layout.Scope, create bool) (*Dir, error) {
 		}
 	}
 	if base := filepath.Dir(path); s == layout.Global && base != Root(s) {
-		// Whoever it belongs to could exchange what is in it.
+		// Its owner could exchange what is in it.
 		b, err := openVerified(s, base)
 		if err != nil {
 			return nil, err
@@ -172,9 +171,9 @@ func mkdir(path, sddl string) error {
 	return nil
 }
 
-// dirSDDL lets nobody else into a local directory. To the global one anybody
-// may add files, and delete but their own: 0x1200ab is list, add file, traverse,
-// read attributes, synchronize and read control.
+// dirSDDL lets nobody else into a local directory. Everybody may add files to the global one, and
+// delete only their own: 0x1200ab is list, add file, traverse, read attributes, synchronize and
+// read control.
 func dirSDDL(s layout.Scope, me string) string {
 	if s == layout.Local {
 		return "D:P(A;OICI;FA;;;" + me + ")(A;OICI;FA;;;SY)"
@@ -182,9 +181,9 @@ func dirSDDL(s layout.Scope, me string) string {
 	return "D:P(A;OICI;FA;;;BA)(A;OICI;FA;;;SY)(A;OICIIO;FA;;;CO)(A;;0x1200ab;;;AU)"
 }
 
-// mkBase makes the directory above. The local one lies in the user's own
-// directory, and has its rights. Of the global one anybody may read the names,
-// and nobody but its maker, the administrators and the system change them.
+// mkBase makes the directory above. The local one is in the user's own directory, and has its
+// rights. In the global one everybody may read the names, and only its maker, the administrators
+// and the system may change them.
 func mkBase(s layout.Scope, path, me string) error {
 	if s == layout.Local {
 		if err := os.Mkdir(path, 0o700); !errors.Is(err, fs.ErrExist) {
@@ -206,8 +205,8 @@ func DataPath(entry string, random layout.ID) string {
 	return strings.TrimSuffix(entry, RecordSuffix) + "." + random.String() + dataSuffix
 }
 
-// IsDataOf says whether path may be the own file of the object whose sidecar is
-// entry. A record is not believed when it says that some other file goes along.
+// IsDataOf says whether path may be the own file of the object whose sidecar is entry. A record
+// that names any other file as its own is not believed.
 func IsDataOf(entry, path string) bool {
 	rest, ok := strings.CutPrefix(path, strings.TrimSuffix(entry, RecordSuffix)+".")
 	id, isData := strings.CutSuffix(rest, dataSuffix)
@@ -278,7 +277,7 @@ func (d *Dir) RightsOfNew(sddl string, sa *windows.SecurityAttributes) (string, 
 	return sd.String(), nil
 }
 
-// Probe makes a file in a directory that goes with its handle.
+// Probe makes a file in a directory, which the system deletes when its handle is closed.
 func Probe(dir string, sa *windows.SecurityAttributes) (windows.Handle, error) {
 	id, err := kernel.RandomID()
 	if err != nil {
@@ -292,8 +291,8 @@ func Probe(dir string, sa *windows.SecurityAttributes) (windows.Handle, error) {
 	return h, nil
 }
 
-// CheckPrivilege refuses a new global object to those to whom the kernel would
-// refuse its section. Session 0, that of the services, needs no privilege.
+// CheckPrivilege refuses a new global object if the kernel would refuse its section to this
+// process. Session 0, that of the services, needs no privilege. Errors: ErrPrivilege.
 func CheckPrivilege(s layout.Scope) error {
 	if s != layout.Global || Session() == 0 {
 		return nil
@@ -305,8 +304,7 @@ func CheckPrivilege(s layout.Scope) error {
 	return fmt.Errorf("a global object needs SeCreateGlobalPrivilege, which administrators and services have: %w", syserr.ErrPrivilege)
 }
 
-// isProbe says whether a file is one of rightsOfNew or of dirFact, of which none stays
-// unless the machine stops.
+// IsProbe says whether a file is one of Probe. None of them stays unless the machine stops.
 func IsProbe(name string) bool {
 	id, ok := strings.CutSuffix(name, probeSuffix)
 	b, err := hex.DecodeString(id)

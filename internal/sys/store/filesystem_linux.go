@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Remote says whether a directory lies on another machine, and on what.
+// Remote says whether a directory is on another machine, and on which file system: empty if not.
 func Remote(dir string) (what string, err error) {
 	var st unix.Statfs_t
 	for {
@@ -24,8 +24,8 @@ func Remote(dir string) (what string, err error) {
 	}
 }
 
-// remoteFS are the file systems whose files lie on other machines, or may: their
-// locks reach only some of those who have the file open.
+// remoteFS are the file systems whose files are, or may be, on other machines: their locks exclude
+// only some of the processes that have the file open.
 var remoteFS = map[int64]string{
 	unix.NFS_SUPER_MAGIC: "NFS", unix.SMB_SUPER_MAGIC: "SMB", unix.CIFS_SUPER_MAGIC: "CIFS", unix.SMB2_SUPER_MAGIC: "SMB2",
 	unix.V9FS_MAGIC: "9p", unix.AFS_SUPER_MAGIC: "AFS", 0x6b414653: "AFS", unix.CODA_SUPER_MAGIC: "Coda",
@@ -49,7 +49,7 @@ func FileSystem(f *os.File) string {
 	return fmt.Sprintf("a file system of type %#x", t)
 }
 
-// localFS are the file systems whose files lie on this machine, or nowhere.
+// localFS are the file systems whose files are on this machine, or on no disk.
 var localFS = map[int64]string{
 	unix.SYSFS_MAGIC: "sysfs", unix.PROC_SUPER_MAGIC: "procfs", unix.DEBUGFS_MAGIC: "debugfs", unix.TRACEFS_MAGIC: "tracefs",
 	unix.SECURITYFS_MAGIC: "securityfs", unix.CGROUP_SUPER_MAGIC: "cgroupfs", unix.CGROUP2_SUPER_MAGIC: "cgroup2",

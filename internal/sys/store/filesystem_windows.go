@@ -10,7 +10,7 @@ import (
 	"samepage/internal/sys/internal/kernel"
 )
 
-// Remote says whether a directory lies on another machine, and on what.
+// Remote says whether a directory is on another machine, and on which share: empty if not.
 func Remote(dir string) (what string, err error) {
 	if dir, err = filepath.Abs(dir); err != nil {
 		return "", err
@@ -27,7 +27,7 @@ func Remote(dir string) (what string, err error) {
 	b := make([]uint16, 1<<15)
 	n, err := windows.GetFinalPathNameByHandle(h, &b[0], uint32(len(b)), 0)
 	if err != nil || int(n) > len(b) {
-		return "", nil // some disks in memory have none; its own path has told already
+		return "", nil // some disks in memory have no such path; remote has seen the given one
 	}
 	return remote(windows.UTF16ToString(b[:n])), nil
 }

@@ -15,11 +15,11 @@ import (
 	"samepage/layout"
 )
 
-// What is wrong with the directories, and the one command that is right for the user of
-// this process. Errors of openDir and findings of Facts come from here. No command takes
-// away what others may use.
+// What is wrong with the directories, and the one command that mends it for the user of this
+// process. The errors of Open and the findings of doctor come from here. No command removes what
+// others may use.
 
-// elsewhere has a process use a directory that is its user's own.
+// elsewhere is the command that makes a process use a directory of its own user.
 const elsewhere = `export SAMEPAGE_DIR="$(mktemp -d)"`
 
 // asRoot is the command by which this user does what only root may.
@@ -28,7 +28,7 @@ func asRoot(cmd string) string {
 	case os.Geteuid() != 0:
 		return "sudo " + cmd
 	case inUserNamespace():
-		return elsewhere // root of the namespace is not the one that is needed
+		return elsewhere // the root that is needed is not the one of this namespace
 	}
 	return cmd
 }
@@ -39,8 +39,7 @@ func inUserNamespace() bool {
 	return err == nil && strings.Join(strings.Fields(string(b)), " ") != "0 0 4294967295"
 }
 
-// unmapped says whether uid stands for all users that do not exist in this user
-// namespace.
+// unmapped says whether uid stands for all users that do not exist in this user namespace.
 func unmapped(uid uint32) bool {
 	overflow := uint32(65534)
 	if b, err := os.ReadFile("/proc/sys/kernel/overflowuid"); err == nil {
@@ -49,7 +48,7 @@ func unmapped(uid uint32) bool {
 	return uid == overflow && inUserNamespace()
 }
 
-// ownerName is kernel.UserName, and says when the owner is not of this user namespace.
+// ownerName is kernel.UserName, and says so when the owner is not of this user namespace.
 func ownerName(uid uint32) string {
 	if unmapped(uid) {
 		return "a user outside this user namespace"
@@ -57,13 +56,13 @@ func ownerName(uid uint32) string {
 	return kernel.UserName(uid)
 }
 
-// describe tells of something at a path what ls would.
+// describe tells about something at a path what ls tells.
 func describe(path string, st *unix.Stat_t) string {
 	return fmt.Sprintf("%s is a %s with mode %#o, owned by %s", path, kernel.FileType(st.Mode), st.Mode&0o7777, ownerName(st.Uid))
 }
 
-// reachedLimit says that this process, or the machine, has no more of something: then
-// the place of objects is not to blame.
+// reachedLimit says whether this process, or the machine, has reached a limit: then the error says
+// nothing about the place of objects.
 func reachedLimit(cause error) bool {
 	for _, limit := range []error{unix.EMFILE, unix.ENFILE, unix.ENOMEM, syserr.ErrNoSpace} {
 		if errors.Is(cause, limit) {
@@ -112,7 +111,7 @@ func BaseError(base string, cause error) error {
 		return syserr.Mending(fmt.Errorf("%w: %s, to %s, which is missing", syserr.ErrStore, what, to), cmd)
 	}
 	if cause != unix.ENOTDIR && cause != unix.ELOOP {
-		return fmt.Errorf("%w: directory %s: %w", syserr.ErrStore, base, syserr.OnlyNumber(cause)) // which has nothing to do with what it is
+		return fmt.Errorf("%w: directory %s: %w", syserr.ErrStore, base, syserr.OnlyNumber(cause)) // another cause than what is at the path
 	}
 	cmd := "unset SAMEPAGE_DIR"
 	if !moved {
@@ -179,15 +178,15 @@ func mountOf(path string) (point, kind string) {
 		}
 		at := unescape.Replace(fields[4])
 		in := at == "/" || path == at || strings.HasPrefix(path, at+"/")
-		if in && len(at) >= len(point) { // of those at one place the last one counts
+		if in && len(at) >= len(point) { // of several at one place the last one counts
 			point, kind = at, types[0]
 		}
 	}
 	return point, kind
 }
 
-// Planted explains why something at a place of ours could not be opened, or is not
-// what must be there.
+// Planted explains why something at a place of ours could not be opened, or is not what must be
+// there. cause is the error of the open.
 func Planted(dirfd int, name, path string, cause error) error {
 	var st unix.Stat_t
 	if err := unix.Fstatat(dirfd, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
@@ -199,7 +198,7 @@ func Planted(dirfd int, name, path string, cause error) error {
 	case unix.EACCES, unix.EPERM, unix.EROFS:
 		return fmt.Errorf("%s: %w", describe(path, &st), cause)
 	}
-	return &fs.PathError{Op: "open", Path: path, Err: cause} // which has nothing to do with what it is
+	return &fs.PathError{Op: "open", Path: path, Err: cause} // another cause than what is there
 }
 
 // noDir explains why the directory of a scope could not be opened.
@@ -210,7 +209,7 @@ func noDir(bfd int, name, path string, s layout.Scope, cause error) error {
 	}
 	switch {
 	case cause != unix.EACCES && cause != unix.ELOOP && cause != unix.ENOTDIR && cause != unix.EPERM:
-		// It has nothing to do with what is there.
+		// Another cause than what is there.
 	case st.Mode&unix.S_IFMT == unix.S_IFDIR:
 		if err := rightDir(path, s, &st); err != nil {
 			return err
@@ -222,7 +221,7 @@ func noDir(bfd int, name, path string, s layout.Scope, cause error) error {
 	return Planted(bfd, name, path, cause)
 }
 
-// Stranger says that something else is where a file or a directory of ours should be.
+// Stranger says that something else is at the place of a file or a directory of ours.
 func Stranger(path string, st *unix.Stat_t, cause error) error {
 	cmd := "rm "
 	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
@@ -273,6 +272,7 @@ func rightDir(path string, s layout.Scope, st *unix.Stat_t) error {
 	return nil
 }
 
+// globalMend is the command that makes the directory of the global scope.
 func globalMend(path string) string { return "install -d -o root -m 1777 " + syserr.Quote(path) }
 
 // MissingGlobal says that nobody has made the directory of the global scope.
@@ -280,12 +280,12 @@ func MissingGlobal(path string) error {
 	return syserr.Mending(fmt.Errorf("directory %s is missing, which only root makes: %w", path, syserr.ErrPrivilege), asRoot(globalMend(path)))
 }
 
-// BaseRisk says who else may rename what is in the base, so that processes which mean
-// one name find two directories.
+// BaseRisk says who else may rename what is in the base: then processes that use one name may find
+// two directories.
 func BaseRisk(base string) error {
 	var st unix.Stat_t
 	if err := unix.Stat(base, &st); err != nil {
-		return nil // openDir tells
+		return nil // Open tells
 	}
 	me, q := uint32(os.Geteuid()), syserr.Quote(base)
 	what := describe(base, &st)

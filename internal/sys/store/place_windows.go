@@ -14,9 +14,9 @@ import (
 	"samepage/layout"
 )
 
-// What is wrong with the directories, and the one command that is right for the user of
-// this process. Errors of openDir and findings of Facts come from here. No command takes
-// away what others may use.
+// What is wrong with the directories, and the one command that mends it for the user of this
+// process. The errors of Open and the findings of doctor come from here. No command removes what
+// others may use.
 
 // asAdministrator is the command by which this user does what only administrators may.
 func asAdministrator(cmd string) string {
@@ -26,7 +26,7 @@ func asAdministrator(cmd string) string {
 	return "as administrator: " + cmd
 }
 
-// describe tells of something at a path what it is, and whose.
+// describe tells what is at a path, and who owns it.
 func describe(path string) string {
 	what := "something"
 	if st, err := os.Lstat(path); err == nil {
@@ -48,7 +48,7 @@ func describe(path string) string {
 	return fmt.Sprintf("%s is %s, owned by %s", path, what, owner)
 }
 
-// rootError says why the directory that has to be there, and holds ours, is no good.
+// rootError says why the directory that must exist, and holds ours, cannot be used.
 func rootError(at string) error {
 	if _, err := os.Lstat(at); err != nil {
 		return syserr.Mending(fmt.Errorf("%w: directory %s: %w", syserr.ErrStore, at, syserr.OnlyNumber(err)), "mkdir "+syserr.Quote(at))
@@ -109,7 +109,7 @@ func (d *Dir) Verify() error {
 	if attributes&(want|not) != want {
 		cmd := "del " + syserr.Quote(d.Path)
 		if attributes&want != 0 {
-			cmd = "rmdir " + syserr.Quote(d.Path) // of a link only the link goes
+			cmd = "rmdir " + syserr.Quote(d.Path) // of a link this removes only the link
 		}
 		if !kernel.Trusted(owner) {
 			cmd = asAdministrator(cmd)
