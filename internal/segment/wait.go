@@ -159,14 +159,14 @@ func (c *cancel) drop() {
 }
 
 func (h *Handle) sleepUntil(ctx context.Context, c Condition, first bool) error {
-	waker := h.wakerWord(h.slot)
+	word := h.wakerWord(h.slot)
 	for {
 		if h.closed.Load() {
 			return fs.ErrClosed
 		}
-		v := atomic.LoadUint32(waker) // S1
-		h.announce()                  // S2
-		ok, err := c.Try()            // S3
+		v := atomic.LoadUint32(word) // S1
+		h.announce()                 // S2
+		ok, err := c.Try()           // S3
 		if !ok && err == nil && ctx.Err() != nil {
 			err = ctx.Err()
 		}

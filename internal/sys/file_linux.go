@@ -15,6 +15,8 @@ import (
 	"samepage/layout"
 )
 
+// The file below an object: how it is opened, extended and locked.
+
 // reservePiece is how much is reserved at a time, so that a signal need not wait until the
 // kernel has cleared gigabytes.
 const reservePiece = 64 << 20

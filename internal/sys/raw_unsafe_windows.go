@@ -7,7 +7,8 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-const secImage = 0x1000000 // of a program, mapped in parts
+// secImage is the attribute of a section of a program, which is mapped in parts.
+const secImage = 0x1000000
 
 // mappedSize is the size of a section, rounded up to a page, when its handle does not have the
 // right to ask for it: that of a view of all of it. No byte of the view is read.

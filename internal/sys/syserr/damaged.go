@@ -10,16 +10,16 @@ import (
 	"samepage/layout"
 )
 
-// Damaged adds to an error that says layout.ErrCorrupt the command that takes the object
-// away. Other errors stay as they are.
+// Damaged adds to an error that matches layout.ErrCorrupt the command that removes the object. It
+// does not change other errors.
 func Damaged(err error, k layout.Kind, s layout.Scope, name string, exact bool) error {
 	if !errors.Is(err, layout.ErrCorrupt) || name == "" || exact && runtime.GOOS == "windows" {
-		return err // a bare name goes with its last handle there
+		return err // there the kernel removes a bare name with its last handle
 	}
 	return Mending(err, RemoveCommand(k, s, name, exact))
 }
 
-// RemoveCommand is the command that takes an object away, for people to copy.
+// RemoveCommand is the command that removes an object, for people to copy.
 func RemoveCommand(k layout.Kind, s layout.Scope, name string, exact bool) string {
 	c := "samepage rm --kind " + k.String()
 	if s != layout.Local {
@@ -48,7 +48,7 @@ func Quote(word string) string {
 		return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 	}
 	var b strings.Builder
-	for i := range len(word) { // what cannot be printed may do something to a terminal
+	for i := range len(word) { // what cannot be printed may control a terminal
 		fmt.Fprintf(&b, `\x%02x`, word[i])
 	}
 	return "$'" + b.String() + "'"

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Limit names the limit that has been reached, where err says that one is. When no
-// descriptor is free, all numbers below the limit are taken.
+// Limit names the limit that was reached, if err says that one was. (When no descriptor is free,
+// all numbers below the limit are in use.)
 func Limit(err error) error {
 	switch err {
 	case unix.EMFILE:

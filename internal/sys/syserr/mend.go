@@ -5,8 +5,7 @@ import (
 	"fmt"
 )
 
-// mendable is an error with the command that mends what it tells of, for the user of
-// this process.
+// mendable is an error with the command that mends its cause, for the user of this process.
 type mendable struct {
 	err error
 	cmd string
@@ -24,8 +23,8 @@ func Mending(err error, cmd string) error {
 	return &mendable{err, cmd}
 }
 
-// Mend is what err says without the command that mends it, and that command, which is
-// empty where there is none.
+// Mend is the text of err without the command that mends it, and that command: empty if there is
+// none.
 func Mend(err error) (text, cmd string) {
 	var m *mendable
 	if !errors.As(err, &m) {

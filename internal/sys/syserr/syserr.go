@@ -30,9 +30,9 @@ func Unsupported(what string) error {
 	return fmt.Errorf("%s on %s: %w", what, runtime.GOOS, errors.ErrUnsupported)
 }
 
-// OnlyNumber is err, which errors.Is finds as the error number of the system that it has,
-// and as nothing that the number stands for elsewhere: that a file below an object is
-// missing does not say that the object is.
+// OnlyNumber is err, but errors.Is finds only the error number of the system in it, and not the
+// class that the number belongs to: that a file below an object is missing does not mean that
+// the object is missing.
 func OnlyNumber(err error) error {
 	if err == nil {
 		return nil
@@ -47,8 +47,8 @@ func (e onlyNumber) Is(target error) bool {
 	return errors.As(e.error, &n) && target == error(n)
 }
 
-// Refused says whether it was the system that refused something for want of rights, and
-// not a rule of ours on whose object is accepted.
+// Refused says whether the system refused something because rights are missing, and not a rule
+// of ours on whose object is accepted.
 func Refused(err error) bool {
 	var errno syscall.Errno
 	return errors.Is(err, fs.ErrPermission) && errors.As(err, &errno)

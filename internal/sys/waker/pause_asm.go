@@ -2,8 +2,8 @@
 
 package waker
 
-// Pause tells the processor n times that this is a spin loop. Such a loop cannot
-// be preempted: keep n below some 20, which is about a microsecond.
+// Pause tells the processor n times that this is a spin loop. The scheduler cannot interrupt it:
+// keep n below about 20, which takes about a microsecond.
 //
 //go:noescape
 func Pause(n uint32)
