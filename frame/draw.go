@@ -31,13 +31,13 @@ func Draw(dst *Frame, src image.Image) {
 	if w <= 0 || h <= 0 || copySamples(dst, src, w, h) {
 		return
 	}
-	if dst.h.Format == RGBA || dst.h.Format == BGRA {
+	if dst.Format() == RGBA || dst.Format() == BGRA {
 		if line := straightLines(src); line != nil {
 			drawStraight(dst, w, h, line)
 			return
 		}
 	}
-	if d, ok := dst.image.(draw.Image); ok && (!readable(src) || dst.h.Format == Gray16 && !shallow(src)) {
+	if d, ok := dst.image.(draw.Image); ok && (!readable(src) || dst.Format() == Gray16 && !shallow(src)) {
 		draw.Draw(d, image.Rect(0, 0, w, h), src, b.Min, draw.Src)
 		return
 	}
@@ -85,7 +85,7 @@ func drawStraight(dst *Frame, w, h int, read func(line []byte, y int)) {
 	line, pix, stride := dst.lines[:4*w], dst.Pix(0), dst.Stride(0)
 	for y := range h {
 		read(line, y)
-		if dst.h.Format == RGBA {
+		if dst.Format() == RGBA {
 			copy(pix[y*stride:], line)
 		} else {
 			putPacked(pix[y*stride:], line, BGRA)
@@ -101,12 +101,12 @@ func drawLines(dst *Frame, src image.Image, w, h int) {
 	first, second := dst.lines[:4*w], dst.lines[4*w:8*w]
 	b := src.Bounds()
 	want := premultiplied
-	if dst.h.Format == RGBA || dst.h.Format == BGRA {
+	if dst.Format() == RGBA || dst.Format() == BGRA {
 		want = straight
 	}
 	for y := 0; y < h; y++ {
 		readLine(first, src, b.Min.X, b.Min.Y+y, w, want)
-		switch dst.h.Format {
+		switch dst.Format() {
 		case Gray:
 			putGray(dst.gray.Pix[y*dst.gray.Stride:], first)
 		case Gray16:
@@ -133,15 +133,15 @@ func copySamples(dst *Frame, src image.Image, w, h int) bool {
 	pix, stride, at := dst.Pix(0), dst.Stride(0), src.Bounds().Min
 	switch s := src.(type) {
 	case *image.Gray:
-		if dst.h.Format == Gray {
+		if dst.Format() == Gray {
 			return copyLines(pix, stride, s.Pix[s.PixOffset(at.X, at.Y):], s.Stride, w, h)
 		}
 	case *Gray16Image:
-		if dst.h.Format == Gray16 {
+		if dst.Format() == Gray16 {
 			return copyLines(pix, stride, s.Pix[s.PixOffset(at.X, at.Y):], s.Stride, 2*w, h)
 		}
 	case *image.Gray16:
-		if dst.h.Format == Gray16 {
+		if dst.Format() == Gray16 {
 			for y := range h {
 				d, s := pix[y*stride:][:2*w], s.Pix[s.PixOffset(at.X, at.Y+y):][:2*w]
 				for i := 0; i+1 < len(d) && i+1 < len(s); i += 2 {
@@ -151,23 +151,23 @@ func copySamples(dst *Frame, src image.Image, w, h int) bool {
 			return true
 		}
 	case *image.NRGBA:
-		if dst.h.Format == RGBA {
+		if dst.Format() == RGBA {
 			return copyLines(pix, stride, s.Pix[s.PixOffset(at.X, at.Y):], s.Stride, 4*w, h)
 		}
 	case *PackedImage:
-		if dst.h.Format == s.Format {
+		if dst.Format() == s.Format {
 			return copyLines(pix, stride, s.Pix[s.PixOffset(at.X, at.Y):], s.Stride, orders[s.Format].n*w, h)
 		}
 	case *image.YCbCr:
 		cw, ch := (w+1)/2, (h+1)/2
-		if dst.h.Format == Gray {
+		if dst.Format() == Gray {
 			return copyLines(pix, stride, s.Y[s.YOffset(at.X, at.Y):], s.YStride, w, h)
 		}
 		if s.SubsampleRatio != image.YCbCrSubsampleRatio420 || !whole(at) {
 			return false
 		}
 		c := s.COffset(at.X, at.Y)
-		switch dst.h.Format {
+		switch dst.Format() {
 		case I420:
 			copyLines(dst.Pix(1), dst.Stride(1), s.Cb[c:], s.CStride, cw, ch)
 			copyLines(dst.Pix(2), dst.Stride(2), s.Cr[c:], s.CStride, cw, ch)
@@ -185,14 +185,14 @@ func copySamples(dst *Frame, src image.Image, w, h int) bool {
 		return copyLines(pix, stride, s.Y[s.YOffset(at.X, at.Y):], s.YStride, w, h)
 	case *NV12Image:
 		cw, ch := (w+1)/2, (h+1)/2
-		if dst.h.Format == Gray {
+		if dst.Format() == Gray {
 			return copyLines(pix, stride, s.Y[s.YOffset(at.X, at.Y):], s.YStride, w, h)
 		}
 		if !whole(at) {
 			return false
 		}
 		c := s.COffset(at.X, at.Y)
-		switch dst.h.Format {
+		switch dst.Format() {
 		case NV12:
 			copyLines(dst.Pix(1), dst.Stride(1), s.CbCr[c:], s.CStride, 2*cw, ch)
 		case I420:

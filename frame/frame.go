@@ -6,72 +6,10 @@ import (
 	"image"
 	"io"
 	"math"
-	"strconv"
 	"time"
 
 	"samepage/internal/option"
 	"samepage/layout"
-)
-
-// Format is how pixels stand in memory. The zero value is no format.
-type Format = layout.FrameFormat
-
-// The formats. Gray16 has the less significant byte first; the alpha of RGBA and
-// BGRA is not premultiplied.
-const (
-	Gray   = layout.FrameGray
-	Gray16 = layout.FrameGray16
-	RGB    = layout.FrameRGB
-	BGR    = layout.FrameBGR
-	RGBA   = layout.FrameRGBA
-	BGRA   = layout.FrameBGRA
-	NV12   = layout.FrameNV12
-	I420   = layout.FrameI420 // also known as YUV420 planar
-)
-
-// Formats lists all formats.
-func Formats() []Format { return layout.FrameFormats() }
-
-// ParseFormat is the inverse of Format.String. Errors: ErrSpec.
-func ParseFormat(s string) (Format, error) {
-	var f Format
-	if err := f.UnmarshalText([]byte(s)); err != nil {
-		return 0, badSpec("format", strconv.Quote(s), fmt.Sprint("one of ", Formats()))
-	}
-	return f, nil
-}
-
-// Siting is where the colour samples of NV12 and I420 lie.
-type Siting = layout.FrameSiting
-
-// The sitings.
-const (
-	SitingUnknown = layout.SitingUnknown
-	SitingCentre  = layout.SitingCentre // in the middle of four pixels, as in JPEG
-	SitingLeft    = layout.SitingLeft   // between the two on the left, as in MPEG-2 and H.264
-	SitingPALDV   = layout.SitingPALDV
-)
-
-// Range is which values the samples of NV12 and I420 take.
-type Range = layout.FrameRange
-
-// The ranges.
-const (
-	RangeUnknown = layout.RangeUnknown
-	RangeFull    = layout.RangeFull    // 0 to 255
-	RangeLimited = layout.RangeLimited // 16 to 235, colour to 240
-)
-
-// Interlace is whether a frame's lines were taken at one time.
-type Interlace = layout.FrameInterlace
-
-// The ways of interlacing.
-const (
-	InterlaceUnknown     = layout.InterlaceUnknown
-	InterlaceNone        = layout.InterlaceNone
-	InterlaceTopFirst    = layout.InterlaceTopFirst
-	InterlaceBottomFirst = layout.InterlaceBottomFirst
-	InterlaceMixed       = layout.InterlaceMixed // each frame of the stream says
 )
 
 // MaxSide is the largest width and height, in pixels.
@@ -158,8 +96,8 @@ func (s Spec) header() (layout.FrameHeader, error) {
 		return layout.FrameHeader{}, badSpec("Interlace", s.Interlace, fmt.Sprint("one of ", []Interlace{InterlaceUnknown, InterlaceNone, InterlaceTopFirst, InterlaceBottomFirst, InterlaceMixed}))
 	}
 	h := layout.FrameHeader{
-		Format: s.Format, Width: uint32(s.Width), Height: uint32(s.Height), Seq: s.Seq, Time: nanos(s.Time),
-		Siting: s.Siting, Range: s.Range, Interlace: s.Interlace,
+		Format: layout.FrameFormat(s.Format), Width: uint32(s.Width), Height: uint32(s.Height), Seq: s.Seq, Time: nanos(s.Time),
+		Siting: layout.FrameSiting(s.Siting), Range: layout.FrameRange(s.Range), Interlace: layout.FrameInterlace(s.Interlace),
 		AspectNum: uint32(s.Aspect.Num), AspectDen: uint32(s.Aspect.Den),
 	}
 	if r := s.Region; r != (image.Rectangle{}) {
@@ -294,7 +232,7 @@ func (f *Frame) set(h layout.FrameHeader, buf []byte) {
 	f.h, f.buf = h, buf[:h.Size:h.Size]
 	r := image.Rect(0, 0, int(h.Width), int(h.Height))
 	pix, stride := f.Pix(0), f.Stride(0)
-	switch h.Format {
+	switch Format(h.Format) {
 	case Gray:
 		f.gray = image.Gray{Pix: pix, Stride: stride, Rect: r}
 		f.image = &f.gray
@@ -305,7 +243,7 @@ func (f *Frame) set(h layout.FrameHeader, buf []byte) {
 		f.nrgba = image.NRGBA{Pix: pix, Stride: stride, Rect: r}
 		f.image = &f.nrgba
 	case RGB, BGR, BGRA:
-		f.packed = PackedImage{Format: h.Format, Pix: pix, Stride: stride, Rect: r}
+		f.packed = PackedImage{Format: Format(h.Format), Pix: pix, Stride: stride, Rect: r}
 		f.image = &f.packed
 	case NV12:
 		f.nv12 = NV12Image{Y: pix, CbCr: f.Pix(1), YStride: stride, CStride: f.Stride(1), Rect: r}
@@ -330,7 +268,7 @@ func (f *Frame) writeHeader() {
 func (f *Frame) Bytes() []byte { return f.buf }
 
 // Format is how the pixels stand in memory; 0 for an empty frame.
-func (f *Frame) Format() Format { return f.h.Format }
+func (f *Frame) Format() Format { return Format(f.h.Format) }
 
 // Width is in pixels.
 func (f *Frame) Width() int { return int(f.h.Width) }
@@ -407,8 +345,8 @@ func (f *Frame) Region() image.Rectangle {
 // puts them, which need not be where the writer of f put its own.
 func (f *Frame) Spec() Spec {
 	return Spec{
-		Format: f.h.Format, Width: f.Width(), Height: f.Height(), Stride: f.Stride(0), Seq: f.h.Seq, Time: f.Time(), Region: f.Region(),
-		Siting: f.h.Siting, Range: f.h.Range, Interlace: f.h.Interlace,
+		Format: f.Format(), Width: f.Width(), Height: f.Height(), Stride: f.Stride(0), Seq: f.h.Seq, Time: f.Time(), Region: f.Region(),
+		Siting: Siting(f.h.Siting), Range: Range(f.h.Range), Interlace: Interlace(f.h.Interlace),
 		Aspect: Ratio{int(f.h.AspectNum), int(f.h.AspectDen)},
 	}
 }

@@ -226,7 +226,7 @@ func TestHostileHeader(t *testing.T) {
 func TestForeignPlanes(t *testing.T) {
 	b := make([]byte, 128+8*4+2*8)
 	h := layout.FrameHeader{
-		Format: I420, Width: 7, Height: 4, Size: uint64(len(b)),
+		Format: layout.FrameI420, Width: 7, Height: 4, Size: uint64(len(b)),
 		Offset: [3]uint64{128, 128 + 32 + 8, 128 + 32}, Stride: [3]uint32{8, 4, 4}, // YV12
 	}
 	h.Encode(b)

@@ -125,7 +125,7 @@ func put420(dst *Frame, y int, line, pair []byte, both bool) {
 		putY(ys[(y+1)*ystride:], pair)
 	}
 	cb, cr, step := dst.Pix(1)[y/2*dst.Stride(1):], []byte(nil), 2
-	if dst.h.Format == I420 {
+	if dst.Format() == I420 {
 		cr, step = dst.Pix(2)[y/2*dst.Stride(2):], 1
 	} else {
 		cr = cb[1:]
