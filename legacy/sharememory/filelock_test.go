@@ -51,7 +51,7 @@ func try(t testing.TB, l *sharememory.FileLock) (writing, reading bool) {
 func wantFree(t testing.TB, l *sharememory.FileLock, writing, reading bool) {
 	t.Helper()
 	if w, r := try(t, l); w != writing || r != reading {
-		t.Errorf("the lock is to be had for writing: %v, for reading: %v, want %v and %v", w, r, writing, reading)
+		t.Errorf("the lock is available for writing: %v, for reading: %v, want %v and %v", w, r, writing, reading)
 	}
 }
 

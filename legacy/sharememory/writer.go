@@ -104,7 +104,7 @@ func AwaitWriter(ctx context.Context, name string, opts *Options) (*Writer, erro
 func newWriter(ctx context.Context, name string, size int, opts *Options, how verb) (w *Writer, existed bool, err error) {
 	if how == openOrCreate && size == 0 {
 		if w, existed, err = newWriter(ctx, name, size, opts, open); missing(err) {
-			err = fmt.Errorf("there is none to take the size of: %w: %w", samepage.ErrZeroSize, err)
+			err = fmt.Errorf("there is no block, and size 0 opens one that exists: %w: %w", samepage.ErrZeroSize, err)
 		}
 		return w, existed, err
 	}

@@ -365,10 +365,10 @@ func TestTextNames(t *testing.T) {
 	store(t)
 	for _, name := range []string{"a/b", "x\x00"} {
 		if _, err := text.Create(name, "", 0); !errors.Is(err, samepage.ErrName) {
-			t.Errorf("CreateText(%q): %v", name, err)
+			t.Errorf("Create(%q): %v", name, err)
 		}
 		if _, err := text.Open(name); !errors.Is(err, samepage.ErrName) {
-			t.Errorf("OpenText(%q): %v", name, err)
+			t.Errorf("Open(%q): %v", name, err)
 		}
 	}
 	if _, err := text.Create("", "", -1); !errors.Is(err, samepage.ErrNegativeSize) {
