@@ -2,7 +2,9 @@ package house
 
 import (
 	"bytes"
+	"go/ast"
 	"go/format"
+	"go/token"
 	"path"
 	"regexp"
 	"slices"
@@ -10,54 +12,58 @@ import (
 	"testing"
 )
 
-// The house: what each room may use, from the ground up. A room may use those
-// of the lines before its own and none of its own line.
-var floors = [][]string{
-	{"layout", "internal/fault", "internal/forgotten", "internal/edge"},
-	{"internal/option"},
-	{"internal/sys/syserr"},
-	{"internal/sys/internal/kernel"},
-	{"internal/sys/window", "internal/sys/process", "internal/sys/waker", "internal/sys/kernelevent"},
-	{"internal/sys/store"},
-	{"internal/sys/lockfile"},
-	{"internal/sys"},
-	{"internal/sys/doctor"},
-	{"internal/object"},
-	{"internal/segment", "internal/lane"},
-	{"internal/laneseg"},
-	{"."},
-	{"ipcsync", "cell", "pubsub"},
-	{"internal/starter", "internal/facts"},
-	{"rpc", "stream"},
-	{"frame"},
-	{"legacy/baseimage", "legacy/earseimage", "legacy/sharememory", "legacy/text"},
-	{"cmd"},
+// house are the floors of the house, from the ground up: the picture of
+// docs/architecture.md. A room may use those of the floors below its own.
+type house [][]string
+
+func floors(t *testing.T) (h house) {
+	t.Helper()
+	_, picture, _ := strings.Cut(read(t, "docs/architecture.md"), "```text\n")
+	picture, _, _ = strings.Cut(picture, "```")
+	var floor []string
+	for _, line := range strings.Split(picture, "\n") {
+		if strings.HasPrefix(line, "+--") && floor != nil {
+			h, floor = append(h, floor), nil
+		}
+		// The number of the floor, the rooms, and behind two blanks what they are for.
+		if m := regexp.MustCompile(`^\| .{4}  ((?:\S+ )*\S+)  `).FindStringSubmatch(line); m != nil {
+			floor = append(floor, strings.Fields(m[1])...)
+		}
+	}
+	slices.Reverse(h)
+	if len(h) < 10 || !slices.Contains(h[1], "layout") || !slices.Contains(h[len(h)-1], "cmd/samepage") {
+		t.Fatalf("the picture of docs/architecture.md has the floors %q", h)
+	}
+	return h
 }
 
 // testRooms serve tests, may use any room, and are used by tests only.
 var testRooms = []string{"internal/ipctest", "internal/ipctest/agent", "internal/ipctest/memtest"}
 
-func floorOf(room string) int {
-	for i, f := range floors {
+// floorOf is the number of a room's floor, negative for one that stands on none.
+func (h house) floorOf(room string) int {
+	for i, f := range h {
 		if slices.Contains(f, room) {
 			return i
 		}
 	}
 	if strings.HasPrefix(room, "cmd/") {
-		return len(floors) - 1
+		return len(h) - 1
 	}
 	return -1
 }
 
 func TestArchDirection(t *testing.T) {
+	h, seen := floors(t), map[string]bool{}
 	for _, s := range sources(t) {
 		if s.isTest() || slices.Contains(testRooms, s.room) || strings.HasPrefix(s.room, "examples/") ||
 			strings.HasPrefix(s.room, "test/") || strings.HasPrefix(s.room, "tools") || strings.HasPrefix(s.room, "bench") {
 			continue
 		}
-		mine := floorOf(s.room)
+		mine := h.floorOf(s.room)
+		seen[s.room] = true
 		if mine < 0 {
-			t.Errorf("%s: room %s stands on no floor of this test", s.file, s.room)
+			t.Errorf("%s: room %s stands on no floor of docs/architecture.md", s.file, s.room)
 			continue
 		}
 		for _, i := range s.imports() {
@@ -69,11 +75,74 @@ func TestArchDirection(t *testing.T) {
 				if i == "unsafe" || strings.HasPrefix(room, "cmd/") && strings.HasPrefix(s.room, "cmd/") {
 					continue
 				}
-				if theirs := floorOf(room); theirs < 0 || theirs >= mine {
+				if theirs := h.floorOf(room); theirs < 0 || theirs >= mine {
 					t.Errorf("%s: %s (floor %d) uses %s (floor %d)", s.file, s.room, mine, room, theirs)
 				}
 			}
 		}
+	}
+	for _, f := range h {
+		for _, room := range f {
+			if !seen[room] {
+				t.Errorf("docs/architecture.md has the room %s, which has no file", room)
+			}
+		}
+	}
+}
+
+// Nothing runs upwards but by arguments: no room has a variable that a room above it sets.
+func TestArchNoHooks(t *testing.T) {
+	hooks := map[string]bool{} // exported variables without a value, as "room.Name"
+	all := sources(t)
+	library := func(s *source) bool {
+		return !s.isTest() && !slices.Contains(testRooms, s.room) &&
+			!regexp.MustCompile(`^(examples|test|tools|bench|cmd)(/|$)`).MatchString(s.room)
+	}
+	for _, s := range all {
+		for _, d := range s.ast.Decls {
+			v, ok := d.(*ast.GenDecl)
+			if !ok || v.Tok != token.VAR || !library(s) {
+				continue
+			}
+			for _, spec := range v.Specs {
+				spec := spec.(*ast.ValueSpec)
+				if _, is := spec.Type.(*ast.FuncType); is && len(spec.Values) == 0 {
+					t.Errorf("%s: %s is a function that somebody else sets; give it as an argument", s.file, spec.Names[0])
+				}
+				for _, n := range spec.Names {
+					if n.IsExported() {
+						hooks[s.room+"."+n.Name] = true
+					}
+				}
+			}
+		}
+	}
+	for _, s := range all {
+		if !library(s) {
+			continue
+		}
+		rooms := map[string]string{}
+		for _, i := range s.imports() {
+			if i == "samepage" {
+				rooms["samepage"] = "."
+			} else if room, ok := strings.CutPrefix(i, "samepage/"); ok {
+				rooms[path.Base(room)] = room
+			}
+		}
+		ast.Inspect(s.ast, func(n ast.Node) bool {
+			a, ok := n.(*ast.AssignStmt)
+			if !ok {
+				return true
+			}
+			for _, l := range a.Lhs {
+				if sel, ok := l.(*ast.SelectorExpr); ok {
+					if x, ok := sel.X.(*ast.Ident); ok && rooms[x.Name] != "" && hooks[rooms[x.Name]+"."+sel.Sel.Name] {
+						t.Errorf("%s sets %s.%s", s.file, x.Name, sel.Sel.Name)
+					}
+				}
+			}
+			return true
+		})
 	}
 }
 
@@ -96,6 +165,7 @@ func reasonToAsk(room string) string {
 
 // Only internal/sys and the rooms below it have files for one system and call it.
 func TestArchOneOSRoom(t *testing.T) {
+	h := floors(t)
 	system := regexp.MustCompile(`_(linux|windows|darwin|freebsd|unix|other)(_\w+)?\.go$`)
 	build := regexp.MustCompile(`(?m)^//go:build .*(linux|windows|darwin|freebsd|unix).*$`)
 	asks := map[string]bool{}
@@ -108,7 +178,7 @@ func TestArchOneOSRoom(t *testing.T) {
 			found = append(found, "the name of the file is for one system")
 		}
 		for _, i := range s.imports() {
-			signals := i == "syscall" && floorOf(s.room) == len(floors)-1 // the command names SIGTERM
+			signals := i == "syscall" && h.floorOf(s.room) == len(h)-1 // the command names SIGTERM
 			if i == "syscall" && !signals || strings.HasPrefix(i, "golang.org/x/sys") {
 				found = append(found, "it imports "+i)
 			}
