@@ -127,7 +127,7 @@ func Live(c *layout.LaneConfig, o *layout.LaneOffsets) []byte {
 
 // Open finds the lanes in the live region and the payload of a segment. Both
 // stay the caller's, and must be aligned to 8 bytes at least; members is how many
-// the segment has. Without a payload the Set is good for Bury and for words only.
+// the segment has. Without a payload the Set is good for Reap and for words only.
 //
 // Errors: layout.ErrCorrupt.
 func Open(live, payload []byte, members int) (*Set, error) {

@@ -213,7 +213,7 @@ func TestEvict(t *testing.T) {
 	for w.Room() {
 		send(w, 64)
 	}
-	if who := w.Hinderer(0); who != layout.OwnerOf(1, 7) || !w.Hinderer(1).Free() {
+	if who := w.Blocker(0); who != layout.OwnerOf(1, 7) || !w.Blocker(1).Free() {
 		t.Fatalf("%v hinders", who)
 	}
 	if w.Evict() != 1 || !w.Room() {

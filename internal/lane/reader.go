@@ -21,9 +21,9 @@ type Reader struct {
 	next uint64 // the message that is wanted
 	i    uint32 // next mod N
 	hint uint32 // the slot that is likely to hold it
-	// late: the shared cursor lags, or was last stored without a fence. It is stored
+	// dirty: the shared cursor is behind, or was last stored without a fence. It is stored
 	// each stride messages, or sooner when somebody needs it.
-	late   bool
+	dirty  bool
 	stored uint64
 	stride uint64
 	missed uint64
@@ -88,7 +88,7 @@ func NewReader(s *Set, lane int, me layout.Owner, reliable bool, from uint64) *R
 			from = min(max(from, l-uint64(r.n)), head)
 		}
 		atomic.StoreUint64(r.cursor, from)
-		r.late = true // Settle looks at Waits
+		r.dirty = true // Settle looks at Waits
 		fault.At(fault.LaneJoined)
 	}
 	r.seek(from)
@@ -246,7 +246,7 @@ func (r *Reader) LetGo() (ring bool) {
 		atomic.StoreUint64(r.cursor, r.next)
 		return atomic.LoadUint64(r.waits) != 0
 	}
-	r.late = true
+	r.dirty = true
 	if r.next-r.stored < r.stride && atomic.LoadUint64(r.waits) == 0 {
 		return false
 	}
@@ -264,10 +264,10 @@ func (r *Reader) LetGo() (ring bool) {
 // It is itself a precondition: the caller calls it before it sleeps, when it has looked in
 // vain, and before it closes. Else the writer waits for a message that nobody reads any more.
 func (r *Reader) Settle() (ring bool) {
-	if !r.late {
+	if !r.dirty {
 		return false
 	}
-	r.late, r.stored = false, r.next
+	r.dirty, r.stored = false, r.next
 	atomic.StoreUint64(r.cursor, r.next)
 	return atomic.LoadUint64(r.waits) != 0
 }
@@ -318,12 +318,12 @@ func (r *Reader) Hold(m *Message, k int) {
 //   - The caller is the member, or has its lock byte.
 func (s *Set) Unpin(member, k int) { atomic.StoreUint64(s.pin(member, k), 0) }
 
-// Bury clears what a member that is no more has left in all lanes, but for Owner:
+// Reap clears what a member that is no more has left in all lanes, but for Owner:
 // its pins, its cursors, its bits.
 //
 // Preconditions:
 //   - The caller has the member's lock byte.
-func (s *Set) Bury(member int) {
+func (s *Set) Reap(member int) {
 	for l := range int(s.C.Lanes) {
 		s.leave(l, member)
 	}

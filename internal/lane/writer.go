@@ -191,7 +191,7 @@ func (w *Writer) Waiting(yes bool) {
 // writer's goroutine, while that one sleeps.
 func (w *Writer) HasRoom() bool {
 	room := true
-	w.hindering(func(int) { room = false })
+	w.blocking(func(int) { room = false })
 	return room
 }
 
@@ -203,8 +203,8 @@ func (w *Writer) behind(m int) (cursor uint64, ok bool) {
 	return cursor, cursor != 0 && cursor < w.next && !w.set.isEvicted(w.lane, m)
 }
 
-// hindering calls f for the readers that keep the next message out.
-func (w *Writer) hindering(f func(member int)) {
+// blocking calls f for the readers that keep the next message out.
+func (w *Writer) blocking(f func(member int)) {
 	w.set.eachReader(w.lane, func(m int) {
 		if c, ok := w.behind(m); ok && c+uint64(w.n) <= w.next {
 			f(m)
@@ -212,10 +212,10 @@ func (w *Writer) hindering(f func(member int)) {
 	})
 }
 
-// Hinderer is the k-th of those who keep the next message out, from 0; the zero Owner
+// Blocker is the k-th of those who keep the next message out, from 0; the zero Owner
 // when they are fewer.
-func (w *Writer) Hinderer(k int) (o layout.Owner) {
-	w.hindering(func(m int) {
+func (w *Writer) Blocker(k int) (o layout.Owner) {
+	w.blocking(func(m int) {
 		if k == 0 {
 			o = layout.OwnerOf(m, uint32(atomic.LoadUint64(w.set.incarnation(w.lane, m))))
 		}
@@ -241,7 +241,7 @@ func (w *Writer) Lag() (lag uint64) {
 // Preconditions:
 //   - The settings have EvictAfter.
 func (w *Writer) Evict() (n int) {
-	w.hindering(func(m int) {
+	w.blocking(func(m int) {
 		inc := atomic.LoadUint64(w.set.incarnation(w.lane, m))
 		atomic.StoreUint64(w.set.evicted(w.lane, m), inc<<32) // E1, a full fence: pairs with T4
 		fault.At(fault.LaneEvicted)

@@ -128,7 +128,7 @@ func join(o *object.Object, kind layout.Kind, payload layout.Access, check func(
 	if err != nil {
 		return nil, nil, err
 	}
-	set.Bury(h.Me().Slot()) // what lies in the own words is nobody's
+	set.Reap(h.Me().Slot()) // what a former member of this slot has left
 	return h, set, nil
 }
 
@@ -145,18 +145,18 @@ func open(h *segment.Handle, payload []byte, kind layout.Kind) (*lane.Set, error
 	return set, nil
 }
 
-// repair gives back what a dead member had. It is the segment.Repair of these segments.
+// repair takes back what a dead member held. It is the segment.Repair of these segments.
 func repair(h *segment.Handle, dead layout.Owner, _ segment.Who) {
 	set, err := lane.Open(h.Live(), nil, h.Members())
 	if err != nil {
-		return // whoever opens the segment is told
+		return // the next one that opens the segment gets the error
 	}
-	// Only while the slot is the dead one's or nobody's: it may have a new member
-	// since, whose words these are.
+	// Only while the slot is the dead member's or free: by now these may be the words of a
+	// new member.
 	if _, o := h.HeldOf(dead.Slot()); o == dead || o.Free() {
-		set.Bury(dead.Slot())
+		set.Reap(dead.Slot())
 	}
-	// A cell has no lanes, and the lease of its writers in the words of the first one.
+	// A cell has no lanes; the lease of its writers is where the Owner of lane 0 would be.
 	n := int(set.C.Lanes)
 	for l := range max(n, 1) {
 		own := set.Owner(l)
@@ -171,8 +171,8 @@ func repair(h *segment.Handle, dead layout.Owner, _ segment.Who) {
 	}
 }
 
-// Abandon leaves a segment as if the member had died, and what it had was given back at
-// once.
+// Abandon leaves a segment as if the member had died, and takes back at once what it
+// held.
 func Abandon(h *segment.Handle) error {
 	if h.Closed() {
 		return nil
@@ -182,7 +182,7 @@ func Abandon(h *segment.Handle) error {
 	return h.Close()
 }
 
-// Seen is a segment as somebody sees it who is no member.
+// Seen is a segment as it looks from outside, to a process that is no member.
 type Seen struct {
 	Set         *lane.Set // without a payload
 	Type        string    // of what it carries, or "bytes"

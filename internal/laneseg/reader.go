@@ -82,8 +82,8 @@ func (r *Reader) Join(h *segment.Handle, set *lane.Set, reliable bool, from uint
 				ends-- // what is still there has an end, or will have
 			}
 			if ends>>32 > 0 && atomic.LoadUint64(set.Owner(l)) == 0 {
-				// Or it is what a writer left that did not come to the end: nobody can tell,
-				// and nobody is to take for all what is not.
+				// Or it is the rest of a writer that did not come to the end. That is not known,
+				// so the user is told that it may not be all.
 				ends -= 1 << 32
 			}
 		}
@@ -171,7 +171,7 @@ func checkSum(what string, b []byte, want uint32, m *lane.Message) error {
 // each writer that died or cut its stream), object.ErrEvicted (for good), ErrChecksum (of
 // one message), ErrCorrupt, ErrClosed.
 func (r *Reader) TrySlowly(err error) (ok bool, _ error) {
-	for range 16 { // somebody who changes all words all the time
+	for range 16 { // a hostile writer changes all words all the time
 		r.settle()
 		if err == nil {
 			err = r.slow()
@@ -231,7 +231,7 @@ func (r *Reader) letGo() {
 	}
 }
 
-// settle makes known to writers that wait how far this Reader has come.
+// settle tells writers that wait how far this Reader has come.
 func (r *Reader) settle() {
 	if r.h.Closed() {
 		return
@@ -253,7 +253,7 @@ func (r *Reader) Release() {
 }
 
 // ErrCut is the end of a stream that was not ended in order: the writer has died or has
-// cut it, and nobody can tell which of both it was.
+// cut it, which look the same.
 var ErrCut = fmt.Errorf("a writer has died or has cut its stream: %w", object.ErrPeerDied)
 
 var errAgain = errors.New("look again")
@@ -302,8 +302,8 @@ func (r *Reader) slow() error {
 }
 
 // over says whether ends tells of something that the user was not told of. A writer that
-// ends its stream is one for as long as it is named: only then can be said whether it was
-// the last.
+// has ended its stream still counts as one until Owner no longer names it: only then is it
+// known whether it was the last.
 func (r *Reader) over(l int, ends uint64) bool {
 	was := r.ends[l]
 	return ends != was && (ends>>32 != was>>32 || atomic.LoadUint64(r.set.Owner(l)) == 0)
@@ -463,7 +463,7 @@ func WaitAny(ctx context.Context, all []*Reader) (int, error) {
 				return i, nil
 			}
 		}
-		if err := ctx.Err(); err != nil { // a word that changes to and fro keeps nobody here
+		if err := ctx.Err(); err != nil { // even if a word changes to and fro all the time
 			return -1, err
 		}
 		if _, err := segment.WaitAny(ctx, any); err != nil {

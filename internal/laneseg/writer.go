@@ -49,7 +49,7 @@ type Writer struct {
 	evicted    int
 	blocked    time.Time // since when there is no room for message blockedAt
 	blockedAt  uint64
-	rings      uint // how often somebody was asleep
+	rings      uint // how often there were sleepers
 }
 
 // ErrNoLane: each lane has a writer that lives.
@@ -178,14 +178,14 @@ func (w *Writer) ring() {
 func (w *Writer) wake() {
 	w.h.WakeAll()
 	if w.rings++; w.rings%1024 == 0 {
-		// A member that was killed asleep costs a ring each time. Nobody depends on it,
-		// so nobody else would notice.
+		// A member that was killed asleep costs a ring each time. No wait depends on it, so
+		// nobody else would find it.
 		_ = w.h.BuryAsleep()
 	}
 }
 
-// TryRoom is Room, but where there is none it also looks whether the readers in the way
-// are dead, or have to be evicted by now. It does not wait.
+// TryRoom is Room, but if there is none it also looks whether the readers that block the
+// next message are dead, or are to be evicted by now. It does not wait.
 func (w *Writer) TryRoom() bool { return w.Room() || w.stillRoom() }
 
 // stillRoom is TryRoom after Room was false.
@@ -201,7 +201,7 @@ func (w *Writer) stillRoom() bool {
 	return w.Room()
 }
 
-// patience is for how much longer the readers in the way may be there, in a segment that
+// patience is how much longer readers may block the next message, in a segment that
 // evicts.
 func (w *Writer) patience() time.Duration {
 	if w.blocked.IsZero() || w.blockedAt != w.Next() {
@@ -212,10 +212,10 @@ func (w *Writer) patience() time.Duration {
 
 func (w *Writer) evict() {
 	w.evicted += w.Evict()
-	w.h.WakeAll() // lest they sleep on
+	w.h.WakeAll() // those that sleep have to see it
 }
 
-// Evicted is how many readers this Writer has passed over.
+// Evicted is how many readers this Writer has evicted.
 func (w *Writer) Evicted() int { return w.evicted }
 
 func (w *Writer) reapBlockers() {
@@ -230,11 +230,10 @@ func (w *Writer) reapBlockers() {
 	}
 }
 
-// blocker is the k-th of the readers that the Writer waits for. It is the member that has
-// the slot now, if there is one: what the line of a cursor tells of incarnations may be
-// wrong.
+// blocker is the k-th reader that the Writer waits for. It is the member that has the slot
+// now, if there is one: the incarnation beside a cursor may be wrong.
 func (w *Writer) blocker(k int) layout.Owner {
-	o := w.Hinderer(k)
+	o := w.Blocker(k)
 	if o.Free() {
 		return o
 	}
@@ -245,7 +244,7 @@ func (w *Writer) blocker(k int) layout.Owner {
 }
 
 // WaitRoom waits until there is room for the next message. In a segment that evicts it
-// passes over the readers that take too long.
+// evicts the readers that take too long.
 //
 // Preconditions: Room was false; RingAll was called after the last PublishUnrung.
 //
@@ -263,7 +262,7 @@ func (w *Writer) WaitRoom(ctx context.Context) error {
 			return nil
 		}
 		if err == nil {
-			err = ctx.Err() // a word that changes to and fro keeps nobody here
+			err = ctx.Err() // even if a word changes to and fro all the time
 		}
 		if err != nil {
 			return err
@@ -307,10 +306,10 @@ type roomWait Writer
 func (r *roomWait) Try() (bool, error) { return r.HasRoom(), nil }
 func (r *roomWait) Holds() bool        { return r.HasRoom() }
 
-// DependsOn names the readers in the way.
+// DependsOn names the readers that block the next message.
 func (r *roomWait) DependsOn(k int) layout.Owner { return (*Writer)(r).blocker(k) }
 
-// NeedsName is false: the readers in the way have the segment open.
+// NeedsName is false: those readers have the segment open.
 func (*roomWait) NeedsName() bool { return false }
 
 // WaitReaders waits until the lane has n reliable readers or more.
