@@ -32,9 +32,9 @@ const (
 // are locked it lies far behind the end of any file.
 const presenceByte = 1 << 62
 
-// entryFile is an open entry. Steps of names.md: whoever joins locks the presence byte and
-// then looks whether the entry still is this file; whoever removes locks the byte
-// exclusively, and then looks.
+// entryFile is an open entry. The steps are those of docs/protocol/names.md: to join, lock
+// the presence byte, then look whether the entry still is this file; to remove, lock the byte
+// exclusively, then look.
 type entryFile struct {
 	lock     kernel.Locks
 	st       unix.Stat_t // when it was opened

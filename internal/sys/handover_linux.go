@@ -19,7 +19,7 @@ import (
 )
 
 // An object is handed over by a descriptor. A child inherits it; a running process opens it
-// through the giver's /proc, or takes a copy (pidfd_getfd). The receiver opens the file anew, so
+// through the giver's /proc, or takes a copy (pidfd_getfd). The receiver opens the file again, so
 // that it shares no file description, and joins the users of the name if there is one.
 
 // handOut prepares the object for another process that shall have access a. A reader of an
@@ -186,7 +186,7 @@ func receiveInherited(t *layout.Token) (*Object, error) {
 // handedOver is what messages call memory that was handed over.
 const handedOver = "memory handed over"
 
-// adopt checks that fd is what the token names, and opens it anew.
+// adopt checks that fd is what the token names, and opens it again.
 func adopt(t *layout.Token, fd int) (*Object, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {

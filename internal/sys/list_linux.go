@@ -14,8 +14,9 @@ import (
 	"samepage/layout"
 )
 
-// Stat tells about a named object without joining its users. Errors:
-// fs.ErrNotExist, fs.ErrPermission, layout.ErrCorrupt.
+// What is known of named objects without joining their users.
+
+// Stat tells about a named object. Errors: fs.ErrNotExist, fs.ErrPermission, layout.ErrCorrupt.
 func Stat(s *Spec) (Info, error) {
 	if s.Exact {
 		return statExact(s)
@@ -32,12 +33,14 @@ func Stat(s *Spec) (Info, error) {
 	return info, err
 }
 
+// fill writes what the status of a file says.
 func (i *Info) fill(st *unix.Stat_t) {
 	i.Size, i.Allocated = st.Size, st.Blocks*512
 	i.Owner, i.Perm = kernel.UserName(st.Uid), fs.FileMode(st.Mode&permBits).String()
 	i.ID = fileID(st)
 }
 
+// birth is when a file was made; zero when it is not known.
 func birth(dirfd int, name string) time.Time {
 	var x unix.Statx_t
 	if unix.Statx(dirfd, name, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_BTIME, &x) != nil || x.Mask&unix.STATX_BTIME == 0 {
@@ -46,7 +49,7 @@ func birth(dirfd int, name string) time.Time {
 	return time.Unix(x.Btime.Sec, int64(x.Btime.Nsec))
 }
 
-// examine looks at one entry, and takes it away if it is dead and reap is set.
+// examine looks at one entry, and removes it if it is dead and reap is set.
 func examine(d *store.Dir, entry string, s *Spec, reap bool) (Info, entryState, error) {
 	k, name, _ := store.ParseEntry(entry)
 	info := Info{Name: name, Kind: k, Scope: d.Scope, Path: filepath.Join(d.Path, entry)}
@@ -62,7 +65,7 @@ func examine(d *store.Dir, entry string, s *Spec, reap bool) (Info, entryState, 
 		info.Lifetime = layout.Persist
 	}
 	if e.st.Mode&modeRecord != 0 {
-		info.Size, info.ID = 0, layout.ID{} // those of the record, so far
+		info.Size, info.ID = 0, layout.ID{} // these are of the record; see below
 	}
 	st, err := e.state()
 	if err != nil {
@@ -80,13 +83,13 @@ func examine(d *store.Dir, entry string, s *Spec, reap bool) (Info, entryState, 
 	if st == entryDead && reap {
 		var removed bool
 		if removed, err = e.unlinkIfUnused(d, entry); err == nil && !removed {
-			st = entryUsed // somebody has joined meanwhile
+			st = entryUsed // a process has joined meanwhile
 		}
 	}
 	return info, st, err
 }
 
-// glance fills in what the directory tells of an entry that cannot be opened.
+// glance fills in what the directory tells about an entry that cannot be opened.
 func (i *Info) glance(d *store.Dir, entry string) {
 	var st unix.Stat_t
 	if unix.Fstatat(d.FD(), entry, &st, unix.AT_SYMLINK_NOFOLLOW) != nil {
@@ -101,7 +104,7 @@ func (i *Info) glance(d *store.Dir, entry string) {
 		i.Lifetime = layout.Persist
 	}
 	if st.Mode&modeRecord != 0 {
-		i.Size, i.ID = 0, layout.ID{} // those of the record
+		i.Size, i.ID = 0, layout.ID{} // these are of the record
 	}
 }
 
@@ -129,17 +132,17 @@ func walk(s layout.Scope, reap bool, f func(Info, entryState, error)) error {
 		info, st, err := examine(d, entry, &Spec{Scope: s, Owner: "*"}, reap)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			continue // gone meanwhile
+			continue // it was removed meanwhile
 		case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE), errors.Is(err, unix.ENOMEM):
-			return err // which tells nothing of the object
+			return err // which says nothing about the object
 		}
 		f(info, st, err)
 	}
 	return nil
 }
 
-// List tells of the objects of a scope, but for those that nobody alive uses and that may
-// go. It removes nothing.
+// List tells about the objects of a scope, except those that no living process uses and that may
+// be removed. It removes nothing.
 func List(s layout.Scope) ([]Info, error) {
 	var all []Info
 	err := walk(s, false, func(i Info, st entryState, err error) {
@@ -151,15 +154,14 @@ func List(s layout.Scope) ([]Info, error) {
 	return all, err
 }
 
-// Clean takes away what nobody alive holds, and tells of each. With dryRun it
-// only tells.
+// Clean removes what no living process holds, and tells about each. With dryRun it only tells.
 func Clean(s layout.Scope, dryRun bool) ([]Leftover, error) {
 	var all []Leftover
 	err := walk(s, !dryRun, func(i Info, st entryState, err error) {
 		if st == entryDead && i.Owner != "" {
 			all = append(all, Leftover{
 				Info:    i,
-				Reason:  "it lives while it is used, and no living process holds its presence lock",
+				Reason:  "it does not persist, and no living process uses it",
 				Removed: !dryRun && err == nil,
 				Err:     err,
 			})

@@ -17,8 +17,10 @@ import (
 	"samepage/layout"
 )
 
-// Stat tells about a named object without joining its users. Errors:
-// fs.ErrNotExist, fs.ErrPermission, layout.ErrCorrupt, layout.ErrVersion, ErrBusy.
+// What is known of named objects without joining their users.
+
+// Stat tells about a named object. Errors: fs.ErrNotExist, fs.ErrPermission, layout.ErrCorrupt,
+// layout.ErrVersion, ErrBusy.
 func Stat(s *Spec) (Info, error) {
 	if s.Exact {
 		return statExact(s)
@@ -37,7 +39,7 @@ func Stat(s *Spec) (Info, error) {
 	return l.Info, l.err
 }
 
-// rights is securityOf for people to read.
+// rights is kernel.SecurityOf for people to read.
 func rights(h windows.Handle, t windows.SE_OBJECT_TYPE) (owner, sddl string) {
 	sd, err := kernel.SecurityOf(h, t)
 	if err != nil {
@@ -57,9 +59,9 @@ type look struct {
 	err    error
 }
 
-// examine looks at one sidecar and changes nothing, but that a look may keep
-// the last user from taking it away; then it does that itself. One that it
-// finds dead is the caller's to take away.
+// examine looks at one sidecar and changes nothing. But its look may keep the last user from
+// removing the sidecar; then examine removes it. If it finds the sidecar dead, the caller removes
+// it.
 func examine(d *store.Dir, path string, s *Spec) *look {
 	l := &look{Info: Info{Scope: d.Scope, Path: path}}
 	kind, _, _ := strings.Cut(filepath.Base(path), "-")
@@ -97,7 +99,7 @@ func examine(d *store.Dir, path string, s *Spec) *look {
 	return l
 }
 
-// damagedName is the name in a record that is damaged, if its file is called after it.
+// damagedName is the name in a damaged record, if the sidecar is the one of that name.
 func damagedName(d *store.Dir, h windows.Handle, path string, k layout.Kind) string {
 	var b [layout.MaxName]byte
 	var n uint32
@@ -111,7 +113,7 @@ func damagedName(d *store.Dir, h windows.Handle, path string, k layout.Kind) str
 	return name
 }
 
-// diskSpace tells how much of the disk a file takes, without hindering anybody.
+// diskSpace tells how much of the disk a file takes. It blocks nobody.
 func diskSpace(path string) int64 {
 	h, err := kernel.CreateFile(path, windows.FILE_READ_ATTRIBUTES, entryShare|windows.FILE_SHARE_DELETE, nil, windows.OPEN_EXISTING, 0)
 	if err != nil {
@@ -121,12 +123,12 @@ func diskSpace(path string) int64 {
 	return allocated(h)
 }
 
-// remove takes away what was found dead. It is false when somebody has come
-// meanwhile, or is just making it.
+// remove removes what was found dead. It is false when a process has joined meanwhile, or is just
+// making the object.
 func (l *look) remove() (bool, error) { return reap(l.Path, false) }
 
-// alone says whether nobody has the sidecar open: one that is just being made
-// looks dead but for that.
+// alone says whether nobody has the sidecar open. A sidecar that is just being made looks dead
+// otherwise.
 func (l *look) alone() bool {
 	h, err := kernel.CreateFile(l.Path, windows.GENERIC_READ, 0, nil, windows.OPEN_EXISTING, windows.FILE_FLAG_OPEN_REPARSE_POINT)
 	if err == nil {
@@ -135,10 +137,10 @@ func (l *look) alone() bool {
 	return !errors.Is(err, windows.ERROR_SHARING_VIOLATION)
 }
 
-// walk calls f for each sidecar of a scope, and orphan for each file that
-// belonged to an object that is gone. A missing directory has none.
+// walk calls f for each sidecar of a scope, and orphan for each file that belonged to an object
+// that does not exist any more. A missing directory has none.
 //
-// What f sees dead it takes away, unless nothing is to be taken away.
+// f removes what it finds dead, unless dryRun is set.
 func walk(s layout.Scope, dryRun bool, f func(*look), orphan func(Info)) error {
 	d, err := store.Open(s, false)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -175,10 +177,10 @@ func walk(s layout.Scope, dryRun bool, f func(*look), orphan func(Info)) error {
 	return nil
 }
 
-// isOrphan says whether nobody will ever use the own file of an object again.
-// Its sidecar is older than the file, which the caller saw before. So the file
-// belongs to the present sidecar, or to one that is gone. A sidecar without a
-// record may be of somebody who is just making that file.
+// isOrphan says whether nobody will ever use the own file of an object again. The caller has seen
+// the file before; a sidecar is older than its file. So the file belongs to the present sidecar,
+// or to one that does not exist any more. A sidecar without a record may be that of a process
+// which is just making the file.
 func isOrphan(d *store.Dir, entry, path string, dryRun bool) bool {
 	l := examine(d, entry, &Spec{Scope: d.Scope, Owner: "*"})
 	if l.err != nil {
@@ -190,8 +192,8 @@ func isOrphan(d *store.Dir, entry, path string, dryRun bool) bool {
 	return l.record != nil && l.record.Path != path
 }
 
-// List tells of the objects of a scope, but for those that nobody alive uses and that may
-// go. It removes nothing.
+// List tells about the objects of a scope, except those that no living process uses and that may
+// be removed. It removes nothing.
 func List(s layout.Scope) ([]Info, error) {
 	var all []Info
 	err := walk(s, true, func(l *look) {
@@ -203,8 +205,8 @@ func List(s layout.Scope) ([]Info, error) {
 	return all, err
 }
 
-// Clean takes away what nobody alive holds, and tells of each. With dryRun it
-// only tells. Of what it cannot read it tells, and leaves it.
+// Clean removes what no living process holds, and tells about each. With dryRun it only tells. It
+// tells about what it cannot read, and does not remove it.
 func Clean(s layout.Scope, dryRun bool) ([]Leftover, error) {
 	var all []Leftover
 	err := walk(s, dryRun, func(l *look) {
@@ -225,12 +227,12 @@ func Clean(s layout.Scope, dryRun bool) ([]Leftover, error) {
 			all = append(all, found)
 		}
 	}, func(i Info) {
-		found := Leftover{Info: i, Reason: "it has the bytes of an object that is gone"}
+		found := Leftover{Info: i, Reason: "it has the bytes of an object that does not exist any more"}
 		if !dryRun {
 			found.Err = kernel.DeleteFile(i.Path)
 			found.Removed = found.Err == nil
 			if errors.Is(found.Err, fs.ErrNotExist) {
-				return // gone with its sidecar
+				return // it was removed with its sidecar
 			}
 		}
 		all = append(all, found)
@@ -238,6 +240,7 @@ func Clean(s layout.Scope, dryRun bool) ([]Leftover, error) {
 	return all, err
 }
 
+// reason says why it may be removed.
 func (l *look) reason() string {
 	switch {
 	case l.record == nil:
@@ -245,5 +248,5 @@ func (l *look) reason() string {
 	case l.record.Lifetime == layout.Persist:
 		return fmt.Sprintf("a persistent object of an earlier start of the machine (made %v)", l.Created.Format(time.DateTime))
 	}
-	return "it lives while it is used, and no living process holds its presence lock"
+	return "it does not persist, and no living process uses it"
 }

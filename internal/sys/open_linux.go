@@ -101,7 +101,7 @@ func (o *Object) openRecorded(e *entryFile, s *Spec) error {
 	t.File, t.Size, t.Exclusive, t.Truncate = r.Path, 0, false, false
 	b, err := openBacking(&t, true)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("the file below %q is gone: %w: %w", s.Name, syserr.OnlyNumber(err), layout.ErrCorrupt)
+		return fmt.Errorf("the file below %q is missing: %w: %w", s.Name, syserr.OnlyNumber(err), layout.ErrCorrupt)
 	}
 	if err != nil {
 		return err

@@ -175,7 +175,7 @@ func TestHostileRecord(t *testing.T) {
 	ipctest.WantErr(t, err, samepage.ErrCorrupt, "another file")
 	ipctest.NoErr(t, os.Remove(file))
 	_, err = samepage.Open("x", nil)
-	ipctest.WantErr(t, err, samepage.ErrCorrupt, file, "gone") // the name is there
+	ipctest.WantErr(t, err, samepage.ErrCorrupt, file, "missing") // the name is there
 	closeMem(t, keep)
 }
 

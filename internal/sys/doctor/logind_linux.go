@@ -42,7 +42,7 @@ func logindFact(root string, uid int, name string) (Fact, bool) {
 		return f, true
 	}
 	f.OK = false
-	f.Note = "when the last session of " + name + " ends, systemd-logind removes this user's objects, also those that processes which go on have open: they and whoever comes later do not meet any more"
+	f.Note = "when the last session of " + name + " ends, systemd-logind removes this user's objects, also those that running processes have open: later processes then get other objects of the same names"
 	f.Mend = "loginctl enable-linger " + name
 	return f, true
 }

@@ -1,8 +1,11 @@
 // Package store has the directories in which objects with names lie, says what is wrong with
 // one and which command mends it, and waits for those who are just removing a name.
 //
-// Directories are hostile ground until they are verified: others may own them, exchange them
-// or let too many in.
+// Directories are not trusted until they are verified: others may own them, exchange them or let
+// too many in.
+//
+// BaseDir, Where, Remote, Patience and RemovalWait are the same on each system. The rest is how
+// one system keeps objects, and is for the rooms under internal/sys only.
 package store
 
 import (
