@@ -106,11 +106,11 @@ func (m *Mutex) TryLock() (bool, error) {
 	}
 	ok, _ := (*mutexWait)(m).Try()
 	if w := m.owner(); !ok && !w.Free() {
-		buried, err := m.h.Bury(w)
+		reaped, err := m.h.Reap(w)
 		if err != nil {
 			return false, m.wrap("try", err)
 		}
-		if buried {
+		if reaped {
 			ok, _ = (*mutexWait)(m).Try()
 		}
 	}

@@ -116,11 +116,11 @@ func (m *RWMutex) TryRLock() (bool, error) {
 	}
 	ok, _ := (*readWait)(m).Try()
 	if w := m.owner(); !ok && !w.Free() {
-		buried, err := m.h.Bury(w)
+		reaped, err := m.h.Reap(w)
 		if err != nil {
 			return false, m.wrap("try", err)
 		}
-		if buried {
+		if reaped {
 			ok, _ = (*readWait)(m).Try()
 		}
 	}
@@ -247,20 +247,20 @@ func (m *RWMutex) TryLock() (bool, error) {
 		return false, m.wrap("try", samepage.ErrClosed)
 	}
 	for range 2 { // again, if a dead one was in the way
-		var hinders layout.Owner
+		var blocker layout.Owner
 		if m.claim(0) {
-			hinders = (*drainWait)(m).DependsOn(0)
-			if hinders.Free() {
+			blocker = (*drainWait)(m).DependsOn(0)
+			if blocker.Free() {
 				return true, m.hold()
 			}
 			m.unclaim()
 		} else {
-			hinders = m.owner()
+			blocker = m.owner()
 		}
-		if hinders.Free() {
+		if blocker.Free() {
 			continue
 		}
-		if buried, err := m.h.Bury(hinders); err != nil || !buried {
+		if reaped, err := m.h.Reap(blocker); err != nil || !reaped {
 			return false, m.wrap("try", err)
 		}
 	}

@@ -59,7 +59,7 @@ type SegmentHeader struct {
 }
 
 // Member is a slot of the member table. Whoever holds lock byte i writes slot i,
-// but for Waker: the member itself, or the janitor of a dead one.
+// but for Waker: the member itself, or the reaper of a dead one.
 type Member struct {
 	// Identity says whether the slot is in use, and which of its members this is:
 	//
@@ -109,9 +109,9 @@ type LockWords struct {
 	State uint64    //   0
 	_     [120]byte //   8
 	// Sleepers has a bit for each member that is asleep or about to be. Member i
-	// alone writes bit i, and its janitor.
+	// alone writes bit i, and its reaper.
 	Sleepers [16]uint64 // 128
-	// The last owner that died, written by its janitor before it frees the lock,
+	// The last owner that died, written by its reaper before it frees the lock,
 	// read by the next owner.
 	DiedPID  uint32   // 256
 	_        uint32   // 260

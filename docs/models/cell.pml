@@ -189,9 +189,9 @@ end_cpu:
 }
 
 #if DEATHS > 0
-proctype janitor()
+proctype reaper()
 {
-end_janitor:
+end_reaper:
 	do
 	:: atomic { owner != NOBODY && dead[owner - 1] -> owner = NOBODY }
 	od
@@ -231,7 +231,7 @@ init
 #endif
 		run cpu();
 #if DEATHS > 0
-		run janitor();
+		run reaper();
 		run killer();
 #endif
 	}

@@ -15,7 +15,7 @@
  * and the reader may look at a message for ever. With BATCH P6 comes after as many
  * messages as the writer likes. With IDLE the reader may do nothing after joining.
  * Sleeping: a ring is one step; with DEATHS a sleeper may look again by itself
- * when what it waits for holds, or the member is dead that it depends on, and janitors
+ * when what it waits for holds, or the member is dead that it depends on, and reapers
  * do not ring at all. The rest of it is waker.pml's.
  *
  * Checked (the numbers are those of lane.md):
@@ -545,21 +545,21 @@ end_cpu:
 }
 
 #if DEATHS > 0
-proctype janitor()
+proctype reaper()
 {
-end_janitor:
+end_reaper:
 	do
 	:: atomic { owner != NOBODY && dead[owner - 1] -> skip };
 #ifdef BREAK_ENDS
 		owner = NOBODY;
 		if
 		:: ends++
-		:: skip                                         /* this janitor died */
+		:: skip                                         /* this reaper died */
 		fi
 #else
 		ends++;
 		if
-		:: atomic { ends == gone -> skip }              /* this janitor died */
+		:: atomic { ends == gone -> skip }              /* this reaper died */
 		:: owner = NOBODY
 		fi
 #endif
@@ -621,7 +621,7 @@ init
 #endif
 		run cpu();
 #if DEATHS > 0
-		run janitor();
+		run reaper();
 		run killer();
 #endif
 	}

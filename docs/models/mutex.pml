@@ -6,26 +6,26 @@
  * its condition holds, or the member dies that it depends on.
  *
  * Checked:
- *   M1  one owner at a time; so no janitor frees the lock of a living one;
+ *   M1  one owner at a time; so no reaper frees the lock of a living one;
  *   M2  who locks gets DIRTY exactly if an owner has died holding the lock, and
  *       nobody has called Consistent since;
  *   M3  with DIRTY comes the record of the one who died last, and no other;
- *   M4  one janitor at a time has a slot, and only a dead one's;
+ *   M4  one reaper at a time has a slot, and only a dead one's;
  *   M5  nobody waits for ever; when all have ended, the lock is still to be had.
  *
  * check: -DPROCS=3 -DSLOTS=2 -DLIVES=1 -DDEATHS=2
  * check: -DPROCS=2 -DSLOTS=2 -DLIVES=2 -DDEATHS=2
  * check: -DPROCS=3 -DSLOTS=1 -DLIVES=1 -DDEATHS=3
  *
- * Each of these must be found: a joiner or a janitor that does not look again when
+ * Each of these must be found: a joiner or a reaper that does not look again when
  * it has the byte; a slot that is freed before the word; DIRTY forgotten; the
- * record written by a second janitor that finds the word repaired.
+ * record written by a second reaper that finds the word repaired.
  * breaks: -DPROCS=3 -DSLOTS=2 -DLIVES=1 -DDEATHS=2 -DBREAK_JOIN
- * breaks: -DPROCS=3 -DSLOTS=2 -DLIVES=1 -DDEATHS=2 -DBREAK_JANITOR
+ * breaks: -DPROCS=3 -DSLOTS=2 -DLIVES=1 -DDEATHS=2 -DBREAK_REAPER
  * breaks: -DPROCS=3 -DSLOTS=2 -DLIVES=1 -DDEATHS=2 -DBREAK_ORDER
  * breaks: -DPROCS=3 -DSLOTS=2 -DLIVES=1 -DDEATHS=2 -DBREAK_DIRTY
  * breaks: -DPROCS=4 -DSLOTS=2 -DLIVES=1 -DDEATHS=3 -DBREAK_RECORD
- * breaks: -DPROCS=3 -DSLOTS=2 -DLIVES=1 -DDEATHS=2 -DBREAK_INCARNATION -DBREAK_JANITOR
+ * breaks: -DPROCS=3 -DSLOTS=2 -DLIVES=1 -DDEATHS=2 -DBREAK_INCARNATION -DBREAK_REAPER
  */
 
 #ifndef PROCS
@@ -161,7 +161,7 @@ lock:
 			:: else -> goto lock
 			fi
 		};
-#ifndef BREAK_JANITOR
+#ifndef BREAK_REAPER
 		atomic {
 			if
 			:: inUse[s] -> was = inc[s]

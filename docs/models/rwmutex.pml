@@ -50,7 +50,7 @@ byte held[MEMBERS];
 byte sleepers = 0;
 bool moved[MEMBERS];     /* Waker, since S1 */
 bool inUse[MEMBERS];
-byte janitor[MEMBERS];   /* who has the byte of a dead one: a member + 1 */
+byte reaper[MEMBERS];   /* who has the byte of a dead one: a member + 1 */
 
 /* Within a process: who may sleep, and whether a writer in W2 asks for that. */
 bool turn[4];
@@ -70,14 +70,14 @@ byte cancels = 0;
 #define anyReader (readers[0] + readers[1] > 0)
 #endif
 
-#define free(i) (dead[i] && janitor[i] == 0)
+#define free(i) (dead[i] && reaper[i] == 0)
 #define ownerIsDead (owner != NOBODY && free(owner - 1))
 
 /* What a waiter waits for: that nobody has the word, or that member t has no read locks. */
 #define holds ((kind == word && owner == NOBODY) || (kind == drain && held[t] == 0))
-#define hindered ((kind == word && ownerIsDead) || (kind == drain && free(t)))
+#define blocked ((kind == word && ownerIsDead) || (kind == drain && free(t)))
 #if DEATHS > 0
-#define watch (holds || hindered)
+#define watch (holds || blocked)
 #define mortal unless { atomic { dead[m] -> k = 0; t = 0; w = 0; left = 0; kind = none; zero = false } }
 #else
 #define watch false
@@ -225,8 +225,8 @@ sleep:
 			sleepers = sleepers | bit(m);                 /* S2 */
 			if                                            /* S3 */
 			:: atomic { holds -> break }
-			:: atomic { !holds && (hindered || asked[m]) -> break }
-			:: atomic { !holds && !hindered && !asked[m] -> skip }
+			:: atomic { !holds && (blocked || asked[m]) -> break }
+			:: atomic { !holds && !blocked && !asked[m] -> skip }
 			:: atomic { cancels < CANCELS -> cancels++; zero = true; break }
 			fi;
 			moved[m] || watch;                            /* S4 */
@@ -241,17 +241,17 @@ sleep:
 			:: else
 			fi
 		};
-		/* repair what hinders, if it is dead */
+		/* repair what blocks, if it is dead */
 		atomic {
 			if
 			:: kind == word && ownerIsDead -> t = owner - 1
 			:: kind == drain && free(t) -> skip
 			:: else -> goto back
 			fi;
-			janitor[t] = m + 1
+			reaper[t] = m + 1
 		};
 		if
-		:: atomic { !inUse[t] -> janitor[t] = 0; goto back }
+		:: atomic { !inUse[t] -> reaper[t] = 0; goto back }
 		:: atomic { inUse[t] -> skip }
 		fi;
 		atomic {
@@ -270,7 +270,7 @@ sleep:
 		held[t] = 0;
 		sleepers = sleepers & ~bit(t);
 		inUse[t] = false;
-		janitor[t] = 0;
+		reaper[t] = 0;
 		ringAll;
 back:
 		atomic {
@@ -316,9 +316,9 @@ proctype killer()
 				dead[i] = true;
 				readers[i] = 0;
 				if :: writer == i + 1 -> writer = NOBODY; poisoned = true :: else fi;
-				if :: janitor[0] == i + 1 -> janitor[0] = 0 :: else fi;
-				if :: janitor[1] == i + 1 -> janitor[1] = 0 :: else fi;
-				if :: janitor[MEMBERS - 1] == i + 1 -> janitor[MEMBERS - 1] = 0 :: else fi
+				if :: reaper[0] == i + 1 -> reaper[0] = 0 :: else fi;
+				if :: reaper[1] == i + 1 -> reaper[1] = 0 :: else fi;
+				if :: reaper[MEMBERS - 1] == i + 1 -> reaper[MEMBERS - 1] = 0 :: else fi
 			:: else
 			fi;
 			i = 0

@@ -16,7 +16,7 @@ const (
 	JoinDone                    // it is a member
 	LeaveBegun                  // a leaver still is a member
 	LeaveUnmarked               // the slot is not in use, the byte still locked
-	RepairTaken                 // a janitor has the dead one's byte
+	RepairTaken                 // a reaper has the dead one's byte
 	RepairHalf                  // what the dead one held is repaired, the slot still in use
 	RepairDone                  // the slot is not in use, the byte still locked
 	RepairUnrung                // the byte is free, nobody woken

@@ -214,10 +214,10 @@ func TestEvict(t *testing.T) {
 		send(w, 64)
 	}
 	if who := w.Blocker(0); who != layout.OwnerOf(1, 7) || !w.Blocker(1).Free() {
-		t.Fatalf("%v hinders", who)
+		t.Fatalf("%v blocks", who)
 	}
 	if w.Evict() != 1 || !w.Room() {
-		t.Fatal("a reader that is passed over still hinders")
+		t.Fatal("a reader that is passed over still blocks")
 	}
 	w = NewWriter(s, 0) // also for the next writer
 	for range 100 {

@@ -61,7 +61,7 @@ var ErrNoLane = errors.New("no lane is free")
 // Preconditions: w is the zero value; h has joined, its payload is mapped for writing, and
 // it is the writer of no lane of set.
 //
-// Errors: ErrNoLane, those of Handle.Bury.
+// Errors: ErrNoLane, those of Handle.Reap.
 func (w *Writer) Claim(h *segment.Handle, set *lane.Set, role uint32) error {
 	l, err := claimSoon(h, set)
 	if err != nil {
@@ -101,7 +101,7 @@ func claim(h *segment.Handle, set *lane.Set) (int, error) {
 		}
 		for l := range n {
 			if o := layout.Owner(atomic.LoadUint64(set.Owner(l))); !o.Free() {
-				if _, err := h.Bury(o); err != nil {
+				if _, err := h.Reap(o); err != nil {
 					return 0, err
 				}
 			}
@@ -180,7 +180,7 @@ func (w *Writer) wake() {
 	if w.rings++; w.rings%1024 == 0 {
 		// A member that was killed asleep costs a ring each time. No wait depends on it, so
 		// nobody else would find it.
-		_ = w.h.BuryAsleep()
+		_ = w.h.ReapAsleep()
 	}
 }
 
@@ -224,7 +224,7 @@ func (w *Writer) reapBlockers() {
 		if o.Free() {
 			return
 		}
-		if ok, err := w.h.Bury(o); !ok || err != nil {
+		if ok, err := w.h.Reap(o); !ok || err != nil {
 			k++ // it lives, and still blocks
 		}
 	}
@@ -341,7 +341,7 @@ func (w *Writer) reapReaders() {
 			continue
 		}
 		if _, o := w.h.HeldOf(m); !o.Free() {
-			_, _ = w.h.Bury(o) // it is false for the living
+			_, _ = w.h.Reap(o) // it is false for the living
 		}
 	}
 }

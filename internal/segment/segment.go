@@ -118,7 +118,7 @@ type Handle struct {
 	repair    Repair
 
 	// lockMu guards locks: one description never excludes itself. It is held
-	// while this process is a janitor.
+	// while this process is a reaper.
 	lockMu sync.Mutex
 	locks  Locks
 	slot   int
@@ -210,8 +210,8 @@ func (h *Handle) WhoIs(o layout.Owner) (w Who, ok bool) {
 }
 
 // Repair mends the live words when member dead has died. It is called with the dead
-// one's lock byte held, so by one janitor at a time, and may be called again for
-// the same member when a janitor dies.
+// one's lock byte held, so by one reaper at a time, and may be called again for
+// the same member when a reaper dies.
 type Repair func(h *Handle, dead layout.Owner, who Who)
 
 // Open joins the segment in o, and ends one use of o when it fails, or at Close.
@@ -337,7 +337,7 @@ const inUse = 1
 var joinLooks = 2
 
 // join finds a slot: one that is not in use, else one whose owner has died. The byte of
-// a dead member may be held for a moment by a janitor, and that of one that leaves by
+// a dead member may be held for a moment by a reaper, and that of one that leaves by
 // itself: they get the time until the death watch has looked twice.
 func (h *Handle) join() (err error) {
 	if _, err := process.Myself(); err != nil {
@@ -455,9 +455,9 @@ func (h *Handle) dead(o layout.Owner) (bool, error) {
 	return !held, err
 }
 
-// Bury repairs what the member that owner names has left, if it is dead, and wakes
+// Reap repairs what the member that owner names has left, if it is dead, and wakes
 // all sleepers. It is false when the member lives, or another one is at it.
-func (h *Handle) Bury(o layout.Owner) (bool, error) {
+func (h *Handle) Reap(o layout.Owner) (bool, error) {
 	d, err := h.dead(o)
 	if !d || err != nil {
 		return false, err
@@ -465,7 +465,7 @@ func (h *Handle) Bury(o layout.Owner) (bool, error) {
 	slot := o.Slot()
 	if slot == h.slot {
 		// A word names a former user of this very slot; nobody else can be its
-		// janitor, for this member has the byte.
+		// reaper, for this member has the byte.
 		h.repair(h, o, h.who(slot, o))
 		h.WakeAll()
 		return true, nil
@@ -516,9 +516,9 @@ func (h *Handle) mend(slot int) {
 	atomic.StoreUint64(h.identity(slot), id&^inUse)
 }
 
-// BuryAsleep repairs all dead members that are marked as asleep, lest rings go
+// ReapAsleep repairs all dead members that are marked as asleep, lest rings go
 // to them.
-func (h *Handle) BuryAsleep() error {
+func (h *Handle) ReapAsleep() error {
 	for i := range h.n {
 		if i == h.slot || !h.bit(i) {
 			continue
@@ -527,7 +527,7 @@ func (h *Handle) BuryAsleep() error {
 		if id&inUse == 0 {
 			continue
 		}
-		if _, err := h.Bury(layout.OwnerOf(i, uint32(id>>32))); err != nil {
+		if _, err := h.Reap(layout.OwnerOf(i, uint32(id>>32))); err != nil {
 			return err
 		}
 	}

@@ -32,12 +32,12 @@ func TestSuite(t *testing.T) {
 			}{
 				{"JoinLeave", 4, joinLeave},
 				{"FullTable", 4, fullTable},
-				{"JanitorAtTheLast", 4, janitorAtTheLast},
+				{"ReaperAtTheLast", 4, reaperAtTheLast},
 				{"Churn", 5, churn},
 				{"WaitAndWake", 80, waitAndWake}, // beyond the first word of Sleepers
 				{"WakeAsMany", 70, wakeAsMany},
 				{"RungBeforeSleep", 4, rungBeforeSleep},
-				{"BuriedOnce", 16, buriedOnce},
+				{"ReapedOnce", 16, reapedOnce},
 				{"FormerMember", 4, formerMember},
 				{"DeadSleeper", 4, deadSleeper},
 				{"Cancel", 4, cancels},
@@ -74,13 +74,13 @@ type suite struct {
 	ctx  context.Context
 	join func(Repair) (*Handle, error)
 
-	inUse     atomic.Int32 // janitors at work
+	inUse     atomic.Int32 // reapers at work
 	mu        sync.Mutex
-	freed     []layout.Owner // whose lock a janitor has freed
-	meanwhile func()         // called by the first janitor, at its work
+	freed     []layout.Owner // whose lock a reaper has freed
+	meanwhile func()         // called by the first reaper, at its work
 }
 
-// member joins, until the end of the test. Its janitor work is that of a lock.
+// member joins, until the end of the test. Its reaper work is that of a lock.
 func (s *suite) member() *Handle {
 	s.Helper()
 	h, err := s.join(s.repair)
@@ -104,7 +104,7 @@ func (s *suite) members(n int) (hs []*Handle) {
 
 func (s *suite) repair(h *Handle, dead layout.Owner, who Who) {
 	if s.inUse.Add(1) != 1 {
-		s.Error("two janitors at one slot")
+		s.Error("two reapers at one slot")
 	}
 	defer s.inUse.Add(-1)
 	s.mu.Lock()
@@ -115,7 +115,7 @@ func (s *suite) repair(h *Handle, dead layout.Owner, who Who) {
 		f()
 	}
 	if who.Slot != dead.Slot() || who.Name == "" {
-		s.Errorf("the janitor of %#x is told of %+v", dead, who)
+		s.Errorf("the reaper of %#x is told of %+v", dead, who)
 	}
 	if atomic.CompareAndSwapUint64(h.Live64(layout.LockStateOffset), uint64(dead), 0) {
 		s.mu.Lock()
@@ -248,10 +248,10 @@ func fullTable(s *suite) {
 	s.member()
 }
 
-// The last slot is a dead member's, and a janitor is just at it: who comes gets it.
-func janitorAtTheLast(s *suite) {
+// The last slot is a dead member's, and a reaper is just at it: who comes gets it.
+func reaperAtTheLast(s *suite) {
 	defer func(n int) { joinLooks = n }(joinLooks)
-	joinLooks = int(ipctest.Patience / watchEvery) // however long the janitor takes here
+	joinLooks = int(ipctest.Patience / watchEvery) // however long the reaper takes here
 	hs := s.members(3)
 	victim, err := s.join(nil)
 	s.noErr(err)
@@ -268,7 +268,7 @@ func janitorAtTheLast(s *suite) {
 		}()
 		time.Sleep(10 * time.Millisecond) // it has looked by now, or has less to show
 	}
-	if _, err := hs[0].Bury(victim.Me()); err != nil {
+	if _, err := hs[0].Reap(victim.Me()); err != nil {
 		s.Fatal(err)
 	}
 	j := <-came
@@ -419,9 +419,9 @@ func (c *releasedThen) Try() (bool, error) {
 	return ok, err
 }
 
-// The owner dies with many waiting: one janitor frees its lock, once, and all have
+// The owner dies with many waiting: one reaper frees its lock, once, and all have
 // the lock in turn.
-func buriedOnce(s *suite) {
+func reapedOnce(s *suite) {
 	hs, bystander := s.members(8), s.member()
 	victim, err := s.join(nil)
 	s.noErr(err)
@@ -441,20 +441,20 @@ func buriedOnce(s *suite) {
 		}
 	}
 	s.asleep(hs...)
-	if ok, err := hs[0].Bury(victim.Me()); ok || err != nil {
-		s.Errorf("a living member was buried: %v, %v", ok, err)
+	if ok, err := hs[0].Reap(victim.Me()); ok || err != nil {
+		s.Errorf("a living member was reaped: %v, %v", ok, err)
 	}
 	s.mu.Lock()
 	s.meanwhile = func() { // one that does not wait for the lock
-		if ok, err := bystander.Bury(victim.Me()); ok || err != nil {
-			s.Errorf("a second janitor beside the first: %v, %v", ok, err)
+		if ok, err := bystander.Reap(victim.Me()); ok || err != nil {
+			s.Errorf("a second reaper beside the first: %v, %v", ok, err)
 		}
 	}
 	s.mu.Unlock()
 	victim.die(s.T)
 	for _, h := range hs { // beside the watch
 		wg.Go(func() {
-			if _, err := h.Bury(victim.Me()); err != nil {
+			if _, err := h.Reap(victim.Me()); err != nil {
 				s.Error(err)
 			}
 		})
@@ -508,7 +508,7 @@ func deadSleeper(s *suite) {
 	// Whoever was found beside a lost ring looks for dead sleepers before it sleeps
 	// again.
 	go func() { passed <- h.Wait(s.ctx, units{h}) }()
-	s.until("the dead sleeper is buried", func() bool { return !ringer.bit(victim.slot) })
+	s.until("the dead sleeper is reaped", func() bool { return !ringer.bit(victim.slot) })
 	s.asleep(h)
 	units{ringer}.release(1)
 	s.noErr(<-passed)
@@ -615,6 +615,6 @@ func noSuchMember(s *suite) {
 	h := s.member()
 	atomic.StoreUint64(lock{h}.word(), uint64(layout.OwnerOf(4, 1)))
 	s.wantErr(h.Wait(s.ctx, lock{h}), object.ErrCorrupt)
-	_, err := h.Bury(layout.OwnerOf(layout.MaxMembers, 1))
+	_, err := h.Reap(layout.OwnerOf(layout.MaxMembers, 1))
 	s.wantErr(err, object.ErrCorrupt)
 }

@@ -130,7 +130,7 @@ func (h *Handle) sleep(ctx context.Context, c Condition, first bool) error {
 		h.Wake(1)
 	}
 	if h.suspect.Swap(false) {
-		_ = h.BuryAsleep() // lest the next ring goes to the dead as well; whoever meets a bad word tells of it
+		_ = h.ReapAsleep() // lest the next ring goes to the dead as well; whoever meets a bad word tells of it
 	}
 	return err
 }
@@ -198,27 +198,27 @@ func (h *Handle) announce() {
 // unblock is the end of S3, for a sleeper of one condition and for one of many: it repairs what
 // c is blocked by, and returns an error when c can never hold.
 func (h *Handle) unblock(c Condition) error {
-	if err := h.buryWhatHinders(c); err != nil || c.Holds() {
+	if err := h.reapBlockers(c); err != nil || c.Holds() {
 		return err
 	}
 	return h.nameGone(c)
 }
 
-// buryWhatHinders repairs those members that c depends on and that are dead. Then the
+// reapBlockers repairs those members that c depends on and that are dead. Then the
 // own waker has been rung, so the next Sleep does not sleep. When the watch has
 // seen that a ring was lost it looks for other dead sleepers as well.
-func (h *Handle) buryWhatHinders(c Condition) error {
+func (h *Handle) reapBlockers(c Condition) error {
 	for k := 0; k < h.n; k++ {
 		o := c.DependsOn(k)
 		if o.Free() {
 			break
 		}
-		if _, err := h.Bury(o); err != nil {
+		if _, err := h.Reap(o); err != nil {
 			return err
 		}
 	}
 	if h.suspect.Swap(false) {
-		return h.BuryAsleep()
+		return h.ReapAsleep()
 	}
 	return nil
 }

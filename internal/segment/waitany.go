@@ -270,7 +270,7 @@ func (g *group) leave() {
 		h.clearBit(h.slot) // S5
 		g.w.own.watch().remove(&h.watched)
 		if h.suspect.Swap(false) {
-			_ = h.BuryAsleep()
+			_ = h.ReapAsleep()
 		}
 		<-h.turn
 	}

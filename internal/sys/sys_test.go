@@ -125,7 +125,7 @@ func TestPersist(t *testing.T) {
 	wantErr(t, Remove(s), fs.ErrNotExist)
 }
 
-// Nobody who comes, goes or looks at a name hinders others, and nothing stays.
+// Nobody who comes, goes or looks at a name blocks others, and nothing stays.
 func TestComeAndGo(t *testing.T) {
 	inStore(t)
 	patiently(t)

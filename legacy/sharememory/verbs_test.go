@@ -166,7 +166,7 @@ func TestMission002_27_ShareMemoryAttachKeepsContent(t *testing.T) {
 		ipctest.WantErr(t, err, os.ErrDeadlineExceeded)
 		ipctest.NoErr(t, l.Unlock())
 
-		// A content size that is out of bounds hinders nobody from writing the next value.
+		// A content size that is out of bounds blocks nobody from writing the next value.
 		spoil(t, m, 8, 1000)
 		w2, err := sharememory.OpenWriter(bg, "v", o)
 		ipctest.NoErr(t, err)
