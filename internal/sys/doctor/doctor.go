@@ -3,7 +3,6 @@
 package doctor
 
 import (
-	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
 
@@ -29,10 +28,4 @@ type Removed struct {
 type Program struct {
 	PID  int    `json:"pid"`
 	Name string `json:"name"`
-}
-
-// place writes into a Fact about a place of objects what is wrong with it.
-func (f *Fact) place(err error) {
-	f.OK = false
-	f.Note, f.Mend = syserr.Mend(err)
 }
