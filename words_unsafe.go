@@ -3,33 +3,9 @@ package samepage
 import (
 	"fmt"
 	"io/fs"
-	"runtime/debug"
 	"sync/atomic"
 	"unsafe"
-
-	"samepage/internal/sys"
 )
-
-// guardedCopy copies between dst and src, one of which lies in mem, a mapping. It is false
-// after a fault there: the file below has been truncated, or has a hole and no space.
-func guardedCopy(dst, src, mem []byte) (ok bool) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		r := recover()
-		if r == nil {
-			return
-		}
-		f, isFault := r.(interface{ Addr() uintptr })
-		first := uintptr(unsafe.Pointer(unsafe.SliceData(mem)))
-		page := uintptr(sys.Granularity())
-		if !isFault || f.Addr() < first&^(page-1) || f.Addr() >= first+uintptr(len(mem))+page {
-			panic(r)
-		}
-		ok = false
-	}()
-	copy(dst, src)
-	return true
-}
 
 // Uint32 is the 32-bit word at off in the view, for atomic use by all processes:
 // a status flag, a counter. It must not be touched after Close of the view. The race
