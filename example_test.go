@@ -19,7 +19,7 @@ import (
 )
 
 // The four steps of two processes that share a picture. Both run in one process
-// here; nothing would change with two. (Row 003-01 of docs/mission.md. README.md
+// here; nothing would change with two. (Row 003-01 of docs/mission/samepage.md. README.md
 // has the body of this function, to the letter.)
 func Example() {
 	// 1. One process sets a memory and an event up.

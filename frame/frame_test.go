@@ -241,7 +241,7 @@ func TestForeignPlanes(t *testing.T) {
 }
 
 // 640 x 480, then 4K, then 640 x 480: right pixels, and nothing allocated. (Row
-// 003-18 of docs/mission.md.)
+// 003-18 of docs/mission/frame.md.)
 func TestSizesChange(t *testing.T) {
 	small := Spec{Format: BGR, Width: 640, Height: 480}
 	large := Spec{Format: BGR, Width: 3840, Height: 2160}

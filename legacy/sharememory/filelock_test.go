@@ -22,7 +22,7 @@ import (
 	"samepage/legacy/sharememory"
 )
 
-// The rows of docs/mission.md that are about the lock made of two files.
+// The rows of docs/mission/sharememory.md that are about the lock made of two files.
 
 func newLock(t testing.TB, dir string) *sharememory.FileLock {
 	t.Helper()

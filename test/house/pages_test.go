@@ -3,6 +3,7 @@ package house
 import (
 	"fmt"
 	"maps"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -23,11 +24,11 @@ func TestMissionPage(t *testing.T) {
 			want = append(want, fmt.Sprintf("%s-%02d", r.seed, i+1))
 		}
 	}
-	exist := map[string]bool{}
+	exist := map[string][]string{} // in which rooms
 	for _, s := range sources(t) {
 		if s.isTest() {
 			for _, m := range regexp.MustCompile(`(?m)^func ((?:Test|Example|Fuzz)\w*)\(`).FindAllSubmatch(s.src, -1) {
-				exist[string(m[1])] = true
+				exist[string(m[1])] = append(exist[string(m[1])], s.room)
 			}
 		}
 	}
@@ -56,8 +57,15 @@ func TestMissionPage(t *testing.T) {
 	}
 }
 
-// checkRow checks a row of a page of the mission, and is its number.
-func checkRow(t *testing.T, page, line string, later, exist map[string]bool) string {
+// missionRooms are the packages of the pages whose names do not say them.
+var missionRooms = map[string][]string{
+	"samepage": {"."}, "pubsub": {"pubsub", "cell"}, "starter": {"internal/starter"},
+	"baseimage": {"legacy/baseimage"}, "earseimage": {"legacy/earseimage"}, "sharememory": {"legacy/sharememory"}, "text": {"legacy/text"},
+}
+
+// checkRow checks a row of a page of the mission, and is its number. At least one of its
+// tests is in the package of the page, or below test.
+func checkRow(t *testing.T, page, line string, later map[string]bool, exist map[string][]string) string {
 	t.Helper()
 	if n := len(strings.Fields(strings.ReplaceAll(line, "|", " "))); n > 40 {
 		t.Errorf("%s: a row has %d words, and may have 40: %s", page, n, line)
@@ -71,10 +79,22 @@ func checkRow(t *testing.T, page, line string, later, exist map[string]bool) str
 	if later[m[1]] != (len(tests) == 0) || later[m[1]] != (m[3] == "not yet") {
 		t.Errorf("%s: row %s has the tests %q", page, m[1], m[3])
 	}
+	name := strings.TrimSuffix(path.Base(page), ".md")
+	rooms, ok := missionRooms[name]
+	if !ok {
+		rooms = []string{name}
+	}
+	here := later[m[1]]
 	for _, name := range tests {
-		if !exist[name[1]] {
+		if len(exist[name[1]]) == 0 {
 			t.Errorf("%s: row %s names test %s, which does not exist", page, m[1], name[1])
 		}
+		for _, room := range exist[name[1]] {
+			here = here || slices.Contains(rooms, room) || strings.HasPrefix(room, "test/")
+		}
+	}
+	if !here {
+		t.Errorf("%s: no test of row %s is in %v, or below test", page, m[1], rooms)
 	}
 	return m[1]
 }
