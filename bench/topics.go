@@ -19,7 +19,7 @@ func exchange(o order, ready func() error, opts pubsub.Options, sub *pubsub.Subs
 		mine, other = other, mine
 	}
 	opts.MaxSize, opts.Members = o.Size, 2
-	p, err := pubsub.NewPublisher(o.Name+mine, &opts)
+	p, _, err := pubsub.OpenOrCreatePublisher(o.Name+mine, &opts)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -28,7 +28,7 @@ func exchange(o order, ready func() error, opts pubsub.Options, sub *pubsub.Subs
 			return nil, nil, err
 		}
 	}
-	s, err := pubsub.Await(context.Background(), o.Name+other, sub)
+	s, err := pubsub.AwaitSubscriber(context.Background(), o.Name+other, sub)
 	if err == nil && !o.First {
 		err = ready()
 	}
@@ -103,7 +103,7 @@ func streamMessages(batch int) role {
 			if err := ready(); err != nil {
 				return sample{}, err
 			}
-			s, err := pubsub.Await(ctx, o.Name, nil)
+			s, err := pubsub.AwaitSubscriber(ctx, o.Name, nil)
 			if err != nil {
 				return sample{}, err
 			}
@@ -120,7 +120,7 @@ func streamMessages(batch int) role {
 				return err
 			})
 		}
-		p, err := pubsub.NewPublisher(o.Name, &pubsub.Options{MaxSize: o.Size, Depth: depth, Members: 2, Loans: max(batch, 2)})
+		p, _, err := pubsub.OpenOrCreatePublisher(o.Name, &pubsub.Options{MaxSize: o.Size, Depth: depth, Members: 2, Loans: max(batch, 2)})
 		if err != nil {
 			return sample{}, err
 		}
@@ -203,7 +203,7 @@ const crowdDepth = 1 << 11
 
 func playPublisher(o order, ready func() error) (sample, error) {
 	ctx := context.Background()
-	p, err := pubsub.NewPublisher(o.Name, &pubsub.Options{MaxSize: 64, Depth: crowdDepth, Members: 80})
+	p, _, err := pubsub.OpenOrCreatePublisher(o.Name, &pubsub.Options{MaxSize: 64, Depth: crowdDepth, Members: 80})
 	if err != nil {
 		return sample{}, err
 	}
@@ -243,7 +243,7 @@ func playPublisher(o order, ready func() error) (sample, error) {
 
 // playIdleSubscriber takes what there is now and then, and sleeps elsewhere.
 func playIdleSubscriber(o order, ready func() error) (sample, error) {
-	s, err := pubsub.Await(context.Background(), o.Name, nil)
+	s, err := pubsub.AwaitSubscriber(context.Background(), o.Name, nil)
 	if err != nil {
 		return sample{}, err
 	}
@@ -264,7 +264,7 @@ func playIdleSubscriber(o order, ready func() error) (sample, error) {
 
 // playCell reads a value that nobody changes, and copies it out.
 func playCell(o order, ready func() error) (sample, error) {
-	w, err := cell.NewWriter(o.Name, 64, nil)
+	w, _, err := cell.OpenOrCreateWriter(o.Name, 64, nil)
 	if err != nil {
 		return sample{}, err
 	}
@@ -272,7 +272,7 @@ func playCell(o order, ready func() error) (sample, error) {
 	if err := w.Set(context.Background(), make([]byte, 64)); err != nil {
 		return sample{}, err
 	}
-	r, err := cell.NewReader(o.Name, nil)
+	r, err := cell.OpenReader(o.Name, nil)
 	if err != nil {
 		return sample{}, err
 	}
@@ -299,17 +299,17 @@ func playBusyCell(o order, ready func() error) (sample, error) {
 	if !o.First {
 		return sample{}, changeCell(o, ready)
 	}
-	w, err := cell.NewWriter(o.Name, o.Size, nil) // makes it
+	w, _, err := cell.OpenOrCreateWriter(o.Name, o.Size, nil) // makes it
 	if err != nil {
 		return sample{}, err
 	}
 	defer w.Close()
-	stop, err := cell.NewWriter(o.Name+".stop", 1, nil)
+	stop, _, err := cell.OpenOrCreateWriter(o.Name+".stop", 1, nil)
 	if err != nil {
 		return sample{}, err
 	}
 	defer stop.Close()
-	r, err := cell.NewReader(o.Name, nil)
+	r, err := cell.OpenReader(o.Name, nil)
 	if err != nil {
 		return sample{}, err
 	}
@@ -344,12 +344,12 @@ func playBusyCell(o order, ready func() error) (sample, error) {
 }
 
 func changeCell(o order, ready func() error) error {
-	w, err := cell.NewWriter(o.Name, o.Size, nil)
+	w, _, err := cell.OpenOrCreateWriter(o.Name, o.Size, nil)
 	if err != nil {
 		return err
 	}
 	defer w.Close()
-	stop, err := cell.NewReader(o.Name+".stop", nil)
+	stop, err := cell.OpenReader(o.Name+".stop", nil)
 	if err != nil {
 		return err
 	}

@@ -1,15 +1,17 @@
 // Package cell has one latest value in shared memory: bytes of any size, or a Go type.
 //
-// A [Writer] writes a new value beside the ones before and then makes it the latest, so
-// readers never wait for it, nor it for them. A [Reader] sees a whole value, in place or
-// as a copy, however fast the value changes. Several writers take turns; when one
-// dies, what it had not finished is forgotten, and the value before stays.
-// docs/protocol/lane.md tells how.
+// A [Writer] writes a new value beside the ones before and then makes it the latest: readers
+// never wait for it, and it never waits for them. A [Reader] sees a whole value, in place or
+// as a copy, however fast the value changes. Several writers take turns; when one dies, what
+// it had not finished is dropped, and the value before stays. docs/protocol/lane.md tells
+// how.
 //
-// A Writer or Reader that is dropped without Close is given back when it is collected, and
-// what a writer had not finished is forgotten as if it had died. It is not dropped while a
-// Loan or Value of it is reachable; their bytes are not enough, nor is what ReaderOf.Load
-// returns.
+// A Writer or Reader that is dropped without Close is taken back when the garbage collector
+// finds it, and what a writer had not finished is dropped, as if it had died. It is not
+// dropped while one of its loans, values or held values is reachable; their bytes are not
+// enough.
+//
+// [WriterOf] and [ReaderOf] are for cells whose values are of one Go type.
 //
 // In the terms of the Go memory model a Set happens before the return of the Load or Changed
 // that sees its value, and each writer's turn before the next one. The race detector knows that
@@ -19,6 +21,7 @@ package cell
 import (
 	"fmt"
 	"io/fs"
+	"sync/atomic"
 
 	"samepage"
 	"samepage/internal/forgotten"
@@ -30,28 +33,36 @@ import (
 	"samepage/layout"
 )
 
-// Options say how a cell is made, when a writer is the first to open it. The zero value,
-// and nil, mean the default of each field. Scope, Lifetime, Perm, SecurityDescriptor and
-// Owner are as in samepage.Options, and also apply to a cell that exists. Readers write
-// their place in the member table, too: Perm 0644 lets nobody read, 0660 a group and 0666
-// everybody.
+// Options say how a cell is created. The zero value, and nil, mean the default of each
+// field. Scope and Owner are as in samepage.Options, and are also for a cell that exists. The
+// others are for a new cell only: OpenWriter and AwaitWriter refuse them.
+//
+// Lifetime, Perm and SecurityDescriptor are as in samepage.Options. Readers write their
+// entry in the member table, too: with Perm 0644 nobody else may read, with 0660 the group
+// and with 0666 everybody may.
 type Options struct {
 	Scope    samepage.Scope
 	Lifetime samepage.Lifetime
-	// Members is how many readers and writers there may be at a time: 1 to 1024, by
-	// default 16.
+	// Members is how many readers and writers there may be at a time: 1 to 1024, by default
+	// 16. That is less than the 64 of a lock, for each member costs the memory of two values,
+	// and of two more for each value that it may hold.
 	Members int
-	// Holds is how many values each reader may hold besides the one that it looks
-	// at, up to 1023: by default none.
+	// Holds is how many values each reader may hold besides the one that it looks at: up to
+	// 1023, by default none.
 	Holds int
-	// Checksums has each value carry a CRC-32C of its bytes, which readers check.
+	// Checksums adds a CRC-32C of its bytes to each value, which readers check.
 	Checksums bool
-	// Times has each value carry the time at which it was written.
+	// Times adds the time at which it was written to each value.
 	Times bool
 
 	Perm               fs.FileMode
 	SecurityDescriptor string
 	Owner              string
+}
+
+// unset refuses options that only a new cell takes.
+func (o *Options) unset() error {
+	return option.OnlyCreate(o, "Lifetime", "Members", "Holds", "Checksums", "Times", "Perm", "SecurityDescriptor")
 }
 
 func (o *Options) plan(size int, ty *layout.Type) (*laneseg.Plan, error) {
@@ -103,8 +114,8 @@ func (o *Options) spec(name string) *object.Spec {
 	}
 }
 
-// member is what a writer and a reader have in common. Whoever refers to one of them, or to
-// a value, refers to it, and nothing else does.
+// member is what a writer and a reader have in common. Writers, readers, loans and values
+// refer to it, and nothing else does: so it is collected when the last of them is.
 type member struct {
 	name  string
 	h     *segment.Handle
@@ -112,24 +123,33 @@ type member struct {
 	guard forgotten.Guard
 }
 
-func (m *member) wrap(op string, err error) error {
+func (m *member) wrap(op string, err error) error { return wrap(op, m.name, err) }
+
+func wrap(op, name string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("cell: %s %q: %w", op, m.name, segment.Deadline(err))
+	return fmt.Errorf("cell: %s %q: %w", op, name, segment.Deadline(err))
 }
 
 // Name is the name of the cell.
 func (m *member) Name() string { return m.name }
 
-// ID tells the cell from all others that live: those who have the same one open see the
-// same ID.
+// ID tells the cell from all others that exist: all members see the same ID.
 func (m *member) ID() samepage.ID { return samepage.ID(m.h.ID()) }
 
 // CheckName looks whether the name still leads to this cell, as
-// [samepage.Memory.CheckName] does. Errors: samepage.ErrNameGone, samepage.ErrClosed; any
-// other error says that it cannot be told.
+// [samepage.Memory.CheckName] does.
+//
+// Errors: samepage.ErrNameGone, samepage.ErrClosed; any other error says that it is not
+// known.
 func (m *member) CheckName() error { return m.wrap("look at the name of", m.h.CheckName()) }
+
+// Generation is that of the latest value, 0 when none was written yet.
+func (m *member) Generation() uint64 { return m.set.Generation() }
+
+// Writing says whether it is the turn of a writer.
+func (m *member) Writing() bool { return atomic.LoadUint64(m.set.Owner(0)) != 0 }
 
 // Cap is how many bytes a value may have.
 func (m *member) Cap() int { return int(m.set.C.MaxSize) }
@@ -140,7 +160,7 @@ func newMember(what, name string, h *segment.Handle, set *lane.Set) *member {
 	return m
 }
 
-// giveBack leaves for somebody who has forgotten to, as if he had died (decision 0019).
+// giveBack leaves for a user that has forgotten to, as if it had died (decision 0019).
 func giveBack(h *segment.Handle) (kept bool) {
 	_ = laneseg.Abandon(h)
 	return false

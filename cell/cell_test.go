@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 
 func newWriter(t testing.TB, name string, size int, o *cell.Options) *cell.Writer {
 	t.Helper()
-	w, err := cell.NewWriter(name, size, o)
+	w, _, err := cell.OpenOrCreateWriter(name, size, o)
 	ipctest.NoErr(t, err)
 	t.Cleanup(func() { _ = w.Close() })
 	return w
@@ -34,7 +34,7 @@ func newWriter(t testing.TB, name string, size int, o *cell.Options) *cell.Write
 
 func newReader(t testing.TB, name string) *cell.Reader {
 	t.Helper()
-	r, err := cell.NewReader(name, nil)
+	r, err := cell.OpenReader(name, nil)
 	ipctest.NoErr(t, err)
 	t.Cleanup(func() { _ = r.Close() })
 	return r
@@ -60,7 +60,7 @@ func check(b []byte) (uint64, error) {
 func TestSetLoad(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
-	_, err := cell.NewReader("c", nil)
+	_, err := cell.OpenReader("c", nil)
 	ipctest.WantErr(t, err, fs.ErrNotExist)
 	w := newWriter(t, "c", 100, &cell.Options{Times: true, Checksums: true, Holds: 1})
 	r := newReader(t, "c")
@@ -88,8 +88,11 @@ func TestSetLoad(t *testing.T) {
 			t.Error("an old value is still good, or the new one is", v.Age(), "old")
 		}
 		if i == 0 {
-			ipctest.NoErr(t, v.Hold())
-			held := v
+			held, err := v.Hold()
+			ipctest.NoErr(t, err)
+			if held.Generation() != 2 || held.Age() < 0 {
+				t.Error("what is held is", held.Generation(), held.Age(), "old")
+			}
 			defer func() {
 				if q, err := check(held.Bytes()); err != nil || q != 0 {
 					t.Error("what is held has changed", q, err)
@@ -99,7 +102,8 @@ func TestSetLoad(t *testing.T) {
 			}()
 		}
 	}
-	ipctest.WantErr(t, v.Hold(), samepage.ErrTooManyHolds)
+	_, err = v.Hold()
+	ipctest.WantErr(t, err, samepage.ErrTooManyHolds)
 	ipctest.WantErr(t, r.Close(), samepage.ErrBusy)
 	buf := make([]byte, 4)
 	n, _, ok, err := r.ReadInto(buf)
@@ -110,11 +114,11 @@ func TestSetLoad(t *testing.T) {
 	ipctest.WantErr(t, w.Set(bg, make([]byte, 101)), samepage.ErrTooLarge)
 	_, err = w.Loan(bg, -1)
 	ipctest.WantErr(t, err, samepage.ErrNegativeSize)
-	_, err = cell.NewWriter("c", 101, nil)
+	_, _, err = cell.OpenOrCreateWriter("c", 101, nil)
 	ipctest.WantErr(t, err, samepage.ErrTooLarge)
-	_, err = cell.NewWriter("d", 0, nil)
+	_, _, err = cell.OpenOrCreateWriter("d", 0, nil)
 	ipctest.WantErr(t, err, samepage.ErrZeroSize)
-	_, err = cell.NewWriter("d", 8, &cell.Options{Members: -1})
+	_, _, err = cell.OpenOrCreateWriter("d", 8, &cell.Options{Members: -1})
 	ipctest.WantErr(t, err, fs.ErrInvalid)
 }
 
@@ -197,9 +201,9 @@ type config struct {
 func TestTyped(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
-	w, err := cell.NewWriterOf[config]("c", nil)
+	w, _, err := cell.OpenOrCreateWriterOf[config]("c", nil)
 	ipctest.NoErr(t, err)
-	r, err := cell.NewReaderOf[config]("c", nil)
+	r, err := cell.OpenReaderOf[config]("c", nil)
 	ipctest.NoErr(t, err)
 	if _, ok, err := r.Get(); ok || err != nil {
 		t.Error(ok, err)
@@ -210,17 +214,17 @@ func TestTyped(t *testing.T) {
 		t.Error(c, ok, err)
 	}
 	ipctest.NoErr(t, w.Set(bg, &config{Rate: 7}))
-	if c, ok, err := r.Load(); !ok || err != nil || *c != (config{Rate: 7}) {
-		t.Error(c, ok, err)
+	if c, ok, err := r.Load(); !ok || err != nil || *c.Value() != (config{Rate: 7}) || c.Generation() != 3 {
+		t.Error(c.Value(), ok, err)
 	}
-	_, err = cell.NewReaderOf[[2]uint64]("c", nil)
+	_, err = cell.OpenReaderOf[[2]uint64]("c", nil)
 	ipctest.WantErr(t, err, samepage.ErrKindMismatch)
 	if !strings.Contains(err.Error(), "cell_test.config") || !strings.Contains(err.Error(), "[2]uint64") {
 		t.Errorf("%v does not name both types", err)
 	}
-	_, err = cell.NewWriter("c", 16, nil)
+	_, _, err = cell.OpenOrCreateWriter("c", 16, nil)
 	ipctest.WantErr(t, err, samepage.ErrKindMismatch)
-	_, err = cell.NewWriterOf[string]("d", nil)
+	_, _, err = cell.OpenOrCreateWriterOf[string]("d", nil)
 	ipctest.WantErr(t, err, samepage.ErrType)
 	if n := testing.AllocsPerRun(100, func() {
 		_ = w.Set(bg, &config{Rate: 8})
@@ -235,7 +239,7 @@ func TestTyped(t *testing.T) {
 }
 
 func writerRole(args []string) {
-	w, err := cell.NewWriter(args[0], 1024, nil)
+	w, _, err := cell.OpenOrCreateWriter(args[0], 1024, nil)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -261,7 +265,7 @@ func writerRole(args []string) {
 }
 
 func readerRole(args []string) {
-	r, err := cell.Await(bg, args[0], nil)
+	r, err := cell.AwaitReader(bg, args[0], nil)
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -24,7 +24,7 @@ var badHeaders = []struct {
 func TestMission002_14_Health(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
-	_, err := cell.NewReader("c", nil)
+	_, err := cell.OpenReader("c", nil)
 	ipctest.WantErr(t, err, fs.ErrNotExist)
 	w := newWriter(t, "c", 8, nil)
 	r := newReader(t, "c")
@@ -55,9 +55,9 @@ func TestMission002_14_Health(t *testing.T) {
 		v.Bytes()[bad.offset] ^= 0x40
 		_, err = cell.Inspect("c", nil)
 		ipctest.WantErr(t, err, bad.want)
-		_, err = cell.NewReader("c", nil)
+		_, err = cell.OpenReader("c", nil)
 		ipctest.WantErr(t, err, bad.want)
-		_, err = cell.NewWriter("c", 8, nil)
+		_, _, err = cell.OpenOrCreateWriter("c", 8, nil)
 		ipctest.WantErr(t, err, bad.want)
 		v.Bytes()[bad.offset] ^= 0x40
 	}

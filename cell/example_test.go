@@ -20,10 +20,11 @@ func must(err error) {
 // The latest value, whole, however fast it changes.
 func ExampleReader() {
 	ctx := context.Background()
-	w, err := cell.NewWriter("example-status", 100, nil)
+	w, existed, err := cell.OpenOrCreateWriter("example-status", 100, nil)
 	must(err)
 	defer w.Close()
-	r, err := cell.NewReader("example-status", nil) // most often in another process
+	fmt.Println("the cell existed:", existed)
+	r, err := cell.OpenReader("example-status", nil) // most often in another process
 	must(err)
 	defer r.Close()
 	must(w.Set(ctx, []byte("starting")))
@@ -31,7 +32,59 @@ func ExampleReader() {
 	v, ok, err := r.Load()
 	must(err)
 	fmt.Printf("%v %d: %s\n", ok, v.Generation(), v.Bytes())
-	// Output: true 2: running
+	// Output:
+	// the cell existed: false
+	// true 2: running
+}
+
+// A value is written in place: nobody sees it before it is committed.
+func ExampleWriter() {
+	ctx := context.Background()
+	w, err := cell.CreateWriter("example-frame", 100, nil)
+	must(err)
+	defer w.Close()
+	r, err := cell.AwaitReader(ctx, "example-frame", nil)
+	must(err)
+	defer r.Close()
+
+	loan, err := w.Loan(ctx, 5)
+	must(err)
+	copy(loan.Bytes(), "hello")
+	_, ok, err := r.Load()
+	must(err)
+	fmt.Println("there is a value:", ok)
+	must(loan.Commit())
+	must(r.Changed(ctx))
+	v, _, err := r.Load()
+	must(err)
+	fmt.Printf("%s\n", v.Bytes())
+	// Output:
+	// there is a value: false
+	// hello
+}
+
+// What is held stays as it is while the value changes.
+func ExampleValue_Hold() {
+	ctx := context.Background()
+	w, err := cell.CreateWriter("example-held", 100, &cell.Options{Holds: 1})
+	must(err)
+	defer w.Close()
+	r, err := cell.OpenReader("example-held", nil)
+	must(err)
+	defer r.Close()
+	must(w.Set(ctx, []byte("the first one")))
+	v, _, err := r.Load()
+	must(err)
+	first, err := v.Hold()
+	must(err)
+	defer first.Release()
+	for range 1000 {
+		must(w.Set(ctx, []byte("another one")))
+	}
+	v, _, err = r.Load()
+	must(err)
+	fmt.Printf("%s, still: %s\n", v.Bytes(), first.Bytes())
+	// Output: another one, still: the first one
 }
 
 type Config struct {
@@ -42,10 +95,10 @@ type Config struct {
 // A value of a Go type, which several writers change in turn.
 func ExampleWriterOf() {
 	ctx := context.Background()
-	w, err := cell.NewWriterOf[Config]("example-config", nil)
+	w, err := cell.CreateWriterOf[Config]("example-config", nil)
 	must(err)
 	defer w.Close()
-	r, err := cell.NewReaderOf[Config]("example-config", nil)
+	r, err := cell.OpenReaderOf[Config]("example-config", nil)
 	must(err)
 	defer r.Close()
 	must(w.Set(ctx, &Config{Rate: 25}))
@@ -55,4 +108,30 @@ func ExampleWriterOf() {
 	must(err)
 	fmt.Println(c)
 	// Output: {25 1}
+}
+
+// Values of a Go type, in place, whenever they change.
+func ExampleReaderOf() {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	w, err := cell.CreateWriterOf[Config]("example-limits", nil)
+	must(err)
+	defer w.Close()
+	r, err := cell.AwaitReaderOf[Config](ctx, "example-limits", nil)
+	must(err)
+	defer r.Close()
+	must(w.Set(ctx, &Config{Limit: 1}))
+	for v, err := range r.Values(ctx) {
+		must(err)
+		c := v.Value()
+		fmt.Println(v.Generation(), c.Limit)
+		if c.Limit == 3 {
+			break
+		}
+		must(w.Set(ctx, &Config{Limit: c.Limit + 1}))
+	}
+	// Output:
+	// 1 1
+	// 2 2
+	// 3 3
 }

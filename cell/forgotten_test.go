@@ -16,7 +16,7 @@ func TestForgottenWriter(t *testing.T) {
 	w := newWriter(t, "c", 100, nil)
 	ipctest.NoErr(t, w.Set(bg, []byte("before")))
 	func() {
-		w, err := cell.NewWriter("c", 100, nil)
+		w, _, err := cell.OpenOrCreateWriter("c", 100, nil)
 		ipctest.NoErr(t, err)
 		l, err := w.Loan(bg, 5)
 		ipctest.NoErr(t, err)

@@ -37,7 +37,7 @@ type Member struct {
 func Inspect(name string, opts *samepage.InspectOptions) (*State, error) {
 	st, err := inspect(name, opts)
 	if err != nil {
-		return nil, (&member{name: name}).wrap("inspect", err)
+		return nil, wrap("inspect", name, err)
 	}
 	return st, nil
 }

@@ -27,7 +27,7 @@ func TestInspect(t *testing.T) {
 		t.Errorf("members %+v", st.Members)
 	}
 	l.Discard()
-	wo, err := cell.NewWriterOf[config]("typed", nil)
+	wo, _, err := cell.OpenOrCreateWriterOf[config]("typed", nil)
 	ipctest.NoErr(t, err)
 	st, err = cell.Inspect("typed", nil)
 	ipctest.NoErr(t, err)

@@ -5,21 +5,22 @@ import (
 	"fmt"
 	"iter"
 	"runtime"
-	"sync/atomic"
 	"time"
 
 	"samepage"
 	"samepage/internal/lane"
 	"samepage/internal/laneseg"
 	"samepage/internal/object"
-	"samepage/internal/segment"
 	"samepage/layout"
 )
 
-// Reader reads a cell. Its methods are for one goroutine at a time; several goroutines
-// have a Reader each. A Changed that waits is ended by its context. What is read in place
-// is mapped for as long as the Reader is reachable.
-type Reader struct {
+// Reader reads a cell. One goroutine at a time calls its methods, and any goroutine the
+// Release of what is held; several goroutines have a Reader each. A Changed that waits ends
+// with its context. What is read in place is mapped for as long as the Reader is reachable.
+type Reader struct{ reader }
+
+// reader is what a Reader and a ReaderOf have in common.
+type reader struct {
 	*member
 	r    laneseg.CellReader
 	turn uint64 // counts what was loaded
@@ -31,82 +32,87 @@ type ReaderOptions struct {
 	Owner string
 }
 
-// NewReader opens a cell that exists.
+// OpenReader opens a cell that exists. Cells are created by writers.
 //
-// Errors: fs.ErrNotExist (there is no such cell; see Await), samepage.ErrTooManyMembers,
-// and those of samepage.Open.
-func NewReader(name string, opts *ReaderOptions) (*Reader, error) {
-	return newReader(name, opts, nil)
+// Errors: fs.ErrNotExist (there is no cell of that name; see AwaitReader),
+// samepage.ErrTooManyMembers, and those of samepage.Open.
+func OpenReader(name string, opts *ReaderOptions) (*Reader, error) {
+	r := new(Reader)
+	return orNil(r, r.start(name, opts, nil))
 }
 
-// Await is NewReader, but waits for the cell to be made.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// AwaitReader is OpenReader, but waits until the cell exists. What is available is taken
+// even if ctx has ended; ctx only ends waiting.
 //
-// Errors: the same without fs.ErrNotExist, and the error of ctx.
-func Await(ctx context.Context, name string, opts *ReaderOptions) (*Reader, error) {
-	return await(ctx, name, func() (*Reader, error) { return NewReader(name, opts) })
+// Errors: those of OpenReader without fs.ErrNotExist, and the error of ctx.
+func AwaitReader(ctx context.Context, name string, opts *ReaderOptions) (*Reader, error) {
+	return await(ctx, name, func() (*Reader, error) { return OpenReader(name, opts) })
 }
 
-func await[T any](ctx context.Context, name string, open func() (T, error)) (T, error) {
-	return segment.Await(ctx, open, func(err error) error { return (&member{name: name}).wrap("wait for", err) })
-}
-
-func newReader(name string, opts *ReaderOptions, ty *layout.Type) (*Reader, error) {
-	r, err := openReader(name, opts, ty)
-	return r, (&member{name: name}).wrap("read", err)
-}
-
-func openReader(name string, opts *ReaderOptions, ty *layout.Type) (*Reader, error) {
+// start is what all constructors do. Precondition: r is the zero value.
+func (r *reader) start(name string, opts *ReaderOptions, ty *layout.Type) error {
 	if opts == nil {
 		opts = &ReaderOptions{}
 	}
 	h, set, err := laneseg.Open(&object.Spec{Name: name, Scope: layout.Scope(opts.Scope), Kind: layout.Cell, Owner: opts.Owner}, ty)
 	if err != nil {
-		return nil, err
+		return wrap("read", name, err)
 	}
-	r := &Reader{member: newMember("reader of cell", name, h, set)}
+	r.member = newMember("reader of cell", name, h, set)
 	r.r.Join(h, set)
-	return r, nil
+	return nil
 }
 
-// Value is a value in shared memory, read-only: writing to it faults. It is good until
+// Value is a value in shared memory, read-only: a write to it faults. It is good until
 // the Reader loads the next one or is closed; Hold keeps it longer.
-type Value struct {
-	r    *Reader
+type Value struct{ value }
+
+// value is what a Value and a ValueOf have in common.
+type value struct {
+	r    *reader
 	m    lane.Message
 	turn uint64
-	held int // pin word that keeps it, 0: none
 }
 
+func (v *value) good() bool { return v.r != nil && v.turn == v.r.turn && !v.r.h.Closed() }
+
 // Load finds the latest value. It is false when none was written yet. The one loaded
-// before is no longer good. It never waits, and is never kept waiting by writers.
+// before is no longer good. Load never waits: no writer makes it.
 //
 // Errors: samepage.ErrChecksum (of a cell with Checksums), ErrCorrupt, ErrClosed.
 func (r *Reader) Load() (Value, bool, error) {
-	if r.h.Closed() { // its words may be another's by now
-		return Value{}, false, r.wrap("read", samepage.ErrClosed)
+	m, err := r.load()
+	if m == nil {
+		return Value{}, false, err
+	}
+	return Value{value{r: &r.reader, m: *m, turn: r.turn}}, true, nil
+}
+
+// load is nil when there is no value yet.
+func (r *reader) load() (*lane.Message, error) {
+	if r.h.Closed() { // its words may be another member's by now
+		return nil, r.wrap("read", samepage.ErrClosed)
 	}
 	m, err := r.r.Load()
 	r.turn++
-	if m == nil {
-		return Value{}, false, r.wrap("read", err)
+	if m != nil {
+		err = r.r.Check(m)
 	}
-	return Value{r: r, m: *m, turn: r.turn}, true, nil
+	if err != nil {
+		return nil, r.wrap("read", err)
+	}
+	return m, nil
 }
 
-// ReadInto copies the latest value to buf and tells how many bytes that are, and its
-// generation. A value that is longer than buf is cut, and the error samepage.ErrTruncated.
-// It is false when none was written yet.
+// ReadInto copies the latest value to buf. It returns how many bytes that are, and the
+// generation of the value. A value that is longer than buf is cut, and the error is
+// samepage.ErrTruncated. ok is false when none was written yet.
 //
 // Errors: ErrTruncated, and those of Load.
 func (r *Reader) ReadInto(buf []byte) (n int, generation uint64, ok bool, err error) {
-	if r.h.Closed() {
-		return 0, 0, false, r.wrap("read", samepage.ErrClosed)
-	}
-	m, err := r.r.Load()
-	r.turn++
+	m, err := r.load()
 	if m == nil {
-		return 0, 0, false, r.wrap("read", err)
+		return 0, 0, false, err
 	}
 	b := r.r.Payload(m)
 	n = copy(buf, b)
@@ -117,40 +123,38 @@ func (r *Reader) ReadInto(buf []byte) (n int, generation uint64, ok bool, err er
 	return n, m.Seq, true, err
 }
 
-// Changed waits until there is another value than the one loaded last; at first, until
-// there is one.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// Changed waits for another value than the one loaded last; before the first Load, for any
+// value. What is available is taken even if ctx has ended; ctx only ends waiting.
 //
-// Errors: samepage.ErrNameGone (nobody who has the cell open writes, and no writer that
-// comes by the name would find it), samepage.ErrClosed, the error of ctx.
-func (r *Reader) Changed(ctx context.Context) error {
+// Errors: samepage.ErrNameGone (no writer has the cell open, and its name no longer leads
+// to it, so no new one finds it), samepage.ErrClosed, the error of ctx.
+func (r *reader) Changed(ctx context.Context) error {
 	return r.wrap("wait for", r.r.Wait(ctx))
 }
 
-// Values loads the value and then each one that it changes to: of several in a short
-// time, the last. It goes on until ctx ends, which it yields as its last error.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// Values loads the value, and then each one that it changes to: of several in a short time,
+// the last. It goes on until ctx ends, and yields that error last. What is available is
+// taken even if ctx has ended; ctx only ends waiting.
 func (r *Reader) Values(ctx context.Context) iter.Seq2[Value, error] {
-	return func(yield func(Value, error) bool) {
-		for {
-			err := r.Changed(ctx)
-			var v Value
-			var ok bool
-			if err == nil {
-				v, ok, err = r.Load()
-			}
-			if !ok && err == nil {
-				continue
-			}
-			if !yield(v, err) || err != nil {
-				return
-			}
-		}
-	}
+	return func(yield func(Value, error) bool) { values(ctx, r.Changed, r.Load, yield) }
 }
 
-func (v *Value) good() bool {
-	return v.r != nil && !v.r.h.Closed() && (v.held > 0 || v.held == 0 && v.turn == v.r.turn)
+// values is Values of a Reader and of a ReaderOf.
+func values[V any](ctx context.Context, changed func(context.Context) error, load func() (V, bool, error), yield func(V, error) bool) {
+	for {
+		err := changed(ctx)
+		var v V
+		var ok bool
+		if err == nil {
+			v, ok, err = load()
+		}
+		if !ok && err == nil {
+			continue
+		}
+		if !yield(v, err) || err != nil {
+			return
+		}
+	}
 }
 
 // Bytes is the value. It is nil when the value is no longer good.
@@ -162,59 +166,101 @@ func (v *Value) Bytes() []byte {
 }
 
 // Generation is the number of the value: it grows by 1 with each one.
-func (v *Value) Generation() uint64 { return v.m.Seq }
+func (v *value) Generation() uint64 { return v.m.Seq }
 
-// Time is when the value was written, if the cell has Times.
-func (v *Value) Time() time.Time {
-	if !v.good() || v.r.set.C.Flags&layout.LaneTime == 0 {
+// Time is when the value was written, if the cell has Times; else zero.
+func (v *value) Time() time.Time {
+	if !v.good() {
+		return time.Time{}
+	}
+	return v.time()
+}
+
+func (v *value) time() time.Time {
+	if v.r.set.C.Flags&layout.LaneTime == 0 {
 		return time.Time{}
 	}
 	return time.Unix(0, v.r.r.Time(&v.m))
 }
 
 // Age is how long ago the value was written, if the cell has Times; else -1.
-func (v *Value) Age() time.Duration {
-	t := v.Time()
+func (v *value) Age() time.Duration { return age(v.Time()) }
+
+func age(t time.Time) time.Duration {
 	if t.IsZero() {
 		return -1
 	}
 	return time.Since(t)
 }
 
-// Hold keeps the value beyond the next Load, until Release.
+// Held is a value that is kept until its Release.
+type Held struct{ held }
+
+// held is what a Held and a HeldOf have in common. k is the pin word that keeps the value,
+// 0 after Release.
+type held struct {
+	value
+	k int
+}
+
+// Hold keeps the value beyond the next Load.
 //
 // Errors: samepage.ErrTooManyHolds (as many are held as Options.Holds says), ErrClosed (the
 // value is no longer good).
-func (v *Value) Hold() error {
-	if !v.good() || v.held > 0 {
-		return fmt.Errorf("cell: hold a value that is held or no longer good: %w", samepage.ErrClosed)
+func (v *Value) Hold() (*Held, error) {
+	h := new(Held)
+	return orNil(h, h.hold(&v.value))
+}
+
+func (h *held) hold(v *value) error {
+	if !v.good() {
+		return fmt.Errorf("cell: hold a value that is no longer good: %w", samepage.ErrClosed)
 	}
-	k, ok := v.r.r.Hold(&v.m)
+	r := v.r
+	k, ok := r.r.Hold(&v.m)
 	if !ok {
-		return v.r.wrap("hold a value of", fmt.Errorf("values held: %d: %w", v.r.r.MaxHeld(), samepage.ErrTooManyHolds))
+		return r.wrap("hold a value of", fmt.Errorf("%d held, Options.Holds of the cell is %d: %w", r.r.Held(), r.r.MaxHeld(), samepage.ErrTooManyHolds))
 	}
-	v.held = k
+	h.value, h.k = *v, k
 	return nil
 }
 
-// Release lets a value that is held go. A second Release does nothing.
-func (v *Value) Release() {
-	if v.held > 0 {
-		v.r.r.Unhold(&v.m, v.held)
-		v.held = -1
+// Bytes is the value, nil after Release.
+func (h *Held) Bytes() []byte { return h.bytes() }
+
+func (h *held) bytes() []byte {
+	if h.k == 0 {
+		return nil
 	}
+	return h.r.r.Payload(&h.m)
 }
 
-// Generation is that of the latest value; 0: none was written yet.
-func (m *member) Generation() uint64 { return m.set.Generation() }
+// Time is when the value was written, if the cell has Times; else, and after Release, zero.
+func (h *held) Time() time.Time {
+	if h.k == 0 {
+		return time.Time{}
+	}
+	return h.time()
+}
 
-// Writing says whether a writer is at work.
-func (m *member) Writing() bool { return atomic.LoadUint64(m.set.Owner(0)) != 0 }
+// Age is how long ago the value was written, if the cell has Times; else, and after
+// Release, -1.
+func (h *held) Age() time.Duration { return age(h.Time()) }
+
+// Release lets go of the value. A second Release does nothing. Any goroutine may call it,
+// one at a time.
+func (h *held) Release() {
+	if h.k == 0 {
+		return
+	}
+	h.r.r.Unhold(&h.m, h.k)
+	h.k = 0
+}
 
 // Close ends the reading. A second Close does nothing.
 //
 // Errors: samepage.ErrBusy, while values are held.
-func (r *Reader) Close() error {
+func (r *reader) Close() error {
 	if r.h.Closed() {
 		return nil
 	}

@@ -29,7 +29,7 @@ func TestMission002_06_Capacity(t *testing.T) {
 		}
 		ipctest.NoErr(t, w.Set(bg, make([]byte, size)))
 		ipctest.WantErr(t, w.Set(bg, make([]byte, size+1)), samepage.ErrTooLarge)
-		_, err := cell.NewWriter("c", size+1, nil)
+		_, _, err := cell.OpenOrCreateWriter("c", size+1, nil)
 		ipctest.WantErr(t, err, samepage.ErrTooLarge)
 		ipctest.NoErr(t, r.Close())
 		ipctest.NoErr(t, w.Close())
@@ -91,7 +91,7 @@ func TestMission002_09_Errors(t *testing.T) {
 	_, many := w.Loan(bg, 8)
 	l.Discard()
 	lost := l.Commit()
-	_, zero := cell.NewWriter("d", 0, nil)
+	_, zero := cell.CreateWriter("d", 0, nil)
 	all := []error{samepage.ErrNegativeSize, samepage.ErrTooLarge, samepage.ErrTooManyHolds, samepage.ErrClosed, samepage.ErrZeroSize}
 	for i, err := range []error{negative, large, many, lost, zero} {
 		for k, want := range all {

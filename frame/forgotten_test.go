@@ -52,9 +52,9 @@ func TestForgottenNotWhileItsImageIsUsed(t *testing.T) {
 				ipctest.Store(t)
 				spec := frame.Spec{Format: format, Width: 64, Height: 64}
 				img := func() image.Image {
-					p, err := frame.NewPublisher("t", spec, &pubsub.Options{Holds: 1})
+					p, _, err := frame.OpenOrCreatePublisher("t", spec, &pubsub.Options{Holds: 1})
 					ipctest.NoErr(t, err)
-					s, err := frame.NewSubscriber("t", nil)
+					s, err := frame.OpenSubscriber("t", nil)
 					ipctest.NoErr(t, err)
 					l, err := p.Loan(spec)
 					ipctest.NoErr(t, err)

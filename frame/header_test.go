@@ -46,7 +46,7 @@ func TestMission003_04_FrameHeader(t *testing.T) {
 	} {
 		_, err := p.Loan(s)
 		ipctest.WantErr(t, err, frame.ErrSpec)
-		_, err = frame.NewPublisher("u", s, nil)
+		_, _, err = frame.OpenOrCreatePublisher("u", s, nil)
 		ipctest.WantErr(t, err, frame.ErrSpec)
 	}
 	_, err := p.Loan(frame.Spec{Format: frame.RGBA, Width: 65, Height: 48})
@@ -97,7 +97,7 @@ func TestMission003_18_SizesChange(t *testing.T) {
 	ipctest.Store(t)
 	small := frame.Spec{Format: frame.BGR, Width: 640, Height: 480}
 	large := frame.Spec{Format: frame.BGR, Width: 3840, Height: 2160}
-	p := newPub(t, "t", large, &pubsub.Options{Depth: 1, Members: 2, Loans: 1, Holds: -1})
+	p := newPub(t, "t", large, &pubsub.Options{Depth: 1, Members: 2, Loans: 1, Holds: 0})
 	s := newSub(t, "t", nil)
 	white, black := image.NewUniform(color.White), image.NewUniform(color.Black)
 	for _, spec := range []frame.Spec{small, large, small} {

@@ -40,7 +40,7 @@ func number(s string) int {
 
 func newPub(t testing.TB, name string, largest frame.Spec, o *pubsub.Options) *frame.Publisher {
 	t.Helper()
-	p, err := frame.NewPublisher(name, largest, o)
+	p, _, err := frame.OpenOrCreatePublisher(name, largest, o)
 	ipctest.NoErr(t, err)
 	t.Cleanup(func() { _ = p.Close() })
 	return p
@@ -48,7 +48,7 @@ func newPub(t testing.TB, name string, largest frame.Spec, o *pubsub.Options) *f
 
 func newSub(t testing.TB, name string, o *pubsub.SubscriberOptions) *frame.Subscriber {
 	t.Helper()
-	s, err := frame.NewSubscriber(name, o)
+	s, err := frame.OpenSubscriber(name, o)
 	ipctest.NoErr(t, err)
 	t.Cleanup(func() { _ = s.Close() })
 	return s
@@ -95,7 +95,7 @@ func publish(ctx context.Context, p *frame.Publisher, s frame.Spec) error {
 func cameraRole(args []string) error {
 	spec := frame.Spec{Format: frame.Gray, Width: number(args[1]), Height: number(args[2])}
 	// As little room as there may be, for each slot to be used again soon.
-	p, err := frame.NewPublisher(args[0], spec, &pubsub.Options{Depth: 1, Members: 4, Loans: 1, Times: true})
+	p, _, err := frame.OpenOrCreatePublisher(args[0], spec, &pubsub.Options{Depth: 1, Members: 4, Loans: 1, Times: true, Holds: 1})
 	if err != nil {
 		return err
 	}
@@ -134,7 +134,7 @@ func cameraRole(args []string) error {
 // viewerRole checks all frames that come: TOPIC reliable|best-effort.
 func viewerRole(args []string) error {
 	fmt.Println("waiting")
-	s, err := frame.Await(bg, args[0], &pubsub.SubscriberOptions{BestEffort: args[1] == "best-effort"})
+	s, err := frame.AwaitSubscriber(bg, args[0], &pubsub.SubscriberOptions{BestEffort: args[1] == "best-effort"})
 	if err != nil {
 		return err
 	}
@@ -160,7 +160,7 @@ func viewerRole(args []string) error {
 
 // describeRole prints what each frame is: TOPIC.
 func describeRole(args []string) error {
-	s, err := frame.Await(bg, args[0], nil)
+	s, err := frame.AwaitSubscriber(bg, args[0], nil)
 	if err != nil {
 		return err
 	}

@@ -11,37 +11,78 @@ import (
 	"samepage/pubsub"
 )
 
-// Publisher publishes frames to a topic. Its methods are for one goroutine at a time,
-// but for Close.
+// Publisher publishes frames to a topic. One goroutine at a time calls its methods, but
+// for Close.
 type Publisher struct {
 	p    *pubsub.Publisher
 	max  int64
 	free []*Loan // not out
 }
 
-// NewPublisher opens the topic of that name, or makes it, and becomes one of its
-// publishers. A topic that is made has room for frames as large as largest, whatever
-// their formats, or for messages of opts.MaxSize bytes if that is more. Where opts leave
-// them zero, Depth is 4 and Members 8, less than those of package pubsub: see
-// pubsub.Options.Size for what large frames come to.
+// CreatePublisher creates the topic and becomes one of its publishers. It has room for
+// frames as large as largest, whatever their formats, or for messages of opts.MaxSize bytes
+// if that is more. If opts leave them zero, Depth is 4 and Members 8, less than those of
+// package pubsub, for each takes the memory of a frame or more: see pubsub.Options.Size.
 //
-// Errors: ErrSpec, samepage.ErrTooLarge, and those of pubsub.NewPublisher.
-func NewPublisher(name string, largest Spec, opts *pubsub.Options) (*Publisher, error) {
-	if err := largest.Check(); err != nil {
+// Errors: ErrSpec, samepage.ErrTooLarge, and those of pubsub.CreatePublisher.
+func CreatePublisher(name string, largest Spec, opts *pubsub.Options) (*Publisher, error) {
+	o, err := topicOptions(name, largest, opts)
+	if err != nil {
 		return nil, err
 	}
-	o, err := topicOptions(largest.Size(), opts)
+	return publisher(pubsub.CreatePublisher(name, o))
+}
+
+// OpenPublisher opens a topic that exists and becomes one of its publishers.
+//
+// Errors: those of pubsub.OpenPublisher.
+func OpenPublisher(name string, opts *pubsub.Options) (*Publisher, error) {
+	return publisher(pubsub.OpenPublisher(name, opts))
+}
+
+// OpenOrCreatePublisher opens the topic of that name, or creates it as CreatePublisher
+// does, and becomes one of its publishers. If the topic existed it keeps its options; one
+// whose messages are smaller than largest is refused.
+//
+// Errors: ErrSpec, samepage.ErrTooLarge, and those of pubsub.OpenOrCreatePublisher.
+func OpenOrCreatePublisher(name string, largest Spec, opts *pubsub.Options) (p *Publisher, existed bool, err error) {
+	o, err := topicOptions(name, largest, opts)
 	if err != nil {
-		return nil, fmt.Errorf("frame: publish to topic %q: %w", name, err)
+		return nil, false, err
 	}
-	p, err := pubsub.NewPublisher(name, o)
+	t, existed, err := pubsub.OpenOrCreatePublisher(name, o)
+	p, err = publisher(t, err)
+	return p, existed, err
+}
+
+// AwaitPublisher is OpenPublisher, but waits until the topic exists. What is available is
+// taken even if ctx has ended; ctx only ends waiting.
+//
+// Errors: those of pubsub.AwaitPublisher.
+func AwaitPublisher(ctx context.Context, name string, opts *pubsub.Options) (*Publisher, error) {
+	return publisher(pubsub.AwaitPublisher(ctx, name, opts))
+}
+
+func publisher(p *pubsub.Publisher, err error) (*Publisher, error) {
 	if err != nil {
 		return nil, err
 	}
 	return &Publisher{p: p, max: int64(p.Options().MaxSize)}, nil
 }
 
-func topicOptions(size int64, opts *pubsub.Options) (*pubsub.Options, error) {
+// topicOptions are those of a topic for frames as large as largest.
+func topicOptions(name string, largest Spec, opts *pubsub.Options) (*pubsub.Options, error) {
+	if err := largest.Check(); err != nil {
+		return nil, err
+	}
+	o, err := withSize(largest.Size(), opts)
+	if err != nil {
+		return nil, fmt.Errorf("frame: publish to topic %q: %w", name, err)
+	}
+	return o, nil
+}
+
+func withSize(size int64, opts *pubsub.Options) (*pubsub.Options, error) {
 	o := pubsub.Options{}
 	if opts != nil {
 		o = *opts
@@ -62,13 +103,17 @@ func topicOptions(size int64, opts *pubsub.Options) (*pubsub.Options, error) {
 // Topic is the publisher of messages below. Frames are to be published by p.
 func (p *Publisher) Topic() *pubsub.Publisher { return p.p }
 
-// WaitSubscribers waits until the topic has n reliable subscribers or more.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// WaitSubscribers waits until the topic has n subscribers or more, reliable or not; see
+// pubsub.Publisher.WaitSubscribers. What is available is taken even if ctx has ended; ctx
+// only ends waiting.
 //
-// Errors: samepage.ErrClosed, the error of ctx.
+// Errors: samepage.ErrNameGone, ErrClosed, the error of ctx.
 func (p *Publisher) WaitSubscribers(ctx context.Context, n int) error {
 	return p.p.WaitSubscribers(ctx, n)
 }
+
+// Subscribers is how many subscribers the topic has, reliable and best-effort.
+func (p *Publisher) Subscribers() int { return p.p.Subscribers() }
 
 // Close ends the stream, see pubsub.Publisher.Close.
 //

@@ -16,19 +16,19 @@ type Subscriber struct {
 	m Message
 }
 
-// NewSubscriber opens a topic that exists and begins to read it.
+// OpenSubscriber opens a topic that exists and begins to read it.
 //
-// Errors: those of pubsub.NewSubscriber, among them fs.ErrNotExist (see Await).
-func NewSubscriber(name string, opts *pubsub.SubscriberOptions) (*Subscriber, error) {
-	return subscriber(pubsub.NewSubscriber(name, opts))
+// Errors: those of pubsub.OpenSubscriber, among them fs.ErrNotExist (see AwaitSubscriber).
+func OpenSubscriber(name string, opts *pubsub.SubscriberOptions) (*Subscriber, error) {
+	return subscriber(pubsub.OpenSubscriber(name, opts))
 }
 
-// Await is NewSubscriber, but waits for the topic to be made.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// AwaitSubscriber is OpenSubscriber, but waits until the topic exists. What is available is
+// taken even if ctx has ended; ctx only ends waiting.
 //
-// Errors: those of pubsub.Await.
-func Await(ctx context.Context, name string, opts *pubsub.SubscriberOptions) (*Subscriber, error) {
-	return subscriber(pubsub.Await(ctx, name, opts))
+// Errors: those of pubsub.AwaitSubscriber.
+func AwaitSubscriber(ctx context.Context, name string, opts *pubsub.SubscriberOptions) (*Subscriber, error) {
+	return subscriber(pubsub.AwaitSubscriber(ctx, name, opts))
 }
 
 func subscriber(p *pubsub.Subscriber, err error) (*Subscriber, error) {
@@ -68,8 +68,8 @@ func (m *Message) Extra() []byte { return m.extra }
 // subscribers it is 0.
 func (m *Message) Missed() uint64 { return m.m.Missed() }
 
-// Lane tells the frames of several publishers apart: 0 to Options.Publishers - 1.
-func (m *Message) Lane() int { return m.m.Lane() }
+// Publisher tells the frames of several publishers apart: 0 to Options.Publishers - 1.
+func (m *Message) Publisher() int { return m.m.Publisher() }
 
 func (m *Message) clear() {
 	m.f.clear()

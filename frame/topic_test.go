@@ -61,7 +61,7 @@ func TestLoan(t *testing.T) {
 	ipctest.NoErr(t, l.Publish(bg))
 	m, err := s.Take(bg)
 	ipctest.NoErr(t, err)
-	if m.Seq() != 9 || !m.Time().Equal(time.Unix(3, 4)) || m.Missed() != 0 || m.Lane() != 0 {
+	if m.Seq() != 9 || !m.Time().Equal(time.Unix(3, 4)) || m.Missed() != 0 || m.Publisher() != 0 {
 		t.Errorf("%+v", m.Spec())
 	}
 	l, err = p.Loan(vga)
@@ -72,9 +72,9 @@ func TestLoan(t *testing.T) {
 	if _, ok, err := s.TryTake(); ok || err != io.EOF {
 		t.Error(ok, err)
 	}
-	_, err = frame.NewPublisher("u", frame.Spec{Format: frame.RGBA, Width: 16384, Height: 16384, Stride: 1 << 20}, nil)
+	_, _, err = frame.OpenOrCreatePublisher("u", frame.Spec{Format: frame.RGBA, Width: 16384, Height: 16384, Stride: 1 << 20}, nil)
 	ipctest.WantErr(t, err, samepage.ErrTooLarge)
-	_, err = frame.NewPublisher("u", vga, &pubsub.Options{Depth: -1})
+	_, _, err = frame.OpenOrCreatePublisher("u", vga, &pubsub.Options{Depth: -1})
 	ipctest.WantErr(t, err, fs.ErrInvalid)
 }
 
@@ -128,7 +128,7 @@ func TestExtraAndHold(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
 	rgb := frame.Spec{Format: frame.RGB, Width: 3, Height: 3}
-	p := newPub(t, "t", rgb, &pubsub.Options{MaxSize: int(rgb.Size()) + 5, Depth: 1})
+	p := newPub(t, "t", rgb, &pubsub.Options{MaxSize: int(rgb.Size()) + 5, Depth: 1, Holds: 1})
 	s := newSub(t, "t", &pubsub.SubscriberOptions{BestEffort: true})
 	send := func(extra string) {
 		t.Helper()
@@ -177,11 +177,11 @@ func TestExtraAndHold(t *testing.T) {
 func TestFrames(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
-	_, err := frame.NewSubscriber("t", nil)
+	_, err := frame.OpenSubscriber("t", nil)
 	ipctest.WantErr(t, err, fs.ErrNotExist)
 	ctx, cancel := context.WithTimeout(bg, time.Millisecond)
 	defer cancel()
-	_, err = frame.Await(ctx, "t", nil)
+	_, err = frame.AwaitSubscriber(ctx, "t", nil)
 	ipctest.WantErr(t, err, context.DeadlineExceeded)
 
 	p := newPub(t, "t", vga, nil)
@@ -221,9 +221,9 @@ func TestFrames(t *testing.T) {
 // A camera tells where its frame comes from; whoever shows it reads the same bytes.
 func ExamplePublisher() {
 	spec := frame.Spec{Format: frame.BGR, Width: 640, Height: 480}
-	camera, err := frame.NewPublisher("example-camera", spec, nil)
+	camera, _, err := frame.OpenOrCreatePublisher("example-camera", spec, nil)
 	check(err)
-	viewer, err := frame.NewSubscriber("example-camera", nil) // another process
+	viewer, err := frame.OpenSubscriber("example-camera", nil) // another process
 	check(err)
 
 	for range 2 {

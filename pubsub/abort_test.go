@@ -19,13 +19,13 @@ func TestAbort(t *testing.T) {
 	opts := &pubsub.Options{Publishers: 2}
 	publisher := func() *pubsub.Publisher {
 		t.Helper()
-		p, err := pubsub.NewPublisher("t", opts)
+		p, _, err := pubsub.OpenOrCreatePublisher("t", opts)
 		ipctest.NoErr(t, err)
 		return p
 	}
 	subscriber := func() *pubsub.Subscriber {
 		t.Helper()
-		s, err := pubsub.NewSubscriber("t", nil)
+		s, err := pubsub.OpenSubscriber("t", nil)
 		ipctest.NoErr(t, err)
 		t.Cleanup(func() { _ = s.Close() })
 		return s
@@ -112,9 +112,9 @@ func TestAbort(t *testing.T) {
 func TestAbortWakes(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
-	p, err := pubsub.NewPublisher("t", nil)
+	p, _, err := pubsub.OpenOrCreatePublisher("t", nil)
 	ipctest.NoErr(t, err)
-	s, err := pubsub.NewSubscriber("t", nil)
+	s, err := pubsub.OpenSubscriber("t", nil)
 	ipctest.NoErr(t, err)
 	defer s.Close()
 	ended := make(chan error, 1)

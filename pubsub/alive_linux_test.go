@@ -111,7 +111,7 @@ func TestStoppedPublisherIsAlive(t *testing.T) {
 		}
 		last = m.Seq()
 	}
-	_, err = pubsub.NewPublisher("t", &pubsub.Options{MaxSize: 64})
+	_, _, err = pubsub.OpenOrCreatePublisher("t", &pubsub.Options{MaxSize: 64})
 	ipctest.WantErr(t, err, samepage.ErrBusy)
 	c.Continue()
 	for range 1000 {

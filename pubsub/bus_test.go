@@ -38,7 +38,7 @@ func TestMission002_34_Bus(t *testing.T) {
 func busRole(args []string) {
 	me, _ := strconv.Atoi(args[0])
 	members, _ := strconv.Atoi(args[1])
-	p, err := pubsub.NewPublisher("bus", &pubsub.Options{Publishers: members, Members: 2 * members, MaxSize: 16})
+	p, _, err := pubsub.OpenOrCreatePublisher("bus", &pubsub.Options{Publishers: members, Members: 2 * members, MaxSize: 16})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -54,7 +54,7 @@ func busRole(args []string) {
 }
 
 func busMember(p *pubsub.Publisher, me uint64, members int) (heard int, err error) {
-	s, err := pubsub.NewSubscriber("bus", nil)
+	s, err := pubsub.OpenSubscriber("bus", nil)
 	if err != nil {
 		return 0, err
 	}

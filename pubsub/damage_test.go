@@ -46,7 +46,7 @@ func TestMission002_14_Health(t *testing.T) {
 		h.v.Bytes()[bad.offset] ^= 0x40
 		st, err := pubsub.Inspect("t", nil)
 		ipctest.WantErr(t, err, bad.want)
-		_, err = pubsub.NewSubscriber("t", nil)
+		_, err = pubsub.OpenSubscriber("t", nil)
 		ipctest.WantErr(t, err, bad.want)
 		if st != nil {
 			t.Errorf("a spoilt header tells %+v", st)

@@ -8,6 +8,7 @@ import (
 
 	"samepage"
 	"samepage/internal/ipctest"
+	"samepage/pubsub"
 )
 
 // The debug build: go test -tags samepagedebug -run Debug. A loan and a hold that are
@@ -15,7 +16,7 @@ import (
 // are not.
 func TestDebugForgotten(t *testing.T) {
 	ipctest.Store(t)
-	p := newPub(t, "t", nil)
+	p := newPub(t, "t", &pubsub.Options{Holds: 1})
 	s := newSub(t, "t", nil)
 	send(t, p, 8) // takes a loan, and gives it back
 	m, err := s.Take(bg)

@@ -20,10 +20,11 @@ func ok(err error) {
 // A message is written once, in shared memory, and read in place.
 func ExamplePublisher() {
 	ctx := context.Background()
-	pub, err := pubsub.NewPublisher("example-camera", &pubsub.Options{MaxSize: 1 << 20})
+	pub, existed, err := pubsub.OpenOrCreatePublisher("example-camera", &pubsub.Options{MaxSize: 1 << 20})
 	ok(err)
 	defer pub.Close()
-	sub, err := pubsub.NewSubscriber("example-camera", nil) // most often in another process
+	fmt.Println("the topic existed:", existed)
+	sub, err := pubsub.OpenSubscriber("example-camera", nil) // most often in another process
 	ok(err)
 	defer sub.Close()
 
@@ -35,15 +36,36 @@ func ExamplePublisher() {
 	m, err := sub.Take(ctx)
 	ok(err)
 	fmt.Printf("%d: %s\n", m.Seq(), m.Bytes())
-	// Output: 1: hello
+	// Output:
+	// the topic existed: false
+	// 1: hello
+}
+
+// A publisher that begins when somebody listens.
+func ExamplePublisher_WaitSubscribers() {
+	ctx := context.Background()
+	pub, err := pubsub.CreatePublisher("example-wait", nil)
+	ok(err)
+	go func() {
+		ok(pub.WaitSubscribers(ctx, 1))
+		ok(pub.Send(ctx, []byte("now that you are here")))
+		ok(pub.Close())
+	}()
+	sub, err := pubsub.AwaitSubscriber(ctx, "example-wait", &pubsub.SubscriberOptions{From: pubsub.FromNow})
+	ok(err)
+	defer sub.Close()
+	m, err := sub.Take(ctx)
+	ok(err)
+	fmt.Printf("%s\n", m.Bytes())
+	// Output: now that you are here
 }
 
 // A loop over all messages ends when the publisher closes.
 func ExampleSubscriber() {
 	ctx := context.Background()
-	pub, err := pubsub.NewPublisher("example-lines", nil)
+	pub, err := pubsub.CreatePublisher("example-lines", nil)
 	ok(err)
-	sub, err := pubsub.NewSubscriber("example-lines", nil)
+	sub, err := pubsub.AwaitSubscriber(ctx, "example-lines", nil)
 	ok(err)
 	defer sub.Close()
 	go func() {
@@ -64,10 +86,10 @@ func ExampleSubscriber() {
 // What is held stays as it is while the stream goes on.
 func ExampleMessage_Hold() {
 	ctx := context.Background()
-	pub, err := pubsub.NewPublisher("example-held", &pubsub.Options{Holds: 1})
+	pub, _, err := pubsub.OpenOrCreatePublisher("example-held", &pubsub.Options{Holds: 1})
 	ok(err)
 	defer pub.Close()
-	sub, err := pubsub.NewSubscriber("example-held", &pubsub.SubscriberOptions{BestEffort: true})
+	sub, err := pubsub.OpenSubscriber("example-held", &pubsub.SubscriberOptions{BestEffort: true})
 	ok(err)
 	defer sub.Close()
 	ok(pub.Send(ctx, []byte("the first one")))
@@ -89,19 +111,51 @@ type Pose struct {
 	X, Y, Angle float64
 }
 
-// Messages of a Go type: a topic of one type is refused to programs that know
-// another one of that name.
-func ExampleTypedPublisher() {
+// Messages of a Go type: a topic of one type refuses programs that know another type of
+// that name.
+func ExamplePublisherOf() {
 	ctx := context.Background()
-	pub, err := pubsub.NewTypedPublisher[Pose]("example-pose", nil)
+	pub, err := pubsub.CreatePublisherOf[Pose]("example-pose", nil)
 	ok(err)
 	defer pub.Close()
-	sub, err := pubsub.NewTypedSubscriber[Pose]("example-pose", nil)
+	sub, err := pubsub.OpenSubscriberOf[Pose]("example-pose", nil)
 	ok(err)
 	defer sub.Close()
-	ok(pub.Send(ctx, &Pose{X: 1, Y: 2}))
+
+	loan, err := pub.Loan()
+	ok(err)
+	*loan.Value() = Pose{X: 1, Y: 2} // in shared memory
+	ok(loan.Publish(ctx))
+
 	m, err := sub.Take(ctx)
 	ok(err)
 	fmt.Println(*m.Value())
 	// Output: {1 2 0}
+}
+
+// Values of a Go type, one after the other. One is held while the stream goes on.
+func ExampleSubscriberOf() {
+	ctx := context.Background()
+	pub, err := pubsub.CreatePublisherOf[Pose]("example-poses", &pubsub.Options{Holds: 1})
+	ok(err)
+	sub, err := pubsub.AwaitSubscriberOf[Pose](ctx, "example-poses", nil)
+	ok(err)
+	defer sub.Close()
+	_, err = pub.SendAll(ctx, []Pose{{X: 1}, {X: 2}, {X: 3}})
+	ok(err)
+	ok(pub.Close())
+	var first *pubsub.HeldOf[Pose]
+	for m, err := range sub.Messages(ctx) {
+		ok(err)
+		if first == nil {
+			first, err = m.Hold()
+			ok(err)
+		}
+		fmt.Println(m.Value().X, "after", first.Value().X)
+	}
+	first.Release()
+	// Output:
+	// 1 after 1
+	// 2 after 1
+	// 3 after 1
 }

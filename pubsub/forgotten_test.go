@@ -18,7 +18,7 @@ func TestForgottenPublisher(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
 	s := func() *pubsub.Subscriber {
-		p, err := pubsub.NewPublisher("t", &pubsub.Options{MaxSize: 100})
+		p, _, err := pubsub.OpenOrCreatePublisher("t", &pubsub.Options{MaxSize: 100})
 		ipctest.NoErr(t, err)
 		s := newSub(t, "t", nil)
 		send(t, p, 8)
@@ -75,7 +75,7 @@ func TestForgottenSubscriber(t *testing.T) {
 
 func newSubUnclosed(t *testing.T, name string) *pubsub.Subscriber {
 	t.Helper()
-	s, err := pubsub.NewSubscriber(name, nil)
+	s, err := pubsub.OpenSubscriber(name, nil)
 	ipctest.NoErr(t, err)
 	return s
 }
@@ -85,7 +85,7 @@ func TestForgottenNotWhileInHand(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
 	l := func() pubsub.Loan {
-		p, err := pubsub.NewPublisher("t", &pubsub.Options{Holds: 1, MaxSize: 100})
+		p, _, err := pubsub.OpenOrCreatePublisher("t", &pubsub.Options{Holds: 1, MaxSize: 100})
 		ipctest.NoErr(t, err)
 		l, err := p.Loan(8)
 		ipctest.NoErr(t, err)

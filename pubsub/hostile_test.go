@@ -148,7 +148,7 @@ func hostileTopic(t *testing.T, seed uint64, flags uint8) {
 	if flags&2 != 0 {
 		o.EvictAfter = time.Millisecond
 	}
-	keep, err := pubsub.NewPublisher("t", o)
+	keep, _, err := pubsub.OpenOrCreatePublisher("t", o)
 	ipctest.NoErr(t, err)
 	h := mapTopic(t, "t")
 	settings := append([]byte(nil), h.v.Bytes()[h.hd.Live+layout.LaneConfigOffset:][:layout.LaneConfigSize]...)
@@ -168,7 +168,7 @@ func hostileTopic(t *testing.T, seed uint64, flags uint8) {
 		wg.Go(func() {
 			for !stop.Load() {
 				if i == 0 {
-					p, err := pubsub.NewPublisher("t", o)
+					p, _, err := pubsub.OpenOrCreatePublisher("t", o)
 					for range 5 {
 						if err == nil {
 							short(func(ctx context.Context) { hostilePub(ctx, p) })
@@ -179,7 +179,7 @@ func hostileTopic(t *testing.T, seed uint64, flags uint8) {
 					}
 					continue
 				}
-				s, err := pubsub.NewSubscriber("t", &pubsub.SubscriberOptions{BestEffort: i == 1, From: pubsub.From(i % 3)})
+				s, err := pubsub.OpenSubscriber("t", &pubsub.SubscriberOptions{BestEffort: i == 1, From: pubsub.From(i % 3)})
 				for range 3 {
 					if err == nil {
 						short(func(ctx context.Context) { hostileSub(ctx, s) })

@@ -89,7 +89,7 @@ func (r *Role) UnmarshalText(b []byte) error {
 func Inspect(name string, opts *samepage.InspectOptions) (*State, error) {
 	st, err := inspect(name, opts)
 	if err != nil {
-		return nil, (&topic{name: name}).wrap("inspect", err)
+		return nil, wrap("inspect", name, err)
 	}
 	return st, nil
 }

@@ -32,7 +32,7 @@ func TestInspect(t *testing.T) {
 	ipctest.WantErr(t, err, fs.ErrNotExist)
 
 	o := &pubsub.Options{
-		MaxSize: 100, Depth: 4, Publishers: 2, Members: 5, Holds: -1, Loans: 3,
+		MaxSize: 100, Depth: 4, Publishers: 2, Members: 5, Holds: 0, Loans: 3,
 		EvictAfter: time.Millisecond, Checksums: true, Times: true,
 	}
 	p := newPub(t, "t", o)
@@ -95,7 +95,7 @@ func TestInspectTyped(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
 	type point struct{ X, Y int32 }
-	p, err := pubsub.NewTypedPublisher[point]("t", nil)
+	p, _, err := pubsub.OpenOrCreatePublisherOf[point]("t", nil)
 	ipctest.NoErr(t, err)
 	defer p.Close()
 	if st := inspect(t, "t"); st.Type != "pubsub_test.point" || len(st.Fingerprint) != 16 {

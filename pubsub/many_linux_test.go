@@ -25,12 +25,12 @@ const (
 )
 
 func viewOptions(members int) *pubsub.Options {
-	return &pubsub.Options{MaxSize: viewBytes, Depth: viewDepth, Members: members, Holds: -1}
+	return &pubsub.Options{MaxSize: viewBytes, Depth: viewDepth, Members: members, Holds: 0}
 }
 
 // viewer reads all bytes of all messages. Each line has it tell how many it has had.
 func viewer(args []string) {
-	s, err := pubsub.Await(bg, args[0], &pubsub.SubscriberOptions{BestEffort: args[1] == "best-effort", From: pubsub.FromNow})
+	s, err := pubsub.AwaitSubscriber(bg, args[0], &pubsub.SubscriberOptions{BestEffort: args[1] == "best-effort", From: pubsub.FromNow})
 	if err != nil {
 		fmt.Println(err)
 		return

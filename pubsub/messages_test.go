@@ -37,7 +37,7 @@ func TestMission002_06_Capacity(t *testing.T) {
 			t.Errorf("a message of %d bytes is not what was sent", size)
 		}
 		ipctest.WantErr(t, p.Send(bg, b), samepage.ErrTooLarge)
-		_, err = pubsub.NewPublisher("t", &pubsub.Options{MaxSize: size + 1})
+		_, _, err = pubsub.OpenOrCreatePublisher("t", &pubsub.Options{MaxSize: size + 1})
 		ipctest.WantErr(t, err, samepage.ErrTooLarge)
 		ipctest.NoErr(t, s.Close())
 		ipctest.NoErr(t, p.Close())
@@ -236,7 +236,7 @@ func TestMission002_28_BeyondThreeGiB(t *testing.T) {
 		t.Skip(err)
 	}
 	ipctest.NoErr(t, err)
-	p := newPub(t, "t", &pubsub.Options{MaxSize: int(size), Depth: 1, Members: 2, Holds: -1, Loans: 1})
+	p := newPub(t, "t", &pubsub.Options{MaxSize: int(size), Depth: 1, Members: 2, Holds: 0, Loans: 1})
 	s := newSub(t, "t", nil)
 	ipctest.NoErr(t, mem.Release())
 	if got := int64(p.Options().MaxSize); got != size || mem.Sys.Size < int64(c.Slots)*size {

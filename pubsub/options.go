@@ -13,40 +13,41 @@ import (
 	"samepage/layout"
 )
 
-// Options say how a topic is made, when a publisher is the first to open it. The
-// zero value, and nil, mean the default of each field. Scope, Lifetime, Perm,
-// SecurityDescriptor and Owner are as in samepage.Options, and also apply to a topic
-// that exists. Subscribers write their place in the member table, too: Perm 0644 lets
-// nobody subscribe, 0660 a group and 0666 everybody.
+// Options say how a topic is created. The zero value, and nil, mean the default of each
+// field. Scope and Owner are as in samepage.Options, and are also for a topic that exists.
+// The others are for a new topic only: OpenPublisher and AwaitPublisher refuse them.
+//
+// Lifetime, Perm and SecurityDescriptor are as in samepage.Options. Subscribers write their
+// entry in the member table, too: with Perm 0644 nobody else may subscribe, with 0660 the
+// group and with 0666 everybody may.
 type Options struct {
 	Scope    samepage.Scope    `json:"scope,omitzero"`
 	Lifetime samepage.Lifetime `json:"lifetime,omitzero"`
-	// MaxSize is how many bytes a message may have: up to 4 GiB - 1, by default
-	// 4096. A topic that exists with less is refused.
+	// MaxSize is how many bytes a message may have: up to 4 GiB - 1, by default 4096.
+	// OpenOrCreatePublisher refuses a topic that exists with less.
 	MaxSize int `json:"max_size"`
-	// Depth is how many of the last messages a late subscriber can still have,
-	// and at least how far a reliable one may lag behind before the publisher
-	// waits for it: 1 to 524288, by default 64 for messages of up to 4 KiB, else 8.
+	// Depth is the history kept for late subscribers, in messages, and at least how far a
+	// reliable subscriber may be behind before the publisher waits for it: 1 to 524288, by
+	// default 64 for messages of up to 4 KiB, else 8.
 	Depth int `json:"depth"`
-	// Publishers is how many there may be at a time: 1 to 64, by default 1.
+	// Publishers is how many publishers there may be at a time: 1 to 64, by default 1.
 	Publishers int `json:"publishers"`
-	// Members is how many publishers and subscribers there may be at a time: 1 to
-	// 1024, by default 16.
+	// Members is how many publishers and subscribers there may be at a time: 1 to 1024, by
+	// default 16. That is less than the 64 of a lock, for each member costs the memory of a
+	// message or two, and of each message that it may hold.
 	Members int `json:"members"`
-	// Holds is how many messages each subscriber may hold, up to 1023: by default 1;
-	// -1 is none.
+	// Holds is how many messages each subscriber may hold: up to 1023, by default none.
 	Holds int `json:"holds"`
 	// Loans is how many messages each publisher may have on loan at a time: 1 to
 	// 65536, by default 2.
 	Loans int `json:"loans"`
-	// EvictAfter is for how long a reliable subscriber may keep a publisher
-	// waiting, before it is passed over: 0 is for ever. Subscribers of a topic
-	// with a limit pay some nanoseconds more for each message.
+	// EvictAfter is how long a reliable subscriber may make a publisher wait before it is
+	// evicted: 0 is for ever. In a topic with a limit each message costs subscribers some
+	// nanoseconds more.
 	EvictAfter time.Duration `json:"evict_after,omitempty"`
-	// Checksums has each message carry a CRC-32C of its bytes, which subscribers
-	// check.
+	// Checksums adds a CRC-32C of its bytes to each message, which subscribers check.
 	Checksums bool `json:"checksums,omitempty"`
-	// Times has each message carry the time at which it was published.
+	// Times adds the time of its publication to each message.
 	Times bool `json:"times,omitempty"`
 
 	Perm               fs.FileMode `json:"perm,omitzero"`
@@ -69,10 +70,7 @@ func (o *Options) settings() *lane.Settings {
 	}
 	s := &lane.Settings{
 		Lanes: or(o.Publishers, 1), Depth: or(o.Depth, depth), MaxSize: int64(size), Readers: or(o.Members, 16),
-		Holds: or(o.Holds, 1), Loans: or(o.Loans, 2), EvictAfter: int64(o.EvictAfter),
-	}
-	if o.Holds == -1 {
-		s.Holds = 0
+		Holds: o.Holds, Loans: or(o.Loans, 2), EvictAfter: int64(o.EvictAfter),
 	}
 	if o.Checksums {
 		s.Flags |= layout.LaneChecksum
@@ -101,9 +99,6 @@ func (o *Options) plan(ty *layout.Type) (*laneseg.Plan, error) {
 	if err := option.AtLeast("EvictAfter", o.EvictAfter, 0); err != nil {
 		return nil, err
 	}
-	if err := option.AtLeast("Holds", o.Holds, -1); err != nil {
-		return nil, err
-	}
 	if err := option.Named(layout.Scope(o.Scope), layout.Lifetime(o.Lifetime), o.Perm); err != nil {
 		return nil, err
 	}
@@ -113,6 +108,12 @@ func (o *Options) plan(ty *layout.Type) (*laneseg.Plan, error) {
 	}
 	p := &laneseg.Plan{Kind: layout.Topic, Config: c, Offsets: of, Type: ty}
 	return p, p.Check()
+}
+
+// unset refuses options that only a new topic takes.
+func (o *Options) unset() error {
+	return option.OnlyCreate(o, "Lifetime", "MaxSize", "Depth", "Publishers", "Members", "Holds", "Loans", "EvictAfter",
+		"Checksums", "Times", "Perm", "SecurityDescriptor")
 }
 
 // spec names the topic, and says where and for whom it is.
@@ -125,13 +126,9 @@ func (o *Options) spec(name string) *object.Spec {
 
 // optionsOf are the options that a topic was made with, as far as they show.
 func optionsOf(c *layout.LaneConfig) Options {
-	holds := int(c.Pins) - 1
-	if holds == 0 {
-		holds = -1
-	}
 	return Options{
 		MaxSize: int(c.MaxSize), Depth: int(c.Entries - c.Step), Publishers: int(c.Lanes), Members: int(c.Readers),
-		Holds: holds, Loans: int(c.Loans), EvictAfter: time.Duration(c.EvictAfter),
+		Holds: int(c.Pins) - 1, Loans: int(c.Loans), EvictAfter: time.Duration(c.EvictAfter),
 		Checksums: c.Flags&layout.LaneChecksum != 0, Times: c.Flags&layout.LaneTime != 0,
 	}
 }
@@ -140,7 +137,7 @@ func optionsOf(c *layout.LaneConfig) Options {
 type From int
 
 const (
-	FromOldest From = iota // with the oldest message that is still there
+	FromOldest From = iota // with the oldest message of the history
 	FromNewest             // with the newest one
 	FromNow                // with the next one
 )
@@ -188,8 +185,8 @@ func (f From) lane() (uint64, error) {
 type SubscriberOptions struct {
 	Scope samepage.Scope
 	From  From
-	// BestEffort has the subscriber never keep a publisher waiting: it misses
-	// messages when it is slow. The default is reliable.
+	// BestEffort: no publisher waits for the subscriber, which misses messages when it is
+	// slow. The default is reliable.
 	BestEffort bool
 	Owner      string
 }

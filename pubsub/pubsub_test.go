@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 
 func newPub(t testing.TB, name string, o *pubsub.Options) *pubsub.Publisher {
 	t.Helper()
-	p, err := pubsub.NewPublisher(name, o)
+	p, _, err := pubsub.OpenOrCreatePublisher(name, o)
 	ipctest.NoErr(t, err)
 	t.Cleanup(func() { _ = p.Close() })
 	return p
@@ -38,7 +38,7 @@ func newPub(t testing.TB, name string, o *pubsub.Options) *pubsub.Publisher {
 
 func newSub(t testing.TB, name string, o *pubsub.SubscriberOptions) *pubsub.Subscriber {
 	t.Helper()
-	s, err := pubsub.NewSubscriber(name, o)
+	s, err := pubsub.OpenSubscriber(name, o)
 	ipctest.NoErr(t, err)
 	t.Cleanup(func() { _ = s.Close() })
 	return s
@@ -55,7 +55,7 @@ func send(t testing.TB, p *pubsub.Publisher, n int) {
 func TestSendTake(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
-	_, err := pubsub.NewSubscriber("t", nil)
+	_, err := pubsub.OpenSubscriber("t", nil)
 	ipctest.WantErr(t, err, fs.ErrNotExist)
 	p := newPub(t, "t", &pubsub.Options{MaxSize: 100, Times: true, Checksums: true})
 	for _, bestEffort := range []bool{false, true} {
@@ -93,9 +93,9 @@ func TestSendTake(t *testing.T) {
 	ipctest.WantErr(t, err, samepage.ErrTooLarge)
 	_, err = p.Loan(-1)
 	ipctest.WantErr(t, err, samepage.ErrNegativeSize)
-	_, err = pubsub.NewPublisher("t", nil)
+	_, _, err = pubsub.OpenOrCreatePublisher("t", nil)
 	ipctest.WantErr(t, err, samepage.ErrBusy)
-	_, err = pubsub.NewPublisher("u", &pubsub.Options{Depth: -1})
+	_, _, err = pubsub.OpenOrCreatePublisher("u", &pubsub.Options{Depth: -1})
 	ipctest.WantErr(t, err, fs.ErrInvalid)
 }
 
@@ -245,7 +245,7 @@ func TestEvict(t *testing.T) {
 }
 
 func subRole(args []string) {
-	s, err := pubsub.Await(bg, args[0], &pubsub.SubscriberOptions{BestEffort: args[1] == "best-effort"})
+	s, err := pubsub.AwaitSubscriber(bg, args[0], &pubsub.SubscriberOptions{BestEffort: args[1] == "best-effort"})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -272,7 +272,7 @@ func subRole(args []string) {
 
 func pubRole(args []string) {
 	size, _ := strconv.Atoi(args[1])
-	p, err := pubsub.NewPublisher(args[0], &pubsub.Options{MaxSize: size})
+	p, _, err := pubsub.OpenOrCreatePublisher(args[0], &pubsub.Options{MaxSize: size, Holds: 1})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -92,7 +92,7 @@ func talker(args []string) {
 	l := newLife()
 	fmt.Println("ready")
 	for l.ctx.Err() == nil {
-		p, err := pubsub.NewPublisher(args[0], topicOptions(evict))
+		p, _, err := pubsub.OpenOrCreatePublisher(args[0], topicOptions(evict))
 		if errors.Is(err, samepage.ErrBusy) { // the dead one before is being repaired
 			time.Sleep(time.Millisecond)
 			continue
@@ -140,7 +140,7 @@ func listener(args []string) {
 	_, _ = fmt.Sscan(args[3], &span)
 	fmt.Println("ready")
 	for l.ctx.Err() == nil {
-		s, err := pubsub.Await(l.ctx, args[0], &pubsub.SubscriberOptions{
+		s, err := pubsub.AwaitSubscriber(l.ctx, args[0], &pubsub.SubscriberOptions{
 			BestEffort: strings.Contains(args[2], "best-effort"), From: pubsub.From(rand.IntN(3)),
 		})
 		if err != nil {
@@ -186,10 +186,10 @@ func (l *life) listen(s *pubsub.Subscriber, span int, bestEffort, sleepy bool) {
 		if err := heard(m.Bytes(), m.Seq()); err != nil {
 			fail("%v", err)
 		}
-		if was := last[m.Lane()]; was > 0 && m.Seq() != was+1+m.Missed() || m.Missed() > 0 && !bestEffort {
-			fail("lane %d: message %d after %d, %d missed", m.Lane(), m.Seq(), was, m.Missed())
+		if was := last[m.Publisher()]; was > 0 && m.Seq() != was+1+m.Missed() || m.Missed() > 0 && !bestEffort {
+			fail("lane %d: message %d after %d, %d missed", m.Publisher(), m.Seq(), was, m.Missed())
 		}
-		last[m.Lane()] = m.Seq()
+		last[m.Publisher()] = m.Seq()
 		if sleepy && n%32 == 0 {
 			time.Sleep(time.Duration(rand.IntN(4000)) * time.Microsecond)
 			if err := heard(m.Bytes(), m.Seq()); err != nil {
@@ -221,7 +221,7 @@ func newCrowd(t *testing.T, evict time.Duration) *crowd {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
 	c := &crowd{t: t, evict: evict}
-	p, err := pubsub.NewPublisher("t", topicOptions(evict))
+	p, _, err := pubsub.OpenOrCreatePublisher("t", topicOptions(evict))
 	ipctest.NoErr(t, err)
 	for _, spec := range []string{"listener reliable", "listener best-effort", "talker", "talker"} {
 		child := c.start(spec, 0, "")
@@ -285,7 +285,7 @@ func (c *crowd) finish() {
 	t := c.t
 	t.Helper()
 	var keep []interface{ Close() error }
-	s, err := pubsub.NewSubscriber("t", &pubsub.SubscriberOptions{BestEffort: true})
+	s, err := pubsub.OpenSubscriber("t", &pubsub.SubscriberOptions{BestEffort: true})
 	ipctest.NoErr(t, err)
 	keep = append(keep, s)
 	for _, child := range c.cs {
@@ -300,12 +300,12 @@ func (c *crowd) finish() {
 	}
 	o := topicOptions(c.evict)
 	for range o.Publishers {
-		p, err := pubsub.NewPublisher("t", o)
+		p, _, err := pubsub.OpenOrCreatePublisher("t", o)
 		ipctest.NoErr(t, err)
 		keep = append(keep, p)
 	}
 	for len(keep) < o.Members {
-		s, err := pubsub.NewSubscriber("t", &pubsub.SubscriberOptions{From: pubsub.FromNow})
+		s, err := pubsub.OpenSubscriber("t", &pubsub.SubscriberOptions{From: pubsub.FromNow})
 		if err != nil {
 			t.Fatalf("after %d members: %v", len(keep), err)
 		}

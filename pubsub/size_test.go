@@ -12,7 +12,7 @@ import (
 func TestSize(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
-	for _, o := range []*pubsub.Options{{}, {Members: 200, Publishers: 3}, {Members: 1, MaxSize: 1 << 20, Depth: 2, Holds: -1, Loans: 1}} {
+	for _, o := range []*pubsub.Options{{}, {Members: 200, Publishers: 3}, {Members: 1, MaxSize: 1 << 20, Depth: 2, Holds: 0, Loans: 1}} {
 		p := newPub(t, "t", o)
 		want, err := o.Size()
 		ipctest.NoErr(t, err)

@@ -57,7 +57,7 @@ func TestEvictedNeverTorn(t *testing.T) {
 
 // counter takes until the end, checks number and content, and tells how many were bad.
 func counter(args []string) {
-	s, err := pubsub.Await(bg, args[0], &pubsub.SubscriberOptions{BestEffort: args[1] == "best-effort"})
+	s, err := pubsub.AwaitSubscriber(bg, args[0], &pubsub.SubscriberOptions{BestEffort: args[1] == "best-effort"})
 	if err != nil {
 		fmt.Println(err)
 		return

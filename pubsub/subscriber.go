@@ -2,11 +2,11 @@ package pubsub
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"runtime"
-	"time"
 
 	"samepage"
 	"samepage/internal/laneseg"
@@ -15,125 +15,79 @@ import (
 	"samepage/layout"
 )
 
-// Subscriber reads a topic. Its methods are for one goroutine at a time, but for
-// Release of what is held; several goroutines have a Subscriber each. A Take that waits is
-// ended by its context. What is read in place is mapped for as long as the Subscriber is
+// Subscriber reads a topic. One goroutine at a time calls its methods, and any goroutine
+// the Release of what is held; several goroutines have a Subscriber each. A Take that waits
+// ends with its context. What is read in place is mapped for as long as the Subscriber is
 // reachable.
-type Subscriber struct {
+type Subscriber struct{ subscriber }
+
+// subscriber is what a Subscriber and a SubscriberOf have in common.
+type subscriber struct {
 	*topic
 	r     laneseg.Reader
 	leaks leaks
 }
 
-// NewSubscriber opens a topic that exists and begins to read it.
+// OpenSubscriber opens a topic that exists and begins to read it. Topics are created by
+// publishers.
 //
-// Errors: fs.ErrNotExist (there is no such topic; see Await), samepage.ErrTooManyMembers,
-// fs.ErrInvalid (no such From), and those of samepage.Open.
-func NewSubscriber(name string, opts *SubscriberOptions) (*Subscriber, error) {
-	return newSubscriber(name, opts, nil)
+// Errors: fs.ErrNotExist (there is no topic of that name; see AwaitSubscriber),
+// samepage.ErrTooManyMembers, fs.ErrInvalid (no such From), and those of samepage.Open.
+func OpenSubscriber(name string, opts *SubscriberOptions) (*Subscriber, error) {
+	s := new(Subscriber)
+	return orNil(s, s.start(name, opts, nil))
 }
 
-// Await is NewSubscriber, but waits for the topic to be made.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// AwaitSubscriber is OpenSubscriber, but waits until the topic exists. What is available is
+// taken even if ctx has ended; ctx only ends waiting.
 //
-// Errors: the same without fs.ErrNotExist, and the error of ctx.
-func Await(ctx context.Context, name string, opts *SubscriberOptions) (*Subscriber, error) {
-	return await(ctx, name, func() (*Subscriber, error) { return NewSubscriber(name, opts) })
+// Errors: those of OpenSubscriber without fs.ErrNotExist, and the error of ctx.
+func AwaitSubscriber(ctx context.Context, name string, opts *SubscriberOptions) (*Subscriber, error) {
+	return await(ctx, name, func() (*Subscriber, error) { return OpenSubscriber(name, opts) })
 }
 
-func await[T any](ctx context.Context, name string, open func() (T, error)) (T, error) {
-	return segment.Await(ctx, open, func(err error) error { return (&topic{name: name}).wrap("wait for", err) })
-}
-
-func newSubscriber(name string, opts *SubscriberOptions, ty *layout.Type) (*Subscriber, error) {
+// start is what all constructors do. Precondition: s is the zero value.
+func (s *subscriber) start(name string, opts *SubscriberOptions, ty *layout.Type) error {
 	if opts == nil {
 		opts = &SubscriberOptions{}
 	}
-	s, err := openSubscriber(name, opts, ty)
-	return s, (&topic{name: name}).wrap("subscribe to", err)
+	return wrap("subscribe to", name, s.join(name, opts, ty))
 }
 
-func openSubscriber(name string, opts *SubscriberOptions, ty *layout.Type) (*Subscriber, error) {
+func (s *subscriber) join(name string, opts *SubscriberOptions, ty *layout.Type) error {
 	from, err := opts.From.lane()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	h, set, err := laneseg.Open(&object.Spec{Name: name, Scope: layout.Scope(opts.Scope), Kind: layout.Topic, Owner: opts.Owner}, ty)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	s := &Subscriber{topic: newTopic("subscriber to topic", name, h, set)}
-	role := uint32(layout.RoleReliable)
-	if opts.BestEffort {
-		role = layout.RoleBestEffort
-	}
-	h.SetRole(role)
+	s.topic = newTopic("subscriber to topic", name, h, set)
 	s.r.Join(h, set, !opts.BestEffort, from)
-	return s, nil
+	return nil
 }
 
-// Message is a message in shared memory, read-only: writing to it faults. It is good
-// until the Subscriber takes the next one or is closed; Hold keeps it longer.
-type Message struct {
-	s *Subscriber
-	m laneseg.Message
-}
-
-func (m *Message) good() bool { return m.s != nil && m.s.r.Good(&m.m) }
-
-// Bytes is what the message says. It is nil when the message is no longer good.
-func (m *Message) Bytes() []byte {
-	if !m.good() {
-		return nil
-	}
-	return m.m.Bytes()
-}
-
-// Seq is the number of the message: publishers count from 1.
-func (m *Message) Seq() uint64 { return m.m.Seq }
-
-// Missed is how many messages were lost just before this one. For reliable
-// subscribers it is 0.
-func (m *Message) Missed() uint64 { return m.m.Missed }
-
-// Lane tells the messages of several publishers apart: 0 to Options.Publishers - 1.
-func (m *Message) Lane() int {
-	if m.s == nil {
-		return 0
-	}
-	return m.m.Lane()
-}
-
-// Time is when the message was published, if the topic has Times.
-func (m *Message) Time() time.Time {
-	if !m.good() || !m.s.times() {
-		return time.Time{}
-	}
-	return m.m.Time()
-}
-
-// TryTake takes the next message, if there is one. The one before is no longer
-// good.
+// TryTake takes the next message, if there is one. The one before is no longer good.
 //
-// Errors: io.EOF (once, when the last publisher has ended its stream), samepage.ErrPeerDied
+// Errors: io.EOF (once, when the last publisher has ended its stream); samepage.ErrPeerDied
 // (once for each publisher that died or called Abort; what it had published was taken
-// before), ErrEvicted
-// (for good: close, and subscribe anew), ErrChecksum (of one message; the next may be
-// good), ErrCorrupt, ErrClosed.
+// before); ErrEvicted (for good: close, and subscribe anew); ErrChecksum (of one message;
+// the next may be good); ErrCorrupt; ErrClosed.
 func (s *Subscriber) TryTake() (m Message, ok bool, err error) {
 	if ok, err = s.r.Take(); !ok {
 		if ok, err = s.r.TrySlowly(err); !ok {
 			return m, false, s.wrapTake(err)
 		}
 	}
-	m.s = s
+	m.s = &s.subscriber
 	s.r.Message(&m.m)
 	return m, true, nil
 }
 
 var errCut = fmt.Errorf("a publisher has died, or could not go on with its stream: %w", samepage.ErrPeerDied)
 
-func (s *Subscriber) wrapTake(err error) error {
+func (s *subscriber) wrapTake(err error) error {
 	switch err {
 	case nil, io.EOF:
 		return err
@@ -143,11 +97,11 @@ func (s *Subscriber) wrapTake(err error) error {
 	return s.wrap("take from", err)
 }
 
-// Take waits for the next message and takes it. The one before is no longer good.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// Take takes the next message. The one before is no longer good. It waits only if there is
+// none. What is available is taken even if ctx has ended; ctx only ends waiting.
 //
-// Errors: those of TryTake, samepage.ErrNameGone (the topic has no publisher, and none
-// that comes by the name would find it), and the error of ctx.
+// Errors: those of TryTake; samepage.ErrNameGone (the topic has no publisher, and its name
+// no longer leads to it, so no new one finds it); the error of ctx.
 func (s *Subscriber) Take(ctx context.Context) (m Message, err error) {
 	ok, err := s.r.Take()
 	if !ok {
@@ -155,15 +109,15 @@ func (s *Subscriber) Take(ctx context.Context) (m Message, err error) {
 			return m, s.wrapTake(err)
 		}
 	}
-	m.s = s
+	m.s = &s.subscriber
 	s.r.Message(&m.m)
 	return m, nil
 }
 
-// Messages takes one message after the other. It ends when the last publisher has
-// ended its stream, and with any other error but samepage.ErrPeerDied and ErrChecksum, which
-// it yields before it goes on. A message is good until the next turn of the loop.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// Messages takes one message after the other. It ends when the last publisher has ended its
+// stream, and after any error but samepage.ErrPeerDied and ErrChecksum: those it yields and
+// goes on. A message is good until the next turn of the loop. It waits only if there is no
+// message. What is available is taken even if ctx has ended; ctx only ends waiting.
 func (s *Subscriber) Messages(ctx context.Context) iter.Seq2[Message, error] {
 	return func(yield func(Message, error) bool) {
 		defer s.Release()
@@ -176,77 +130,31 @@ func (s *Subscriber) Messages(ctx context.Context) iter.Seq2[Message, error] {
 	}
 }
 
-// Release lets the message that was taken last go before the next is taken: for a
+// goesOn says whether there may be more messages after an error.
+func goesOn(err error) bool {
+	return errors.Is(err, samepage.ErrPeerDied) || errors.Is(err, samepage.ErrChecksum)
+}
+
+// Release lets go of the message that was taken last, before the next is taken: for a
 // subscriber that does something else for a while.
-func (s *Subscriber) Release() {
+func (s *subscriber) Release() {
 	s.r.Release()
 	runtime.KeepAlive(s)
 }
 
-// Held is a message that is kept until its Release.
-type Held struct {
-	Message
-	k int
-}
-
-// Hold keeps the message beyond the next one: a publisher does not use its memory, and
-// does not wait for it either.
-//
-// Errors: samepage.ErrTooManyHolds (as many are held as Options.Holds says), ErrClosed (the
-// message is no longer good).
-func (m *Message) Hold() (*Held, error) {
-	s := m.s
-	if !m.good() || s.h.Closed() {
-		return nil, fmt.Errorf("pubsub: hold a message that is no longer good: %w", samepage.ErrClosed)
-	}
-	k, ok := s.r.Hold(&m.m)
-	if !ok {
-		return nil, s.wrap("hold a message of", fmt.Errorf("messages held: %d: %w", s.r.MaxHeld(), samepage.ErrTooManyHolds))
-	}
-	s.leaks.took(uint32(k))
-	return &Held{*m, k}, nil
-}
-
-// Bytes is what the message says, nil after Release.
-func (h *Held) Bytes() []byte {
-	if h.k == 0 {
-		return nil
-	}
-	return h.m.Bytes()
-}
-
-// Time is when the message was published, if the topic has Times.
-func (h *Held) Time() time.Time {
-	if h.k == 0 || !h.s.times() {
-		return time.Time{}
-	}
-	return h.m.Time()
-}
-
-// Release lets the message go. A second Release does nothing. It may be called by any
-// goroutine, one at a time.
-func (h *Held) Release() {
-	if h.k == 0 {
-		return
-	}
-	h.s.leaks.gave(uint32(h.k))
-	h.s.r.Unhold(&h.m, h.k)
-	h.k = 0
-}
-
 // Missed is how many messages were lost in all: 0 for reliable subscribers.
-func (s *Subscriber) Missed() uint64 { return s.r.Missed() }
+func (s *subscriber) Missed() uint64 { return s.r.Missed() }
 
 // Taken is how many messages were taken.
-func (s *Subscriber) Taken() uint64 { return s.r.Taken() }
+func (s *subscriber) Taken() uint64 { return s.r.Taken() }
 
 // Publishers is how many publishers the topic has now.
-func (s *Subscriber) Publishers() int { return s.r.Writers() }
+func (s *subscriber) Publishers() int { return s.r.Writers() }
 
 // Close ends the reading. A second Close does nothing.
 //
 // Errors: samepage.ErrBusy, while messages are held.
-func (s *Subscriber) Close() error {
+func (s *subscriber) Close() error {
 	if s.h.Closed() {
 		return nil
 	}
@@ -257,22 +165,27 @@ func (s *Subscriber) Close() error {
 	return s.wrap("close", s.topic.close())
 }
 
-// WaitAny waits until one of subs has something to take, and returns its index: its
-// next TryTake finds a message or an error. Of several it is the first. What those subs
-// took last is no longer good.
+// Waiter is what WaitAny waits for: a *Subscriber or a *SubscriberOf.
+type Waiter interface{ reader() *laneseg.Reader }
+
+func (s *subscriber) reader() *laneseg.Reader { return &s.r }
+
+// WaitAny waits until one of subs has something to take, and returns its index: its next
+// TryTake finds a message or an error. Of several it is the first. What those subs took
+// last is no longer good. It waits only if none has something. What is available is taken
+// even if ctx has ended; ctx only ends waiting.
 //
 // One thread sleeps for up to 127 subscribers (63 on Windows), and a further one for each
-// further 127 (63). Where Linux has no futex_waitv (before 5.16, or forbidden in a container)
-// it is a thread for each subscriber; Go ends the process when it gets no more threads
-// (RLIMIT_NPROC, the pids of a container).
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// further 127 (63). Where Linux has no futex_waitv (before 5.16, or forbidden in a
+// container) it is a thread for each subscriber; Go ends the process when it gets no more
+// threads (RLIMIT_NPROC, the pids of a container).
 //
-// Errors: samepage.ErrNameGone (of one of subs; see Subscriber.Take), samepage.ErrClosed, the
-// error of ctx.
-func WaitAny(ctx context.Context, subs ...*Subscriber) (int, error) {
+// Errors: samepage.ErrNameGone (of one of subs; see Subscriber.Take), samepage.ErrClosed,
+// the error of ctx.
+func WaitAny[W Waiter](ctx context.Context, subs ...W) (int, error) {
 	all := make([]*laneseg.Reader, len(subs))
 	for i, s := range subs {
-		all[i] = &s.r
+		all[i] = s.reader()
 	}
 	i, err := laneseg.WaitAny(ctx, all)
 	if err != nil {

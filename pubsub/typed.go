@@ -2,7 +2,6 @@ package pubsub
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -13,62 +12,87 @@ import (
 	"samepage/layout"
 )
 
+// PublisherOf publishes values of type T, which has a fixed size and no pointers, no int,
+// uint or bool, and no padding in it. A topic of one type refuses publishers and
+// subscribers of another. Concurrency is as for Publisher.
+type PublisherOf[T any] struct{ publisher }
+
+// CreatePublisherOf is CreatePublisher for a topic of T. In this and the other
+// constructors MaxSize is the size of T, whatever opts say.
+//
+// Errors: samepage.ErrType (T cannot be in shared memory, the text says why), and those of
+// CreatePublisher.
+func CreatePublisherOf[T any](name string, opts *Options) (*PublisherOf[T], error) {
+	p := new(PublisherOf[T])
+	_, err := p.start(name, opts, create)
+	return orNil(p, err)
+}
+
+// OpenPublisherOf is OpenPublisher for a topic of T.
+//
+// Errors: samepage.ErrType, ErrKindMismatch (the topic has messages of another type; the
+// text names both), and those of OpenPublisher.
+func OpenPublisherOf[T any](name string, opts *Options) (*PublisherOf[T], error) {
+	p := new(PublisherOf[T])
+	_, err := p.start(name, opts, open)
+	return orNil(p, err)
+}
+
+// OpenOrCreatePublisherOf is OpenOrCreatePublisher for a topic of T.
+//
+// Errors: those of OpenPublisherOf and of OpenOrCreatePublisher.
+func OpenOrCreatePublisherOf[T any](name string, opts *Options) (p *PublisherOf[T], existed bool, err error) {
+	p = new(PublisherOf[T])
+	existed, err = p.start(name, opts, openOrCreate)
+	p, err = orNil(p, err)
+	return p, existed, err
+}
+
+// AwaitPublisherOf is OpenPublisherOf, but waits until the topic exists, as AwaitPublisher
+// does. What is available is taken even if ctx has ended; ctx only ends waiting.
+//
+// Errors: those of OpenPublisherOf without fs.ErrNotExist, and the error of ctx.
+func AwaitPublisherOf[T any](ctx context.Context, name string, opts *Options) (*PublisherOf[T], error) {
+	return await(ctx, name, func() (*PublisherOf[T], error) { return OpenPublisherOf[T](name, opts) })
+}
+
 func typeOf[T any]() (*layout.Type, error) { return layout.TypeOf(reflect.TypeFor[T]()) }
 
-// TypedPublisher publishes values of type T, which has a fixed size and no pointers, no
-// int, uint or bool, and no padding in it. A topic of one type is refused to publishers
-// and subscribers of another. Concurrency is as for Publisher.
-type TypedPublisher[T any] struct {
-	*Publisher
-}
-
-// NewTypedPublisher is NewPublisher for a topic of T; MaxSize in opts is not
-// used.
-//
-// Errors: samepage.ErrType (T cannot lie in shared memory, the text says why),
-// ErrKindMismatch (the topic has messages of another type, both are named), and those of
-// NewPublisher.
-func NewTypedPublisher[T any](name string, opts *Options) (*TypedPublisher[T], error) {
+func (p *PublisherOf[T]) start(name string, opts *Options, by opener) (existed bool, err error) {
 	ty, err := typeOf[T]()
 	if err != nil {
-		return nil, (&topic{name: name}).wrap("publish to", err)
+		return false, wrap("publish to", name, err)
 	}
-	o := Options{}
-	if opts != nil {
-		o = *opts
-	}
-	o.MaxSize = ty.Size
-	p, err := newPublisher(name, &o, ty)
-	if err != nil {
-		return nil, err
-	}
-	return &TypedPublisher[T]{p}, nil
+	return p.publisher.start(name, opts, ty, by)
 }
 
-// TypedLoan is a value that is being written, in shared memory.
-type TypedLoan[T any] struct {
-	Loan
+// LoanOf is a value that is being written, in shared memory. It is published or discarded
+// once. The zero LoanOf is one that was published.
+type LoanOf[T any] struct{ loan }
+
+// Loan takes a slot for a value on loan.
+//
+// Errors: those of Publisher.Loan.
+func (p *PublisherOf[T]) Loan() (LoanOf[T], error) {
+	l, err := p.borrow(int(p.set.C.MaxSize))
+	return LoanOf[T]{l}, err
 }
 
-// Value is the value, in place. What it has at first is left over from one before. It
-// is nil once the loan is published or discarded.
-func (l *TypedLoan[T]) Value() *T {
-	v, err := layout.As[T](l.Bytes())
+// Value is the value, in place. At first it is what is left of a value before. It is nil
+// once the loan is published or discarded.
+func (l *LoanOf[T]) Value() *T {
+	v, err := layout.As[T](l.bytes())
 	if err != nil {
 		return nil
 	}
 	return v
 }
 
-// Loan takes a value on loan. Errors: those of Publisher.Loan.
-func (p *TypedPublisher[T]) Loan() (TypedLoan[T], error) {
-	l, err := p.Publisher.Loan(int(p.set.C.MaxSize))
-	return TypedLoan[T]{l}, err
-}
-
-// Send publishes a copy of v. Errors: those of Publisher.Send.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
-func (p *TypedPublisher[T]) Send(ctx context.Context, v *T) error {
+// Send publishes a copy of v. It waits only if there is no room. What is available is taken
+// even if ctx has ended; ctx only ends waiting.
+//
+// Errors: those of Publisher.Send.
+func (p *PublisherOf[T]) Send(ctx context.Context, v *T) error {
 	l, err := p.Loan()
 	if err != nil {
 		return err
@@ -81,14 +105,16 @@ func (p *TypedPublisher[T]) Send(ctx context.Context, v *T) error {
 	return nil
 }
 
-// SendAll publishes a copy of each of vs, as Publisher.SendAll does.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
-func (p *TypedPublisher[T]) SendAll(ctx context.Context, vs []T) (int, error) {
+// SendAll publishes a copy of each of vs, as Publisher.SendAll does. What is available is
+// taken even if ctx has ended; ctx only ends waiting.
+//
+// Errors: those of Publisher.Send.
+func (p *PublisherOf[T]) SendAll(ctx context.Context, vs []T) (int, error) {
 	for i := range vs {
 		l, err := p.Loan()
 		if err == nil {
 			*l.Value() = vs[i]
-			err = p.publishUnrung(ctx, &l.Loan)
+			err = p.publishUnrung(ctx, &l.loan)
 		}
 		if err != nil {
 			p.flush(i)
@@ -99,82 +125,89 @@ func (p *TypedPublisher[T]) SendAll(ctx context.Context, vs []T) (int, error) {
 	return len(vs), nil
 }
 
-// TypedSubscriber takes values of type T; see TypedPublisher. Concurrency is as for
-// Subscriber.
-type TypedSubscriber[T any] struct {
-	*Subscriber
-}
+// SubscriberOf takes values of type T; see PublisherOf. Concurrency is as for Subscriber.
+type SubscriberOf[T any] struct{ subscriber }
 
-// NewTypedSubscriber is NewSubscriber for a topic of T.
+// OpenSubscriberOf is OpenSubscriber for a topic of T.
 //
-// Errors: samepage.ErrType, ErrKindMismatch (both types are named), and those of
-// NewSubscriber.
-func NewTypedSubscriber[T any](name string, opts *SubscriberOptions) (*TypedSubscriber[T], error) {
+// Errors: samepage.ErrType, ErrKindMismatch (the topic has messages of another type; the
+// text names both), and those of OpenSubscriber.
+func OpenSubscriberOf[T any](name string, opts *SubscriberOptions) (*SubscriberOf[T], error) {
 	ty, err := typeOf[T]()
 	if err != nil {
-		return nil, (&topic{name: name}).wrap("subscribe to", err)
+		return nil, wrap("subscribe to", name, err)
 	}
-	s, err := newSubscriber(name, opts, ty)
-	if err != nil {
-		return nil, err
-	}
-	return &TypedSubscriber[T]{s}, nil
+	s := new(SubscriberOf[T])
+	return orNil(s, s.start(name, opts, ty))
 }
 
-// AwaitTyped is NewTypedSubscriber, but waits for the topic to be made.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
-func AwaitTyped[T any](ctx context.Context, name string, opts *SubscriberOptions) (*TypedSubscriber[T], error) {
-	return await(ctx, name, func() (*TypedSubscriber[T], error) { return NewTypedSubscriber[T](name, opts) })
+// AwaitSubscriberOf is OpenSubscriberOf, but waits until the topic exists, as
+// AwaitSubscriber does. What is available is taken even if ctx has ended; ctx only ends
+// waiting.
+//
+// Errors: those of OpenSubscriberOf without fs.ErrNotExist, and the error of ctx.
+func AwaitSubscriberOf[T any](ctx context.Context, name string, opts *SubscriberOptions) (*SubscriberOf[T], error) {
+	return await(ctx, name, func() (*SubscriberOf[T], error) { return OpenSubscriberOf[T](name, opts) })
 }
 
-// TypedMessage is a value in shared memory; see Message.
-type TypedMessage[T any] struct {
-	Message
-}
+// MessageOf is a value in shared memory; see Message.
+type MessageOf[T any] struct{ message }
 
-// Value is the value, in place and read-only: writing to it faults. It is nil when the
+// Value is the value, in place and read-only: a write to it faults. It is nil when the
 // message is no longer good.
-func (m *TypedMessage[T]) Value() *T {
-	v, err := layout.As[T](m.Bytes())
+func (m *MessageOf[T]) Value() *T {
+	if !m.good() {
+		return nil
+	}
+	v, err := layout.As[T](m.m.Bytes())
 	if err != nil {
 		return nil
 	}
 	return v
 }
 
-// checked refuses a message of another size than a T has.
-func checked[T any](m Message) (TypedMessage[T], error) {
-	if m.m.Len != uint32(m.s.set.C.MaxSize) {
-		return TypedMessage[T]{}, m.s.wrapTake(fmt.Errorf("message %d of %d bytes, want %d: %w", m.m.Seq, m.m.Len, m.s.set.C.MaxSize, samepage.ErrCorrupt))
+// TryTake takes the next value, if there is one. The one before is no longer good.
+//
+// Errors: those of Subscriber.TryTake.
+func (s *SubscriberOf[T]) TryTake() (m MessageOf[T], ok bool, err error) {
+	if ok, err = s.r.Take(); !ok {
+		if ok, err = s.r.TrySlowly(err); !ok {
+			return m, false, s.wrapTake(err)
+		}
 	}
-	return TypedMessage[T]{m}, nil
+	err = s.message(&m.message)
+	return m, err == nil, err
 }
 
-// TryTake takes the next value, if there is one. Errors: those of
-// Subscriber.TryTake.
-func (s *TypedSubscriber[T]) TryTake() (TypedMessage[T], bool, error) {
-	m, ok, err := s.Subscriber.TryTake()
-	if !ok || err != nil {
-		return TypedMessage[T]{}, false, err
+// Take takes the next value. The one before is no longer good. It waits only if there is
+// none. What is available is taken even if ctx has ended; ctx only ends waiting.
+//
+// Errors: those of Subscriber.Take.
+func (s *SubscriberOf[T]) Take(ctx context.Context) (m MessageOf[T], err error) {
+	ok, err := s.r.Take()
+	if !ok {
+		if err = s.r.WaitSlowly(ctx, err); err != nil {
+			return m, s.wrapTake(err)
+		}
 	}
-	t, err := checked[T](m)
-	return t, err == nil, err
+	err = s.message(&m.message)
+	return m, err
 }
 
-// Take waits for the next value and takes it. Errors: those of Subscriber.Take.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
-func (s *TypedSubscriber[T]) Take(ctx context.Context) (TypedMessage[T], error) {
-	m, err := s.Subscriber.Take(ctx)
-	if err != nil {
-		return TypedMessage[T]{}, err
+// message is the message that was taken, unless it has another size than a T.
+func (s *SubscriberOf[T]) message(m *message) error {
+	s.r.Message(&m.m)
+	if m.m.Len != uint32(s.set.C.MaxSize) {
+		return s.wrap("take from", fmt.Errorf("message %d of %d bytes, want %d: %w", m.m.Seq, m.m.Len, s.set.C.MaxSize, samepage.ErrCorrupt))
 	}
-	return checked[T](m)
+	m.s = &s.subscriber
+	return nil
 }
 
-// Messages takes one value after the other, as Subscriber.Messages does.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
-func (s *TypedSubscriber[T]) Messages(ctx context.Context) iter.Seq2[TypedMessage[T], error] {
-	return func(yield func(TypedMessage[T], error) bool) {
+// Messages takes one value after the other, as Subscriber.Messages does. What is available
+// is taken even if ctx has ended; ctx only ends waiting.
+func (s *SubscriberOf[T]) Messages(ctx context.Context) iter.Seq2[MessageOf[T], error] {
+	return func(yield func(MessageOf[T], error) bool) {
 		defer s.Release()
 		for {
 			m, err := s.Take(ctx)
@@ -185,25 +218,20 @@ func (s *TypedSubscriber[T]) Messages(ctx context.Context) iter.Seq2[TypedMessag
 	}
 }
 
-// goesOn says whether there may be more messages after an error.
-func goesOn(err error) bool {
-	return errors.Is(err, samepage.ErrPeerDied) || errors.Is(err, samepage.ErrChecksum)
-}
+// HeldOf is a value that is kept until its Release.
+type HeldOf[T any] struct{ held }
 
-// TypedHeld is a value that is kept until its Release.
-type TypedHeld[T any] struct {
-	*Held
-}
-
-// Hold keeps the value, as Message.Hold does.
-func (m *TypedMessage[T]) Hold() (TypedHeld[T], error) {
-	h, err := m.Message.Hold()
-	return TypedHeld[T]{h}, err
+// Hold keeps the value beyond the next one, as Message.Hold does.
+//
+// Errors: those of Message.Hold.
+func (m *MessageOf[T]) Hold() (*HeldOf[T], error) {
+	h := new(HeldOf[T])
+	return orNil(h, h.hold(&m.message))
 }
 
 // Value is the value, in place and read-only; nil after Release.
-func (h TypedHeld[T]) Value() *T {
-	v, err := layout.As[T](h.Bytes())
+func (h *HeldOf[T]) Value() *T {
+	v, err := layout.As[T](h.bytes())
 	runtime.KeepAlive(h.s)
 	if err != nil {
 		return nil

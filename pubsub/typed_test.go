@@ -20,9 +20,9 @@ type pose struct {
 func TestTyped(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
-	p, err := pubsub.NewTypedPublisher[pose]("t", nil)
+	p, _, err := pubsub.OpenOrCreatePublisherOf[pose]("t", &pubsub.Options{Holds: 1})
 	ipctest.NoErr(t, err)
-	s, err := pubsub.NewTypedSubscriber[pose]("t", nil)
+	s, err := pubsub.OpenSubscriberOf[pose]("t", nil)
 	ipctest.NoErr(t, err)
 	defer func() { ipctest.NoErr(t, s.Close()) }()
 	l, err := p.Loan()
@@ -70,14 +70,14 @@ func TestTyped(t *testing.T) {
 	if m, err := raw.Take(bg); err != nil || len(m.Bytes()) != 48 {
 		t.Error(err)
 	}
-	_, err = pubsub.NewTypedSubscriber[[2]float64]("t", nil)
+	_, err = pubsub.OpenSubscriberOf[[2]float64]("t", nil)
 	ipctest.WantErr(t, err, samepage.ErrKindMismatch)
 	if !strings.Contains(err.Error(), "pubsub_test.pose") || !strings.Contains(err.Error(), "[2]float64") {
 		t.Errorf("%v does not name both types", err)
 	}
-	_, err = pubsub.NewPublisher("t", nil)
+	_, _, err = pubsub.OpenOrCreatePublisher("t", nil)
 	ipctest.WantErr(t, err, samepage.ErrKindMismatch)
-	_, err = pubsub.NewTypedPublisher[struct{ A, B []byte }]("t", nil)
+	_, _, err = pubsub.OpenOrCreatePublisherOf[struct{ A, B []byte }]("t", nil)
 	ipctest.WantErr(t, err, samepage.ErrType)
 	_, err = raw.Take(bg)
 	if err != nil && err != io.EOF {

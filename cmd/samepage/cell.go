@@ -187,7 +187,7 @@ func (v *cellValue) text(io.Writer) error { return errors.ErrUnsupported } // wr
 // negative.
 func openCell(ctx context.Context, o *cellOptions, name string) (*cell.Reader, error) {
 	if o.timeout < 0 {
-		r, err := cell.NewReader(name, o.reader())
+		r, err := cell.OpenReader(name, o.reader())
 		return r, o.notThere(samepage.KindCell, name, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
@@ -204,7 +204,7 @@ func openCell(ctx context.Context, o *cellOptions, name string) (*cell.Reader, e
 
 // await waits for a cell to be made.
 func (o *cellOptions) await(ctx context.Context, name string) (*cell.Reader, error) {
-	r, err := cell.Await(ctx, name, o.reader())
+	r, err := cell.AwaitReader(ctx, name, o.reader())
 	return r, o.notYet(samepage.KindCell, name, err)
 }
 
@@ -280,7 +280,7 @@ func runCellPut(ctx context.Context, a *app, o cellOptions, args []string) (err 
 	case missing && o.size == 0:
 		size = max(defaultCell, len(b))
 	}
-	w, err := cell.NewWriter(name, size, &cell.Options{
+	w, existed, err := cell.OpenOrCreateWriter(name, size, &cell.Options{
 		Scope: o.scope, Owner: o.owner, Perm: o.perm, SecurityDescriptor: o.sddl,
 		Lifetime: samepage.Persist, Times: true, Checksums: true,
 	})
@@ -288,12 +288,19 @@ func runCellPut(ctx context.Context, a *app, o cellOptions, args []string) (err 
 		return err
 	}
 	defer closing(w, &err)
+	if existed {
+		var others []string
+		if o.size != 0 && o.size != int64(w.Cap()) {
+			others = append(others, fmt.Sprintf("--size (it has %d)", w.Cap()))
+		}
+		o.tellUnused(a.stderr, name, others...)
+	}
 	limit, cancel := o.limit(ctx)
 	defer cancel()
 	if err := w.Set(limit, b); err != nil {
 		return err
 	}
-	return a.printer().print(cellPut{name, w.Generation(), len(b), w.Cap(), missing})
+	return a.printer().print(cellPut{name, w.Generation(), len(b), w.Cap(), !existed})
 }
 
 func runCellWatch(ctx context.Context, a *app, o cellOptions, name string) (err error) {

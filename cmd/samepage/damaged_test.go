@@ -43,11 +43,11 @@ var persistent = map[samepage.Kind]func(name string) error{
 		return closeMade(s, err)
 	},
 	samepage.KindTopic: func(name string) error {
-		p, err := pubsub.NewPublisher(name, &pubsub.Options{Lifetime: samepage.Persist, MaxSize: 16})
+		p, _, err := pubsub.OpenOrCreatePublisher(name, &pubsub.Options{Lifetime: samepage.Persist, MaxSize: 16})
 		return closeMade(p, err)
 	},
 	samepage.KindCell: func(name string) error {
-		w, err := cell.NewWriter(name, 16, &cell.Options{Lifetime: samepage.Persist})
+		w, _, err := cell.OpenOrCreateWriter(name, 16, &cell.Options{Lifetime: samepage.Persist})
 		return closeMade(w, err)
 	},
 }
@@ -82,14 +82,14 @@ var opens = map[samepage.Kind]map[string]func(name string) error{
 		"Inspect":       func(n string) error { _, err := ipcsync.InspectSemaphore(n, nil); return err },
 	},
 	samepage.KindTopic: {
-		"NewPublisher":  func(n string) error { return closeMade(pubsub.NewPublisher(n, nil)) },
-		"NewSubscriber": func(n string) error { return closeMade(pubsub.NewSubscriber(n, nil)) },
-		"Inspect":       func(n string) error { _, err := pubsub.Inspect(n, nil); return err },
+		"OpenPublisher":  func(n string) error { return closeMade(pubsub.OpenPublisher(n, nil)) },
+		"OpenSubscriber": func(n string) error { return closeMade(pubsub.OpenSubscriber(n, nil)) },
+		"Inspect":        func(n string) error { _, err := pubsub.Inspect(n, nil); return err },
 	},
 	samepage.KindCell: {
-		"NewWriter": func(n string) error { return closeMade(cell.NewWriter(n, 1, nil)) },
-		"NewReader": func(n string) error { return closeMade(cell.NewReader(n, nil)) },
-		"Inspect":   func(n string) error { _, err := cell.Inspect(n, nil); return err },
+		"OpenWriter": func(n string) error { return closeMade(cell.OpenWriter(n, nil)) },
+		"OpenReader": func(n string) error { return closeMade(cell.OpenReader(n, nil)) },
+		"Inspect":    func(n string) error { _, err := cell.Inspect(n, nil); return err },
 	},
 }
 

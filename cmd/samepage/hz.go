@@ -228,7 +228,7 @@ func (m *measuring) rest() {
 }
 
 func (m *measuring) took(msg *pubsub.Message, now time.Time) {
-	at, lane, known := now, msg.Lane(), !m.behind
+	at, lane, known := now, msg.Publisher(), !m.behind
 	if t := msg.Time(); !t.IsZero() {
 		at, known = t, true
 	}

@@ -135,7 +135,7 @@ func (h *holder) do(verb, name string) error {
 	case "published": // fails unless a topic has a publisher
 		return topicHas(name, func(m pubsub.Member, _ int) bool { return m.Role == pubsub.Publishing && m.Alive })
 	case "steady": // publishes a message each 5 ms for good
-		p, err := pubsub.NewPublisher(name, &pubsub.Options{MaxSize: 100, Times: true})
+		p, _, err := pubsub.OpenOrCreatePublisher(name, &pubsub.Options{MaxSize: 100, Times: true})
 		for ; err == nil; time.Sleep(5 * time.Millisecond) {
 			err = p.Send(context.Background(), []byte("a message"))
 		}
@@ -145,14 +145,14 @@ func (h *holder) do(verb, name string) error {
 	case "watched": // fails unless a topic has a best-effort subscriber
 		return topicHas(name, func(m pubsub.Member, _ int) bool { return m.Role == pubsub.BestEffort })
 	case "stuck": // makes a topic, subscribes to it, and takes nothing
-		p, err := pubsub.NewPublisher(name, nil)
+		p, _, err := pubsub.OpenOrCreatePublisher(name, nil)
 		if err == nil {
-			h.stuck, err = pubsub.NewSubscriber(name, nil)
+			h.stuck, err = pubsub.OpenSubscriber(name, nil)
 			err = errors.Join(err, p.Close())
 		}
 		return err
 	case "turn": // makes a cell with a value, and has the turn to write the next one, for good
-		w, err := cell.NewWriter(name, 100, nil)
+		w, _, err := cell.OpenOrCreateWriter(name, 100, nil)
 		if err != nil {
 			return err
 		}

@@ -55,13 +55,14 @@ something goes wrong before, such as an input that is cut within a picture or a 
 the stream is not ended: then samepage sub ends with exit code 8, as if pub had died.
 
 It begins when there is a reliable subscriber (--wait), so that nothing is lost when
-samepage sub is started later, and then waits for whoever is slow: a reliable
-subscriber misses nothing. The topic goes with its last user. With --persist it and its
-last messages stay for those who come later, until samepage rm --kind topic, and pub
-waits for no subscriber unless --wait says so.
+samepage sub is started later. Then it waits for reliable subscribers that are slow: they
+miss nothing. The topic goes with its last user. With --persist the topic and its history stay
+for later subscribers, until samepage rm --kind topic, and pub waits for no subscriber
+unless --wait says so.
 
---size to --evict-after say how the topic is made; one that exists is taken as it
-is, if its messages may be large enough. A line may have up to ` + formatSize(lineSize) + ` by default.
+--size to --evict-after are for a new topic. One that exists keeps its options, and pub
+says which of its own are not used; the messages of the topic must be large enough. A
+line may have up to ` + formatSize(lineSize) + ` by default.
 
 At the end standard error has how much was published, with --json standard output.`,
 		Example: `  tail -f log | samepage pub log
@@ -88,12 +89,12 @@ At the end standard error has how much was published, with --json standard outpu
 	f.BoolVar(&o.y4m, "y4m", false, "each picture of a YUV4MPEG2 stream is a message: a frame, with its header")
 	f.BoolVar(&o.partial, "partial", false, "the last record may be shorter")
 	f.Var(sizeFlag{&o.size, 1}, "size", "size of the largest message")
-	f.IntVar(&o.depth, "depth", 0, "`messages` that stay for those who come late, and at least as many that a subscriber may be behind; 0: as many as fit into 4 MiB, 8 to 1024; 4 frames")
+	f.IntVar(&o.depth, "depth", 0, "history kept for late subscribers, in `messages`; a reliable one may be at least so far behind; 0: as many as fit into 4 MiB, 8 to 1024; 4 frames")
 	f.IntVar(&o.publishers, "publishers", 0, "publishers there may be at a time; 0: 1")
 	f.IntVar(&o.members, "members", 0, "publishers and subscribers there may be at a time; 0: 16; 8 for frames")
 	f.BoolVar(&o.times, "times", false, "messages carry the time of their publication")
 	f.BoolVar(&o.checksums, "checksums", false, "messages carry a checksum, which subscribers check")
-	f.DurationVar(&o.evictAfter, "evict-after", 0, "pass over a subscriber that kept a publisher waiting this long; 0: never")
+	f.DurationVar(&o.evictAfter, "evict-after", 0, "pass over a subscriber that made a publisher wait this long; 0: never")
 	f.BoolVar(&o.persist, "persist", false, "the topic stays, with its last messages, until it is removed")
 	f.IntVar(&o.wait, "wait", 1, "begin when there are so many reliable subscribers")
 	f.Float64Var(&o.rate, "rate", 0, "publish so many messages a second, if there are as many: after a delay up to 100 ms are made up for; 0: as they come")
@@ -204,7 +205,7 @@ func runPub(ctx context.Context, a *app, o pubOptions, name string) (err error) 
 			return fmt.Errorf("frames of %d x %d pixels have %d bytes, --size is %d: %w", spec.Width, spec.Height, least, o.size, samepage.ErrTooLarge)
 		}
 	}
-	p, err := o.open(name, least)
+	p, existed, err := o.open(name, least)
 	if err != nil {
 		return err
 	}
@@ -219,6 +220,9 @@ func runPub(ctx context.Context, a *app, o pubOptions, name string) (err error) 
 	}()
 	if err := o.checkPersists(p); err != nil {
 		return err
+	}
+	if existed && !o.quiet {
+		o.tellUnused(a.stderr, name, o.unused(p.Options())...)
 	}
 	if err := o.waitSubscribers(ctx, a, p); err != nil {
 		return err
@@ -240,7 +244,7 @@ func runPub(ctx context.Context, a *app, o pubOptions, name string) (err error) 
 }
 
 // open opens or makes the topic, for messages of least bytes or more; 0: lines.
-func (o *pubOptions) open(name string, least int64) (*pubsub.Publisher, error) {
+func (o *pubOptions) open(name string, least int64) (p *pubsub.Publisher, existed bool, err error) {
 	size := max(o.size, least)
 	if size == 0 {
 		size = lineSize
@@ -249,7 +253,24 @@ func (o *pubOptions) open(name string, least int64) (*pubsub.Publisher, error) {
 			size = int64(st.Options.MaxSize)
 		}
 	}
-	return pubsub.NewPublisher(name, o.topic(size))
+	return pubsub.OpenOrCreatePublisher(name, o.topic(size))
+}
+
+// unused are the flags that did not count, for the topic existed with other options.
+func (o *pubOptions) unused(has pubsub.Options) (all []string) {
+	add := func(flag string, differs bool, has any) {
+		if differs {
+			all = append(all, fmt.Sprintf("%s (it has %v)", flag, has))
+		}
+	}
+	add("--size", o.size != 0 && o.size != int64(has.MaxSize), has.MaxSize)
+	add("--depth", o.depth != 0 && o.depth != has.Depth, has.Depth)
+	add("--publishers", o.publishers != 0 && o.publishers != has.Publishers, has.Publishers)
+	add("--members", o.members != 0 && o.members != has.Members, has.Members)
+	add("--times", o.times && !has.Times, "none")
+	add("--checksums", o.checksums && !has.Checksums, "none")
+	add("--evict-after", o.evictAfter != 0 && o.evictAfter != has.EvictAfter, has.EvictAfter)
+	return all
 }
 
 // checkPersists refuses to leave messages for later in a topic that was made to go with
@@ -266,7 +287,7 @@ func (o *pubOptions) checkPersists(p *pubsub.Publisher) error {
 }
 
 func (o *pubOptions) waitSubscribers(ctx context.Context, a *app, p *pubsub.Publisher) error {
-	n := o.wait - p.Subscribers()
+	n := o.wait - p.ReliableSubscribers()
 	if n <= 0 {
 		return nil
 	}
@@ -277,7 +298,7 @@ func (o *pubOptions) waitSubscribers(ctx context.Context, a *app, p *pubsub.Publ
 		}
 		fmt.Fprintf(a.stderr, "samepage: waiting for %s: samepage sub %s%s (--wait 0 does not wait)\n", count(n, "reliable subscriber"), plain(p.Name()), far)
 	}
-	return p.WaitSubscribers(ctx, o.wait)
+	return p.WaitReliableSubscribers(ctx, o.wait)
 }
 
 // inputError names the input as what failed.

@@ -171,14 +171,14 @@ func (o *subOptions) check(c *cobra.Command, a *app) (messageWriter, error) {
 // await joins a topic, or waits for it.
 func (s *subscription) await(ctx context.Context, a *app, name string, from pubsub.From, bestEffort bool) (*pubsub.Subscriber, error) {
 	opts := &pubsub.SubscriberOptions{Scope: s.scope, Owner: s.owner, From: from, BestEffort: bestEffort}
-	sub, err := pubsub.NewSubscriber(name, opts)
+	sub, err := pubsub.OpenSubscriber(name, opts)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return sub, err
 	}
 	if !s.quiet {
 		fmt.Fprintf(a.stderr, "samepage: waiting for topic %s\n", plain(name))
 	}
-	sub, err = pubsub.Await(ctx, name, opts)
+	sub, err = pubsub.AwaitSubscriber(ctx, name, opts)
 	return sub, s.notYet(samepage.KindTopic, name, err)
 }
 

@@ -62,7 +62,7 @@ func newJSONWriter() messageWriter {
 	return func(w *bufio.Writer, m *pubsub.Message) error {
 		// Others may write to the message still: it is looked at once.
 		text := string(m.Bytes())
-		j := messageJSON{Seq: m.Seq(), Publisher: m.Lane(), Time: m.Time(), Missed: m.Missed(), Size: len(text)}
+		j := messageJSON{Seq: m.Seq(), Publisher: m.Publisher(), Time: m.Time(), Missed: m.Missed(), Size: len(text)}
 		if utf8.ValidString(text) {
 			j.Text = &text
 		} else {

@@ -38,7 +38,7 @@ func camera() error {
 	defer stop()
 	topic := fmt.Sprintf("camera-%d", os.Getpid())
 	spec := frame.Spec{Format: frame.BGR, Width: 640, Height: 480} // as OpenCV has it
-	pub, err := frame.NewPublisher(topic, spec, nil)
+	pub, err := frame.CreatePublisher(topic, spec, nil)
 	if err != nil {
 		return err
 	}
@@ -51,7 +51,8 @@ func camera() error {
 	if err := errors.Join(recorder.Start(), monitor.Start()); err != nil {
 		return err
 	}
-	if seen(ctx, topic) {
+	// Both look before the first frame is drawn: the monitor counts, too.
+	if err := pub.WaitSubscribers(ctx, 2); err == nil {
 		fmt.Println("camera: publishing 100 frames")
 	}
 
@@ -75,20 +76,6 @@ func camera() error {
 	return errors.Join(pub.Close(), recorder.Wait(), monitor.Wait())
 }
 
-// seen waits until both look, and is false when the end comes first. A publisher waits for
-// reliable subscribers by WaitSubscribers; here all who have the topic open are counted,
-// for the monitor is not reliable.
-func seen(ctx context.Context, topic string) bool {
-	for ctx.Err() == nil {
-		st, err := pubsub.Inspect(topic, nil)
-		if err == nil && len(st.Members) == 3 {
-			return true
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	return false
-}
-
 // command is this program in another role.
 func command(exe, role, topic string) *exec.Cmd {
 	c := exec.Command(exe, role, topic)
@@ -100,7 +87,7 @@ func viewer(role, topic string) error {
 	// Ctrl-C is for the camera, whose end is the viewers' end.
 	signal.Notify(make(chan os.Signal, 1), os.Interrupt)
 	slow := role == "monitor"
-	sub, err := frame.NewSubscriber(topic, &pubsub.SubscriberOptions{BestEffort: slow})
+	sub, err := frame.OpenSubscriber(topic, &pubsub.SubscriberOptions{BestEffort: slow})
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // the camera has ended already
 	}

@@ -42,7 +42,7 @@ func operator() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	name := fmt.Sprintf("config-%d", os.Getpid())
-	w, err := cell.NewWriterOf[Config](name, nil)
+	w, err := cell.CreateWriterOf[Config](name, nil)
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func worker(name string) error {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		cancel()
 	}()
-	r, err := cell.NewReaderOf[Config](name, nil)
+	r, err := cell.OpenReaderOf[Config](name, nil)
 	if err != nil {
 		return err
 	}

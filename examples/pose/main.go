@@ -47,12 +47,12 @@ func robot() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	topic := fmt.Sprintf("pose-%d", os.Getpid())
-	pub, err := pubsub.NewTypedPublisher[Pose](topic, &pubsub.Options{Times: true})
+	pub, err := pubsub.CreatePublisherOf[Pose](topic, &pubsub.Options{Times: true})
 	if err != nil {
 		return err
 	}
 	defer pub.Close()
-	_, err = pubsub.NewTypedSubscriber[OldPose](topic, nil)
+	_, err = pubsub.OpenSubscriberOf[OldPose](topic, nil)
 	fmt.Println("refused:", err)
 
 	exe, err := os.Executable()
@@ -86,7 +86,7 @@ func robot() error {
 func follower(topic string) error {
 	// Ctrl-C is for the robot, whose end is the follower's end.
 	signal.Notify(make(chan os.Signal, 1), os.Interrupt)
-	sub, err := pubsub.NewTypedSubscriber[Pose](topic, nil)
+	sub, err := pubsub.OpenSubscriberOf[Pose](topic, nil)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // the robot has ended already
 	}

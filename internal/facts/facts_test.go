@@ -21,8 +21,8 @@ var makes = map[samepage.Kind]func() (io.Closer, error){
 	samepage.KindMutex:     func() (io.Closer, error) { return ipcsync.CreateMutex("o", nil) },
 	samepage.KindRWMutex:   func() (io.Closer, error) { return ipcsync.CreateRWMutex("o", nil) },
 	samepage.KindSemaphore: func() (io.Closer, error) { return ipcsync.CreateSemaphore("o", 1, 1, nil) },
-	samepage.KindTopic:     func() (io.Closer, error) { return pubsub.NewPublisher("o", nil) },
-	samepage.KindCell:      func() (io.Closer, error) { return cell.NewWriter("o", 8, nil) },
+	samepage.KindTopic:     func() (io.Closer, error) { return pubsub.CreatePublisher("o", nil) },
+	samepage.KindCell:      func() (io.Closer, error) { return cell.CreateWriter("o", 8, nil) },
 }
 
 // Each kind says what it is, and what it says is true of an object of the kind: this is the

@@ -145,11 +145,10 @@ func (t *turnWait) DependsOn(k int) layout.Owner {
 // NeedsName is false: the writer whose turn it is will end it.
 func (*turnWait) NeedsName() bool { return false }
 
-// CellReader reads the value of a cell: a lane.CellReader that checks what it reads, and
-// waits for changes.
+// CellReader reads the value of a cell: a lane.CellReader that waits for changes.
 //
-// The value that was loaded last is kept until the next Load or Leave, or for as long as
-// Hold keeps it. One goroutine at a time calls the methods, but for Unhold and Held, which
+// The value that was loaded last is kept until the next Load or Unpin, or for as long as
+// Hold keeps it. Check follows Load. One goroutine at a time calls the methods, but for Unhold and Held, which
 // any goroutine may call. A CellReader is not copied: while it waits, the death watch knows
 // it by its address. It does not close the Handle.
 type CellReader struct {
@@ -170,19 +169,18 @@ func (r *CellReader) Join(h *segment.Handle, set *lane.Set) {
 	r.holds.used = make([]bool, set.C.Pins)
 }
 
-// Load finds the latest value, nil when there is none yet. What it points to changes with
-// the next Load. Precondition: h is not closed.
+// Check compares the value loaded last with its checksum, in a cell that has them.
 //
-// Errors: object.ErrChecksum, ErrCorrupt.
-func (r *CellReader) Load() (*lane.Message, error) {
-	m, err := r.CellReader.Load()
-	if m != nil && r.sum {
-		err = checkSum("value", r.Payload(m), r.Sum(m), m)
+// Errors: object.ErrChecksum.
+func (r *CellReader) Check(m *lane.Message) error {
+	if !r.sum {
+		return nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	return m, nil
+	return r.check(m)
+}
+
+func (r *CellReader) check(m *lane.Message) error {
+	return checkSum("value", r.Payload(m), r.Sum(m), m)
 }
 
 // Wait waits until there is another value than the one loaded last.

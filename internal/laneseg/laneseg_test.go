@@ -50,7 +50,6 @@ func reader(t *testing.T, name string) *laneseg.Reader {
 	ipctest.NoErr(t, err)
 	t.Cleanup(func() { ipctest.NoErr(t, h.Close()) })
 	r := new(laneseg.Reader)
-	h.SetRole(layout.RoleReliable)
 	r.Join(h, set, true, lane.Oldest)
 	return r
 }
@@ -98,8 +97,8 @@ func TestWritersAndReader(t *testing.T) {
 		t.Errorf("writers %v", all)
 	}
 	r := reader(t, "l")
-	if r.Writers() != 2 || a.Readers() != 1 || a.Lane() == b.Lane() {
-		t.Error(r.Writers(), a.Readers(), a.Lane(), b.Lane())
+	if r.Writers() != 2 || a.Readers(laneseg.AnySort) != 1 || a.Lane() == b.Lane() {
+		t.Error(r.Writers(), a.Readers(laneseg.AnySort), a.Lane(), b.Lane())
 	}
 	publish(t, a, "of a")
 	publish(t, b, "of b")
@@ -185,7 +184,7 @@ func TestWaitsEnd(t *testing.T) {
 	short, cancel := context.WithTimeout(bg, time.Millisecond)
 	defer cancel()
 	ipctest.WantErr(t, r.WaitSlowly(short, nil), context.DeadlineExceeded)
-	ipctest.WantErr(t, w.WaitReaders(short, 2), context.DeadlineExceeded)
+	ipctest.WantErr(t, w.WaitReaders(short, 2, laneseg.AnySort), context.DeadlineExceeded)
 	for w.TryRoom() {
 		publish(t, w, "x")
 	}
@@ -217,8 +216,8 @@ func TestEviction(t *testing.T) {
 		publish(t, w, "x")
 	}
 	ipctest.NoErr(t, w.WaitRoom(bg))
-	if w.Evicted() != 1 || w.Readers() != 0 {
-		t.Error(w.Evicted(), w.Readers())
+	if w.Evicted() != 1 || w.Readers(laneseg.Reliable) != 0 {
+		t.Error(w.Evicted(), w.Readers(laneseg.Reliable))
 	}
 	for range 2 { // for good
 		_, err := take(r)

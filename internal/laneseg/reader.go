@@ -66,10 +66,10 @@ type Message struct {
 	turn uint64
 }
 
-// Join begins to read all lanes, from message from of each (lane.Oldest, Newest or Now).
+// Join begins to read all lanes, from message from of each (lane.Oldest, Newest or Now),
+// and then gives the member of h its role, layout.RoleReliable or RoleBestEffort.
 //
-// Preconditions: r is the zero value; h has joined and has its role, and its payload is
-// mapped.
+// Preconditions: r is the zero value; h has joined, and its payload is mapped.
 func (r *Reader) Join(h *segment.Handle, set *lane.Set, reliable bool, from uint64) {
 	r.h, r.set = h, set
 	r.sum = set.C.Flags&layout.LaneChecksum != 0
@@ -92,6 +92,12 @@ func (r *Reader) Join(h *segment.Handle, set *lane.Set, reliable bool, from uint
 		}
 		r.lanes, r.ends = append(r.lanes, lr), append(r.ends, ends)
 	}
+	role := uint32(layout.RoleReliable)
+	if !reliable {
+		role = layout.RoleBestEffort
+	}
+	set.EdgeRelease(lane.EdgeReaders)
+	h.SetRole(role) // RELEASE: from here on a best-effort reader counts, see Writer.Readers
 }
 
 // ringWriter rings the writer of a lane, which waits for room.

@@ -312,19 +312,27 @@ func (r *roomWait) DependsOn(k int) layout.Owner { return (*Writer)(r).blocker(k
 // NeedsName is false: those readers have the segment open.
 func (*roomWait) NeedsName() bool { return false }
 
-// WaitReaders waits until the lane has n reliable readers or more.
+// Sort is which readers count.
+type Sort bool
+
+const (
+	AnySort  Sort = false // reliable and best-effort ones
+	Reliable Sort = true  // reliable ones only
+)
+
+// WaitReaders waits until the lane has n readers of that sort or more.
 //
 // Errors: object.ErrNameGone (nobody who comes by the name finds this segment),
 // fs.ErrClosed, the error of ctx.
-func (w *Writer) WaitReaders(ctx context.Context, n int) error {
+func (w *Writer) WaitReaders(ctx context.Context, n int, of Sort) error {
 	return segment.Until(ctx, func() (bool, error) {
 		if w.h.Closed() {
 			return false, fs.ErrClosed
 		}
-		if w.Readers() >= n {
-			w.reapReaders()
+		if w.Readers(of) >= n {
+			w.reapReaders(of)
 		}
-		if w.Readers() >= n {
+		if w.Readers(of) >= n {
 			return true, nil
 		}
 		if err := w.h.CheckName(); errors.Is(err, object.ErrNameGone) {
@@ -334,27 +342,37 @@ func (w *Writer) WaitReaders(ctx context.Context, n int) error {
 	})
 }
 
-// reapReaders repairs the reliable readers that are dead.
-func (w *Writer) reapReaders() {
+// reapReaders repairs the readers that are dead.
+func (w *Writer) reapReaders(of Sort) {
 	for m := range w.h.Members() {
-		if _, yes, _ := w.set.Reliable(w.Lane(), m); !yes {
-			continue
-		}
-		if _, o := w.h.HeldOf(m); !o.Free() {
+		if o, _ := w.reader(m, of); !o.Free() {
 			_, _ = w.h.Reap(o) // it is false for the living
 		}
 	}
 }
 
-// Readers is how many reliable readers the lane has that are not evicted.
-func (w *Writer) Readers() (n int) {
+// Readers is how many readers of that sort the lane has that are not evicted. Those that
+// are dead count until somebody has repaired them.
+func (w *Writer) Readers(of Sort) (n int) {
 	for m := range w.h.Members() {
-		if _, yes, evicted := w.set.Reliable(w.Lane(), m); yes && !evicted {
+		if o, evicted := w.reader(m, of); !o.Free() && !evicted {
 			n++
 		}
 	}
 	w.set.EdgeAcquire(lane.EdgeReaders)
 	return n
+}
+
+// reader is the member in slot m if it reads the lane and counts. A reliable one reads once
+// its bit stands, a best-effort one once it has its role: from then on it misses nothing,
+// but for what a best-effort one is too slow for.
+func (w *Writer) reader(m int, of Sort) (o layout.Owner, evicted bool) {
+	_, yes, evicted := w.set.Reliable(w.Lane(), m)
+	if !yes && (of == Reliable || w.h.Role(m) != layout.RoleBestEffort) {
+		return 0, false
+	}
+	_, o = w.h.HeldOf(m)
+	return o, evicted
 }
 
 // How a stream ends: what Leave adds to Lane.Ends.

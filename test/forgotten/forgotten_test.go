@@ -166,14 +166,14 @@ var forgettables = []forgettable{
 		return e.Set()
 	}},
 	{kind: "publisher", told: "publisher of topic", open: func(name, _ string) error {
-		p, err := pubsub.NewPublisher(name, nil)
+		p, _, err := pubsub.OpenOrCreatePublisher(name, nil)
 		if err != nil {
 			return err
 		}
 		return p.Send(context.Background(), []byte("x"))
 	}},
 	{kind: "publisher with a loan", told: "publisher of topic", open: func(name, _ string) error {
-		p, err := pubsub.NewPublisher(name, nil)
+		p, _, err := pubsub.OpenOrCreatePublisher(name, nil)
 		if err != nil {
 			return err
 		}
@@ -181,11 +181,11 @@ var forgettables = []forgettable{
 		return err
 	}},
 	{kind: "typed publisher and subscriber", told: "subscriber to topic", open: func(name, _ string) error {
-		p, err := pubsub.NewTypedPublisher[int64](name, nil)
+		p, _, err := pubsub.OpenOrCreatePublisherOf[int64](name, nil)
 		if err != nil {
 			return err
 		}
-		s, err := pubsub.NewTypedSubscriber[int64](name, nil)
+		s, err := pubsub.OpenSubscriberOf[int64](name, nil)
 		if err != nil {
 			return err
 		}
@@ -197,11 +197,11 @@ var forgettables = []forgettable{
 		return err
 	}},
 	{kind: "subscriber with a held message", told: "subscriber to topic", open: func(name, _ string) error {
-		p, err := pubsub.NewPublisher(name, &pubsub.Options{Holds: 1})
+		p, _, err := pubsub.OpenOrCreatePublisher(name, &pubsub.Options{Holds: 1})
 		if err != nil {
 			return err
 		}
-		s, err := pubsub.NewSubscriber(name, nil)
+		s, err := pubsub.OpenSubscriber(name, nil)
 		if err != nil {
 			return err
 		}
@@ -216,11 +216,11 @@ var forgettables = []forgettable{
 		return err
 	}},
 	{kind: "cell", told: "writer of cell", open: func(name, _ string) error {
-		w, err := cell.NewWriter(name, 100, &cell.Options{Holds: 1})
+		w, _, err := cell.OpenOrCreateWriter(name, 100, &cell.Options{Holds: 1})
 		if err != nil {
 			return err
 		}
-		r, err := cell.NewReader(name, nil)
+		r, err := cell.OpenReader(name, nil)
 		if err != nil {
 			return err
 		}
@@ -232,21 +232,22 @@ var forgettables = []forgettable{
 			return err
 		}
 		_, err = w.Loan(context.Background(), 1)
-		return errors.Join(err, v.Hold())
+		_, herr := v.Hold()
+		return errors.Join(err, herr)
 	}},
 	{kind: "typed cell", told: "reader of cell", open: func(name, _ string) error {
-		if _, err := cell.NewWriterOf[int64](name, nil); err != nil {
+		if _, _, err := cell.OpenOrCreateWriterOf[int64](name, nil); err != nil {
 			return err
 		}
-		_, err := cell.NewReaderOf[int64](name, nil)
+		_, err := cell.OpenReaderOf[int64](name, nil)
 		return err
 	}},
 	{kind: "frames", told: "publisher of topic", open: func(name, _ string) error {
-		p, err := frame.NewPublisher(name, frame.Spec{Format: frame.BGR, Width: 8, Height: 8}, nil)
+		p, _, err := frame.OpenOrCreatePublisher(name, frame.Spec{Format: frame.BGR, Width: 8, Height: 8}, nil)
 		if err != nil {
 			return err
 		}
-		s, err := frame.NewSubscriber(name, nil)
+		s, err := frame.OpenSubscriber(name, nil)
 		if err != nil {
 			return err
 		}

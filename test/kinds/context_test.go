@@ -149,16 +149,16 @@ func allWaits(t *testing.T) map[string]waits {
 
 	// Topics: a publisher has room, or its subscriber lags as far behind as it may; a
 	// subscriber has a message, or none.
-	room := must(pubsub.NewPublisher("room", &pubsub.Options{Depth: 4, MaxSize: 8, Members: 4}))(t)
-	full := must(pubsub.NewPublisher("full", &pubsub.Options{Depth: 4, MaxSize: 8, Members: 4}))(t)
-	fullSub := must(pubsub.NewSubscriber("full", nil))(t)
-	typedRoom := must(pubsub.NewTypedPublisher[uint64]("typed room", &pubsub.Options{Depth: 4, Members: 4}))(t)
-	typedFull := must(pubsub.NewTypedPublisher[uint64]("typed full", &pubsub.Options{Depth: 4, Members: 4}))(t)
-	typedFullSub := must(pubsub.NewTypedSubscriber[uint64]("typed full", nil))(t)
+	room := must(pubsub.CreatePublisher("room", &pubsub.Options{Depth: 4, MaxSize: 8, Members: 4}))(t)
+	full := must(pubsub.CreatePublisher("full", &pubsub.Options{Depth: 4, MaxSize: 8, Members: 4}))(t)
+	fullSub := must(pubsub.OpenSubscriber("full", nil))(t)
+	typedRoom := must(pubsub.CreatePublisherOf[uint64]("typed room", &pubsub.Options{Depth: 4, Members: 4}))(t)
+	typedFull := must(pubsub.CreatePublisherOf[uint64]("typed full", &pubsub.Options{Depth: 4, Members: 4}))(t)
+	typedFullSub := must(pubsub.OpenSubscriberOf[uint64]("typed full", nil))(t)
 	spec := frame.Spec{Format: frame.Gray, Width: 1, Height: 1}
-	frameRoom := must(frame.NewPublisher("frame room", spec, &pubsub.Options{Depth: 4, Members: 4}))(t)
-	frameFull := must(frame.NewPublisher("frame full", spec, &pubsub.Options{Depth: 4, Members: 4}))(t)
-	frameFullSub := must(frame.NewSubscriber("frame full", nil))(t)
+	frameRoom := must(frame.CreatePublisher("frame room", spec, &pubsub.Options{Depth: 4, Members: 4}))(t)
+	frameFull := must(frame.CreatePublisher("frame full", spec, &pubsub.Options{Depth: 4, Members: 4}))(t)
+	frameFullSub := must(frame.OpenSubscriber("frame full", nil))(t)
 	for _, c := range []io.Closer{room, full, fullSub, typedRoom, typedFull, typedFullSub, frameRoom, frameFull, frameFullSub} {
 		closing(c)
 	}
@@ -179,7 +179,17 @@ func allWaits(t *testing.T) map[string]waits {
 		return l.Publish(c)
 	}
 	fillUp(t, func() (bool, error) { return try(full.Loan(8)) })
-	fillUp(t, func() (bool, error) { return try(typedFull.Publisher.Loan(8)) })
+	fillUp(t, func() (bool, error) {
+		l, err := typedFull.Loan()
+		if err != nil {
+			return false, err
+		}
+		ok, err := l.TryPublish()
+		if !ok {
+			l.Discard()
+		}
+		return ok, err
+	})
 	fillUp(t, func() (bool, error) {
 		l, err := frameFull.Loan(spec)
 		if err != nil {
@@ -208,31 +218,34 @@ func allWaits(t *testing.T) map[string]waits {
 		}
 	}
 	all["pubsub.Publisher.PublishAll"] = W{publishAll(room), publishAll(full)}
-	all["pubsub.Loan.Publish"] = W{func(c C) error { return publish(room, c) }, func(c C) error { return publish(full, c) }}
-	all["pubsub.TypedPublisher.Send"] = W{func(c C) error { return typedRoom.Send(c, &v) }, func(c C) error { return typedFull.Send(c, &v) }}
-	all["pubsub.TypedPublisher.SendAll"] = W{
+	all["pubsub.loan.Publish"] = W{func(c C) error { return publish(room, c) }, func(c C) error { return publish(full, c) }}
+	all["pubsub.PublisherOf.Send"] = W{func(c C) error { return typedRoom.Send(c, &v) }, func(c C) error { return typedFull.Send(c, &v) }}
+	all["pubsub.PublisherOf.SendAll"] = W{
 		func(c C) error { _, err := typedRoom.SendAll(c, []uint64{1, 2}); return err },
 		func(c C) error { _, err := typedFull.SendAll(c, []uint64{1, 2}); return err },
 	}
 	all["frame.Loan.Publish"] = W{func(c C) error { return publishFrame(frameRoom, c) }, func(c C) error { return publishFrame(frameFull, c) }}
-	all["pubsub.Publisher.WaitSubscribers"] = W{func(c C) error { return full.WaitSubscribers(c, 1) }, func(c C) error { return full.WaitSubscribers(c, 2) }}
+	all["pubsub.publisher.WaitSubscribers"] = W{func(c C) error { return full.WaitSubscribers(c, 1) }, func(c C) error { return full.WaitSubscribers(c, 2) }}
+	all["pubsub.publisher.WaitReliableSubscribers"] = W{
+		func(c C) error { return full.WaitReliableSubscribers(c, 1) }, func(c C) error { return full.WaitReliableSubscribers(c, 2) },
+	}
 	all["frame.Publisher.WaitSubscribers"] = W{
 		func(c C) error { return frameFull.WaitSubscribers(c, 1) }, func(c C) error { return frameFull.WaitSubscribers(c, 2) },
 	}
 
-	some := must(pubsub.NewPublisher("some", nil))(t)
-	none := must(pubsub.NewPublisher("none yet", nil))(t)
-	typedSome := must(pubsub.NewTypedPublisher[uint64]("typed some", nil))(t)
-	typedNone := must(pubsub.NewTypedPublisher[uint64]("typed none", nil))(t)
-	frameSome := must(frame.NewPublisher("frame some", spec, nil))(t)
-	frameNone := must(frame.NewPublisher("frame none", spec, nil))(t)
+	some := must(pubsub.CreatePublisher("some", nil))(t)
+	none := must(pubsub.CreatePublisher("none yet", nil))(t)
+	typedSome := must(pubsub.CreatePublisherOf[uint64]("typed some", nil))(t)
+	typedNone := must(pubsub.CreatePublisherOf[uint64]("typed none", nil))(t)
+	frameSome := must(frame.CreatePublisher("frame some", spec, nil))(t)
+	frameNone := must(frame.CreatePublisher("frame none", spec, nil))(t)
 	for _, c := range []io.Closer{some, none, typedSome, typedNone, frameSome, frameNone} {
 		closing(c)
 	}
 	ipctest.NoErr(t, errors.Join(some.Send(bg, []byte("x")), typedSome.Send(bg, &v), publishFrame(frameSome, bg)))
 	sub := func(name string, f func(c C, s *pubsub.Subscriber) error) func(C) error {
 		return func(c C) error {
-			s, err := pubsub.NewSubscriber(name, nil)
+			s, err := pubsub.OpenSubscriber(name, nil)
 			if err != nil {
 				return err
 			}
@@ -240,9 +253,9 @@ func allWaits(t *testing.T) map[string]waits {
 			return f(c, s)
 		}
 	}
-	typedSub := func(name string, f func(c C, s *pubsub.TypedSubscriber[uint64]) error) func(C) error {
+	typedSub := func(name string, f func(c C, s *pubsub.SubscriberOf[uint64]) error) func(C) error {
 		return func(c C) error {
-			s, err := pubsub.NewTypedSubscriber[uint64](name, nil)
+			s, err := pubsub.OpenSubscriberOf[uint64](name, nil)
 			if err != nil {
 				return err
 			}
@@ -252,7 +265,7 @@ func allWaits(t *testing.T) map[string]waits {
 	}
 	frameSub := func(name string, f func(c C, s *frame.Subscriber) error) func(C) error {
 		return func(c C) error {
-			s, err := frame.NewSubscriber(name, nil)
+			s, err := frame.OpenSubscriber(name, nil)
 			if err != nil {
 				return err
 			}
@@ -266,35 +279,57 @@ func allWaits(t *testing.T) map[string]waits {
 	all["pubsub.Subscriber.Messages"] = W{sub("some", messages), sub("none yet", messages)}
 	waitAny := func(c C, s *pubsub.Subscriber) error { _, err := pubsub.WaitAny(c, s); return err }
 	all["pubsub.WaitAny"] = W{sub("some", waitAny), sub("none yet", waitAny)}
-	typedTake := func(c C, s *pubsub.TypedSubscriber[uint64]) error { _, err := s.Take(c); return err }
-	all["pubsub.TypedSubscriber.Take"] = W{typedSub("typed some", typedTake), typedSub("typed none", typedTake)}
-	typedMessages := func(c C, s *pubsub.TypedSubscriber[uint64]) error { return first(s.Messages(c)) }
-	all["pubsub.TypedSubscriber.Messages"] = W{typedSub("typed some", typedMessages), typedSub("typed none", typedMessages)}
+	typedTake := func(c C, s *pubsub.SubscriberOf[uint64]) error { _, err := s.Take(c); return err }
+	all["pubsub.SubscriberOf.Take"] = W{typedSub("typed some", typedTake), typedSub("typed none", typedTake)}
+	typedMessages := func(c C, s *pubsub.SubscriberOf[uint64]) error { return first(s.Messages(c)) }
+	all["pubsub.SubscriberOf.Messages"] = W{typedSub("typed some", typedMessages), typedSub("typed none", typedMessages)}
 	frameTake := func(c C, s *frame.Subscriber) error { _, err := s.Take(c); return err }
 	all["frame.Subscriber.Take"] = W{frameSub("frame some", frameTake), frameSub("frame none", frameTake)}
 	frames := func(c C, s *frame.Subscriber) error { return first(s.Frames(c)) }
 	all["frame.Subscriber.Frames"] = W{frameSub("frame some", frames), frameSub("frame none", frames)}
-	all["pubsub.Await"] = W{
-		func(c C) error { return closed(pubsub.Await(c, "some", nil)) }, func(c C) error { return closed(pubsub.Await(c, "nothing", nil)) },
+	// A topic has room for one publisher: what waits for it comes while there is none.
+	for _, name := range []string{"free", "typed free", "frame free"} {
+		o := &pubsub.Options{Lifetime: samepage.Persist}
+		switch name {
+		case "free":
+			ipctest.NoErr(t, must(pubsub.CreatePublisher(name, o))(t).Close())
+		case "typed free":
+			ipctest.NoErr(t, must(pubsub.CreatePublisherOf[uint64](name, o))(t).Close())
+		default:
+			ipctest.NoErr(t, must(frame.CreatePublisher(name, spec, o))(t).Close())
+		}
 	}
-	all["pubsub.AwaitTyped"] = W{
-		func(c C) error { return closed(pubsub.AwaitTyped[uint64](c, "typed some", nil)) },
-		func(c C) error { return closed(pubsub.AwaitTyped[uint64](c, "nothing", nil)) },
+	all["pubsub.AwaitPublisher"] = W{
+		func(c C) error { return closed(pubsub.AwaitPublisher(c, "free", nil)) }, func(c C) error { return closed(pubsub.AwaitPublisher(c, "nothing", nil)) },
 	}
-	all["frame.Await"] = W{
-		func(c C) error { return closed(frame.Await(c, "frame some", nil)) }, func(c C) error { return closed(frame.Await(c, "nothing", nil)) },
+	all["pubsub.AwaitPublisherOf"] = W{
+		func(c C) error { return closed(pubsub.AwaitPublisherOf[uint64](c, "typed free", nil)) },
+		func(c C) error { return closed(pubsub.AwaitPublisherOf[uint64](c, "nothing", nil)) },
+	}
+	all["frame.AwaitPublisher"] = W{
+		func(c C) error { return closed(frame.AwaitPublisher(c, "frame free", nil)) }, func(c C) error { return closed(frame.AwaitPublisher(c, "nothing", nil)) },
+	}
+	all["pubsub.AwaitSubscriber"] = W{
+		func(c C) error { return closed(pubsub.AwaitSubscriber(c, "some", nil)) }, func(c C) error { return closed(pubsub.AwaitSubscriber(c, "nothing", nil)) },
+	}
+	all["pubsub.AwaitSubscriberOf"] = W{
+		func(c C) error { return closed(pubsub.AwaitSubscriberOf[uint64](c, "typed some", nil)) },
+		func(c C) error { return closed(pubsub.AwaitSubscriberOf[uint64](c, "nothing", nil)) },
+	}
+	all["frame.AwaitSubscriber"] = W{
+		func(c C) error { return closed(frame.AwaitSubscriber(c, "frame some", nil)) }, func(c C) error { return closed(frame.AwaitSubscriber(c, "nothing", nil)) },
 	}
 
 	// Cells: it is nobody's turn, or another writer's; there is a value, or none.
-	turn, busy := must(cell.NewWriter("turn", 8, nil))(t), must(cell.NewWriter("busy", 8, nil))(t)
-	at := must(cell.NewWriter("busy", 8, nil))(t)
-	typedTurn, typedBusy := must(cell.NewWriterOf[uint64]("typed turn", nil))(t), must(cell.NewWriterOf[uint64]("typed busy", nil))(t)
-	typedAt := must(cell.NewWriterOf[uint64]("typed busy", nil))(t)
-	empty := must(cell.NewReader("busy", nil))(t)
-	typedEmpty := must(cell.NewReaderOf[uint64]("typed busy", nil))(t)
+	turn, busy := must(cell.CreateWriter("turn", 8, nil))(t), must(cell.CreateWriter("busy", 8, nil))(t)
+	at := must(cell.OpenWriter("busy", nil))(t)
+	typedTurn, typedBusy := must(cell.CreateWriterOf[uint64]("typed turn", nil))(t), must(cell.CreateWriterOf[uint64]("typed busy", nil))(t)
+	typedAt := must(cell.OpenWriterOf[uint64]("typed busy", nil))(t)
+	empty := must(cell.OpenReader("busy", nil))(t)
+	typedEmpty := must(cell.OpenReaderOf[uint64]("typed busy", nil))(t)
 	ipctest.NoErr(t, errors.Join(turn.Set(bg, []byte("x")), typedTurn.Set(bg, &v)))
 	l := must(at.Loan(bg, 8))(t)
-	tl := must(typedAt.Writer().Loan(bg, 8))(t)
+	tl := must(typedAt.Loan(bg))(t)
 	for _, c := range []io.Closer{turn, busy, at, typedTurn, typedBusy, typedAt, empty, typedEmpty} {
 		closing(c)
 	}
@@ -318,7 +353,7 @@ func allWaits(t *testing.T) map[string]waits {
 	all["cell.WriterOf.Update"] = W{func(c C) error { return typedTurn.Update(c, updateOf) }, func(c C) error { return typedBusy.Update(c, updateOf) }}
 	reader := func(f func(c C, r *cell.Reader) error) func(C) error {
 		return func(c C) error {
-			r, err := cell.NewReader("turn", nil)
+			r, err := cell.OpenReader("turn", nil)
 			if err != nil {
 				return err
 			}
@@ -326,13 +361,13 @@ func allWaits(t *testing.T) map[string]waits {
 			return f(c, r)
 		}
 	}
-	all["cell.Reader.Changed"] = W{reader(func(c C, r *cell.Reader) error { return r.Changed(c) }), func(c C) error { return empty.Changed(c) }}
+	all["cell.reader.Changed"] = W{reader(func(c C, r *cell.Reader) error { return r.Changed(c) }), func(c C) error { return empty.Changed(c) }}
 	all["cell.Reader.Values"] = W{
 		reader(func(c C, r *cell.Reader) error { return first(r.Values(c)) }), func(c C) error { return first(empty.Values(c)) },
 	}
 	all["cell.ReaderOf.Changed"] = W{
 		func(c C) error {
-			r, err := cell.NewReaderOf[uint64]("typed turn", nil)
+			r, err := cell.OpenReaderOf[uint64]("typed turn", nil)
 			if err != nil {
 				return err
 			}
@@ -341,12 +376,40 @@ func allWaits(t *testing.T) map[string]waits {
 		},
 		func(c C) error { return typedEmpty.Changed(c) },
 	}
-	all["cell.Await"] = W{
-		func(c C) error { return closed(cell.Await(c, "turn", nil)) }, func(c C) error { return closed(cell.Await(c, "nothing", nil)) },
+	loanOf := func(w *cell.WriterOf[uint64]) func(C) error {
+		return func(c C) error {
+			l, err := w.Loan(c)
+			if err == nil {
+				l.Discard()
+			}
+			return err
+		}
 	}
-	all["cell.AwaitOf"] = W{
-		func(c C) error { return closed(cell.AwaitOf[uint64](c, "typed turn", nil)) },
-		func(c C) error { return closed(cell.AwaitOf[uint64](c, "nothing", nil)) },
+	all["cell.WriterOf.Loan"] = W{loanOf(typedTurn), loanOf(typedBusy)}
+	all["cell.ReaderOf.Values"] = W{
+		func(c C) error {
+			r, err := cell.OpenReaderOf[uint64]("typed turn", nil)
+			if err != nil {
+				return err
+			}
+			defer r.Close()
+			return first(r.Values(c))
+		},
+		func(c C) error { return first(typedEmpty.Values(c)) },
+	}
+	all["cell.AwaitWriter"] = W{
+		func(c C) error { return closed(cell.AwaitWriter(c, "turn", nil)) }, func(c C) error { return closed(cell.AwaitWriter(c, "nothing", nil)) },
+	}
+	all["cell.AwaitWriterOf"] = W{
+		func(c C) error { return closed(cell.AwaitWriterOf[uint64](c, "typed turn", nil)) },
+		func(c C) error { return closed(cell.AwaitWriterOf[uint64](c, "nothing", nil)) },
+	}
+	all["cell.AwaitReader"] = W{
+		func(c C) error { return closed(cell.AwaitReader(c, "turn", nil)) }, func(c C) error { return closed(cell.AwaitReader(c, "nothing", nil)) },
+	}
+	all["cell.AwaitReaderOf"] = W{
+		func(c C) error { return closed(cell.AwaitReaderOf[uint64](c, "typed turn", nil)) },
+		func(c C) error { return closed(cell.AwaitReaderOf[uint64](c, "nothing", nil)) },
 	}
 
 	// BaseImage: a picture is there, or none. A sender never waits but for itself.

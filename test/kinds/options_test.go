@@ -66,8 +66,8 @@ func optionsCases() []optionsCase {
 		s := must(ipcsync.CreateSemaphore("there", 1, 1, nil))(t)
 		w := must(ipcsync.CreateRWMutex("there", nil))(t)
 		e := must(ipcsync.CreateEvent("there", nil))(t)
-		p := must(pubsub.NewPublisher("there", nil))(t)
-		c := must(cell.NewWriter("there", 8, nil))(t)
+		p := must(pubsub.CreatePublisher("there", nil))(t)
+		c := must(cell.CreateWriter("there", 8, nil))(t)
 		g := must(samepage.Create("there", 8, nil))(t)
 		err := f()
 		if cerr := errors.Join(m.Close(), s.Close(), w.Close(), e.Close(), p.Close(), c.Close(), g.Close()); cerr != nil {
@@ -196,16 +196,21 @@ func optionsCases() []optionsCase {
 			zero: pubsub.Options{},
 			bad: M{
 				"Scope": badScope, "Lifetime": badLifetime, "Members": badMembers, "Perm": badPerm,
-				"MaxSize": large(-1, 1<<32), "Depth": {-1, 524289}, "Publishers": {-1, 65}, "Holds": {-2, 1024},
+				"MaxSize": large(-1, 1<<32), "Depth": {-1, 524289}, "Publishers": {-1, 65}, "Holds": {-1, 1024},
 				"Loans": {-1, 65537}, "EvictAfter": {time.Duration(-1)},
 			},
 			free: []string{"Checksums", "Times", "SecurityDescriptor", "Owner"},
 			use: U{
-				"NewPublisher":      topic(func(n string, o *pubsub.Options) error { return closed(pubsub.NewPublisher(n, o)) }),
-				"Options.Size":      topic(func(_ string, o *pubsub.Options) error { _, err := o.Size(); return err }),
-				"NewTypedPublisher": notFor("MaxSize", topic(func(n string, o *pubsub.Options) error { return closed(pubsub.NewTypedPublisher[value](n, o)) })),
-				"frame.NewPublisher": notFor("MaxSize", topic(func(n string, o *pubsub.Options) error {
-					return closed(frame.NewPublisher(n, frame.Spec{Format: frame.Gray, Width: 1, Height: 1}, o))
+				"OpenOrCreatePublisher": topic(func(n string, o *pubsub.Options) error { return closed(existing(pubsub.OpenOrCreatePublisher(n, o))) }),
+				"CreatePublisher":       topic(func(n string, o *pubsub.Options) error { return closed(pubsub.CreatePublisher(n, o)) }),
+				"OpenPublisher":         topic(func(n string, o *pubsub.Options) error { return closed(pubsub.OpenPublisher(n, o)) }),
+				"AwaitPublisher":        topic(func(n string, o *pubsub.Options) error { return closed(pubsub.AwaitPublisher(ended(), n, o)) }),
+				"Options.Size":          topic(func(_ string, o *pubsub.Options) error { _, err := o.Size(); return err }),
+				"OpenOrCreatePublisherOf": notFor("MaxSize", topic(func(n string, o *pubsub.Options) error {
+					return closed(existing(pubsub.OpenOrCreatePublisherOf[value](n, o)))
+				})),
+				"frame.OpenOrCreatePublisher": notFor("MaxSize", topic(func(n string, o *pubsub.Options) error {
+					return closed(existing(frame.OpenOrCreatePublisher(n, frame.Spec{Format: frame.Gray, Width: 1, Height: 1}, o)))
 				})),
 			},
 		},
@@ -214,7 +219,7 @@ func optionsCases() []optionsCase {
 			bad:  M{"Holds": {1023}},
 			free: []string{"Scope", "Lifetime", "Members", "Perm", "MaxSize", "Depth", "Publishers", "Loans", "EvictAfter", "Checksums", "Times", "SecurityDescriptor", "Owner"},
 			use: U{
-				"NewPublisher": topic(func(n string, o *pubsub.Options) error { return closed(pubsub.NewPublisher(n, o)) }),
+				"OpenOrCreatePublisher": topic(func(n string, o *pubsub.Options) error { return closed(existing(pubsub.OpenOrCreatePublisher(n, o))) }),
 			},
 		},
 		{
@@ -222,17 +227,17 @@ func optionsCases() []optionsCase {
 			bad:  M{"Scope": badScope, "From": {pubsub.From(-1), pubsub.From(3)}},
 			free: []string{"BestEffort", "Owner"},
 			use: U{
-				"NewSubscriber": func(_ *testing.T, o any) error {
-					return closed(pubsub.NewSubscriber("none", o.(*pubsub.SubscriberOptions)))
+				"OpenSubscriber": func(_ *testing.T, o any) error {
+					return closed(pubsub.OpenSubscriber("none", o.(*pubsub.SubscriberOptions)))
 				},
-				"NewTypedSubscriber": func(_ *testing.T, o any) error {
-					return closed(pubsub.NewTypedSubscriber[value]("none", o.(*pubsub.SubscriberOptions)))
+				"OpenSubscriberOf": func(_ *testing.T, o any) error {
+					return closed(pubsub.OpenSubscriberOf[value]("none", o.(*pubsub.SubscriberOptions)))
 				},
-				"Await": func(_ *testing.T, o any) error {
-					return closed(pubsub.Await(ended(), "none", o.(*pubsub.SubscriberOptions)))
+				"AwaitSubscriber": func(_ *testing.T, o any) error {
+					return closed(pubsub.AwaitSubscriber(ended(), "none", o.(*pubsub.SubscriberOptions)))
 				},
-				"frame.NewSubscriber": func(_ *testing.T, o any) error {
-					return closed(frame.NewSubscriber("none", o.(*pubsub.SubscriberOptions)))
+				"frame.OpenSubscriber": func(_ *testing.T, o any) error {
+					return closed(frame.OpenSubscriber("none", o.(*pubsub.SubscriberOptions)))
 				},
 			},
 		},
@@ -241,10 +246,13 @@ func optionsCases() []optionsCase {
 			bad:  M{"Scope": badScope, "Lifetime": badLifetime, "Members": badMembers, "Perm": badPerm, "Holds": {-1, 1024}},
 			free: []string{"Checksums", "Times", "SecurityDescriptor", "Owner"},
 			use: U{
-				"NewWriter": func(t *testing.T, o any) error {
-					return both(func(n string) error { return closed(cell.NewWriter(n, 8, o.(*cell.Options))) })(t)
+				"OpenOrCreateWriter": func(t *testing.T, o any) error {
+					return both(func(n string) error { return closed(existing(cell.OpenOrCreateWriter(n, 8, o.(*cell.Options)))) })(t)
 				},
-				"NewWriterOf":  func(_ *testing.T, o any) error { return closed(cell.NewWriterOf[value]("none", o.(*cell.Options))) },
+				"CreateWriterOf": func(_ *testing.T, o any) error { return closed(cell.CreateWriterOf[value]("none", o.(*cell.Options))) },
+				"OpenWriter": func(t *testing.T, o any) error {
+					return both(func(n string) error { return closed(cell.OpenWriter(n, o.(*cell.Options))) })(t)
+				},
 				"Options.Size": func(_ *testing.T, o any) error { _, err := o.(*cell.Options).Size(8); return err },
 			},
 		},
@@ -253,8 +261,10 @@ func optionsCases() []optionsCase {
 			bad:  M{"Scope": badScope},
 			free: []string{"Owner"},
 			use: U{
-				"NewReader": func(_ *testing.T, o any) error { return closed(cell.NewReader("none", o.(*cell.ReaderOptions))) },
-				"Await":     func(_ *testing.T, o any) error { return closed(cell.Await(ended(), "none", o.(*cell.ReaderOptions))) },
+				"OpenReader": func(_ *testing.T, o any) error { return closed(cell.OpenReader("none", o.(*cell.ReaderOptions))) },
+				"AwaitReader": func(_ *testing.T, o any) error {
+					return closed(cell.AwaitReader(ended(), "none", o.(*cell.ReaderOptions)))
+				},
 			},
 		},
 		{
@@ -267,9 +277,9 @@ func optionsCases() []optionsCase {
 			},
 			free: []string{"Seq", "Time"},
 			use: U{
-				"Check":        func(_ *testing.T, o any) error { return o.(*frame.Spec).Check() },
-				"New":          func(_ *testing.T, o any) error { _, err := frame.New(make([]byte, 4096), *o.(*frame.Spec)); return err },
-				"NewPublisher": func(_ *testing.T, o any) error { return closed(frame.NewPublisher("none", *o.(*frame.Spec), nil)) },
+				"Check":           func(_ *testing.T, o any) error { return o.(*frame.Spec).Check() },
+				"New":             func(_ *testing.T, o any) error { _, err := frame.New(make([]byte, 4096), *o.(*frame.Spec)); return err },
+				"CreatePublisher": func(_ *testing.T, o any) error { return closed(frame.CreatePublisher("none", *o.(*frame.Spec), nil)) },
 			},
 		},
 		{
@@ -410,13 +420,13 @@ func TestParameterOutOfRange(t *testing.T) {
 		"memory of 1 << 47": {closed(samepage.Create("x", 1<<47, nil)), samepage.ErrTooLarge},
 		"unnamed of -1":     {closed(samepage.CreateUnnamed(-1, nil)), samepage.ErrNegativeSize},
 		"file of -1":        {closed(samepage.MapFile("x", -1, nil)), samepage.ErrNegativeSize},
-		"cell of 0":         {closed(cell.NewWriter("x", 0, nil)), samepage.ErrZeroSize},
-		"cell of -1":        {closed(cell.NewWriter("x", -1, nil)), samepage.ErrNegativeSize},
+		"cell of 0":         {closed(cell.CreateWriter("x", 0, nil)), samepage.ErrZeroSize},
+		"cell of -1":        {closed(cell.CreateWriter("x", -1, nil)), samepage.ErrNegativeSize},
 		"text of -1":        {closed(text.Create("x", "", -1)), samepage.ErrNegativeSize},
 		"ShareMemory of 0":  {closed(sharememory.CreateWriter(t.Context(), "x", 0, nil)), samepage.ErrZeroSize},
 		"ShareMemory of -1": {closed(sharememory.CreateWriter(t.Context(), "x", -1, nil)), samepage.ErrNegativeSize},
 		"Init":              {closed(samepage.Create("x", 1, &samepage.Options{Init: []byte("12")})), samepage.ErrRange},
-		"topic":             {closed(pubsub.NewPublisher("x", &pubsub.Options{MaxSize: -1})), samepage.ErrNegativeSize},
+		"topic":             {closed(pubsub.CreatePublisher("x", &pubsub.Options{MaxSize: -1})), samepage.ErrNegativeSize},
 		"access":            {closed(m.View(0, 0, samepage.Access(9))), fs.ErrInvalid},
 		"max":               {closed(ipcsync.CreateSemaphore("x", 0, 0, nil)), fs.ErrInvalid},
 		"count":             {closed(ipcsync.CreateSemaphore("x", 3, 2, nil)), fs.ErrInvalid},
@@ -453,9 +463,9 @@ func TestOptionOfTheSystemOutOfRange(t *testing.T) {
 			return closed(ipcsync.CreateEvent("samepage-test-x", &ipcsync.EventOptions{Exact: true, SecurityDescriptor: s}))
 		},
 		"topic": func(s string) error {
-			return closed(pubsub.NewPublisher("x", &pubsub.Options{SecurityDescriptor: s}))
+			return closed(pubsub.CreatePublisher("x", &pubsub.Options{SecurityDescriptor: s}))
 		},
-		"cell": func(s string) error { return closed(cell.NewWriter("x", 8, &cell.Options{SecurityDescriptor: s})) },
+		"cell": func(s string) error { return closed(cell.CreateWriter("x", 8, &cell.Options{SecurityDescriptor: s})) },
 	} {
 		t.Run(name, func(t *testing.T) { ipctest.WantErr(t, f("nonsense"), fs.ErrInvalid, "nonsense") })
 	}

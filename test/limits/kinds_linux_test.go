@@ -87,13 +87,13 @@ var everyKind = []struct {
 	},
 	{
 		"topic", sys.Lock,
-		func(_, name string) (closer, error) { return pubsub.NewPublisher(name, nil) },
-		func(_, name string) (closer, error) { return pubsub.NewSubscriber(name, nil) },
+		func(_, name string) (closer, error) { return pubsub.CreatePublisher(name, nil) },
+		func(_, name string) (closer, error) { return pubsub.OpenSubscriber(name, nil) },
 	},
 	{
 		"cell", sys.Lock,
-		func(_, name string) (closer, error) { return cell.NewWriter(name, 1<<14, nil) },
-		func(_, name string) (closer, error) { return cell.NewReader(name, nil) },
+		func(_, name string) (closer, error) { return cell.CreateWriter(name, 1<<14, nil) },
+		func(_, name string) (closer, error) { return cell.OpenReader(name, nil) },
 	},
 	{
 		"file lock", sys.FileLock,

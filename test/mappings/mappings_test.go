@@ -55,12 +55,12 @@ var kinds = map[samepage.Kind]struct{ make, open func() (io.Closer, error) }{
 		func() (io.Closer, error) { return ipcsync.OpenEvent("o", nil) },
 	},
 	samepage.KindTopic: {
-		func() (io.Closer, error) { return pubsub.NewPublisher("o", &pubsub.Options{Members: many + 1}) },
-		func() (io.Closer, error) { return pubsub.NewSubscriber("o", nil) },
+		func() (io.Closer, error) { return pubsub.CreatePublisher("o", &pubsub.Options{Members: many + 1}) },
+		func() (io.Closer, error) { return pubsub.OpenSubscriber("o", nil) },
 	},
 	samepage.KindCell: {
-		func() (io.Closer, error) { return cell.NewWriter("o", 64, &cell.Options{Members: many + 1}) },
-		func() (io.Closer, error) { return cell.NewReader("o", nil) },
+		func() (io.Closer, error) { return cell.CreateWriter("o", 64, &cell.Options{Members: many + 1}) },
+		func() (io.Closer, error) { return cell.OpenReader("o", nil) },
 	},
 }
 

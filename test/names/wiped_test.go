@@ -70,18 +70,22 @@ var kinds = map[string]func(t *testing.T, name string) named{
 		return must(e, err)(t)
 	},
 	"publisher": func(t *testing.T, name string) named {
-		return must(pubsub.NewPublisher(name, &pubsub.Options{Publishers: 2}))(t)
+		p, _, err := pubsub.OpenOrCreatePublisher(name, &pubsub.Options{Publishers: 2})
+		return must(p, err)(t)
 	},
 	"subscriber": func(t *testing.T, name string) named {
-		p := must(pubsub.NewPublisher(name, nil))(t)
+		p := must(pubsub.CreatePublisher(name, nil))(t)
 		defer p.Close()
-		return must(pubsub.NewSubscriber(name, nil))(t)
+		return must(pubsub.OpenSubscriber(name, nil))(t)
 	},
-	"cell writer": func(t *testing.T, name string) named { return must(cell.NewWriter(name, 8, nil))(t) },
+	"cell writer": func(t *testing.T, name string) named {
+		w, _, err := cell.OpenOrCreateWriter(name, 8, nil)
+		return must(w, err)(t)
+	},
 	"cell reader": func(t *testing.T, name string) named {
-		w := must(cell.NewWriter(name, 8, nil))(t)
+		w := must(cell.CreateWriter(name, 8, nil))(t)
 		defer w.Close()
-		return must(cell.NewReader(name, nil))(t)
+		return must(cell.OpenReader(name, nil))(t)
 	},
 }
 
@@ -289,15 +293,15 @@ func TestPairGoesOnWithoutName(t *testing.T) {
 		}},
 		{"topic", func(t *testing.T, x string) (wait, give func() error) {
 			p := kinds["publisher"](t, x).(*pubsub.Publisher)
-			s := must(pubsub.NewSubscriber(x, nil))(t)
+			s := must(pubsub.OpenSubscriber(x, nil))(t)
 			return func() error {
 				_, err := s.Take(bg)
 				return err
 			}, func() error { return p.Send(bg, []byte("hello")) }
 		}},
 		{"topic with no room", func(t *testing.T, x string) (wait, give func() error) {
-			p := must(pubsub.NewPublisher(x, &pubsub.Options{Depth: 1}))(t)
-			s := must(pubsub.NewSubscriber(x, nil))(t)
+			p := must(pubsub.CreatePublisher(x, &pubsub.Options{Depth: 1}))(t)
+			s := must(pubsub.OpenSubscriber(x, nil))(t)
 			for full := false; !full; {
 				l := must(p.Loan(1))(t)
 				ok, err := l.TryPublish()
@@ -314,7 +318,7 @@ func TestPairGoesOnWithoutName(t *testing.T) {
 		}},
 		{"cell", func(t *testing.T, x string) (wait, give func() error) {
 			w := kinds["cell writer"](t, x).(*cell.Writer)
-			r := must(cell.NewReader(x, nil))(t)
+			r := must(cell.OpenReader(x, nil))(t)
 			return func() error { return r.Changed(bg) }, func() error { return w.Set(bg, []byte("12345678")) }
 		}},
 		{"turns of a cell's writers", func(t *testing.T, x string) (wait, give func() error) {

@@ -82,8 +82,8 @@ var rightBusy = []program{
 	}},
 	{name: "busy topics", waits: true, make: func(w *world) (func(), func()) {
 		open := func(name string) (*pubsub.Publisher, *pubsub.Subscriber) {
-			p := opened(pubsub.NewPublisher(name, small))(w.tb)
-			return p, opened(pubsub.NewSubscriber(name, nil))(w.tb)
+			p := opened(pubsub.CreatePublisher(name, small))(w.tb)
+			return p, opened(pubsub.OpenSubscriber(name, nil))(w.tb)
 		}
 		turn := func(s *pubsub.Subscriber, p *pubsub.Publisher) func() {
 			return func() {
@@ -107,6 +107,6 @@ var rightBusy = []program{
 			}
 		}
 		a, _ := cellOf(w, 8)
-		return busy(guard(a), guard(opened(cell.NewWriter("x", 8, nil))(w.tb)))
+		return busy(guard(a), guard(opened(cell.OpenWriter("x", nil))(w.tb)))
 	}},
 }

@@ -14,13 +14,14 @@ import (
 
 // topic opens a topic of one publisher and of one subscriber.
 func topic(w *world, o *pubsub.Options, so *pubsub.SubscriberOptions) (*pubsub.Publisher, *pubsub.Subscriber) {
-	p := opened(pubsub.NewPublisher("x", o))(w.tb)
-	return p, opened(pubsub.NewSubscriber("x", so))(w.tb)
+	p, _, err := pubsub.OpenOrCreatePublisher("x", o)
+	opened(p, err)(w.tb)
+	return p, opened(pubsub.OpenSubscriber("x", so))(w.tb)
 }
 
 func cellOf(w *world, size int) (*cell.Writer, *cell.Reader) {
-	wr := opened(cell.NewWriter("x", size, &cell.Options{Holds: 1, Members: 3}))(w.tb)
-	return wr, opened(cell.NewReader("x", nil))(w.tb)
+	wr := opened(cell.CreateWriter("x", size, &cell.Options{Holds: 1, Members: 3}))(w.tb)
+	return wr, opened(cell.OpenReader("x", nil))(w.tb)
 }
 
 // sent has the first one publish a message, and the second one take it.
@@ -59,7 +60,7 @@ func taken(w *world, so *pubsub.SubscriberOptions, letGo func(*pubsub.Subscriber
 }
 
 // small are the options of a topic that soon uses a slot again.
-var small = &pubsub.Options{Depth: 1, Members: 2}
+var small = &pubsub.Options{Depth: 1, Members: 2, Holds: 1}
 
 // many is more than such a topic, or a cell, has slots. The detector says nothing of a
 // race when it has forgotten too much of the first goroutine.
@@ -121,20 +122,20 @@ var rightMessages = []program{
 			}
 	}},
 	{name: "topic, a subscriber that comes later", make: func(w *world) (func(), func()) {
-		p := opened(pubsub.NewPublisher("x", nil))(w.tb)
+		p := opened(pubsub.CreatePublisher("x", nil))(w.tb)
 		return func() {
 				w.touch()
 				no(w.tb, send(p))
 			}, func() {
-				s := must(pubsub.NewSubscriber("x", nil))(w.tb)
+				s := must(pubsub.OpenSubscriber("x", nil))(w.tb)
 				must(s.Take(bg))(w.tb)
 				w.touch()
 			}
 	}},
 	{name: "topic, WaitAny", waits: true, make: func(w *world) (func(), func()) {
 		p, s := topic(w, nil, nil)
-		opened(pubsub.NewPublisher("y", nil))(w.tb)
-		t := opened(pubsub.NewSubscriber("y", nil))(w.tb)
+		opened(pubsub.CreatePublisher("y", nil))(w.tb)
+		t := opened(pubsub.OpenSubscriber("y", nil))(w.tb)
 		return func() {
 				w.touch()
 				no(w.tb, send(p))
@@ -145,7 +146,7 @@ var rightMessages = []program{
 	}},
 	{name: "topic, second of two publishers", waits: true, make: func(w *world) (func(), func()) {
 		o := &pubsub.Options{Publishers: 2}
-		opened(pubsub.NewPublisher("x", o))(w.tb)
+		opened(pubsub.CreatePublisher("x", o))(w.tb)
 		p, s := topic(w, o, nil)
 		return func() {
 				w.touch()
@@ -156,8 +157,8 @@ var rightMessages = []program{
 			}
 	}},
 	{name: "typed topic", waits: true, make: func(w *world) (func(), func()) {
-		p := opened(pubsub.NewTypedPublisher[int64]("x", nil))(w.tb)
-		s := opened(pubsub.NewTypedSubscriber[int64]("x", nil))(w.tb)
+		p := opened(pubsub.CreatePublisherOf[int64]("x", nil))(w.tb)
+		s := opened(pubsub.OpenSubscriberOf[int64]("x", nil))(w.tb)
 		return func() {
 				w.touch()
 				must(p.SendAll(bg, []int64{1, 2}))(w.tb)
@@ -250,7 +251,7 @@ var rightMessages = []program{
 				no(w.tb, p.Close())
 			}, func() {
 				for {
-					if _, err := pubsub.NewPublisher("x", nil); err == nil {
+					if _, _, err := pubsub.OpenOrCreatePublisher("x", nil); err == nil {
 						w.touch()
 						return
 					}
@@ -258,10 +259,20 @@ var rightMessages = []program{
 			}
 	}},
 	{name: "topic, WaitSubscribers", waits: true, make: func(w *world) (func(), func()) {
-		p := opened(pubsub.NewPublisher("x", nil))(w.tb)
+		p := opened(pubsub.CreatePublisher("x", nil))(w.tb)
 		return func() {
 				w.touch()
-				must(pubsub.NewSubscriber("x", nil))(w.tb)
+				must(pubsub.OpenSubscriber("x", nil))(w.tb)
+			}, func() {
+				no(w.tb, p.WaitSubscribers(bg, 1))
+				w.touch()
+			}
+	}},
+	{name: "topic, WaitSubscribers, best effort", waits: true, make: func(w *world) (func(), func()) {
+		p := opened(pubsub.CreatePublisher("x", nil))(w.tb)
+		return func() {
+				w.touch()
+				must(pubsub.OpenSubscriber("x", &pubsub.SubscriberOptions{BestEffort: true}))(w.tb)
 			}, func() {
 				no(w.tb, p.WaitSubscribers(bg, 1))
 				w.touch()
@@ -327,7 +338,7 @@ var rightMessages = []program{
 	}},
 	{name: "cell, Updates", make: func(w *world) (func(), func()) {
 		a, _ := cellOf(w, 8)
-		b := opened(cell.NewWriter("x", 8, nil))(w.tb)
+		b := opened(cell.OpenWriter("x", nil))(w.tb)
 		update := func(wr *cell.Writer) {
 			no(w.tb, wr.Update(bg, func(b, old []byte) (int, error) {
 				w.touch()
@@ -338,7 +349,7 @@ var rightMessages = []program{
 	}},
 	{name: "cell, a loan that is discarded", make: func(w *world) (func(), func()) {
 		a, _ := cellOf(w, 8)
-		b := opened(cell.NewWriter("x", 8, nil))(w.tb)
+		b := opened(cell.OpenWriter("x", nil))(w.tb)
 		loan := func(wr *cell.Writer) {
 			l := must(wr.Loan(bg, 8))(w.tb)
 			w.touch()
@@ -347,8 +358,8 @@ var rightMessages = []program{
 		return func() { loan(a) }, func() { loan(b) }
 	}},
 	{name: "typed cell", make: func(w *world) (func(), func()) {
-		wr := opened(cell.NewWriterOf[int64]("x", nil))(w.tb)
-		rd := opened(cell.NewReaderOf[int64]("x", nil))(w.tb)
+		wr := opened(cell.CreateWriterOf[int64]("x", nil))(w.tb)
+		rd := opened(cell.OpenReaderOf[int64]("x", nil))(w.tb)
 		return func() {
 				w.touch()
 				v := int64(1)
@@ -385,12 +396,12 @@ var rightMessages = []program{
 		set, load := setter(w, wr), loader(w, rd)
 		set()
 		v := load()
-		no(w.tb, v.Hold())
+		h := must(v.Hold())(w.tb)
 		set()
 		load()
 		return func() {
 				w.touch()
-				v.Release()
+				h.Release()
 			}, func() {
 				for range many {
 					set()
@@ -401,8 +412,8 @@ var rightMessages = []program{
 
 	{name: "frames", waits: true, make: func(w *world) (func(), func()) {
 		spec := frame.Spec{Format: frame.Gray, Width: 2, Height: 2}
-		p := opened(frame.NewPublisher("x", spec, nil))(w.tb)
-		s := opened(frame.NewSubscriber("x", nil))(w.tb)
+		p := opened(frame.CreatePublisher("x", spec, nil))(w.tb)
+		s := opened(frame.OpenSubscriber("x", nil))(w.tb)
 		return func() {
 				l := must(p.Loan(spec))(w.tb)
 				w.touch()
@@ -414,8 +425,8 @@ var rightMessages = []program{
 	}},
 	{name: "frames, one that was held", make: func(w *world) (func(), func()) {
 		spec := frame.Spec{Format: frame.Gray, Width: 2, Height: 2}
-		p := opened(frame.NewPublisher("x", spec, small))(w.tb)
-		s := opened(frame.NewSubscriber("x", nil))(w.tb)
+		p := opened(frame.CreatePublisher("x", spec, small))(w.tb)
+		s := opened(frame.OpenSubscriber("x", nil))(w.tb)
 		pass := func() *frame.Message {
 			no(w.tb, must(p.Loan(spec))(w.tb).Publish(bg))
 			return must(s.Take(bg))(w.tb)

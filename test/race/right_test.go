@@ -329,18 +329,18 @@ var right = []program{
 	{name: "topic that is awaited", waits: true, make: func(w *world) (func(), func()) {
 		return func() {
 				w.touch()
-				must(pubsub.NewPublisher("x", nil))(w.tb)
+				must(pubsub.CreatePublisher("x", nil))(w.tb)
 			}, func() {
-				must(pubsub.Await(bg, "x", nil))(w.tb)
+				must(pubsub.AwaitSubscriber(bg, "x", nil))(w.tb)
 				w.touch()
 			}
 	}},
 	{name: "cell that is awaited", waits: true, make: func(w *world) (func(), func()) {
 		return func() {
 				w.touch()
-				must(cell.NewWriter("x", 1, nil))(w.tb)
+				must(cell.CreateWriter("x", 1, nil))(w.tb)
 			}, func() {
-				must(cell.Await(bg, "x", nil))(w.tb)
+				must(cell.AwaitReader(bg, "x", nil))(w.tb)
 				w.touch()
 			}
 	}},

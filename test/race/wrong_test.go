@@ -5,7 +5,6 @@ package race
 import (
 	"runtime"
 
-	"samepage"
 	"samepage/ipcsync"
 	"samepage/pubsub"
 )
@@ -208,7 +207,7 @@ var wrong = []program{
 	}},
 	{name: "topic, two subscribers", make: func(w *world) (func(), func()) {
 		p, s := topic(w, nil, nil)
-		t := opened(pubsub.NewSubscriber("x", nil))(w.tb)
+		t := opened(pubsub.OpenSubscriber("x", nil))(w.tb)
 		no(w.tb, send(p))
 		take := func(s *pubsub.Subscriber) {
 			must(s.Take(bg))(w.tb)
@@ -220,7 +219,7 @@ var wrong = []program{
 	{name: "topic, two publishers", make: func(w *world) (func(), func()) {
 		o := &pubsub.Options{Publishers: 2}
 		p, _ := topic(w, o, nil)
-		q := opened(pubsub.NewPublisher("x", o))(w.tb)
+		q := opened(pubsub.OpenPublisher("x", nil))(w.tb)
 		return func() {
 				w.touch()
 				no(w.tb, send(p))
@@ -243,8 +242,8 @@ var wrong = []program{
 	}},
 	{name: "two topics", make: func(w *world) (func(), func()) {
 		p, _ := topic(w, nil, nil)
-		q := opened(pubsub.NewPublisher("y", nil))(w.tb)
-		s := opened(pubsub.NewSubscriber("y", nil))(w.tb)
+		q := opened(pubsub.CreatePublisher("y", nil))(w.tb)
+		s := opened(pubsub.OpenSubscriber("y", nil))(w.tb)
 		no(w.tb, send(q))
 		return func() {
 				w.touch()

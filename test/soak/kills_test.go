@@ -50,9 +50,9 @@ func everything(prefix string) (all []func() error, err error) {
 	add(rwmutex, err)
 	semaphore, err := ipcsync.CreateSemaphore(prefix+"semaphore", 1, 1, nil)
 	add(semaphore, err)
-	topic, err := pubsub.NewPublisher(prefix+"topic", &pubsub.Options{MaxSize: 1 << 14})
+	topic, _, err := pubsub.OpenOrCreatePublisher(prefix+"topic", &pubsub.Options{MaxSize: 1 << 14})
 	add(topic, err)
-	value, err := cell.NewWriter(prefix+"cell", 1<<14, nil)
+	value, _, err := cell.OpenOrCreateWriter(prefix+"cell", 1<<14, nil)
 	add(value, err)
 	return all, failed
 }

@@ -133,7 +133,7 @@ func remedy() string {
 
 // open makes both topics with room for pictures that need so much.
 func (b *base) open(name string, need room) (err error) {
-	if b.frames, err = frame.NewPublisher(framesName(name), pictureSpec(image.Pt(1, 1)), need.framesOptions()); err != nil {
+	if b.frames, _, err = frame.OpenOrCreatePublisher(framesName(name), pictureSpec(image.Pt(1, 1)), need.framesOptions()); err != nil {
 		return err
 	}
 	defer func() {
@@ -142,11 +142,11 @@ func (b *base) open(name string, need room) (err error) {
 		}
 	}()
 	// The worker comes when both are there, and takes the place of this publisher.
-	p, err := pubsub.NewPublisher(resultsName(name), need.resultsOptions())
+	p, _, err := pubsub.OpenOrCreatePublisher(resultsName(name), need.resultsOptions())
 	if err != nil {
 		return err
 	}
-	b.results, err = pubsub.NewSubscriber(resultsName(name), nil)
+	b.results, err = pubsub.OpenSubscriber(resultsName(name), nil)
 	return errors.Join(err, p.Close())
 }
 

@@ -89,12 +89,12 @@ func (r room) holds(s room) bool { return r.with(s) == r }
 // framesOptions have the least room there may be, for pictures may be large: members
 // are the base, worker and viewer, and one more who is curious.
 func (r room) framesOptions() *pubsub.Options {
-	return &pubsub.Options{MaxSize: int(r.picture) + requestSize, Depth: 1, Members: 4, Loans: 1, Holds: -1}
+	return &pubsub.Options{MaxSize: int(r.picture) + requestSize, Depth: 1, Members: 4, Loans: 1, Holds: 0}
 }
 
 // resultsOptions are for the two results of a picture.
 func (r room) resultsOptions() *pubsub.Options {
-	return &pubsub.Options{MaxSize: answerHead + 2*alignUp(int(r.region)), Depth: 1, Members: 2, Loans: 1, Holds: -1}
+	return &pubsub.Options{MaxSize: answerHead + 2*alignUp(int(r.region)), Depth: 1, Members: 2, Loans: 1, Holds: 0}
 }
 
 // size is how many bytes of shared memory the topics take.

@@ -38,17 +38,17 @@ func newStage(t testing.TB, results func(*pubsub.Options)) *stage {
 	need := roomFor(image.Pt(50, 40), image.Rect(0, 0, 50, 40))
 	fo := need.framesOptions()
 	fo.MaxSize += 4000 // for other formats
-	s.base, err = frame.NewPublisher(framesName("job"), pictureSpec(image.Pt(50, 40)), fo)
+	s.base, _, err = frame.OpenOrCreatePublisher(framesName("job"), pictureSpec(image.Pt(50, 40)), fo)
 	ipctest.NoErr(t, err)
-	s.frames, err = frame.NewSubscriber(framesName("job"), nil)
+	s.frames, err = frame.OpenSubscriber(framesName("job"), nil)
 	ipctest.NoErr(t, err)
 	ro := need.resultsOptions()
 	if results != nil {
 		results(ro)
 	}
-	s.worker, err = pubsub.NewPublisher(resultsName("job"), ro)
+	s.worker, _, err = pubsub.OpenOrCreatePublisher(resultsName("job"), ro)
 	ipctest.NoErr(t, err)
-	s.results, err = pubsub.NewSubscriber(resultsName("job"), nil)
+	s.results, err = pubsub.OpenSubscriber(resultsName("job"), nil)
 	ipctest.NoErr(t, err)
 	t.Cleanup(func() { _ = errors.Join(s.base.Close(), s.frames.Close(), s.worker.Close(), s.results.Close()) })
 	return s
@@ -272,7 +272,7 @@ func halfWorker(args []string) {
 		}
 	}
 	ctx := context.Background()
-	frames, err := frame.NewSubscriber(framesName(args[0]), &pubsub.SubscriberOptions{From: pubsub.FromNow})
+	frames, err := frame.OpenSubscriber(framesName(args[0]), &pubsub.SubscriberOptions{From: pubsub.FromNow})
 	die(err)
 	results, err := openResults(ctx, args[0])
 	die(err)

@@ -15,7 +15,7 @@ import (
 // for: the base does not wait for it. up is called when it sees all that come; tell is
 // told what was seen, each second and at the end. look is for tests.
 func runViewer(ctx context.Context, name string, look func(*frame.Message), up func(), tell func(Viewed)) (err error) {
-	s, err := frame.NewSubscriber(framesName(name), &pubsub.SubscriberOptions{BestEffort: true})
+	s, err := frame.OpenSubscriber(framesName(name), &pubsub.SubscriberOptions{BestEffort: true})
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 // runWorker does what the base requests until ctx ends. up is called when it sees all
 // requests.
 func runWorker(ctx context.Context, name string, up func()) (err error) {
-	frames, err := frame.NewSubscriber(framesName(name), &pubsub.SubscriberOptions{From: pubsub.FromNow})
+	frames, err := frame.OpenSubscriber(framesName(name), &pubsub.SubscriberOptions{From: pubsub.FromNow})
 	if err != nil {
 		return err
 	}
@@ -47,7 +47,7 @@ func runWorker(ctx context.Context, name string, up func()) (err error) {
 // while its place is taken, the base is just repairing what the one before has left.
 func openResults(ctx context.Context, name string) (*pubsub.Publisher, error) {
 	for {
-		p, err := pubsub.NewPublisher(resultsName(name), &pubsub.Options{MaxSize: answerHead})
+		p, _, err := pubsub.OpenOrCreatePublisher(resultsName(name), &pubsub.Options{MaxSize: answerHead})
 		if taken := errors.Is(err, samepage.ErrBusy) || errors.Is(err, samepage.ErrTooManyMembers); !taken || ctx.Err() != nil {
 			return p, err
 		}

@@ -1,0 +1,140 @@
+package pubsub
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+
+	"samepage"
+)
+
+// Loan is a message that is being written, in shared memory. It is published or discarded
+// once. The zero Loan is one that was published.
+type Loan struct{ loan }
+
+// loan is what a Loan and a LoanOf have in common. p is nil once it is published or
+// discarded.
+type loan struct {
+	p       *publisher
+	slot, n uint32
+}
+
+// Loan takes a slot for a message of n bytes on loan. At first the slot holds what is left
+// of a message before.
+//
+// Errors: samepage.ErrTooLarge, ErrNegativeSize, ErrTooManyHolds (as many messages are on
+// loan as Options.Loans says), ErrClosed.
+func (p *Publisher) Loan(n int) (Loan, error) {
+	l, err := p.borrow(n)
+	return Loan{l}, err
+}
+
+// borrow is Loan.
+func (p *publisher) borrow(n int) (loan, error) {
+	if uint64(n) > p.set.C.MaxSize {
+		return loan{}, p.wrap("write to", p.badSize(n))
+	}
+	if p.h.Closed() { // the slots may be another member's by now
+		return loan{}, p.wrap("write to", samepage.ErrClosed)
+	}
+	slot, ok := p.w.Loan()
+	if !ok {
+		return loan{}, p.wrap("write to", p.tooMany())
+	}
+	p.leaks.took(slot)
+	return loan{p, slot, uint32(n)}, nil
+}
+
+func (p *publisher) badSize(n int) error {
+	if n < 0 {
+		return fmt.Errorf("message of %d bytes: %w", n, samepage.ErrNegativeSize)
+	}
+	return fmt.Errorf("message of %d bytes, it has room for %d: %w", n, p.set.C.MaxSize, samepage.ErrTooLarge)
+}
+
+func (p *publisher) tooMany() error {
+	return fmt.Errorf("messages on loan: %d: %w", p.w.Loans(), samepage.ErrTooManyHolds)
+}
+
+// Bytes is where the message is written. It is nil once the loan is published or
+// discarded.
+func (l *Loan) Bytes() []byte { return l.bytes() }
+
+func (l *loan) bytes() []byte {
+	if l.p == nil {
+		return nil
+	}
+	return l.p.w.Payload(l.slot)[:l.n]
+}
+
+// Truncate shortens the message to n bytes.
+//
+// Errors: samepage.ErrTooLarge.
+func (l *Loan) Truncate(n int) error {
+	if n < 0 || uint32(n) > l.n {
+		return fmt.Errorf("pubsub: a loan of %d bytes truncated to %d: %w", l.n, n, samepage.ErrTooLarge)
+	}
+	l.n = uint32(n)
+	return nil
+}
+
+// Discard gives the slot back unpublished. A second Discard, or one after Publish, does
+// nothing.
+func (l *loan) Discard() {
+	p := l.p
+	l.p = nil
+	if p != nil && !p.h.Closed() && p.w.TakeBack(l.slot) {
+		p.leaks.gave(l.slot)
+		p.w.Discard(l.slot)
+		runtime.KeepAlive(p)
+	}
+}
+
+var errNoLoan = fmt.Errorf("pubsub: the loan is published or discarded, or its publisher closed: %w", samepage.ErrClosed)
+
+// TryPublish publishes the message if there is room. There is none while a reliable
+// subscriber is as far behind as it may be: then it returns false, and the message stays on
+// loan.
+//
+// Errors: samepage.ErrClosed.
+func (l *loan) TryPublish() (bool, error) {
+	p := l.p
+	if p == nil || p.h.Closed() {
+		return false, errNoLoan
+	}
+	if !p.w.TryRoom() {
+		return false, nil
+	}
+	return true, p.put(l)
+}
+
+// Publish publishes the message. It waits while a reliable subscriber is as far behind as
+// it may be. After an error the message stays on loan. What is available is taken even if
+// ctx has ended; ctx only ends waiting.
+//
+// Errors: samepage.ErrClosed, the error of ctx.
+func (l *loan) Publish(ctx context.Context) error {
+	p := l.p
+	if p == nil || p.h.Closed() {
+		return errNoLoan
+	}
+	if !p.w.Room() {
+		if err := p.w.WaitRoom(ctx); err != nil {
+			return p.wrap("publish to", err)
+		}
+	}
+	return p.put(l)
+}
+
+// put publishes a message. Precondition: there is room.
+func (p *publisher) put(l *loan) error {
+	l.p = nil
+	if !p.w.TakeBack(l.slot) { // another copy of l was published
+		return errNoLoan
+	}
+	p.w.Seal(l.slot, l.n)
+	p.leaks.gave(l.slot)
+	p.w.Publish(l.slot, l.n)
+	runtime.KeepAlive(p)
+	return nil
+}
