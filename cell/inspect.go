@@ -9,8 +9,8 @@ import (
 	"samepage/layout"
 )
 
-// State is what a cell looks like from outside, at one moment. What it tells was written
-// by its members, and is no more than what they say.
+// State is what a cell looks like from outside, at one moment. It repeats what the members
+// have written.
 type State struct {
 	Kind samepage.Kind `json:"kind"`
 	Type string        `json:"type"` // of its values: the name of a Go type, or "bytes"
@@ -20,7 +20,7 @@ type State struct {
 	Generation  uint64   `json:"generation"` // of the latest value, its lower 44 bits; 0: there is none
 	Checksums   bool     `json:"checksums,omitempty"`
 	Times       bool     `json:"times,omitempty"`
-	Members     []Member `json:"members"` // writers and readers, in all processes
+	Members     []Member `json:"members"` // writers and readers in all processes
 	Room        int      `json:"room"`    // for how many
 }
 
@@ -28,7 +28,7 @@ type State struct {
 type Member struct {
 	samepage.Member
 	Writer  bool `json:"writer,omitempty"`
-	Writing bool `json:"writing,omitempty"` // it is its turn
+	Writing bool `json:"writing,omitempty"` // its turn has begun
 }
 
 // Inspect tells the state of a cell, without becoming a member of it.

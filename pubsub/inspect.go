@@ -11,35 +11,34 @@ import (
 	"samepage/layout"
 )
 
-// State is what a topic looks like from outside, at one moment. What it tells was
-// written by its members, and is no more than what they say.
+// State is what a topic looks like from outside, at one moment. It repeats what the
+// members have written.
 type State struct {
 	Kind samepage.Kind `json:"kind"`
 	Type string        `json:"type"` // of its messages: the name of a Go type, or "bytes"
 	// Fingerprint of the type, in hexadecimal; empty: bytes.
 	Fingerprint string      `json:"fingerprint,omitempty"`
-	Options     Options     `json:"options"` // as it was made
-	Lanes       []LaneState `json:"lanes"`   // one for each publisher there may be
-	Members     []Member    `json:"members"` // publishers and subscribers, in all processes
+	Options     Options     `json:"options"` // that it was created with
+	Lanes       []LaneState `json:"lanes"`   // a place for each publisher that there may be
+	Members     []Member    `json:"members"` // publishers and subscribers in all processes
 	Room        int         `json:"room"`    // for how many members
 }
 
-// LaneState is the place of one publisher.
+// LaneState is the place of one publisher; Message.Publisher is its index.
 type LaneState struct {
 	Publisher *Member `json:"publisher,omitempty"` // nil: there is none now
-	Messages  uint64  `json:"messages"`            // published so far, by all who had the place
+	Messages  uint64  `json:"messages"`            // published so far, by all publishers that had the place
 	Ends      uint32  `json:"ends"`                // streams that were ended in order
-	Deaths    uint32  `json:"deaths"`              // publishers that died here, as far as anybody has noticed, or called Abort
+	Deaths    uint32  `json:"deaths"`              // publishers that called Abort, or died and were found dead
 }
 
 // Member is one publisher or subscriber of a topic.
 type Member struct {
 	samepage.Member
 	Role Role `json:"role"`
-	// Behind is how many messages of each lane a reliable subscriber has not let go
-	// yet.
+	// Behind is how many messages a reliable subscriber has not let go yet, by publisher.
 	Behind  []uint64 `json:"behind,omitempty"`
-	Evicted bool     `json:"evicted,omitempty"` // it was too slow, and a publisher has passed it over
+	Evicted bool     `json:"evicted,omitempty"` // by a publisher: it was too slow
 }
 
 // Role is what a member does.
@@ -132,8 +131,7 @@ func (st *State) look(seen *laneseg.Seen) {
 	}
 }
 
-// head is the number of a lane's next message, 1 where the word says what cannot
-// be.
+// head is the number of a lane's next message, 1 if the word is corrupt.
 func head(set *lane.Set, l int) uint64 {
 	h := atomic.LoadUint64(set.Head(l))
 	if h == 0 || h > 1<<62 {
@@ -142,9 +140,8 @@ func head(set *lane.Set, l int) uint64 {
 	return h
 }
 
-// lag finds out how far behind a reliable subscriber is. Its cursor may be ahead of
-// the head that was loaded before, and is not to be believed further back than a
-// lane reaches.
+// lag finds out how far behind a reliable subscriber is. Its cursor may be ahead of the
+// head, which was loaded before. A cursor further back than a lane reaches is corrupt.
 func (m *Member) lag(set *lane.Set, slot int, heads []uint64) {
 	m.Behind = make([]uint64, len(heads))
 	for l, head := range heads {

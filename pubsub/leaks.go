@@ -2,7 +2,7 @@
 
 package pubsub
 
-// leaks is the debug build's eye on loans and holds that are forgotten.
+// leaks finds loans and holds that are forgotten, in a debug build only.
 type leaks struct{}
 
 func (*leaks) took(uint32)    {}

@@ -9,8 +9,8 @@ import (
 	"sync"
 )
 
-// leaks knows the stacks that took loans and holds, by slot or pin word. Close tells
-// of those that were forgotten.
+// leaks keeps the stacks that took loans and holds, by slot or pin word. The error of Close
+// has those of the forgotten ones.
 type leaks struct {
 	mu  sync.Mutex
 	all map[uint32][]uintptr

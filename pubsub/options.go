@@ -38,8 +38,8 @@ type Options struct {
 	Members int `json:"members"`
 	// Holds is how many messages each subscriber may hold: up to 1023, by default none.
 	Holds int `json:"holds"`
-	// Loans is how many messages each publisher may have on loan at a time: 1 to
-	// 65536, by default 2.
+	// Loans is how many messages each publisher may have on loan at a time: 1 to 65536, by
+	// default 2.
 	Loans int `json:"loans"`
 	// EvictAfter is how long a reliable subscriber may make a publisher wait before it is
 	// evicted: 0 is for ever. In a topic with a limit each message costs subscribers some
@@ -124,7 +124,7 @@ func (o *Options) spec(name string) *object.Spec {
 	}
 }
 
-// optionsOf are the options that a topic was made with, as far as they show.
+// optionsOf are the options that a topic was created with, as far as they show.
 func optionsOf(c *layout.LaneConfig) Options {
 	return Options{
 		MaxSize: int(c.MaxSize), Depth: int(c.Entries - c.Step), Publishers: int(c.Lanes), Members: int(c.Readers),
@@ -138,8 +138,8 @@ type From int
 
 const (
 	FromOldest From = iota // with the oldest message of the history
-	FromNewest             // with the newest one
-	FromNow                // with the next one
+	FromNewest             // with the newest message
+	FromNow                // with the next message that is published
 )
 
 func (f From) String() string {
@@ -180,8 +180,8 @@ func (f From) lane() (uint64, error) {
 	return 0, option.OneOf("From", f, FromOldest, FromNewest, FromNow)
 }
 
-// SubscriberOptions say how a subscriber reads. The zero value, and nil, mean the
-// default of each field. Scope and Owner are as in samepage.Options.
+// SubscriberOptions say how a subscriber reads. The zero value, and nil, mean the default
+// of each field. Scope and Owner are as in samepage.Options.
 type SubscriberOptions struct {
 	Scope samepage.Scope
 	From  From

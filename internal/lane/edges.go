@@ -17,7 +17,7 @@ import (
 const (
 	// EdgeLease: from one writer of a cell to the next.
 	EdgeLease = iota
-	// EdgeReaders: from reliable readers that come and go to a writer that counts them.
+	// EdgeReaders: from readers that come and go to a writer that counts them.
 	EdgeReaders
 	// EdgeWriters: from the writer of a lane that ends its stream to the next one, and to
 	// readers that are told of the end. Lane l has word EdgeWriters + l.
