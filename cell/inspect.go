@@ -15,13 +15,14 @@ type State struct {
 	Kind samepage.Kind `json:"kind"`
 	Type string        `json:"type"` // of its values: the name of a Go type, or "bytes"
 	// Fingerprint of the type, in hexadecimal; empty: bytes.
-	Fingerprint string   `json:"fingerprint,omitempty"`
-	Cap         int      `json:"cap"`        // bytes of the largest value
-	Generation  uint64   `json:"generation"` // of the latest value, its lower 44 bits; 0: there is none
-	Checksums   bool     `json:"checksums,omitempty"`
-	Times       bool     `json:"times,omitempty"`
-	Members     []Member `json:"members"` // writers and readers in all processes
-	Room        int      `json:"room"`    // for how many
+	Fingerprint string `json:"fingerprint,omitempty"`
+	Cap         int    `json:"cap"` // bytes of the largest value
+	// Generation is that of the latest value, its lower 44 bits; 0: there is none.
+	Generation uint64   `json:"generation"`
+	Checksums  bool     `json:"checksums,omitempty"`
+	Times      bool     `json:"times,omitempty"`
+	Members    []Member `json:"members"` // writers and readers in all processes
+	Room       int      `json:"room"`    // for how many
 }
 
 // Member is one writer or reader of a cell.

@@ -27,9 +27,11 @@ type State struct {
 // LaneState is the place of one publisher; Message.Publisher is its index.
 type LaneState struct {
 	Publisher *Member `json:"publisher,omitempty"` // nil: there is none now
-	Messages  uint64  `json:"messages"`            // published so far, by all publishers that had the place
-	Ends      uint32  `json:"ends"`                // streams that were ended in order
-	Deaths    uint32  `json:"deaths"`              // publishers that called Abort, or died and were found dead
+	// Messages is how many were published so far, by all publishers that had the place.
+	Messages uint64 `json:"messages"`
+	Ends     uint32 `json:"ends"` // streams that were ended in order
+	// Deaths is how many publishers have called Abort, or died and were found dead.
+	Deaths uint32 `json:"deaths"`
 }
 
 // Member is one publisher or subscriber of a topic.

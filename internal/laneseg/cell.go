@@ -38,7 +38,9 @@ type CellWriter struct {
 
 // Join makes the member of h a writer.
 //
-// Preconditions: w is the zero value; h has joined, and its payload is mapped for writing.
+// Preconditions:
+//   - w is the zero value.
+//   - h has joined, and its payload is mapped for writing.
 func (w *CellWriter) Join(h *segment.Handle, set *lane.Set) {
 	h.SetRole(layout.RoleWriter)
 	*w = CellWriter{
@@ -91,7 +93,8 @@ func (w *CellWriter) claim() bool {
 
 // Commit makes n bytes in a slot the value, and ends the turn.
 //
-// Precondition: the loan of the slot was taken back.
+// Preconditions:
+//   - The loan of the slot was taken back.
 func (w *CellWriter) Commit(slot, n uint32) {
 	var sum uint32
 	var now int64
@@ -107,7 +110,8 @@ func (w *CellWriter) Commit(slot, n uint32) {
 
 // Discard leaves the value as it is, and ends the turn.
 //
-// Precondition: the loan of the slot was taken back.
+// Preconditions:
+//   - The loan of the slot was taken back.
 func (w *CellWriter) Discard(slot uint32) {
 	w.CellWriter.Discard(slot)
 	w.end()
@@ -148,9 +152,9 @@ func (*turnWait) NeedsName() bool { return false }
 // CellReader reads the value of a cell: a lane.CellReader that waits for changes.
 //
 // The value that was loaded last is kept until the next Load or Unpin, or for as long as
-// Hold keeps it. Check follows Load. One goroutine at a time calls the methods, but for Unhold and Held, which
-// any goroutine may call. A CellReader is not copied: while it waits, the death watch knows
-// it by its address. It does not close the Handle.
+// Hold keeps it. Check follows Load. One goroutine at a time calls the methods, but for
+// Unhold and Held, which any goroutine may call. A CellReader is not copied: while it
+// waits, the death watch knows it by its address. It does not close the Handle.
 type CellReader struct {
 	lane.CellReader
 	h   *segment.Handle
@@ -161,7 +165,9 @@ type CellReader struct {
 
 // Join makes the member of h a reader.
 //
-// Preconditions: r is the zero value; h has joined, and its payload is mapped.
+// Preconditions:
+//   - r is the zero value.
+//   - h has joined, and its payload is mapped.
 func (r *CellReader) Join(h *segment.Handle, set *lane.Set) {
 	h.SetRole(layout.RoleReader)
 	r.CellReader = *lane.NewCellReader(set, h.Me())
@@ -213,7 +219,10 @@ func (c *changeWait) NeedsName() bool {
 }
 
 // Hold keeps a value beyond the next Load, with pin word k. ok is false when all pin words
-// are in use. Precondition: m is the value loaded last.
+// are in use.
+//
+// Preconditions:
+//   - m is the value loaded last.
 func (r *CellReader) Hold(m *lane.Message) (k int, ok bool) {
 	if k = r.holds.take(); k > 0 {
 		r.CellReader.Hold(m, k)

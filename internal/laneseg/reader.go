@@ -69,7 +69,9 @@ type Message struct {
 // Join begins to read all lanes, from message from of each (lane.Oldest, Newest or Now),
 // and then gives the member of h its role, layout.RoleReliable or RoleBestEffort.
 //
-// Preconditions: r is the zero value; h has joined, and its payload is mapped.
+// Preconditions:
+//   - r is the zero value.
+//   - h has joined, and its payload is mapped.
 func (r *Reader) Join(h *segment.Handle, set *lane.Set, reliable bool, from uint64) {
 	r.h, r.set = h, set
 	r.sum = set.C.Flags&layout.LaneChecksum != 0
@@ -211,7 +213,8 @@ func (r *Reader) WaitSlowly(ctx context.Context, err error) error {
 
 // Message is the message that was taken last.
 //
-// Precondition: Take, TrySlowly or WaitSlowly has just taken it.
+// Preconditions:
+//   - Take, TrySlowly or WaitSlowly has just taken it.
 func (r *Reader) Message(m *Message) { m.Message, m.r, m.turn = r.msg, r.cur, r.turn }
 
 // Good says whether m may still be read.
@@ -220,10 +223,16 @@ func (r *Reader) Good(m *Message) bool { return m.turn == r.turn }
 // Lane is the lane that a message came from.
 func (m *Message) Lane() int { return m.r.Lane() }
 
-// Bytes is what a message says. Precondition: it is Good, or held.
+// Bytes is what a message says.
+//
+// Preconditions:
+//   - It is Good, or held.
 func (m *Message) Bytes() []byte { return m.r.Payload(&m.Message) }
 
-// Time is when a message was published. Precondition: it is Good, or held.
+// Time is when a message was published.
+//
+// Preconditions:
+//   - It is Good, or held.
 func (m *Message) Time() time.Time { return time.Unix(0, m.r.Time(&m.Message)) }
 
 // letGo gives up the message that is looked at.
@@ -417,7 +426,10 @@ func (w *messageWait) DependsOn(k int) layout.Owner {
 func (w *messageWait) NeedsName() bool { return (*Reader)(w).Writers() == 0 }
 
 // Hold keeps a message beyond the next Take, with pin word k. ok is false when all pin
-// words are in use. Precondition: m is Good, and h is not closed.
+// words are in use.
+//
+// Preconditions:
+//   - m is Good, and h is not closed.
 func (r *Reader) Hold(m *Message) (k int, ok bool) {
 	if k = r.holds.take(); k > 0 {
 		m.r.Hold(&m.Message, k)
@@ -433,8 +445,12 @@ func (r *Reader) Unhold(m *Message, k int) {
 	r.holds.giveBack(k)
 }
 
-// Leave ends the reading. Preconditions: h is not closed, and nothing is held. The user
-// closes it next, and calls nothing else.
+// Leave ends the reading.
+//
+// Preconditions:
+//   - h is not closed, and nothing is held.
+//
+// The user closes h next, and calls nothing else.
 func (r *Reader) Leave() {
 	if r.cur != nil {
 		r.set.Done(r.cur.Lane(), r.msg.Slot)

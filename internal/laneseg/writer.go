@@ -58,8 +58,10 @@ var ErrNoLane = errors.New("no lane is free")
 // Claim makes the member of h the writer of a lane without a living writer, and gives it
 // that role.
 //
-// Preconditions: w is the zero value; h has joined, its payload is mapped for writing, and
-// it is the writer of no lane of set.
+// Preconditions:
+//   - w is the zero value.
+//   - h has joined, its payload is mapped for writing, and it is the writer of no lane of
+//     set.
 //
 // Errors: ErrNoLane, those of Handle.Reap.
 func (w *Writer) Claim(h *segment.Handle, set *lane.Set, role uint32) error {
@@ -123,7 +125,8 @@ func Writers(h *segment.Handle, set *lane.Set) (all []segment.Who) {
 // Seal stores the checksum and the time that go with a message of n bytes, as far as the
 // segment has them.
 //
-// Precondition: the loan of the slot was taken back, and its message is not published.
+// Preconditions:
+//   - The loan of the slot was taken back, and its message is not published.
 func (w *Writer) Seal(slot, n uint32) {
 	if w.sum || w.times {
 		w.seal(slot, n)
@@ -148,8 +151,9 @@ func seal(b []byte, sum, times bool) (crc uint32, now int64) {
 
 // Publish makes the message of n bytes visible and rings those that sleep (P2 to P6).
 //
-// Preconditions: there is room, as Room, TryRoom or WaitRoom has said for this message;
-// the loan of the slot was taken back.
+// Preconditions:
+//   - There is room, as Room, TryRoom or WaitRoom has said for this message.
+//   - The loan of the slot was taken back.
 func (w *Writer) Publish(slot, n uint32) {
 	w.Writer.Publish(slot, n, true)
 	w.ring()
@@ -246,7 +250,9 @@ func (w *Writer) blocker(k int) layout.Owner {
 // WaitRoom waits until there is room for the next message. In a segment that evicts it
 // evicts the readers that take too long.
 //
-// Preconditions: Room was false; RingAll was called after the last PublishUnrung.
+// Preconditions:
+//   - Room was false.
+//   - RingAll was called after the last PublishUnrung.
 //
 // Errors: fs.ErrClosed, the error of ctx.
 func (w *Writer) WaitRoom(ctx context.Context) error {
@@ -383,8 +389,12 @@ const (
 
 // Leave ends the stream and gives the lane up.
 //
-// Preconditions: nothing is on loan; RingAll was called after the last PublishUnrung; h is
-// not closed. The user closes it next, and calls nothing else.
+// Preconditions:
+//   - Nothing is on loan.
+//   - RingAll was called after the last PublishUnrung.
+//   - h is not closed.
+//
+// The user closes h next, and calls nothing else.
 func (w *Writer) Leave(how uint64) {
 	w.set.EdgeRelease(lane.EdgeWriters + uint64(w.Lane()))
 	atomic.AddUint64(w.set.Ends(w.Lane()), how) // RELEASE: after all messages
