@@ -221,7 +221,7 @@ func TestFrames(t *testing.T) {
 // A camera tells where its frame comes from; whoever shows it reads the same bytes.
 func ExamplePublisher() {
 	spec := frame.Spec{Format: frame.BGR, Width: 640, Height: 480}
-	camera, _, err := frame.OpenOrCreatePublisher("example-camera", spec, nil)
+	camera, err := frame.CreatePublisher("example-camera", spec, nil)
 	check(err)
 	viewer, err := frame.OpenSubscriber("example-camera", nil) // another process
 	check(err)
