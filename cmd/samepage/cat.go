@@ -13,7 +13,7 @@ import (
 	"samepage"
 )
 
-// copyPiece is how much is copied between two looks at Ctrl-C.
+// copyPiece is how many bytes are copied before the copy looks for Ctrl-C again.
 const copyPiece = 1 << 20
 
 type catOptions struct {
@@ -28,8 +28,8 @@ func newCatCommand(a *app) *cobra.Command {
 		Use:   "cat NAME",
 		Short: "Write the bytes of a memory to standard output",
 		Long: `cat writes the bytes of a memory, or a part of them, to standard output. With
---json they are in base64, in the member "data" of the object. To a terminal it writes
-text only, unless --raw says otherwise.`,
+--json they are in base64, in the field "data". On a terminal cat writes only text,
+unless --raw is given.`,
 		Args:              names(1, 1),
 		ValidArgsFunction: completeNames(false, samepage.KindMemory),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -38,8 +38,8 @@ text only, unless --raw says otherwise.`,
 	}
 	o.addFlags(c)
 	o.addExact(c.Flags())
-	c.Flags().Var(sizeFlag{&o.offset, 0}, "offset", "begin here")
-	c.Flags().Var(sizeFlag{&o.length, 0}, "length", "write so many bytes; 0: to the end")
+	c.Flags().Var(sizeFlag{&o.offset, 0}, "offset", "begin at this offset")
+	c.Flags().Var(sizeFlag{&o.length, 0}, "length", "write this many bytes; 0: all up to the end")
 	addRaw(c, &o.raw)
 	return c
 }
@@ -55,14 +55,14 @@ func runCat(ctx context.Context, a *app, o catOptions, name string) (err error) 
 	return catPart(ctx, a, m, name, "cat", o.offset, o.length, o.raw)
 }
 
-// catPart writes n bytes of m at offset, or all from there for n 0. name is what --json
-// tells, verb what errors do.
+// catPart writes n bytes of m from offset on; n 0: all from there. name is the name in the
+// JSON output, verb the verb in the errors.
 func catPart(ctx context.Context, a *app, m *samepage.Memory, name, verb string, offset, n int64, raw bool) error {
 	if n == 0 {
 		n = m.Size() - offset
 	}
 	if offset > m.Size() || n > m.Size()-offset {
-		return fmt.Errorf("%s %s at %d of %v: %w", verb, numBytes(max(n, 0)), offset, m, samepage.ErrRange)
+		return fmt.Errorf("%s %s at offset %d of %v: %w", verb, numBytes(max(n, 0)), offset, m, samepage.ErrRange)
 	}
 	r := io.NewSectionReader(m, offset, n)
 	if a.json {
@@ -77,7 +77,7 @@ func catPart(ctx context.Context, a *app, m *samepage.Memory, name, verb string,
 	return out.end()
 }
 
-// catJSON writes the object piece by piece, for it may be large.
+// catJSON writes the JSON object piece by piece, since it may be large.
 func catJSON(ctx context.Context, a *app, m *samepage.Memory, name string, offset int64, r *io.SectionReader) error {
 	head, err := json.Marshal(struct {
 		Name   string `json:"name"`
@@ -104,8 +104,8 @@ func catJSON(ctx context.Context, a *app, m *samepage.Memory, name string, offse
 	return err
 }
 
-// copyBytes is io.Copy that ends with ctx, also while a read or a write blocks,
-// and tells how far it is.
+// copyBytes is an io.Copy that ends when ctx ends, even while a read or a write blocks. It
+// reports its progress to p.
 func copyBytes(ctx context.Context, w io.Writer, r io.Reader, p *progress) (int64, error) {
 	var done atomic.Int64
 	ended := make(chan error, 1)
@@ -114,8 +114,8 @@ func copyBytes(ctx context.Context, w io.Writer, r io.Reader, p *progress) (int6
 	case err := <-ended:
 		return done.Load(), err
 	case <-ctx.Done():
-		// The copy may be blocked for good. What it may still touch refuses
-		// that once it is closed, and the process ends.
+		// The copy may be blocked for ever. Its goroutine is left behind: an object that is
+		// closed refuses its calls, and the process ends soon.
 		return done.Load(), ctx.Err()
 	}
 }

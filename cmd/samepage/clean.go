@@ -15,28 +15,28 @@ func newCleanCommand(a *app) *cobra.Command {
 	dryRun, verbose := false, false
 	c := &cobra.Command{
 		Use:   "clean",
-		Short: "Take away what nobody alive holds",
-		Long: `clean takes away what dead processes left, and tells of each object why it may
-go, and of a lock or an event who had it open, held it or waited for it, of a topic
-who published and who subscribed: process, program, and since when. (On Windows
-the dead leave nothing that would tell who held what, only who made it.)
+		Short: "Remove what dead processes left",
+		Long: `clean removes the objects that dead processes left. For each object it shows why
+it may be removed, and who used it (process, program, and since when): who had a lock
+or an event open, held it or waited for it; who published to a topic and who
+subscribed. (On Windows only the process that created the object is known.)
 
-It never touches what a living process uses, nor what persists. A process that is
-stopped lives. The library does the same whenever it comes across such an object,
-so nobody needs this command: it gives the memory back at once.`,
+It never touches an object that persists or that a living process uses. A stopped
+process is alive. The library also removes such objects when it creates or opens
+objects, so this command is never necessary: it only frees the memory at once.`,
 		Args: names(0, 0),
 		RunE: func(*cobra.Command, []string) error { return runClean(a.printer(), dryRun, verbose) },
 	}
-	c.Flags().BoolVarP(&dryRun, "dry-run", "n", false, "only tell")
-	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "also tell what stays because it is used, and who uses a lock, an event or a topic")
+	c.Flags().BoolVarP(&dryRun, "dry-run", "n", false, "only show what would be removed")
+	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "also show what stays because it is in use, and who uses each lock, event, topic and cell")
 	return c
 }
 
-// cleaned is an object that goes, or one that stays because it is used.
+// cleaned is an object that is removed, or one that is kept because it is in use.
 type cleaned struct {
 	samepage.Leftover
 	Kept    bool
-	Members []facts.Member `json:"members"` // stand in for those of the Leftover
+	Members []facts.Member `json:"members"` // replace the Members of Leftover
 }
 
 func (c cleaned) MarshalJSON() ([]byte, error) {
@@ -123,18 +123,18 @@ func runClean(p printer, dryRun, verbose bool) error {
 	return errors.Join(errs...)
 }
 
-// inUse are the objects that somebody alive uses, or may use.
+// inUse returns the objects that a living process uses, or may use.
 func inUse() (kept []cleaned, err error) {
 	used, err := facts.Objects()
 	for _, o := range used {
 		c := cleaned{Leftover: samepage.Leftover{Info: o.Info, Reason: "a living process uses it"}, Kept: true}
 		switch {
 		case o.Info.Err != nil:
-			c.Reason = fmt.Sprintf("whether a living process uses it is not known: %v", o.Info.Err)
+			c.Reason = fmt.Sprintf("it is not known whether a living process uses it: %v", o.Info.Err)
 		case !o.InUse:
 			continue
 		case o.Err != nil:
-			c.Reason += fmt.Sprintf("; which one cannot be told: %v", o.Err)
+			c.Reason += fmt.Sprintf("; it is not known which one: %v", o.Err)
 		case o.State != nil:
 			c.Members = o.State.Members
 		}

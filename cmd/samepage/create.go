@@ -23,13 +23,13 @@ func newCreateCommand(a *app) *cobra.Command {
 	var o createOptions
 	c := &cobra.Command{
 		Use:   "create NAME --size N",
-		Short: "Make a shared memory",
-		Long: `create makes a shared memory, all zero or over a file. It stays until it is
-removed or the machine restarts. With --hold it lives while it is used, and the
-command uses it until Ctrl-C or SIGTERM, which is a good end (exit code 0).
+		Short: "Create a shared memory",
+		Long: `create creates a shared memory. All its bytes are zero, or are those of a file. It
+stays until it is removed or the machine restarts. With --hold it lives only while it
+is used, and the command uses it until Ctrl-C or SIGTERM: then the exit code is 0.
 
-With --file the object lies over that file, which is made or extended to
---size; without --size the object is as large as the file.`,
+With --file the memory lies over that file. The file is created, or extended to
+--size, if needed. Without --size the memory is as large as the file.`,
 		Example: "  samepage create frames --size 64MiB\n  samepage create log --file log.bin --hold",
 		Args:    names(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -37,7 +37,7 @@ With --file the object lies over that file, which is made or extended to
 			case o.size == 0 && o.file == "":
 				return usage(c, "--size is missing")
 			case o.vanishes() && !o.hold:
-				return usage(c, "on Windows an exact name goes with its last user, and this command ends at once: use --hold")
+				return usage(c, "on Windows an exact name goes with its last user, and this command would end at once: use --hold")
 			}
 			return runCreate(c.Context(), a.printer(), o, args[0])
 		},
@@ -48,12 +48,12 @@ With --file the object lies over that file, which is made or extended to
 	o.addRights(f)
 	f.Var(sizeFlag{&o.size, 1}, "size", "size of the memory")
 	f.StringVar(&o.file, "file", "", "lay the memory over the file at this `path`")
-	f.BoolVar(&o.hold, "hold", false, "stay and use it until Ctrl-C; it lives while it is used")
-	f.BoolVar(&o.sparse, "sparse", false, "set no space aside; running out of it later faults")
+	f.BoolVar(&o.hold, "hold", false, "keep running and use the memory until Ctrl-C; it then lives only while it is used")
+	f.BoolVar(&o.sparse, "sparse", false, "reserve no space now; if space runs out later, access to the memory fails with a fault")
 	return c
 }
 
-// created tells what was made.
+// created tells what was created.
 type created struct {
 	Name     string            `json:"name"`
 	Kind     samepage.Kind     `json:"kind"`
@@ -85,7 +85,7 @@ func runCreate(ctx context.Context, p printer, o createOptions, name string) (er
 	}
 	m, err := samepage.Create(name, o.size, opts)
 	if err != nil {
-		return noFile(err) // nothing else can be missing
+		return noFile(err) // only the file or its folder can be missing
 	}
 	defer closing(m, &err)
 	file := m.File()
@@ -99,7 +99,7 @@ func runCreate(ctx context.Context, p printer, o createOptions, name string) (er
 	return err
 }
 
-// closing closes c and keeps its error, unless there is an earlier one.
+// closing closes c. It stores the error in *err unless there is one already.
 func closing(c io.Closer, err *error) {
 	if cerr := c.Close(); *err == nil {
 		*err = cerr

@@ -152,7 +152,7 @@ func wantDamaged(t *testing.T, k samepage.Kind, name string) {
 	if use, there := infos[0]["in_use"]; use != nil || !there || !strings.Contains(fmt.Sprint(infos[0]["error"]), "corrupt") {
 		t.Errorf("ls --json: %s", out)
 	}
-	if code, out, _ := samepageIn("doctor"); code != exitFailed || !strings.Contains(out, "mend: "+mend+"\n") {
+	if code, out, _ := samepageIn("doctor"); code != exitFailed || !strings.Contains(out, "repair: "+mend+"\n") {
 		t.Errorf("doctor: code %d, %s", code, out)
 	}
 	if code, out, text := samepageIn(strings.Fields(strings.TrimPrefix(mend, "samepage "))...); code != 0 {

@@ -18,34 +18,37 @@ import (
 func newDoctorCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "doctor",
-		Short: "Look whether this machine and its objects are well",
-		Long: `doctor looks at what this machine has for shared memory, and at the objects that
-are there, and tells the command that mends what is wrong. It changes nothing.
+		Short: "Check this machine and its objects",
+		Long: `doctor checks what this machine offers for shared memory, and the objects that
+exist. If something is wrong, it shows the command that repairs it. It changes nothing.
 
-BAD is what is wrong: something of the machine; a lock whose owner died and that
-nobody has declared consistent since; a member table that is full of the living,
-so that nobody else can open the object; an object that cannot be read; an object whose
-name was removed while processes have it open (Linux). The exit code is 1 when
-something is BAD.
+BAD means that something is wrong. The exit code is then 1:
+- a part of the machine does not work;
+- the owner of a lock died, and nobody has declared the lock consistent since;
+- a member table is full of living members: nobody else can open the object;
+- an object cannot be read;
+- the name of an object was removed while processes have the object open (Linux).
 
-A note is harmless: objects that no living process uses, which samepage clean
-takes away; members of a lock, an event or a topic that died with it open, which
-the next one to meet them repairs; whom others wait for just now: a subscriber that a
-publisher waits for, the owner of a lock, a writer of a cell that has its turn, and
-may be stopped in it. With --json a note is "ok" and has a "finding".`,
+A note is harmless:
+- objects that no living process uses: samepage clean removes them;
+- members of an object that died with it open: the next member that meets them repairs
+  what they held;
+- members for which others wait now: a subscriber for which a publisher waits, the
+  holder of a lock, a writer of a cell that has its turn and may be stopped in it.
+With --json a note has "ok" true and a "finding".`,
 		Args: names(0, 0),
 		RunE: func(*cobra.Command, []string) error { return runDoctor(a.printer(), doctor.Facts()) },
 	}
 }
 
-// finding is one about the machine or, with a Finding, about its objects.
+// finding is a fact about the machine or, if Finding is set, about an object.
 type finding struct {
 	doctor.Fact
 	Finding string                  `json:"finding,omitempty"`
 	Object  *objectName             `json:"object,omitempty"`
 	Died    *ipcsync.OwnerDiedError `json:"died,omitempty"`
-	Members []facts.Member          `json:"members,omitempty"` // the dead ones, or those in the way
-	// Processes have an object open whose name was removed.
+	Members []facts.Member          `json:"members,omitempty"` // the dead ones, or the blockers
+	// Processes are those that have an object open whose name was removed.
 	Processes []doctor.Program `json:"processes,omitempty"`
 }
 
@@ -79,7 +82,7 @@ func (l findings) text(w io.Writer) error {
 			text += "     " + f.Note + "\n"
 		}
 		if f.Mend != "" {
-			text += "     mend: " + f.Mend + "\n"
+			text += "     repair: " + f.Mend + "\n"
 		}
 		if _, err := io.WriteString(w, text); err != nil {
 			return err
@@ -105,12 +108,12 @@ func runDoctor(p printer, machine []doctor.Fact) error {
 		}
 	}
 	if bad > 0 {
-		return errors.New("doctor: " + count(bad, "finding") + " not OK")
+		return errors.New("doctor: " + count(bad, "finding") + " BAD")
 	}
 	return nil
 }
 
-// lookAtObjects tells what is to be told of the objects that are there.
+// lookAtObjects returns the findings about the objects that exist.
 func lookAtObjects() findings {
 	used, err := facts.Objects()
 	var left []samepage.Leftover
@@ -120,7 +123,7 @@ func lookAtObjects() findings {
 	if err != nil {
 		return findings{{Fact: doctor.Fact{Name: "objects", Value: "unknown", Note: err.Error()}}}
 	}
-	all := findings{{Fact: doctor.Fact{Name: "objects", Value: count(len(used), "object") + " used or persistent", OK: true}}}
+	all := findings{{Fact: doctor.Fact{Name: "objects", Value: count(len(used), "object") + " in use or persistent", OK: true}}}
 	all = append(all, unused(left)...)
 	for _, o := range used {
 		for _, f := range o.Findings() {
@@ -130,13 +133,14 @@ func lookAtObjects() findings {
 	return all
 }
 
-// nameGone tells of objects whose names were removed while processes have them open.
+// nameGone returns the findings about objects whose names were removed while processes have
+// them open.
 func nameGone(removed []doctor.Removed) (all findings) {
 	for _, r := range removed {
 		f := finding{Finding: facts.NameGone, Processes: r.Processes, Fact: doctor.Fact{
 			Name:  plain(r.Path),
 			Value: "it was removed while " + count(len(r.Processes), "process") + " had it open",
-			Note:  "whoever comes by the name meets another object (ErrNameGone); once these processes are started anew all meet again",
+			Note:  "whoever opens the name now gets another object (ErrNameGone); restart these processes, so that all use the same object again",
 		}}
 		if r.Name != "" {
 			f.Object = &objectName{r.Name, samepage.Kind(r.Kind), samepage.Scope(r.Scope)}
@@ -147,7 +151,8 @@ func nameGone(removed []doctor.Removed) (all findings) {
 	return all
 }
 
-// unused tells of what nobody alive uses: of all that clean takes away at once.
+// unused returns one finding about all objects that no living process uses, which clean
+// removes, and one about each of them that cannot be read.
 func unused(left []samepage.Leftover) (all findings) {
 	const few = 5
 	var names []string
@@ -178,7 +183,7 @@ func unused(left []samepage.Leftover) (all findings) {
 	}})
 }
 
-// inWords tells of a finding for people.
+// inWords puts a finding into words for people.
 func inWords(found facts.Finding) finding {
 	f := findingOf(found.Object.Info, found.What, "")
 	f.OK, f.Members, f.Mend, f.Note = found.OK, found.Members, found.Mend, found.Note
@@ -188,19 +193,19 @@ func inWords(found facts.Finding) finding {
 		f.Value = "it cannot be read"
 	case facts.Dirty:
 		f.Value = "its owner died, and nobody has declared it consistent since"
-		f.Note = "each owner is told so (ErrOwnerDied) until one has looked at what it guards and calls Consistent"
+		f.Note = "each Lock returns ErrOwnerDied until an owner has checked what the lock guards and calls Consistent"
 		if d := st.Died; d != nil {
 			f.Died = d
 			f.Note = fmt.Sprintf("it was %s (%s), noticed %s; %s", processID(d.PID, d.Foreign), plain(d.Name), when(d.At), f.Note)
 		}
 	case facts.Full:
 		f.Value = fmt.Sprintf("its member table is full: %d of %d", len(st.Members), st.Room)
-		f.Note = "nobody else can open it; whoever makes it chooses for how many (Options.Members)"
+		f.Note = "nobody else can open it; whoever creates it sets the number (Options.Members)"
 	case facts.InTheWay:
 		f.Value, f.Note = blocked(st)
 	case facts.Dead:
 		f.Value = fmt.Sprintf("%d of %s died with it open", len(found.Members), count(len(st.Members), "member"))
-		f.Note = "harmless: the next one to meet them repairs what they held"
+		f.Note = "harmless: the next member that meets them repairs what they held"
 	}
 	return f
 }
@@ -215,7 +220,7 @@ func findingOf(i samepage.Info, what, value string) finding {
 // nameOf names an object for people.
 func nameOf(i samepage.Info) string {
 	switch {
-	case i.Name == "": // not even that can be read
+	case i.Name == "": // the name could not be read
 		return i.Path
 	case i.Scope == samepage.Global:
 		return i.Kind.String() + ` Global\` + plain(i.Name)

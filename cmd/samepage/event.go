@@ -22,12 +22,12 @@ type eventOptions struct {
 	timeout time.Duration // negative: none
 }
 
-// event names an event.
+// event returns the options that find the event.
 func (o *eventOptions) event() *ipcsync.EventOptions {
 	return &ipcsync.EventOptions{Scope: o.scope, Owner: o.owner, Exact: o.exact}
 }
 
-// creating is how an event is made.
+// creating returns the options that create the event.
 func (o *eventOptions) creating() *ipcsync.EventOptions {
 	e := o.event()
 	e.Manual, e.Perm, e.SecurityDescriptor = o.manual, o.perm, o.sddl
@@ -41,12 +41,14 @@ func newEventCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "event",
 		Short: "Set, reset and wait for events",
-		Long: `An event is set or not. An auto-reset event lets one waiter pass and is unset by
-that; a manual-reset event lets all pass until it is reset. A set with nobody
-waiting stays pending, and two before a wait are one.
+		Long: `An event is either set or not. An auto-reset event lets one waiter pass, which
+unsets the event. A manual-reset event lets all waiters pass until it is reset. If
+nobody waits, the event stays set until somebody waits. To set it twice before a wait
+has the same effect as to set it once.
 
-set makes an event that is missing, and says so on standard error; it stays until
-samepage rm --kind event. wait makes none, but waits for one to be made, so that either may come first.`,
+If the event does not exist, set creates it and says so on standard error. It stays
+until samepage rm --kind event. wait never creates an event: it waits until somebody
+creates it. So either command may come first.`,
 		Args: noSubcommand,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
@@ -54,7 +56,7 @@ samepage rm --kind event. wait makes none, but waits for one to be made, so that
 	return c
 }
 
-// newEventVerb is what the commands on events have in common.
+// newEventVerb adds to c what all commands on events share.
 func newEventVerb(o *eventOptions, c *cobra.Command) *cobra.Command {
 	c.Args = names(1, 1)
 	c.ValidArgsFunction = completeNames(false, samepage.KindEvent)
@@ -64,26 +66,26 @@ func newEventVerb(o *eventOptions, c *cobra.Command) *cobra.Command {
 }
 
 func (o *eventOptions) addQuiet(c *cobra.Command) {
-	c.Flags().BoolVarP(&o.quiet, "quiet", "q", false, "tell nothing on standard error but errors")
+	c.Flags().BoolVarP(&o.quiet, "quiet", "q", false, "write only errors to standard error")
 }
 
 func newEventSetCommand(a *app) *cobra.Command {
 	var o eventOptions
 	c := newEventVerb(&o, &cobra.Command{
 		Use:   "set NAME",
-		Short: "Set an event, and make it when it is missing",
+		Short: "Set an event; create it if it does not exist",
 		RunE: func(c *cobra.Command, args []string) error {
 			err := runEventSet(c.Context(), a, o, args[0])
 			if errors.Is(err, fs.ErrNotExist) && o.vanishes() {
-				return usage(c, "there is no event %q, and on Windows an exact name goes with its last user, while this command ends at once: use --hold", args[0])
+				return usage(c, "there is no event %q; on Windows an exact name goes with its last user, and this command would end at once: use --hold", args[0])
 			}
 			return err
 		},
 	})
 	o.addRights(c.Flags())
 	o.addQuiet(c)
-	c.Flags().BoolVar(&o.manual, "manual", false, "one that has to be made is manual-reset")
-	c.Flags().BoolVar(&o.hold, "hold", false, "stay and use it until Ctrl-C; one that is made lives while it is used")
+	c.Flags().BoolVar(&o.manual, "manual", false, "if the event has to be created, make it manual-reset")
+	c.Flags().BoolVar(&o.hold, "hold", false, "keep running and use the event until Ctrl-C; if it has to be created, it then lives only while it is used")
 	return c
 }
 
@@ -101,9 +103,9 @@ func newEventWaitCommand(a *app) *cobra.Command {
 	c := newEventVerb(&o, &cobra.Command{
 		Use:   "wait NAME",
 		Short: "Wait until an event is set",
-		Long: `wait sleeps until the event is set; an auto-reset event is unset by that. An event that
-is missing is waited for, too; standard error says so. The exit code is 7 when the time
-runs out first, and 130 after Ctrl-C.`,
+		Long: `wait sleeps until the event is set. If the event is auto-reset, wait unsets it. If the
+event does not exist, wait says so on standard error, and waits until somebody creates
+it. The exit code is 7 if the time runs out first, and 130 after Ctrl-C.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if c.Flags().Changed("timeout") && o.timeout < 0 {
 				return usage(c, "--timeout %v is negative", o.timeout)
@@ -112,7 +114,7 @@ runs out first, and 130 after Ctrl-C.`,
 		},
 	})
 	o.addQuiet(c)
-	c.Flags().DurationVar(&o.timeout, "timeout", -1, "wait at most this long, such as 500ms or 2m; 0 only looks")
+	c.Flags().DurationVar(&o.timeout, "timeout", -1, "wait at most this long, such as 500ms or 2m; 0: only look (default: no limit)")
 	c.Flags().Lookup("timeout").DefValue = "0" // keeps "(default -1ns)" out of the help
 	return c
 }
@@ -121,7 +123,7 @@ runs out first, and 130 after Ctrl-C.`,
 type happened struct {
 	Name    string `json:"name"`
 	Event   string `json:"event"`   // set, reset or passed
-	Created bool   `json:"created"` // it was missing and has been made
+	Created bool   `json:"created"` // it did not exist and was created
 	Held    bool   `json:"held,omitempty"`
 }
 
@@ -160,7 +162,7 @@ func runEventSet(ctx context.Context, a *app, o eventOptions, name string) (err 
 		return err
 	}
 	if !existed && !o.hold && !o.quiet {
-		fmt.Fprintf(a.stderr, "samepage: there was no event %s: made it; it stays until samepage rm --kind event %[1]s\n", plain(name))
+		fmt.Fprintf(a.stderr, "samepage: there was no event %s: created it; it stays until samepage rm --kind event %[1]s\n", plain(name))
 	}
 	if err := a.printer().print(happened{name, "set", !existed, o.hold}); err != nil {
 		return err
@@ -200,7 +202,7 @@ func runEventWait(ctx context.Context, a *app, o eventOptions, name string) (err
 	return a.printer().print(happened{Name: name, Event: "passed"})
 }
 
-// await opens an event, or waits for it.
+// await opens the event. If it does not exist, await says so and waits for it.
 func (o *eventOptions) await(ctx context.Context, a *app, name string) (*ipcsync.Event, error) {
 	e, err := ipcsync.OpenEvent(name, o.event())
 	if !errors.Is(err, fs.ErrNotExist) {

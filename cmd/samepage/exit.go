@@ -23,35 +23,35 @@ const (
 	exitTimeout = 7
 )
 
-// exit is one of them.
+// exit is one exit code.
 type exit struct {
 	code    int
-	meaning string
-	errs    []error
+	meaning string  // for the help
+	errs    []error // the errors that end with this code
 }
 
-// exits are the exit codes other than 0 and 1, and the errors that they stand
-// for. The first that matches counts.
+// exits lists the exit codes other than 0 and 1, with the errors that they stand for. The
+// first match counts.
 var exits = []exit{
 	{exitUsage, "wrong usage", []error{errUsage, samepage.ErrName, errNotText}},
-	// Before code 3: its objects do not exist either.
-	{10, "the process at the other end does not run", []error{samepage.ErrPeerNotStarted}},
+	// This one stands before code 3, since these errors also match fs.ErrNotExist.
+	{10, "the process at the other end is not running", []error{samepage.ErrPeerNotStarted}},
 	{3, "no such object", []error{fs.ErrNotExist}},
-	{4, "the object exists already, or is in use by others, or by as many as it has room for", []error{fs.ErrExist, samepage.ErrBusy, samepage.ErrTooManyMembers}},
-	{5, "no rights to it, or a privilege is missing", []error{fs.ErrPermission, samepage.ErrPrivilege}},
+	{4, "the object already exists, is in use by others, or is full: no more can join", []error{fs.ErrExist, samepage.ErrBusy, samepage.ErrTooManyMembers}},
+	{5, "permission denied, or a privilege is missing", []error{fs.ErrPermission, samepage.ErrPrivilege}},
 	{6, "no space", []error{samepage.ErrNoSpace, syscall.ENOSPC}},
 	{exitTimeout, "timed out", []error{os.ErrDeadlineExceeded, context.DeadlineExceeded}},
 	{8, "the process at the other end died", []error{samepage.ErrPeerDied}},
 	{9, "passed over for being too slow", []error{samepage.ErrEvicted}},
 	{11, "it does not fit: an input too long for the object, or a range past its end", []error{samepage.ErrRange, samepage.ErrTooLarge, errTooLong}},
-	{12, "there is no file or folder of that path", []error{errNoFile}},
+	{12, "there is no file or folder at that path", []error{errNoFile}},
 	{13, "the name was removed while it was in use", []error{samepage.ErrNameGone}},
 	{130, "interrupted", []error{context.Canceled}},
 }
 
 func exitHelp() string {
 	var b strings.Builder
-	b.WriteString("Exit codes:\n  0    done\n  1    failed for another reason, such as an object that is damaged\n")
+	b.WriteString("Exit codes:\n  0    success\n  1    another failure, such as a damaged object\n")
 	byCode := slices.SortedFunc(slices.Values(exits), func(a, b exit) int { return a.code - b.code })
 	for _, e := range byCode {
 		fmt.Fprintf(&b, "  %-4d %s\n", e.code, e.meaning)
@@ -63,7 +63,7 @@ func exitCode(err error) int {
 	if err == nil {
 		return 0
 	}
-	// A process of the demo has mapped its error itself.
+	// A process of the demo has already chosen the code for its error.
 	var r *demo.RemoteError
 	if errors.As(err, &r) {
 		return r.Code
@@ -78,7 +78,7 @@ func exitCode(err error) int {
 	return exitFailed
 }
 
-// errUsage matches the errors of those who typed something wrong.
+// errUsage matches errors in how the command was called.
 var errUsage = errors.New("wrong usage")
 
 type usageError struct {
@@ -86,7 +86,7 @@ type usageError struct {
 	err     error
 }
 
-// usage is an error of the one who typed the command.
+// usage returns an error in how the command was called. Its text points to the help.
 func usage(c *cobra.Command, format string, args ...any) error {
 	return &usageError{c.CommandPath(), fmt.Errorf(format, args...)}
 }
@@ -97,13 +97,14 @@ func (e *usageError) Error() string {
 
 func (e *usageError) Is(target error) bool { return target == errUsage }
 
-// errNoFile matches the errors about a file or folder, given by its path, that is not
-// there. They do not match fs.ErrNotExist, which is for objects.
+// errNoFile matches the errors about a path where there is no file or folder. They do not
+// match fs.ErrNotExist, which is for objects.
 var errNoFile = errors.New("no such file or folder")
 
 type noFileError struct{ err error }
 
-// noFile is err, which a call on a path of the user's returned.
+// noFile returns the error err of a call on a path that the user gave. It matches errNoFile
+// if err matches fs.ErrNotExist.
 func noFile(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return &noFileError{err}
@@ -111,7 +112,7 @@ func noFile(err error) error {
 	return err
 }
 
-// noProgram is noFile for a program that was to be started.
+// noProgram is noFile for a program that could not be started.
 func noProgram(err error) error {
 	if errors.Is(err, exec.ErrNotFound) {
 		return &noFileError{err}
@@ -122,8 +123,8 @@ func noProgram(err error) error {
 func (e *noFileError) Error() string        { return e.err.Error() }
 func (e *noFileError) Is(target error) bool { return target == errNoFile }
 
-// message is the line that tells of err. The packages name themselves in their
-// errors; here it is the command that speaks.
+// message is the line that tells err. The packages put their names in front of their errors;
+// message replaces these names by the name of the command.
 func message(err error) string {
 	text := err.Error()
 	if errors.Is(err, context.Canceled) {
@@ -133,11 +134,11 @@ func message(err error) string {
 		text = strings.TrimPrefix(text, prefix)
 		text = strings.ReplaceAll(text, ": "+prefix, ": ")
 	}
-	// One line, of several errors, too.
+	// Several errors become one line, too.
 	return "samepage: " + visible(strings.ReplaceAll(text, "\n", "; "))
 }
 
-// names wants between least and most names as arguments.
+// names checks that a command has between least and most arguments.
 func names(least, most int) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		switch n := len(args); {

@@ -18,56 +18,56 @@ import (
 	"samepage/internal/option"
 )
 
-// object says which object is meant, and what rights a new one has; its fields are
-// flags, which are the same for all commands.
+// object says which object a command uses, and which rights a new object gets. Its fields
+// are flags that mean the same in all commands.
 type object struct {
 	scope samepage.Scope
 	owner string
 	exact bool
-	kinds []samepage.Kind // that it may be, in this order
-	perm  fs.FileMode     // of a new one; 0: the default
-	sddl  string
+	kinds []samepage.Kind // the kinds that it may have, in the order in which they are tried
+	perm  fs.FileMode     // of a new object; 0: the default
+	sddl  string          // of a new object; "": the default
 }
 
-// addFlags is for each command with the name of an object.
+// addFlags adds the flags of every command that takes the name of an object.
 func (o *object) addFlags(c *cobra.Command) {
 	f := c.Flags()
-	f.Var(scopeFlag{&o.scope}, "scope", "how far the name reaches")
-	f.StringVar(&o.owner, "owner", "", "accept an object of this `user` (name or id), * of anybody (default: your own, and in scope global root's)")
+	f.Var(scopeFlag{&o.scope}, "scope", "look for the name among those of this user, or of the whole machine")
+	f.StringVar(&o.owner, "owner", "", "accept an object that belongs to this `user` (name or id); *: to anybody (default: to you; in scope global also to root)")
 	completeChoices(c, "scope", "local", "global")
 }
 
-// addExact is for the commands that take names of any program.
+// addExact adds the flag of commands that also take names of other programs' objects.
 func (o *object) addExact(f *pflag.FlagSet) {
-	f.BoolVar(&o.exact, "exact", false, "NAME is the system's bare name, of any program")
+	f.BoolVar(&o.exact, "exact", false, "NAME is the system's own name of the object, for objects of other programs")
 }
 
-// addRights is for the commands that can make an object.
+// addRights adds the flags of commands that can create an object.
 func (o *object) addRights(f *pflag.FlagSet) {
 	f.Var(permFlag{&o.perm}, "perm", "permission bits of a new object on Linux, such as 0660 for a group or 0666 for everybody (default 0600)")
-	f.StringVar(&o.sddl, "sddl", "", "security descriptor of a new object on Windows, as an SDDL `string` (default: for its user and the system)")
+	f.StringVar(&o.sddl, "sddl", "", "security descriptor of a new object on Windows, as an SDDL `string` (default: its user and the system have access)")
 }
 
 func (o *object) addKind(c *cobra.Command) {
 	o.kinds = samepage.Kinds()
-	c.Flags().Var(kindFlag{&o.kinds}, "kind", "kind of the object (default: the first of them that there is)")
+	c.Flags().Var(kindFlag{&o.kinds}, "kind", "kind of the object (default: the first kind in this list that has an object of that name)")
 	completeChoices(c, "kind", strings.Split(kindFlag{}.Type(), "|")...)
 }
 
-// options name an object of that kind.
+// options returns the options that find an object of kind k.
 func (o *object) options(k samepage.Kind) *samepage.Options {
 	return &samepage.Options{Scope: o.scope, Owner: o.owner, Exact: o.exact, Kind: k}
 }
 
-// creating are options with the rights of a new object.
+// creating returns options, with the rights of a new object added.
 func (o *object) creating(k samepage.Kind) *samepage.Options {
 	opts := o.options(k)
 	opts.Perm, opts.SecurityDescriptor = o.perm, o.sddl
 	return opts
 }
 
-// tellUnused says which flags did not count because the object exists: those of its
-// rights, where they were given, and others.
+// tellUnused tells which flags had no effect because the object exists: the flags about its
+// rights, if they were given, and others.
 func (o *object) tellUnused(w io.Writer, name string, others ...string) {
 	if o.perm != 0 {
 		others = append(others, "--perm")
@@ -80,19 +80,19 @@ func (o *object) tellUnused(w io.Writer, name string, others ...string) {
 	}
 }
 
-// first calls f with the options of each kind that the object may be until one
-// is there.
+// first calls f with the options of each kind that the object may have, until there is an
+// object of that kind.
 func (o *object) first(name string, f func(*samepage.Options) error) error {
 	var other error
 	for _, k := range o.kinds {
 		err := f(o.options(k))
-		// What is damaged is there, whatever it was.
+		// A damaged object exists, whatever its kind was.
 		missing := errors.Is(err, fs.ErrNotExist) || errors.Is(err, samepage.ErrKindMismatch) && !errors.Is(err, samepage.ErrCorrupt)
 		if len(o.kinds) == 1 || !missing {
 			return o.notThere(k, name, err)
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
-			other = err // an exact name is of one kind, and perhaps of none of ours
+			other = err // an exact name has one kind, perhaps a kind that samepage does not know
 		}
 	}
 	if other != nil {
@@ -101,12 +101,12 @@ func (o *object) first(name string, f func(*samepage.Options) error) error {
 	return o.missing("object", name, fs.ErrNotExist)
 }
 
-// vanishes says whether an object of this command is gone as soon as the command
-// ends: on Windows a bare kernel name goes with its last handle.
+// vanishes says whether an object that this command creates is gone when the command ends:
+// on Windows an exact name goes with its last handle.
 func (o *object) vanishes() bool { return o.exact && runtime.GOOS == "windows" }
 
-// flagError says in the words of the command line that an option is out of range which
-// the command has a flag for. Other errors stay as they are.
+// flagError turns the error about an option out of range into one about the flag, if the
+// command has a flag for that option. It returns other errors unchanged.
 func flagError(c *cobra.Command, err error) error {
 	var bad *option.Error
 	if !errors.As(err, &bad) || errors.Is(err, errUsage) {
@@ -129,7 +129,7 @@ func flagError(c *cobra.Command, err error) error {
 type scopeFlag struct{ p *samepage.Scope }
 
 func (f scopeFlag) String() string {
-	if f.p == nil { // pflag asks a zero value
+	if f.p == nil { // pflag calls String of a zero value
 		return samepage.Local.String()
 	}
 	return f.p.String()
@@ -174,7 +174,7 @@ func (f kindFlag) Set(s string) error {
 	return fmt.Errorf("want one of %s", f.Type())
 }
 
-// sizeFlag is a number of bytes, at least least.
+// sizeFlag is a number of bytes that is not below least.
 type sizeFlag struct {
 	p     *int64
 	least int64
@@ -201,7 +201,7 @@ func (f sizeFlag) Set(s string) error {
 	return nil
 }
 
-// permFlag are permission bits, in octal.
+// permFlag is a set of permission bits, in octal.
 type permFlag struct{ p *fs.FileMode }
 
 func (f permFlag) String() string {
@@ -222,7 +222,7 @@ func (f permFlag) Set(s string) error {
 	return nil
 }
 
-// completeNames offers the names of objects of the kinds.
+// completeNames completes an argument with the names of objects of these kinds.
 func completeNames(many bool, kinds ...samepage.Kind) cobra.CompletionFunc {
 	return func(c *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		if len(args) > 0 && !many {
@@ -239,7 +239,7 @@ func completeNames(many bool, kinds ...samepage.Kind) cobra.CompletionFunc {
 		var found []cobra.Completion
 		for _, i := range infos {
 			for _, k := range kinds {
-				// A shell shows what it is offered.
+				// A shell shows these names, so those with control characters are left out.
 				if i.Kind == k && i.Scope.String() == scope && visible(i.Name) == i.Name {
 					found = append(found, cobra.CompletionWithDesc(i.Name, i.Kind.String()+", "+formatSize(i.Size)))
 				}
@@ -249,7 +249,7 @@ func completeNames(many bool, kinds ...samepage.Kind) cobra.CompletionFunc {
 	}
 }
 
-// completeChoices offers the words of a flag that has few.
+// completeChoices completes the value of a flag that has few possible values.
 func completeChoices(c *cobra.Command, flag string, choices ...cobra.Completion) {
 	if err := c.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(choices, cobra.ShellCompDirectiveNoFileComp)); err != nil {
 		fmt.Fprintln(os.Stderr, "samepage:", err)

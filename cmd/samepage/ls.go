@@ -19,24 +19,25 @@ func newLsCommand(a *app) *cobra.Command {
 	verbose := false
 	c := &cobra.Command{
 		Use:   "ls",
-		Short: "List the objects that are used or persist",
-		Long: `ls lists the objects of both scopes that somebody alive uses or that persist.
-What the dead left it takes away. Exact names are not listed.
+		Short: "List the objects that are in use or persist",
+		Long: `ls lists the objects of both scopes that a living process uses or that persist. It
+removes nothing: what dead processes left is not listed, and samepage clean removes
+it. Exact names are not listed.
 
-A ? stands for what is not known, null with --json, and below the table stands why: the
-object is another user's, or damaged, or something else lies in its place. The exit code
-is 1 when an object is damaged.`,
+A ? (with --json null) stands for a value that is not known. The reason is below the
+table: the object belongs to another user, or is damaged, or something else lies in its
+place. The exit code is 1 if an object is damaged.`,
 		Args: names(0, 0),
 		RunE: func(*cobra.Command, []string) error { return runLs(a.printer(), verbose) },
 	}
-	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "also tell who holds, publishes and waits, id, memory taken, file and path")
+	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "also show the state, how many are members and wait, id, memory taken, file and path")
 	return c
 }
 
-// listing is objects, in a table.
+// listing is a table of objects.
 type listing struct {
 	infos   []samepage.Info
-	states  []*state // of each; nil: it has none, or it is not known
+	states  []*state // one for each object; nil: it has none, or it is not known
 	verbose bool
 }
 
@@ -73,8 +74,8 @@ func (l listing) text(w io.Writer) error {
 	return nil
 }
 
-// stateCells are the state, the members and the sleepers of an object, nil for one
-// without or of which they are not known.
+// stateCells are the state, the number of members and the number of sleepers of an object.
+// st is nil if the object has no members, or they are not known.
 func stateCells(st *state) []string {
 	if st == nil {
 		return []string{"-", "-", "-"}
@@ -82,8 +83,7 @@ func stateCells(st *state) []string {
 	return []string{st.text, strconv.Itoa(len(st.Members)), strconv.Itoa(st.Waiting())}
 }
 
-// runLs looks into each object that has members, so that one whose header is damaged
-// does not pass for a good one.
+// runLs looks into each object that has members, so that a damaged header is found and told.
 func runLs(p printer, verbose bool) error {
 	objects, err := facts.Objects()
 	if err != nil {

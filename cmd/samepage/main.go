@@ -1,6 +1,6 @@
-// Command samepage makes, shows, fills and removes shared memory and events,
-// publishes to topics and subscribes to them, and shows two processes at work on
-// shared pictures.
+// Command samepage creates, shows, fills and removes shared memory and events. It publishes
+// to topics and subscribes to them, and reads and writes cells. Its demo shows processes
+// that work on shared pictures.
 package main
 
 import (
@@ -19,7 +19,7 @@ import (
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
-// run is main without the process: it returns the exit code.
+// run does the work of main, and returns the exit code of the process.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
@@ -37,12 +37,12 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return exitCode(err)
 }
 
-// app is what all commands have in common.
+// app is what all commands share.
 type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	json           bool
-	told           bool // the error of the command has been told already
+	told           bool // the error of the command has already been printed
 }
 
 func (a *app) printer() printer {
@@ -56,13 +56,15 @@ func newRoot(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "samepage",
 		Short: "Shared memory, events and topics between processes",
-		Long: `samepage makes, shows, fills and removes named shared memory and events, and
-passes messages through topics: what samepage pub reads, samepage sub writes.
+		Long: `samepage creates, shows, fills and removes named shared memory and events. It
+also passes messages through topics: samepage pub publishes its standard input,
+and samepage sub writes the messages to its standard output.
 
-Names are this user's own (scope local) or the machine's (scope global); the
-prefixes Local\ and Global\ choose the scope, too. Objects of different kinds may
-share a name. Sizes are bytes, or have a unit: kB, MB, GB, TB are powers of
-1000; KiB, MiB, GiB, TiB and K, M, G, T are powers of 1024; 1.5GiB is exact.
+A name belongs to this user (scope local) or to the whole machine (scope global).
+The prefixes Local\ and Global\ choose the scope, too. Objects of different kinds
+may have the same name. A size is a number of bytes, or a number with a unit: kB,
+MB, GB and TB are powers of 1000; KiB, MiB, GiB and TiB, and K, M, G and T, are
+powers of 1024. 1.5GiB is exact.
 
 ` + exitHelp(),
 		Version:       version(),
@@ -73,7 +75,7 @@ share a name. Sizes are bytes, or have a unit: kB, MB, GB, TB are powers of
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(c, "%w", err) })
-	root.PersistentFlags().BoolVar(&a.json, "json", false, "print one JSON object or array")
+	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON instead of text")
 	root.AddCommand(
 		newCreateCommand(a), newLsCommand(a), newStatCommand(a), newCatCommand(a), newPutCommand(a),
 		newRmCommand(a), newCleanCommand(a), newEventCommand(a), newPubCommand(a), newSubCommand(a), newHzCommand(a), newCellCommand(a),
@@ -84,7 +86,7 @@ share a name. Sizes are bytes, or have a unit: kB, MB, GB, TB are powers of
 	return root
 }
 
-// strictDefaults has the commands that cobra adds refuse what they do not know.
+// strictDefaults makes the commands that cobra adds refuse arguments that they do not know.
 func strictDefaults(root *cobra.Command) {
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
@@ -107,8 +109,8 @@ func strictDefaults(root *cobra.Command) {
 	}
 }
 
-// noSubcommand is for a command that only has subcommands, and was given none
-// that it knows.
+// noSubcommand checks the arguments of a command that has only subcommands: cobra calls it
+// where the first argument is none of them.
 func noSubcommand(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -116,12 +118,12 @@ func noSubcommand(c *cobra.Command, args []string) error {
 	hint := ""
 	c.SuggestionsMinimumDistance = 2
 	if s := c.SuggestionsFor(args[0]); len(s) > 0 {
-		hint = ", meant is perhaps " + strings.Join(s, " or ")
+		hint = " (did you mean " + strings.Join(s, " or ") + "?)"
 	}
 	return usage(c, "unknown command %q%s", args[0], hint)
 }
 
-// version is what the build knows of itself.
+// version tells what the build knows about itself: version, revision, compiler and system.
 func version() string {
 	v := "unknown"
 	if b, ok := debug.ReadBuildInfo(); ok {

@@ -9,9 +9,9 @@ import (
 	"samepage"
 )
 
-// notThere is err, which a call on an object of that kind and name returned. When it
-// says that there is no such object it gets the one text that all commands have for
-// that, and tells of objects that were perhaps meant.
+// notThere returns the error err of a call on an object of kind k. If err says that there is
+// no such object, notThere gives it the text that all commands use, which also names objects
+// that the user may have meant.
 func (o *object) notThere(k samepage.Kind, name string, err error) error {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -19,13 +19,14 @@ func (o *object) notThere(k samepage.Kind, name string, err error) error {
 	return o.missing(k.String(), name, err)
 }
 
-// missing says that there is no object of that name, of a kind or, for "object", of any.
+// missing returns an error that says that there is no object of that kind and name. The kind
+// "object" stands for all kinds.
 func (o *object) missing(kind, name string, err error) error {
 	return &missingError{o.missingText(kind, name), err}
 }
 
-// missingError keeps what it says apart from the error that it stands for, which names
-// places of ours.
+// missingError has a text of its own, since the text of err names paths that the user does
+// not know.
 type missingError struct {
 	text string
 	err  error
@@ -34,8 +35,8 @@ type missingError struct {
 func (e *missingError) Error() string { return e.text }
 func (e *missingError) Unwrap() error { return e.err }
 
-// notYet is err, with which a wait for an object ended. When that is a time-out it says
-// whether the object was there at the end.
+// notYet returns the error err of a wait for an object. If err is a time-out and there is
+// still no such object, the text says so.
 func (o *object) notYet(k samepage.Kind, name string, err error) error {
 	if err == nil || exitCode(err) != exitTimeout {
 		return err
@@ -54,8 +55,8 @@ func (o *object) missingText(kind, name string) string {
 	return text + o.others(kind, name)
 }
 
-// others tells of objects of that name of another kind or, without one, in the other
-// scope.
+// others tells which objects of that name there are of another kind. If there are none, it
+// tells whether there is one in the other scope.
 func (o *object) others(kind, name string) string {
 	if o.exact {
 		return ""
@@ -77,7 +78,7 @@ func (o *object) others(kind, name string) string {
 		return fmt.Sprintf(" (there are %s and %s of that name)", strings.Join(found[:n-1], ", "), found[n-1])
 	}
 	if strings.HasPrefix(name, `Local\`) || strings.HasPrefix(name, `Global\`) {
-		return "" // which says the scope
+		return "" // the prefix says which scope is meant
 	}
 	other := samepage.Global
 	if o.scope == other {

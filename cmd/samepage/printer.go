@@ -9,13 +9,13 @@ import (
 	"unicode"
 )
 
-// result is what a command has to say. Its JSON form is stable.
+// result is what a command prints. Its JSON form is stable.
 type result interface {
-	// text writes it for people.
+	// text writes it as text for people.
 	text(w io.Writer) error
 }
 
-// printer says it, in the form that was asked for.
+// printer prints a result, as text or as JSON.
 type printer interface {
 	print(result) error
 }
@@ -33,8 +33,9 @@ func (p jsonPrinter) print(r result) error {
 	return e.Encode(r)
 }
 
-// plain is a name as people read it: quoted when it could do something to their
-// terminal or be mistaken, for others choose names, too.
+// plain is a name for people to read. It is quoted if it has control characters, spaces or
+// quotes: other users choose names, too, and such a name could change the terminal or be
+// misread.
 func plain(name string) string {
 	for _, r := range name {
 		if !unicode.IsGraphic(r) || unicode.IsSpace(r) || r == '"' {
@@ -54,7 +55,7 @@ func lines(w io.Writer, pairs ...[2]string) error {
 	return nil
 }
 
-// joined is one JSON object with the fields of all parts.
+// joined returns one JSON object with the fields of all parts.
 func joined(parts ...any) ([]byte, error) {
 	all := []byte{'{'}
 	for _, p := range parts {
@@ -72,7 +73,7 @@ func joined(parts ...any) ([]byte, error) {
 	return append(all, '}'), nil
 }
 
-// marshalList is a list in JSON, also when it has nothing.
+// marshalList returns a list in JSON: [] for nil, and never null.
 func marshalList[T any](list []T) ([]byte, error) {
 	if list == nil {
 		list = []T{}

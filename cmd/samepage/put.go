@@ -14,29 +14,30 @@ import (
 	"samepage"
 )
 
-// maxBuffered is how much of an input of unknown length is kept in memory to
-// find out how large the object must be.
+// maxBuffered is how many bytes of an input of unknown length are kept in memory, to find
+// out how large the object must be.
 const maxBuffered = 1 << 30
 
 type putOptions struct {
 	object
 	offset, size int64
 	create       bool
-	buffer       int64 // maxBuffered, less in tests
+	buffer       int64 // maxBuffered; less in tests
 }
 
 func newPutCommand(a *app) *cobra.Command {
 	o := putOptions{buffer: maxBuffered}
 	c := &cobra.Command{
 		Use:   "put NAME",
-		Short: "Read standard input into a memory",
-		Long: `put reads standard input into a memory; what lies behind the input stays as it
-is. With --create or --size a memory that is missing is made, and stays until it is
-removed. It gets the size --size, or else that of the input, which put keeps in memory
-for that, up to ` + formatSize(maxBuffered) + `, unless it is a file.
+		Short: "Write standard input into a memory",
+		Long: `put writes standard input into a memory. The bytes of the memory after the input
+stay as they are. If there is no memory of that name, --create or --size creates one,
+which stays until it is removed. Its size is --size, or without --size that of the
+input. If the input is not a file, put first reads all of it, up to ` + formatSize(maxBuffered) + `,
+to learn its size.
 
-An input that is longer than the memory is refused. When its length is known
-(a file) nothing is written then, otherwise the message tells how much was.`,
+An input that is longer than the memory is an error. If the input is a file, nothing
+is written then; otherwise the message says how many bytes were written.`,
 		Example:           "  samepage put frames --create <frames.raw\n  camera | samepage put frames --size 64MiB",
 		Args:              names(1, 1),
 		ValidArgsFunction: completeNames(false, samepage.KindMemory),
@@ -51,15 +52,15 @@ An input that is longer than the memory is refused. When its length is known
 	o.addFlags(c)
 	o.addExact(c.Flags())
 	o.addRights(c.Flags())
-	c.Flags().BoolVar(&o.create, "create", false, "make a memory that is missing")
-	c.Flags().Var(sizeFlag{&o.offset, 0}, "offset", "write the first byte here")
-	c.Flags().Var(sizeFlag{&o.size, 1}, "size", "make a memory that is missing, of this size")
+	c.Flags().BoolVar(&o.create, "create", false, "create the memory if it does not exist")
+	c.Flags().Var(sizeFlag{&o.offset, 0}, "offset", "write the first byte at this offset in the memory")
+	c.Flags().Var(sizeFlag{&o.size, 1}, "size", "create the memory with this size if it does not exist")
 	return c
 }
 
-var errVanishes = errors.New("there is no such memory, and on Windows an exact name goes with its last user, while this command ends at once: make it with samepage create --exact --hold")
+var errVanishes = errors.New("there is no such memory; on Windows an exact name goes with its last user, and this command would end at once: create it with samepage create --exact --hold")
 
-// written tells what was put where.
+// written tells how many bytes were written, and where.
 type written struct {
 	Name    string `json:"name"`
 	Size    int64  `json:"size"` // of the memory
@@ -77,7 +78,7 @@ func (r written) text(w io.Writer) error {
 	return err
 }
 
-// input is what is read, of length n, negative when that is not known.
+// input is the input of put. n is its length; negative: it is not known.
 type input struct {
 	io.Reader
 	n int64
@@ -94,13 +95,13 @@ func newInput(r io.Reader) input {
 	}
 	at, err := f.Seek(0, io.SeekCurrent)
 	n := st.Size() - at
-	if err != nil || n <= 0 { // as files in /proc say
+	if err != nil || n <= 0 { // files in /proc say that they have 0 bytes
 		return input{r, -1}
 	}
 	return input{io.LimitReader(r, n), n}
 }
 
-// buffered reads all of an input to know its length.
+// buffered reads all of an input, up to most bytes, to learn its length.
 func (in input) buffered(ctx context.Context, most int64) (input, error) {
 	var b bytes.Buffer
 	n, err := copyBytes(ctx, &b, io.LimitReader(in.Reader, most+1), nil)
@@ -108,7 +109,7 @@ func (in input) buffered(ctx context.Context, most int64) (input, error) {
 		return in, fmt.Errorf("read standard input: %w", err)
 	}
 	if n > most {
-		return in, fmt.Errorf("the input is longer than %s, which is what can be kept in memory to find its length: give --size", formatSize(most))
+		return in, fmt.Errorf("the input is longer than %s, the most that is kept in memory to learn its length: use --size", formatSize(most))
 	}
 	return input{&b, n}, nil
 }
@@ -119,7 +120,8 @@ func runPut(ctx context.Context, a *app, o putOptions, name string) (err error) 
 	if err != nil {
 		return err
 	}
-	// A memory that this command made and could not fill must not look filled.
+	// If this command created the memory and could not fill it, it removes it: others must
+	// not take it for filled.
 	defer func() {
 		if made && err != nil {
 			err = errors.Join(err, samepage.Remove(name, o.options(samepage.KindMemory)))
@@ -130,17 +132,17 @@ func runPut(ctx context.Context, a *app, o putOptions, name string) (err error) 
 		o.tellUnused(a.stderr, name)
 	}
 	if o.size != 0 && o.size != m.Size() {
-		return fmt.Errorf("put %q: it has %s already, and not the %d of --size: %w", name, numBytes(m.Size()), o.size, fs.ErrExist)
+		return fmt.Errorf("put %q: it exists and has %s, not the %d of --size: %w", name, numBytes(m.Size()), o.size, fs.ErrExist)
 	}
 	if o.offset > m.Size() || in.n > m.Size()-o.offset {
-		return fmt.Errorf("put %s at %d of %v, nothing was written: %w", numBytes(max(in.n, 0)), o.offset, m, samepage.ErrRange)
+		return fmt.Errorf("put %s at offset %d of %v, nothing was written: %w", numBytes(max(in.n, 0)), o.offset, m, samepage.ErrRange)
 	}
 	p := newProgress(a.stderr, in.n)
 	n, err := copyBytes(ctx, io.NewOffsetWriter(m, o.offset), in, p)
 	p.done()
 	switch {
 	case errors.Is(err, samepage.ErrRange):
-		return fmt.Errorf("put into %v: the input is longer, written: %s: %w", m, numBytes(n), samepage.ErrRange)
+		return fmt.Errorf("put into %v: the input is longer; %s were written: %w", m, numBytes(n), samepage.ErrRange)
 	case err != nil:
 		return fmt.Errorf("put into %v, after %s: %w", m, numBytes(n), err)
 	case in.n >= 0 && n < in.n:
@@ -149,10 +151,10 @@ func runPut(ctx context.Context, a *app, o putOptions, name string) (err error) 
 	return a.printer().print(written{name, m.Size(), o.offset, n, made})
 }
 
-// openForPut opens the memory, or makes one that in fits into, for which it may
-// have to read in.
+// openForPut opens the memory, or creates one that has room for in. To learn the size it may
+// read all of in.
 func openForPut(ctx context.Context, o putOptions, name string, in *input) (m *samepage.Memory, made bool, err error) {
-	for range 100 { // others may come and go between the two calls
+	for range 100 { // others may create and remove it between the two calls
 		m, err = samepage.Open(name, o.options(samepage.KindMemory))
 		if !errors.Is(err, fs.ErrNotExist) {
 			return m, false, err
@@ -161,7 +163,7 @@ func openForPut(ctx context.Context, o putOptions, name string, in *input) (m *s
 			return nil, false, errVanishes
 		}
 		if !o.create && o.size == 0 {
-			return nil, false, fmt.Errorf("%w; --create makes it", o.notThere(samepage.KindMemory, name, err))
+			return nil, false, fmt.Errorf("%w; --create creates it", o.notThere(samepage.KindMemory, name, err))
 		}
 		size := o.size
 		if size == 0 {
@@ -171,7 +173,7 @@ func openForPut(ctx context.Context, o putOptions, name string, in *input) (m *s
 				}
 			}
 			if in.n == 0 {
-				return nil, false, fmt.Errorf("put %q: the input is empty, and there is no memory: %w", name, samepage.ErrZeroSize)
+				return nil, false, fmt.Errorf("put %q: there is no memory of that name, and the input is empty: %w", name, samepage.ErrZeroSize)
 			}
 			size = o.offset + in.n
 		}

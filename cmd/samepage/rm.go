@@ -18,10 +18,11 @@ func newRmCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "rm NAME...",
 		Short: "Remove objects that nobody uses",
-		Long: `rm removes objects that nobody uses, also those that persist. Of a memory and
-an event with one name it removes the memory, unless --kind says event. It goes
-on after a failure; the exit code is that of the first one. A file below an
-object stays. Root may remove everybody's objects.`,
+		Long: `rm removes objects that no living process uses, including those that persist. If
+objects of several kinds have the name, it removes one: the memory comes first, and
+--kind chooses another. After a failure it goes on with the next name; the exit code is
+that of the first failure. If an object lies over a file, the file stays. Root may
+remove objects of all users.`,
 		Args:              names(1, math.MaxInt),
 		ValidArgsFunction: completeNames(true, samepage.Kinds()...),
 		RunE:              func(_ *cobra.Command, args []string) error { return runRm(a, o, args) },
@@ -43,7 +44,7 @@ type removals []removal
 func (rs removals) text(w io.Writer) error {
 	for _, r := range rs {
 		if !r.Removed {
-			continue // told as an error
+			continue // runRm prints the error
 		}
 		if _, err := fmt.Fprintln(w, "removed", plain(r.Name)); err != nil {
 			return err
@@ -52,8 +53,8 @@ func (rs removals) text(w io.Writer) error {
 	return nil
 }
 
-// usedBy is err with those who use an object that cannot be removed for that, where it
-// is of a kind that keeps them.
+// usedBy returns err. If err says that the object is in use, and the object has members,
+// usedBy adds who they are.
 func (o *object) usedBy(name string, opts *samepage.Options, err error) error {
 	if !errors.Is(err, samepage.ErrBusy) || !facts.HasMembers(opts.Kind) {
 		return err
@@ -78,7 +79,7 @@ func (o *object) usedBy(name string, opts *samepage.Options, err error) error {
 	return fmt.Errorf("%w by %s", err, text)
 }
 
-// runRm returns the first failure. It tells all of them itself.
+// runRm prints every failure itself, and returns the first.
 func runRm(a *app, o object, names []string) error {
 	var all removals
 	var first error

@@ -13,7 +13,7 @@ import (
 
 var sizeSyntax = regexp.MustCompile(`^(-?)([0-9]{1,40}(?:\.[0-9]{1,40})?) ?([A-Za-z]*)$`)
 
-// units are the factors of sizes, by their names in lower case.
+// units maps the name of each unit, in lower case, to its number of bytes.
 var units = func() map[string]int64 {
 	u := map[string]int64{"": 1, "b": 1}
 	decimal, binary := int64(1), int64(1)
@@ -25,8 +25,8 @@ var units = func() map[string]int64 {
 	return u
 }()
 
-// parseSize reads a number of bytes, such as 4096, 64MiB, 1GB or 1.5GiB. It is
-// exact: what is not a whole number of bytes is an error.
+// parseSize reads a number of bytes, such as 4096, 64MiB, 1GB or 1.5GiB. It is exact: a size
+// that is not a whole number of bytes is an error.
 func parseSize(s string) (int64, error) {
 	p := sizeSyntax.FindStringSubmatch(s)
 	if p == nil {
@@ -34,7 +34,7 @@ func parseSize(s string) (int64, error) {
 	}
 	unit, ok := units[strings.ToLower(p[3])]
 	if !ok {
-		return 0, fmt.Errorf("unknown unit %q, known are B, kB, KiB, K, MB, MiB, M, GB, GiB, G, TB, TiB, T", p[3])
+		return 0, fmt.Errorf("unknown unit %q, want one of B, kB, KiB, K, MB, MiB, M, GB, GiB, G, TB, TiB, T", p[3])
 	}
 	if p[1] != "" {
 		return 0, errors.New("negative")
@@ -48,7 +48,7 @@ func parseSize(s string) (int64, error) {
 	case !n.IsInt():
 		return 0, errors.New("not a whole number of bytes")
 	case n.Cmp(new(big.Rat).SetInt64(samepage.MaxSize)) > 0:
-		return 0, fmt.Errorf("too large, at most %s are possible", formatSize(samepage.MaxSize))
+		return 0, fmt.Errorf("too large, the maximum is %s", formatSize(samepage.MaxSize))
 	}
 	return n.Num().Int64(), nil
 }

@@ -14,11 +14,13 @@ func newStatCommand(a *app) *cobra.Command {
 	var o object
 	c := &cobra.Command{
 		Use:   "stat NAME",
-		Short: "Tell about one object",
-		Long: `stat tells what is known of an object, without becoming a user of it; of a lock
-or an event also who has it open, who holds it, and who waits; of a topic who
-publishes and who subscribes, and how many messages a reliable subscriber is
-behind. The size of an exact object on Windows is known rounded up to a page only.`,
+		Short: "Show what is known about one object",
+		Long: `stat shows what is known about an object. It does not become a user of the
+object, and changes nothing. For a lock or an event it also shows who has it open,
+who holds it and who waits. For a topic it shows who publishes and who subscribes,
+and how many messages each reliable subscriber is behind. For a cell it shows the
+number of the latest value and who writes. On Windows the size of an exact object
+is rounded up to a page.`,
 		Args:              names(1, 1),
 		ValidArgsFunction: completeNames(false, samepage.Kinds()...),
 		RunE:              func(_ *cobra.Command, args []string) error { return runStat(a.printer(), o, args[0]) },
@@ -31,7 +33,7 @@ behind. The size of an exact object on Windows is known rounded up to a page onl
 
 type about struct{ samepage.Info }
 
-// unknown is what tables have in the place of what is not known.
+// unknown stands in tables for a value that is not known.
 const unknown = "?"
 
 func sizeText(i samepage.Info, n int64) string {
@@ -115,7 +117,7 @@ func runStat(p printer, o object, name string) error {
 	})
 }
 
-// stateAbout is an object that has a state and members.
+// stateAbout is about an object that has a state and members.
 type stateAbout struct {
 	about
 	State any

@@ -13,14 +13,14 @@ import (
 	"samepage/pubsub"
 )
 
-// state is what is known of an object with members, for people.
+// state is what is known about an object with members, in words for people.
 type state struct {
 	*facts.State
-	text string // a word or two on what it is just now
-	more [][2]string
+	text string      // its state now, in a few words
+	more [][2]string // lines of label and value that stat adds
 }
 
-// inspect looks at an object with members, whoever it belongs to.
+// inspect looks at an object with members. The object may belong to any user.
 func inspect(i samepage.Info) (*state, error) {
 	st, err := facts.Of(i)
 	if err != nil {
@@ -29,7 +29,7 @@ func inspect(i samepage.Info) (*state, error) {
 	return stateOf(st), nil
 }
 
-// stateOf tells of st, nil where that is.
+// stateOf puts st into words. It returns nil for nil.
 func stateOf(st *facts.State) *state {
 	if st == nil {
 		return nil
@@ -63,7 +63,8 @@ func (st *state) write(w io.Writer) error {
 	return nil
 }
 
-// cellText is the latest value and who writes, and how the cell was made.
+// cellText tells the generation of the latest value and who is writing, and how the cell was
+// created.
 func cellText(st *cell.State) (text string, more [][2]string) {
 	text = "no value yet"
 	if st.Generation > 0 {
@@ -71,7 +72,7 @@ func cellText(st *cell.State) (text string, more [][2]string) {
 	}
 	for _, m := range st.Members {
 		if m.Writing {
-			text += ", " + processText(m.PID, m.Foreign, m.Ended) + " writes"
+			text += ", " + processText(m.PID, m.Foreign, m.Ended) + " is writing"
 		}
 	}
 	made := fmt.Sprintf("%s, up to %s", plain(st.Type), formatSize(int64(st.Cap)))
@@ -84,23 +85,23 @@ func cellText(st *cell.State) (text string, more [][2]string) {
 	return text, [][2]string{{"values", made}}
 }
 
-// blocked says what others wait for who are blocked by members of st, and what that means.
+// blocked says what members wait for that other members of st block, and what that means.
 func blocked(st *facts.State) (way, note string) {
 	switch st.Of.(type) {
 	case *pubsub.State:
 		return "its publisher waits for " + count(len(st.Blockers), "subscriber"),
-			"in order for a moment: a reliable subscriber misses nothing. If it stays so, that process does not take what it subscribed to; " +
-				"who makes the topic may limit that (Options.EvictAfter, samepage pub --evict-after)"
+			"normal for a moment: a reliable subscriber misses nothing. If it stays so, that process does not take its messages; " +
+				"whoever creates the topic can limit the wait (Options.EvictAfter, samepage pub --evict-after)"
 	case *cell.State:
-		return "it is the turn of a writer",
-			"in order for a moment: writers take turns. If it stays so, that process is stopped in the middle of its turn, or has a value on loan; " +
-				"readers have the value before, and other writers wait (samepage cell put at most for its --timeout)"
+		return "a writer has its turn",
+			"normal for a moment: writers take turns. If it stays so, that process is stopped in its turn, or keeps a value on loan; " +
+				"readers still get the previous value, and other writers wait (samepage cell put --timeout limits its wait)"
 	}
 	return "members that wait for its holder: " + strconv.Itoa(st.Waiting()),
-		"in order for a moment. If it stays so, that process is stopped, or does not unlock it; when it dies the next one gets it"
+		"normal for a moment. If it stays so, that process is stopped, or does not unlock it; if it dies, the next member gets it"
 }
 
-// lockText is a word or two on what a lock or an event is just now.
+// lockText tells the state of a lock or an event now, in a few words.
 func lockText(st *ipcsync.State) string {
 	var words []string
 	switch st.Kind {
@@ -115,19 +116,19 @@ func lockText(st *ipcsync.State) string {
 			if m.Owner {
 				held = "held by " + processText(m.PID, m.Foreign, m.Ended)
 			} else if m.Reads > 0 && held == "free" {
-				held = "read"
+				held = "locked for reading"
 			}
 		}
 		words = append(words, held)
 		if st.Dirty {
-			words = append(words, "not consistent since its owner died")
+			words = append(words, "its owner died, and it was not declared consistent")
 		}
 	}
 	return strings.Join(words, ", ")
 }
 
-// topicText is who publishes and who subscribes, and how far behind the slowest
-// is.
+// topicText tells who publishes, how many subscribe, and how far the slowest subscriber is
+// behind.
 func topicText(st *pubsub.State) string {
 	var by []string
 	var messages uint64
@@ -162,10 +163,10 @@ func topicText(st *pubsub.State) string {
 	return text
 }
 
-// topicLines are how the topic was made, and its publishers one by one.
+// topicLines tells how the topic was created, and about each of its publishers.
 func topicLines(st *pubsub.State) [][2]string {
 	o := &st.Options
-	made := fmt.Sprintf("%s, up to %s each, the last %d stay", plain(st.Type), formatSize(int64(o.MaxSize)), o.Depth)
+	made := fmt.Sprintf("%s, up to %s each, the last %d are kept", plain(st.Type), formatSize(int64(o.MaxSize)), o.Depth)
 	if o.Checksums {
 		made += ", checksums"
 	}
@@ -173,7 +174,7 @@ func topicLines(st *pubsub.State) [][2]string {
 		made += ", times"
 	}
 	if o.EvictAfter > 0 {
-		made += fmt.Sprintf(", the slow are passed over after %v", o.EvictAfter)
+		made += fmt.Sprintf(", slow subscribers are passed over after %v", o.EvictAfter)
 	}
 	pairs := [][2]string{{"messages", made}}
 	for _, l := range st.Lanes {
@@ -199,11 +200,11 @@ func topicLines(st *pubsub.State) [][2]string {
 	return pairs
 }
 
-// hasEnded is told of a process that is no more, while what it had is still held.
+// hasEnded is said of a process that has ended while its lock is still held.
 const hasEnded = ", which has ended: a descendant still has its descriptor"
 
-// processID is "process 17". The number means nothing here when it is one of another pid
-// namespace.
+// processID is "process 17". If foreign is set, the number belongs to another pid namespace,
+// and the text says so.
 func processID(pid int, foreign bool) string {
 	s := fmt.Sprintf("process %d", pid)
 	if foreign {
@@ -212,7 +213,7 @@ func processID(pid int, foreign bool) string {
 	return s
 }
 
-// processText is processID, and says when that process has ended.
+// processText is processID, and also says whether that process has ended.
 func processText(pid int, foreign, ended bool) string {
 	if ended {
 		return processID(pid, foreign) + hasEnded
@@ -229,7 +230,7 @@ func processName(pid int, name string, foreign, ended bool) string {
 	return s
 }
 
-// memberLine tells of a member: what it has, or had when all of it is past.
+// memberLine tells about a member: what it has, or, if past is set, what it had.
 func memberLine(m facts.Member, past bool) string {
 	holds, waits := "holds it", "waits"
 	if past {

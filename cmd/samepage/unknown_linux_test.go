@@ -92,7 +92,7 @@ func TestUnknownIsUnknown(t *testing.T) {
 		t.Errorf("doctor: code %d", code)
 	}
 	for name, mend := range mends {
-		if !strings.Contains(out, name+": it cannot be read") || mend != "" && !strings.Contains(out, "mend: "+mend+"\n") {
+		if !strings.Contains(out, name+": it cannot be read") || mend != "" && !strings.Contains(out, "repair: "+mend+"\n") {
 			t.Errorf("doctor does not tell of %s, %q:\n%s", name, mend, out)
 		}
 	}
