@@ -1,6 +1,7 @@
 package cell_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -111,6 +112,11 @@ func TestSetLoad(t *testing.T) {
 		t.Error(n, ok)
 	}
 	ipctest.WantErr(t, err, samepage.ErrTruncated)
+	copied, ok, err := r.Get()
+	if v, _, lerr := r.Load(); !ok || err != nil || lerr != nil || !bytes.Equal(copied, v.Bytes()) {
+		t.Errorf("a copy of %q is %q; %v, %v", v.Bytes(), copied, err, lerr)
+	}
+	copied[0]++ // it is the caller's
 	ipctest.WantErr(t, w.Set(bg, make([]byte, 101)), samepage.ErrTooLarge)
 	_, err = w.Loan(bg, -1)
 	ipctest.WantErr(t, err, samepage.ErrNegativeSize)

@@ -104,6 +104,20 @@ func (r *reader) load() (*lane.Message, error) {
 	return m, nil
 }
 
+// Get returns a copy of the latest value. ok is false when none was written yet. Load and
+// ReadInto do the same without allocating memory.
+//
+// Errors: those of Load.
+func (r *Reader) Get() (b []byte, ok bool, err error) {
+	m, err := r.load()
+	if m == nil {
+		return nil, false, err
+	}
+	b = append([]byte{}, r.r.Payload(m)...)
+	runtime.KeepAlive(r)
+	return b, true, nil
+}
+
 // ReadInto copies the latest value to buf. It returns how many bytes that are, and the
 // generation of the value. A value that is longer than buf is cut, and the error is
 // samepage.ErrTruncated. ok is false when none was written yet.
