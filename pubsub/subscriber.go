@@ -183,11 +183,7 @@ func (s *subscriber) reader() *laneseg.Reader { return &s.r }
 // Errors: samepage.ErrNameGone (of one of subs; see Subscriber.Take), samepage.ErrClosed,
 // the error of ctx.
 func WaitAny[W Waiter](ctx context.Context, subs ...W) (int, error) {
-	all := make([]*laneseg.Reader, len(subs))
-	for i, s := range subs {
-		all[i] = s.reader()
-	}
-	i, err := laneseg.WaitAny(ctx, all)
+	i, err := laneseg.WaitAny(ctx, len(subs), func(i int) *laneseg.Reader { return subs[i].reader() })
 	if err != nil {
 		return -1, fmt.Errorf("pubsub: wait for any of %d subscribers: %w", len(subs), segment.Deadline(err))
 	}

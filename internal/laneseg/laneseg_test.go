@@ -189,7 +189,7 @@ func TestWaitsEnd(t *testing.T) {
 		publish(t, w, "x")
 	}
 	ipctest.WantErr(t, w.WaitRoom(short), context.DeadlineExceeded)
-	i, err := laneseg.WaitAny(bg, []*laneseg.Reader{r})
+	i, err := laneseg.WaitAny(bg, 1, func(int) *laneseg.Reader { return r })
 	if i != 0 || err != nil {
 		t.Error(i, err)
 	}

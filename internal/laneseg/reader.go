@@ -465,19 +465,19 @@ func (r *Reader) Leave() {
 	r.set.Unpin(r.h.Me().Slot(), 0)
 }
 
-// WaitAny waits until one of all has something to take, and returns its index: its next
-// Take, or TrySlowly after it, finds a message or an error. Of several it is the first.
-// What they took last is let go.
+// WaitAny waits until one of n Readers, at(0) to at(n - 1), has something to take, and
+// returns its index: its next Take, or TrySlowly after it, finds a message or an error. Of
+// several it is the first. What they took last is let go.
 //
 // Errors: object.ErrNameGone, as WaitSlowly; fs.ErrClosed, the error of ctx.
-func WaitAny(ctx context.Context, all []*Reader) (int, error) {
-	any := make([]segment.Candidate, len(all))
-	for i, r := range all {
-		r.Release()
-		any[i] = segment.Candidate{Handle: r.h, Condition: (*messageWait)(r)}
+func WaitAny(ctx context.Context, n int, at func(i int) *Reader) (int, error) {
+	for i := range n {
+		at(i).Release()
 	}
+	var any []segment.Candidate
 	for {
-		for i, r := range all {
+		for i := range n {
+			r := at(i)
 			if r.h.Closed() {
 				return -1, fs.ErrClosed
 			}
@@ -487,6 +487,12 @@ func WaitAny(ctx context.Context, all []*Reader) (int, error) {
 		}
 		if err := ctx.Err(); err != nil { // even if a word changes to and fro all the time
 			return -1, err
+		}
+		if any == nil {
+			any = make([]segment.Candidate, n)
+			for i := range any {
+				any[i] = segment.Candidate{Handle: at(i).h, Condition: (*messageWait)(at(i))}
+			}
 		}
 		if _, err := segment.WaitAny(ctx, any); err != nil {
 			return -1, err
