@@ -132,7 +132,7 @@ func (r *Reader) ReadInto(buf []byte) (n int, generation uint64, ok bool, err er
 	n = copy(buf, b)
 	runtime.KeepAlive(r)
 	if n < len(b) {
-		err = r.wrap("read", fmt.Errorf("%d of the value's %d bytes: %w", n, len(b), samepage.ErrTruncated))
+		err = r.wrap("read", fmt.Errorf("the value has %d bytes, there is room for %d: %w", len(b), n, samepage.ErrTruncated))
 	}
 	return n, m.Seq, true, err
 }
@@ -228,7 +228,7 @@ func (v *Value) Hold() (*Held, error) {
 
 func (h *held) hold(v *value) error {
 	if !v.good() {
-		return fmt.Errorf("cell: hold a value that is no longer good: %w", samepage.ErrClosed)
+		return fmt.Errorf("cell: hold a value that is no longer good, for the next one was loaded or the reader is closed: %w", samepage.ErrClosed)
 	}
 	r := v.r
 	k, ok := r.r.Hold(&v.m)

@@ -123,7 +123,7 @@ func (w *writer) join(name string, size int, opts *Options, ty *layout.Type, by 
 	}
 	w.member = newMember("writer of cell", name, h, set)
 	if w.Cap() < size {
-		return false, errors.Join(fmt.Errorf("its values have up to %d bytes, not %d: %w", w.Cap(), size, samepage.ErrTooLarge), w.member.close())
+		return false, errors.Join(fmt.Errorf("its values have up to %d bytes, size is %d: %w", w.Cap(), size, samepage.ErrTooLarge), w.member.close())
 	}
 	w.w.Join(h, set)
 	return existed, nil
@@ -163,10 +163,11 @@ func (w *writer) begin(ctx context.Context, n int) (loan, error) {
 }
 
 func (w *writer) badSize(n int) error {
+	err := samepage.ErrTooLarge
 	if n < 0 {
-		return fmt.Errorf("value of %d bytes: %w", n, samepage.ErrNegativeSize)
+		err = samepage.ErrNegativeSize
 	}
-	return fmt.Errorf("value of %d bytes, it has room for %d: %w", n, w.Cap(), samepage.ErrTooLarge)
+	return fmt.Errorf("a value of %d bytes, want 0 to %d: %w", n, w.Cap(), err)
 }
 
 // Bytes is where the value is written. It is nil once the loan is committed or discarded.
@@ -195,7 +196,7 @@ func (l *loan) latest() ([]byte, bool) {
 // Errors: samepage.ErrTooLarge.
 func (l *Loan) Truncate(n int) error {
 	if n < 0 || uint32(n) > l.n {
-		return fmt.Errorf("cell: a loan of %d bytes truncated to %d: %w", l.n, n, samepage.ErrTooLarge)
+		return fmt.Errorf("cell: truncate a loan to %d bytes, want 0 to %d: %w", n, l.n, samepage.ErrTooLarge)
 	}
 	l.n = uint32(n)
 	return nil
@@ -207,7 +208,7 @@ func (l *Loan) Truncate(n int) error {
 func (l *loan) Commit() error {
 	w := l.w
 	if w == nil || !w.w.TakeBack(l.slot) {
-		return fmt.Errorf("cell: the loan is committed or discarded: %w", samepage.ErrClosed)
+		return fmt.Errorf("cell: commit a loan that is committed or discarded already: %w", samepage.ErrClosed)
 	}
 	l.w = nil
 	w.w.Commit(l.slot, l.n)

@@ -152,7 +152,7 @@ func (p *Publisher) LoanExtra(spec Spec, n int) (*Loan, error) {
 	}
 	size := spec.Size()
 	if n < 0 || size > p.max || int64(n) > p.max-size {
-		return nil, fmt.Errorf("frame: topic %q: a frame of %d bytes and %d more, a message has %d: %w", p.p.Name(), size, n, p.max, samepage.ErrTooLarge)
+		return nil, fmt.Errorf("frame: topic %q: a frame of %d bytes and %d more, a message has room for %d: %w", p.p.Name(), size, n, p.max, samepage.ErrTooLarge)
 	}
 	pl, err := p.p.Loan(int(size) + n)
 	if err != nil {
@@ -187,7 +187,7 @@ func (l *Loan) Extra() []byte {
 	return l.l.Bytes()[l.extra:]
 }
 
-var errNoLoan = fmt.Errorf("frame: the loan is published or discarded: %w", samepage.ErrClosed)
+var errNoLoan = fmt.Errorf("frame: publish a loan that is published or discarded already: %w", samepage.ErrClosed)
 
 // Publish publishes the frame, and waits for reliable subscribers that lag as far
 // behind as they may. A frame without a sequence gets the number of its message, one

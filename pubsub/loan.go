@@ -46,14 +46,15 @@ func (p *publisher) borrow(n int) (loan, error) {
 }
 
 func (p *publisher) badSize(n int) error {
+	err := samepage.ErrTooLarge
 	if n < 0 {
-		return fmt.Errorf("message of %d bytes: %w", n, samepage.ErrNegativeSize)
+		err = samepage.ErrNegativeSize
 	}
-	return fmt.Errorf("message of %d bytes, it has room for %d: %w", n, p.set.C.MaxSize, samepage.ErrTooLarge)
+	return fmt.Errorf("a message of %d bytes, want 0 to %d: %w", n, p.set.C.MaxSize, err)
 }
 
 func (p *publisher) tooMany() error {
-	return fmt.Errorf("messages on loan: %d: %w", p.w.Loans(), samepage.ErrTooManyHolds)
+	return fmt.Errorf("%d on loan, Options.Loans of the topic is %d: %w", p.w.Loans(), p.set.C.Loans, samepage.ErrTooManyHolds)
 }
 
 // Bytes is where the message is written. It is nil once the loan is published or
@@ -72,7 +73,7 @@ func (l *loan) bytes() []byte {
 // Errors: samepage.ErrTooLarge.
 func (l *Loan) Truncate(n int) error {
 	if n < 0 || uint32(n) > l.n {
-		return fmt.Errorf("pubsub: a loan of %d bytes truncated to %d: %w", l.n, n, samepage.ErrTooLarge)
+		return fmt.Errorf("pubsub: truncate a loan to %d bytes, want 0 to %d: %w", n, l.n, samepage.ErrTooLarge)
 	}
 	l.n = uint32(n)
 	return nil
@@ -90,7 +91,7 @@ func (l *loan) Discard() {
 	}
 }
 
-var errNoLoan = fmt.Errorf("pubsub: the loan is published or discarded, or its publisher closed: %w", samepage.ErrClosed)
+var errNoLoan = fmt.Errorf("pubsub: publish a loan that is published or discarded already, or whose publisher is closed: %w", samepage.ErrClosed)
 
 // TryPublish publishes the message if there is room. There is none while a reliable
 // subscriber is as far behind as it may be: then it returns false, and the message stays on

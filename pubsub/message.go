@@ -76,7 +76,7 @@ func (m *Message) Hold() (*Held, error) {
 func (h *held) hold(m *message) error {
 	s := m.s
 	if !m.good() || s.h.Closed() {
-		return fmt.Errorf("pubsub: hold a message that is no longer good: %w", samepage.ErrClosed)
+		return fmt.Errorf("pubsub: hold a message that is no longer good, for the next one was taken or the subscriber is closed: %w", samepage.ErrClosed)
 	}
 	k, ok := s.r.Hold(&m.m)
 	if !ok {

@@ -137,7 +137,7 @@ func (p *publisher) join(name string, opts *Options, ty *layout.Type, by opener)
 // claim becomes the writer of a lane, for messages of size bytes.
 func (p *publisher) claim(size int) error {
 	if most := p.set.C.MaxSize; uint64(size) > most {
-		return fmt.Errorf("its messages have up to %d bytes, not %d: %w", most, size, samepage.ErrTooLarge)
+		return fmt.Errorf("its messages have up to %d bytes, MaxSize is %d: %w", most, size, samepage.ErrTooLarge)
 	}
 	err := p.w.Claim(p.h, p.set, layout.RolePublisher)
 	if err == laneseg.ErrNoLane {
