@@ -9,66 +9,66 @@ import (
 	"samepage/layout"
 )
 
-// The errors of this package, for errors.Is. Texts name the object, the value
-// and what was expected. Absence also matches fs.ErrNotExist, presence
-// fs.ErrExist, missing rights fs.ErrPermission. An option out of range is fs.ErrInvalid
-// in every package, a size of an object ErrZeroSize, ErrNegativeSize or ErrTooLarge.
+// These are the errors of this package, for errors.Is. Each error text names the object, the
+// value that was found and the value that was expected. The error of a missing object also
+// matches fs.ErrNotExist, of an object that exists already fs.ErrExist, and of missing rights
+// fs.ErrPermission. In every package, an option out of range matches fs.ErrInvalid, and a bad
+// size of an object is ErrZeroSize, ErrNegativeSize or ErrTooLarge.
 var (
 	// ErrClosed: the Memory or View is closed.
 	ErrClosed = fs.ErrClosed
-	// ErrBusy: it is in use, by views of the caller or by another process.
+	// ErrBusy: the object is in use, by views of the caller or by another process.
 	ErrBusy = syserr.ErrBusy
-	// ErrName: not a name that an object may have.
+	// ErrName: the text is not a valid name of an object.
 	ErrName = object.ErrName
-	// ErrZeroSize: an object or a view of no bytes.
+	// ErrZeroSize: an object or a view would have no bytes.
 	ErrZeroSize = option.ErrZeroSize
-	// ErrNegativeSize: a size or an offset below zero.
+	// ErrNegativeSize: a size or an offset is negative.
 	ErrNegativeSize = option.ErrNegativeSize
-	// ErrTooLarge: more than MaxSize, or more than the address space holds.
+	// ErrTooLarge: the size is more than MaxSize, or more than the address space holds.
 	ErrTooLarge = syserr.ErrTooLarge
-	// ErrRange: past the end of the object.
+	// ErrRange: the offset or length goes past the end of the object.
 	ErrRange = object.ErrRange
-	// ErrAlignment: an offset that is not a multiple of what it must be.
+	// ErrAlignment: the offset is not a multiple of the number that the call requires.
 	ErrAlignment = syserr.ErrAlignment
-	// ErrNoSpace: no memory, disk or address space for it.
+	// ErrNoSpace: there is not enough memory, disk space or address space.
 	ErrNoSpace = syserr.ErrNoSpace
 	// ErrStore: the directory of shared memory (/dev/shm) is missing.
 	ErrStore = syserr.ErrStore
-	// ErrNameGone: the name of an object that is open was removed, or stands for
-	// another object by now, so whoever comes by that name does not meet those who
-	// have this one open. They can go on among themselves. See Memory.CheckName.
+	// ErrNameGone: the name of an open object was removed, or now means another object. A process
+	// that opens the name now does not meet those who have this object open. They can still work
+	// with each other. See Memory.CheckName.
 	ErrNameGone = syserr.ErrNameGone
-	// ErrPrivilege: the system wants a privilege, which the text names.
+	// ErrPrivilege: the system requires a privilege, which the text names.
 	ErrPrivilege = syserr.ErrPrivilege
-	// ErrKindMismatch: an exact name belongs to another kind of object.
+	// ErrKindMismatch: the exact name belongs to another kind of object.
 	ErrKindMismatch = layout.ErrKindMismatch
-	// ErrVersion: made by a version that this one cannot read.
+	// ErrVersion: the object was made by a version of samepage that this version cannot read.
 	ErrVersion = layout.ErrVersion
-	// ErrCorrupt: what another process wrote makes no sense, or a file was
-	// truncated below its users.
+	// ErrCorrupt: another process wrote something that makes no sense, or it truncated a file
+	// that is in use.
 	ErrCorrupt = layout.ErrCorrupt
-	// ErrBadToken: not a token, or not of this process or this object.
+	// ErrBadToken: the text is not a token, or the token is for another process or another
+	// object.
 	ErrBadToken = layout.ErrBadToken
-	// ErrOwnerDied: the previous owner died while holding the lock, so what the lock guards
-	// may be half changed. The caller holds the lock now.
+	// ErrOwnerDied: the previous owner died while holding the lock, so what the lock guards may
+	// be half changed. The caller holds the lock now.
 	ErrOwnerDied = object.ErrOwnerDied
-	// ErrNotLocked: what is to be unlocked is not locked by this handle.
+	// ErrNotLocked: this handle does not hold the lock that it should unlock.
 	ErrNotLocked = object.ErrNotLocked
-	// ErrTooManyMembers: an object has as many users as it has room for.
+	// ErrTooManyMembers: the object has as many users as it has places for.
 	ErrTooManyMembers = object.ErrTooManyMembers
-	// ErrTooManyHolds: as many messages are held, or slots on loan, as there is
-	// room for.
+	// ErrTooManyHolds: as many messages are held, or slots are on loan, as there are places for.
 	ErrTooManyHolds = object.ErrTooManyHolds
-	// ErrChecksum: what was read is not what its checksum says.
+	// ErrChecksum: the content does not match its checksum.
 	ErrChecksum = object.ErrChecksum
-	// ErrTruncated: there was room for a part only.
+	// ErrTruncated: there was space for only a part of the content.
 	ErrTruncated = object.ErrTruncated
-	// ErrType: a Go type whose values cannot lie in shared memory.
+	// ErrType: values of this Go type cannot lie in shared memory.
 	ErrType = layout.ErrType
-	// ErrPeerDied: the process at the other end has died, or has dropped what it had open
-	// without Close.
+	// ErrPeerDied: the process at the other end has died, or has dropped its end without Close.
 	ErrPeerDied = object.ErrPeerDied
-	// ErrEvicted: a reliable reader was too slow, and was passed over.
+	// ErrEvicted: a reliable reader was too slow and was evicted, so it may have lost messages.
 	ErrEvicted = layout.ErrEvicted
 	// ErrPeerNotStarted: the other process does not run.
 	ErrPeerNotStarted = syserr.ErrPeerNotStarted

@@ -18,9 +18,9 @@ import (
 	"samepage/ipcsync"
 )
 
-// The four steps of two processes that share a picture. Both run in one process
-// here; nothing would change with two. (Row 003-01 of docs/mission/samepage.md. README.md
-// has the body of this function, to the letter.)
+// Two processes share a picture in four steps. Here both run in one process; with two processes
+// the code is the same. (Row 003-01 of docs/mission/samepage.md. README.md has exactly the body of
+// this function.)
 func Example() {
 	// 1. One process sets a memory and an event up.
 	base, err := samepage.Create("picture", 1<<20, nil)
@@ -95,7 +95,7 @@ func ExampleView() {
 	// <nil> <nil>
 }
 
-// A file far larger than what is mapped of it, read as a stream.
+// A file is read as a stream. It is far larger than the part of it that is mapped.
 func ExampleMapFile() {
 	path := filepath.Join(os.TempDir(), "samepage-example.dat")
 	m, err := samepage.MapFile(path, 100<<20, &samepage.Options{Sparse: true})
@@ -111,7 +111,7 @@ func ExampleMapFile() {
 	// <nil> <nil>
 }
 
-// A child inherits memory that has no name at all.
+// A child inherits memory that has no name.
 func ExampleInherit() {
 	m, err := samepage.CreateUnnamed(1<<20, nil)
 	if err != nil {
@@ -129,7 +129,7 @@ func ExampleInherit() {
 	// Output: samepage1-
 }
 
-// Memory is granted to a process that runs already; here to this one.
+// Memory is granted to a running process; here to this process itself.
 func ExampleGrant() {
 	m, err := samepage.CreateUnnamed(100, nil)
 	if err != nil {
@@ -189,8 +189,8 @@ func ExampleList() {
 	// Output: memory listed local 12345 true
 }
 
-// A child that inherits unnamed memory and learns the value of the handle from its command
-// line. It may be a C++ program.
+// A child inherits unnamed memory and learns the value of the handle from its command line. The
+// child may be a C++ program.
 func ExampleInheritHandle() {
 	m, err := samepage.CreateUnnamed(1<<20, nil)
 	if err != nil {
@@ -208,7 +208,7 @@ func ExampleInheritHandle() {
 	}
 }
 
-// The child of a C++ program, which passes the value of a handle and the size.
+// A child of a C++ program gets the value of a handle, and the size, from its parent.
 func ExampleFromHandle() {
 	value, err := strconv.ParseUint(os.Args[1], 0, 64)
 	if err != nil {

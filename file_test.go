@@ -256,8 +256,8 @@ func TestMission001_12_AnyOrderOfClosing(t *testing.T) {
 	}
 }
 
-// A file that is mapped without a name and by a name, or in part and whole, is
-// not mixed up within a process.
+// One process maps a file without a name and by a name, and maps a part of it and the whole. These
+// objects are not mixed up.
 func TestOneFileInSeveralWays(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -285,7 +285,8 @@ func TestOneFileInSeveralWays(t *testing.T) {
 	wantNames(t)
 }
 
-// Creators over one missing file: one makes it, and it stays below them all.
+// Many processes create objects over one missing file. One of them makes the file, and all
+// objects lie over it.
 func TestManyOverOneMissingFile(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -321,7 +322,7 @@ func TestManyOverOneMissingFile(t *testing.T) {
 	errs.Report(t)
 }
 
-// A name over a file that is gone stays a name.
+// A name stays after the file below it was removed.
 func TestFileBelowIsGone(t *testing.T) {
 	ipctest.NeedNames(t)
 	if !onLinux() {

@@ -64,7 +64,7 @@ func FuzzSizes(f *testing.F) {
 	})
 }
 
-// FuzzReadWriteAt holds a memory against a slice.
+// FuzzReadWriteAt compares a memory with a slice.
 func FuzzReadWriteAt(f *testing.F) {
 	const size = 9<<20 + 123 // three windows
 	m, err := samepage.CreateUnnamed(size, nil)

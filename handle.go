@@ -12,41 +12,38 @@ import (
 	"samepage/layout"
 )
 
-// A handle by its value is how C++ programs pass on unnamed memory: a child inherits
-// the handle of the section and learns its value from its command line or its
-// environment; or the handle is duplicated into a running process, which learns the
-// value by a message. Between Go programs use Inherit, Grant and Attach: their token
-// says whose memory it is, and which. A value says nothing.
+// The functions of this file pass a handle on by its value, as C++ programs do with unnamed
+// memory. Either a child inherits the handle of the section, and learns the value from its
+// command line or its environment. Or the handle is duplicated into a running process, which
+// learns the value from a message. Between Go programs use Inherit, Grant and Attach: their token
+// says which memory it is, and which process may open it. A value does not.
 //
-// Here a value is a number. Its text form (decimal or hexadecimal, with or without 0x)
-// is the choice of the other program.
+// Here a value is a number. The other program chooses its text form: decimal or hexadecimal, with
+// or without 0x.
 //
-// A process with a handle can keep the memory as long as it likes. The memory stays
-// when all other processes have closed it or have died. If the memory has a name, the
-// receiver does not count as a user of it: the name goes with the last user, and only
-// the memory stays.
+// A process that has a handle can keep the memory as long as it likes, also after all other
+// processes have closed it or have died. If the memory has a name, the receiver does not count as
+// a user of the name: the name goes with its last user, and only the memory stays.
 //
-// On Windows the section of CreateUnnamed is one page larger than its size rounded up
-// to a page, and the last page belongs to this package. So tell the other program the
-// size.
+// On Windows the section of CreateUnnamed is its size rounded up to a page, plus one page. The
+// last page belongs to this package. So tell the other program the size.
 
-// InheritHandle lets the child that cmd will start inherit a handle of m, and no other
-// handle of this process. It returns the value of the handle in the child: on Windows
-// that of the section's handle, on Linux the number of a descriptor (3 plus its index
-// in cmd.ExtraFiles). The caller passes the value to the child, in an argument or in a
-// variable of the environment. A second call for the same m, access and cmd returns the
-// same value.
+// InheritHandle lets the child that cmd will start inherit a handle of m, and no other handle of
+// this process. It returns the value of the handle in the child. On Windows this is the value of
+// the section's handle. On Linux it is the number of a descriptor: 3 plus its index in
+// cmd.ExtraFiles. The caller passes the value to the child, in an argument or in a variable of
+// the environment. A second call for the same m, access and cmd returns the same value.
 //
-// Call it before cmd.Start. m must stay open until Start has returned; cmd keeps m from
-// being garbage collected.
+// Call it before cmd.Start. m must stay open until Start has returned. cmd keeps m from being
+// garbage collected.
 //
-// Every memory can be inherited in this way, also one with an exact name or over a
-// file. The handle has the rights to map the section with that access, and no others;
-// see Inherit on what ReadOnly prevents.
+// Every memory can be inherited in this way, also memory with an exact name or over a file. The
+// handle has the rights to map the section with that access, and no others. Inherit says what
+// ReadOnly prevents.
 //
-// Errors: ErrClosed, fs.ErrPermission, fs.ErrInvalid (access is CopyOnWrite, or cmd is
-// set to inherit nothing), ErrTooLarge (read-only access to unnamed memory that is
-// larger than the address space).
+// Errors: ErrClosed, fs.ErrPermission, fs.ErrInvalid (access is CopyOnWrite, or cmd is set to
+// inherit nothing), ErrTooLarge (read-only access to unnamed memory that is larger than the
+// address space).
 func InheritHandle(cmd *exec.Cmd, m *Memory, access Access) (value uint64, err error) {
 	value, err = handOut(m, access, func() (uint64, error) { return m.obj.Sys.InheritRaw(cmd, layout.Access(access)) })
 	if err != nil {
@@ -56,9 +53,9 @@ func InheritHandle(cmd *exec.Cmd, m *Memory, access Access) (value uint64, err e
 	return value, nil
 }
 
-// OfferHandle returns the value of a handle of m in this process, for another process
-// that copies the handle from here: with TakeHandle or, on Windows, with
-// DuplicateHandle. The value is good while m is open, so somebody must keep m.
+// OfferHandle returns the value of a handle of m in this process. Another process can copy the
+// handle from here: with TakeHandle or, on Windows, with DuplicateHandle. The value is valid only
+// while m is open, so the caller must keep m.
 //
 // Errors: those of InheritHandle.
 func OfferHandle(m *Memory, access Access) (value uint64, err error) {
@@ -69,16 +66,15 @@ func OfferHandle(m *Memory, access Access) (value uint64, err error) {
 	return value, nil
 }
 
-// GrantHandle puts a handle of m into the running process pid and returns its value
-// there, as DuplicateHandle does. The caller sends the value to that process, by any
-// message. The children of that process do not inherit the handle. A handle that the
-// process never learns of, or does not close, stays open until the process ends or
+// GrantHandle puts a handle of m into the running process pid, and returns the value of the
+// handle in that process, as DuplicateHandle does. The caller sends the value to that process, in
+// any message. The children of that process do not inherit the handle. If the process never
+// learns the value, or never closes the handle, the handle stays open until the process ends or
 // until RevokeHandle.
 //
-// Errors: ErrPeerNotStarted, fs.ErrPermission, ErrClosed, fs.ErrInvalid (access is
-// CopyOnWrite). On Linux errors.ErrUnsupported, because no process can put a descriptor
-// into another one there: the other process has to fetch it, by OfferHandle and
-// TakeHandle or by Grant and Attach.
+// Errors: ErrPeerNotStarted, fs.ErrPermission, ErrClosed, fs.ErrInvalid (access is CopyOnWrite).
+// On Linux errors.ErrUnsupported: there no process can put a descriptor into another one. The
+// other process must fetch it: use OfferHandle and TakeHandle, or Grant and Attach.
 func GrantHandle(pid int, m *Memory, access Access) (value uint64, err error) {
 	value, err = handOut(m, access, func() (uint64, error) { return m.obj.Sys.GrantRaw(pid, layout.Access(access)) })
 	if err != nil {
@@ -91,17 +87,17 @@ func GrantHandle(pid int, m *Memory, access Access) (value uint64, err error) {
 	return value, nil
 }
 
-// RevokeHandle closes a handle that GrantHandle of this process has put into the
-// process pid, and that this process does not take. The memory must still be open here.
+// RevokeHandle closes a handle in the process pid. This process has put it there with
+// GrantHandle, and the other process does not take it. The memory must still be open here.
 //
-// It checks first that the value still means that memory there, because the process may
-// have closed the handle and may have another one with the same value now. That can
-// still happen between the check and the close, so revoke only handles that the process
-// has not taken.
+// First it checks that the value still means that memory in the other process, because that
+// process may have closed the handle and may have another handle with the same value now. The
+// same can happen between the check and the close. So revoke only a handle that the process has
+// not taken.
 //
-// Errors: ErrBadToken (the process no longer has the handle, it was never granted, or
-// the memory is closed here), ErrPeerNotStarted, fs.ErrPermission, and
-// errors.ErrUnsupported on Linux.
+// Errors: ErrBadToken (the process no longer has the handle, the handle was never granted, or the
+// memory is closed here), ErrPeerNotStarted, fs.ErrPermission, and errors.ErrUnsupported on
+// Linux.
 func RevokeHandle(pid int, value uint64) error {
 	if err := sys.RevokeRaw(pid, value); err != nil {
 		return fmt.Errorf("samepage: revoke handle %#x of process %d: %w", value, pid, err)
@@ -109,26 +105,30 @@ func RevokeHandle(pid int, value uint64) error {
 	return nil
 }
 
-// FromHandle opens the memory of a handle that this process has inherited or, on
-// Windows, that another process has put into this one. FromHandle takes the handle
-// over: it closes it, and the memory has a handle of its own, which Close closes.
+// FromHandle opens the memory of a handle that this process has inherited. On Windows it can also
+// be a handle that another process has put into this one. FromHandle takes the handle over: it
+// closes the handle, and the memory gets a handle of its own, which Close closes.
 //
-// The size is in bytes, because a handle does not carry one. Size 0 means what the
-// kernel says: on Windows that is rounded up to a page, unless the section is over a
-// file. A smaller size opens only the first part.
+// The size is in bytes, because a handle does not carry a size. Size 0 means the size that the
+// kernel knows: on Windows this is rounded up to a page, unless the section is over a file. A
+// smaller size opens only the first part.
 //
-// FromHandle refuses a handle that is not memory (on Windows a section of committed
-// pages, on Linux a memfd or a regular file), that does not allow the access, that this
-// process has opened itself (on Windows: with this package), or that FromHandle has
-// taken already. A handle that it refuses stays as it is.
+// FromHandle refuses a handle
+//   - that is not memory (memory is on Windows a section of committed pages, on Linux a memfd or a
+//     regular file);
+//   - that does not allow the access;
+//   - that this process has opened itself (on Windows: with this package);
+//   - that FromHandle has taken already.
 //
-// A value cannot be checked further: if it means another section of this process than
-// the sender meant, FromHandle opens that one. On Linux any process that has the memory
-// can shrink it unless it is sealed; see ErrCorrupt.
+// A handle that it refuses stays as it is.
 //
-// Errors: ErrBadToken (the text says what the handle is instead, or how large the
-// memory is), which also matches fs.ErrPermission if only the rights are missing;
-// ErrNegativeSize, ErrTooLarge, fs.ErrInvalid (access is CopyOnWrite).
+// FromHandle cannot check more. If the value means another section of this process than the
+// sender meant, FromHandle opens that section. On Linux any process that has the memory can
+// shrink it, unless it is sealed; see ErrCorrupt.
+//
+// Errors: ErrBadToken (the text says what the handle is instead, or how large the memory is),
+// which also matches fs.ErrPermission if only the rights are missing; ErrNegativeSize,
+// ErrTooLarge, fs.ErrInvalid (access is CopyOnWrite).
 func FromHandle(value uint64, size int64, access Access) (*Memory, error) {
 	m, err := fromRaw(size, access, func() (*sys.Object, error) { return sys.AdoptRaw(value, size, layout.Access(access), object.Any) })
 	if err != nil {
@@ -137,13 +137,13 @@ func FromHandle(value uint64, size int64, access Access) (*Memory, error) {
 	return m, nil
 }
 
-// TakeHandle opens the memory of a handle of the running process pid, from a copy of
-// the handle: that process keeps its own. The value comes from OfferHandle there, or
-// from what that process says about itself. See FromHandle on the size and on what is
-// refused. A handle that was granted for reading only cannot be taken for writing.
+// TakeHandle copies a handle of the running process pid and opens its memory. That process keeps
+// its own handle. The value comes from OfferHandle in that process, or from anything else that
+// the process says about itself. FromHandle says what the size means and what is refused. A
+// handle that was granted read-only cannot be taken with write access.
 //
-// Errors: those of FromHandle, ErrPeerNotStarted, fs.ErrPermission (the process belongs
-// to another user).
+// Errors: those of FromHandle, ErrPeerNotStarted, fs.ErrPermission (the process belongs to
+// another user).
 func TakeHandle(pid int, value uint64, size int64, access Access) (*Memory, error) {
 	m, err := fromRaw(size, access, func() (*sys.Object, error) { return sys.TakeRaw(pid, value, size, layout.Access(access)) })
 	if err != nil {

@@ -26,7 +26,7 @@ func needHandles(t *testing.T) {
 	ipctest.Store(t)
 }
 
-// shared is unnamed memory with a text in it, closed at the end of the test.
+// shared is unnamed memory with the text s in it. It is closed at the end of the test.
 func shared(t *testing.T, size int64, s string) *samepage.Memory {
 	t.Helper()
 	m, err := samepage.CreateUnnamed(size, nil)
@@ -53,7 +53,7 @@ func wantAt(t *testing.T, m *samepage.Memory, off int64, want string) {
 	}
 }
 
-// refused fails the test when a call did not fail as it should.
+// refused fails the test unless err matches all of want.
 func refused(t *testing.T, err error, want ...error) {
 	t.Helper()
 	for _, w := range want {
@@ -63,7 +63,7 @@ func refused(t *testing.T, err error, want ...error) {
 	}
 }
 
-// childRefuses is that for what a child answers.
+// childRefuses fails the test unless the answer of a child names the errors want.
 func childRefuses(t *testing.T, answer string, want ...string) {
 	t.Helper()
 	names, _, _ := strings.Cut(answer, ":")
@@ -74,7 +74,7 @@ func childRefuses(t *testing.T, answer string, want ...string) {
 	}
 }
 
-// heir is a child that inherits a handle of m, and its value there.
+// heir is a child that inherits a handle of m, and the value of the handle in the child.
 func heir(t *testing.T, m *samepage.Memory, a samepage.Access) (*exec.Cmd, uint64) {
 	t.Helper()
 	cmd := ipctest.Command(t, "handle")
@@ -493,8 +493,7 @@ func TestMission004_12_TakeFromAnotherUser(t *testing.T) {
 	childRefuses(t, c.Ask("take %d %d 1000 ro", os.Getpid(), v), "ErrPermission")
 }
 
-// fromParent says whether a descriptor may be one that whoever runs the tests left
-// open for them.
+// fromParent says whether a descriptor may come from the process that runs the tests.
 func fromParent(v uint64) bool {
 	info, err := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", v))
 	if err != nil {

@@ -17,28 +17,25 @@ import (
 	"samepage/layout"
 )
 
-// inheritEnv is the environment variable that tells a child what it inherits:
-// label=token pairs, separated by blanks, with the labels escaped as in URLs.
+// inheritEnv is the environment variable that tells a child what it inherits: pairs label=token,
+// separated by blanks. The labels are escaped as in URLs.
 const inheritEnv = "SAMEPAGE_INHERIT"
 
-// Inherit has the child that cmd will start inherit m, and nothing else of this
-// process. The child gets at it by Inherited(label), or by Attach of the
-// returned token where that reaches it by other ways, such as an argument. Call
-// it before cmd.Start; m must stay open until Start has returned (cmd keeps it from being
-// collected). Several
-// memories, under different labels, may go to one child; a second one of the same
-// label takes the place of the first.
+// Inherit lets the child that cmd will start inherit m, and nothing else of this process. The
+// child opens m with Inherited(label). If the token reaches the child in another way, such as an
+// argument, it can also use Attach(token). Call Inherit before cmd.Start. m must stay open until
+// Start has returned; cmd keeps m from being garbage collected. One child can inherit several
+// memories under different labels. A second memory with the same label replaces the first.
 //
-// With ReadOnly access the child cannot write unnamed memory, whatever it
-// tries, unless it is Sparse and on Windows. (On Linux that also keeps everybody else
-// from mapping it for writing from now on, but for views that this process takes of
-// it.) Of a named object
-// or a file it is a mode only: its rights say who may open it anew.
+// With ReadOnly access the child cannot write unnamed memory, whatever it tries. (Exception:
+// memory that is Sparse, on Windows. On Linux nobody else can map the memory for writing any more
+// either; only new views of this process can.) For a named object or a file, ReadOnly is only a
+// mode: the rights of the object say who may open it again.
 //
-// Errors: ErrClosed, fs.ErrPermission, fs.ErrInvalid (an empty label, or
-// CopyOnWrite), ErrTooLarge (unnamed memory larger than the address space,
-// read-only), errors.ErrUnsupported (an exact name, which the other one opens; on
-// Windows memory that came by FromHandle or TakeHandle).
+// Errors: ErrClosed, fs.ErrPermission, fs.ErrInvalid (an empty label, or CopyOnWrite),
+// ErrTooLarge (read-only access to unnamed memory that is larger than the address space),
+// errors.ErrUnsupported (an exact name, which the other process opens by the name; on Windows
+// memory that came from FromHandle or TakeHandle).
 func Inherit(cmd *exec.Cmd, label string, m *Memory, access Access) (token string, err error) {
 	token, err = inherit(cmd, label, m, access)
 	if err != nil {
@@ -49,7 +46,7 @@ func Inherit(cmd *exec.Cmd, label string, m *Memory, access Access) (token strin
 
 func inherit(cmd *exec.Cmd, label string, m *Memory, access Access) (string, error) {
 	if label == "" {
-		return "", option.Bad("label", `""`, "one that is not empty")
+		return "", option.Bad("label", `""`, "a label that is not empty")
 	}
 	token, err := m.handOutToken(access, func() (string, error) { return m.obj.Inherit(cmd, layout.Access(access)) })
 	if err != nil {
@@ -58,7 +55,7 @@ func inherit(cmd *exec.Cmd, label string, m *Memory, access Access) (string, err
 	forgotten.KeepWith(cmd, m)
 	pairs := url.QueryEscape(label) + "=" + token
 	if cmd.Env == nil {
-		// What this process itself inherited is not the child's.
+		// This process's own inheritance does not belong to the child.
 		for _, kv := range cmd.Environ() {
 			if !strings.HasPrefix(kv, inheritEnv+"=") {
 				cmd.Env = append(cmd.Env, kv)
@@ -67,8 +64,7 @@ func inherit(cmd *exec.Cmd, label string, m *Memory, access Access) (string, err
 	}
 	for i, kv := range cmd.Env {
 		if rest, ok := strings.CutPrefix(kv, inheritEnv+"="); ok {
-			// An older pair of the label is another child's, or of this process
-			// itself.
+			// An older pair with this label belongs to another child or to this process.
 			others := slices.DeleteFunc(strings.Fields(rest), func(p string) bool {
 				return strings.HasPrefix(p, url.QueryEscape(label)+"=")
 			})
@@ -80,14 +76,13 @@ func inherit(cmd *exec.Cmd, label string, m *Memory, access Access) (string, err
 	return token, nil
 }
 
-// inheriting is held while the environment variable is read and changed.
+// inheriting is locked while the environment variable is read and changed.
 var inheriting sync.Mutex
 
-// Inherited opens the memory that the parent gave to this process under label
-// by Inherit. It is there for the taking once: what was taken is struck from
-// the environment.
+// Inherited opens the memory that the parent gave to this process under label, with Inherit. Each
+// label can be taken once: Inherited removes it from the environment.
 //
-// Errors: fs.ErrNotExist (nothing of that label), ErrBadToken, and those of Attach.
+// Errors: fs.ErrNotExist (the environment has no such label), ErrBadToken, and those of Attach.
 func Inherited(label string) (*Memory, error) {
 	inheriting.Lock()
 	defer inheriting.Unlock()
@@ -112,15 +107,14 @@ func Inherited(label string) (*Memory, error) {
 	return nil, fmt.Errorf("samepage: inherited %q: environment variable %s has no such label: %w", label, inheritEnv, fs.ErrNotExist)
 }
 
-// Grant lets the running process pid attach to m, by the token that it returns
-// and that the caller conveys to it by any means: a pipe, an argument, a
-// message. The token is an address and not a capability: nobody but that very
-// process can use it, and only while m is open here, which means that somebody must keep
-// m. See Inherit on read-only
-// access. Nothing happens in the other process before it calls Attach.
+// Grant lets the running process pid attach to m, with the token that Grant returns. The caller
+// passes the token to that process in any way: a pipe, an argument, a message. The token is an
+// address, not a capability: only that process can use it, and only while m is open here. So the
+// caller must keep m. Inherit says what read-only access means. Nothing happens in the other
+// process before it calls Attach.
 //
-// Errors: ErrPeerNotStarted, fs.ErrPermission, ErrClosed, fs.ErrInvalid
-// (CopyOnWrite), ErrTooLarge, errors.ErrUnsupported (see Inherit).
+// Errors: ErrPeerNotStarted, fs.ErrPermission, ErrClosed, fs.ErrInvalid (CopyOnWrite),
+// ErrTooLarge, errors.ErrUnsupported (see Inherit).
 func Grant(pid int, m *Memory, access Access) (token string, err error) {
 	token, err = grant(pid, m, access)
 	if err != nil {
@@ -133,12 +127,12 @@ func grant(pid int, m *Memory, access Access) (string, error) {
 	return m.handOutToken(access, func() (string, error) { return m.obj.Grant(pid, layout.Access(access)) })
 }
 
-// Attach opens the memory that a token of Grant or Inherit names. It checks
-// that it is the process meant, and that what it finds is the object meant.
+// Attach opens the memory that a token of Grant or Inherit names. It checks that the token is for
+// this process, and that the object it finds is the object of the token. If the memory has a
+// name, the receiver becomes a user of it.
 //
-// Errors: ErrBadToken, ErrPeerNotStarted (the granting process has ended),
-// fs.ErrPermission; and, where the memory has a name, of which the receiver becomes a
-// user, ErrBusy, ErrCorrupt, ErrVersion, ErrPrivilege, ErrStore.
+// Errors: ErrBadToken, ErrPeerNotStarted (the granting process has ended), fs.ErrPermission. If
+// the memory has a name also ErrBusy, ErrCorrupt, ErrVersion, ErrPrivilege, ErrStore.
 func Attach(token string) (*Memory, error) {
 	m, err := attach(token)
 	if err != nil {
@@ -155,15 +149,15 @@ func attach(token string) (*Memory, error) {
 	return newMemory(t.Name, t.Access, o), nil
 }
 
-// handOutToken is handOut for what the receiver opens by a token.
+// handOutToken is handOut for an object that the receiver opens with a token.
 func (m *Memory) handOutToken(access Access, f func() (string, error)) (string, error) {
 	if m.obj.Sys.Exact {
-		return "", fmt.Errorf("an exact object is opened by its name: %w", errors.ErrUnsupported)
+		return "", fmt.Errorf("the object has an exact name, so the other process opens it by that name: %w", errors.ErrUnsupported)
 	}
 	return handOut(m, access, f)
 }
 
-// handOut runs f, which prepares the hand-over, while m cannot be closed. f returns what the
+// handOut runs f, which prepares the hand-over. m cannot be closed meanwhile. f returns what the
 // receiver needs.
 func handOut[T any](m *Memory, access Access, f func() (T, error)) (none T, err error) {
 	if err := option.OneOf("access", access, ReadWrite, ReadOnly); err != nil {

@@ -359,8 +359,8 @@ func TestMission004_14_StartLikeSelf(t *testing.T) {
 	}
 }
 
-// Closing a view while the memory is closed, after a read-only grant, gives back
-// only what is its own.
+// After a read-only grant a view and its memory are closed at the same time. The view gives back
+// only its own mapping.
 func TestCloseAfterReadOnlyGrant(t *testing.T) {
 	needHandOver(t)
 	for range 300 {
@@ -380,8 +380,8 @@ func TestCloseAfterReadOnlyGrant(t *testing.T) {
 	}
 }
 
-// Writing goes on while somebody is granted the memory read-only; who has it for
-// both can read on.
+// Writing goes on while the memory is granted read-only, and a Memory that is open read-write can
+// still be read.
 func TestWriteWhileGranting(t *testing.T) {
 	needHandOver(t)
 	for range 20 {
@@ -413,8 +413,8 @@ func TestWriteWhileGranting(t *testing.T) {
 	c.Want(`ok "\x00"`, "read 0 1")
 }
 
-// What is inherited can be taken once, however many ask at a time, and nothing
-// else is closed by that.
+// Many goroutines ask for inherited memory at the same time. One of them gets it, and nothing else
+// is closed.
 func TestInheritedIsTakenOnce(t *testing.T) {
 	needHandOver(t)
 	x, y := unnamed(t, 100, nil), unnamed(t, 100, nil)
@@ -471,8 +471,8 @@ func taker([]string) {
 	}
 }
 
-// The giver cannot take its child's token, and a token that was made up does not
-// close what this process has open.
+// The giver cannot use its child's token, and an invented token does not close descriptors of this
+// process.
 func TestTokenTakesNothingOfOurs(t *testing.T) {
 	needHandOver(t)
 	ipctest.Store(t)
@@ -494,7 +494,7 @@ func TestTokenTakesNothingOfOurs(t *testing.T) {
 	view(t, n, 0, 0, samepage.ReadWrite)
 }
 
-// A pair that another process left in the environment does not hide the new one.
+// A pair that another process has left in the environment does not hide the new pair.
 func TestInheritReplacesStalePair(t *testing.T) {
 	needHandOver(t)
 	m := unnamed(t, 100, nil)
@@ -521,7 +521,7 @@ func TestInheritAgainAndAgain(t *testing.T) {
 	}
 }
 
-// The receiver of a file is one of its users: nobody else gets it alone.
+// The receiver of a file is one of its users: nobody else can open the file exclusively.
 func TestExclusiveAfterHandOver(t *testing.T) {
 	needHandOver(t)
 	path := filepath.Join(ipctest.Dir(t), "f")

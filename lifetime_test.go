@@ -59,7 +59,7 @@ func TestMission000_19_CloseAndUseAfterClose(t *testing.T) {
 	m := unnamed(t, 1<<16, nil)
 	v := must(m.View(0, 0, samepage.ReadWrite))(t)
 	err := m.Close()
-	ipctest.WantErr(t, err, samepage.ErrBusy, "views open: 1", "lifetime_test.go:")
+	ipctest.WantErr(t, err, samepage.ErrBusy, "open views: 1", "lifetime_test.go:")
 	ipctest.NoErr(t, v.Close())
 	ipctest.NoErr(t, v.Close())
 	if v.Bytes() != nil || v.Len() != 0 {
@@ -194,7 +194,8 @@ func TestAlone(t *testing.T) {
 	}
 }
 
-// Those who ask at a time do not take each other for users, or lose their presence.
+// Several processes call Alone at the same time. They do not count each other as users, and keep
+// their own presence.
 func TestAloneTogether(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -238,7 +239,7 @@ func TestAloneUnsupported(t *testing.T) {
 	}
 }
 
-// Views, reads and closing in many goroutines at once: no error but ErrBusy, and
+// Many goroutines take views, read and close at the same time. The only error is ErrBusy, and
 // nothing stays mapped.
 func TestManyOpenAndClose(t *testing.T) {
 	ipctest.NeedNames(t)

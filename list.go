@@ -17,30 +17,30 @@ import (
 	"samepage/layout"
 )
 
-// Info is what is known of a named object without joining its users. In JSON what is not
-// known is null, and "error" says why.
+// Info is what List and Stat can say about a named object without becoming a user of it. In JSON,
+// an unknown field is null, and "error" says why.
 type Info struct {
 	Name      string    `json:"name"`
 	Kind      Kind      `json:"kind"`
 	Scope     Scope     `json:"scope"`
 	Size      int64     `json:"size"`      // bytes
-	Allocated int64     `json:"allocated"` // bytes of memory or disk that it takes now
+	Allocated int64     `json:"allocated"` // bytes of memory or disk that the object takes now
 	Lifetime  Lifetime  `json:"lifetime"`
-	InUse     bool      `json:"in_use"` // somebody alive uses it
+	InUse     bool      `json:"in_use"` // a living process uses it
 	Owner     string    `json:"owner,omitempty"`
 	Perm      string    `json:"perm,omitempty"` // rights: as ls prints them, or SDDL
 	Created   time.Time `json:"created,omitzero"`
 	ID        ID        `json:"id"`
 	File      string    `json:"file,omitempty"` // path of the file below
-	Path      string    `json:"path,omitempty"` // where the system keeps it
+	Path      string    `json:"path,omitempty"` // where the system keeps the object
 	Rounded   bool      `json:"rounded,omitempty"`
-	// Err says why the object could not be looked at as a whole: it is another user's, or
-	// damaged, or something else stands in its place. Then InUse is not known, nor
-	// whatever is zero. nil: all is known.
+	// Err says why the object could not be read completely: it belongs to another user, it is
+	// damaged, or its path holds something else. If Err is not nil, InUse is unknown, and so is
+	// each field that is zero. If Err is nil, all fields are known.
 	Err error `json:"-"`
 }
 
-// infoJSON is an Info whose fields may be null.
+// infoJSON is an Info whose fields can be null.
 type infoJSON struct {
 	Name      string    `json:"name"`
 	Kind      Kind      `json:"kind"`
@@ -80,7 +80,7 @@ func infoOf(i sys.Info) Info {
 	}
 }
 
-// known is v, nil when it is not known.
+// known is v, or nil if v is not known.
 func known[T comparable](i *Info, v T) *T {
 	var zero T
 	if i.Err != nil && v == zero {
@@ -89,23 +89,23 @@ func known[T comparable](i *Info, v T) *T {
 	return &v
 }
 
-// MarshalJSON gives the fields, null for what is not known.
+// MarshalJSON gives the fields; an unknown field is null.
 func (i Info) MarshalJSON() ([]byte, error) { return json.Marshal(i.json()) }
 
-// Leftover is an object that no living process uses.
+// Leftover is an object that no living process uses and that does not persist.
 type Leftover struct {
 	Info
-	Reason  string `json:"reason"`  // why it may go
-	Removed bool   `json:"removed"` // it is gone now
-	Err     error  `json:"-"`       // why it could not be removed
-	// MadeBy is the process that made it. It is 0 where that is not kept: of plain
-	// memory on Linux.
+	Reason  string `json:"reason"`  // why it may be removed
+	Removed bool   `json:"removed"` // Clean has removed it
+	Err     error  `json:"-"`       // why it could not be read or removed
+	// MadeBy is the id of the process that made the object. It is 0 if the object does not keep
+	// it: plain memory on Linux.
 	MadeBy int `json:"made_by,omitempty"`
-	// Foreign: MadeBy is one of another pid namespace, such as a container's.
+	// Foreign: MadeBy belongs to another pid namespace, such as that of a container.
 	Foreign bool `json:"made_in_other_pid_namespace,omitempty"`
-	// Members are who had a lock, an event, a topic or a cell open, as their
-	// processes told of themselves. There are none on Windows, where the bytes of an
-	// object go with its last user.
+	// Members are the processes that had a lock, an event, a topic or a cell open, as they
+	// described themselves. There are none on Windows: there the bytes of an object go with its
+	// last user.
 	Members []DeadMember `json:"members,omitempty"`
 }
 
@@ -126,20 +126,21 @@ func (l Leftover) MarshalJSON() ([]byte, error) {
 	return json.Marshal(j)
 }
 
-// DeadMember is a member of such an object whose process has died.
+// DeadMember is a member of a leftover object. Its process has died.
 type DeadMember struct {
 	Member
-	Owner bool   `json:"owner,omitempty"` // it held the mutex or the write lock, or was next to get that
-	Reads uint64 `json:"reads,omitempty"` // read locks that it held
-	// Role of a member of a topic or a cell: "publisher", "reliable", "best-effort",
+	Owner bool   `json:"owner,omitempty"` // it held the mutex or the write lock, or was the next to get it
+	Reads uint64 `json:"reads,omitempty"` // number of read locks that it held
+	// Role is the role of a member of a topic or a cell: "publisher", "reliable", "best-effort",
 	// "writer", "reader".
 	Role string `json:"role,omitempty"`
 }
 
-// Stat tells about a named object without joining its users.
+// Stat describes a named object without becoming a user of it. Options that count only when an
+// object is made are refused, as Open refuses them.
 //
 // Errors: fs.ErrNotExist, fs.ErrPermission, ErrName, ErrCorrupt, ErrVersion, ErrStore,
-// ErrKindMismatch (exact names).
+// ErrKindMismatch (exact names), fs.ErrInvalid.
 func Stat(name string, opts *Options) (Info, error) {
 	err := opts.checkOpen()
 	var i sys.Info
@@ -152,12 +153,12 @@ func Stat(name string, opts *Options) (Info, error) {
 	return infoOf(i), nil
 }
 
-// List tells about the objects of both scopes that somebody uses or that persist, sorted
-// by scope, kind and name. It removes nothing and uses no object. A scope that the system
-// does not have set up has no objects.
+// List describes the objects of both scopes that somebody uses or that persist. They are sorted
+// by scope, kind and name. List removes nothing, and becomes no user of an object. A scope that
+// the system has not set up has no objects.
 //
-// Errors: ErrStore, fs.ErrPermission (the directory of a scope). An object that cannot be
-// read has its error in Info.Err.
+// Errors: ErrStore, fs.ErrPermission (the directory of a scope). If one object cannot be read,
+// its error is in Info.Err.
 func List() ([]Info, error) {
 	var all []Info
 	err := scopes(func(s Scope) error {
@@ -174,10 +175,10 @@ func List() ([]Info, error) {
 	return all, nil
 }
 
-// Leftovers tells about the objects of both scopes that no living process uses and that do
-// not persist: what Clean would remove. It removes nothing.
+// Leftovers describes the objects of both scopes that no living process uses and that do not
+// persist: the objects that Clean would remove. Leftovers removes nothing.
 //
-// Errors: those of List. Why one object could not be read is in Leftover.Err.
+// Errors: those of List. If one object cannot be read, its error is in Leftover.Err.
 func Leftovers() ([]Leftover, error) {
 	var all []Leftover
 	err := scopes(func(s Scope) error {
@@ -192,15 +193,15 @@ func Leftovers() ([]Leftover, error) {
 	return all, nil
 }
 
-// Clean removes what Leftovers tells about, and tells what it has removed. It never touches
-// what a living process uses, nor what persists. Two processes may clean at a time: each
-// tells only what it has removed itself.
+// Clean removes the objects that Leftovers describes, and describes what it has removed. It never
+// touches an object that a living process uses, nor one that persists. Two processes can clean at
+// the same time: each describes only what it has removed itself.
 //
-// Errors: those of List. Why one object could not be removed is in Leftover.Err.
+// Errors: those of List. If one object cannot be removed, its error is in Leftover.Err.
 func Clean() ([]Leftover, error) {
 	var all []Leftover
 	err := scopes(func(s Scope) error {
-		// Who had it is read before it goes.
+		// The members are read before the object goes.
 		left, err := leftovers(s)
 		if err == nil {
 			left, err = remove(s, left)
@@ -215,7 +216,7 @@ func Clean() ([]Leftover, error) {
 	return all, nil
 }
 
-// leftovers are what a scope has that nobody alive holds.
+// leftovers are the objects of a scope that no living process holds.
 func leftovers(s Scope) ([]Leftover, error) {
 	found, err := sys.Clean(layout.Scope(s), true)
 	var all []Leftover
@@ -227,8 +228,8 @@ func leftovers(s Scope) ([]Leftover, error) {
 	return all, err
 }
 
-// remove takes away what nobody alive holds by now. What it knows of those who had
-// it is in seen.
+// remove removes the objects that no living process holds now. seen has the makers and members
+// that were read before.
 func remove(s Scope, seen []Leftover) ([]Leftover, error) {
 	type key struct {
 		path string
@@ -250,12 +251,13 @@ func remove(s Scope, seen []Leftover) ([]Leftover, error) {
 	return all, err
 }
 
-// Remove takes a name away that nobody uses, also one that persists. On Linux root may
-// remove everybody's, unless Owner says whose.
+// Remove removes a name that nobody uses, also a name that persists. On Linux root may remove the
+// names of all users, unless Owner names one. Options that count only when an object is made are
+// refused, as Open refuses them.
 //
-// Errors: fs.ErrNotExist, ErrBusy (somebody alive uses it), fs.ErrPermission,
-// ErrName, and errors.ErrUnsupported for exact names on Windows, which go with
-// their last handle.
+// Errors: fs.ErrNotExist, ErrBusy (a living process uses it), fs.ErrPermission, ErrName,
+// fs.ErrInvalid, and errors.ErrUnsupported for exact names on Windows, which go with their last
+// handle.
 func Remove(name string, opts *Options) error {
 	err := opts.checkOpen()
 	if err == nil {
@@ -267,7 +269,7 @@ func Remove(name string, opts *Options) error {
 	return nil
 }
 
-// scopes calls f for each scope and forgives a global one that is not set up.
+// scopes calls f for each scope. It ignores that a global scope is not set up.
 func scopes(f func(Scope) error) error {
 	if err := f(Local); err != nil {
 		return err
@@ -289,7 +291,7 @@ func before(a, b *Info) bool {
 	return a.Name < b.Name
 }
 
-// openEntry opens a file that others may have put there: a plain one, or none.
+// openEntry opens a file that other users may have put there. It opens only a regular file.
 func openEntry(path string) (*os.File, error) {
 	want, err := os.Lstat(path)
 	if err != nil {
@@ -298,7 +300,8 @@ func openEntry(path string) (*os.File, error) {
 	if !want.Mode().IsRegular() {
 		return nil, fs.ErrInvalid
 	}
-	// Open for writing, too, a pipe that takes its place meanwhile does not block.
+	// The file is opened for writing too: then a pipe that has replaced it meanwhile does not
+	// block.
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
@@ -310,7 +313,7 @@ func openEntry(path string) (*os.File, error) {
 	return f, nil
 }
 
-// recordIn is the record in a file, nil when there is none.
+// recordIn is the record in a file, or nil if there is none.
 func recordIn(f *os.File) *layout.Record {
 	b := make([]byte, layout.RecordSize)
 	if _, err := f.ReadAt(b, 0); err != nil {
@@ -323,15 +326,15 @@ func recordIn(f *os.File) *layout.Record {
 	return r
 }
 
-// inquire finds out who made a leftover and who had it open. Nobody writes to it
-// any more, so it is read as a file. Where it tells nothing, nothing is known.
+// inquire finds out who made a leftover and who had it open. Nobody writes to the leftover any
+// more, so it is read as a file. If that fails, these facts stay unknown.
 func (l *Leftover) inquire() {
 	f, err := openEntry(l.Path)
 	if err != nil {
 		return
 	}
 	defer f.Close()
-	_ = segment.PeekDead(f, layout.Kind(l.Kind), l.Size, l.look) // where it fails nothing is known
+	_ = segment.PeekDead(f, layout.Kind(l.Kind), l.Size, l.look) // on an error the members stay unknown
 	if l.MadeBy == 0 {
 		if r := recordIn(f); r != nil {
 			l.MadeBy = int(r.PID)
@@ -339,7 +342,7 @@ func (l *Leftover) inquire() {
 	}
 }
 
-// look tells of the members of a segment, and of its maker.
+// look reads the members of a segment, and its maker.
 func (l *Leftover) look(h *segment.Handle, members []segment.Seen) {
 	made := h.Header()
 	l.MadeBy, l.Foreign = int(made.PID), made.Space != 0 && made.Space != process.PIDSpace()

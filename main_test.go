@@ -52,7 +52,7 @@ func must[T any](v T, err error) func(testing.TB) T {
 	}
 }
 
-// mappedNow is how much this process maps.
+// mappedNow is the number of bytes that this process maps.
 func mappedNow() int64 {
 	now, _ := object.Mapped()
 	return now

@@ -11,23 +11,23 @@ import (
 	"samepage/layout"
 )
 
-// Memory is an open shared memory object. Its methods may be called
-// concurrently. The zero value is not usable; Create, Open, CreateUnnamed,
-// MapFile, Inherited and Attach make one.
+// Memory is an open shared memory object. Its methods may be called concurrently. The zero value
+// is not usable. Create, Open, OpenOrCreate, Await, CreateUnnamed, MapFile, Inherited, Attach,
+// FromHandle and TakeHandle make one.
 //
-// A Memory that is dropped without Close is given back when it is collected, with its
-// descriptors and its name, as an os.File is; of its views see View. It is not dropped
-// while one of its views is reachable; bytes of a view are not enough. Close does the same
-// at a time that the caller chooses, and tells of errors.
+// Close gives back the descriptors and the name at a time that the caller chooses, and reports
+// errors. A Memory that is dropped without Close is closed when it is garbage collected, as an
+// os.File is. It is not collected while one of its views is reachable; the bytes of a view alone
+// do not keep it. View says what happens to the views.
 type Memory struct {
 	name   string
 	access Access
 	*holding
-	once  sync.Once // of Close
+	once  sync.Once // runs the work of Close
 	guard forgotten.Guard
 }
 
-// holding is what a Memory has of the system. It does not refer to the Memory.
+// holding has the resources of a Memory. It does not refer to the Memory.
 type holding struct {
 	obj *object.Object
 
@@ -37,22 +37,22 @@ type holding struct {
 	windows windows
 }
 
-// newMemory is a Memory that has a use of o.
+// newMemory makes a Memory of o, and takes over one use of o.
 func newMemory(name string, access layout.Access, o *object.Object) *Memory {
 	m := &Memory{name: name, access: Access(access), holding: &holding{obj: o}}
 	m.guard = forgotten.Watch(m, o.Sys.Kind.String(), m.label(), (*holding).giveBack, m.holding)
 	return m
 }
 
-// giveBack closes a Memory that was forgotten, and its views.
+// giveBack closes a Memory that was dropped without Close, and its views.
 func (h *holding) giveBack() (kept bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	// Mappings first: the object must know them while they go.
+	// The mappings go first: the object must know them until they are gone.
 	for v := range h.views {
 		if v.out.Load() {
-			// Somebody may have no more than the bytes. What comes to lie there later
-			// would be damaged by him.
+			// Somebody may still have the bytes, and could damage what is mapped at that address
+			// later. So they stay mapped.
 			h.obj.Sys.KeepMapped()
 			continue
 		}
@@ -63,14 +63,14 @@ func (h *holding) giveBack() (kept bool) {
 	return false
 }
 
-// Create makes a named object of size bytes, all zero but for Options.Init, and
-// opens it. Nobody ever sees it half made. A name that a dead process left is
-// free. With Options.File, size 0 means the size of the file.
+// Create makes a named object of size bytes and opens it. All bytes are zero except Options.Init.
+// No other process ever sees the object half made. If only dead processes have used the name, it
+// is free. With Options.File, size 0 means the size of the file.
 //
-// Errors: fs.ErrExist, ErrName, ErrZeroSize, ErrNegativeSize, ErrTooLarge,
-// ErrNoSpace, ErrStore, ErrPrivilege, fs.ErrPermission, ErrKindMismatch (exact
-// names), ErrBusy (Options.Exclusive), fs.ErrInvalid (options out of range),
-// errors.ErrUnsupported (the file system, which the text names, cannot map files shared).
+// Errors: fs.ErrExist, ErrName, ErrZeroSize, ErrNegativeSize, ErrTooLarge, ErrNoSpace, ErrStore,
+// ErrPrivilege, fs.ErrPermission, ErrKindMismatch (exact names), ErrBusy (Options.Exclusive),
+// fs.ErrInvalid (options out of range), errors.ErrUnsupported (the file system, which the text
+// names, cannot map files shared).
 func Create(name string, size int64, opts *Options) (*Memory, error) {
 	m, err := create(name, size, opts)
 	if err != nil {
@@ -89,13 +89,13 @@ func create(name string, size int64, opts *Options) (*Memory, error) {
 	return newMemory(name, s.Access, o), nil
 }
 
-// Open opens a named object. It never makes one and never waits for one; see OpenOrCreate
-// and Await.
+// Open opens a named object. It never makes one and never waits for one; see OpenOrCreate and
+// Await. Options that count only when an object is made are refused: Lifetime, File, Exclusive,
+// Truncate, Sparse, Perm, SecurityDescriptor and Init.
 //
-// Errors: fs.ErrNotExist, fs.ErrPermission, ErrName, ErrCorrupt, ErrVersion,
-// ErrStore, ErrBusy, ErrKindMismatch (exact names), fs.ErrInvalid (options out of range, or
-// that only count when an object is made: Lifetime, File, Exclusive, Truncate, Sparse, Perm,
-// SecurityDescriptor, Init).
+// Errors: fs.ErrNotExist, fs.ErrPermission, ErrName, ErrCorrupt, ErrVersion, ErrStore, ErrBusy,
+// ErrKindMismatch (exact names), fs.ErrInvalid (options out of range, or options that are
+// refused; the text names the option).
 func Open(name string, opts *Options) (*Memory, error) {
 	m, err := openOnly(name, opts)
 	if err != nil {
@@ -104,12 +104,12 @@ func Open(name string, opts *Options) (*Memory, error) {
 	return m, nil
 }
 
-// Await waits until an object of that name exists, and opens it. While it waits it looks
-// every 50 ms.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// Await waits until an object of that name exists, and opens it. While it waits it looks every 50
+// ms. If the object exists already, Await opens it even if ctx has ended: ctx ends only the
+// waiting. Await refuses the same options as Open.
 //
-// Errors: the error of ctx (a deadline matches os.ErrDeadlineExceeded, too), and those of
-// Open but for fs.ErrNotExist.
+// Errors: the error of ctx (a deadline also matches os.ErrDeadlineExceeded), and those of Open
+// except fs.ErrNotExist.
 func Await(ctx context.Context, name string, opts *Options) (*Memory, error) {
 	m, err := segment.Await(ctx, func() (*Memory, error) { return openOnly(name, opts) }, segment.Deadline)
 	if err != nil {
@@ -118,7 +118,7 @@ func Await(ctx context.Context, name string, opts *Options) (*Memory, error) {
 	return m, nil
 }
 
-// openOnly is open for a caller that does not make the object if it is missing.
+// openOnly is open for callers that never make the object.
 func openOnly(name string, opts *Options) (*Memory, error) {
 	if err := opts.checkOpen(); err != nil {
 		return nil, err
@@ -135,10 +135,12 @@ func open(name string, opts *Options) (*Memory, error) {
 	return newMemory(name, s.Access, o), nil
 }
 
-// OpenOrCreate opens a named object, or makes it if there is none. existed says which: then
-// the size and the options that only count when an object is made were not used. See Size.
+// OpenOrCreate opens a named object, or makes it if there is none. existed says which of the two
+// it did. If the object existed, the size and the options that count only when an object is made
+// were not used; see Size.
 //
-// Errors: those of Open and Create, but for fs.ErrNotExist and fs.ErrExist.
+// Errors: those of Open and Create, except fs.ErrNotExist and fs.ErrExist. Options that count
+// only when an object is made are no error here.
 func OpenOrCreate(name string, size int64, opts *Options) (m *Memory, existed bool, err error) {
 	m, existed, err = object.OpenOrCreate(
 		func() (*Memory, error) { return open(name, opts) },
@@ -149,11 +151,12 @@ func OpenOrCreate(name string, size int64, opts *Options) (m *Memory, existed bo
 	return m, existed, nil
 }
 
-// CreateUnnamed makes an object of size bytes that has no name. Others get at
-// it only by Inherit or Grant. On Linux it is a memfd that nobody can shrink.
+// CreateUnnamed makes an object of size bytes that has no name. Other processes get it by Inherit
+// or Grant, or by the value of a handle (InheritHandle, GrantHandle, OfferHandle). On Linux it is
+// a memfd that nobody can shrink.
 //
-// Errors: ErrZeroSize, ErrNegativeSize, ErrTooLarge, ErrNoSpace, fs.ErrInvalid (options
-// out of range, or not for unnamed memory).
+// Errors: ErrZeroSize, ErrNegativeSize, ErrTooLarge, ErrNoSpace, fs.ErrInvalid (options out of
+// range, or options that unnamed memory cannot have).
 func CreateUnnamed(size int64, opts *Options) (*Memory, error) {
 	m, err := createUnnamed(size, opts)
 	if err != nil {
@@ -172,14 +175,14 @@ func createUnnamed(size int64, opts *Options) (*Memory, error) {
 	return newMemory("", s.Access, o), nil
 }
 
-// MapFile opens the file at path as shared memory without a name of its own.
-// Size 0 is the size of the file; a larger one extends it, with zeros, or makes
-// a file that is missing; a smaller one is the part that is used.
+// MapFile opens the file at path as shared memory. The memory has no name of its own. Size 0
+// means the size of the file. A larger size extends the file with zeros, or makes the file if it
+// is missing. With a smaller size, only the first part is used.
 //
-// Errors: fs.ErrNotExist, fs.ErrPermission (the text names both modes),
-// ErrZeroSize (empty file), ErrNegativeSize, ErrTooLarge, ErrNoSpace, ErrBusy
-// (somebody has it exclusively), fs.ErrInvalid (options out of range, or not for files),
-// errors.ErrUnsupported (the file system, which the text names, cannot map files shared).
+// Errors: fs.ErrNotExist, fs.ErrPermission (the text names both modes), ErrZeroSize (the file is
+// empty), ErrNegativeSize, ErrTooLarge, ErrNoSpace, ErrBusy (another user has it exclusively),
+// fs.ErrInvalid (options out of range, or options that a file cannot have), errors.ErrUnsupported
+// (the file system, which the text names, cannot map files shared).
 func MapFile(path string, size int64, opts *Options) (*Memory, error) {
 	m, err := mapFile(path, size, opts)
 	if err != nil {
@@ -198,40 +201,38 @@ func mapFile(path string, size int64, opts *Options) (*Memory, error) {
 	return newMemory("", s.Access, o), nil
 }
 
-// Name is the name that the Memory was opened by, empty when it has none.
+// Name is the name that the Memory was opened by. It is empty if the Memory has no name.
 func (m *Memory) Name() string { return m.name }
 
-// Size is the size in bytes, exactly as it was made; see Options.Exact for the
-// exception.
+// Size is the size in bytes, exactly as the object was made. Options.Exact names the exception.
 func (m *Memory) Size() int64 { return m.obj.Sys.Size }
 
-// Access is what the Memory was opened for.
+// Access is the access that the Memory was opened with.
 func (m *Memory) Access() Access { return m.access }
 
-// ID tells the object from all others that live.
+// ID tells the object from all others that exist now.
 func (m *Memory) ID() ID { return ID(m.obj.Sys.ID) }
 
-// Scope is how far the name reaches.
+// Scope is the scope of the name.
 func (m *Memory) Scope() Scope { return Scope(m.obj.Sys.Scope) }
 
-// Kind is what the object is for.
+// Kind is the kind of the object.
 func (m *Memory) Kind() Kind { return Kind(m.obj.Sys.Kind) }
 
-// Lifetime is when the name goes.
+// Lifetime says when the name goes.
 func (m *Memory) Lifetime() Lifetime { return Lifetime(m.obj.Sys.Lifetime) }
 
-// File is the path of the file below, empty when there is none.
+// File is the path of the file below. It is empty if there is none.
 func (m *Memory) File() string { return m.obj.Sys.File }
 
-// Alone says whether nobody else has the object open: no other process, and no
-// other Memory of this process. So whoever shares it with one other process
-// learns whether that one has ended, also by death. Whoever opens the object for a
-// moment, to look at it, counts as long as that takes. An exact name is open, on
-// Windows, as long as any program has a handle of it; a view alone does not count.
+// Alone says whether nobody else has the object open: no other process, and no other Memory of
+// this process. So a process that shares the object with one other process can learn whether that
+// one has closed it or has died. A process that opens the object for a moment, to look at it,
+// counts during that moment. On Windows an exact name is open as long as any program has a handle
+// of it; a view alone does not count.
 //
-// Errors: errors.ErrUnsupported where users are not counted (memory without a
-// name, and exact names on Linux), ErrNameGone (who comes by the name from now on is
-// not counted), ErrClosed, ErrBusy.
+// Errors: errors.ErrUnsupported (users are not counted: memory without a name, and exact names on
+// Linux), ErrNameGone (users who open the name from now on are not counted), ErrClosed, ErrBusy.
 func (m *Memory) Alone() (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -245,15 +246,15 @@ func (m *Memory) Alone() (bool, error) {
 	return false, fmt.Errorf("samepage: other users of %v: %w", m, err)
 }
 
-// CheckName looks whether the name still leads to this object. It costs a system call
-// or two. Somebody may have removed the name while the object is in use: rm, a tool that
-// tidies up containers, or systemd-logind, which deletes a user's files in /dev/shm at
-// logout (RemoveIPC=yes, the default of many systems). Then the object works on for
-// those who have it open, and whoever opens or makes the name gets another one. To meet
-// them, close this Memory and open the name again. A memory without a name has none to
-// lose, and an exact name of Windows stands for as long as anybody has it open.
+// CheckName checks whether the name still leads to this object. It costs one or two system calls.
+// The name may be removed while the object is in use: by rm, by a tool that cleans up containers,
+// or by systemd-logind, which deletes a user's files in /dev/shm at logout (RemoveIPC=yes, the
+// default of many systems). Then the object still works for those who have it open, but a process
+// that opens or makes the name gets another object. To meet those processes, close this Memory
+// and open the name again. A memory without a name cannot lose it. An exact name of Windows stays
+// as long as anybody has it open.
 //
-// Errors: ErrNameGone, ErrClosed; any other error says that it cannot be told.
+// Errors: ErrNameGone, ErrClosed. Any other error means that the check was not possible.
 func (m *Memory) CheckName() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -267,7 +268,7 @@ func (m *Memory) CheckName() error {
 	return nil
 }
 
-// label is the name, or what stands for it.
+// label is the name, or a text that replaces it.
 func (m *Memory) label() string {
 	switch o := m.obj.Sys; {
 	case m.name != "":
@@ -291,15 +292,14 @@ func (m *Memory) String() string {
 	return fmt.Sprintf("%v %s, %d %s, %v", m.obj.Sys.Kind, what, m.Size(), unit, m.access)
 }
 
-// Close gives the object up. The last user of a name that does not persist
-// takes the name along. A second Close does nothing, and returns when the first one
-// is done.
+// Close closes the Memory. If the name does not persist and this was its last user, the name
+// goes. A second Close does nothing, and returns when the first Close is done.
 //
-// Errors: ErrBusy while a View is open; the text tells where each was taken.
+// Errors: ErrBusy while a View is open; the text says where each View was taken.
 func (m *Memory) Close() (err error) {
 	m.mu.Lock()
 	if len(m.views) > 0 {
-		err := fmt.Errorf("samepage: close %v: views open: %d%s: %w", m, len(m.views), takenAt(m.views), ErrBusy)
+		err := fmt.Errorf("samepage: close %v: open views: %d%s: %w", m, len(m.views), takenAt(m.views), ErrBusy)
 		m.mu.Unlock()
 		return err
 	}

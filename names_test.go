@@ -277,7 +277,7 @@ func TestMission003_24_LongAndUTF8Names(t *testing.T) {
 	}
 }
 
-// What List tells can be written as JSON and read back.
+// The result of List can be written as JSON and read back.
 func TestInfoAsJSON(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -296,7 +296,7 @@ func TestInfoAsJSON(t *testing.T) {
 	}
 }
 
-// A name that all make, open and close comes to all of them in turn.
+// Many processes make, open and close one name. Each of them gets it in turn.
 func TestOneNameForAll(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)

@@ -11,57 +11,60 @@ import (
 // MaxSize is the largest object, in bytes: 64 TiB.
 const MaxSize = layout.MaxSize
 
-// Options refine how an object is made or opened. The zero value, and nil, mean
-// the default of each field.
+// Options say how an object is made or opened. nil and the zero value mean the default of each
+// field. Open, Await, Stat and Remove refuse the fields that count only when an object is made
+// (see Open). OpenOrCreate ignores these fields if the object exists.
 type Options struct {
-	// Scope of the name, unless the name has a prefix. Default Local.
+	// Scope is the scope of the name, unless the name has a prefix. Default Local.
 	Scope Scope
-	// Kind of the object. Default KindMemory.
+	// Kind is the kind of the object. Default KindMemory.
 	Kind Kind
-	// Exact takes the name as the system's bare one, to meet programs that do
-	// not know this package: the name of CreateFileMapping on Windows, that of
-	// shm_open on Linux. There are no users to count then: on Linux the object
-	// stays until it is removed, on Windows it goes with the last handle of any
-	// program, and Size is rounded up to a page for those who open it.
+	// Exact uses the name as the system has it, without a prefix or a directory of this package,
+	// to meet programs that do not know this package. It is the name of CreateFileMapping on
+	// Windows, and of shm_open on Linux. The users of an exact name are not counted: on Linux the
+	// object stays until it is removed, on Windows it goes with the last handle of any program.
+	// On Windows a program that opens it sees Size rounded up to a page.
 	Exact bool
-	// Access of the Memory, ReadWrite (default) or ReadOnly.
+	// Access is the access of the Memory: ReadWrite (default) or ReadOnly.
 	Access Access
-	// Lifetime of a new name. Default WhileUsed.
+	// Lifetime is the lifetime of a new name. Default WhileUsed.
 	Lifetime Lifetime
-	// File has a new named object lie over this file, which is made if it is
-	// missing, extended if it is shorter, and stays when the name goes.
+	// File is the path of a file. A new named object keeps its bytes in this file. The file is
+	// made if it is missing, and extended if it is shorter. It stays when the name goes.
 	File string
-	// Exclusive keeps others from opening File, or the file of MapFile: on
-	// Windows everybody (share mode 0), on Linux all users of this package.
+	// Exclusive keeps others from opening File, or the file of MapFile: on Windows everybody
+	// (share mode 0), on Linux all users of this package.
 	Exclusive bool
-	// Truncate discards what File has, or the file of MapFile, before it gets its
-	// size, as CREATE_ALWAYS and O_TRUNC do. It needs Exclusive, for it takes the
-	// ground from under whoever maps the file; a name that exists is found first,
-	// but for one that is made at the same moment. An error behind that, such as
-	// ErrNoSpace, leaves the file empty.
+	// Truncate discards the content of File, or of the file of MapFile, before the file gets its
+	// size, as CREATE_ALWAYS and O_TRUNC do. It needs Exclusive, because truncation breaks
+	// existing mappings. Whether the name exists is checked before the truncation, but another
+	// process may make the name between the two. If Create fails after the truncation, for
+	// example with ErrNoSpace, the file stays empty.
 	Truncate bool
-	// Sparse sets no space aside for a new object: it takes space as it is
-	// written. Running out of it faults, but for ReadAt and WriteAt of Memory and View,
-	// which give ErrNoSpace and read what was never written without space. Default: all of
-	// it is set aside when it is made, and running out is ErrNoSpace.
+	// Sparse reserves no space for a new object: the object takes space as it is written. If
+	// there is no space then, a write to Bytes faults, but ReadAt and WriteAt of Memory and View
+	// do not: they return ErrNoSpace, and ReadAt reads bytes that were never written without
+	// taking space. By default all space is reserved when the object is made, and a lack of space
+	// is ErrNoSpace.
 	Sparse bool
-	// Perm are the permission bits of a new object on Linux, of 0666. Default 0600.
+	// Perm has the permission bits of a new object on Linux, within 0666. Default 0600.
 	Perm fs.FileMode
-	// SecurityDescriptor is that of a new object on Windows, as an SDDL string.
-	// Default: its user and the system; of unnamed memory nobody, so that those to
-	// whom it is handed have the rights of their handle and cannot get more.
+	// SecurityDescriptor is the security descriptor of a new object on Windows, as an SDDL
+	// string. By default it admits the user and the system. For unnamed memory it admits nobody
+	// by default: then a process to which the memory is handed has the rights of its handle and
+	// cannot get more.
 	SecurityDescriptor string
-	// Owner is the user (name or id, on Windows also a SID) whose object is
-	// accepted when a name is opened; "*" accepts anybody's. Default: the
-	// caller's own, and in Global also root's or the system's.
+	// Owner is a user (name or id, on Windows also a SID). An object that is opened by name must
+	// belong to this user; "*" accepts the objects of all users. Default: the caller, and in
+	// Global also root or the system.
 	Owner string
-	// Init are the first bytes of a new object. They are there before anybody
-	// else can open it.
+	// Init has the first bytes of a new object. They are there before anybody else can open the
+	// object.
 	Init []byte
 }
 
-// spec makes the request to the rooms below, for a name that may be empty only where
-// there is none. It is not checked yet.
+// spec makes the request to the packages below. name is empty for an object without a name. The
+// request is not checked yet.
 func (o *Options) spec(name string) *object.Spec {
 	if o == nil {
 		o = &Options{}
@@ -73,7 +76,7 @@ func (o *Options) spec(name string) *object.Spec {
 	}
 }
 
-// checkOpen refuses what only counts when an object is made. Errors: fs.ErrInvalid.
+// checkOpen refuses the options that count only when an object is made. Errors: fs.ErrInvalid.
 func (o *Options) checkOpen() error {
 	return option.OnlyCreate(o, "Lifetime", "File", "Exclusive", "Truncate", "Sparse", "Perm", "SecurityDescriptor", "Init")
 }

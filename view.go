@@ -15,36 +15,37 @@ import (
 	"samepage/layout"
 )
 
-// View is a window on a Memory, mapped into this process. Its methods may be
-// called concurrently. The zero value is a closed View.
+// View is a window on a Memory, mapped into this process. Its methods may be called concurrently.
+// The zero value is a closed View.
 //
-// A View that is dropped without Close is given back when it and its Memory are collected,
-// unless its bytes, or a word of it, were ever asked for: somebody may still have those, so
-// they stay mapped, and the memory stays taken, until the process ends. They keep neither
-// View nor Memory, so the name goes all the same.
+// A View that is dropped without Close is unmapped when the View and its Memory are garbage
+// collected. Exception: if the caller has ever asked for its bytes or for a word of it, somebody
+// may still have them. Then they stay mapped, and take memory, until the process ends. The bytes
+// keep neither the View nor the Memory, so the name goes nevertheless.
 type View struct {
 	m      *Memory
 	access Access
 	off    int64
 	*viewed
 
-	mu sync.RWMutex // held for reading while a method touches b
+	mu sync.RWMutex // locked for reading while a method touches b
 	b  []byte       // nil when closed
 }
 
-// viewed is what a View has of the system.
+// viewed has the resources of a View.
 type viewed struct {
 	p     *object.Mapping
-	taken [8]uintptr  // the stack that took it
-	out   atomic.Bool // the user has had addresses of it
+	taken [8]uintptr  // the stack of the call that took the view
+	out   atomic.Bool // the caller has got addresses in the view
 }
 
-// View maps length bytes at offset, any offset; length 0 is to the end. Views of
-// one process on the same bytes share one mapping, except copy-on-write ones.
+// View maps length bytes at offset. The offset need not be aligned. Length 0 means all bytes from
+// offset to the end. Views of one process on the same bytes share one mapping, except
+// copy-on-write views.
 //
-// Errors: ErrClosed, fs.ErrPermission (the text names both modes), ErrRange,
-// ErrNegativeSize, ErrZeroSize, ErrTooLarge (more than fits the address space),
-// ErrNoSpace, ErrCorrupt (the file below has shrunk).
+// Errors: ErrClosed, fs.ErrPermission (the text names both modes), ErrRange, ErrNegativeSize,
+// ErrZeroSize, ErrTooLarge (more than the address space holds), ErrNoSpace, ErrCorrupt (the file
+// below has shrunk).
 func (m *Memory) View(offset, length int64, access Access) (*View, error) {
 	v, err := m.view(offset, length, access)
 	if err != nil {
@@ -71,7 +72,7 @@ func (m *Memory) view(offset, length int64, access Access) (*View, error) {
 		return nil, ErrZeroSize
 	}
 	if length > math.MaxInt-1<<20 {
-		return nil, fmt.Errorf("the address space: %w", ErrTooLarge)
+		return nil, fmt.Errorf("the address space cannot hold so many bytes: %w", ErrTooLarge)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -91,9 +92,9 @@ func (m *Memory) view(offset, length int64, access Access) (*View, error) {
 	return v, nil
 }
 
-// Bytes is the memory itself: reading it is reading what other processes write,
-// and writing it, through a read-write view, is writing to them. It is nil when
-// the view is closed; the slice must not be touched after Close.
+// Bytes is the shared memory itself: a read sees what other processes write, and a write through
+// a read-write view is seen by them. Bytes is nil when the view is closed. The slice must not be
+// touched after Close.
 func (v *View) Bytes() []byte {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -103,38 +104,37 @@ func (v *View) Bytes() []byte {
 	return v.b
 }
 
-// handOut says that addresses in the view are known to its user.
+// handOut notes that the caller knows addresses in the view.
 func (v *viewed) handOut() {
 	if !v.out.Load() {
 		v.out.Store(true)
 	}
 }
 
-// Len is the length in bytes, 0 when the view is closed.
+// Len is the length in bytes. It is 0 when the view is closed.
 func (v *View) Len() int {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	return len(v.b)
 }
 
-// Offset is where in the Memory the view begins, in bytes.
+// Offset is the offset in the Memory where the view begins, in bytes.
 func (v *View) Offset() int64 { return v.off }
 
 // Access is what may be done through the view.
 func (v *View) Access() Access { return v.access }
 
-// ReadAt copies out of the view, as io.ReaderAt. Unlike a read of Bytes it
-// reports ErrCorrupt when the file below has shrunk, and reads the holes of a sparse
-// object without taking memory for them (see Memory.ReadAt), except through a
-// copy-on-write view.
+// ReadAt copies out of the view, as io.ReaderAt. It has two advantages over a read of Bytes. If
+// the file below has shrunk, it returns ErrCorrupt. And it reads the holes of a sparse object
+// without taking memory for them (see Memory.ReadAt), except through a copy-on-write view.
 func (v *View) ReadAt(p []byte, off int64) (int, error) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	if v.b == nil {
-		return 0, fmt.Errorf("samepage: read a view: %w", ErrClosed)
+		return 0, fmt.Errorf("samepage: read from a view: %w", ErrClosed)
 	}
 	if off < 0 {
-		return 0, fmt.Errorf("samepage: read at %d of a view: %w", off, ErrNegativeSize)
+		return 0, fmt.Errorf("samepage: read at offset %d of a view: %w", off, ErrNegativeSize)
 	}
 	if off >= int64(len(v.b)) {
 		return 0, io.EOF
@@ -149,8 +149,8 @@ func (v *View) ReadAt(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
-// read copies what is at off of the view, where there is that much. What was written
-// to a copy-on-write view is nowhere else.
+// read copies len(p) bytes at off of the view. The caller has checked that the view has them.
+// What was written to a copy-on-write view exists only in the view.
 func (v *View) read(p []byte, off int64) (int, error) {
 	o := v.m.obj.Sys
 	if v.access != CopyOnWrite && o.Holes() {
@@ -165,21 +165,21 @@ func (v *View) read(p []byte, off int64) (int, error) {
 	return o.ReadAt(p, v.off+off)
 }
 
-// WriteAt copies into the view, as io.WriterAt. It writes nothing when not all
-// of p fits (ErrRange). Unlike a write to Bytes it reports ErrCorrupt when the file below
-// has shrunk, and ErrNoSpace when a sparse object finds no space.
+// WriteAt copies into the view, as io.WriterAt. If not all of p fits, it writes nothing
+// (ErrRange). It has two advantages over a write to Bytes. If the file below has shrunk, it
+// returns ErrCorrupt. If a sparse object finds no space, it returns ErrNoSpace.
 func (v *View) WriteAt(p []byte, off int64) (int, error) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	switch {
 	case v.b == nil:
-		return 0, fmt.Errorf("samepage: write a view: %w", ErrClosed)
+		return 0, fmt.Errorf("samepage: write to a view: %w", ErrClosed)
 	case v.access == ReadOnly:
 		return 0, fmt.Errorf("samepage: write through a %v view of %v: %w", v.access, v.m, fs.ErrPermission)
 	case off < 0:
-		return 0, fmt.Errorf("samepage: write at %d of a view: %w", off, ErrNegativeSize)
+		return 0, fmt.Errorf("samepage: write at offset %d of a view: %w", off, ErrNegativeSize)
 	case off > int64(len(v.b)) || len(p) > len(v.b)-int(off):
-		return 0, fmt.Errorf("samepage: write %d bytes at %d of a view of %d: %w", len(p), off, len(v.b), ErrRange)
+		return 0, fmt.Errorf("samepage: write %d bytes at offset %d of a view of %d bytes: %w", len(p), off, len(v.b), ErrRange)
 	}
 	if object.GuardedCopy(v.b[off:], p, v.b) {
 		return len(p), nil
@@ -197,9 +197,8 @@ func (v *View) WriteAt(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
-// Flush writes what was changed to the file below and waits until the system
-// has it (msync; FlushViewOfFile and FlushFileBuffers). Without a file below it
-// does nothing.
+// Flush writes the changes to the file below and waits until the system has written them (msync;
+// FlushViewOfFile and FlushFileBuffers). If there is no file below, it does nothing.
 func (v *View) Flush() error {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -215,8 +214,7 @@ func (v *View) Flush() error {
 	return nil
 }
 
-// Close gives the view up. Its Bytes must not be touched afterwards. A second
-// Close does nothing.
+// Close closes the view. Its Bytes must not be touched afterwards. A second Close does nothing.
 func (v *View) Close() error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -224,7 +222,7 @@ func (v *View) Close() error {
 		return nil
 	}
 	v.b = nil
-	// Unmapped first: as long as the Memory knows the view it cannot be closed.
+	// Unmap first: as long as the Memory knows the view, the Memory cannot be closed.
 	err := v.m.obj.Unmap(v.p)
 	v.m.mu.Lock()
 	delete(v.m.views, v.viewed)
@@ -235,7 +233,7 @@ func (v *View) Close() error {
 	return nil
 }
 
-// takenAt tells where open views were taken, at most three of them.
+// takenAt says where open views were taken. It names at most three.
 func takenAt(views map[*viewed]struct{}) string {
 	var b strings.Builder
 	told := 0

@@ -11,9 +11,8 @@ import (
 	"samepage/layout"
 )
 
-// A Memory that is read and written as a file goes through a few windows, so
-// that an object larger than the address space can be used and little of it is
-// mapped at a time.
+// ReadAt and WriteAt of a Memory use a few mappings, the windows. So an object may be larger than
+// the address space, and only a small part of it is mapped at a time.
 const (
 	windowSize  = 4 << 20 // bytes; a multiple of every system's granularity
 	windowCount = 4
@@ -30,8 +29,8 @@ type windows struct {
 	clock uint64
 }
 
-// at returns the window over the byte at off, for reading or for writing, as the bytes from there to the
-// window's end. The caller holds w.mu.
+// at returns the bytes from off to the end of the window that contains off. write says that the
+// caller will write them. The caller holds w.mu.
 func (w *windows) at(m *Memory, off int64, write bool) ([]byte, error) {
 	w.clock++
 	start := off - off%windowSize
@@ -57,7 +56,7 @@ func (w *windows) at(m *Memory, off int64, write bool) ([]byte, error) {
 	n := int(min(windowSize, m.Size()-start))
 	p, err := m.obj.Map(start, n, layout.Access(m.access))
 	if errors.Is(err, fs.ErrPermission) && !write {
-		// Since it was opened, somebody has sealed it against writing.
+		// Somebody has sealed the object against writing since it was opened.
 		p, err = m.obj.Map(start, n, layout.ReadOnly)
 	}
 	if err != nil {
@@ -67,14 +66,14 @@ func (w *windows) at(m *Memory, off int64, write bool) ([]byte, error) {
 	return w.bytes(m, oldest)[off-start:], nil
 }
 
-// bytes are the window's, which may be part of a larger mapping.
+// bytes are the bytes of window i, which may be part of a larger mapping.
 func (w *windows) bytes(m *Memory, i int) []byte {
 	s := &w.slots[i]
 	n := min(windowSize, m.Size()-s.at)
 	return s.p.At(s.at, int(n))
 }
 
-// drop gives all windows up.
+// drop unmaps all windows.
 func (w *windows) drop(o *object.Object) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -86,7 +85,7 @@ func (w *windows) drop(o *object.Object) {
 	}
 }
 
-// lock keeps Close waiting until w.mu is unlocked. Errors: ErrClosed, and w.mu is free.
+// lock locks w.mu, so that Close waits. Errors: ErrClosed, and then w.mu is not locked.
 func (w *windows) lock(m *Memory) error {
 	w.mu.Lock()
 	m.mu.Lock()
@@ -98,8 +97,8 @@ func (w *windows) lock(m *Memory) error {
 	return nil
 }
 
-// each calls f for the pieces of the n bytes at off, window by window. f says how much of
-// the piece it did.
+// each calls f for the n bytes at off, one window after the other. f returns how many bytes of
+// the piece it has done.
 func (m *Memory) each(off int64, n int, write bool, f func(piece []byte, done int) (int, error)) (int, error) {
 	w := &m.windows
 	if err := w.lock(m); err != nil {
@@ -122,7 +121,7 @@ func (m *Memory) each(off int64, n int, write bool, f func(piece []byte, done in
 	return done, nil
 }
 
-// read copies what is at off, where there is that much.
+// read copies len(p) bytes at off. The caller has checked that the object has them.
 func (m *Memory) read(p []byte, off int64) (int, error) {
 	if m.obj.Sys.Holes() {
 		if err := m.windows.lock(m); err != nil {
@@ -140,13 +139,12 @@ func (m *Memory) read(p []byte, off int64) (int, error) {
 	})
 }
 
-// ReadAt copies out of the object, as io.ReaderAt, through windows of which at
-// most 16 MiB are mapped, so that it works on objects of any size. io.NewSectionReader
-// makes an io.ReadSeeker of it. On Linux an object that has holes, as a sparse one, is read
-// by its descriptor: what was never written takes no memory, and costs a system call.
+// ReadAt copies out of the object, as io.ReaderAt. It reads through windows and maps at most 16
+// MiB at a time, so it works on objects of any size. io.NewSectionReader makes an io.ReadSeeker
+// of it. On Linux an object with holes, such as a sparse one, is read through its descriptor:
+// then a byte that was never written takes no memory, and each call costs a system call.
 //
-// Errors: io.EOF, ErrClosed, ErrNegativeSize, ErrCorrupt (the file below has
-// shrunk), ErrNoSpace.
+// Errors: io.EOF, ErrClosed, ErrNegativeSize, ErrCorrupt (the file below has shrunk), ErrNoSpace.
 func (m *Memory) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, fmt.Errorf("samepage: read at %d of %v: %w", off, m, ErrNegativeSize)
@@ -167,12 +165,11 @@ func (m *Memory) ReadAt(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
-// WriteAt copies into the object, as io.WriterAt. It writes nothing when not
-// all of p fits. io.NewOffsetWriter makes an io.WriteSeeker of it. Where a sparse object
-// finds no space, what the dead have is taken away first, as by Create.
+// WriteAt copies into the object, as io.WriterAt. If not all of p fits, it writes nothing.
+// io.NewOffsetWriter makes an io.WriteSeeker of it. If a sparse object finds no space, WriteAt
+// first removes what dead processes have left, as Create does, and tries again.
 //
-// Errors: ErrRange, fs.ErrPermission, ErrClosed, ErrNegativeSize, ErrCorrupt,
-// ErrNoSpace.
+// Errors: ErrRange, fs.ErrPermission, ErrClosed, ErrNegativeSize, ErrCorrupt, ErrNoSpace.
 func (m *Memory) WriteAt(p []byte, off int64) (int, error) {
 	fail := func(n int, err error) (int, error) {
 		return n, fmt.Errorf("samepage: write %d bytes at %d of %v: %w", len(p), off, m, err)
@@ -198,8 +195,8 @@ func (m *Memory) WriteAt(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
-// Flush writes all that was changed to the file below, by whomever, and waits
-// until the system has it. Without a file below it does nothing.
+// Flush writes all changes to the file below, whoever made them, and waits until the system has
+// written them. If there is no file below, it does nothing.
 func (m *Memory) Flush() error {
 	if m.access == ReadOnly || m.File() == "" {
 		return m.alive()
@@ -215,7 +212,7 @@ func (m *Memory) Flush() error {
 	return nil
 }
 
-// alive is ErrClosed after Close.
+// alive is ErrClosed after Close, nil before.
 func (m *Memory) alive() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

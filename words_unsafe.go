@@ -7,18 +7,19 @@ import (
 	"unsafe"
 )
 
-// Uint32 is the 32-bit word at off in the view, for atomic use by all processes:
-// a status flag, a counter. It must not be touched after Close of the view. The race
-// detector does not see it: a variable of Go that only this word guards is reported.
+// Uint32 is the 32-bit word at off in the view, for atomic use by all processes: a status flag, a
+// counter. It must not be touched after Close of the view. The race detector does not see the
+// word: it reports a Go variable that only this word guards.
 //
-// Errors: ErrClosed, ErrRange, ErrAlignment (its place in the Memory is not a
-// multiple of 4), fs.ErrPermission (a view that cannot be written).
+// Errors: ErrClosed, ErrRange, ErrAlignment (the word's offset in the Memory is not a multiple of
+// 4), fs.ErrPermission (the view cannot be written).
 func (v *View) Uint32(off int) (*atomic.Uint32, error) {
 	p, err := v.word(off, 4)
 	return (*atomic.Uint32)(p), err
 }
 
-// Uint64 is the 64-bit word at off in the view; see Uint32.
+// Uint64 is the 64-bit word at off in the view; see Uint32. Its offset in the Memory must be a
+// multiple of 8.
 func (v *View) Uint64(off int) (*atomic.Uint64, error) {
 	p, err := v.word(off, 8)
 	return (*atomic.Uint64)(p), err

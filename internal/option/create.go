@@ -5,9 +5,9 @@ import (
 	"reflect"
 )
 
-// OnlyCreate refuses options that only count when an object is made, for a call that opens
-// one that exists. opts is a pointer to a struct, nil or not, and fields are the names of
-// its fields that must be zero. Errors: fs.ErrInvalid.
+// OnlyCreate refuses options that count only when an object is made. Calls that open an existing
+// object use it. opts is a pointer to a struct, and may be nil. fields are the names of the
+// fields that must be zero. Errors: fs.ErrInvalid.
 func OnlyCreate(opts any, fields ...string) error {
 	v := reflect.ValueOf(opts)
 	if v.IsNil() {

@@ -1,5 +1,4 @@
-// Package option has the one error that all packages give for an option that is out
-// of range.
+// Package option has the error that all packages return for an option that is out of range.
 package option
 
 import (
@@ -13,13 +12,13 @@ import (
 	"samepage/layout"
 )
 
-// Error says that the value of an option, or of a parameter, is out of range. It
-// matches fs.ErrInvalid and, where there is one, Also.
+// Error says that the value of an option or a parameter is out of range. It matches fs.ErrInvalid
+// and, if Also is not nil, Also.
 type Error struct {
 	Name  string // of the option, as the caller writes it
 	Value string
 	Want  string // the range
-	Also  error  // a more precise error, nil: there is none
+	Also  error  // a more precise error, or nil
 }
 
 func (e *Error) Error() string {
@@ -30,7 +29,7 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s is %s, want %s: %v", e.Name, e.Value, e.Want, why)
 }
 
-// Unwrap gives fs.ErrInvalid and Also.
+// Unwrap gives fs.ErrInvalid and, if it is not nil, Also.
 func (e *Error) Unwrap() []error {
 	if e.Also == nil {
 		return []error{fs.ErrInvalid}
@@ -38,12 +37,12 @@ func (e *Error) Unwrap() []error {
 	return []error{fs.ErrInvalid, e.Also}
 }
 
-// Bad is an Error.
+// Bad returns an Error.
 func Bad(name string, value any, want string) error {
 	return &Error{Name: name, Value: fmt.Sprint(value), Want: want}
 }
 
-// Range refuses v below least or above most.
+// Range refuses v if it is less than least or more than most.
 func Range[T cmp.Ordered](name string, v, least, most T) error {
 	if v >= least && v <= most {
 		return nil
@@ -51,7 +50,7 @@ func Range[T cmp.Ordered](name string, v, least, most T) error {
 	return Bad(name, v, fmt.Sprintf("%v to %v", least, most))
 }
 
-// AtLeast refuses v below least.
+// AtLeast refuses v if it is less than least.
 func AtLeast[T cmp.Ordered](name string, v, least T) error {
 	if v >= least {
 		return nil
@@ -59,15 +58,15 @@ func AtLeast[T cmp.Ordered](name string, v, least T) error {
 	return Bad(name, v, fmt.Sprintf("%v or more", least))
 }
 
-// The errors of a size out of range.
+// These are the errors of a size that is out of range.
 var (
 	ErrZeroSize     = errors.New("size is zero")
 	ErrNegativeSize = errors.New("negative size or offset")
 	ErrTooLarge     = errors.New("too large")
 )
 
-// Size refuses v bytes, of a parameter, unless they are 1 to most. The error is one of
-// those above, and not fs.ErrInvalid.
+// Size refuses a parameter of v bytes unless v is 1 to most. The error is one of those above, and
+// does not match fs.ErrInvalid.
 func Size(name string, v, most int64) error {
 	if e := badSize(name, v, most); e != nil {
 		return fmt.Errorf("%s is %s, want %s: %w", e.Name, e.Value, e.Want, e.Also)
@@ -75,8 +74,8 @@ func Size(name string, v, most int64) error {
 	return nil
 }
 
-// SizeOption refuses v bytes, of an option, unless they are 1 to most. The error is one
-// of those above and fs.ErrInvalid.
+// SizeOption refuses an option of v bytes unless v is 1 to most. The error is one of those above,
+// and also matches fs.ErrInvalid.
 func SizeOption(name string, v, most int64) error {
 	if e := badSize(name, v, most); e != nil {
 		return e
@@ -111,7 +110,7 @@ func OneOf[T comparable](name string, v T, all ...T) error {
 	return Bad(name, v, strings.Join(words, " or "))
 }
 
-// Named refuses what no object with a name may have.
+// Named refuses options that no object with a name can have.
 func Named(scope layout.Scope, lifetime layout.Lifetime, perm fs.FileMode) error {
 	if err := OneOf("Scope", scope, layout.Local, layout.Global); err != nil {
 		return err
