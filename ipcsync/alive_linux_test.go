@@ -18,8 +18,8 @@ import (
 	"samepage/ipcsync"
 )
 
-// An owner that is stopped is alive: nobody gets its lock, however long it takes,
-// and it goes on with it.
+// An owner that is stopped is alive: nobody gets its lock, however long it is stopped. Then it
+// goes on and still holds the lock.
 func TestStoppedOwnerIsAlive(t *testing.T) {
 	ipctest.Store(t)
 	m := newMutex(t, "m", nil)
@@ -47,8 +47,8 @@ func TestStoppedOwnerIsAlive(t *testing.T) {
 	ipctest.NoErr(t, m.Unlock())
 }
 
-// Process ids mean nothing: a member in another pid namespace is alive and dies as
-// any other.
+// Process ids do not matter: a member in another pid namespace lives and dies like any other
+// member.
 func TestOtherPIDNamespace(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can make a pid namespace")
@@ -86,8 +86,8 @@ func TestOtherPIDNamespace(t *testing.T) {
 	ipctest.NoErr(t, m.Unlock())
 }
 
-// Whoever got the descriptors of a process, as its descendants may, keeps its locks when
-// it dies. Then the holder is told as a process that has ended.
+// A child process inherits the descriptors of its parent. When the parent dies, its locks stay
+// held. Inspect says that the holder has ended.
 func TestDescriptorOutlivesItsProcess(t *testing.T) {
 	store := ipctest.Store(t)
 	m := newMutex(t, "m", nil)
@@ -157,8 +157,8 @@ func probe(t *testing.T) error {
 	return cmd.Run()
 }
 
-// Clean among hundreds of stopped and killed users takes what the killed left, and
-// nothing else.
+// Hundreds of users are stopped or killed. Clean removes what the killed ones left, and nothing
+// else.
 func TestCleanAmongMany(t *testing.T) {
 	ipctest.Store(t)
 	n := 200

@@ -9,7 +9,7 @@ import (
 	"samepage/ipcsync"
 )
 
-// Of two who close at once, each returns when the name is gone.
+// Two users close at the same time. Each Close returns when the name is gone.
 func TestTwoClose(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)

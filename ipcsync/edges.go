@@ -2,11 +2,11 @@ package ipcsync
 
 import "samepage/internal/edge"
 
-// The words of each object for the race detector (package edge). What a Mutex, an
-// RWMutex, a Semaphore or an Event hands over goes by edgeLock: Unlock, Release and Set
-// release it, and whoever gets the lock, a unit or past the event acquires it. Readers of
-// an RWMutex release edgeReaders, which writers alone acquire: the detector still sees
-// two readers that write to one variable.
+// These are the words of each object for the race detector (package edge). edgeLock stands for
+// what a Mutex, an RWMutex, a Semaphore or an Event hands over. Unlock, Release and Set release
+// it. Whoever gets the lock or a unit, or passes the event, acquires it. Readers of an RWMutex
+// release edgeReaders, which only writers acquire. So the detector still reports two readers that
+// write to one variable.
 const (
 	edgeLock = iota
 	edgeReaders

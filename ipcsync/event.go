@@ -15,32 +15,32 @@ import (
 	"samepage/layout"
 )
 
-// EventOptions refine how an event is made or opened. The zero value, and nil,
-// mean the default of each field. Scope, Exact, Lifetime, Perm,
-// SecurityDescriptor and Owner are as in samepage.Options.
+// EventOptions say how an event is made or opened. nil and the zero value mean the default of
+// each field. Scope, Exact, Lifetime, Perm, SecurityDescriptor and Owner are as in
+// samepage.Options. OpenEvent and AwaitEvent refuse Lifetime, Manual, Set, Members, Perm and
+// SecurityDescriptor, because they count only when an event is made.
 type EventOptions struct {
 	Scope samepage.Scope
-	// Exact names meet other programs: on Windows it is a Win32 event, as of
-	// CreateEvent. On Linux, which has none, it is a file of shm_open with
-	// this package's own content.
+	// Exact uses a name that other programs know. On Windows the event is a Win32 event, as
+	// CreateEvent makes it. Linux has no such events: there it is a file of shm_open, with the
+	// content of this package.
 	Exact    bool
 	Lifetime samepage.Lifetime
-	// Manual has a new event stay set until it is reset, and let all waiters
-	// pass. The default is auto-reset: one waiter passes, and takes the set
-	// state with it.
+	// Manual makes a manual-reset event: it stays set until Reset, and lets all waiters pass. The
+	// default is an auto-reset event: one waiter passes and resets it.
 	Manual bool
-	// Set has a new event begin set.
+	// Set makes an event that is set from the beginning.
 	Set bool
-	// Members is how many handles a new event has room for; see Options. Exact
-	// events of Windows have no such limit.
+	// Members is the number of handles that a new event has places for; see Options. Exact events
+	// of Windows have no such limit.
 	Members            int
 	Perm               fs.FileMode
 	SecurityDescriptor string
 	Owner              string
 }
 
-// check refuses what is out of range, whether or not it counts for what is opened.
-// Errors: fs.ErrInvalid.
+// check refuses options that are out of range, also if the call does not use them. Errors:
+// fs.ErrInvalid.
 func (o *EventOptions) check() error {
 	if err := segment.CheckMembers(o.Members); err != nil {
 		return err
@@ -55,7 +55,7 @@ func (o *EventOptions) spec(name string) *object.Spec {
 	}
 }
 
-// segment is what a new event is.
+// segment describes the segment of a new event.
 func (o *EventOptions) segment() *segment.Spec {
 	s := &segment.Spec{Kind: layout.Event, Members: o.Members, Live: layout.NewLockWords(0)}
 	if o.Set {
@@ -67,20 +67,20 @@ func (o *EventOptions) segment() *segment.Spec {
 	return s
 }
 
-// Event is a named event. All its methods may be called concurrently, by any
-// process that has it open. The zero value is not usable.
+// Event is a named event. All its methods may be called concurrently, by any process that has it
+// open. The zero value is not usable.
 //
-// A Set with nobody waiting stays pending; two before a Wait are one. Each Set happens
-// before the return of every Wait that passes later, also a Set that found the event set.
+// A Set stays pending while nobody waits. Two Sets before a Wait count as one. Each Set happens
+// before the return of every Wait that passes later, also if the event was set already.
 //
-// An Event that is dropped without Close is given back when it is collected.
+// An Event that is dropped without Close is closed when it is garbage collected.
 type Event struct {
 	name string
 	backend
-	guard forgotten.Guard // of a kernel's event
+	guard forgotten.Guard // of an exact event of Windows
 }
 
-// backend is what carries an event: a segment or the kernel.
+// backend is the implementation of an event: a segment, or an event of the kernel.
 type backend interface {
 	Set() error
 	Reset() error
@@ -89,8 +89,7 @@ type backend interface {
 	Close() error
 }
 
-// CreateEvent makes an event. Errors: fs.ErrExist, and those of
-// samepage.Create.
+// CreateEvent makes an event. Errors: fs.ErrExist, and those of samepage.Create.
 func CreateEvent(name string, opts *EventOptions) (*Event, error) {
 	e, err := createEvent(name, opts)
 	if err != nil {
@@ -127,7 +126,8 @@ func giveBackKernel(k *kernelevent.Event) (kept bool) {
 	return false
 }
 
-// OpenEvent opens an event that exists. Errors: fs.ErrNotExist, and those of
+// OpenEvent opens an event that exists. Options that count only when an event is made are refused
+// (fs.ErrInvalid). Errors: fs.ErrNotExist, samepage.ErrTooManyMembers, and those of
 // samepage.Open.
 func OpenEvent(name string, opts *EventOptions) (*Event, error) {
 	err := option.OnlyCreate(opts, "Lifetime", "Manual", "Set", "Members", "Perm", "SecurityDescriptor")
@@ -159,16 +159,16 @@ func openEvent(name string, opts *EventOptions) (*Event, error) {
 }
 
 // AwaitEvent waits until an event of that name exists, and opens it. While it waits it looks
-// every 50 ms.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// every 50 ms. If the event exists already, AwaitEvent opens it even if ctx has ended: ctx ends
+// only the waiting.
 //
-// Errors: the error of ctx, and those of OpenEvent but for fs.ErrNotExist.
+// Errors: the error of ctx, and those of OpenEvent except fs.ErrNotExist.
 func AwaitEvent(ctx context.Context, name string, opts *EventOptions) (*Event, error) {
 	return await(ctx, layout.Event, name, func() (*Event, error) { return OpenEvent(name, opts) })
 }
 
-// OpenOrCreateEvent opens an event, or makes it when there is none, and says
-// which. One that exists keeps its state and its way of resetting.
+// OpenOrCreateEvent opens an event, or makes it if there is none. existed says which of the two
+// it did. An event that existed keeps its state and its way of resetting.
 func OpenOrCreateEvent(name string, opts *EventOptions) (e *Event, existed bool, err error) {
 	e, existed, err = object.OpenOrCreate(
 		func() (*Event, error) { return openEvent(name, opts) },
@@ -182,8 +182,8 @@ func OpenOrCreateEvent(name string, opts *EventOptions) (e *Event, existed bool,
 // Name is the name that the event was opened by.
 func (e *Event) Name() string { return e.name }
 
-// ID tells the event from all others that live: those who have the same one open see the
-// same ID. It is zero for an exact event of Windows, which has none.
+// ID tells the event from all others that exist now. All processes that have the event open see
+// the same ID. It is zero for an exact event of Windows, which has none.
 func (e *Event) ID() samepage.ID {
 	if s, ok := e.backend.(*shared); ok {
 		return s.handle.ID()
@@ -191,51 +191,49 @@ func (e *Event) ID() samepage.ID {
 	return samepage.ID{}
 }
 
-// CheckName looks whether the name still leads to this event, as
-// [samepage.Memory.CheckName] does. The name of an exact event of Windows stands for as
-// long as anybody has it open.
+// CheckName checks whether the name still leads to this event, as [samepage.Memory.CheckName]
+// does. The name of an exact event of Windows stays as long as anybody has the event open.
 //
-// Errors: samepage.ErrNameGone, samepage.ErrClosed; any other error says that it cannot be
-// told.
+// Errors: samepage.ErrNameGone, samepage.ErrClosed. Any other error means that the check was not
+// possible.
 func (e *Event) CheckName() error {
 	if s, ok := e.backend.(*shared); ok {
-		return e.wrap("look at the name of", s.h.CheckName())
+		return e.wrap("check the name of", s.h.CheckName())
 	}
 	return nil
 }
 
-// Set sets the event: all waiters of a manual-reset event pass, or one of an
-// auto-reset event. Errors: samepage.ErrClosed.
+// Set sets the event. All waiters of a manual-reset event pass; one waiter of an auto-reset event
+// passes. Errors: samepage.ErrClosed.
 func (e *Event) Set() error { return e.wrap("set", e.backend.Set()) }
 
 // Reset unsets the event. Errors: samepage.ErrClosed.
 func (e *Event) Reset() error { return e.wrap("reset", e.backend.Reset()) }
 
-// TryWait says whether the event is set, and resets it if it is auto-reset.
-// It never blocks. Errors: samepage.ErrClosed.
+// TryWait says whether the event is set, and resets it if it is auto-reset. It never blocks.
+// Errors: samepage.ErrClosed.
 func (e *Event) TryWait() (bool, error) {
 	ok, err := e.backend.TryWait()
 	return ok, e.wrap("try", err)
 }
 
-// Wait sleeps until the event is set, and resets it if it is auto-reset.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// Wait sleeps until the event is set, and resets it if it is auto-reset. If the event is set
+// already, Wait passes even if ctx has ended: ctx ends only the waiting.
 //
-// Errors: samepage.ErrNameGone (the name is gone, and all others who still have this
-// event open wait as well), samepage.ErrClosed, also when it is closed meanwhile, and the error of
-// ctx when that ends first; a deadline matches os.ErrDeadlineExceeded too.
+// Errors: samepage.ErrNameGone (the name is gone, and all others who still have this event open
+// are waiting too), samepage.ErrClosed (also if the event is closed while Wait sleeps), and the
+// error of ctx if ctx ends first; a deadline also matches os.ErrDeadlineExceeded.
 func (e *Event) Wait(ctx context.Context) error {
 	return e.wrap("wait for", segment.Deadline(e.backend.Wait(ctx)))
 }
 
-// Close gives the event up; those of this process who wait for it return. A
-// second Close does nothing.
+// Close closes the event. Waits of this Event return. A second Close does nothing.
 func (e *Event) Close() error {
 	e.guard.Done()
 	return e.wrap("close", e.backend.Close())
 }
 
-// wrap is called behind each use of the backend, and keeps the event until then.
+// wrap is called after each use of the backend, and keeps the event alive until then.
 func (e *Event) wrap(op string, err error) error {
 	runtime.KeepAlive(e)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"samepage/layout"
 )
 
-// shared is an event in a segment. Bit 0 of its state is whether it is set;
+// shared is an event in a segment. Bit 0 of its state says whether it is set;
 // docs/protocol/locks.md.
 type shared struct {
 	*handle
@@ -32,11 +32,11 @@ func (s *shared) Set() error {
 		return samepage.ErrClosed
 	}
 	s.edgeRelease(edgeLock)
-	// RELEASE, and a full fence: before the look at the sleepers. Pairs with Try. It is
-	// stored also where it is set already: a compare-and-swap that fails releases
-	// nothing, and the Wait that passes would miss what came before this Set.
+	// RELEASE, and a full fence before the check for sleepers. Pairs with Try. The word is stored
+	// even if it is set already: a compare-and-swap that fails releases nothing, and the Wait
+	// that passes would miss what came before this Set.
 	if atomic.SwapUint64(s.state, 1) == 1 {
-		return nil // whoever set it has rung
+		return nil // the one that has set it has woken the waiters
 	}
 	fault.At(fault.ReleaseUnrung)
 	if s.manual {
@@ -52,7 +52,7 @@ func (s *shared) Reset() error {
 	if s.h.Closed() {
 		return samepage.ErrClosed
 	}
-	atomic.SwapUint64(s.state, 0) // not a store: later Waits come after earlier Sets, too
+	atomic.SwapUint64(s.state, 0) // a swap, not a store: so later Waits also come after earlier Sets
 	runtime.KeepAlive(s)
 	return nil
 }
@@ -96,7 +96,7 @@ func (s *eventWait) Try() (bool, error) {
 func (s *eventWait) Holds() bool              { return atomic.LoadUint64(s.state)&1 != 0 }
 func (*eventWait) DependsOn(int) layout.Owner { return 0 }
 
-// NeedsName: who sleeps here, too, will not set it.
+// NeedsName: a member that sleeps here too will not set the event.
 func (s *eventWait) NeedsName() bool { return !s.h.Others(awake) }
 
 // awake is for Handle.Others.

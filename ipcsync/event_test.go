@@ -59,7 +59,7 @@ func each(t *testing.T, f func(t *testing.T, name string, exact bool)) {
 	}
 }
 
-// 003-03: set with nobody waiting stays pending; two sets are one wake.
+// 003-03: a Set stays pending while nobody waits; two Sets wake once.
 func TestMission003_03_AutoReset(t *testing.T) {
 	each(t, func(t *testing.T, name string, exact bool) {
 		e := newEvent(t, name, &ipcsync.EventOptions{Exact: exact})
@@ -81,7 +81,7 @@ func TestMission003_03_AutoReset(t *testing.T) {
 	})
 }
 
-// 003-03: one Set wakes exactly one waiter, in other processes as well.
+// 003-03: one Set wakes exactly one waiter, also in other processes.
 func TestMission003_03_OneWaiter(t *testing.T) {
 	each(t, func(t *testing.T, name string, exact bool) {
 		e := newEvent(t, name, &ipcsync.EventOptions{Exact: exact})
@@ -135,7 +135,7 @@ func waiter(args []string) {
 	fmt.Println("woken")
 }
 
-// 002-32: a manual-reset event, of which the other process sets and resets.
+// 002-32: another process sets and resets a manual-reset event.
 func TestManualReset(t *testing.T) {
 	each(t, func(t *testing.T, name string, exact bool) {
 		e := newEvent(t, name, &ipcsync.EventOptions{Manual: true, Exact: exact})
@@ -234,7 +234,7 @@ func TestEventCancel(t *testing.T) {
 	})
 }
 
-// A cancellation wakes the canceller's wait and costs no other a wake.
+// A cancelled context ends its own wait, and takes no wake from another waiter.
 func TestEventCancelDisturbsNobody(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -257,7 +257,7 @@ func TestEventCancelDisturbsNobody(t *testing.T) {
 	ipctest.NoErr(t, <-got)
 }
 
-// Killed sleepers, and setters killed at any moment, leave nobody asleep.
+// Sleepers are killed, and setters are killed at any moment. No survivor sleeps for ever.
 func TestEventKilledWaiters(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -290,7 +290,7 @@ func TestEventKilledWaiters(t *testing.T) {
 	}
 }
 
-// An event whose bytes a hostile or foreign process wrote is refused.
+// Open refuses an event whose bytes were written by a hostile process or by another program.
 func TestHostileEvent(t *testing.T) {
 	ipctest.NeedNames(t)
 	if runtime.GOOS != "linux" {
@@ -356,8 +356,7 @@ func BenchmarkEventSetTryWait(b *testing.B) {
 	}
 }
 
-// 002-31: an event by name wakes another process, and is none of the system's of that
-// name.
+// 002-31: a named event wakes another process, and is not the system's event of the same name.
 func TestMission002_31_NamedEvent(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -387,7 +386,7 @@ func TestMission002_31_NamedEvent(t *testing.T) {
 	}
 }
 
-// 002-32: auto-reset: either process sets and resets, and one of them passes.
+// 002-32: an auto-reset event: both processes set and reset it, and one of them passes.
 func TestMission002_32_SetResetWait(t *testing.T) {
 	each(t, func(t *testing.T, name string, exact bool) {
 		e := newEvent(t, name, &ipcsync.EventOptions{Exact: exact})
@@ -411,8 +410,8 @@ func TestMission002_32_SetResetWait(t *testing.T) {
 	})
 }
 
-// 003-16: rights to wait, set and reset are enough for an event to do all that, and
-// less is an error of the opening, not of a later reset.
+// 003-16: the rights to wait, set and reset are enough to do all three with an event. With fewer
+// rights Open fails, and not a later Reset.
 func TestMission003_16_LeastRights(t *testing.T) {
 	ipctest.NeedNames(t)
 	if runtime.GOOS == "linux" && os.Geteuid() != 0 {

@@ -46,7 +46,7 @@ func ExampleEventOptions() {
 	// Output: true true false
 }
 
-// A lock that outlives its owner.
+// The lock outlives its owner.
 func ExampleMutex() {
 	m, err := ipcsync.CreateMutex("example", nil)
 	if err != nil {

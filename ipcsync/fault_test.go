@@ -302,8 +302,8 @@ func (s *survivors) finish() {
 	}
 }
 
-// 002-20 and 003-21: every crash point: the survivors go on, the counters are exact
-// but for the victims' own, and no slot is lost.
+// 002-20 and 003-21: a process dies at every crash point. The survivors go on, the counters are
+// exact except those of the victims, and no slot is lost.
 func TestFaultEveryPoint(t *testing.T) {
 	if !fault.Enabled {
 		t.Skip("needs -tags samepagefault")
@@ -409,7 +409,7 @@ func (s *survivors) recoveryFrom(pid int) (result func() (time.Duration, bool)) 
 	}
 }
 
-// Workers killed at random moments: SAMEPAGE_KILLS of them (make soak: 10000).
+// SAMEPAGE_KILLS workers (make soak: 10000) are killed at random moments.
 func TestSoakRandomKills(t *testing.T) {
 	kills := ipctest.Repeat(t, 60, 12, "SAMEPAGE_KILLS")
 	s := startSurvivors(t)

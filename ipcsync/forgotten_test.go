@@ -97,8 +97,8 @@ func holdAndForget(args []string) {
 	_, _ = os.Stdin.Read(make([]byte, 1))
 }
 
-// A lock that is held is not given back with its handle: nobody gets it while its process
-// lives, and whoever gets it then is told.
+// A handle is dropped while it holds a lock. Nobody gets the lock while the process lives. The next
+// holder learns that the owner died.
 func TestForgottenLockStays(t *testing.T) {
 	ipctest.NeedNames(t)
 	for what, h := range holds {
@@ -127,7 +127,7 @@ func TestForgottenLockStays(t *testing.T) {
 	}
 }
 
-// A handle that somebody sleeps in is not dropped.
+// A handle is not collected while a goroutine sleeps in it.
 func TestForgottenNotWhileAsleep(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)

@@ -9,14 +9,14 @@ import (
 	"samepage/layout"
 )
 
-// State is what a lock or an event looks like from outside, at one moment. What it
-// tells of members was written by them.
+// State describes a lock or an event at one moment. What it says about a member was written by
+// the process of that member.
 type State struct {
 	Kind    samepage.Kind `json:"kind"`
 	Members []Member      `json:"members"` // handles, in all processes
-	Room    int           `json:"room"`    // for how many
-	// Dirty: an owner died holding it, and nobody has called Consistent since. Died
-	// tells who.
+	Room    int           `json:"room"`    // places for members
+	// Dirty: an owner died while holding the lock, and nobody has called Consistent since. Died
+	// says which owner.
 	Dirty  bool            `json:"dirty,omitempty"`
 	Died   *OwnerDiedError `json:"died,omitempty"`
 	Set    bool            `json:"set,omitempty"`    // of an event
@@ -28,33 +28,33 @@ type State struct {
 // Member is one handle on a lock or an event.
 type Member struct {
 	samepage.Member
-	// Owner: it holds the mutex or the write lock, or is the writer that waits for the
-	// readers to leave.
+	// Owner: it holds the mutex or the write lock, or it is the writer that waits for the readers
+	// to leave.
 	Owner bool   `json:"owner,omitempty"`
-	Reads uint64 `json:"reads,omitempty"` // read locks that it holds
+	Reads uint64 `json:"reads,omitempty"` // number of read locks that it holds
 }
 
-// InspectMutex tells the state of a mutex, without becoming a member of it.
+// InspectMutex returns the state of a mutex, without becoming a member of it.
 //
 // Errors: fs.ErrNotExist, samepage.ErrCorrupt, and those of samepage.Open.
 func InspectMutex(name string, opts *samepage.InspectOptions) (*State, error) {
 	return inspect(layout.Mutex, name, opts)
 }
 
-// InspectRWMutex tells the state of an RWMutex, without becoming a member of it.
-// Errors: those of InspectMutex.
+// InspectRWMutex returns the state of an RWMutex, without becoming a member of it. Errors: those
+// of InspectMutex.
 func InspectRWMutex(name string, opts *samepage.InspectOptions) (*State, error) {
 	return inspect(layout.RWMutex, name, opts)
 }
 
-// InspectSemaphore tells the state of a semaphore, without becoming a member of it.
-// Errors: those of InspectMutex.
+// InspectSemaphore returns the state of a semaphore, without becoming a member of it. Errors:
+// those of InspectMutex.
 func InspectSemaphore(name string, opts *samepage.InspectOptions) (*State, error) {
 	return inspect(layout.Semaphore, name, opts)
 }
 
-// InspectEvent tells the state of an event, without becoming a member of it. Exact events
-// of Windows have no members and cannot be inspected. Errors: those of InspectMutex.
+// InspectEvent returns the state of an event, without becoming a member of it. Exact events of
+// Windows have no members and cannot be inspected. Errors: those of InspectMutex.
 func InspectEvent(name string, opts *samepage.InspectOptions) (*State, error) {
 	return inspect(layout.Event, name, opts)
 }

@@ -16,27 +16,28 @@ import (
 	"samepage/layout"
 )
 
-// Options refine how a lock is made or opened. The zero value, and nil, mean the
-// default of each field. Scope, Lifetime, Perm, SecurityDescriptor and Owner are as
-// in samepage.Options.
+// Options say how a lock is made or opened. nil and the zero value mean the default of each
+// field. Scope, Lifetime, Perm, SecurityDescriptor and Owner are as in samepage.Options. The Open
+// and Await functions refuse Lifetime, Members, Perm and SecurityDescriptor, because they count
+// only when a lock is made.
 type Options struct {
 	Scope    samepage.Scope
 	Lifetime samepage.Lifetime
-	// Members is how many handles a new lock has room for, in all processes
-	// together: 1 to 1024, by default 64.
+	// Members is the number of handles that a new lock has places for, in all processes together:
+	// 1 to 1024, by default 64.
 	Members            int
 	Perm               fs.FileMode
 	SecurityDescriptor string
 	Owner              string
 }
 
-// OwnerDiedError says that a process died holding a lock, so that what the lock
-// guards may be half changed. It matches samepage.ErrOwnerDied.
+// OwnerDiedError says that a process died while holding a lock. So what the lock guards may be
+// half changed. It matches samepage.ErrOwnerDied.
 type OwnerDiedError struct {
 	PID  int       `json:"pid"`  // of the process that died
 	Name string    `json:"name"` // of its program
-	At   time.Time `json:"at"`   // when that was noticed
-	// Foreign: PID is one of another pid namespace, such as a container's.
+	At   time.Time `json:"at"`   // when the death was noticed
+	// Foreign: PID belongs to another pid namespace, such as that of a container.
 	Foreign bool `json:"other_pid_namespace,omitempty"`
 }
 
@@ -51,8 +52,9 @@ func (e *OwnerDiedError) Error() string {
 // Is matches samepage.ErrOwnerDied.
 func (*OwnerDiedError) Is(target error) bool { return target == samepage.ErrOwnerDied }
 
-// handle is what is common to all that this package has: a name and a member of a
-// segment. Whoever refers to a lock refers to it, and nothing else does.
+// handle is common to all objects of this package: a name and a member of a segment. A handle
+// lives as long as its lock: a reference to the lock is also a reference to the handle, and
+// nothing else refers to the handle.
 type handle struct {
 	kind  layout.Kind
 	name  string
@@ -60,8 +62,8 @@ type handle struct {
 	guard forgotten.Guard
 }
 
-// spec names the object, and says where and for whom it is. Errors: fs.ErrInvalid, also
-// for what only counts when the object is made.
+// spec names the object, and says where it is and who may open it. Errors: fs.ErrInvalid, also
+// for options that count only when the object is made.
 func (o *Options) spec(kind layout.Kind, name string) (*object.Spec, error) {
 	if o == nil {
 		o = &Options{}
@@ -93,7 +95,7 @@ func create(s *segment.Spec, spec *object.Spec) (*handle, error) {
 	return join(o, spec.Name)
 }
 
-// openOnly is open for a caller that does not make the lock if it is missing.
+// openOnly is open for callers that never make the lock.
 func (o *Options) openOnly(kind layout.Kind, name string) (*handle, error) {
 	if err := option.OnlyCreate(o, "Lifetime", "Members", "Perm", "SecurityDescriptor"); err != nil {
 		return nil, err
@@ -101,7 +103,7 @@ func (o *Options) openOnly(kind layout.Kind, name string) (*handle, error) {
 	return o.open(kind, name)
 }
 
-// await calls open until there is a lock of that name.
+// await calls open until a lock of that name exists.
 func await[T any](ctx context.Context, kind layout.Kind, name string, open func() (T, error)) (T, error) {
 	return segment.Await(ctx, open,
 		func(err error) error { return wrapNew("wait for", kind, name, segment.Deadline(err)) })
@@ -135,17 +137,17 @@ func join(obj *object.Object, name string) (*handle, error) {
 	return o, nil
 }
 
-// close leaves.
+// close leaves the segment.
 func (o *handle) close() error {
 	o.guard.Done()
 	return o.h.Close()
 }
 
-// heldOn are the handles of locks that were dropped without Close while they had the
-// lock. They stay open, or the process would lose a lock that it has not unlocked.
+// heldOn has the handles of locks that were dropped without Close while they were locked. They
+// stay open. Otherwise the process would lose a lock that it has not unlocked.
 var heldOn sync.Map
 
-// giveBack leaves for somebody who has forgotten to, unless he has the lock (decision
+// giveBack closes a handle that was dropped without Close, unless it holds the lock (decision
 // 0019).
 func giveBack(h *segment.Handle) (kept bool) {
 	switch h.Kind() {
@@ -164,14 +166,16 @@ func giveBack(h *segment.Handle) (kept bool) {
 // Name is the name that the object was opened by.
 func (o *handle) Name() string { return o.name }
 
-// ID tells the object from all others that live: those who have the same one open see the
-// same ID.
+// ID tells the object from all others that exist now. All processes that have the object open see
+// the same ID.
 func (o *handle) ID() samepage.ID { return samepage.ID(o.h.ID()) }
 
-// CheckName looks whether the name still leads to this object, as
-// [samepage.Memory.CheckName] does. Errors: samepage.ErrNameGone, samepage.ErrClosed; any
-// other error says that it cannot be told.
-func (o *handle) CheckName() error { return o.wrap("look at the name of", o.h.CheckName()) }
+// CheckName checks whether the name still leads to this object, as [samepage.Memory.CheckName]
+// does.
+//
+// Errors: samepage.ErrNameGone, samepage.ErrClosed. Any other error means that the check was not
+// possible.
+func (o *handle) CheckName() error { return o.wrap("check the name of", o.h.CheckName()) }
 
 func (o *handle) wrap(op string, err error) error {
 	if err != nil {
@@ -184,7 +188,7 @@ func wrapNew(op string, kind layout.Kind, name string, err error) error {
 	return (&handle{kind: kind, name: name}).wrap(op, err)
 }
 
-// wait waits for c, and gives deadlines their second face.
+// wait waits for c. A deadline of ctx also matches os.ErrDeadlineExceeded.
 func (o *handle) wait(ctx context.Context, c segment.Condition) error {
 	return segment.Deadline(o.h.Wait(ctx, c))
 }

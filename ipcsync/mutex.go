@@ -13,18 +13,17 @@ import (
 	"samepage/layout"
 )
 
-// Mutex is a named mutual exclusion lock between processes, and between the
-// goroutines of each. It outlives its owner: when a process dies holding it, the
-// next one to lock it gets it, with an error that says so.
+// Mutex is a named mutual exclusion lock between processes, and between the goroutines of each
+// process. It outlives its owner: when a process dies while holding it, the next Lock gets it,
+// with an error that says so.
 //
-// A Mutex that is dropped without Close is given back when it is collected, unless it is
-// locked: then it stays open, and locked, until its process ends. So a process that locks
-// one to be the only one of its kind need not keep it.
+// All its methods may be called concurrently. As with sync.Mutex, any goroutine of the process
+// may unlock what another goroutine locked through the same Mutex. Two Mutexes that a process
+// opens by one name exclude each other. The zero value is not usable.
 //
-// All its methods may be called concurrently. As with sync.Mutex any goroutine of
-// the process may unlock what another one locked through the same Mutex. Two
-// Mutexes that a process opens by one name exclude each other. The zero value is
-// not usable.
+// A Mutex that is dropped without Close is closed when it is garbage collected. Exception: if it
+// is locked, it stays open and locked until its process ends. So a process that locks a mutex to
+// be the only one of its kind need not keep the Mutex.
 type Mutex struct {
 	owned
 }
@@ -35,23 +34,25 @@ func CreateMutex(name string, opts *Options) (*Mutex, error) {
 	return newMutex("create", name, o, err)
 }
 
-// OpenMutex opens a mutex that exists. Errors: fs.ErrNotExist,
-// samepage.ErrTooManyMembers, and those of samepage.Open.
+// OpenMutex opens a mutex that exists. Options that count only when a mutex is made are refused
+// (fs.ErrInvalid). Errors: fs.ErrNotExist, samepage.ErrTooManyMembers, and those of
+// samepage.Open.
 func OpenMutex(name string, opts *Options) (*Mutex, error) {
 	o, err := opts.openOnly(layout.Mutex, name)
 	return newMutex("open", name, o, err)
 }
 
-// AwaitMutex waits until a mutex of that name exists, and opens it. While it waits it
-// looks every 50 ms.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// AwaitMutex waits until a mutex of that name exists, and opens it. While it waits it looks every
+// 50 ms. If the mutex exists already, AwaitMutex opens it even if ctx has ended: ctx ends only
+// the waiting.
 //
-// Errors: the error of ctx, and those of OpenMutex but for fs.ErrNotExist.
+// Errors: the error of ctx, and those of OpenMutex except fs.ErrNotExist.
 func AwaitMutex(ctx context.Context, name string, opts *Options) (*Mutex, error) {
 	return await(ctx, layout.Mutex, name, func() (*Mutex, error) { return OpenMutex(name, opts) })
 }
 
-// OpenOrCreateMutex opens a mutex, or makes it when there is none, and says which.
+// OpenOrCreateMutex opens a mutex, or makes it if there is none. existed says which of the two it
+// did.
 func OpenOrCreateMutex(name string, opts *Options) (m *Mutex, existed bool, err error) {
 	o, existed, err := object.OpenOrCreate(
 		func() (*handle, error) { return opts.open(layout.Mutex, name) },
@@ -67,15 +68,17 @@ func newMutex(op, name string, o *handle, err error) (*Mutex, error) {
 	return &Mutex{newOwned(o)}, nil
 }
 
-// Lock locks the mutex. If it is locked already, it sleeps until it is not.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// Lock locks the mutex. While another holds it, Lock sleeps. If the mutex is free, Lock takes it
+// even if ctx has ended: ctx ends only the waiting.
 //
-// Errors: samepage.ErrOwnerDied (an *OwnerDiedError): the lock is held now, and a
-// process died holding it before, so that what it guards may be half changed.
-// Repair that, call Consistent, and Unlock; until somebody calls Consistent each
-// Lock says it again. With samepage.ErrClosed, samepage.ErrCorrupt, samepage.ErrNameGone
-// (of a Lock that has to wait: whoever comes by the name is not kept out any more), or
-// the error of ctx (a deadline matches os.ErrDeadlineExceeded too) the lock is not held.
+// With samepage.ErrOwnerDied (an *OwnerDiedError) the caller holds the lock. A process died while
+// holding it, so what it guards may be half changed. Repair that, call Consistent, and Unlock.
+// Until somebody calls Consistent, each Lock returns this error again.
+//
+// With any other error the caller does not hold the lock: samepage.ErrClosed,
+// samepage.ErrCorrupt, samepage.ErrNameGone, or the error of ctx (a deadline also matches
+// os.ErrDeadlineExceeded). samepage.ErrNameGone comes only from a Lock that has to wait: a
+// process that opens the name now gets another mutex, so this one does not exclude it.
 func (m *Mutex) Lock(ctx context.Context) error {
 	if !m.h.Closed() && atomic.CompareAndSwapUint64(m.state, 0, m.me) { // L1
 		m.edgeAcquire(edgeLock)
@@ -98,8 +101,8 @@ func (m *Mutex) lockSlow(ctx context.Context) error {
 	return m.wrap("lock", err)
 }
 
-// TryLock locks the mutex if it is free, and says whether. It may be true with
-// samepage.ErrOwnerDied, see Lock. A lock that a dead process holds is free.
+// TryLock locks the mutex if it is free, and says whether. It may return true together with
+// samepage.ErrOwnerDied; see Lock. A lock that a dead process holds is free.
 func (m *Mutex) TryLock() (bool, error) {
 	if m.h.Closed() {
 		return false, m.wrap("try", samepage.ErrClosed)
@@ -121,8 +124,8 @@ func (m *Mutex) TryLock() (bool, error) {
 	return true, m.wrap("lock", m.died(m.owner()))
 }
 
-// Unlock unlocks the mutex. Errors: samepage.ErrNotLocked when this handle does
-// not have it locked, samepage.ErrClosed.
+// Unlock unlocks the mutex. Errors: samepage.ErrNotLocked (this handle does not hold it),
+// samepage.ErrClosed.
 func (m *Mutex) Unlock() error {
 	if edge.Enabled && m.mine(m.owner()) {
 		m.edgeRelease(edgeLock)
@@ -148,22 +151,21 @@ func (m *Mutex) unlockSlow() error {
 	return m.wrap("unlock", err)
 }
 
-// Consistent declares that what the mutex guards is whole again, after a Lock that
-// said samepage.ErrOwnerDied. Errors: samepage.ErrNotLocked.
+// Consistent declares that what the mutex guards is whole again, after a Lock that returned
+// samepage.ErrOwnerDied. The caller holds the lock. Errors: samepage.ErrNotLocked.
 func (m *Mutex) Consistent() error {
 	err := m.consistent()
 	fault.At(fault.ConsistentDone)
 	return m.wrap("declare consistent", err)
 }
 
-// Close gives the mutex up; those of this handle who wait for it return. A second
-// Close does nothing.
+// Close closes the mutex. Locks of this handle that wait return. A second Close does nothing.
 //
-// Errors: samepage.ErrBusy while this handle has it locked. Then it stays open and locked,
-// for only who locked it knows whether what it guards is whole. So a deferred Close does
-// nothing for a function that returns, or panics, between Lock and Unlock: the lock is this
-// process's until that ends. Defer Unlock behind each Lock that succeeds; what is deferred
-// last runs first.
+// Errors: samepage.ErrBusy if this handle holds the lock. Then the mutex stays open and locked,
+// because only the holder knows whether what the mutex guards is whole. So a deferred Close does
+// nothing if a function returns or panics between Lock and Unlock: the process holds the lock
+// until it ends. Therefore defer Unlock after each Lock that succeeds. Deferred calls run in
+// reverse order, so it runs before a Close that was deferred earlier.
 func (m *Mutex) Close() error { return m.wrap("close", m.close()) }
 
 // mutexWait is the segment.Condition of those who lock.
@@ -180,8 +182,8 @@ func (m *mutexWait) Try() (bool, error) {
 func (m *mutexWait) Holds() bool                  { return m.owner().Free() }
 func (m *mutexWait) DependsOn(k int) layout.Owner { return m.ownerOnly(k) }
 
-// NeedsName: the owner will unlock, but whoever comes by the name from now on would not
-// be kept out.
+// NeedsName: the owner will unlock, but the lock would not exclude a process that opens the name
+// from now on.
 func (*mutexWait) NeedsName() bool { return true }
 
 var _ segment.Condition = (*mutexWait)(nil)

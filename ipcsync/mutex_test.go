@@ -74,7 +74,7 @@ func TestMutexBasics(t *testing.T) {
 	ipctest.WantErr(t, err, fs.ErrNotExist) // kinds have names of their own
 }
 
-// A Close wakes those who wait.
+// Close wakes the waiters of its handle.
 func TestMutexCloseWhileWaiting(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -143,7 +143,7 @@ func TestMutexTooManyMembers(t *testing.T) {
 	ipctest.WantErr(t, err, fs.ErrInvalid)
 }
 
-// 002-20: the owner is killed: the next one gets the lock, in time, and is told who died, until
+// 002-20: the owner is killed. The next one gets the lock in time, and learns who died, until
 // somebody declares the data consistent.
 func TestMutexOwnerDies(t *testing.T) {
 	ipctest.NeedNames(t)
@@ -231,8 +231,8 @@ func stateWord(t testing.TB, kind samepage.Kind, name string) *atomic.Uint64 {
 	return state
 }
 
-// A word that names a member that has left, as a Lock that races with Close may
-// leave it, is repaired as that of a dead one.
+// A Lock that races with Close may leave an owner word that names a member that has left. It is
+// repaired like the word of a dead member.
 func TestMutexOwnerHasLeft(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -251,7 +251,7 @@ func TestMutexOwnerHasLeft(t *testing.T) {
 	ipctest.NoErr(t, m.Unlock())
 }
 
-// Who holds and who waits can be seen without joining.
+// Inspect shows who holds and who waits, without joining.
 func TestInspect(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -289,8 +289,8 @@ func TestInspect(t *testing.T) {
 	ipctest.WantErr(t, err, fs.ErrNotExist)
 }
 
-// 002-22: who asks a second time for what it has waits, as anybody else would, and
-// spoils nothing by it. Read locks are counted.
+// 002-22: a holder that locks a second time waits like anybody else, and damages nothing. Read
+// locks are counted.
 func TestMission002_22_LockTwice(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)

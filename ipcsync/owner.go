@@ -10,13 +10,12 @@ import (
 	"samepage/layout"
 )
 
-// owned is what Mutex and the writers of RWMutex have in common: the owner word of
-// docs/protocol/locks.md.
+// owned is common to Mutex and the writers of RWMutex: the owner word of docs/protocol/locks.md.
 type owned struct {
 	*handle
 	state *uint64 // the owner word
-	me    uint64  // what it is while this handle has the lock and the data is clean
-	// sleepers is the first word of the bitmap, which is all of it unless many.
+	me    uint64  // the owner word while this handle holds the lock and the data is clean
+	// sleepers is the first word of the bitmap. If many is false, it is the whole bitmap.
 	sleepers *uint64
 	many     bool
 }
@@ -30,7 +29,7 @@ func newOwned(o *handle) owned {
 
 func (l *owned) owner() layout.Owner { return layout.Owner(atomic.LoadUint64(l.state)) }
 
-// ownerOnly is the k-th member that one depends on who waits for the owner.
+// ownerOnly is the k-th member on which a waiter depends that waits only for the owner.
 func (l *owned) ownerOnly(k int) layout.Owner {
 	if k > 0 {
 		return 0
@@ -38,19 +37,19 @@ func (l *owned) ownerOnly(k int) layout.Owner {
 	return l.owner()
 }
 
-// claim makes this handle the owner, with the bits of held, if nobody is.
+// claim makes this handle the owner, with the bits of held, if there is no owner.
 func (l *owned) claim(held layout.Owner) bool {
 	w := l.owner()
 	// ACQUIRE, and a full fence. Pairs with the RELEASE of release (L1, W1).
 	return w.Free() && atomic.CompareAndSwapUint64(l.state, uint64(w), uint64(w&layout.Dirty|l.h.Me()|held))
 }
 
-// mine says whether this handle has the lock.
+// mine says whether this handle holds the lock.
 func (l *owned) mine(w layout.Owner) bool {
 	return w.Names(layout.Owner(l.me)) && w&layout.HeldBit != 0
 }
 
-// release gives the lock up, if this handle has it.
+// release unlocks, if this handle holds the lock.
 func (l *owned) release() error {
 	for {
 		w := l.owner()
@@ -64,10 +63,10 @@ func (l *owned) release() error {
 	}
 }
 
-// anyAsleep says whether there may be somebody to ring.
+// anyAsleep says whether there may be a sleeper to wake.
 func (l *owned) anyAsleep() bool { return atomic.LoadUint64(l.sleepers) != 0 || l.many }
 
-// died is an OwnerDiedError if w says so.
+// died is an OwnerDiedError if w has the dirty bit.
 func (l *owned) died(w layout.Owner) error {
 	if w&layout.Dirty == 0 {
 		return nil
@@ -97,7 +96,7 @@ func (l *owned) consistent() error {
 	}
 }
 
-// close leaves, unless this handle has the lock.
+// close leaves the segment, unless this handle holds the lock.
 func (l *owned) close() error {
 	if !l.h.Closed() && l.owner().Names(layout.Owner(l.me)) {
 		return samepage.ErrBusy
@@ -105,9 +104,8 @@ func (l *owned) close() error {
 	return l.handle.close()
 }
 
-// repairOwner frees a lock whose owner died. It is the segment.Repair of all
-// kinds: those that have no owner word have a state that names no member of the
-// dead one's slot and incarnation.
+// repairOwner frees a lock whose owner died. It is the segment.Repair of all kinds. For a kind
+// without an owner word it does nothing.
 func repairOwner(h *segment.Handle, dead layout.Owner, who segment.Who) {
 	if k := h.Kind(); k != layout.Mutex && k != layout.RWMutex {
 		return

@@ -14,8 +14,8 @@ import (
 	"samepage/ipcsync"
 )
 
-// 002-20: the owner dies within a write, or behind it: the heir is told that it died,
-// and judges by the checksum of the data which of the two it was.
+// 002-20: the owner dies during a write or after it. The next owner learns of the death, and finds
+// out from the checksum of the data which of the two it was.
 func TestMission002_20_DataIsJudged(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -88,8 +88,8 @@ func recordWriter(args []string) {
 	time.Sleep(ipctest.Patience)
 }
 
-// 001-14: a million writes by four processes under a lock, here an auto-reset
-// event that begins set, and none torn.
+// 001-14: four processes write a million times under a lock, here an auto-reset event that is set
+// from the beginning. No write is torn.
 func TestMission001_14_WritesUnderLock(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)

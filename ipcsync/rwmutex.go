@@ -13,50 +13,51 @@ import (
 	"samepage/layout"
 )
 
-// RWMutex is a named reader/writer mutual exclusion lock between processes, and
-// between the goroutines of each. Any number of readers or one writer hold it. A
-// writer that waits keeps new readers out, so it waits for no more than those
-// that are in. Readers write no memory that other readers touch.
+// RWMutex is a named reader/writer mutual exclusion lock between processes, and between the
+// goroutines of each process. Any number of readers or one writer hold it. A writer that waits
+// keeps new readers out, so it waits only for the readers that hold the lock already. Readers
+// write no memory that other readers touch.
 //
-// A RWMutex that is dropped without Close is given back when it is collected, unless it is
-// locked, also for reading: then it stays so until its process ends.
+// When a reader dies, its read locks go with it. When a writer dies while holding the lock, the
+// next holders, also readers, get it with an error that says so.
 //
-// When a reader dies its read locks go with it. When a writer dies holding the
-// lock, the next ones, readers as well, get it with an error that says so. All its
-// methods may be called concurrently; as with sync.RWMutex any goroutine may
-// unlock what another one locked through the same handle, and a goroutine that has
-// a read lock must not ask for another one, for a writer may have come between. The
-// zero value is not usable.
+// All its methods may be called concurrently. As with sync.RWMutex, any goroutine may unlock what
+// another goroutine locked through the same handle. A goroutine that holds a read lock must not
+// ask for another one, because a writer may have begun to wait meanwhile. The zero value is not
+// usable.
+//
+// An RWMutex that is dropped without Close is closed when it is garbage collected. Exception: if
+// it is locked, also for reading, it stays open and locked until its process ends.
 type RWMutex struct {
 	owned
-	held *uint64 // the read locks of this handle: Member.Held
+	held *uint64 // number of read locks of this handle: Member.Held
 }
 
-// CreateRWMutex makes a reader/writer mutex. Errors: fs.ErrExist, and those of
-// samepage.Create.
+// CreateRWMutex makes a reader/writer mutex. Errors: fs.ErrExist, and those of samepage.Create.
 func CreateRWMutex(name string, opts *Options) (*RWMutex, error) {
 	o, err := opts.create(layout.RWMutex, name, 0, 0)
 	return newRWMutex("create", name, o, err)
 }
 
-// OpenRWMutex opens a reader/writer mutex that exists. Errors: fs.ErrNotExist,
-// samepage.ErrTooManyMembers, and those of samepage.Open.
+// OpenRWMutex opens a reader/writer mutex that exists. Options that count only when a mutex is
+// made are refused (fs.ErrInvalid). Errors: fs.ErrNotExist, samepage.ErrTooManyMembers, and those
+// of samepage.Open.
 func OpenRWMutex(name string, opts *Options) (*RWMutex, error) {
 	o, err := opts.openOnly(layout.RWMutex, name)
 	return newRWMutex("open", name, o, err)
 }
 
-// AwaitRWMutex waits until a reader/writer mutex of that name exists, and opens it. While it waits it
-// looks every 50 ms.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// AwaitRWMutex waits until a reader/writer mutex of that name exists, and opens it. While it
+// waits it looks every 50 ms. If the mutex exists already, AwaitRWMutex opens it even if ctx has
+// ended: ctx ends only the waiting.
 //
-// Errors: the error of ctx, and those of OpenRWMutex but for fs.ErrNotExist.
+// Errors: the error of ctx, and those of OpenRWMutex except fs.ErrNotExist.
 func AwaitRWMutex(ctx context.Context, name string, opts *Options) (*RWMutex, error) {
 	return await(ctx, layout.RWMutex, name, func() (*RWMutex, error) { return OpenRWMutex(name, opts) })
 }
 
-// OpenOrCreateRWMutex opens a reader/writer mutex, or makes it when there is none,
-// and says which.
+// OpenOrCreateRWMutex opens a reader/writer mutex, or makes it if there is none. existed says
+// which of the two it did.
 func OpenOrCreateRWMutex(name string, opts *Options) (m *RWMutex, existed bool, err error) {
 	o, existed, err := object.OpenOrCreate(
 		func() (*handle, error) { return opts.open(layout.RWMutex, name) },
@@ -72,13 +73,12 @@ func newRWMutex(op, name string, o *handle, err error) (*RWMutex, error) {
 	return &RWMutex{newOwned(o), o.h.Held()}, nil
 }
 
-// RLock takes a read lock. While a writer holds the lock, or waits for it, it
-// sleeps.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// RLock takes a read lock. While a writer holds the lock or waits for it, RLock sleeps. If the
+// read lock is available, RLock takes it even if ctx has ended: ctx ends only the waiting.
 //
-// Errors: samepage.ErrOwnerDied (an *OwnerDiedError): the read lock is held, and
-// what it guards may be half changed, since a writer died and none has called
-// Consistent yet. With any other error, see Mutex.Lock, it is not held.
+// With samepage.ErrOwnerDied (an *OwnerDiedError) the caller holds the read lock. A writer died,
+// and no writer has called Consistent since, so what the lock guards may be half changed. With
+// any other error the caller does not hold the read lock; Mutex.Lock lists these errors.
 func (m *RWMutex) RLock(ctx context.Context) error {
 	if m.h.Closed() {
 		return m.wrap("read-lock", samepage.ErrClosed)
@@ -108,8 +108,8 @@ func (m *RWMutex) rlockSlow(ctx context.Context) error {
 	return m.wrap("read-lock", m.died(w))
 }
 
-// TryRLock takes a read lock if it is to be had at once, and says whether. See
-// RLock and Mutex.TryLock.
+// TryRLock takes a read lock if it is available at once, and says whether. See RLock and
+// Mutex.TryLock.
 func (m *RWMutex) TryRLock() (bool, error) {
 	if m.h.Closed() {
 		return false, m.wrap("try", samepage.ErrClosed)
@@ -130,8 +130,8 @@ func (m *RWMutex) TryRLock() (bool, error) {
 	return true, m.wrap("read-lock", m.died(m.owner()))
 }
 
-// RUnlock gives a read lock up. Errors: samepage.ErrNotLocked when this handle has
-// none, samepage.ErrClosed.
+// RUnlock releases a read lock. Errors: samepage.ErrNotLocked (this handle has no read lock),
+// samepage.ErrClosed.
 func (m *RWMutex) RUnlock() error {
 	if m.h.Closed() {
 		return m.wrap("read-unlock", samepage.ErrClosed)
@@ -161,8 +161,8 @@ func (m *RWMutex) uncount() {
 	}
 }
 
-// ringWriter rings the writer that the owner word names now, not one that was seen
-// before Held changed.
+// ringWriter rings the writer that the owner word names now. A writer that was seen before Held
+// changed may be another one.
 func (m *RWMutex) ringWriter() {
 	if w := m.owner(); !w.Free() {
 		m.h.Ring(w.Slot())
@@ -191,9 +191,8 @@ func (m *readWait) DependsOn(k int) layout.Owner { return m.ownerOnly(k) }
 // NeedsName is as for mutexWait.
 func (*readWait) NeedsName() bool { return true }
 
-// Lock locks for writing. While others hold the lock it sleeps. Errors: those of
-// Mutex.Lock.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// Lock locks for writing. While others hold the lock, it sleeps. If the lock is free, Lock takes
+// it even if ctx has ended: ctx ends only the waiting. Errors: those of Mutex.Lock.
 func (m *RWMutex) Lock(ctx context.Context) error {
 	if m.h.Closed() {
 		return m.wrap("lock", samepage.ErrClosed)
@@ -205,7 +204,7 @@ func (m *RWMutex) Lock(ctx context.Context) error {
 	}
 	fault.At(fault.WriteClaimed)
 	if ok, _ := (*drainWait)(m).Try(); !ok { // W2
-		// First: other goroutines of this handle wait for what is claimed here.
+		// WaitFirst, because other goroutines of this handle wait for what is claimed here.
 		if err := segment.Deadline(m.h.WaitFirst(ctx, (*drainWait)(m))); err != nil {
 			m.unclaim()
 			return m.wrap("lock", err)
@@ -230,7 +229,7 @@ func (m *RWMutex) hold() error {
 	}
 }
 
-// unclaim lets readers in again.
+// unclaim gives the claim back, and lets readers in again.
 func (m *RWMutex) unclaim() {
 	for w := m.owner(); w.Names(layout.Owner(m.me)); w = m.owner() {
 		if atomic.CompareAndSwapUint64(m.state, uint64(w), uint64(w&layout.Dirty)) {
@@ -240,13 +239,12 @@ func (m *RWMutex) unclaim() {
 	}
 }
 
-// TryLock locks for writing if that is to be had at once, and says whether. See
-// Mutex.TryLock.
+// TryLock locks for writing if that is possible at once, and says whether. See Mutex.TryLock.
 func (m *RWMutex) TryLock() (bool, error) {
 	if m.h.Closed() {
 		return false, m.wrap("try", samepage.ErrClosed)
 	}
-	for range 2 { // again, if a dead one was in the way
+	for range 2 { // a second time, if a dead member was the blocker
 		var blocker layout.Owner
 		if m.claim(0) {
 			blocker = (*drainWait)(m).DependsOn(0)
@@ -267,8 +265,8 @@ func (m *RWMutex) TryLock() (bool, error) {
 	return false, nil
 }
 
-// Unlock gives the write lock up. Errors: samepage.ErrNotLocked when this handle
-// does not have it, samepage.ErrClosed.
+// Unlock releases the write lock. Errors: samepage.ErrNotLocked (this handle does not hold it),
+// samepage.ErrClosed.
 func (m *RWMutex) Unlock() error {
 	err := m.release()
 	if m.h.Closed() {
@@ -285,19 +283,18 @@ func (m *RWMutex) Unlock() error {
 	return nil
 }
 
-// Consistent declares that what the lock guards is whole again; see
-// Mutex.Consistent. It takes the write lock to do so.
+// Consistent declares that what the lock guards is whole again; see Mutex.Consistent. The caller
+// must hold the write lock.
 func (m *RWMutex) Consistent() error {
 	err := m.consistent()
 	fault.At(fault.ConsistentDone)
 	return m.wrap("declare consistent", err)
 }
 
-// Close gives the lock up; those of this handle who wait for it return. A second
-// Close does nothing.
+// Close closes the lock. Locks of this handle that wait return. A second Close does nothing.
 //
-// Errors: samepage.ErrBusy while this handle holds it, also for reading. Then it stays open
-// and locked: see Mutex.Close for what that means to a deferred Close.
+// Errors: samepage.ErrBusy if this handle holds the lock, also for reading. Then it stays open
+// and locked. Mutex.Close says what that means for a deferred Close.
 func (m *RWMutex) Close() error {
 	if !m.h.Closed() && atomic.LoadUint64(m.held) != 0 {
 		return m.wrap("close", samepage.ErrBusy)
@@ -315,7 +312,7 @@ func (m *claimWait) DependsOn(k int) layout.Owner { return m.ownerOnly(k) }
 // NeedsName is as for mutexWait.
 func (*claimWait) NeedsName() bool { return true }
 
-// drainWait is the segment.Condition of a writer that waits for the readers.
+// drainWait is the segment.Condition of a writer that waits for the readers to leave.
 type drainWait RWMutex
 
 func (m *drainWait) Try() (bool, error) { return m.Holds(), nil }

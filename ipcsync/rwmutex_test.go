@@ -88,7 +88,7 @@ func TestRWMutexBasics(t *testing.T) {
 	ipctest.WantErr(t, b.RUnlock(), samepage.ErrClosed)
 }
 
-// 002-16: eight readers hold it at once, in eight processes.
+// 002-16: eight readers in eight processes hold the lock at the same time.
 func TestMission002_16_EightReaders(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -112,8 +112,8 @@ func TestMission002_16_EightReaders(t *testing.T) {
 	ipctest.NoErr(t, m.Unlock())
 }
 
-// 002-17 and 002-30: 100,000 write cycles of four processes count exactly, with
-// readers between that never see a half-made write.
+// 002-17 and 002-30: four processes count exactly in 100,000 write cycles. Readers between them
+// never see a half-made write.
 func TestMission002_17_WriteCycles(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -143,9 +143,9 @@ func TestMission002_17_WriteCycles(t *testing.T) {
 	}
 }
 
-// 002-18: a writer that waits keeps new readers out, so it waits for at most one
-// hold of each reader that was in. 16 readers loop, and count, not time: whoever sees
-// a writer wait, and then gets the lock before that one has had it, has overtaken it.
+// 002-18: a writer that waits keeps new readers out, so it waits for at most one hold of each
+// reader that holds the lock already. 16 readers loop. The test counts and does not measure time:
+// a reader that sees a writer wait, and then gets the lock before that writer, has overtaken it.
 func TestMission002_18_WriterIsNotStarved(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -240,7 +240,7 @@ func TestRWMutexWriterDies(t *testing.T) {
 	ipctest.NoErr(t, m.RUnlock())
 }
 
-// A writer that died waiting for a reader keeps nobody out, and spoils nothing.
+// A writer dies while it waits for a reader. It keeps nobody out, and damages nothing.
 func TestRWMutexWaitingWriterDies(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -393,8 +393,8 @@ func BenchmarkRWMutexLock(b *testing.B) {
 	}
 }
 
-// A writer that waits for readers goes before a sleeper of its own handle, which
-// waits for it.
+// A writer waits for readers, and a sleeper of the same handle waits for the writer. The writer
+// goes first.
 func TestRWMutexWriterGoesFirst(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)

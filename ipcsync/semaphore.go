@@ -15,10 +15,10 @@ import (
 	"samepage/layout"
 )
 
-// Semaphore is a named counting semaphore between processes. As that of Windows it
-// counts units without owners: anybody may release them, and those of a process
-// that died are not returned, nor those of a handle that is dropped: one that is dropped
-// without Close is given back when it is collected. All its methods may be called
+// Semaphore is a named counting semaphore between processes. Like a semaphore of Windows it
+// counts units without owners: anybody may release them. If a process dies, or a handle is
+// dropped or closed, the units that it has acquired are not returned. A Semaphore that is dropped
+// without Close is closed when it is garbage collected. All its methods may be called
 // concurrently. The zero value is not usable.
 type Semaphore struct {
 	*handle
@@ -26,9 +26,8 @@ type Semaphore struct {
 	max   uint64
 }
 
-// CreateSemaphore makes a semaphore of count units, of which it never has more than
-// max at a time. Errors: fs.ErrInvalid (count above max, max of 0), fs.ErrExist, and
-// those of samepage.Create.
+// CreateSemaphore makes a semaphore of count units. It never has more than max units at a time.
+// Errors: fs.ErrInvalid (count above max, max of 0), fs.ErrExist, and those of samepage.Create.
 func CreateSemaphore(name string, count, max uint32, opts *Options) (*Semaphore, error) {
 	o, err := createSemaphore(name, count, max, opts)
 	return newSemaphore("create", name, o, err)
@@ -48,24 +47,25 @@ func checkUnits(count, max uint32) error {
 	return option.Range("count", count, 0, max)
 }
 
-// OpenSemaphore opens a semaphore that exists. Errors: fs.ErrNotExist,
-// samepage.ErrTooManyMembers, and those of samepage.Open.
+// OpenSemaphore opens a semaphore that exists. Options that count only when a semaphore is made
+// are refused (fs.ErrInvalid). Errors: fs.ErrNotExist, samepage.ErrTooManyMembers, and those of
+// samepage.Open.
 func OpenSemaphore(name string, opts *Options) (*Semaphore, error) {
 	o, err := opts.openOnly(layout.Semaphore, name)
 	return newSemaphore("open", name, o, err)
 }
 
 // AwaitSemaphore waits until a semaphore of that name exists, and opens it. While it waits it
-// looks every 50 ms.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// looks every 50 ms. If the semaphore exists already, AwaitSemaphore opens it even if ctx has
+// ended: ctx ends only the waiting.
 //
-// Errors: the error of ctx, and those of OpenSemaphore but for fs.ErrNotExist.
+// Errors: the error of ctx, and those of OpenSemaphore except fs.ErrNotExist.
 func AwaitSemaphore(ctx context.Context, name string, opts *Options) (*Semaphore, error) {
 	return await(ctx, layout.Semaphore, name, func() (*Semaphore, error) { return OpenSemaphore(name, opts) })
 }
 
-// OpenOrCreateSemaphore opens a semaphore, or makes it when there is none, and says
-// which. One that exists keeps its count and its limit.
+// OpenOrCreateSemaphore opens a semaphore, or makes it if there is none. existed says which of
+// the two it did. A semaphore that existed keeps its count and its limit.
 func OpenOrCreateSemaphore(name string, count, max uint32, opts *Options) (s *Semaphore, existed bool, err error) {
 	if err := checkUnits(count, max); err != nil {
 		return nil, false, wrapNew("open or create", layout.Semaphore, name, err)
@@ -84,12 +84,12 @@ func newSemaphore(op, name string, o *handle, err error) (*Semaphore, error) {
 	return &Semaphore{o, o.h.Live64(layout.LockStateOffset), uint64(o.h.Flags())}, nil
 }
 
-// Acquire takes a unit, and sleeps until there is one.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// Acquire takes a unit, and sleeps until there is one. If there is a unit already, Acquire takes
+// it even if ctx has ended: ctx ends only the waiting.
 //
-// Errors: samepage.ErrNameGone (the name is gone, and all others who still have this
-// semaphore open wait as well), samepage.ErrClosed, the error of ctx; a deadline matches
-// os.ErrDeadlineExceeded too.
+// Errors: samepage.ErrNameGone (the name is gone, and all others who still have this semaphore
+// open are waiting too), samepage.ErrClosed, the error of ctx; a deadline also matches
+// os.ErrDeadlineExceeded.
 func (s *Semaphore) Acquire(ctx context.Context) error {
 	if ok, err := s.TryAcquire(); ok || err != nil {
 		return err
@@ -107,7 +107,7 @@ func (s *Semaphore) TryAcquire() (bool, error) {
 	return ok, nil
 }
 
-// Release adds n units. It adds none when there would be more than the limit:
+// Release adds n units. If there would be more units than the limit, it adds none and returns
 // samepage.ErrTooLarge. Other errors: samepage.ErrClosed.
 func (s *Semaphore) Release(n uint32) error {
 	if s.h.Closed() {
@@ -116,7 +116,7 @@ func (s *Semaphore) Release(n uint32) error {
 	for {
 		c := atomic.LoadUint64(s.count)
 		if c > s.max || uint64(n) > s.max-c {
-			return s.wrap("release", fmt.Errorf("%d units to %d of at most %d: %w", n, c, s.max, samepage.ErrTooLarge))
+			return s.wrap("release", fmt.Errorf("%d units, while %d of at most %d are available: %w", n, c, s.max, samepage.ErrTooLarge))
 		}
 		s.edgeRelease(edgeLock)
 		if atomic.CompareAndSwapUint64(s.count, c, c+uint64(n)) { // RELEASE, and a full fence
@@ -129,14 +129,14 @@ func (s *Semaphore) Release(n uint32) error {
 	return nil
 }
 
-// Count is how many units there are just now.
+// Count is the number of units that are available now.
 func (s *Semaphore) Count() uint32 {
 	defer runtime.KeepAlive(s)
 	return uint32(min(atomic.LoadUint64(s.count), math.MaxUint32))
 }
 
-// Close gives the semaphore up; those of this handle who wait for it return. A
-// second Close does nothing. Units that were acquired stay so, see Semaphore.
+// Close closes the semaphore. Acquires of this handle that wait return. A second Close does
+// nothing. Units that were acquired are not returned; see Semaphore.
 func (s *Semaphore) Close() error { return s.wrap("close", s.handle.close()) }
 
 // unitWait is the segment.Condition of those who acquire.

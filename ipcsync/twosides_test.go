@@ -14,8 +14,8 @@ import (
 	"samepage/ipcsync"
 )
 
-// 003-14: a wait ends with its context; and a consumer that also waits for a mutex
-// that its producer holds for as long as it lives is told of the producer's death.
+// 003-14: a wait ends with its context. The producer holds a mutex while it lives; a consumer that
+// also waits for this mutex learns of the producer's death.
 func TestMission003_14_ProducerDies(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -48,9 +48,9 @@ func TestMission003_14_ProducerDies(t *testing.T) {
 	}
 }
 
-// 003-21: the base process and the algorithm process are killed at any moment, in
-// turn, and started again: the other one goes on, no frame is torn, and when both
-// have ended there is nothing left.
+// 003-21: the base process and the algorithm process are killed in turn, at any moment, and
+// started again. The other one goes on, no frame is torn, and after both have ended nothing is
+// left.
 func TestMission003_21_KillEitherSide(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)

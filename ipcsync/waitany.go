@@ -8,10 +8,10 @@ import (
 	"samepage/internal/segment"
 )
 
-// Waiter is what WaitAny waits for: a *Mutex, a *Semaphore or an *Event.
+// Waiter is what WaitAny can wait for: a *Mutex, a *Semaphore or an *Event.
 type Waiter interface {
-	// waiter gives the member that waits, what it waits for, and the verdict once
-	// that is taken.
+	// waiter returns the member that waits, its condition, and a function that gives the error of
+	// a successful wait.
 	waiter() (*segment.Handle, segment.Condition, func() error, error)
 }
 
@@ -26,24 +26,24 @@ func (s *Semaphore) waiter() (*segment.Handle, segment.Condition, func() error, 
 func (e *Event) waiter() (*segment.Handle, segment.Condition, func() error, error) {
 	s, ok := e.backend.(*shared)
 	if !ok {
-		return nil, nil, nil, fmt.Errorf("an exact event among several: %w", errors.ErrUnsupported)
+		return nil, nil, nil, fmt.Errorf("an exact event of Windows cannot be waited for together with others: %w", errors.ErrUnsupported)
 	}
 	return s.h, (*eventWait)(s), func() error { return nil }, nil
 }
 
-// WaitAny waits until one of ws is to be had, takes that one (locks the mutex, takes
-// a unit, passes the event), and returns its index. Of several it takes the first.
-// The objects may have different names and kinds.
+// WaitAny waits until one of ws is available. Then it takes that one (locks the mutex, takes a
+// unit, passes the event) and returns its index. If several are available, it takes the first of
+// them. The objects may have different names and kinds. If one is available already, WaitAny
+// takes it even if ctx has ended: ctx ends only the waiting.
 //
-// One thread sleeps for up to 127 objects (63 on Windows), and a further one for each
-// further 127 (63). Where Linux has no futex_waitv (before 5.16, or forbidden in a container)
-// it is a thread for each object; Go ends the process when it gets no more threads
-// (RLIMIT_NPROC, the pids of a container).
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// One thread sleeps for up to 127 objects (63 on Windows), and one more thread for each further
+// 127 (63). If Linux has no futex_waitv (before 5.16, or forbidden in a container), one thread
+// sleeps for each object. Go ends the process if it gets no more threads (RLIMIT_NPROC, the pids
+// limit of a container).
 //
-// Errors: those of the Lock, Acquire or Wait of each. With samepage.ErrOwnerDied the
-// mutex of that index is locked, see Mutex.Lock; with any other error nothing was
-// taken, and the index is -1. Exact events of Windows are errors.ErrUnsupported.
+// Errors: those of the Lock, Acquire or Wait of each. With samepage.ErrOwnerDied the mutex of
+// that index is locked; see Mutex.Lock. With any other error nothing was taken, and the index is
+// -1. Exact events of Windows are errors.ErrUnsupported.
 func WaitAny(ctx context.Context, ws ...Waiter) (int, error) {
 	any := make([]segment.Candidate, len(ws))
 	verdicts := make([]func() error, len(ws))

@@ -87,7 +87,7 @@ func TestWaitAny(t *testing.T) {
 	ipctest.NoErr(t, other.Unlock())
 }
 
-// Many that wait for any of several events: each set passes exactly one.
+// Many goroutines wait for any of several events. Each Set lets exactly one pass.
 func TestWaitAnyTakesOne(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -150,7 +150,7 @@ func asleepOn(t *testing.T, name string) {
 	}
 }
 
-// TestWaitAnyOfMany: few goroutines sleep for many events, and each of them is noticed.
+// TestWaitAnyOfMany: few goroutines wait for many events, and notice each of them.
 func TestWaitAnyOfMany(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -198,7 +198,7 @@ func TestWaitAnyOfMany(t *testing.T) {
 	t.Logf("a deadline of 100 ms came after %v", time.Since(begun))
 }
 
-// TestWaitAnyBesideWait: another goroutine sleeps on the same handle already.
+// TestWaitAnyBesideWait: another goroutine already sleeps on the same handle.
 func TestWaitAnyBesideWait(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
