@@ -14,35 +14,35 @@ import (
 	"samepage/cmd/samepage/internal/demo"
 )
 
-// roleCommand is the hidden command that the processes of the demo are.
+// roleCommand is the hidden command that the processes of the demo run.
 const roleCommand = "demo-role"
 
-// drawnPictures is how many pictures are drawn unless a number is given.
+// drawnPictures is how many pictures the base draws if no number is given.
 const drawnPictures = 300
 
 func newDemoCommand(a *app) *cobra.Command {
 	var o demo.Options
 	c := &cobra.Command{
 		Use:   "demo",
-		Short: "Show processes at work on shared pictures",
-		Long: `demo starts a base process, an algorithm process, the worker, and a viewer.
-The base publishes picture after picture as frames of a topic, which lies in
-shared memory. The worker makes two results of each, published in shared memory,
-too: what fills a region when it is erased, and the region alone. The base waits
-for them and checks both, pixel by pixel. The viewer looks
-at as many frames as it has time for, and nobody waits for it. A worker that is
-killed is replaced, and its picture done again; a viewer is replaced as well.
+		Short: "Show processes that work on shared pictures",
+		Long: `demo starts three processes: the base, the worker (an algorithm) and a viewer. The
+base publishes pictures, one after another, as frames of a topic in shared memory. The
+worker makes two results of each picture and publishes them in shared memory, too: one
+is what fills a region when it is erased, the other is the region alone. The base waits
+for the results and checks them, pixel by pixel. The viewer looks at as many frames as
+it has time for; nobody waits for it. If the worker is killed, a new worker replaces
+it and does its picture again. A killed viewer is replaced, too.
 
-The pictures come from a folder (` + strings.Join(demo.Extensions, " ") + `), the middle
-of each is erased; without --images the base draws a scene, and a ball is
-erased. A line a second tells the pictures done, how many a second, the MB of
-pixels that crossed between base and worker a second, the latency from the request
-to the answer, and how many frames the viewer has missed.
+With --images the pictures come from a folder (` + strings.Join(demo.Extensions, " ") + `), and
+the middle of each is erased. Without it the base draws a scene, and a ball is erased. A
+line each second shows how many pictures are done, how many a second, the MB of pixels a
+second between base and worker, the latency from the request to the answer, and how many
+frames the viewer has missed.
 
-A picture that cannot be read, or for which there is no shared memory, is told and
-skipped: 32 bytes a pixel of the largest picture are needed. What else is in the folder
-is told, too. The exit code is 1 when a result was wrong, and 130 after Ctrl-C, which
-ends all and leaves nothing.`,
+A picture is skipped, with a message, if it cannot be read or if there is not enough
+shared memory: 32 bytes are needed for each pixel of the largest picture. Other files in
+the folder are named, too. The exit code is 1 if a result was wrong. After Ctrl-C it is
+130; all processes have then ended, and nothing is left behind.`,
 		Example: "  samepage demo\n  samepage demo --images photos --out results",
 		Args:    names(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -53,16 +53,16 @@ ends all and leaves nothing.`,
 				o.Count, o.Once = drawnPictures, o.Images != ""
 			}
 			if sameFolder(o.Images, o.Out) {
-				return usage(c, "--out is the folder of --images, whose files it could overwrite")
+				return usage(c, "--out is the folder of --images: results could overwrite pictures")
 			}
 			return runDemo(c.Context(), a, o)
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&o.Images, "images", "", "take the pictures from the folder `dir`")
+	f.StringVar(&o.Images, "images", "", "use the pictures in the folder `dir`")
 	f.StringVar(&o.Out, "out", "", "save the results to the folder `dir`, as NAME-erased.png (the picture without the region) and NAME-region.png (the region on transparent ground)")
 	addLimit(c, &o.MaxBytes)
-	f.IntVar(&o.Count, "count", 0, fmt.Sprintf("end after so many pictures; 0: never (default %d, or each of --images once)", drawnPictures))
+	f.IntVar(&o.Count, "count", 0, fmt.Sprintf("end after this many pictures; 0: never (default %d, or with --images each of them once)", drawnPictures))
 	for _, name := range []string{"images", "out"} {
 		if err := c.MarkFlagDirname(name); err != nil {
 			panic(err)
@@ -86,11 +86,11 @@ func newDemoRoleCommand(a *app) *cobra.Command {
 		Hidden: true,
 		Args:   names(1, 1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			// What is missing is a file or a folder.
+			// In the demo only a file or a folder can be missing.
 			code := func(err error) int { return exitCode(noFile(err)) }
 			err := demo.RunRole(args[0], a.stdin, a.stdout, code)
 			var remote *demo.RemoteError
-			a.told = errors.As(err, &remote) // the supervisor tells it
+			a.told = errors.As(err, &remote) // the supervisor prints it
 			return err
 		},
 	}
@@ -99,7 +99,7 @@ func newDemoRoleCommand(a *app) *cobra.Command {
 func runDemo(ctx context.Context, a *app, o demo.Options) error {
 	exe, err := os.Executable()
 	if err != nil {
-		return fmt.Errorf("demo: find this program: %w", err)
+		return fmt.Errorf("demo: cannot find the file of this program: %w", err)
 	}
 	start := func(role string) *exec.Cmd {
 		c := exec.Command(exe, roleCommand, role)
@@ -124,13 +124,13 @@ func runDemo(ctx context.Context, a *app, o demo.Options) error {
 	return err
 }
 
-// demoLines tells what happens, in lines.
+// demoLines prints what happens, in lines.
 type demoLines struct {
 	w, stderr io.Writer
-	left      int // things that were left out
+	left      int // files and pages that were left out
 }
 
-// leftLines is how many of those have a line each.
+// leftLines is how many of them get a line each.
 const leftLines = 10
 
 func (l *demoLines) LeftOut(b demo.Bad) {
@@ -139,10 +139,10 @@ func (l *demoLines) LeftOut(b demo.Bad) {
 	}
 }
 
-// rest counts those that had no line.
+// rest prints how many were left out without a line.
 func (l *demoLines) rest() {
 	if n := l.left - leftLines; n > 0 {
-		fmt.Fprintf(l.stderr, "samepage: left out %d more, which --json names\n", n)
+		fmt.Fprintf(l.stderr, "samepage: left out %d more; --json names them\n", n)
 	}
 }
 
@@ -192,7 +192,7 @@ func (s demoSummary) text(w io.Writer) error {
 		fmt.Fprintf(&b, "%s failed\n", count(n, "picture"))
 	}
 	if n := len(s.LeftOut); n > 0 {
-		fmt.Fprintf(&b, "left out: %d (what is no picture, and further pages)\n", n)
+		fmt.Fprintf(&b, "left out: %d (files that are no pictures, and further pages)\n", n)
 	}
 	if n := len(s.Skipped); n > 0 {
 		fmt.Fprintf(&b, "%s skipped\n", count(n, "picture"))

@@ -131,7 +131,7 @@ func TestDemoImages(t *testing.T) {
 	}
 	// What is bad, and the reason that is told.
 	bad := map[string]string{
-		"bomb.png": "at most 16384 a side", "broken.jpg": "unknown format", "cut.png": "not enough pixel data", "empty.bmp": "unknown format",
+		"bomb.png": "a side may have at most 16384", "broken.jpg": "unknown format", "cut.png": "not enough pixel data", "empty.bmp": "unknown format",
 	}
 	for _, s := range sum.Skipped {
 		name := filepath.Base(s.File)
@@ -512,7 +512,7 @@ func TestDemoLeftOut(t *testing.T) {
 		told[filepath.Base(s.File)] = s.Reason
 	}
 	for name, why := range map[string]string{
-		"folder": "a directory", "folder.png": "a directory", "moves.gif": "it has 3 pictures, of which the first one is taken",
+		"folder": "a directory", "folder.png": "a directory", "moves.gif": "it has 3 pictures, and only the first one is used",
 		"note.txt": "its name does not end with one of .png", "other7": "its name does not end with one of .png",
 	} {
 		if !strings.Contains(told[name], why) {
@@ -522,7 +522,7 @@ func TestDemoLeftOut(t *testing.T) {
 	if len(told) != 24 {
 		t.Errorf("left out: %v", told)
 	}
-	if n := strings.Count(stderr, "samepage: left out "); n != 11 || !strings.Contains(stderr, "left out 14 more, which --json names\n") || !strings.Contains(stderr, "folder.png: it is a directory") {
+	if n := strings.Count(stderr, "samepage: left out "); n != 11 || !strings.Contains(stderr, "left out 14 more; --json names them\n") || !strings.Contains(stderr, "folder.png: it is a directory") {
 		t.Errorf("standard error has %s", stderr)
 	}
 	if stdout, _, _ := command(t, "demo", "--images", dir); !strings.Contains(stdout, "left out: 24 ") {

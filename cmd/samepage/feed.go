@@ -9,9 +9,8 @@ import (
 	"io"
 )
 
-// feed is an input that is read ahead by a goroutine of its own, so that a Read ends
-// with its context also while the input says nothing. Its Read is for one
-// goroutine.
+// feed is an input that a goroutine reads ahead. So a Read ends when the context ends, even
+// if no input comes. Read is for one goroutine.
 type feed struct {
 	ctx    context.Context
 	filled chan piece
@@ -22,7 +21,7 @@ type feed struct {
 
 type piece struct {
 	b   []byte
-	err error // behind b
+	err error // comes after b
 }
 
 func newFeed(ctx context.Context, r io.Reader) *feed {
@@ -37,7 +36,7 @@ func newFeed(ctx context.Context, r io.Reader) *feed {
 func (f *feed) fill(r io.Reader) {
 	for b := range f.empty {
 		n, err := r.Read(b[:cap(b)])
-		// There is room for as many as there are buffers.
+		// This does not block: the channel has room for all buffers.
 		f.filled <- piece{b[:n], err}
 		if err != nil {
 			return
@@ -68,20 +67,20 @@ func (f *feed) Read(p []byte) (int, error) {
 
 // source cuts an input into messages.
 type source interface {
-	// next is the next message, good until the next call. It is io.EOF at the
-	// end.
+	// next returns the next message, which is valid until the next call. At the end it
+	// returns io.EOF.
 	next() ([]byte, error)
-	// more says whether next would not have to wait.
+	// more says whether next would return a message at once.
 	more() bool
 }
 
-// sourceBuffer is more than a pipe holds.
+// sourceBuffer is larger than the buffer of a pipe.
 const sourceBuffer = 256 << 10
 
-// lineSource has a message for each line, without the '\n'.
+// lineSource makes a message of each line, without the '\n'.
 type lineSource struct {
 	r    *bufio.Reader
-	most int // bytes of a message
+	most int // the largest message, in bytes
 	n    int // lines so far
 	buf  []byte
 }
@@ -96,7 +95,7 @@ func (s *lineSource) next() ([]byte, error) {
 		line, err = s.long(line)
 	}
 	if err == io.EOF && len(line) > 0 {
-		err = nil // a last line without its end
+		err = nil // the last line has no line end
 	}
 	if err != nil {
 		return nil, err
@@ -109,7 +108,7 @@ func (s *lineSource) next() ([]byte, error) {
 	return line, nil
 }
 
-// long reads on in a line that is longer than the buffer of r.
+// long reads the rest of a line that is longer than the buffer of r.
 func (s *lineSource) long(start []byte) ([]byte, error) {
 	s.buf = append(s.buf[:0], start...)
 	for {
@@ -125,8 +124,8 @@ func (s *lineSource) long(start []byte) ([]byte, error) {
 	}
 }
 
-// rest finds out how long a line is of which too much was read already, within
-// reason.
+// rest finds out the length of a line that is too long: n bytes of it have been read. It
+// stops at 1 GiB.
 func (s *lineSource) rest(n int64, err error) error {
 	for errors.Is(err, bufio.ErrBufferFull) && n < 1<<30 {
 		var more []byte
@@ -149,22 +148,22 @@ func (s *lineSource) tooLong(n int64, all bool) error {
 	if !all {
 		than = "more than "
 	}
-	return fmt.Errorf("line %d has %s%s, a message of this topic at most %d: %w", s.n, than, numBytes(n), s.most, errTooLong)
+	return fmt.Errorf("line %d has %s%s, but a message of this topic has at most %d: %w", s.n, than, numBytes(n), s.most, errTooLong)
 }
 
-// errTooLong ends what an input is told that does not fit.
-var errTooLong = errors.New("--size makes a topic for larger ones")
+// errTooLong is the end of the error about an input that does not fit.
+var errTooLong = errors.New("--size creates a topic for larger messages")
 
 func (s *lineSource) more() bool {
 	b, _ := s.r.Peek(s.r.Buffered())
 	return bytes.IndexByte(b, '\n') >= 0
 }
 
-// recordSource has messages of one size.
+// recordSource makes messages of one size.
 type recordSource struct {
 	r       *bufio.Reader
 	buf     []byte
-	partial bool // the last one may be shorter
+	partial bool // the last record may be shorter
 	n       int
 }
 

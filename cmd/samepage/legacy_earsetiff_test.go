@@ -192,7 +192,7 @@ func TestEarseImageBounds(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "folder.tif"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for name, text := range map[string]string{"large.png": "which take 10404 bytes", "folder.tif": "a directory"} {
+	for name, text := range map[string]string{"large.png": "which need 10404 bytes", "folder.tif": "a directory"} {
 		_, stderr, code := command(t, "legacy", "earseimage", "request", filepath.Join(dir, name), "--out1", filepath.Join(dir, "1.png"), "--out2", filepath.Join(dir, "2.png"))
 		if code != 1 || !strings.Contains(stderr, text) {
 			t.Errorf("%s: %d, %s", name, code, stderr)

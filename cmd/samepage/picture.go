@@ -15,8 +15,8 @@ import (
 	"samepage/cmd/samepage/internal/picture"
 )
 
-// pictureExt is the extension by which a picture goes to path. Errors: errUsage
-// where it stands for no known kind of file.
+// pictureExt is the extension of path, which says how a picture is written there. Errors:
+// errUsage if samepage does not write files of this extension.
 func pictureExt(path string) (string, error) {
 	ext := strings.ToLower(filepath.Ext(path))
 	if picture.Kind(ext) == "" {
@@ -25,14 +25,14 @@ func pictureExt(path string) (string, error) {
 	return ext, nil
 }
 
-// addLimit adds the option that says how large pictures may be that a command reads.
+// addLimit adds the option that limits the size of the pictures that a command reads.
 func addLimit(c *cobra.Command, limit *int64) {
 	*limit = picture.DefaultLimit
 	c.Flags().Var(sizeFlag{limit, 1}, strings.TrimPrefix(picture.LimitOption, "--"),
-		"refuse a picture that takes more memory than this when it is decoded")
+		"refuse a picture that needs more memory than this when it is decoded")
 }
 
-// writePicture writes a picture to path, all of it or nothing.
+// writePicture writes a picture to path, either completely or not at all.
 func writePicture(path string, img image.Image) (err error) {
 	ext, err := pictureExt(path)
 	if err != nil {
@@ -45,9 +45,9 @@ func writePicture(path string, img image.Image) (err error) {
 	return replaceFile(path, b)
 }
 
-// replaceFile has b appear at path, all of it or nothing.
+// replaceFile writes b to the file at path, either completely or not at all.
 func replaceFile(path string, b []byte) (err error) {
-	// As the system makes new files; one that there is keeps its rights.
+	// A new file gets the rights that the system gives it; an existing file keeps its own.
 	perm, st := fs.FileMode(0o666), fs.FileInfo(nil)
 	if st, _ = os.Stat(path); st != nil {
 		perm = st.Mode().Perm()

@@ -10,25 +10,25 @@ import (
 	"golang.org/x/term"
 )
 
-// progressAfter is how long a copy may take before it tells how far it is.
+// progressAfter is how long a copy may take before it shows its progress.
 const progressAfter = 500 * time.Millisecond
 
-// progress is a line about a copy that is rewritten in place.
+// progress is a line about a copy. It is rewritten in place.
 type progress struct {
 	w     io.Writer
 	now   func() time.Time
 	total int64 // bytes; negative: unknown
 	start time.Time
-	// columns is how wide the terminal is just now; nil or 0: that is not known.
+	// columns is the width of the terminal now; nil or 0: it is not known.
 	columns func() int
 
 	mu    sync.Mutex
 	last  time.Time
-	width int // of the line that stands there, in columns
+	width int // of the line on the terminal, in columns
 	ended bool
 }
 
-// newProgress is nil, and then does nothing, where nobody would see it.
+// newProgress returns nil, which shows nothing, if w is no terminal.
 func newProgress(w io.Writer, total int64) *progress {
 	f := terminalOf(w)
 	if f == nil {
@@ -44,7 +44,7 @@ func newProgress(w io.Writer, total int64) *progress {
 	return &progress{w: w, now: time.Now, columns: columns, total: total, start: time.Now()}
 }
 
-// at tells that n bytes are done, at most ten times a second.
+// at shows that n bytes are done. It shows at most ten lines a second.
 func (p *progress) at(n int64) {
 	if p == nil {
 		return
@@ -65,10 +65,9 @@ func (p *progress) at(n int64) {
 	p.show(line)
 }
 
-// show replaces the line, with blanks over what was longer, since not every
-// terminal knows how to erase. What does not fit into one line is cut off: of a line that
-// is broken into two only the second could be replaced. Each character of a line takes one
-// column.
+// show replaces the line. Blanks cover the rest of a longer line, since not every terminal
+// can erase. A line that is too long for the terminal is cut: if the terminal broke it into
+// two lines, only the second could be replaced. Each character takes one column.
 func (p *progress) show(line string) {
 	r := []rune(line)
 	if p.columns != nil {
@@ -80,7 +79,7 @@ func (p *progress) show(line string) {
 	p.width = len(r)
 }
 
-// done takes the line away.
+// done removes the line.
 func (p *progress) done() {
 	if p == nil {
 		return

@@ -17,7 +17,7 @@ func formatRate(r float64) string {
 	return three(r) + "/s"
 }
 
-// three is a number with three digits that count, and all before the point.
+// three formats a number with three significant digits, and all digits before the point.
 func three(f float64) string {
 	if f >= 99.95 {
 		return strconv.FormatFloat(math.Round(f), 'f', 0, 64)
@@ -25,7 +25,7 @@ func three(f float64) string {
 	return strconv.FormatFloat(f, 'g', 3, 64)
 }
 
-// roundDuration leaves about three digits that count.
+// roundDuration keeps about three significant digits.
 func roundDuration(d time.Duration) time.Duration {
 	unit := time.Duration(1)
 	for d/unit >= 1000 {

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/term"
 )
 
-// terminalOf is the terminal that w writes to, nil when it is none.
+// terminalOf returns the terminal that w writes to, or nil if w is no terminal.
 func terminalOf(w io.Writer) *os.File {
 	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		return f
@@ -21,14 +21,14 @@ func terminalOf(w io.Writer) *os.File {
 	return nil
 }
 
-// errNotText refuses to write to a terminal what would do more to it than show text.
-var errNotText = errors.New("not text, and standard output is a terminal: send it to a file or a program, or say --raw")
+// errNotText is the error about bytes that would do more to a terminal than show text.
+var errNotText = errors.New("not text, and standard output is a terminal: send it to a file or a program, or use --raw")
 
-// isText says whether b is text that a terminal shows and does nothing else with.
+// isText says whether b is text that a terminal only shows.
 func isText(b []byte) bool { return textEnd(b) == len(b) }
 
-// textEnd is where text ends in b: at the first byte that is no part of it, or at a
-// character of which b has the beginning only.
+// textEnd is the index in b where the text ends: at the first byte that is not text, or at a
+// character that is cut off at the end of b.
 func textEnd(b []byte) int {
 	for i := 0; i < len(b); {
 		r, n := utf8.DecodeRune(b[i:])
@@ -45,8 +45,8 @@ func textEnd(b []byte) int {
 	return len(b)
 }
 
-// payload is standard output for bytes of an object. On a terminal it takes text only,
-// unless raw is set, and ends its last line.
+// payload is standard output for the bytes of an object. On a terminal it accepts only text,
+// unless raw is set, and adds a line end to the last line.
 type payload struct {
 	w       io.Writer
 	check   bool
@@ -58,9 +58,9 @@ func (a *app) payload(raw bool) *payload {
 	return &payload{w: a.stdout, check: !raw && terminalOf(a.stdout) != nil}
 }
 
-// addRaw is the flag of commands with a payload.
+// addRaw adds the flag of commands with a payload.
 func addRaw(c *cobra.Command, raw *bool) {
-	c.Flags().BoolVar(raw, "raw", false, "write to a terminal, too, what is not text, and nothing behind it")
+	c.Flags().BoolVar(raw, "raw", false, "write all bytes unchanged, also to a terminal, and add no line end")
 }
 
 func (p *payload) Write(b []byte) (int, error) {
@@ -85,7 +85,7 @@ func (p *payload) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// end is called behind the last byte.
+// end is called after the last byte.
 func (p *payload) end() error {
 	if len(p.rest) > 0 {
 		return errNotText
@@ -97,8 +97,8 @@ func (p *payload) end() error {
 	return err
 }
 
-// writeAll writes b as a payload, all of it or, where it may not be written, nothing. It
-// ends with ctx, also while nobody takes what is written.
+// writeAll writes b as a payload. If the terminal must not get b, writeAll writes nothing. It
+// ends when ctx ends, even if the write blocks.
 func (a *app) writeAll(ctx context.Context, b []byte, raw bool) error {
 	p := a.payload(raw)
 	if p.check && !isText(b) {
@@ -110,8 +110,9 @@ func (a *app) writeAll(ctx context.Context, b []byte, raw bool) error {
 	return p.end()
 }
 
-// shown is a line of a stream as a terminal may get it: text as it is, hidden characters in
-// it made visible, of other bytes how many they are.
+// shown returns a line of a stream in the form for a terminal: text unchanged; text with
+// hidden characters with escapes for these; in place of other bytes their number. hint names
+// the option that writes the bytes.
 func shown(b []byte, hint string) []byte {
 	const most = 16 << 10
 	switch {

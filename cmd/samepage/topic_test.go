@@ -433,7 +433,7 @@ func TestSources(t *testing.T) {
 		{"lines", newLineSource(strings.NewReader("a\n\nb\r\nc"), 9), []string{"a", "", "b\r", "c"}, "EOF"},
 		{"long line", newLineSource(strings.NewReader("a\n"+long+"\nb\n"), len(long)), []string{"a", long, "b"}, "EOF"},
 		{"long last line", newLineSource(strings.NewReader(long), len(long)), []string{long}, "EOF"},
-		{"too long", newLineSource(strings.NewReader("a\n12345\n"), 4), []string{"a"}, "line 2 has 5 bytes, a message of this topic at most 4: "},
+		{"too long", newLineSource(strings.NewReader("a\n12345\n"), 4), []string{"a"}, "line 2 has 5 bytes, but a message of this topic has at most 4: "},
 		{"much too long", newLineSource(strings.NewReader(long+long+"\n"), 4), nil, fmt.Sprintf("line 1 has %d bytes", 2*len(long))},
 		{"much too long, last", newLineSource(strings.NewReader(long+long), 4), nil, fmt.Sprintf("line 1 has %d bytes", 2*len(long))},
 		{"records", newRecordSource(strings.NewReader("abcdef"), 3, false), []string{"abc", "def"}, "EOF"},

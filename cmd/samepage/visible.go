@@ -8,14 +8,13 @@ import (
 	"unicode/utf8"
 )
 
-// Names of files, objects and programs are others' words, also inside the errors of the
-// system, and what people read goes to a terminal, which takes some characters for orders.
-// So all that this program says for people goes through visible, and JSON through
-// visibleJSON, wherever the words come from. What is passed on for programs (cat, sub, cell
-// get) goes as it is.
+// Others choose the names of files, objects and programs, and these names are also in the
+// errors of the system. A terminal takes some characters for commands. So all text for people
+// goes through visible, and JSON through visibleJSON, wherever the text comes from. Bytes for
+// programs (cat, sub, cell get) are written unchanged.
 
-// visible is text with each character that is not to be seen as an escape of Go's, such as
-// \x1b. Lines and tabs stay.
+// visible returns text with an escape of Go, such as \x1b, in place of each character that
+// cannot be seen. Line ends and tabs stay.
 func visible(text string) string {
 	if !strings.ContainsFunc(text, hidden) && utf8.ValidString(text) {
 		return text
@@ -38,11 +37,11 @@ func visible(text string) string {
 	return b.String()
 }
 
-// hidden says whether a character is not to be seen: control characters, those that
-// change the direction of text, and what is no character.
+// hidden says whether a character cannot be seen: a control character, a character that
+// changes the direction of text, or a code that is no character.
 func hidden(r rune) bool { return !unicode.IsGraphic(r) && r != '\n' && r != '\t' }
 
-// visibleWriter writes text for people. Each Write has whole characters.
+// visibleWriter writes text for people. Each Write must have whole characters.
 type visibleWriter struct{ w io.Writer }
 
 func (v visibleWriter) Write(p []byte) (int, error) {
@@ -52,8 +51,8 @@ func (v visibleWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// visibleJSON writes JSON, in whose texts encoding/json leaves some characters as they are:
-// they go as escapes of JSON's, which mean the same. Each Write has whole characters.
+// visibleJSON writes JSON. It replaces the hidden characters that encoding/json leaves in
+// strings by escapes of JSON, which mean the same. Each Write must have whole characters.
 type visibleJSON struct{ w io.Writer }
 
 func (v visibleJSON) Write(p []byte) (int, error) {

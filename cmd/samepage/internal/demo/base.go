@@ -21,10 +21,10 @@ import (
 	"samepage/pubsub"
 )
 
-// maxWorkers is how many workers may die over one picture.
+// maxWorkers is how many workers may die while they work on one picture.
 const maxWorkers = 4
 
-// base publishes pictures and checks what the worker makes of them.
+// base publishes pictures and checks the worker's results.
 type base struct {
 	o       Options
 	tell    func(message)
@@ -36,18 +36,18 @@ type base struct {
 	total   tally
 }
 
-// tally counts what was done; the second's line is told from another goroutine.
+// tally counts the work. Another goroutine prints the line of each second.
 type tally struct {
 	mu       sync.Mutex
-	start    time.Time // of the first picture
+	start    time.Time // when the first picture began
 	sum      Summary
-	all, now latencies // of the whole run, of this second
+	all, now latencies // of the whole run; of this second
 	since    time.Time // when this second began
 	pictures int       // done in this second
 	bytes    int64     // crossed in this second
 }
 
-// runBase does all pictures, or as many as are done when ctx ends.
+// runBase does all pictures, or those that it can do until ctx ends.
 func runBase(ctx context.Context, name string, o Options, tell func(message)) (err error) {
 	b := &base{o: o, tell: tell}
 	if o.Images == "" {
@@ -95,8 +95,8 @@ func runBase(ctx context.Context, name string, o Options, tell func(message)) (e
 	return nil
 }
 
-// openTopics makes both topics, with room for the largest picture that there is and that
-// finds space. What finds none is told when its turn comes.
+// openTopics creates both topics, with room for the largest picture for which there is
+// space. A picture for which there is no space is reported when its turn comes.
 func (b *base) openTopics(ctx context.Context, name string) error {
 	for {
 		need, err := b.src.room(ctx)
@@ -115,23 +115,23 @@ func (b *base) openTopics(ctx context.Context, name string) error {
 		if serr != nil {
 			return serr
 		}
-		err = fmt.Errorf("pictures of its size need %d MiB of shared memory, for which there is no space; %s: %w", (size+1<<20-1)>>20, remedy(), err)
+		err = fmt.Errorf("pictures of its size need %d MiB of shared memory, and there is no space for that; %s: %w", (size+1<<20-1)>>20, remedy(), err)
 		if !b.src.drop(need, err) {
 			return err
 		}
 	}
 }
 
-// remedy is what to do where there is no space.
+// remedy says what to do if there is no space.
 func remedy() string {
-	more := "a larger /dev/shm (as by docker run --shm-size), or a folder of another file system in SAMEPAGE_DIR"
+	more := "use a larger /dev/shm (docker run --shm-size), or set SAMEPAGE_DIR to a folder of another file system"
 	if runtime.GOOS == "windows" {
-		more = "more memory, or a larger paging file"
+		more = "use more memory, or a larger paging file"
 	}
-	return more + ", or a smaller " + picture.LimitOption + " to leave large pictures out"
+	return more + ", or a smaller " + picture.LimitOption + ", which leaves large pictures out"
 }
 
-// open makes both topics with room for pictures that need so much.
+// open creates both topics with room for pictures that need this much.
 func (b *base) open(name string, need room) (err error) {
 	if b.frames, _, err = frame.OpenOrCreatePublisher(framesName(name), pictureSpec(image.Pt(1, 1)), need.framesOptions()); err != nil {
 		return err
@@ -141,7 +141,7 @@ func (b *base) open(name string, need room) (err error) {
 			err = errors.Join(err, b.frames.Close())
 		}
 	}()
-	// The worker comes when both are there, and takes the place of this publisher.
+	// The worker starts when both topics exist. It takes the place of this publisher.
 	p, _, err := pubsub.OpenOrCreatePublisher(resultsName(name), need.resultsOptions())
 	if err != nil {
 		return err
@@ -150,7 +150,7 @@ func (b *base) open(name string, need room) (err error) {
 	return errors.Join(err, p.Close())
 }
 
-// nrgba is the picture of a frame that is known to be RGBA.
+// nrgba returns the picture of a frame whose format is known to be RGBA.
 func nrgba(f *frame.Frame) *image.NRGBA { return f.Image().(*image.NRGBA) }
 
 func (b *base) run(ctx context.Context) error {
@@ -180,13 +180,13 @@ func (b *base) run(ctx context.Context) error {
 	return nil
 }
 
-// do has one picture done. Its error is of the demo and not of the picture.
+// do has the worker do one picture. The error is about the demo, and not about the picture.
 func (b *base) do(ctx context.Context, p *drawable) error {
 	b.job++
 	spec := pictureSpec(p.bounds.Size())
 	spec.Seq = b.job
 	if !b.room.holds(roomFor(p.bounds.Size(), p.region)) {
-		b.skip(&Bad{p.name, fmt.Sprintf("%d x %d pixels do not fit the shared memory: it was made for the largest picture at the start", spec.Width, spec.Height)})
+		b.skip(&Bad{p.name, fmt.Sprintf("%d x %d pixels do not fit into the shared memory: its size is that of the largest picture when the demo started", spec.Width, spec.Height)})
 		return nil
 	}
 	l, err := b.frames.LoanExtra(spec, requestSize)
@@ -232,9 +232,9 @@ func (b *base) do(ctx context.Context, p *drawable) error {
 	return nil
 }
 
-// publish publishes a frame, and returns its picture in place. It stays as it is until the
-// next but one: the ring of the topic has two messages at least, and nobody but the base
-// writes to it.
+// publish publishes a frame, and returns its picture in place. The picture stays unchanged
+// until the next frame but one: the ring of the topic has at least two messages, and only the
+// base writes to it.
 func (b *base) publish(ctx context.Context, l *frame.Loan) (*image.NRGBA, error) {
 	src := *nrgba(l.Frame)
 	if err := l.Publish(ctx); err != nil {
@@ -244,7 +244,7 @@ func (b *base) publish(ctx context.Context, l *frame.Loan) (*image.NRGBA, error)
 	return &src, nil
 }
 
-// await waits for the answer to the picture src, and publishes it again for each new
+// await waits for the answer to the picture src, and publishes the picture again for each new
 // worker. It returns the picture as it was published last.
 func (b *base) await(ctx context.Context, src *image.NRGBA, region image.Rectangle) (*answer, *image.NRGBA, error) {
 	for workers := 1; ; {
@@ -255,9 +255,9 @@ func (b *base) await(ctx context.Context, src *image.NRGBA, region image.Rectang
 		case a.what != ready && a.job == b.job:
 			return a, src, nil
 		case a.what != ready:
-			continue // to a job that a worker before has answered, too
+			continue // an answer to a job that an earlier worker has answered already
 		case workers == maxWorkers:
-			return &answer{what: refused, text: fmt.Sprintf("%d workers died over it", workers)}, src, nil
+			return &answer{what: refused, text: fmt.Sprintf("%d workers died while they worked on it", workers)}, src, nil
 		}
 		workers++
 		b.total.redone()
@@ -284,7 +284,7 @@ func (b *base) awaitWorker(ctx context.Context) error {
 	}
 }
 
-// nextAnswer is what the workers say, whoever of them dies.
+// nextAnswer returns the next message of any worker. The death of a worker does not end it.
 func (b *base) nextAnswer(ctx context.Context) (*answer, error) {
 	for {
 		m, err := b.results.Take(ctx)
@@ -298,7 +298,7 @@ func (b *base) nextAnswer(ctx context.Context) (*answer, error) {
 	}
 }
 
-// leaveOut tells what is in the folder and not done.
+// leaveOut reports what is in the folder and is not used.
 func (b *base) leaveOut(left []Bad) {
 	b.total.mu.Lock()
 	b.total.sum.LeftOut = append(b.total.sum.LeftOut, left...)
@@ -322,7 +322,7 @@ func (b *base) fail(bad *Bad) {
 	b.tell(message{Failed: bad})
 }
 
-// savePNG writes the file in one go, so that a death hardly leaves half of it.
+// savePNG writes the file in one call, so that a death rarely leaves a part of it.
 func savePNG(path string, m image.Image) error {
 	var buf bytes.Buffer
 	e := png.Encoder{CompressionLevel: png.BestSpeed}
@@ -332,7 +332,7 @@ func savePNG(path string, m image.Image) error {
 	return os.WriteFile(path, buf.Bytes(), 0o666)
 }
 
-// tellEachSecond tells the progress until the returned function is called.
+// tellEachSecond reports the progress each second until the returned function is called.
 func (b *base) tellEachSecond() (stop func()) {
 	tick := time.NewTicker(time.Second)
 	quit, over := make(chan struct{}), make(chan struct{})
@@ -373,7 +373,7 @@ func (t *tally) done(took time.Duration, bytes int64) {
 	t.now.add(took)
 }
 
-// tried is how many pictures the worker has had.
+// tried is how many pictures the worker has been given.
 func (t *tally) tried() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -392,7 +392,7 @@ func (t *tally) redone() {
 	t.sum.Redone++
 }
 
-// second ends a second and tells of it.
+// second ends a second and reports it.
 func (t *tally) second() Progress {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -426,5 +426,5 @@ func (t *tally) summary() Summary {
 	return s
 }
 
-// round is to three decimals, which is what a measurement is worth.
+// round rounds to three decimals, since a measurement is not more precise.
 func round(f float64) float64 { return math.Round(f*1000) / 1000 }

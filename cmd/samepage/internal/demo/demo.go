@@ -1,12 +1,12 @@
-// Package demo shows what topics in shared memory are for: a base process publishes
-// camera frames, an algorithm process, the worker, makes two results of each and
-// publishes them, and a viewer looks at as many frames as it has time for. All pixels
-// are worked on in the shared memory itself.
+// Package demo shows what topics in shared memory are for. A base process publishes camera
+// frames. An algorithm process, the worker, makes two results of each frame and publishes
+// them. A viewer looks at as many frames as it has time for. All of them work on the pixels
+// in the shared memory itself.
 //
-// Four processes take part, all of them this program. Run is the supervisor: it starts
-// the others, starts a new worker or viewer when one dies, and ends all. RunRole is the
-// others. They get what they have to do as a line of JSON on their standard input,
-// which stays open: when it closes, be it that the supervisor was killed, they end.
+// Four processes take part; all of them run this program. Run is the supervisor: it starts
+// the others, starts a new worker or viewer if one dies, and ends all of them. RunRole is
+// the code of the others. They read their orders, one line of JSON, from their standard
+// input, which stays open. When it closes, also because the supervisor was killed, they end.
 // They report in lines of JSON on their standard output.
 //
 // topics.go has the topics and their messages.
@@ -18,21 +18,21 @@ import (
 	"time"
 )
 
-// Options say what to do.
+// Options says what the demo does.
 type Options struct {
-	// Images is the folder with the pictures; empty: pictures are drawn.
+	// Images is the folder with the pictures; empty: the base draws pictures.
 	Images string `json:"images,omitempty"`
-	// Out is the folder to which the results are saved; empty: they are not.
+	// Out is the folder to which the results are saved; empty: they are not saved.
 	Out string `json:"out,omitempty"`
-	// Count is how many pictures are done; 0: until the end is asked for.
+	// Count is the number of pictures; 0: go on until the context ends.
 	Count int `json:"count,omitempty"`
-	// Once does each picture of Images once, whatever Count says.
+	// Once makes it do each picture of Images once, whatever Count says.
 	Once bool `json:"once,omitempty"`
 	// MaxBytes is how many bytes a picture of Images may take when it is decoded.
 	MaxBytes int64 `json:"max_bytes,omitempty"`
 }
 
-// Progress tells of one second.
+// Progress is about one second.
 type Progress struct {
 	Pictures          int     `json:"pictures"` // since the start
 	PicturesPerSecond float64 `json:"pictures_per_second"`
@@ -42,9 +42,9 @@ type Progress struct {
 	ViewerMissed      uint64  `json:"viewer_missed"` // frames, since the start
 }
 
-// Summary tells of all. Latencies are from the request to the answer. Bytes and MBPerSecond
-// count the pixels that crossed between the processes: a source and two results, of a
-// region, for each picture.
+// Summary is about the whole run. Latencies are from the request to the answer. Bytes and
+// MBPerSecond count the pixels that crossed between the processes: for each picture a source,
+// and two results of the size of the region.
 type Summary struct {
 	Pictures          int     `json:"pictures"`
 	Skipped           []Bad   `json:"skipped"`  // that could not be read
@@ -65,8 +65,8 @@ type Summary struct {
 	Interrupted       bool    `json:"interrupted"`
 }
 
-// Viewed tells what viewers have seen. Latencies are from when a frame was published
-// until the last of the viewers had it.
+// Viewed is about what the viewers have seen. Latencies are from the publication of a frame
+// until the viewer had it.
 type Viewed struct {
 	Frames     uint64  `json:"frames"`
 	Missed     uint64  `json:"missed"`
@@ -75,7 +75,7 @@ type Viewed struct {
 	LatencyMax float64 `json:"latency_max_ms"`
 }
 
-// Ready tells of a process that is up.
+// Ready is about a process that is ready.
 type Ready struct {
 	PID    int      `json:"pid"`
 	Topics []string `json:"topics,omitempty"`
@@ -90,7 +90,7 @@ type RemoteError struct {
 
 func (e *RemoteError) Error() string { return e.Text }
 
-// message is a line from a process to the supervisor: one of the fields.
+// message is a line from a process to the supervisor. One of the fields is set.
 type message struct {
 	Ready    *Ready       `json:"ready,omitempty"`
 	Progress *Progress    `json:"progress,omitempty"`
@@ -102,7 +102,7 @@ type message struct {
 	Error    *RemoteError `json:"error,omitempty"`
 }
 
-// orders is the line that a process begins with.
+// orders is the line that a process reads first.
 type orders struct {
 	Name string `json:"name"` // begins the names of the topics
 	Options
@@ -110,7 +110,7 @@ type orders struct {
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// ErrFailed is the end of a demo with pictures that failed.
+// ErrFailed is the error of a demo in which pictures failed.
 var ErrFailed = errors.New("pictures failed")
 
 func (s *Summary) err() error {

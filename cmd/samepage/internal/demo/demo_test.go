@@ -173,7 +173,7 @@ func TestRunDeathsAtStart(t *testing.T) {
 			}
 			return roleCommand(t, role)
 		}, &watch{})
-		if want := "3 " + bad + " processes in a row have ended at their start, the last: exit status 3"; err == nil || !strings.Contains(err.Error(), want) {
+		if want := "3 " + bad + " processes in a row ended before they were ready, the last one with: exit status 3"; err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %s", err, want)
 		}
 		wantEmpty(t, store)

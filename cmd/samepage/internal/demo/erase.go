@@ -6,8 +6,8 @@ import (
 	"image"
 )
 
-// erase is the algorithm: erased becomes what fills the region of src, and cut what was
-// there. Both have the size of the region, and begin at (0, 0).
+// erase is the algorithm. erased becomes what fills the region of src, cut what was there.
+// Both have the size of the region, and begin at (0, 0).
 func erase(src, erased, cut *image.NRGBA, region image.Rectangle) {
 	f := newFill(src, region)
 	for y := range region.Dy() {
@@ -16,8 +16,8 @@ func erase(src, erased, cut *image.NRGBA, region image.Rectangle) {
 	}
 }
 
-// results are both as pictures of the size of src: that without the region, and the region
-// alone on transparent ground.
+// results returns both results as pictures of the size of src: src without the region, and
+// the region alone on transparent ground.
 func results(src *image.NRGBA, a *answer) (erased, cut *image.NRGBA) {
 	erased, cut = image.NewNRGBA(src.Rect), image.NewNRGBA(src.Rect)
 	for y := src.Rect.Min.Y; y < src.Rect.Max.Y; y++ {
@@ -30,20 +30,20 @@ func results(src *image.NRGBA, a *answer) (erased, cut *image.NRGBA) {
 	return erased, cut
 }
 
-// row are the pixels of the line y of m within r.
+// row returns the pixels of line y of m within r.
 func row(m *image.NRGBA, r image.Rectangle, y int) []byte {
 	return m.Pix[m.PixOffset(r.Min.X, y):][:4*r.Dx()]
 }
 
-// fill is what an erased region is filled with: each pixel is the mean of the
-// four pixels around the region that lie in its row and column, each the more
-// the nearer it is. Edges that the region shares with the picture do not count;
-// without any edge the region becomes transparent.
+// fill is what an erased region is filled with. Each pixel is the mean of the four pixels
+// around the region that lie in its row and column; nearer ones count more. An edge that the
+// region shares with the picture does not count. Without any edge the region becomes
+// transparent.
 type fill struct {
 	region      image.Rectangle
 	top, bottom []byte   // the lines above and below; nil: no such edge
-	left, right []byte   // the columns beside, 4 bytes a line
-	weights     []uint32 // by distance, in integers: alike on every machine
+	left, right []byte   // the columns beside it, 4 bytes a line
+	weights     []uint32 // by distance; integers, so that all machines compute the same
 }
 
 func newFill(src *image.NRGBA, region image.Rectangle) *fill {
@@ -75,7 +75,7 @@ func newFill(src *image.NRGBA, region image.Rectangle) *fill {
 	return f
 }
 
-// row fills the line y.
+// row fills line y.
 func (f *fill) row(dst []byte, y int) {
 	w, h := f.region.Dx(), f.region.Dy()
 	y -= f.region.Min.Y
@@ -107,10 +107,10 @@ func (f *fill) row(dst []byte, y int) {
 	}
 }
 
-// check says what is wrong with the results.
+// check returns an error that says what is wrong with the results.
 func check(src *image.NRGBA, a *answer, region image.Rectangle) error {
 	if r := image.Rect(0, 0, region.Dx(), region.Dy()); a.region != region || a.erased.Rect != r || a.cut.Rect != r {
-		return fmt.Errorf("results of %v and %v for the region %v, asked was for %v", a.erased.Rect.Size(), a.cut.Rect.Size(), a.region, region)
+		return fmt.Errorf("results of sizes %v and %v for the region %v, want the region %v", a.erased.Rect.Size(), a.cut.Rect.Size(), a.region, region)
 	}
 	f := newFill(src, region)
 	want := make([]byte, 4*region.Dx())

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// latencies counts durations in buckets that are at most a sixteenth wide, so
-// that a run of any length needs the same little memory.
+// latencies counts durations in buckets, each at most a sixteenth wide. So a run of any
+// length needs the same small memory.
 type latencies struct {
 	buckets [64 * 16]uint64
 	n       uint64
@@ -37,7 +37,7 @@ func top(b int) uint64 {
 	return uint64(b%16+16+1)<<shift - 1
 }
 
-// quantile is the duration that the part q of all does not exceed.
+// quantile is the smallest duration that the part q of all durations does not exceed.
 func (l *latencies) quantile(q float64) time.Duration {
 	rank := uint64(q * float64(l.n))
 	var seen uint64

@@ -17,31 +17,31 @@ import (
 	"samepage/frame"
 )
 
-// Extensions are those of the files that are taken for pictures.
+// Extensions are the extensions of the files that are used as pictures.
 var Extensions = []string{".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif"}
 
-// drawable is a picture that has been read and waits to be drawn into shared memory.
+// drawable is a picture that was read and can be drawn into shared memory.
 type drawable struct {
-	name   string // in messages
-	out    string // begins the names of the files that are saved
+	name   string // for messages
+	out    string // the beginning of the names of the saved files
 	bounds image.Rectangle
 	region image.Rectangle // to be erased
 	draw   func(dst *frame.Frame)
 }
 
-// source has pictures.
+// source provides pictures.
 type source interface {
-	// room is for the largest picture that there still is.
+	// room is the room that the largest of the remaining pictures needs.
 	room(ctx context.Context) (room, error)
-	// drop takes those out that need so much, for a reason that is told when their turn
-	// comes. It is false if there is nothing left then.
+	// drop removes the pictures that need this much room. The reason is reported when
+	// their turn comes. drop returns false if no picture remains.
 	drop(room, error) bool
-	// next is the next picture. At the end it is io.EOF. A *Bad error tells of
-	// one that cannot be read, and is followed by others.
+	// next returns the next picture, and io.EOF at the end. A *Bad error is about one
+	// picture that cannot be read; others follow.
 	next() (*drawable, error)
 }
 
-// Bad is a picture that something is wrong with.
+// Bad is a picture with which something is wrong.
 type Bad struct {
 	File   string `json:"file"`
 	Reason string `json:"reason"`
@@ -49,11 +49,11 @@ type Bad struct {
 
 func (b *Bad) Error() string { return b.File + ": " + b.Reason }
 
-// folder are the pictures of a directory.
+// folder is the pictures of a directory.
 type folder struct {
 	dir   string
 	files []file
-	left  []Bad // what is no picture, and what of pictures is not taken
+	left  []Bad // files that are no pictures, and the further pages of pictures
 	at    int
 	once  bool
 	limit int64 // bytes of a picture when it is decoded
@@ -62,14 +62,14 @@ type folder struct {
 type file struct {
 	path string
 	out  string
-	bad  error // known since the directory was scanned
-	need room  // by what its header says
-	read bool  // it was decoded once, so it is what it says
+	bad  error // an error that was found when the directory was scanned
+	need room  // according to its header
+	read bool  // it was decoded once, so its header is right
 }
 
-// scanFolder finds the pictures of a directory and looks how large they say they are. Each
-// is read once if o.Once is set, else over and over. With an error there may be a folder, of
-// which left is to be told.
+// scanFolder finds the pictures of a directory and reads from their headers how large they
+// are. Each is read once if o.Once is set, else again and again. With an error it may also
+// return a folder, whose left the caller reports.
 func scanFolder(ctx context.Context, o *Options) (*folder, error) {
 	entries, err := os.ReadDir(o.Images)
 	if err != nil {
@@ -84,7 +84,7 @@ func scanFolder(ctx context.Context, o *Options) (*folder, error) {
 			return nil, err
 		}
 		path := filepath.Join(o.Images, e.Name())
-		// Follows links.
+		// Stat follows links.
 		if st, err := os.Stat(path); err == nil {
 			if err := picture.Regular(st); err != nil {
 				f.left = append(f.left, Bad{path, err.Error()})
@@ -104,7 +104,7 @@ func scanFolder(ctx context.Context, o *Options) (*folder, error) {
 			size := image.Pt(i.Width, i.Height)
 			x.need = roomFor(size, middle(image.Rectangle{Max: size}))
 			if i.Pages > 1 {
-				f.left = append(f.left, Bad{path, fmt.Sprintf("it has %d pictures, of which the first one is taken", i.Pages)})
+				f.left = append(f.left, Bad{path, fmt.Sprintf("it has %d pictures, and only the first one is used", i.Pages)})
 			}
 		}
 		f.files = append(f.files, x)
@@ -120,16 +120,16 @@ func isPicture(name string) bool {
 	return slices.Contains(Extensions, strings.ToLower(filepath.Ext(name)))
 }
 
-// checkSides refuses what no frame has.
+// checkSides refuses sides that no frame can have.
 func checkSides(w, h int) error {
 	if w > frame.MaxSide || h > frame.MaxSide {
-		return fmt.Errorf("it has %d x %d pixels, at most %d a side are accepted", w, h, frame.MaxSide)
+		return fmt.Errorf("it has %d x %d pixels, and a side may have at most %d", w, h, frame.MaxSide)
 	}
 	return nil
 }
 
-// room is for the largest picture that can be decoded: it is, before memory is reserved
-// for what a file says.
+// room returns the room that the largest picture needs that can be decoded. It decodes the
+// picture before memory is reserved for the size that the file claims.
 func (f *folder) room(ctx context.Context) (need room, err error) {
 	for {
 		if err := ctx.Err(); err != nil {
@@ -158,9 +158,9 @@ func (f *folder) room(ctx context.Context) (need room, err error) {
 	}
 }
 
-// none is the error of a folder without a picture that can be done.
+// none is the error about a folder without a picture that can be done.
 func (f *folder) none() error {
-	return fmt.Errorf("of the pictures in %[2]s none can be read, of %[1]d; the first: %[3]w", len(f.files), f.dir, f.files[0].told())
+	return fmt.Errorf("none of the %[1]d pictures in %[2]s can be read; the first: %[3]w", len(f.files), f.dir, f.files[0].told())
 }
 
 func (f *folder) drop(need room, why error) (left bool) {
@@ -174,9 +174,9 @@ func (f *folder) drop(need room, why error) (left bool) {
 	return left
 }
 
-// nameOutputs gives each file a name of its own for what is saved of it: its name
-// without the extension where no other has the same, also in upper case, for
-// not all systems tell the cases apart.
+// nameOutputs gives each file a unique name for the files that are saved of it: its name
+// without the extension, unless another file has the same. Names that differ only in case
+// count as the same, since not all systems tell them apart.
 func nameOutputs(files []file) {
 	fold := strings.ToLower
 	stem := func(f *file) string {
@@ -215,7 +215,7 @@ func (f *folder) next() (*drawable, error) {
 		m, x.bad = f.load(&x)
 	}
 	if x.bad != nil {
-		// Told once, also when the others come again.
+		// It is reported once, also if the other pictures come again.
 		f.files = append(f.files[:f.at:f.at], f.files[f.at+1:]...)
 		return nil, x.told()
 	}
@@ -237,7 +237,7 @@ func (f *folder) load(x *file) (image.Image, error) {
 	return p.Image, checkSides(p.Bounds().Dx(), p.Bounds().Dy())
 }
 
-// told is what is wrong with a file; the path stands beside it.
+// told says what is wrong with a file. The caller prints the path beside it.
 func (x *file) told() *Bad {
 	err := x.bad
 	if p, ok := errors.AsType[*picture.Error](err); ok {
@@ -246,8 +246,8 @@ func (x *file) told() *Bad {
 	return &Bad{x.path, err.Error()}
 }
 
-// middle is the region that is erased of a picture about which nothing is known:
-// the middle third of each side.
+// middle is the region that is erased if nothing is known about a picture: the middle third
+// of each side.
 func middle(r image.Rectangle) image.Rectangle {
 	w, h := r.Dx(), r.Dy()
 	return image.Rect(w/3, h/3, w-w/3, h-h/3)

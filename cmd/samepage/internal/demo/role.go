@@ -19,14 +19,14 @@ const (
 	RoleViewer = "viewer"
 )
 
-// RunRole is the life of a process that the supervisor started. It returns when
-// the work is done or stdin closes. code maps errors to exit codes. A
-// *RemoteError was told to the supervisor.
+// RunRole runs a process that the supervisor started. It returns when the work is done or
+// stdin closes. code maps errors to exit codes. If the error is a *RemoteError, the
+// supervisor knows it already.
 func RunRole(role string, stdin io.Reader, stdout io.Writer, code func(error) int) error {
-	// Ctrl-C goes to all processes of a terminal, but the supervisor says when
-	// to end. And when it is gone, writing to it must be an error and no
-	// signal, so that nothing stays behind. Ignoring the signals would not do:
-	// Windows then ends the process. Other signals are meant for this process.
+	// Ctrl-C goes to all processes of a terminal, but the supervisor decides when they
+	// end. If the supervisor is gone, a write to it must be an error and not a signal, so
+	// that nothing is left behind. To ignore the signals would not be enough: Windows then
+	// ends the process. Other signals are meant for this process.
 	deaf := make(chan os.Signal, 1)
 	signal.Notify(deaf, os.Interrupt, syscall.SIGPIPE)
 	signal.Reset(syscall.SIGTERM, syscall.SIGHUP)
@@ -38,7 +38,7 @@ func RunRole(role string, stdin io.Reader, stdout io.Writer, code func(error) in
 		err = json.Unmarshal(line, &o)
 	}
 	if err != nil {
-		return fmt.Errorf("this command is a part of samepage demo and reads its orders from there: %w", err)
+		return fmt.Errorf("this command is a part of samepage demo, which gives it orders on standard input: %w", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -53,7 +53,7 @@ func RunRole(role string, stdin io.Reader, stdout io.Writer, code func(error) in
 		mu.Lock()
 		defer mu.Unlock()
 		if out.Encode(m) != nil {
-			cancel() // nobody listens any more
+			cancel() // nobody reads the reports any more
 		}
 	}
 	up := func() { tell(message{Ready: &Ready{PID: os.Getpid()}}) }

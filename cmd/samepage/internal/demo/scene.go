@@ -15,8 +15,8 @@ const (
 	sceneMargin = 12 // of the region around the ball
 )
 
-// scene draws balls that move before an evening sky. The region to be erased is
-// where the largest of them is.
+// scene draws balls that move in front of an evening sky. The region to be erased is around
+// the largest ball.
 type scene struct {
 	frame int
 	back  []byte // the sky, drawn once
@@ -25,7 +25,7 @@ type scene struct {
 
 type ball struct {
 	radius  float64
-	x, y    float64 // where it starts, in the space that its centre has
+	x, y    float64 // where it starts, within the space in which its centre moves
 	vx, vy  float64 // pixels a frame
 	r, g, b float64
 }
@@ -39,7 +39,7 @@ func newScene() *scene {
 			{70, 620, 300, 2.2, -2.9, 214, 92, 104},
 			{30, 1000, 500, -5.2, -3.1, 226, 226, 214},
 			{46, 80, 60, 4.6, 1.9, 122, 160, 92},
-			{96, 300, 120, 3.1, 2.1, 250, 138, 64}, // the one to be erased, in front
+			{96, 300, 120, 3.1, 2.1, 250, 138, 64}, // the ball to be erased, in front
 		},
 	}
 	i := 0
@@ -64,7 +64,7 @@ func newScene() *scene {
 
 func tone(v float64) byte { return byte(math.Max(0, math.Min(255, v+.5))) }
 
-// room is that of the largest ball.
+// room returns the room for a picture of the scene with the region around the largest ball.
 func (s *scene) room(context.Context) (room, error) {
 	reach := 2 * (int(s.balls[len(s.balls)-1].radius) + sceneMargin)
 	return roomFor(image.Pt(sceneWidth, sceneHeight), image.Rect(0, 0, reach, reach)), nil
@@ -94,7 +94,7 @@ func (s *scene) draw(dst *image.NRGBA, frame int) {
 	}
 }
 
-// at is where the centre is: it goes to and fro between the edges.
+// at returns the centre of the ball, which moves to and fro between the edges.
 func (b *ball) at(frame int) (x, y float64) {
 	fold := func(v, span float64) float64 {
 		v = math.Mod(math.Mod(v, 2*span)+2*span, 2*span)

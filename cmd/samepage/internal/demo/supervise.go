@@ -14,16 +14,16 @@ import (
 	"samepage"
 )
 
-// grace is how long a process may take to end when it is asked to: more than a busy
-// machine keeps one from running, for what one that is killed has not told is lost.
+// grace is how long a process may take to end after it is asked to. It is longer than a busy
+// machine keeps a process from running, since the reports of a killed process are lost.
 var grace = 30 * time.Second
 
-// maxEarlyDeaths is how many workers, or viewers, in a row may die before they are up.
+// maxEarlyDeaths is how many workers, or viewers, in a row may die before they are ready.
 const maxEarlyDeaths = 3
 
-// Watcher is told what happens, from one goroutine.
+// Watcher is told what happens. All its calls come from one goroutine.
 type Watcher interface {
-	Started(base, worker, viewer Ready)               // all are up for the first time
+	Started(base, worker, viewer Ready)               // all are ready for the first time
 	Restarted(role string, died, pid int, why string) // pid is the successor's
 	Progress(Progress)
 	Skipped(Bad)
@@ -34,8 +34,8 @@ type Watcher interface {
 // Start makes the command that runs a role; see RunRole.
 type Start func(role string) *exec.Cmd
 
-// Run is the demo. It returns when all processes have ended. When ctx ends it
-// ends them, and the error is that of ctx.
+// Run runs the demo. It returns when all processes have ended. When ctx ends, Run ends them
+// and returns the error of ctx.
 func Run(ctx context.Context, o Options, start Start, w Watcher) (Summary, error) {
 	s := &supervisor{
 		orders: orders{fmt.Sprintf("demo-%d-%04x", os.Getpid(), rand.N(1<<16)), o},
@@ -53,30 +53,30 @@ type supervisor struct {
 	watch      Watcher
 	happenings chan happening
 
-	base           *process // nil: does not run
+	base           *process // nil: it does not run
 	baseReady      Ready
 	worker, viewer post
 	started        bool
 	ending         bool
-	kill           <-chan time.Time // when to kill who has not ended
+	kill           <-chan time.Time // when to kill those that have not ended
 	summed         bool
 	summary        Summary
-	err            error // the first
+	err            error // the first error
 }
 
-// post is the place of a process that has a successor when it dies.
+// post is the place of a process that is replaced if it dies.
 type post struct {
 	role        string
 	now         *process // nil: none runs
-	ready       Ready    // of the first
-	died        *process // whose successor is not up yet
+	ready       Ready    // of the first process
+	died        *process // the one whose successor is not ready yet
 	earlyDeaths int
 	restarts    int
-	viewed      Viewed // by those that died, and by the one that runs
-	before      Viewed // by those that died
+	viewed      Viewed // by the processes that died, and by the one that runs
+	before      Viewed // by the processes that died
 }
 
-// process is one that was started.
+// process is a process that was started.
 type process struct {
 	cmd   *exec.Cmd
 	stdin io.WriteCloser
@@ -118,7 +118,7 @@ func (s *supervisor) run(ctx context.Context) error {
 	return s.err
 }
 
-// launch starts a process and has its messages sent to s.
+// launch starts a process, and passes its messages to s.
 func (s *supervisor) launch(role string) (*process, error) {
 	p := &process{cmd: s.start(role)}
 	var err error
@@ -145,12 +145,12 @@ func (s *supervisor) launch(role string) (*process, error) {
 		p.err = p.cmd.Wait()
 		s.happenings <- happening{p: p, ended: true}
 	}()
-	// A process that dies at once does not read its orders; its end tells so.
+	// A process that dies at once does not read its orders. Its end is reported.
 	_ = json.NewEncoder(p.stdin).Encode(s.orders)
 	return p, nil
 }
 
-// end asks the processes to end, if nobody has before.
+// end asks the processes to end, unless they have been asked already.
 func (s *supervisor) end(err error) {
 	if s.err == nil {
 		s.err = err
@@ -161,7 +161,7 @@ func (s *supervisor) end(err error) {
 	s.ending = true
 	s.kill = time.After(grace)
 	if s.base != nil {
-		// It tells its summary and ends; then the others are asked.
+		// The base reports its summary and ends. Then the others are asked to end.
 		_ = s.base.stdin.Close()
 		return
 	}
@@ -195,8 +195,8 @@ func (s *supervisor) baseSays(m message) {
 	switch {
 	case m.Ready != nil:
 		s.baseReady = *m.Ready
-		// The worker comes when the viewer sees all frames, for there are none
-		// before the worker.
+		// The worker starts when the viewer sees all frames: there are none before the
+		// worker is there.
 		s.fill(&s.viewer)
 	case m.Progress != nil:
 		m.Progress.ViewerMissed = s.viewer.viewed.Missed
@@ -221,11 +221,11 @@ func (s *supervisor) baseEnded(p *process) {
 	if !s.summed && s.err == nil {
 		s.err = fmt.Errorf("the base process %d has ended: %w", p.cmd.Process.Pid, exitReason(p.err))
 	}
-	s.ending = false // of the others, now
+	s.ending = false // the others are asked next
 	s.end(nil)
 }
 
-// fill starts a process at a post.
+// fill starts a process for a post.
 func (s *supervisor) fill(p *post) {
 	if s.ending {
 		return
@@ -245,7 +245,7 @@ func (s *supervisor) says(p *post, m message) {
 		p.viewed = *m.Viewed
 		p.viewed.Frames += p.before.Frames
 		p.viewed.Missed += p.before.Missed
-	case m.Error != nil && !s.summed: // a successor may come when all is done, and find no base
+	case m.Error != nil && !s.summed: // a successor may start when all is done, and find no base
 		s.end(m.Error)
 	}
 }
@@ -266,7 +266,7 @@ func (s *supervisor) up(p *post, r Ready) {
 	}
 }
 
-// ended starts a successor, unless the end is near anyway.
+// ended starts a successor, unless the demo is about to end.
 func (s *supervisor) ended(p *post) {
 	died := p.now
 	p.now = nil
@@ -279,7 +279,7 @@ func (s *supervisor) ended(p *post) {
 		p.earlyDeaths++
 	}
 	if p.earlyDeaths >= maxEarlyDeaths {
-		s.end(fmt.Errorf("%d %s processes in a row have ended at their start, the last: %w", p.earlyDeaths, p.role, exitReason(died.err)))
+		s.end(fmt.Errorf("%d %s processes in a row ended before they were ready, the last one with: %w", p.earlyDeaths, p.role, exitReason(died.err)))
 		return
 	}
 	p.restarts++
@@ -294,7 +294,7 @@ func exitReason(err error) error {
 	return err
 }
 
-// sweep takes away what processes that were killed could not.
+// sweep removes what killed processes could not remove.
 func (s *supervisor) sweep() {
 	for _, n := range []string{framesName(s.orders.Name), resultsName(s.orders.Name)} {
 		_ = samepage.Remove(n, &samepage.Options{Kind: samepage.KindTopic})

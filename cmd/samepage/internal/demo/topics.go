@@ -14,33 +14,33 @@ import (
 
 // The two topics, and what is in their messages. All words are little-endian.
 //
-// The base publishes frames: RGBA, as image.NRGBA has it, and behind the pixels what is
-// to be done with them.
+// The base publishes frames: RGBA, as image.NRGBA has it. Behind the pixels stands what the
+// worker does with them.
 //
 //	offset  bytes  field
 //	     0     16  region to be erased: x, y, width, height, in pixels
 //
-// A frame's Seq is the number of the job, and its Time when it was published. A job may
-// be published more than once, see below.
+// A frame's Seq is the number of the job, and its Time the time of publication. A job may be
+// published more than once, see below.
 //
 // The worker publishes results:
 //
 //	offset  bytes  field
 //	     0      4  what it is: ready, done or refused
 //	     4      4  bytes of the text
-//	     8      8  number of the job; 0 when ready
+//	     8      8  number of the job; 0 if ready
 //	    16     16  offset and size of what fills the region
 //	    32     16  offset and size of what was there
 //	    64    960  why it is refused, UTF-8
 //	  1024         both, each a frame of the region, which says where it belongs
 //
-// The rest of both results is known: of the one as the base has it, of the other
-// transparent. So they take the memory of the region, and not of two pictures.
+// The base knows the rest of both results: around the region one has the pixels of the
+// source, and the other is transparent. So the results need the memory of two regions, and
+// not of two pictures.
 //
-// A worker says that it is ready once it sees the frames that are published from now
-// on. Then the base publishes the job that it waits for, if any: so a job whose worker
-// died is done by the next one. A job may be answered twice that way; the base goes by
-// the number.
+// A worker publishes "ready" when it sees all frames that are published from then on. The
+// base then publishes again the job that it waits for, if any. So if a worker dies, the next
+// one does its job. A job may be answered twice that way; the base looks at the number.
 const (
 	requestSize = 16
 
@@ -60,7 +60,7 @@ const (
 	refused
 )
 
-// frameAlign is where the frames of a message begin.
+// frameAlign is the alignment of the frames in a message.
 const frameAlign = 64
 
 var errMessage = errors.New("a message that makes no sense")
@@ -72,27 +72,27 @@ func pictureSpec(size image.Point) frame.Spec {
 	return frame.Spec{Format: frame.RGBA, Width: size.X, Height: size.Y}
 }
 
-// room is for how large pictures, and regions of them, the topics are made.
+// room says how large the pictures, and the regions of them, may be in the topics.
 type room struct{ picture, region int64 } // bytes of a frame
 
-// roomFor is what a picture needs.
+// roomFor is the room that a picture needs.
 func roomFor(size image.Point, region image.Rectangle) room {
 	return room{pictureSpec(size).Size(), regionSpec(region).Size()}
 }
 
-// with is what both need.
+// with is the room that has space for both.
 func (r room) with(s room) room { return room{max(r.picture, s.picture), max(r.region, s.region)} }
 
-// holds says whether what needs s has room.
+// holds says whether there is room for what needs s.
 func (r room) holds(s room) bool { return r.with(s) == r }
 
-// framesOptions have the least room there may be, for pictures may be large: members
-// are the base, worker and viewer, and one more who is curious.
+// framesOptions has as little room as possible, since pictures may be large. The members are
+// the base, the worker, the viewer, and one more for somebody who looks on.
 func (r room) framesOptions() *pubsub.Options {
 	return &pubsub.Options{MaxSize: int(r.picture) + requestSize, Depth: 1, Members: 4, Loans: 1, Holds: 0}
 }
 
-// resultsOptions are for the two results of a picture.
+// resultsOptions are the options of the topic for the two results of a picture.
 func (r room) resultsOptions() *pubsub.Options {
 	return &pubsub.Options{MaxSize: answerHead + 2*alignUp(int(r.region)), Depth: 1, Members: 2, Loans: 1, Holds: 0}
 }
@@ -109,21 +109,21 @@ func (r room) size() (sum int64, err error) {
 	return sum, nil
 }
 
-// regionSpec is a frame of a region.
+// regionSpec is the spec of a frame that has one region.
 func regionSpec(region image.Rectangle) frame.Spec {
 	return frame.Spec{Format: frame.RGBA, Width: region.Dx(), Height: region.Dy(), Region: region}
 }
 
 func alignUp(n int) int { return (n + frameAlign - 1) &^ (frameAlign - 1) }
 
-// putRequest says what is to be done with a frame.
+// putRequest writes into a frame what the worker does with it.
 func putRequest(b []byte, region image.Rectangle) {
 	for i, v := range []int{region.Min.X, region.Min.Y, region.Dx(), region.Dy()} {
 		binary.LittleEndian.PutUint32(b[4*i:], uint32(v))
 	}
 }
 
-// readRequest is the region that is to be erased, and the picture, in place.
+// readRequest returns the region to be erased, and the picture, in place.
 func readRequest(m *frame.Message) (*image.NRGBA, image.Rectangle, error) {
 	src, ok := m.Image().(*image.NRGBA)
 	if !ok {
@@ -182,7 +182,7 @@ func loanResults(p *pubsub.Publisher, job uint64, region image.Rectangle) (l pub
 	return l, erased, cut, nil
 }
 
-// answer is a message of the worker, checked. The results are in place.
+// answer is a checked message of the worker. The results are in place.
 type answer struct {
 	what        uint32
 	job         uint64

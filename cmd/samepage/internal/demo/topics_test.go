@@ -351,7 +351,7 @@ func TestWorkersDieOverIt(t *testing.T) {
 	startWorker(t, "job", func() {})
 	ipctest.NoErr(t, <-ended)
 	s := (<-sum).Summary
-	if s.Pictures != 2 || len(s.Failed) != 1 || s.Failed[0].Reason != "4 workers died over it" {
+	if s.Pictures != 2 || len(s.Failed) != 1 || s.Failed[0].Reason != "4 workers died while they worked on it" {
 		t.Errorf("%+v", s)
 	}
 }

@@ -11,9 +11,9 @@ import (
 	"samepage/pubsub"
 )
 
-// runViewer looks at the frames of the base until ctx ends, as many as it has time
-// for: the base does not wait for it. up is called when it sees all that come; tell is
-// told what was seen, each second and at the end. look is for tests.
+// runViewer looks at the frames of the base until ctx ends, at as many as it has time for:
+// the base does not wait for it. It calls up when it sees all frames that come, and tell
+// with what was seen, each second and at the end. look is for tests.
 func runViewer(ctx context.Context, name string, look func(*frame.Message), up func(), tell func(Viewed)) (err error) {
 	s, err := frame.OpenSubscriber(framesName(name), &pubsub.SubscriberOptions{BestEffort: true})
 	if err != nil {
@@ -40,7 +40,7 @@ func runViewer(ctx context.Context, name string, look func(*frame.Message), up f
 			tell(v.sum())
 			return err
 		case err == io.EOF, errors.Is(err, samepage.ErrPeerDied):
-			// The end is near, and is asked for.
+			// The demo is about to end: the supervisor asks for that.
 		default:
 			return err
 		}
@@ -59,12 +59,12 @@ func (v *viewed) add(m *frame.Message) {
 	v.latency.add(time.Since(m.Time()))
 }
 
-// rest counts what has come meanwhile.
+// rest counts the frames that have come meanwhile.
 func (v *viewed) rest(s *frame.Subscriber) error {
 	for {
 		m, ok, err := s.TryTake()
 		if err == io.EOF || errors.Is(err, samepage.ErrPeerDied) {
-			continue // told once
+			continue // TryTake returns it once
 		}
 		if !ok {
 			return err

@@ -9,8 +9,8 @@ import (
 	"samepage/pubsub"
 )
 
-// runWorker does what the base requests until ctx ends. up is called when it sees all
-// requests.
+// runWorker does what the base requests until ctx ends. It calls up when it is subscribed to
+// the requests, and so misses none.
 func runWorker(ctx context.Context, name string, up func()) (err error) {
 	frames, err := frame.OpenSubscriber(framesName(name), &pubsub.SubscriberOptions{From: pubsub.FromNow})
 	if err != nil {
@@ -28,7 +28,7 @@ func runWorker(ctx context.Context, name string, up func()) (err error) {
 	up()
 	for m, err := range frames.Frames(ctx) {
 		if errors.Is(err, samepage.ErrPeerDied) {
-			continue // the end is near
+			continue // the demo is about to end
 		}
 		if err == nil {
 			err = work(ctx, results, m)
@@ -37,14 +37,14 @@ func runWorker(ctx context.Context, name string, up func()) (err error) {
 			return unlessEnded(ctx, err)
 		}
 	}
-	// The base has ended its stream. Whoever ended by itself now might be taken
-	// for one that died.
+	// The base has ended its stream. If the worker ended now, before it is told to, the
+	// supervisor could think that it had died.
 	<-ctx.Done()
 	return nil
 }
 
-// openResults opens the topic of the results, which the base has made. There is one worker:
-// while its place is taken, the base is just repairing what the one before has left.
+// openResults opens the topic of the results, which the base has created. There is one
+// worker: while its place is taken, the base is repairing what the previous worker left.
 func openResults(ctx context.Context, name string) (*pubsub.Publisher, error) {
 	for {
 		p, _, err := pubsub.OpenOrCreatePublisher(resultsName(name), &pubsub.Options{MaxSize: answerHead})
@@ -54,7 +54,7 @@ func openResults(ctx context.Context, name string) (*pubsub.Publisher, error) {
 	}
 }
 
-// unlessEnded is err, unless the end was asked for.
+// unlessEnded returns err, but nil if ctx has ended.
 func unlessEnded(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return nil
@@ -62,7 +62,7 @@ func unlessEnded(ctx context.Context, err error) error {
 	return err
 }
 
-// work publishes both results of a frame, or why there are none.
+// work publishes both results of a frame, or the reason why there are none.
 func work(ctx context.Context, results *pubsub.Publisher, m *frame.Message) error {
 	l, err := bothResults(results, m)
 	if err != nil {

@@ -16,11 +16,11 @@ import (
 	"samepage/frame"
 )
 
-// Written is for messages and help texts: the files that Encode makes.
+// Written names the kinds of files that Encode makes, for messages and help texts.
 const Written = "PNG, TIFF or BMP (.png, .tif, .bmp)"
 
-// Kind is the kind of file that an extension stands for, "png", "tiff" or "bmp"; empty:
-// none that Encode makes.
+// Kind is the kind of file that an extension stands for: "png", "tiff" or "bmp". It is empty
+// for an extension that Encode does not know.
 func Kind(ext string) string {
 	switch strings.ToLower(ext) {
 	case ".png":
@@ -33,13 +33,12 @@ func Kind(ext string) string {
 	return ""
 }
 
-// Encode is the file of a picture, of the kind that an extension stands for. Samples go
-// as they are: no colour is multiplied with alpha, and what has an alpha channel keeps
-// it, also where all pixels are opaque (but in a PNG, which then has none). TIFF files
-// are not compressed.
+// Encode returns the file of a picture. The extension chooses its kind. Samples are written
+// unchanged: no colour is multiplied with alpha. A picture with an alpha channel keeps it, even
+// if all pixels are opaque; only a PNG then has none. TIFF files are not compressed.
 //
-// What a file cannot have is converted: YCbCr and CMYK to RGB; in a BMP, which has 8 bits
-// a sample, the upper 8 of 16 are kept. See LossOf.
+// Samples that the file cannot have are converted: YCbCr and CMYK to RGB; in a BMP, which has
+// 8 bits a sample, the upper 8 of 16 bits are kept. See LossOf.
 func Encode(img image.Image, ext string) ([]byte, error) {
 	var b bytes.Buffer
 	var err error
@@ -62,8 +61,8 @@ func Encode(img image.Image, ext string) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// LossOf says what a file of the kind of an extension cannot have of a picture, or is
-// empty.
+// LossOf says what a file of this extension cannot keep of a picture. It is empty if nothing
+// is lost.
 func LossOf(img image.Image, ext string) string {
 	if Kind(ext) != "bmp" {
 		return ""
@@ -75,7 +74,7 @@ func LossOf(img image.Image, ext string) string {
 	return ""
 }
 
-// DropAlpha is img without its alpha channel, with the colours as they are.
+// DropAlpha returns img without its alpha channel, with its colours unchanged.
 func DropAlpha(img image.Image) image.Image {
 	switch m := samples(img).(type) {
 	case *image.NRGBA:
@@ -97,9 +96,9 @@ func DropAlpha(img image.Image) image.Image {
 	}
 }
 
-// samples is img as one of those images of package image that files have the samples of:
-// *Gray, *Gray16, *Paletted with opaque colours, *RGBA, *RGBA64, *NRGBA, *NRGBA64. The
-// pixels of an RGBA that is opaque have three samples, all others of colour four.
+// samples returns img as one of the image types whose samples files can have: *Gray, *Gray16,
+// *Paletted with opaque colours, *RGBA, *RGBA64, *NRGBA, *NRGBA64. A pixel of an opaque RGBA
+// has three samples, a pixel of other colour images four.
 func samples(img image.Image) image.Image {
 	switch m := img.(type) {
 	case *image.Gray, *image.Gray16, *image.RGBA, *image.RGBA64, *image.NRGBA, *image.NRGBA64:
@@ -137,7 +136,7 @@ func samples(img image.Image) image.Image {
 	return unmultiplied(img)
 }
 
-// opaque is an image of three samples with the colours of m, whatever its alpha.
+// opaque returns an image of three samples with the colours of m, whatever its alpha.
 func opaque(m *image.NRGBA) *image.RGBA {
 	o := image.NewRGBA(m.Rect)
 	pixels(o, m, func(d, s []byte) {
@@ -147,8 +146,8 @@ func opaque(m *image.NRGBA) *image.RGBA {
 	return o
 }
 
-// unmultiplied is img with colours that are not multiplied with alpha, as exactly as its
-// colours tell: those that are not multiplied there stay as they are.
+// unmultiplied returns img with colours that are not multiplied with alpha, as exactly as its
+// colours allow. Colours that are not multiplied in img stay unchanged.
 func unmultiplied(img image.Image) image.Image {
 	r := img.Bounds()
 	switch img.(type) {
@@ -180,7 +179,7 @@ func opaquePalette(p color.Palette) bool {
 	return true
 }
 
-// fromPalette is m with the colours themselves.
+// fromPalette returns m with its colours in place of the numbers of the palette.
 func fromPalette(m *image.Paletted) *image.NRGBA {
 	var colours [256]color.NRGBA
 	for i, c := range m.Palette[:min(len(m.Palette), 256)] {
@@ -194,8 +193,8 @@ func fromPalette(m *image.Paletted) *image.NRGBA {
 	return n
 }
 
-// rowsOf is where an image that samples returns has its pixels, from the first one on,
-// and how many bytes each has.
+// rowsOf returns the pixels of an image that samples returned, from the first one on, the
+// bytes from one row to the next, and the bytes of a pixel.
 func rowsOf(img image.Image) (pix []byte, stride, size int) {
 	switch m := img.(type) {
 	case *image.Gray:
@@ -216,7 +215,7 @@ func rowsOf(img image.Image) (pix []byte, stride, size int) {
 	panic(fmt.Sprintf("picture: rows of a %T", img))
 }
 
-// row is line y, counted from 0, of an image that samples returns.
+// row is line y, counted from 0, of an image that samples returned.
 func row(img image.Image, y int) []byte {
 	pix, stride, size := rowsOf(img)
 	return pix[y*stride:][:size*img.Bounds().Dx()]
@@ -234,7 +233,7 @@ func pixels(dst, src image.Image, do func(d, s []byte)) {
 	}
 }
 
-// encodeBMP writes 8 bits a pixel for gray and palettes, 24 for opaque RGBA, else 32.
+// encodeBMP writes 8 bits a pixel for gray and palettes, 24 for opaque RGBA, and else 32.
 func encodeBMP(b *bytes.Buffer, m image.Image) error {
 	r := m.Bounds()
 	switch s := m.(type) {
@@ -266,9 +265,9 @@ func encodeBMP(b *bytes.Buffer, m image.Image) error {
 	return bmp.Encode(b, m)
 }
 
-// A BMP with 32 bits a pixel has a header that says which of them are alpha
-// (BITMAPV4HEADER): by the older one (BITMAPINFOHEADER) readers take no notice of the
-// fourth byte. The older one, which more programs read, does where all pixels are opaque.
+// A BMP with 32 bits a pixel gets a header that says which of them are alpha
+// (BITMAPV4HEADER): with the older one (BITMAPINFOHEADER) readers ignore the fourth byte.
+// If all pixels are opaque, it gets the older one, which more programs can read.
 const (
 	bmpFileHeader = 14
 	bmpInfoHeader = 40

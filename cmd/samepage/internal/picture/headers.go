@@ -10,12 +10,12 @@ import (
 	"io"
 )
 
-// What the decoders' DecodeConfig do not tell, though it says how much memory they take,
-// or that there are further pictures.
+// Facts that the DecodeConfig functions of the decoders do not report: how much memory
+// decoding needs, and whether there are further pictures.
 
-// png looks at the chunks before the pixels: colours that are transparent (tRNS) give gray
-// and RGB pixels an alpha channel; an interlaced picture (in IHDR) has a pass of half its
-// size beside it; acTL tells the frames of an animation.
+// png reads the chunks before the pixels. Transparent colours (tRNS) give gray and RGB pixels
+// an alpha channel. An interlaced picture (see IHDR) needs a pass of half its size besides
+// itself. acTL has the number of frames of an animation.
 func (i *Info) png(s *io.SectionReader, c image.Config) error {
 	i.size(c)
 	var h [8 + 13]byte
@@ -54,12 +54,12 @@ func (i *Info) png(s *io.SectionReader, c image.Config) error {
 	return fmt.Errorf("a PNG with %d chunks before its pixels", maxChunks)
 }
 
-// maxChunks is how many chunks of a PNG are passed over.
+// maxChunks is how many chunks of a PNG are skipped.
 const maxChunks = 1 << 16
 
-// jpeg looks for the frame header (SOF): it has how many samples each component has, and
-// says whether the picture is progressive, whose coefficients take four bytes each beside
-// the samples.
+// jpeg looks for the frame header (SOF). It says how many samples each component has, and
+// whether the picture is progressive: then its coefficients need four bytes each besides the
+// samples.
 func (i *Info) jpeg(r *bufio.Reader, c image.Config) error {
 	i.Width, i.Height = c.Width, c.Height
 	i.least = i.pixels() / mostOfJPEG
@@ -67,7 +67,7 @@ func (i *Info) jpeg(r *bufio.Reader, c image.Config) error {
 		return err
 	}
 	for {
-		// A marker begins with 0xff; what is before it is passed over, as the decoder does.
+		// A marker begins with 0xff. What is before it is skipped, as the decoder does.
 		if _, err := r.ReadSlice(0xff); errors.Is(err, bufio.ErrBufferFull) {
 			continue
 		} else if err != nil {
@@ -120,13 +120,13 @@ func (i *Info) jpegSamples(components []byte, n int, progressive bool, m color.M
 	if progressive {
 		i.Bytes = times(i.Bytes, 1+4)
 	}
-	if m == color.RGBAModel || m == color.CMYKModel { // converted to, at the end
+	if m == color.RGBAModel || m == color.CMYKModel { // the decoder converts to these at the end
 		i.Bytes += times(i.pixels(), 4)
 	}
 }
 
-// gif walks through the blocks: the first frame may be smaller than the screen, and there
-// may be others.
+// gif reads all blocks: the first frame may be smaller than the screen, and there may be more
+// frames.
 func (i *Info) gif(r *bufio.Reader) error {
 	var h [13]byte
 	if _, err := io.ReadFull(r, h[:]); err != nil {
@@ -185,7 +185,7 @@ func (i *Info) gif(r *bufio.Reader) error {
 		}
 		if err != nil {
 			if i.Pages > 0 {
-				return nil // the decoder says what is missing
+				return nil // the decoder reports what is missing
 			}
 			return err
 		}

@@ -5,8 +5,8 @@ import (
 	"image/color"
 )
 
-// Part is img with a region painted white, and the region alone on white: each as large
-// as img, from (0, 0) on, and with its samples. The region counts from the upper left
+// Part returns img with a region painted white, and the region alone on white. Both have the
+// size and the samples of img and begin at (0, 0). The region counts from the upper left
 // corner of img.
 func Part(img image.Image, region image.Rectangle) (rest, alone image.Image) {
 	m := samples(img)
@@ -41,7 +41,7 @@ func Part(img image.Image, region image.Rectangle) (rest, alone image.Image) {
 	return rest, alone
 }
 
-// withWhite is a palette that has white, and where; nil if there is no room for it.
+// withWhite returns a palette that has white, and its index; nil if there is no room for it.
 func withWhite(p color.Palette) (color.Palette, byte) {
 	for i, c := range p {
 		if r, g, b, _ := c.RGBA(); r == 0xffff && g == 0xffff && b == 0xffff {
@@ -54,7 +54,7 @@ func withWhite(p color.Palette) (color.Palette, byte) {
 	return append(p[:len(p):len(p)], color.White), byte(len(p))
 }
 
-// like is an empty image of the type of m.
+// like returns an empty image of the type of m.
 func like(m image.Image, r image.Rectangle) image.Image {
 	switch m := m.(type) {
 	case *image.Gray:

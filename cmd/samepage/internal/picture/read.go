@@ -21,30 +21,30 @@ import (
 	"samepage"
 )
 
-// DefaultLimit is how many bytes a picture may take when it is decoded, unless the user
-// says otherwise: 16384 x 16384 pixels of four bytes.
+// DefaultLimit is how many bytes a picture may need when it is decoded, unless the user sets
+// another limit: 16384 x 16384 pixels of four bytes.
 const DefaultLimit = 1 << 30
 
 // LimitOption is the option of all commands that sets another limit.
 const LimitOption = "--max-bytes"
 
-// Info is what a file says of its picture, before that is decoded.
+// Info is what the header of a file says about its picture.
 type Info struct {
 	Kind          string // "png", "jpeg", "gif", "tiff" or "bmp"
 	Width, Height int    // pixels
-	Bytes         int64  // that decoding takes: the pixels, and what a progressive JPEG or an interlaced PNG needs beside them
-	Pages         int    // pictures in the file, of which the first one is read
-	least         int64  // bytes that a file of such a picture has, however well it is compressed
+	Bytes         int64  // needed for decoding: the pixels, and the extra of a progressive JPEG or an interlaced PNG
+	Pages         int    // pictures in the file; only the first one is read
+	least         int64  // the fewest bytes that a file of such a picture can have, however well it is compressed
 	tiff          *tiffInfo
 }
 
-// Picture is a picture that was read. It begins anywhere, as images may.
+// Picture is a picture that was read. Its bounds may begin anywhere, as those of any image.
 type Picture struct {
 	image.Image
 	Info
 }
 
-// TIFF says how EncodeTIFF writes gray as the file of p has it, if that is a TIFF.
+// TIFF says how EncodeTIFF writes gray as the file of p has it, if that file is a TIFF.
 func (p *Picture) TIFF() *TIFFOptions {
 	if p.tiff == nil {
 		return nil
@@ -52,13 +52,13 @@ func (p *Picture) TIFF() *TIFFOptions {
 	return &TIFFOptions{OneBit: p.tiff.bits == 1, WhiteIsZero: p.tiff.photometric == whiteIsZero}
 }
 
-// ErrUnknown: a file that is no picture of a kind that is read.
+// ErrUnknown is the error about a file that is not a picture of a known kind.
 var ErrUnknown = errors.New("unknown format: PNG, JPEG, GIF, TIFF and BMP are read")
 
-// errNotRegular ends the text about what is no file.
+// errNotRegular is the end of the error about what is not a regular file.
 var errNotRegular = errors.New("a regular file is wanted")
 
-// Read reads the first picture of a file, which may take up to limit bytes. Errors name
+// Read reads the first picture of a file. The picture may need up to limit bytes. Errors name
 // the file, quoted: samepage.ErrTooLarge, ErrUnknown, those of package os and of the
 // decoders.
 func Read(path string, limit int64) (*Picture, error) {
@@ -90,7 +90,7 @@ func (e *Error) Error() string { return fmt.Sprintf("picture %q: %v", e.Path, e.
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// within opens a file for do, and names it in the error.
+// within opens a file, calls do, and names the file in the error.
 func within(path string, do func(r io.ReaderAt, size int64) error) error {
 	f, size, err := open(path)
 	if err == nil {
@@ -105,18 +105,18 @@ func within(path string, do func(r io.ReaderAt, size int64) error) error {
 	return &Error{path, err}
 }
 
-// open opens a regular file, and never waits: not for a pipe's other end, nor for a
+// open opens a regular file. It never waits: neither for the other end of a pipe nor for a
 // device.
 func open(path string) (*os.File, int64, error) {
-	st, err := os.Stat(path) // before it is opened: opening a device may do something to it
+	st, err := os.Stat(path) // before the file is opened: opening a device may change it
 	if err == nil {
 		err = Regular(st)
 	}
 	if err != nil {
 		return nil, 0, err
 	}
-	// It may have become another since. On Windows the flag does nothing, and opening
-	// does not wait.
+	// The path may lead to another file since then. On Windows the flag does nothing, and
+	// opening does not wait.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, 0, err
@@ -130,7 +130,7 @@ func open(path string) (*os.File, int64, error) {
 	return f, st.Size(), nil
 }
 
-// Regular is the error about what is no regular file.
+// Regular returns the error about what is not a regular file.
 func Regular(st fs.FileInfo) error {
 	what := ""
 	switch m := st.Mode(); {
@@ -150,7 +150,7 @@ func Regular(st fs.FileInfo) error {
 	return fmt.Errorf("it is %s; %w", what, errNotRegular)
 }
 
-// Decode decodes the first picture of a file of size bytes, which may take up to limit
+// Decode decodes the first picture of a file of size bytes. The picture may need up to limit
 // bytes. Errors: samepage.ErrTooLarge, ErrUnknown, those of the decoders.
 func Decode(r io.ReaderAt, size, limit int64) (*Picture, error) {
 	i, err := measure(r, size, limit)
@@ -162,7 +162,7 @@ func Decode(r io.ReaderAt, size, limit int64) (*Picture, error) {
 			return nil, err
 		}
 	}
-	// A decoder must not see what has come behind the file since.
+	// A decoder must not see what was added to the file since then.
 	s := io.NewSectionReader(r, 0, size)
 	var img image.Image
 	switch i.Kind {
@@ -173,7 +173,7 @@ func Decode(r io.ReaderAt, size, limit int64) (*Picture, error) {
 	case "gif":
 		img, err = gif.Decode(bufio.NewReader(s))
 	case "tiff":
-		img, err = tiff.Decode(s) // it reads where it likes
+		img, err = tiff.Decode(s) // it reads at any offset
 	case "bmp":
 		img, err = bmp.Decode(bufio.NewReader(s))
 	}
@@ -183,8 +183,8 @@ func Decode(r io.ReaderAt, size, limit int64) (*Picture, error) {
 	return &Picture{grayBMP(img, i.Kind), i}, nil
 }
 
-// grayBMP is a BMP whose palette is all grays in order as what it is: gray. A BMP has no
-// other way to say so.
+// grayBMP returns a BMP whose palette has all grays in order as a gray image: a BMP has no
+// other way to be gray.
 func grayBMP(img image.Image, kind string) image.Image {
 	p, ok := img.(*image.Paletted)
 	if !ok || kind != "bmp" || len(p.Palette) != 256 {
@@ -199,7 +199,7 @@ func grayBMP(img image.Image, kind string) image.Image {
 	return &image.Gray{Pix: p.Pix, Stride: p.Stride, Rect: p.Rect}
 }
 
-// unexpected is err where more should have come.
+// unexpected turns io.EOF into io.ErrUnexpectedEOF: more bytes should have come.
 func unexpected(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
@@ -207,7 +207,7 @@ func unexpected(err error) error {
 	return err
 }
 
-// measure reads the header, and refuses what would take more than limit bytes.
+// measure reads the header, and refuses a picture that needs more than limit bytes.
 func measure(r io.ReaderAt, size, limit int64) (Info, error) {
 	i, err := header(r, size)
 	if err != nil {
@@ -217,17 +217,17 @@ func measure(r io.ReaderAt, size, limit int64) (Info, error) {
 		return i, fmt.Errorf("a %s of %d x %d pixels", i.Kind, i.Width, i.Height)
 	}
 	if i.Bytes > limit {
-		return i, fmt.Errorf("it claims %d x %d pixels, which take %d bytes when they are decoded, and the limit is %d: %s sets another one: %w",
+		return i, fmt.Errorf("it claims %d x %d pixels, which need %d bytes when they are decoded, and the limit is %d: %s sets another limit: %w",
 			i.Width, i.Height, i.Bytes, limit, LimitOption, samepage.ErrTooLarge)
 	}
 	if size < i.least {
-		return i, fmt.Errorf("it claims %d x %d pixels, for which a %s has %d bytes or more, and it has %d: %w",
+		return i, fmt.Errorf("it claims %d x %d pixels, for which a %s needs at least %d bytes, and it has %d: %w",
 			i.Width, i.Height, i.Kind, i.least, size, io.ErrUnexpectedEOF)
 	}
 	return i, nil
 }
 
-// header finds out what a file is.
+// header finds out the kind of a file.
 func header(r io.ReaderAt, size int64) (i Info, err error) {
 	s := io.NewSectionReader(r, 0, size)
 	var magic [8]byte
@@ -279,7 +279,7 @@ func header(r io.ReaderAt, size int64) (i Info, err error) {
 	return i, err
 }
 
-// size is that of an image of the colour model.
+// size is the number of bytes of an image of the colour model.
 func (i *Info) size(c image.Config) {
 	i.Width, i.Height = c.Width, c.Height
 	i.Bytes = times(i.pixels(), bytesOf(c.ColorModel))
@@ -287,10 +287,10 @@ func (i *Info) size(c image.Config) {
 
 func (i *Info) pixels() int64 { return times(int64(i.Width), int64(i.Height)) }
 
-// packed is how many bytes the pixels have at least, with so many bits each.
+// packed is how many bytes the pixels have at least, with this many bits each.
 func (i *Info) packed(bits int64) int64 { return times(i.pixels(), bits) / 8 }
 
-// How many bytes one byte may become, at most, by the ways to compress.
+// The most bytes that one compressed byte can become, for each kind of compression.
 const (
 	mostOfDeflate  = 1032 // 258 bytes for two bits
 	mostOfLZW      = 2731 // 4096 bytes for twelve bits
@@ -298,7 +298,7 @@ const (
 	mostOfJPEG     = 512 // pixels: a block of 64 has a bit at least
 )
 
-// times does not run over. Both are 0 or more.
+// times multiplies without overflow. Both factors are 0 or more.
 func times(a, b int64) int64 {
 	const most = 1 << 62
 	if a != 0 && b > most/a {

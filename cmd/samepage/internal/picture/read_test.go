@@ -179,7 +179,7 @@ func TestClaims(t *testing.T) {
 			}
 			continue
 		}
-		text := fmt.Sprintf("which take %d bytes when they are decoded, and the limit is %d: --max-bytes sets another one", x.want, huge)
+		text := fmt.Sprintf("which need %d bytes when they are decoded, and the limit is %d: --max-bytes sets another limit", x.want, huge)
 		if !errors.Is(err, samepage.ErrTooLarge) || !strings.Contains(err.Error(), text) {
 			t.Errorf("%s: %v, want %s", name, err, text)
 		}
@@ -299,7 +299,7 @@ func TestLimitIsExact(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		_, err := Decode(bytes.NewReader(x.file), int64(len(x.file)), x.bytes-1)
-		text := fmt.Sprintf("it claims 70 x 30 pixels, which take %d bytes when they are decoded, and the limit is %d", x.bytes, x.bytes-1)
+		text := fmt.Sprintf("it claims 70 x 30 pixels, which need %d bytes when they are decoded, and the limit is %d", x.bytes, x.bytes-1)
 		if !errors.Is(err, samepage.ErrTooLarge) || !strings.Contains(err.Error(), text) {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -8,9 +8,9 @@ import (
 	"image/color"
 )
 
-// What a TIFF file has of its first page (TIFF 6.0). x/image/tiff reads the pixels; what
-// is needed beside that is read here, and all is written here: it has no three samples a
-// pixel, and no single bits.
+// The first page of a TIFF file (TIFF 6.0). x/image/tiff reads the pixels; this package reads
+// what else is needed, and writes all of it: x/image/tiff cannot write three samples a pixel,
+// nor single bits.
 const (
 	tagSubfile      = 254
 	tagWidth        = 256
@@ -49,16 +49,16 @@ const (
 	unassociated = 2
 )
 
-// TIFFOptions say how EncodeTIFF writes what it may write in several ways. The zero value,
-// and nil, mean the default of each field.
+// TIFFOptions says how EncodeTIFF writes what can be written in several ways. The zero value
+// and nil mean the default of each field.
 type TIFFOptions struct {
 	Deflate     bool // default: not compressed, which all readers read
-	OneBit      bool // gray is black and white, one bit a pixel, where it has nothing else
+	OneBit      bool // write gray with one bit a pixel if it has only black and white
 	WhiteIsZero bool // gray
 }
 
-// EncodeTIFF writes the samples of img: one of gray and palettes, three of opaque RGBA and
-// RGBA64, four of others; those of NRGBA and NRGBA64 are not multiplied with alpha. There
+// EncodeTIFF writes the samples of img: one for gray and palettes, three for opaque RGBA and
+// RGBA64, four for others. Samples of NRGBA and NRGBA64 are not multiplied with alpha. There
 // is one strip.
 func EncodeTIFF(img image.Image, o *TIFFOptions) []byte {
 	if o == nil {
@@ -191,8 +191,8 @@ func packBits(b, row []byte, flip byte) []byte {
 	return b
 }
 
-// packWords appends a row of 16 bits a sample, which package image has the other way
-// round.
+// packWords appends a row of 16 bits a sample, whose bytes package image has in the other
+// order.
 func packWords(b, row []byte) []byte {
 	for i := 0; i+1 < len(row); i += 2 {
 		b = append(b, row[i+1], row[i])
@@ -200,7 +200,7 @@ func packWords(b, row []byte) []byte {
 	return b
 }
 
-// tiffColours is a palette: all red, all green, all blue.
+// tiffColours returns a palette: all red, all green, all blue values.
 func tiffColours(p color.Palette) []uint32 {
 	v := make([]uint32, 3*256)
 	for i, c := range p[:min(len(p), 256)] {
@@ -214,8 +214,8 @@ const (
 	tiffEntry  = 12
 )
 
-// tiffFile is a file to be: the entries of its directory, by tag, and what of them has no
-// room there.
+// tiffFile is a file that is being built: the entries of its directory, by tag, and the values
+// that do not fit into their entries.
 type tiffFile struct {
 	entries [][tiffEntry]byte
 	far     []byte
@@ -251,7 +251,7 @@ func (f *tiffFile) add(tag, typ int, values ...uint32) {
 	f.entries = append(f.entries, e)
 }
 
-// bytes is the file: header, pixels, directory, and what has no room in it.
+// bytes returns the file: header, pixels, directory, and the values that do not fit into it.
 func (f *tiffFile) bytes(pix []byte) []byte {
 	le := binary.LittleEndian
 	at := tiffHeader + (len(pix)+1)&^1

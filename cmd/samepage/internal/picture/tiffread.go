@@ -13,13 +13,13 @@ import (
 	"samepage"
 )
 
-// tiffInfo is what a TIFF file says of its first page.
+// tiffInfo is what a TIFF file says about its first page.
 type tiffInfo struct {
 	width, height int64
 	bits, samples int64 // bits of a sample, samples of a pixel
 	compression   int64
 	photometric   int64
-	extra         int64 // what a fourth sample is
+	extra         int64 // the meaning of a fourth sample
 	blockW        int64 // pixels of a strip or tile
 	blockH        int64
 	offsets       tiffList
@@ -29,16 +29,16 @@ type tiffInfo struct {
 	order binary.ByteOrder
 }
 
-// tiffList is where the numbers of an entry stand.
+// tiffList says where the numbers of an entry are.
 type tiffList struct {
 	n     int64
-	size  int64 // bytes of each; 0: no numbers that are read here
-	at    int64 // in the file; 0: they are here
+	size  int64 // bytes of each; 0: numbers of a kind that is not read here
+	at    int64 // their offset in the file; 0: they are in the entry
 	here  [4]byte
 	order binary.ByteOrder
 }
 
-// maxTIFFPages bounds the walk through pages, which may lie anywhere.
+// maxTIFFPages limits the walk through the pages, which may lie anywhere.
 const maxTIFFPages = 1 << 16
 
 // readTIFF reads the directories of a file whose first one x/image/tiff has accepted.
@@ -51,7 +51,7 @@ func readTIFF(s *io.SectionReader) (*tiffInfo, error) {
 	if t.order = binary.LittleEndian; h[0] == 'M' {
 		t.order = binary.BigEndian
 	}
-	seen := map[uint32]bool{} // a directory may be followed by itself
+	seen := map[uint32]bool{} // the directories may form a circle
 	for at := t.order.Uint32(h[4:]); at != 0 && !seen[at] && len(seen) < maxTIFFPages; {
 		seen[at] = true
 		next, page, err := t.directory(s, int64(at), t.pages == 0)
@@ -59,7 +59,7 @@ func readTIFF(s *io.SectionReader) (*tiffInfo, error) {
 			if t.pages == 0 {
 				return nil, err
 			}
-			break // what is behind the first page is not needed
+			break // what follows the first page is not needed
 		}
 		if page {
 			t.pages++
@@ -70,8 +70,8 @@ func readTIFF(s *io.SectionReader) (*tiffInfo, error) {
 	return t, nil
 }
 
-// directory reads one directory, and keeps what it says if it is the first page. page is
-// false for what is no page of its own, as a smaller version of another.
+// directory reads one directory, and keeps its content if it is the first page. page is false
+// if it is not a page of its own, such as a smaller version of another page.
 func (t *tiffInfo) directory(s *io.SectionReader, at int64, keep bool) (next uint32, page bool, err error) {
 	var n [4]byte
 	if _, err := s.ReadAt(n[:2], at); err != nil {
@@ -100,7 +100,7 @@ func (t *tiffInfo) directory(s *io.SectionReader, at int64, keep bool) (next uin
 	return t.order.Uint32(n[:]), page, nil
 }
 
-// list is where the numbers of an entry stand: in itself, if they have room there.
+// list finds the numbers of an entry: in the entry itself, if they fit there.
 func (t *tiffInfo) list(e []byte) tiffList {
 	l := tiffList{order: t.order, n: int64(t.order.Uint32(e[4:]))}
 	switch t.order.Uint16(e[2:]) {
@@ -117,7 +117,7 @@ func (t *tiffInfo) list(e []byte) tiffList {
 	return l
 }
 
-// first is the first number; 0 where there is none.
+// first is the first number; 0 if there is none.
 func (l tiffList) first(s *io.SectionReader) int64 {
 	v, err := l.number(s, 0)
 	if err != nil {
@@ -167,7 +167,7 @@ func (t *tiffInfo) keep(tag int, l tiffList, s *io.SectionReader) {
 	}
 }
 
-// blocks finds out what a strip or tile has: the whole picture, if nothing else is said.
+// blocks finds out the size of a strip or tile: the whole picture, if the file does not say.
 func (t *tiffInfo) blocks() {
 	if t.blockW == 0 {
 		t.blockW = t.width
@@ -177,7 +177,7 @@ func (t *tiffInfo) blocks() {
 	}
 }
 
-// The ways to compress that may make much of little.
+// The kinds of compression that can make many bytes of few.
 const (
 	compressionLZW        = 5
 	compressionOldDeflate = 32946
@@ -201,8 +201,8 @@ func (t *tiffInfo) least() int64 {
 }
 
 // checkBlocks refuses strips and tiles that decompress to far more than their pixels:
-// x/image/tiff takes up to eight bytes a pixel for each, whatever a pixel has. Where that
-// is within the limit nothing is looked at.
+// x/image/tiff accepts up to eight bytes a pixel for each, whatever a pixel needs. If that is
+// within the limit, checkBlocks looks at nothing.
 func (t *tiffInfo) checkBlocks(r io.ReaderAt, size, limit int64) error {
 	if times(times(t.blockW, t.blockH), 8) <= limit {
 		return nil
@@ -223,13 +223,13 @@ func (t *tiffInfo) checkBlocks(r io.ReaderAt, size, limit int64) error {
 			return unexpected(err)
 		}
 		if got > most {
-			return fmt.Errorf("block %d of a TIFF has more than its %d bytes when it is decompressed: %w", i+1, most, samepage.ErrTooLarge)
+			return fmt.Errorf("block %d of a TIFF has more than the %d bytes of its pixels when it is decompressed: %w", i+1, most, samepage.ErrTooLarge)
 		}
 	}
 	return nil
 }
 
-// unpacked is how many bytes a block has, up to most and one more.
+// unpacked is how many bytes a block has, counted up to most+1.
 func (t *tiffInfo) unpacked(block io.Reader, most int64) (int64, error) {
 	var r io.ReadCloser
 	var err error
@@ -243,7 +243,7 @@ func (t *tiffInfo) unpacked(block io.Reader, most int64) (int64, error) {
 	case compressionPackBits:
 		return unpackedBits(bufio.NewReader(block), most)
 	default:
-		return 0, nil // one byte of it is one in the picture, or eight pixels
+		return 0, nil // one byte of the block is one byte or eight pixels of the picture
 	}
 	n, err := io.Copy(io.Discard, io.LimitReader(r, most+1))
 	return n, errors.Join(err, r.Close())
