@@ -7,10 +7,10 @@ type Scope uint32
 
 const (
 	// Local names belong to this user and, on Windows, to this session.
-	Local = Scope(layout.Local)
+	Local Scope = iota
 	// Global names belong to the machine. On Linux root must have made the directory
 	// /dev/shm/samepage; on Windows the creator needs SeCreateGlobalPrivilege.
-	Global = Scope(layout.Global)
+	Global
 )
 
 // String is "local" or "global".
@@ -28,19 +28,19 @@ type Kind uint32
 
 const (
 	// KindMemory is plain bytes. They begin at byte 0 of the object: there is no header.
-	KindMemory = Kind(layout.Memory)
+	KindMemory Kind = iota
 	// KindEvent is an Event of package ipcsync.
-	KindEvent = Kind(layout.Event)
+	KindEvent
 	// KindMutex is a Mutex of package ipcsync.
-	KindMutex = Kind(layout.Mutex)
+	KindMutex
 	// KindRWMutex is an RWMutex of package ipcsync.
-	KindRWMutex = Kind(layout.RWMutex)
+	KindRWMutex
 	// KindSemaphore is a Semaphore of package ipcsync.
-	KindSemaphore = Kind(layout.Semaphore)
+	KindSemaphore
 	// KindTopic is a topic of package pubsub.
-	KindTopic = Kind(layout.Topic)
+	KindTopic
 	// KindCell is a cell of package cell.
-	KindCell = Kind(layout.Cell)
+	KindCell
 )
 
 // Kinds lists all kinds.
@@ -66,9 +66,9 @@ type Lifetime uint32
 
 const (
 	// WhileUsed names go when the last user closes the object or dies.
-	WhileUsed = Lifetime(layout.WhileUsed)
+	WhileUsed Lifetime = iota
 	// Persist names stay until they are removed or the machine restarts.
-	Persist = Lifetime(layout.Persist)
+	Persist
 )
 
 // String is "while used" or "persist".
@@ -85,12 +85,12 @@ type Access uint32
 
 const (
 	// ReadWrite access reads and writes the memory that all share.
-	ReadWrite = Access(layout.ReadWrite)
+	ReadWrite Access = iota
 	// ReadOnly access reads it.
-	ReadOnly = Access(layout.ReadOnly)
+	ReadOnly
 	// CopyOnWrite is for views only. What is written stays in the view, and nobody else
 	// sees it.
-	CopyOnWrite = Access(layout.CopyOnWrite)
+	CopyOnWrite
 )
 
 // String is "read-write", "read-only" or "copy-on-write".
@@ -114,3 +114,17 @@ func (id ID) MarshalText() ([]byte, error) { return layout.ID(id).MarshalText() 
 
 // UnmarshalText is the inverse of MarshalText.
 func (id *ID) UnmarshalText(b []byte) error { return (*layout.ID)(id).UnmarshalText(b) }
+
+// The numbers are those of package layout. A difference stops the build.
+const (
+	_ = -(uint32(Global) ^ uint32(layout.Global))
+	_ = -(uint32(KindEvent) ^ uint32(layout.Event))
+	_ = -(uint32(KindMutex) ^ uint32(layout.Mutex))
+	_ = -(uint32(KindRWMutex) ^ uint32(layout.RWMutex))
+	_ = -(uint32(KindSemaphore) ^ uint32(layout.Semaphore))
+	_ = -(uint32(KindTopic) ^ uint32(layout.Topic))
+	_ = -(uint32(KindCell) ^ uint32(layout.Cell))
+	_ = -(uint32(Persist) ^ uint32(layout.Persist))
+	_ = -(uint32(ReadOnly) ^ uint32(layout.ReadOnly))
+	_ = -(uint32(CopyOnWrite) ^ uint32(layout.CopyOnWrite))
+)

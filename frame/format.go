@@ -12,17 +12,17 @@ type Format uint32
 
 // The formats.
 const (
-	Gray   = Format(layout.FrameGray)   // 1 byte a pixel
-	Gray16 = Format(layout.FrameGray16) // 2 bytes a pixel, the less significant one first
-	RGB    = Format(layout.FrameRGB)    // 3 bytes a pixel: red, green, blue
-	BGR    = Format(layout.FrameBGR)    // 3 bytes a pixel: blue, green, red
-	RGBA   = Format(layout.FrameRGBA)   // 4 bytes a pixel: red, green, blue, alpha; not premultiplied
-	BGRA   = Format(layout.FrameBGRA)   // 4 bytes a pixel: blue, green, red, alpha; not premultiplied
+	Gray   Format = iota + 1 // 1 byte a pixel
+	Gray16                   // 2 bytes a pixel, the less significant one first
+	RGB                      // 3 bytes a pixel: red, green, blue
+	BGR                      // 3 bytes a pixel: blue, green, red
+	RGBA                     // 4 bytes a pixel: red, green, blue, alpha; not premultiplied
+	BGRA                     // 4 bytes a pixel: blue, green, red, alpha; not premultiplied
 	// NV12 has two planes: Y, then Cb and Cr in turn, one pair for each 2 by 2 pixels.
-	NV12 = Format(layout.FrameNV12)
+	NV12
 	// I420, also known as YUV420 planar, has three planes: Y, then Cb, then Cr, one sample
 	// of each for each 2 by 2 pixels.
-	I420 = Format(layout.FrameI420)
+	I420
 )
 
 // Formats lists all formats.
@@ -72,12 +72,12 @@ type Siting uint8
 
 // The sitings.
 const (
-	SitingUnknown = Siting(layout.SitingUnknown)
-	SitingCentre  = Siting(layout.SitingCentre) // in the middle of the four pixels, as in JPEG
-	SitingLeft    = Siting(layout.SitingLeft)   // between the two left pixels, as in MPEG-2 and H.264
+	SitingUnknown Siting = iota
+	SitingCentre         // in the middle of the four pixels, as in JPEG
+	SitingLeft           // between the two left pixels, as in MPEG-2 and H.264
 	// SitingPALDV is on the upper left pixel, with Cb and Cr on lines of their own, as in DV
 	// video with 625 lines.
-	SitingPALDV = Siting(layout.SitingPALDV)
+	SitingPALDV
 )
 
 // String is the name of the value.
@@ -94,9 +94,9 @@ type Range uint8
 
 // The ranges.
 const (
-	RangeUnknown = Range(layout.RangeUnknown)
-	RangeFull    = Range(layout.RangeFull)    // 0 to 255, as in JPEG
-	RangeLimited = Range(layout.RangeLimited) // Y from 16 to 235, Cb and Cr from 16 to 240, as in video
+	RangeUnknown Range = iota
+	RangeFull          // 0 to 255, as in JPEG
+	RangeLimited       // Y from 16 to 235, Cb and Cr from 16 to 240, as in video
 )
 
 // String is the name of the value.
@@ -113,11 +113,11 @@ type Interlace uint8
 
 // The ways of interlacing.
 const (
-	InterlaceUnknown     = Interlace(layout.InterlaceUnknown)
-	InterlaceNone        = Interlace(layout.InterlaceNone)        // all at one time: progressive
-	InterlaceTopFirst    = Interlace(layout.InterlaceTopFirst)    // first the even lines, then the odd ones
-	InterlaceBottomFirst = Interlace(layout.InterlaceBottomFirst) // first the odd lines, then the even ones
-	InterlaceMixed       = Interlace(layout.InterlaceMixed)       // each frame of the stream says
+	InterlaceUnknown     Interlace = iota
+	InterlaceNone                  // all at one time: progressive
+	InterlaceTopFirst              // first the even lines, then the odd ones
+	InterlaceBottomFirst           // first the odd lines, then the even ones
+	InterlaceMixed                 // each frame of the stream says
 )
 
 // String is the name of the value.
@@ -130,3 +130,18 @@ func (i Interlace) MarshalText() ([]byte, error) { return layout.FrameInterlace(
 func (i *Interlace) UnmarshalText(b []byte) error {
 	return (*layout.FrameInterlace)(i).UnmarshalText(b)
 }
+
+// The numbers are those of package layout. A difference stops the build.
+const (
+	_ = -(uint32(Gray) ^ uint32(layout.FrameGray))
+	_ = -(uint32(Gray16) ^ uint32(layout.FrameGray16))
+	_ = -(uint32(RGB) ^ uint32(layout.FrameRGB))
+	_ = -(uint32(BGR) ^ uint32(layout.FrameBGR))
+	_ = -(uint32(RGBA) ^ uint32(layout.FrameRGBA))
+	_ = -(uint32(BGRA) ^ uint32(layout.FrameBGRA))
+	_ = -(uint32(NV12) ^ uint32(layout.FrameNV12))
+	_ = -(uint32(I420) ^ uint32(layout.FrameI420))
+	_ = -(uint32(SitingPALDV) ^ uint32(layout.SitingPALDV))
+	_ = -(uint32(RangeLimited) ^ uint32(layout.RangeLimited))
+	_ = -(uint32(InterlaceMixed) ^ uint32(layout.InterlaceMixed))
+)
