@@ -9,7 +9,7 @@ import (
 )
 
 // MaxSize is the largest object, in bytes: 64 TiB.
-const MaxSize = layout.MaxSize
+const MaxSize = 1 << 46
 
 // Options say how an object is made or opened. nil and the zero value mean the default of each
 // field. Open, Await, Stat and Remove refuse the fields that count only when an object is made

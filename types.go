@@ -127,4 +127,5 @@ const (
 	_ = -(uint32(Persist) ^ uint32(layout.Persist))
 	_ = -(uint32(ReadOnly) ^ uint32(layout.ReadOnly))
 	_ = -(uint32(CopyOnWrite) ^ uint32(layout.CopyOnWrite))
+	_ = -(uint64(MaxSize) ^ uint64(layout.MaxSize))
 )

@@ -3,7 +3,7 @@
 // between.
 //
 // A [Frame] is a message: a header of 128 bytes that says what the picture is
-// (layout.FrameHeader), and its pixels. [New] makes one in any bytes, such as a
+// (docs/layout.md), and its pixels. [New] makes one in any bytes, such as a
 // message on loan of a topic, or a view of a memory; [Open] reads one.
 //
 //	spec := frame.Spec{Format: frame.BGR, Width: 640, Height: 480}

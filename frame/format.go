@@ -143,5 +143,6 @@ const (
 	_ = -(uint32(I420) ^ uint32(layout.FrameI420))
 	_ = -(uint32(SitingPALDV) ^ uint32(layout.SitingPALDV))
 	_ = -(uint32(RangeLimited) ^ uint32(layout.RangeLimited))
+	_ = -(uint32(MaxSide) ^ uint32(layout.MaxFrameSide))
 	_ = -(uint32(InterlaceMixed) ^ uint32(layout.InterlaceMixed))
 )

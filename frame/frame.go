@@ -13,7 +13,7 @@ import (
 )
 
 // MaxSide is the largest width and height, in pixels.
-const MaxSide = layout.MaxFrameSide
+const MaxSide = 16384
 
 // ErrSpec: a picture that cannot be, or not the one that was wanted. For a Spec out of
 // range the error also matches fs.ErrInvalid.

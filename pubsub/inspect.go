@@ -47,10 +47,17 @@ type Member struct {
 type Role uint32
 
 const (
-	Joining    Role = 0 // not known yet
-	Publishing Role = layout.RolePublisher
-	Reliable   Role = layout.RoleReliable
-	BestEffort Role = layout.RoleBestEffort
+	Joining    Role = iota // not known yet
+	Publishing             // it is a publisher
+	Reliable               // it is a reliable subscriber
+	BestEffort             // it is a best-effort subscriber
+)
+
+// The numbers are those of package layout. A difference stops the build.
+const (
+	_ = -(uint32(Publishing) ^ layout.RolePublisher)
+	_ = -(uint32(Reliable) ^ layout.RoleReliable)
+	_ = -(uint32(BestEffort) ^ layout.RoleBestEffort)
 )
 
 func (r Role) String() string {
