@@ -8,8 +8,8 @@
 //
 // A Writer or Reader that is dropped without Close is taken back when the garbage collector
 // finds it, and what a writer had not finished is dropped, as if it had died. It is not
-// dropped while one of its loans, values or held values is reachable; their bytes are not
-// enough.
+// dropped while one of its loans, values or held values is reachable. A reference to their
+// bytes alone does not keep it.
 //
 // [WriterOf] and [ReaderOf] are for cells whose values are of one Go type.
 //

@@ -252,8 +252,8 @@ func (p *publisher) WaitSubscribers(ctx context.Context, n int) error {
 	return p.wrap("wait for subscribers of", p.w.WaitReaders(ctx, n, laneseg.AnySort))
 }
 
-// WaitReliableSubscribers waits until the topic has n reliable subscribers or more: those
-// that miss nothing from here on. What is available is taken even if ctx has ended; ctx
+// WaitReliableSubscribers waits until the topic has n reliable subscribers or more. They
+// miss nothing that is published from then on. What is available is taken even if ctx has ended; ctx
 // only ends waiting.
 //
 // Errors: those of WaitSubscribers.
@@ -265,11 +265,12 @@ func (p *publisher) WaitReliableSubscribers(ctx context.Context, n int) error {
 // those that were evicted.
 func (p *publisher) Subscribers() int { return p.w.Readers(laneseg.AnySort) }
 
-// ReliableSubscribers is how many of them are reliable.
+// ReliableSubscribers is how many reliable subscribers the topic has, without those that
+// were evicted.
 func (p *publisher) ReliableSubscribers() int { return p.w.Readers(laneseg.Reliable) }
 
-// Lag is how many messages the slowest reliable subscriber has not let go yet, as far as
-// it has made that known.
+// Lag is how many messages the slowest reliable subscriber has not let go yet. A subscriber
+// that does not wait tells that a little late, so it may have let go some more.
 func (p *publisher) Lag() uint64 { return p.w.Lag() }
 
 // Next is the number that the next message will have; the first one has 1.

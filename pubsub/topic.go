@@ -12,7 +12,8 @@
 //
 // A Publisher or Subscriber that is dropped without Close is taken back when the garbage
 // collector finds it, and the other end sees it as one that died. It is not dropped while
-// one of its loans, messages or held messages is reachable; their bytes are not enough.
+// one of its loans, messages or held messages is reachable. A reference to their bytes alone
+// does not keep it.
 //
 // [PublisherOf] and [SubscriberOf] are for topics whose messages are of one Go type.
 //
