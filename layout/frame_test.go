@@ -15,7 +15,7 @@ import (
 
 const goldenFrameSize = 128 + 64*9 + 2*32*5
 
-// goldenFrame has planes with padding, in another order than usual.
+// goldenFrame has planes with padding, in an unusual order.
 func goldenFrame() *FrameHeader {
 	return &FrameHeader{
 		Format: FrameI420, Width: 61, Height: 9, Seq: 0x1122334455667788, Time: 1_700_000_000_123_456_789, Size: goldenFrameSize,
@@ -102,7 +102,7 @@ func TestFrameVersion(t *testing.T) {
 		want error
 		text string
 	}{
-		"no frame":             {0, 0x67706d74, ErrKindMismatch, "no frame"},
+		"no frame":             {0, 0x67706d74, ErrKindMismatch, "not a frame"},
 		"version":              {8, 2, ErrVersion, "version 2"},
 		"format 0":             {12, 0, ErrVersion, "format 0"},
 		"unknown format":       {12, 9, ErrVersion, "format 9"},

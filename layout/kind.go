@@ -2,13 +2,13 @@ package layout
 
 import "fmt"
 
-// Kind is what an object is for. Each kind has its own name space, so that an
-// event and a memory may share a name.
+// Kind says what an object is for. Each kind has its own names, so an event and a memory may have
+// the same name.
 type Kind uint32
 
-// The kinds. The numbers stand in files and segments.
+// These are the kinds. Files and segments contain these numbers.
 const (
-	Memory    Kind = iota // plain bytes, no header of ours in them
+	Memory    Kind = iota // plain bytes, without a header of this package
 	Event                 // a segment with [LockWords]
 	Mutex                 // the same
 	RWMutex               // the same
@@ -18,22 +18,22 @@ const (
 	kinds
 )
 
-// Words are what the live words of a kind's segments are.
+// Words says which live words the segments of a kind have.
 type Words int
 
 const (
 	NoWords   Words = iota // the kind has no segment: no header, no members
 	LockState              // [LockWords]
-	LaneState              // [LockWords] of which only Sleepers is used, and [LaneConfig] behind it
+	LaneState              // [LockWords], of which only Sleepers is used, and then [LaneConfig]
 )
 
-// kindTable is the one place that says what a kind is. A new kind is a constant above and
-// a row here; what inspects it is a row in package internal/facts.
+// kindTable is the only place that says what a kind is. A new kind needs a constant above, a row
+// here, and a row in package internal/facts, which says how to inspect it.
 var kindTable = [kinds]struct {
 	name       string // in the names of its files, in the command, and in JSON
 	words      Words
-	owned      bool     // LockWords.State names the member that has the object
-	broadcasts bool     // each change rings all sleepers, so that none passes a ring on
+	owned      bool     // LockWords.State names the member that holds the object
+	broadcasts bool     // each change rings all sleepers, so no sleeper has to pass a ring on
 	roles      []string // names of Member.Role
 }{
 	Memory:    {name: "memory"},
@@ -51,8 +51,8 @@ var kindTable = [kinds]struct {
 	},
 }
 
-// The roles of members, in [Member].Role: of a topic, and of a cell. 0 is a member that is
-// joining, and all members of other kinds.
+// These are the roles of members, in [Member].Role: of a topic, and of a cell. 0 is the role of a
+// member that is joining, and of all members of other kinds.
 const (
 	RolePublisher  = 1
 	RoleReliable   = 2
@@ -74,8 +74,7 @@ func Kinds() []Kind {
 	return all
 }
 
-// Words says what the live words of the kind's segments are; NoWords of a kind that is not
-// known.
+// Words says which live words the segments of the kind have. It is NoWords for an unknown kind.
 func (k Kind) Words() Words {
 	if !k.Known() {
 		return NoWords
@@ -83,16 +82,16 @@ func (k Kind) Words() Words {
 	return kindTable[k].words
 }
 
-// HasMembers says whether an object of the kind is a segment, which keeps who has it open.
+// HasMembers says whether an object of the kind is a segment, which has a table of its members.
 func (k Kind) HasMembers() bool { return k.Words() != NoWords }
 
-// Owned says whether LockWords.State of the kind names the member that has the object.
+// Owned says whether LockWords.State of the kind names the member that holds the object.
 func (k Kind) Owned() bool { return k.Known() && kindTable[k].owned }
 
-// Broadcasts says whether each change of an object of the kind rings all that sleep.
+// Broadcasts says whether each change of an object of the kind rings all sleepers.
 func (k Kind) Broadcasts() bool { return k.Known() && kindTable[k].broadcasts }
 
-// Role is the name of a member's role, empty for a kind without roles and for a member that
+// Role is the name of a member's role. It is empty for a kind without roles and for a member that
 // is joining.
 func (k Kind) Role(role uint32) string {
 	if !k.Known() || uint64(role) >= uint64(len(kindTable[k].roles)) {

@@ -8,20 +8,20 @@ import (
 	"unsafe"
 )
 
-// LaneConfig is how the lanes of a topic or the slots of a cell are laid out. It
-// is there before anybody can open the segment, and never changes.
+// LaneConfig says how the lanes of a topic or the slots of a cell are laid out. It is written
+// before anybody can open the segment, and never changes.
 type LaneConfig struct {
 	Lanes      uint32 //  0 lanes; a cell: 0
-	Entries    uint32 //  4 N: of a lane's ring; a cell: 0
+	Entries    uint32 //  4 N: entries of a lane's ring; a cell: 0
 	Step       uint32 //  8 D: messages between two looks at the cursors; a cell: K, values that are kept
-	Slots      uint32 // 12 S: of a lane
+	Slots      uint32 // 12 S: slots of a lane
 	SlotSize   uint64 // 16 bytes of a slot with its header, a multiple of 128
 	MaxSize    uint64 // 24 bytes of the largest payload
 	Readers    uint32 // 32 R: slots of the member table
 	Pins       uint32 // 36 P: pin words of a member
-	Loans      uint32 // 40 slots that a writer may have on loan at a time
+	Loans      uint32 // 40 largest number of slots that a writer may have on loan at a time
 	Flags      uint32 // 44 LaneChecksum, LaneTime
-	EvictAfter int64  // 48 nanoseconds that a reliable reader may keep the writer waiting; 0: for ever
+	EvictAfter int64  // 48 nanoseconds that a reliable reader may keep the writer waiting; 0: no limit
 	_          [68]byte
 	CRC        uint32 // 124 CRC-32C of bytes 0..123
 }
@@ -40,25 +40,26 @@ const (
 	laneFlagsMask = LaneChecksum | LaneTime
 )
 
-// LaneWords are the words of one lane. docs/protocol/lane.md tells who writes
-// them, and in which order.
+// LaneWords are the words of one lane. docs/protocol/lane.md says who writes them, and in which
+// order.
 //
 // Ends counts how often the stream of the lane has ended:
 //
 //	63                          32 31                          0
 //	+-----------------------------+-----------------------------+
-//	| by death, or by Abort       | in order, by Close          |
+//	| by death, or by Abort       | normally, by Close          |
 //	+-----------------------------+-----------------------------+
 //
-// Two words lie outside of this structure, for their number depends on LaneConfig. Evicted,
-// of each lane and member:
+// Two words lie outside of this structure, because their number depends on LaneConfig. There is
+// one Evicted for each lane and member:
 //
 //	63                          32 31                          0
 //	+-----------------------------+-----------------------------+
 //	| incarnation of the member   | 1 + the slot kept for it    |
 //	+-----------------------------+-----------------------------+
 //
-// A pin, of each member: 1 + the slot's number, counted through all lanes. 0 is none in both.
+// There are several pins for each member: 1 + the slot's number, counted through all lanes. In
+// both words, 0 means none.
 type LaneWords struct {
 	Owner   uint64     //   0 an Owner without Dirty and HeldBit
 	Ends    uint64     //   8
@@ -70,30 +71,30 @@ type LaneWords struct {
 	Readers [16]uint64 // 256
 }
 
-// CellWords are the words of a cell, in the place of a lane's.
+// CellWords are the words of a cell. They take the place of a lane's words.
 //
-// Current names the latest value; 0 is none yet:
+// Current names the latest value. 0 means that there is no value yet:
 //
 //	63                                            20 19                  0
 //	+-----------------------------------------------+---------------------+
 //	| lower 44 bits of the value's generation       | slot                |
 //	+-----------------------------------------------+---------------------+
 type CellWords struct {
-	Owner   uint64    //   0 an Owner without Dirty and HeldBit: who writes now
-	Writer  uint64    //   8 the same: who wrote last
+	Owner   uint64    //   0 an Owner without Dirty and HeldBit: the member that writes now
+	Writer  uint64    //   8 an Owner without Dirty and HeldBit: the member that wrote last
 	_       [112]byte //  16
 	Current uint64    // 128
 	_       [120]byte // 136
 }
 
-// CursorLine is what a member writes of one lane.
+// CursorLine has the words that a member writes for one lane.
 type CursorLine struct {
 	Cursor      uint64    // 0
 	Incarnation uint64    // 8
 	_           [112]byte // 16
 }
 
-// Entry is one of a lane's ring.
+// Entry is an entry of a lane's ring.
 type Entry struct {
 	Sequence uint64 //  0
 	Slot     uint32 //  8
@@ -102,7 +103,7 @@ type Entry struct {
 	_        [12]byte
 }
 
-// SlotHeader precedes each payload, and shares its first line.
+// SlotHeader precedes each payload. The payload begins on the same line of 128 bytes.
 type SlotHeader struct {
 	Generation uint64  //  0
 	Length     uint32  //  8
@@ -111,10 +112,10 @@ type SlotHeader struct {
 	_          [8]byte // 24
 }
 
-// Sizes and offsets of the lane's structures, in bytes, and of the regions that
-// do not depend on LaneConfig.
+// These are the sizes and offsets of the lane's structures, in bytes, and of the regions that do
+// not depend on LaneConfig.
 const (
-	LaneConfigOffset = 256 // in the live region, behind Sleepers
+	LaneConfigOffset = 256 // in the live region, after Sleepers
 	LaneConfigSize   = 128
 	LaneWordsOffset  = LaneConfigOffset + LaneConfigSize
 
@@ -141,20 +142,19 @@ const (
 	SlotSumOffset    = 12
 	SlotTimeOffset   = 16
 
-	// PayloadAlign is what the payload of a segment is aligned to, so that it can
-	// be mapped by itself on every system.
+	// PayloadAlign is the alignment of a segment's payload. So every system can map the payload
+	// alone.
 	PayloadAlign = 64 << 10
 
 	MaxLanes    = 64
 	MaxEntries  = 1 << 20
-	MaxSlots    = 1 << 20 // a cell's Current has 20 bits for one
+	MaxSlots    = 1 << 20 // Current of a cell has 20 bits for a slot
 	MaxPins     = 1 << 10
 	MaxLoans    = 1 << 16
 	MaxSlotSize = 1 << 40
 )
 
-// These lines stop the build when the structures are not what docs/layout.md
-// says.
+// These lines stop the build if the structures differ from docs/layout.md.
 const (
 	_ = -(unsafe.Sizeof(LaneConfig{}) ^ LaneConfigSize)
 	_ = -(unsafe.Offsetof(LaneConfig{}.CRC) ^ 124)
@@ -171,66 +171,66 @@ const (
 	_ = -(unsafe.Offsetof(SlotHeader{}.Time) ^ SlotTimeOffset)
 )
 
-// LaneOffsets are where the parts of lanes lie: Words, Evicted, Cursors and Pins
-// in the live region, Entries and Slots in the payload, all in bytes.
+// LaneOffsets say where the parts of lanes lie, in bytes: Words, Evicted, Cursors and Pins in the
+// live region, Entries and Slots in the payload.
 type LaneOffsets struct {
-	Words    uint64 // of lane 0; LaneWordsSize (a cell: CellWordsSize) each
-	Evicted  uint64 // of lane 0, member 0; 8 bytes a member
-	EvictRow uint64 // bytes from lane to lane
-	Cursors  uint64 // of lane 0, member 0; CursorLineSize a member
+	Words    uint64 // of lane 0; each lane has LaneWordsSize bytes (a cell: CellWordsSize)
+	Evicted  uint64 // of lane 0, member 0; each member has 8 bytes
+	EvictRow uint64 // bytes from one lane to the next
+	Cursors  uint64 // of lane 0, member 0; each member has CursorLineSize bytes
 	Pins     uint64 // of member 0
-	PinRow   uint64 // bytes from member to member
+	PinRow   uint64 // bytes from one member to the next
 	Live     uint64 // bytes of the live region
-	Slots    uint64 // from the start of a lane's part of the payload, behind the entries
-	Lane     uint64 // bytes of a lane's part
+	Slots    uint64 // offset in a lane's part of the payload, after the entries
+	Lane     uint64 // bytes of a lane's part of the payload
 	Payload  uint64 // bytes of the payload
 }
 
 func lines(n uint64) uint64 { return (n + 127) &^ 127 }
 
-// Offsets checks c and lays it out. For a cell Lanes and Entries are 0.
+// Offsets checks c and computes the offsets. For a cell Lanes and Entries are 0.
 //
 // Errors: ErrCorrupt.
 func (c *LaneConfig) Offsets() (*LaneOffsets, error) {
 	lanes := uint64(c.Lanes)
 	bad := func(what string, v, least, most uint64) error {
-		return fmt.Errorf("lanes with %s of %d, want %d to %d: %w", what, v, least, most, ErrCorrupt)
+		return fmt.Errorf("lane settings have %s %d, want %d to %d: %w", what, v, least, most, ErrCorrupt)
 	}
 	for _, x := range []struct {
 		what           string
 		v, least, most uint64
 	}{
-		{"a number", lanes, 0, MaxLanes},
-		{"a slot size", c.SlotSize, SlotHeaderSize, MaxSlotSize},
-		{"a payload", c.MaxSize, 0, c.SlotSize - SlotHeaderSize},
-		{"readers", uint64(c.Readers), 1, MaxMembers},
-		{"pins", uint64(c.Pins), 1, MaxPins},
-		{"loans", uint64(c.Loans), 1, MaxLoans},
-		{"slots", uint64(c.Slots), 1, MaxSlots},
-		{"a time limit", uint64(c.EvictAfter), 0, 1 << 62},
-		{"flags", uint64(c.Flags), 0, laneFlagsMask},
+		{"Lanes", lanes, 0, MaxLanes},
+		{"SlotSize", c.SlotSize, SlotHeaderSize, MaxSlotSize},
+		{"MaxSize", c.MaxSize, 0, c.SlotSize - SlotHeaderSize},
+		{"Readers", uint64(c.Readers), 1, MaxMembers},
+		{"Pins", uint64(c.Pins), 1, MaxPins},
+		{"Loans", uint64(c.Loans), 1, MaxLoans},
+		{"Slots", uint64(c.Slots), 1, MaxSlots},
+		{"EvictAfter", uint64(c.EvictAfter), 0, 1 << 62},
+		{"Flags", uint64(c.Flags), 0, laneFlagsMask},
 	} {
 		if x.v < x.least || x.v > x.most {
 			return nil, bad(x.what, x.v, x.least, x.most)
 		}
 	}
 	if c.SlotSize%128 != 0 || c.MaxSize > 1<<32-1 {
-		return nil, fmt.Errorf("lanes with slots of %d bytes for payloads of %d: %w", c.SlotSize, c.MaxSize, ErrCorrupt)
+		return nil, fmt.Errorf("lane settings have slots of %d bytes, want a multiple of 128, for payloads of %d bytes, want less than 2^32: %w", c.SlotSize, c.MaxSize, ErrCorrupt)
 	}
 	words := uint64(CellWordsSize)
 	if lanes == 0 {
 		if c.Entries != 0 {
-			return nil, bad("entries", uint64(c.Entries), 0, 0)
+			return nil, bad("Entries", uint64(c.Entries), 0, 0)
 		}
 		lanes = 1
 	} else {
 		words = lanes * LaneWordsSize
 		if c.Entries < 2 || c.Entries > MaxEntries || c.Step < 1 || c.Step >= c.Entries {
-			return nil, fmt.Errorf("lanes with %d entries and a step of %d: %w", c.Entries, c.Step, ErrCorrupt)
+			return nil, fmt.Errorf("lane settings have %d entries, want 2 to %d, and a step of %d, want 1 or more and less than the entries: %w", c.Entries, MaxEntries, c.Step, ErrCorrupt)
 		}
 	}
 	if least := c.LeastSlots(); uint64(c.Slots) < least {
-		return nil, bad("slots", uint64(c.Slots), least, MaxSlots)
+		return nil, bad("Slots", uint64(c.Slots), least, MaxSlots)
 	}
 	o := &LaneOffsets{Words: LaneWordsOffset, EvictRow: lines(uint64(c.Readers) * 8), PinRow: lines(uint64(c.Pins) * 8)}
 	end := o.Words + words
@@ -244,14 +244,14 @@ func (c *LaneConfig) Offsets() (*LaneOffsets, error) {
 	o.Slots = lines(uint64(c.Entries) * EntrySize)
 	hi, n := bits.Mul64(uint64(c.Slots), c.SlotSize)
 	if hi != 0 || n > 1<<56 {
-		return nil, fmt.Errorf("lanes with %d slots of %d bytes: %w", c.Slots, c.SlotSize, ErrCorrupt)
+		return nil, fmt.Errorf("lane settings have %d slots of %d bytes, too many bytes: %w", c.Slots, c.SlotSize, ErrCorrupt)
 	}
 	o.Lane = o.Slots + n
 	o.Payload = lanes * o.Lane
 	return o, nil
 }
 
-// LeastSlots is how many slots there must be, so that one is always free
+// LeastSlots is the least number of slots with which one slot is always free
 // (docs/protocol/lane.md, Reclaiming).
 func (c *LaneConfig) LeastSlots() uint64 {
 	n := uint64(c.Entries) + uint64(c.Loans) + uint64(c.Readers)*uint64(c.Pins)
@@ -263,7 +263,7 @@ func (c *LaneConfig) LeastSlots() uint64 {
 	return n
 }
 
-// EncodeLaneConfig returns c's bytes, with the CRC filled in.
+// EncodeLaneConfig returns the bytes of c, with the CRC filled in.
 func EncodeLaneConfig(c *LaneConfig) []byte {
 	b := make([]byte, LaneConfigSize)
 	le := binary.LittleEndian
@@ -282,7 +282,7 @@ func EncodeLaneConfig(c *LaneConfig) []byte {
 	return b
 }
 
-// ParseLaneConfig reads a private copy of a LaneConfig and checks it.
+// ParseLaneConfig reads and checks a LaneConfig. b is a private copy of it.
 //
 // Errors: ErrCorrupt.
 func ParseLaneConfig(b []byte) (*LaneConfig, *LaneOffsets, error) {
@@ -291,7 +291,7 @@ func ParseLaneConfig(b []byte) (*LaneConfig, *LaneOffsets, error) {
 	}
 	le := binary.LittleEndian
 	if got, want := le.Uint32(b[124:]), crc32.Checksum(b[:124], castagnoli); got != want {
-		return nil, nil, fmt.Errorf("lane settings with CRC %#08x, computed %#08x: %w", got, want, ErrCorrupt)
+		return nil, nil, fmt.Errorf("lane settings have CRC %#08x, but their bytes give %#08x: %w", got, want, ErrCorrupt)
 	}
 	c := &LaneConfig{
 		Lanes: le.Uint32(b[0:]), Entries: le.Uint32(b[4:]), Step: le.Uint32(b[8:]), Slots: le.Uint32(b[12:]),

@@ -35,8 +35,8 @@ func goldenSegment() *SegmentHeader {
 	return h
 }
 
-// goldenLocks are segments of each kind of lock in the midst of their use: who has
-// it, who sleeps, who has died.
+// goldenLocks are segments of each kind of lock that are in use: they name the holder, the
+// sleepers and the members that died.
 func goldenLocks() map[string]goldenLock {
 	owner, writer := OwnerOf(1, 7), OwnerOf(2, 3)
 	return map[string]goldenLock{
@@ -95,8 +95,8 @@ func (g goldenLock) bytes() []byte {
 	return b.Bytes()
 }
 
-// The words of each kind of lock lie where version 1 had them, and are read from
-// there with the offsets that the code works with.
+// The words of each kind of lock lie where version 1 had them. They are read with the offsets that
+// the code uses.
 func TestGoldenLocks(t *testing.T) {
 	for name, g := range goldenLocks() {
 		path := "testdata/v1/" + name
@@ -155,8 +155,8 @@ func goldenToken() *Token {
 	}
 }
 
-// The golden files are what version 1 wrote. They must be read and reproduced
-// for ever; a change of the layout needs a new version and new files.
+// Version 1 wrote the golden files. All later versions must read and reproduce them. A change of
+// the layout needs a new version and new files.
 func TestGolden(t *testing.T) {
 	for name, got := range map[string][]byte{
 		"segment.bin": EncodeSegment(goldenSegment()),
@@ -369,7 +369,7 @@ func FuzzParseToken(f *testing.F) {
 	})
 }
 
-// FuzzToken makes well-formed tokens of hostile values.
+// FuzzToken makes well-formed tokens with hostile values.
 func FuzzToken(f *testing.F) {
 	f.Add(true, uint8(1), uint8(0), uint8(0), uint64(3), int64(100), "x")
 	f.Add(false, uint8(9), uint8(9), uint8(9), ^uint64(0), int64(-1), "a/b")

@@ -13,26 +13,25 @@ const RecordMagic = 0x4443455267706d73
 // RecordVersion is the layout version that this code writes.
 const RecordVersion = 1
 
-// Limits of a record, in bytes.
+// These are the limits of a record, in bytes.
 const (
 	MaxName    = 200  // a name, in UTF-8
 	MaxPath    = 4096 // a path, in UTF-8
 	RecordHead = 128
-	// RecordSize is the size of the file that holds a record: the head, room
-	// for the name, and the path.
+	// RecordSize is the size of a file that holds a record: the head, 256 bytes for the name, and
+	// the path.
 	RecordSize = RecordHead + 256 + MaxPath
 )
 
-// MaxSize is the largest object, in bytes: 64 TiB, half of what a process can
-// address on today's machines.
+// MaxSize is the largest object, in bytes: 64 TiB. That is half of what a process can address on
+// today's machines.
 const MaxSize = 1 << 46
 
-// Record is what is known of a named object beside its bytes.
+// Record describes a named object. It does not contain the bytes of the object.
 //
-// On Windows it is the content of the file that stands beside each section. On
-// Linux only a name over a file has one: there it stands where the object's
-// bytes would. A record is complete before anybody can read it and then never
-// changes.
+// On Windows it is the content of the file that belongs to each section. On Linux only a name
+// over a file has a record; there the record takes the place of the object's bytes. A record is
+// complete before anybody can read it, and then never changes.
 //
 //	  0  8  magic
 //	  8  4  version
@@ -68,12 +67,12 @@ type Record struct {
 	Path     string
 }
 
-// RecordOwnFile is the bit of Record.Flags that says that the file at Path was
-// made for the object and goes with it.
+// RecordOwnFile is a bit of Record.Flags. It says that the file at Path was made for the object
+// and is removed with it.
 const RecordOwnFile = 1
 
-// Append appends the record's RecordSize bytes to b. Name and path must be
-// within their limits.
+// Append appends the RecordSize bytes of the record to b. Name and path must be within their
+// limits.
 func (r *Record) Append(b []byte) []byte {
 	n := len(b)
 	b = append(b, make([]byte, RecordSize)...)
@@ -105,7 +104,7 @@ func recordCRC(p []byte, name, path int) uint32 {
 	return crc32.Update(c, castagnoli, p[RecordHead+256:RecordHead+256+path])
 }
 
-// ParseRecord reads a record and checks every field of it.
+// ParseRecord reads a record and checks every field.
 //
 // Errors: ErrCorrupt, ErrVersion.
 func ParseRecord(p []byte) (*Record, error) {
@@ -117,14 +116,14 @@ func ParseRecord(p []byte) (*Record, error) {
 		return nil, fmt.Errorf("record with magic %#016x, want %#016x: %w", m, uint64(RecordMagic), ErrCorrupt)
 	}
 	if v := le.Uint32(p[8:]); v != RecordVersion {
-		return nil, fmt.Errorf("record of version %d, this is version %d: %w", v, RecordVersion, ErrVersion)
+		return nil, fmt.Errorf("record of version %d, but this program reads version %d: %w", v, RecordVersion, ErrVersion)
 	}
 	name, path := int(le.Uint16(p[88:])), int(le.Uint16(p[90:]))
 	if name > MaxName || path > MaxPath {
-		return nil, fmt.Errorf("record with a name of %d and a path of %d bytes, at most %d and %d: %w", name, path, MaxName, MaxPath, ErrCorrupt)
+		return nil, fmt.Errorf("record with a name of %d bytes and a path of %d, want at most %d and %d: %w", name, path, MaxName, MaxPath, ErrCorrupt)
 	}
 	if got, want := le.Uint32(p[124:]), recordCRC(p, name, path); got != want {
-		return nil, fmt.Errorf("record with CRC %#08x, computed %#08x: %w", got, want, ErrCorrupt)
+		return nil, fmt.Errorf("record has CRC %#08x, but its bytes give %#08x: %w", got, want, ErrCorrupt)
 	}
 	r := &Record{
 		Kind:     Kind(le.Uint32(p[12:])),
@@ -143,30 +142,30 @@ func ParseRecord(p []byte) (*Record, error) {
 	}
 	switch {
 	case !r.Kind.Known() || !r.Scope.Known() || !r.Lifetime.Known() || r.Flags&^RecordOwnFile != 0:
-		return nil, fmt.Errorf("record with %v, %v, %v, flags %#x: %w", r.Kind, r.Scope, r.Lifetime, r.Flags, ErrCorrupt)
+		return nil, fmt.Errorf("record has %v, %v, %v, flags %#x, not all known: %w", r.Kind, r.Scope, r.Lifetime, r.Flags, ErrCorrupt)
 	case r.Size <= 0 || r.Size > MaxSize:
-		return nil, fmt.Errorf("record with size %d: %w", r.Size, ErrCorrupt)
+		return nil, fmt.Errorf("record has size %d, want 1 to %d: %w", r.Size, int64(MaxSize), ErrCorrupt)
 	case CheckName(r.Name) != nil || !utf8.ValidString(r.Path):
-		return nil, fmt.Errorf("record with name %q, path %q: %w", r.Name, r.Path, ErrCorrupt)
+		return nil, fmt.Errorf("record has name %q and path %q, not both valid: %w", r.Name, r.Path, ErrCorrupt)
 	}
 	return r, nil
 }
 
-// CheckName says what is wrong with the bare name of an object: it is UTF-8,
-// not empty, at most MaxName bytes, and has no slash, backslash or NUL.
+// CheckName checks the bare name of an object. The name must be UTF-8 of 1 to MaxName bytes,
+// without slash, backslash and NUL. The error says what is wrong.
 func CheckName(name string) error {
 	switch {
 	case name == "":
 		return fmt.Errorf("it is empty")
 	case len(name) > MaxName:
-		return fmt.Errorf("it has %d bytes, at most %d are allowed", len(name), MaxName)
+		return fmt.Errorf("it has %d bytes, want at most %d", len(name), MaxName)
 	case !utf8.ValidString(name):
 		return fmt.Errorf("it is not UTF-8")
 	}
 	for i := 0; i < len(name); i++ {
 		switch name[i] {
 		case '/', '\\', 0:
-			return fmt.Errorf("byte %d is %q, which no name may have", i, name[i])
+			return fmt.Errorf("byte %d is %q, which is not allowed in names", i, name[i])
 		}
 	}
 	return nil

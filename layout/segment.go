@@ -8,8 +8,8 @@ import (
 	"unsafe"
 )
 
-// EventManual is the bit of SegmentHeader.Flags that makes an event manual-reset:
-// it stays set until somebody resets it, and lets all pass. An event's other bits are 0:
+// EventManual is a bit of SegmentHeader.Flags. It makes an event manual-reset: the event stays
+// set until somebody resets it, and lets all waiters pass. The other bits of an event are 0:
 //
 //	31                        1 0
 //	+--------------------------+-+
@@ -20,26 +20,26 @@ const EventManual = 1
 // SegmentMagic starts each segment: "smpgSEGM" read as little-endian.
 const SegmentMagic = 0x4d47455367706d73
 
-// SegmentVersion is the layout version that this code writes, and
-// SegmentMinReader the oldest one whose readers understand it.
+// SegmentVersion is the layout version that this code writes. SegmentMinReader is the oldest
+// version whose readers understand it.
 const (
 	SegmentVersion   = 1
 	SegmentMinReader = 1
 )
 
-// SegmentFeatures are the feature bits that this code understands. A segment
-// with another one is refused.
+// SegmentFeatures are the feature bits that this code understands. A segment with any other
+// feature bit is refused.
 const SegmentFeatures = 0
 
-// SegmentHeader is the first 256 bytes of a segment. It is there before anybody
-// can open the segment, and never changes.
+// SegmentHeader is the first 256 bytes of a segment. It is written before anybody can open the
+// segment, and never changes.
 type SegmentHeader struct {
 	Magic       uint64   //   0 SegmentMagic
 	Version     uint32   //   8 SegmentVersion of the creator
 	MinReader   uint32   //  12 least SegmentVersion that may use the segment
-	Features    uint32   //  16 bits of what a user must understand
+	Features    uint32   //  16 bits that a user must understand
 	Kind        uint32   //  20 Kind
-	Size        uint64   //  24 bytes in all
+	Size        uint64   //  24 bytes of the whole segment
 	Live        uint64   //  32 offset of the words that change
 	LiveSize    uint64   //  40
 	Table       uint64   //  48 offset of the member table
@@ -50,16 +50,16 @@ type SegmentHeader struct {
 	Fingerprint uint64   //  80 of the payload's type; 0: bytes
 	Created     int64    //  88 nanoseconds since 1970
 	PID         uint32   //  96 process that created it
-	Flags       uint32   // 100 by kind
-	Space       uint64   // 104 pid namespace in which PID is one, see Member
+	Flags       uint32   // 100 meaning by kind
+	Space       uint64   // 104 pid namespace of PID, see Member
 	_           [12]byte // 112
 	CRC         uint32   // 124 CRC-32C of bytes 0..123 and 128..255
-	TypeName    [64]byte // 128 of the payload's type, UTF-8, zeros behind
+	TypeName    [64]byte // 128 of the payload's type, UTF-8, then zeros
 	Creator     [64]byte // 192 name of the process that created it
 }
 
-// Member is a slot of the member table. Whoever holds lock byte i writes slot i,
-// but for Waker: the member itself, or the reaper of a dead one.
+// Member is a slot of the member table. The process that holds lock byte i writes slot i: the
+// member itself, or the reaper of a dead member. Waker is the exception.
 type Member struct {
 	// Identity says whether the slot is in use, and which of its members this is:
 	//
@@ -68,24 +68,23 @@ type Member struct {
 	//	|    incarnation, 32 bits     |            0             |U|
 	//	+-----------------------------+--------------------------+-+
 	//
-	// U is 1 while a member has the slot. RELEASE on joining: publishes the other
-	// fields.
+	// U is 1 while a member has the slot. RELEASE on joining: publishes the other fields.
 	Identity uint64 //   0
 	PID      uint32 //   8
-	Role     uint32 //  12 by kind
-	Start    uint64 //  16 of the process, in the system's unit
+	Role     uint32 //  12 meaning by kind
+	Start    uint64 //  16 when the process started, in the system's unit
 	Joined   int64  //  24 nanoseconds since 1970
 	Held     uint64 //  32 what the member holds, by kind (docs/protocol/locks.md)
-	// Space is the id of the pid namespace in which PID is one: the inode number of
-	// /proc/self/ns/pid. 0: not known, or the system has none.
+	// Space is the id of the pid namespace of PID: the inode number of /proc/self/ns/pid. 0: the
+	// id is not known, or the system has no pid namespaces.
 	Space uint64   //  40
 	_     [80]byte //  48
-	Waker uint32   // 128 futex word; whoever rings the member adds 1
+	Waker uint32   // 128 futex word; each process that rings the member adds 1
 	_     [60]byte // 132
-	Name  [64]byte // 192 of the process, UTF-8, zeros behind
+	Name  [64]byte // 192 of the process, UTF-8, then zeros
 }
 
-// Sizes and offsets of a segment, in bytes.
+// These are the sizes and offsets of a segment, in bytes.
 const (
 	SegmentHeaderSize  = 256
 	MemberSize         = 256
@@ -101,28 +100,28 @@ const (
 	DefaultMembers     = 64
 )
 
-// LockWords is the live region of a mutex, a reader-writer mutex, a semaphore or
-// an event.
+// LockWords is the live region of a mutex, a reader-writer mutex, a semaphore or an event.
 type LockWords struct {
-	// State is, by kind, the owner word (docs/protocol/locks.md), the count, or
-	// whether the event is set. Written by every member, by compare-and-swap.
+	// State depends on the kind: it is the owner word (docs/protocol/locks.md), the count, or
+	// whether the event is set. Every member writes it, by compare-and-swap; an event is set and
+	// reset by swap.
 	State uint64    //   0
 	_     [120]byte //   8
-	// Sleepers has a bit for each member that is asleep or about to be. Member i
-	// alone writes bit i, and its reaper.
+	// Sleepers has a bit for each member that sleeps or is about to sleep. Only member i and its
+	// reaper write bit i.
 	Sleepers [16]uint64 // 128
-	// The last owner that died, written by its reaper before it frees the lock,
-	// read by the next owner.
+	// The last owner that died. Its reaper writes these before it frees the lock; the next owner
+	// reads them.
 	DiedPID  uint32   // 256
 	_        uint32   // 260
-	DiedAt   int64    // 264 when it was noticed, nanoseconds since 1970
+	DiedAt   int64    // 264 when the death was noticed, nanoseconds since 1970
 	DiedName [64]byte // 272
-	// DiedSpace is the pid namespace in which DiedPID is one, see Member.
+	// DiedSpace is the pid namespace of DiedPID, see Member.
 	DiedSpace uint64 // 336
 	_         [168]byte
 }
 
-// Offsets and size of LockWords, in bytes.
+// These are the offsets and the size of LockWords, in bytes.
 const (
 	LockStateOffset     = 0
 	LockSleepersOffset  = 128
@@ -133,8 +132,7 @@ const (
 	LockWordsSize       = 512
 )
 
-// These lines stop the build when the structures are not what docs/layout.md
-// says.
+// These lines stop the build if the structures differ from docs/layout.md.
 const (
 	_ = -(unsafe.Sizeof(SegmentHeader{}) ^ SegmentHeaderSize)
 	_ = -(unsafe.Offsetof(SegmentHeader{}.Space) ^ 104)
@@ -158,8 +156,7 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// EncodeSegment returns the header's bytes, with magic, version and CRC filled
-// in.
+// EncodeSegment returns the bytes of the header, with magic, version and CRC filled in.
 func EncodeSegment(h *SegmentHeader) []byte {
 	b := make([]byte, SegmentHeaderSize)
 	le := binary.LittleEndian
@@ -191,14 +188,14 @@ func segmentCRC(b []byte) uint32 {
 	return crc32.Update(crc32.Checksum(b[:124], castagnoli), castagnoli, b[128:SegmentHeaderSize])
 }
 
-// NewLockWords returns the live region of a new lock, with its first word.
+// NewLockWords returns the live region of a new lock. state is its first word.
 func NewLockWords(state uint64) []byte {
 	b := make([]byte, LockWordsSize)
 	binary.LittleEndian.PutUint64(b, state)
 	return b
 }
 
-// IsSegment says whether b starts like a segment, also one whose magic is damaged.
+// IsSegment says whether b starts like a segment, also if only its magic is damaged.
 func IsSegment(b []byte) bool {
 	if len(b) >= 8 && binary.LittleEndian.Uint64(b) == SegmentMagic {
 		return true
@@ -211,29 +208,29 @@ func IsSegment(b []byte) bool {
 	return binary.LittleEndian.Uint32(whole[124:]) == segmentCRC(whole)
 }
 
-// ParseSegment checks a segment's header, of which b is a private copy, against
-// the kind that is wanted and the real size of the memory. All offsets of what
-// it returns lie within size and do not overlap.
+// ParseSegment checks a segment's header against the kind that is expected and the real size of
+// the memory. b is a private copy of the header. All regions of the result lie within size and do
+// not overlap.
 //
-// Errors: ErrKindMismatch (a whole header of another kind, or bytes that are no segment),
+// Errors: ErrKindMismatch (an undamaged header of another kind, or bytes that are not a segment),
 // ErrVersion (with both versions), ErrCorrupt.
 func ParseSegment(b []byte, kind Kind, size int64) (*SegmentHeader, error) {
 	le := binary.LittleEndian
 	if !IsSegment(b) {
-		return nil, fmt.Errorf("%d bytes that are no segment: %w", size, ErrKindMismatch)
+		return nil, fmt.Errorf("%d bytes that are not a segment: %w", size, ErrKindMismatch)
 	}
 	if len(b) < SegmentHeaderSize {
-		return nil, fmt.Errorf("segment of %d bytes, its header has %d: %w", size, SegmentHeaderSize, ErrCorrupt)
+		return nil, fmt.Errorf("segment of %d bytes, but a segment header has %d: %w", size, SegmentHeaderSize, ErrCorrupt)
 	}
 	if m := le.Uint64(b); m != SegmentMagic {
 		return nil, fmt.Errorf("segment with magic %#016x, want %#016x: %w", m, uint64(SegmentMagic), ErrCorrupt)
 	}
 	if min := le.Uint32(b[12:]); min > SegmentVersion {
-		return nil, fmt.Errorf("segment of version %d for readers of version %d and later, this is version %d: %w",
+		return nil, fmt.Errorf("segment of version %d for readers of version %d and later, but this program has version %d: %w",
 			le.Uint32(b[8:]), min, SegmentVersion, ErrVersion)
 	}
 	if got, want := le.Uint32(b[124:]), segmentCRC(b); got != want {
-		return nil, fmt.Errorf("segment header with CRC %#08x, computed %#08x: %w", got, want, ErrCorrupt)
+		return nil, fmt.Errorf("segment header has CRC %#08x, but its bytes give %#08x: %w", got, want, ErrCorrupt)
 	}
 	h := &SegmentHeader{
 		Magic: SegmentMagic, Version: le.Uint32(b[8:]), MinReader: le.Uint32(b[12:]),
@@ -244,16 +241,17 @@ func ParseSegment(b []byte, kind Kind, size int64) (*SegmentHeader, error) {
 		CRC: le.Uint32(b[124:]), TypeName: [64]byte(b[128:192]), Creator: [64]byte(b[192:256]),
 	}
 	if h.Features&^SegmentFeatures != 0 {
-		return nil, fmt.Errorf("segment of version %d with features %#x, this is version %d with %#x: %w",
+		return nil, fmt.Errorf("segment of version %d has features %#x, but this program has version %d with features %#x: %w",
 			h.Version, h.Features, SegmentVersion, SegmentFeatures, ErrVersion)
 	}
 	if Kind(h.Kind) != kind {
 		return nil, fmt.Errorf("it is of kind %v, want %v: %w", Kind(h.Kind), kind, ErrKindMismatch)
 	}
 	if h.Size > uint64(size) || h.Members == 0 || h.Members > MaxMembers || h.Stride != MemberSize {
-		return nil, fmt.Errorf("segment of %d bytes with %d members of %d in a memory of %d: %w", h.Size, h.Members, h.Stride, size, ErrCorrupt)
+		return nil, fmt.Errorf("segment of %d bytes in a memory of %d has %d members of %d bytes, want 1 to %d members of %d bytes: %w",
+			h.Size, size, h.Members, h.Stride, MaxMembers, MemberSize, ErrCorrupt)
 	}
-	// Regions in ascending order, on lines of their own.
+	// The regions lie in ascending order, and each begins on a line of 128 bytes.
 	end := uint64(SegmentHeaderSize)
 	for _, r := range []struct{ off, n uint64 }{
 		{h.Live, h.LiveSize},
@@ -264,18 +262,18 @@ func ParseSegment(b []byte, kind Kind, size int64) (*SegmentHeader, error) {
 			continue
 		}
 		if r.off%128 != 0 || r.off < end || r.off > h.Size || r.n > h.Size-r.off {
-			return nil, fmt.Errorf("segment of %d bytes with a region of %d at %d, the one before ends at %d: %w", h.Size, r.n, r.off, end, ErrCorrupt)
+			return nil, fmt.Errorf("segment of %d bytes has a region of %d bytes at %d, but the region before ends at %d: %w", h.Size, r.n, r.off, end, ErrCorrupt)
 		}
 		end = r.off + r.n
 	}
 	if h.Table == 0 {
-		return nil, fmt.Errorf("segment without a member table: %w", ErrCorrupt)
+		return nil, fmt.Errorf("segment has no member table: %w", ErrCorrupt)
 	}
 	return h, nil
 }
 
-// Text is the string in a field of fixed width: what precedes the first zero, with
-// what is not UTF-8 or cannot be printed replaced.
+// Text is the string in a field of fixed width: the bytes before the first zero. Bytes that are
+// not UTF-8 and characters that cannot be printed are replaced.
 func Text(b []byte) string {
 	n := 0
 	for n < len(b) && b[n] != 0 {
@@ -291,7 +289,7 @@ func Text(b []byte) string {
 	return string(out)
 }
 
-// PutText stores s into a field of fixed width, cut at a rune if it is too long.
+// PutText stores s into a field of fixed width. If s is too long, it is cut between two runes.
 func PutText(b []byte, s string) {
 	if len(s) > len(b) {
 		n := len(b)
@@ -303,21 +301,21 @@ func PutText(b []byte, s string) {
 	clear(b[copy(b, s):])
 }
 
-// Owner is the word that names the member that holds a lock, or writes to a lane. It is 0
-// when nobody does and nothing is Dirty. docs/protocol/locks.md tells who changes it.
+// Owner is the word that names the member that holds a lock, or writes to a lane. It is 0 if
+// there is no such member and Dirty is not set. docs/protocol/locks.md says who changes it.
 type Owner uint64
 
-// Bits of an Owner:
+// These are the bits of an Owner:
 //
 //	63          48 47                          16 15  13 12 11 10             0
 //	+-------------+------------------------------+------+--+--+---------------+
 //	|      0      |    incarnation, 32 bits      |   0  |H |D | slot + 1      |
 //	+-------------+------------------------------+------+--+--+---------------+
 //
-// D is Dirty, H is HeldBit. A slot + 1 of 0 is nobody.
+// D is Dirty, H is HeldBit. If slot + 1 is 0, the word names nobody.
 const (
-	Dirty     Owner = 1 << 11 // an owner died holding it; not declared consistent since
-	HeldBit   Owner = 1 << 12 // the owner has it
+	Dirty     Owner = 1 << 11 // an owner died while holding it, and nobody has called Consistent since
+	HeldBit   Owner = 1 << 12 // the owner holds it
 	ownerSlot       = 1<<11 - 1
 )
 
@@ -326,13 +324,13 @@ func OwnerOf(slot int, incarnation uint32) Owner {
 	return Owner(slot+1) | Owner(incarnation)<<16
 }
 
-// Slot is the slot of the owner, -1 when there is none.
+// Slot is the slot of the owner, or -1 if there is none.
 func (o Owner) Slot() int { return int(o&ownerSlot) - 1 }
 
-// Incarnation is that of the owner.
+// Incarnation is the incarnation of the owner.
 func (o Owner) Incarnation() uint32 { return uint32(o >> 16) }
 
-// Names says whether the word names the same member as p does.
+// Names says whether o and p name the same member.
 func (o Owner) Names(p Owner) bool { return o&^(Dirty|HeldBit) == p&^(Dirty|HeldBit) }
 
 // Free says whether the word names nobody.

@@ -11,18 +11,17 @@ import (
 // TokenPrefix starts the text of each token; the digit is the version.
 const TokenPrefix = "samepage1-"
 
-// Process names a process without doubt: an id is reused, an id together with
-// the time of its start is not.
+// Process identifies a process. A process id alone is reused; a process id together with the
+// start time is not.
 type Process struct {
 	PID   uint32
-	Start uint64 // in a unit of the system's own
+	Start uint64 // in the system's unit
 }
 
-// Token is the address of a memory that one process hands to another. It
-// grants nothing: whoever uses it needs the system's leave, and checks that
-// what it finds is what the token names.
+// Token is the address of a memory that one process hands to another. It grants nothing: its user
+// needs the permission of the system, and checks that it finds the object that the token names.
 //
-// Its text is TokenPrefix and, in unpadded base64 for URLs, these bytes:
+// The text of a token is TokenPrefix and then these bytes, in unpadded base64 for URLs:
 //
 //	 0  1  how: 0 inherited, 1 granted
 //	 1  1  access
@@ -72,14 +71,13 @@ func (t *Token) String() string {
 	return TokenPrefix + base64.RawURLEncoding.EncodeToString(b)
 }
 
-// ParseToken reads the text of a token and checks every field of it. Errors
-// match ErrBadToken.
+// ParseToken reads the text of a token and checks every field. Errors match ErrBadToken.
 func ParseToken(s string) (*Token, error) {
 	text, ok := strings.CutPrefix(s, TokenPrefix)
 	if !ok {
 		return nil, fmt.Errorf("it does not begin with %q: %w", TokenPrefix, ErrBadToken)
 	}
-	if strings.ContainsAny(text, "\r\n") { // which the decoder passes over
+	if strings.ContainsAny(text, "\r\n") { // the decoder ignores these
 		return nil, fmt.Errorf("it has a line break: %w", ErrBadToken)
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
@@ -91,7 +89,7 @@ func ParseToken(s string) (*Token, error) {
 	}
 	le, body := binary.LittleEndian, b[:len(b)-4]
 	if le.Uint32(b[len(body):]) != crc32.Checksum(body, castagnoli) {
-		return nil, fmt.Errorf("its checksum is wrong, so it is cut or mistyped: %w", ErrBadToken)
+		return nil, fmt.Errorf("its checksum is wrong, so the text is cut or mistyped: %w", ErrBadToken)
 	}
 	t := &Token{
 		Granted: b[0] == 1,

@@ -7,17 +7,17 @@ import (
 	"strings"
 )
 
-// Type is a Go type whose values may lie in shared memory: of fixed size on every
-// system, without pointers.
+// Type is a Go type whose values may lie in shared memory: it has the same size on every system,
+// and no pointers.
 type Type struct {
-	Name        string // as Go prints it, at most 64 bytes of it
+	Name        string // as Go prints it, cut to 64 bytes
 	Size        int    // bytes
-	Fingerprint uint64 // of names, types and offsets of all fields; never 0
+	Fingerprint uint64 // hash of the names, types and offsets of all fields; never 0
 }
 
 // TypeOf checks t.
 //
-// Errors: one that says which part of t cannot lie in shared memory.
+// Errors: ErrType; the text says which part of t cannot lie in shared memory.
 func TypeOf(t reflect.Type) (*Type, error) {
 	var text strings.Builder
 	if err := describe(&text, t, t.String()); err != nil {
@@ -35,7 +35,7 @@ func TypeOf(t reflect.Type) (*Type, error) {
 	return ty, nil
 }
 
-// CheckType refuses a type that is not the payload's; nil is bytes.
+// CheckType refuses a type that is not the type of the payload. nil means bytes.
 //
 // Errors: ErrKindMismatch, with both types.
 func (h *SegmentHeader) CheckType(want *Type) error {
@@ -51,11 +51,11 @@ func (h *SegmentHeader) CheckType(want *Type) error {
 	if h.Fingerprint != 0 {
 		has = Text(h.TypeName[:])
 	}
-	return fmt.Errorf("it has %s (%016x), not %s (%016x): %w", has, h.Fingerprint, name, fingerprint, ErrKindMismatch)
+	return fmt.Errorf("it has type %s (%016x), want %s (%016x): %w", has, h.Fingerprint, name, fingerprint, ErrKindMismatch)
 }
 
-// describe writes t in a canonical form: fixed-width types by their names, arrays as
-// [N]T, structures as {offset name T; ...}size.
+// describe writes t in a canonical form: fixed-width types by their names, arrays as [N]T,
+// structures as {offset name T; ...}size.
 func describe(w *strings.Builder, t reflect.Type, path string) error {
 	no := func(why string) error { return fmt.Errorf("%s is a %v, %s: %w", path, t, why, ErrType) }
 	switch t.Kind() {
@@ -64,9 +64,9 @@ func describe(w *strings.Builder, t reflect.Type, path string) error {
 		w.WriteString(t.Kind().String())
 		return nil
 	case reflect.Int, reflect.Uint, reflect.Uintptr:
-		return no("whose size is not the same everywhere")
+		return no("whose size differs between systems")
 	case reflect.Bool:
-		return no("of which some bit patterns are not valid; use uint8")
+		return no("which has bit patterns that are not valid; use uint8")
 	case reflect.Array:
 		fmt.Fprintf(w, "[%d]", t.Len())
 		return describe(w, t.Elem(), path+"[]")
@@ -91,5 +91,5 @@ func describe(w *strings.Builder, t reflect.Type, path string) error {
 		fmt.Fprintf(w, "}%d", t.Size())
 		return nil
 	}
-	return no("which may refer to memory of one process")
+	return no("which may refer to the memory of one process")
 }

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// Scope is how far a name reaches.
+// Scope says how far a name reaches.
 type Scope uint32
 
 const (
@@ -33,12 +33,12 @@ func (s Scope) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 // UnmarshalText is the inverse of MarshalText.
 func (s *Scope) UnmarshalText(b []byte) error { return unmarshal(s, b, Local, Global) }
 
-// Lifetime is when a name goes.
+// Lifetime says when a name goes.
 type Lifetime uint32
 
 const (
-	WhileUsed Lifetime = iota // with the last user, who closes or dies
-	Persist                   // when it is removed, or the machine restarts
+	WhileUsed Lifetime = iota // when the last user closes or dies
+	Persist                   // when it is removed, or when the machine restarts
 	lifetimes
 )
 
@@ -61,13 +61,13 @@ func (l Lifetime) MarshalText() ([]byte, error) { return []byte(l.String()), nil
 // UnmarshalText is the inverse of MarshalText.
 func (l *Lifetime) UnmarshalText(b []byte) error { return unmarshal(l, b, WhileUsed, Persist) }
 
-// Access is what one may do with an object or through a view.
+// Access says what may be done with an object or through a view.
 type Access uint32
 
 const (
-	ReadWrite   Access = iota // reads and writes, seen by all
-	ReadOnly                  // reads
-	CopyOnWrite               // reads; writes stay in the writer's own copy
+	ReadWrite   Access = iota // read and write; all see what is written
+	ReadOnly                  // read
+	CopyOnWrite               // read and write; what is written stays in a private copy
 	accesses
 )
 
@@ -94,9 +94,9 @@ func (a *Access) UnmarshalText(b []byte) error {
 	return unmarshal(a, b, ReadWrite, ReadOnly, CopyOnWrite)
 }
 
-// ID tells objects apart for as long as any of them lives: device and inode
-// number of the file that has the bytes (Linux; Windows, where there is one), or
-// 16 random bytes (Windows: sections of the page file).
+// ID tells objects apart while any of them lives. It is the device and inode number of the file
+// that has the bytes (on Linux, and on Windows if there is such a file). Otherwise it is 16
+// random bytes (on Windows: sections of the page file).
 type ID [16]byte
 
 func (id ID) String() string { return hex.EncodeToString(id[:]) }
@@ -113,7 +113,7 @@ func (id *ID) UnmarshalText(b []byte) error {
 	return err
 }
 
-// unmarshal sets p to the one of all that prints as b.
+// unmarshal sets p to the value in all that prints as b.
 func unmarshal[T fmt.Stringer](p *T, b []byte, all ...T) error {
 	for _, v := range all {
 		if v.String() == string(b) {
@@ -121,5 +121,5 @@ func unmarshal[T fmt.Stringer](p *T, b []byte, all ...T) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%q is none of %v", b, all)
+	return fmt.Errorf("%q is unknown, want one of %v", b, all)
 }
