@@ -85,9 +85,9 @@ func TestExitCodes(t *testing.T) {
 		{"cell put small 12345 --size 4", "", 11, "too large"},
 		{"cell get small", "", 3, `cell "small" has no value yet`},
 
-		{"pub one", "x", 4, "it has as many members as it may have, 1: process"},
-		{"sub one", "", 4, "it has as many members as it may have, 1: process"},
-		{"hz one", "", 4, "it has as many members as it may have, 1: process"},
+		{"pub one", "x", 4, "no place for another member, all 1 are taken: process"},
+		{"sub one", "", 4, "no place for another member, all 1 are taken: process"},
+		{"hz one", "", 4, "no place for another member, all 1 are taken: process"},
 		{"pub t --wait 0 --size 4", "12345\n", 11, "line 1 has 5 bytes"},
 		{"pub t --wait 0 --record 4", "12345", 1, "record 2"},
 		{"sub missing --timeout 1ms", "", 7, `there is no topic "missing"`},

@@ -352,7 +352,7 @@ func TestSubStuck(t *testing.T) {
 		}
 		pub.want(0, "1 subscriber passed over")
 		_, _ = io.Copy(io.Discard, sub.out)
-		sub.want(9, "passed over")
+		sub.want(9, "evicted")
 	}
 }
 

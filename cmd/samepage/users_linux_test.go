@@ -99,7 +99,7 @@ func TestTwoUsers(t *testing.T) {
 		{bert, "hz t --duration 1ms --owner " + owner, "", 0, "in all"},
 		{root, "sub t --owner " + owner, "", 0, "a line"},
 		{anna, "pub u --persist --perm 0644", "a line\n", 0, "published to u: 1 message"},
-		{bert, "sub u --owner " + owner, "", 5, "member table; its maker allows that to a group with Perm 0660 (--perm)"},
+		{bert, "sub u --owner " + owner, "", 5, "its maker can allow that to a group with Perm 0660 (--perm)"},
 		{bert, "hz u --owner " + owner, "", 5, "member table"},
 		{bert, "pub u --owner " + owner + " --wait 0", "bert's\n", 5, "member table"},
 		{root, "rm t u c e f", "", 0, "removed f"},

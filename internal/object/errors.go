@@ -8,8 +8,8 @@ import (
 	"samepage/layout"
 )
 
-// The errors that the rooms above have in common. Package samepage exports them under the
-// same names, and says there what each means.
+// These are the errors that the packages above have in common. Package samepage exports them
+// under the same names, and says there what each one means.
 var (
 	ErrName           = errors.New("invalid name")
 	ErrRange          = errors.New("past the end of the object")
@@ -22,7 +22,8 @@ var (
 	ErrPeerDied       = errors.New("the process at the other end has died")
 )
 
-// The errors of the rooms below that these share, so that a room above needs one list.
+// These are errors of the packages below. They are repeated here so that a package above needs
+// only one list.
 var (
 	ErrBusy         = syserr.ErrBusy
 	ErrNoSpace      = syserr.ErrNoSpace

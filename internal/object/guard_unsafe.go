@@ -7,8 +7,8 @@ import (
 	"samepage/internal/sys"
 )
 
-// GuardedCopy copies between dst and src, one of which lies in mem, a mapping. It is false
-// after a fault there: the file below has been truncated, or has a hole and no space.
+// GuardedCopy copies between dst and src. One of the two lies in mem, a mapping. It is false
+// after a fault there: the file below was truncated, or it has a hole and there is no space.
 func GuardedCopy(dst, src, mem []byte) (ok bool) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {

@@ -8,8 +8,8 @@ import (
 	"samepage/layout"
 )
 
-// Inherit has the child that cmd will start inherit the object, and returns the token that
-// the child receives it by. Errors: those of sys.Object.Inherit.
+// Inherit lets the child that cmd will start inherit the object, and returns the token with which
+// the child receives it. Errors: those of sys.Object.Inherit.
 func (o *Object) Inherit(cmd *exec.Cmd, a layout.Access) (token string, err error) {
 	number, err := o.Sys.Inherit(cmd, a)
 	if err != nil {
@@ -22,8 +22,8 @@ func (o *Object) Inherit(cmd *exec.Cmd, a layout.Access) (token string, err erro
 	return t.String(), nil
 }
 
-// Grant lets the running process pid receive the object by the token. Errors: those of
-// sys.FindProcess and sys.Object.Grant.
+// Grant lets the running process pid receive the object with the token. Errors: those of
+// process.Find and sys.Object.Grant.
 func (o *Object) Grant(pid int, a layout.Access) (token string, err error) {
 	to, err := process.Find(pid)
 	if err != nil {

@@ -1,12 +1,13 @@
-// Package object has the shared memory objects that this process has open: how a name
-// becomes one, and which pieces of it are mapped. Everything above stands on it: the
-// memories of package samepage, and the segments of locks, topics and cells.
+// Package object has the shared memory objects that this process has open. It turns a name into
+// an object, and keeps the mappings of each object. All packages above build on it: the memories
+// of package samepage, and the segments of locks, topics and cells.
 //
-// A process has one Object for all its users of one and the same object with one access,
-// and one mapping for all users of the same bytes. So a thousand subscribers to one topic
-// need one descriptor of it and map it once.
+// A process has one Object for all its users of the same object with the same access, and one
+// mapping for all users of the same bytes. So a thousand subscribers to one topic need one
+// descriptor of it and map it once.
 //
-// Errors of this package do not name the object, nor what was tried: the callers do.
+// The errors of this package do not name the object, and do not say what was tried: the callers
+// add both.
 package object
 
 import (
@@ -17,34 +18,34 @@ import (
 	"samepage/layout"
 )
 
-// Object is an open object. Each of Create, Open, OpenOrCreate, CreateUnnamed, MapFile,
-// Receive and Own gives its caller one use of it, which Release ends. Its methods may be
-// called concurrently while the caller has a use of it.
+// Object is an open object. Create, Open, OpenOrCreate, CreateUnnamed, MapFile, Receive and Own
+// each give their caller one use of it. Release ends a use. The methods may be called
+// concurrently while the caller has a use.
 type Object struct {
-	// Sys is the object as the system has it. Nobody but Release closes it.
+	// Sys is the object of the system. Only Release closes it.
 	Sys  *sys.Object
 	uses int // guarded by open.mu
 
 	mu   sync.Mutex
-	maps []*Mapping // those that may be shared: all but the copy-on-write ones
+	maps []*Mapping // the mappings that can be shared: all except the copy-on-write ones
 }
 
-// Mapping is a piece of an object in the address space.
+// Mapping is a part of an object that is mapped.
 type Mapping struct {
 	Bytes  []byte
-	Off    int64 // of Bytes[0] in the object
+	Off    int64 // offset of Bytes[0] in the object
 	Access layout.Access
 	uses   int // guarded by Object.mu
 }
 
-// open are the objects of this process, by sys.Object.Key.
+// open has the objects of this process, by sys.Object.Key.
 var open = struct {
 	mu  sync.Mutex
 	all map[string]*Object
 }{all: map[string]*Object{}}
 
-// Own makes an Object of o, which it takes over. If this process has the same object open
-// with the same access already, that one gets a use more, and o is closed.
+// Own makes an Object of o and takes o over. If this process already has the same object open
+// with the same access, Own adds a use to that Object and closes o.
 func Own(o *sys.Object) *Object {
 	open.mu.Lock()
 	have := open.all[o.Key]
@@ -61,8 +62,8 @@ func Own(o *sys.Object) *Object {
 	return obj
 }
 
-// Release ends one use of the object. The last one closes it; mappings that are still in
-// use stay.
+// Release ends one use of the object. The last Release closes it. Mappings that are still in use
+// stay.
 func (o *Object) Release() error {
 	open.mu.Lock()
 	o.uses--
@@ -77,8 +78,8 @@ func (o *Object) Release() error {
 	return o.Sys.Close()
 }
 
-// Any says whether is says yes of an object that this process has open. is must not open
-// or release one.
+// Any says whether is returns true for an object that this process has open. is must not open or
+// release an object.
 func Any(is func(*sys.Object) bool) bool {
 	open.mu.Lock()
 	defer open.mu.Unlock()
@@ -90,15 +91,15 @@ func Any(is func(*sys.Object) bool) bool {
 	return false
 }
 
-// OpenCount is how many objects this process has open. It is for tests.
+// OpenCount is the number of objects that this process has open. It is for tests.
 func OpenCount() int {
 	open.mu.Lock()
 	defer open.mu.Unlock()
 	return len(open.all)
 }
 
-// Alone says whether the caller's is the only use of the object, in all processes.
-// Errors: errors.ErrUnsupported, ErrNameGone, ErrBusy.
+// Alone says whether the caller has the only use of the object in all processes. Errors:
+// errors.ErrUnsupported, ErrNameGone, ErrBusy.
 func (o *Object) Alone() (bool, error) {
 	alone, err := o.Sys.Alone()
 	if err == nil {
@@ -122,24 +123,24 @@ func countMapped(n int64) {
 	mapped.Unlock()
 }
 
-// Mapped is how many bytes this process maps now, and the most that it has mapped since
-// the last ResetPeak. It is for tests.
+// Mapped is the number of bytes that this process maps now, and the largest number since the last
+// ResetPeak. It is for tests.
 func Mapped() (now, peak int64) {
 	mapped.Lock()
 	defer mapped.Unlock()
 	return mapped.now, mapped.peak
 }
 
-// ResetPeak has the peak of Mapped begin anew. It is for tests.
+// ResetPeak sets the peak of Mapped to the present number. It is for tests.
 func ResetPeak() {
 	mapped.Lock()
 	mapped.peak = mapped.now
 	mapped.Unlock()
 }
 
-// Map maps at least n bytes at off, any offset, or gives a mapping that has them one use
-// more. The caller has checked that the object has these bytes and allows the access.
-// Errors: those of sys.Object.Map.
+// Map maps at least n bytes at off. The offset need not be aligned. If a mapping has these bytes
+// already, Map adds a use to it. The caller has checked that the object has these bytes and
+// allows the access. Errors: those of sys.Object.Map.
 func (o *Object) Map(off int64, n int, a layout.Access) (*Mapping, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -164,14 +165,14 @@ func (o *Object) Map(off int64, n int, a layout.Access) (*Mapping, error) {
 	return p, nil
 }
 
-// At is the n bytes at off of the object, which the mapping has.
+// At is the n bytes at offset off of the object. The mapping must contain them.
 func (p *Mapping) At(off int64, n int) []byte {
 	i := int(off - p.Off)
 	return p.Bytes[i : i+n : i+n]
 }
 
-// Unmap ends one use of a mapping. The last one gives it back to the system. The object may
-// be released before.
+// Unmap ends one use of a mapping. The last Unmap gives it back to the system. The object may
+// have been released already.
 func (o *Object) Unmap(p *Mapping) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -188,8 +189,8 @@ func (o *Object) Unmap(p *Mapping) error {
 	return unmap(o.Sys, p.Bytes)
 }
 
-// ReadAt copies the len(p) bytes at off, which the object has, out of it. A file below that
-// was truncated is ErrCorrupt.
+// ReadAt copies the len(p) bytes at off out of the object. The object must have them. If the file
+// below was truncated, the error is ErrCorrupt.
 func (o *Object) ReadAt(p []byte, off int64) error {
 	if len(p) == 0 {
 		return nil

@@ -13,8 +13,8 @@ import (
 	"samepage/layout"
 )
 
-// Spec says which object is meant, and what a new one shall be. Create, Open, OpenOrCreate,
-// CreateUnnamed and MapFile check it; they do not change it.
+// Spec says which object is meant, and how a new one is made. Create, Open, OpenOrCreate,
+// CreateUnnamed and MapFile check it, and do not change it.
 type Spec = sys.Spec
 
 // check refuses options that no object can have. Errors: fs.ErrInvalid.
@@ -34,8 +34,8 @@ func check(s *Spec) error {
 	return nil
 }
 
-// Named is a checked copy of s whose name is without prefix: Local\ and Global\ choose the
-// scope. Errors: ErrName, fs.ErrInvalid.
+// Named is a checked copy of s. The prefixes Local\ and Global\ of the name choose the scope and
+// are removed. Errors: ErrName, fs.ErrInvalid.
 func Named(s *Spec) (*Spec, error) {
 	if err := check(s); err != nil {
 		return nil, err
@@ -52,8 +52,8 @@ func Named(s *Spec) (*Spec, error) {
 	return &t, nil
 }
 
-// checkSize refuses sizes that no new object can have, and first bytes that do not fit.
-// Errors: ErrZeroSize, ErrNegativeSize, ErrTooLarge, ErrRange.
+// checkSize refuses a size that no new object can have, and first bytes that do not fit. Errors:
+// ErrZeroSize, ErrNegativeSize, ErrTooLarge, ErrRange.
 func checkSize(s *Spec) error {
 	if err := option.Size("size", s.Size, layout.MaxSize); err != nil {
 		return err
@@ -67,8 +67,8 @@ func checkSize(s *Spec) error {
 	return nil
 }
 
-// nameEdges has a word for the race detector: what a goroutine has done before it made an
-// object comes before what another one does that finds it by its name.
+// nameEdges has a word for the race detector. What a goroutine does before it makes an object
+// happens before what another goroutine does after it has opened the object by name.
 func nameEdges(s *Spec) edge.Object {
 	return edge.Of(struct {
 		name  string
@@ -78,11 +78,11 @@ func nameEdges(s *Spec) edge.Object {
 	}{s.Name, s.Scope, s.Kind, s.Exact})
 }
 
-// Create makes the object and opens it for reading and writing, whatever s.Access is, for
-// its maker writes at least its first bytes.
+// Create makes the object and opens it. It opens for reading and writing, whatever s.Access is,
+// because the maker writes at least the first bytes.
 //
-// Errors: fs.ErrExist, ErrName, ErrZeroSize, ErrNegativeSize, ErrTooLarge, ErrRange (of
-// Init), fs.ErrInvalid, ErrKindMismatch (exact names), and those of sys.Create.
+// Errors: fs.ErrExist, ErrName, ErrZeroSize, ErrNegativeSize, ErrTooLarge, ErrRange (of Init),
+// fs.ErrInvalid, ErrKindMismatch (exact names), and those of sys.Create.
 func Create(s *Spec) (*Object, error) {
 	s, err := Named(s)
 	if err != nil {
@@ -125,7 +125,7 @@ func (o *Object) Damaged(err error) error {
 	return syserr.Damaged(err, o.Sys.Kind, o.Sys.Scope, o.Sys.Name, o.Sys.Exact)
 }
 
-// fileSize is the size of the file below an object whose maker gave none.
+// fileSize is the size of the file below an object, for a maker that gave no size.
 func fileSize(s *Spec) (int64, error) {
 	t := *s
 	t.Access, t.Exclusive, t.Truncate = layout.ReadOnly, false, false
@@ -149,7 +149,7 @@ func Open(s *Spec) (*Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.Truncate = false // it is of the one who makes the object
+	s.Truncate = false // it counts only when the object is made
 	o, err := sys.Open(s)
 	if err != nil {
 		return nil, damaged(s, err)
@@ -164,8 +164,8 @@ func Open(s *Spec) (*Object, error) {
 	return obj, nil
 }
 
-// CheckExact looks whether the bytes behind an exact name are of the kind of s; what cannot
-// be opened is not judged. Errors: ErrKindMismatch, ErrVersion, ErrCorrupt.
+// CheckExact checks whether the bytes behind an exact name are of the kind of s. If the object
+// cannot be opened, there is no error. Errors: ErrKindMismatch, ErrVersion, ErrCorrupt.
 func CheckExact(s *Spec) error {
 	t := *s
 	t.Access = layout.ReadOnly
@@ -178,12 +178,12 @@ func CheckExact(s *Spec) error {
 	return obj.checkExact()
 }
 
-// checkExact refuses an object whose bytes are not of its kind: anything may have a
-// bare name. Where the system has kinds itself (Windows) it has refused it before.
+// checkExact refuses an object whose bytes are not of its kind, because any program may have made
+// an exact name. If the system itself has kinds (Windows), it has refused such an object before.
 func (o *Object) checkExact() error {
 	head := make([]byte, min(layout.SegmentHeaderSize, o.Sys.Size))
 	if err := o.ReadAt(head, 0); err != nil {
-		return nil // whoever uses it is told
+		return nil // the use of the object will return this error
 	}
 	if o.Sys.Kind != layout.Memory {
 		_, err := layout.ParseSegment(head, o.Sys.Kind, o.Sys.Size)
@@ -195,8 +195,9 @@ func (o *Object) checkExact() error {
 	return nil
 }
 
-// OpenOrCreate does open or create, whichever works, and says which. Another process may
-// remove and make the name between the two, but hardly many times in a row.
+// OpenOrCreate calls open and create in turn until one of them works. existed says whether it was
+// open. Between the two another process may remove or make the name, but hardly many times in a
+// row.
 func OpenOrCreate[T any](open, create func() (T, error)) (o T, existed bool, err error) {
 	for range 100 {
 		if o, err = open(); err == nil || !errors.Is(err, fs.ErrNotExist) {
@@ -211,8 +212,8 @@ func OpenOrCreate[T any](open, create func() (T, error)) (o T, existed bool, err
 
 // CreateUnnamed makes an object without a name.
 //
-// Errors: ErrZeroSize, ErrNegativeSize, ErrTooLarge, ErrRange (of Init), fs.ErrInvalid
-// (options out of range, or not for unnamed memory), and those of sys.CreateUnnamed.
+// Errors: ErrZeroSize, ErrNegativeSize, ErrTooLarge, ErrRange (of Init), fs.ErrInvalid (options
+// out of range, or options that unnamed memory cannot have), and those of sys.CreateUnnamed.
 func CreateUnnamed(s *Spec) (*Object, error) {
 	if err := check(s); err != nil {
 		return nil, err
@@ -235,11 +236,12 @@ func CreateUnnamed(s *Spec) (*Object, error) {
 	return Own(o), nil
 }
 
-// MapFile opens the file s.File as an object without a name of its own. Size 0 is the size
-// of the file.
+// MapFile opens the file s.File as an object. The object has no name of its own. Size 0 means the
+// size of the file.
 //
-// Errors: ErrZeroSize (empty file), ErrNegativeSize, ErrTooLarge, fs.ErrPermission,
-// fs.ErrInvalid (options out of range, or not for files), and those of sys.MapFile.
+// Errors: ErrZeroSize (the file is empty), ErrNegativeSize, ErrTooLarge, fs.ErrPermission,
+// fs.ErrInvalid (options out of range, or options that a file cannot have), and those of
+// sys.MapFile.
 func MapFile(s *Spec) (*Object, error) {
 	if err := check(s); err != nil {
 		return nil, err
@@ -251,7 +253,7 @@ func MapFile(s *Spec) (*Object, error) {
 		return nil, option.Bad("Init", fmt.Sprintf("%d bytes", len(s.Init)), "none for a file")
 	}
 	if s.Truncate && s.Access != layout.ReadWrite {
-		return nil, fmt.Errorf("truncate a file open %v: %w", s.Access, fs.ErrPermission)
+		return nil, fmt.Errorf("Truncate needs write access, but the access is %v: %w", s.Access, fs.ErrPermission)
 	}
 	if s.Truncate || s.Size != 0 {
 		if err := checkSize(s); err != nil {
@@ -268,7 +270,7 @@ func MapFile(s *Spec) (*Object, error) {
 	return Own(o), nil
 }
 
-// Stat tells about an object without joining its users. Errors: ErrName, fs.ErrInvalid,
+// Stat describes an object without becoming a user of it. Errors: ErrName, fs.ErrInvalid,
 // ErrKindMismatch (exact names), and those of sys.Stat.
 func Stat(s *Spec) (sys.Info, error) {
 	s, err := Named(s)

@@ -4,7 +4,7 @@ package object
 
 import "samepage/internal/sys"
 
-// The debug build: late use of a closed view faults where it happens. Package forgotten
-// tells of what was dropped without Close.
+// This is the debug build: a late access to a closed view faults where it happens. Package
+// forgotten reports what was dropped without Close.
 
 func unmap(o *sys.Object, b []byte) error { return o.Poison(b) }

@@ -7,8 +7,8 @@ import (
 	"samepage/internal/ipctest"
 )
 
-// StopWatch keeps the death watch from looking until the end of the test, so that a
-// ring that is lost has somebody sleep for ever.
+// StopWatch stops the death watch until the end of the test. So if a ring is lost, a member sleeps
+// for ever.
 func StopWatch(t testing.TB) {
 	t.Helper()
 	haveOneWatch(true)

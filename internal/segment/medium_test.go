@@ -27,7 +27,7 @@ type medium struct {
 // On the others the same tests show that the algorithms do what they do there.
 var media = []medium{{"heap", onHeap}, {"unnamed", unnamed}, {"file", inFile}, {"named", named}}
 
-// blank is the bytes of a new segment.
+// blank has the bytes of a new segment.
 func blank(members int) []byte {
 	h := &layout.SegmentHeader{
 		Kind: uint32(layout.Mutex), Members: uint32(members), Live: layout.SegmentHeaderSize, LiveSize: layout.LockWordsSize,
@@ -87,7 +87,7 @@ func named(t *testing.T, b []byte) (func(Repair) (*Handle, error), error) {
 	}), nil
 }
 
-// onHeap lays the segment into the heap, and stands in for the kernel.
+// onHeap has the segment on the heap, and takes the part of the kernel.
 func onHeap(_ *testing.T, b []byte) (func(Repair) (*Handle, error), error) {
 	room := make([]byte, len(b)+align)
 	at := int(-reflect.ValueOf(room).Pointer() & (align - 1))
@@ -117,7 +117,7 @@ type heapKernel struct {
 	rung   map[*uint32]*sync.Cond
 }
 
-// sleepersOn are those that sleep on a word. The caller has mu.
+// sleepersOn are the sleepers on a word. The caller holds mu.
 func (k *heapKernel) sleepersOn(word *uint32) *sync.Cond {
 	c := k.rung[word]
 	if c == nil {
@@ -188,8 +188,8 @@ func (r heapRinger) Ring(_ int, _ uint32, word *uint32) {
 
 func (heapRinger) Close() {}
 
-// die is the death of a member, as the others see it: its lock byte is free, and
-// nothing else has changed.
+// die is the death of a member as the others see it: its lock byte becomes free, and nothing else
+// changes.
 func (h *Handle) die(t *testing.T) {
 	t.Helper()
 	h.closed.Store(true)

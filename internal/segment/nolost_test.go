@@ -12,9 +12,9 @@ import (
 	"samepage/ipcsync"
 )
 
-// Every wake is by the one who sets or releases, and none is lost: the death watch
-// is for the dead, and would otherwise hide it. So it is stopped here, and who is
-// forgotten sleeps until the patience ends.
+// The member that sets or releases wakes the sleeper, and no wake is lost. The death watch is only
+// for dead members, but it would hide a lost wake. So it is stopped here, and a member whose wake is
+// lost sleeps until the patience ends.
 
 func TestEventNoLostWake(t *testing.T) {
 	noLostWake(t, func(ctx context.Context, t *testing.T, rounds int, round func()) {
@@ -54,7 +54,7 @@ func TestEventNoLostWake(t *testing.T) {
 	})
 }
 
-// Each unit wakes a sleeper, also where a ringer rings one sleeper twice.
+// Each unit wakes a sleeper, also if a ringer rings one sleeper twice.
 func TestSemaphoreNoLostWake(t *testing.T) {
 	noLostWake(t, func(ctx context.Context, t *testing.T, rounds int, round func()) {
 		s, err := ipcsync.CreateSemaphore("s", 0, 10, nil)
@@ -83,8 +83,7 @@ func TestSemaphoreNoLostWake(t *testing.T) {
 	})
 }
 
-// Each unlock wakes one who waits, of readers and writers, and of handles that have
-// several.
+// Each unlock wakes a waiter: readers and writers, and handles that have several waiters.
 func TestLocksNoLostWake(t *testing.T) {
 	noLostWake(t, func(ctx context.Context, t *testing.T, rounds int, round func()) {
 		m, err := ipcsync.CreateMutex("m", nil)
@@ -134,9 +133,9 @@ func TestLocksNoLostWake(t *testing.T) {
 	})
 }
 
-// noLostWake runs f without a death watch: with all processors, where most waits
-// end in the short loop before sleep, and with one, where none does. The context ends
-// when f has not told of a round for as long as the patience is.
+// noLostWake runs f without a death watch. It runs f with all processors, where most waits end while
+// they spin, and with one processor, where none spins. The context ends if f has reported no round
+// for as long as the patience is.
 func noLostWake(t *testing.T, f func(ctx context.Context, t *testing.T, rounds int, round func())) {
 	ipctest.NeedNames(t)
 	for procs, rounds := range map[int]int{runtime.GOMAXPROCS(0): 5000, 1: 500} {

@@ -12,8 +12,8 @@ import (
 	"samepage/layout"
 )
 
-// Create makes an object with the new segment in it. o says its name, where and for whom;
-// Kind, Size and Init are filled in.
+// Create makes an object with the new segment in it. o says its name, where it is and who may
+// open it. Create fills in Kind, Size and Init.
 //
 // Errors: fs.ErrInvalid, and those of object.Create.
 func (s *Spec) Create(o *object.Spec) (*object.Object, error) {
@@ -26,7 +26,7 @@ func (s *Spec) Create(o *object.Spec) (*object.Object, error) {
 	return object.Create(&n)
 }
 
-// OpenOrCreate opens the object of that name, or makes it as Create does, and says which.
+// OpenOrCreate opens the object of that name, or makes it as Create does. existed says which.
 //
 // Errors: those of OpenObject and Create.
 func (s *Spec) OpenOrCreate(o *object.Spec) (obj *object.Object, existed bool, err error) {
@@ -41,20 +41,19 @@ func (s *Spec) OpenOrCreate(o *object.Spec) (obj *object.Object, existed bool, e
 
 // OpenObject opens the object of a segment, to join it.
 //
-// Errors: those of object.Open. Where the system refuses write access the text says that
-// members need it, and which rights give it.
+// Errors: those of object.Open. If the system refuses write access, the text says that members
+// need it, and which rights give it.
 func OpenObject(o *object.Spec) (*object.Object, error) {
 	obj, err := object.Open(o)
 	if err != nil && o.Access == layout.ReadWrite && syserr.Refused(err) {
-		err = fmt.Errorf("%w: all members of a %v, also those that only read it, write their place in its member table; "+
-			"its maker allows that to a group with Perm 0660 (--perm), to everybody with 0666, on Windows with SecurityDescriptor (--sddl)",
+		err = fmt.Errorf("%w: all members of a %v write to its member table, also those that only read; "+
+			"its maker can allow that to a group with Perm 0660 (--perm), to everybody with 0666, on Windows with SecurityDescriptor (--sddl)",
 			err, o.Kind)
 	}
 	return obj, err
 }
 
-// Await calls open until it finds something else than fs.ErrNotExist; wrap is for the
-// error of ctx.
+// Await calls open until its error is not fs.ErrNotExist. wrap adds context to the error of ctx.
 func Await[T any](ctx context.Context, open func() (T, error), wrap func(error) error) (o T, err error) {
 	ended := Until(ctx, func() (bool, error) {
 		o, err = open()
@@ -66,8 +65,7 @@ func Await[T any](ctx context.Context, open func() (T, error), wrap func(error) 
 	return o, err
 }
 
-// Deadline gives the deadline of a context its second face: an error that also
-// matches os.ErrDeadlineExceeded.
+// Deadline makes the error of a context's deadline also match os.ErrDeadlineExceeded.
 func Deadline(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return deadlineError{err}

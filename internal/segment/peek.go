@@ -13,18 +13,18 @@ import (
 	"samepage/layout"
 )
 
-// Seen is a member as a bystander sees it, who has not joined.
+// Seen describes a member as a process sees it that has not joined.
 type Seen struct {
 	Who
 	Alive bool // it holds its lock byte
-	// Foreign: its PID is not one of this pid namespace. Ended: its process has ended, and
-	// a descendant has the descriptor that carries the lock.
+	// Foreign: PID belongs to another pid namespace. Ended: the process has ended, and a
+	// descendant has inherited the descriptor that carries the lock.
 	Foreign, Ended bool
-	Asleep         bool // its bit stands in Sleepers
+	Asleep         bool // its bit in Sleepers is set
 }
 
-// Member is what all kinds tell of a member in the same words. Package samepage says what
-// the fields mean.
+// Member has the facts that all kinds report about a member. Package samepage says what the
+// fields mean.
 type Member struct {
 	PID                          int
 	Name                         string
@@ -32,15 +32,15 @@ type Member struct {
 	Alive, Foreign, Ended, Waits bool
 }
 
-// Member is what all kinds tell of it.
+// Member has the facts that all kinds report about the member.
 func (s *Seen) Member() Member {
 	return Member{PID: int(s.PID), Name: s.Name, Joined: s.Joined, Alive: s.Alive, Foreign: s.Foreign, Ended: s.Ended, Waits: s.Asleep}
 }
 
-// Peek looks at the segment in o without joining it, and ends one use of o. While f runs
-// the Handle is good for reading live words, and for nothing else.
+// Peek reads the segment in o without joining it, and ends one use of o. While f runs, the Handle
+// can be used to read live words, and for nothing else.
 //
-// Errors: those of Open, but for object.ErrTooManyMembers.
+// Errors: those of Open, except object.ErrTooManyMembers.
 func Peek(o *object.Object, kind layout.Kind, liveSize int, f func(h *Handle, members []Seen)) error {
 	defer o.Release()
 	hd, err := header(o, kind, liveSize)
@@ -63,8 +63,8 @@ func Peek(o *object.Object, kind layout.Kind, liveSize int, f func(h *Handle, me
 	return err
 }
 
-// PeekDead is Peek for the bytes, of which there are size, of a segment that nobody uses
-// any more. All members in it are dead.
+// PeekDead is Peek for a segment that nobody uses any more. r has its bytes, and size is their
+// number. All members in it are dead.
 //
 // Errors: those of r and of layout.ParseSegment.
 func PeekDead(r io.ReaderAt, kind layout.Kind, size int64, f func(h *Handle, members []Seen)) error {
@@ -79,7 +79,7 @@ func PeekDead(r io.ReaderAt, kind layout.Kind, size int64, f func(h *Handle, mem
 	if err != nil {
 		return err
 	}
-	// Of the live words only the first are needed: what is copied is small.
+	// Only the first live words are needed, so only a little is copied.
 	is := *hd
 	is.Live, is.LiveSize = layout.SegmentHeaderSize, layout.LockWordsSize
 	is.Table = is.Live + is.LiveSize
@@ -97,7 +97,7 @@ func PeekDead(r io.ReaderAt, kind layout.Kind, size int64, f func(h *Handle, mem
 	return err
 }
 
-// look tells of all members that have a slot in use. held says whether a lock byte is held.
+// look describes all members that have a slot in use. held says whether a lock byte is held.
 func (h *Handle) look(held func(int) (bool, error)) (all []Seen, err error) {
 	for i := range h.n {
 		id := atomic.LoadUint64(h.identity(i))
@@ -108,15 +108,15 @@ func (h *Handle) look(held func(int) (bool, error)) (all []Seen, err error) {
 		err = errors.Join(err, herr)
 		s := Seen{Who: h.who(i, layout.OwnerOf(i, uint32(id>>32))), Alive: alive, Asleep: h.bit(i)}
 		s.Foreign, s.Ended = process.Whereabouts(layout.Process{PID: s.PID, Start: s.Start}, s.Space)
-		s.Ended = s.Ended && alive // else it is dead, as can be expected
+		s.Ended = s.Ended && alive // a dead member has ended anyway
 		s.Foreign = s.Foreign && (alive || s.Space != 0)
 		all = append(all, s)
 	}
 	return all, err
 }
 
-// header reads and checks the header of a segment. Only what has a bare name, which
-// others may have given, can be of another kind; else it is damaged.
+// header reads and checks the header of a segment. An object with an exact name may come from
+// another program, so it can be of another kind. Any other object of another kind is damaged.
 func header(o *object.Object, kind layout.Kind, liveSize int) (*layout.SegmentHeader, error) {
 	head := make([]byte, min(layout.SegmentHeaderSize, o.Sys.Size))
 	if err := o.ReadAt(head, 0); err != nil {
@@ -124,7 +124,7 @@ func header(o *object.Object, kind layout.Kind, liveSize int) (*layout.SegmentHe
 	}
 	hd, err := layout.ParseSegment(head, kind, o.Sys.Size)
 	if errors.Is(err, object.ErrKindMismatch) && !o.Sys.Exact {
-		err = fmt.Errorf("%w, and its name is that of a %v: %w", syserr.OnlyNumber(err), kind, object.ErrCorrupt)
+		err = fmt.Errorf("%w, but its name is the name of a %v: %w", syserr.OnlyNumber(err), kind, object.ErrCorrupt)
 	}
 	if err == nil && hd.LiveSize < uint64(liveSize) {
 		err = tooFewWords(hd, kind, liveSize)
@@ -133,5 +133,5 @@ func header(o *object.Object, kind layout.Kind, liveSize int) (*layout.SegmentHe
 }
 
 func tooFewWords(hd *layout.SegmentHeader, kind layout.Kind, want int) error {
-	return fmt.Errorf("segment with %d bytes of live words, a %v has %d: %w", hd.LiveSize, kind, want, object.ErrCorrupt)
+	return fmt.Errorf("segment has %d bytes of live words, want %d for a %v: %w", hd.LiveSize, want, kind, object.ErrCorrupt)
 }

@@ -1,7 +1,7 @@
-// Package segment is what locks and topics stand on: a memory with a header that
-// never changes, words that do, and a table of members. It knows who is alive,
-// repairs what the dead held, and has the one way to sleep and to wake.
-// docs/protocol/segment.md and waker.md tell the protocols.
+// Package segment is the base of locks, topics and cells. A segment is a memory with a header
+// that never changes, words that do, and a table of members. The package knows which members are
+// alive, repairs what dead members held, and has the only way to sleep and to wake.
+// docs/protocol/segment.md and waker.md describe the protocols.
 package segment
 
 import (
@@ -26,24 +26,23 @@ import (
 	"samepage/layout"
 )
 
-// Spec says what a new segment is.
+// Spec describes a new segment.
 type Spec struct {
 	Kind    layout.Kind
-	Flags   uint32 // by kind
+	Flags   uint32 // meaning by kind
 	Members int    // 0: layout.DefaultMembers
-	Live    []byte // the live words as they begin
-	// Payload is how many bytes follow the table, zeros at first, in a region that
-	// may be mapped by itself.
+	Live    []byte // the first content of the live words
+	// Payload is the number of bytes after the table. They begin as zeros. They lie in a region
+	// that can be mapped alone.
 	Payload     uint64
 	Fingerprint uint64 // of the payload's type
 	TypeName    string
 }
 
-// align is what the regions of a segment are aligned to: lines.
+// align is the alignment of the regions of a segment: a line of 128 bytes.
 const align = 128
 
-// Init returns the bytes of a new segment, up to the payload, and the size with
-// the payload.
+// Init returns the bytes of a new segment, up to the payload, and its size including the payload.
 func (s *Spec) Init() (b []byte, size int64, err error) {
 	n := s.Members
 	if n == 0 {
@@ -61,7 +60,7 @@ func (s *Spec) Init() (b []byte, size int64, err error) {
 	h.PayloadSize = s.Payload
 	end := control(h)
 	if s.Payload > math.MaxInt64/2 {
-		return nil, 0, fmt.Errorf("segment with a payload of %d bytes: %w", s.Payload, object.ErrTooLarge)
+		return nil, 0, fmt.Errorf("segment with a payload of %d bytes, want at most %d: %w", s.Payload, uint64(math.MaxInt64/2), object.ErrTooLarge)
 	}
 	layout.PutText(h.Creator[:], processName())
 	layout.PutText(h.TypeName[:], s.TypeName)
@@ -71,8 +70,8 @@ func (s *Spec) Init() (b []byte, size int64, err error) {
 	return b, int64(h.Size), nil
 }
 
-// CheckMembers refuses a number of members, 0 for the default, that no segment can
-// have. Errors: fs.ErrInvalid.
+// CheckMembers refuses a number of members that no segment can have. 0 means the default. Errors:
+// fs.ErrInvalid.
 func CheckMembers(n int) error {
 	if n == 0 {
 		return nil
@@ -80,7 +79,7 @@ func CheckMembers(n int) error {
 	return option.Range("Members", n, 1, layout.MaxMembers)
 }
 
-// regions are where the table and the payload of a segment begin, and its size.
+// regions returns where the table and the payload of a segment begin, and its size.
 func regions(live uint64, members int, payload uint64) (table, at, size uint64) {
 	table = (layout.SegmentHeaderSize + live + align - 1) &^ (align - 1)
 	size = table + uint64(members)*layout.MemberSize
@@ -91,8 +90,7 @@ func regions(live uint64, members int, payload uint64) (table, at, size uint64) 
 	return table, at, size
 }
 
-// Size is how many bytes a segment has with a live region of live bytes and a
-// payload.
+// Size is the size in bytes of a segment with live bytes of live words, and a payload.
 func Size(live uint64, members int, payload uint64) int64 {
 	_, _, size := regions(live, members, payload)
 	return int64(size)
@@ -100,24 +98,24 @@ func Size(live uint64, members int, payload uint64) int64 {
 
 func processName() string { return filepath.Base(os.Args[0]) }
 
-// Handle is a member of a segment: one open lock or topic of this process. Its
-// methods may be called concurrently.
+// Handle is a member of a segment: one open lock, topic or cell of this process. Its methods may
+// be called concurrently.
 type Handle struct {
 	obj  *object.Object // nil in tests
 	b    []byte
 	hd   *layout.SegmentHeader
 	kind layout.Kind
-	// Edges are for the race detector: the words of the object, which all its handles in
-	// this process have in common. Each kind numbers its own.
+	// Edges are the words of the object for the race detector. All handles of the object in this
+	// process share them. Each kind numbers its own.
 	Edges edge.Object
-	// broadcast: each change rings all that sleep, so nobody passes a ring on.
+	// broadcast: each change rings all sleepers, so no sleeper passes a ring on.
 	broadcast bool
-	n         int     // slots; every index from shared memory is held against it
+	n         int     // number of slots; each index from shared memory is checked against it
 	live      uintptr // offsets in b
 	table     uintptr
 	repair    Repair
 
-	// lockMu guards locks: one description never excludes itself. It is held
+	// lockMu guards locks, because one open file description never excludes itself. It is locked
 	// while this process is a reaper.
 	lockMu sync.Mutex
 	locks  Locks
@@ -126,23 +124,23 @@ type Handle struct {
 
 	waker  Waker
 	ringer Ringer
-	// turn is held by the one goroutine that sleeps on the waker.
+	// turn holds one token while a goroutine is the sleeper on the waker. The others wait for it.
 	turn chan struct{}
-	// watched is what the death watch knows of the sleeper, and cancel what rings
-	// it when its context ends; both belong to whose turn it is.
+	// watched is the entry of the sleeper in the death watch. cancel rings the sleeper when its
+	// context ends. Both belong to the goroutine that has the turn.
 	watched watched
 	own     ownWatch
 	cancel  cancel
-	// first counts the goroutines that the sleeper makes way for.
+	// first counts the goroutines for which the sleeper makes way.
 	first   atomic.Int32
-	suspect atomic.Bool // the watch has found a condition that held beside a sleeper
-	// gone is that the name does not lead to this segment any more, as the watch found.
+	suspect atomic.Bool // the watch has found a condition that held while its waiter slept
+	// gone is set when the watch has found that the name no longer leads to this segment.
 	gone   atomic.Pointer[error]
-	once   sync.Once // of Close
+	once   sync.Once // runs the work of Close
 	closed atomic.Bool
 }
 
-// Locks, Waker and Ringer are what a Handle needs of the system; see package sys.
+// Locks, Waker and Ringer are the parts of the system that a Handle needs; see package sys.
 type (
 	Locks interface {
 		Take(i int) (bool, error)
@@ -160,13 +158,13 @@ type (
 	}
 )
 
-// Who is a member as it told of itself.
+// Who describes a member as it has described itself.
 type Who struct {
 	Slot        int
 	Incarnation uint32
 	PID         uint32
-	Start       uint64 // of the process, in the system's unit
-	Space       uint64 // the pid namespace in which PID is one; 0: not known
+	Start       uint64 // when the process started, in the system's unit
+	Space       uint64 // the pid namespace of PID; 0: not known
 	Name        string
 	Joined      time.Time
 	Role        uint32
@@ -185,7 +183,7 @@ func (w Who) String() string {
 	return fmt.Sprintf("process %d (%s)", w.PID, w.Name)
 }
 
-// Names are the first few of all, for errors that tell who is in the way.
+// Names are the first few of all, for errors that list the members.
 func Names(all []Who) string {
 	const few = 4
 	var names []string
@@ -199,7 +197,7 @@ func Names(all []Who) string {
 	return text
 }
 
-// WhoIs finds the member that owner names.
+// WhoIs finds the member that o names.
 func (h *Handle) WhoIs(o layout.Owner) (w Who, ok bool) {
 	for _, w := range h.List() {
 		if o.Names(layout.OwnerOf(w.Slot, w.Incarnation)) {
@@ -209,12 +207,12 @@ func (h *Handle) WhoIs(o layout.Owner) (w Who, ok bool) {
 	return w, false
 }
 
-// Repair mends the live words when member dead has died. It is called with the dead
-// one's lock byte held, so by one reaper at a time, and may be called again for
-// the same member when a reaper dies.
+// Repair repairs the live words after member dead has died. Its caller holds the lock byte of the
+// dead member, so one reaper calls it at a time. If a reaper dies, it may be called again for the
+// same member.
 type Repair func(h *Handle, dead layout.Owner, who Who)
 
-// Open joins the segment in o, and ends one use of o when it fails, or at Close.
+// Open joins the segment in o. It ends one use of o: at once if it fails, otherwise at Close.
 //
 // Errors: object.ErrKindMismatch, ErrVersion, ErrCorrupt, ErrTooManyMembers.
 func Open(o *object.Object, kind layout.Kind, liveSize int, repair Repair) (*Handle, error) {
@@ -257,8 +255,8 @@ func open(o *object.Object, kind layout.Kind, liveSize int, repair Repair) (_ *H
 	return h, nil
 }
 
-// New makes a Handle of a segment's bytes, for Open and for tests on other
-// memory. It has not joined, and has no waker and no ringer.
+// New makes a Handle of a segment's bytes, for Open and for tests on other memory. The Handle has
+// not joined, and has no waker and no ringer.
 //
 // Preconditions:
 //   - hd was checked against the size of b (layout.ParseSegment), and nobody changes it.
@@ -273,26 +271,25 @@ func New(b []byte, hd *layout.SegmentHeader, locks Locks, repair Repair) *Handle
 // Kind is the kind of the object.
 func (h *Handle) Kind() layout.Kind { return h.kind }
 
-// Flags are those of the header, by kind.
+// Flags are the flags of the header. Their meaning depends on the kind.
 func (h *Handle) Flags() uint32 { return h.hd.Flags }
 
-// Header is the segment's; it is not to be changed.
+// Header is the header of the segment. It must not be changed.
 func (h *Handle) Header() *layout.SegmentHeader { return h.hd }
 
-// control is how many bytes precede the payload.
+// control is the number of bytes before the payload.
 func control(hd *layout.SegmentHeader) uint64 { return hd.Table + uint64(hd.Members)*layout.MemberSize }
 
 // Live is the live region.
 func (h *Handle) Live() []byte { return h.b[h.hd.Live : h.hd.Live+h.hd.LiveSize] }
 
-// MapPayload maps the payload. It stays mapped for as long as the Handle is
-// reachable.
+// MapPayload maps the payload. It stays mapped while the Handle is reachable.
 //
 // Preconditions:
-//   - The Handle is of Open.
+//   - The Handle comes from Open.
 func (h *Handle) MapPayload(a layout.Access) ([]byte, error) {
 	if h.hd.PayloadSize == 0 || h.hd.Payload%layout.PayloadAlign != 0 || h.hd.PayloadSize > math.MaxInt {
-		return nil, fmt.Errorf("segment with a payload of %d bytes at %d: %w", h.hd.PayloadSize, h.hd.Payload, object.ErrCorrupt)
+		return nil, fmt.Errorf("segment has a payload of %d bytes at %d, which cannot be mapped: %w", h.hd.PayloadSize, h.hd.Payload, object.ErrCorrupt)
 	}
 	m, err := h.obj.Map(int64(h.hd.Payload), int(h.hd.PayloadSize), a)
 	if err != nil {
@@ -302,8 +299,8 @@ func (h *Handle) MapPayload(a layout.Access) ([]byte, error) {
 	return m.At(int64(h.hd.Payload), int(h.hd.PayloadSize)), nil
 }
 
-// keep has m stay mapped until nobody can touch it any more: a method that is under way in
-// another goroutine while the handle is closed must not fault.
+// keep keeps m mapped until nobody can touch it any more. A method that runs in another goroutine
+// while the handle is closed must not fault.
 func (h *Handle) keep(m *object.Mapping) {
 	o := h.obj
 	runtime.AddCleanup(h, func(m *object.Mapping) { _ = o.Unmap(m) }, m)
@@ -312,8 +309,8 @@ func (h *Handle) keep(m *object.Mapping) {
 // Me is the owner word that names this member.
 func (h *Handle) Me() layout.Owner { return layout.OwnerOf(h.slot, h.inc) }
 
-// Owner names the member that has the object, free where nobody has it or its kind has no
-// owner.
+// Owner names the member that holds the object. It is free if there is no such member or the kind
+// has no owner.
 func (h *Handle) Owner() layout.Owner {
 	if !h.kind.Owned() {
 		return 0
@@ -324,24 +321,24 @@ func (h *Handle) Owner() layout.Owner {
 // Members is the number of slots.
 func (h *Handle) Members() int { return h.n }
 
-// ID tells the object from all others that live.
+// ID tells the object from all others that exist now.
 func (h *Handle) ID() layout.ID { return h.obj.Sys.ID }
 
 // Closed says whether Close was called.
 func (h *Handle) Closed() bool { return h.closed.Load() }
 
-// inUse is the bit of Member.Identity that says so.
+// inUse is the bit of Member.Identity that says that the slot is in use.
 const inUse = 1
 
 // joinLooks is how often the death watch looks while a joiner waits for a slot.
 var joinLooks = 2
 
-// join finds a slot: one that is not in use, else one whose owner has died. The byte of
-// a dead member may be held for a moment by a reaper, and that of one that leaves by
-// itself: they get the time until the death watch has looked twice.
+// join finds a slot: a slot that is not in use, or else the slot of a dead member. A reaper may
+// hold the byte of a dead member for a moment, and a member that leaves holds its own byte for a
+// moment. So join waits until the death watch has looked twice.
 func (h *Handle) join() (err error) {
 	if _, err := process.Myself(); err != nil {
-		return err // it would have no name in its slot
+		return err // the slot would not name the process
 	}
 	looks := 0
 	uerr := Until(context.Background(), func() (bool, error) {
@@ -364,7 +361,7 @@ func (h *Handle) tryJoin() error {
 			}
 		}
 	}
-	return fmt.Errorf("it has as many members as it may have, %d: %s: %w", h.n, Names(h.List()), object.ErrTooManyMembers)
+	return fmt.Errorf("no place for another member, all %d are taken: %s: %w", h.n, Names(h.List()), object.ErrTooManyMembers)
 }
 
 func (h *Handle) joinAt(i int) (bool, error) {
@@ -384,7 +381,7 @@ func (h *Handle) joinAt(i int) (bool, error) {
 	h.SetRole(0)
 	atomic.StoreUint64(h.held(i), 0)
 	fault.At(fault.JoinNamed)
-	// RELEASE: publishes who it is.
+	// RELEASE: publishes the other fields.
 	atomic.StoreUint64(h.identity(i), uint64(h.inc)<<32|inUse)
 	fault.At(fault.JoinDone)
 	if mended {
@@ -393,7 +390,7 @@ func (h *Handle) joinAt(i int) (bool, error) {
 	return true, nil
 }
 
-// leave gives the slot up.
+// leave gives the slot back.
 //
 // Preconditions:
 //   - The handle has joined, and none of its goroutines sleeps.
@@ -406,11 +403,11 @@ func (h *Handle) leave() {
 	h.locks.Release(h.slot)
 }
 
-// Close leaves the segment. Those of this handle who sleep return
-// fs.ErrClosed. A second Close does nothing, and returns when the first one is done.
+// Close leaves the segment. The sleepers of this handle return fs.ErrClosed. A second Close does
+// nothing, and returns when the first Close is done.
 //
 // Preconditions:
-//   - The member holds nothing any more: no live word names it, and its Held is 0.
+//   - The member holds nothing: no live word names it, and its Held is 0.
 func (h *Handle) Close() (err error) {
 	h.once.Do(func() { err = h.close() })
 	return err
@@ -419,7 +416,7 @@ func (h *Handle) Close() (err error) {
 func (h *Handle) close() error {
 	h.closed.Store(true)
 	h.ringSelf()
-	h.turn <- struct{}{} // the last sleeper has gone, and each further one sees closed
+	h.turn <- struct{}{} // the last sleeper has gone, and each later one sees closed
 	h.leave()
 	h.cancel.drop()
 	<-h.turn
@@ -431,13 +428,13 @@ func (h *Handle) close() error {
 	return err
 }
 
-// dead says whether the member that owner names is no more: its lock byte is
-// free though its slot is in use, or its slot is another's by now. Of the own
-// slot it is never said.
+// dead says whether the member that o names is dead or has left. It is dead if its slot is in use
+// but its lock byte is free. It has left if its slot is not in use, or belongs to another member
+// now. The member of this handle is never dead.
 func (h *Handle) dead(o layout.Owner) (bool, error) {
 	slot := o.Slot()
 	if slot < 0 || slot >= h.n {
-		return false, fmt.Errorf("a word names member %d of %d: %w", slot, h.n, object.ErrCorrupt)
+		return false, fmt.Errorf("a word names member %d, want 0 to %d: %w", slot, h.n-1, object.ErrCorrupt)
 	}
 	id := atomic.LoadUint64(h.identity(slot))
 	if uint32(id>>32) != o.Incarnation() || id&inUse == 0 {
@@ -455,8 +452,8 @@ func (h *Handle) dead(o layout.Owner) (bool, error) {
 	return !held, err
 }
 
-// Reap repairs what the member that owner names has left, if it is dead, and wakes
-// all sleepers. It is false when the member lives, or another one is at it.
+// Reap repairs what the member that o names has left, if that member is dead, and wakes all
+// sleepers. It returns false if the member lives, or if another process is its reaper now.
 func (h *Handle) Reap(o layout.Owner) (bool, error) {
 	d, err := h.dead(o)
 	if !d || err != nil {
@@ -464,8 +461,8 @@ func (h *Handle) Reap(o layout.Owner) (bool, error) {
 	}
 	slot := o.Slot()
 	if slot == h.slot {
-		// A word names a former user of this very slot; nobody else can be its
-		// reaper, for this member has the byte.
+		// The word names a former user of this member's own slot. Nobody else can be its reaper,
+		// because this member holds the byte.
 		h.repair(h, o, h.who(slot, o))
 		h.WakeAll()
 		return true, nil
@@ -490,8 +487,8 @@ func (h *Handle) Reap(o layout.Owner) (bool, error) {
 	if atomic.LoadUint64(h.identity(slot))&inUse != 0 {
 		h.mend(slot)
 	}
-	// The word may name a member that has left, or an earlier one: then mend has not
-	// freed it. Done twice, this does nothing.
+	// The word may name a member that has left, or an earlier member: then mend has not freed it.
+	// A second call for the same member does nothing.
 	h.repair(h, o, h.who(slot, o))
 	fault.At(fault.RepairDone)
 	h.locks.Release(slot)
@@ -504,7 +501,7 @@ func (h *Handle) Reap(o layout.Owner) (bool, error) {
 // mend repairs what the dead user of a slot held.
 //
 // Preconditions:
-//   - The caller has the lock byte of the slot.
+//   - The caller holds the lock byte of the slot.
 //   - Identity says that the slot is in use.
 func (h *Handle) mend(slot int) {
 	id := atomic.LoadUint64(h.identity(slot))
@@ -516,8 +513,7 @@ func (h *Handle) mend(slot int) {
 	atomic.StoreUint64(h.identity(slot), id&^inUse)
 }
 
-// ReapAsleep repairs all dead members that are marked as asleep, lest rings go
-// to them.
+// ReapAsleep repairs all dead members that are marked as asleep, so that rings do not go to them.
 func (h *Handle) ReapAsleep() error {
 	for i := range h.n {
 		if i == h.slot || !h.bit(i) {
@@ -534,7 +530,7 @@ func (h *Handle) ReapAsleep() error {
 	return nil
 }
 
-// List tells of all members that have a slot in use.
+// List describes all members that have a slot in use.
 func (h *Handle) List() []Who {
 	var all []Who
 	for i := range h.n {
@@ -545,7 +541,8 @@ func (h *Handle) List() []Who {
 	return all
 }
 
-// HeldOf is the Held word of a slot if it is in use, and who has the slot.
+// HeldOf returns the Held word of a slot that is in use, and the word that names the slot's
+// member.
 //
 // Preconditions:
 //   - slot is 0 to Members - 1.

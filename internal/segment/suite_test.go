@@ -17,8 +17,8 @@ import (
 	"samepage/layout"
 )
 
-// One suite for segments in every medium. Nothing in it is decided by time: who
-// should have been woken and was not sleeps until the test's patience ends.
+// This is one suite for segments in every medium. No result depends on time: a member whose wake is
+// lost sleeps until the test's patience ends.
 func TestSuite(t *testing.T) {
 	for _, m := range media {
 		t.Run(m.name, func(t *testing.T) {
@@ -80,7 +80,7 @@ type suite struct {
 	meanwhile func()         // called by the first reaper, at its work
 }
 
-// member joins, until the end of the test. Its reaper work is that of a lock.
+// member joins until the end of the test. It repairs as a lock does.
 func (s *suite) member() *Handle {
 	s.Helper()
 	h, err := s.join(s.repair)
@@ -138,7 +138,7 @@ func (s *suite) wantErr(err, want error) {
 	}
 }
 
-// until waits for what must come to be.
+// until waits until ok is true.
 func (s *suite) until(what string, f func() bool) {
 	s.Helper()
 	for !f() {
@@ -156,7 +156,7 @@ func (s *suite) asleep(hs ...*Handle) {
 	}
 }
 
-// lock is the Condition of a mutex in the first live word, without dirt.
+// lock is the Condition of a mutex in the first live word, without the dirty bit.
 type lock struct{ h *Handle }
 
 func (l lock) word() *uint64 { return l.h.Live64(layout.LockStateOffset) }
@@ -248,7 +248,7 @@ func fullTable(s *suite) {
 	s.member()
 }
 
-// The last slot is a dead member's, and a reaper is just at it: who comes gets it.
+// The last slot belongs to a dead member, and a reaper is repairing it. The joiner gets this slot.
 func reaperAtTheLast(s *suite) {
 	defer func(n int) { joinLooks = n }(joinLooks)
 	joinLooks = int(ipctest.Patience / watchEvery) // however long the reaper takes here
@@ -279,8 +279,7 @@ func reaperAtTheLast(s *suite) {
 	s.noErr(j.h.Close())
 }
 
-// Members come and go, more than there is room for, while others look at the table
-// and ring.
+// Members come and go, more than there are slots for, while others read the table and ring.
 func churn(s *suite) {
 	watcher := s.member()
 	var wg sync.WaitGroup
@@ -326,8 +325,8 @@ func churn(s *suite) {
 	}
 }
 
-// A counter that the lock guards, in the segment: plain reads and writes, which on
-// the heap the race detector holds against the words of the lock.
+// The lock guards a counter in the segment, with plain reads and writes. On the heap the race
+// detector checks them against the words of the lock.
 func waitAndWake(s *suite) {
 	StopWatch(s)
 	hs := s.members(70)
@@ -360,7 +359,7 @@ func waitAndWake(s *suite) {
 	}
 }
 
-// As many pass as there are units, and all others sleep on.
+// As many waiters pass as there are units, and all others go on sleeping.
 func wakeAsMany(s *suite) {
 	StopWatch(s)
 	hs := s.members(68)
@@ -393,8 +392,8 @@ func wakeAsMany(s *suite) {
 	}
 }
 
-// What is released right after a sleeper has looked, and before it sleeps, wakes
-// it.
+// A unit is released after a sleeper has looked and before it sleeps. The release wakes the
+// sleeper.
 func rungBeforeSleep(s *suite) {
 	StopWatch(s)
 	h, o := s.member(), s.member()
@@ -419,8 +418,7 @@ func (c *releasedThen) Try() (bool, error) {
 	return ok, err
 }
 
-// The owner dies with many waiting: one reaper frees its lock, once, and all have
-// the lock in turn.
+// The owner dies while many wait. One reaper frees its lock, once, and all get the lock in turn.
 func reapedOnce(s *suite) {
 	hs, bystander := s.members(8), s.member()
 	victim, err := s.join(nil)
@@ -468,7 +466,7 @@ func reapedOnce(s *suite) {
 	}
 }
 
-// A word that names a former user of a slot, whoever has it now, is freed.
+// A word names a former user of a slot. It is freed, whoever has the slot now.
 func formerMember(s *suite) {
 	a, b := s.member(), s.member()
 	former := b.Me()
@@ -490,7 +488,7 @@ func formerMember(s *suite) {
 	}
 }
 
-// A ring that goes to a dead sleeper is another's in the end.
+// A ring goes to a dead sleeper. In the end another sleeper gets it.
 func deadSleeper(s *suite) {
 	ringer := s.member()
 	victim, err := s.join(nil)
@@ -514,7 +512,7 @@ func deadSleeper(s *suite) {
 	s.noErr(<-passed)
 }
 
-// Contexts end beside others who wait on: by the same handle and by others.
+// Contexts end while others wait, with the same handle and with other handles.
 func cancels(s *suite) {
 	StopWatch(s)
 	h, o := s.member(), s.member()
@@ -570,7 +568,7 @@ func closeWhileWaiting(s *suite) {
 	s.noErr(<-passed)
 }
 
-// goesFirst: a sleeper of the handle makes way for one that it waits for itself.
+// goesFirst: a sleeper of the handle makes way for a goroutine on which it depends.
 func goesFirst(s *suite) {
 	StopWatch(s)
 	h, o := s.member(), s.member()
@@ -601,7 +599,7 @@ func (c *counted) Try() (bool, error) {
 	return ok, err
 }
 
-// held is the Condition that the own handle has the lock.
+// held is the Condition that this handle holds the lock.
 type held struct{ h *Handle }
 
 func (c held) Try() (bool, error)       { return c.Holds(), nil }
@@ -609,8 +607,7 @@ func (c held) Holds() bool              { return lock(c).owner() == c.h.Me() }
 func (held) DependsOn(int) layout.Owner { return 0 }
 func (held) NeedsName() bool            { return true }
 
-// noSuchMember: a word that names a slot beyond the table ends a wait with an
-// error.
+// noSuchMember: a word names a slot beyond the table, and the wait ends with an error.
 func noSuchMember(s *suite) {
 	h := s.member()
 	atomic.StoreUint64(lock{h}.word(), uint64(layout.OwnerOf(4, 1)))

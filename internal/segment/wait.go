@@ -16,46 +16,43 @@ import (
 	"samepage/layout"
 )
 
-// Condition is what a goroutine waits for. Its methods only touch words of the
-// segment, and may be called concurrently.
+// Condition is what a goroutine waits for. Its methods touch only words of the segment, and may
+// be called concurrently.
 type Condition interface {
-	// Try takes what is waited for, if it is to be had.
+	// Try takes what the goroutine waits for, if it is available.
 	Try() (bool, error)
-	// Holds says whether it is to be had, without taking it.
+	// Holds says whether it is available, without taking it.
 	Holds() bool
-	// DependsOn names the members that must act before it is to be had, one after
-	// the other for k from 0; the zero Owner when there are no more.
+	// DependsOn names the members that must act before it is available, one for each k from 0.
+	// After the last one it is the zero Owner.
 	DependsOn(k int) layout.Owner
-	// NeedsName says whether the wait makes no sense without the object's name:
-	// nobody who has the object open now will let c hold, as far as one can tell, or
-	// whoever comes by the name would not be heeded. It is asked only once the name is
-	// gone.
+	// NeedsName says whether the wait is useless without the object's name. That is so if nobody
+	// who has the object open now will make the condition hold, as far as is known. It is also so
+	// if the condition would not take account of a process that opens the name from now on.
+	// NeedsName is called only after the name is gone.
 	NeedsName() bool
 }
 
-// SpinTime is how long a waiter tries before it sleeps: longer than a wake costs,
-// or both sides of an exchange come to sleep.
+// SpinTime is how long a waiter tries before it sleeps. It is longer than a wake takes; otherwise
+// both sides of an exchange would sleep.
 const SpinTime = 30 * time.Microsecond
 
-// Spins says whether trying in a loop makes sense: not when only one processor is
-// usable.
+// Spins says whether trying in a loop is useful. It is not if only one processor is usable.
 func Spins() bool { return runtime.GOMAXPROCS(0) > 1 && runtime.NumCPU() > 1 }
 
-// Wait waits until c was taken.
+// Wait waits until it has taken c.
 //
 // Errors: those of c, fs.ErrClosed, object.ErrNameGone, the error of ctx.
 func (h *Handle) Wait(ctx context.Context, c Condition) error { return h.wait(ctx, c, false) }
 
-// Sleep is Wait without trying in a loop first: for those who have done so
-// themselves.
+// Sleep is Wait without spinning first: for a caller that has tried in a loop already.
 func (h *Handle) Sleep(ctx context.Context, c Condition) error { return h.block(ctx, c, false) }
 
-// WaitFirst is Wait for a goroutine that others of this handle wait for: a sleeper
-// of the handle makes way for it, or both would wait for ever.
+// WaitFirst is Wait for a goroutine for which others of this handle wait. The sleeper of the
+// handle makes way for it; otherwise both would wait for ever.
 func (h *Handle) WaitFirst(ctx context.Context, c Condition) error { return h.wait(ctx, c, true) }
 
-// errYield says that the sleeper is to make way for another goroutine of the
-// handle.
+// errYield tells the sleeper to make way for another goroutine of the handle.
 var errYield = errors.New("another goroutine of the handle goes first")
 
 func (h *Handle) wait(ctx context.Context, c Condition, first bool) error {
@@ -76,8 +73,8 @@ func (h *Handle) block(ctx context.Context, c Condition, first bool) error {
 	}
 }
 
-// takeTurn makes this goroutine the sleeper of the handle. It is true when c was
-// taken instead.
+// takeTurn makes this goroutine the sleeper of the handle. It returns true if it has taken c
+// instead.
 func (h *Handle) takeTurn(ctx context.Context, c Condition, first bool) (taken bool, err error) {
 	if first {
 		h.first.Add(1)
@@ -115,8 +112,8 @@ func (h *Handle) spin(c Condition) (bool, error) {
 	return false, nil
 }
 
-// sleep is the part of Wait that one goroutine of a handle is in at a time, its
-// turn. S1 to S6 are the steps of docs/protocol/waker.md.
+// sleep is the part of Wait in which only one goroutine of a handle can be at a time; that
+// goroutine has the turn. S1 to S6 are the steps of docs/protocol/waker.md.
 //
 // Preconditions:
 //   - The caller has the turn (takeTurn); sleep gives it back.
@@ -130,13 +127,15 @@ func (h *Handle) sleep(ctx context.Context, c Condition, first bool) error {
 		h.Wake(1)
 	}
 	if h.suspect.Swap(false) {
-		_ = h.ReapAsleep() // lest the next ring goes to the dead as well; whoever meets a bad word tells of it
+		// So the next ring does not go to a dead sleeper. The error is not lost: each waiter that
+		// meets a bad word returns it.
+		_ = h.ReapAsleep()
 	}
 	return err
 }
 
-// cancel has the sleeper of a handle rung when a context ends. It stays in place
-// for the next sleep, which most often has the same context.
+// cancel rings the sleeper of a handle when a context ends. It stays in place for the next sleep,
+// which usually has the same context.
 type cancel struct {
 	done <-chan struct{}
 	stop func() bool
@@ -188,15 +187,15 @@ func (h *Handle) sleepUntil(ctx context.Context, c Condition, first bool) error 
 	}
 }
 
-// announce is S2, for a sleeper of one condition and for one of many: a full fence, which
-// pairs with the one of the process that changes the condition.
+// announce is S2, for a sleeper of one condition and of many. It is a full fence, which pairs
+// with the fence of the process that changes the condition.
 func (h *Handle) announce() {
 	h.setBit()
 	fault.At(fault.SleepBit)
 }
 
-// unblock is the end of S3, for a sleeper of one condition and for one of many: it repairs what
-// c is blocked by, and returns an error when c can never hold.
+// unblock is the end of S3, for a sleeper of one condition and of many. It repairs the dead
+// members that block c, and returns an error if c can never hold.
 func (h *Handle) unblock(c Condition) error {
 	if err := h.reapBlockers(c); err != nil || c.Holds() {
 		return err
@@ -204,9 +203,9 @@ func (h *Handle) unblock(c Condition) error {
 	return h.nameGone(c)
 }
 
-// reapBlockers repairs those members that c depends on and that are dead. Then the
-// own waker has been rung, so the next Sleep does not sleep. When the watch has
-// seen that a ring was lost it looks for other dead sleepers as well.
+// reapBlockers repairs the dead members on which c depends. A repair rings this member's waker,
+// so the next Sleep returns at once. If the watch has seen that a ring was lost, reapBlockers
+// also looks for other dead sleepers.
 func (h *Handle) reapBlockers(c Condition) error {
 	for k := 0; k < h.n; k++ {
 		o := c.DependsOn(k)
@@ -223,7 +222,7 @@ func (h *Handle) reapBlockers(c Condition) error {
 	return nil
 }
 
-// nameGone is an error when the watch has found that the name is gone, and c needs it.
+// nameGone is an error if the watch has found that the name is gone, and c needs the name.
 func (h *Handle) nameGone(c Condition) error {
 	if gone := h.gone.Load(); gone != nil && c.NeedsName() {
 		return *gone
@@ -231,13 +230,13 @@ func (h *Handle) nameGone(c Condition) error {
 	return nil
 }
 
-// CheckName looks whether the name still leads to this segment. Errors:
-// object.ErrNameGone, fs.ErrClosed; others say that it cannot be told.
+// CheckName checks whether the name still leads to this segment. Errors: object.ErrNameGone,
+// fs.ErrClosed. Any other error means that the check was not possible.
 func (h *Handle) CheckName() error {
 	if h.obj == nil {
 		return nil
 	}
-	h.lockMu.Lock() // of this handle's use of obj, which lasts until Close has had the mutex
+	h.lockMu.Lock() // keeps this handle's use of obj: Close needs the mutex before it ends the use
 	defer h.lockMu.Unlock()
 	if h.closed.Load() {
 		return fs.ErrClosed
@@ -255,8 +254,8 @@ func (h *Handle) lookAtName() {
 	}
 }
 
-// Others says whether another member lives for which is says yes. asleep is whether it
-// sleeps just now.
+// Others says whether another member lives for which is returns true. asleep says whether that
+// member sleeps now.
 func (h *Handle) Others(is func(role uint32, asleep bool) bool) bool {
 	for i := range h.n {
 		id := atomic.LoadUint64(h.identity(i))
@@ -270,7 +269,7 @@ func (h *Handle) Others(is func(role uint32, asleep bool) bool) bool {
 	return false
 }
 
-// Wake rings up to k members that sleep: the next ones after this, round the
+// Wake rings up to k members that sleep. It begins after this member's slot and goes round the
 // table (R2, R3).
 //
 // Preconditions:
@@ -300,7 +299,7 @@ func (h *Handle) Wake(k int) {
 // WakeAll rings all members that sleep. Its preconditions are those of Wake.
 func (h *Handle) WakeAll() { h.Wake(h.n) }
 
-// Asleep says whether anybody sleeps (R2): if nobody does, nobody need be rung.
+// Asleep says whether any member sleeps (R2). If none does, no ring is needed.
 //
 // Preconditions:
 //   - The caller has changed the condition, with a full fence (R1).
@@ -316,7 +315,7 @@ func (h *Handle) Asleep() bool {
 	return false
 }
 
-// Ring rings one member, if it sleeps. A slot that does not exist is nobody.
+// Ring rings one member, if it sleeps. It ignores a slot that does not exist.
 //
 // Preconditions:
 //   - The caller has changed the condition, with a full fence (R1).
@@ -333,30 +332,28 @@ func (h *Handle) ring(i int) {
 	h.ringer.Ring(i, uint32(atomic.LoadUint64(h.identity(i))>>32), word)
 }
 
-// ringSelf has the own sleeper look again.
+// ringSelf makes this handle's sleeper look again.
 func (h *Handle) ringSelf() {
 	atomic.AddUint32(h.wakerWord(h.slot), 1)
 	h.ringer.Ring(h.slot, h.inc, h.wakerWord(h.slot))
 }
 
-// watchEvery is how often the death watch looks: the only timed wait there is.
+// watchEvery is the period of the death watch, the only timed wait in the package.
 const watchEvery = 50 * time.Millisecond
 
-// nameEvery is at which of its looks the watch also looks at the names: at each tenth,
-// so twice a second.
+// nameEvery: at each tenth look the watch also checks the names, so twice a second.
 const nameEvery = 10
 
-// deathWatch looks after all sleepers of this process, as docs/protocol/waker.md
-// tells. It runs while there are any.
+// deathWatch watches all sleepers of this process, as docs/protocol/waker.md says. It runs while
+// there are sleepers.
 type deathWatch struct {
 	mu      sync.Mutex
 	all     map[looker]struct{}
 	running bool
-	looks   uint // so far
+	looks   uint // number of looks so far
 }
 
-// looker is a sleeper that the watch looks after. look is called with the
-// watch's mutex held.
+// looker is a sleeper that the watch watches. look is called with the mutex of the watch locked.
 type looker interface{ look(atName bool) }
 
 var watch deathWatch
@@ -387,7 +384,7 @@ func (d *deathWatch) put(l looker) {
 func (d *deathWatch) remove(w *watched) {
 	d.mu.Lock()
 	delete(d.all, w)
-	*w = watched{} // a handle that refers to itself would never be cleaned up
+	*w = watched{} // a handle that refers to itself would never be collected
 	d.mu.Unlock()
 }
 
@@ -408,8 +405,8 @@ func (d *deathWatch) run() {
 	}
 }
 
-// look rings a sleeper whose condition holds, or depends on somebody dead, or whose
-// name is gone. The sleeper does what is to be done.
+// look rings a sleeper if its condition holds, if its condition depends on a dead member, or if
+// its name is gone. The sleeper then does what is necessary.
 func (w *watched) look(atName bool) {
 	if w.c.Holds() {
 		w.h.suspect.Store(true)
@@ -435,8 +432,8 @@ func (w *watched) look(atName bool) {
 	}
 }
 
-// Until calls try now, and again at each look of the death watch, until it is
-// true or fails: for what no member can ring for, such as a name that is not there
+// Until calls try now, and again at each look of the death watch, until try returns true or an
+// error. It is for conditions that no member can ring for, such as a name that does not exist
 // yet.
 func Until(ctx context.Context, try func() (bool, error)) error {
 	a := make(awaited, 1)
@@ -473,5 +470,5 @@ func (a awaited) look(bool) {
 	}
 }
 
-// Pause tells the processor n times that this is a loop that waits.
+// Pause tells the processor n times that this loop waits.
 func Pause(n uint32) { waker.Pause(n) }

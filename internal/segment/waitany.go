@@ -11,19 +11,20 @@ import (
 	"samepage/layout"
 )
 
-// Candidate is one of several things to wait for. Nobody may call WaitFirst of its Handle.
+// Candidate is one of the things to wait for. Nobody may call WaitFirst of its Handle.
 type Candidate struct {
 	Handle    *Handle
 	Condition Condition
 }
 
-// WaitAny waits until one of any is available, takes that one, and returns its index. Of
-// several it takes the first.
+// WaitAny waits until one of any is available, takes that one, and returns its index. If several
+// are available, it takes the first of them.
 //
-// Few threads sleep: one for as many candidates as the system lets it (waker.SleepsOnAtMost).
-// The first ones are slept on by the caller, the others by a goroutine for each such group.
-// A candidate whose handle has another goroutine asleep has a goroutine of its own, which
-// queues behind that one. Only the caller takes: so no two are ever taken.
+// Few threads sleep: each sleeps for as many candidates as the system allows
+// (waker.SleepsOnAtMost). The caller sleeps for the first group, and one goroutine for each
+// further group. If another goroutine already sleeps on the handle of a candidate, the candidate
+// gets a goroutine of its own, which queues for that handle. Only the caller takes, so it never
+// takes two.
 //
 // Errors: those of Wait.
 func WaitAny(ctx context.Context, any []Candidate) (int, error) {
@@ -55,19 +56,19 @@ type anyWait struct {
 	others context.Context // of the goroutines that sleep for the caller
 	cancel context.CancelFunc
 	stop   func() bool
-	first  group     // what the caller sleeps on
-	rest   []*group  // what goroutines sleep on
-	news   chan news // that such a goroutine has ended
-	out    int       // how many there are
+	first  group     // the caller sleeps for this group
+	rest   []*group  // goroutines sleep for these groups
+	news   chan news // one message from each such goroutine that has ended
+	out    int       // number of such goroutines
 }
 
-// news is the end of a goroutine that slept for the caller: something may be available.
+// news says that a goroutine that slept for the caller has ended: something may be available.
 type news struct {
-	sleep func() error // to go on
+	sleep func() error // to start it again
 	err   error
 }
 
-// try takes the first that is available. The index is -1 when nothing was taken.
+// try takes the first candidate that is available. The index is -1 if it has taken nothing.
 func (w *anyWait) try() (int, bool, error) {
 	for i, c := range w.any {
 		if c.Handle.Closed() {
@@ -80,7 +81,7 @@ func (w *anyWait) try() (int, bool, error) {
 	return -1, false, nil
 }
 
-// spin looks in a loop for a while, and says whether something is available.
+// spin looks in a loop for a short time, and says whether something is available.
 func (w *anyWait) spin() bool {
 	if !Spins() {
 		return false
@@ -95,7 +96,7 @@ func (w *anyWait) spin() bool {
 	return false
 }
 
-// begin divides the candidates among those who sleep.
+// begin divides the candidates among the sleepers.
 func (w *anyWait) begin() error {
 	var err error
 	w.first.w = w
@@ -128,7 +129,7 @@ func (w *anyWait) begin() error {
 	return nil
 }
 
-// send has a goroutine sleep for the caller.
+// send starts a goroutine that sleeps for the caller.
 func (w *anyWait) send(sleep func() error) {
 	w.out++
 	go func() {
@@ -137,7 +138,7 @@ func (w *anyWait) send(sleep func() error) {
 	}()
 }
 
-// wait is the caller's part.
+// wait is the part of the caller.
 func (w *anyWait) wait() (int, error) {
 	for {
 		rung := w.first.bell.State()
@@ -165,8 +166,8 @@ func (w *anyWait) wait() (int, error) {
 	}
 }
 
-// end takes all back. Whoever was rung for something that was then not taken passes the
-// ring on (S6).
+// end ends all sleeps. A member that was rung for something that was not taken passes the ring on
+// (S6).
 func (w *anyWait) end() {
 	w.stop()
 	w.cancel()
@@ -184,21 +185,21 @@ func (w *anyWait) end() {
 	}
 }
 
-// group is what one thread sleeps on: candidates whose handles' turns it has, and a bell.
+// group is what one thread sleeps for: candidates, with the turns of their handles, and a bell.
 type group struct {
 	w       *anyWait
 	members []int // indices of candidates
 	wakers  []*waker.Waker
-	old     []uint32 // what their words were
+	old     []uint32 // the values of their words before
 	bell    *waker.Bell
 }
 
-// enter makes the group the sleeper of a candidate's handle, unless there is one.
+// enter makes the group the sleeper of a candidate's handle, if that handle has no sleeper.
 func (g *group) enter(i int) bool {
 	c := g.w.any[i]
 	h := c.Handle
 	w, ok := h.waker.(*waker.Waker)
-	if !ok { // a test's
+	if !ok { // a waker of a test
 		return false
 	}
 	select {
@@ -208,13 +209,12 @@ func (g *group) enter(i int) bool {
 	}
 	g.w.own.watch().add(h, c.Condition)
 	g.members, g.wakers = append(g.members, i), append(g.wakers, w)
-	// So the first look is at all of them.
+	// So the first look checks all of them.
 	g.old = append(g.old, atomic.LoadUint32(h.wakerWord(h.slot))-1)
 	return true
 }
 
-// look looks at those members whose words have changed, and says whether one is
-// available.
+// look checks the members whose words have changed, and says whether one is available.
 func (g *group) look() (found bool, err error) {
 	for k, i := range g.members {
 		c := g.w.any[i]
@@ -230,7 +230,7 @@ func (g *group) look() (found bool, err error) {
 			return false, fs.ErrClosed
 		case c.Condition.Holds(): // S3; only the caller of WaitAny takes it
 			found = true
-			g.old[k] = v - 1 // if somebody else takes it
+			g.old[k] = v - 1 // check it again, because another process may take it
 			continue
 		}
 		if err := h.unblock(c.Condition); err != nil {
@@ -246,8 +246,8 @@ func (g *group) sleepOnce(rung uint32) {
 	fault.At(fault.SleepWoken)
 }
 
-// sleep is what a goroutine does for the caller: it returns when a member is available or
-// has an error, or when the caller needs it no more.
+// sleep runs in a goroutine for the caller. It returns when a member is available or has an
+// error, or when the caller does not need it any more.
 func (g *group) sleep() error {
 	defer context.AfterFunc(g.w.others, g.bell.Ring)()
 	for {
@@ -263,7 +263,7 @@ func (g *group) sleep() error {
 	}
 }
 
-// leave gives the turns of all members' handles back.
+// leave gives back the turns of all members' handles.
 func (g *group) leave() {
 	for _, i := range g.members {
 		h := g.w.any[i].Handle
@@ -277,7 +277,7 @@ func (g *group) leave() {
 	_ = g.bell.Close()
 }
 
-// peek is a condition that is seen and not taken.
+// peek is a condition that is seen but not taken.
 type peek struct{ c Condition }
 
 func (p peek) Try() (bool, error)           { return p.c.Holds(), nil }

@@ -2,7 +2,7 @@
 
 package segment
 
-// ownWatch stands for the death watch, of which a process has one.
+// ownWatch stands for the death watch of the process. There is only one.
 type ownWatch struct{}
 
 func (*ownWatch) watch() *deathWatch { return &watch }

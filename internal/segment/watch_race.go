@@ -2,12 +2,12 @@
 
 package segment
 
-// ownWatch is the death watch of one handle, one WaitAny, or one Until. Where the race
-// detector looks on each has its own: the mutex of a common one would order all goroutines of the process
-// that sleep, whatever they sleep for, and so hide races of the user.
+// ownWatch is the death watch of one handle, one WaitAny or one Until. With the race detector
+// each has its own watch. The mutex of a common watch would order all goroutines of the process
+// that sleep, and so hide races of the user.
 type ownWatch struct{ d deathWatch }
 
-// oneWatch is set by tests that stop the common one.
+// oneWatch is set by tests that stop the common watch.
 var oneWatch bool
 
 func (o *ownWatch) watch() *deathWatch {

@@ -8,8 +8,8 @@ import (
 	"samepage/layout"
 )
 
-// The words of a segment. Offsets come from the header, which was checked
-// against the size of the mapping, and indices are below h.n.
+// These are the words of a segment. Offsets come from the header, which was checked against the
+// size of the mapping. Indices are less than h.n.
 
 func (h *Handle) at(off uintptr) unsafe.Pointer { return unsafe.Add(unsafe.Pointer(&h.b[0]), off) }
 
@@ -19,7 +19,7 @@ func (h *Handle) identity(i int) *uint64 { return (*uint64)(h.at(h.member(i))) }
 
 func (h *Handle) held(i int) *uint64 { return (*uint64)(h.at(h.member(i) + layout.MemberHeldOffset)) }
 
-// Held is this member's own Held word, which only it writes.
+// Held is the Held word of this member. Only this member writes it.
 //
 // Preconditions:
 //   - The handle has joined.
@@ -32,7 +32,7 @@ func (h *Handle) wakerWord(i int) *uint32 {
 // Live64 is the 64-bit live word at off.
 //
 // Preconditions:
-//   - off is a multiple of 8 and lies in the live region, of which the kind says the size.
+//   - off is a multiple of 8 and lies in the live region. The kind says how large that is.
 func (h *Handle) Live64(off uintptr) *uint64 { return (*uint64)(h.at(h.live + off)) }
 
 // sleepers is word w of the bitmap of sleepers.
@@ -46,7 +46,7 @@ func (h *Handle) clearBit(i int) { atomic.AndUint64(h.sleepers(i/64), ^(uint64(1
 
 func (h *Handle) bit(i int) bool { return atomic.LoadUint64(h.sleepers(i/64))>>(i%64)&1 != 0 }
 
-// Role is the role that the member in a slot has said.
+// Role is the role that the member in a slot has set.
 //
 // Preconditions:
 //   - slot is 0 to Members - 1.
@@ -54,19 +54,19 @@ func (h *Handle) Role(slot int) uint32 {
 	return atomic.LoadUint32((*uint32)(h.at(h.member(slot) + layout.MemberRoleOffset)))
 }
 
-// SetRole says what kind of member this is, by kind of segment.
+// SetRole sets the role of this member. The meaning depends on the kind of segment.
 //
 // Preconditions:
-//   - The handle has joined, or is joining and has the lock byte.
+//   - The handle has joined, or it is joining and holds the lock byte.
 func (h *Handle) SetRole(role uint32) {
 	atomic.StoreUint32((*uint32)(h.at(h.member(h.slot)+layout.MemberRoleOffset)), role)
 }
 
-// putMember writes who has a slot.
+// putMember writes the description of a member into slot i.
 //
 // Preconditions:
-//   - The caller has the lock byte of slot i, and Identity does not say yet that it is in use
-//     by the caller.
+//   - The caller holds the lock byte of slot i.
+//   - Identity does not yet say that the caller uses the slot.
 func (h *Handle) putMember(i int, p layout.Process, space uint64, joined int64, name string) {
 	m := h.member(i)
 	atomic.StoreUint32((*uint32)(h.at(m+layout.MemberPIDOffset)), p.PID)
@@ -78,7 +78,7 @@ func (h *Handle) putMember(i int, p layout.Process, space uint64, joined int64, 
 	h.putText(m+layout.MemberNameOffset, &b)
 }
 
-// who reads what a slot tells. It may be another member's than o names by now.
+// who reads the description in a slot. The slot may belong to another member than o by now.
 func (h *Handle) who(i int, o layout.Owner) Who {
 	m := h.member(i)
 	return Who{
@@ -93,8 +93,8 @@ func (h *Handle) who(i int, o layout.Owner) Who {
 	}
 }
 
-// Text fields are read and written by words, atomically: the reader may see half
-// of a new name, and never has a data race.
+// Text fields are read and written atomically, word by word. So a reader may see half of a new
+// name, but there is never a data race.
 
 func (h *Handle) putText(off uintptr, b *[64]byte) {
 	w := (*[8]uint64)(unsafe.Pointer(b))
@@ -111,7 +111,7 @@ func (h *Handle) text(off uintptr) string {
 	return layout.Text((*[64]byte)(unsafe.Pointer(&w))[:])
 }
 
-// PutLiveText and LiveText are for text of 64 bytes among the live words.
+// PutLiveText and LiveText write and read a text of 64 bytes in the live words.
 //
 // Preconditions:
 //   - off is a multiple of 8, and the 64 bytes lie in the live region.
@@ -121,10 +121,10 @@ func (h *Handle) PutLiveText(off uintptr, s string) {
 	h.putText(h.live+off, &b)
 }
 
-// LiveText reads what PutLiveText wrote.
+// LiveText reads the text that PutLiveText has written.
 func (h *Handle) LiveText(off uintptr) string { return h.text(h.live + off) }
 
-// words is n zero bytes on the heap, at an address for words of 64 bits.
+// words is n zero bytes on the heap, at an address that is aligned for 64-bit words.
 func words(n int) []byte {
 	w := make([]uint64, (n+7)/8)
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(w))), n)
