@@ -8,13 +8,13 @@ const Enabled = false
 // Object is one shared object of any kind; see the build with the race detector.
 type Object struct{}
 
-// Of is the object of that identity.
+// Of is the object with this identity.
 func Of[T comparable](T) Object { return Object{} }
 
-// Release says: what this goroutine has done comes before what others do after an
-// Acquire of word n that follows.
+// Release says: what this goroutine has done happens before what another does after a later
+// Acquire of word n.
 func (Object) Release(uint64) {}
 
-// Acquire says: what this goroutine does next comes after what others have done before
-// each Release of word n so far.
+// Acquire says: what this goroutine does next happens after what others have done before each
+// earlier Release of word n.
 func (Object) Acquire(uint64) {}

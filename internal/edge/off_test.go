@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Without the detector a field that is an Object takes no room.
+// Without the detector a field of type Object takes no space.
 func TestNothingWithoutDetector(t *testing.T) {
 	if n := reflect.TypeFor[Object]().Size(); n != 0 || Enabled {
 		t.Errorf("an Object has %d bytes, and Enabled is %t", n, Enabled)

@@ -11,20 +11,20 @@ import (
 // Enabled says whether the race detector watches this build.
 const Enabled = true
 
-// Object is one shared object of any kind, to which all handles of the process on it
-// agree. The zero value has no words: then nothing is told.
+// Object is one shared object of any kind. All handles of the process on the shared object have
+// the same Object. The zero value has no words: then nothing is reported.
 type Object struct{ id uint64 }
 
 var seed = maphash.MakeSeed()
 
-// Of is the object of that identity. Equal ones of one type are one object.
+// Of is the object with this identity. Equal identities of one type are the same object.
 func Of[T comparable](identity T) Object { return Object{maphash.Comparable(seed, identity) | 1} }
 
-// words are the addresses by which the detector knows the words of all objects. They lie
-// on the heap, where it looks, and nobody reads or writes them. A word is found by hash,
-// so it needs no table: it is the same for handles that are not open at the same time.
-// Two words may have one address by chance, once in a million: an edge too many, and
-// never one too few.
+// words are the addresses by which the detector knows the words of all objects. They lie on the
+// heap, where the detector looks, and nobody reads or writes them. A word is found by hash and
+// needs no table, so it is the same for handles that are not open at the same time. By chance,
+// once in a million, two words have the same address: then there is one edge too many, but never
+// one too few.
 var words = new([1 << 20]byte)
 
 func (o Object) word(n uint64) unsafe.Pointer {
@@ -34,16 +34,16 @@ func (o Object) word(n uint64) unsafe.Pointer {
 	return unsafe.Pointer(&words[(x^x>>31)%uint64(len(words))])
 }
 
-// Release says: what this goroutine has done comes before what others do after an
-// Acquire of word n that follows.
+// Release says: what this goroutine has done happens before what another does after a later
+// Acquire of word n.
 func (o Object) Release(n uint64) {
 	if o.id != 0 {
 		runtime.RaceReleaseMerge(o.word(n))
 	}
 }
 
-// Acquire says: what this goroutine does next comes after what others have done before
-// each Release of word n so far.
+// Acquire says: what this goroutine does next happens after what others have done before each
+// earlier Release of word n.
 func (o Object) Acquire(n uint64) {
 	if o.id != 0 {
 		runtime.RaceAcquire(o.word(n))

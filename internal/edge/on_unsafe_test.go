@@ -7,8 +7,7 @@ import (
 	"unsafe"
 )
 
-// Equal identities have the same words; others, and other words, have others, but for a
-// few by chance.
+// Equal identities have the same words. Other identities have other words, except a few by chance.
 func TestWords(t *testing.T) {
 	if Of("x").word(7) != Of("x").word(7) {
 		t.Error("one object has two words 7")

@@ -1,59 +1,59 @@
-// Package fault has the named crash points of the protocols: places between two
-// steps where a process may die. In normal builds they are nothing at all. Built
-// with -tags samepagefault, a process that has the name of a point in
-// SAMEPAGE_FAULT kills itself when it comes there, without any clean-up, as
-// kill -9 would. "name:n" lets it pass n times before.
+// Package fault has the named crash points of the protocols. A crash point is a place between two
+// steps where a process may die. In normal builds the points do nothing. In a build with -tags
+// samepagefault, the environment variable SAMEPAGE_FAULT can name a point: then the process kills
+// itself when it reaches this point, without any clean-up, as kill -9 would. "name:n" lets it
+// pass n times before.
 package fault
 
 // Point is a crash point.
 type Point uint8
 
-// The crash points, by the steps of docs/protocol. Tests go through all of them,
-// so a new one is covered by itself.
+// These are the crash points, by the steps of docs/protocol. Tests go through all of them, so a
+// new point needs no new test.
 const (
-	JoinTaken      Point = iota // a joiner has the lock byte, the slot is not yet in use
-	JoinNamed                   // it has written who it is, but not Identity
-	JoinDone                    // it is a member
-	LeaveBegun                  // a leaver still is a member
-	LeaveUnmarked               // the slot is not in use, the byte still locked
-	RepairTaken                 // a reaper has the dead one's byte
-	RepairHalf                  // what the dead one held is repaired, the slot still in use
-	RepairDone                  // the slot is not in use, the byte still locked
-	RepairUnrung                // the byte is free, nobody woken
+	JoinTaken      Point = iota // a joiner holds the lock byte, the slot is not yet in use
+	JoinNamed                   // the joiner has written who it is, but not Identity
+	JoinDone                    // the joiner is a member
+	LeaveBegun                  // a member that leaves is still a member
+	LeaveUnmarked               // the slot is not in use, the byte is still locked
+	RepairTaken                 // a reaper holds the byte of a dead member
+	RepairHalf                  // what the dead member held is repaired, the slot is still in use
+	RepairDone                  // the slot is not in use, the byte is still locked
+	RepairUnrung                // the byte is free, nobody is woken yet
 	SleepBit                    // a sleeper has set its bit
-	SleepWoken                  // a sleeper has slept, its bit still set
-	RingHalf                    // a ringer has changed the word, and not yet woken
+	SleepWoken                  // a sleeper has slept, its bit is still set
+	RingHalf                    // a ringer has changed the word, and has not yet woken the sleeper
 	LockTaken                   // a mutex has just been locked
-	UnlockUnrung                // it is unlocked, nobody rung
-	ConsistentDone              // its data was declared consistent
-	ReadCounted                 // a reader has counted itself, and not looked for a writer
-	ReadHeld                    // a reader holds
-	ReadUncounted               // a reader has let go, the writer not rung
+	UnlockUnrung                // the mutex is unlocked, nobody is rung yet
+	ConsistentDone              // the data was declared consistent
+	ReadCounted                 // a reader has counted itself, and has not yet looked for a writer
+	ReadHeld                    // a reader holds the lock
+	ReadUncounted               // a reader has released the lock, the writer is not rung yet
 	WriteClaimed                // a writer keeps new readers out
-	WriteHeld                   // a writer holds
+	WriteHeld                   // a writer holds the lock
 	AcquireTaken                // a unit of a semaphore is taken
-	ReleaseUnrung               // units are back, nobody rung
+	ReleaseUnrung               // units are released, nobody is rung yet
 
-	LaneRebuilt   // a new writer has its lane, and found its slots
-	LaneFilled    // a message is written, its entry not yet touched
-	LaneZeroed    // its entry tells of nothing
-	LaneNamed     // its entry names the slot, and has no number yet
-	LaneCommitted // it is there, nobody rung
-	LaneReclaim   // the generations of retired slots are gone
-	LaneLimit     // a writer has stored its limit, and not looked at the cursors
-	LaneWaits     // a writer says that it waits, or no more
-	LaneEvicted   // a reader is passed over, its slot not yet kept
-	LaneEnding    // a writer has ended its stream, and is still named
+	LaneRebuilt   // a new writer has its lane, and has found its slots
+	LaneFilled    // a message is written, its entry is not yet touched
+	LaneZeroed    // the entry has no message
+	LaneNamed     // the entry names the slot, and has no number yet
+	LaneCommitted // the message is published, nobody is rung yet
+	LaneReclaim   // the generations of retired slots are zero
+	LaneLimit     // a writer has stored its limit, and has not yet loaded the cursors
+	LaneWaits     // a writer has stored whether it waits
+	LaneEvicted   // a reader is evicted, its slot is not kept yet
+	LaneEnding    // a writer has ended its stream, and is still named as writer
 	LaneJoining   // a reliable reader has a cursor, and no bit yet
-	LaneJoined    // it reads
-	LanePinned    // a best-effort reader has pinned, and not looked again
-	LaneRead      // a reader looks at a message
-	LaneLetGo     // a reliable reader has stored its cursor, the writer not rung
-	LaneLeft      // a reader has left a lane, the writer not rung
+	LaneJoined    // a reliable reader has joined
+	LanePinned    // a best-effort reader has pinned a slot, and has not yet checked it again
+	LaneRead      // a reader reads a message
+	LaneLetGo     // a reliable reader has stored its cursor, the writer is not rung yet
+	LaneLeft      // a reader has left a lane, the writer is not rung yet
 
 	StoreDirMade    // the directory of objects is made, under another name (Linux)
-	StoreRecordMade // an object's record file is made, and says nothing yet (Windows)
-	StoreDataMade   // its own file is made as well (Windows)
+	StoreRecordMade // the record file of an object is made, and is still empty (Windows)
+	StoreDataMade   // the object's own file is made too (Windows)
 	points
 )
 
@@ -75,13 +75,13 @@ func (p Point) String() string { return names[p] }
 // All lists the crash points.
 func All() []Point { return between(0, points) }
 
-// Locks lists the crash points that locks and events come through.
+// Locks lists the crash points of locks and events.
 func Locks() []Point { return between(0, LaneRebuilt) }
 
-// Lanes lists those that lanes come through besides.
+// Lanes lists the further crash points of lanes.
 func Lanes() []Point { return between(LaneRebuilt, StoreDirMade) }
 
-// Store lists those that a create comes through, each on one system only.
+// Store lists the crash points of a create. Each exists on one system only.
 func Store() []Point { return between(StoreDirMade, points) }
 
 func between(from, to Point) (all []Point) {

@@ -5,5 +5,5 @@ package fault
 // Enabled says whether this build has crash points.
 const Enabled = false
 
-// At is where a process may die.
+// At is a place where a process may die.
 func At(Point) {}

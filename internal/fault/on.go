@@ -28,7 +28,7 @@ func init() {
 	pass.Store(n)
 }
 
-// At is where a process may die.
+// At is a place where a process may die.
 func At(p Point) {
 	if int(p) != where || pass.Add(-1) >= 0 {
 		return
@@ -36,5 +36,5 @@ func At(p Point) {
 	if self, err := os.FindProcess(os.Getpid()); err == nil {
 		_ = self.Kill()
 	}
-	select {} // not one step further
+	select {} // go no step further
 }

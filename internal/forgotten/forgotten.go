@@ -1,11 +1,11 @@
-// Package forgotten gives back what its user has dropped without Close, as package os
-// does with files. A build with -tags samepagedebug tells of each such object on standard
-// error, with the stack that opened it.
+// Package forgotten closes objects that their user has dropped without Close, as package os does
+// with files. A build with -tags samepagedebug reports each such object on standard error, with
+// the stack that opened it.
 //
-// An object that has something of the system is in two parts. The outer one is the
-// user's; nothing but the user, and calls that are under way, refers to it. The inner one
-// has descriptors, locks and mappings, and does not refer to the outer one. So goroutines,
-// contexts and tables may refer to the inner one for as long as they like.
+// An object with resources of the system has two parts. The user has the outer part; only the
+// user, and calls that are running, refer to it. The inner part has the descriptors, locks and
+// mappings, and does not refer to the outer part. So goroutines, contexts and tables may refer to
+// the inner part as long as they like.
 package forgotten
 
 import "runtime"
@@ -13,11 +13,10 @@ import "runtime"
 // Guard watches one object. The zero value watches none.
 type Guard struct{ c runtime.Cleanup }
 
-// Watch has giveBack called, once, when nobody refers to outer any more, unless Done was
-// called before. It is called by a goroutine of its own, so it may block. It must not
-// refer to outer, nor must inner. what and name say what outer is, for people.
-//
-// giveBack says whether the object is kept all the same.
+// Watch calls giveBack once, when nobody refers to outer any more, unless Done was called before.
+// giveBack runs in a goroutine of its own, so it may block. Neither giveBack nor inner may refer
+// to outer. what and name describe outer for people. giveBack returns true if it keeps the object
+// nevertheless.
 func Watch[O, I any](outer *O, what, name string, giveBack func(I) (kept bool), inner I) Guard {
 	s := opened(what, name)
 	return Guard{runtime.AddCleanup(outer, func(inner I) {
@@ -25,11 +24,12 @@ func Watch[O, I any](outer *O, what, name string, giveBack func(I) (kept bool), 
 	}, inner)}
 }
 
-// Done ends the watch: the object is being closed. g must be part of what it watches.
+// Done ends the watch, because the object is being closed. g must be part of the object that it
+// watches.
 func (g *Guard) Done() {
 	g.c.Stop()
 	runtime.KeepAlive(g)
 }
 
-// KeepWith keeps kept for as long as somebody refers to obj.
+// KeepWith keeps kept alive while somebody refers to obj.
 func KeepWith[O, K any](obj *O, kept *K) { runtime.AddCleanup(obj, func(*K) {}, kept) }

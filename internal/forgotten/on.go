@@ -20,7 +20,7 @@ func opened(what, name string) *place {
 	return &place{what, name, pcs[:runtime.Callers(3, pcs)]}
 }
 
-// tell tells of the object, by one write.
+// tell reports the object, with one write.
 func (p *place) tell(kept bool) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "samepage: not closed: %s %q", p.what, p.name)

@@ -10,12 +10,12 @@ import (
 	"samepage/layout"
 )
 
-// The cell of docs/protocol/lane.md: one latest value.
+// This file has the cell of docs/protocol/lane.md: one latest value.
 //
-// Current is the value's sequence in its upper 44 bits and the slot in the lower 20.
-// A Generation has all 64 bits of the sequence. At 10 ns a value the 44 bits come
-// round after two days; a reader would have to be stopped between C1 and C3 for
-// exactly that long to take one value for the other.
+// Current has the value's sequence in its upper 44 bits and the slot in the lower 20. A
+// Generation has all 64 bits of the sequence. At one value every 10 ns, the 44 bits repeat after
+// two days. A reader would have to be stopped between C1 and C3 for exactly that time to take one
+// value for another.
 const (
 	cellSlotBits = 20
 	cellSequence = 1<<(64-cellSlotBits) - 1
@@ -25,16 +25,16 @@ func (s *Set) current() *uint64 { return s.laneWord(0, layout.CellCurrentOffset)
 
 func (s *Set) lastWriter() *uint64 { return s.laneWord(0, layout.CellWriterOffset) }
 
-// CellWriter writes the value, while its member holds the lease (Owner). Its methods
-// are for one goroutine at a time.
+// CellWriter writes the value while its member holds the lease (Owner). Only one goroutine at a
+// time may call its methods.
 type CellWriter struct {
 	slots
 	me   uint64
 	next uint64
-	slot uint32 // of the current value, noSlot: none
+	slot uint32 // of the current value; noSlot: there is none
 }
 
-// NewCellWriter is a writer for member me.
+// NewCellWriter makes a writer for member me.
 func NewCellWriter(s *Set, me layout.Owner) *CellWriter {
 	return &CellWriter{slots: newSlots(s, 0), me: uint64(me)}
 }
@@ -46,8 +46,8 @@ func NewCellWriter(s *Set, me layout.Owner) *CellWriter {
 //     TakeBack and Discard.
 func (w *CellWriter) Begin() (slot uint32, ok bool) {
 	if atomic.LoadUint64(w.set.lastWriter()) != w.me {
-		// Before any other store, so that whoever comes next finds its slots
-		// anew as well.
+		// This comes before any other store. So if this writer dies, the next writer also
+		// rebuilds its slots.
 		atomic.StoreUint64(w.set.lastWriter(), w.me)
 		w.rebuild()
 		fault.At(fault.LaneRebuilt)
@@ -58,8 +58,8 @@ func (w *CellWriter) Begin() (slot uint32, ok bool) {
 	return w.loan()
 }
 
-// rebuild finds out what another writer has left: which slot has the value, and of the
-// others which were written last.
+// rebuild finds out what another writer has left: which slot has the value, and which of the
+// other slots were written last.
 func (w *CellWriter) rebuild() {
 	w.free, w.retired, w.loans = w.free[:0], w.retired[:0], 0
 	clear(w.out)
@@ -68,7 +68,7 @@ func (w *CellWriter) rebuild() {
 	var newest uint64
 	if slot := uint32(c & (1<<cellSlotBits - 1)); c != 0 && slot < w.slotsN {
 		w.slot, newest = slot, atomic.LoadUint64(w.generation(slot))
-		if newest&cellSequence != c>>cellSlotBits { // no writer of ours does that
+		if newest&cellSequence != c>>cellSlotBits { // a writer that keeps the protocol never does that
 			newest = c >> cellSlotBits
 		}
 	}
@@ -82,7 +82,7 @@ func (w *CellWriter) rebuild() {
 			continue
 		}
 		g := atomic.LoadUint64(w.generation(slot))
-		if g > newest { // a value that was never published
+		if g > newest { // this value was never published
 			g = 0
 			atomic.StoreUint64(w.generation(slot), 0)
 		}
@@ -95,10 +95,10 @@ func (w *CellWriter) rebuild() {
 	w.next = newest + 1
 }
 
-// Current is what the value says, if there is one.
+// Current returns the bytes of the current value, if there is one.
 //
 // Preconditions:
-//   - The caller has the lease, and Begin was true.
+//   - The caller holds the lease, and Begin returned true.
 func (w *CellWriter) Current() ([]byte, bool) {
 	if w.slot == noSlot {
 		return nil, false
@@ -107,22 +107,22 @@ func (w *CellWriter) Current() ([]byte, bool) {
 	return w.payload(w.slot, n, n), true
 }
 
-// Payload is where the value in a slot is written.
+// Payload returns where the caller writes the value of a slot.
 //
 // Preconditions:
 //   - slot is on loan.
 func (w *CellWriter) Payload(slot uint32) []byte { return w.payload(slot, w.max, w.max) }
 
-// Commit makes n bytes in a slot the value. A full fence.
+// Commit makes the first n bytes of a slot the value. It is a full fence.
 //
 // Preconditions:
-//   - The caller has the lease.
-//   - TakeBack of the slot was true, and it was neither committed nor discarded since.
+//   - The caller holds the lease.
+//   - TakeBack of the slot returned true, and the slot was not committed or discarded since.
 //   - n is at most the length of Payload.
 func (w *CellWriter) Commit(slot, n, sum uint32, ns int64) {
 	q := w.next
 	if q&cellSequence == 0 {
-		q++ // 0 is no value's
+		q++ // 0 is the sequence of no value
 	}
 	atomic.StoreUint32(w.length(slot), n)
 	atomic.StoreUint32(w.sum(slot), sum)
@@ -138,35 +138,34 @@ func (w *CellWriter) Commit(slot, n, sum uint32, ns int64) {
 	w.slot, w.next = slot, q+1
 }
 
-// CellReader reads the value. Its methods are for one goroutine at a time, but for
-// Changed.
+// CellReader reads the value. Only one goroutine at a time may call its methods, except Changed.
 type CellReader struct {
 	part
 	set    *Set
 	member int
 	word   *uint64
 	pin    *uint64
-	// seen is the Current that was loaded last, and last what it said: the pin keeps
-	// it.
+	// seen is the Current that was loaded last. last is the value that it named; the pin keeps
+	// that value.
 	seen uint64
 	last Message
 }
 
-// NewCellReader is a reader of member me.
+// NewCellReader makes a reader for member me.
 func NewCellReader(s *Set, me layout.Owner) *CellReader {
 	return &CellReader{part: s.part(0), set: s, member: me.Slot(), word: s.current(), pin: s.pin(me.Slot(), 0)}
 }
 
-// patience is how often a reader tries again: each time 32 values were written between
-// two loads, so that it never comes near this.
+// patience is the number of times that a reader tries again. Each retry means that 32 values were
+// written between two loads, so the number never comes near patience.
 const patience = 1 << 20
 
-// Load finds the value, and keeps it until the next Load. It is nil when there is
-// none yet. What it points to changes with the next Load.
+// Load finds the value, and keeps it until the next Load. It returns nil if there is no value
+// yet. The Message changes with the next Load.
 //
 // Errors: layout.ErrCorrupt.
 func (r *CellReader) Load() (*Message, error) {
-	// The value that was loaded last is still the latest one, and pinned.
+	// The value that was loaded last is still the latest value, and pinned.
 	if c := atomic.LoadUint64(r.word); c == r.seen && c != 0 {
 		return &r.last, nil
 	}
@@ -181,7 +180,7 @@ func (r *CellReader) load() (*Message, error) {
 		}
 		slot := uint32(c & (1<<cellSlotBits - 1))
 		if slot >= r.slotsN {
-			return nil, r.set.corrupt("the value is in slot %d of %d", slot, r.slotsN)
+			return nil, r.set.corrupt("the value is in slot %d, want 0 to %d", slot, r.slotsN-1)
 		}
 		r.letGo()
 		atomic.StoreUint64(r.pin, uint64(slot)+1) // C2, a full fence: pairs with F2
@@ -189,7 +188,7 @@ func (r *CellReader) load() (*Message, error) {
 		if g := atomic.LoadUint64(r.generation(slot)); g&cellSequence == c>>cellSlotBits { // C3
 			n := atomic.LoadUint32(r.length(slot))
 			if n > r.max {
-				return nil, r.set.corrupt("value %d has %d bytes in a slot of %d", g, n, r.max)
+				return nil, r.set.corrupt("value %d has %d bytes, want at most %d", g, n, r.max)
 			}
 			r.set.took(0, slot)
 			r.seen = c
@@ -197,20 +196,20 @@ func (r *CellReader) load() (*Message, error) {
 			return &r.last, nil
 		}
 	}
-	return nil, r.set.corrupt("the value's slot has another one, %d times in a row", patience)
+	return nil, r.set.corrupt("the slot of the value had another value, %d times in a row", patience)
 }
 
-// Changed says whether there is another value than the one loaded last. Others than the
-// reader's goroutine may ask while that one sleeps.
+// Changed says whether there is a newer value than the one that was loaded last. Other goroutines
+// may call it while the reader's goroutine sleeps.
 func (r *CellReader) Changed() bool { return atomic.LoadUint64(r.word) != r.seen }
 
-// Unpin lets the value go.
+// Unpin releases the value.
 func (r *CellReader) Unpin() {
 	r.letGo()
 	atomic.StoreUint64(r.pin, 0)
 }
 
-// letGo is called before the pin is changed.
+// letGo must be called before the pin changes.
 func (r *CellReader) letGo() {
 	if edge.Enabled && r.seen != 0 {
 		r.set.Done(0, r.last.Slot)
@@ -218,30 +217,30 @@ func (r *CellReader) letGo() {
 	r.seen = 0
 }
 
-// Payload is what a value says. It is not to be written to.
+// Payload returns the bytes of a value. They must not be written.
 //
 // Preconditions:
-//   - The value is safe: it was loaded last, and neither Load nor Unpin were called since,
-//     or a pin names its slot since then (Hold). The same holds for Sum and Time.
+//   - The value is safe. Either it was loaded last, and neither Load nor Unpin was called since;
+//     or a pin has named its slot since then (Hold). This also applies to Sum and Time.
 func (r *CellReader) Payload(m *Message) []byte { return r.payload(m.Slot, m.Len, m.Len) }
 
-// Sum is the checksum that came with a value.
+// Sum returns the checksum that came with a value.
 func (r *CellReader) Sum(m *Message) uint32 { return atomic.LoadUint32(r.sum(m.Slot)) }
 
-// Time is when a value was written, in nanoseconds since 1970.
+// Time returns when a value was written, in nanoseconds since 1970.
 func (r *CellReader) Time(m *Message) int64 { return int64(atomic.LoadUint64(r.time(m.Slot))) }
 
-// Hold has pin word k of the member keep a value, until Set.Unpin.
+// Hold makes pin word k of the member keep a value, until Set.Unpin.
 //
 // Preconditions:
 //   - The value is safe now: it was loaded last.
-//   - k is 1 to Pins - 1, and nothing else is kept by it: word 0 is that of Load.
+//   - k is 1 to Pins - 1 (Load uses word 0), and word k keeps nothing else.
 func (r *CellReader) Hold(m *Message, k int) {
 	atomic.StoreUint64(r.set.pin(r.member, k), uint64(m.Slot)+1)
 }
 
-// Generation is that of the latest value, 0 when there is none; its lower 44 bits where
-// the payload is not mapped.
+// Generation is the generation of the latest value, or 0 if there is none. If the payload is not
+// mapped, it is the lower 44 bits of the generation.
 func (s *Set) Generation() uint64 {
 	c := atomic.LoadUint64(s.current())
 	if len(s.payload) == 0 {

@@ -6,27 +6,27 @@ import (
 	"samepage/internal/edge"
 )
 
-// For the race detector (package edge): Set.Edges are the words of a topic or a cell in
-// mapped memory. On other memory there are none, and the detector judges the protocol
+// This file is for the race detector (package edge). Set.Edges are the words of a topic or a cell
+// in mapped memory. On other memory there are no such words, and the detector checks the protocol
 // itself.
 //
-// Each slot has two. What a writer has done before it publishes the message in the slot
-// comes before what those do who take that message: not before what others do who have
-// only taken an earlier one. What they do before they let it go comes before the slot's
-// next use.
+// Each slot has two words. What a writer does before it publishes the message in the slot happens
+// before what the readers of that message do. It does not happen before what a reader does that
+// has only taken an earlier message. What a reader does before it releases the message happens
+// before the next use of the slot.
 const (
-	// EdgeLease: from one writer of a cell to the next.
+	// EdgeLease orders one writer of a cell before the next.
 	EdgeLease = iota
-	// EdgeReaders: from readers that come and go to a writer that counts them.
+	// EdgeReaders orders readers that come and go before a writer that counts them.
 	EdgeReaders
-	// EdgeWriters: from the writer of a lane that ends its stream to the next one, and to
-	// readers that are told of the end. Lane l has word EdgeWriters + l.
+	// EdgeWriters orders the writer of a lane that ends its stream before the next writer, and
+	// before the readers that learn of the end. Lane l has word EdgeWriters + l.
 	EdgeWriters = 1 << 10
-	edgePublish = 1 << 32 // and one more for each slot of all lanes
+	edgePublish = 1 << 32 // and one word for each slot of all lanes
 	edgeLetGo   = 2 << 32
 )
 
-// EdgeRelease and EdgeAcquire are for words that have no method of their own.
+// EdgeRelease and EdgeAcquire are for words without a method of their own.
 func (s *Set) EdgeRelease(n uint64) {
 	if edge.Enabled {
 		s.Edges.Release(n)
@@ -39,36 +39,36 @@ func (s *Set) EdgeAcquire(n uint64) {
 	}
 }
 
-// published is called before the message in a slot is published.
+// published must be called before the message in a slot is published.
 func (s *Set) published(lane int, slot uint32) {
 	if edge.Enabled {
 		s.Edges.Release(edgePublish + s.number(lane, slot))
 	}
 }
 
-// took is called when the message in a slot was taken.
+// took must be called after the message in a slot was taken.
 func (s *Set) took(lane int, slot uint32) {
 	if edge.Enabled {
 		s.Edges.Acquire(edgePublish + s.number(lane, slot))
 	}
 }
 
-// Done is to be called before the message in a slot is let go, by LetGo, Leave or Unpin.
+// Done must be called before the message in a slot is released by LetGo, Leave or Unpin.
 func (s *Set) Done(lane int, slot uint32) {
 	if edge.Enabled {
 		s.Edges.Release(edgeLetGo + s.number(lane, slot))
 	}
 }
 
-// reuse is called by a writer when readers have let a slot go.
+// reuse must be called by a writer after readers have released a slot.
 func (s *Set) reuse(lane int, slot uint32) {
 	if edge.Enabled {
 		s.Edges.Acquire(edgeLetGo + s.number(lane, slot))
 	}
 }
 
-// Saw is to be called by who was told that the value has changed, and has not loaded it
-// yet.
+// Saw must be called by a reader that has learned that the value has changed, and has not loaded
+// it yet.
 func (r *CellReader) Saw() {
 	if edge.Enabled {
 		if slot := uint32(atomic.LoadUint64(r.word) & (1<<cellSlotBits - 1)); slot < r.slotsN {
@@ -77,7 +77,7 @@ func (r *CellReader) Saw() {
 	}
 }
 
-// sawLag: all messages but the last lag were let go.
+// sawLag says that all messages except the last lag messages were released.
 func (w *Writer) sawLag(lag uint64) {
 	if edge.Enabled {
 		n := uint64(w.n)

@@ -1,8 +1,7 @@
-// Package lane is the lock-free protocol by which one writer hands messages to
-// many readers in place, and the one by which a cell has one latest value. It
-// works on plain bytes, asks nothing of the system, and never waits: who is alive,
-// who sleeps and who rings is the business of the rooms above.
-// docs/protocol/lane.md tells the protocol; steps are named as there.
+// Package lane has two lock-free protocols. With one of them a writer hands messages to many
+// readers, who read them in place. With the other a cell has one latest value. The package works
+// on plain bytes, makes no system calls, and never waits. The packages above decide who is alive,
+// who sleeps and who rings. docs/protocol/lane.md describes the protocols and names their steps.
 package lane
 
 import (
@@ -14,7 +13,7 @@ import (
 	"samepage/layout"
 )
 
-// Set is the lanes of a topic, or the slots of a cell, in the bytes of a segment.
+// Set has the lanes of a topic, or the slots of a cell, in the bytes of a segment.
 type Set struct {
 	C layout.LaneConfig
 	// Edges are for the race detector, see edges.go.
@@ -24,13 +23,13 @@ type Set struct {
 	live, payload []byte
 }
 
-// Settings are what a new Set is made for.
+// Settings describe a new Set.
 type Settings struct {
-	Lanes      int   // writers at a time
-	Depth      int   // messages that a late joiner can still have
+	Lanes      int   // number of writers at a time
+	Depth      int   // messages that a late joiner can still get
 	MaxSize    int64 // bytes of the largest payload
-	Readers    int   // members in all
-	Holds      int   // messages that a reader may keep besides the one it looks at
+	Readers    int   // number of all members
+	Holds      int   // messages that a reader may keep besides the one that it reads
 	Loans      int   // slots that a writer may have on loan at a time
 	EvictAfter int64 // nanoseconds; see layout.LaneConfig
 	Flags      uint32
@@ -39,11 +38,11 @@ type Settings struct {
 // MaxSize is the largest payload, in bytes.
 const MaxSize = 1<<32 - 1
 
-// smallSlot is up to which size of slots there are more of them than needed, so
-// that reclaiming is rare. Larger ones cost more than the look at the pins.
+// smallSlot is the largest size of slots of which a Set has more than necessary, so that
+// reclaiming is rare. More slots of a larger size would cost more than the check of the pins.
 const smallSlot = 4096
 
-// Config lays out a new Set of lanes.
+// Config computes the layout of a new Set of lanes.
 //
 // Errors: fs.ErrInvalid, for settings out of range.
 func (s *Settings) Config() (*layout.LaneConfig, *layout.LaneOffsets, error) {
@@ -59,10 +58,10 @@ func (s *Settings) Config() (*layout.LaneConfig, *layout.LaneOffsets, error) {
 	return s.finish(c)
 }
 
-// keep is K: how many values of a cell stay as they are behind the latest.
+// keep is K: the number of values of a cell that stay unchanged after a newer one was written.
 const keep = 32
 
-// CellConfig lays out a new cell.
+// CellConfig computes the layout of a new cell.
 //
 // Errors: fs.ErrInvalid, for settings out of range.
 func (s *Settings) CellConfig() (*layout.LaneConfig, *layout.LaneOffsets, error) {
@@ -109,7 +108,7 @@ func (s *Settings) finish(c *layout.LaneConfig) (*layout.LaneConfig, *layout.Lan
 	if c.SlotSize <= smallSlot || c.Lanes == 0 {
 		n += uint64(c.Readers) * uint64(c.Pins)
 	}
-	// Each is in range, and all together may be too much.
+	// Each setting is in range, but together they may need too many slots.
 	if err := option.Range("the number of slots that Depth, Members, Holds and Loans need", n, 1, layout.MaxSlots); err != nil {
 		return nil, nil, err
 	}
@@ -118,23 +117,23 @@ func (s *Settings) finish(c *layout.LaneConfig) (*layout.LaneConfig, *layout.Lan
 	return c, o, err
 }
 
-// Live returns the live region of a new Set: zeros but for the settings.
+// Live returns the live region of a new Set: all zeros except the settings.
 func Live(c *layout.LaneConfig, o *layout.LaneOffsets) []byte {
 	b := make([]byte, o.Live)
 	copy(b[layout.LaneConfigOffset:], layout.EncodeLaneConfig(c))
 	return b
 }
 
-// Open finds the lanes in the live region and the payload of a segment. Both
-// stay the caller's, and must be aligned to 8 bytes at least; members is how many
-// the segment has. Without a payload the Set is good for Reap and for words only.
+// Open finds the lanes in the live region and the payload of a segment. The caller keeps both.
+// They must be aligned to at least 8 bytes. members is the number of members of the segment. If
+// payload is nil, the Set can be used only for Reap and to read words.
 //
 // Errors: layout.ErrCorrupt.
 func Open(live, payload []byte, members int) (*Set, error) {
 	if len(live) < layout.LaneWordsOffset {
-		return nil, fmt.Errorf("live region of %d bytes, lanes need %d: %w", len(live), layout.LaneWordsOffset, layout.ErrCorrupt)
+		return nil, fmt.Errorf("live region of %d bytes, want at least %d for lanes: %w", len(live), layout.LaneWordsOffset, layout.ErrCorrupt)
 	}
-	// A private copy is checked, then used.
+	// The check is made on a private copy, which is then used.
 	head := append([]byte(nil), live[layout.LaneConfigOffset:layout.LaneWordsOffset]...)
 	c, o, err := layout.ParseLaneConfig(head)
 	if err != nil {
@@ -142,16 +141,16 @@ func Open(live, payload []byte, members int) (*Set, error) {
 	}
 	short := payload != nil && o.Payload > uint64(len(payload))
 	if short || o.Live > uint64(len(live)) || c.Readers != uint32(members) {
-		return nil, fmt.Errorf("lanes for %d members with %d live bytes and a payload of %d in a segment of %d, %d and %d: %w",
+		return nil, fmt.Errorf("lanes are made for %d members, %d live bytes and a payload of %d, but the segment has %d, %d and %d: %w",
 			c.Readers, o.Live, o.Payload, members, len(live), len(payload), layout.ErrCorrupt)
 	}
 	return &Set{C: *c, o: *o, live: live, payload: payload}, nil
 }
 
-// noSlot says that there is none.
+// noSlot means no slot.
 const noSlot = ^uint32(0)
 
-// number is a slot's among those of all lanes.
+// number is the number of a slot, counted through all lanes.
 func (s *Set) number(lane int, slot uint32) uint64 {
 	return uint64(lane)*uint64(s.C.Slots) + uint64(slot)
 }

@@ -15,15 +15,14 @@ import (
 	"samepage/layout"
 )
 
-// aligned is n zero bytes on the heap that begin at a line.
+// aligned is n zero bytes on the heap that begin at a line of 128 bytes.
 func aligned(n uint64) []byte {
 	b := make([]byte, n+128)
 	off := -uintptr(unsafe.Pointer(&b[0])) & 127
 	return b[off : uint64(off)+n]
 }
 
-// heap makes a Set in memory of the process alone, where the race detector sees
-// what happens.
+// heap makes a Set in private memory of the process, where the race detector sees all accesses.
 func heap(t testing.TB, st Settings) *Set {
 	t.Helper()
 	c, o, err := st.Config()
@@ -39,7 +38,7 @@ func heap(t testing.TB, st Settings) *Set {
 	return s
 }
 
-// send publishes message Next of n bytes, waiting for room.
+// send waits for room and publishes message Next, of n bytes.
 func send(w *Writer, n int) {
 	slot, ok := w.Loan()
 	if !ok {
@@ -53,8 +52,8 @@ func send(w *Writer, n int) {
 	w.Publish(slot, uint32(n), true)
 }
 
-// One writer, reliable and best-effort readers, some of whom come later: nothing
-// is torn, and who is reliable misses nothing.
+// One writer has reliable and best-effort readers, and some of them come later. No message is torn,
+// and reliable readers miss nothing.
 func TestManyReaders(t *testing.T) {
 	for _, depth := range []int{1, 2, 8, 64} {
 		t.Run(fmt.Sprint("depth ", depth), func(t *testing.T) {
@@ -115,7 +114,7 @@ func TestManyReaders(t *testing.T) {
 	}
 }
 
-// Messages that are held stay as they are.
+// Messages that are held do not change.
 func TestHeld(t *testing.T) {
 	s := heap(t, Settings{Lanes: 1, Depth: 2, MaxSize: 64, Readers: 2, Holds: 3, Loans: 1})
 	w := NewWriter(s, 0)
@@ -144,7 +143,7 @@ func TestHeld(t *testing.T) {
 	}
 }
 
-// A writer that takes over goes on behind the last message that is there.
+// A writer that takes over continues after the last message.
 func TestTakeOver(t *testing.T) {
 	s := heap(t, Settings{Lanes: 1, Depth: 4, MaxSize: 64, Readers: 2, Holds: 1, Loans: 2})
 	r := NewReader(s, 0, layout.OwnerOf(0, 1), true, Oldest)
@@ -168,7 +167,7 @@ func TestTakeOver(t *testing.T) {
 	}
 }
 
-// Whoever comes late gets the last messages that depth promises.
+// A late reader gets as many of the last messages as depth promises.
 func TestLateJoiner(t *testing.T) {
 	for _, depth := range []int{1, 3, 16} {
 		s := heap(t, Settings{Lanes: 1, Depth: depth, MaxSize: 8192, Readers: 2, Holds: 1, Loans: 1})
@@ -200,7 +199,7 @@ func TestLateJoiner(t *testing.T) {
 	}
 }
 
-// A reader that is passed over finds out before it touches what may be overwritten.
+// A reader that was evicted notices it before it touches bytes that may be overwritten.
 func TestEvict(t *testing.T) {
 	s := heap(t, Settings{Lanes: 1, Depth: 2, MaxSize: 64, Readers: 2, Holds: 1, Loans: 1, EvictAfter: 1})
 	w := NewWriter(s, 0)
@@ -237,7 +236,7 @@ func TestEvict(t *testing.T) {
 	}
 }
 
-// Bytes that another process can write never lead outside.
+// Whatever bytes another process writes, no access goes outside the Set.
 func FuzzHostile(f *testing.F) {
 	f.Add([]byte{1, 2, 3}, uint16(5))
 	f.Fuzz(func(t *testing.T, junk []byte, at uint16) {
@@ -296,7 +295,7 @@ func BenchmarkPublishTake(b *testing.B) {
 	}
 }
 
-// Two threads: messages a second through a ring.
+// Two threads: messages per second through a ring.
 func BenchmarkStream(b *testing.B) {
 	for _, fence := range []bool{true, false} {
 		for _, reliable := range []bool{true, false} {
@@ -339,7 +338,7 @@ func BenchmarkStream(b *testing.B) {
 	}
 }
 
-// A message to and fro between two threads; half of it is one way.
+// A message goes from one thread to another and back. One way takes half of the time.
 func BenchmarkPingPong(b *testing.B) {
 	for _, reliable := range []bool{true, false} {
 		b.Run(fmt.Sprint("reliable=", reliable), func(b *testing.B) {

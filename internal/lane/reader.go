@@ -8,8 +8,8 @@ import (
 	"samepage/layout"
 )
 
-// Reader is one member's place in a lane. Its methods are for one goroutine at a
-// time, but for Ready.
+// Reader is one member's place in a lane. Only one goroutine at a time may call its methods,
+// except Ready.
 type Reader struct {
 	part
 	set      *Set
@@ -18,11 +18,11 @@ type Reader struct {
 	reliable bool
 	evicts   bool
 
-	next uint64 // the message that is wanted
+	next uint64 // number of the next message to take
 	i    uint32 // next mod N
-	hint uint32 // the slot that is likely to hold it
-	// dirty: the shared cursor is behind, or was last stored without a fence. It is stored
-	// each stride messages, or sooner when somebody needs it.
+	hint uint32 // the slot that probably has it
+	// dirty: the shared cursor is behind, or was last stored without a fence. The reader stores
+	// it every stride messages, or earlier if somebody needs it.
 	dirty  bool
 	stored uint64
 	stride uint64
@@ -31,28 +31,27 @@ type Reader struct {
 	cursor, waits, pin *uint64
 }
 
-// Message is a message that may be read in place: until the reader's next LetGo, or
-// for as long as a pin names its slot.
+// Message is a message that may be read in place: until the reader's next LetGo, or while a pin
+// names its slot.
 type Message struct {
 	Seq    uint64
-	Missed uint64 // messages lost just before it
+	Missed uint64 // messages that were lost just before this one
 	Slot   uint32
 	Len    uint32
 }
 
-// Where a reader begins.
+// These values say where a reader begins.
 const (
-	Oldest = 1                  // with the oldest message that is there
-	Now    = math.MaxUint64     // with the next one
-	Newest = math.MaxUint64 - 1 // with the newest one that is there, if there is one
+	Oldest = 1                  // with the oldest message that exists
+	Now    = math.MaxUint64     // with the next message
+	Newest = math.MaxUint64 - 1 // with the newest message that exists, if there is one
 )
 
-// NewReader begins to read a lane for member me.
+// NewReader begins to read a lane for member me. The caller must call Settle next, and ring the
+// writer if Settle returns true.
 //
 // Preconditions:
-//   - me has its slot of the member table, and reads the lane with no other reliable Reader.
-//
-// The caller calls Settle next, and rings the writer if that says so.
+//   - me has its slot of the member table, and has no other reliable Reader of the lane.
 func NewReader(s *Set, lane int, me layout.Owner, reliable bool, from uint64) *Reader {
 	m := me.Slot()
 	r := &Reader{
@@ -60,7 +59,8 @@ func NewReader(s *Set, lane int, me layout.Owner, reliable bool, from uint64) *R
 		evicts: reliable && s.C.EvictAfter > 0,
 		cursor: s.cursor(lane, m), waits: s.waits(lane), pin: s.pin(m, 0),
 	}
-	// Of the messages that a writer may get ahead a reader uses up a part unseen.
+	// A writer may be N messages ahead. The reader uses a part of them without storing its
+	// cursor.
 	r.stride = min(max(uint64(r.n)/16, 1), 16)
 	head := newest(&r.part) + 1
 	oldest := uint64(1)
@@ -81,14 +81,14 @@ func NewReader(s *Set, lane int, me layout.Owner, reliable bool, from uint64) *R
 		s.EdgeRelease(EdgeReaders)
 		// A full fence: pairs with W1.
 		atomic.OrUint64(s.readers(lane, m/64), 1<<(m%64))
-		// J2. A limit beyond what there can be is no lane's.
+		// J2. A larger limit is impossible, so it comes from a damaged lane.
 		if l := atomic.LoadUint64(s.limit(lane)); l > uint64(r.n) && l < maxSequence {
-			// A look that is interrupted may find less than the one before.
+			// A look that is interrupted may find fewer messages than the look before.
 			head = max(head, newest(&r.part)+1)
 			from = min(max(from, l-uint64(r.n)), head)
 		}
 		atomic.StoreUint64(r.cursor, from)
-		r.dirty = true // Settle looks at Waits
+		r.dirty = true // so Settle checks Waits
 		fault.At(fault.LaneJoined)
 	}
 	r.seek(from)
@@ -100,27 +100,27 @@ func (r *Reader) seek(to uint64) {
 	r.i = uint32(to % uint64(r.n))
 }
 
-// Next is the number of the message that is wanted.
+// Next is the number of the next message to take.
 func (r *Reader) Next() uint64 { return r.next }
 
 // Lane is the number of the reader's lane.
 func (r *Reader) Lane() int { return r.lane }
 
-// Try takes the next message, if it is there.
+// Try takes the next message, if there is one.
 //
 // Preconditions:
 //   - LetGo was called for the message that was taken before.
 //
 // Errors: layout.ErrCorrupt, layout.ErrEvicted.
 func (r *Reader) Try(m *Message) (bool, error) {
-	// ACQUIRE: the payload is there. Pairs with P5. (T1, B1)
+	// ACQUIRE: the payload is complete. Pairs with P5. (T1, B1)
 	q := atomic.LoadUint64(r.sequence(r.i))
 	if q != r.next && (q < r.next || r.reliable) {
 		if r.Evicted() {
 			return false, layout.ErrEvicted
 		}
 		if r.reliable && q > r.next {
-			return false, r.set.corrupt("lane %d: entry %d of %d tells of message %d, a reliable reader has come to %d", r.lane, r.i, r.n, q, r.next)
+			return false, r.set.corrupt("lane %d: entry %d of %d has message %d, but a reliable reader is at message %d", r.lane, r.i, r.n, q, r.next)
 		}
 		return false, nil
 	}
@@ -133,13 +133,13 @@ func (r *Reader) Try(m *Message) (bool, error) {
 		return false, layout.ErrEvicted
 	}
 	if slot >= r.slotsN || n > r.max {
-		return false, r.set.corrupt("lane %d: message %d has %d bytes in slot %d, there are %d slots of %d", r.lane, q, n, slot, r.slotsN, r.max)
+		return false, r.set.corrupt("lane %d: message %d has %d bytes in slot %d, want at most %d bytes in slots 0 to %d", r.lane, q, n, slot, r.max, r.slotsN-1)
 	}
 	r.took(m, slot, n)
 	return true, nil
 }
 
-// took goes on behind the message at next.
+// took moves the reader past the message at next.
 func (r *Reader) took(m *Message, slot, n uint32) {
 	r.set.took(r.lane, slot)
 	r.hint = min(atomic.LoadUint32(r.nextSlot(r.i)), r.slotsN-1)
@@ -152,16 +152,15 @@ func (r *Reader) took(m *Message, slot, n uint32) {
 	fault.At(fault.LaneRead)
 }
 
-// tryPinned is Try of a best-effort reader, where the entry was seen to tell of
-// message q, not below next.
+// tryPinned is Try of a best-effort reader. Its entry had message q, which is not below next.
 func (r *Reader) tryPinned(q uint64, m *Message) (bool, error) {
-	for range 16 { // a writer that laps the reader each time
+	for range 16 { // a writer may overtake the reader each time
 		if q < r.next {
 			return false, nil
 		}
 		if q > r.next {
 			if !belongs(q, r.i, r.n) {
-				return false, r.set.corrupt("lane %d: entry %d of %d tells of message %d", r.lane, r.i, r.n, q)
+				return false, r.set.corrupt("lane %d: entry %d of %d has message %d, which belongs to another entry", r.lane, r.i, r.n, q)
 			}
 			r.jump(q)
 			q = atomic.LoadUint64(r.sequence(r.i))
@@ -169,7 +168,7 @@ func (r *Reader) tryPinned(q uint64, m *Message) (bool, error) {
 		}
 		slot := uint32(atomic.LoadUint64(r.place(r.i))) // B2
 		if slot >= r.slotsN {
-			return false, r.set.corrupt("lane %d: message %d is in slot %d of %d", r.lane, q, slot, r.slotsN)
+			return false, r.set.corrupt("lane %d: message %d is in slot %d, want 0 to %d", r.lane, q, slot, r.slotsN-1)
 		}
 		// B3, a full fence: pairs with F2.
 		atomic.StoreUint64(r.pin, r.set.number(r.lane, slot)+1)
@@ -177,7 +176,7 @@ func (r *Reader) tryPinned(q uint64, m *Message) (bool, error) {
 		if atomic.LoadUint64(r.generation(slot)) == q { // B4
 			n := atomic.LoadUint32(r.length(slot)) // B5
 			if n > r.max {
-				return false, r.set.corrupt("lane %d: message %d has %d bytes in a slot of %d", r.lane, q, n, r.max)
+				return false, r.set.corrupt("lane %d: message %d has %d bytes, want at most %d", r.lane, q, n, r.max)
 			}
 			r.took(m, slot, n)
 			return true, nil
@@ -186,15 +185,15 @@ func (r *Reader) tryPinned(q uint64, m *Message) (bool, error) {
 			q = again
 			continue
 		}
-		// The entry still tells of q though its slot does not: the writer is
-		// about to change the entry, or died there.
+		// The entry still has q, but its slot does not. The writer is about to change the entry,
+		// or it died before it did.
 		r.skip()
 		q = atomic.LoadUint64(r.sequence(r.i))
 	}
 	return false, nil
 }
 
-// jump goes on behind messages that are gone: the wanted one's entry tells of q.
+// jump moves the reader past messages that are gone: the entry of the next message has q.
 func (r *Reader) jump(q uint64) {
 	n := uint64(r.n)
 	to := q
@@ -210,8 +209,8 @@ func (r *Reader) skip() {
 	r.seek(r.next + 1)
 }
 
-// Lost looks whether the next message is gone though its entry tells nothing, and
-// goes on behind it: for a best-effort reader that is about to wait.
+// Lost checks whether the next message is gone although its entry has no message, and moves the
+// reader past it. It is for a best-effort reader that is about to wait.
 func (r *Reader) Lost() bool {
 	if r.reliable || atomic.LoadUint64(r.sequence(r.i)) != 0 {
 		return false
@@ -227,16 +226,16 @@ func (r *Reader) Lost() bool {
 	return true
 }
 
-// Ready says whether Try would find something. It may be called by others while
-// the reader's goroutine sleeps.
+// Ready says whether Try would find something. Other goroutines may call it while the reader's
+// goroutine sleeps.
 func (r *Reader) Ready() bool { return atomic.LoadUint64(r.sequence(r.i)) >= r.next }
 
-// Poll looks for the next message in a loop of about n pauses, and fetches the first
-// lines of what is likely to be its slot meanwhile.
+// Poll checks for the next message in a loop of about n pauses. Meanwhile it prefetches the first
+// lines of the slot that probably has it.
 func (r *Reader) Poll(n uint32) bool { return poll(r.sequence(r.i), r.next, r.header(r.hint), n) }
 
-// LetGo says that the message that was taken last is not looked at any more (T4). ring
-// is whether the writer waits: then it is to be rung.
+// LetGo says that the caller does not read the last taken message any more (T4). If ring is true,
+// the writer waits and the caller must ring it.
 func (r *Reader) LetGo() (ring bool) {
 	if !r.reliable {
 		return false
@@ -261,8 +260,8 @@ func (r *Reader) LetGo() (ring bool) {
 
 // Settle stores the cursor with a full fence, if that is due. ring is as in LetGo.
 //
-// It is itself a precondition: the caller calls it before it sleeps, when it has looked in
-// vain, and before it closes. Else the writer waits for a message that nobody reads any more.
+// The caller must call Settle before it sleeps, after it has looked without success, and before
+// it closes. Otherwise the writer waits for a message that nobody reads any more.
 func (r *Reader) Settle() (ring bool) {
 	if !r.dirty {
 		return false
@@ -272,7 +271,7 @@ func (r *Reader) Settle() (ring bool) {
 	return atomic.LoadUint64(r.waits) != 0
 }
 
-// Evicted says whether the writer has passed the reader over.
+// Evicted says whether the writer has evicted the reader.
 func (r *Reader) Evicted() bool { return r.evicts && r.set.isEvicted(r.lane, r.member) }
 
 // Leave ends the reading. ring is as in LetGo.
@@ -288,41 +287,41 @@ func (s *Set) leave(lane, m int) {
 	atomic.StoreUint64(s.cursor(lane, m), 0)
 }
 
-// Payload is what a message says. It is not to be written to.
+// Payload returns the bytes of a message. They must not be written.
 //
 // Preconditions:
-//   - The message is safe: it was taken last and not let go, or a pin names its slot since
-//     it was (Hold). The same holds for Sum and Time.
+//   - The message is safe. Either it was taken last and not released since; or a pin has named its
+//     slot since then (Hold). This also applies to Sum and Time.
 func (r *Reader) Payload(m *Message) []byte { return r.payload(m.Slot, m.Len, m.Len) }
 
-// Sum is the checksum that came with a message.
+// Sum returns the checksum that came with a message.
 func (r *Reader) Sum(m *Message) uint32 { return atomic.LoadUint32(r.sum(m.Slot)) }
 
-// Time is when a message was published, in nanoseconds since 1970.
+// Time returns when a message was published, in nanoseconds since 1970.
 func (r *Reader) Time(m *Message) int64 { return int64(atomic.LoadUint64(r.time(m.Slot))) }
 
-// Hold has pin word k of the member keep a message, until Unpin.
+// Hold makes pin word k of the member keep a message, until Unpin.
 //
 // Preconditions:
-//   - The message is safe now: it was taken last, and LetGo or another Try come later.
-//   - k is 1 to Pins - 1, and nothing else is kept by it: word 0 is that of Try.
+//   - The message is safe now: it was taken last, and neither LetGo nor another Try was called since.
+//   - k is 1 to Pins - 1 (Try uses word 0), and word k keeps nothing else.
 func (r *Reader) Hold(m *Message, k int) {
-	// A full fence: pairs with F2, or with the writer's look at the cursor that
-	// still keeps the message.
+	// A full fence. Pairs with F2, or with the writer's load of the cursor that still keeps the
+	// message.
 	atomic.StoreUint64(r.set.pin(r.member, k), r.set.number(r.lane, m.Slot)+1)
 }
 
-// Unpin clears a pin word of a member. RELEASE: what was read is done with.
+// Unpin clears a pin word of a member. RELEASE: the reads of the message are done.
 //
 // Preconditions:
-//   - The caller is the member, or has its lock byte.
+//   - The caller is the member, or holds its lock byte.
 func (s *Set) Unpin(member, k int) { atomic.StoreUint64(s.pin(member, k), 0) }
 
-// Reap clears what a member that is no more has left in all lanes, but for Owner:
-// its pins, its cursors, its bits.
+// Reap clears what a dead member has left in all lanes, except Owner: its pins, its cursors and
+// its bits.
 //
 // Preconditions:
-//   - The caller has the member's lock byte.
+//   - The caller holds the member's lock byte.
 func (s *Set) Reap(member int) {
 	for l := range int(s.C.Lanes) {
 		s.leave(l, member)
@@ -332,13 +331,13 @@ func (s *Set) Reap(member int) {
 	}
 }
 
-// reads says whether the bit of a member stands: it is a reliable reader.
+// reads says whether the bit of a member is set: then the member is a reliable reader.
 func (s *Set) reads(lane, member int) bool {
 	return atomic.LoadUint64(s.readers(lane, member/64))>>(member%64)&1 != 0
 }
 
-// Reliable says whether a member reads a lane reliably, and where it has come
-// to.
+// Reliable says whether a member reads a lane reliably, at which message it is, and whether it
+// was evicted.
 func (s *Set) Reliable(lane, member int) (cursor uint64, yes, evicted bool) {
 	yes = s.reads(lane, member)
 	return atomic.LoadUint64(s.cursor(lane, member)), yes, yes && s.isEvicted(lane, member)

@@ -7,7 +7,7 @@ import (
 	"samepage/internal/fault"
 )
 
-// The life of a slot. Each slot is in one of four places:
+// This is the life of a slot. Each slot is in one of four states:
 //
 //	       loan              TakeBack, Publish          a later message takes its
 //	                                                    entry (a cell: Commit)
@@ -19,31 +19,32 @@ import (
 //	+-----------------------------------------------------------------------+
 //	  reclaim: F1 Generation = 0, F2 fence, F3 neither a pin nor Evicted names it
 //
-// free: no reader reads the slot; its Generation is 0. The last one is used first.
-//
-// on loan: the writer's caller writes the payload. Generation is 0 until Publish (a cell:
-// until Commit).
-//
-// in the ring: an Entry (a cell: Current) names the slot, and its Generation is the number
-// of the message. The writer does not touch it. Readers that have come to the message, and
-// those that pin the slot, read it.
-//
-// retired: no Entry names it any more, but some reader may still read it. The oldest is
+// free: no reader reads the slot, and its Generation is 0. The slot that became free last is used
 // first.
 //
-// slots is what the writer knows of its slots. It is the writer's own memory; the next
-// writer finds it anew from the ring (O2, O3). docs/protocol/lane.md has the reasons.
+// on loan: the writer's caller writes the payload. Generation is 0 until Publish (a cell: until
+// Commit).
+//
+// in the ring: an Entry (a cell: Current) names the slot, and its Generation is the number of the
+// message. The writer does not touch the slot. Readers read it: those that are at this message,
+// and those that pin the slot.
+//
+// retired: no Entry names the slot any more, but a reader may still read it. The slot that was
+// retired first is reclaimed first.
+//
+// slots is what the writer knows about its slots. It is private memory of the writer. The next
+// writer finds it again from the ring (O2, O3). docs/protocol/lane.md gives the reasons.
 type slots struct {
 	part
 	set  *Set
 	lane int
 
 	free    []uint32 // the last one is used first
-	retired []uint32 // the oldest first
-	pinned  []uint64 // bit per slot, while reclaiming
-	out     []uint64 // bit per slot: it is on loan
-	loans   int      // how many are
-	most    int      // and how many may be
+	retired []uint32 // in the order in which they were retired
+	pinned  []uint64 // one bit for each slot, used while reclaiming
+	out     []uint64 // one bit for each slot: it is on loan
+	loans   int      // number of slots on loan
+	most    int      // largest number of slots on loan
 }
 
 func newSlots(s *Set, lane int) slots {
@@ -55,12 +56,12 @@ func newSlots(s *Set, lane int) slots {
 	}
 }
 
-// loan takes a free slot, and reclaims when there is none. It is false when as many are on
-// loan as may be.
+// loan takes a free slot, and reclaims slots if there is none. It returns false if the largest
+// number of slots is on loan.
 //
 // Preconditions:
 //   - The caller holds Owner (a cell: the lease).
-//   - One goroutine at a time.
+//   - Only one goroutine at a time calls it.
 func (s *slots) loan() (uint32, bool) {
 	n := len(s.free) - 1
 	if s.loans >= s.most || n < 0 {
@@ -74,8 +75,8 @@ func (s *slots) loan() (uint32, bool) {
 	return slot, true
 }
 
-// TakeBack ends the loan of a slot, which is then published or discarded. It is false
-// when the slot is not on loan: a loan that was copied may be ended twice.
+// TakeBack ends the loan of a slot. The caller then publishes or discards the slot. TakeBack
+// returns false if the slot is not on loan, because a caller may end the same loan twice.
 //
 // Preconditions:
 //   - slot came from a Loan of this writer.
@@ -95,7 +96,7 @@ func (s *slots) loanSlowly() (uint32, bool) {
 	}
 	s.reclaim(len(s.retired))
 	if len(s.free) == 0 {
-		return 0, false // cannot be, by the number of slots
+		return 0, false // impossible: there are enough slots
 	}
 	return s.loan()
 }
@@ -103,10 +104,10 @@ func (s *slots) loanSlowly() (uint32, bool) {
 // Discard makes a slot free.
 //
 // Preconditions:
-//   - TakeBack of the slot was true, and it was neither published nor discarded since.
+//   - TakeBack of the slot returned true, and the slot was not published or discarded since.
 func (s *slots) Discard(slot uint32) { s.free = append(s.free, slot) }
 
-// likely is the slot that is likely to be the next on loan.
+// likely is the slot that will probably be on loan next.
 func (s *slots) likely() uint32 {
 	if n := len(s.free); n > 0 {
 		return s.free[n-1]
@@ -114,13 +115,13 @@ func (s *slots) likely() uint32 {
 	return 0
 }
 
-// retire keeps a slot until no reader can be reading it.
+// retire keeps a slot until no reader can read it any more.
 //
 // Preconditions:
-//   - No Entry names the slot (a cell: Current does not).
+//   - No Entry names the slot (a cell: Current does not name it).
 func (s *slots) retire(slot uint32) { s.retired = append(s.retired, slot) }
 
-// reclaim frees those of the oldest n retired slots that nobody has pinned.
+// reclaim frees those of the first n retired slots that nobody has pinned.
 //
 // Preconditions:
 //   - n is at most the number of retired slots.
@@ -128,14 +129,14 @@ func (s *slots) reclaim(n int) {
 	if n == 0 {
 		return
 	}
-	// F1. RELEASE, so that what a reader saw of the slot before is not mixed
-	// with what comes. The last one is F2, a full fence: pairs with B3.
+	// F1. RELEASE, so that earlier reads of the slot are not mixed with later writes. The last
+	// store is F2, a full fence: pairs with B3.
 	zeroAll(s.slots, s.slotSize, s.retired[:n-1])
 	atomic.StoreUint64(s.generation(s.retired[n-1]), 0)
 	fault.At(fault.LaneReclaim)
 	s.markPinned() // F3
 	kept := s.retired[:0]
-	// What was free before stays on top: readers were told of it.
+	// The slot that was on top before stays on top: readers were told of it (Entry.Next).
 	first := len(s.free)
 	for i, slot := range s.retired {
 		if i >= n || s.pinned[slot/64]>>(slot%64)&1 != 0 {
@@ -150,14 +151,14 @@ func (s *slots) reclaim(n int) {
 	s.retired = kept
 }
 
-// markPinned loads all pins, of each member the first one first: a message that is
-// held moves from there to one of the others.
+// markPinned loads all pins. It loads the first pin of each member first, because a message that
+// is held moves from the first pin to one of the others.
 func (s *slots) markPinned() {
 	clear(s.pinned)
 	first := s.set.number(s.lane, 0)
 	for m := range int(s.set.C.Readers) {
 		for k := range int(s.set.C.Pins) {
-			// Number 0 is none, and those of other lanes fall out as well.
+			// Number 0 means none. This comparison also excludes slots of other lanes.
 			if i := atomic.LoadUint64(s.set.pin(m, k)) - 1 - first; i < uint64(s.slotsN) {
 				s.pinned[i/64] |= 1 << (i % 64)
 			}

@@ -6,8 +6,8 @@ import (
 	"samepage/layout"
 )
 
-// The words of the lanes. Offsets come from the settings, which were checked
-// against the sizes of the regions; indices are below the settings' limits.
+// These are the words of the lanes. Offsets come from the settings, which were checked against
+// the sizes of the regions. Indices are less than the limits in the settings.
 
 func (s *Set) at(off uint64) unsafe.Pointer { return unsafe.Add(unsafe.Pointer(&s.live[0]), off) }
 
@@ -17,16 +17,16 @@ func (s *Set) laneWord(lane int, off uint64) *uint64 {
 	return s.word(s.o.Words + uint64(lane)*layout.LaneWordsSize + off)
 }
 
-// Owner is the word that says who writes to a lane.
+// Owner is the word that names the writer of a lane.
 func (s *Set) Owner(lane int) *uint64 { return s.laneWord(lane, 0) }
 
-// Ends counts how often a lane's stream has ended: in the lower half in order, in
-// the upper by death.
+// Ends counts how often a lane's stream has ended: the lower half by Close, the upper half by
+// death or Abort.
 func (s *Set) Ends(lane int) *uint64 { return s.laneWord(lane, layout.LaneEndsOffset) }
 
 func (s *Set) waits(lane int) *uint64 { return s.laneWord(lane, layout.LaneWaitsOffset) }
 
-// Head is the hint at the number of a lane's next message.
+// Head is a hint: the number of a lane's next message.
 func (s *Set) Head(lane int) *uint64 { return s.laneWord(lane, layout.LaneHeadOffset) }
 
 func (s *Set) limit(lane int) *uint64 { return s.laneWord(lane, layout.LaneLimitOffset) }
@@ -51,11 +51,11 @@ func (s *Set) pin(member, k int) *uint64 {
 	return s.word(s.o.Pins + uint64(member)*s.o.PinRow + uint64(k)*8)
 }
 
-// part is the entries and the slots of one lane.
+// part has the entries and the slots of one lane.
 type part struct {
 	entries, slots unsafe.Pointer
 	slotSize       uintptr
-	n              uint32 // entries
+	n              uint32 // number of entries
 	slotsN         uint32
 	max            uint32 // bytes of the largest payload
 }
@@ -71,7 +71,7 @@ func (p *part) entry(i uint32) unsafe.Pointer {
 
 func (p *part) sequence(i uint32) *uint64 { return (*uint64)(p.entry(i)) }
 
-// place is an entry's Slot, and its Length in the upper half.
+// place is the Slot of an entry in the lower half, and its Length in the upper half.
 func (p *part) place(i uint32) *uint64 {
 	return (*uint64)(unsafe.Add(p.entry(i), layout.EntrySlotOffset))
 }
@@ -98,10 +98,10 @@ func (p *part) time(slot uint32) *uint64 {
 	return (*uint64)(unsafe.Add(p.header(slot), layout.SlotTimeOffset))
 }
 
-// payload is n bytes of a slot, with a capacity of max.
+// payload is the first n bytes of a slot's payload, with a capacity of max.
 func (p *part) payload(slot, n, max uint32) []byte {
 	return unsafe.Slice((*byte)(unsafe.Add(p.header(slot), layout.SlotHeaderSize)), max)[:n:max]
 }
 
-// le32 is two words of 32 bits as one.
+// le32 combines two words of 32 bits into one of 64 bits.
 func le32(hi, lo uint32) uint64 { return uint64(hi)<<32 | uint64(lo) }

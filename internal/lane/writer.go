@@ -8,28 +8,28 @@ import (
 	"samepage/layout"
 )
 
-// Writer is the one writer of a lane: who holds the Owner word. Its methods are
-// for one goroutine at a time.
+// Writer is the writer of a lane. Its member holds the Owner word. Only one goroutine at a time
+// may call its methods. HasRoom and Blocker are exceptions: others may call them while that
+// goroutine sleeps.
 type Writer struct {
 	slots
 	next  uint64   // number of the next message
 	i     uint32   // next mod N
-	until uint64   // next may be published below this without a look at the cursors
-	ring  []uint32 // which slot each entry names
-	// slowest is the reader that the writer waited for last, -1: none.
+	until uint64   // messages below this number may be published without a look at the cursors
+	ring  []uint32 // the slot that each entry names
+	// slowest is the reader for which the writer waited last, or -1.
 	slowest int
 
 	head *uint64
 }
 
-// maxSequence is beyond what any lane comes to.
+// maxSequence is a number that no lane ever reaches.
 const maxSequence = math.MaxUint64 >> 2
 
 // NewWriter becomes the writer of a lane (O2 to O4).
 //
 // Preconditions:
-//   - The caller has won the lane's Owner word (O1), and holds it as long as it uses the
-//     Writer.
+//   - The caller has won the lane's Owner word (O1), and holds it while it uses the Writer.
 //   - s has a payload that may be written.
 func NewWriter(s *Set, lane int) *Writer {
 	w := &Writer{slots: newSlots(s, lane), ring: make([]uint32, s.C.Entries), slowest: -1, head: s.Head(lane)}
@@ -64,10 +64,10 @@ func NewWriter(s *Set, lane int) *Writer {
 	return w
 }
 
-// belongs says whether message q may stand at index i.
+// belongs says whether message q may be at index i.
 func belongs(q uint64, i, n uint32) bool { return q%uint64(n) == uint64(i) && q < maxSequence }
 
-// newest is the largest Sequence in the ring that stands where it belongs.
+// newest is the largest Sequence in the ring that is at its right index.
 func newest(p *part) (most uint64) {
 	for i := range p.n {
 		if q := atomic.LoadUint64(p.sequence(i)); q > most && belongs(q, i, p.n) {
@@ -83,14 +83,14 @@ func (w *Writer) Next() uint64 { return w.next }
 // Lane is the number of the writer's lane.
 func (w *Writer) Lane() int { return w.lane }
 
-// Loans is how many slots are on loan.
+// Loans is the number of slots on loan.
 func (w *Writer) Loans() int { return w.loans }
 
-// Loan takes a slot to write a message in. It is false when as many are on loan as
-// the settings allow.
+// Loan takes a slot in which the caller writes a message. It returns false if as many slots are
+// on loan as the settings allow.
 func (w *Writer) Loan() (slot uint32, ok bool) { return w.loan() }
 
-// Payload is where the message in a slot is written.
+// Payload returns where the caller writes the message of a slot.
 //
 // Preconditions:
 //   - slot is on loan.
@@ -108,11 +108,11 @@ func (w *Writer) Describe(slot, sum uint32, ns int64) {
 // Room says whether the next message may be published (P1).
 func (w *Writer) Room() bool { return w.next < w.until || w.look() }
 
-// look looks at the cursors of all reliable readers.
+// look loads the cursors of all reliable readers.
 func (w *Writer) look() bool {
 	s, n := w.set, uint64(w.n)
 	if m := w.slowest; m >= 0 {
-		// The one that was in the way most likely still is.
+		// The reader that was the blocker last time is probably still the blocker.
 		if c, ok := w.behind(m); ok && c+n <= w.next && s.reads(w.lane, m) {
 			return false
 		}
@@ -135,13 +135,13 @@ func (w *Writer) look() bool {
 	return false
 }
 
-// Publish makes the message in a slot, of n bytes, visible (P2 to P5). With fence it is
-// followed by a full fence: then a look at the sleepers misses nobody.
+// Publish makes the message in a slot, of n bytes, visible (P2 to P5). With fence, a full fence
+// follows: then a check for sleepers misses none.
 //
 // Preconditions:
-//   - TakeBack of the slot was true, and it was neither published nor discarded since.
+//   - TakeBack of the slot returned true, and the slot was not published or discarded since.
 //   - n is at most the length of Payload.
-//   - Room was true after the last Publish (P1).
+//   - Room returned true after the last Publish (P1).
 func (w *Writer) Publish(slot, n uint32, fence bool) {
 	q, i, old := w.next, w.i, w.ring[w.i]
 	fault.At(fault.LaneFilled)
@@ -162,22 +162,21 @@ func (w *Writer) Publish(slot, n uint32, fence bool) {
 	w.i = i
 }
 
-// Ahead does what the next message would have to wait for, now that this one is there:
-// a look at the cursors, and slots.
+// Ahead prepares the next message after a Publish: it loads the cursors and reclaims slots, so
+// that the next message need not wait for that.
 func (w *Writer) Ahead() {
 	if w.next >= w.until {
 		w.look()
 	}
-	if len(w.free) < 2 { // one to be had, and one to tell readers of
+	if len(w.free) < 2 { // one for the next message, and one for the hint Entry.Next
 		w.reclaim(len(w.retired))
 	}
 }
 
-// Fence is a full fence after Publish without one: it publishes nothing new.
+// Fence is a full fence after a Publish without one. It publishes nothing new.
 func (w *Writer) Fence() { atomic.StoreUint64(w.head, w.next) }
 
-// Waiting says that the writer is about to wait for readers, or is no more. A
-// full fence.
+// Waiting says whether the writer is about to wait for readers. It is a full fence.
 func (w *Writer) Waiting(yes bool) {
 	var v uint64
 	if yes {
@@ -187,23 +186,22 @@ func (w *Writer) Waiting(yes bool) {
 	fault.At(fault.LaneWaits)
 }
 
-// HasRoom says the same as Room and changes nothing: for others than the
-// writer's goroutine, while that one sleeps.
+// HasRoom says the same as Room and changes nothing.
 func (w *Writer) HasRoom() bool {
 	room := true
 	w.blocking(func(int) { room = false })
 	return room
 }
 
-// behind is the message that a reader has come to, if that is before the next one and
-// the reader is waited for.
+// behind returns the message that a reader is at. ok says whether that is before the next
+// message, and the writer has to wait for the reader.
 func (w *Writer) behind(m int) (cursor uint64, ok bool) {
-	// ACQUIRE: what the reader read of earlier messages is done. Pairs with T4.
+	// ACQUIRE: the reader's reads of earlier messages are done. Pairs with T4.
 	cursor = atomic.LoadUint64(w.set.cursor(w.lane, m))
 	return cursor, cursor != 0 && cursor < w.next && !w.set.isEvicted(w.lane, m)
 }
 
-// blocking calls f for the readers that keep the next message out.
+// blocking calls f for the readers that block the next message.
 func (w *Writer) blocking(f func(member int)) {
 	w.set.eachReader(w.lane, func(m int) {
 		if c, ok := w.behind(m); ok && c+uint64(w.n) <= w.next {
@@ -212,8 +210,8 @@ func (w *Writer) blocking(f func(member int)) {
 	})
 }
 
-// Blocker is the k-th of those who keep the next message out, from 0; the zero Owner
-// when they are fewer.
+// Blocker is the k-th reader that blocks the next message, from 0. It is the zero Owner if there
+// are fewer.
 func (w *Writer) Blocker(k int) (o layout.Owner) {
 	w.blocking(func(m int) {
 		if k == 0 {
@@ -224,7 +222,7 @@ func (w *Writer) Blocker(k int) (o layout.Owner) {
 	return o
 }
 
-// Lag is how far the last reliable reader is behind the next message.
+// Lag is the number of messages by which the slowest reliable reader is behind.
 func (w *Writer) Lag() (lag uint64) {
 	w.set.eachReader(w.lane, func(m int) {
 		if c, ok := w.behind(m); ok {
@@ -235,8 +233,7 @@ func (w *Writer) Lag() (lag uint64) {
 	return lag
 }
 
-// Evict passes over all readers that keep the next message out, and says how many
-// they were.
+// Evict evicts all readers that block the next message, and returns their number.
 //
 // Preconditions:
 //   - The settings have EvictAfter.
@@ -269,7 +266,7 @@ func (w *Writer) finishEviction(m int) {
 	atomic.StoreUint64(ev, v|uint64(kept))
 }
 
-// isEvicted says whether a reader is passed over.
+// isEvicted says whether a reader is evicted.
 func (s *Set) isEvicted(lane, member int) bool {
 	if s.C.EvictAfter == 0 {
 		return false
