@@ -1,6 +1,6 @@
-// Package facts tells what a bystander can know of the objects of this machine. It joins
-// nothing, changes nothing, and makes no words for people: the commands ls, stat, doctor,
-// clean and hz do that, each in its own way.
+// Package facts collects what can be known about the objects of this machine without using them.
+// It joins nothing, changes nothing, and writes no text for people. The commands ls, stat,
+// doctor, clean and hz write the text.
 package facts
 
 import (
@@ -15,24 +15,24 @@ import (
 	"samepage/pubsub"
 )
 
-// Member is a member of an object of any kind. Of those of one kind not all fields are used.
+// Member is a member of an object of any kind. No kind uses all fields.
 type Member struct {
 	ipcsync.Member
 	Role    string   `json:"role,omitempty"`   // of a member of a topic or a cell
-	Behind  []uint64 `json:"behind,omitempty"` // of a reliable subscriber, by publisher: messages
+	Behind  []uint64 `json:"behind,omitempty"` // of a reliable subscriber: messages, for each publisher
 	Evicted bool     `json:"evicted,omitempty"`
 }
 
-// State is what an object with members is like now.
+// State describes an object with members as it is now.
 type State struct {
-	// Of is what the package of its kind tells: *ipcsync.State, *pubsub.State or
+	// Of is the state that the package of its kind returns: *ipcsync.State, *pubsub.State or
 	// *cell.State.
 	Of      any
-	Room    int // for how many members
+	Room    int // number of places for members
 	Members []Member
 
-	// Dirty: an owner of the lock died holding it, and nobody has called Consistent since.
-	// Died tells who, if that is known.
+	// Dirty: an owner died while holding the lock, and nobody has called Consistent since. Died
+	// says which owner, if that is known.
 	Dirty bool
 	Died  *ipcsync.OwnerDiedError
 
@@ -40,7 +40,7 @@ type State struct {
 	Blockers []Member
 }
 
-// Waiting is how many members sleep.
+// Waiting is the number of members that sleep.
 func (st *State) Waiting() (n int) {
 	for _, m := range st.Members {
 		if m.Waits {
@@ -60,10 +60,10 @@ func (st *State) Dead() (dead []Member) {
 	return dead
 }
 
-// Full says whether nobody else can join: all places are taken by the living.
+// Full says whether nobody else can join, because living members have all places.
 func (st *State) Full() bool { return len(st.Members) >= st.Room && len(st.Dead()) == 0 }
 
-// inspectors look at an object of each kind that has members.
+// inspectors inspect an object of each kind that has members.
 var inspectors = map[samepage.Kind]func(name string, o *samepage.InspectOptions) (*State, error){
 	samepage.KindEvent:     lockState(ipcsync.InspectEvent),
 	samepage.KindMutex:     lockState(ipcsync.InspectMutex),
@@ -73,13 +73,12 @@ var inspectors = map[samepage.Kind]func(name string, o *samepage.InspectOptions)
 	samepage.KindCell:      cellState,
 }
 
-// HasMembers says whether objects of that kind keep who has them open.
+// HasMembers says whether objects of that kind have a table of their members.
 func HasMembers(k samepage.Kind) bool { return layout.Kind(k).HasMembers() }
 
-// Of is the state of an object with members, whoever it belongs to.
+// Of returns the state of an object with members, whoever owns it.
 //
-// Errors: fs.ErrInvalid (a kind without members), and those of the Inspect function of the
-// kind.
+// Errors: fs.ErrInvalid (a kind without members), and those of the Inspect function of the kind.
 func Of(i samepage.Info) (*State, error) {
 	inspect := inspectors[i.Kind]
 	if inspect == nil {
@@ -91,14 +90,14 @@ func Of(i samepage.Info) (*State, error) {
 // Object is an object that somebody uses or that persists.
 type Object struct {
 	samepage.Info
-	State *State // nil for plain memory, and where Err is not nil
-	// Err says why the object could not be looked at. It may be another one than Info.Err:
-	// a header that makes no sense is seen by Of only.
+	State *State // nil for plain memory, and if Err is not nil
+	// Err says why the object could not be inspected. It may differ from Info.Err: only Of finds
+	// a header that makes no sense.
 	Err error
 }
 
-// Objects are all objects that somebody uses or that persist, with their states. Those that
-// go while it looks are left out.
+// Objects are all objects that somebody uses or that persist, with their states. An object that
+// goes during the call is left out.
 //
 // Errors: those of samepage.List.
 func Objects() ([]Object, error) {
@@ -116,7 +115,7 @@ func Objects() ([]Object, error) {
 	return all, err
 }
 
-// Died are the members of a leftover as Members.
+// Died returns the members of a leftover as Members.
 func Died(l *samepage.Leftover) (all []Member) {
 	for _, m := range l.Members {
 		all = append(all, Member{

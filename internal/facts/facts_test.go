@@ -25,8 +25,8 @@ var makes = map[samepage.Kind]func() (io.Closer, error){
 	samepage.KindCell:      func() (io.Closer, error) { return cell.CreateWriter("o", 8, nil) },
 }
 
-// Each kind says what it is, and what it says is true of an object of the kind: this is the
-// list that a new kind has to come through.
+// Each kind says what it is, and this is true for an object of the kind. A new kind must pass this
+// list.
 func TestEachKind(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)

@@ -7,7 +7,7 @@ import (
 	"samepage/internal/sys/syserr"
 )
 
-// The kinds of Findings. The words are for programs, and stable.
+// These are the kinds of Findings. The words are for programs, and do not change.
 const (
 	Unused     = "unused"
 	Dead       = "dead-members"
@@ -18,22 +18,22 @@ const (
 	NameGone   = "name-gone"
 )
 
-// Finding is something worth telling of one object. OK: it is harmless.
+// Finding is a fact about one object that should be reported. If OK is true, it is harmless.
 type Finding struct {
 	What    string
 	Object  *Object
 	OK      bool
-	Members []Member // the dead ones, or the blockers
-	Mend    string   // a command that mends it, empty if there is none
-	Note    string   // of Unreadable: what the system says
+	Members []Member // the dead members, or the blockers
+	Mend    string   // a command that repairs it, or empty
+	Note    string   // of Unreadable: the error of the system
 }
 
-// Findings are what is worth telling of an object.
+// Findings are the facts about an object that should be reported.
 func (o *Object) Findings() (all []Finding) {
 	if o.Err != nil {
 		f := Finding{What: Unreadable, Object: o}
 		f.Note, f.Mend = syserr.Mend(o.Err)
-		// Another user's, which only he and root may see, is in order.
+		// It is normal that only root and its owner can read another user's object.
 		f.OK = f.Mend == "" && errors.Is(o.Err, fs.ErrPermission)
 		return append(all, f)
 	}

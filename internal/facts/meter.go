@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// Rates is what is measured over a time.
+// Rates are what was measured over a time.
 type Rates struct {
 	Topic     string  `json:"topic"`
-	Total     bool    `json:"total,omitempty"` // over all the time
+	Total     bool    `json:"total,omitempty"` // over the whole time
 	Seconds   float64 `json:"seconds"`
-	Messages  uint64  `json:"messages"` // that were seen
+	Messages  uint64  `json:"messages"` // messages that were received
 	Missed    uint64  `json:"missed"`
-	Rate      float64 `json:"rate"`             // messages a second, with those missed
-	Bandwidth float64 `json:"bytes_per_second"` // the same in bytes
+	Rate      float64 `json:"rate"`             // messages per second, including the missed ones
+	Bandwidth float64 `json:"bytes_per_second"` // bytes per second, including the missed messages
 	Min       float64 `json:"min"`              // seconds between two messages
 	Mean      float64 `json:"mean"`
 	Max       float64 `json:"max"`
@@ -23,23 +23,23 @@ type Rates struct {
 // Meter counts the messages of a topic over a time. It is for one goroutine.
 type Meter struct {
 	Begun            time.Time
-	Messages, Missed uint64 // that were seen, and that were not
+	Messages, Missed uint64 // received, and not received
 	bytes            uint64
 
-	// Of the intervals, by Welford's method.
+	// These are about the intervals, by Welford's method.
 	n         uint64
 	mean, m2  float64
 	min, max_ float64
 }
 
-// Message counts one, and those that were missed before it.
+// Message counts one message, and the messages that were missed before it.
 func (m *Meter) Message(size int, missed uint64) {
 	m.Messages++
 	m.Missed += missed
 	m.bytes += uint64(size)
 }
 
-// Interval counts one between two messages, in seconds.
+// Interval counts one interval between two messages, in seconds.
 func (m *Meter) Interval(s float64) {
 	if m.n == 0 {
 		m.min, m.max_ = s, s
@@ -51,7 +51,7 @@ func (m *Meter) Interval(s float64) {
 	m.min, m.max_ = min(m.min, s), max(m.max_, s)
 }
 
-// Rates are those from Begun to now.
+// Rates are the rates from Begun to now.
 func (m *Meter) Rates(topic string, now time.Time) Rates {
 	r := Rates{Topic: topic, Seconds: now.Sub(m.Begun).Seconds(), Messages: m.Messages, Missed: m.Missed}
 	if all := float64(m.Messages + m.Missed); m.Messages > 0 && r.Seconds > 0 {

@@ -10,7 +10,7 @@ import (
 	"samepage/internal/ipctest"
 )
 
-// A context is heeded also while another call makes its command.
+// A call ends with its context, also while another call makes its command.
 func TestCallsBesideEachOther(t *testing.T) {
 	ipctest.Store(t)
 	s := openStarter(t, "slow")
@@ -41,7 +41,7 @@ func TestCallsBesideEachOther(t *testing.T) {
 	<-done
 }
 
-// A function that panics does not keep the lock of all.
+// A function that panics does not keep the lock that all processes share.
 func TestPanicOfTheCommand(t *testing.T) {
 	ipctest.Store(t)
 	s, other := openStarter(t, "panics"), openStarter(t, "panics")

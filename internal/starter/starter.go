@@ -1,19 +1,18 @@
-// Package starter starts one child of a name, however many processes want it to
-// run.
+// Package starter starts one child of a name, however many processes want it to run.
 //
-// All processes that open a Starter by one name share a record of the child that
-// was started last: its id and the time of its start, which together are never
-// another process's. The record changes under a lock between them, so that of
-// several who find that the child does not run one starts it.
+// All processes that open a Starter by one name share a record of the child that was started
+// last: its id and its start time. No two processes have both in common. The record changes under
+// a lock that all share. So if several processes find that the child does not run, only one of
+// them starts it.
 //
-// Whether the child runs is seen by a hold on the process (a pidfd, a process
-// handle), not by its exit code, for 259 (STILL_ACTIVE) is one, too. A child that was
-// killed has ended at once, for its parent as for all others: the parent waits for it
-// in the background.
+// A handle on the process (a pidfd, a process handle) shows whether the child runs. The exit code
+// does not, because 259 (STILL_ACTIVE) is also a possible exit code. The parent waits for its
+// child in the background. So a child that was killed has ended at once, for its parent and for
+// all others.
 //
-// The child is not killed when those who started it end. The record goes with the
-// last of them: who comes later starts another child. So does who comes after one that
-// was killed just between the start of the child and the record of it.
+// The child is not killed when the processes that started it end. The record goes with the last
+// of them: a process that comes later starts another child. It also starts another child if a
+// process was killed after it had started a child and before it had written the record.
 package starter
 
 import (
@@ -31,15 +30,14 @@ import (
 	"samepage/layout"
 )
 
-// prefix keeps the names of starters apart from those of their users' memories and
-// locks.
+// prefix separates the names of starters from the names of their users' memories and locks.
 const prefix = "starter."
 
-// MaxName is how long the name of a starter may be, in bytes.
+// MaxName is the longest name of a starter, in bytes.
 const MaxName = layout.MaxName - len(prefix)
 
-// The record, little-endian: magic @0, process id u32 @8, version u32 @12, start u64
-// @16, CRC-32C of all that u32 @24. All of it zero: no child was started yet.
+// The record is little-endian: magic @0, process id u32 @8, version u32 @12, start u64 @16,
+// CRC-32C of all these u32 @24. If all bytes are zero, no child was started yet.
 const (
 	recordSize    = 32
 	recordMagic   = 0x54525453_47504d53 // "SMPGSTRT"
@@ -49,21 +47,21 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Starter starts the child of a name. Its methods may be called concurrently. The
-// zero value is not usable.
+// Starter starts the child of a name. Its methods may be called concurrently. The zero value is
+// not usable.
 type Starter struct {
 	name string
 	lock *ipcsync.Mutex
 	mem  *samepage.Memory
 
-	mine   chan struct{} // holds one while a call has what follows
+	mine   chan struct{} // has an element while a call uses the fields below
 	closed bool
-	child  layout.Process   // the one that is held, if held
-	held   *process.Running // nil: none is known
+	child  layout.Process   // the child of held
+	held   *process.Running // nil: no child is known
 }
 
-// Open opens the starter of a name, or makes it. Of opts scope, permission bits,
-// security descriptor and owner count; nil is the default of each.
+// Open opens the starter of a name, or makes it. Of opts it uses Scope, Perm, SecurityDescriptor
+// and Owner. nil means the default of each.
 //
 // Errors: samepage.ErrName, and those of samepage.OpenOrCreate.
 func Open(name string, opts *samepage.Options) (*Starter, error) {
@@ -76,7 +74,7 @@ func Open(name string, opts *samepage.Options) (*Starter, error) {
 
 func open(name string, opts *samepage.Options) (*Starter, error) {
 	if name == "" || len(name) > MaxName {
-		return nil, fmt.Errorf("%d bytes, from 1 to %d are possible: %w", len(name), MaxName, samepage.ErrName)
+		return nil, fmt.Errorf("the name has %d bytes, want 1 to %d: %w", len(name), MaxName, samepage.ErrName)
 	}
 	if opts == nil {
 		opts = &samepage.Options{}
@@ -98,17 +96,17 @@ func open(name string, opts *samepage.Options) (*Starter, error) {
 	return s, nil
 }
 
-// Ensure starts a child, unless the one that was started last, by whomever, still
-// runs. It returns the process that runs then, and whether it was started by this
-// call. While the child runs that this Starter knows already, Ensure costs a system
-// call and allocates nothing.
+// Ensure starts a child, unless the child that was started last still runs, whoever started it.
+// It returns the process that runs now, and says whether this call has started it. If this
+// Starter knows the child already and the child runs, Ensure costs one system call and allocates
+// nothing.
 //
-// command makes the command, and is called only to start it; its Wait is called here.
-// What package os/exec does where a command says nothing holds here, too: nothing is
-// inherited but environment and directory. A child that ends before one could look
-// at it is started all the same, and its Start is 0.
+// Ensure calls command only to start the child. command makes the exec.Cmd, and Ensure calls its
+// Wait. Where the exec.Cmd says nothing, the defaults of package os/exec apply: the child
+// inherits nothing except environment and directory. If a child ends before Ensure can look at
+// it, started is true and the Start of child is 0.
 //
-// Errors: samepage.ErrClosed, the error of ctx, that of command, those of
+// Errors: samepage.ErrClosed, the error of ctx, the error of command, and those of
 // exec.Cmd.Start.
 func (s *Starter) Ensure(ctx context.Context, command func() (*exec.Cmd, error)) (child layout.Process, started bool, err error) {
 	if err := s.enter(ctx); err != nil {
@@ -131,8 +129,8 @@ func (s *Starter) Ensure(ctx context.Context, command func() (*exec.Cmd, error))
 	return s.child, started, nil
 }
 
-// Running says which child runs, and whether one does. It starts none. Errors:
-// samepage.ErrClosed, the error of ctx.
+// Running says whether a child runs, and which one. It starts none. Errors: samepage.ErrClosed,
+// the error of ctx.
 func (s *Starter) Running(ctx context.Context) (child layout.Process, running bool, err error) {
 	if err := s.enter(ctx); err != nil {
 		return layout.Process{}, false, s.wrap(err)
@@ -151,7 +149,7 @@ func (s *Starter) Running(ctx context.Context) (child layout.Process, running bo
 	return s.child, true, nil
 }
 
-// Close gives the starter up. The child goes on. A second Close does nothing.
+// Close closes the starter. The child goes on. A second Close does nothing.
 func (s *Starter) Close() error {
 	s.mine <- struct{}{}
 	defer s.exit()
@@ -169,7 +167,7 @@ func (s *Starter) wrap(err error) error {
 	return nil
 }
 
-// enter waits for its turn among the calls of this Starter. Errors: that of ctx.
+// enter waits for its turn among the calls of this Starter. Errors: the error of ctx.
 func (s *Starter) enter(ctx context.Context) error {
 	select {
 	case s.mine <- struct{}{}:
@@ -185,18 +183,17 @@ func (s *Starter) exit() { <-s.mine }
 func (s *Starter) locked(ctx context.Context, f func() error) (err error) {
 	err = s.lock.Lock(ctx)
 	if errors.Is(err, samepage.ErrOwnerDied) {
-		// The record is either whole, or its sum says that it is not.
+		// Either the record is whole, or its checksum shows that it is not.
 		err = s.lock.Consistent()
 	}
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.lock.Unlock()) }() // also when f panics
+	defer func() { err = errors.Join(err, s.lock.Unlock()) }() // also if f panics
 	return f()
 }
 
-// known says whether the child that is held still runs, and lets go of one that does
-// not.
+// known says whether the child of held still runs. If it has ended, known closes held.
 func (s *Starter) known() (bool, error) {
 	if s.closed {
 		return false, samepage.ErrClosed
@@ -221,7 +218,7 @@ func (s *Starter) letGo() error {
 	return err
 }
 
-// lookUp takes hold of the child that the record names, if it runs. The caller has
+// lookUp gets a handle on the child that the record names, if that child runs. The caller holds
 // the lock.
 func (s *Starter) lookUp() (bool, error) {
 	var b [recordSize]byte
@@ -235,7 +232,7 @@ func (s *Starter) lookUp() (bool, error) {
 	return s.hold(p)
 }
 
-// hold takes hold of p, and is false when p has ended.
+// hold gets a handle on p. It returns false if p has ended.
 func (s *Starter) hold(p layout.Process) (bool, error) {
 	held, err := process.Hold(p)
 	switch {
@@ -248,11 +245,11 @@ func (s *Starter) hold(p layout.Process) (bool, error) {
 	return true, nil
 }
 
-// start starts a child and records it. The caller has the lock.
+// start starts a child and records it. The caller holds the lock.
 func (s *Starter) start(command func() (*exec.Cmd, error)) error {
 	cmd, err := command()
 	if err == nil && cmd == nil {
-		err = fmt.Errorf("no command: %w", fs.ErrInvalid)
+		err = fmt.Errorf("the function command returned no command: %w", fs.ErrInvalid)
 	}
 	if err != nil {
 		return err
@@ -261,7 +258,7 @@ func (s *Starter) start(command func() (*exec.Cmd, error)) error {
 		return err
 	}
 	p, err := process.Find(cmd.Process.Pid)
-	go func() { _ = cmd.Wait() }() // no earlier: until then the id is the child's
+	go func() { _ = cmd.Wait() }() // not earlier: until Wait the id belongs to the child
 	if errors.Is(err, samepage.ErrPeerNotStarted) {
 		s.child = layout.Process{PID: uint32(cmd.Process.Pid)}
 		return nil
@@ -277,7 +274,7 @@ func (s *Starter) start(command func() (*exec.Cmd, error)) error {
 	if _, err := s.hold(p); err != nil {
 		return err
 	}
-	s.child = p // also when it has ended meanwhile
+	s.child = p // also if it has ended meanwhile
 	return nil
 }
 
@@ -289,8 +286,8 @@ func appendRecord(b []byte, p layout.Process) []byte {
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
-// parseRecord is the process that a record names; false where it names none, as also
-// one that was written in part.
+// parseRecord returns the process that a record names. It returns false if the record names none,
+// or was written only in part.
 func parseRecord(b []byte) (layout.Process, bool) {
 	if len(b) < recordSize || binary.LittleEndian.Uint64(b) != recordMagic ||
 		binary.LittleEndian.Uint32(b[12:]) != recordVersion ||

@@ -25,8 +25,8 @@ func TestMain(m *testing.M) {
 	ipctest.Main(m, map[string]func([]string){"child": child, "producer": producer})
 }
 
-// child tells in a file of the folder that it was started, and runs until it is
-// killed, or ends with an exit code.
+// child writes to a file of the folder that it was started. It runs until it is killed, or ends with
+// an exit code.
 func child(args []string) {
 	wd, _ := os.Getwd()
 	text := fmt.Sprintln(os.Getenv("STARTER_TEST")) + fmt.Sprintln(wd) + fmt.Sprintln(process.StartedHidden()) + fmt.Sprintln(standardFiles()) + fmt.Sprintln(process.Self().Start)
@@ -41,8 +41,7 @@ func child(args []string) {
 	time.Sleep(2 * ipctest.Patience)
 }
 
-// standardFiles counts the standard files that have something to say or to hear:
-// those that are not the null device.
+// standardFiles counts the standard files that are not the null device.
 func standardFiles() (n int) {
 	null, _ := os.Stat(os.DevNull)
 	for _, f := range []*os.File{os.Stdin, os.Stdout, os.Stderr} {
@@ -54,7 +53,7 @@ func standardFiles() (n int) {
 	return n
 }
 
-// producer ensures the child when it is told to.
+// producer ensures the child when it gets a command.
 func producer(args []string) {
 	s, err := Open(args[0], nil)
 	if err != nil {
@@ -81,8 +80,7 @@ func childCommand(dir string, args ...string) (*exec.Cmd, error) {
 	return cmd, nil
 }
 
-// children are the processes that child helpers of a folder have run as; the test
-// ends those that still run.
+// children are the processes of the child helpers of a folder. The test ends those that still run.
 func children(t *testing.T, dir string) (all []layout.Process) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*.txt"))
@@ -99,7 +97,7 @@ func children(t *testing.T, dir string) (all []layout.Process) {
 	return all
 }
 
-// folder is one for the files of children, who are killed at the test's end.
+// folder is a folder for the files of children. The children are killed at the end of the test.
 func folder(t *testing.T) string {
 	t.Helper()
 	dir := ipctest.Dir(t)
@@ -111,8 +109,8 @@ func folder(t *testing.T) string {
 	return dir
 }
 
-// kill ends a process and returns when it has ended. Another one may have its id by
-// now, and is left alone.
+// kill ends a process and returns when it has ended. It does not touch another process that has got
+// the same id meanwhile.
 func kill(t *testing.T, p layout.Process) {
 	t.Helper()
 	proc, err := os.FindProcess(int(p.PID)) // first: this one is held from here on
@@ -127,7 +125,7 @@ func kill(t *testing.T, p layout.Process) {
 	awaitEnd(t, p)
 }
 
-// childOf is the child that has said that it runs, or ran, as pid.
+// childOf is the child that has written that its process id is pid.
 func childOf(t *testing.T, dir string, pid int) layout.Process {
 	t.Helper()
 	start, err := strconv.ParseUint(told(t, dir, pid)[4], 10, 64)
@@ -158,7 +156,7 @@ func awaitEnd(t *testing.T, p layout.Process) {
 	}
 }
 
-// told is what the child that runs as pid has written, when it has.
+// told waits for what the child with process id pid writes, and returns it.
 func told(t *testing.T, dir string, pid int) []string {
 	t.Helper()
 	for begun := time.Now(); ; time.Sleep(time.Millisecond) {
@@ -196,8 +194,8 @@ func ensure(t *testing.T, s *Starter, command func() (*exec.Cmd, error), want bo
 	return p
 }
 
-// A child that has ended with 259, which GetExitCodeProcess cannot tell from one
-// that runs, has ended; and before the first one there is none.
+// A child that has ended with exit code 259 has ended, although GetExitCodeProcess cannot tell it
+// from a running one. Before the first child there is none.
 func TestMission003_08_IsItRunning(t *testing.T) {
 	ipctest.Store(t)
 	dir := folder(t)
@@ -226,7 +224,7 @@ func TestMission003_08_IsItRunning(t *testing.T) {
 	}
 }
 
-// The id of a child that has ended says nothing: another process may have it.
+// The id of a child that has ended means nothing: another process may have it.
 func TestMission003_08_ReusedID(t *testing.T) {
 	ipctest.Store(t)
 	dir := folder(t)
@@ -285,8 +283,8 @@ func TestMission003_09_OneChild(t *testing.T) {
 	}
 }
 
-// The parent of a child that was killed sees its end at once, as others do, and the
-// child of a parent that was killed goes on.
+// A child is killed: its parent notices the end at once, as others do. A parent is killed: its child
+// goes on.
 func TestMission003_09_RespawnAfterKill(t *testing.T) {
 	ipctest.Store(t)
 	dir := folder(t)
@@ -317,8 +315,8 @@ func TestMission003_09_RespawnAfterKill(t *testing.T) {
 	}
 }
 
-// A producer that dies with the lock is in nobody's way, and what it wrote in part
-// names no process.
+// A producer dies while it holds the lock. It blocks nobody, and its half-written record names no
+// process.
 func TestRecordInPart(t *testing.T) {
 	ipctest.Store(t)
 	dir := folder(t)
@@ -365,7 +363,7 @@ var given = func() (all []string) {
 	return all
 }()
 
-// Nothing but environment and directory goes to a child by itself.
+// By default a child inherits only environment and directory.
 func TestMission003_12_SpawnDefaults(t *testing.T) {
 	ipctest.Store(t)
 	t.Setenv("STARTER_TEST", "inherited")

@@ -10,8 +10,8 @@ import (
 	"samepage/internal/ipctest"
 )
 
-// What the caller sets in SysProcAttr, and only Windows has: a console of the
-// child's own, and how its window begins.
+// The caller sets fields of SysProcAttr that only Windows has: the child gets its own console, and
+// its window begins as the caller says.
 func TestMission003_11_WindowOptions(t *testing.T) {
 	ipctest.Store(t)
 	for _, hide := range []bool{false, true} {
