@@ -25,9 +25,9 @@
 //
 // # Lifetime
 //
-// A name goes when its last user closes it or dies, on every system: after kill -9 of the last
-// user nobody can open it any more. A name made with [Persist] stays until it is removed or the
-// machine restarts.
+// A name goes when its last user closes the object or dies, on every system: after kill -9 of the
+// last user nobody can open the name any more. A name made with [Persist] stays until it is
+// removed or the machine restarts.
 //
 // The bytes of a dead name are given back later, because no code runs after a death:
 //
@@ -51,8 +51,9 @@
 // This package treats everything that another process can write as hostile: it never faults or
 // panics on it. But it cannot protect a slice that the caller holds. Bytes of a closed view must
 // not be touched. A process that may write to the file below may also truncate it, and then an
-// access to Bytes faults (SIGBUS). The words of a lock are such a view. The copying calls, ReadAt
-// and WriteAt, return [ErrCorrupt] instead. Unnamed memory cannot be truncated.
+// access to Bytes faults (SIGBUS). The same is true of the words of locks, topics and cells. The
+// copying calls, ReadAt and WriteAt, return [ErrCorrupt] instead. Unnamed memory cannot be
+// truncated.
 //
 // All functions and methods may be called concurrently. The callers must synchronise access to
 // the bytes themselves: in the usual way within a process, and with package ipcsync between

@@ -68,7 +68,7 @@ var (
 	ErrType = layout.ErrType
 	// ErrPeerDied: the process at the other end has died, or has dropped its end without Close.
 	ErrPeerDied = object.ErrPeerDied
-	// ErrEvicted: a reliable reader was too slow and was evicted, so it may have lost messages.
+	// ErrEvicted: a reliable reader was too slow, so the writer no longer waits for it.
 	ErrEvicted = layout.ErrEvicted
 	// ErrPeerNotStarted: the other process does not run.
 	ErrPeerNotStarted = syserr.ErrPeerNotStarted

@@ -113,12 +113,12 @@ func RevokeHandle(pid int, value uint64) error {
 // kernel knows: on Windows this is rounded up to a page, unless the section is over a file. A
 // smaller size opens only the first part.
 //
-// FromHandle refuses a handle
-//   - that is not memory (memory is on Windows a section of committed pages, on Linux a memfd or a
-//     regular file);
-//   - that does not allow the access;
-//   - that this process has opened itself (on Windows: with this package);
-//   - that FromHandle has taken already.
+// FromHandle refuses a handle in these cases:
+//   - it is not memory (memory is a section of committed pages on Windows, and a memfd or a
+//     regular file on Linux);
+//   - it does not allow the access;
+//   - this process has opened it itself (on Windows: with this package);
+//   - FromHandle has taken it already.
 //
 // A handle that it refuses stays as it is.
 //
@@ -132,7 +132,7 @@ func RevokeHandle(pid int, value uint64) error {
 func FromHandle(value uint64, size int64, access Access) (*Memory, error) {
 	m, err := fromRaw(size, access, func() (*sys.Object, error) { return sys.AdoptRaw(value, size, layout.Access(access), object.Any) })
 	if err != nil {
-		return nil, fmt.Errorf("samepage: memory of handle %#x, %d bytes, %v: %w", value, size, access, err)
+		return nil, fmt.Errorf("samepage: open the memory of handle %#x, %d bytes, %v: %w", value, size, access, err)
 	}
 	return m, nil
 }
@@ -147,7 +147,7 @@ func FromHandle(value uint64, size int64, access Access) (*Memory, error) {
 func TakeHandle(pid int, value uint64, size int64, access Access) (*Memory, error) {
 	m, err := fromRaw(size, access, func() (*sys.Object, error) { return sys.TakeRaw(pid, value, size, layout.Access(access)) })
 	if err != nil {
-		return nil, fmt.Errorf("samepage: memory of handle %#x of process %d, %d bytes, %v: %w", value, pid, size, access, err)
+		return nil, fmt.Errorf("samepage: open the memory of handle %#x of process %d, %d bytes, %v: %w", value, pid, size, access, err)
 	}
 	return m, nil
 }

@@ -27,10 +27,10 @@ const inheritEnv = "SAMEPAGE_INHERIT"
 // Start has returned; cmd keeps m from being garbage collected. One child can inherit several
 // memories under different labels. A second memory with the same label replaces the first.
 //
-// With ReadOnly access the child cannot write unnamed memory, whatever it tries. (Exception:
-// memory that is Sparse, on Windows. On Linux nobody else can map the memory for writing any more
-// either; only new views of this process can.) For a named object or a file, ReadOnly is only a
-// mode: the rights of the object say who may open it again.
+// With ReadOnly access the child cannot write unnamed memory, whatever it tries. (Sparse memory on
+// Windows is an exception.) On Linux this affects all users of the unnamed memory: from now on
+// nobody can map it for writing, except this process with new views. For a named object or a
+// file, ReadOnly is only a mode: the rights of the object say who may open it again.
 //
 // Errors: ErrClosed, fs.ErrPermission, fs.ErrInvalid (an empty label, or CopyOnWrite),
 // ErrTooLarge (read-only access to unnamed memory that is larger than the address space),
@@ -94,7 +94,7 @@ func Inherited(label string) (*Memory, error) {
 		}
 		m, err := attach(token)
 		if err != nil {
-			return nil, fmt.Errorf("samepage: inherited %q: %w", label, err)
+			return nil, fmt.Errorf("samepage: open inherited %q: %w", label, err)
 		}
 		rest := append(append([]string{}, pairs[:i]...), pairs[i+1:]...)
 		if len(rest) == 0 {
@@ -104,7 +104,7 @@ func Inherited(label string) (*Memory, error) {
 		}
 		return m, nil
 	}
-	return nil, fmt.Errorf("samepage: inherited %q: environment variable %s has no such label: %w", label, inheritEnv, fs.ErrNotExist)
+	return nil, fmt.Errorf("samepage: open inherited %q: environment variable %s has no such label: %w", label, inheritEnv, fs.ErrNotExist)
 }
 
 // Grant lets the running process pid attach to m, with the token that Grant returns. The caller

@@ -31,9 +31,9 @@ type Info struct {
 	Perm      string    `json:"perm,omitempty"` // rights: as ls prints them, or SDDL
 	Created   time.Time `json:"created,omitzero"`
 	ID        ID        `json:"id"`
-	File      string    `json:"file,omitempty"` // path of the file below
-	Path      string    `json:"path,omitempty"` // where the system keeps the object
-	Rounded   bool      `json:"rounded,omitempty"`
+	File      string    `json:"file,omitempty"`    // path of the file below
+	Path      string    `json:"path,omitempty"`    // where the system keeps the object
+	Rounded   bool      `json:"rounded,omitempty"` // Size is known only rounded up to a page
 	// Err says why the object could not be read completely: it belongs to another user, it is
 	// damaged, or its path holds something else. If Err is not nil, InUse is unknown, and so is
 	// each field that is zero. If Err is nil, all fields are known.
@@ -98,8 +98,8 @@ type Leftover struct {
 	Reason  string `json:"reason"`  // why it may be removed
 	Removed bool   `json:"removed"` // Clean has removed it
 	Err     error  `json:"-"`       // why it could not be read or removed
-	// MadeBy is the id of the process that made the object. It is 0 if the object does not keep
-	// it: plain memory on Linux.
+	// MadeBy is the id of the process that made the object. It is 0 if it is not recorded, as for
+	// plain memory on Linux.
 	MadeBy int `json:"made_by,omitempty"`
 	// Foreign: MadeBy belongs to another pid namespace, such as that of a container.
 	Foreign bool `json:"made_in_other_pid_namespace,omitempty"`
@@ -154,8 +154,8 @@ func Stat(name string, opts *Options) (Info, error) {
 }
 
 // List describes the objects of both scopes that somebody uses or that persist. They are sorted
-// by scope, kind and name. List removes nothing, and becomes no user of an object. A scope that
-// the system has not set up has no objects.
+// by scope, kind and name. List removes nothing, and does not become a user of any object. If the
+// system has not set up a scope, this scope has no objects.
 //
 // Errors: ErrStore, fs.ErrPermission (the directory of a scope). If one object cannot be read,
 // its error is in Info.Err.
@@ -187,7 +187,7 @@ func Leftovers() ([]Leftover, error) {
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("samepage: leftovers: %w", err)
+		return nil, fmt.Errorf("samepage: list leftovers: %w", err)
 	}
 	sort.Slice(all, func(i, j int) bool { return before(&all[i].Info, &all[j].Info) })
 	return all, nil

@@ -180,9 +180,9 @@ func createUnnamed(size int64, opts *Options) (*Memory, error) {
 // is missing. With a smaller size, only the first part is used.
 //
 // Errors: fs.ErrNotExist, fs.ErrPermission (the text names both modes), ErrZeroSize (the file is
-// empty), ErrNegativeSize, ErrTooLarge, ErrNoSpace, ErrBusy (another user has it exclusively),
-// fs.ErrInvalid (options out of range, or options that a file cannot have), errors.ErrUnsupported
-// (the file system, which the text names, cannot map files shared).
+// empty), ErrNegativeSize, ErrTooLarge, ErrNoSpace, ErrBusy (another process has the file open
+// exclusively), fs.ErrInvalid (options out of range, or options that a file cannot have),
+// errors.ErrUnsupported (the file system, which the text names, cannot map files shared).
 func MapFile(path string, size int64, opts *Options) (*Memory, error) {
 	m, err := mapFile(path, size, opts)
 	if err != nil {
@@ -210,7 +210,7 @@ func (m *Memory) Size() int64 { return m.obj.Sys.Size }
 // Access is the access that the Memory was opened with.
 func (m *Memory) Access() Access { return m.access }
 
-// ID tells the object from all others that exist now.
+// ID identifies the object: no other object that exists now has this ID.
 func (m *Memory) ID() ID { return ID(m.obj.Sys.ID) }
 
 // Scope is the scope of the name.
@@ -243,7 +243,7 @@ func (m *Memory) Alone() (bool, error) {
 			return alone, nil
 		}
 	}
-	return false, fmt.Errorf("samepage: other users of %v: %w", m, err)
+	return false, fmt.Errorf("samepage: check for other users of %v: %w", m, err)
 }
 
 // CheckName checks whether the name still leads to this object. It costs one or two system calls.
@@ -263,7 +263,7 @@ func (m *Memory) CheckName() error {
 		err = m.obj.Sys.CheckName()
 	}
 	if err != nil {
-		return fmt.Errorf("samepage: name of %v: %w", m, err)
+		return fmt.Errorf("samepage: check the name of %v: %w", m, err)
 	}
 	return nil
 }

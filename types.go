@@ -2,32 +2,33 @@ package samepage
 
 import "samepage/layout"
 
-// Scope is how far a name reaches. The zero value is Local.
+// Scope says for whom a name exists: for this user, or for the whole machine. The zero value is
+// Local.
 type Scope uint32
 
 const (
 	// Local names belong to this user and, on Windows, to this session.
 	Local Scope = iota
 	// Global names belong to the machine. On Linux root must have made the directory
-	// /dev/shm/samepage; on Windows the creator needs SeCreateGlobalPrivilege.
+	// /dev/shm/samepage. On Windows the creator needs SeCreateGlobalPrivilege.
 	Global
 )
 
 // String is "local" or "global".
 func (s Scope) String() string { return layout.Scope(s).String() }
 
-// MarshalText gives what String gives.
+// MarshalText returns the text of String.
 func (s Scope) MarshalText() ([]byte, error) { return layout.Scope(s).MarshalText() }
 
-// UnmarshalText is the inverse of MarshalText. Its error names the texts that are possible.
+// UnmarshalText is the inverse of MarshalText. Its error lists the possible texts.
 func (s *Scope) UnmarshalText(b []byte) error { return (*layout.Scope)(s).UnmarshalText(b) }
 
-// Kind is what an object is for. Each kind has its own names, so a memory and an event may
-// share one. The zero value is KindMemory.
+// Kind says what an object is for. Each kind has its own names, so a memory and an event may
+// have the same name. The zero value is KindMemory.
 type Kind uint32
 
 const (
-	// KindMemory is plain bytes. They begin at byte 0 of the object: there is no header.
+	// KindMemory is plain bytes. There is no header: they begin at byte 0 of the object.
 	KindMemory Kind = iota
 	// KindEvent is an Event of package ipcsync.
 	KindEvent
@@ -52,16 +53,16 @@ func Kinds() []Kind {
 	return all
 }
 
-// String is the name of the kind, as the command has it: "memory", "rwmutex".
+// String is the name of the kind, as the command uses it: "memory", "rwmutex".
 func (k Kind) String() string { return layout.Kind(k).String() }
 
-// MarshalText gives what String gives.
+// MarshalText returns the text of String.
 func (k Kind) MarshalText() ([]byte, error) { return layout.Kind(k).MarshalText() }
 
-// UnmarshalText is the inverse of MarshalText. Its error names the texts that are possible.
+// UnmarshalText is the inverse of MarshalText. Its error lists the possible texts.
 func (k *Kind) UnmarshalText(b []byte) error { return (*layout.Kind)(k).UnmarshalText(b) }
 
-// Lifetime is when a name goes. The zero value is WhileUsed.
+// Lifetime says when a name goes. The zero value is WhileUsed.
 type Lifetime uint32
 
 const (
@@ -74,21 +75,21 @@ const (
 // String is "while used" or "persist".
 func (l Lifetime) String() string { return layout.Lifetime(l).String() }
 
-// MarshalText gives what String gives.
+// MarshalText returns the text of String.
 func (l Lifetime) MarshalText() ([]byte, error) { return layout.Lifetime(l).MarshalText() }
 
-// UnmarshalText is the inverse of MarshalText. Its error names the texts that are possible.
+// UnmarshalText is the inverse of MarshalText. Its error lists the possible texts.
 func (l *Lifetime) UnmarshalText(b []byte) error { return (*layout.Lifetime)(l).UnmarshalText(b) }
 
-// Access is what may be done with a Memory or through a View. The zero value is ReadWrite.
+// Access says what may be done with a Memory or through a View. The zero value is ReadWrite.
 type Access uint32
 
 const (
-	// ReadWrite access reads and writes the memory that all share.
+	// ReadWrite access reads and writes the shared memory.
 	ReadWrite Access = iota
-	// ReadOnly access reads it.
+	// ReadOnly access only reads it.
 	ReadOnly
-	// CopyOnWrite is for views only. What is written stays in the view, and nobody else
+	// CopyOnWrite access is for views only. What is written stays in the view, and nobody else
 	// sees it.
 	CopyOnWrite
 )
@@ -96,20 +97,20 @@ const (
 // String is "read-write", "read-only" or "copy-on-write".
 func (a Access) String() string { return layout.Access(a).String() }
 
-// MarshalText gives what String gives.
+// MarshalText returns the text of String.
 func (a Access) MarshalText() ([]byte, error) { return layout.Access(a).MarshalText() }
 
-// UnmarshalText is the inverse of MarshalText. Its error names the texts that are possible.
+// UnmarshalText is the inverse of MarshalText. Its error lists the possible texts.
 func (a *Access) UnmarshalText(b []byte) error { return (*layout.Access)(a).UnmarshalText(b) }
 
-// ID tells an object from all others that live now. IDs can be compared with ==. All who
-// have one object open see the same ID, in all processes.
+// ID identifies an object: no other object that exists now has the same ID. IDs can be compared
+// with ==. All processes that have an object open see the same ID.
 type ID [16]byte
 
 // String is the ID in hexadecimal, 32 digits.
 func (id ID) String() string { return layout.ID(id).String() }
 
-// MarshalText gives what String gives.
+// MarshalText returns the text of String.
 func (id ID) MarshalText() ([]byte, error) { return layout.ID(id).MarshalText() }
 
 // UnmarshalText is the inverse of MarshalText.

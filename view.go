@@ -49,7 +49,7 @@ type viewed struct {
 func (m *Memory) View(offset, length int64, access Access) (*View, error) {
 	v, err := m.view(offset, length, access)
 	if err != nil {
-		return nil, fmt.Errorf("samepage: %v view of %d bytes at %d of %v: %w", access, length, offset, m, err)
+		return nil, fmt.Errorf("samepage: map a %v view of %d bytes at %d of %v: %w", access, length, offset, m, err)
 	}
 	return v, nil
 }

@@ -217,7 +217,7 @@ func (m *Memory) alive() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {
-		return fmt.Errorf("samepage: %v: %w", m, ErrClosed)
+		return fmt.Errorf("samepage: use %v: %w", m, ErrClosed)
 	}
 	return nil
 }

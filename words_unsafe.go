@@ -42,5 +42,5 @@ func (v *View) word(off, size int) (unsafe.Pointer, error) {
 		v.handOut()
 		return unsafe.Pointer(&v.b[off]), nil
 	}
-	return nil, fmt.Errorf("samepage: word of %d bytes at %d of a view of %d at %d: %w", size, off, len(v.b), v.off, err)
+	return nil, fmt.Errorf("samepage: word of %d bytes at offset %d of a view of %d bytes that begins at %d: %w", size, off, len(v.b), v.off, err)
 }

@@ -182,8 +182,8 @@ func OpenOrCreateEvent(name string, opts *EventOptions) (e *Event, existed bool,
 // Name is the name that the event was opened by.
 func (e *Event) Name() string { return e.name }
 
-// ID tells the event from all others that exist now. All processes that have the event open see
-// the same ID. It is zero for an exact event of Windows, which has none.
+// ID identifies the event: no other object that exists now has this ID. All processes that have the
+// event open see the same ID. It is zero for an exact event of Windows, which has none.
 func (e *Event) ID() samepage.ID {
 	if s, ok := e.backend.(*shared); ok {
 		return s.handle.ID()

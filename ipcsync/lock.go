@@ -166,8 +166,8 @@ func giveBack(h *segment.Handle) (kept bool) {
 // Name is the name that the object was opened by.
 func (o *handle) Name() string { return o.name }
 
-// ID tells the object from all others that exist now. All processes that have the object open see
-// the same ID.
+// ID identifies the object: no other object that exists now has this ID. All processes that have
+// the object open see the same ID.
 func (o *handle) ID() samepage.ID { return samepage.ID(o.h.ID()) }
 
 // CheckName checks whether the name still leads to this object, as [samepage.Memory.CheckName]

@@ -94,7 +94,7 @@ func (a *Access) UnmarshalText(b []byte) error {
 	return unmarshal(a, b, ReadWrite, ReadOnly, CopyOnWrite)
 }
 
-// ID tells objects apart while any of them lives. It is the device and inode number of the file
+// ID identifies an object while it exists. It is the device and inode number of the file
 // that has the bytes (on Linux, and on Windows if there is such a file). Otherwise it is 16
 // random bytes (on Windows: sections of the page file).
 type ID [16]byte

@@ -321,7 +321,7 @@ func (h *Handle) Owner() layout.Owner {
 // Members is the number of slots.
 func (h *Handle) Members() int { return h.n }
 
-// ID tells the object from all others that exist now.
+// ID identifies the object: no other object that exists now has this ID.
 func (h *Handle) ID() layout.ID { return h.obj.Sys.ID }
 
 // Closed says whether Close was called.
