@@ -33,8 +33,8 @@
 //
 //   - when anybody creates or opens that name;
 //   - by [Clean], which removes what [Leftovers] describes ([List] removes nothing);
-//   - by the first create of a process. It looks at 256 names, so that programs that are killed again
-//     and again do not fill the machine;
+//   - by the first create of a process. It looks at 256 names, so that programs that are killed
+//     again and again do not fill the machine;
 //   - by each create that finds no space. It looks at all names, and then tries again.
 //
 // None of these waits for another process. Each removes only objects of the calling user.

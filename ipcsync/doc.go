@@ -5,10 +5,11 @@
 // A process that waits spins for a short time and then sleeps in the kernel. A Lock without
 // contention costs one atomic instruction, no system call and no allocation.
 //
-// A process may die at any step. The kernel says which processes live. When a process has died,
-// the next one that waits gets what it held, within a tenth of a second. If data may be half
-// changed, the next one also gets samepage.ErrOwnerDied. A process that is only stopped is alive
-// and keeps what it holds. docs/protocol describes the protocols.
+// A process may die at any step. The kernel says which processes live. When the owner of a lock has
+// died, the next process that waits gets the lock within a tenth of a second. If data may be half
+// changed, it also gets samepage.ErrOwnerDied. Units of a semaphore have no owner, so they are not
+// returned. A process that is only stopped is alive and keeps what it holds. docs/protocol
+// describes the protocols.
 //
 // In the terms of the Go memory model an Unlock happens before the return of each later Lock, as
 // in package sync; a Release happens before the return of the Acquire that it lets pass; and a

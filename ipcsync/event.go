@@ -227,7 +227,8 @@ func (e *Event) Wait(ctx context.Context) error {
 	return e.wrap("wait for", segment.Deadline(e.backend.Wait(ctx)))
 }
 
-// Close closes the event. Waits of this Event return. A second Close does nothing.
+// Close closes the event. Calls that wait with it return samepage.ErrClosed. A second Close does
+// nothing.
 func (e *Event) Close() error {
 	e.guard.Done()
 	return e.wrap("close", e.backend.Close())

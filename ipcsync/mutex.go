@@ -159,7 +159,8 @@ func (m *Mutex) Consistent() error {
 	return m.wrap("declare consistent", err)
 }
 
-// Close closes the mutex. Locks of this handle that wait return. A second Close does nothing.
+// Close closes the mutex. Calls that wait with it return samepage.ErrClosed. A second Close does
+// nothing.
 //
 // Errors: samepage.ErrBusy if this handle holds the lock. Then the mutex stays open and locked,
 // because only the holder knows whether what the mutex guards is whole. So a deferred Close does

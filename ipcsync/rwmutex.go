@@ -291,7 +291,8 @@ func (m *RWMutex) Consistent() error {
 	return m.wrap("declare consistent", err)
 }
 
-// Close closes the lock. Locks of this handle that wait return. A second Close does nothing.
+// Close closes the lock. Calls that wait with it return samepage.ErrClosed. A second Close does
+// nothing.
 //
 // Errors: samepage.ErrBusy if this handle holds the lock, also for reading. Then it stays open
 // and locked. Mutex.Close says what that means for a deferred Close.

@@ -135,7 +135,7 @@ func (s *Semaphore) Count() uint32 {
 	return uint32(min(atomic.LoadUint64(s.count), math.MaxUint32))
 }
 
-// Close closes the semaphore. Acquires of this handle that wait return. A second Close does
+// Close closes the semaphore. Calls that wait with it return samepage.ErrClosed. A second Close does
 // nothing. Units that were acquired are not returned; see Semaphore.
 func (s *Semaphore) Close() error { return s.wrap("close", s.handle.close()) }
 

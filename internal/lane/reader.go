@@ -303,7 +303,8 @@ func (r *Reader) Time(m *Message) int64 { return int64(atomic.LoadUint64(r.time(
 // Hold makes pin word k of the member keep a message, until Unpin.
 //
 // Preconditions:
-//   - The message is safe now: it was taken last, and neither LetGo nor another Try was called since.
+//   - The message is safe now: it was taken last, and neither LetGo nor another Try was called
+//     since.
 //   - k is 1 to Pins - 1 (Try uses word 0), and word k keeps nothing else.
 func (r *Reader) Hold(m *Message, k int) {
 	// A full fence. Pairs with F2, or with the writer's load of the cursor that still keeps the

@@ -13,8 +13,8 @@ import (
 )
 
 // The member that sets or releases wakes the sleeper, and no wake is lost. The death watch is only
-// for dead members, but it would hide a lost wake. So it is stopped here, and a member whose wake is
-// lost sleeps until the patience ends.
+// for dead members, but it would hide a lost wake. So it is stopped here, and a member whose wake
+// is lost sleeps until the patience ends.
 
 func TestEventNoLostWake(t *testing.T) {
 	noLostWake(t, func(ctx context.Context, t *testing.T, rounds int, round func()) {
@@ -133,9 +133,9 @@ func TestLocksNoLostWake(t *testing.T) {
 	})
 }
 
-// noLostWake runs f without a death watch. It runs f with all processors, where most waits end while
-// they spin, and with one processor, where none spins. The context ends if f has reported no round
-// for as long as the patience is.
+// noLostWake runs f without a death watch. It runs f with all processors, where most waits end
+// while they spin, and with one processor, where none spins. The context ends if f has reported no
+// round for as long as the patience is.
 func noLostWake(t *testing.T, f func(ctx context.Context, t *testing.T, rounds int, round func())) {
 	ipctest.NeedNames(t)
 	for procs, rounds := range map[int]int{runtime.GOMAXPROCS(0): 5000, 1: 500} {

@@ -25,8 +25,8 @@ func TestMain(m *testing.M) {
 	ipctest.Main(m, map[string]func([]string){"child": child, "producer": producer})
 }
 
-// child writes to a file of the folder that it was started. It runs until it is killed, or ends with
-// an exit code.
+// child writes to a file of the folder that it was started. It runs until it is killed, or ends
+// with an exit code.
 func child(args []string) {
 	wd, _ := os.Getwd()
 	text := fmt.Sprintln(os.Getenv("STARTER_TEST")) + fmt.Sprintln(wd) + fmt.Sprintln(process.StartedHidden()) + fmt.Sprintln(standardFiles()) + fmt.Sprintln(process.Self().Start)
@@ -283,8 +283,8 @@ func TestMission003_09_OneChild(t *testing.T) {
 	}
 }
 
-// A child is killed: its parent notices the end at once, as others do. A parent is killed: its child
-// goes on.
+// A child is killed: its parent notices the end at once, as others do. A parent is killed: its
+// child goes on.
 func TestMission003_09_RespawnAfterKill(t *testing.T) {
 	ipctest.Store(t)
 	dir := folder(t)
