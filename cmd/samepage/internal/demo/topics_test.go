@@ -110,7 +110,7 @@ func TestResultsTooLarge(t *testing.T) {
 	})
 	_, b := s.do(50, 40, image.Rect(1, 1, 41, 31), nil)
 	a, err := readAnswer(b)
-	if err != nil || a.what != refused || a.job != s.job || !strings.Contains(a.text, "has room for") {
+	if err != nil || a.what != refused || a.job != s.job || !strings.Contains(a.text, "want 0 to ") {
 		t.Errorf("answer %+v, %v", a, err)
 	}
 	_, b = s.do(49, 40, image.Rect(1, 1, 40, 31), nil)
