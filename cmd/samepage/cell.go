@@ -29,17 +29,20 @@ type cellOptions struct {
 	timeout time.Duration // negative: none
 }
 
-// defaultCell is for values of how many bytes a cell is made that gets a smaller one.
+// defaultCell is the size of the largest value of a new cell, in bytes, if neither --size nor
+// the first value asks for more.
 const defaultCell = 4096
 
 func newCellCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "cell",
-		Short: "Write, read and watch the latest value of something",
-		Long: `A cell has one latest value, of up to the size that it was made for. Readers see a
-whole value, however fast it changes, and keep no writer waiting.
+		Short: "Write, read and watch a latest value",
+		Long: `A cell has one value, the latest. A value may have up to the size that was set when the
+cell was created. Readers always get a complete value, however fast it changes, and
+never make a writer wait.
 
-put --create makes a cell that is missing; it stays until samepage rm --kind cell.`,
+put --create creates the cell if it does not exist. It stays until
+samepage rm --kind cell.`,
 		Args: noSubcommand,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
@@ -47,13 +50,13 @@ put --create makes a cell that is missing; it stays until samepage rm --kind cel
 	return c
 }
 
-// addCellFlags is for the commands on cells.
+// addCellFlags adds the flags of all commands on cells.
 func (o *cellOptions) addCellFlags(c *cobra.Command) {
 	c.ValidArgsFunction = completeNames(false, samepage.KindCell)
 	o.addFlags(c)
 }
 
-// reader is how a cell is opened.
+// reader returns the options that find the cell.
 func (o *cellOptions) reader() *cell.ReaderOptions {
 	return &cell.ReaderOptions{Scope: o.scope, Owner: o.owner}
 }
@@ -74,13 +77,13 @@ func newCellGetCommand(a *app) *cobra.Command {
 	o := cellOptions{timeout: -1}
 	c := &cobra.Command{
 		Use:   "get NAME",
-		Short: "Write the value to standard output, as it is",
-		Long: `get writes the value to standard output, as it is. Without a cell of that name, or
-before the first value, the exit code is 3; --timeout waits for both. To a terminal it
-writes text only, unless --raw says otherwise, and ends the line.
+		Short: "Write the value to standard output, unchanged",
+		Long: `get writes the value to standard output, unchanged. If there is no cell of that name,
+or it has no value yet, the exit code is 3; with --timeout get waits for both. On a
+terminal get writes only text, unless --raw is given, and ends the line.
 
-With --json it is {"name", "generation", "written", "size", "text"}, in which "data", in
-base64, takes the place of text that is not UTF-8.`,
+With --json the output is {"name", "generation", "written", "size", "text"}. If the
+value is not UTF-8, "data" in base64 replaces "text".`,
 		Args: names(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := o.check(c); err != nil {
@@ -91,7 +94,7 @@ base64, takes the place of text that is not UTF-8.`,
 	}
 	o.addCellFlags(c)
 	addRaw(c, &o.raw)
-	o.addTimeout(c, "wait for a value at most this long, such as 500ms or 2m")
+	o.addTimeout(c, "wait for a value at most this long, such as 500ms or 2m (default: do not wait)")
 	return c
 }
 
@@ -100,17 +103,18 @@ func newCellPutCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "put NAME [VALUE]",
 		Short: "Make VALUE, or standard input, the latest value",
-		Long: `put makes VALUE the latest value, or else what standard input has up to its end. With
---create or --size a cell that is missing is made, for values of up to --size bytes, and
-stays until it is removed.
+		Long: `put makes VALUE the latest value. Without VALUE it reads standard input up to its end.
+If there is no cell of that name, --create or --size creates one, for values of up to
+--size bytes. It stays until it is removed.
 
-Writers take turns. When one is stopped in the middle of its turn the others wait for
-it, with --timeout only so long: then the exit code is 7, and the error names it.`,
+Writers take turns. If a writer is stopped during its turn, the others wait for it. With
+--timeout put waits only that long: then the exit code is 7, and the error names the
+writer that has its turn.`,
 		Example: `  samepage cell put limit 250 --create
   samepage cell put settings <settings.json`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) > 2 {
-				return usage(c, "a NAME and a VALUE are expected, got %q: quote a VALUE with spaces", args)
+				return usage(c, "a NAME and a VALUE are expected, got %q: quote a VALUE that has spaces", args)
 			}
 			return names(1, 2)(c, args)
 		},
@@ -123,9 +127,9 @@ it, with --timeout only so long: then the exit code is 7, and the error names it
 	}
 	o.addCellFlags(c)
 	o.addRights(c.Flags())
-	c.Flags().BoolVar(&o.create, "create", false, "make a cell that is missing")
-	c.Flags().Var(sizeFlag{&o.size, 1}, "size", "make a cell that is missing, for values of up to this size (default 4KiB, or that of the value)")
-	o.addTimeout(c, "give up when another writer does not end for this long, such as 500ms or 2m")
+	c.Flags().BoolVar(&o.create, "create", false, "create the cell if it does not exist")
+	c.Flags().Var(sizeFlag{&o.size, 1}, "size", "create the cell if it does not exist, for values of up to this size (default 4KiB, or the size of the value if it is larger)")
+	o.addTimeout(c, "give up if another writer does not end its turn for this long, such as 500ms or 2m (default: no limit)")
 	return c
 }
 
@@ -133,14 +137,15 @@ func newCellWatchCommand(a *app) *cobra.Command {
 	o := cellOptions{timeout: -1}
 	c := &cobra.Command{
 		Use:   "watch NAME",
-		Short: "Write the value, and each one that it changes to, as lines",
-		Long: `watch writes the value and a line end, and again when it changes: of several values
-in a short time, the last. It waits for the cell to be made, and ends with Ctrl-C, after
---count values, or when --timeout passes without a change: then the exit code is 7. On a
-terminal the control characters of a value are written as \x1b and the like, and of bytes
-that are no text how many they are, unless --raw says otherwise.
+		Short: "Write the value, and each new value, as lines",
+		Long: `watch writes the value and a line end, and does so again each time the value changes. If
+the value changes several times in a short time, watch writes the last one. If the cell
+does not exist, watch waits until somebody creates it. It ends with Ctrl-C, after
+--count values, or if --timeout passes without a change: then the exit code is 7. On a
+terminal watch writes escapes such as \x1b in place of control characters, and the
+number of bytes in place of bytes that are not text, unless --raw is given.
 
-With --json each value is one line, an object as that of samepage cell get.`,
+With --json each value is a line with an object like that of samepage cell get.`,
 		Args: names(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := o.check(c); err != nil {
@@ -150,9 +155,9 @@ With --json each value is one line, an object as that of samepage cell get.`,
 		},
 	}
 	o.addCellFlags(c)
-	c.Flags().Uint64VarP(&o.count, "count", "n", 0, "end after so many values; 0: never")
+	c.Flags().Uint64VarP(&o.count, "count", "n", 0, "end after this many values; 0: never")
 	addRaw(c, &o.raw)
-	o.addTimeout(c, "give up when the value does not change for this long")
+	o.addTimeout(c, "give up if the value does not change for this long (default: no limit)")
 	return c
 }
 
@@ -181,10 +186,9 @@ func newCellValue(name string, v *cell.Value) *cellValue {
 	return j
 }
 
-func (v *cellValue) text(io.Writer) error { return errors.ErrUnsupported } // written as it is
+func (v *cellValue) text(io.Writer) error { return errors.ErrUnsupported } // it is written unchanged
 
-// openCell opens a cell, and waits for it and its first value unless the time is
-// negative.
+// openCell opens a cell. If there is a --timeout, it waits for the cell and its first value.
 func openCell(ctx context.Context, o *cellOptions, name string) (*cell.Reader, error) {
 	if o.timeout < 0 {
 		r, err := cell.OpenReader(name, o.reader())
@@ -241,7 +245,7 @@ type cellPut struct {
 	Generation uint64 `json:"generation"`
 	Size       int    `json:"size"`     // of the value
 	Capacity   int    `json:"capacity"` // of the cell
-	Created    bool   `json:"created"`  // it was missing and has been made
+	Created    bool   `json:"created"`  // it did not exist and was created
 }
 
 func (r cellPut) text(w io.Writer) error {
@@ -271,12 +275,12 @@ func runCellPut(ctx context.Context, a *app, o cellOptions, args []string) (err 
 		return err
 	}
 	size := max(int(o.size), 1)
-	// One that exists is taken as it is; only a new one gets a size.
+	// A cell that exists keeps its size; only a new one gets one.
 	_, err = samepage.Stat(name, o.options(samepage.KindCell))
 	missing := errors.Is(err, fs.ErrNotExist)
 	switch {
 	case missing && !o.create && o.size == 0:
-		return fmt.Errorf("%w; --create makes it", o.notThere(samepage.KindCell, name, err))
+		return fmt.Errorf("%w; --create creates it", o.notThere(samepage.KindCell, name, err))
 	case missing && o.size == 0:
 		size = max(defaultCell, len(b))
 	}
@@ -341,7 +345,7 @@ func runCellWatch(ctx context.Context, a *app, o cellOptions, name string) (err 
 			}
 		}
 		if err != nil && readerGone(err) {
-			return nil // whoever read has had enough
+			return nil // the reader of the output has ended
 		}
 		if err != nil {
 			return err

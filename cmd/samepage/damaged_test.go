@@ -130,8 +130,8 @@ func commandsOn(k samepage.Kind, name string) [][]string {
 	return all
 }
 
-// wantDamaged checks that every command says that the object is damaged, and how to mend
-// that, and that this command does so.
+// wantDamaged checks that every command says that the object is damaged, and how to repair
+// it, and that this command repairs it.
 func wantDamaged(t *testing.T, k samepage.Kind, name string) {
 	t.Helper()
 	mend := "samepage rm --kind " + k.String() + " " + name

@@ -76,7 +76,7 @@ func (o *object) tellUnused(w io.Writer, name string, others ...string) {
 		others = append(others, "--sddl")
 	}
 	if len(others) > 0 {
-		fmt.Fprintf(w, "samepage: %s exists already, so %s was not used\n", plain(name), strings.Join(others, ", "))
+		fmt.Fprintf(w, "samepage: %s exists already; not used: %s\n", plain(name), strings.Join(others, ", "))
 	}
 }
 

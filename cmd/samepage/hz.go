@@ -29,19 +29,20 @@ func newHzCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "hz TOPIC",
 		Short: "Measure the rate of a topic's messages",
-		Long: `hz tells how many messages a topic has a second, how many bytes, and how far apart
-they are: shortest, mean, longest, and jitter, which is the standard deviation. It
-tells so for each --window, and at the end for all the time: on a terminal in one
-line that changes, else in lines, with --json in an object a line, in which times
-are seconds.
+		Long: `hz shows how many messages and bytes a second a topic has, and the intervals between
+messages: shortest, longest, mean, and jitter, which is the standard deviation. It shows
+them for each --window, and at the end for the whole time. On a terminal it rewrites one
+line; elsewhere it writes a line each time. With --json each line is an object, in which
+times are seconds.
 
-It never keeps a publisher waiting, and looks at a part of the messages where they
-are very many. Those that it misses count in the rate, and in the bandwidth with the
-mean size of the others; intervals over them do not count. Where messages have a time (samepage pub --times) the intervals are those
-of their publication, else those in which they got here.
+hz never makes a publisher wait. If messages come very fast, it reads only a part of
+them. Messages that it misses count in the rate. In the bandwidth they count with the
+mean size of the messages that it read. Intervals across missed messages do not count.
+If messages have times (samepage pub --times), the intervals are between the times of
+publication, else between the times of arrival.
 
-It waits for the topic to be made, and ends with --count, --duration, the stream, or
-Ctrl-C, which is a good end (exit code 0).`,
+If the topic does not exist, hz waits until somebody creates it. It ends after --count
+messages, after --duration, with the stream, or with Ctrl-C: then the exit code is 0.`,
 		Example:           "  samepage hz cam\n  samepage hz cam --duration 10s --json | tail -n 1",
 		Args:              names(1, 1),
 		ValidArgsFunction: completeNames(false, samepage.KindTopic),
@@ -57,13 +58,13 @@ Ctrl-C, which is a good end (exit code 0).`,
 	}
 	o.addTopicFlags(c)
 	f := c.Flags()
-	f.DurationVar(&o.window, "window", time.Second, "tell each time this long is over")
-	f.Uint64VarP(&o.count, "count", "n", 0, "end after so many messages; 0: never")
+	f.DurationVar(&o.window, "window", time.Second, "show a result for each period of this length")
+	f.Uint64VarP(&o.count, "count", "n", 0, "end after this many messages; 0: never")
 	f.DurationVar(&o.duration, "duration", 0, "end after this long; 0: never")
 	return c
 }
 
-// rates is what is measured over a time, in words.
+// rates is the result for a period of time, in words.
 type rates struct{ facts.Rates }
 
 func (r rates) text(w io.Writer) error {
@@ -74,14 +75,14 @@ func (r rates) text(w io.Writer) error {
 func (r rates) line() string {
 	s := ""
 	if r.Total {
-		s = fmt.Sprintf("in all %s in %v: ", count64(r.Messages, "message"), roundDuration(seconds(r.Seconds)))
+		s = fmt.Sprintf("total %s in %v: ", count64(r.Messages, "message"), roundDuration(seconds(r.Seconds)))
 	}
 	if r.Messages == 0 {
 		return s + "no messages"
 	}
 	s += fmt.Sprintf("%s, %s/s", formatRate(r.Rate), formatSize(int64(r.Bandwidth)))
 	if r.Max > 0 {
-		s += fmt.Sprintf(", every %v to %v, mean %v, jitter %v", roundDuration(seconds(r.Min)), roundDuration(seconds(r.Max)),
+		s += fmt.Sprintf(", intervals %v to %v, mean %v, jitter %v", roundDuration(seconds(r.Min)), roundDuration(seconds(r.Max)),
 			roundDuration(seconds(r.Mean)), roundDuration(seconds(r.Jitter)))
 	}
 	return s + fmt.Sprintf(", %d missed", r.Missed)
@@ -95,14 +96,14 @@ type measuring struct {
 	o     *hzOptions
 	s     *pubsub.Subscriber
 	live  *progress   // nil: there is no terminal
-	now   facts.Meter // of the window
-	all   facts.Meter
-	last  []time.Time // message of each publisher
+	now   facts.Meter // of this window
+	all   facts.Meter // of the whole time
+	last  []time.Time // when the last message of each publisher came
 	quit  quit
-	until time.Time // zero: for good
+	until time.Time // when to end; zero: never
 
-	burst  time.Time // since when messages are counted for rest
-	n      int       // that many
+	burst  time.Time // when rest began to count messages
+	n      int       // how many messages it has counted
 	behind bool      // it has rested, and has not caught up yet
 }
 
@@ -114,7 +115,7 @@ func runHz(ctx context.Context, a *app, o hzOptions, name string) (err error) {
 	}
 	s, err := o.await(first, a, name, pubsub.FromNow, true)
 	cancel()
-	if errors.Is(err, context.Canceled) { // a good end here, too
+	if errors.Is(err, context.Canceled) { // interrupted while it waited: exit code 0, too
 		return (&measuring{a: a}).tell(rates{facts.Rates{Topic: name, Total: true}})
 	}
 	if err != nil {
@@ -191,21 +192,21 @@ func (m *measuring) window(ctx context.Context, end time.Time) error {
 			}
 			continue
 		case errors.Is(err, samepage.ErrChecksum):
-			continue // sub tells of those
+			continue // samepage sub reports these
 		case err != nil:
 			return err
 		}
 		now := time.Now()
 		m.took(&msg, now)
-		if !now.Before(end) { // there was always a message
+		if !now.Before(end) { // messages came without a pause
 			return nil
 		}
 	}
 	return nil
 }
 
-// Where messages come faster than restAbove a second it looks at a part of them
-// only, lest it take the processor from those who work with them.
+// If more than restAbove messages a second come, hz reads only a part of them: it must not
+// take the processor from the processes that work with them.
 const (
 	restEach  = 1024
 	restAbove = 50_000

@@ -16,8 +16,7 @@ import (
 	"samepage/pubsub"
 )
 
-// lineSize is how long a line may be in a topic that pub makes, unless --size says
-// so.
+// lineSize is how long a line may be in a topic that pub creates without --size.
 const lineSize = 64 << 10
 
 type pubOptions struct {
@@ -47,24 +46,27 @@ func newPubCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "pub TOPIC",
 		Short: "Publish standard input to a topic",
-		Long: `pub publishes standard input to a topic, which it makes when it is missing: each
-line is a message, without its line end; or each SIZE bytes are one (--record); or
-each picture of a YUV4MPEG2 stream, as ffmpeg writes it, is a frame (--y4m). At the
-end of the input it ends its stream, which ends samepage sub. Ctrl-C ends it, too. When
-something goes wrong before, such as an input that is cut within a picture or a record,
-the stream is not ended: then samepage sub ends with exit code 8, as if pub had died.
+		Long: `pub publishes standard input to a topic. If the topic does not exist, pub creates it.
+Each line is a message, without its line end. With --record each record of that size is
+a message. With --y4m each picture of a YUV4MPEG2 stream, as ffmpeg writes it, is a
+message: a frame. At the end of the input pub ends its stream, and then samepage sub
+ends, too. Ctrl-C also ends the stream. After a failure, such as an input that ends
+within a picture or a record, the stream is not ended: samepage sub then ends with exit
+code 8, as if pub had died.
 
-It begins when there is a reliable subscriber (--wait), so that nothing is lost when
-samepage sub is started later. Then it waits for reliable subscribers that are slow: they
-miss nothing. The topic goes with its last user. With --persist the topic and its history stay
-for later subscribers, until samepage rm --kind topic, and pub waits for no subscriber
-unless --wait says so.
+pub begins when there is a reliable subscriber (see --wait), so that nothing is lost if
+samepage sub is started later. Then it waits for reliable subscribers that are slow:
+they miss nothing. The topic goes with its last user. With --persist the topic and its
+history stay for later subscribers, until samepage rm --kind topic, and pub waits for
+no subscriber unless --wait is given.
 
---size to --evict-after are for a new topic. One that exists keeps its options, and pub
-says which of its own are not used; the messages of the topic must be large enough. A
-line may have up to ` + formatSize(lineSize) + ` by default.
+--size, --depth, --publishers, --members, --times, --checksums and --evict-after are for
+a new topic. A topic that exists keeps its options: pub says which flags it does not
+use, and fails if the messages of the topic are too small. A new topic has room for
+lines of up to ` + formatSize(lineSize) + `, unless --size is given.
 
-At the end standard error has how much was published, with --json standard output.`,
+At the end pub writes to standard error how much it published; with --json to standard
+output.`,
 		Example: `  tail -f log | samepage pub log
   samepage pub samples --record 4KiB --times <samples.bin
   date | samepage pub started --persist
@@ -85,20 +87,20 @@ At the end standard error has how much was published, with --json standard outpu
 	o.addFlags(c)
 	o.addRights(f)
 	f.BoolVar(&o.lines, "lines", false, "each line is a message (the default)")
-	f.Var(sizeFlag{&o.record, 1}, "record", "each so many bytes are a message")
+	f.Var(sizeFlag{&o.record, 1}, "record", "every so many bytes are a message")
 	f.BoolVar(&o.y4m, "y4m", false, "each picture of a YUV4MPEG2 stream is a message: a frame, with its header")
 	f.BoolVar(&o.partial, "partial", false, "the last record may be shorter")
 	f.Var(sizeFlag{&o.size, 1}, "size", "size of the largest message")
-	f.IntVar(&o.depth, "depth", 0, "history kept for late subscribers, in `messages`; a reliable one may be at least so far behind; 0: as many as fit into 4 MiB, 8 to 1024; 4 frames")
-	f.IntVar(&o.publishers, "publishers", 0, "publishers there may be at a time; 0: 1")
-	f.IntVar(&o.members, "members", 0, "publishers and subscribers there may be at a time; 0: 16; 8 for frames")
-	f.BoolVar(&o.times, "times", false, "messages carry the time of their publication")
-	f.BoolVar(&o.checksums, "checksums", false, "messages carry a checksum, which subscribers check")
+	f.IntVar(&o.depth, "depth", 0, "history kept for late subscribers, in `messages`; a reliable subscriber may be at least this many behind; 0: as many as fit into 4 MiB, from 8 to 1024; for frames 4")
+	f.IntVar(&o.publishers, "publishers", 0, "most publishers at a time; 0: 1")
+	f.IntVar(&o.members, "members", 0, "most publishers and subscribers together at a time; 0: 16; for frames 8")
+	f.BoolVar(&o.times, "times", false, "each message has the time of its publication")
+	f.BoolVar(&o.checksums, "checksums", false, "each message has a checksum, which subscribers check")
 	f.DurationVar(&o.evictAfter, "evict-after", 0, "pass over a subscriber that made a publisher wait this long; 0: never")
-	f.BoolVar(&o.persist, "persist", false, "the topic stays, with its last messages, until it is removed")
-	f.IntVar(&o.wait, "wait", 1, "begin when there are so many reliable subscribers")
-	f.Float64Var(&o.rate, "rate", 0, "publish so many messages a second, if there are as many: after a delay up to 100 ms are made up for; 0: as they come")
-	f.IntVar(&o.batch, "batch", 1, "publish up to so many lines or records at once, where they are at hand")
+	f.BoolVar(&o.persist, "persist", false, "the topic and its history stay until the topic is removed")
+	f.IntVar(&o.wait, "wait", 1, "begin when there are this many reliable subscribers")
+	f.Float64Var(&o.rate, "rate", 0, "publish at most this many messages a second; after a delay it catches up on at most 100 ms; 0: publish at once")
+	f.IntVar(&o.batch, "batch", 1, "publish up to this many lines or records together, if they have been read already")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "tell nothing on standard error but errors")
 	return c
 }
@@ -122,11 +124,11 @@ func (o *pubOptions) check(c *cobra.Command) error {
 	case o.wait < 0:
 		return usage(c, "--wait %d is negative", o.wait)
 	case !(o.rate >= 0) || math.IsInf(o.rate, 0):
-		return usage(c, "--rate %v is no rate", o.rate)
+		return usage(c, "--rate %v is not a rate: want 0 or more messages a second", o.rate)
 	case o.batch < 1:
-		return usage(c, "--batch %d: at least 1 is needed", o.batch)
+		return usage(c, "--batch is %d, want at least 1", o.batch)
 	case o.batch > 1 && (o.rate > 0 || o.y4m):
-		return usage(c, "--batch goes neither with --rate nor with --y4m")
+		return usage(c, "--batch excludes --rate and --y4m")
 	}
 	if _, err := o.topic(1).Size(); errors.Is(err, fs.ErrInvalid) { // before the input is read
 		return err
@@ -134,17 +136,17 @@ func (o *pubOptions) check(c *cobra.Command) error {
 	return nil
 }
 
-// depthBytes is how much lines or records stay by default: enough that publisher and
-// subscriber need not wait for each other at each few of them.
+// depthBytes is the default size of the history of lines or records. With so much the
+// publisher and a subscriber rarely have to wait for each other.
 const depthBytes = 4 << 20
 
-// topic is how the topic is made, for messages of that size.
+// topic returns the options of a new topic for messages of up to size bytes.
 func (o *pubOptions) topic(size int64) *pubsub.Options {
 	depth, members := o.depth, o.members
 	if depth == 0 && size > 0 {
 		depth = int(min(max(depthBytes/size, 8), 1024))
 	}
-	if o.y4m { // frames are large
+	if o.y4m { // frames are large, so fewer are kept
 		if o.depth == 0 {
 			depth = 4
 		}
@@ -184,7 +186,7 @@ func (r published) text(w io.Writer) error {
 // traffic is "1000 messages, 4 MiB in 2.1s, 476/s, 1.9 MiB/s".
 func traffic(messages, bytes uint64, seconds float64) string {
 	s := fmt.Sprintf("%s, %s", count64(messages, "message"), formatSize(int64(bytes)))
-	if messages > 1 && seconds > 0.01 { // else the rate says nothing
+	if messages > 1 && seconds > 0.01 { // else a rate has no meaning
 		d := time.Duration(seconds * float64(time.Second))
 		s += fmt.Sprintf(" in %v, %s, %s/s", roundDuration(d), formatRate(float64(messages)/seconds), formatSize(int64(float64(bytes)/seconds)))
 	}
@@ -210,8 +212,8 @@ func runPub(ctx context.Context, a *app, o pubOptions, name string) (err error) 
 		return err
 	}
 	defer func() {
-		// Who stops it knows that there may be more; else subscribers must not take for all
-		// what is not.
+		// Who interrupts pub knows that there may be more input. After any other error
+		// subscribers must learn that the stream is not complete.
 		end := p.Close
 		if err != nil && !errors.Is(err, context.Canceled) {
 			end = p.Abort
@@ -256,7 +258,7 @@ func (o *pubOptions) open(name string, least int64) (p *pubsub.Publisher, existe
 	return pubsub.OpenOrCreatePublisher(name, o.topic(size))
 }
 
-// unused are the flags that did not count, for the topic existed with other options.
+// unused lists the flags that had no effect, since the topic exists with other options.
 func (o *pubOptions) unused(has pubsub.Options) (all []string) {
 	add := func(flag string, differs bool, has any) {
 		if differs {
@@ -273,15 +275,15 @@ func (o *pubOptions) unused(has pubsub.Options) (all []string) {
 	return all
 }
 
-// checkPersists refuses to leave messages for later in a topic that was made to go with
-// its last user.
+// checkPersists refuses --persist for a topic that exists and goes with its last user: its
+// messages would not stay.
 func (o *pubOptions) checkPersists(p *pubsub.Publisher) error {
 	if !o.persist {
 		return nil
 	}
 	i, err := samepage.Stat(p.Name(), o.options(samepage.KindTopic))
 	if err == nil && i.Lifetime != samepage.Persist {
-		err = fmt.Errorf("publish to %q: it exists already, and goes with its last user, whatever --persist says: %w", p.Name(), fs.ErrExist)
+		err = fmt.Errorf("publish to %q: the topic exists and goes with its last user, so --persist cannot keep it: %w", p.Name(), fs.ErrExist)
 	}
 	return err
 }
@@ -301,7 +303,7 @@ func (o *pubOptions) waitSubscribers(ctx context.Context, a *app, p *pubsub.Publ
 	return p.WaitReliableSubscribers(ctx, o.wait)
 }
 
-// inputError names the input as what failed.
+// inputError returns err as an error of the input.
 func inputError(err error) error {
 	switch {
 	case errors.Is(err, context.Canceled):
@@ -323,8 +325,8 @@ type publishing struct {
 	messagesN, bytes uint64
 	pacer            pacer // with --rate
 
-	arena []byte // the messages of a batch, one behind the other
-	ends  []int  // where each ends
+	arena []byte // the messages of a batch, one after the other
+	ends  []int  // the end of each message in arena
 	all   [][]byte
 }
 
@@ -393,7 +395,7 @@ func (u *publishing) messages(s source) error {
 	}
 }
 
-// behind is what ends the input, nil for its end.
+// behind returns the error that ended the input, and nil for its end.
 func (u *publishing) behind(err error) error {
 	if err == io.EOF {
 		return nil
@@ -420,7 +422,7 @@ func (u *publishing) flush() error {
 	return err
 }
 
-// frames publishes pictures, which are read into the shared memory itself.
+// frames publishes pictures. It reads them directly into the shared memory.
 func (u *publishing) frames(y *frame.Y4MReader) error {
 	spec := y.Spec()
 	size := int(spec.Size())

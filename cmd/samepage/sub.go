@@ -33,7 +33,7 @@ type subOptions struct {
 	fps                  frame.Ratio
 }
 
-// subscription is what sub and hz have in common.
+// subscription is what sub and hz share.
 type subscription struct {
 	object
 	quiet bool
@@ -44,22 +44,23 @@ func newSubCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "sub TOPIC",
 		Short: "Write the messages of a topic to standard output",
-		Long: `sub writes the messages of a topic to standard output: as lines; as they are
-(--raw); as lines of hexadecimal digits (--hex); frames as a YUV4MPEG2 stream, for
-ffmpeg and others (--y4m); or each as one line with a JSON object (--json). On a
-terminal the control characters of a line are written as \x1b and the like, and of bytes
-that are no text how many they are; --raw writes there, too, what there is.
+		Long: `sub writes the messages of a topic to standard output. Each message is a line; --raw
+writes the bytes unchanged; --hex writes lines of hexadecimal digits; --y4m writes
+frames as a YUV4MPEG2 stream, for ffmpeg and other programs; --json writes each message
+as a line with a JSON object. On a terminal sub writes escapes such as \x1b in place of
+control characters, and the number of bytes in place of bytes that are not text. --raw
+writes the bytes there, too.
 
-It waits for the topic to be made, and ends when the last publisher ends its stream.
-When the last publisher dies instead, or fails before the end of its input, the
-exit code is 8. It is reliable unless
---best-effort says otherwise: then publishers do not wait for it, and what it missed
-is told at the end. A topic made with --evict-after passes over whom it takes too
-long: then the exit code is 9.
+If the topic does not exist, sub waits until somebody creates it. It ends when the last
+publisher ends its stream. If the last publisher dies or fails before the end of its
+input, the exit code is 8. sub is a reliable subscriber: publishers wait for it. With
+--best-effort they do not wait, and sub says at the end how many messages it missed. A
+topic with --evict-after passes over a subscriber that is too slow: the exit code is
+then 9.
 
-With --json a message is {"seq", "publisher", "time", "missed", "size", "text"}, in
-which "data", in base64, takes the place of text that is not UTF-8. --stats then is
-an object as well, on standard error.`,
+With --json a message is {"seq", "publisher", "time", "missed", "size", "text"}. If it
+is not UTF-8, "data" in base64 replaces "text". --stats then writes a JSON object, too,
+to standard error.`,
 		Example: `  samepage sub log | grep error
   samepage sub cam --y4m | ffplay -
   samepage sub samples --raw --from now --count 100 >samples.bin`,
@@ -75,17 +76,17 @@ an object as well, on standard error.`,
 	}
 	f := c.Flags()
 	o.addTopicFlags(c)
-	f.BoolVar(&o.lines, "lines", false, "write a line end behind each message (the default)")
-	f.BoolVar(&o.raw, "raw", false, "write messages as they are, one behind the other")
+	f.BoolVar(&o.lines, "lines", false, "write a line end after each message (the default)")
+	f.BoolVar(&o.raw, "raw", false, "write the messages unchanged, one after the other")
 	f.BoolVar(&o.y4m, "y4m", false, "write frames as a YUV4MPEG2 stream")
-	f.BoolVar(&o.hex, "hex", false, "write hexadecimal digits, and a line end behind each message")
-	f.Var(fpsFlag{&o.fps}, "fps", "frames a second that a YUV4MPEG2 stream is said to have, such as 25 or 30000:1001: frames do not tell")
-	f.Var(fromFlag{&o.from}, "from", "begin with the oldest message that is still there, the newest one, or the next one")
-	f.BoolVar(&o.bestEffort, "best-effort", false, "never keep a publisher waiting, miss messages instead")
-	f.Uint64VarP(&o.count, "count", "n", 0, "end after so many messages; 0: with the stream")
-	f.DurationVar(&o.timeout, "timeout", -1, "give up when there is no message for this long, such as 500ms or 2m")
+	f.BoolVar(&o.hex, "hex", false, "write hexadecimal digits, and a line end after each message")
+	f.Var(fpsFlag{&o.fps}, "fps", "frames a second for the header of the YUV4MPEG2 stream, such as 25 or 30000:1001; frames do not have this number")
+	f.Var(fromFlag{&o.from}, "from", "begin with the oldest message of the history, with its newest, or with the next message")
+	f.BoolVar(&o.bestEffort, "best-effort", false, "never make a publisher wait; miss messages instead")
+	f.Uint64VarP(&o.count, "count", "n", 0, "end after this many messages; 0: end with the stream")
+	f.DurationVar(&o.timeout, "timeout", -1, "give up if no message comes for this long, such as 500ms or 2m (default: no limit)")
 	f.Lookup("timeout").DefValue = "0" // keeps "(default -1ns)" out of the help
-	f.BoolVar(&o.stats, "stats", false, "tell at the end how much was read, on standard error")
+	f.BoolVar(&o.stats, "stats", false, "at the end write to standard error how much was read")
 	completeChoices(c, "from", "oldest", "newest", "now")
 	return c
 }
@@ -128,13 +129,13 @@ func (f fpsFlag) Set(s string) error {
 	n, err := strconv.ParseUint(num, 10, 31)
 	d, err2 := strconv.ParseUint(den, 10, 31)
 	if err != nil || err2 != nil || n == 0 || d == 0 {
-		return errors.New("want a number or two, such as 25 or 30000:1001")
+		return errors.New("want a number or a ratio, such as 25 or 30000:1001")
 	}
 	*f.p = frame.Ratio{Num: int(n), Den: int(d)}
 	return nil
 }
 
-// check returns what writes the messages.
+// check checks the flags, and returns the writer for the messages.
 func (o *subOptions) check(c *cobra.Command, a *app) (messageWriter, error) {
 	forms := 0
 	for _, yes := range []bool{o.lines, o.raw, o.y4m, o.hex, a.json} {
@@ -155,7 +156,7 @@ func (o *subOptions) check(c *cobra.Command, a *app) (messageWriter, error) {
 	case o.raw:
 		return writeRaw, nil
 	case o.y4m && terminalOf(a.stdout) != nil:
-		return nil, usage(c, "a YUV4MPEG2 stream is nothing for a terminal: send it to a file or a program")
+		return nil, usage(c, "a YUV4MPEG2 stream is not text, and standard output is a terminal: send it to a file or a program")
 	case o.y4m:
 		return newFrameWriter(o.fps), nil
 	case o.hex:
@@ -168,7 +169,7 @@ func (o *subOptions) check(c *cobra.Command, a *app) (messageWriter, error) {
 	return writeLine, nil
 }
 
-// await joins a topic, or waits for it.
+// await joins the topic. If it does not exist, await says so and waits for it.
 func (s *subscription) await(ctx context.Context, a *app, name string, from pubsub.From, bestEffort bool) (*pubsub.Subscriber, error) {
 	opts := &pubsub.SubscriberOptions{Scope: s.scope, Owner: s.owner, From: from, BestEffort: bestEffort}
 	sub, err := pubsub.OpenSubscriber(name, opts)
@@ -197,13 +198,12 @@ func (r received) text(w io.Writer) error {
 	return err
 }
 
-// patience is how long a command that was interrupted waits for a write that is
-// under way.
+// patience is how long an interrupted command waits for a write that has begun.
 const patience = 300 * time.Millisecond
 
 func runSub(ctx context.Context, a *app, o subOptions, name string, write messageWriter) error {
-	// Whoever reads the output may go before the end: that is told by an error
-	// of the write, so that the topic is left in order.
+	// The reader of the output may end early. The write then returns an error, and not a
+	// signal, so that sub can leave the topic properly.
 	signal.Ignore(syscall.SIGPIPE)
 	first, cancel := o.limit(ctx)
 	s, err := o.await(first, a, name, o.from, o.bestEffort)
@@ -220,8 +220,9 @@ func runSub(ctx context.Context, a *app, o subOptions, name string, write messag
 		select {
 		case err = <-ended:
 		case <-time.After(patience):
-			// Nobody takes what is written. The subscriber is in use there, so it is
-			// not closed: others give its place back when this process has ended.
+			// Nobody reads the output, so the write blocks. The other goroutine uses the
+			// subscriber, so it is not closed: others free its place when this process has
+			// ended.
 			return ctx.Err()
 		}
 	}
@@ -247,7 +248,7 @@ type receiving struct {
 
 	bytes       uint64
 	first, last time.Time
-	spoilt      error // the first message that was not what it should be
+	spoilt      error // of the first message whose checksum was wrong
 }
 
 func (r *receiving) run() error {
@@ -285,7 +286,7 @@ func (r *receiving) messages() error {
 	return nil
 }
 
-// next takes the next message. Before it waits it writes what was taken.
+// next takes the next message. Before it waits, it writes all messages taken so far.
 func (r *receiving) next(q *quit) (pubsub.Message, error) {
 	for {
 		m, ok, err := r.s.TryTake()
@@ -317,13 +318,14 @@ func (r *receiving) next(q *quit) (pubsub.Message, error) {
 	}
 }
 
-// quit knows when there is nobody left to wait for. ErrPeerDied is no end by
-// itself: there may be other publishers.
+// quit finds out when no publisher is left. ErrPeerDied alone is not the end: there may be
+// other publishers.
 type quit struct {
 	died error // the first death
 }
 
-// lost tells of a death. It is an error when that was the last publisher.
+// lost handles the death of a publisher. It returns the error of the first death if no
+// publisher is left; else it prints err.
 func (q *quit) lost(a *app, s *pubsub.Subscriber, err error) error {
 	if q.died == nil {
 		q.died = err
@@ -335,8 +337,7 @@ func (q *quit) lost(a *app, s *pubsub.Subscriber, err error) error {
 	return nil
 }
 
-// take is Take. After a death it also ends when the publishers are gone one by
-// one.
+// take is Take. After a death it also ends when all other publishers have gone.
 func (q *quit) take(ctx context.Context, s *pubsub.Subscriber) (pubsub.Message, error) {
 	if q.died == nil {
 		return s.Take(ctx)
@@ -354,7 +355,7 @@ func (q *quit) take(ctx context.Context, s *pubsub.Subscriber) (pubsub.Message, 
 	}
 }
 
-// tell tells what was missed, and with --stats all.
+// tell says how many messages were missed; with --stats also how many were read.
 func (r *receiving) tell() error {
 	got := received{Topic: r.s.Name(), Messages: r.s.Taken(), Bytes: r.bytes, Missed: r.s.Missed(), Seconds: r.last.Sub(r.first).Seconds()}
 	if got.Seconds > 0 {
@@ -371,8 +372,7 @@ func (r *receiving) tell() error {
 	return nil
 }
 
-// readerGone says whether err is that of a write to a pipe that nobody reads any
-// more.
+// readerGone says whether err is the error of a write to a pipe that nobody reads any more.
 func readerGone(err error) bool {
 	if errors.Is(err, syscall.EPIPE) || errors.Is(err, os.ErrClosed) {
 		return true

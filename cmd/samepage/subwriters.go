@@ -14,7 +14,7 @@ import (
 	"samepage/pubsub"
 )
 
-// messageWriter writes a message in one of the forms that sub knows.
+// messageWriter writes a message in one of the forms of sub.
 type messageWriter func(w *bufio.Writer, m *pubsub.Message) error
 
 func writeRaw(w *bufio.Writer, m *pubsub.Message) error {
@@ -31,7 +31,7 @@ func writeLine(w *bufio.Writer, m *pubsub.Message) error {
 
 // writeShown is writeLine for a terminal.
 func writeShown(w *bufio.Writer, m *pubsub.Message) error {
-	// Others may write to the message still: it is looked at once.
+	// Others may still change the message, so it is read once.
 	if _, err := w.Write(shown(bytes.Clone(m.Bytes()), "--hex or --raw")); err != nil {
 		return err
 	}
@@ -60,7 +60,7 @@ type messageJSON struct {
 
 func newJSONWriter() messageWriter {
 	return func(w *bufio.Writer, m *pubsub.Message) error {
-		// Others may write to the message still: it is looked at once.
+		// Others may still change the message, so it is read once.
 		text := string(m.Bytes())
 		j := messageJSON{Seq: m.Seq(), Publisher: m.Publisher(), Time: m.Time(), Missed: m.Missed(), Size: len(text)}
 		if utf8.ValidString(text) {
@@ -75,8 +75,8 @@ func newJSONWriter() messageWriter {
 	}
 }
 
-// newFrameWriter writes a YUV4MPEG2 stream of what the first frame is. Frames do not
-// tell how many there are a second; zero is not known.
+// newFrameWriter writes a YUV4MPEG2 stream with the format of the first frame. Frames do not
+// have a rate, so fps gives it; zero: it is not known.
 func newFrameWriter(fps frame.Ratio) messageWriter {
 	var y *frame.Y4MWriter
 	var f frame.Frame

@@ -69,7 +69,7 @@ func TestPayloadsOnTerminal(t *testing.T) {
 		{"sub binary", `\x1b[31m` + "\n(1 byte, not text: --hex or --raw writes them)\n", 0, ""},
 		{"sub binary --raw", "\x1b[31m\xff", 0, ""},
 		{"sub binary --hex", "1b5b33316d\nff\n", 0, ""},
-		{"sub binary --y4m", "", 2, "nothing for a terminal"},
+		{"sub binary --y4m", "", 2, "stream is not text"},
 		{"legacy sharememory read binary", "", 2, "--raw"},
 		{"legacy sharememory read binary --raw", "\x00\x01", 0, ""},
 	} {

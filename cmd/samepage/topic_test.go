@@ -493,7 +493,7 @@ func TestMeter(t *testing.T) {
 	if r.Rate != 4.5 || r.Bandwidth != 450 || r.Messages != 5 || r.Missed != 4 {
 		t.Errorf("%+v", r)
 	}
-	if want := "4.5/s, 450 B/s, every 100ms to 300ms, mean 200ms, jitter 100ms, 4 missed"; (rates{r}).line() != want {
+	if want := "4.5/s, 450 B/s, intervals 100ms to 300ms, mean 200ms, jitter 100ms, 4 missed"; (rates{r}).line() != want {
 		t.Errorf("%s, want %s", (rates{r}).line(), want)
 	}
 	for f, want := range map[float64]string{0.0125: "0.0125/s", 25: "25/s", 99.97: "100/s", 12345.6: "12346/s", 1.25e6: "1.25 M/s", 3e9: "3 G/s"} {
