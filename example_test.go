@@ -22,26 +22,26 @@ import (
 // the code is the same. (Row 003-01 of docs/mission/samepage.md. README.md has exactly the body of
 // this function.)
 func Example() {
-	// 1. One process sets a memory and an event up.
+	// 1. One process creates a memory and an event.
 	base, err := samepage.Create("picture", 1<<20, nil)
 	check(err)
 	ready, err := ipcsync.CreateEvent("picture", nil)
 	check(err)
-	// 2. The other one finds them by name, and maps what it wants of them.
+	// 2. The other process opens them by name, and maps the part that it needs.
 	m, err := samepage.Open("picture", &samepage.Options{Access: samepage.ReadOnly})
 	check(err)
 	picture, err := m.View(0, 0, samepage.ReadOnly) // any offset; length 0: to the end
 	check(err)
 	arrived, err := ipcsync.OpenEvent("picture", nil)
 	check(err)
-	// 3. The first one writes, then signals; the other one sleeps, then reads in place.
+	// 3. The first process writes and sets the event. The other sleeps until then and reads in place.
 	canvas, err := base.View(0, 0, samepage.ReadWrite)
 	check(err)
 	copy(canvas.Bytes(), "a sunset")
 	check(ready.Set())
 	check(arrived.Wait(context.Background()))
 	fmt.Printf("%s\n", picture.Bytes()[:8])
-	// 4. Clean up: the names go with their last user, even if that is killed.
+	// 4. Clean up: each name goes with its last user, even if that user is killed.
 	check(errors.Join(canvas.Close(), picture.Close(), base.Close(), m.Close(), ready.Close(), arrived.Close()))
 	// Output: a sunset
 }
