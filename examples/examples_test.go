@@ -44,7 +44,7 @@ func needGo(t *testing.T) {
 	}
 }
 
-// Each folder has its lines above, runs, ends by itself, and leaves nothing.
+// Each example is listed above, runs, prints its lines, ends by itself, and leaves nothing.
 func TestExamples(t *testing.T) {
 	needGo(t)
 	folders, err := filepath.Glob("*/main.go")
@@ -68,7 +68,7 @@ func TestExamples(t *testing.T) {
 	}
 }
 
-// Ctrl-C ends an example early, with all its processes, and nothing is left.
+// Ctrl-C ends an example early, with all its processes, and leaves nothing.
 func TestInterrupt(t *testing.T) {
 	needGo(t)
 	if runtime.GOOS == "windows" {

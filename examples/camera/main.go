@@ -1,6 +1,6 @@
-// Camera is a camera whose frames two other processes look at, in the shared memory that
-// the camera draws into: a recorder, which has every frame, and a monitor, which is slow,
-// shows what it has time for, and keeps nobody waiting.
+// Camera is a camera with two viewers in other processes. They read the frames in the shared
+// memory that the camera draws into. The recorder gets every frame. The monitor is slow: it
+// shows as many frames as it has time for, and nobody waits for it.
 //
 //	go run ./examples/camera
 //
@@ -37,7 +37,7 @@ func camera() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	topic := fmt.Sprintf("camera-%d", os.Getpid())
-	spec := frame.Spec{Format: frame.BGR, Width: 640, Height: 480} // as OpenCV has it
+	spec := frame.Spec{Format: frame.BGR, Width: 640, Height: 480} // the format of OpenCV
 	pub, err := frame.CreatePublisher(topic, spec, nil)
 	if err != nil {
 		return err
@@ -51,7 +51,7 @@ func camera() error {
 	if err := errors.Join(recorder.Start(), monitor.Start()); err != nil {
 		return err
 	}
-	// Both look before the first frame is drawn: the monitor counts, too.
+	// Both subscribe before the first frame is drawn. The monitor, which is best-effort, counts.
 	if err := pub.WaitSubscribers(ctx, 2); err == nil {
 		fmt.Println("camera: publishing 100 frames")
 	}
@@ -63,7 +63,7 @@ func camera() error {
 		if err != nil {
 			return err
 		}
-		clear(l.Pix(0)) // which has what was there before
+		clear(l.Pix(0)) // the memory still has an earlier frame
 		white := l.Image().(*frame.PackedImage)
 		for y := range spec.Height { // a line that moves
 			white.Set(6*n, y, image.White.C)
@@ -72,11 +72,11 @@ func camera() error {
 			l.Discard()
 		}
 	}
-	// Whoever has taken all frames then comes to the end of the stream.
+	// Close ends the stream: a viewer that has taken all frames then ends.
 	return errors.Join(pub.Close(), recorder.Wait(), monitor.Wait())
 }
 
-// command is this program in another role.
+// command runs this program in another role.
 func command(exe, role, topic string) *exec.Cmd {
 	c := exec.Command(exe, role, topic)
 	c.Stdout, c.Stderr = os.Stdout, os.Stderr
@@ -84,7 +84,7 @@ func command(exe, role, topic string) *exec.Cmd {
 }
 
 func viewer(role, topic string) error {
-	// Ctrl-C is for the camera, whose end is the viewers' end.
+	// The viewers ignore Ctrl-C: they end when the camera ends.
 	signal.Notify(make(chan os.Signal, 1), os.Interrupt)
 	slow := role == "monitor"
 	sub, err := frame.OpenSubscriber(topic, &pubsub.SubscriberOptions{BestEffort: slow})
@@ -98,11 +98,11 @@ func viewer(role, topic string) error {
 	var late time.Duration
 	for f, err := range sub.Frames(context.Background()) {
 		if err != nil {
-			return err // such as that the camera was killed
+			return err // for example: the camera was killed
 		}
 		late = max(late, time.Since(f.Time()))
 		if slow {
-			time.Sleep(70 * time.Millisecond) // f stays as it is meanwhile
+			time.Sleep(70 * time.Millisecond) // f does not change meanwhile
 		}
 	}
 	fmt.Printf("%s: %d frames, %d missed, each at most %v after it was published\n",

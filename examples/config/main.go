@@ -1,6 +1,6 @@
-// Config is a setting that an operator changes while another process works by it: a cell,
-// which has one latest value. The worker always finds a whole one, and never waits for
-// the operator; how often the value changed meanwhile does not matter to it.
+// Config is a setting that an operator changes while another process uses it. It is a cell,
+// which has one latest value. The worker always gets a complete value, and never waits for the
+// operator. It does not matter how often the value changed between two reads.
 //
 //	go run ./examples/config
 //
@@ -56,7 +56,7 @@ func operator() error {
 	}
 	child := exec.Command(exe, name)
 	child.Stdout, child.Stderr = os.Stdout, os.Stderr
-	work, err := child.StdinPipe() // the worker works until this is closed
+	work, err := child.StdinPipe() // the worker runs until this is closed
 	if err == nil {
 		err = child.Start()
 	}
@@ -68,7 +68,7 @@ func operator() error {
 		case <-ctx.Done():
 		case <-time.After(300 * time.Millisecond):
 		}
-		// No other operator comes between reading and writing.
+		// Update reads and writes in one turn: no other operator can write in between.
 		err := w.Update(ctx, func(c *Config) error {
 			c.Exposure, c.Rate = exposure, c.Rate*2
 			c.Changes++
@@ -82,7 +82,7 @@ func operator() error {
 }
 
 func worker(name string) error {
-	// Ctrl-C is for the operator, whose end is the worker's end.
+	// The worker ignores Ctrl-C: it ends when the operator ends.
 	signal.Notify(make(chan os.Signal, 1), os.Interrupt)
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
@@ -94,7 +94,7 @@ func worker(name string) error {
 		return err
 	}
 	defer r.Close()
-	for r.Changed(ctx) == nil { // asleep until there is another one
+	for r.Changed(ctx) == nil { // sleeps until there is a new value
 		c, _, err := r.Get()
 		if err != nil {
 			return err

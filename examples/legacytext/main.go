@@ -1,11 +1,11 @@
-// Legacytext takes the part of an existing C++ program that shares a text with another one
-// in a section called ZJ. The server makes the section and prints its text again and again.
-// The client prints the text and writes another one.
+// Legacytext plays the roles of two existing C++ programs, which share a text in a section
+// called ZJ. The server creates the section and prints its text again and again. The client
+// prints the text and writes another one.
 //
 //	go run ./examples/legacytext
 //
-// runs both, and ends after a second or with Ctrl-C. On Windows each part can run alone, and
-// the C++ program takes the other one:
+// runs both, and ends after a second or with Ctrl-C. On Windows each role can run alone, with
+// the C++ program in the other role:
 //
 //	go run ./examples/legacytext server
 //	go run ./examples/legacytext client
@@ -43,8 +43,8 @@ func main() {
 	}
 }
 
-// server prints the text turns times, and starts a client of its own meanwhile, or
-// until Ctrl-C without one if turns is 0.
+// server prints the text turns times, and starts a client. If turns is 0, it starts none, and
+// prints the text until Ctrl-C.
 func server(ctx context.Context, turns int) (err error) {
 	dir, err := os.MkdirTemp("", "legacytext-")
 	if err != nil {
@@ -54,7 +54,7 @@ func server(ctx context.Context, turns int) (err error) {
 	defer func() { err = errors.Join(err, os.Remove(path), os.Remove(dir)) }()
 	text, err := text.Create(text.DefaultName, path, 0)
 	if err != nil {
-		return err // such as that a server runs already
+		return err // for example: a server is already running
 	}
 	defer text.Close()
 	if err := text.Set("hello my first mapping file!\n"); err != nil {
@@ -66,7 +66,7 @@ func server(ctx context.Context, turns int) (err error) {
 		if err != nil {
 			return err
 		}
-		fmt.Print("server: ", s) // data, also where it has a %
+		fmt.Print("server: ", s) // it is data, which may contain a %
 		if n == turns {
 			return nil
 		}
@@ -97,7 +97,7 @@ func other() error {
 func client() error {
 	text, err := text.Open(text.DefaultName)
 	if err != nil {
-		return err // such as that no server runs
+		return err // for example: no server is running
 	}
 	defer text.Close()
 	s, err := text.Get()

@@ -1,6 +1,5 @@
-// Pose is a robot that publishes where it is, a hundred times a second, as values of a Go
-// type, and another process that follows it. Who has another idea of what a pose is, is
-// refused.
+// Pose is a robot that publishes its position a hundred times a second, as values of a Go
+// type, and a process that follows it. A subscriber with another type is refused.
 //
 //	go run ./examples/pose
 //
@@ -27,7 +26,7 @@ type Pose struct {
 	X, Y, Heading float64 // metres, radians
 }
 
-// OldPose is what a program that was not rebuilt has for it.
+// OldPose is the type of an old program that was not rebuilt.
 type OldPose struct {
 	X, Y float32
 }
@@ -84,7 +83,7 @@ func robot() error {
 }
 
 func follower(topic string) error {
-	// Ctrl-C is for the robot, whose end is the follower's end.
+	// The follower ignores Ctrl-C: it ends when the robot ends.
 	signal.Notify(make(chan os.Signal, 1), os.Interrupt)
 	sub, err := pubsub.OpenSubscriberOf[Pose](topic, nil)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -97,7 +96,7 @@ func follower(topic string) error {
 	var took []time.Duration
 	for m, err := range sub.Messages(context.Background()) {
 		if err != nil {
-			return err // such as that the robot was killed
+			return err // for example: the robot was killed
 		}
 		took = append(took, time.Since(m.Time()))
 		if p := m.Value(); m.Seq()%50 == 1 { // in place, too

@@ -1,8 +1,8 @@
-// Importpath renames an import path, and those below it, in Go files:
+// Importpath renames an import path, and the paths below it, in Go files:
 //
 //	importpath OLD NEW FILE...
 //
-// It changes import declarations and nothing else; tools/modpath uses it.
+// It changes only import declarations. tools/modpath uses it.
 package main
 
 import (
@@ -36,7 +36,7 @@ func main() {
 	}
 }
 
-// rename is a Go file in which each import of old, or of what is below it, is one of to.
+// rename returns a Go file in which to replaces old in each import of old or of a path below it.
 func rename(src []byte, old, to string) ([]byte, error) {
 	fset := token.NewFileSet()
 	f, err := parser.ParseFile(fset, "", src, parser.ImportsOnly|parser.ParseComments)

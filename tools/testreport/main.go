@@ -1,5 +1,5 @@
-// Testreport reads what "go test -json" prints, and prints what one reads of it: go's line
-// for each package, before it the output of what failed, and at the end the slowest tests.
+// Testreport reads the output of "go test -json", and prints the parts that people read: go's
+// line for each package, before it the output of failed tests, and at the end the slowest tests.
 //
 //	go test -json ./... | testreport
 package main
@@ -23,7 +23,7 @@ func main() {
 	slowest := flag.Int("slowest", 10, "how many of the slowest tests to print")
 	verbose := flag.Bool("v", false, "print the output of tests that passed, too")
 	flag.Parse()
-	// Who ends a step ends the tests as well: their report comes after that.
+	// A signal that ends the step also ends the tests. The report comes after that.
 	signal.Ignore(syscall.SIGTERM)
 	out := bufio.NewWriter(os.Stdout)
 	err := report(os.Stdin, out, *slowest, *verbose)
@@ -46,14 +46,14 @@ type event struct {
 	Output     string
 }
 
-// test is one that has begun and not ended, or one that failed.
+// test is a test that has begun and not ended, or a test that failed.
 type test struct {
 	name   string
 	output []string
 	failed bool
 }
 
-// pkg is a package of which the result is not known yet.
+// pkg is a package whose result is not known yet.
 type pkg struct {
 	tests  []*test // in the order in which they began
 	output []string
@@ -75,7 +75,7 @@ type timing struct {
 	seconds   float64
 }
 
-// report copies in to out. Lines that are no events are copied as they are.
+// report prints the report of in to out. It copies lines that are no events unchanged.
 func report(in io.Reader, out *bufio.Writer, slowest int, verbose bool) error {
 	packages := map[string]*pkg{}
 	var order []string
@@ -111,7 +111,7 @@ func report(in io.Reader, out *bufio.Writer, slowest int, verbose bool) error {
 				p.print(out, e.Action == "fail")
 				delete(packages, e.Package)
 			}
-			// A subtest's time is in that of its test.
+			// The time of a test contains that of its subtests.
 			if ended := e.Action == "pass" || e.Action == "fail"; ended && e.Test != "" && !strings.Contains(e.Test, "/") {
 				times = append(times, timing{e.Package, e.Test, e.Elapsed})
 			}
@@ -141,7 +141,7 @@ func (p *pkg) print(out *bufio.Writer, failed bool) {
 	if failed {
 		for _, t := range p.tests {
 			for _, s := range t.output {
-				// The line that says that it begins is for those who see all.
+				// The line about the beginning is only printed with -v.
 				if !strings.HasPrefix(s, "=== ") {
 					_, _ = out.WriteString(s)
 				}
@@ -158,7 +158,7 @@ func (p *pkg) print(out *bufio.Writer, failed bool) {
 	}
 }
 
-// printSlowest prints up to n tests. Those below a tenth of a second are not slow.
+// printSlowest prints up to n tests. A test below a tenth of a second is not slow.
 func printSlowest(out *bufio.Writer, times []timing, n int) {
 	times = slices.DeleteFunc(times, func(t timing) bool { return t.seconds < 0.1 })
 	slices.SortStableFunc(times, func(a, b timing) int { return cmp.Compare(b.seconds, a.seconds) })
