@@ -345,6 +345,7 @@ func TestHalfMade(t *testing.T) {
 	if l := must(List(layout.Local))(t); len(l) != 0 {
 		t.Errorf("listed %+v", l)
 	}
+	_ = must(Clean(layout.Local, false))(t)
 	wantFiles(t, 0)
 }
 
@@ -730,7 +731,7 @@ func TestLookAndLastOneOut(t *testing.T) {
 			t.Error("the data of a sidecar is an orphan")
 		}
 		wantFiles(t, left)
-		_ = must(List(layout.Local))(t)
+		_ = must(Clean(layout.Local, false))(t)
 		wantFiles(t, 0)
 	}
 }
