@@ -105,8 +105,9 @@ func Open(name string, opts *Options) (*Memory, error) {
 }
 
 // Await waits until an object of that name exists, and opens it. While it waits it looks every 50
-// ms. If the object exists already, Await opens it even if ctx has ended: ctx ends only the
-// waiting. Await refuses the same options as Open.
+// ms.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
+// Await refuses the same options as Open.
 //
 // Errors: the error of ctx (a deadline also matches os.ErrDeadlineExceeded), and those of Open
 // except fs.ErrNotExist.

@@ -159,8 +159,8 @@ func openEvent(name string, opts *EventOptions) (*Event, error) {
 }
 
 // AwaitEvent waits until an event of that name exists, and opens it. While it waits it looks
-// every 50 ms. If the event exists already, AwaitEvent opens it even if ctx has ended: ctx ends
-// only the waiting.
+// every 50 ms.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: the error of ctx, and those of OpenEvent except fs.ErrNotExist.
 func AwaitEvent(ctx context.Context, name string, opts *EventOptions) (*Event, error) {
@@ -217,8 +217,8 @@ func (e *Event) TryWait() (bool, error) {
 	return ok, e.wrap("try", err)
 }
 
-// Wait sleeps until the event is set, and resets it if it is auto-reset. If the event is set
-// already, Wait passes even if ctx has ended: ctx ends only the waiting.
+// Wait sleeps until the event is set, and resets it if it is auto-reset.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: samepage.ErrNameGone (the name is gone, and all others who still have this event open
 // are waiting too), samepage.ErrClosed (also if the event is closed while Wait sleeps), and the

@@ -48,8 +48,8 @@ func OpenRWMutex(name string, opts *Options) (*RWMutex, error) {
 }
 
 // AwaitRWMutex waits until a reader/writer mutex of that name exists, and opens it. While it
-// waits it looks every 50 ms. If the mutex exists already, AwaitRWMutex opens it even if ctx has
-// ended: ctx ends only the waiting.
+// waits it looks every 50 ms.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: the error of ctx, and those of OpenRWMutex except fs.ErrNotExist.
 func AwaitRWMutex(ctx context.Context, name string, opts *Options) (*RWMutex, error) {
@@ -73,8 +73,8 @@ func newRWMutex(op, name string, o *handle, err error) (*RWMutex, error) {
 	return &RWMutex{newOwned(o), o.h.Held()}, nil
 }
 
-// RLock takes a read lock. While a writer holds the lock or waits for it, RLock sleeps. If the
-// read lock is available, RLock takes it even if ctx has ended: ctx ends only the waiting.
+// RLock takes a read lock. While a writer holds the lock or waits for it, RLock sleeps.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // With samepage.ErrOwnerDied (an *OwnerDiedError) the caller holds the read lock. A writer died,
 // and no writer has called Consistent since, so what the lock guards may be half changed. With
@@ -191,8 +191,9 @@ func (m *readWait) DependsOn(k int) layout.Owner { return m.ownerOnly(k) }
 // NeedsName is as for mutexWait.
 func (*readWait) NeedsName() bool { return true }
 
-// Lock locks for writing. While others hold the lock, it sleeps. If the lock is free, Lock takes
-// it even if ctx has ended: ctx ends only the waiting. Errors: those of Mutex.Lock.
+// Lock locks for writing. While others hold the lock, it sleeps.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
+// Errors: those of Mutex.Lock.
 func (m *RWMutex) Lock(ctx context.Context) error {
 	if m.h.Closed() {
 		return m.wrap("lock", samepage.ErrClosed)

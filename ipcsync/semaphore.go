@@ -56,8 +56,8 @@ func OpenSemaphore(name string, opts *Options) (*Semaphore, error) {
 }
 
 // AwaitSemaphore waits until a semaphore of that name exists, and opens it. While it waits it
-// looks every 50 ms. If the semaphore exists already, AwaitSemaphore opens it even if ctx has
-// ended: ctx ends only the waiting.
+// looks every 50 ms.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: the error of ctx, and those of OpenSemaphore except fs.ErrNotExist.
 func AwaitSemaphore(ctx context.Context, name string, opts *Options) (*Semaphore, error) {
@@ -84,8 +84,8 @@ func newSemaphore(op, name string, o *handle, err error) (*Semaphore, error) {
 	return &Semaphore{o, o.h.Live64(layout.LockStateOffset), uint64(o.h.Flags())}, nil
 }
 
-// Acquire takes a unit, and sleeps until there is one. If there is a unit already, Acquire takes
-// it even if ctx has ended: ctx ends only the waiting.
+// Acquire takes a unit, and sleeps until there is one.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: samepage.ErrNameGone (the name is gone, and all others who still have this semaphore
 // open are waiting too), samepage.ErrClosed, the error of ctx; a deadline also matches
