@@ -190,7 +190,7 @@ func (o *Object) checkExact() error {
 		return o.Damaged(err)
 	}
 	if layout.IsSegment(head) {
-		return fmt.Errorf("it is a lock or an event: %w", ErrKindMismatch)
+		return fmt.Errorf("its bytes are a lock, an event, a topic or a cell: %w", ErrKindMismatch)
 	}
 	return nil
 }
