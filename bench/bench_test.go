@@ -38,7 +38,7 @@ func newTestBench(t *testing.T) *bench {
 
 func wantFigure(t *testing.T, m measurer, b *bench, seconds float64) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*ipctest.Patience) // many processes, one after the other
+	ctx, cancel := context.WithTimeout(t.Context(), 5*ipctest.Patience) // many processes, one after another
 	defer cancel()
 	s, err := m.measure(ctx, b, seconds)
 	if errors.Is(err, errMissing) || err != nil && strings.Contains(err.Error(), errMissing.Error()) {
@@ -49,7 +49,7 @@ func wantFigure(t *testing.T, m measurer, b *bench, seconds float64) {
 	}
 }
 
-// Each subject runs, and tells a figure. What it is decides nothing.
+// Each subject runs and returns a figure. The test does not judge the figure.
 func TestSubjectsRun(t *testing.T) {
 	b := newTestBench(t)
 	for _, s := range ours {
@@ -100,7 +100,7 @@ func TestPeersRun(t *testing.T) {
 	}
 }
 
-// A process that ends early, or that is told to, ends a measurement at once.
+// A process that ends early, or is told to end, ends a measurement at once.
 func TestCancelledMeasurementsEnd(t *testing.T) {
 	b := newTestBench(t)
 	for _, m := range []measurer{alone("mutex"), crowd{"rlock", 1}} {
@@ -222,7 +222,7 @@ func TestNamesAreUnique(t *testing.T) {
 	}
 }
 
-// fullReport has a figure for each subject.
+// fullReport returns a report that has a figure for each subject.
 func fullReport(t *testing.T) report {
 	t.Helper()
 	all := report{Machine: machine{CPU: "<CPU> & co"}, LeftOut: []leftOut{{"a peer", "it is <not> here\nmore"}}}

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// onCPU calls start with this thread bound to the nth of the CPUs that it may use:
-// what it starts stays bound.
+// onCPU calls start while this thread is bound to the nth of the CPUs that it may use. The
+// process that start starts stays bound.
 func onCPU(n int, start func() error) (err error) {
 	runtime.LockOSThread()
 	var before, one unix.CPUSet // before has more than n
@@ -18,7 +18,7 @@ func onCPU(n int, start func() error) (err error) {
 		return fmt.Errorf("sched_getaffinity: %w", err)
 	}
 	defer func() {
-		// A thread that could not be set free is not used again.
+		// A thread that stays bound is not used again.
 		if failed := unix.SchedSetaffinity(0, &before); failed == nil {
 			runtime.UnlockOSThread()
 		}
@@ -36,7 +36,7 @@ func onCPU(n int, start func() error) (err error) {
 	return start()
 }
 
-// cpuTime is what this process has used of all CPUs.
+// cpuTime is the CPU time that this process has used on all CPUs.
 func cpuTime() (time.Duration, error) {
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &t); err != nil {

@@ -9,8 +9,8 @@ import (
 	"samepage/ipcsync"
 )
 
-// idlers are what can be waited for: one of each, taken by holder, and waited for by
-// another member.
+// idlers is one object of each kind that can be waited for. A holder has taken each of them,
+// and another member waits for it.
 type idlers struct {
 	mutex *ipcsync.Mutex
 	rw    *ipcsync.RWMutex
@@ -50,8 +50,8 @@ func (g idlers) close() (err error) {
 	return err
 }
 
-// playIdle waits for one object of each kind, in all ways at once, none of which is to
-// be had, and tells the share of one CPU that it used, in percent.
+// playIdle waits for one object of each kind, in all ways at once. None of them is available.
+// It returns the share of one CPU that it used, in percent.
 func playIdle(o order, ready func() error) (s sample, err error) {
 	if _, err := cpuTime(); err != nil {
 		return s, err

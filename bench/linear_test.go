@@ -15,10 +15,10 @@ import (
 	"samepage/ipcsync"
 )
 
-// Histories of locks are linearizable: each operation takes effect at one moment
-// between its call and its return, and at these moments the lock behaves as
-// package sync says. Here four members, of one process for the sake of one clock, which
-// counts calls and returns: two of them never come at one time.
+// Histories of locks are linearizable: each operation takes effect at one moment between its
+// call and its return, and at these moments the lock behaves as package sync says. Here there
+// are four members, all in one process so that they have one clock. The clock counts calls and
+// returns: two of them never have the same time.
 
 type lockOp int
 

@@ -8,7 +8,7 @@ import (
 	"samepage/ipcsync"
 )
 
-// thousand is a thousand operations: a and then b.
+// thousand returns a thousand operations, each a and then b.
 func thousand(a func(context.Context) error, b func() error) func() error {
 	ctx := context.Background()
 	return func() error {
@@ -24,7 +24,7 @@ func thousand(a func(context.Context) error, b func() error) func() error {
 	}
 }
 
-// playMutex locks and unlocks a mutex that nobody else wants.
+// playMutex locks and unlocks a mutex that nobody else uses.
 func playMutex(o order, ready func() error) (s sample, err error) {
 	m, err := ipcsync.CreateMutex(o.Name, nil)
 	if err != nil {
@@ -38,7 +38,7 @@ func playMutex(o order, ready func() error) (s sample, err error) {
 	return s, err
 }
 
-// playRLock takes a read lock that nobody else wants, and gives it back.
+// playRLock locks and unlocks a read lock that nobody else uses.
 func playRLock(o order, ready func() error) (s sample, err error) {
 	m, err := ipcsync.CreateRWMutex(o.Name, nil)
 	if err != nil {
@@ -52,11 +52,11 @@ func playRLock(o order, ready func() error) (s sample, err error) {
 	return s, err
 }
 
-// playReader takes read locks and gives them back, while others do, and counts the CPU
-// time that it used. With more readers than CPUs a reader's wall clock tells how long it
-// stood in the queue for a CPU, and nothing of the lock; its CPU time tells what an
-// operation costs while as many others as there are CPUs do the same. Readers that lost
-// their CPU inside stay counted in the lock meanwhile, as they would anywhere.
+// playReader locks and unlocks a read lock while others do the same, and counts the CPU time
+// that it used. If there are more readers than CPUs, the wall clock shows how long a reader
+// waited for a CPU, and nothing about the lock. The CPU time shows what an operation costs while
+// as many others as there are CPUs do the same. A reader that loses its CPU while it holds the
+// lock stays counted in the lock, as in real use.
 func playReader(o order, ready func() error) (s sample, err error) {
 	if _, err := cpuTime(); err != nil {
 		return s, err
@@ -73,9 +73,9 @@ func playReader(o order, ready func() error) (s sample, err error) {
 	return s, err
 }
 
-// playBaton walks round a ring of three mutexes behind the other process: each
-// takes the next one before it lets go of its own, so that every unlock is one that
-// the other waits for. An operation is one such handover.
+// playBaton walks round a ring of three mutexes behind the other process. Each takes the next
+// mutex before it unlocks its own, so that the other process waits for every unlock. An
+// operation is one such handover.
 func playBaton(o order, ready func() error) (s sample, err error) {
 	var ring [3]*ipcsync.Mutex
 	for i := range ring {
@@ -113,8 +113,8 @@ func playBaton(o order, ready func() error) (s sample, err error) {
 	return s, ring[at].Unlock()
 }
 
-// playEvents sets an event and waits for another one, in turn with the other
-// process. An operation is one way.
+// playEvents sets an event and waits for another one, in turn with the other process. An
+// operation is one way.
 func playEvents(o order, ready func() error) (s sample, err error) {
 	ping, _, err := ipcsync.OpenOrCreateEvent(o.Name+".ping", nil)
 	if err != nil {

@@ -1,14 +1,15 @@
-// Command bench measures what this module does, and what others do, against the limits
-// that the machine sets, as C programs measure them.
+// Command bench measures what this module does, and what others do, against limits of the
+// machine. C programs measure the limits.
 //
-// A raw figure means little where virtual cores float: so each round runs limit,
-// subject, limit, is dropped when the two limits disagree by more than a fifth or the
-// machine's mood changed between them, and counts by its ratio. The subjects of one
-// limit take turns. The mood is told by a spinning ping-pong beside each limit; rounds
-// of different moods are not mixed. The figures are for people; no test depends on them.
+// A raw figure means little if the host moves virtual cores. So each round runs limit,
+// subject, limit, and the result is the ratio. A round is dropped if the two limits differ by
+// more than a fifth, or if the mood changed between them. The mood is how near the two cores
+// are to each other; a spinning ping-pong beside each limit shows it. Rounds of different
+// moods are not mixed. The subjects of one limit take turns. The figures are for people; no
+// test depends on them.
 //
-// A goal is of the median ratio in the commonest mood. Peers that are not installed are
-// named as left out.
+// A goal is for the median ratio in the most frequent mood. Peers that are not installed are
+// listed as left out.
 //
 //	go run ./bench [-run REGEXP] [-rounds N] [-seconds S] [-json FILE] [-svg FILE] [-list]
 package main
@@ -63,15 +64,15 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	var t task
 	only := flags.String("run", "", "run the subjects that match this `regexp`, as GROUP/NAME")
 	flags.IntVar(&t.rounds, "rounds", 11, "`number` of rounds for each subject")
-	flags.Float64Var(&t.seconds, "seconds", 0.2, "length of each measurement; of idle waiters fifty times that")
-	flags.StringVar(&t.json, "json", "", "write all rounds to this `file`, too")
-	flags.StringVar(&t.svg, "svg", "", "draw the ratios into this `file`, too")
-	list := flags.Bool("list", false, "list the subjects, and run nothing")
+	flags.Float64Var(&t.seconds, "seconds", 0.2, "length of each measurement; for idle waiters fifty times as long")
+	flags.StringVar(&t.json, "json", "", "also write all rounds to this `file`")
+	flags.StringVar(&t.svg, "svg", "", "also draw the ratios into this `file`")
+	list := flags.Bool("list", false, "only list the subjects")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if flags.NArg() > 0 || t.rounds < 1 || t.seconds <= 0 {
-		return fmt.Errorf("want no arguments, at least one round and some seconds")
+		return fmt.Errorf("want no arguments, -rounds of at least 1 and -seconds above 0")
 	}
 	match, err := regexp.Compile(*only)
 	if err != nil {

@@ -26,8 +26,8 @@ type machine struct {
 	Bound  string `json:"bound"` // which processes are bound to CPUs
 }
 
-// result is one subject's. Samples are nanoseconds (of a message where the unit is a
-// rate), or percent of a CPU.
+// result is the result of one subject. Samples are in nanoseconds (of one message if the unit
+// is a rate), or percent of a CPU.
 type result struct {
 	Group string  `json:"group"`
 	Name  string  `json:"name"`
@@ -44,11 +44,11 @@ type result struct {
 	failures int // rounds in which it failed
 }
 
-// spinLength is how long the mood is looked at beside a limit that does not show it.
+// spinLength is how long the ping-pong runs beside a limit that does not show the mood.
 const spinLength = 0.02
 
-// limit is one measurement of a limit, with the spinning ping-pong of the same moment
-// where the mood matters.
+// limit is one measurement of a limit. If the mood matters, it also has the spinning ping-pong
+// of the same moment.
 func (b *bench) limit(ctx context.Context, g *group) (s, mood sample, err error) {
 	if s, err = g.limit.measure(ctx, b, b.length(g)); err != nil {
 		return s, mood, err
@@ -70,10 +70,10 @@ func (b *bench) length(g *group) float64 {
 	return b.seconds
 }
 
-// measure runs limit, subject, limit, next subject, limit and so on, round by round:
-// so all of a group are measured in the same minutes, each beside its own two limits.
-// A subject of ours that fails ends it; a peer's round that does is dropped, and a peer
-// that never succeeds is left out.
+// measure runs limit, subject, limit, next subject, limit and so on, round by round. So all
+// subjects of a group are measured in the same minutes, each between its own two limits. If a
+// subject of ours fails, measure ends. If a peer fails, its round is dropped; a peer that
+// never succeeds is left out.
 func (b *bench) measure(ctx context.Context, g *group, chosen []subject, rounds int, progress io.Writer) ([]result, []leftOut, error) {
 	if g.rounds > 0 {
 		rounds = min(rounds, g.rounds)
@@ -120,7 +120,7 @@ func (b *bench) measure(ctx context.Context, g *group, chosen []subject, rounds 
 	return good, left, nil
 }
 
-// oneLine is an error for a place that has one line.
+// oneLine is the text of an error in one line.
 func oneLine(err error) string { return strings.Join(strings.Split(err.Error(), "\n"), "; ") }
 
 func newResult(s subject) result {

@@ -13,8 +13,8 @@ import (
 	"samepage/internal/ipctest"
 )
 
-// byHand makes, maps and gives up a named object of n bytes with the bare system
-// calls: what Create and View cost at the least.
+// byHand creates, maps and unmaps a named object of n bytes with the bare system calls. That is
+// the least that Create and View can cost.
 func byHand(path string, n int64) error {
 	fd, err := unix.Open(path, unix.O_CREAT|unix.O_EXCL|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
 	if err != nil {
@@ -53,9 +53,8 @@ func byLibrary(name string, n int64) error {
 	return m.Close()
 }
 
-// BenchmarkCreateAndView reports what making, viewing and closing a named object
-// costs against the same system calls made by hand: the median of the ratios
-// of neighbouring rounds.
+// BenchmarkCreateAndView compares creating, viewing and closing a named object with the same
+// system calls made by hand. It reports the median of the ratios of neighbouring rounds.
 func BenchmarkCreateAndView(b *testing.B) {
 	for _, n := range []int64{4 << 10, 1 << 20, 64 << 20} {
 		b.Run(fmt.Sprintf("%dKiB", n>>10), func(b *testing.B) {
@@ -77,8 +76,7 @@ func BenchmarkCreateAndView(b *testing.B) {
 	}
 }
 
-// BenchmarkView is a view of an object that is mapped already, and one that is
-// not.
+// BenchmarkView takes a view of an object that is mapped already, and of one that is not.
 func BenchmarkView(b *testing.B) {
 	m := must(samepage.CreateUnnamed(1<<20, nil))(b)
 	b.Run("mapped", func(b *testing.B) {

@@ -2,7 +2,7 @@ package main
 
 import "strconv"
 
-// The message_queue of Boost.Interprocess, which copies in and out.
+// The message_queue of Boost.Interprocess, which copies messages in and out.
 var boostQueue = &peer{
 	name:    "Boost message_queue, polling",
 	prepare: compiled("peers/boostqueue.cpp", "boost/interprocess/ipc/message_queue.hpp", "libboost-dev", "-lrt"),

@@ -13,8 +13,8 @@ import (
 	"google.golang.org/grpc/mem"
 )
 
-// gRPC over a Unix socket, with bytes as messages, so that no encoding is counted. A
-// message is a unary call and a stream a client's; one way is half of a call.
+// gRPC over a Unix socket, with bytes as messages, so that no encoding is measured. A message
+// is a unary call, and a stream is a client stream. One way is half of a call.
 var grpcGo = &peer{name: "gRPC-go, sleeping", prepare: onLinux, subjects: goExchanges("grpc", false)}
 
 // rawBytes is the codec.
@@ -30,7 +30,7 @@ func (rawBytes) Marshal(v any) (mem.BufferSlice, error) {
 	return mem.BufferSlice{mem.SliceBuffer(*b)}, nil
 }
 
-// Unmarshal gives the bytes, in a slice that is used again.
+// Unmarshal copies the bytes into a slice that is used again.
 func (rawBytes) Unmarshal(data mem.BufferSlice, v any) error {
 	b, ok := v.(*[]byte)
 	if !ok {
@@ -45,7 +45,7 @@ func (rawBytes) Unmarshal(data mem.BufferSlice, v any) error {
 	return nil
 }
 
-// echo answers what it was asked, and receives what it is sent.
+// echo answers what it is asked, and receives what it is sent.
 type echo struct {
 	o        order
 	message  []byte
@@ -72,7 +72,7 @@ func (e *echo) receive(_ any, s grpc.ServerStream) error {
 	return s.SendMsg(&e.message)
 }
 
-// playServer serves until the other process is done.
+// playServer serves until the other process has ended its work.
 func playServer(o order, ready func() error, e *echo) (s sample, err error) {
 	l, err := net.Listen("unix", filepath.Join(o.Dir, o.Name+".sock"))
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// iceoryx 2.0, polling, by its C++ library, as Debian has it.
+// iceoryx 2.0, polling, with its C++ library from Debian.
 var iceoryx = &peer{
 	name:    "iceoryx 2.0, polling",
 	prepare: prepareIceoryx,
@@ -48,7 +48,7 @@ func prepareIceoryx(ctx context.Context, b *bench) error {
 	return d.stop()
 }
 
-// rouDiConfig is its memory: chunks for all sizes that are measured.
+// rouDiConfig sets its memory: chunks for all sizes that are measured.
 const rouDiConfig = `[general]
 version = 1
 
@@ -67,7 +67,7 @@ size = 8388736
 count = 8
 `
 
-// rouDi is iceoryx's daemon. It runs while iceoryx is measured, and not beside others.
+// rouDi is the daemon of iceoryx. It runs only while iceoryx is measured.
 type rouDi struct {
 	cmd  *exec.Cmd
 	said *bytes.Buffer
@@ -79,9 +79,9 @@ func startRouDi(ctx context.Context, b *bench) (*rouDi, error) {
 	if err := os.WriteFile(conf, []byte(rouDiConfig), 0o600); err != nil {
 		return nil, err
 	}
-	// Without monitoring it does not kill who is slow to answer.
+	// Without monitoring it does not kill processes that answer slowly.
 	cmd := exec.CommandContext(ctx, "iox-roudi", "-c", conf, "-m", "off")
-	// It removes its memory when it is interrupted, and only then.
+	// It removes its memory only if it is interrupted.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 5 * time.Second
 	out, in, err := os.Pipe()
@@ -90,7 +90,7 @@ func startRouDi(ctx context.Context, b *bench) (*rouDi, error) {
 	}
 	cmd.Stdout, cmd.Stderr = in, in
 	err = cmd.Start()
-	_ = in.Close() // the daemon has it
+	_ = in.Close() // the daemon has its own copy
 	if err != nil {
 		return nil, errors.Join(err, out.Close())
 	}
@@ -133,7 +133,7 @@ func (d *rouDi) stop() error {
 	defer late.Stop()
 	failed := d.cmd.Wait()
 	<-d.read
-	// That it was interrupted is what was wanted.
+	// It was interrupted on purpose: that is no error.
 	if exit := (*exec.ExitError)(nil); errors.As(failed, &exit) {
 		failed = nil
 	}
@@ -156,8 +156,8 @@ func (w withRouDi) measure(ctx context.Context, b *bench, seconds float64) (samp
 	return s, err
 }
 
-// removeLeftovers removes what an iceoryx process that was killed leaves: sockets and
-// lock files with its name. All names of its kind are ours.
+// removeLeftovers removes what a killed iceoryx process leaves: sockets and lock files with its
+// name. All names of this form are ours.
 func removeLeftovers() {
 	left, _ := filepath.Glob("/tmp/samepage-bench-*-[ab]*") // the pattern is right
 	for _, f := range left {

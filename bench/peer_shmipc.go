@@ -12,20 +12,20 @@ import (
 	"github.com/cloudwego/shmipc-go"
 )
 
-// shmipc-go passes messages in shared memory, and wakes the reader over a socket. They
-// are reserved in place and read in place.
+// shmipc-go passes messages in shared memory, and wakes the reader over a socket. Messages are
+// reserved in place and read in place.
 var shmipcGo = &peer{name: "shmipc-go, sleeping", prepare: onLinux, subjects: goExchanges("shmipc", false)}
 
-// window is how many messages of a stream may be unread. A writer that runs further
-// ahead finds no room in the memory, and then stays with the socket for good.
+// window is how many messages of a stream may be unread. If a writer gets further ahead, it
+// finds no room in the memory, and then uses the socket for ever.
 func window(o order) int { return max(4, min(8192, 16<<20/o.Size)) }
 
 func shmipcConfig(o order) *shmipc.Config {
 	c := shmipc.DefaultConfig()
 	c.MemMapType = shmipc.MemMapTypeMemFd
-	c.InitializeTimeout = 30 * time.Second // a second is short on a machine that is busy
+	c.InitializeTimeout = 30 * time.Second // a second is too short on a busy machine
 	c.QueueCap = 65536
-	// Twice the window: buffers take turns, and one that comes round too late is cold.
+	// Twice the window: buffers take turns, and if there are more, they are no longer in the cache.
 	c.ShareMemoryBufferCap = uint32(max(32<<20, 2*window(o)*(o.Size+256)*10/8))
 	c.BufferSliceSizes = []*shmipc.SizePercentPair{
 		{Size: uint32(o.Size) + 256, Percent: 80}, {Size: 16 << 10, Percent: 10}, {Size: 64 << 10, Percent: 10},
@@ -59,7 +59,7 @@ func openShmipc(o order, ready func() error) (*shmipc.Stream, func() error, erro
 		s, err := session.AcceptStream()
 		return s, session.Close, err
 	}
-	// The server answers once it has been told to go.
+	// The server answers after it has been told to begin.
 	if err := ready(); err != nil {
 		return nil, nil, err
 	}
@@ -74,7 +74,7 @@ func openShmipc(o order, ready func() error) (*shmipc.Stream, func() error, erro
 	return s, m.Close, err
 }
 
-// put sends one message, written whole if so wished.
+// put sends one message. If whole is set, it writes all of it.
 func put(s *shmipc.Stream, o order, n int, whole bool) error {
 	message, err := s.BufferWriter().Reserve(o.Size)
 	if err != nil {
@@ -88,7 +88,7 @@ func put(s *shmipc.Stream, o order, n int, whole bool) error {
 	return s.Flush(false)
 }
 
-// take receives one message, and lets go of it.
+// take receives one message, and releases it.
 func take(s *shmipc.Stream, o order, whole bool) error {
 	message, err := s.BufferReader().ReadBytes(o.Size)
 	if err != nil {
@@ -106,8 +106,8 @@ func playShmipc(o order, ready func() error) (got sample, err error) {
 	if err != nil {
 		return got, err
 	}
-	// The client has the clock: the first thing sent is its. The server is left waiting
-	// for a message that says that all is done.
+	// The client has the clock, and sends first. The server waits for a message that says that
+	// all is done.
 	defer func() { err = errors.Join(err, done()) }()
 	if !o.First {
 		if got, err = trips(o, func() error { return errors.Join(put(s, o, 1, false), take(s, o, false)) }); err != nil {
@@ -128,8 +128,8 @@ func playShmipc(o order, ready func() error) (got sample, err error) {
 	return sample{}, nil
 }
 
-// playShmipcStream sends from the client to the server, which acknowledges each half of
-// a window.
+// playShmipcStream sends from the client to the server, which acknowledges each half of a
+// window.
 func playShmipcStream(o order, ready func() error) (got sample, err error) {
 	s, done, err := openShmipc(o, ready)
 	if err != nil {
@@ -148,7 +148,7 @@ func playShmipcStream(o order, ready func() error) (got sample, err error) {
 				return got, err
 			}
 		}
-		// What was not yet acknowledged, and that all have been read.
+		// The rest of the acknowledgements: then all messages have been read.
 		for range arriving(o)/half - max(0, (arriving(o)-1)/half-1) + 1 {
 			if err := take(s, ack, false); err != nil {
 				return got, err

@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 )
 
-// A Unix socket of package net. A message is one Write; the reader of a stream of small
-// ones buffers.
+// A Unix socket of package net. A message is one Write. The reader of a stream of small
+// messages buffers.
 var unixSocket = &peer{name: "Go Unix socket, sleeping", prepare: onLinux, subjects: goExchanges("socket", false)}
 
 // connect joins the two processes of a pair; the first one listens.

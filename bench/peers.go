@@ -9,18 +9,18 @@ import (
 	"strings"
 )
 
-// peer is another way to do what this module does.
+// peer is another system that can do what this module does.
 type peer struct {
-	name string // and how it waits, for that decides most
-	// prepare makes it ready to be measured; an error that wraps errMissing says what
-	// this machine lacks.
+	name string // with the way it waits, since that matters most
+	// prepare prepares the measurements. An error that wraps errMissing says what this
+	// machine lacks.
 	prepare  func(ctx context.Context, b *bench) error
 	subjects []subject // their names are the peer's
 }
 
 var peers = []*peer{iceoryx, boostQueue, shmipcGo, unixSocket, goPipe, grpcGo}
 
-// exchanges are a peer's subjects: what its messages of all sizes are measured with.
+// exchanges returns the subjects of a peer: the measurements of its messages of all sizes.
 func exchanges(message, stream func(size int) measurer, sleeps bool) []subject {
 	all := []subject{
 		{group: message64, measurer: message(message64.size)},
@@ -35,9 +35,9 @@ func exchanges(message, stream func(size int) measurer, sleeps bool) []subject {
 	return all
 }
 
-// goExchanges are those of a peer in Go, which has two roles. For single messages its
-// processes are bound to CPUs apart, as those of the limits are: left alone the system
-// may put both on one, where a wake costs an eighth. For streams they are not.
+// goExchanges returns the exchanges of a peer in Go, which has two roles. For single messages
+// its processes are bound to different CPUs, as those of the limits are. Otherwise the system
+// could put both on one CPU, where a wake costs an eighth. For streams they are not bound.
 func goExchanges(role string, pipes bool) []subject {
 	return exchanges(
 		func(size int) measurer { return pair{role: role, size: size, bound: true, pipes: pipes} },
@@ -45,7 +45,7 @@ func goExchanges(role string, pipes bool) []subject {
 		true)
 }
 
-// onLinux is the prepare of a peer that needs nothing else.
+// onLinux is the prepare function of a peer that needs only Linux.
 func onLinux(context.Context, *bench) error {
 	if runtime.GOOS != "linux" {
 		return missing("measured on Linux only")
@@ -53,7 +53,7 @@ func onLinux(context.Context, *bench) error {
 	return nil
 }
 
-// compiled is the prepare of a peer in C++, whose library comes with packages.
+// compiled is the prepare function of a peer in C++ whose library is in packages.
 func compiled(source, header, packages string, flags ...string) func(context.Context, *bench) error {
 	return func(ctx context.Context, b *bench) error {
 		if err := onLinux(ctx, b); err != nil {
@@ -77,8 +77,8 @@ type leftOut struct {
 	Why  string `json:"why"`
 }
 
-// prepare makes the peers of the subjects ready, and leaves out those that are not here
-// or do not build.
+// prepare prepares the peers of the subjects. It leaves out peers that are not installed or do
+// not build.
 func (b *bench) prepare(ctx context.Context, chosen []subject) (ready []subject, left []leftOut) {
 	verdicts := map[*peer]error{}
 	for _, s := range chosen {

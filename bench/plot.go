@@ -10,13 +10,13 @@ import (
 	"strings"
 )
 
-// The plot: a panel for each group, a bar for each subject, as long as the logarithm of
-// its time over the limit's. So also for rates, which are times of a message here: short
-// is good everywhere, and the limit is one line through all panels.
+// The plot has a panel for each group and a bar for each subject. The length of a bar is the
+// logarithm of its time divided by that of the limit. For rates, too, it is the time of a
+// message: short is good everywhere, and the limit is one line through all panels.
 const (
 	plotWidth  = 880
 	plotLeft   = 216 // where bars begin
-	plotRight  = 680 // where the longest ends; its label goes on
+	plotRight  = 680 // where the longest bar ends; its label begins there
 	plotTop    = 62
 	panelHead  = 26
 	panelGap   = 12
@@ -26,8 +26,8 @@ const (
 	plotFont   = 12
 )
 
-// plotStyle has the colours of a light page, and those of a dark one for viewers that
-// know. The plot brings its ground with it, for those that do not.
+// plotStyle has the colours of a light page, and those of a dark page for viewers that know
+// which one they have. The plot has its own background, for viewers that do not.
 const plotStyle = `
 .ground{fill:#ffffff}.text{fill:#1f2328}.faint{fill:#59636e}.grid{stroke:#d8dee4}.limit{stroke:#cf222e}.limitText{fill:#cf222e}
 .samepage{fill:#0969da}.peer{fill:#8c959f}.C{fill:#bf8700}.spread{stroke:#1f2328}.goal{stroke:#1a7f37}
@@ -36,14 +36,14 @@ const plotStyle = `
 .samepage{fill:#4493f8}.peer{fill:#656c76}.C{fill:#d29922}.spread{stroke:#e6edf3}.goal{stroke:#3fb950}}
 `
 
-// plot writes what it draws, and keeps where it is.
+// plot writes what it draws, and keeps its position.
 type plot struct {
 	bytes.Buffer
 	y         int
 	low, high float64 // of the axis
 }
 
-// bar is one result's in its commonest mood, as times of the limit's time.
+// bar is a result in its most frequent mood, as a multiple of the limit's time.
 type bar struct {
 	result
 	main               summary
@@ -98,7 +98,7 @@ func writeSVG(out io.Writer, all report) error {
 	return err
 }
 
-// x is where a ratio lies.
+// x is the position of a ratio.
 func (p *plot) x(ratio float64) float64 {
 	return plotLeft + (plotRight-plotLeft)*math.Log(ratio/p.low)/math.Log(p.high/p.low)
 }
@@ -119,7 +119,7 @@ func (p *plot) line(x1, y1, x2, y2 float64, class, more string) {
 	p.printf(`<line x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f" class="%s"%s/>`, x1, y1, x2, y2, class, more)
 }
 
-// head is all that lies above and below the panels: ground, title and axis.
+// head draws what is above and below the panels: background, title and axis.
 func (p *plot) head(height int) {
 	p.printf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img" font-family="sans-serif" font-size="%d">`,
 		plotWidth, height, plotWidth, height, plotFont)
@@ -137,7 +137,7 @@ func (p *plot) head(height int) {
 	}
 }
 
-// ticks are the powers of ten on the axis, of which 1 is the limit.
+// ticks are the powers of ten on the axis; 1 is the limit.
 func (p *plot) ticks() (all []float64) {
 	for n := math.Ceil(math.Log10(p.low)); n <= math.Log10(p.high); n++ {
 		all = append(all, math.Pow(10, n))
@@ -145,7 +145,7 @@ func (p *plot) ticks() (all []float64) {
 	return all
 }
 
-// panel is a group's.
+// panel draws the panel of a group.
 func (p *plot) panel(bars []bar) {
 	g, first := bars[0].subject.group, bars[0]
 	p.y += panelHead
@@ -183,7 +183,7 @@ func (p *plot) panel(bars []bar) {
 	p.y += panelGap
 }
 
-// notes say what the colours are, what was left out, and where it was measured.
+// notes say what the colours mean, what was left out, and on which machine it was measured.
 func (p *plot) notes(all report) {
 	y := float64(p.y) + noteHeight
 	x := 16.0

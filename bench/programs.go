@@ -19,8 +19,7 @@ import (
 //go:embed limits peers
 var sources embed.FS
 
-// bench is one run of this command: a place for the programs and one for the
-// shared memory.
+// bench is one run of this command: a folder for the programs and one for the shared memory.
 type bench struct {
 	seconds  float64
 	programs string
@@ -60,13 +59,13 @@ func (b *bench) close() {
 	}
 }
 
-// fresh is a name that no other measurement of this machine has.
+// fresh returns a name that no other measurement on this machine uses.
 func (b *bench) fresh() string {
 	b.names++
 	return fmt.Sprintf("samepage-bench-%d-%d", os.Getpid(), b.names)
 }
 
-// errMissing is wrapped by the error of what this machine cannot run.
+// errMissing is wrapped by the error about what this machine lacks.
 var errMissing = errors.New("not here")
 
 func missing(format string, args ...any) error {
@@ -90,7 +89,7 @@ func (b *bench) compileLimits(ctx context.Context) error {
 	return nil
 }
 
-// compile builds one program, once; flags follow the source, as libraries must.
+// compile builds one program, once. The flags come after the source, as libraries must.
 func (b *bench) compile(ctx context.Context, source string, flags ...string) error {
 	name := programOf(source)
 	if b.built[name] {
@@ -122,7 +121,7 @@ func programOf(source string) string {
 	return strings.TrimSuffix(filepath.Base(source), filepath.Ext(source))
 }
 
-// program is a C program of the folder limits, or a C++ one of the folder peers, with
+// program is a C program of the folder limits, or a C++ program of the folder peers, with
 // its arguments.
 type program struct {
 	name string
@@ -133,8 +132,8 @@ func cProgram(name string, args ...string) program { return program{name, args} 
 
 func (p program) String() string { return strings.Join(append([]string{p.name}, p.args...), " ") }
 
-// measure runs the program, which prints "name value unit", and then maybe the p50 and
-// the p99 of single operations.
+// measure runs the program. It prints "name value unit", and then perhaps the p50 and the p99
+// of single operations.
 func (p program) measure(ctx context.Context, b *bench, seconds float64) (sample, error) {
 	args := append([]string{"-seconds", strconv.FormatFloat(seconds, 'f', -1, 64)}, p.args...)
 	cmd := exec.CommandContext(ctx, filepath.Join(b.programs, p.name), args...)

@@ -15,24 +15,23 @@ import (
 	"time"
 )
 
-// A subject's work is done in processes of its own: this program again, with the
-// name of a role in its environment. A role gets ready, says so, and begins when it
-// is told to.
+// Processes of their own do the work of a subject. Each runs this program with the name of a
+// role in its environment. It prepares, says that it is ready, and begins when it is told to.
 const roleEnv = "SAMEPAGE_BENCH_ROLE"
 
-// order is what a role is told, as one line of JSON.
+// order is what a process gets, as one line of JSON.
 type order struct {
 	Name    string  // prefix of the names of its objects, fresh for each run
 	Dir     string  // for its sockets
-	First   bool    // of two processes: the one that is ready before the other starts
+	First   bool    // in a pair: the process that is ready before the other starts
 	Seconds float64 // how long to measure,
 	Count   int     // or how many operations
 	Size    int     // of a message
 	Bound   bool    // see pair
 }
 
-// role prepares, calls ready, and then tells what an operation took. Of a pair the one
-// that does not measure tells nothing: a zero sample.
+// role prepares, calls ready, and then returns how long an operation took. In a pair, the
+// process that does not measure returns a zero sample.
 type role func(o order, ready func() error) (sample, error)
 
 // runRole is main in a process that plays a role.
@@ -50,7 +49,7 @@ func runRole(name string, in io.Reader, out io.Writer) error {
 		return err
 	}
 	if o.Bound {
-		runtime.GOMAXPROCS(1) // what follows from being bound, said for machines that do not bind
+		runtime.GOMAXPROCS(1) // a bound process has this anyway; it is for machines that do not bind
 	}
 	ready := func() error {
 		if _, err := fmt.Fprintln(out, "ready"); err != nil {
@@ -139,15 +138,15 @@ func (p *player) result() (s sample, err error) {
 	return s, p.cmd.Wait()
 }
 
-// failed ends a player that did not do what it should, and tells what it said.
+// failed ends a player that failed, and returns an error with what it printed.
 func (p *player) failed(err error) error {
 	if failed := p.end(); p.said.Len() > 0 {
-		err = failed // what it said says more than that it said nothing on the other way
+		err = failed // standard error says more than the missing output
 	}
 	return fmt.Errorf("%w: %s", err, bytes.TrimSpace(p.said.Bytes()))
 }
 
-// end ends a player that has not ended.
+// end ends a player that has not ended yet.
 func (p *player) end() error {
 	if p.cmd.ProcessState != nil {
 		return nil
@@ -165,8 +164,8 @@ func (a alone) measure(ctx context.Context, b *bench, seconds float64) (sample, 
 	return crowd{string(a), 1}.measure(ctx, b, seconds)
 }
 
-// crowd is a role played by several processes at once, which share one name. The
-// sample is the mean of theirs.
+// crowd is a role played by several processes at once, which share one name. The sample is
+// the mean of their samples.
 type crowd struct {
 	role string
 	n    int
@@ -202,9 +201,9 @@ func (c crowd) measure(ctx context.Context, b *bench, seconds float64) (sample, 
 	return mean, nil
 }
 
-// pair is a role played by two processes, which exchange something a counted
-// number of times. With bound they are bound to CPUs 0 and 1. A process that has one
-// CPU does not spin: so both sleep at once, on CPUs apart, as in the limits.
+// pair is a role played by two processes, which exchange something a fixed number of times.
+// If bound is set they are bound to CPUs 0 and 1. A process that has one CPU does not spin. So
+// both sleep at once, on different CPUs, as in the limits.
 type pair struct {
 	role  string
 	size  int // of a message
@@ -214,7 +213,7 @@ type pair struct {
 
 func (a pair) String() string { return fmt.Sprintf("%s %d", a.role, a.size) }
 
-// few exchanges begin the search for the count that fills a block.
+// few is the number of exchanges with which the search for the count of a block begins.
 const few = 20
 
 func (a pair) measure(ctx context.Context, b *bench, seconds float64) (s sample, err error) {
@@ -279,10 +278,10 @@ func (a pair) exchange(ctx context.Context, b *bench, count int) (sample, error)
 	return s1, err
 }
 
-// What roles are made of.
+// The parts that roles use.
 
-// repeat calls f for so many seconds, after a tenth of that to warm up, and tells
-// how many nanoseconds of wall clock and of CPU a call took. f does a thousand
+// repeat calls f for so many seconds, and before that for a tenth of this time to warm up. It
+// returns how many nanoseconds of wall clock and of CPU a call took. f does a thousand
 // operations.
 func repeat(seconds float64, f func() error) (wall, cpu float64, err error) {
 	length := time.Duration(seconds * float64(time.Second))
@@ -309,9 +308,9 @@ func repeat(seconds float64, f func() error) (wall, cpu float64, err error) {
 	return wall, cpu, nil
 }
 
-// trips does o.Count exchanges, of which a round trip is two, and then some that are
-// timed one by one. Both processes of a pair call it: for one of them trip is there and
-// back, for the other it is to answer. It tells what one way took.
+// trips does o.Count exchanges (a round trip is two), and then some that are timed one by one.
+// Both processes of a pair call it. For one of them trip goes there and back, for the other it
+// answers. trips returns how long one way took.
 func trips(o order, trip func() error) (sample, error) {
 	n := max(1, o.Count/2)
 	for range n / 10 { // warms up
@@ -340,8 +339,8 @@ func trips(o order, trip func() error) (sample, error) {
 	return sample{mean, quantile(single, 0.5), quantile(single, 0.99)}, nil
 }
 
-// arrivals receives o.Count messages, after some more to warm up, and tells what one
-// took. It is for the one that reads a stream; the other one sends arriving(o).
+// arrivals receives o.Count messages, after some more to warm up, and returns how long one
+// took. The reader of a stream calls it; the other process sends arriving(o) messages.
 func arrivals(o order, receive func() error) (sample, error) {
 	for range arriving(o) - o.Count {
 		if err := receive(); err != nil {
@@ -357,8 +356,8 @@ func arrivals(o order, receive func() error) (sample, error) {
 	return sample{Mean: each(time.Since(begun), o.Count)}, nil
 }
 
-// each is what one of n took, in nanoseconds. A clock that has not moved yet tells one
-// in all, which has the search for the count go on.
+// each is how long one of n took, in nanoseconds. If the clock has not moved yet, it returns
+// one nanosecond for all, so that the search for the count goes on.
 func each(t time.Duration, n int) float64 { return float64(max(t, 1)) / float64(n) }
 
 func arriving(o order) int { return o.Count + o.Count/10 + 64 }
@@ -371,7 +370,7 @@ func readLines(message []byte) (sum byte) {
 	return sum
 }
 
-// fill writes a message whole, as the limits do.
+// fill writes a whole message, as the limits do.
 func fill(message []byte, n int) {
 	clear(message)
 	message[0] = byte(n)

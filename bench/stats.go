@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// sample is what a measurement of one block tells: the mean, and where single
-// operations were timed too, their p50 and p99. Nanoseconds, or percent of a CPU.
+// sample is the result of one block: the mean and, if single operations were timed too, their
+// p50 and p99. The unit is nanoseconds, or percent of a CPU.
 type sample struct {
 	Mean float64 `json:"mean"`
 	P50  float64 `json:"p50,omitempty"`
@@ -24,7 +24,7 @@ type round struct {
 	Dropped string    `json:"dropped,omitempty"` // why it does not count
 }
 
-// disagreement is how far the two limits of a round may lie apart.
+// disagreement is how much the two limits of a round may differ.
 const (
 	disagreement   = 1.2
 	limitsDisagree = "the limits disagree"
@@ -32,10 +32,10 @@ const (
 
 func agree(a, b float64) bool { return a > 0 && b > 0 && max(a, b) <= disagreement*min(a, b) }
 
-// anyMood is that of rounds in which no two CPUs meet.
+// anyMood is the mood of rounds in which no two CPUs exchange anything.
 const anyMood = "any"
 
-// newRound judges a round. Without a spin, what was measured does not depend on the mood.
+// newRound judges a round. Without a spin the measurement does not depend on the mood.
 func newRound(before, value, after sample, spin [2]sample) round {
 	if spin == ([2]sample{}) {
 		r := round{Before: before, Value: value, After: after, Mood: anyMood}
@@ -65,7 +65,7 @@ func newRound(before, value, after sample, spin [2]sample) round {
 
 func (r round) limit() float64 { return (r.Before.Mean + r.After.Mean) / 2 }
 
-// mood is for people.
+// mood tells the mood in words.
 func (r round) mood() string {
 	if r.Spin[1].Mean == 0 {
 		return r.Mood
@@ -73,9 +73,9 @@ func (r round) mood() string {
 	return fmt.Sprintf("%s, %.0f ns", r.Mood, r.Spin[1].Mean)
 }
 
-// moodOf names the distance of the two cores, by the spinning ping-pong between
-// them. "resonant" is near, with PAUSE in step with the transfer: such figures
-// are not to be compared with those of the others.
+// moodOf names the distance of the two cores, by the spinning ping-pong between them.
+// "resonant" is near, with PAUSE in step with the transfer. Do not compare such figures with
+// those of the other moods.
 func moodOf(spin sample) string {
 	switch {
 	case spin.Mean > 600, spin.P50 > 0 && spin.Mean > 2*spin.P50:
@@ -88,12 +88,11 @@ func moodOf(spin sample) string {
 	return "far"
 }
 
-// busy is no mood: a spinner whose mean is far above its median, or above all that
-// cores are apart, waits for its CPU, and its figure is of who else is on it.
+// busy is not a mood. A spinner whose mean is far above its median, or above every distance of
+// cores, waits for its CPU, and its figure shows what else runs there.
 const busy = "busy"
 
-// spread is the middle of some values, and where a quarter of them lie below and
-// above.
+// spread is the median of some values and their two quartiles.
 type spread struct {
 	Median float64 `json:"median"`
 	P25    float64 `json:"p25"`
@@ -108,7 +107,7 @@ func spreadOf(v []float64) spread {
 	return spread{quantile(v, 0.5), quantile(v, 0.25), quantile(v, 0.75)}
 }
 
-// quantile of sorted values, on the line between the two that are nearest.
+// quantile is a quantile of sorted values, with interpolation between the two nearest.
 func quantile(v []float64, q float64) float64 {
 	at := q * float64(len(v)-1)
 	i := int(at)
@@ -118,7 +117,7 @@ func quantile(v []float64, q float64) float64 {
 	return v[i] + (at-float64(i))*(v[i+1]-v[i])
 }
 
-// summary is of the rounds that count and had one mood.
+// summary is about the rounds that count and had one mood.
 type summary struct {
 	Mood   string  `json:"mood"`
 	Rounds int     `json:"rounds"`
@@ -129,8 +128,8 @@ type summary struct {
 	P99    float64 `json:"p99,omitempty"`
 }
 
-// summarize tells the moods apart, the commonest first. With rate the ratio is of
-// messages in a given time, not of the time of a message.
+// summarize separates the moods, the most frequent first. If rate is set, the ratio is of the
+// messages in a given time, and not of the time of a message.
 func summarize(rounds []round, rate bool) []summary {
 	byMood := map[string][]round{}
 	for _, r := range rounds {

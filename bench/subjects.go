@@ -6,14 +6,14 @@ import (
 	"math"
 )
 
-// measurer measures one block of so many seconds.
+// measurer measures one block that lasts so many seconds.
 type measurer interface {
 	measure(ctx context.Context, b *bench, seconds float64) (sample, error)
 	String() string
 }
 
-// group is what is measured against one limit, in the same rounds: subjects of this
-// module, peers that do the same, and C programs that show what a part of it costs.
+// group is measured against one limit, in the same rounds: subjects of this module, peers that
+// do the same, and C programs that show what a part of it costs.
 type group struct {
 	name   string
 	about  string // what one operation is
@@ -22,7 +22,7 @@ type group struct {
 	size   int     // of a message
 	length float64 // of a measurement, as a multiple of what was asked for; 0: 1
 	rounds int     // at the most; 0: as many as asked for
-	oneCPU bool    // it is all the same how far the CPUs are apart
+	oneCPU bool    // the distance of the CPUs does not matter
 }
 
 // unit is how a sample is shown.
@@ -88,10 +88,10 @@ var (
 	}
 )
 
-// ours are the subjects of this module. A new one is a line here, and its role, the
-// program that its processes run, one in roles: a function that prepares, calls ready,
-// measures (trips, arrivals, repeat), and clears up. What it is held against is the
-// limit of its group, which is a program of the folder limits, or else another role.
+// ours are the subjects of this module. A new subject needs a line here, and a role, the program
+// that its processes run, in roles. A role is a function that prepares, calls ready, measures
+// (trips, arrivals, repeat), and cleans up. Its limit is that of its group: a program of the
+// folder limits, or another role.
 var ours = []subject{
 	{group: mutexAlone, name: "mutex", measurer: alone("mutex"), goal: atMost(1.2)},
 	{group: rlockAlone, name: "read lock", measurer: alone("rlock"), goal: atMost(1.5)},
@@ -145,7 +145,7 @@ var roles = map[string]role{
 	"busy cell":          playBusyCell,
 }
 
-// ofC are C programs that are no limits, but say what limits are made of.
+// ofC are C programs that are not limits, but show the parts of limits.
 var ofC = []subject{
 	{group: message64, name: "C, written and read whole", measurer: cProgram("spinpingpong", "-size", "64")},
 	{group: message1M, name: "C, written and read whole", measurer: cProgram("spinpingpong", "-size", "1048576")},
@@ -155,7 +155,7 @@ var ofC = []subject{
 	{group: cell1K, name: "C, a copy of each value", measurer: cProgram("copyout", "-writer", "1", "-size", "1024")},
 }
 
-// subjects are all, by group: this module's, then the peers', then those in C.
+// subjects returns all subjects, by group: those of this module, of the peers, and those in C.
 func subjects() []subject {
 	var all []subject
 	for _, g := range groups {
@@ -195,7 +195,7 @@ func (g goal) show(u unit) string {
 	return ""
 }
 
-// figure shows a sample's value, which for a rate is the time of one message.
+// figure shows the value of a sample. If the unit is a rate, it is the time of one message.
 func (g *group) figure(v float64) string {
 	switch {
 	case v == 0:
@@ -214,7 +214,7 @@ func (g *group) figure(v float64) string {
 	return digits(v) + " ns"
 }
 
-// digits are three of them, about.
+// digits shows about three significant digits.
 func digits(v float64) string {
 	switch {
 	case v >= 1000:

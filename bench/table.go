@@ -10,7 +10,7 @@ import (
 
 const tableHead = "%-30s %10s %10s %10s  %-24s %-9s %-7s %s\n"
 
-// table prints a group's results.
+// table prints the results of a group.
 func table(out io.Writer, g *group, results []result) {
 	of := "time"
 	if g.unit.rate() {
@@ -25,7 +25,7 @@ func table(out io.Writer, g *group, results []result) {
 	}
 }
 
-// lines are a result's: one for each mood, the commonest first.
+// lines returns the lines of a result: one for each mood, the most frequent first.
 func (r *result) lines(g *group) (lines []string) {
 	goal := r.Goal
 	if r.Met != nil && !*r.Met {
@@ -44,7 +44,7 @@ func (r *result) lines(g *group) (lines []string) {
 	return lines
 }
 
-// whyDropped says what became of a result's rounds.
+// whyDropped says why the rounds of a result were dropped.
 func (r *result) whyDropped() string {
 	n := map[string]int{}
 	for _, x := range r.Round {
@@ -57,7 +57,7 @@ func (r *result) whyDropped() string {
 	return strings.Join(all, "; ")
 }
 
-// single shows the time of a single operation, where those were measured.
+// single shows the time of a single operation, if it was measured.
 func (g *group) single(ns float64) string {
 	if g.unit != perOp {
 		return ""

@@ -12,7 +12,7 @@ import (
 
 // Topics and cells: the roles of this module's messages.
 
-// exchange opens a topic in each direction, of messages of o.Size bytes.
+// exchange opens a topic in each direction, for messages of o.Size bytes.
 func exchange(o order, ready func() error, opts pubsub.Options, sub *pubsub.SubscriberOptions) (*pubsub.Publisher, *pubsub.Subscriber, error) {
 	mine, other := ".a", ".b"
 	if !o.First {
@@ -24,7 +24,7 @@ func exchange(o order, ready func() error, opts pubsub.Options, sub *pubsub.Subs
 		return nil, nil, err
 	}
 	if o.First {
-		if err := ready(); err != nil { // the other one has made its topic by then
+		if err := ready(); err != nil { // the other process has created its topic by then
 			return nil, nil, err
 		}
 	}
@@ -35,8 +35,8 @@ func exchange(o order, ready func() error, opts pubsub.Options, sub *pubsub.Subs
 	return p, s, err
 }
 
-// passMessages passes a message to and fro. Of each the first line is touched, as in
-// the limit: what filling and reading the rest costs is the machine's.
+// passMessages passes a message to and fro. It touches the first line of each message, as the
+// limit does: the machine decides what it costs to write and read the rest.
 func passMessages(o order, ready func() error, sub *pubsub.SubscriberOptions) (sample, error) {
 	p, s, err := exchange(o, ready, pubsub.Options{Depth: depthFor(o.Size)}, sub)
 	if err != nil {
@@ -153,7 +153,7 @@ func streamMessages(batch int) role {
 	}
 }
 
-// writeMessage writes a message whole, as the limit does.
+// writeMessage writes a whole message, as the limit does.
 func writeMessage(b []byte, n int) {
 	if len(b) == 64 {
 		for i := 0; i < 64; i += 8 {
@@ -164,14 +164,14 @@ func writeMessage(b []byte, n int) {
 	fill(b, n)
 }
 
-// publishCost is what a publish costs its process in CPU time, with so many processes
-// that have the topic open as reliable subscribers, none of them asleep in it.
+// publishCost is the CPU time that a publish costs its process while so many processes have the
+// topic open as reliable subscribers, and none of them sleeps in it.
 type publishCost int
 
 func (p publishCost) String() string { return fmt.Sprintf("a publish with %d subscribers", int(p)) }
 
 func (p publishCost) measure(ctx context.Context, b *bench, seconds float64) (sample, error) {
-	// Before so many processes are started.
+	// This is checked before so many processes are started.
 	if _, err := cpuTime(); err != nil {
 		return sample{}, err
 	}
@@ -198,7 +198,7 @@ func (p publishCost) measure(ctx context.Context, b *bench, seconds float64) (sa
 	return pub.result()
 }
 
-// crowdDepth has the ring fit into a cache of the second level.
+// crowdDepth is such that the ring fits into a cache of the second level.
 const crowdDepth = 1 << 11
 
 func playPublisher(o order, ready func() error) (sample, error) {
@@ -214,7 +214,7 @@ func playPublisher(o order, ready func() error) (sample, error) {
 	if err := p.WaitSubscribers(ctx, o.Count); err != nil {
 		return sample{}, err
 	}
-	// Bursts of as many as fit: whoever waits for room does not publish.
+	// Each burst has as many as fit: a publisher that waits for room does not publish.
 	buf := make([]byte, 64)
 	var cpu time.Duration
 	n := 0
@@ -241,7 +241,7 @@ func playPublisher(o order, ready func() error) (sample, error) {
 	return sample{Mean: float64(cpu.Nanoseconds()) / float64(n)}, nil
 }
 
-// playIdleSubscriber takes what there is now and then, and sleeps elsewhere.
+// playIdleSubscriber now and then takes all messages that there are, and sleeps elsewhere.
 func playIdleSubscriber(o order, ready func() error) (sample, error) {
 	s, err := pubsub.AwaitSubscriber(context.Background(), o.Name, nil)
 	if err != nil {
@@ -262,7 +262,7 @@ func playIdleSubscriber(o order, ready func() error) (sample, error) {
 	}
 }
 
-// playCell reads a value that nobody changes, and copies it out.
+// playCell reads a value that nobody changes, and copies it.
 func playCell(o order, ready func() error) (sample, error) {
 	w, _, err := cell.OpenOrCreateWriter(o.Name, 64, nil)
 	if err != nil {
@@ -292,8 +292,8 @@ func playCell(o order, ready func() error) (sample, error) {
 	return sample{Mean: wall}, err
 }
 
-// playBusyCell reads a value that the second process changes as fast as it can. Half
-// of the reads that count found a new one.
+// playBusyCell reads a value that the second process changes as fast as it can. Half of the
+// reads that count found a new value.
 func playBusyCell(o order, ready func() error) (sample, error) {
 	ctx := context.Background()
 	if !o.First {
@@ -338,8 +338,8 @@ func playBusyCell(o order, ready func() error) (sample, error) {
 	if err := stop.Set(ctx, []byte{1}); err != nil {
 		return sample{}, err
 	}
-	// A read that finds the value of the one before costs next to nothing: of those
-	// no more count than of the others.
+	// A read that finds the same value as the read before costs almost nothing. So at most as
+	// many of these count as of the others.
 	return sample{Mean: each(t, min(o.Count, 2*max(fresh, 1)))}, nil
 }
 

@@ -1,12 +1,12 @@
-// The least that a read of a shared value costs: a plain memcpy of it, out of shared
-// memory. Nanoseconds a copy. It takes no care of torn values: nothing that does can
-// be faster.
+// The least that a read of a shared value can cost: a plain memcpy of it from shared
+// memory. In nanoseconds a copy. It does not detect torn values, and nothing that does
+// can be faster.
 //
 //   copyout [-size N] [-writer 1]
 //
 // With -writer 1 another process rewrites the value as fast as it can, and each copy
-// waits for a new one: without, most would find the last value in the reader's own
-// cache.
+// waits for a new value. Otherwise most copies would find the last value in the reader's
+// own cache.
 #include "limit.h"
 #include <stdatomic.h>
 
@@ -40,7 +40,7 @@ int main(int argc, char **argv)
 			for (int i = 0; i < 1000; i++) {
 				while (writer && atomic_load_explicit(&v->count, memory_order_acquire) == last)
 					relax();
-				__asm__ volatile("" : : : "memory"); // copies anew
+				__asm__ volatile("" : : : "memory"); // makes the compiler copy again
 				memcpy(out, v, size);
 				memcpy(&last, out, sizeof last);
 			}

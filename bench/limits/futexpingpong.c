@@ -1,7 +1,7 @@
 // The limit of an exchange between two processes that sleep: each waits on a futex
-// in shared memory, never spins, and is woken by the other one. One way, in
-// nanoseconds: half a round trip. A wake on one CPU costs much less than one across:
-// this is the one across.
+// in shared memory, never spins, and is woken by the other one. The result is one way in
+// nanoseconds: half a round trip. A wake on the same CPU costs much less than a wake on
+// another CPU: this is a wake on another CPU.
 #include "limit.h"
 #include <linux/futex.h>
 #include <stdatomic.h>

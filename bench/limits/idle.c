@@ -1,4 +1,4 @@
-// The limit of waiting: a process that does nothing but look up every 50 ms. The
+// The limit of waiting: a process that only wakes up every 50 ms. The result is the
 // share of one CPU that it uses, in percent.
 #include "limit.h"
 

@@ -1,15 +1,15 @@
-// What the limits share, and the peers in C++: arguments, the clock, two processes
+// What the limits and the peers in C++ share: arguments, the clock, two processes
 // bound to CPUs, shared memory, and the line that each prints.
 //
 // Every program takes
 //
 //   -seconds S   measure one block of that length, else blocks of 0.2 s
-//   -rounds N    so many of them, 5 by default
-//   -cpus A,B    bind its two processes to these, by default 0 and 1
+//   -rounds N    measure this many blocks, 5 by default
+//   -cpus A,B    bind its two processes to these CPUs, by default 0 and 1
 //
-// and what its own head says. It prints a line for each block: a name, the mean of
-// the block and its unit; where single operations can be timed also the p50 and the
-// p99 of those, which were measured after the block and have a clock reading in them.
+// and the options that the head of its own file names. It prints a line for each block: a
+// name, the mean of the block and its unit. If single operations can be timed, the line also
+// has their p50 and p99. They are measured after the block, and each includes a clock reading.
 #ifndef LIMIT_H
 #define LIMIT_H
 
@@ -92,7 +92,7 @@ struct plan {
 	int cpus[2];
 };
 
-// option is the number that follows name among the arguments, or what it is without.
+// option is the number that follows name in the arguments, or the default.
 static inline double option(int argc, char **argv, const char *name, double without)
 {
 	for (int i = 1; i + 1 < argc; i += 2)
@@ -101,8 +101,8 @@ static inline double option(int argc, char **argv, const char *name, double with
 	return without;
 }
 
-// planOf reads the arguments that all programs have, and refuses those that are not
-// in others, a list like "-size -depth ".
+// planOf reads the arguments that all programs have, and refuses all others except those in
+// others, a list like "-size -depth ".
 static inline struct plan planOf(int argc, char **argv, const char *others)
 {
 	struct plan p = {option(argc, argv, "-seconds", 0), (int)option(argc, argv, "-rounds", 5), {0, 1}};
@@ -127,8 +127,8 @@ static inline struct plan planOf(int argc, char **argv, const char *others)
 // length of round r; round -1 warms up.
 static inline double lengthOf(const struct plan *p, int r) { return r < 0 ? p->seconds / 10 : p->seconds; }
 
-// otherProcess forks; it is 0 in the child, which is bound to the second CPU and ends
-// with its parent. The parent is bound to the first.
+// otherProcess forks. It returns 0 in the child, which is bound to the second CPU and ends
+// with its parent. The parent is bound to the first CPU.
 static inline pid_t otherProcess(const struct plan *p)
 {
 	pid_t parent = getpid(), child = fork();
@@ -136,7 +136,7 @@ static inline pid_t otherProcess(const struct plan *p)
 		die("fork");
 	if (child == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (getppid() != parent) // it died before that
+		if (getppid() != parent) // the parent has already died
 			_exit(1);
 		pin(p->cpus[1]);
 	} else {
@@ -176,9 +176,9 @@ static inline void print(const char *name, double ns, struct single *s)
 	fflush(stdout);
 }
 
-// PINGPONG runs trip, which is one round trip, in blocks, and prints what one way
-// takes. The blocks have batch trips between two looks at the clock. A macro, so that
-// trip is compiled into the loop.
+// PINGPONG runs trip, which is one round trip, in blocks, and prints how long one way
+// takes. It reads the clock after each batch of trips. It is a macro, so that trip is
+// compiled into the loop.
 #define PINGPONG(name, plan, batch, trip)                                                            \
 	do {                                                                                         \
 		static struct single timed_;                                                         \

@@ -3,10 +3,10 @@
 //
 //   mutexhandover [-baton 1]
 //
-// By default both lock and unlock one mutex as fast as they can, and what counts is
-// how often the owner changes. With -baton 1 they walk behind each other round a ring
-// of three mutexes, each taking the next one before it lets go of its own, so that
-// every unlock is one that the other waits for. Nanoseconds a handover, both.
+// By default both lock and unlock one mutex as fast as they can, and each change of the
+// owner counts. With -baton 1 they walk behind each other round a ring of three mutexes.
+// Each takes the next mutex before it unlocks its own, so that the other process waits for
+// every unlock. Both results are in nanoseconds a handover.
 #include "limit.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -32,7 +32,7 @@ static unsigned long contend(struct shared *s, int me)
 	return n;
 }
 
-// step takes the mutex after the one at, and lets that go.
+// step locks the mutex after that of index at, unlocks that of index at, and moves at on.
 static void step(struct shared *s, unsigned *at)
 {
 	unsigned next = (*at + 1) % 3;

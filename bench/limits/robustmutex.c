@@ -4,7 +4,7 @@
 //
 //   robustmutex [-plain 1]
 //
-// With -plain 1 the same without robustness.
+// With -plain 1 the mutex is not robust.
 #include "limit.h"
 #include <pthread.h>
 

@@ -1,13 +1,13 @@
 // The limit of a polling exchange between two cores: two processes pass a word to
-// and fro in shared memory, each spinning with PAUSE until it is its turn. One way,
-// in nanoseconds: half a round trip.
+// and fro in shared memory. Each spins with PAUSE until it is its turn. The result is one
+// way in nanoseconds: half a round trip.
 //
 //   spinpingpong [-size N]
 //
-// Messages of any size are held against the plain exchange: who passes a message by
-// reference moves a word and touches one line, however long the message is. With
-// -size N the N bytes are written whole, in place, before each pass, and read whole
-// after it: what a payload costs that is new each time, which no transport can save.
+// Messages of any size are compared with the plain exchange: to pass a message by reference
+// means to move a word and to touch one line, however long the message is. With -size N all
+// N bytes are written in place before each pass, and read after it. That is the cost of a
+// payload that is new each time, and no transport can avoid it.
 #include "limit.h"
 #include <stdatomic.h>
 

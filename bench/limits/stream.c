@@ -1,17 +1,17 @@
-// The limit of a one-way stream: one process writes messages into a ring in shared
-// memory, each whole and each published by itself, and the other one reads them in
-// place. Nanoseconds a message.
+// The limit of a one-way stream. One process writes messages into a ring in shared memory.
+// It writes each message completely and publishes it by itself. The other process reads them
+// in place. In nanoseconds a message.
 //
 //   stream [-size N] [-depth D]
 //
-// Messages of 64 bytes by default, in a ring of 1024; larger ones in a ring of 8, so
-// that a block is still in the cache when it comes round again. A small message is
-// read whole; of a large one a word of each cache line is, which moves all of it. The
-// depth decides much: with 8 slots the two wait for each other, and a message costs a
-// quarter of a spinning exchange; from 64 on the lines in between hide that.
+// Messages have 64 bytes by default, in a ring of 1024. Larger messages are in a ring of 8,
+// so that a block is still in the cache when it is used again. Of a small message all is
+// read; of a large one a word of each cache line, which moves all of it. The depth matters:
+// with 8 slots the two wait for each other, and a message costs a quarter of a spinning
+// exchange. From 64 slots on the lines in between hide that.
 //
-// The writer owns head, the reader tail, each on a line of its own and with a copy of
-// the other's, which it renews only when that says full or empty.
+// The writer owns head, the reader tail. Each word is on a line of its own. Each side has a
+// copy of the other's word, and reads the word again only if the copy says full or empty.
 #include "limit.h"
 #include <stdatomic.h>
 

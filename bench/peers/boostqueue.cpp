@@ -1,10 +1,10 @@
 // Boost.Interprocess message_queue between two processes that poll: try_send and
-// try_receive, with PAUSE between. Nanoseconds a message, one way.
+// try_receive, with PAUSE in between. In nanoseconds a message, one way.
 //
 //   boostqueue [-size N] [-stream 1]
 //
-// By default messages go to and fro; with -stream 1 they go one way, each written whole
-// before it is sent. The queue copies a message in and out.
+// By default messages go to and fro. With -stream 1 they go one way, and each is written
+// completely before it is sent. The queue copies a message in and out.
 #include "../limits/limit.h"
 #include <boost/interprocess/ipc/message_queue.hpp>
 #include <memory>
@@ -13,8 +13,8 @@
 
 using boost::interprocess::message_queue;
 
-// make creates a queue for this process and its child. Its name is gone at once: a
-// child has the mapping.
+// make creates a queue for this process and its child. It removes the name at once, since
+// the child has the mapping.
 static std::unique_ptr<message_queue> make(const char *what, size_t depth, size_t size)
 {
 	std::string name = "samepage-bench-" + std::to_string(getpid()) + what;

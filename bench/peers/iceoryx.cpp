@@ -1,11 +1,11 @@
 // iceoryx 2.0 between two processes that poll: loan, publish, take, release.
-// Nanoseconds a message, one way. It needs a RouDi that runs.
+// In nanoseconds a message, one way. It needs a running RouDi.
 //
 //   iceoryx [-size N] [-stream 1]
 //
-// By default messages go to and fro, of which the first line is touched; with -stream 1
-// they go one way, each written whole in place and read in place. The publisher of a
-// stream waits for the reader.
+// By default messages go to and fro, and the first line of each is touched. With -stream 1
+// they go one way, and each is written completely in place and read in place. The publisher
+// of a stream waits for the reader.
 #include "../limits/limit.h"
 #include <atomic>
 #include <iceoryx_hoofs/log/logmanager.hpp>
@@ -14,7 +14,7 @@
 #include <iceoryx_posh/runtime/posh_runtime.hpp>
 #include <string>
 
-// shared by fork: what iceoryx itself does not say.
+// shared by fork: what iceoryx itself does not report.
 struct shared {
 	std::atomic<int> ready; // processes that may begin
 	std::atomic<int> stop;
@@ -37,7 +37,7 @@ class Side
 			usleep(1000);
 	}
 
-	// send is false when it was told to stop.
+	// send returns false if it was told to stop.
 	bool send(int n, bool whole)
 	{
 		for (;;) {
@@ -144,7 +144,7 @@ int main(int argc, char **argv)
 				print("iceoryx", t * 1e9 / n, NULL);
 		}
 	}
-	// A publisher that waits for room is let go by reading on.
+	// A publisher may wait for room: reading on ends that wait.
 	s->stop = 1;
 	while (waitpid(child, NULL, WNOHANG) == 0) {
 		side.receive(false);
