@@ -20,7 +20,7 @@ import (
 	"samepage/pubsub"
 )
 
-// persistent makes an object of each kind that stays without users.
+// persistent creates an object of each kind that stays without users.
 var persistent = map[samepage.Kind]func(name string) error{
 	samepage.KindMemory: func(name string) error {
 		m, err := samepage.Create(name, 5000, &samepage.Options{Lifetime: samepage.Persist})
@@ -114,7 +114,7 @@ func flip(t *testing.T, k samepage.Kind, name string, off int64) {
 	ipctest.NoErr(t, err)
 }
 
-// commandsOn are those that open an object of a kind.
+// commandsOn are the commands that open an object of a kind.
 func commandsOn(k samepage.Kind, name string) [][]string {
 	all := [][]string{{"stat", name}, {"stat", "--json", name}, {"stat", "--kind", k.String(), name}}
 	switch k {
@@ -163,8 +163,9 @@ func wantDamaged(t *testing.T, k samepage.Kind, name string) {
 	}
 }
 
-// A header of which any byte is damaged is ErrCorrupt, whatever looks at it, and never
-// another kind of object or none. A byte of MinReader makes it one of a later version.
+// If any byte of a header is damaged, everything that looks at the object reports ErrCorrupt,
+// and never another kind of object or none. A damaged byte of MinReader makes it an object of a
+// later version.
 func TestDamagedHeader(t *testing.T) {
 	ipctest.NeedNames(t)
 	store := ipctest.Store(t)
@@ -221,8 +222,8 @@ func TestDamagedHeader(t *testing.T) {
 	}
 }
 
-// So is a record, which stands for the bytes of an object of any kind on Windows, and on
-// Linux for those that lie over a file.
+// A damaged record is ErrCorrupt, too. On Windows a record stands for the bytes of an object of
+// any kind, on Linux for objects that lie over a file.
 func TestDamagedRecord(t *testing.T) {
 	ipctest.NeedNames(t)
 	t.Setenv("SAMEPAGE_DIR", ipctest.Store(t))

@@ -12,10 +12,10 @@ import (
 	"samepage/internal/ipctest"
 )
 
-// In a store of 64 MB, as containers have it, the demo does all pictures that have space,
-// among them one of 1600 x 1200 pixels. It skips and tells those that have not, with what
-// helps, and takes no memory for a file that only claims to be large.
-// (Other systems have no store of a size that a test can choose.)
+// In a store of 64 MB, as in containers, the demo does all pictures for which there is space,
+// also one of 1600 x 1200 pixels. It skips and names the others, with what helps. It takes no
+// memory for a file that only claims to be large.
+// (On other systems a test cannot choose the size of the store.)
 func TestDemoSmallStore(t *testing.T) {
 	store := ipctest.Dir(t)
 	if err := syscall.Mount("tmpfs", store, "tmpfs", 0, "size=64m,mode=755"); err != nil {

@@ -29,7 +29,7 @@ import (
 	"samepage/internal/sys/process"
 )
 
-// startDemo starts the demo and returns it when all processes are up.
+// startDemo starts the demo and returns it when all processes are ready.
 func startDemo(t *testing.T, stderr *bytes.Buffer, args ...string) (c *ipctest.Child, base, worker, viewer int) {
 	t.Helper()
 	cmd := exec.Command("samepage", append([]string{"demo"}, args...)...)
@@ -108,9 +108,8 @@ func wantNothingLeft(t *testing.T, store string) {
 	}
 }
 
-// 000-24, 000-26: pictures of many formats, each with two results, which the
-// test decodes and compares with what it decodes itself. Bad pictures are told
-// and skipped.
+// 000-24, 000-26: pictures of many formats, each with two results. The test decodes them and
+// compares them with its own results. Bad pictures are named and skipped.
 func TestDemoImages(t *testing.T) {
 	ipctest.NeedNames(t)
 	store := ipctest.Store(t)
@@ -155,8 +154,8 @@ func TestDemoImages(t *testing.T) {
 	wantNothingLeft(t, store)
 }
 
-// fillFolder copies the pictures of Go's own tests to dir, makes some of further
-// formats and sizes and some bad ones, and returns the names of the good ones.
+// fillFolder copies the pictures of Go's own tests to dir, makes some of other formats and
+// sizes and some bad ones, and returns the names of the good ones.
 func fillFolder(t *testing.T, dir string) (good []string) {
 	t.Helper()
 	write := func(name string, b []byte) {
@@ -241,7 +240,7 @@ func decode(t *testing.T, path string) *image.RGBA {
 	return r
 }
 
-// compareResults compares what was saved of a picture with the picture.
+// compareResults compares what was saved for a picture with the picture.
 func compareResults(t *testing.T, path, out string) {
 	t.Helper()
 	base := filepath.Base(path)
@@ -284,8 +283,8 @@ func countStem(paths []string, stem string) (n int) {
 	return n
 }
 
-// 003-21: a worker that is killed has a successor, and no picture is lost; so has a
-// viewer, which nobody waits for.
+// 003-21: a killed worker is replaced, and no picture is lost. A killed viewer is replaced,
+// too; nobody waits for it.
 func TestDemoKilled(t *testing.T) {
 	ipctest.NeedNames(t)
 	// With few pictures they may be done before all are killed that are to be.
@@ -297,7 +296,7 @@ func TestDemoKilled(t *testing.T) {
 	}
 }
 
-// demoKilled is false when the pictures were done too soon.
+// demoKilled returns false if the pictures were done too soon.
 func demoKilled(t *testing.T, pictures int) bool {
 	t.Helper()
 	store := ipctest.Store(t)
@@ -334,8 +333,7 @@ func demoKilled(t *testing.T, pictures int) bool {
 	return true
 }
 
-// 003-21: without a base the demo is over, and nothing is left, also when no
-// process could clean up behind itself.
+// 003-21: without a base the demo ends and leaves nothing, even if no process could clean up.
 func TestDemoBaseKilled(t *testing.T) {
 	ipctest.NeedNames(t)
 	store := ipctest.Store(t)
@@ -402,8 +400,7 @@ func TestDemoInterrupted(t *testing.T) {
 	wantNothingLeft(t, store)
 }
 
-// With --count the pictures of a folder come again and again; each bad one is
-// told once.
+// With --count the pictures of a folder come again and again; each bad one is named once.
 func TestDemoImagesAgain(t *testing.T) {
 	ipctest.NeedNames(t)
 	store := ipctest.Store(t)
@@ -424,8 +421,8 @@ func TestDemoImagesAgain(t *testing.T) {
 	wantNothingLeft(t, store)
 }
 
-// Results have the samples of their picture, whatever alpha is, also of pixels that nobody
-// sees.
+// Results have the samples of their picture, whatever alpha is, also in pixels that nobody can
+// see.
 func TestDemoKeepsAlpha(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -470,8 +467,8 @@ func TestDemoKeepsAlpha(t *testing.T) {
 	}
 }
 
-// What is in the folder and no picture is told, and so are the pictures of a file behind
-// its first one: a line for each of some, and all with --json.
+// Files of the folder that are not pictures are named, and so are the further pictures of a
+// file: some of them in a line each, and all with --json.
 func TestDemoLeftOut(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -530,8 +527,8 @@ func TestDemoLeftOut(t *testing.T) {
 	}
 }
 
-// A file as standard input has a length, so nothing is written when it does not
-// fit; and a file's rest is what is put.
+// If standard input is a file, its length is known: nothing is written if it does not fit, and
+// only the rest of the file is written.
 func TestPutFile(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)

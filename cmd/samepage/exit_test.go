@@ -13,7 +13,7 @@ import (
 	"samepage/internal/ipctest"
 )
 
-// Each class of error of each command has the exit code that the table in the help tells.
+// Each class of error of each command has the exit code from the table in the help.
 func TestExitCodes(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -125,7 +125,7 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
-// Ctrl-C is a good end of hz, also while it waits for the topic.
+// Ctrl-C ends hz with exit code 0, also while it waits for the topic.
 func TestHzInterruptedWhileItWaits(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)

@@ -13,8 +13,8 @@ import (
 	"samepage/internal/ipctest"
 )
 
-// A flag out of range is wrong usage, whoever finds out, and the message has the flag,
-// the value and the range.
+// A flag out of range is wrong usage, whatever code finds it, and the message has the flag, the
+// value and the range.
 func TestFlagOutOfRange(t *testing.T) {
 	ipctest.NeedNames(t)
 	t.Setenv("SAMEPAGE_DIR", ipctest.Store(t))

@@ -10,8 +10,8 @@ import (
 	"samepage/internal/ipctest"
 )
 
-// put into a sparse memory that finds no space says so, and cat reads what was never
-// written without any.
+// If put into a sparse memory finds no space, it says so. cat reads bytes that were never
+// written without taking space.
 func TestSparseOnAFullDisk(t *testing.T) {
 	dir := ipctest.Dir(t)
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=2m,mode=755"); err != nil {

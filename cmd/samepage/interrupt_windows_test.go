@@ -5,7 +5,7 @@ import (
 	"syscall"
 )
 
-// ownGroup keeps what interrupt does away from the tests.
+// ownGroup keeps the effect of interrupt away from the tests.
 func ownGroup(c *exec.Cmd) {
 	c.SysProcAttr = &syscall.SysProcAttr{CreationFlags: syscall.CREATE_NEW_PROCESS_GROUP}
 }

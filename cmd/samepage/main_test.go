@@ -16,8 +16,8 @@ import (
 	"samepage/internal/ipctest"
 )
 
-// raceOptions keep a program with the race detector from sleeping for a second
-// at its end, which many short commands add up.
+// raceOptions keep a program with the race detector from sleeping for a second at its end: many
+// short commands would add that up.
 const raceOptions = "atexit_sleep_ms=0"
 
 func TestMain(m *testing.M) {
@@ -25,8 +25,8 @@ func TestMain(m *testing.M) {
 	testscript.Main(tests{m}, map[string]func(){"samepage": main})
 }
 
-// tests removes testscript's copy of this program itself, for testscript does
-// so with os.RemoveAll, which fails under Wine.
+// tests removes testscript's copy of this program itself. testscript uses os.RemoveAll for
+// that, which fails under Wine.
 type tests struct{ m *testing.M }
 
 func (t tests) Run() int {
@@ -110,7 +110,7 @@ func shows(ts *testscript.TestScript, neg bool, args []string) {
 	again(ts, args[1:], func(err error) bool { return err == nil && pattern.MatchString(ts.ReadFile("stdout")) })
 }
 
-// again repeats a command until what it did is right.
+// again repeats a command until its result is right.
 func again(ts *testscript.TestScript, args []string, right func(error) bool) {
 	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
 		err := ts.Exec(args[0], args[1:]...)

@@ -24,8 +24,8 @@ import (
 	"samepage/pubsub"
 )
 
-// holderCommand makes this program a process that has objects open, for the tests
-// and, as the command samepage, for the scripts.
+// holderCommand makes this program a process that has objects open: for the tests and, as the
+// command samepage, for the scripts.
 const holderCommand = "test-holder"
 
 func init() {
@@ -187,7 +187,7 @@ func (h *holder) do(verb, name string) error {
 	return errors.New("unknown verb")
 }
 
-// serve answers each line by whether all that it has still works.
+// serve answers each line by whether all objects that it has still work.
 func (h *holder) serve() {
 	if !h.serving {
 		return
@@ -253,8 +253,8 @@ func startHolder(t *testing.T, words ...string) *ipctest.Child {
 	return ipctest.StartCmd(t, c)
 }
 
-// cleanSays runs clean --json with more arguments, and gives what it tells by kind
-// and name: of what goes, and of what stays.
+// cleanSays runs clean --json with more arguments, and returns what it reports by kind and name:
+// what is removed, and what stays.
 func cleanSays(t *testing.T, args ...string) (gone, kept map[string]cleaned) {
 	t.Helper()
 	out, errs, code := command(t, append([]string{"clean", "--json"}, args...)...)
@@ -273,7 +273,7 @@ func cleanSays(t *testing.T, args ...string) (gone, kept map[string]cleaned) {
 	return gone, kept
 }
 
-// sameNames fails the test when what is told is not exactly what is wanted.
+// sameNames fails the test if the names that were reported are not exactly the expected ones.
 func sameNames(t *testing.T, what string, got map[string]cleaned, want map[string]int) {
 	t.Helper()
 	for n := range got {
@@ -300,7 +300,7 @@ func signalAll(t *testing.T, name string, all []*ipctest.Child) {
 	}
 }
 
-// waitStopped waits until a process stands still. On Windows none does.
+// waitStopped waits until a process is stopped. On Windows no process can be.
 func waitStopped(t *testing.T, pid int) {
 	t.Helper()
 	for begin := time.Now(); ; time.Sleep(time.Millisecond) {
@@ -317,10 +317,10 @@ func waitStopped(t *testing.T, pid int) {
 	}
 }
 
-// Of many processes that have objects open half are killed and half are stopped.
-// Clean takes what the killed left, all of it and nothing else, and the stopped go
-// on. There are SAMEPAGE_PROCESSES (make soak: 1000). On Windows processes cannot
-// be stopped: there the other half just goes on.
+// Of many processes that have objects open half are killed and half are stopped. Clean removes
+// what the killed processes left, all of it and nothing else, and the stopped ones go on.
+// SAMEPAGE_PROCESSES says how many there are (make soak: 1000). On Windows processes cannot be
+// stopped: there the other half just goes on.
 func TestSoakManyStalledAndKilled(t *testing.T) {
 	ipctest.NeedNames(t)
 	store := ipctest.Store(t)
@@ -419,7 +419,7 @@ func TestSoakManyStalledAndKilled(t *testing.T) {
 	lap(fmt.Sprintf("the rest killed, clean: %d taken", len(gone)))
 }
 
-// checkTaken checks what clean tells of an object of a killed process.
+// checkTaken checks what clean reports about an object of a killed process.
 func checkTaken(t *testing.T, name string, c cleaned, pid int) {
 	t.Helper()
 	if !c.Removed || c.Reason == "" {
@@ -444,7 +444,7 @@ func checkTaken(t *testing.T, name string, c cleaned, pid int) {
 	}
 }
 
-// checkKept checks what clean tells of an object of a living process.
+// checkKept checks what clean reports about an object of a living process.
 func checkKept(t *testing.T, name string, c cleaned, pid int) {
 	t.Helper()
 	if c.Removed || c.Reason == "" {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A pacer keeps to the rate also with timers that are late by up to grain.
+// A pacer keeps the rate even with timers that are late by up to grain.
 func TestPace(t *testing.T) {
 	for _, c := range []struct {
 		rate  float64
@@ -38,7 +38,7 @@ func TestPace(t *testing.T) {
 	}
 }
 
-// Of a long delay it makes up for a part only.
+// Of a long delay it makes up for only a part.
 func TestPaceBound(t *testing.T) {
 	var p pacer
 	now := time.Unix(1e9, 0)

@@ -13,7 +13,7 @@ import (
 	"samepage/internal/ipctest"
 )
 
-// A new picture has the rights of new files, and one that was there keeps its own.
+// A new picture has the rights of new files; an existing one keeps its own.
 func TestPictureRights(t *testing.T) {
 	old := syscall.Umask(0o077)
 	defer syscall.Umask(old)
@@ -32,8 +32,8 @@ func TestPictureRights(t *testing.T) {
 	}
 }
 
-// A command that is given a FIFO for a picture says so, and does not wait for who writes
-// to it; nor does one that meets it in a folder. (Other systems have none in folders.)
+// If a command is given a FIFO for a picture, it says so, and does not wait for a writer. The
+// same holds for a FIFO in a folder. (On other systems folders have no FIFOs.)
 func TestPictureFIFO(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Alone(t, "EarseImage")

@@ -12,8 +12,8 @@ import (
 	"samepage/pubsub"
 )
 
-// The id of a process in another pid namespace is never told as one of ours: not of who
-// has an object open, nor of who made it, alive or dead.
+// The id of a process in another pid namespace is never shown as one of ours: neither of a
+// member nor of a creator, alive or dead.
 func TestOtherPIDNamespaceIsTold(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can make a pid namespace")

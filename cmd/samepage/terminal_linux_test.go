@@ -18,9 +18,9 @@ func onTerminal(t *testing.T, args string) (shown, errs string, code int) {
 	return shown, b.String(), cmd.ProcessState.ExitCode()
 }
 
-// What is not text goes to a terminal only when --raw says so, from each command that
-// writes what others have written; text ends its line there. (The terminals are Linux';
-// what decides is tested beside this on each system.)
+// Each command that writes what others have written writes bytes that are not text to a
+// terminal only with --raw; after text it ends the line there. (This test uses the terminals of
+// Linux. The code that decides is tested on each system.)
 func TestPayloadsOnTerminal(t *testing.T) {
 	ipctest.Store(t)
 	for _, made := range []struct{ args, stdin string }{
@@ -93,7 +93,7 @@ func TestPayloadsOnTerminal(t *testing.T) {
 	}
 }
 
-// hz's line on a terminal never breaks, so that the next one can take its place.
+// hz's line on a terminal never breaks, so that the next one can replace it.
 func TestHzOnTerminal(t *testing.T) {
 	ipctest.Store(t)
 	pub := exec.Command("samepage", holderCommand, "steady=t")

@@ -18,8 +18,7 @@ func TestIsText(t *testing.T) {
 	}
 }
 
-// A payload goes to a terminal whole where it is text, whatever pieces it comes in, and
-// ends its last line.
+// Text goes to a terminal completely, whatever pieces it comes in, and its last line is ended.
 func TestPayload(t *testing.T) {
 	for _, c := range []struct {
 		pieces []string
@@ -71,7 +70,7 @@ func TestShown(t *testing.T) {
 	}
 }
 
-// screenLine is what stands in a line of a terminal after output without line ends.
+// screenLine is what a line of a terminal shows after output without line ends.
 func screenLine(output string) string {
 	var line []rune
 	at := 0
@@ -89,8 +88,7 @@ func screenLine(output string) string {
 	return strings.TrimRight(string(line), " ")
 }
 
-// A line takes the place of the one before, whatever characters they have, and never
-// breaks.
+// A line replaces the one before, whatever characters they have, and never breaks.
 func TestProgressReplacesLine(t *testing.T) {
 	var w strings.Builder
 	p := &progress{w: &w, columns: func() int { return 20 }}

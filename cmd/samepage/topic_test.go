@@ -63,8 +63,7 @@ func startProcess(t *testing.T, args ...string) *running {
 	return p
 }
 
-// want waits for the end and holds the exit code, and what standard error has, against
-// what they should be.
+// want waits for the end and compares the exit code and standard error with the expected ones.
 func (p *running) want(code int, says string) {
 	p.t.Helper()
 	late := time.AfterFunc(ipctest.Patience, func() { _ = p.cmd.Process.Kill() })
@@ -85,7 +84,7 @@ func (p *running) says(text string) {
 	}
 }
 
-// line reads a line of what the process writes.
+// line reads a line of the output of the process.
 func (p *running) line(r *bufio.Reader) string {
 	p.t.Helper()
 	l, err := r.ReadString('\n')
@@ -115,7 +114,7 @@ func subscribers(t *testing.T, topic string, n int) {
 	}
 }
 
-// Either end may come first, and says whom it waits for.
+// Either end may start first, and says what it waits for.
 func TestWaitsForTheOther(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -142,7 +141,7 @@ func TestWaitsForTheOther(t *testing.T) {
 	}
 }
 
-// One line at a time goes through, and Ctrl-C ends the stream in order.
+// One line at a time passes through, and Ctrl-C ends the stream properly.
 func TestPubInterrupted(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -162,8 +161,8 @@ func TestPubInterrupted(t *testing.T) {
 	sub.want(0, "")
 }
 
-// A publisher whose input is bad or cut says so, and its subscriber does not take for all
-// what came: it ends with an error, in every form, after it has written what was whole.
+// A publisher whose input is bad or cut says so. Its subscriber does not take the part for the
+// whole: in every form it writes the complete messages, and then ends with an error.
 func TestPubCutInput(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -212,8 +211,8 @@ func TestPubCutInput(t *testing.T) {
 	}
 }
 
-// Samples that no format has are refused before anything is published: a header without
-// a C tag is no reason to take them for 4:2:0.
+// Samples that no format has are refused before anything is published: a header without a C tag
+// is no reason to take them for 4:2:0.
 func TestPubOtherSamples(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -227,7 +226,7 @@ func TestPubOtherSamples(t *testing.T) {
 	}
 }
 
-// Whoever dies holds the other end up no longer than it takes to notice.
+// If one end dies, the other end waits no longer than it takes to notice that.
 func TestPubKilled(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -266,7 +265,7 @@ func TestSubKilled(t *testing.T) {
 	pub.want(0, "")
 }
 
-// One of two publishers dies: sub goes on, and tells at the end.
+// One of two publishers dies: sub goes on, and reports that at the end.
 func TestOneOfTwoDies(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -299,7 +298,7 @@ func TestOneOfTwoDies(t *testing.T) {
 	sub.want(8, "has died; there are others")
 }
 
-// Whoever reads what sub writes may go, as head does.
+// The reader of sub's output may end early, as head does.
 func TestSubOutputClosed(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -322,8 +321,8 @@ func TestSubOutputClosed(t *testing.T) {
 	pub.want(0, "published to t: 20000 messages")
 }
 
-// A sub whose output nobody reads ends with Ctrl-C all the same, and is passed over
-// where the topic says so.
+// If nobody reads its output, sub still ends with Ctrl-C. If the topic evicts, sub is passed
+// over.
 func TestSubStuck(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -356,8 +355,8 @@ func TestSubStuck(t *testing.T) {
 	}
 }
 
-// Pictures that ffmpeg makes go through a topic as they are: raw ones, and those of
-// clips that were encoded.
+// Pictures that ffmpeg makes pass through a topic unchanged: raw ones, and those of encoded
+// clips.
 func TestFFmpeg(t *testing.T) {
 	ipctest.NeedNames(t)
 	if runtime.GOOS == "windows" {
@@ -461,7 +460,7 @@ func TestSources(t *testing.T) {
 	}
 }
 
-// endless never says anything.
+// endless never provides any input.
 type endless struct{}
 
 func (endless) Read([]byte) (int, error) { select {} }
@@ -508,7 +507,7 @@ func TestMeter(t *testing.T) {
 	}
 }
 
-// Nothing that a reader of standard output does makes it an error that it has gone.
+// If the reader of standard output ends early, in whatever way, that is no error.
 func TestReaderGone(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {

@@ -71,7 +71,7 @@ func TestMessage(t *testing.T) {
 	}
 }
 
-// Names are chosen by others, and must do nothing to the terminal.
+// Others choose names: a name must not do anything to the terminal.
 func TestPlain(t *testing.T) {
 	for in, want := range map[string]string{
 		"frames": "frames", "帧": "帧", "two words": `"two words"`, "red\x1b[31m": `"red\x1b[31m"`, "a\nb": `"a\nb"`, `q"`: `"q\""`,
@@ -111,7 +111,7 @@ func TestProgress(t *testing.T) {
 	newProgress(io.Discard, 1).done()
 }
 
-// A copy whose reader blocks for good ends with its context all the same.
+// A copy whose reader blocks for ever still ends with its context.
 func TestCopyBytesInterrupted(t *testing.T) {
 	r, _ := io.Pipe()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -132,7 +132,7 @@ func TestBuffered(t *testing.T) {
 	}
 }
 
-// Processes are told with what is to be known of their ids.
+// Texts about processes have all that is known about their ids.
 func TestProcessText(t *testing.T) {
 	for want, got := range map[string]string{
 		"process 7":                          processText(7, false, false),

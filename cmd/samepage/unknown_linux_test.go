@@ -16,9 +16,9 @@ import (
 	"samepage/internal/ipctest"
 )
 
-// What cannot be looked at is not 0 bytes and not unused, but unknown, in text and in
-// JSON, and doctor has the command that takes away what is no object. What may lie in a
-// directory, and another user's rights, are Linux'.
+// An object that cannot be looked at is shown as unknown, and not as 0 bytes and unused, in text
+// and in JSON. doctor has the command that removes what is no object. What may lie in a
+// directory, and the rights of another user, are specific to Linux.
 func TestUnknownIsUnknown(t *testing.T) {
 	ipctest.Store(t)
 	ipctest.NoErr(t, persistent[samepage.KindMutex]("good"))
@@ -115,8 +115,8 @@ func TestUnknownIsUnknown(t *testing.T) {
 	}
 }
 
-// So is another user's object that only he may read, of which the directory tells the
-// size; doctor finds it in order.
+// An object that only another user may read is unknown, too. The directory tells its size, and
+// doctor reports no fault.
 func TestAnotherUsersIsUnknown(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to be two other users")

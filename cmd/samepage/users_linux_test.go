@@ -11,8 +11,8 @@ import (
 	"samepage/internal/ipctest"
 )
 
-// asUser makes this program the command samepage of another user: its id and the
-// command's arguments follow. Only root can.
+// asUser makes this program the command samepage of another user: the user's id and the
+// arguments of the command follow. Only root can do that.
 const asUser = "test-as-user"
 
 func init() {
@@ -35,8 +35,8 @@ func init() {
 	os.Exit(run(os.Args[3:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// Two users share objects of each kind by the shell, where their maker lets them, and are
-// told what is missing where it does not. Permission bits and root are Linux'.
+// Two users share objects of each kind in the shell if the creator lets them; otherwise they are
+// told what is missing. Permission bits and root are specific to Linux.
 func TestTwoUsers(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to be two other users")

@@ -44,8 +44,8 @@ type listed []string
 
 func (l listed) text(io.Writer) error { return errors.ErrUnsupported }
 
-// Whatever a command says, no name reaches a terminal as it is: of objects, topics, files
-// and options, in results, errors and JSON.
+// Whatever a command prints, no name reaches a terminal unchanged: names of objects, topics,
+// files and options, in results, errors and JSON.
 func TestNamesAreVisible(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)

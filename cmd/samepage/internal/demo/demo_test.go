@@ -126,7 +126,7 @@ func TestCheckFindsEachByte(t *testing.T) {
 	}
 }
 
-// watch keeps what a supervisor tells.
+// watch keeps what a supervisor reports.
 type watch struct{ lines []string }
 
 func (w *watch) Started(b, k, v Ready)                  { w.lines = append(w.lines, "started") }
@@ -162,7 +162,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// Workers and viewers that do not even start are given up.
+// The demo gives up if workers or viewers do not even start.
 func TestRunDeathsAtStart(t *testing.T) {
 	ipctest.NeedNames(t)
 	store := ipctest.Store(t)
@@ -180,7 +180,7 @@ func TestRunDeathsAtStart(t *testing.T) {
 	}
 }
 
-// The error of a process, and its exit code, is that of the demo.
+// The error of a process, with its exit code, is the error of the demo.
 func TestRunErrors(t *testing.T) {
 	ipctest.NeedNames(t)
 	store := ipctest.Store(t)
@@ -200,7 +200,7 @@ func TestRunErrors(t *testing.T) {
 	wantEmpty(t, store)
 }
 
-// A demo that is interrupted before it began ends all the same.
+// A demo that is interrupted before it begins still ends.
 func TestRunEndsAtOnce(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -220,7 +220,7 @@ func wantEmpty(t *testing.T, store string) {
 	}
 }
 
-// A picture that grew since the folder was scanned is told, and no more.
+// A picture that grew since the folder was scanned is reported, and nothing else happens.
 func TestPictureGrew(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)

@@ -54,7 +54,7 @@ func newStage(t testing.TB, results func(*pubsub.Options)) *stage {
 	return s
 }
 
-// do has the worker do a picture of noise, and returns it and the answer. spoil may
+// do makes the worker do a picture of noise, and returns the picture and the answer. spoil may
 // change the request.
 func (s *stage) do(w, h int, region image.Rectangle, spoil func(l *frame.Loan)) (*image.NRGBA, []byte) {
 	s.t.Helper()
@@ -73,7 +73,7 @@ func (s *stage) do(w, h int, region image.Rectangle, spoil func(l *frame.Loan)) 
 	return src, s.work()
 }
 
-// work has the worker do what is published, and returns the answer.
+// work makes the worker do what is published, and returns the answer.
 func (s *stage) work() []byte {
 	s.t.Helper()
 	m, err := s.frames.Take(s.t.Context())
@@ -119,7 +119,7 @@ func TestResultsTooLarge(t *testing.T) {
 	}
 }
 
-// 000-26: a request that makes no sense has an answer with an error text.
+// 000-26: a request that makes no sense gets an answer with an error text.
 func TestWorkRefuses(t *testing.T) {
 	s := newStage(t, nil)
 	put := func(i int, v uint32) func(*frame.Loan) {
@@ -149,7 +149,7 @@ func TestWorkRefuses(t *testing.T) {
 	}
 }
 
-// An answer whose results cannot be where it says is refused.
+// An answer is refused if its results cannot be where it says.
 func TestAnswerRefused(t *testing.T) {
 	s := newStage(t, nil)
 	_, good := s.do(50, 40, image.Rect(10, 10, 20, 30), nil)
@@ -180,7 +180,7 @@ func TestAnswerRefused(t *testing.T) {
 	}
 }
 
-// The base does not fall over what a worker may write.
+// Whatever a worker writes, the base does not crash.
 func FuzzAnswer(f *testing.F) {
 	s := newStage(f, nil)
 	src, good := s.do(5, 4, image.Rect(1, 1, 3, 3), nil)
@@ -194,7 +194,7 @@ func FuzzAnswer(f *testing.F) {
 	})
 }
 
-// Nor the worker over what a base may ask for.
+// Whatever a base requests, the worker does not crash.
 func FuzzRequest(f *testing.F) {
 	b := make([]byte, requestSize)
 	putRequest(b, image.Rect(1, 1, 3, 3))
@@ -216,7 +216,7 @@ func FuzzRequest(f *testing.F) {
 	})
 }
 
-// The messages are what the comment in topics.go says.
+// The messages are as the comment in topics.go says.
 func TestLayout(t *testing.T) {
 	s := newStage(t, nil)
 	var request []byte
@@ -242,8 +242,8 @@ func TestLayout(t *testing.T) {
 	}
 }
 
-// startWorker runs a worker in this process until the test ends. It calls up when it sees
-// all requests, and does none before up returns.
+// startWorker runs a worker in this process until the test ends. The worker calls up when it is
+// subscribed to all requests, and does none before up returns.
 func startWorker(t *testing.T, name string, up func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -257,7 +257,7 @@ func startWorker(t *testing.T, name string, up func()) {
 	})
 }
 
-// halfWorker is a worker that stops where it is told to, and waits to be killed.
+// halfWorker is a worker that stops at a given point, and waits to be killed.
 func halfWorker(args []string) {
 	stop := func(at string) {
 		if args[1] == at {
@@ -289,7 +289,7 @@ func halfWorker(args []string) {
 	stop("when it had answered")
 }
 
-// startBase runs a base in this process; the channel has its end.
+// startBase runs a base in this process; the channel gets its result.
 func startBase(t *testing.T, o Options) (up, sum chan message, ended chan error) {
 	up, sum, ended = make(chan message, 1), make(chan message, 1), make(chan error, 1)
 	tell := func(m message) {
@@ -304,8 +304,8 @@ func startBase(t *testing.T, o Options) (up, sum chan message, ended chan error)
 	return up, sum, ended
 }
 
-// 003-21: a worker does what its predecessor, who was killed at whatever point, left
-// undone; and nothing is done twice that was done.
+// 003-21: a worker finishes what its predecessor left, who was killed at any point. Nothing that
+// was done is done twice.
 func TestWorkerTakesOver(t *testing.T) {
 	ipctest.NeedNames(t)
 	for at, redone := range map[string][2]int{
@@ -334,8 +334,7 @@ func TestWorkerTakesOver(t *testing.T) {
 	}
 }
 
-// A picture over which one worker after the other dies is given up, and the next ones
-// are done.
+// A picture over which one worker after another dies is given up, and the next ones are done.
 func TestWorkersDieOverIt(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -356,8 +355,8 @@ func TestWorkersDieOverIt(t *testing.T) {
 	}
 }
 
-// A viewer that looks at one frame for as long as all the others take keeps nobody
-// waiting, and the frame stays as it was.
+// A viewer that looks at one frame for as long as all the others take makes nobody wait, and
+// the frame does not change.
 func TestSlowViewer(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -399,7 +398,7 @@ func TestSlowViewer(t *testing.T) {
 	}
 }
 
-// 003-17: who comes without a base says so at once.
+// 003-17: a process that starts without a base reports that at once.
 func TestWithoutBase(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)

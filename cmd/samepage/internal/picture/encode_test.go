@@ -16,7 +16,7 @@ import (
 
 var exts = []string{".png", ".tif", ".bmp"}
 
-// again is a picture after it was written and read.
+// again returns a picture after it was written and read.
 func again(t *testing.T, img image.Image, ext string) *Picture {
 	t.Helper()
 	b, err := Encode(img, ext)
@@ -33,8 +33,8 @@ func again(t *testing.T, img image.Image, ext string) *Picture {
 	return p
 }
 
-// translucent are colours with each alpha that a mistake could hit, also those that
-// nobody sees.
+// translucent is colours with each alpha that a mistake could change, also those that nobody
+// can see.
 func translucent() (all []color.NRGBA) {
 	for _, a := range []byte{0, 1, 127, 254, 255} {
 		for _, v := range []byte{0, 1, 100, 127, 200, 254, 255} {
@@ -44,8 +44,9 @@ func translucent() (all []color.NRGBA) {
 	return all
 }
 
-// Frames of every format, with every alpha, are the same when they were written to a file
-// of every kind and read again: sample by sample, but where a file says that it cannot.
+// Frames of every format, with every alpha, are the same after they were written to a file of
+// every kind and read again: sample by sample, except where a file says that it cannot keep
+// them.
 func TestFramesGoOutAndIn(t *testing.T) {
 	colours := translucent()
 	for _, only := range []int{-1, 0, 1, 127, 254, 255} { // -1: all of them in one picture
@@ -87,7 +88,7 @@ func TestFramesGoOutAndIn(t *testing.T) {
 	}
 }
 
-// wantAt is the colour that a file has to have.
+// wantAt is the colour that a file must have.
 func wantAt(f *frame.Frame, x, y int, ext string) color.Color {
 	switch f.Format() {
 	case frame.Gray16:
@@ -103,7 +104,7 @@ func wantAt(f *frame.Frame, x, y int, ext string) color.Color {
 	return f.Image().At(x, y)
 }
 
-// sameColour compares samples, also those of pixels that nobody sees.
+// sameColour compares samples, also those of pixels that nobody can see.
 func sameColour(a, b color.Color) bool {
 	ar, ag, ab, aa := a.RGBA()
 	br, bg, bb, ba := b.RGBA()
@@ -113,7 +114,7 @@ func sameColour(a, b color.Color) bool {
 	return a == b
 }
 
-// Images of package image, too, of all kinds that decoders make.
+// The same holds for images of package image, of all kinds that decoders make.
 func TestImagesGoOutAndIn(t *testing.T) {
 	r := image.Rect(-2, 3, 33, 9) // an image begins anywhere
 	gray, gray16, rgba, rgba64 := image.NewGray(r), image.NewGray16(r), image.NewRGBA(r), image.NewRGBA64(r)
@@ -166,7 +167,7 @@ func TestImagesGoOutAndIn(t *testing.T) {
 	}
 }
 
-// upper is a colour of 16 bits a sample in 8.
+// upper is a colour of 16 bits a sample in 8 bits.
 func upper(c color.Color) color.Color {
 	switch c := c.(type) {
 	case color.Gray16:
@@ -179,7 +180,7 @@ func upper(c color.Color) color.Color {
 	return c
 }
 
-// What stands in the file: as many samples as the picture has, and nothing multiplied.
+// The file has as many samples as the picture, and no colour is multiplied.
 func TestFilesSay(t *testing.T) {
 	pixel := func(format frame.Format, b ...byte) image.Image {
 		f, err := frame.New(make([]byte, 1<<10), frame.Spec{Format: format, Width: 1, Height: 1})
@@ -227,8 +228,8 @@ func TestFilesSay(t *testing.T) {
 	}
 }
 
-// Black and white goes with one bit a pixel, if that was asked for and there is nothing
-// else, and either may be 0; compressed files have the same pixels. The decoder of another
+// Black and white is written with one bit a pixel, if that is asked for and there is nothing
+// else. Either of them may be 0. Compressed files have the same pixels. The decoder of another
 // package reads them.
 func TestTIFFForms(t *testing.T) {
 	r := image.Rect(0, 0, 21, 6)
@@ -265,7 +266,7 @@ func TestTIFFForms(t *testing.T) {
 	}
 }
 
-// Both parts of a picture have its samples; white is found or made in a palette.
+// Both parts of a picture have its samples; a palette has white, or gets it.
 func TestPart(t *testing.T) {
 	region := image.Rect(1, 1, 3, 2)
 	full := make(color.Palette, 256) // without white

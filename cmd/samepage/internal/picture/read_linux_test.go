@@ -9,8 +9,8 @@ import (
 	"samepage/internal/ipctest"
 )
 
-// FIFOs, devices and what becomes a FIFO are refused at once. (Other systems have no FIFO
-// that a name in a folder stands for.)
+// FIFOs, devices and a file that becomes a FIFO are refused at once. (On other systems a name in
+// a folder cannot be a FIFO.)
 func TestReadDoesNotWait(t *testing.T) {
 	fifo := filepath.Join(ipctest.Dir(t), "f.png")
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {

@@ -103,7 +103,7 @@ func bmpOf(w, h int32, bits uint16) []byte {
 	return b
 }
 
-// tiffOf is a TIFF of one strip, or of what more says.
+// tiffOf is a TIFF of one strip, or as more says.
 func tiffOf(w, h uint32, samples, bits int, compression uint32, more ...[2]uint32) []byte {
 	f := &tiffFile{}
 	tags := map[int][]uint32{
@@ -134,8 +134,8 @@ func tiffOf(w, h uint32, samples, bits int, compression uint32, more ...[2]uint3
 	return f.bytes([]byte{1, 2, 3, 4})
 }
 
-// Files of some bytes that claim to be huge are refused by what their header says, with
-// all that is to be said, and nothing is taken for their pixels.
+// Files of a few bytes that claim to be huge are refused by their header. The error says all
+// that matters, and no memory is taken for their pixels.
 func TestClaims(t *testing.T) {
 	const huge = 1 << 30
 	gamma := chunk("gAMA", []byte{0, 0, 1, 0})
@@ -192,8 +192,8 @@ func allocated() uint64 {
 	return m.TotalAlloc
 }
 
-// What claims no more than the limit costs not much more, whatever else its header says,
-// though there is not a pixel in it; and nothing where the file is too small for pixels.
+// A file that claims no more than the limit does not cost much more, whatever else its header
+// says, though it has no pixels. If it is too small for pixels, it costs nothing.
 func TestClaimsWithinTheLimit(t *testing.T) {
 	const limit = 1 << 20
 	for name, file := range map[string][]byte{
@@ -240,7 +240,7 @@ func TestClaimsWithinTheLimit(t *testing.T) {
 	}
 }
 
-// A compressed strip that has far more than its pixels is refused before it is taken.
+// A compressed strip with far more bytes than its pixels need is refused before it is read.
 func TestTIFFBomb(t *testing.T) {
 	const limit = 1 << 20
 	zeros := make([]byte, 8<<20)
@@ -306,7 +306,7 @@ func TestLimitIsExact(t *testing.T) {
 	}
 }
 
-// How many pictures a file has is known; the first one is read, with its own size.
+// The number of pictures in a file is known; the first one is read, with its own size.
 func TestPages(t *testing.T) {
 	r := image.Rect(0, 0, 20, 10)
 	frames := &gif.GIF{Config: image.Config{Width: 50, Height: 40, ColorModel: color.Palette(palette.Plan9)}}
@@ -358,8 +358,8 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// What is no regular file is not opened, and nothing waits for it; errors name the file so
-// that it cannot do anything to a terminal.
+// What is not a regular file is not opened, and nothing waits for it. Errors name the file in a
+// way that does nothing to a terminal.
 func TestReadFiles(t *testing.T) {
 	dir := ipctest.Dir(t)
 	evil := "a\x1b]0;title\a.png"
