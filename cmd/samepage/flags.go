@@ -32,7 +32,7 @@ type object struct {
 // addFlags adds the flags of every command that takes the name of an object.
 func (o *object) addFlags(c *cobra.Command) {
 	f := c.Flags()
-	f.Var(scopeFlag{&o.scope}, "scope", "look for the name among those of this user, or of the whole machine")
+	f.Var(scopeFlag{&o.scope}, "scope", "the name belongs to this user (local) or to the whole machine (global)")
 	f.StringVar(&o.owner, "owner", "", "accept an object that belongs to this `user` (name or id); *: to anybody (default: to you; in scope global also to root)")
 	completeChoices(c, "scope", "local", "global")
 }

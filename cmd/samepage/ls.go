@@ -30,7 +30,7 @@ place. The exit code is 1 if an object is damaged.`,
 		Args: names(0, 0),
 		RunE: func(*cobra.Command, []string) error { return runLs(a.printer(), verbose) },
 	}
-	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "also show the state, how many are members and wait, id, memory taken, file and path")
+	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "also show the state, how many members there are and how many wait, id, memory taken, file and path")
 	return c
 }
 

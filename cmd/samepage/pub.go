@@ -87,10 +87,10 @@ output.`,
 	o.addFlags(c)
 	o.addRights(f)
 	f.BoolVar(&o.lines, "lines", false, "each line is a message (the default)")
-	f.Var(sizeFlag{&o.record, 1}, "record", "every so many bytes are a message")
+	f.Var(sizeFlag{&o.record, 1}, "record", "each message has this many bytes of the input")
 	f.BoolVar(&o.y4m, "y4m", false, "each picture of a YUV4MPEG2 stream is a message: a frame, with its header")
 	f.BoolVar(&o.partial, "partial", false, "the last record may be shorter")
-	f.Var(sizeFlag{&o.size, 1}, "size", "size of the largest message")
+	f.Var(sizeFlag{&o.size, 1}, "size", "size of the largest message of a new topic")
 	f.IntVar(&o.depth, "depth", 0, "history kept for late subscribers, in `messages`; a reliable subscriber may be at least this many behind; 0: as many as fit into 4 MiB, from 8 to 1024; for frames 4")
 	f.IntVar(&o.publishers, "publishers", 0, "most publishers at a time; 0: 1")
 	f.IntVar(&o.members, "members", 0, "most publishers and subscribers together at a time; 0: 16; for frames 8")
@@ -101,7 +101,7 @@ output.`,
 	f.IntVar(&o.wait, "wait", 1, "begin when there are this many reliable subscribers")
 	f.Float64Var(&o.rate, "rate", 0, "publish at most this many messages a second; after a delay it catches up on at most 100 ms; 0: publish at once")
 	f.IntVar(&o.batch, "batch", 1, "publish up to this many lines or records together, if they have been read already")
-	f.BoolVarP(&o.quiet, "quiet", "q", false, "tell nothing on standard error but errors")
+	f.BoolVarP(&o.quiet, "quiet", "q", false, "write only errors to standard error")
 	return c
 }
 

@@ -93,7 +93,7 @@ to standard error.`,
 
 func (s *subscription) addTopicFlags(c *cobra.Command) {
 	s.addFlags(c)
-	c.Flags().BoolVarP(&s.quiet, "quiet", "q", false, "tell nothing on standard error but errors")
+	c.Flags().BoolVarP(&s.quiet, "quiet", "q", false, "write only errors to standard error")
 }
 
 type fromFlag struct{ p *pubsub.From }
