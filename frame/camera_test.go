@@ -14,8 +14,8 @@ import (
 	"samepage/pubsub"
 )
 
-// A camera of 200 frames a second does not wait for a slow reader, nor change what it
-// looks at.
+// A camera of 200 frames a second does not wait for a slow reader, and does not change the frame
+// that this reader looks at.
 func TestMission003_06_NoTornFrames(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -82,7 +82,7 @@ func awaitPublished(t *testing.T, seq uint64) {
 	}
 }
 
-// Whoever comes first, frame 1 is the first, and intact.
+// Camera and viewer may start in any order: the viewer gets frame 1 first, and it is intact.
 func TestMission003_07_FirstFrame(t *testing.T) {
 	ipctest.NeedNames(t)
 	for _, consumerFirst := range []bool{true, false} {
@@ -124,8 +124,8 @@ func TestMission003_07_FirstFrame(t *testing.T) {
 	}
 }
 
-// Whoever sees that there is a frame sees all of it: also where each slot held another
-// one just before, and the reader looks without sleeping.
+// A reader that sees a frame sees all of it. This also holds if each slot had another frame just
+// before and the reader polls.
 func TestMission003_13_SignalAfterData(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -154,8 +154,8 @@ func TestMission003_13_SignalAfterData(t *testing.T) {
 	ipctest.WantErr(t, err, io.EOF)
 }
 
-// Three consumers have all frames each, or, where they do not keep the camera waiting,
-// those that they have time for, with the latest at the end.
+// Three reliable consumers each get all frames. Three best-effort consumers get the frames that
+// they have time for, and the latest frame at the end.
 func TestMission003_20_FanOut(t *testing.T) {
 	ipctest.NeedNames(t)
 	const frames = 500
@@ -201,8 +201,8 @@ func TestMission003_20_FanOut(t *testing.T) {
 	}
 }
 
-// A camera that sends only when it is asked: each request, which is an event, has exactly
-// one frame come, in another process too, and none comes without.
+// A camera sends only on request. Each request is an event. Exactly one frame comes for each
+// request, also in another process, and no frame comes without a request.
 func TestMission003_05_OnDemand(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)

@@ -6,22 +6,27 @@ import (
 	"image/draw"
 )
 
-// Draw draws src onto dst: src's upper left pixel onto that of dst, unscaled, as much
-// of it as there is room for. The rest of dst stays. It replaces what is there, as
-// draw.Src does; where dst has no alpha, what is translucent is drawn as on black. Where
-// both have alpha that colours are not multiplied with (NRGBA, NRGBA64, palettes of such
-// colours, and images with color.NRGBAModel), colours stay as they are, whatever alpha is;
-// draw.Draw would lose those of alpha 0. Else the result is that of draw.Draw, but for Gray
-// of what is translucent, which may differ by one, and Gray of YCbCr images, which is their
-// Y. The colour of NV12 and I420 is the mean of the pixels that share it.
+// Draw draws src onto dst. It does not scale: the upper left pixel of src is drawn onto the upper
+// left pixel of dst. If src is larger than dst, it is cut. If it is smaller, the other pixels of
+// dst do not change. Pixels are replaced, as with draw.Src.
 //
-// Images of package image and of this package, among them those of other frames, take
-// paths of their own that allocate nothing once dst has drawn that width; where both
-// sides have the same samples, rows are copied. The others are drawn by draw.Draw, or
-// pixel by pixel.
+// Translucent colours:
+//   - If dst has no alpha, they are drawn as on a black background.
+//   - If both images have alpha that is not premultiplied, colours do not change, whatever their
+//     alpha is. draw.Draw would lose the colours whose alpha is 0. Such sources are NRGBA,
+//     NRGBA64, palettes of such colours, and images with color.NRGBAModel.
 //
-// Draw changes dst, which needs to be alone; src must not have pixels of dst. Drawing
-// onto an empty frame, or from a nil image, does nothing.
+// In all other cases the result is the same as with draw.Draw, with these exceptions: gray of
+// translucent colours may differ by one, and gray of a YCbCr image is its Y. A colour sample of
+// NV12 and I420 is the mean of the pixels that share it.
+//
+// Gray, Gray16, RGBA, NRGBA and YCbCr of package image and the images of this package are drawn
+// without allocations, once dst has drawn an image of that width. If both sides have the same
+// samples, rows are copied. Other images are drawn by draw.Draw, or pixel by pixel. So are some of
+// these images if dst is Gray16, and YCbCr and NV12 images whose bounds are negative.
+//
+// Nothing else may use dst at the same time, and src must not share pixels with dst. If the frame
+// is empty or the image is nil, Draw does nothing.
 func Draw(dst *Frame, src image.Image) {
 	if dst.image == nil || src == nil {
 		return
@@ -44,8 +49,9 @@ func Draw(dst *Frame, src image.Image) {
 	drawLines(dst, src, w, h)
 }
 
-// straightLines reads lines of an image that readLine has no path for, and whose colours are
-// not multiplied with alpha: four bytes a pixel, red first. It is nil for others.
+// straightLines returns a function that reads lines of an image whose colours are not
+// premultiplied and that readLine has no fast path for. Lines have four bytes a pixel, red first.
+// For other images it returns nil.
 func straightLines(src image.Image) func(line []byte, y int) {
 	b := src.Bounds()
 	put := func(line []byte, c color.NRGBA) { line[0], line[1], line[2], line[3] = c.R, c.G, c.B, c.A }
@@ -93,7 +99,7 @@ func drawStraight(dst *Frame, w, h int, read func(line []byte, y int)) {
 	}
 }
 
-// drawLines draws through lines of eight bits a part.
+// drawLines draws line by line. Lines have eight bits a component.
 func drawLines(dst *Frame, src image.Image, w, h int) {
 	if n := 8 * w; len(dst.lines) < n {
 		dst.lines = make([]byte, n)
@@ -127,8 +133,8 @@ func drawLines(dst *Frame, src image.Image, w, h int) {
 	}
 }
 
-// copySamples draws where dst has the samples of src, in the same order or nearly so,
-// and says whether.
+// copySamples draws if dst has the same samples as src, in the same order or in an order that is
+// easy to change. It returns false if it drew nothing.
 func copySamples(dst *Frame, src image.Image, w, h int) bool {
 	pix, stride, at := dst.Pix(0), dst.Stride(0), src.Bounds().Min
 	switch s := src.(type) {
@@ -211,10 +217,10 @@ func copySamples(dst *Frame, src image.Image, w, h int) bool {
 	return false
 }
 
-// whole says whether colour samples begin with the pixel at p.
+// whole says whether the pixel at p is the upper left one of those that share a colour sample.
 func whole(p image.Point) bool { return p.X%2 == 0 && p.Y%2 == 0 }
 
-// copyLines copies rows of n bytes, and is true.
+// copyLines copies rows of n bytes, and returns true.
 func copyLines(dst []byte, dstStride int, src []byte, srcStride, n, rows int) bool {
 	if n == dstStride && n == srcStride {
 		copy(dst[:n*rows], src[:n*rows])
@@ -226,16 +232,16 @@ func copyLines(dst []byte, dstStride int, src []byte, srcStride, n, rows int) bo
 	return true
 }
 
-// alpha is how a line, four bytes a pixel, has its colours.
+// alpha says how the colours of a line are related to its alpha. A line has four bytes a pixel.
 type alpha int
 
 const (
-	premultiplied alpha = iota // with alpha
+	premultiplied alpha = iota // multiplied with alpha
 	straight                   // not multiplied
-	opaque                     // alpha is 255: the same thing
+	opaque                     // alpha is 255, so both are the same
 )
 
-// readable says whether readLine has a path of its own for an image.
+// readable says whether readLine has a fast path for an image.
 func readable(src image.Image) bool {
 	switch s := src.(type) {
 	case *image.Gray, *image.Gray16, *Gray16Image, *image.RGBA, *image.NRGBA, *PackedImage:
@@ -248,8 +254,8 @@ func readable(src image.Image) bool {
 	return false
 }
 
-// shallow says whether the premultiplied colours of a readable image have no more
-// than the eight bits a part of a line.
+// shallow says whether eight bits a component are enough for the premultiplied colours of a
+// readable image.
 func shallow(src image.Image) bool {
 	switch s := src.(type) {
 	case *image.Gray, *image.RGBA:
@@ -260,7 +266,7 @@ func shallow(src image.Image) bool {
 	return false
 }
 
-// readLine sets line, of four bytes a pixel, to w pixels of src, with red first.
+// readLine sets line to w pixels of src from (x, y) on: four bytes a pixel, red first.
 func readLine(line []byte, src image.Image, x, y, w int, want alpha) {
 	has := opaque
 	switch s := src.(type) {
@@ -316,7 +322,7 @@ func readLine(line []byte, src image.Image, x, y, w int, want alpha) {
 	}
 }
 
-// putHigh fills a line with gray of every second byte of pix.
+// putHigh fills a line with gray pixels. Their values are every second byte of pix.
 func putHigh(line, pix []byte) {
 	for i := 0; 4*i < len(line); i++ {
 		v, p := pix[2*i], line[4*i:][:4]
@@ -324,7 +330,7 @@ func putHigh(line, pix []byte) {
 	}
 }
 
-// readAny reads a line of an image that is known by its methods only.
+// readAny reads a line of any image through its methods.
 func readAny(line []byte, src image.Image, x, y, w int) alpha {
 	deep, ok := src.(image.RGBA64Image)
 	for i := range w {

@@ -11,11 +11,11 @@ import (
 	"testing"
 )
 
-// plain hides what an image is.
+// plain hides the type of an image.
 type plain struct{ image.Image }
 
-// sources are images of all kinds, with random pixels and bounds that do not begin
-// at (0, 0), or are negative, or are part of a larger one.
+// sources returns images of all types with random pixels. Their bounds do not begin at (0, 0), or
+// are negative, or are a part of a larger image.
 func sources(t testing.TB) map[string]image.Image {
 	all := map[string]image.Image{}
 	r := rand.New(rand.NewPCG(1, 2))
@@ -75,8 +75,8 @@ func sources(t testing.TB) map[string]image.Image {
 	return all
 }
 
-// by is the picture of a format that package image/draw makes of src, or, for NV12
-// and I420, of what it makes of it in RGB.
+// by returns the frame that package image/draw makes of src. For NV12 and I420 it is made of the
+// RGB image that package image/draw makes.
 func by(t testing.TB, spec Spec, src image.Image) *Frame {
 	f := mustNew(t, spec)
 	r := image.Rect(0, 0, min(src.Bounds().Dx(), spec.Width), min(src.Bounds().Dy(), spec.Height))
@@ -126,8 +126,8 @@ func by(t testing.TB, spec Spec, src image.Image) *Frame {
 	return f
 }
 
-// Draw makes of every image in every format what image/draw would, to the byte, and
-// leaves alone what is beside it. What has the same samples keeps them.
+// For every image and format Draw gives the same bytes as image/draw, and does not change the
+// pixels around. If both sides have the same samples, these do not change.
 func TestDraw(t *testing.T) {
 	for name, src := range sources(t) {
 		for _, format := range Formats() {
@@ -171,8 +171,7 @@ func TestDraw(t *testing.T) {
 	}
 }
 
-// Colours that are not multiplied with alpha stay as they are, whatever alpha is, also
-// those that nobody sees.
+// Colours that are not premultiplied do not change, whatever their alpha is, also if it is 0.
 func TestDrawKeepsColours(t *testing.T) {
 	var colours []color.NRGBA
 	for _, a := range []byte{0, 1, 2, 127, 254, 255} {
@@ -215,7 +214,7 @@ func checkSamples(t *testing.T, name string, got *Frame, src image.Image, want f
 	}
 }
 
-// All colours, and all with all alphas: the loops of lines.go against image/color.
+// The loops of lines.go give the same as image/color, for all colours with all alphas.
 func TestLoops(t *testing.T) {
 	var line [4]byte
 	for v := range 1 << 24 {
@@ -249,7 +248,8 @@ func TestLoops(t *testing.T) {
 	}
 }
 
-// Nothing is allocated once a frame has drawn that width, whatever is drawn.
+// Draw allocates nothing once the frame has drawn an image of that width, except in the cases that
+// its comment names.
 func TestDrawAllocates(t *testing.T) {
 	for name, src := range sources(t) {
 		switch src.(type) {

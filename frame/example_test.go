@@ -11,19 +11,19 @@ import (
 	"samepage/frame"
 )
 
-// A camera's picture on its way from one process to another; the message stands for
-// the memory that both see.
+// A camera's picture goes from one process to another. Here the message takes the place of the
+// memory that both see.
 func Example() {
 	spec := frame.Spec{Format: frame.BGR, Width: 640, Height: 480}
 	message := make([]byte, spec.Size())
 
-	// The one that has the camera.
+	// The process with the camera.
 	out, err := frame.New(message, spec)
 	check(err)
 	copy(out.Pix(0), []byte{255, 128, 0}) // blue, green, red of the first pixel
 	out.SetSeq(1)
 
-	// The other one: pixels are read where they are.
+	// The other process reads the pixels in place.
 	in, err := frame.Open(message)
 	check(err)
 	fmt.Println(in.Format(), in.Width(), in.Height(), in.Bits(), in.Seq())
@@ -33,8 +33,8 @@ func Example() {
 	// {0 128 255 255}
 }
 
-// One Frame is enough for a stream whose pictures differ in size; what carries it
-// needs room for the largest.
+// One Frame is enough for a stream whose pictures differ in size. Its messages need room for the
+// largest one.
 func ExampleFrame() {
 	sizes := []frame.Spec{
 		{Format: frame.Gray, Width: 640, Height: 480},
@@ -68,7 +68,7 @@ func ExampleSpec() {
 	fmt.Println(spec.Check())
 	// Output:
 	// 262272 bytes <nil>
-	// frame: Stride is 1000, want 0, or enough for rows of 1024 bytes: not a possible picture
+	// frame: Stride is 1000, want 0, or at least the 1024 bytes of a row: wrong picture specification
 }
 
 func ExampleParseFormat() {
@@ -78,7 +78,7 @@ func ExampleParseFormat() {
 	// Output: nv12 2 12
 }
 
-// What programs of OpenCV have as BGR becomes gray.
+// A BGR picture, as OpenCV programs have it, becomes gray.
 func ExampleDraw() {
 	from := frame.Spec{Format: frame.BGR, Width: 2, Height: 1}
 	bgr, err := frame.New(make([]byte, from.Size()), from)
@@ -113,7 +113,7 @@ func ExampleNV12Image() {
 	// Output: {10 5 6} {40 5 6}
 }
 
-// Pictures from a pipe of ffmpeg's, each put into a message where it is to be sent.
+// Pictures from a pipe of ffmpeg are read directly into the messages that are sent.
 func ExampleY4MReader() {
 	pipe := bytes.NewReader([]byte("YUV4MPEG2 W2 H2 F25:1 Ip A1:1 C420jpeg\nFRAME\nabcd12FRAME\nefgh34"))
 	y, err := frame.NewY4MReader(pipe)

@@ -10,7 +10,7 @@ import (
 	"samepage/pubsub"
 )
 
-// A camera draws where its viewers read. It begins when there is one.
+// A camera draws into the memory that its viewers read. It begins when there is a viewer.
 func ExamplePublisher_WaitSubscribers() {
 	ctx := context.Background()
 	spec := frame.Spec{Format: frame.Gray, Width: 4, Height: 2}

@@ -14,8 +14,8 @@ import (
 	"samepage/pubsub"
 )
 
-// An image keeps the memory that its pixels lie in, also when it is all that is left of
-// what that came with; so does a part of an image of this package.
+// An image keeps the memory of its pixels mapped, also if the program has dropped everything else.
+// So does a SubImage of an image of this package.
 func TestForgottenNotWhileItsImageIsUsed(t *testing.T) {
 	ipctest.NeedNames(t)
 	for _, format := range []frame.Format{frame.Gray, frame.Gray16, frame.RGB, frame.BGR, frame.RGBA, frame.BGRA, frame.I420, frame.NV12} {
@@ -99,8 +99,8 @@ func white(t *testing.T, img image.Image) {
 	}
 }
 
-// collectedAll drops a memory and returns when that is given back, and what was dropped
-// then with what it had: what can be collected has been.
+// collectedAll drops a memory, and returns after it and everything else that can be collected were
+// collected.
 func collectedAll(t *testing.T) {
 	t.Helper()
 	for range 2 {

@@ -7,21 +7,22 @@ import (
 	"samepage/layout"
 )
 
-// Format is how the pixels lie in memory. The zero value is no format.
+// Format says how pixels lie in memory. The zero value is no format.
 type Format uint32
 
 // The formats.
 const (
 	Gray   Format = iota + 1 // 1 byte a pixel
-	Gray16                   // 2 bytes a pixel, the less significant one first
+	Gray16                   // 2 bytes a pixel, little-endian
 	RGB                      // 3 bytes a pixel: red, green, blue
 	BGR                      // 3 bytes a pixel: blue, green, red
 	RGBA                     // 4 bytes a pixel: red, green, blue, alpha; not premultiplied
 	BGRA                     // 4 bytes a pixel: blue, green, red, alpha; not premultiplied
-	// NV12 has two planes: Y, then Cb and Cr in turn, one pair for each 2 by 2 pixels.
+	// NV12 has two planes: Y, and interleaved Cb and Cr. There is one pair of Cb and Cr for each
+	// 2 by 2 pixels.
 	NV12
-	// I420, also known as YUV420 planar, has three planes: Y, then Cb, then Cr, one sample
-	// of each for each 2 by 2 pixels.
+	// I420, also known as planar YUV420, has three planes: Y, Cb and Cr. There is one Cb and one
+	// Cr for each 2 by 2 pixels.
 	I420
 )
 
@@ -46,28 +47,28 @@ func ParseFormat(s string) (Format, error) {
 // Known says whether f is one of Formats.
 func (f Format) Known() bool { return layout.FrameFormat(f).Known() }
 
-// Planes is how many planes the format has: 1 to 3, or 0 for one that is not known.
+// Planes returns the number of planes of the format: 1 to 3, or 0 if f is not Known.
 func (f Format) Planes() int { return layout.FrameFormat(f).Planes() }
 
-// Bits is how many bits a pixel takes on average, 0 for a format that is not known.
+// Bits returns the average number of bits of a pixel, or 0 if f is not Known.
 func (f Format) Bits() int { return layout.FrameFormat(f).Bits() }
 
-// Plane is the shape of plane i of a picture of that many pixels: the bytes of a row
+// Plane returns the shape of plane i of a picture of width x height pixels: the bytes of a row
 // without padding, and the number of rows. Both are 0 if the format has no such plane.
 func (f Format) Plane(i, width, height int) (row, rows int) {
 	return layout.FrameFormat(f).Plane(i, width, height)
 }
 
-// String is the name of the value.
+// String returns the name of the format, such as "bgr".
 func (f Format) String() string { return layout.FrameFormat(f).String() }
 
-// MarshalText gives what String gives.
+// MarshalText returns the text of String.
 func (f Format) MarshalText() ([]byte, error) { return layout.FrameFormat(f).MarshalText() }
 
-// UnmarshalText is the inverse of MarshalText. Its error names the texts that are possible.
+// UnmarshalText is the inverse of MarshalText. Its error lists the possible texts.
 func (f *Format) UnmarshalText(b []byte) error { return (*layout.FrameFormat)(f).UnmarshalText(b) }
 
-// Siting is where the colour samples of NV12 and I420 lie among the pixels that share them.
+// Siting says where the colour samples of NV12 and I420 lie among the pixels that share them.
 type Siting uint8
 
 // The sitings.
@@ -75,21 +76,21 @@ const (
 	SitingUnknown Siting = iota
 	SitingCentre         // in the middle of the four pixels, as in JPEG
 	SitingLeft           // between the two left pixels, as in MPEG-2 and H.264
-	// SitingPALDV is on the upper left pixel, with Cb and Cr on lines of their own, as in DV
-	// video with 625 lines.
+	// SitingPALDV: on the upper left pixel. Cb and Cr lie on different lines, as in DV video with
+	// 625 lines.
 	SitingPALDV
 )
 
-// String is the name of the value.
+// String returns the name of the value.
 func (s Siting) String() string { return layout.FrameSiting(s).String() }
 
-// MarshalText gives what String gives.
+// MarshalText returns the text of String.
 func (s Siting) MarshalText() ([]byte, error) { return layout.FrameSiting(s).MarshalText() }
 
-// UnmarshalText is the inverse of MarshalText. Its error names the texts that are possible.
+// UnmarshalText is the inverse of MarshalText. Its error lists the possible texts.
 func (s *Siting) UnmarshalText(b []byte) error { return (*layout.FrameSiting)(s).UnmarshalText(b) }
 
-// Range is which values the samples of NV12 and I420 take.
+// Range says which values the samples of NV12 and I420 have.
 type Range uint8
 
 // The ranges.
@@ -99,16 +100,16 @@ const (
 	RangeLimited       // Y from 16 to 235, Cb and Cr from 16 to 240, as in video
 )
 
-// String is the name of the value.
+// String returns the name of the value.
 func (r Range) String() string { return layout.FrameRange(r).String() }
 
-// MarshalText gives what String gives.
+// MarshalText returns the text of String.
 func (r Range) MarshalText() ([]byte, error) { return layout.FrameRange(r).MarshalText() }
 
-// UnmarshalText is the inverse of MarshalText. Its error names the texts that are possible.
+// UnmarshalText is the inverse of MarshalText. Its error lists the possible texts.
 func (r *Range) UnmarshalText(b []byte) error { return (*layout.FrameRange)(r).UnmarshalText(b) }
 
-// Interlace is whether all lines of a frame were taken at one time.
+// Interlace says whether all lines of a frame were taken at one time.
 type Interlace uint8
 
 // The ways of interlacing.
@@ -117,21 +118,21 @@ const (
 	InterlaceNone                  // all at one time: progressive
 	InterlaceTopFirst              // first the even lines, then the odd ones
 	InterlaceBottomFirst           // first the odd lines, then the even ones
-	InterlaceMixed                 // each frame of the stream says
+	InterlaceMixed                 // differs from frame to frame
 )
 
-// String is the name of the value.
+// String returns the name of the value.
 func (i Interlace) String() string { return layout.FrameInterlace(i).String() }
 
-// MarshalText gives what String gives.
+// MarshalText returns the text of String.
 func (i Interlace) MarshalText() ([]byte, error) { return layout.FrameInterlace(i).MarshalText() }
 
-// UnmarshalText is the inverse of MarshalText. Its error names the texts that are possible.
+// UnmarshalText is the inverse of MarshalText. Its error lists the possible texts.
 func (i *Interlace) UnmarshalText(b []byte) error {
 	return (*layout.FrameInterlace)(i).UnmarshalText(b)
 }
 
-// The numbers are those of package layout. A difference stops the build.
+// The numbers are the same as in package layout. A difference stops the build.
 const (
 	_ = -(uint32(Gray) ^ uint32(layout.FrameGray))
 	_ = -(uint32(Gray16) ^ uint32(layout.FrameGray16))

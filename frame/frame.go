@@ -15,49 +15,49 @@ import (
 // MaxSide is the largest width and height, in pixels.
 const MaxSide = 16384
 
-// ErrSpec: a picture that cannot be, or not the one that was wanted. For a Spec out of
-// range the error also matches fs.ErrInvalid.
-var ErrSpec = errors.New("not a possible picture")
+// ErrSpec: a Spec is out of range, or a frame has another format or size than a stream needs. If
+// a Spec is out of range the error also matches fs.ErrInvalid.
+var ErrSpec = errors.New("wrong picture specification")
 
-// badSpec says that a field of a Spec is out of range.
+// badSpec returns the error for a field of a Spec that is out of range.
 func badSpec(field string, value any, want string) error {
 	return fmt.Errorf("frame: %w", &option.Error{Name: field, Value: fmt.Sprint(value), Want: want, Also: ErrSpec})
 }
 
-// Ratio is a fraction, such as frames per second or the width of a pixel to its
-// height. The zero value means that it is not known.
+// Ratio is a fraction, such as frames per second, or the width of a pixel divided by its height.
+// The zero value means that the ratio is not known.
 type Ratio struct{ Num, Den int }
 
-// String gives both numbers: "25:1".
+// String returns both numbers, such as "25:1".
 func (r Ratio) String() string { return fmt.Sprintf("%d:%d", r.Num, r.Den) }
 
 func (r Ratio) ok() bool {
 	return r == Ratio{} || r.Num > 0 && r.Den > 0 && r.Num <= math.MaxInt32 && r.Den <= math.MaxInt32
 }
 
-// Spec says what a frame is. Format, Width and Height are needed; the others may
-// be zero.
+// Spec describes a frame. Format, Width and Height are needed. The other fields may be zero.
 type Spec struct {
 	Format        Format
 	Width, Height int // pixels, at most MaxSide
-	// Stride is the bytes from a row of the first plane to the next; 0: as many
-	// as a row has. The colour of I420 has half of it, that of NV12 all of it,
-	// rounded up.
+	// Stride is the number of bytes from the start of a row of the first plane to the start of
+	// the next row. If it is 0, rows have no padding. The colour planes of I420 have half of this
+	// stride, rounded up. The colour plane of NV12 has this stride, rounded up to an even number.
 	Stride int
-	Seq    uint64    // the writer's count
+	Seq    uint64    // the number of the frame, which the writer chooses
 	Time   time.Time // when the picture was taken; zero: unknown
-	// Region is which part of a larger picture this one is, in pixels of that one,
-	// which need not be as many as this one has. Zero: it is all of it.
+	// Region says which part of a larger picture this frame shows, in pixels of the larger
+	// picture. The frame may be scaled: it need not have as many pixels as the region. Zero: the
+	// frame is the whole picture.
 	Region image.Rectangle
 
 	Siting    Siting
 	Range     Range
 	Interlace Interlace
-	Aspect    Ratio // width of a pixel to its height
+	Aspect    Ratio // width of a pixel divided by its height
 }
 
-// Size is the bytes of a frame, with its header: what New needs, and what a topic
-// must allow for a message. It is 0 for a spec that Check refuses.
+// Size returns the number of bytes of the frame, with its header. New needs so many bytes, and
+// the messages of a topic must have room for them. Size is 0 if Check returns an error.
 func (s Spec) Size() int64 {
 	h, err := s.header()
 	if err != nil {
@@ -66,14 +66,13 @@ func (s Spec) Size() int64 {
 	return int64(h.Size)
 }
 
-// Check says whether there can be such a frame. Errors: ErrSpec.
+// Check returns an error if a field is out of range. Errors: ErrSpec.
 func (s Spec) Check() error {
 	_, err := s.header()
 	return err
 }
 
-// planeAlign is where planes start, for the vector instructions of whoever
-// computes with them.
+// planeAlign is the alignment of planes in bytes. It suits vector instructions.
 const planeAlign = 64
 
 func (s Spec) header() (layout.FrameHeader, error) {
@@ -102,7 +101,7 @@ func (s Spec) header() (layout.FrameHeader, error) {
 	}
 	if r := s.Region; r != (image.Rectangle{}) {
 		if r.Empty() || r.Min.X < 0 || r.Min.Y < 0 || r.Max.X > math.MaxInt32 || r.Max.Y > math.MaxInt32 {
-			return h, badSpec("Region", r, "one that is not empty, within 0 and 2147483647")
+			return h, badSpec("Region", r, "a rectangle that is not empty, with coordinates from 0 to 2147483647")
 		}
 		h.RegionX, h.RegionY, h.RegionW, h.RegionH = uint32(r.Min.X), uint32(r.Min.Y), uint32(r.Dx()), uint32(r.Dy())
 	}
@@ -120,7 +119,7 @@ func (s Spec) header() (layout.FrameHeader, error) {
 		}
 		row, rows := s.Format.Plane(i, s.Width, s.Height)
 		if stride < row {
-			return h, badSpec("Stride", s.Stride, fmt.Sprintf("0, or enough for rows of %d bytes", row))
+			return h, badSpec("Stride", s.Stride, fmt.Sprintf("0, or at least the %d bytes of a row", row))
 		}
 		end = (end + planeAlign - 1) &^ (planeAlign - 1)
 		h.Offset[i], h.Stride[i] = end, uint32(stride)
@@ -140,21 +139,21 @@ func nanos(t time.Time) int64 {
 	return t.UnixNano()
 }
 
-// Frame is a picture in bytes that others see too: a header and pixels. The zero
-// value is an empty frame, ready for Reset and Attach; it must not be copied after
-// that. Of a frame in bytes of a View the caller keeps the View.
+// Frame is a picture in shared bytes: a header and pixels. The zero value is an empty frame,
+// ready for Reset and Attach. After that it must not be copied. If the bytes are from a View, the
+// caller must keep the View reachable.
 //
-// Methods that only look may be called concurrently. Reset, Attach, SetSeq, SetTime
-// and drawing into the frame need it alone; what orders them with other processes
-// is the matter of whatever carries the message.
+// Methods that only read may be called concurrently. Reset, Attach, SetSeq, SetTime and drawing
+// must not run concurrently with anything else on the frame. A Frame does not synchronise with
+// other processes: the topic, or a lock, does that.
 type Frame struct {
 	h     layout.FrameHeader
 	buf   []byte                       // the message; nil: empty
 	head  [layout.FrameHeaderSize]byte // the header's private copy
-	lines []byte                       // of Draw, kept for the next one
+	lines []byte                       // the buffer of Draw, kept for the next call
 
-	// Views of the pixels, kept here so that Image allocates nothing. image is one
-	// of them.
+	// The images of the pixels are kept here, so that Image allocates nothing. image is one of
+	// them.
 	image  image.Image
 	gray   image.Gray
 	nrgba  image.NRGBA
@@ -164,7 +163,7 @@ type Frame struct {
 	nv12   NV12Image
 }
 
-// New makes a frame in buf, see Frame.Reset.
+// New makes a new frame in buf. Errors: those of Frame.Reset.
 func New(buf []byte, spec Spec) (*Frame, error) {
 	f := &Frame{}
 	if err := f.Reset(buf, spec); err != nil {
@@ -173,7 +172,7 @@ func New(buf []byte, spec Spec) (*Frame, error) {
 	return f, nil
 }
 
-// Open reads the frame that is in buf, see Frame.Attach.
+// Open opens the frame that is in buf. Errors: those of Frame.Attach.
 func Open(buf []byte) (*Frame, error) {
 	f := &Frame{}
 	if err := f.Attach(buf); err != nil {
@@ -182,11 +181,10 @@ func Open(buf []byte) (*Frame, error) {
 	return f, nil
 }
 
-// Reset makes f a new frame in buf: it writes the header. The pixels are what buf
-// had there; the caller fills them. Images of what f was before must not be used any
-// more. After an error f is empty.
+// Reset makes f a new frame in buf. It writes the header only: the caller fills the pixels.
+// Images that f returned before must not be used any more. After an error f is empty.
 //
-// Errors: ErrSpec; io.ErrShortBuffer when buf has less than spec.Size() bytes.
+// Errors: ErrSpec; io.ErrShortBuffer if buf has less than spec.Size() bytes.
 func (f *Frame) Reset(buf []byte, spec Spec) error {
 	f.clear()
 	h, err := spec.header()
@@ -194,20 +192,18 @@ func (f *Frame) Reset(buf []byte, spec Spec) error {
 		return err
 	}
 	if uint64(len(buf)) < h.Size {
-		return fmt.Errorf("frame: %d x %d pixels of %v take %d bytes, there are %d: %w", h.Width, h.Height, h.Format, h.Size, len(buf), io.ErrShortBuffer)
+		return fmt.Errorf("frame: a frame of %d x %d pixels, format %v, needs %d bytes, the buffer has %d: %w", h.Width, h.Height, h.Format, h.Size, len(buf), io.ErrShortBuffer)
 	}
 	f.set(h, buf)
 	f.writeHeader()
 	return nil
 }
 
-// Attach makes f the frame that is in buf. It reads the header, and writes nothing;
-// buf may be read-only, if nothing is drawn or set later. It may be longer than the
-// frame. Images of what f was before must not be used any more. After an error f is
-// empty.
+// Attach makes f the frame that is in buf. It reads the header and writes nothing. So buf may be
+// read-only, if nothing is drawn or set later. buf may be longer than the frame. Images that f
+// returned before must not be used any more. After an error f is empty.
 //
-// Errors: samepage.ErrKindMismatch when there is no frame, samepage.ErrVersion,
-// samepage.ErrCorrupt.
+// Errors: samepage.ErrKindMismatch if buf has no frame, samepage.ErrVersion, samepage.ErrCorrupt.
 func (f *Frame) Attach(buf []byte) error {
 	f.clear()
 	copy(f.head[:], buf)
@@ -219,15 +215,15 @@ func (f *Frame) Attach(buf []byte) error {
 	return nil
 }
 
-// clear makes f empty, and with it the images that callers have of it: the bytes
-// below may go.
+// clear makes f and all images of it empty. Callers may still have these images, and the bytes
+// may be unmapped or used again.
 func (f *Frame) clear() {
 	f.h, f.buf, f.image = layout.FrameHeader{}, nil, nil
 	f.gray, f.nrgba, f.ycbcr = image.Gray{}, image.NRGBA{}, image.YCbCr{}
 	f.gray16, f.packed, f.nv12 = Gray16Image{}, PackedImage{Format: RGB}, NV12Image{}
 }
 
-// set makes f the frame that h, which is checked against buf, describes.
+// set makes f the frame that h describes. Precondition: h was checked against len(buf).
 func (f *Frame) set(h layout.FrameHeader, buf []byte) {
 	f.h, f.buf = h, buf[:h.Size:h.Size]
 	r := image.Rect(0, 0, int(h.Width), int(h.Height))
@@ -257,34 +253,33 @@ func (f *Frame) set(h layout.FrameHeader, buf []byte) {
 	}
 }
 
-// writeHeader writes the header at once, from the private copy.
+// writeHeader encodes the header into the private copy, and copies that into the message.
 func (f *Frame) writeHeader() {
 	f.h.Encode(f.head[:])
 	copy(f.buf, f.head[:])
 }
 
-// Bytes is the whole frame, as it is to be published: header and pixels, nothing
-// that stood behind it in the buffer. It is nil for an empty frame.
+// Bytes returns the header and the pixels, without the bytes that follow them in the buffer. It
+// is nil for an empty frame.
 func (f *Frame) Bytes() []byte { return f.buf }
 
-// Format is how the pixels stand in memory; 0 for an empty frame.
+// Format returns the format of the pixels, 0 for an empty frame.
 func (f *Frame) Format() Format { return Format(f.h.Format) }
 
-// Width is in pixels.
+// Width returns the width in pixels.
 func (f *Frame) Width() int { return int(f.h.Width) }
 
-// Height is in pixels.
+// Height returns the height in pixels.
 func (f *Frame) Height() int { return int(f.h.Height) }
 
-// Bits is how many bits a pixel takes on average.
+// Bits returns the average number of bits of a pixel.
 func (f *Frame) Bits() int { return f.h.Format.Bits() }
 
-// Planes is how many planes the frame has, 1 to 3; 0 for an empty one.
+// Planes returns the number of planes: 1 to 3, or 0 for an empty frame.
 func (f *Frame) Planes() int { return f.h.Format.Planes() }
 
-// Pix is the bytes of a plane, in the frame itself, from the first byte of the first
-// row to the last one of the last row, without the padding behind it. It is nil
-// where there is no such plane.
+// Pix returns the frame's own bytes of a plane, from the first pixel to the last one. The padding
+// after the last row is not part of them. Pix is nil if there is no such plane.
 func (f *Frame) Pix(plane int) []byte {
 	row, rows := f.Plane(plane)
 	if rows == 0 {
@@ -295,14 +290,14 @@ func (f *Frame) Pix(plane int) []byte {
 	return f.buf[from:to:to]
 }
 
-// Plane is what a plane has: bytes of a row, without padding, and rows. Both are 0
-// where there is no such plane.
+// Plane returns the shape of a plane: the bytes of a row without padding, and the number of rows.
+// Both are 0 if there is no such plane.
 func (f *Frame) Plane(plane int) (row, rows int) {
 	return f.h.Format.Plane(plane, int(f.h.Width), int(f.h.Height))
 }
 
-// Stride is the bytes from a row of a plane to the next, 0 where there is no such
-// plane.
+// Stride returns the number of bytes from the start of a row of a plane to the start of the next
+// row. It is 0 if there is no such plane.
 func (f *Frame) Stride(plane int) int {
 	if plane < 0 || plane >= layout.MaxFramePlanes {
 		return 0
@@ -310,16 +305,16 @@ func (f *Frame) Stride(plane int) int {
 	return int(f.h.Stride[plane])
 }
 
-// Seq is the writer's count.
+// Seq returns the number of the frame, which its writer chose.
 func (f *Frame) Seq() uint64 { return f.h.Seq }
 
-// SetSeq changes the count in the header. The frame must not be empty.
+// SetSeq changes the number in the header. The frame must not be empty.
 func (f *Frame) SetSeq(n uint64) {
 	f.h.Seq = n
 	f.writeHeader()
 }
 
-// Time is when the picture was taken; the zero Time where that is not known.
+// Time returns when the picture was taken. It is the zero Time if that is not known.
 func (f *Frame) Time() time.Time {
 	if f.h.Time == 0 {
 		return time.Time{}
@@ -327,22 +322,21 @@ func (f *Frame) Time() time.Time {
 	return time.Unix(0, f.h.Time)
 }
 
-// SetTime changes the time in the header, to the nanosecond. The frame must not be
-// empty.
+// SetTime changes the time in the header, which counts nanoseconds. The frame must not be empty.
 func (f *Frame) SetTime(t time.Time) {
 	f.h.Time = nanos(t)
 	f.writeHeader()
 }
 
-// Region is which part of a larger picture the frame is, in pixels of that one; the
-// zero Rectangle: it is all of it.
+// Region returns which part of a larger picture the frame shows, in pixels of the larger picture.
+// The zero Rectangle means the whole picture.
 func (f *Frame) Region() image.Rectangle {
 	x, y := int(f.h.RegionX), int(f.h.RegionY)
 	return image.Rect(x, y, x+int(f.h.RegionW), y+int(f.h.RegionH))
 }
 
-// Spec is what Reset needs to make such a frame. Planes come to stand where Reset
-// puts them, which need not be where the writer of f put its own.
+// Spec returns a description with which Reset makes a frame like this one. The new frame may have
+// its planes at other offsets than f.
 func (f *Frame) Spec() Spec {
 	return Spec{
 		Format: f.Format(), Width: f.Width(), Height: f.Height(), Stride: f.Stride(0), Seq: f.h.Seq, Time: f.Time(), Region: f.Region(),
@@ -351,10 +345,11 @@ func (f *Frame) Spec() Spec {
 	}
 }
 
-// Image is the pixels as an image, from (0, 0) on; the package comment says of which
-// type. It copies nothing: it reads and writes the frame's own bytes, and is good until
+// Image returns the pixels as an image that starts at (0, 0). The package comment lists the types
+// by format. The image copies nothing: it reads and writes the frame's own bytes. It is good until
 // f is Reset or Attached. It is nil for an empty frame.
 //
-// The image keeps f, and with it the loan or message that f is part of, from being given
-// back; so do its parts, but for those that SubImage of the images of package image makes.
+// While the image is reachable, f and the loan or message that f is part of are not collected, so
+// the bytes stay mapped. This also holds for a SubImage of the image types of this package, but
+// not for a SubImage of the types of package image.
 func (f *Frame) Image() image.Image { return f.image }

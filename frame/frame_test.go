@@ -25,7 +25,7 @@ func mustNew(t testing.TB, s Spec) *Frame {
 	return f
 }
 
-// noise fills all bytes behind the header, padding too.
+// noise fills all bytes after the header, also the padding.
 func noise(f *Frame, seed uint64) *Frame {
 	r := rand.New(rand.NewPCG(seed, 1))
 	for b := f.Bytes()[layout.FrameHeaderSize:]; len(b) > 0; b = b[1:] {
@@ -84,8 +84,8 @@ func TestFrame(t *testing.T) {
 	}
 }
 
-// The image of each format is of the type that the package comment says, and its
-// pixels are the frame's.
+// The image of each format has the type that the package comment names, and uses the frame's own
+// pixels.
 func TestImageInPlace(t *testing.T) {
 	for _, format := range Formats() {
 		f := mustNew(t, fullSpec(format))
@@ -203,7 +203,7 @@ func TestEmptyFrame(t *testing.T) {
 	Draw(f, nil)
 }
 
-// Whoever writes the header while it is in use changes nothing for the reader.
+// If the header is overwritten while a reader uses the frame, nothing changes for the reader.
 func TestHostileHeader(t *testing.T) {
 	f := noise(mustNew(t, fullSpec(I420)), 3)
 	g, err := Open(f.Bytes())
@@ -222,7 +222,7 @@ func TestHostileHeader(t *testing.T) {
 	}
 }
 
-// Planes of other writers stand in other orders.
+// Other writers may put the planes in another order.
 func TestForeignPlanes(t *testing.T) {
 	b := make([]byte, 128+8*4+2*8)
 	h := layout.FrameHeader{
@@ -240,8 +240,8 @@ func TestForeignPlanes(t *testing.T) {
 	}
 }
 
-// 640 x 480, then 4K, then 640 x 480: right pixels, and nothing allocated. (Row
-// 003-18 of docs/mission/frame.md.)
+// A stream of 640 x 480, then 4K, then 640 x 480 has the right pixels, and nothing is allocated.
+// (Row 003-18 of docs/mission/frame.md.)
 func TestSizesChange(t *testing.T) {
 	small := Spec{Format: BGR, Width: 640, Height: 480}
 	large := Spec{Format: BGR, Width: 3840, Height: 2160}
@@ -299,7 +299,7 @@ func TestLargest(t *testing.T) {
 	}
 }
 
-// FuzzOpen reads all of whatever passes as a frame.
+// FuzzOpen reads all pixels of any bytes that Open accepts.
 func FuzzOpen(f *testing.F) {
 	for _, format := range Formats() {
 		g, err := New(make([]byte, 600), fullSpec(format))

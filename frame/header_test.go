@@ -14,8 +14,8 @@ import (
 	"samepage/pubsub"
 )
 
-// The header says length, width, height and bits of what comes; what is negative, too
-// large, or more than was sent is refused.
+// The header has the length, width, height and bits of the frame. Values that are negative, too
+// large, or larger than the message are refused.
 func TestMission003_04_FrameHeader(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -91,7 +91,7 @@ func TestMission003_04_FrameHeader(t *testing.T) {
 	ipctest.WantErr(t, err, samepage.ErrKindMismatch)
 }
 
-// From 640 x 480 to 4K and back, with the right pixels and no allocations.
+// A stream changes from 640 x 480 to 4K and back, with the right pixels and without allocations.
 func TestMission003_18_SizesChange(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -146,7 +146,7 @@ func TestMission003_18_SizesChange(t *testing.T) {
 	}
 }
 
-// Width, height, bits, the pixels behind the header, and the image.Image over them.
+// A reader gets width, height and bits, the pixels after the header, and an image.Image of them.
 func TestMission003_19_Accessors(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)

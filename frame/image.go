@@ -5,8 +5,8 @@ import (
 	"image/color"
 )
 
-// order is where the parts of a pixel stand in it, and how many bytes it has; a is
-// -1 where there is no alpha.
+// order has the offsets of red, green, blue and alpha in a pixel, and its bytes. a is -1 if there
+// is no alpha.
 type order struct{ r, g, b, a, n int }
 
 var orders = [...]order{
@@ -16,26 +16,26 @@ var orders = [...]order{
 	BGRA: {2, 1, 0, 3, 4},
 }
 
-// PackedImage is an image.Image and draw.Image whose pixels are of three or four
-// bytes in some order. Its methods may be called concurrently, as those of the
-// images of package image.
+// PackedImage is an image.Image and draw.Image whose pixels have three or four bytes, in the order
+// that Format says. Methods that only read may be called concurrently, as with the images of
+// package image.
 type PackedImage struct {
 	Format Format // RGB, BGR, RGBA or BGRA
 	Pix    []byte
 	Stride int // bytes from a row to the next
 	Rect   image.Rectangle
 
-	whole *PackedImage // what it is a part of, and so whatever has the bytes
+	whole *PackedImage // the image of which it is a SubImage; this keeps the bytes mapped
 }
 
-// opaqueModel converts as drawing on black does, for images without alpha.
+// opaqueModel is the model of images without alpha. It converts a translucent colour to the colour
+// that it has on a black background.
 var opaqueModel = color.ModelFunc(func(c color.Color) color.Color {
 	r, g, b, _ := c.RGBA()
 	return color.NRGBA{uint8(r >> 8), uint8(g >> 8), uint8(b >> 8), 0xff}
 })
 
-// ColorModel is color.NRGBAModel, or a model of opaque colours where there is no
-// alpha.
+// ColorModel returns color.NRGBAModel, or a model of opaque colours if the format has no alpha.
 func (p *PackedImage) ColorModel() color.Model {
 	if orders[p.Format].a < 0 {
 		return opaqueModel
@@ -43,18 +43,18 @@ func (p *PackedImage) ColorModel() color.Model {
 	return color.NRGBAModel
 }
 
-// Bounds is where there are pixels.
+// Bounds returns the rectangle of the pixels.
 func (p *PackedImage) Bounds() image.Rectangle { return p.Rect }
 
-// PixOffset is the index in Pix of the first byte of a pixel.
+// PixOffset returns the index in Pix of the first byte of a pixel.
 func (p *PackedImage) PixOffset(x, y int) int {
 	return (y-p.Rect.Min.Y)*p.Stride + (x-p.Rect.Min.X)*orders[p.Format].n
 }
 
-// At is the colour of a pixel, a color.NRGBA.
+// At returns the colour of a pixel, a color.NRGBA.
 func (p *PackedImage) At(x, y int) color.Color { return p.NRGBAAt(x, y) }
 
-// NRGBAAt is the colour of a pixel, the zero one outside the bounds.
+// NRGBAAt returns the colour of a pixel, or the zero colour outside the bounds.
 func (p *PackedImage) NRGBAAt(x, y int) color.NRGBA {
 	if !(image.Point{x, y}.In(p.Rect)) {
 		return color.NRGBA{}
@@ -68,20 +68,20 @@ func (p *PackedImage) NRGBAAt(x, y int) color.NRGBA {
 	return c
 }
 
-// RGBA64At is the colour of a pixel.
+// RGBA64At returns the colour of a pixel.
 func (p *PackedImage) RGBA64At(x, y int) color.RGBA64 {
 	r, g, b, a := p.NRGBAAt(x, y).RGBA()
 	return color.RGBA64{uint16(r), uint16(g), uint16(b), uint16(a)}
 }
 
-// Set sets the colour of a pixel; outside the bounds it does nothing.
+// Set sets the colour of a pixel. Outside the bounds it does nothing.
 func (p *PackedImage) Set(x, y int, c color.Color) {
 	if (image.Point{x, y}.In(p.Rect)) {
 		p.SetNRGBA(x, y, p.ColorModel().Convert(c).(color.NRGBA))
 	}
 }
 
-// SetNRGBA sets the bytes of a pixel; where there is no alpha, c's is dropped.
+// SetNRGBA sets the bytes of a pixel. If the format has no alpha, c.A is not used.
 func (p *PackedImage) SetNRGBA(x, y int, c color.NRGBA) {
 	if !(image.Point{x, y}.In(p.Rect)) {
 		return
@@ -103,8 +103,7 @@ func (p *PackedImage) SetRGBA64(x, y int, c color.RGBA64) {
 	p.SetNRGBA(x, y, color.NRGBA{uint8(r >> 8), uint8(g >> 8), uint8(b >> 8), uint8(a >> 8)})
 }
 
-// SubImage is the part of the image within r, over the same bytes. It is a
-// *PackedImage.
+// SubImage returns the part of the image within r, a *PackedImage. It uses the same bytes.
 func (p *PackedImage) SubImage(r image.Rectangle) image.Image {
 	if r = r.Intersect(p.Rect); r.Empty() {
 		return &PackedImage{Format: p.Format}
@@ -112,7 +111,7 @@ func (p *PackedImage) SubImage(r image.Rectangle) image.Image {
 	return &PackedImage{Format: p.Format, Pix: p.Pix[p.PixOffset(r.Min.X, r.Min.Y):], Stride: p.Stride, Rect: r, whole: p}
 }
 
-// Opaque says whether all pixels are.
+// Opaque says whether all pixels are opaque.
 func (p *PackedImage) Opaque() bool {
 	o := &orders[p.Format]
 	if o.a < 0 {
@@ -130,10 +129,10 @@ func (p *PackedImage) Opaque() bool {
 	return true
 }
 
-// Gray16Image is an image.Image and draw.Image of gray pixels of 16 bits, the less
-// significant byte first, as cameras and C++ programs on today's machines have them;
-// image.Gray16 has them the other way round. Its methods may be called concurrently,
-// as those of the images of package image.
+// Gray16Image is an image.Image and draw.Image of gray pixels of 16 bits. They are little-endian,
+// as cameras and C++ programs on today's machines write them. Those of image.Gray16 are
+// big-endian. Methods that only read may be called concurrently, as with the images of package
+// image.
 type Gray16Image struct {
 	Pix    []byte
 	Stride int // bytes from a row to the next
@@ -142,21 +141,21 @@ type Gray16Image struct {
 	whole *Gray16Image // as in PackedImage
 }
 
-// ColorModel is color.Gray16Model.
+// ColorModel returns color.Gray16Model.
 func (p *Gray16Image) ColorModel() color.Model { return color.Gray16Model }
 
-// Bounds is where there are pixels.
+// Bounds returns the rectangle of the pixels.
 func (p *Gray16Image) Bounds() image.Rectangle { return p.Rect }
 
-// PixOffset is the index in Pix of the first byte of a pixel.
+// PixOffset returns the index in Pix of the first byte of a pixel.
 func (p *Gray16Image) PixOffset(x, y int) int {
 	return (y-p.Rect.Min.Y)*p.Stride + (x-p.Rect.Min.X)*2
 }
 
-// At is the colour of a pixel, a color.Gray16.
+// At returns the colour of a pixel, a color.Gray16.
 func (p *Gray16Image) At(x, y int) color.Color { return p.Gray16At(x, y) }
 
-// Gray16At is the colour of a pixel, black outside the bounds.
+// Gray16At returns the colour of a pixel, or black outside the bounds.
 func (p *Gray16Image) Gray16At(x, y int) color.Gray16 {
 	if !(image.Point{x, y}.In(p.Rect)) {
 		return color.Gray16{}
@@ -165,13 +164,13 @@ func (p *Gray16Image) Gray16At(x, y int) color.Gray16 {
 	return color.Gray16{Y: uint16(p.Pix[i]) | uint16(p.Pix[i+1])<<8}
 }
 
-// RGBA64At is the colour of a pixel.
+// RGBA64At returns the colour of a pixel.
 func (p *Gray16Image) RGBA64At(x, y int) color.RGBA64 {
 	v := p.Gray16At(x, y).Y
 	return color.RGBA64{v, v, v, 0xffff}
 }
 
-// Set sets the colour of a pixel; outside the bounds it does nothing.
+// Set sets the colour of a pixel. Outside the bounds it does nothing.
 func (p *Gray16Image) Set(x, y int, c color.Color) {
 	if (image.Point{x, y}.In(p.Rect)) {
 		p.SetGray16(x, y, color.Gray16Model.Convert(c).(color.Gray16))
@@ -192,8 +191,7 @@ func (p *Gray16Image) SetRGBA64(x, y int, c color.RGBA64) {
 	p.SetGray16(x, y, color.Gray16{Y: uint16(luma(uint32(c.R), uint32(c.G), uint32(c.B)) >> 16)})
 }
 
-// SubImage is the part of the image within r, over the same bytes. It is a
-// *Gray16Image.
+// SubImage returns the part of the image within r, a *Gray16Image. It uses the same bytes.
 func (p *Gray16Image) SubImage(r image.Rectangle) image.Image {
 	if r = r.Intersect(p.Rect); r.Empty() {
 		return &Gray16Image{}
@@ -201,13 +199,12 @@ func (p *Gray16Image) SubImage(r image.Rectangle) image.Image {
 	return &Gray16Image{Pix: p.Pix[p.PixOffset(r.Min.X, r.Min.Y):], Stride: p.Stride, Rect: r, whole: p}
 }
 
-// Opaque is true.
+// Opaque returns true.
 func (p *Gray16Image) Opaque() bool { return true }
 
-// NV12Image is an image.Image with a plane of Y, and one of Cb and Cr in turn for
-// each two by two pixels. It has no Set: a colour sample belongs to four pixels; see
-// Draw. Its methods may be called concurrently, as those of the images of package
-// image.
+// NV12Image is an image.Image with a plane of Y and a plane of interleaved Cb and Cr, one pair for
+// each two by two pixels. It has no Set, because each colour sample belongs to four pixels; see
+// Draw. Its methods may be called concurrently.
 type NV12Image struct {
 	Y, CbCr          []byte
 	YStride, CStride int // bytes from a row to the next
@@ -216,26 +213,26 @@ type NV12Image struct {
 	whole *NV12Image // as in PackedImage
 }
 
-// ColorModel is color.YCbCrModel.
+// ColorModel returns color.YCbCrModel.
 func (p *NV12Image) ColorModel() color.Model { return color.YCbCrModel }
 
-// Bounds is where there are pixels.
+// Bounds returns the rectangle of the pixels.
 func (p *NV12Image) Bounds() image.Rectangle { return p.Rect }
 
-// YOffset is the index in Y of a pixel.
+// YOffset returns the index in Y of a pixel.
 func (p *NV12Image) YOffset(x, y int) int {
 	return (y-p.Rect.Min.Y)*p.YStride + (x - p.Rect.Min.X)
 }
 
-// COffset is the index in CbCr of a pixel's Cb; its Cr stands behind it.
+// COffset returns the index in CbCr of the Cb of a pixel. Its Cr is the next byte.
 func (p *NV12Image) COffset(x, y int) int {
 	return (y/2-p.Rect.Min.Y/2)*p.CStride + (x/2-p.Rect.Min.X/2)*2
 }
 
-// At is the colour of a pixel, a color.YCbCr.
+// At returns the colour of a pixel, a color.YCbCr.
 func (p *NV12Image) At(x, y int) color.Color { return p.YCbCrAt(x, y) }
 
-// YCbCrAt is the colour of a pixel, the zero one outside the bounds.
+// YCbCrAt returns the colour of a pixel, or the zero colour outside the bounds.
 func (p *NV12Image) YCbCrAt(x, y int) color.YCbCr {
 	if !(image.Point{x, y}.In(p.Rect)) {
 		return color.YCbCr{}
@@ -244,14 +241,13 @@ func (p *NV12Image) YCbCrAt(x, y int) color.YCbCr {
 	return color.YCbCr{Y: p.Y[p.YOffset(x, y)], Cb: p.CbCr[c], Cr: p.CbCr[c+1]}
 }
 
-// RGBA64At is the colour of a pixel.
+// RGBA64At returns the colour of a pixel.
 func (p *NV12Image) RGBA64At(x, y int) color.RGBA64 {
 	r, g, b, a := p.YCbCrAt(x, y).RGBA()
 	return color.RGBA64{uint16(r), uint16(g), uint16(b), uint16(a)}
 }
 
-// SubImage is the part of the image within r, over the same bytes. It is an
-// *NV12Image.
+// SubImage returns the part of the image within r, an *NV12Image. It uses the same bytes.
 func (p *NV12Image) SubImage(r image.Rectangle) image.Image {
 	if r = r.Intersect(p.Rect); r.Empty() {
 		return &NV12Image{}
@@ -261,8 +257,8 @@ func (p *NV12Image) SubImage(r image.Rectangle) image.Image {
 	return q
 }
 
-// Opaque is true.
+// Opaque returns true.
 func (p *NV12Image) Opaque() bool { return true }
 
-// luma is the brightness of a colour as package image/color weighs it, times 65536.
+// luma returns the brightness of a colour, times 65536, with the weights of package image/color.
 func luma(r, g, b uint32) uint32 { return 19595*r + 38470*g + 7471*b + 1<<15 }

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// settable is what all images but NV12's and I420's are.
+// settable has the methods of all images except those of NV12 and I420.
 type settable interface {
 	draw.RGBA64Image
 	SubImage(image.Rectangle) image.Image
@@ -28,7 +28,7 @@ func settables(t *testing.T) map[Format]settable {
 	return all
 }
 
-// ordered is where the bytes of colour {1, 2, 3, 4} come to stand.
+// ordered lists the bytes of the colour {1, 2, 3, 4} in memory.
 var ordered = map[Format][]byte{RGB: {1, 2, 3}, BGR: {3, 2, 1}, RGBA: {1, 2, 3, 4}, BGRA: {3, 2, 1, 4}}
 
 func TestAtSet(t *testing.T) {
@@ -79,8 +79,8 @@ func TestAtSet(t *testing.T) {
 	}
 }
 
-// What images do outside their bounds, with translucent colours and with SetRGBA64
-// is what those of package image do.
+// Outside their bounds, with translucent colours and with SetRGBA64, images do the same as those of
+// package image.
 func TestAsPackageImage(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 5))
 	bounds := image.Rect(0, 0, 7, 5)
@@ -189,8 +189,7 @@ func TestOpaque(t *testing.T) {
 	}
 }
 
-// NV12 and I420 of the same samples are the same picture, pixel by pixel, also that
-// of package image.
+// NV12 and I420 images with the same samples, and the one of package image, have the same pixels.
 func TestNV12(t *testing.T) {
 	f, g := noise(mustNew(t, fullSpec(I420)), 4), mustNew(t, fullSpec(NV12))
 	Draw(g, f.Image())
@@ -207,7 +206,7 @@ func TestNV12(t *testing.T) {
 	}
 }
 
-// Package image/draw draws on and from each.
+// Package image/draw draws onto and from each image.
 func TestImageDraw(t *testing.T) {
 	src := image.NewNRGBA(image.Rect(0, 0, 7, 5))
 	r := rand.New(rand.NewPCG(7, 7))

@@ -1,8 +1,8 @@
 package frame
 
-// The loops of Draw, on a line at a time: four bytes a pixel, red first. All of them
-// compute what package image/color would. The odd slice expressions spare the bounds
-// checks of the bytes behind them.
+// The loops of Draw work on one line at a time: four bytes a pixel, red first. They compute the
+// same values as package image/color. Slice expressions such as [:4] spare the bounds checks of
+// the accesses after them.
 
 // multiply multiplies the colours with alpha.
 func multiply(line []byte) {
@@ -46,7 +46,7 @@ func putGray16(dst, line []byte) {
 	}
 }
 
-// putPacked writes a line as pixels of a format, which is not RGBA.
+// putPacked writes a line as pixels of a format. Precondition: f is RGB, BGR or BGRA.
 func putPacked(dst, line []byte, f Format) {
 	switch f {
 	case RGB:
@@ -90,8 +90,8 @@ func getPacked(line, src []byte, f Format) {
 	}
 }
 
-// getYCbCr fills a line with pixels of ys. Samples of colour stand step bytes apart,
-// each for 1<<shift pixels, the first for as many less phase.
+// getYCbCr fills a line with pixels of ys. Colour samples are step bytes apart. Each belongs to
+// 1<<shift pixels, but the first one only to 1<<shift - phase pixels.
 func getYCbCr(line, ys, cb, cr []byte, step, phase, shift int) {
 	n := 1<<shift - phase // pixels of this colour
 	for c := 0; len(ys) > 0; c += step {
@@ -99,7 +99,7 @@ func getYCbCr(line, ys, cb, cr []byte, step, phase, shift int) {
 		r, g, b := 91881*v, -22554*u-46802*v, 116130*u
 		n = min(n, len(ys))
 		for _, y := range ys[:n] {
-			y := int32(y) * 0x10101 // 0 to 255 with 16 bits behind
+			y := int32(y) * 0x10101 // 0 to 255 with 16 fractional bits
 			p := line[:4]
 			p[0], p[1], p[2], p[3] = clamp(y+r), clamp(y+g), clamp(y+b), 0xff
 			line = line[4:]
@@ -108,7 +108,7 @@ func getYCbCr(line, ys, cb, cr []byte, step, phase, shift int) {
 	}
 }
 
-// clamp is the whole part of v, which has 16 bits behind the point, in a byte.
+// clamp returns the integer part of v, limited to 0 to 255. v has 16 fractional bits.
 func clamp(v int32) uint8 {
 	if uint32(v)>>24 == 0 {
 		return uint8(v >> 16)
@@ -116,8 +116,9 @@ func clamp(v int32) uint8 {
 	return uint8(^(v >> 31)) // 0 below, 255 above
 }
 
-// put420 writes a line to NV12 or I420 as line y, which is even, and, if both, pair as
-// the one below. Colours are the mean of four; at odd edges, of what there is.
+// put420 writes line as line y of an NV12 or I420 frame and, if both is true, pair as line y+1.
+// Each colour sample is the mean of four pixels, or at an odd edge of the pixels that exist.
+// Preconditions: y is even; if both is false, pair is line.
 func put420(dst *Frame, y int, line, pair []byte, both bool) {
 	ys, ystride := dst.Pix(0), dst.Stride(0)
 	putY(ys[y*ystride:], line)

@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 	ipctest.Main(m, map[string]func([]string){"camera": told(cameraRole), "viewer": told(viewerRole), "describe": told(describeRole)})
 }
 
-// told prints the error of a role.
+// told makes a role print its error.
 func told(role func(args []string) error) func([]string) {
 	return func(args []string) {
 		if err := role(args); err != nil {
@@ -54,7 +54,7 @@ func newSub(t testing.TB, name string, o *pubsub.SubscriberOptions) *frame.Subsc
 	return s
 }
 
-// paint fills all pixels with what only frame seq has.
+// paint fills all pixels with values that only frame seq has.
 func paint(f *frame.Frame, seq uint64) {
 	b := f.Pix(0)
 	for i := 0; i+8 <= len(b); i += 8 {
@@ -62,7 +62,7 @@ func paint(f *frame.Frame, seq uint64) {
 	}
 }
 
-// intact says whether f is frame seq, and all of it.
+// intact says whether f has all pixels of frame seq.
 func intact(f *frame.Frame, seq uint64) error {
 	b := f.Pix(0)
 	if f.Seq() != seq || len(b) == 0 {
@@ -89,9 +89,9 @@ func publish(ctx context.Context, p *frame.Publisher, s frame.Spec) error {
 	return nil
 }
 
-// cameraRole publishes frames: TOPIC WIDTH HEIGHT COUNT FPS SUBSCRIBERS. It begins when
-// there are so many reliable subscribers, and ends its stream when its standard input
-// does; a COUNT of 0 is as many as there are until then.
+// cameraRole publishes frames: TOPIC WIDTH HEIGHT COUNT FPS SUBSCRIBERS. It begins when the topic
+// has SUBSCRIBERS reliable subscribers, and ends its stream at the end of its standard input. If
+// COUNT is 0 it publishes until then.
 func cameraRole(args []string) error {
 	spec := frame.Spec{Format: frame.Gray, Width: number(args[1]), Height: number(args[2])}
 	// As little room as there may be, for each slot to be used again soon.
@@ -131,7 +131,7 @@ func cameraRole(args []string) error {
 	return p.Close()
 }
 
-// viewerRole checks all frames that come: TOPIC reliable|best-effort.
+// viewerRole checks all frames that it gets: TOPIC reliable|best-effort.
 func viewerRole(args []string) error {
 	fmt.Println("waiting")
 	s, err := frame.AwaitSubscriber(bg, args[0], &pubsub.SubscriberOptions{BestEffort: args[1] == "best-effort"})
@@ -158,7 +158,7 @@ func viewerRole(args []string) error {
 	return s.Close()
 }
 
-// describeRole prints what each frame is: TOPIC.
+// describeRole prints a description of each frame: TOPIC.
 func describeRole(args []string) error {
 	s, err := frame.AwaitSubscriber(bg, args[0], nil)
 	if err != nil {

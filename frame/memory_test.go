@@ -11,8 +11,8 @@ import (
 	"samepage/frame"
 )
 
-// What is drawn through one view is seen through another one that cannot be written,
-// without a copy: Open and Image only read.
+// A picture that is drawn through one view is seen through another, read-only view, without a copy:
+// Open and Image only read.
 func TestMemory(t *testing.T) {
 	spec := frame.Spec{Format: frame.NV12, Width: 640, Height: 480}
 	m, err := samepage.CreateUnnamed(spec.Size(), nil)

@@ -11,18 +11,18 @@ import (
 	"samepage/pubsub"
 )
 
-// Publisher publishes frames to a topic. One goroutine at a time calls its methods, but
-// for Close.
+// Publisher publishes frames to a topic. Only one goroutine at a time may call its methods. If a
+// Publish waits, the end of its context ends it.
 type Publisher struct {
 	p    *pubsub.Publisher
 	max  int64
-	free []*Loan // not out
+	free []*Loan // loans that are not in use
 }
 
-// CreatePublisher creates the topic and becomes one of its publishers. It has room for
-// frames as large as largest, whatever their formats, or for messages of opts.MaxSize bytes
-// if that is more. If opts leave them zero, Depth is 4 and Members 8, less than those of
-// package pubsub, for each takes the memory of a frame or more: see pubsub.Options.Size.
+// CreatePublisher creates the topic and becomes one of its publishers. A message has room for
+// largest.Size() bytes, or for opts.MaxSize bytes if that is more. Frames of any format may use
+// this room. If Depth and Members of opts are zero, they are 4 and 8. That is less than in package
+// pubsub, because each of them takes the memory of a frame or more: see pubsub.Options.Size.
 //
 // Errors: ErrSpec, samepage.ErrTooLarge, and those of pubsub.CreatePublisher.
 func CreatePublisher(name string, largest Spec, opts *pubsub.Options) (*Publisher, error) {
@@ -40,11 +40,11 @@ func OpenPublisher(name string, opts *pubsub.Options) (*Publisher, error) {
 	return publisher(pubsub.OpenPublisher(name, opts))
 }
 
-// OpenOrCreatePublisher opens the topic of that name, or creates it as CreatePublisher
-// does, and becomes one of its publishers. If the topic existed it keeps its options; one
-// whose messages are smaller than largest is refused.
+// OpenOrCreatePublisher opens the topic, or creates it like CreatePublisher, and becomes one of
+// its publishers. If the topic existed, it keeps its options.
 //
-// Errors: ErrSpec, samepage.ErrTooLarge, and those of pubsub.OpenOrCreatePublisher.
+// Errors: ErrSpec; samepage.ErrTooLarge, also if the topic existed and its messages have no room
+// for largest; those of pubsub.OpenOrCreatePublisher.
 func OpenOrCreatePublisher(name string, largest Spec, opts *pubsub.Options) (p *Publisher, existed bool, err error) {
 	o, err := topicOptions(name, largest, opts)
 	if err != nil {
@@ -55,8 +55,8 @@ func OpenOrCreatePublisher(name string, largest Spec, opts *pubsub.Options) (p *
 	return p, existed, err
 }
 
-// AwaitPublisher is OpenPublisher, but waits until the topic exists. What is available is
-// taken even if ctx has ended; ctx only ends waiting.
+// AwaitPublisher waits until the topic exists, and then is OpenPublisher. If the topic exists, it
+// is opened even if ctx has ended: ctx only ends waiting.
 //
 // Errors: those of pubsub.AwaitPublisher.
 func AwaitPublisher(ctx context.Context, name string, opts *pubsub.Options) (*Publisher, error) {
@@ -70,7 +70,7 @@ func publisher(p *pubsub.Publisher, err error) (*Publisher, error) {
 	return &Publisher{p: p, max: int64(p.Options().MaxSize)}, nil
 }
 
-// topicOptions are those of a topic for frames as large as largest.
+// topicOptions returns the options of a topic for frames of up to largest.Size() bytes.
 func topicOptions(name string, largest Spec, opts *pubsub.Options) (*pubsub.Options, error) {
 	if err := largest.Check(); err != nil {
 		return nil, err
@@ -100,59 +100,61 @@ func withSize(size int64, opts *pubsub.Options) (*pubsub.Options, error) {
 	return &o, nil
 }
 
-// Topic is the publisher of messages below. Frames are to be published by p.
+// Topic returns the publisher of messages that p uses, for its counts and options. Publish frames
+// with p, not with the result.
 func (p *Publisher) Topic() *pubsub.Publisher { return p.p }
 
-// WaitSubscribers waits until the topic has n subscribers or more, reliable or not; see
-// pubsub.Publisher.WaitSubscribers. What is available is taken even if ctx has ended; ctx
-// only ends waiting.
+// WaitSubscribers waits until the topic has n subscribers or more. Reliable and best-effort
+// subscribers count; see pubsub.Publisher.WaitSubscribers. If there are enough, it returns nil
+// even if ctx has ended: ctx only ends waiting.
 //
 // Errors: samepage.ErrNameGone, ErrClosed, the error of ctx.
 func (p *Publisher) WaitSubscribers(ctx context.Context, n int) error {
 	return p.p.WaitSubscribers(ctx, n)
 }
 
-// Subscribers is how many subscribers the topic has, reliable and best-effort.
+// Subscribers returns the number of subscribers of the topic, reliable and best-effort.
 func (p *Publisher) Subscribers() int { return p.p.Subscribers() }
 
-// Close ends the stream, see pubsub.Publisher.Close.
+// Close ends the stream and leaves the topic, see pubsub.Publisher.Close.
 //
 // Errors: samepage.ErrBusy, while frames are on loan.
 func (p *Publisher) Close() error { return p.p.Close() }
 
-// Abort is Close without the end of the stream, see pubsub.Publisher.Abort.
+// Abort leaves the topic, and subscribers get samepage.ErrPeerDied instead of the end of the
+// stream, see pubsub.Publisher.Abort.
 //
 // Errors: samepage.ErrBusy, while frames are on loan.
 func (p *Publisher) Abort() error { return p.p.Abort() }
 
-// Loan is a frame that is being drawn, in shared memory. It is published or
-// discarded once; then it is empty, and the Publisher's, who uses it again.
+// Loan is a frame in shared memory that the caller draws, and then publishes or discards. After
+// that the Loan is empty and must not be used any more: the Publisher uses it for a later frame.
 //
-// Its frame stays where it is: Reset and Attach are not for it.
+// Reset and Attach must not be called on the Frame of a Loan.
 type Loan struct {
 	*Frame
 	f     Frame
 	p     *Publisher
 	l     pubsub.Loan
-	out   bool
-	extra int // where the bytes behind the frame begin
+	out   bool // on loan
+	extra int  // offset of the bytes of Extra
 }
 
-// Loan takes a frame on loan. Its pixels are what is left of a frame before.
+// Loan takes a frame on loan. Its pixels have old contents: the caller must set all of them.
 //
-// Errors: ErrSpec, and those of pubsub.Publisher.Loan, among them samepage.ErrTooLarge for
-// what does not fit the topic.
+// Errors: ErrSpec, and those of pubsub.Publisher.Loan, such as samepage.ErrTooLarge if the frame
+// is larger than a message of the topic.
 func (p *Publisher) Loan(spec Spec) (*Loan, error) { return p.LoanExtra(spec, 0) }
 
-// LoanExtra is Loan with n bytes of the caller's own behind the frame, for what goes
-// with a picture but is none; see Loan.Extra. Options.MaxSize must have room for them.
+// LoanExtra is Loan with n further bytes after the frame, for data that belong to the picture; see
+// Loan.Extra. Options.MaxSize must have room for them.
 func (p *Publisher) LoanExtra(spec Spec, n int) (*Loan, error) {
 	if err := spec.Check(); err != nil {
 		return nil, err
 	}
 	size := spec.Size()
 	if n < 0 || size > p.max || int64(n) > p.max-size {
-		return nil, fmt.Errorf("frame: topic %q: a frame of %d bytes and %d more, a message has room for %d: %w", p.p.Name(), size, n, p.max, samepage.ErrTooLarge)
+		return nil, fmt.Errorf("frame: take a frame of %d bytes and %d extra bytes on loan from topic %q, whose messages have up to %d bytes: %w", size, n, p.p.Name(), p.max, samepage.ErrTooLarge)
 	}
 	pl, err := p.p.Loan(int(size) + n)
 	if err != nil {
@@ -179,7 +181,8 @@ func (p *Publisher) unused() *Loan {
 	return l
 }
 
-// Extra is what stands behind the frame: as many bytes as LoanExtra was asked for.
+// Extra returns the n bytes after the frame, where n is the parameter of LoanExtra. It is nil
+// after Publish and Discard.
 func (l *Loan) Extra() []byte {
 	if !l.out {
 		return nil
@@ -187,12 +190,12 @@ func (l *Loan) Extra() []byte {
 	return l.l.Bytes()[l.extra:]
 }
 
-var errNoLoan = fmt.Errorf("frame: publish a loan that is published or discarded already: %w", samepage.ErrClosed)
+var errNoLoan = fmt.Errorf("frame: publish a loan that was published or discarded before: %w", samepage.ErrClosed)
 
-// Publish publishes the frame, and waits for reliable subscribers that lag as far
-// behind as they may. A frame without a sequence gets the number of its message, one
-// without a time the present. With an error the loan goes on as it was.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// Publish publishes the frame. It waits while a reliable subscriber is as far behind as it may be.
+// If Seq is 0, it becomes the number of the message. If Time is zero, it becomes the present time.
+// After an error the frame stays on loan, with the Seq and Time that it had. If there is room, the
+// frame is published even if ctx has ended: ctx only ends waiting.
 //
 // Errors: samepage.ErrClosed, the error of ctx.
 func (l *Loan) Publish(ctx context.Context) error {
@@ -209,8 +212,8 @@ func (l *Loan) Publish(ctx context.Context) error {
 	return nil
 }
 
-// TryPublish is Publish, unless a reliable subscriber lags as far behind as it may: then
-// it is false, and the loan goes on as it was.
+// TryPublish is Publish, but does not wait. If there is no room it returns false, and the frame
+// stays on loan.
 //
 // Errors: samepage.ErrClosed.
 func (l *Loan) TryPublish() (bool, error) {
@@ -227,7 +230,7 @@ func (l *Loan) TryPublish() (bool, error) {
 	return true, nil
 }
 
-// stamp fills in what the caller left open.
+// stamp sets Seq and Time if the caller did not.
 func (l *Loan) stamp() {
 	seq, at := l.f.h.Seq, l.f.h.Time
 	if seq == 0 {
@@ -246,14 +249,15 @@ func (l *Loan) mark(seq uint64, at int64) {
 	}
 }
 
-// done empties the loan, lest somebody draw into what others read.
+// done empties the loan, so that nobody draws into a published frame.
 func (l *Loan) done() {
 	l.f.clear()
 	l.out = false
 	l.p.free = append(l.p.free, l)
 }
 
-// Discard gives the frame back unpublished. A second Discard does nothing.
+// Discard gives the frame back and does not publish it. A second Discard, or one after Publish,
+// does nothing.
 func (l *Loan) Discard() {
 	if l.out {
 		l.l.Discard()

@@ -9,8 +9,8 @@ import (
 	"samepage/pubsub"
 )
 
-// Subscriber takes frames from a topic. Its methods are for one goroutine at a time,
-// but for Close, and Release of what is held.
+// Subscriber takes frames from a topic. Only one goroutine at a time may call its methods. Any
+// goroutine may call Held.Release. If a Take waits, the end of its context ends it.
 type Subscriber struct {
 	s *pubsub.Subscriber
 	m Message
@@ -18,13 +18,13 @@ type Subscriber struct {
 
 // OpenSubscriber opens a topic that exists and begins to read it.
 //
-// Errors: those of pubsub.OpenSubscriber, among them fs.ErrNotExist (see AwaitSubscriber).
+// Errors: those of pubsub.OpenSubscriber, such as fs.ErrNotExist (see AwaitSubscriber).
 func OpenSubscriber(name string, opts *pubsub.SubscriberOptions) (*Subscriber, error) {
 	return subscriber(pubsub.OpenSubscriber(name, opts))
 }
 
-// AwaitSubscriber is OpenSubscriber, but waits until the topic exists. What is available is
-// taken even if ctx has ended; ctx only ends waiting.
+// AwaitSubscriber waits until the topic exists, and then is OpenSubscriber. If the topic exists,
+// it is opened even if ctx has ended: ctx only ends waiting.
 //
 // Errors: those of pubsub.AwaitSubscriber.
 func AwaitSubscriber(ctx context.Context, name string, opts *pubsub.SubscriberOptions) (*Subscriber, error) {
@@ -40,20 +40,20 @@ func subscriber(p *pubsub.Subscriber, err error) (*Subscriber, error) {
 	return s, nil
 }
 
-// Topic is the subscriber to messages below: for what it counts, and for
-// pubsub.WaitAny. Frames are to be taken by s.
+// Topic returns the subscriber to messages that s uses, for its counts and for pubsub.WaitAny.
+// Take frames with s, not with the result.
 func (s *Subscriber) Topic() *pubsub.Subscriber { return s.s }
 
-// Close ends the reading. A second Close does nothing.
+// Close leaves the topic. A second Close does nothing.
 //
 // Errors: samepage.ErrBusy, while frames are held.
 func (s *Subscriber) Close() error { return s.s.Close() }
 
-// Message is a frame in shared memory, read-only: drawing into it faults. It is good
-// until the Subscriber takes the next one or is closed; Hold keeps it longer. A Subscriber
-// has one Message, which each take fills anew.
+// Message is a frame in shared memory that is read-only: drawing into it faults. It is good until
+// the Subscriber takes the next message or is closed; Hold keeps it longer. A Subscriber has only
+// one Message: each Take changes it.
 //
-// Seq and Time are what the publisher put into the frame.
+// Seq and Time are those of the frame, which the publisher set.
 type Message struct {
 	*Frame
 	f     Frame
@@ -61,14 +61,15 @@ type Message struct {
 	extra []byte
 }
 
-// Extra is what the publisher has put behind the frame, see Publisher.LoanExtra.
+// Extra returns the bytes that the publisher put after the frame, see Publisher.LoanExtra.
 func (m *Message) Extra() []byte { return m.extra }
 
-// Missed is how many messages were lost just before this one. For reliable
-// subscribers it is 0.
+// Missed returns the number of messages that were lost just before this one. It is 0 for reliable
+// subscribers.
 func (m *Message) Missed() uint64 { return m.m.Missed() }
 
-// Publisher tells the frames of several publishers apart: 0 to Options.Publishers - 1.
+// Publisher tells the frames of several publishers apart. It is the number of the publisher's
+// place: 0 to Options.Publishers - 1.
 func (m *Message) Publisher() int { return m.m.Publisher() }
 
 func (m *Message) clear() {
@@ -76,11 +77,11 @@ func (m *Message) clear() {
 	m.extra = nil
 }
 
-// Take waits for the next frame and takes it. The one before is no longer good.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// Take takes the next frame. The frame before is no longer good. Take waits only if there is none.
+// If there is a frame, it is taken even if ctx has ended: ctx only ends waiting.
 //
-// Errors: those of pubsub.Subscriber.Take; samepage.ErrKindMismatch, ErrVersion and ErrCorrupt
-// for a message that is no frame, after which there may be others that are.
+// Errors: those of pubsub.Subscriber.Take; samepage.ErrKindMismatch, ErrVersion and ErrCorrupt if
+// the message is not a valid frame. After these three the next message may be one.
 func (s *Subscriber) Take(ctx context.Context) (*Message, error) {
 	s.m.clear()
 	m, err := s.s.Take(ctx)
@@ -90,8 +91,10 @@ func (s *Subscriber) Take(ctx context.Context) (*Message, error) {
 	return s.attach(m)
 }
 
-// TryTake takes the next frame, if there is one. The one before is no longer good.
-// Errors: those of Take, but for the context's.
+// TryTake takes the next frame, if there is one. The frame before is no longer good.
+//
+// Errors: those of pubsub.Subscriber.TryTake; samepage.ErrKindMismatch, ErrVersion and ErrCorrupt
+// if the message is not a valid frame. After these three the next message may be one.
 func (s *Subscriber) TryTake() (*Message, bool, error) {
 	s.m.clear()
 	m, ok, err := s.s.TryTake()
@@ -111,11 +114,14 @@ func (s *Subscriber) attach(m pubsub.Message) (*Message, error) {
 	return &s.m, nil
 }
 
-// Frames takes one frame after the other. It ends when the last publisher has ended its
-// stream, and with any other error but samepage.ErrPeerDied, ErrChecksum, and that of a
-// message that is no frame, which it yields before it goes on. A frame is good until the
-// next turn of the loop.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// Frames takes one frame after the other. A frame is good until the next turn of the loop.
+//
+// The loop ends when the last publisher has ended its stream. It also ends after an error, which
+// it yields, with these exceptions: after samepage.ErrPeerDied, after ErrChecksum, and after the
+// error of a message that is not a valid frame, it yields the error and goes on.
+//
+// Frames waits only if there is no frame. If there is one, it is taken even if ctx has ended: ctx
+// only ends waiting.
 func (s *Subscriber) Frames(ctx context.Context) iter.Seq2[*Message, error] {
 	return func(yield func(*Message, error) bool) {
 		defer s.m.clear()
@@ -132,23 +138,23 @@ func (s *Subscriber) Frames(ctx context.Context) iter.Seq2[*Message, error] {
 	}
 }
 
-// Release lets the frame that was taken last go before the next is taken: for a
-// subscriber that does something else for a while.
+// Release lets go of the frame that was taken last. It is for a subscriber that does something
+// else before it takes the next frame.
 func (s *Subscriber) Release() {
 	s.m.clear()
 	s.s.Release()
 }
 
-// Held is a frame that is kept until its Release.
+// Held is a frame that stays good until its Release.
 type Held struct {
 	Message
 	h *pubsub.Held
 }
 
-// Hold keeps the frame beyond the next one: a publisher does not use its memory, and
-// does not wait for it either.
+// Hold keeps the frame after the next one is taken. Publishers do not use its memory again before
+// Release, and they do not wait for Release.
 //
-// Errors: those of pubsub.Message.Hold, among them samepage.ErrTooManyHolds.
+// Errors: those of pubsub.Message.Hold, such as samepage.ErrTooManyHolds.
 func (m *Message) Hold() (*Held, error) {
 	h, err := m.m.Hold()
 	if err != nil {
@@ -156,7 +162,7 @@ func (m *Message) Hold() (*Held, error) {
 	}
 	k := &Held{Message{m: m.m}, h}
 	k.Frame = &k.f
-	// The header that was checked, not one that a hostile writer has changed since.
+	// This is the header that was checked. A hostile writer may have changed the shared one.
 	b := h.Bytes()
 	k.f.head = m.f.head
 	k.f.set(m.f.h, b)
@@ -164,8 +170,8 @@ func (m *Message) Hold() (*Held, error) {
 	return k, nil
 }
 
-// Release lets the frame go. A second Release does nothing. It may be called by any
-// goroutine, one at a time.
+// Release lets go of the frame. A second Release does nothing. Any goroutine may call it, but only
+// one at a time.
 func (h *Held) Release() {
 	h.clear()
 	h.h.Release()

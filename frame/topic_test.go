@@ -78,7 +78,7 @@ func TestLoan(t *testing.T) {
 	ipctest.WantErr(t, err, fs.ErrInvalid)
 }
 
-// A frame that could not be published yet is numbered and dated when it is.
+// If a frame cannot be published at once, it gets its number and time when it is published.
 func TestPublishLater(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -173,7 +173,7 @@ func TestExtraAndHold(t *testing.T) {
 	ipctest.WantErr(t, err, samepage.ErrTooLarge)
 }
 
-// The loop goes on behind what is no frame, and ends with the stream.
+// The loop goes on after a message that is not a frame, and ends with the stream.
 func TestFrames(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -218,7 +218,7 @@ func TestFrames(t *testing.T) {
 	}
 }
 
-// A camera tells where its frame comes from; whoever shows it reads the same bytes.
+// A camera publishes frames, and a viewer reads the same bytes.
 func ExamplePublisher() {
 	spec := frame.Spec{Format: frame.BGR, Width: 640, Height: 480}
 	camera, err := frame.CreatePublisher("example-camera", spec, nil)

@@ -8,14 +8,14 @@ import (
 	"strings"
 )
 
-// YUV4MPEG2 is what ffmpeg and the mjpegtools pass through pipes: a line of text that
-// says what the pictures are, then for each picture a line that begins with FRAME and
-// the planes, row after row without padding.
+// YUV4MPEG2 is the format that ffmpeg and the mjpegtools pass through pipes. The first line of
+// text describes the pictures. Then each picture is a line that begins with FRAME, followed by the
+// planes, row after row without padding.
 
-// ErrY4M: not a YUV4MPEG2 stream, or one that is broken.
+// ErrY4M: a stream is not a YUV4MPEG2 stream, or it is broken.
 var ErrY4M = errors.New("bad YUV4MPEG2 stream")
 
-// maxY4MLine is the longest line of a stream that is read or written, in bytes.
+// maxY4MLine is the length in bytes of the longest line that is read or written.
 const maxY4MLine = 4096
 
 const (
@@ -23,7 +23,7 @@ const (
 	y4mFrame = "FRAME"
 )
 
-// y4mColours are the C tags, by format and siting; the first that fits is written.
+// y4mColours lists the C tags with their format and siting. The first one that fits is written.
 var y4mColours = []struct {
 	tag    string
 	format Format
@@ -45,21 +45,22 @@ func y4mTags() string {
 	return strings.Join(tags, ", ")
 }
 
-// Y4MHeader is the first line of a YUV4MPEG2 stream, which tells of all its frames.
+// Y4MHeader is the first line of a YUV4MPEG2 stream. It describes all frames of the stream.
 type Y4MHeader struct {
 	Format        Format // I420, Gray or Gray16
 	Width, Height int
 	Rate          Ratio // frames per second
 	Interlace     Interlace
-	Aspect        Ratio // width of a pixel to its height
+	Aspect        Ratio // width of a pixel divided by its height
 	Siting        Siting
 	Range         Range
-	// Extensions are the X tags, without the X: XYSCSS=420JPEG is "YSCSS=420JPEG".
-	// That of Range is among them where it was read; it need not be to be written.
+	// Extensions are the X tags without their X: XYSCSS=420JPEG is "YSCSS=420JPEG". A reader puts
+	// the tag of Range (COLORRANGE) here, too. A writer adds that tag if Range is known and
+	// Extensions does not have it.
 	Extensions []string
 }
 
-// Spec is that of each frame of the stream.
+// Spec describes each frame of the stream.
 func (h *Y4MHeader) Spec() Spec {
 	return Spec{
 		Format: h.Format, Width: h.Width, Height: h.Height,
@@ -67,9 +68,9 @@ func (h *Y4MHeader) Spec() Spec {
 	}
 }
 
-const y4mInterlaces = "?ptbm" // by Interlace
+const y4mInterlaces = "?ptbm" // the I tag by Interlace
 
-// append appends the line.
+// append appends the header line.
 func (h *Y4MHeader) append(b []byte) ([]byte, error) {
 	if err := h.Spec().Check(); err != nil {
 		return nil, err
@@ -85,13 +86,13 @@ func (h *Y4MHeader) append(b []byte) ([]byte, error) {
 		}
 	}
 	if colour == "" {
-		return nil, fmt.Errorf("frame: YUV4MPEG2 of %v; there are %v, %v, %v: %w", h.Format, I420, Gray, Gray16, errors.ErrUnsupported)
+		return nil, fmt.Errorf("frame: write a YUV4MPEG2 stream of format %v, want %v, %v or %v: %w", h.Format, I420, Gray, Gray16, errors.ErrUnsupported)
 	}
 	b = fmt.Appendf(b, "%s W%d H%d F%v I%c A%v C%s", y4mMagic, h.Width, h.Height, h.Rate, y4mInterlaces[h.Interlace], h.Aspect, colour)
 	ranged := false
 	for _, x := range h.Extensions {
 		if strings.ContainsAny(x, " \n") {
-			return nil, fmt.Errorf("frame: extension %q: %w", x, ErrY4M)
+			return nil, fmt.Errorf("frame: write a YUV4MPEG2 header with extension %q, want no space and no line break: %w", x, ErrY4M)
 		}
 		_, is := y4mRange(x)
 		ranged = ranged || is
@@ -101,12 +102,13 @@ func (h *Y4MHeader) append(b []byte) ([]byte, error) {
 		b = append(append(b, " XCOLORRANGE="...), strings.ToUpper(h.Range.String())...)
 	}
 	if b = append(b, '\n'); len(b) > maxY4MLine {
-		return nil, fmt.Errorf("frame: header of %d bytes, at most %d are possible: %w", len(b), maxY4MLine, ErrY4M)
+		return nil, fmt.Errorf("frame: write a YUV4MPEG2 header of %d bytes, want at most %d: %w", len(b), maxY4MLine, ErrY4M)
 	}
 	return b, nil
 }
 
-// y4mRange is the range that an extension tells, if that is what it is for.
+// y4mRange returns the range that an extension gives. It returns false if the extension is not
+// COLORRANGE.
 func y4mRange(x string) (Range, bool) {
 	v, ok := strings.CutPrefix(x, "COLORRANGE=")
 	switch v {
@@ -122,7 +124,7 @@ func y4mRange(x string) (Range, bool) {
 func parseY4M(line string) (*Y4MHeader, error) {
 	tags, ok := strings.CutPrefix(line, y4mMagic)
 	if !ok || tags != "" && tags[0] != ' ' {
-		return nil, fmt.Errorf("frame: stream that begins with %.20q: %w", line, ErrY4M)
+		return nil, fmt.Errorf("frame: the stream begins with %.20q, want %q: %w", line, y4mMagic, ErrY4M)
 	}
 	h := &Y4MHeader{}
 	for tag := range strings.FieldsFuncSeq(tags, func(r rune) bool { return r == ' ' }) {
@@ -136,14 +138,14 @@ func parseY4M(line string) (*Y4MHeader, error) {
 		}
 	}
 	if err := h.Spec().Check(); err != nil {
-		return nil, fmt.Errorf("%v: %w", err, ErrY4M) // of the stream, and not of the caller
+		return nil, fmt.Errorf("%v: %w", err, ErrY4M) // the stream is wrong, not the caller
 	}
 	return h, nil
 }
 
-// withoutC is what a header without a C tag stands for. mjpegtools and older versions of
-// ffmpeg tell the samples by an extension, XYSCSS; ffmpeg heeds it where there is no C tag.
-// Without that, too, they are those of C420jpeg.
+// withoutC sets format and siting for a header without a C tag. mjpegtools and older versions of
+// ffmpeg write the extension XYSCSS instead, and ffmpeg reads it if there is no C tag. Without
+// both, the samples are those of C420jpeg.
 func (h *Y4MHeader) withoutC() error {
 	h.Format, h.Siting = I420, SitingCentre
 	for _, x := range h.Extensions {
@@ -164,9 +166,9 @@ func (h *Y4MHeader) withoutC() error {
 	return nil
 }
 
-// unsupportedY4M is the error for a tag of samples that no format has.
+// unsupportedY4M returns the error for a tag whose samples no Format has.
 func unsupportedY4M(tag string) error {
-	return fmt.Errorf("frame: stream of %.40q; there are %s, and XYSCSS=420JPEG, 420MPEG2, 420PALDV or 420 without a C tag; ffmpeg converts with -pix_fmt yuv420p, gray or gray16le: %w",
+	return fmt.Errorf("frame: the stream has the tag %.40q, want %s, or without a C tag XYSCSS=420JPEG, 420MPEG2, 420PALDV or 420; ffmpeg converts with -pix_fmt yuv420p, gray or gray16le: %w",
 		tag, y4mTags(), errors.ErrUnsupported)
 }
 
@@ -183,7 +185,7 @@ func (h *Y4MHeader) parseTag(name byte, value string) (err error) {
 	case 'I':
 		i := strings.Index(y4mInterlaces, value)
 		if len(value) != 1 || i < 0 {
-			return fmt.Errorf("frame: stream with interlacing %q, there are %q: %w", value, y4mInterlaces, ErrY4M)
+			return fmt.Errorf("frame: the stream has the tag %.20q, want I and one of the characters %s: %w", "I"+value, y4mInterlaces, ErrY4M)
 		}
 		h.Interlace = Interlace(i)
 	case 'C':
@@ -203,7 +205,7 @@ func (h *Y4MHeader) parseTag(name byte, value string) (err error) {
 		err = errors.ErrUnsupported
 	}
 	if err != nil {
-		return fmt.Errorf("frame: stream with tag %c%.20q: %w: %w", name, value, err, ErrY4M)
+		return fmt.Errorf("frame: the stream has the tag %.20q: %w: %w", string(name)+value, err, ErrY4M)
 	}
 	return nil
 }
@@ -215,13 +217,13 @@ func parseRatio(s string) (Ratio, error) {
 	d, err2 := strconv.ParseUint(den, 10, 31)
 	r := Ratio{int(n), int(d)}
 	if err = errors.Join(err, err2); err == nil && !r.ok() {
-		err = errors.New("no ratio")
+		err = errors.New("want two positive numbers or two zeros")
 	}
 	return r, err
 }
 
-// Y4MReader reads the frames of a YUV4MPEG2 stream. Its methods must not be called
-// concurrently. The zero value is not usable.
+// Y4MReader reads the frames of a YUV4MPEG2 stream. Its methods must not be called concurrently.
+// The zero value is not usable: use NewY4MReader.
 type Y4MReader struct {
 	r      io.Reader
 	h      *Y4MHeader
@@ -229,13 +231,12 @@ type Y4MReader struct {
 	params []byte // of the last frame; part of line
 }
 
-// NewY4MReader reads the stream's header. The reader takes what it needs from r, and no
-// byte more: planes come without a copy between, and each line takes a call or more of
-// its own, so that a bufio.Reader may pay where pictures are small.
+// NewY4MReader reads the header of the stream. The Y4MReader reads no byte more from r than it
+// needs. It reads planes directly into the frames. Each line of text takes at least one call of
+// r.Read, so a bufio.Reader may be faster if pictures are small.
 //
-// Errors: ErrY4M; errors.ErrUnsupported for samples that no format has, such as C444, or
-// XYSCSS=444 without a C tag;
-// those of r, io.EOF of an empty one.
+// Errors: ErrY4M; errors.ErrUnsupported for samples that no Format has, such as C444, or
+// XYSCSS=444 without a C tag; those of r; io.EOF if r is empty.
 func NewY4MReader(r io.Reader) (*Y4MReader, error) {
 	y := &Y4MReader{r: r, line: make([]byte, 0, 128)}
 	if err := y.readLine(y4mMagic); err != nil {
@@ -249,19 +250,18 @@ func NewY4MReader(r io.Reader) (*Y4MReader, error) {
 	return y, nil
 }
 
-// Header is that of the stream. It is the reader's own.
+// Header returns the header of the stream. The caller must not change it.
 func (y *Y4MReader) Header() *Y4MHeader { return y.h }
 
-// Spec is what ReadFrame wants frames to be.
+// Spec describes the frames that ReadFrame fills.
 func (y *Y4MReader) Spec() Spec { return y.h.Spec() }
 
-// ReadFrame reads the next picture into f's planes. Format and sides of f must be
-// those of Spec; count and time are its caller's to set. It is io.EOF after the last
-// picture.
+// ReadFrame reads the next picture into the planes of f. Format, width and height of f must be
+// those of Spec. ReadFrame does not set Seq and Time.
 //
-// Errors: ErrSpec, when nothing was read; ErrY4M; io.ErrUnexpectedEOF where the stream
-// ends within a picture; those of the reader below. After one the stream cannot be
-// read on, but after ErrSpec.
+// Errors: io.EOF after the last picture; ErrSpec; ErrY4M; io.ErrUnexpectedEOF if the stream ends
+// within a picture; those of the reader. After ErrSpec nothing was read, and the caller may go on
+// with another frame. After any other error the stream cannot be read any more.
 func (y *Y4MReader) ReadFrame(f *Frame) error {
 	if err := y.h.fits(f); err != nil {
 		return err
@@ -271,7 +271,7 @@ func (y *Y4MReader) ReadFrame(f *Frame) error {
 	}
 	rest := y.line[len(y4mFrame):]
 	if len(rest) > 0 && rest[0] != ' ' {
-		return fmt.Errorf("frame: picture that begins with %.20q: %w", y.line, ErrY4M)
+		return fmt.Errorf("frame: the picture begins with the line %.20q, want %s and parameters: %w", y.line, y4mFrame, ErrY4M)
 	}
 	y.params = rest[min(1, len(rest)):]
 	return eachRow(f, func(b []byte) error {
@@ -280,16 +280,15 @@ func (y *Y4MReader) ReadFrame(f *Frame) error {
 	})
 }
 
-// Params are the parameters of the picture that was read last, as they stand behind
-// FRAME: "It X..."; mostly there are none. The slice is valid until the next call of
-// ReadFrame.
+// Params returns the parameters of the picture that was read last: the text after FRAME, such as
+// "It X...". Most streams have none. The slice is valid until the next call of ReadFrame.
 func (y *Y4MReader) Params() []byte { return y.params }
 
-// readLine reads a line that begins with prefix into y.line, without its break. It is
-// io.EOF when there is not a byte.
+// readLine reads a line that begins with prefix into y.line, without its line break. It returns
+// io.EOF if r has no more bytes.
 func (y *Y4MReader) readLine(prefix string) error {
 	y.line, y.params = y.line[:0], nil
-	// The prefix and what follows it is there in every line: one call for most.
+	// Every line has the prefix and at least one byte after it. So one read is enough for most.
 	n := len(prefix) + 1
 	for {
 		if len(y.line)+n > cap(y.line) {
@@ -304,7 +303,7 @@ func (y *Y4MReader) readLine(prefix string) error {
 			return err
 		}
 		if string(y.line[:len(prefix)]) != prefix {
-			return fmt.Errorf("frame: line that begins with %q, want %s: %w", y.line, prefix, ErrY4M)
+			return fmt.Errorf("frame: a line of the stream begins with %q, want %s: %w", y.line, prefix, ErrY4M)
 		}
 		last := len(y.line) - 1
 		if y.line[last] == '\n' {
@@ -312,13 +311,13 @@ func (y *Y4MReader) readLine(prefix string) error {
 			return nil
 		}
 		if len(y.line) >= maxY4MLine {
-			return fmt.Errorf("frame: line of more than %d bytes: %w", maxY4MLine, ErrY4M)
+			return fmt.Errorf("frame: a line of the stream has more than %d bytes: %w", maxY4MLine, ErrY4M)
 		}
 		n = 1
 	}
 }
 
-// unexpected is err where more should have come.
+// unexpected returns err, or io.ErrUnexpectedEOF instead of io.EOF.
 func unexpected(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
@@ -326,17 +325,17 @@ func unexpected(err error) error {
 	return err
 }
 
-// fits says whether f is a picture of the stream.
+// fits returns an error if f does not have the format, width and height of the stream.
 func (h *Y4MHeader) fits(f *Frame) error {
 	if f.Format() != h.Format || f.Width() != h.Width || f.Height() != h.Height {
-		return fmt.Errorf("frame: %d x %d pixels of %v, the stream has %d x %d of %v: %w",
+		return fmt.Errorf("frame: the frame has %d x %d pixels, format %v, the stream has %d x %d, format %v: %w",
 			f.Width(), f.Height(), f.Format(), h.Width, h.Height, h.Format, ErrSpec)
 	}
 	return nil
 }
 
-// eachRow calls do with all pixels of f, plane after plane: with the whole plane where
-// there is no padding, else row by row.
+// eachRow calls do with all pixels of f, plane after plane. If a plane has no padding, do gets the
+// whole plane at once, else row by row.
 func eachRow(f *Frame, do func([]byte) error) error {
 	for i := range f.Planes() {
 		pix, stride := f.Pix(i), f.Stride(i)
@@ -353,20 +352,20 @@ func eachRow(f *Frame, do func([]byte) error) error {
 	return nil
 }
 
-// Y4MWriter writes frames as a YUV4MPEG2 stream. Its methods must not be called
-// concurrently. The zero value is not usable.
+// Y4MWriter writes frames as a YUV4MPEG2 stream. Its methods must not be called concurrently. The
+// zero value is not usable: use NewY4MWriter.
 type Y4MWriter struct {
 	w    io.Writer
 	h    Y4MHeader
 	line []byte
 }
 
-// NewY4MWriter writes the stream's header. A reader's header makes the same stream
-// again. Frames without padding are written a plane at a time, from where they are; for
-// others, and for small ones, a bufio.Writer may pay.
+// NewY4MWriter writes the header of the stream. With the header of a Y4MReader it writes the same
+// stream again. Frames without padding are written one plane at a time, directly from the frame. If
+// frames are small or have padding, a bufio.Writer may be faster.
 //
-// Errors: ErrSpec; ErrY4M for extensions that cannot be written;
-// errors.ErrUnsupported for formats but I420, Gray and Gray16; those of w.
+// Errors: ErrSpec; ErrY4M for extensions that cannot be written; errors.ErrUnsupported for a format
+// other than I420, Gray and Gray16; those of w.
 func NewY4MWriter(w io.Writer, h *Y4MHeader) (*Y4MWriter, error) {
 	line, err := h.append(nil)
 	if err != nil {
@@ -378,21 +377,21 @@ func NewY4MWriter(w io.Writer, h *Y4MHeader) (*Y4MWriter, error) {
 	return &Y4MWriter{w: w, h: *h}, nil
 }
 
-// WriteFrame writes f, with parameters as Y4MReader.Params has them, or nil. Format and
-// sides of f must be those of the header.
+// WriteFrame writes f. params is like the result of Y4MReader.Params, or nil. Format, width and
+// height of f must be those of the header.
 //
-// Errors: ErrSpec and ErrY4M, when nothing was written; those of the writer below.
+// Errors: ErrSpec and ErrY4M (nothing was written); those of the writer.
 func (y *Y4MWriter) WriteFrame(f *Frame, params []byte) error {
 	if err := y.h.fits(f); err != nil {
 		return err
 	}
 	if n := len(y4mFrame) + len(params) + 2; n > maxY4MLine {
-		return fmt.Errorf("frame: line of %d bytes, at most %d are possible: %w", n, maxY4MLine, ErrY4M)
+		return fmt.Errorf("frame: write a picture whose first line has %d bytes, want at most %d: %w", n, maxY4MLine, ErrY4M)
 	}
 	y.line = append(y.line[:0], y4mFrame...)
 	for i, c := range params {
 		if c == '\n' {
-			return fmt.Errorf("frame: line break in parameters %.20q: %w", params, ErrY4M)
+			return fmt.Errorf("frame: write a picture with a line break in its parameters %.20q: %w", params, ErrY4M)
 		}
 		if i == 0 {
 			y.line = append(y.line, ' ')

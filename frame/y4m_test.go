@@ -12,7 +12,7 @@ import (
 	"testing/iotest"
 )
 
-// y4mStream is the stream of that header and n pictures, whose bytes count up.
+// y4mStream returns a stream with that header and n pictures, whose bytes count up.
 func y4mStream(header string, n, size int) []byte {
 	b := []byte(header + "\n")
 	for i := range n {
@@ -24,8 +24,8 @@ func y4mStream(header string, n, size int) []byte {
 	return b
 }
 
-// throughY4M reads a stream and writes it again, and says how many pictures it had.
-// Frames have rows with padding if pad is not 0.
+// throughY4M reads a stream and writes it again, and returns the number of its pictures. If pad is
+// not 0, rows of the frames have padding.
 func throughY4M(r io.Reader, pad int) ([]byte, *Y4MHeader, int, error) {
 	var out bytes.Buffer
 	y, err := NewY4MReader(r)
@@ -99,7 +99,7 @@ func TestY4M(t *testing.T) {
 	}
 }
 
-// Samples come to stand where the format has them.
+// Samples are stored where the format has them.
 func TestY4MPlanes(t *testing.T) {
 	y, err := NewY4MReader(bytes.NewReader(y4mStream("YUV4MPEG2 W3 H2 C420", 1, 6+2+2)))
 	if err != nil {
@@ -252,7 +252,7 @@ func TestY4MRefuses(t *testing.T) {
 	}
 }
 
-// It takes not a byte more than it needs, and allocates nothing a picture.
+// The reader takes no byte more than it needs, and allocates nothing for a picture.
 func TestY4MReads(t *testing.T) {
 	in := bytes.NewReader(y4mStream("YUV4MPEG2 W16 H16 Cmono", 100, 256))
 	y, err := NewY4MReader(in)
@@ -311,7 +311,8 @@ func FuzzY4M(f *testing.F) {
 	})
 }
 
-// What ffmpeg writes comes out as it went in, and ffmpeg sees the same pictures in it.
+// A stream that ffmpeg writes is written again unchanged, and ffmpeg reads the same pictures from
+// it.
 func TestY4MFFmpeg(t *testing.T) {
 	ffmpeg, err := exec.LookPath("ffmpeg")
 	if err != nil {
