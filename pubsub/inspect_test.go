@@ -65,11 +65,11 @@ func TestInspect(t *testing.T) {
 	if m := st.Members[2]; m.Role != pubsub.BestEffort || m.Behind != nil {
 		t.Errorf("a best-effort subscriber: %+v", m)
 	}
-	for range 20 { // until it is passed over
+	for range 20 { // until it is evicted
 		send(t, p, 100)
 	}
 	if m := inspect(t, "t").Members[1]; !m.Evicted || m.Behind[0] != 0 {
-		t.Errorf("a subscriber that was passed over: %+v", m)
+		t.Errorf("a subscriber that was evicted: %+v", m)
 	}
 
 	b, err := json.Marshal(st)

@@ -231,7 +231,7 @@ func TestEvict(t *testing.T) {
 		send(t, p, 64)
 	}
 	if p.Evicted() != 1 || p.Subscribers() != 1 {
-		t.Errorf("%d passed over, %d left", p.Evicted(), p.Subscribers())
+		t.Errorf("%d evicted, %d left", p.Evicted(), p.Subscribers())
 	}
 	ipctest.NoErr(t, ipctest.Check(m.Bytes(), m.Seq()))
 	for range 2 {

@@ -16,8 +16,8 @@ import (
 
 func init() { roles["counter"] = counter }
 
-// Slow subscribers are passed over while they look at a message: what they look at
-// stays as it is. Listeners check each message, and again after a pause.
+// Slow subscribers are evicted while they look at a message, and this message does not change.
+// Listeners check each message twice, with a pause between.
 func TestEvictedNeverTorn(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -41,7 +41,7 @@ func TestEvictedNeverTorn(t *testing.T) {
 		ipctest.NoErr(t, l.Truncate(talk(l.Bytes(), p.Next(), 3)))
 		if err := l.Publish(ctx); err != nil {
 			l.Discard()
-			if ctx.Err() == nil { // else they are passed over as seldom as that here
+			if ctx.Err() == nil { // else this machine evicts them too seldom
 				t.Fatal(err)
 			}
 		}
@@ -52,7 +52,7 @@ func TestEvictedNeverTorn(t *testing.T) {
 			t.Error(l)
 		}
 	}
-	t.Logf("%d passed over, %d messages", p.Evicted(), p.Next()-1)
+	t.Logf("%d evicted, %d messages", p.Evicted(), p.Next()-1)
 }
 
 // counter takes until the end, checks number and content, and tells how many were bad.

@@ -64,7 +64,7 @@ func TestWaitAnyKeepsItsPromise(t *testing.T) {
 			ipctest.NoErr(t, errors.Join(a1.Close(), a2.Close()))
 			ipctest.NoErr(t, b.Send(bg, []byte("x")))
 		}, want: []string{"0: y", "0: EOF", "1: x"}},
-		{name: "the subscriber is passed over", do: func(a1, _, b *pubsub.Publisher) {
+		{name: "the subscriber is evicted", do: func(a1, _, b *pubsub.Publisher) {
 			for a1.Evicted() == 0 {
 				ipctest.NoErr(t, a1.Send(bg, []byte("y")))
 			}

@@ -42,7 +42,7 @@ var exits = []exit{
 	{6, "no space", []error{samepage.ErrNoSpace, syscall.ENOSPC}},
 	{exitTimeout, "timed out", []error{os.ErrDeadlineExceeded, context.DeadlineExceeded}},
 	{8, "the process at the other end died", []error{samepage.ErrPeerDied}},
-	{9, "passed over for being too slow", []error{samepage.ErrEvicted}},
+	{9, "evicted because it was too slow", []error{samepage.ErrEvicted}},
 	{11, "it does not fit: an input too long for the object, or a range past its end", []error{samepage.ErrRange, samepage.ErrTooLarge, errTooLong}},
 	{12, "there is no file or folder at that path", []error{errNoFile}},
 	{13, "the name was removed while it was in use", []error{samepage.ErrNameGone}},

@@ -96,7 +96,7 @@ output.`,
 	f.IntVar(&o.members, "members", 0, "most publishers and subscribers together at a time; 0: 16; for frames 8")
 	f.BoolVar(&o.times, "times", false, "each message has the time of its publication")
 	f.BoolVar(&o.checksums, "checksums", false, "each message has a checksum, which subscribers check")
-	f.DurationVar(&o.evictAfter, "evict-after", 0, "pass over a subscriber that made a publisher wait this long; 0: never")
+	f.DurationVar(&o.evictAfter, "evict-after", 0, "evict a subscriber that made a publisher wait this long; 0: never")
 	f.BoolVar(&o.persist, "persist", false, "the topic and its history stay until the topic is removed")
 	f.IntVar(&o.wait, "wait", 1, "begin when there are this many reliable subscribers")
 	f.Float64Var(&o.rate, "rate", 0, "publish at most this many messages a second; after a delay it catches up on at most 100 ms; 0: publish at once")
@@ -171,13 +171,13 @@ type published struct {
 	Bytes    uint64  `json:"bytes"`
 	Seconds  float64 `json:"seconds"` // from the first look at the input to the end
 	Rate     float64 `json:"rate"`    // messages a second
-	Evicted  int     `json:"evicted"` // subscribers that were passed over
+	Evicted  int     `json:"evicted"` // subscribers that were evicted
 }
 
 func (r published) text(w io.Writer) error {
 	tail := ""
 	if r.Evicted > 0 {
-		tail = ", " + count(r.Evicted, "subscriber") + " passed over"
+		tail = ", " + count(r.Evicted, "subscriber") + " evicted"
 	}
 	_, err := fmt.Fprintf(w, "published to %s: %s%s\n", plain(r.Topic), traffic(r.Messages, r.Bytes, r.Seconds), tail)
 	return err

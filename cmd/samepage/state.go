@@ -174,7 +174,7 @@ func topicLines(st *pubsub.State) [][2]string {
 		made += ", times"
 	}
 	if o.EvictAfter > 0 {
-		made += fmt.Sprintf(", slow subscribers are passed over after %v", o.EvictAfter)
+		made += fmt.Sprintf(", slow subscribers are evicted after %v", o.EvictAfter)
 	}
 	pairs := [][2]string{{"messages", made}}
 	for _, l := range st.Lanes {
@@ -253,7 +253,7 @@ func memberLine(m facts.Member, past bool) string {
 		s += fmt.Sprintf(", %d behind", behind)
 	}
 	if m.Evicted {
-		s += ", passed over for being too slow"
+		s += ", evicted because it was too slow"
 	}
 	if m.Waits {
 		s += ", " + waits

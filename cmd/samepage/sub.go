@@ -55,7 +55,7 @@ If the topic does not exist, sub waits until somebody creates it. It ends when t
 publisher ends its stream. If the last publisher dies or fails before the end of its
 input, the exit code is 8. sub is a reliable subscriber: publishers wait for it. With
 --best-effort they do not wait, and sub says at the end how many messages it missed. A
-topic with --evict-after passes over a subscriber that is too slow: the exit code is
+topic with --evict-after evicts a subscriber that is too slow: the exit code is
 then 9.
 
 With --json a message is {"seq", "publisher", "time", "missed", "size", "text"}. If it

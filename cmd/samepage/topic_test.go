@@ -321,8 +321,8 @@ func TestSubOutputClosed(t *testing.T) {
 	pub.want(0, "published to t: 20000 messages")
 }
 
-// If nobody reads its output, sub still ends with Ctrl-C. If the topic evicts, sub is passed
-// over.
+// If nobody reads the output of a sub, Ctrl-C still ends it. If the topic has --evict-after, the
+// sub is evicted.
 func TestSubStuck(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -349,7 +349,7 @@ func TestSubStuck(t *testing.T) {
 			pub.want(0, "published to t: 3000 messages")
 			continue
 		}
-		pub.want(0, "1 subscriber passed over")
+		pub.want(0, "1 subscriber evicted")
 		_, _ = io.Copy(io.Discard, sub.out)
 		sub.want(9, "evicted")
 	}

@@ -216,7 +216,7 @@ func TestEvict(t *testing.T) {
 		t.Fatalf("%v blocks", who)
 	}
 	if w.Evict() != 1 || !w.Room() {
-		t.Fatal("a reader that is passed over still blocks")
+		t.Fatal("an evicted reader still blocks")
 	}
 	w = NewWriter(s, 0) // also for the next writer
 	for range 100 {
@@ -227,12 +227,12 @@ func TestEvict(t *testing.T) {
 	}
 	r.LetGo()
 	if ok, err := r.Try(&msg); ok || !errors.Is(err, layout.ErrEvicted) {
-		t.Errorf("a reader that was passed over takes a message: %v, %v", ok, err)
+		t.Errorf("an evicted reader takes a message: %v, %v", ok, err)
 	}
 	r.Leave()
 	r = NewReader(s, 0, layout.OwnerOf(1, 8), true, Oldest)
 	if r.Evicted() {
-		t.Error("its successor is passed over as well")
+		t.Error("its successor is evicted as well")
 	}
 }
 

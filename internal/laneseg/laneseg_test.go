@@ -205,7 +205,7 @@ func TestWaitsEnd(t *testing.T) {
 	r.Leave()
 }
 
-// A segment that evicts passes over a reader that takes too long.
+// A segment that has EvictAfter evicts a reader that takes too long.
 func TestEviction(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
