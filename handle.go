@@ -45,12 +45,9 @@ import (
 // inherit nothing), ErrTooLarge (read-only access to unnamed memory that is larger than the
 // address space).
 func InheritHandle(cmd *exec.Cmd, m *Memory, access Access) (value uint64, err error) {
-	value, err = handOut(m, access, func() (uint64, error) { return m.obj.Sys.InheritRaw(cmd, layout.Access(access)) })
-	if err != nil {
-		return 0, fmt.Errorf("samepage: inherit a handle of %v, %v: %w", m, access, err)
-	}
+	defer wrap(&err, "inherit a handle of %v, %v", m, access)
 	forgotten.KeepWith(cmd, m)
-	return value, nil
+	return handOut(m, access, func() (uint64, error) { return m.obj.Sys.InheritRaw(cmd, layout.Access(access)) })
 }
 
 // OfferHandle returns the value of a handle of m in this process. Another process can copy the
@@ -59,11 +56,8 @@ func InheritHandle(cmd *exec.Cmd, m *Memory, access Access) (value uint64, err e
 //
 // Errors: those of InheritHandle.
 func OfferHandle(m *Memory, access Access) (value uint64, err error) {
-	value, err = handOut(m, access, func() (uint64, error) { return m.obj.Sys.OfferRaw(layout.Access(access)) })
-	if err != nil {
-		return 0, fmt.Errorf("samepage: offer a handle of %v, %v: %w", m, access, err)
-	}
-	return value, nil
+	defer wrap(&err, "offer a handle of %v, %v", m, access)
+	return handOut(m, access, func() (uint64, error) { return m.obj.Sys.OfferRaw(layout.Access(access)) })
 }
 
 // GrantHandle puts a handle of m into the running process pid, and returns the value of the
@@ -98,11 +92,9 @@ func GrantHandle(pid int, m *Memory, access Access) (value uint64, err error) {
 // Errors: ErrBadToken (the process no longer has the handle, the handle was never granted, or the
 // memory is closed here), ErrPeerNotStarted, fs.ErrPermission, and errors.ErrUnsupported on
 // Linux.
-func RevokeHandle(pid int, value uint64) error {
-	if err := sys.RevokeRaw(pid, value); err != nil {
-		return fmt.Errorf("samepage: revoke handle %#x of process %d: %w", value, pid, err)
-	}
-	return nil
+func RevokeHandle(pid int, value uint64) (err error) {
+	defer wrap(&err, "revoke handle %#x of process %d", value, pid)
+	return sys.RevokeRaw(pid, value)
 }
 
 // FromHandle opens the memory of a handle that this process has inherited. On Windows it can also
@@ -129,12 +121,11 @@ func RevokeHandle(pid int, value uint64) error {
 // Errors: ErrBadToken (the text says what the handle is instead, or how large the memory is),
 // which also matches fs.ErrPermission if only the rights are missing; ErrNegativeSize,
 // ErrTooLarge, fs.ErrInvalid (access is CopyOnWrite).
-func FromHandle(value uint64, size int64, access Access) (*Memory, error) {
-	m, err := fromRaw(size, access, func() (*sys.Object, error) { return sys.AdoptRaw(value, size, layout.Access(access), object.Any) })
-	if err != nil {
-		return nil, fmt.Errorf("samepage: open the memory of handle %#x, %d bytes, %v: %w", value, size, access, err)
-	}
-	return m, nil
+func FromHandle(value uint64, size int64, access Access) (m *Memory, err error) {
+	defer wrap(&err, "open the memory of handle %#x, %d bytes, %v", value, size, access)
+	return fromRaw(size, access, func() (*sys.Object, error) {
+		return sys.AdoptRaw(value, size, layout.Access(access), object.Any)
+	})
 }
 
 // TakeHandle copies a handle of the running process pid and opens its memory. That process keeps
@@ -144,12 +135,9 @@ func FromHandle(value uint64, size int64, access Access) (*Memory, error) {
 //
 // Errors: those of FromHandle, ErrPeerNotStarted, fs.ErrPermission (the process belongs to
 // another user).
-func TakeHandle(pid int, value uint64, size int64, access Access) (*Memory, error) {
-	m, err := fromRaw(size, access, func() (*sys.Object, error) { return sys.TakeRaw(pid, value, size, layout.Access(access)) })
-	if err != nil {
-		return nil, fmt.Errorf("samepage: open the memory of handle %#x of process %d, %d bytes, %v: %w", value, pid, size, access, err)
-	}
-	return m, nil
+func TakeHandle(pid int, value uint64, size int64, access Access) (m *Memory, err error) {
+	defer wrap(&err, "open the memory of handle %#x of process %d, %d bytes, %v", value, pid, size, access)
+	return fromRaw(size, access, func() (*sys.Object, error) { return sys.TakeRaw(pid, value, size, layout.Access(access)) })
 }
 
 func fromRaw(size int64, access Access, open func() (*sys.Object, error)) (*Memory, error) {

@@ -37,18 +37,11 @@ const inheritEnv = "SAMEPAGE_INHERIT"
 // errors.ErrUnsupported (an exact name, which the other process opens by the name; on Windows
 // memory that came from FromHandle or TakeHandle).
 func Inherit(cmd *exec.Cmd, label string, m *Memory, access Access) (token string, err error) {
-	token, err = inherit(cmd, label, m, access)
-	if err != nil {
-		return "", fmt.Errorf("samepage: inherit %v as %q, %v: %w", m, label, access, err)
-	}
-	return token, nil
-}
-
-func inherit(cmd *exec.Cmd, label string, m *Memory, access Access) (string, error) {
+	defer wrap(&err, "inherit %v as %q, %v", m, label, access)
 	if label == "" {
 		return "", option.Bad("label", `""`, "a label that is not empty")
 	}
-	token, err := m.handOutToken(access, func() (string, error) { return m.obj.Inherit(cmd, layout.Access(access)) })
+	token, err = m.handOutToken(access, func() (string, error) { return m.obj.Inherit(cmd, layout.Access(access)) })
 	if err != nil {
 		return "", err
 	}
@@ -116,14 +109,7 @@ func Inherited(label string) (*Memory, error) {
 // Errors: ErrPeerNotStarted, fs.ErrPermission, ErrClosed, fs.ErrInvalid (CopyOnWrite),
 // ErrTooLarge, errors.ErrUnsupported (see Inherit).
 func Grant(pid int, m *Memory, access Access) (token string, err error) {
-	token, err = grant(pid, m, access)
-	if err != nil {
-		return "", fmt.Errorf("samepage: grant %v to process %d, %v: %w", m, pid, access, err)
-	}
-	return token, nil
-}
-
-func grant(pid int, m *Memory, access Access) (string, error) {
+	defer wrap(&err, "grant %v to process %d, %v", m, pid, access)
 	return m.handOutToken(access, func() (string, error) { return m.obj.Grant(pid, layout.Access(access)) })
 }
 
@@ -133,20 +119,14 @@ func grant(pid int, m *Memory, access Access) (string, error) {
 //
 // Errors: ErrBadToken, ErrPeerNotStarted (the granting process has ended), fs.ErrPermission. If
 // the memory has a name also ErrBusy, ErrCorrupt, ErrVersion, ErrPrivilege, ErrStore.
-func Attach(token string) (*Memory, error) {
-	m, err := attach(token)
-	if err != nil {
-		return nil, fmt.Errorf("samepage: attach: %w", err)
-	}
-	return m, nil
+func Attach(token string) (m *Memory, err error) {
+	defer wrap(&err, "attach")
+	return attach(token)
 }
 
 func attach(token string) (*Memory, error) {
 	o, t, err := object.Receive(token)
-	if err != nil {
-		return nil, err
-	}
-	return newMemory(t.Name, t.Access, o), nil
+	return opened(t.Name, t.Access, o, err)
 }
 
 // handOutToken is handOut for an object that the receiver opens with a token.

@@ -4,10 +4,9 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
-	"sort"
+	"slices"
 	"time"
 
 	"samepage/internal/object"
@@ -141,14 +140,14 @@ type DeadMember struct {
 //
 // Errors: fs.ErrNotExist, fs.ErrPermission, ErrName, ErrCorrupt, ErrVersion, ErrStore,
 // ErrKindMismatch (exact names), fs.ErrInvalid.
-func Stat(name string, opts *Options) (Info, error) {
-	err := opts.checkOpen()
-	var i sys.Info
-	if err == nil {
-		i, err = object.Stat(opts.spec(name))
+func Stat(name string, opts *Options) (_ Info, err error) {
+	defer wrap(&err, "stat %q", name)
+	if err := opts.checkOpen(); err != nil {
+		return Info{}, err
 	}
+	i, err := object.Stat(opts.spec(name))
 	if err != nil {
-		return Info{}, fmt.Errorf("samepage: stat %q: %w", name, err)
+		return Info{}, err
 	}
 	return infoOf(i), nil
 }
@@ -159,38 +158,24 @@ func Stat(name string, opts *Options) (Info, error) {
 //
 // Errors: ErrStore, fs.ErrPermission (the directory of a scope). If one object cannot be read,
 // its error is in Info.Err.
-func List() ([]Info, error) {
-	var all []Info
-	err := scopes(func(s Scope) error {
+func List() (_ []Info, err error) {
+	defer wrap(&err, "list")
+	return inBothScopes(func(s Scope) (all []Info, err error) {
 		infos, err := sys.List(layout.Scope(s))
 		for _, i := range infos {
 			all = append(all, infoOf(i))
 		}
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("samepage: list: %w", err)
-	}
-	sort.Slice(all, func(i, j int) bool { return before(&all[i], &all[j]) })
-	return all, nil
+		return all, err
+	}, func(i *Info) *Info { return i })
 }
 
 // Leftovers describes the objects of both scopes that no living process uses and that do not
 // persist: the objects that Clean would remove. Leftovers removes nothing.
 //
 // Errors: those of List. If one object cannot be read, its error is in Leftover.Err.
-func Leftovers() ([]Leftover, error) {
-	var all []Leftover
-	err := scopes(func(s Scope) error {
-		left, err := leftovers(s)
-		all = append(all, left...)
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("samepage: list leftovers: %w", err)
-	}
-	sort.Slice(all, func(i, j int) bool { return before(&all[i].Info, &all[j].Info) })
-	return all, nil
+func Leftovers() (_ []Leftover, err error) {
+	defer wrap(&err, "list leftovers")
+	return inBothScopes(leftovers, func(l *Leftover) *Info { return &l.Info })
 }
 
 // Clean removes the objects that Leftovers describes, and describes what it has removed. It never
@@ -198,22 +183,16 @@ func Leftovers() ([]Leftover, error) {
 // the same time: each describes only what it has removed itself.
 //
 // Errors: those of List. If one object cannot be removed, its error is in Leftover.Err.
-func Clean() ([]Leftover, error) {
-	var all []Leftover
-	err := scopes(func(s Scope) error {
+func Clean() (_ []Leftover, err error) {
+	defer wrap(&err, "clean")
+	return inBothScopes(func(s Scope) ([]Leftover, error) {
 		// The members are read before the object goes.
 		left, err := leftovers(s)
 		if err == nil {
 			left, err = remove(s, left)
 		}
-		all = append(all, left...)
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("samepage: clean: %w", err)
-	}
-	sort.Slice(all, func(i, j int) bool { return before(&all[i].Info, &all[j].Info) })
-	return all, nil
+		return left, err
+	}, func(l *Leftover) *Info { return &l.Info })
 }
 
 // leftovers are the objects of a scope that no living process holds.
@@ -258,37 +237,31 @@ func remove(s Scope, seen []Leftover) ([]Leftover, error) {
 // Errors: fs.ErrNotExist, ErrBusy (a living process uses it), fs.ErrPermission, ErrName,
 // fs.ErrInvalid, and errors.ErrUnsupported for exact names on Windows, which go with their last
 // handle.
-func Remove(name string, opts *Options) error {
-	err := opts.checkOpen()
-	if err == nil {
-		err = object.Remove(opts.spec(name))
-	}
-	if err != nil {
-		return fmt.Errorf("samepage: remove %q: %w", name, err)
-	}
-	return nil
-}
-
-// scopes calls f for each scope. It ignores that a global scope is not set up.
-func scopes(f func(Scope) error) error {
-	if err := f(Local); err != nil {
+func Remove(name string, opts *Options) (err error) {
+	defer wrap(&err, "remove %q", name)
+	if err := opts.checkOpen(); err != nil {
 		return err
 	}
-	err := f(Global)
-	if errors.Is(err, ErrPrivilege) || errors.Is(err, fs.ErrPermission) {
-		return nil
-	}
-	return err
+	return object.Remove(opts.spec(name))
 }
 
-func before(a, b *Info) bool {
-	switch {
-	case a.Scope != b.Scope:
-		return a.Scope < b.Scope
-	case a.Kind != b.Kind:
-		return a.Kind < b.Kind
+// inBothScopes are what f finds in each scope, sorted by scope, kind and name. It ignores that a
+// global scope is not set up.
+func inBothScopes[T any](f func(Scope) ([]T, error), of func(*T) *Info) ([]T, error) {
+	all, err := f(Local)
+	if err != nil {
+		return nil, err
 	}
-	return a.Name < b.Name
+	global, err := f(Global)
+	if err != nil && !errors.Is(err, ErrPrivilege) && !errors.Is(err, fs.ErrPermission) {
+		return nil, err
+	}
+	all = append(all, global...)
+	slices.SortStableFunc(all, func(a, b T) int {
+		i, j := of(&a), of(&b)
+		return cmp.Or(cmp.Compare(i.Scope, j.Scope), cmp.Compare(i.Kind, j.Kind), cmp.Compare(i.Name, j.Name))
+	})
+	return all, nil
 }
 
 // openEntry opens a file that other users may have put there. It opens only a regular file.

@@ -71,22 +71,31 @@ func (h *holding) giveBack() (kept bool) {
 // ErrPrivilege, fs.ErrPermission, ErrKindMismatch (exact names), ErrBusy (Options.Exclusive),
 // fs.ErrInvalid (options out of range), errors.ErrUnsupported (the file system, which the text
 // names, cannot map files shared).
-func Create(name string, size int64, opts *Options) (*Memory, error) {
-	m, err := create(name, size, opts)
-	if err != nil {
-		return nil, fmt.Errorf("samepage: create %q with %d bytes: %w", name, size, err)
-	}
-	return m, nil
+func Create(name string, size int64, opts *Options) (m *Memory, err error) {
+	defer wrap(&err, "create %q with %d bytes", name, size)
+	return create(name, size, opts)
 }
 
 func create(name string, size int64, opts *Options) (*Memory, error) {
 	s := opts.spec(name)
 	s.Size = size
 	o, err := object.Create(s)
+	return opened(name, s.Access, o, err)
+}
+
+// opened is newMemory, unless err says that there is nothing to have a Memory of.
+func opened(name string, access layout.Access, o *object.Object, err error) (*Memory, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newMemory(name, s.Access, o), nil
+	return newMemory(name, access, o), nil
+}
+
+// wrap adds to an error what was tried, and on what. Callers defer it.
+func wrap(err *error, format string, args ...any) {
+	if *err != nil {
+		*err = fmt.Errorf("samepage: "+format+": %w", append(args, *err)...)
+	}
 }
 
 // Open opens a named object. It never makes one and never waits for one; see OpenOrCreate and
@@ -96,12 +105,9 @@ func create(name string, size int64, opts *Options) (*Memory, error) {
 // Errors: fs.ErrNotExist, fs.ErrPermission, ErrName, ErrCorrupt, ErrVersion, ErrStore, ErrBusy,
 // ErrKindMismatch (exact names), fs.ErrInvalid (options out of range, or options that are
 // refused; the text names the option).
-func Open(name string, opts *Options) (*Memory, error) {
-	m, err := openOnly(name, opts)
-	if err != nil {
-		return nil, fmt.Errorf("samepage: open %q: %w", name, err)
-	}
-	return m, nil
+func Open(name string, opts *Options) (m *Memory, err error) {
+	defer wrap(&err, "open %q", name)
+	return openOnly(name, opts)
 }
 
 // Await waits until an object of that name exists, and opens it. While it waits it looks every 50
@@ -111,12 +117,9 @@ func Open(name string, opts *Options) (*Memory, error) {
 //
 // Errors: the error of ctx (a deadline also matches os.ErrDeadlineExceeded), and those of Open
 // except fs.ErrNotExist.
-func Await(ctx context.Context, name string, opts *Options) (*Memory, error) {
-	m, err := segment.Await(ctx, func() (*Memory, error) { return openOnly(name, opts) }, segment.Deadline)
-	if err != nil {
-		return nil, fmt.Errorf("samepage: wait for %q: %w", name, err)
-	}
-	return m, nil
+func Await(ctx context.Context, name string, opts *Options) (m *Memory, err error) {
+	defer wrap(&err, "wait for %q", name)
+	return segment.Await(ctx, func() (*Memory, error) { return openOnly(name, opts) }, segment.Deadline)
 }
 
 // openOnly is open for callers that never make the object.
@@ -130,10 +133,7 @@ func openOnly(name string, opts *Options) (*Memory, error) {
 func open(name string, opts *Options) (*Memory, error) {
 	s := opts.spec(name)
 	o, err := object.Open(s)
-	if err != nil {
-		return nil, err
-	}
-	return newMemory(name, s.Access, o), nil
+	return opened(name, s.Access, o, err)
 }
 
 // OpenOrCreate opens a named object, or makes it if there is none. existed says which of the two
@@ -143,13 +143,10 @@ func open(name string, opts *Options) (*Memory, error) {
 // Errors: those of Open and Create, except fs.ErrNotExist and fs.ErrExist. Options that count
 // only when an object is made are no error here.
 func OpenOrCreate(name string, size int64, opts *Options) (m *Memory, existed bool, err error) {
-	m, existed, err = object.OpenOrCreate(
+	defer wrap(&err, "open or create %q with %d bytes", name, size)
+	return object.OpenOrCreate(
 		func() (*Memory, error) { return open(name, opts) },
 		func() (*Memory, error) { return create(name, size, opts) })
-	if err != nil {
-		return nil, false, fmt.Errorf("samepage: open or create %q with %d bytes: %w", name, size, err)
-	}
-	return m, existed, nil
 }
 
 // CreateUnnamed makes an object of size bytes that has no name. Other processes get it by Inherit
@@ -158,22 +155,12 @@ func OpenOrCreate(name string, size int64, opts *Options) (m *Memory, existed bo
 //
 // Errors: ErrZeroSize, ErrNegativeSize, ErrTooLarge, ErrNoSpace, fs.ErrInvalid (options out of
 // range, or options that unnamed memory cannot have).
-func CreateUnnamed(size int64, opts *Options) (*Memory, error) {
-	m, err := createUnnamed(size, opts)
-	if err != nil {
-		return nil, fmt.Errorf("samepage: create unnamed memory of %d bytes: %w", size, err)
-	}
-	return m, nil
-}
-
-func createUnnamed(size int64, opts *Options) (*Memory, error) {
+func CreateUnnamed(size int64, opts *Options) (m *Memory, err error) {
+	defer wrap(&err, "create unnamed memory of %d bytes", size)
 	s := opts.spec("")
 	s.Size = size
 	o, err := object.CreateUnnamed(s)
-	if err != nil {
-		return nil, err
-	}
-	return newMemory("", s.Access, o), nil
+	return opened("", s.Access, o, err)
 }
 
 // MapFile opens the file at path as shared memory. The memory has no name of its own. Size 0
@@ -184,22 +171,12 @@ func createUnnamed(size int64, opts *Options) (*Memory, error) {
 // empty), ErrNegativeSize, ErrTooLarge, ErrNoSpace, ErrBusy (another process has the file open
 // exclusively), fs.ErrInvalid (options out of range, or options that a file cannot have),
 // errors.ErrUnsupported (the file system, which the text names, cannot map files shared).
-func MapFile(path string, size int64, opts *Options) (*Memory, error) {
-	m, err := mapFile(path, size, opts)
-	if err != nil {
-		return nil, fmt.Errorf("samepage: map file %s: %w", path, err)
-	}
-	return m, nil
-}
-
-func mapFile(path string, size int64, opts *Options) (*Memory, error) {
+func MapFile(path string, size int64, opts *Options) (m *Memory, err error) {
+	defer wrap(&err, "map file %s", path)
 	s := opts.spec("")
 	s.File, s.Size = path, size
 	o, err := object.MapFile(s)
-	if err != nil {
-		return nil, err
-	}
-	return newMemory("", s.Access, o), nil
+	return opened("", s.Access, o, err)
 }
 
 // Name is the name that the Memory was opened by. It is empty if the Memory has no name.

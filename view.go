@@ -46,15 +46,8 @@ type viewed struct {
 // Errors: ErrClosed, fs.ErrPermission (the text names both modes), ErrRange, ErrNegativeSize,
 // ErrZeroSize, ErrTooLarge (more than the address space holds), ErrNoSpace, ErrCorrupt (the file
 // below has shrunk).
-func (m *Memory) View(offset, length int64, access Access) (*View, error) {
-	v, err := m.view(offset, length, access)
-	if err != nil {
-		return nil, fmt.Errorf("samepage: map a %v view of %d bytes at %d of %v: %w", access, length, offset, m, err)
-	}
-	return v, nil
-}
-
-func (m *Memory) view(offset, length int64, access Access) (*View, error) {
+func (m *Memory) View(offset, length int64, access Access) (_ *View, err error) {
+	defer wrap(&err, "map a %v view of %d bytes at %d of %v", access, length, offset, m)
 	switch {
 	case !layout.Access(access).Known():
 		return nil, option.OneOf("access", access, ReadWrite, ReadOnly, CopyOnWrite)
@@ -84,7 +77,7 @@ func (m *Memory) view(offset, length int64, access Access) (*View, error) {
 		return nil, err
 	}
 	v := &View{m: m, access: access, off: offset, viewed: &viewed{p: p}, b: p.At(offset, int(length))}
-	runtime.Callers(3, v.taken[:])
+	runtime.Callers(2, v.taken[:])
 	if m.views == nil {
 		m.views = map[*viewed]struct{}{}
 	}

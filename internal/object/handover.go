@@ -57,11 +57,11 @@ func (o *Object) token(a layout.Access, number uint64) (*layout.Token, error) {
 func Receive(token string) (*Object, *layout.Token, error) {
 	t, err := layout.ParseToken(token)
 	if err != nil {
-		return nil, nil, err
+		return nil, &layout.Token{}, err
 	}
 	o, err := sys.Receive(t)
 	if err != nil {
-		return nil, nil, err
+		return nil, t, err
 	}
 	return Own(o), t, nil
 }

@@ -201,7 +201,7 @@ func (o *Object) checkExact() error {
 func OpenOrCreate[T any](open, create func() (T, error)) (o T, existed bool, err error) {
 	for range 100 {
 		if o, err = open(); err == nil || !errors.Is(err, fs.ErrNotExist) {
-			return o, true, err
+			return o, err == nil, err
 		}
 		if o, err = create(); err == nil || !errors.Is(err, fs.ErrExist) {
 			return o, false, err
