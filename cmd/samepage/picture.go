@@ -20,7 +20,7 @@ import (
 func pictureExt(path string) (string, error) {
 	ext := strings.ToLower(filepath.Ext(path))
 	if picture.Kind(ext) == "" {
-		return "", fmt.Errorf("%w: a picture goes to a file of %s, not to %q", errUsage, picture.Written, path)
+		return "", fmt.Errorf("%w: a picture can be written to a file of %s, not to %q", errUsage, picture.Written, path)
 	}
 	return ext, nil
 }

@@ -116,7 +116,7 @@ func (o *pubOptions) check(c *cobra.Command) error {
 	case forms > 1:
 		return usage(c, "--lines, --record and --y4m exclude each other")
 	case o.partial && o.record == 0:
-		return usage(c, "--partial is for --record")
+		return usage(c, "--partial needs --record")
 	case o.record > math.MaxUint32 || o.size > math.MaxUint32:
 		return usage(c, "a message has at most %d bytes", uint32(math.MaxUint32))
 	case o.size > 0 && o.record > o.size:
@@ -212,7 +212,7 @@ func runPub(ctx context.Context, a *app, o pubOptions, name string) (err error) 
 		return err
 	}
 	defer func() {
-		// Who interrupts pub knows that there may be more input. After any other error
+		// A user who interrupts pub knows that there may be more input. After any other error
 		// subscribers must learn that the stream is not complete.
 		end := p.Close
 		if err != nil && !errors.Is(err, context.Canceled) {

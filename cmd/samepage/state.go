@@ -85,7 +85,7 @@ func cellText(st *cell.State) (text string, more [][2]string) {
 	return text, [][2]string{{"values", made}}
 }
 
-// blocked says what members wait for that other members of st block, and what that means.
+// blocked says what the blocked members of st wait for, and what that means.
 func blocked(st *facts.State) (way, note string) {
 	switch st.Of.(type) {
 	case *pubsub.State:

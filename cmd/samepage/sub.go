@@ -150,7 +150,7 @@ func (o *subOptions) check(c *cobra.Command, a *app) (messageWriter, error) {
 		return nil, usage(c, "--timeout %v is negative", o.timeout)
 	}
 	if c.Flags().Changed("fps") && !o.y4m {
-		return nil, usage(c, "--fps is for --y4m")
+		return nil, usage(c, "--fps needs --y4m")
 	}
 	switch {
 	case o.raw:

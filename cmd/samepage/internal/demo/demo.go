@@ -49,7 +49,7 @@ type Summary struct {
 	Pictures          int     `json:"pictures"`
 	Skipped           []Bad   `json:"skipped"`  // that could not be read
 	Failed            []Bad   `json:"failed"`   // that the worker refused, or whose results were wrong
-	LeftOut           []Bad   `json:"left_out"` // what is in the folder and no picture, and further pages
+	LeftOut           []Bad   `json:"left_out"` // files of the folder that are no pictures, and further pages
 	Saved             int     `json:"saved"`    // files
 	Bytes             int64   `json:"bytes"`
 	Seconds           float64 `json:"seconds"`

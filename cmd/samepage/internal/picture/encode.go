@@ -53,7 +53,7 @@ func Encode(img image.Image, ext string) ([]byte, error) {
 	case "bmp":
 		err = encodeBMP(&b, m)
 	default:
-		err = fmt.Errorf("a picture goes to a file of %s, not to one of %q", Written, ext)
+		err = fmt.Errorf("a picture can be written to a file of %s, not to one of %q", Written, ext)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("encode a %s of %v: %w", ext, img.Bounds().Size(), err)

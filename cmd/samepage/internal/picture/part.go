@@ -12,7 +12,7 @@ func Part(img image.Image, region image.Rectangle) (rest, alone image.Image) {
 	m := samples(img)
 	r := image.Rect(0, 0, m.Bounds().Dx(), m.Bounds().Dy())
 	region = region.Intersect(r)
-	white := byte(0xff) // in each byte of all images, but for palettes
+	white := byte(0xff) // white is 0xff in every byte of all images except palettes
 	if p, ok := m.(*image.Paletted); ok {
 		palette, at := withWhite(p.Palette)
 		if palette == nil {

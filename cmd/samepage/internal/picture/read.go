@@ -53,10 +53,10 @@ func (p *Picture) TIFF() *TIFFOptions {
 }
 
 // ErrUnknown is the error about a file that is not a picture of a known kind.
-var ErrUnknown = errors.New("unknown format: PNG, JPEG, GIF, TIFF and BMP are read")
+var ErrUnknown = errors.New("unknown format: want PNG, JPEG, GIF, TIFF or BMP")
 
 // errNotRegular is the end of the error about what is not a regular file.
-var errNotRegular = errors.New("a regular file is wanted")
+var errNotRegular = errors.New("want a regular file")
 
 // Read reads the first picture of a file. The picture may need up to limit bytes. Errors name
 // the file, quoted: samepage.ErrTooLarge, ErrUnknown, those of package os and of the

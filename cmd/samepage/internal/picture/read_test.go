@@ -379,7 +379,7 @@ func TestReadFiles(t *testing.T) {
 		text string
 	}{
 		"missing":   {filepath.Join(dir, "missing"+evil), ""},
-		"directory": {dir, "it is a directory; a regular file is wanted"},
+		"directory": {dir, "it is a directory; want a regular file"},
 		"unknown":   {write(evil, []byte("text")), ErrUnknown.Error()},
 		"empty":     {write("empty.png", nil), ErrUnknown.Error()},
 		"cut":       {write("cut.png", cut[:20]), "unexpected EOF"},
