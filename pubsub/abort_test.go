@@ -10,9 +10,9 @@ import (
 	"samepage/pubsub"
 )
 
-// A publisher that gives its stream up leaves what it published, and its subscribers learn
-// that this is not all: those that were there, also beside other publishers, and those that
-// come later, also where an earlier stream was ended in order.
+// After Abort of a publisher its messages stay, and subscribers learn that the stream is not
+// complete. This holds for subscribers that were there, also if there are other publishers, and
+// for those that come later, also if an earlier stream was ended in order.
 func TestAbort(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -108,7 +108,7 @@ func TestAbort(t *testing.T) {
 	}
 }
 
-// A subscriber that sleeps is woken by it.
+// Abort wakes a sleeping subscriber.
 func TestAbortWakes(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)

@@ -12,7 +12,7 @@ import (
 	"samepage/pubsub"
 )
 
-// looks are several looks of the death watch.
+// looks is the time in which the death watch looks several times.
 const looks = 300 * time.Millisecond
 
 // A stopped subscriber is alive. A publisher waits for it without limit, and it misses nothing. If
@@ -71,7 +71,7 @@ func sendTalk(ctx context.Context, p *pubsub.Publisher) error {
 	return l.Publish(ctx)
 }
 
-// fillUp publishes until a reliable subscriber is in the way.
+// fillUp publishes until a reliable subscriber blocks.
 func fillUp(t *testing.T, p *pubsub.Publisher) (n int) {
 	t.Helper()
 	for {
@@ -88,8 +88,7 @@ func fillUp(t *testing.T, p *pubsub.Publisher) (n int) {
 	}
 }
 
-// A stopped publisher is alive: its place is not taken, and nobody is told that it
-// died.
+// A stopped publisher is alive: nobody takes its place, and nobody gets the error that it died.
 func TestStoppedPublisherIsAlive(t *testing.T) {
 	ipctest.Store(t)
 	c := ipctest.Start(t, "pub", "t", "64")

@@ -8,8 +8,7 @@ import (
 	"samepage/pubsub"
 )
 
-// What one side costs by itself. What passes between two processes is measured
-// in module bench.
+// These benchmarks measure one side alone. Module bench measures messages between two processes.
 
 func BenchmarkSend(b *testing.B) {
 	ipctest.Store(b)

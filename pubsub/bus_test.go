@@ -14,8 +14,8 @@ func init() { roles["bus"] = busRole }
 
 const busMessages = 200 // of each member
 
-// A bus: several processes publish to one topic, and each hears all that is said,
-// itself included, what one says in its order.
+// A bus: several processes publish to one topic. Each process gets all messages, also its own. The
+// messages of one process come in order.
 func TestMission002_34_Bus(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)

@@ -10,7 +10,7 @@ import (
 	"samepage/pubsub"
 )
 
-// Whoever is closed leaves the words of its successor in the same place alone.
+// A closed publisher or subscriber does not change the words of its successor in the same place.
 func TestClosedSubscriberWritesNothing(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -67,7 +67,7 @@ func TestClosedSubscriberWritesNothing(t *testing.T) {
 	ipctest.NoErr(t, h.close())
 }
 
-// A closed publisher leaves the slots to the next one.
+// The next publisher gets the slots of a closed one.
 func TestClosedPublisherWritesNothing(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -95,8 +95,8 @@ func TestClosedPublisherWritesNothing(t *testing.T) {
 	ipctest.NoErr(t, h.close())
 }
 
-// The end of a stream is told also to those who look while a publisher is about to
-// close: its stream has ended, and it is still there.
+// A subscriber also gets the end of the stream if it looks in the middle of Close, when the stream
+// has ended and the publisher is still there.
 func TestEndIsTold(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)

@@ -11,15 +11,15 @@ import (
 	"samepage/pubsub"
 )
 
-// badHeaders are bytes of a segment's header that tell, when they change: it is no
-// segment, one of a later version, a broken one.
+// badHeaders lists bytes of the header of a segment. If they change, it is not a segment, or one of
+// a later version, or a broken one.
 var badHeaders = []struct {
 	offset int
 	want   error
 }{{0, samepage.ErrCorrupt}, {12, samepage.ErrVersion}, {24, samepage.ErrCorrupt}, {124, samepage.ErrCorrupt}}
 
-// Whether a topic is well is told without touching it: who lives, who died, and what is
-// wrong with its header.
+// Inspect says which members live, which died, and what is wrong with the header, and changes
+// nothing.
 func TestMission002_14_Health(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -57,7 +57,7 @@ func TestMission002_14_Health(t *testing.T) {
 	ipctest.NoErr(t, h.close())
 }
 
-// Checksums are CRC-32C, and computed by several at a time.
+// Checksums are CRC-32C. Several goroutines compute them at the same time.
 func TestMission002_10_Checksum(t *testing.T) {
 	if got := crc32.Checksum([]byte("123456789"), crc32.MakeTable(crc32.Castagnoli)); got != 0xe3069283 {
 		t.Errorf("the check value of CRC-32C is %#x", got)
@@ -99,7 +99,8 @@ func TestMission002_10_Checksum(t *testing.T) {
 	}
 }
 
-// A byte that has changed on the way: no data, and the next message is good.
+// If a byte of a message has changed, the subscriber gets an error and no data, and the next
+// message is good.
 func TestMission002_11_FlippedByte(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -133,7 +134,7 @@ func TestMission002_11_FlippedByte(t *testing.T) {
 	ipctest.NoErr(t, h.close())
 }
 
-// A length beyond what a slot has, in shared memory: an error, and nothing is read.
+// If a length in shared memory is larger than a slot, there is an error, and nothing is read.
 func TestMission002_13_CorruptLength(t *testing.T) {
 	ipctest.NeedNames(t)
 	for _, bestEffort := range []bool{false, true} {

@@ -11,9 +11,8 @@ import (
 	"samepage/pubsub"
 )
 
-// The debug build: go test -tags samepagedebug -run Debug. A loan and a hold that are
-// forgotten are told by Close, with where they were taken, and those that were given back
-// are not.
+// The debug build: go test -tags samepagedebug -run Debug. Close reports forgotten loans and holds,
+// with the place where they were taken. It does not report those that were given back.
 func TestDebugForgotten(t *testing.T) {
 	ipctest.Store(t)
 	p := newPub(t, "t", &pubsub.Options{Holds: 1})

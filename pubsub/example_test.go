@@ -17,7 +17,7 @@ func ok(err error) {
 	}
 }
 
-// A message is written once, in shared memory, and read in place.
+// A message is written once, into shared memory, and read in place.
 func ExamplePublisher() {
 	ctx := context.Background()
 	pub, existed, err := pubsub.OpenOrCreatePublisher("example-camera", &pubsub.Options{MaxSize: 1 << 20})
@@ -41,7 +41,7 @@ func ExamplePublisher() {
 	// 1: hello
 }
 
-// A publisher that begins when somebody listens.
+// A publisher begins when there is a subscriber.
 func ExamplePublisher_WaitSubscribers() {
 	ctx := context.Background()
 	pub, err := pubsub.CreatePublisher("example-wait", nil)
@@ -83,7 +83,7 @@ func ExampleSubscriber() {
 	// three
 }
 
-// What is held stays as it is while the stream goes on.
+// A held message does not change while the stream goes on.
 func ExampleMessage_Hold() {
 	ctx := context.Background()
 	pub, _, err := pubsub.OpenOrCreatePublisher("example-held", &pubsub.Options{Holds: 1})
@@ -111,8 +111,8 @@ type Pose struct {
 	X, Y, Angle float64
 }
 
-// Messages of a Go type: a topic of one type refuses programs that know another type of
-// that name.
+// Messages of a Go type. A program whose type has the same name but other fields cannot open the
+// topic.
 func ExamplePublisherOf() {
 	ctx := context.Background()
 	pub, err := pubsub.CreatePublisherOf[Pose]("example-pose", nil)

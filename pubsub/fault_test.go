@@ -11,7 +11,7 @@ import (
 	"samepage/internal/ipctest"
 )
 
-// times are how long it took the survivors until each had a message again.
+// times are the times until each survivor had a message again.
 type times []time.Duration
 
 func (all times) String() string {
@@ -23,9 +23,8 @@ func (all times) String() string {
 		len(all), all[len(all)/2], all[len(all)*99/100], all[len(all)-1])
 }
 
-// Every crash point of the lanes: a publisher or a subscriber dies there, the others
-// go on, nothing is torn or repeated, reliable subscribers miss nothing, and no place
-// is lost.
+// A publisher or a subscriber dies at each crash point of the lanes. The others go on, no message
+// is torn or repeated, reliable subscribers miss nothing, and no place is lost.
 func TestFaultEveryPoint(t *testing.T) {
 	if !fault.Enabled {
 		t.Skip("needs -tags samepagefault")
@@ -63,10 +62,9 @@ func TestFaultEveryPoint(t *testing.T) {
 	t.Log(all)
 }
 
-// Members killed at random moments: SAMEPAGE_KILLS of them (make soak: 10000). Two
-// publishers, a reliable and a best-effort subscriber stay; a third publisher, two
-// reliable and two best-effort subscribers come, hold messages, leave, come again, and
-// are killed.
+// SAMEPAGE_KILLS members (make soak: 10000) are killed at random moments. Two publishers, a
+// reliable and a best-effort subscriber stay. A third publisher, two reliable and two best-effort
+// subscribers come, hold messages, leave, come again, and are killed.
 func TestSoakRandomKills(t *testing.T) {
 	kills := ipctest.Repeat(t, 60, 15, "SAMEPAGE_KILLS")
 	specs := []string{"listener reliable", "listener best-effort", "talker", "listener reliable sleepy", "listener best-effort sleepy"}

@@ -12,8 +12,8 @@ import (
 	"samepage/pubsub"
 )
 
-// A publisher that was dropped is told as one that died, after what it published; its
-// place and its loans are free again.
+// Subscribers see a dropped publisher as dead, after they have taken its messages. Its place and
+// its loans are free again.
 func TestForgottenPublisher(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -48,8 +48,7 @@ func TestForgottenPublisher(t *testing.T) {
 	}
 }
 
-// A publisher does not wait for a reliable subscriber that was dropped, whatever that
-// holds.
+// A publisher does not wait for a dropped reliable subscriber, also if that one held messages.
 func TestForgottenSubscriber(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -80,7 +79,7 @@ func newSubUnclosed(t *testing.T, name string) *pubsub.Subscriber {
 	return s
 }
 
-// What somebody has of a publisher or a subscriber keeps it.
+// A publisher or subscriber is not collected while one of its loans or messages is reachable.
 func TestForgottenNotWhileInHand(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -114,8 +113,8 @@ func TestForgottenNotWhileInHand(t *testing.T) {
 	})
 }
 
-// collected drops a memory and returns when that is given back: what can be collected has
-// been.
+// collected drops a memory and returns after it was collected. Then everything else that can be
+// collected was collected, too.
 func collected(t *testing.T) {
 	t.Helper()
 	func() {

@@ -19,7 +19,7 @@ import (
 	"samepage/pubsub"
 )
 
-// topicMap is a topic's bytes, as a member with bad intentions sees them.
+// topicMap has the bytes of a topic, as a hostile member sees them.
 type topicMap struct {
 	m  *samepage.Memory
 	v  *samepage.View
@@ -51,18 +51,18 @@ func (h *topicMap) word(t testing.TB, off uint64) *atomic.Uint64 {
 	return w
 }
 
-// laneWord is a word of a lane.
+// laneWord returns a word of a lane.
 func (h *topicMap) laneWord(t testing.TB, lane int, off uint64) *atomic.Uint64 {
 	return h.word(t, h.hd.Live+h.o.Words+uint64(lane)*layout.LaneWordsSize+off)
 }
 
-// slot is where a slot's header lies.
+// slot returns the offset of the header of a slot.
 func (h *topicMap) slot(lane, slot int) uint64 {
 	return h.hd.Payload + uint64(lane)*h.o.Lane + h.o.Slots + uint64(slot)*h.c.SlotSize
 }
 
-// anywhere is a word that members change: of the live region, the member table, an
-// entry, or the header of a slot.
+// anywhere returns a word that members change: in the live region, the member table, an entry, or
+// the header of a slot.
 func (h *topicMap) anywhere(rnd *rand.Rand) uint64 {
 	lane := rnd.IntN(int(h.c.Lanes))
 	switch rnd.IntN(4) {
@@ -94,7 +94,7 @@ func junk(w *atomic.Uint64, rnd *rand.Rand) {
 	}
 }
 
-// hostilePub and hostileSub do all that there is, and return errors that nobody minds.
+// hostilePub and hostileSub call all methods, and return errors that are not tested.
 func hostilePub(ctx context.Context, p *pubsub.Publisher) {
 	l, err := p.Loan(24)
 	if err == nil {
@@ -131,9 +131,9 @@ func hostileSub(ctx context.Context, s *pubsub.Subscriber) {
 	s.Release()
 }
 
-// FuzzHostileTopic has a member write anything over the live words, the member table,
-// the entries and the headers of slots, while others publish, take, come and leave:
-// errors, and no panic, fault or endless loop.
+// In FuzzHostileTopic a member writes any values into the live words, the member table, the entries
+// and the headers of slots. Meanwhile others publish, take, come and leave. They may get errors,
+// but no panic, fault or endless loop.
 func FuzzHostileTopic(f *testing.F) {
 	ipctest.NeedNames(f)
 	for seed := range uint64(4) {
@@ -211,7 +211,7 @@ func hostileTopic(t *testing.T, seed uint64, flags uint8) {
 	ipctest.NoErr(t, h.close())
 }
 
-// One seed after the other for SAMEPAGE_SECONDS (make soak: 300).
+// The fuzz test with one seed after the other, for SAMEPAGE_SECONDS (make soak: 300).
 func TestSoakHostileTopic(t *testing.T) {
 	ipctest.NeedNames(t)
 	seconds, _ := strconv.Atoi(os.Getenv("SAMEPAGE_SECONDS"))
@@ -225,7 +225,7 @@ func TestSoakHostileTopic(t *testing.T) {
 	t.Logf("%d seeds from %d on", n, first)
 }
 
-// A member that changes all entries all the time keeps nobody beyond its context.
+// If a member changes all entries all the time, calls of others still end with their context.
 func TestHostileWriterKeepsNobody(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)

@@ -11,26 +11,26 @@ import (
 	"samepage/layout"
 )
 
-// State is what a topic looks like from outside, at one moment. It repeats what the
-// members have written.
+// State is the state of a topic at one moment, as its members have written it into shared memory.
 type State struct {
 	Kind samepage.Kind `json:"kind"`
-	Type string        `json:"type"` // of its messages: the name of a Go type, or "bytes"
-	// Fingerprint of the type, in hexadecimal; empty: bytes.
+	Type string        `json:"type"` // type of the messages: the name of a Go type, or "bytes"
+	// Fingerprint is the fingerprint of the type, in hexadecimal. It is empty for bytes.
 	Fingerprint string      `json:"fingerprint,omitempty"`
-	Options     Options     `json:"options"` // that it was created with
-	Lanes       []LaneState `json:"lanes"`   // a place for each publisher that there may be
+	Options     Options     `json:"options"` // with which the topic was created
+	Lanes       []LaneState `json:"lanes"`   // the places of publishers, also those without one
 	Members     []Member    `json:"members"` // publishers and subscribers in all processes
-	Room        int         `json:"room"`    // for how many members
+	Room        int         `json:"room"`    // the largest number of members
 }
 
-// LaneState is the place of one publisher; Message.Publisher is its index.
+// LaneState is the state of the place of one publisher. Its index is Message.Publisher.
 type LaneState struct {
-	Publisher *Member `json:"publisher,omitempty"` // nil: there is none now
-	// Messages is how many were published so far, by all publishers that had the place.
+	Publisher *Member `json:"publisher,omitempty"` // nil: the place has no publisher now
+	// Messages is the number of messages that were published in this place, by all publishers that
+	// ever had it.
 	Messages uint64 `json:"messages"`
-	Ends     uint32 `json:"ends"` // streams that were ended in order
-	// Deaths is how many publishers have called Abort, or died and were found dead.
+	Ends     uint32 `json:"ends"` // the number of publishers that called Close
+	// Deaths is the number of publishers that called Abort, or died and were found dead.
 	Deaths uint32 `json:"deaths"`
 }
 
@@ -38,22 +38,23 @@ type LaneState struct {
 type Member struct {
 	samepage.Member
 	Role Role `json:"role"`
-	// Behind is how many messages a reliable subscriber has not let go yet, by publisher.
+	// Behind is the number of messages that a reliable subscriber has not let go yet, for each
+	// place of a publisher.
 	Behind  []uint64 `json:"behind,omitempty"`
-	Evicted bool     `json:"evicted,omitempty"` // by a publisher: it was too slow
+	Evicted bool     `json:"evicted,omitempty"` // a publisher evicted it, because it was too slow
 }
 
-// Role is what a member does.
+// Role says what a member does.
 type Role uint32
 
 const (
-	Joining    Role = iota // not known yet
-	Publishing             // it is a publisher
-	Reliable               // it is a reliable subscriber
-	BestEffort             // it is a best-effort subscriber
+	Joining    Role = iota // the member has not set its role yet
+	Publishing             // a publisher
+	Reliable               // a reliable subscriber
+	BestEffort             // a best-effort subscriber
 )
 
-// The numbers are those of package layout. A difference stops the build.
+// The numbers are the same as in package layout. A difference stops the build.
 const (
 	_ = -(uint32(Publishing) ^ layout.RolePublisher)
 	_ = -(uint32(Reliable) ^ layout.RoleReliable)
@@ -74,7 +75,7 @@ func (r Role) String() string {
 	return fmt.Sprintf("role %d", uint32(r))
 }
 
-// MarshalText gives the name of r.
+// MarshalText returns the name of r.
 func (r Role) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
 // UnmarshalText is the inverse of MarshalText.
@@ -86,12 +87,12 @@ func (r *Role) UnmarshalText(b []byte) error {
 		}
 	}
 	if _, err := fmt.Sscanf(string(b), "role %d", (*uint32)(r)); err != nil {
-		return fmt.Errorf("%q is no role of a member", b)
+		return fmt.Errorf("%q is not the role of a member", b)
 	}
 	return nil
 }
 
-// Inspect tells the state of a topic, without becoming a member of it.
+// Inspect returns the state of a topic. It does not become a member of the topic.
 //
 // Errors: fs.ErrNotExist, samepage.ErrCorrupt, and those of samepage.Open.
 func Inspect(name string, opts *samepage.InspectOptions) (*State, error) {
@@ -140,7 +141,7 @@ func (st *State) look(seen *laneseg.Seen) {
 	}
 }
 
-// head is the number of a lane's next message, 1 if the word is corrupt.
+// head returns the number of the next message of a lane, or 1 if the word is corrupt.
 func head(set *lane.Set, l int) uint64 {
 	h := atomic.LoadUint64(set.Head(l))
 	if h == 0 || h > 1<<62 {
@@ -149,8 +150,9 @@ func head(set *lane.Set, l int) uint64 {
 	return h
 }
 
-// lag finds out how far behind a reliable subscriber is. Its cursor may be ahead of the
-// head, which was loaded before. A cursor further back than a lane reaches is corrupt.
+// lag sets how far a reliable subscriber is behind. Its cursor may be ahead of the head, because
+// the head was loaded earlier. The result is at most the number of entries of a lane: only a
+// corrupt cursor is further behind.
 func (m *Member) lag(set *lane.Set, slot int, heads []uint64) {
 	m.Behind = make([]uint64, len(heads))
 	for l, head := range heads {

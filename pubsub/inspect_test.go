@@ -24,7 +24,7 @@ func inspect(t testing.TB, name string) *pubsub.State {
 	return st
 }
 
-// What a topic looks like while it is used, and that looking changes nothing.
+// Inspect shows the state of a topic while it is used, and changes nothing.
 func TestInspect(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -103,8 +103,7 @@ func TestInspectTyped(t *testing.T) {
 	}
 }
 
-// A publisher that is killed is told of, before anybody has repaired what it left
-// and after.
+// Inspect shows a killed publisher, before and after a reaper has repaired the topic.
 func TestInspectDead(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -129,7 +128,7 @@ func TestInspectDead(t *testing.T) {
 	}
 }
 
-// Whatever members write to the words, a look ends, and stays within them.
+// Inspect ends, and reads only within the topic, whatever members write into the words.
 func TestInspectHostile(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)

@@ -2,7 +2,7 @@
 
 package pubsub
 
-// leaks finds loans and holds that are forgotten, in a debug build only.
+// leaks finds forgotten loans and holds, but only in a debug build.
 type leaks struct{}
 
 func (*leaks) took(uint32)    {}

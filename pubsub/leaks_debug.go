@@ -9,8 +9,8 @@ import (
 	"sync"
 )
 
-// leaks keeps the stacks that took loans and holds, by slot or pin word. The error of Close
-// has those of the forgotten ones.
+// leaks keeps the stacks that took loans and holds, by slot or pin word. The error of Close has the
+// stacks of the forgotten ones.
 type leaks struct {
 	mu  sync.Mutex
 	all map[uint32][]uintptr

@@ -8,22 +8,21 @@ import (
 	"samepage"
 )
 
-// Loan is a message that is being written, in shared memory. It is published or discarded
-// once. The zero Loan is one that was published.
+// Loan is a message in shared memory that the caller writes, and then publishes or discards. A
+// Loan is published only once. The zero Loan behaves like a published one.
 type Loan struct{ loan }
 
-// loan is what a Loan and a LoanOf have in common. p is nil once it is published or
-// discarded.
+// loan is the common part of a Loan and a LoanOf. p is nil after it was published or discarded.
 type loan struct {
 	p       *publisher
 	slot, n uint32
 }
 
-// Loan takes a slot for a message of n bytes on loan. At first the slot holds what is left
-// of a message before.
+// Loan takes a slot for a message of n bytes on loan. The slot has old contents: the caller must
+// set all n bytes.
 //
-// Errors: samepage.ErrTooLarge, ErrNegativeSize, ErrTooManyHolds (as many messages are on
-// loan as Options.Loans says), ErrClosed.
+// Errors: samepage.ErrTooLarge, ErrNegativeSize, ErrTooManyHolds (Options.Loans messages are on
+// loan already), ErrClosed.
 func (p *Publisher) Loan(n int) (Loan, error) {
 	l, err := p.borrow(n)
 	return Loan{l}, err
@@ -34,7 +33,7 @@ func (p *publisher) borrow(n int) (loan, error) {
 	if uint64(n) > p.set.C.MaxSize {
 		return loan{}, p.wrap("write to", p.badSize(n))
 	}
-	if p.h.Closed() { // the slots may be another member's by now
+	if p.h.Closed() { // the slots may belong to another member by now
 		return loan{}, p.wrap("write to", samepage.ErrClosed)
 	}
 	slot, ok := p.w.Loan()
@@ -57,7 +56,7 @@ func (p *publisher) tooMany() error {
 	return fmt.Errorf("%d on loan, Options.Loans of the topic is %d: %w", p.w.Loans(), p.set.C.Loans, samepage.ErrTooManyHolds)
 }
 
-// Bytes is where the message is written. It is nil once the loan is published or
+// Bytes returns the bytes of the message, to write to. It is nil after the loan was published or
 // discarded.
 func (l *Loan) Bytes() []byte { return l.bytes() }
 
@@ -79,7 +78,7 @@ func (l *Loan) Truncate(n int) error {
 	return nil
 }
 
-// Discard gives the slot back unpublished. A second Discard, or one after Publish, does
+// Discard gives the slot back and publishes nothing. A second Discard, or one after Publish, does
 // nothing.
 func (l *loan) Discard() {
 	p := l.p
@@ -91,11 +90,10 @@ func (l *loan) Discard() {
 	}
 }
 
-var errNoLoan = fmt.Errorf("pubsub: publish a loan that is published or discarded already, or whose publisher is closed: %w", samepage.ErrClosed)
+var errNoLoan = fmt.Errorf("pubsub: publish a loan that was published or discarded before, or whose publisher is closed: %w", samepage.ErrClosed)
 
-// TryPublish publishes the message if there is room. There is none while a reliable
-// subscriber is as far behind as it may be: then it returns false, and the message stays on
-// loan.
+// TryPublish publishes the message if there is room. There is no room while a reliable subscriber
+// is as far behind as it may be. Then TryPublish returns false, and the message stays on loan.
 //
 // Errors: samepage.ErrClosed.
 func (l *loan) TryPublish() (bool, error) {

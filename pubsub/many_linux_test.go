@@ -28,7 +28,7 @@ func viewOptions(members int) *pubsub.Options {
 	return &pubsub.Options{MaxSize: viewBytes, Depth: viewDepth, Members: members, Holds: 0}
 }
 
-// viewer reads all bytes of all messages. Each line has it tell how many it has had.
+// viewer reads all bytes of all messages. For each line of its input it prints their number.
 func viewer(args []string) {
 	s, err := pubsub.AwaitSubscriber(bg, args[0], &pubsub.SubscriberOptions{BestEffort: args[1] == "best-effort", From: pubsub.FromNow})
 	if err != nil {
@@ -62,11 +62,10 @@ func viewer(args []string) {
 	<-l.ctx.Done()
 }
 
-// Many subscribers have one copy of the messages between them, and half of them are
-// killed at random moments: neither the publisher nor the others are disturbed, and
-// every place comes back. SAMEPAGE_SUBSCRIBERS and SAMEPAGE_SECONDS (make soak: 64 and
-// 300). Linux only: Windows tells no proportional set size; kills on both are
-// in TestSoakRandomKills.
+// Many subscribers share one copy of the messages. Half of them are killed at random moments. This
+// does not disturb the publisher and the others, and every place becomes free again.
+// SAMEPAGE_SUBSCRIBERS and SAMEPAGE_SECONDS set numbers (make soak: 64 and 300). The test is for
+// Linux only, because Windows has no proportional set size. TestSoakRandomKills kills on both.
 func TestSoakManySubscribers(t *testing.T) {
 	ipctest.NeedNames(t)
 	dir := ipctest.Store(t)
@@ -137,9 +136,9 @@ func TestSoakManySubscribers(t *testing.T) {
 	}
 }
 
-// oneCopy holds what the subscribers have of shared memory together against what the
-// topic has. They are looked at one after the other, which tells something only when none
-// of them maps more meanwhile, as one does that has yet to read: then it looks again.
+// oneCopy compares the shared memory of all subscribers together with the size of the topic. It
+// looks at one subscriber after the other. If one of them maps more meanwhile, because it begins to
+// read, the sum is wrong, and oneCopy looks again.
 func oneCopy(t *testing.T, dir string, cs []*ipctest.Child) {
 	t.Helper()
 	for begun := time.Now(); ; time.Sleep(100 * time.Millisecond) {
@@ -156,7 +155,7 @@ func oneCopy(t *testing.T, dir string, cs []*ipctest.Child) {
 	}
 }
 
-// shares are how many bytes the topic has, the subscribers together, and each by itself.
+// shares returns the bytes of the topic, of all subscribers together, and of each one.
 func shares(t *testing.T, dir string, cs []*ipctest.Child) (topic, pss, rss int64) {
 	t.Helper()
 	ipctest.NoErr(t, filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {

@@ -8,11 +8,11 @@ import (
 	"samepage/internal/laneseg"
 )
 
-// Message is a message in shared memory, read-only: a write to it faults. It is good
-// until the Subscriber takes the next one or is closed; Hold keeps it longer.
+// Message is a message in shared memory that is read-only: a write to it faults. It is good until
+// the Subscriber takes the next message or is closed; Hold keeps it longer.
 type Message struct{ message }
 
-// message is what a Message and a MessageOf have in common.
+// message is the common part of a Message and a MessageOf.
 type message struct {
 	s *subscriber
 	m laneseg.Message
@@ -20,7 +20,7 @@ type message struct {
 
 func (m *message) good() bool { return m.s != nil && m.s.r.Good(&m.m) }
 
-// Bytes is what the message says. It is nil when the message is no longer good.
+// Bytes returns the bytes of the message, in place. It is nil if the message is no longer good.
 func (m *Message) Bytes() []byte {
 	if !m.good() {
 		return nil
@@ -28,15 +28,15 @@ func (m *Message) Bytes() []byte {
 	return m.m.Bytes()
 }
 
-// Seq is the number of the message: each publisher's place counts from 1.
+// Seq returns the number of the message. Each publisher's place counts from 1.
 func (m *message) Seq() uint64 { return m.m.Seq }
 
-// Missed is how many messages were lost just before this one. For reliable subscribers it
-// is 0.
+// Missed returns the number of messages that were lost just before this one. It is 0 for reliable
+// subscribers.
 func (m *message) Missed() uint64 { return m.m.Missed }
 
-// Publisher tells the messages of several publishers apart: it is the number of the
-// publisher's place, 0 to Options.Publishers - 1.
+// Publisher tells the messages of several publishers apart. It returns the number of the
+// publisher's place: 0 to Options.Publishers - 1.
 func (m *message) Publisher() int {
 	if m.s == nil {
 		return 0
@@ -44,7 +44,8 @@ func (m *message) Publisher() int {
 	return m.m.Lane()
 }
 
-// Time is when the message was published, if the topic has Times; else zero.
+// Time returns when the message was published. It is zero if the topic does not have Times, or if
+// the message is no longer good.
 func (m *message) Time() time.Time {
 	if !m.good() || !m.s.times() {
 		return time.Time{}
@@ -52,22 +53,22 @@ func (m *message) Time() time.Time {
 	return m.m.Time()
 }
 
-// Held is a message that is kept until its Release. A second goroutine may have it, while
+// Held is a message that stays good until its Release. It may be given to another goroutine, while
 // the first one takes further messages.
 type Held struct{ held }
 
-// held is what a Held and a HeldOf have in common. k is the pin word that keeps the
-// message, 0 after Release.
+// held is the common part of a Held and a HeldOf. k is the pin word that keeps the message. It is
+// 0 after Release.
 type held struct {
 	message
 	k int
 }
 
-// Hold keeps the message beyond the next one: a publisher does not use its memory, and
-// does not wait for it either.
+// Hold keeps the message after the next one is taken. Publishers do not use its memory again before
+// Release, and they do not wait for Release.
 //
-// Errors: samepage.ErrTooManyHolds (as many are held as Options.Holds says), ErrClosed (the
-// message is no longer good).
+// Errors: samepage.ErrTooManyHolds (the subscriber holds Options.Holds messages already), ErrClosed
+// (the message is no longer good).
 func (m *Message) Hold() (*Held, error) {
 	h := new(Held)
 	return orNil(h, h.hold(&m.message))
@@ -76,7 +77,7 @@ func (m *Message) Hold() (*Held, error) {
 func (h *held) hold(m *message) error {
 	s := m.s
 	if !m.good() || s.h.Closed() {
-		return fmt.Errorf("pubsub: hold a message that is no longer good, for the next one was taken or the subscriber is closed: %w", samepage.ErrClosed)
+		return fmt.Errorf("pubsub: hold a message that is no longer good, because it was released, the next one was taken, or the subscriber is closed: %w", samepage.ErrClosed)
 	}
 	k, ok := s.r.Hold(&m.m)
 	if !ok {
@@ -87,7 +88,7 @@ func (h *held) hold(m *message) error {
 	return nil
 }
 
-// Bytes is what the message says, nil after Release.
+// Bytes returns the bytes of the message, in place. It is nil after Release.
 func (h *Held) Bytes() []byte { return h.bytes() }
 
 func (h *held) bytes() []byte {
@@ -97,8 +98,8 @@ func (h *held) bytes() []byte {
 	return h.m.Bytes()
 }
 
-// Time is when the message was published, if the topic has Times; else, and after Release,
-// zero.
+// Time returns when the message was published. It is zero if the topic does not have Times, and
+// after Release.
 func (h *held) Time() time.Time {
 	if h.k == 0 || !h.s.times() {
 		return time.Time{}
@@ -106,8 +107,8 @@ func (h *held) Time() time.Time {
 	return h.m.Time()
 }
 
-// Release lets go of the message. A second Release does nothing. Any goroutine may call
-// it, one at a time.
+// Release lets go of the message. A second Release does nothing. Any goroutine may call it, but
+// only one at a time.
 func (h *held) Release() {
 	if h.k == 0 {
 		return

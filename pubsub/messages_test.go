@@ -15,8 +15,7 @@ import (
 	"samepage/pubsub"
 )
 
-// What a topic has room for is what was asked for, to the byte, also for whoever opens
-// it.
+// A topic has room for messages of exactly MaxSize bytes, also for a member that opens it.
 func TestMission002_06_Capacity(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -44,7 +43,7 @@ func TestMission002_06_Capacity(t *testing.T) {
 	}
 }
 
-// Messages have the length that they were sent with, 0 too, whatever was there before.
+// Messages have the length with which they were sent, also 0, whatever was in the slot before.
 func TestMission002_07_Length(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -67,7 +66,7 @@ func TestMission002_07_Length(t *testing.T) {
 	}
 }
 
-// What is too large is refused; only Truncate shortens.
+// Messages that are too large are refused. Only Truncate shortens them.
 func TestMission002_08_TooLarge(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -97,7 +96,7 @@ func TestMission002_08_TooLarge(t *testing.T) {
 	}
 }
 
-// Each thing that can be wrong has its own error.
+// Each fault has its own error.
 func TestMission002_09_Errors(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -120,8 +119,7 @@ func TestMission002_09_Errors(t *testing.T) {
 	ipctest.NoErr(t, p.Send(bg, nil)) // no bytes are a message
 }
 
-// Messages are written and read where they lie, or copied to the user's bytes, with no
-// allocation.
+// Messages are written and read in place, or copied to bytes of the user, without allocations.
 func TestMission002_12_NoAllocations(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -151,7 +149,7 @@ func TestMission002_12_NoAllocations(t *testing.T) {
 	}
 }
 
-// A publisher that attaches keeps what is there: late subscribers still have it.
+// If a publisher opens an existing topic, the history stays for late subscribers.
 func TestMission002_27_AttachKeepsContent(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -184,7 +182,7 @@ func TestMission002_27_AttachKeepsContent(t *testing.T) {
 	ipctest.NoErr(t, s.Close())
 }
 
-// Without a publisher the messages stay, for as long as anybody has the topic open.
+// Without a publisher the messages stay while somebody has the topic open.
 func TestMission002_26_Lifetime(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -218,8 +216,8 @@ func TestMission002_26_Lifetime(t *testing.T) {
 	}
 }
 
-// Sizes have 64 bits: messages of 3 GiB, in slots that begin beyond 3 GiB. Only the
-// ends of the messages are touched, and on Linux the memory is sparse.
+// Sizes have 64 bits: messages have 3 GiB, and slots begin beyond 3 GiB. The test touches only the
+// ends of the messages, and on Linux the memory is sparse.
 func TestMission002_28_BeyondThreeGiB(t *testing.T) {
 	if strconv.IntSize < 64 {
 		t.Skip("a topic is mapped whole, and a 32-bit process has 4 GiB for everything")
@@ -261,8 +259,8 @@ func TestMission002_28_BeyondThreeGiB(t *testing.T) {
 	t.Logf("a topic of %d bytes, with %d slots", mem.Sys.Size, c.Slots)
 }
 
-// The sizes of all, of the room and of the content, and the content in place: what
-// changes in the shared memory changes in the message.
+// A subscriber gets the size of the topic, of the largest message and of the message. It reads in
+// place: if the shared memory changes, the message changes.
 func TestMission002_35_Accessors(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)

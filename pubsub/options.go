@@ -13,41 +13,43 @@ import (
 	"samepage/layout"
 )
 
-// Options say how a topic is created. The zero value, and nil, mean the default of each
-// field. Scope and Owner are as in samepage.Options, and are also for a topic that exists.
-// The others are for a new topic only: OpenPublisher and AwaitPublisher refuse them.
+// Options say how a topic is created. The zero value, and nil, mean the default of each field.
+// Scope and Owner also say where to find a topic that exists. All other fields are for a new topic
+// only: OpenPublisher and AwaitPublisher return an error if one of them is set.
 //
-// Lifetime, Perm and SecurityDescriptor are as in samepage.Options. Subscribers write their
-// entry in the member table, too: with Perm 0644 nobody else may subscribe, with 0660 the
-// group and with 0666 everybody may.
+// Scope, Lifetime, Perm, SecurityDescriptor and Owner are the same as in samepage.Options. Also
+// subscribers need the right to write, because they write their entry in the member table: with
+// Perm 0644 only the owner may subscribe, with 0660 also the group, with 0666 all users.
 type Options struct {
 	Scope    samepage.Scope    `json:"scope,omitzero"`
 	Lifetime samepage.Lifetime `json:"lifetime,omitzero"`
-	// MaxSize is how many bytes a message may have: up to 4 GiB - 1, by default 4096.
-	// OpenOrCreatePublisher refuses a topic that exists with less.
+	// MaxSize is the largest size of a message in bytes: up to 4 GiB - 1, by default 4096. If it
+	// is set, OpenOrCreatePublisher refuses an existing topic with a smaller MaxSize.
 	MaxSize int `json:"max_size"`
-	// Depth is the history kept for late subscribers, in messages, and at least how far a
-	// reliable subscriber may be behind before the publisher waits for it: 1 to 524288, by
-	// default 64 for messages of up to 4 KiB, else 8.
+	// Depth is the history kept for late subscribers, in messages of each publisher: 1 to 524288.
+	// The default is 64 if MaxSize is up to 4096, else 8. A reliable subscriber may be at least
+	// Depth messages behind before the publisher waits for it.
 	Depth int `json:"depth"`
-	// Publishers is how many publishers there may be at a time: 1 to 64, by default 1.
+	// Publishers is the largest number of publishers at a time: 1 to 64, by default 1.
 	Publishers int `json:"publishers"`
-	// Members is how many publishers and subscribers there may be at a time: 1 to 1024, by
-	// default 16. That is less than the 64 of a lock, for each member costs the memory of a
-	// message or two, and of each message that it may hold.
+	// Members is the largest number of publishers and subscribers together at a time: 1 to 1024,
+	// by default 16. A lock has a larger default, 64, because here members need more memory. For
+	// each place of a publisher, a member needs memory for one to three messages, and for one or
+	// two more for each message that it may hold. See Size.
 	Members int `json:"members"`
-	// Holds is how many messages each subscriber may hold: up to 1023, by default none.
+	// Holds is the largest number of messages that each subscriber may hold: up to 1023, by
+	// default 0.
 	Holds int `json:"holds"`
-	// Loans is how many messages each publisher may have on loan at a time: 1 to 65536, by
-	// default 2.
+	// Loans is the largest number of messages that each publisher may have on loan at a time: 1 to
+	// 65536, by default 2.
 	Loans int `json:"loans"`
-	// EvictAfter is how long a reliable subscriber may make a publisher wait before it is
-	// evicted: 0 is for ever. In a topic with a limit each message costs subscribers some
-	// nanoseconds more.
+	// EvictAfter is how long a reliable subscriber may make a publisher wait. After this time the
+	// publisher evicts it. 0 means that subscribers are never evicted. If EvictAfter is set, each
+	// message costs subscribers some nanoseconds more.
 	EvictAfter time.Duration `json:"evict_after,omitempty"`
-	// Checksums adds a CRC-32C of its bytes to each message, which subscribers check.
+	// Checksums adds a CRC-32C of the bytes to each message. Subscribers check it.
 	Checksums bool `json:"checksums,omitempty"`
-	// Times adds the time of its publication to each message.
+	// Times adds the time of publication to each message.
 	Times bool `json:"times,omitempty"`
 
 	Perm               fs.FileMode `json:"perm,omitzero"`
@@ -55,7 +57,7 @@ type Options struct {
 	Owner              string      `json:"owner,omitempty"`
 }
 
-// settings are those of the lanes.
+// settings returns the settings of the lanes.
 func (o *Options) settings() *lane.Settings {
 	or := func(v, d int) int {
 		if v == 0 {
@@ -81,9 +83,9 @@ func (o *Options) settings() *lane.Settings {
 	return s
 }
 
-// Size is how many bytes of shared memory a topic with these options takes.
+// Size returns the number of bytes of shared memory that a topic with these options takes.
 //
-// Errors: fs.ErrInvalid, for options out of range.
+// Errors: fs.ErrInvalid, if an option is out of range.
 func (o *Options) Size() (int64, error) {
 	p, err := o.plan(nil)
 	if err != nil {
@@ -110,13 +112,13 @@ func (o *Options) plan(ty *layout.Type) (*laneseg.Plan, error) {
 	return p, p.Check()
 }
 
-// unset refuses options that only a new topic takes.
+// unset returns an error if an option is set that is for a new topic only.
 func (o *Options) unset() error {
 	return option.OnlyCreate(o, "Lifetime", "MaxSize", "Depth", "Publishers", "Members", "Holds", "Loans", "EvictAfter",
 		"Checksums", "Times", "Perm", "SecurityDescriptor")
 }
 
-// spec names the topic, and says where and for whom it is.
+// spec returns the name, place and rights of the topic.
 func (o *Options) spec(name string) *object.Spec {
 	return &object.Spec{
 		Name: name, Scope: layout.Scope(o.Scope), Kind: layout.Topic, Lifetime: layout.Lifetime(o.Lifetime), Perm: o.Perm,
@@ -124,7 +126,7 @@ func (o *Options) spec(name string) *object.Spec {
 	}
 }
 
-// optionsOf are the options that a topic was created with, as far as they show.
+// optionsOf returns the options that a topic was created with, as far as its settings have them.
 func optionsOf(c *layout.LaneConfig) Options {
 	return Options{
 		MaxSize: int(c.MaxSize), Depth: int(c.Entries - c.Step), Publishers: int(c.Lanes), Members: int(c.Readers),
@@ -154,7 +156,7 @@ func (f From) String() string {
 	return fmt.Sprintf("from %d", int(f))
 }
 
-// MarshalText gives the name of f.
+// MarshalText returns the name of f: "oldest", "newest" or "now".
 func (f From) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
 
 // UnmarshalText is the inverse of MarshalText.
@@ -165,7 +167,7 @@ func (f *From) UnmarshalText(b []byte) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%q is none of oldest, newest, now", b)
+	return fmt.Errorf("%q is not one of oldest, newest, now", b)
 }
 
 func (f From) lane() (uint64, error) {
@@ -180,13 +182,13 @@ func (f From) lane() (uint64, error) {
 	return 0, option.OneOf("From", f, FromOldest, FromNewest, FromNow)
 }
 
-// SubscriberOptions say how a subscriber reads. The zero value, and nil, mean the default
-// of each field. Scope and Owner are as in samepage.Options.
+// SubscriberOptions say how a subscriber reads. The zero value, and nil, mean the default of each
+// field. Scope and Owner are the same as in samepage.Options.
 type SubscriberOptions struct {
 	Scope samepage.Scope
 	From  From
-	// BestEffort: no publisher waits for the subscriber, which misses messages when it is
-	// slow. The default is reliable.
+	// BestEffort: publishers do not wait for the subscriber, so it misses messages if it is slow.
+	// The default is reliable: publishers wait, and it misses nothing.
 	BestEffort bool
 	Owner      string
 }

@@ -14,11 +14,11 @@ import (
 	"samepage/layout"
 )
 
-// Publisher publishes to a topic. One goroutine at a time calls its methods; several
-// goroutines have a Publisher each. A Publish that waits ends with its context.
+// Publisher publishes to a topic. Only one goroutine at a time may call its methods: several
+// goroutines need a Publisher each. To end a Publish that waits, end its context.
 type Publisher struct{ publisher }
 
-// publisher is what a Publisher and a PublisherOf have in common.
+// publisher is the common part of a Publisher and a PublisherOf.
 type publisher struct {
 	*topic
 	w     laneseg.Writer
@@ -35,14 +35,13 @@ func CreatePublisher(name string, opts *Options) (*Publisher, error) {
 	return orNil(p, err)
 }
 
-// OpenPublisher opens a topic that exists and becomes one of its publishers. The place of
-// a publisher that died is taken over; its messages stay. Of opts it uses Scope and Owner;
-// any other option that is set is an error.
+// OpenPublisher opens a topic that exists and becomes one of its publishers. It may get the place
+// of a publisher that died. The messages of that publisher stay. OpenPublisher uses only Scope and
+// Owner of opts; if any other option is set, it returns an error.
 //
-// Errors: fs.ErrNotExist (there is no topic of that name; see AwaitPublisher),
-// samepage.ErrBusy (it has as many publishers as it may have), ErrTooManyMembers,
-// ErrKindMismatch (it has messages of a type), fs.ErrInvalid (of opts), and those of
-// samepage.Open.
+// Errors: fs.ErrNotExist (there is no topic of that name; see AwaitPublisher), samepage.ErrBusy
+// (the topic has Options.Publishers publishers already), ErrTooManyMembers, ErrKindMismatch (the
+// messages of the topic have a Go type), fs.ErrInvalid (of opts), and those of samepage.Open.
 func OpenPublisher(name string, opts *Options) (*Publisher, error) {
 	p := new(Publisher)
 	_, err := p.start(name, opts, nil, open)
@@ -50,12 +49,11 @@ func OpenPublisher(name string, opts *Options) (*Publisher, error) {
 }
 
 // OpenOrCreatePublisher opens the topic of that name, or creates it, and becomes one of its
-// publishers. If the topic existed it keeps the options that it was created with, see
-// Options; only MaxSize is compared with them.
+// publishers. If the topic existed, it keeps the options that it was created with: the method
+// Options returns them. Of opts, only MaxSize is compared with them.
 //
-// Errors: samepage.ErrTooLarge (the topic existed, and its messages are smaller than
-// opts.MaxSize), and those of CreatePublisher and OpenPublisher but for fs.ErrExist and
-// fs.ErrNotExist.
+// Errors: samepage.ErrTooLarge (the topic existed, and its MaxSize is less than opts.MaxSize), and
+// those of CreatePublisher and OpenPublisher except fs.ErrExist and fs.ErrNotExist.
 func OpenOrCreatePublisher(name string, opts *Options) (p *Publisher, existed bool, err error) {
 	p = new(Publisher)
 	existed, err = p.start(name, opts, nil, openOrCreate)
@@ -63,10 +61,10 @@ func OpenOrCreatePublisher(name string, opts *Options) (p *Publisher, existed bo
 	return p, existed, err
 }
 
-// AwaitPublisher is OpenPublisher, but waits until the topic exists. What is available is
-// taken even if ctx has ended; ctx only ends waiting.
+// AwaitPublisher waits until the topic exists, and then opens it like OpenPublisher.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
-// Errors: those of OpenPublisher without fs.ErrNotExist, and the error of ctx.
+// Errors: those of OpenPublisher except fs.ErrNotExist, and the error of ctx.
 func AwaitPublisher(ctx context.Context, name string, opts *Options) (*Publisher, error) {
 	return await(ctx, name, func() (*Publisher, error) { return OpenPublisher(name, opts) })
 }
@@ -82,9 +80,9 @@ func orNil[T any](v *T, err error) (*T, error) {
 	return v, nil
 }
 
-// opener is one of the ways to the segment of a plan.
+// opener is a way to create or open the segment of a plan.
 type opener struct {
-	opens bool // only
+	opens bool // it only opens
 	do    func(*laneseg.Plan, *object.Spec) (h *segment.Handle, set *lane.Set, existed bool, err error)
 }
 
@@ -100,7 +98,7 @@ var (
 	openOrCreate = opener{false, (*laneseg.Plan).OpenOrCreate}
 )
 
-// start is what all constructors do. Precondition: p is the zero value.
+// start is the common part of all constructors. Precondition: p is the zero value.
 func (p *publisher) start(name string, opts *Options, ty *layout.Type, by opener) (existed bool, err error) {
 	if opts == nil {
 		opts = &Options{}
@@ -134,21 +132,21 @@ func (p *publisher) join(name string, opts *Options, ty *layout.Type, by opener)
 	return existed, nil
 }
 
-// claim becomes the writer of a lane, for messages of size bytes.
+// claim makes p the writer of a lane, for messages of size bytes.
 func (p *publisher) claim(size int) error {
 	if most := p.set.C.MaxSize; uint64(size) > most {
-		return fmt.Errorf("its messages have up to %d bytes, MaxSize is %d: %w", most, size, samepage.ErrTooLarge)
+		return fmt.Errorf("MaxSize is %d, want at most the %d of the existing topic: %w", size, most, samepage.ErrTooLarge)
 	}
 	err := p.w.Claim(p.h, p.set, layout.RolePublisher)
 	if err == laneseg.ErrNoLane {
-		err = fmt.Errorf("it has as many publishers as it may have, %d: %s: %w",
+		err = fmt.Errorf("it has the largest number of publishers, %d: %s: %w",
 			p.set.C.Lanes, segment.Names(laneseg.Writers(p.h, p.set)), samepage.ErrBusy)
 	}
 	return err
 }
 
-// Send publishes a copy of b. It waits only if there is no room. What is available is taken
-// even if ctx has ended; ctx only ends waiting.
+// Send publishes a copy of b. It waits only if there is no room, see Loan.Publish.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: those of Loan and of Loan.Publish.
 func (p *Publisher) Send(ctx context.Context, b []byte) error {
@@ -164,10 +162,11 @@ func (p *Publisher) Send(ctx context.Context, b []byte) error {
 	return nil
 }
 
-// SendAll publishes a copy of each of all, in order, and wakes subscribers once, at the
-// end: for many small messages. Subscribers see the messages one by one. It returns how
-// many were published. It waits only if there is no room. What is available is taken even
-// if ctx has ended; ctx only ends waiting.
+// SendAll publishes a copy of each element of all, in order, and wakes subscribers only once, at
+// the end. It is for many small messages. Subscribers may see the first messages before the last
+// ones are published. SendAll returns the number of published messages. It waits only if there is
+// no room.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: those of Send.
 func (p *Publisher) SendAll(ctx context.Context, all [][]byte) (int, error) {
@@ -190,9 +189,10 @@ func (p *Publisher) sendUnrung(ctx context.Context, b []byte) error {
 	return p.publishUnrung(ctx, &l.loan)
 }
 
-// PublishAll publishes loans of this publisher in order, as SendAll does. It returns how
-// many were published; the others are discarded. It waits only if there is no room. What is
-// available is taken even if ctx has ended; ctx only ends waiting.
+// PublishAll publishes loans of this publisher in order, and wakes subscribers only once, like
+// SendAll. It returns the number of published loans. After an error it discards the others. It
+// waits only if there is no room.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: those of Loan.Publish.
 func (p *Publisher) PublishAll(ctx context.Context, loans []Loan) (int, error) {
@@ -219,7 +219,7 @@ func (p *Publisher) PublishAll(ctx context.Context, loans []Loan) (int, error) {
 // publishUnrung publishes a message, or discards its loan. Precondition: p is not closed.
 func (p *publisher) publishUnrung(ctx context.Context, l *loan) error {
 	if !p.w.Room() {
-		p.flush(1) // nobody makes room for messages that nobody was told of
+		p.flush(1) // sleeping subscribers must wake up, because they make room
 		if err := p.w.WaitRoom(ctx); err != nil {
 			l.Discard()
 			return p.wrap("publish to", err)
@@ -235,7 +235,7 @@ func (p *publisher) publishUnrung(ctx context.Context, l *loan) error {
 	return nil
 }
 
-// flush wakes the subscribers that sleep, after n messages were published unrung.
+// flush wakes the sleeping subscribers, if n messages were published and nobody was woken.
 func (p *publisher) flush(n int) {
 	if n > 0 {
 		p.w.RingAll()
@@ -243,53 +243,54 @@ func (p *publisher) flush(n int) {
 	runtime.KeepAlive(p)
 }
 
-// WaitSubscribers waits until the topic has n subscribers or more, reliable or not. What is
-// available is taken even if ctx has ended; ctx only ends waiting.
+// WaitSubscribers waits until the topic has n subscribers or more, reliable or best-effort.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
-// Errors: samepage.ErrNameGone (the name no longer leads to this topic, so nobody new finds
-// it), samepage.ErrClosed, the error of ctx.
+// Errors: samepage.ErrNameGone (the name no longer leads to this topic, so nobody can subscribe any
+// more), samepage.ErrClosed, the error of ctx.
 func (p *publisher) WaitSubscribers(ctx context.Context, n int) error {
 	return p.wrap("wait for subscribers of", p.w.WaitReaders(ctx, n, laneseg.AnySort))
 }
 
-// WaitReliableSubscribers waits until the topic has n reliable subscribers or more. They
-// miss nothing that is published from then on. What is available is taken even if ctx has ended; ctx
-// only ends waiting.
+// WaitReliableSubscribers waits until the topic has n reliable subscribers or more. They get every
+// message that is published after that.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: those of WaitSubscribers.
 func (p *publisher) WaitReliableSubscribers(ctx context.Context, n int) error {
 	return p.wrap("wait for subscribers of", p.w.WaitReaders(ctx, n, laneseg.Reliable))
 }
 
-// Subscribers is how many subscribers the topic has, reliable and best-effort, without
-// those that were evicted.
+// Subscribers returns the number of subscribers of the topic, reliable and best-effort. Evicted
+// subscribers do not count. A dead subscriber counts until another member notices its death.
 func (p *publisher) Subscribers() int { return p.w.Readers(laneseg.AnySort) }
 
-// ReliableSubscribers is how many reliable subscribers the topic has, without those that
-// were evicted.
+// ReliableSubscribers returns the number of reliable subscribers of the topic. It counts in the
+// same way as Subscribers.
 func (p *publisher) ReliableSubscribers() int { return p.w.Readers(laneseg.Reliable) }
 
-// Lag is how many messages the slowest reliable subscriber has not let go yet. A subscriber
-// that does not wait tells that a little late, so it may have let go some more.
+// Lag returns how many messages the slowest reliable subscriber has not let go yet. The result may
+// be too large, because a subscriber that does not wait reports its progress with a delay.
 func (p *publisher) Lag() uint64 { return p.w.Lag() }
 
-// Next is the number that the next message will have; the first one has 1.
+// Next returns the number of the next message. The first message has the number 1.
 func (p *publisher) Next() uint64 { return p.w.Next() }
 
-// Evicted is how many subscribers this publisher has evicted, see Options.EvictAfter.
+// Evicted returns how many subscribers this publisher has evicted, see Options.EvictAfter.
 func (p *publisher) Evicted() int { return p.w.Evicted() }
 
-// Close ends the stream: subscribers that have taken all messages get io.EOF. A second
-// Close does nothing. If a publisher is dropped without Close nobody knows whether it had
-// published all: subscribers get samepage.ErrPeerDied when it is collected.
+// Close ends the stream and leaves the topic. After the last publisher has closed, subscribers that
+// have taken all messages get io.EOF. A second Close does nothing. If a program drops a publisher
+// without Close, nobody knows whether all was published. So subscribers get samepage.ErrPeerDied
+// when the publisher is collected.
 //
 // Errors: samepage.ErrBusy, while messages are on loan.
 func (p *publisher) Close() error { return p.leave(laneseg.InOrder) }
 
-// Abort is Close without the end of the stream: for a publisher that cannot publish all
-// that it should, such as one whose input is cut. Subscribers that have taken all messages
-// get samepage.ErrPeerDied, as if the publisher had died. A second Abort, or a Close after
-// it, does nothing.
+// Abort leaves the topic, but does not end the stream in order. It is for a publisher that could
+// not publish all, for example because its input was cut. Subscribers that have taken all messages
+// get samepage.ErrPeerDied, as if the publisher had died. A second Abort, or a Close after it, does
+// nothing.
 //
 // Errors: samepage.ErrBusy, while messages are on loan.
 func (p *publisher) Abort() error { return p.leave(laneseg.Cut) }

@@ -20,7 +20,7 @@ import (
 
 var bg = context.Background()
 
-// roles are the helpers of this package's tests.
+// roles are the helper processes of the tests of this package.
 var roles = map[string]func([]string){"sub": subRole, "pub": pubRole}
 
 func TestMain(m *testing.M) {
@@ -174,7 +174,7 @@ func TestHold(t *testing.T) {
 	}
 }
 
-// A reliable subscriber keeps the publisher waiting, a best-effort one does not.
+// A publisher waits for a reliable subscriber, but not for a best-effort one.
 func TestSlowSubscriber(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -291,7 +291,7 @@ func pubRole(args []string) {
 	}
 }
 
-// Processes that come before the topic and after, reliable and not.
+// Reliable and best-effort subscribers come before and after the topic is created.
 func TestProcesses(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -316,7 +316,8 @@ func TestProcesses(t *testing.T) {
 	}
 }
 
-// A publisher that is killed is told of, and the next one goes on behind it.
+// Subscribers get an error if a publisher is killed, and the next publisher goes on with the next
+// number.
 func TestPublisherKilled(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)

@@ -7,7 +7,7 @@ import (
 	"samepage/internal/ipctest"
 )
 
-// A subscriber cannot change what others read: its pages are read-only.
+// A subscriber cannot change messages that others read, because its pages are read-only.
 func TestSubscribersReadOnly(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)

@@ -19,16 +19,16 @@ import (
 	"samepage/pubsub"
 )
 
-// The processes of the kill tests. A talker publishes and a listener subscribes, both
-// with lives that end and begin anew, until a line comes or they are killed. Each line
-// "count" has them tell how many messages they have had.
+// The processes of the kill tests. A talker publishes and a listener subscribes. They open and
+// close the topic again and again: each time is a life. They end at a line of input, or when they
+// are killed. For each line "count" they print the number of their messages.
 
 func init() { roles["talker"], roles["listener"] = talker, listener }
 
 const talkSize = 256
 
-// talk makes message q of a publisher with that tag: its length and each of its words
-// follow from both, so that no part of another message fits in.
+// talk writes message q of the publisher with that tag. Its length and each of its words depend on
+// both, so a part of another message is found out.
 func talk(b []byte, q, tag uint64) int {
 	n := 16 + int(q*7919%(talkSize/8-2)*8)
 	binary.LittleEndian.PutUint64(b, tag)
@@ -55,12 +55,12 @@ func heard(b []byte, q uint64) error {
 	return nil
 }
 
-// topicOptions are those of the kill tests' topic.
+// topicOptions returns the options of the topic of the kill tests.
 func topicOptions(evict time.Duration) *pubsub.Options {
 	return &pubsub.Options{Publishers: 3, MaxSize: talkSize, Depth: 8, Members: 24, Holds: 2, EvictAfter: evict}
 }
 
-// life is what talkers and listeners have in common.
+// life is the common part of talkers and listeners.
 type life struct {
 	ctx  context.Context
 	stop context.CancelFunc
@@ -84,7 +84,7 @@ func fail(format string, args ...any) {
 	os.Exit(1)
 }
 
-// talker publishes with lives of args[2] messages; 0: one life.
+// talker publishes. Each life has args[2] messages; 0: there is one life without an end.
 func talker(args []string) {
 	evict, _ := time.ParseDuration(args[1])
 	var span int
@@ -132,8 +132,8 @@ func (l *life) talk(p *pubsub.Publisher, span int) {
 	}
 }
 
-// listener subscribes with lives of args[3] messages; 0: one life. args[2] are words:
-// best-effort, sleepy.
+// listener subscribes. Each life has args[3] messages; 0: there is one life without an end. args[2]
+// has words: best-effort, sleepy.
 func listener(args []string) {
 	l := newLife()
 	var span int
@@ -249,8 +249,8 @@ func (c *crowd) start(spec string, span int, crash string) *ipctest.Child {
 	return child
 }
 
-// goOn sees that each of those who stay gets on, and tells how long that took. Those
-// who died were seen to have ended, so the kernel has let go of what was theirs.
+// goOn checks that each process that stays goes on, and returns how long this took. The dead ones
+// have ended before, so the kernel has released their locks.
 func (c *crowd) goOn() time.Duration {
 	c.t.Helper()
 	begun := time.Now()
@@ -279,8 +279,8 @@ func (c *crowd) goOn() time.Duration {
 	return time.Since(begun)
 }
 
-// finish ends the crowd. No place of a member or publisher is lost, and with the last
-// one everything goes.
+// finish ends the crowd. It checks that no place of a member or publisher is lost, and that nothing
+// is left after the last process.
 func (c *crowd) finish() {
 	t := c.t
 	t.Helper()

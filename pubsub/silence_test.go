@@ -9,8 +9,7 @@ import (
 	"samepage/internal/ipctest"
 )
 
-// Of two publishers of which one dies and the other one is silent, a subscriber that
-// waits is told.
+// If one of two publishers dies and the other one is silent, a waiting subscriber gets the error.
 func TestDeathBesideSilence(t *testing.T) {
 	ipctest.NeedNames(t)
 	for victim := range 2 {

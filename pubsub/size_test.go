@@ -8,7 +8,7 @@ import (
 	"samepage/pubsub"
 )
 
-// Options.Size is what a topic takes.
+// Options.Size returns the size that a topic really has.
 func TestSize(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)

@@ -55,7 +55,7 @@ func TestEvictedNeverTorn(t *testing.T) {
 	t.Logf("%d evicted, %d messages", p.Evicted(), p.Next()-1)
 }
 
-// counter takes until the end, checks number and content, and tells how many were bad.
+// counter takes messages until the end, checks number and content, and prints how many were bad.
 func counter(args []string) {
 	s, err := pubsub.AwaitSubscriber(bg, args[0], &pubsub.SubscriberOptions{BestEffort: args[1] == "best-effort"})
 	if err != nil {
@@ -79,8 +79,8 @@ func counter(args []string) {
 	fmt.Println("last", last, "bad", bad)
 }
 
-// SAMEPAGE_MESSAGES messages (make soak: 1e8) through a reliable and a best-effort
-// subscriber, with checksums: none is bad. 002-29.
+// A reliable and a best-effort subscriber take SAMEPAGE_MESSAGES messages (make soak: 1e8) with
+// checksums, and none is bad. 002-29.
 func TestSoakMessages(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)

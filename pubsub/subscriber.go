@@ -15,38 +15,37 @@ import (
 	"samepage/layout"
 )
 
-// Subscriber reads a topic. One goroutine at a time calls its methods, and any goroutine
-// the Release of what is held; several goroutines have a Subscriber each. A Take that waits
-// ends with its context. What is read in place is mapped for as long as the Subscriber is
-// reachable.
+// Subscriber reads a topic. Only one goroutine at a time may call its methods: several goroutines
+// need a Subscriber each. Any goroutine may call Held.Release. To end a Take that waits, end its
+// context. The messages are mapped while the Subscriber is reachable.
 type Subscriber struct{ subscriber }
 
-// subscriber is what a Subscriber and a SubscriberOf have in common.
+// subscriber is the common part of a Subscriber and a SubscriberOf.
 type subscriber struct {
 	*topic
 	r     laneseg.Reader
 	leaks leaks
 }
 
-// OpenSubscriber opens a topic that exists and begins to read it. Topics are created by
-// publishers.
+// OpenSubscriber opens a topic that exists and begins to read it. Only publishers create topics.
 //
 // Errors: fs.ErrNotExist (there is no topic of that name; see AwaitSubscriber),
-// samepage.ErrTooManyMembers, fs.ErrInvalid (no such From), and those of samepage.Open.
+// samepage.ErrTooManyMembers, ErrKindMismatch (the messages of the topic have a Go type),
+// fs.ErrInvalid (From is out of range), and those of samepage.Open.
 func OpenSubscriber(name string, opts *SubscriberOptions) (*Subscriber, error) {
 	s := new(Subscriber)
 	return orNil(s, s.start(name, opts, nil))
 }
 
-// AwaitSubscriber is OpenSubscriber, but waits until the topic exists. What is available is
-// taken even if ctx has ended; ctx only ends waiting.
+// AwaitSubscriber waits until the topic exists, and then opens it like OpenSubscriber.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
-// Errors: those of OpenSubscriber without fs.ErrNotExist, and the error of ctx.
+// Errors: those of OpenSubscriber except fs.ErrNotExist, and the error of ctx.
 func AwaitSubscriber(ctx context.Context, name string, opts *SubscriberOptions) (*Subscriber, error) {
 	return await(ctx, name, func() (*Subscriber, error) { return OpenSubscriber(name, opts) })
 }
 
-// start is what all constructors do. Precondition: s is the zero value.
+// start is the common part of all constructors. Precondition: s is the zero value.
 func (s *subscriber) start(name string, opts *SubscriberOptions, ty *layout.Type) error {
 	if opts == nil {
 		opts = &SubscriberOptions{}
@@ -68,12 +67,15 @@ func (s *subscriber) join(name string, opts *SubscriberOptions, ty *layout.Type)
 	return nil
 }
 
-// TryTake takes the next message, if there is one. The one before is no longer good.
+// TryTake takes the next message, if there is one. The message before is no longer good.
 //
-// Errors: io.EOF (once, when the last publisher has ended its stream); samepage.ErrPeerDied
-// (once for each publisher that died or called Abort; what it had published was taken
-// before); ErrEvicted (for good: close, and subscribe anew); ErrChecksum (of one message;
-// the next may be good); ErrCorrupt; ErrClosed.
+// Errors:
+//   - io.EOF, once, after the last publisher has ended its stream and all messages were taken.
+//   - samepage.ErrPeerDied, once for each publisher that died or called Abort, after all its
+//     messages were taken. Later messages may come from other publishers.
+//   - samepage.ErrEvicted, from then on always: close the Subscriber and open a new one.
+//   - samepage.ErrChecksum, for one message. The next message may be good.
+//   - samepage.ErrCorrupt, samepage.ErrClosed.
 func (s *Subscriber) TryTake() (m Message, ok bool, err error) {
 	if ok, err = s.r.Take(); !ok {
 		if ok, err = s.r.TrySlowly(err); !ok {
@@ -85,7 +87,7 @@ func (s *Subscriber) TryTake() (m Message, ok bool, err error) {
 	return m, true, nil
 }
 
-var errCut = fmt.Errorf("a publisher has died, or could not go on with its stream: %w", samepage.ErrPeerDied)
+var errCut = fmt.Errorf("a publisher died, or called Abort before the end of its stream: %w", samepage.ErrPeerDied)
 
 func (s *subscriber) wrapTake(err error) error {
 	switch err {
@@ -97,11 +99,12 @@ func (s *subscriber) wrapTake(err error) error {
 	return s.wrap("take from", err)
 }
 
-// Take takes the next message. The one before is no longer good. It waits only if there is
-// none. What is available is taken even if ctx has ended; ctx only ends waiting.
+// Take takes the next message. The message before is no longer good. Take waits only if there is no
+// message.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
-// Errors: those of TryTake; samepage.ErrNameGone (the topic has no publisher, and its name
-// no longer leads to it, so no new one finds it); the error of ctx.
+// Errors: those of TryTake; samepage.ErrNameGone (the topic has no publisher, and its name no
+// longer leads to it, so no publisher can open it); the error of ctx.
 func (s *Subscriber) Take(ctx context.Context) (m Message, err error) {
 	ok, err := s.r.Take()
 	if !ok {
@@ -114,10 +117,13 @@ func (s *Subscriber) Take(ctx context.Context) (m Message, err error) {
 	return m, nil
 }
 
-// Messages takes one message after the other. It ends when the last publisher has ended its
-// stream, and after any error but samepage.ErrPeerDied and ErrChecksum: those it yields and
-// goes on. A message is good until the next turn of the loop. It waits only if there is no
-// message. What is available is taken even if ctx has ended; ctx only ends waiting.
+// Messages takes one message after the other. A message is good until the next turn of the loop.
+//
+// The loop ends when the last publisher has ended its stream. It also ends after an error, which it
+// yields. But after samepage.ErrPeerDied and ErrChecksum it yields the error and goes on.
+//
+// Messages waits only if there is no message.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 func (s *Subscriber) Messages(ctx context.Context) iter.Seq2[Message, error] {
 	return func(yield func(Message, error) bool) {
 		defer s.Release()
@@ -135,23 +141,24 @@ func goesOn(err error) bool {
 	return errors.Is(err, samepage.ErrPeerDied) || errors.Is(err, samepage.ErrChecksum)
 }
 
-// Release lets go of the message that was taken last, before the next is taken: for a
-// subscriber that does something else for a while.
+// Release lets go of the message that was taken last. It is for a subscriber that does something
+// else before it takes the next message.
 func (s *subscriber) Release() {
 	s.r.Release()
 	runtime.KeepAlive(s)
 }
 
-// Missed is how many messages were lost in all: 0 for reliable subscribers.
+// Missed returns how many messages the subscriber has missed since it was opened. It is 0 for
+// reliable subscribers.
 func (s *subscriber) Missed() uint64 { return s.r.Missed() }
 
-// Taken is how many messages were taken.
+// Taken returns how many messages the subscriber has taken since it was opened.
 func (s *subscriber) Taken() uint64 { return s.r.Taken() }
 
-// Publishers is how many publishers the topic has now.
+// Publishers returns how many publishers the topic has now.
 func (s *subscriber) Publishers() int { return s.r.Writers() }
 
-// Close ends the reading. A second Close does nothing.
+// Close leaves the topic. A second Close does nothing.
 //
 // Errors: samepage.ErrBusy, while messages are held.
 func (s *subscriber) Close() error {
@@ -165,20 +172,19 @@ func (s *subscriber) Close() error {
 	return s.wrap("close", s.topic.close())
 }
 
-// Waiter is what WaitAny waits for: a *Subscriber or a *SubscriberOf.
+// Waiter is a *Subscriber or a *SubscriberOf. WaitAny waits for them.
 type Waiter interface{ reader() *laneseg.Reader }
 
 func (s *subscriber) reader() *laneseg.Reader { return &s.r }
 
-// WaitAny waits until one of subs has something to take, and returns its index: its next
-// TryTake finds a message or an error. Of several it is the first. What those subs took
-// last is no longer good. It waits only if none has something. What is available is taken
-// even if ctx has ended; ctx only ends waiting.
+// WaitAny waits until the next TryTake of one of subs finds a message or an error, and returns the
+// index of this one. If there are several, it returns the first. The messages that subs took last
+// are no longer good. WaitAny waits only if no sub has a message or an error.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
-// One thread sleeps for up to 127 subscribers (63 on Windows), and a further one for each
-// further 127 (63). Where Linux has no futex_waitv (before 5.16, or forbidden in a
-// container) it is a thread for each subscriber; Go ends the process when it gets no more
-// threads (RLIMIT_NPROC, the pids of a container).
+// While WaitAny waits, one thread sleeps for each 127 subscribers (63 on Windows). If Linux has no
+// futex_waitv (before 5.16, or forbidden in a container), one thread sleeps for each subscriber. Go
+// ends the process if it gets no more threads (RLIMIT_NPROC, or the limit of pids of a container).
 //
 // Errors: samepage.ErrNameGone (of one of subs; see Subscriber.Take), samepage.ErrClosed,
 // the error of ctx.

@@ -1,26 +1,28 @@
-// Package pubsub has topics: messages of any size that are written once, in shared
-// memory, and read in place by any number of processes.
+// Package pubsub has topics. A publisher writes each message once, into shared memory, and any
+// number of processes read it in place. Messages may have different sizes.
 //
-// A [Publisher] takes a slot on loan, fills it, and publishes it. Each [Subscriber] sees
-// the same bytes, read-only. A reliable subscriber, which is the default, misses
-// nothing: a publisher waits for it. A best-effort one never makes a publisher wait, and
-// is told how many messages it has missed.
+// A [Publisher] takes a slot on loan, fills it, and publishes it. Each [Subscriber] sees the same
+// bytes, read-only. A reliable subscriber, which is the default, misses no message: publishers
+// wait for it. A best-effort subscriber never makes a publisher wait. It learns how many messages
+// it has missed.
 //
-// A topic exists for as long as a process has it open, or for longer if its Lifetime says
-// so. A process that dies blocks nobody: the others take back what it held.
-// docs/protocol/lane.md tells how.
+// A topic exists while at least one process has it open. With the Lifetime Persist it exists until
+// it is removed. A process that dies blocks nobody: the others take back what it held. See
+// docs/protocol/lane.md.
 //
-// A Publisher or Subscriber that is dropped without Close is taken back when the garbage
-// collector finds it, and the other end sees it as one that died. It is not dropped while
-// one of its loans, messages or held messages is reachable. A reference to their bytes alone
-// does not keep it.
+// If a program drops a Publisher or Subscriber without Close, the garbage collector closes it, and
+// the other members see it as dead. This does not happen while one of its loans, messages or held
+// messages is reachable. A reference to the bytes alone is not enough.
 //
-// [PublisherOf] and [SubscriberOf] are for topics whose messages are of one Go type.
+// [PublisherOf] and [SubscriberOf] are for topics whose messages have one Go type.
 //
-// In the terms of the Go memory model the publication of a message happens before the
-// return of each take of that message, the release of a message by its subscribers before
-// the Publish or Loan that waits for it, and Close of the last publisher before
-// io.EOF. The race detector knows that of the goroutines of one process; docs/race.md.
+// In the terms of the Go memory model:
+//   - The publication of a message happens before each Take of this message returns.
+//   - The release of a message by its subscribers happens before the Publish or Loan that waited
+//     for this release returns.
+//   - Close of the last publisher happens before a Take returns io.EOF.
+//
+// The race detector knows this for the goroutines of one process; see docs/race.md.
 package pubsub
 
 import (
@@ -34,9 +36,9 @@ import (
 	"samepage/layout"
 )
 
-// topic is what a publisher and a subscriber have in common: a member of the segment, and
-// its lanes. Publishers, subscribers, loans and messages refer to it, and nothing else
-// does: so it is collected when the last of them is.
+// topic is the common part of a publisher and a subscriber: a member of the segment, and the lanes
+// of the segment. Only publishers, subscribers, loans and messages refer to it. So it is collected
+// together with the last of them.
 type topic struct {
 	name  string
 	h     *segment.Handle
@@ -50,14 +52,14 @@ func newTopic(what, name string, h *segment.Handle, set *lane.Set) *topic {
 	return t
 }
 
-// giveBack leaves for a user that has forgotten to: as if it had died, for nobody knows
-// that all was published (decision 0019).
+// giveBack leaves the topic if the user has forgotten to close it. Others see a death and not the
+// end of a stream, because nobody knows whether all was published (decision 0019).
 func giveBack(h *segment.Handle) (kept bool) {
 	_ = laneseg.Abandon(h)
 	return false
 }
 
-// close leaves.
+// close closes the handle of the segment.
 func (t *topic) close() error {
 	t.guard.Done()
 	return t.h.Close()
@@ -72,20 +74,18 @@ func wrap(op, name string, err error) error {
 	return fmt.Errorf("pubsub: %s topic %q: %w", op, name, segment.Deadline(err))
 }
 
-// Name is the name of the topic.
+// Name returns the name of the topic.
 func (t *topic) Name() string { return t.name }
 
-// ID tells the topic from all others that exist: all members see the same ID.
+// ID returns an ID that no other existing object has. All members of the topic see the same ID.
 func (t *topic) ID() samepage.ID { return samepage.ID(t.h.ID()) }
 
-// CheckName looks whether the name still leads to this topic, as
-// [samepage.Memory.CheckName] does.
+// CheckName checks whether the name still leads to this topic, see [samepage.Memory.CheckName].
 //
-// Errors: samepage.ErrNameGone, samepage.ErrClosed; any other error says that it is not
-// known.
+// Errors: samepage.ErrNameGone; samepage.ErrClosed; any other error means that the check failed.
 func (t *topic) CheckName() error { return t.wrap("look at the name of", t.h.CheckName()) }
 
-// Options are the options, MaxSize to Times, that the topic was created with.
+// Options returns the options that the topic was created with: the fields MaxSize to Times.
 func (t *topic) Options() Options { return optionsOf(&t.set.C) }
 
 func (t *topic) times() bool { return t.set.C.Flags&layout.LaneTime != 0 }

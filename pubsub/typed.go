@@ -12,15 +12,15 @@ import (
 	"samepage/layout"
 )
 
-// PublisherOf publishes values of type T, which has a fixed size and no pointers, no int,
-// uint or bool, and no padding in it. A topic of one type refuses publishers and
-// subscribers of another. Concurrency is as for Publisher.
+// PublisherOf publishes values of type T. T must have a fixed size. It must not have pointers, int,
+// uint, uintptr, bool or padding in it. Publishers and subscribers of another type cannot open the
+// topic. The rules for goroutines are those of Publisher.
 type PublisherOf[T any] struct{ publisher }
 
-// CreatePublisherOf is CreatePublisher for a topic of T. In this and the other
-// constructors MaxSize is the size of T, whatever opts say.
+// CreatePublisherOf is CreatePublisher for a topic of T. MaxSize is the size of T:
+// CreatePublisherOf and OpenOrCreatePublisherOf do not use opts.MaxSize.
 //
-// Errors: samepage.ErrType (T cannot be in shared memory, the text says why), and those of
+// Errors: samepage.ErrType (T cannot be in shared memory; the text says why), and those of
 // CreatePublisher.
 func CreatePublisherOf[T any](name string, opts *Options) (*PublisherOf[T], error) {
 	p := new(PublisherOf[T])
@@ -48,10 +48,10 @@ func OpenOrCreatePublisherOf[T any](name string, opts *Options) (p *PublisherOf[
 	return p, existed, err
 }
 
-// AwaitPublisherOf is OpenPublisherOf, but waits until the topic exists, as AwaitPublisher
-// does. What is available is taken even if ctx has ended; ctx only ends waiting.
+// AwaitPublisherOf waits until the topic exists, and then opens it like OpenPublisherOf.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
-// Errors: those of OpenPublisherOf without fs.ErrNotExist, and the error of ctx.
+// Errors: those of OpenPublisherOf except fs.ErrNotExist, and the error of ctx.
 func AwaitPublisherOf[T any](ctx context.Context, name string, opts *Options) (*PublisherOf[T], error) {
 	return await(ctx, name, func() (*PublisherOf[T], error) { return OpenPublisherOf[T](name, opts) })
 }
@@ -66,8 +66,8 @@ func (p *PublisherOf[T]) start(name string, opts *Options, by opener) (existed b
 	return p.publisher.start(name, opts, ty, by)
 }
 
-// LoanOf is a value that is being written, in shared memory. It is published or discarded
-// once. The zero LoanOf is one that was published.
+// LoanOf is a value in shared memory that the caller writes, and then publishes or discards. A
+// LoanOf is published only once. The zero LoanOf behaves like a published one.
 type LoanOf[T any] struct{ loan }
 
 // Loan takes a slot for a value on loan.
@@ -78,8 +78,8 @@ func (p *PublisherOf[T]) Loan() (LoanOf[T], error) {
 	return LoanOf[T]{l}, err
 }
 
-// Value is the value, in place. At first it is what is left of a value before. It is nil
-// once the loan is published or discarded.
+// Value returns the value, to write to. It has old contents: the caller must set all of it. It is
+// nil after the loan was published or discarded.
 func (l *LoanOf[T]) Value() *T {
 	v, err := layout.As[T](l.bytes())
 	if err != nil {
@@ -88,8 +88,8 @@ func (l *LoanOf[T]) Value() *T {
 	return v
 }
 
-// Send publishes a copy of v. It waits only if there is no room. What is available is taken
-// even if ctx has ended; ctx only ends waiting.
+// Send publishes a copy of v. It waits only if there is no room.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: those of Publisher.Send.
 func (p *PublisherOf[T]) Send(ctx context.Context, v *T) error {
@@ -105,8 +105,8 @@ func (p *PublisherOf[T]) Send(ctx context.Context, v *T) error {
 	return nil
 }
 
-// SendAll publishes a copy of each of vs, as Publisher.SendAll does. What is available is
-// taken even if ctx has ended; ctx only ends waiting.
+// SendAll publishes a copy of each element of vs, like Publisher.SendAll.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: those of Publisher.Send.
 func (p *PublisherOf[T]) SendAll(ctx context.Context, vs []T) (int, error) {
@@ -125,7 +125,8 @@ func (p *PublisherOf[T]) SendAll(ctx context.Context, vs []T) (int, error) {
 	return len(vs), nil
 }
 
-// SubscriberOf takes values of type T; see PublisherOf. Concurrency is as for Subscriber.
+// SubscriberOf takes values of type T; see PublisherOf. The rules for goroutines are those of
+// Subscriber.
 type SubscriberOf[T any] struct{ subscriber }
 
 // OpenSubscriberOf is OpenSubscriber for a topic of T.
@@ -141,11 +142,10 @@ func OpenSubscriberOf[T any](name string, opts *SubscriberOptions) (*SubscriberO
 	return orNil(s, s.start(name, opts, ty))
 }
 
-// AwaitSubscriberOf is OpenSubscriberOf, but waits until the topic exists, as
-// AwaitSubscriber does. What is available is taken even if ctx has ended; ctx only ends
-// waiting.
+// AwaitSubscriberOf waits until the topic exists, and then opens it like OpenSubscriberOf.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
-// Errors: those of OpenSubscriberOf without fs.ErrNotExist, and the error of ctx.
+// Errors: those of OpenSubscriberOf except fs.ErrNotExist, and the error of ctx.
 func AwaitSubscriberOf[T any](ctx context.Context, name string, opts *SubscriberOptions) (*SubscriberOf[T], error) {
 	return await(ctx, name, func() (*SubscriberOf[T], error) { return OpenSubscriberOf[T](name, opts) })
 }
@@ -153,8 +153,8 @@ func AwaitSubscriberOf[T any](ctx context.Context, name string, opts *Subscriber
 // MessageOf is a value in shared memory; see Message.
 type MessageOf[T any] struct{ message }
 
-// Value is the value, in place and read-only: a write to it faults. It is nil when the
-// message is no longer good.
+// Value returns the value, in place and read-only: a write to it faults. It is nil if the message
+// is no longer good.
 func (m *MessageOf[T]) Value() *T {
 	if !m.good() {
 		return nil
@@ -166,7 +166,7 @@ func (m *MessageOf[T]) Value() *T {
 	return v
 }
 
-// TryTake takes the next value, if there is one. The one before is no longer good.
+// TryTake takes the next value, if there is one. The value before is no longer good.
 //
 // Errors: those of Subscriber.TryTake.
 func (s *SubscriberOf[T]) TryTake() (m MessageOf[T], ok bool, err error) {
@@ -179,8 +179,9 @@ func (s *SubscriberOf[T]) TryTake() (m MessageOf[T], ok bool, err error) {
 	return m, err == nil, err
 }
 
-// Take takes the next value. The one before is no longer good. It waits only if there is
-// none. What is available is taken even if ctx has ended; ctx only ends waiting.
+// Take takes the next value. The value before is no longer good. Take waits only if there is no
+// value.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: those of Subscriber.Take.
 func (s *SubscriberOf[T]) Take(ctx context.Context) (m MessageOf[T], err error) {
@@ -194,7 +195,8 @@ func (s *SubscriberOf[T]) Take(ctx context.Context) (m MessageOf[T], err error) 
 	return m, err
 }
 
-// message is the message that was taken, unless it has another size than a T.
+// message sets m to the message that was taken. It returns an error if the message does not have
+// the size of a T.
 func (s *SubscriberOf[T]) message(m *message) error {
 	s.r.Message(&m.m)
 	if m.m.Len != uint32(s.set.C.MaxSize) {
@@ -204,8 +206,8 @@ func (s *SubscriberOf[T]) message(m *message) error {
 	return nil
 }
 
-// Messages takes one value after the other, as Subscriber.Messages does. What is available
-// is taken even if ctx has ended; ctx only ends waiting.
+// Messages takes one value after the other, like Subscriber.Messages.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 func (s *SubscriberOf[T]) Messages(ctx context.Context) iter.Seq2[MessageOf[T], error] {
 	return func(yield func(MessageOf[T], error) bool) {
 		defer s.Release()
@@ -218,10 +220,10 @@ func (s *SubscriberOf[T]) Messages(ctx context.Context) iter.Seq2[MessageOf[T], 
 	}
 }
 
-// HeldOf is a value that is kept until its Release.
+// HeldOf is a value that stays good until its Release; see Held.
 type HeldOf[T any] struct{ held }
 
-// Hold keeps the value beyond the next one, as Message.Hold does.
+// Hold keeps the value after the next one is taken, like Message.Hold.
 //
 // Errors: those of Message.Hold.
 func (m *MessageOf[T]) Hold() (*HeldOf[T], error) {
@@ -229,7 +231,7 @@ func (m *MessageOf[T]) Hold() (*HeldOf[T], error) {
 	return orNil(h, h.hold(&m.message))
 }
 
-// Value is the value, in place and read-only; nil after Release.
+// Value returns the value, in place and read-only. It is nil after Release.
 func (h *HeldOf[T]) Value() *T {
 	v, err := layout.As[T](h.bytes())
 	runtime.KeepAlive(h.s)

@@ -11,7 +11,7 @@ import (
 	"samepage/pubsub"
 )
 
-// The four verbs: what is there, what is missing, and what existed.
+// The four verbs, for a topic that exists and for one that does not, and the result existed.
 func TestVerbs(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -54,7 +54,7 @@ func TestVerbs(t *testing.T) {
 	ipctest.NoErr(t, p.Close())
 }
 
-// The same for topics of a type.
+// The four verbs for topics of a Go type.
 func TestVerbsOf(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -82,7 +82,7 @@ func TestVerbsOf(t *testing.T) {
 	ipctest.NoErr(t, s.Close())
 }
 
-// What only a new topic takes is refused by those that open one.
+// Open and Await refuse options that are for a new topic only.
 func TestOpenRefusesOptionsOfNewTopics(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -113,7 +113,7 @@ func TestOpenRefusesOptionsOfNewTopics(t *testing.T) {
 	ipctest.NoErr(t, p.Close())
 }
 
-// Subscribers of both sorts count, and those that die do not.
+// Reliable and best-effort subscribers count, and dead ones do not.
 func TestSubscribersOfAnySort(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)

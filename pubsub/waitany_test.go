@@ -15,7 +15,7 @@ import (
 	"samepage/pubsub"
 )
 
-// taken is what TryTake finds after WaitAny: the first byte of a message, or an error.
+// taken returns what TryTake finds after WaitAny: the first byte of a message, or an error.
 func taken(t *testing.T, subs ...*pubsub.Subscriber) string {
 	t.Helper()
 	i, err := pubsub.WaitAny(bg, subs...)
@@ -38,8 +38,8 @@ func taken(t *testing.T, subs ...*pubsub.Subscriber) string {
 	return fmt.Sprintf("%d: %c", i, m.Bytes()[0])
 }
 
-// TestWaitAnyKeepsItsPromise: the next TryTake of the subscriber that WaitAny names finds a
-// message or an error.
+// TestWaitAnyKeepsItsPromise: the next TryTake of the subscriber whose index WaitAny returns finds
+// a message or an error.
 func TestWaitAnyKeepsItsPromise(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -92,8 +92,8 @@ func TestWaitAnyKeepsItsPromise(t *testing.T) {
 	}
 }
 
-// TestWaitAnyKeepsTheMessage: what WaitAny has found is there for the next take, whatever
-// happens in between.
+// TestWaitAnyKeepsTheMessage: the next take gets the message that WaitAny has found, whatever
+// happens between the two calls.
 func TestWaitAnyKeepsTheMessage(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -122,8 +122,8 @@ func TestWaitAnyKeepsTheMessage(t *testing.T) {
 	}
 }
 
-// TestWaitAnyOfMany: more subscribers than one thread sleeps for, of which each has one
-// message; and then none has one, with a deadline.
+// TestWaitAnyOfMany waits for more subscribers than one thread can sleep for. First each has one
+// message. Then none has a message, and WaitAny ends with its deadline.
 func TestWaitAnyOfMany(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
