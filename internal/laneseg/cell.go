@@ -175,17 +175,16 @@ func (r *CellReader) Join(h *segment.Handle, set *lane.Set) {
 	r.holds.used = make([]bool, set.C.Pins)
 }
 
-// Check compares the value loaded last with its checksum, in a cell that has them.
+// HasSums says whether the values of the cell have checksums.
+func (r *CellReader) HasSums() bool { return r.sum }
+
+// Check compares the value loaded last with its checksum.
+//
+// Preconditions:
+//   - HasSums is true.
 //
 // Errors: object.ErrChecksum.
 func (r *CellReader) Check(m *lane.Message) error {
-	if !r.sum {
-		return nil
-	}
-	return r.check(m)
-}
-
-func (r *CellReader) check(m *lane.Message) error {
 	return checkSum("value", r.Payload(m), r.Sum(m), m)
 }
 
