@@ -1,21 +1,23 @@
-// Package cell has one latest value in shared memory: bytes of any size, or a Go type.
+// Package cell has cells. A cell has one value in shared memory, the latest one: bytes of any size,
+// or a value of a Go type.
 //
-// A [Writer] writes a new value beside the ones before and then makes it the latest: readers
-// never wait for it, and it never waits for them. A [Reader] sees a whole value, in place or
-// as a copy, however fast the value changes. Several writers take turns; when one dies, what
-// it had not finished is dropped, and the value before stays. docs/protocol/lane.md tells
-// how.
+// A [Writer] writes a new value into free memory and then makes it the latest. So readers never
+// wait for writers, and writers never wait for readers. A [Reader] always sees a whole value, in
+// place or as a copy, even if the value changes very fast. Several writers take turns. If a writer
+// dies during its turn, its unfinished value is dropped, and the cell keeps its value. See
+// docs/protocol/lane.md.
 //
-// A Writer or Reader that is dropped without Close is taken back when the garbage collector
-// finds it, and what a writer had not finished is dropped, as if it had died. It is not
-// dropped while one of its loans, values or held values is reachable. A reference to their
-// bytes alone does not keep it.
+// If a program drops a Writer or Reader without Close, the garbage collector closes it. An
+// unfinished value is dropped, as if the writer had died. This does not happen while one of its
+// loans, values or held values is reachable. A reference to the bytes alone is not enough.
 //
-// [WriterOf] and [ReaderOf] are for cells whose values are of one Go type.
+// [WriterOf] and [ReaderOf] are for cells whose values have one Go type.
 //
-// In the terms of the Go memory model a Set happens before the return of the Load or Changed
-// that sees its value, and each writer's turn before the next one. The race detector knows that
-// of the goroutines of one process; docs/race.md.
+// In the terms of the Go memory model:
+//   - A Set happens before a Load or Changed that sees its value returns.
+//   - Each turn of a writer happens before the next turn.
+//
+// The race detector knows this for the goroutines of one process; see docs/race.md.
 package cell
 
 import (
@@ -33,26 +35,26 @@ import (
 	"samepage/layout"
 )
 
-// Options say how a cell is created. The zero value, and nil, mean the default of each
-// field. Scope and Owner are as in samepage.Options, and are also for a cell that exists. The
-// others are for a new cell only: OpenWriter and AwaitWriter refuse them.
+// Options say how a cell is created. The zero value, and nil, mean the default of each field. Scope
+// and Owner also say where to find a cell that exists. All other fields are for a new cell only:
+// OpenWriter and AwaitWriter return an error if one of them is set.
 //
-// Lifetime, Perm and SecurityDescriptor are as in samepage.Options. Readers write their
-// entry in the member table, too: with Perm 0644 nobody else may read, with 0660 the group
-// and with 0666 everybody may.
+// Scope, Lifetime, Perm, SecurityDescriptor and Owner are the same as in samepage.Options. Also
+// readers need the right to write, because they write their entry in the member table: with Perm
+// 0644 only the owner may read, with 0660 also the group, with 0666 all users.
 type Options struct {
 	Scope    samepage.Scope
 	Lifetime samepage.Lifetime
-	// Members is how many readers and writers there may be at a time: 1 to 1024, by default
-	// 16. That is less than the 64 of a lock, for each member costs the memory of two values,
-	// and of two more for each value that it may hold.
+	// Members is the largest number of readers and writers together at a time: 1 to 1024, by
+	// default 16. A lock has a larger default, 64, because here members need more memory: each
+	// needs memory for two values, and for two more for each value that it may hold.
 	Members int
-	// Holds is how many values each reader may hold besides the one that it looks at: up to
-	// 1023, by default none.
+	// Holds is the largest number of values that each reader may hold, in addition to the one that
+	// it loaded last: up to 1023, by default 0.
 	Holds int
-	// Checksums adds a CRC-32C of its bytes to each value, which readers check.
+	// Checksums adds a CRC-32C of the bytes to each value. Readers check it.
 	Checksums bool
-	// Times adds the time at which it was written to each value.
+	// Times adds the time of its commit to each value.
 	Times bool
 
 	Perm               fs.FileMode
@@ -60,7 +62,7 @@ type Options struct {
 	Owner              string
 }
 
-// unset refuses options that only a new cell takes.
+// unset returns an error if an option is set that is for a new cell only.
 func (o *Options) unset() error {
 	return option.OnlyCreate(o, "Lifetime", "Members", "Holds", "Checksums", "Times", "Perm", "SecurityDescriptor")
 }
@@ -90,10 +92,10 @@ func (o *Options) plan(size int, ty *layout.Type) (*laneseg.Plan, error) {
 	return p, p.Check()
 }
 
-// Size is how many bytes of shared memory a cell takes whose values have up to size
-// bytes.
+// Size returns the number of bytes of shared memory that a cell with these options takes, if its
+// values have up to size bytes.
 //
-// Errors: samepage.ErrZeroSize, ErrNegativeSize, ErrTooLarge, fs.ErrInvalid (options out of
+// Errors: samepage.ErrZeroSize, ErrNegativeSize, ErrTooLarge, fs.ErrInvalid (an option is out of
 // range).
 func (o *Options) Size(size int) (int64, error) {
 	if o == nil {
@@ -106,7 +108,7 @@ func (o *Options) Size(size int) (int64, error) {
 	return p.Size(), nil
 }
 
-// spec names the cell, and says where and for whom it is.
+// spec returns the name, place and rights of the cell.
 func (o *Options) spec(name string) *object.Spec {
 	return &object.Spec{
 		Name: name, Scope: layout.Scope(o.Scope), Kind: layout.Cell, Lifetime: layout.Lifetime(o.Lifetime), Perm: o.Perm,
@@ -114,8 +116,8 @@ func (o *Options) spec(name string) *object.Spec {
 	}
 }
 
-// member is what a writer and a reader have in common. Writers, readers, loans and values
-// refer to it, and nothing else does: so it is collected when the last of them is.
+// member is the common part of a writer and a reader. Only writers, readers, loans and values refer
+// to it. So it is collected together with the last of them.
 type member struct {
 	name  string
 	h     *segment.Handle
@@ -132,26 +134,24 @@ func wrap(op, name string, err error) error {
 	return fmt.Errorf("cell: %s %q: %w", op, name, segment.Deadline(err))
 }
 
-// Name is the name of the cell.
+// Name returns the name of the cell.
 func (m *member) Name() string { return m.name }
 
-// ID tells the cell from all others that exist: all members see the same ID.
+// ID returns an ID that no other existing object has. All members of the cell see the same ID.
 func (m *member) ID() samepage.ID { return samepage.ID(m.h.ID()) }
 
-// CheckName looks whether the name still leads to this cell, as
-// [samepage.Memory.CheckName] does.
+// CheckName checks whether the name still leads to this cell, see [samepage.Memory.CheckName].
 //
-// Errors: samepage.ErrNameGone, samepage.ErrClosed; any other error says that it is not
-// known.
+// Errors: samepage.ErrNameGone; samepage.ErrClosed; any other error means that the check failed.
 func (m *member) CheckName() error { return m.wrap("look at the name of", m.h.CheckName()) }
 
-// Generation is that of the latest value, 0 when none was written yet.
+// Generation returns the generation of the latest value, or 0 if no value was written yet.
 func (m *member) Generation() uint64 { return m.set.Generation() }
 
-// Writing says whether it is the turn of a writer.
+// Writing says whether a writer has the turn now.
 func (m *member) Writing() bool { return atomic.LoadUint64(m.set.Owner(0)) != 0 }
 
-// Cap is how many bytes a value may have.
+// Cap returns the largest size of a value in bytes.
 func (m *member) Cap() int { return int(m.set.C.MaxSize) }
 
 func newMember(what, name string, h *segment.Handle, set *lane.Set) *member {
@@ -160,13 +160,14 @@ func newMember(what, name string, h *segment.Handle, set *lane.Set) *member {
 	return m
 }
 
-// giveBack leaves for a user that has forgotten to, as if it had died (decision 0019).
+// giveBack leaves the cell if the user has forgotten to close it. Others see a death (decision
+// 0019).
 func giveBack(h *segment.Handle) (kept bool) {
 	_ = laneseg.Abandon(h)
 	return false
 }
 
-// close leaves.
+// close closes the handle of the segment.
 func (m *member) close() error {
 	m.guard.Done()
 	return m.h.Close()

@@ -297,8 +297,8 @@ func readerRole(args []string) {
 	fmt.Println("done")
 }
 
-// Writers in processes that are killed at any moment, readers in others: no value is
-// torn, none is lost that was there, and the next writer goes on at once.
+// Writer processes are killed at random moments, and other processes read. No value is torn, no
+// committed value is lost, and the next writer goes on at once.
 func TestWritersKilled(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -344,7 +344,7 @@ func TestWritersKilled(t *testing.T) {
 	}
 }
 
-// newReaderWhenThere opens the reader at the first call.
+// newReaderWhenThere returns a function that opens the reader at its first call.
 func newReaderWhenThere(t *testing.T, name string) func() *cell.Reader {
 	var r *cell.Reader
 	return func() *cell.Reader {

@@ -12,15 +12,15 @@ import (
 	"samepage/layout"
 )
 
-// badHeaders are bytes of a segment's header that tell, when they change: it is no
-// segment, one of a later version, a broken one.
+// badHeaders lists bytes of the header of a segment. If they change, it is not a segment, or one of
+// a later version, or a broken one.
 var badHeaders = []struct {
 	offset int
 	want   error
 }{{0, samepage.ErrCorrupt}, {12, samepage.ErrVersion}, {24, samepage.ErrCorrupt}, {124, samepage.ErrCorrupt}}
 
-// Whether a cell is well: how often it was written, whether somebody writes now, and what
-// is wrong with its header.
+// Inspect says how often a cell was written, whether somebody writes now, and what is wrong with
+// its header.
 func TestMission002_14_Health(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -71,7 +71,7 @@ func TestMission002_10_Checksum(t *testing.T) {
 	soak(t, 4, 20000)
 }
 
-// cellMap is a cell's bytes, as somebody with bad intentions sees them.
+// cellMap has the bytes of a cell, as a hostile member sees them.
 func cellMap(t *testing.T) (*samepage.View, func(slot int) int) {
 	t.Helper()
 	m, err := samepage.Open("c", &samepage.Options{Kind: samepage.KindCell})

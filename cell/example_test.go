@@ -17,7 +17,7 @@ func must(err error) {
 	}
 }
 
-// The latest value, whole, however fast it changes.
+// A reader gets the latest value, and always a whole one, even if it changes very fast.
 func ExampleReader() {
 	ctx := context.Background()
 	w, existed, err := cell.OpenOrCreateWriter("example-status", 100, nil)
@@ -63,7 +63,7 @@ func ExampleWriter() {
 	// hello
 }
 
-// What is held stays as it is while the value changes.
+// A held value does not change while the cell gets new values.
 func ExampleValue_Hold() {
 	ctx := context.Background()
 	w, err := cell.CreateWriter("example-held", 100, &cell.Options{Holds: 1})
@@ -92,7 +92,7 @@ type Config struct {
 	Limit uint64
 }
 
-// A value of a Go type, which several writers change in turn.
+// Several writers change a value of a Go type in turn.
 func ExampleWriterOf() {
 	ctx := context.Background()
 	w, err := cell.CreateWriterOf[Config]("example-config", nil)
@@ -110,7 +110,7 @@ func ExampleWriterOf() {
 	// Output: {25 1}
 }
 
-// Values of a Go type, in place, whenever they change.
+// A reader gets values of a Go type, in place, each time that the cell changes.
 func ExampleReaderOf() {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

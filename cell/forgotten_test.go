@@ -8,8 +8,7 @@ import (
 	"samepage/internal/ipctest"
 )
 
-// A writer that was dropped with a value on loan is in nobody's way, and the value before
-// stays.
+// A writer that was dropped with a value on loan blocks nobody, and the cell keeps its value.
 func TestForgottenWriter(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)

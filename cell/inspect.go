@@ -9,30 +9,30 @@ import (
 	"samepage/layout"
 )
 
-// State is what a cell looks like from outside, at one moment. It repeats what the members
-// have written.
+// State is the state of a cell at one moment, as its members have written it into shared memory.
 type State struct {
 	Kind samepage.Kind `json:"kind"`
-	Type string        `json:"type"` // of its values: the name of a Go type, or "bytes"
-	// Fingerprint of the type, in hexadecimal; empty: bytes.
+	Type string        `json:"type"` // type of the values: the name of a Go type, or "bytes"
+	// Fingerprint is the fingerprint of the type, in hexadecimal. It is empty for bytes.
 	Fingerprint string `json:"fingerprint,omitempty"`
 	Cap         int    `json:"cap"` // bytes of the largest value
-	// Generation is that of the latest value, its lower 44 bits; 0: there is none.
+	// Generation has the lower 44 bits of the generation of the latest value. It is 0 if there is
+	// no value.
 	Generation uint64   `json:"generation"`
 	Checksums  bool     `json:"checksums,omitempty"`
 	Times      bool     `json:"times,omitempty"`
 	Members    []Member `json:"members"` // writers and readers in all processes
-	Room       int      `json:"room"`    // for how many
+	Room       int      `json:"room"`    // the largest number of members
 }
 
 // Member is one writer or reader of a cell.
 type Member struct {
 	samepage.Member
 	Writer  bool `json:"writer,omitempty"`
-	Writing bool `json:"writing,omitempty"` // its turn has begun
+	Writing bool `json:"writing,omitempty"` // it has the turn
 }
 
-// Inspect tells the state of a cell, without becoming a member of it.
+// Inspect returns the state of a cell. It does not become a member of the cell.
 //
 // Errors: fs.ErrNotExist, samepage.ErrCorrupt, and those of samepage.Open.
 func Inspect(name string, opts *samepage.InspectOptions) (*State, error) {

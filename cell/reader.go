@@ -14,42 +14,44 @@ import (
 	"samepage/layout"
 )
 
-// Reader reads a cell. One goroutine at a time calls its methods, and any goroutine the
-// Release of what is held; several goroutines have a Reader each. A Changed that waits ends
-// with its context. What is read in place is mapped for as long as the Reader is reachable.
+// Reader reads a cell. Only one goroutine at a time may call its methods: several goroutines need a
+// Reader each. Any goroutine may call Held.Release. To end a Changed that waits, end its context.
+// The values are mapped while the Reader is reachable.
 type Reader struct{ reader }
 
-// reader is what a Reader and a ReaderOf have in common.
+// reader is the common part of a Reader and a ReaderOf.
 type reader struct {
 	*member
 	r    laneseg.CellReader
 	turn uint64 // counts what was loaded
 }
 
-// ReaderOptions say how a cell is opened. Scope and Owner are as in samepage.Options.
+// ReaderOptions say how a cell is opened. Scope and Owner are the same as in samepage.Options. Nil
+// means the default.
 type ReaderOptions struct {
 	Scope samepage.Scope
 	Owner string
 }
 
-// OpenReader opens a cell that exists. Cells are created by writers.
+// OpenReader opens a cell that exists. Only writers create cells.
 //
 // Errors: fs.ErrNotExist (there is no cell of that name; see AwaitReader),
-// samepage.ErrTooManyMembers, and those of samepage.Open.
+// samepage.ErrTooManyMembers, ErrKindMismatch (the values of the cell have a Go type), and those of
+// samepage.Open.
 func OpenReader(name string, opts *ReaderOptions) (*Reader, error) {
 	r := new(Reader)
 	return orNil(r, r.start(name, opts, nil))
 }
 
-// AwaitReader is OpenReader, but waits until the cell exists. What is available is taken
-// even if ctx has ended; ctx only ends waiting.
+// AwaitReader waits until the cell exists, and then opens it like OpenReader.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
-// Errors: those of OpenReader without fs.ErrNotExist, and the error of ctx.
+// Errors: those of OpenReader except fs.ErrNotExist, and the error of ctx.
 func AwaitReader(ctx context.Context, name string, opts *ReaderOptions) (*Reader, error) {
 	return await(ctx, name, func() (*Reader, error) { return OpenReader(name, opts) })
 }
 
-// start is what all constructors do. Precondition: r is the zero value.
+// start is the common part of all constructors. Precondition: r is the zero value.
 func (r *reader) start(name string, opts *ReaderOptions, ty *layout.Type) error {
 	if opts == nil {
 		opts = &ReaderOptions{}
@@ -63,11 +65,11 @@ func (r *reader) start(name string, opts *ReaderOptions, ty *layout.Type) error 
 	return nil
 }
 
-// Value is a value in shared memory, read-only: a write to it faults. It is good until
-// the Reader loads the next one or is closed; Hold keeps it longer.
+// Value is a value in shared memory that is read-only: a write to it faults. It is good until the
+// Reader loads the next value or is closed; Hold keeps it longer.
 type Value struct{ value }
 
-// value is what a Value and a ValueOf have in common.
+// value is the common part of a Value and a ValueOf.
 type value struct {
 	r    *reader
 	m    lane.Message
@@ -76,8 +78,8 @@ type value struct {
 
 func (v *value) good() bool { return v.r != nil && v.turn == v.r.turn && !v.r.h.Closed() }
 
-// Load finds the latest value. It is false when none was written yet. The one loaded
-// before is no longer good. Load never waits: no writer makes it.
+// Load returns the latest value, in place. The bool is false if no value was written yet. The value
+// that was loaded before is no longer good. Load never waits, also not for writers.
 //
 // Errors: samepage.ErrChecksum (of a cell with Checksums), ErrCorrupt, ErrClosed.
 func (r *Reader) Load() (Value, bool, error) {
@@ -88,7 +90,7 @@ func (r *Reader) Load() (Value, bool, error) {
 	return Value{value{r: &r.reader, m: *m, turn: r.turn}}, true, nil
 }
 
-// load is nil when there is no value yet.
+// load returns nil if there is no value yet.
 func (r *reader) load() (*lane.Message, error) {
 	if r.h.Closed() { // its words may be another member's by now
 		return nil, r.wrap("read", samepage.ErrClosed)
@@ -112,8 +114,9 @@ func (r *reader) checked(m *lane.Message, err error) (*lane.Message, error) {
 	return m, nil
 }
 
-// Get returns a copy of the latest value. ok is false when none was written yet. Load and
-// ReadInto do the same without allocating memory.
+// Get returns a copy of the latest value. ok is false if no value was written yet. Get allocates
+// memory for the copy; Load and ReadInto do not. The value that was loaded before is no longer
+// good.
 //
 // Errors: those of Load.
 func (r *Reader) Get() (b []byte, ok bool, err error) {
@@ -126,9 +129,10 @@ func (r *Reader) Get() (b []byte, ok bool, err error) {
 	return b, true, nil
 }
 
-// ReadInto copies the latest value to buf. It returns how many bytes that are, and the
-// generation of the value. A value that is longer than buf is cut, and the error is
-// samepage.ErrTruncated. ok is false when none was written yet.
+// ReadInto copies the latest value to buf. It returns the number of bytes that it copied, and the
+// generation of the value. If the value is longer than buf, it is cut, and the error is
+// samepage.ErrTruncated. ok is false if no value was written yet. The value that was loaded before
+// is no longer good.
 //
 // Errors: ErrTruncated, and those of Load.
 func (r *Reader) ReadInto(buf []byte) (n int, generation uint64, ok bool, err error) {
@@ -140,28 +144,30 @@ func (r *Reader) ReadInto(buf []byte) (n int, generation uint64, ok bool, err er
 	n = copy(buf, b)
 	runtime.KeepAlive(r)
 	if n < len(b) {
-		err = r.wrap("read", fmt.Errorf("the value has %d bytes, there is room for %d: %w", len(b), n, samepage.ErrTruncated))
+		err = r.wrap("read", fmt.Errorf("the value has %d bytes, the buffer has %d: %w", len(b), n, samepage.ErrTruncated))
 	}
 	return n, m.Seq, true, err
 }
 
-// Changed waits for another value than the one loaded last; before the first Load, for any
-// value. What is available is taken even if ctx has ended; ctx only ends waiting.
+// Changed waits until the latest value is not the one that was loaded last. Before the first Load
+// it waits until there is a value.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
-// Errors: samepage.ErrNameGone (no writer has the cell open, and its name no longer leads
-// to it, so no new one finds it), samepage.ErrClosed, the error of ctx.
+// Errors: samepage.ErrNameGone (no writer has the cell open, and its name no longer leads to it, so
+// no writer can open it), samepage.ErrClosed, the error of ctx.
 func (r *reader) Changed(ctx context.Context) error {
 	return r.wrap("wait for", r.r.Wait(ctx))
 }
 
-// Values loads the value, and then each one that it changes to: of several in a short time,
-// the last. It goes on until ctx ends, and yields that error last. What is available is
-// taken even if ctx has ended; ctx only ends waiting.
+// Values yields the value of the cell, and then the latest value each time that it has changed. If
+// the value changes faster than the loop runs, the loop misses some values. The loop ends after an
+// error, which it yields, such as the error of ctx.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 func (r *Reader) Values(ctx context.Context) iter.Seq2[Value, error] {
 	return func(yield func(Value, error) bool) { values(ctx, r.Changed, r.Load, yield) }
 }
 
-// values is Values of a Reader and of a ReaderOf.
+// values is the common part of Values of a Reader and of a ReaderOf.
 func values[V any](ctx context.Context, changed func(context.Context) error, load func() (V, bool, error), yield func(V, error) bool) {
 	for {
 		err := changed(ctx)
@@ -179,7 +185,7 @@ func values[V any](ctx context.Context, changed func(context.Context) error, loa
 	}
 }
 
-// Bytes is the value. It is nil when the value is no longer good.
+// Bytes returns the bytes of the value, in place. It is nil if the value is no longer good.
 func (v *Value) Bytes() []byte {
 	if !v.good() {
 		return nil
@@ -187,10 +193,11 @@ func (v *Value) Bytes() []byte {
 	return v.r.r.Payload(&v.m)
 }
 
-// Generation is the number of the value: it grows by 1 with each one.
+// Generation returns the number of the value. It grows by 1 with each value.
 func (v *value) Generation() uint64 { return v.m.Seq }
 
-// Time is when the value was written, if the cell has Times; else zero.
+// Time returns when the value was committed. It is zero if the cell does not have Times, or if the
+// value is no longer good.
 func (v *value) Time() time.Time {
 	if !v.good() {
 		return time.Time{}
@@ -205,7 +212,8 @@ func (v *value) time() time.Time {
 	return time.Unix(0, v.r.r.Time(&v.m))
 }
 
-// Age is how long ago the value was written, if the cell has Times; else -1.
+// Age returns the time since the value was committed. It is -1 if the cell does not have Times, or
+// if the value is no longer good.
 func (v *value) Age() time.Duration { return age(v.Time()) }
 
 func age(t time.Time) time.Duration {
@@ -215,19 +223,20 @@ func age(t time.Time) time.Duration {
 	return time.Since(t)
 }
 
-// Held is a value that is kept until its Release.
+// Held is a value that stays good until its Release.
 type Held struct{ held }
 
-// held is what a Held and a HeldOf have in common. k is the pin word that keeps the value,
-// 0 after Release.
+// held is the common part of a Held and a HeldOf. k is the pin word that keeps the value. It is 0
+// after Release.
 type held struct {
 	value
 	k int
 }
 
-// Hold keeps the value beyond the next Load.
+// Hold keeps the value after the next Load. Writers do not use its memory again before Release, and
+// they do not wait for Release.
 //
-// Errors: samepage.ErrTooManyHolds (as many are held as Options.Holds says), ErrClosed (the
+// Errors: samepage.ErrTooManyHolds (the reader holds Options.Holds values already), ErrClosed (the
 // value is no longer good).
 func (v *Value) Hold() (*Held, error) {
 	h := new(Held)
@@ -236,7 +245,7 @@ func (v *Value) Hold() (*Held, error) {
 
 func (h *held) hold(v *value) error {
 	if !v.good() {
-		return fmt.Errorf("cell: hold a value that is no longer good, for the next one was loaded or the reader is closed: %w", samepage.ErrClosed)
+		return fmt.Errorf("cell: hold a value that is no longer good, because the next one was loaded or the reader is closed: %w", samepage.ErrClosed)
 	}
 	r := v.r
 	k, ok := r.r.Hold(&v.m)
@@ -247,7 +256,7 @@ func (h *held) hold(v *value) error {
 	return nil
 }
 
-// Bytes is the value, nil after Release.
+// Bytes returns the bytes of the value, in place. It is nil after Release.
 func (h *Held) Bytes() []byte { return h.bytes() }
 
 func (h *held) bytes() []byte {
@@ -257,7 +266,8 @@ func (h *held) bytes() []byte {
 	return h.r.r.Payload(&h.m)
 }
 
-// Time is when the value was written, if the cell has Times; else, and after Release, zero.
+// Time returns when the value was committed. It is zero if the cell does not have Times, and after
+// Release.
 func (h *held) Time() time.Time {
 	if h.k == 0 {
 		return time.Time{}
@@ -265,11 +275,11 @@ func (h *held) Time() time.Time {
 	return h.time()
 }
 
-// Age is how long ago the value was written, if the cell has Times; else, and after
-// Release, -1.
+// Age returns the time since the value was committed. It is -1 if the cell does not have Times, and
+// after Release.
 func (h *held) Age() time.Duration { return age(h.Time()) }
 
-// Release lets go of the value. A second Release does nothing. Any goroutine may call it,
+// Release lets go of the value. A second Release does nothing. Any goroutine may call it, but only
 // one at a time.
 func (h *held) Release() {
 	if h.k == 0 {
@@ -279,7 +289,7 @@ func (h *held) Release() {
 	h.k = 0
 }
 
-// Close ends the reading. A second Close does nothing.
+// Close leaves the cell. A second Close does nothing.
 //
 // Errors: samepage.ErrBusy, while values are held.
 func (r *reader) Close() error {

@@ -9,14 +9,14 @@ import (
 	"samepage/layout"
 )
 
-// WriterOf writes values of type T, which has a fixed size and no pointers, no int, uint or
-// bool, and no padding in it. A cell of one type refuses writers and readers of another.
-// Concurrency is as for Writer.
+// WriterOf writes values of type T. T must have a fixed size. It must not have pointers, int, uint,
+// uintptr, bool or padding in it. Writers and readers of another type cannot open the cell. The
+// rules for goroutines are those of Writer.
 type WriterOf[T any] struct{ writer }
 
 // CreateWriterOf is CreateWriter for a cell of T.
 //
-// Errors: samepage.ErrType (T cannot be in shared memory, the text says why), and those of
+// Errors: samepage.ErrType (T cannot be in shared memory; the text says why), and those of
 // CreateWriter.
 func CreateWriterOf[T any](name string, opts *Options) (*WriterOf[T], error) {
 	w := new(WriterOf[T])
@@ -44,10 +44,10 @@ func OpenOrCreateWriterOf[T any](name string, opts *Options) (w *WriterOf[T], ex
 	return w, existed, err
 }
 
-// AwaitWriterOf is OpenWriterOf, but waits until the cell exists, as AwaitWriter does. What
-// is available is taken even if ctx has ended; ctx only ends waiting.
+// AwaitWriterOf waits until the cell exists, and then opens it like OpenWriterOf.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
-// Errors: those of OpenWriterOf without fs.ErrNotExist, and the error of ctx.
+// Errors: those of OpenWriterOf except fs.ErrNotExist, and the error of ctx.
 func AwaitWriterOf[T any](ctx context.Context, name string, opts *Options) (*WriterOf[T], error) {
 	return await(ctx, name, func() (*WriterOf[T], error) { return OpenWriterOf[T](name, opts) })
 }
@@ -60,11 +60,11 @@ func (w *WriterOf[T]) start(name string, opts *Options, by opener) (existed bool
 	return w.writer.start(name, ty.Size, opts, ty, by)
 }
 
-// LoanOf is a value that is being written, in shared memory. It is committed or discarded
-// once; until then other writers wait.
+// LoanOf is a value in shared memory that the caller writes, and then commits or discards. Until
+// then the writer has the turn, and other writers wait.
 type LoanOf[T any] struct{ loan }
 
-// Loan takes a slot for a value on loan. It waits while it is the turn of another writer.
+// Loan takes the turn, and a slot for a value on loan. It waits while another writer has the turn.
 // What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: those of Writer.Loan.
@@ -73,18 +73,18 @@ func (w *WriterOf[T]) Loan(ctx context.Context) (LoanOf[T], error) {
 	return LoanOf[T]{l}, err
 }
 
-// Value is the value, in place. At first it is what is left of a value before. It is nil
-// once the loan is committed or discarded.
+// Value returns the new value, to write to. It has old contents: the caller must set all of it. It
+// is nil after the loan was committed or discarded.
 func (l *LoanOf[T]) Value() *T { return as[T](l.bytes()) }
 
-// Latest is the value as it is now, read-only, nil if there is none: nobody changes it
-// during the loan.
+// Latest returns the latest value, read-only, or nil if there is none. It does not change during
+// the loan.
 func (l *LoanOf[T]) Latest() *T {
 	b, _ := l.latest()
 	return as[T](b)
 }
 
-// as is nil for bytes that are no T.
+// as returns the T in b, or nil if b does not have the size of a T.
 func as[T any](b []byte) *T {
 	v, err := layout.As[T](b)
 	if err != nil {
@@ -93,7 +93,7 @@ func as[T any](b []byte) *T {
 	return v
 }
 
-// Set makes a copy of v the latest value. It waits while it is the turn of another writer.
+// Set makes a copy of v the latest value. It waits while another writer has the turn.
 // What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: those of Writer.Loan.
@@ -111,8 +111,9 @@ func (w *WriterOf[T]) Set(ctx context.Context, v *T) error {
 	return l.Commit()
 }
 
-// Update has f change the value, which is zero at first, with no other writer between. When
-// f fails the value stays as it was. Update waits while it is the turn of another writer.
+// Update calls f to change a copy of the latest value, or a zero T if there is no value, and makes
+// the copy the latest value. No other writer can change the value in between. If f returns an
+// error, the cell keeps its value. Update waits while another writer has the turn.
 // What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: those of f and of Writer.Loan.
@@ -138,7 +139,7 @@ func (w *WriterOf[T]) Update(ctx context.Context, f func(v *T) error) error {
 	return l.Commit()
 }
 
-// ReaderOf reads values of type T; see WriterOf. Concurrency is as for Reader.
+// ReaderOf reads values of type T; see WriterOf. The rules for goroutines are those of Reader.
 type ReaderOf[T any] struct{ reader }
 
 // OpenReaderOf is OpenReader for a cell of T.
@@ -154,10 +155,10 @@ func OpenReaderOf[T any](name string, opts *ReaderOptions) (*ReaderOf[T], error)
 	return orNil(r, r.start(name, opts, ty))
 }
 
-// AwaitReaderOf is OpenReaderOf, but waits until the cell exists, as AwaitReader does. What
-// is available is taken even if ctx has ended; ctx only ends waiting.
+// AwaitReaderOf waits until the cell exists, and then opens it like OpenReaderOf.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
-// Errors: those of OpenReaderOf without fs.ErrNotExist, and the error of ctx.
+// Errors: those of OpenReaderOf except fs.ErrNotExist, and the error of ctx.
 func AwaitReaderOf[T any](ctx context.Context, name string, opts *ReaderOptions) (*ReaderOf[T], error) {
 	return await(ctx, name, func() (*ReaderOf[T], error) { return OpenReaderOf[T](name, opts) })
 }
@@ -165,8 +166,8 @@ func AwaitReaderOf[T any](ctx context.Context, name string, opts *ReaderOptions)
 // ValueOf is a value in shared memory; see Value.
 type ValueOf[T any] struct{ value }
 
-// Value is the value, in place and read-only: a write to it faults. It is nil when the
-// value is no longer good.
+// Value returns the value, in place and read-only: a write to it faults. It is nil if the value is
+// no longer good.
 func (v *ValueOf[T]) Value() *T {
 	if !v.good() {
 		return nil
@@ -174,8 +175,8 @@ func (v *ValueOf[T]) Value() *T {
 	return as[T](v.r.r.Payload(&v.m))
 }
 
-// Load finds the latest value. It is false when none was written yet. The one loaded
-// before is no longer good. Load never waits: no writer makes it.
+// Load returns the latest value, in place. The bool is false if no value was written yet. The value
+// that was loaded before is no longer good. Load never waits, also not for writers.
 //
 // Errors: those of Reader.Load.
 func (r *ReaderOf[T]) Load() (ValueOf[T], bool, error) {
@@ -189,7 +190,7 @@ func (r *ReaderOf[T]) Load() (ValueOf[T], bool, error) {
 	return ValueOf[T]{value{r: &r.reader, m: *m, turn: r.turn}}, true, nil
 }
 
-// Get is a copy of the latest value. It is false when none was written yet.
+// Get returns a copy of the latest value. ok is false if no value was written yet.
 //
 // Errors: those of Reader.Load.
 func (r *ReaderOf[T]) Get() (v T, ok bool, err error) {
@@ -206,16 +207,17 @@ func (r *ReaderOf[T]) Get() (v T, ok bool, err error) {
 	return v, true, nil
 }
 
-// Values loads the value, and then each one that it changes to, as Reader.Values does. What
-// is available is taken even if ctx has ended; ctx only ends waiting.
+// Values yields the value of the cell, and then the latest value each time that it has changed,
+// like Reader.Values.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 func (r *ReaderOf[T]) Values(ctx context.Context) iter.Seq2[ValueOf[T], error] {
 	return func(yield func(ValueOf[T], error) bool) { values(ctx, r.Changed, r.Load, yield) }
 }
 
-// HeldOf is a value that is kept until its Release.
+// HeldOf is a value that stays good until its Release.
 type HeldOf[T any] struct{ held }
 
-// Hold keeps the value beyond the next Load, as Value.Hold does.
+// Hold keeps the value after the next Load, like Value.Hold.
 //
 // Errors: those of Value.Hold.
 func (v *ValueOf[T]) Hold() (*HeldOf[T], error) {
@@ -223,7 +225,7 @@ func (v *ValueOf[T]) Hold() (*HeldOf[T], error) {
 	return orNil(h, h.hold(&v.value))
 }
 
-// Value is the value, in place and read-only; nil after Release.
+// Value returns the value, in place and read-only. It is nil after Release.
 func (h *HeldOf[T]) Value() *T {
 	v := as[T](h.bytes())
 	runtime.KeepAlive(h.r)

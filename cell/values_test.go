@@ -36,8 +36,8 @@ func TestMission002_06_Capacity(t *testing.T) {
 	}
 }
 
-// A value has the length that it was written with; a new cell has none, which is not the
-// same as one of no bytes.
+// A value has the length with which it was written. A new cell has no value. That is not the same
+// as a value of 0 bytes.
 func TestMission002_07_Length(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -56,7 +56,7 @@ func TestMission002_07_Length(t *testing.T) {
 	}
 }
 
-// What is too large is refused and changes nothing; what is cut is told.
+// A value that is too large is refused, and nothing changes. If a copy is cut, there is an error.
 func TestMission002_08_Truncation(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -102,8 +102,8 @@ func TestMission002_09_Errors(t *testing.T) {
 	}
 }
 
-// 002-29, 002-30: values of four writers, with checksums, through four readers that look
-// at them all the time: none is torn. SAMEPAGE_VALUES of them.
+// 002-29, 002-30: four writers write SAMEPAGE_VALUES values with checksums, and four readers read
+// all the time. No value is torn.
 func TestMission002_29_30_SoakValues(t *testing.T) {
 	n := 200000
 	if testing.Short() {
@@ -177,7 +177,7 @@ func TestMission002_12_NoAllocations(t *testing.T) {
 	}
 }
 
-// A writer that attaches keeps the value.
+// If a writer opens an existing cell, the cell keeps its value.
 func TestMission002_27_AttachKeepsContent(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -196,8 +196,8 @@ func TestMission002_27_AttachKeepsContent(t *testing.T) {
 	}
 }
 
-// Sizes have 64 bits: the values of a cell lie up to beyond 3 GiB. Only the ends of the
-// values are touched, and on Linux the memory is sparse.
+// Sizes have 64 bits: values of the cell lie beyond 3 GiB. The test touches only the ends of the
+// values, and on Linux the memory is sparse.
 func TestMission002_28_BeyondThreeGiB(t *testing.T) {
 	if strconv.IntSize < 64 {
 		t.Skip("a cell is mapped whole, and a 32-bit process has 4 GiB for everything")
@@ -239,8 +239,8 @@ func TestMission002_28_BeyondThreeGiB(t *testing.T) {
 	}
 }
 
-// The sizes of all, of the room and of the content, and the content in place: what
-// changes in the shared memory changes in the value.
+// A reader gets the size of the cell, of the largest value and of the value. It reads in place: if
+// the shared memory changes, the value changes.
 func TestMission002_35_Accessors(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)

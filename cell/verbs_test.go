@@ -11,7 +11,7 @@ import (
 	"samepage/internal/ipctest"
 )
 
-// The four verbs: what is there, what is missing, and what existed.
+// The four verbs, for a cell that exists and for one that does not, and the result existed.
 func TestVerbs(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -49,7 +49,7 @@ func TestVerbs(t *testing.T) {
 	ipctest.NoErr(t, w.Close())
 }
 
-// The same for cells of a type, whose values are written and held in place.
+// The four verbs for cells of a Go type, whose values are written and held in place.
 func TestVerbsOf(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -104,7 +104,7 @@ func TestVerbsOf(t *testing.T) {
 	}
 }
 
-// What only a new cell takes is refused by those that open one.
+// Open and Await refuse options that are for a new cell only.
 func TestOpenRefusesOptionsOfNewCells(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)

@@ -14,11 +14,11 @@ import (
 	"samepage/layout"
 )
 
-// Writer writes to a cell. One goroutine at a time calls its methods; several goroutines
-// have a Writer each. A Loan that waits ends with its context.
+// Writer writes to a cell. Only one goroutine at a time may call its methods: several goroutines
+// need a Writer each. To end a Loan that waits, end its context.
 type Writer struct{ writer }
 
-// writer is what a Writer and a WriterOf have in common.
+// writer is the common part of a Writer and a WriterOf.
 type writer struct {
 	*member
 	w laneseg.CellWriter
@@ -36,24 +36,24 @@ func CreateWriter(name string, size int, opts *Options) (*Writer, error) {
 	return orNil(w, err)
 }
 
-// OpenWriter opens a cell that exists and becomes one of its writers. The cell keeps its
-// value. Of opts it uses Scope and Owner; any other option that is set is an error.
+// OpenWriter opens a cell that exists and becomes one of its writers. The cell keeps its value.
+// OpenWriter uses only Scope and Owner of opts; if any other option is set, it returns an error.
 //
 // Errors: fs.ErrNotExist (there is no cell of that name; see AwaitWriter),
-// samepage.ErrTooManyMembers, ErrKindMismatch (it has values of a type), fs.ErrInvalid (of
-// opts), and those of samepage.Open.
+// samepage.ErrTooManyMembers, ErrKindMismatch (the values of the cell have a Go type),
+// fs.ErrInvalid (of opts), and those of samepage.Open.
 func OpenWriter(name string, opts *Options) (*Writer, error) {
 	w := new(Writer)
 	_, err := w.start(name, 1, opts, nil, open)
 	return orNil(w, err)
 }
 
-// OpenOrCreateWriter opens the cell of that name, or creates it for values of up to size
-// bytes, and becomes one of its writers. If the cell existed it keeps its value, and the
-// options that it was created with; only size is compared with them.
+// OpenOrCreateWriter opens the cell of that name, or creates it for values of up to size bytes, and
+// becomes one of its writers. If the cell existed, it keeps its value and the options that it was
+// created with. Only size is compared with them.
 //
-// Errors: samepage.ErrTooLarge (the cell existed, and its values are smaller than size), and
-// those of CreateWriter and OpenWriter but for fs.ErrExist and fs.ErrNotExist.
+// Errors: samepage.ErrTooLarge (the cell existed, and its Cap is less than size), and those of
+// CreateWriter and OpenWriter except fs.ErrExist and fs.ErrNotExist.
 func OpenOrCreateWriter(name string, size int, opts *Options) (w *Writer, existed bool, err error) {
 	w = new(Writer)
 	existed, err = w.start(name, size, opts, nil, openOrCreate)
@@ -61,10 +61,10 @@ func OpenOrCreateWriter(name string, size int, opts *Options) (w *Writer, existe
 	return w, existed, err
 }
 
-// AwaitWriter is OpenWriter, but waits until the cell exists. What is available is taken
-// even if ctx has ended; ctx only ends waiting.
+// AwaitWriter waits until the cell exists, and then opens it like OpenWriter.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
-// Errors: those of OpenWriter without fs.ErrNotExist, and the error of ctx.
+// Errors: those of OpenWriter except fs.ErrNotExist, and the error of ctx.
 func AwaitWriter(ctx context.Context, name string, opts *Options) (*Writer, error) {
 	return await(ctx, name, func() (*Writer, error) { return OpenWriter(name, opts) })
 }
@@ -80,7 +80,7 @@ func orNil[T any](v *T, err error) (*T, error) {
 	return v, nil
 }
 
-// opener is one of the ways to the segment of a plan.
+// opener is a way to create or open the segment of a plan.
 type opener struct {
 	opens bool // only
 	do    func(*laneseg.Plan, *object.Spec) (h *segment.Handle, set *lane.Set, existed bool, err error)
@@ -98,7 +98,7 @@ var (
 	openOrCreate = opener{false, (*laneseg.Plan).OpenOrCreate}
 )
 
-// start is what all constructors do. Precondition: w is the zero value.
+// start is the common part of all constructors. Precondition: w is the zero value.
 func (w *writer) start(name string, size int, opts *Options, ty *layout.Type, by opener) (existed bool, err error) {
 	if opts == nil {
 		opts = &Options{}
@@ -123,29 +123,28 @@ func (w *writer) join(name string, size int, opts *Options, ty *layout.Type, by 
 	}
 	w.member = newMember("writer of cell", name, h, set)
 	if w.Cap() < size {
-		return false, errors.Join(fmt.Errorf("its values have up to %d bytes, size is %d: %w", w.Cap(), size, samepage.ErrTooLarge), w.member.close())
+		return false, errors.Join(fmt.Errorf("size is %d, want at most the %d of the existing cell: %w", size, w.Cap(), samepage.ErrTooLarge), w.member.close())
 	}
 	w.w.Join(h, set)
 	return existed, nil
 }
 
-// Loan is a value that is being written, in shared memory. It is committed or discarded
-// once; until then other writers wait.
+// Loan is a value in shared memory that the caller writes, and then commits or discards. Until then
+// the writer has the turn, and other writers wait.
 type Loan struct{ loan }
 
-// loan is what a Loan and a LoanOf have in common. w is nil once it is committed or
-// discarded.
+// loan is the common part of a Loan and a LoanOf. w is nil after it was committed or discarded.
 type loan struct {
 	w       *writer
 	slot, n uint32
 }
 
-// Loan takes a slot for a value of n bytes on loan. It waits while it is the turn of
-// another writer. At first the slot holds what is left of a value before. What is available
-// is taken even if ctx has ended; ctx only ends waiting.
+// Loan takes the turn, and a slot for a value of n bytes on loan. It waits while another writer has
+// the turn. The slot has old contents: the caller must set all n bytes.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
-// Errors: samepage.ErrTooLarge, ErrNegativeSize, ErrTooManyHolds (this writer has a loan
-// already), ErrClosed, the error of ctx.
+// Errors: samepage.ErrTooLarge, ErrNegativeSize, ErrTooManyHolds (this writer has a loan already),
+// ErrClosed, the error of ctx.
 func (w *Writer) Loan(ctx context.Context, n int) (Loan, error) {
 	l, err := w.begin(ctx, n)
 	return Loan{l}, err
@@ -170,7 +169,8 @@ func (w *writer) badSize(n int) error {
 	return fmt.Errorf("a value of %d bytes, want 0 to %d: %w", n, w.Cap(), err)
 }
 
-// Bytes is where the value is written. It is nil once the loan is committed or discarded.
+// Bytes returns the bytes of the new value, to write to. It is nil after the loan was committed or
+// discarded.
 func (l *Loan) Bytes() []byte { return l.bytes() }
 
 func (l *loan) bytes() []byte {
@@ -180,8 +180,8 @@ func (l *loan) bytes() []byte {
 	return l.w.w.Payload(l.slot)[:l.n]
 }
 
-// Latest is the value as it is now, read-only, if there is one: nobody changes it during
-// the loan.
+// Latest returns the latest value, read-only. The bool is false if there is no value. The latest
+// value does not change during the loan.
 func (l *Loan) Latest() ([]byte, bool) { return l.latest() }
 
 func (l *loan) latest() ([]byte, bool) {
@@ -204,11 +204,11 @@ func (l *Loan) Truncate(n int) error {
 
 // Commit makes the value the latest.
 //
-// Errors: samepage.ErrClosed (it is committed or discarded).
+// Errors: samepage.ErrClosed (the loan was committed or discarded before).
 func (l *loan) Commit() error {
 	w := l.w
 	if w == nil || !w.w.TakeBack(l.slot) {
-		return fmt.Errorf("cell: commit a loan that is committed or discarded already: %w", samepage.ErrClosed)
+		return fmt.Errorf("cell: commit a loan that was committed or discarded before: %w", samepage.ErrClosed)
 	}
 	l.w = nil
 	w.w.Commit(l.slot, l.n)
@@ -216,8 +216,8 @@ func (l *loan) Commit() error {
 	return nil
 }
 
-// Discard gives the slot back, and leaves the value as it is. A second Discard, or one
-// after Commit, does nothing.
+// Discard gives the slot back. The cell keeps its value. A second Discard, or one after Commit,
+// does nothing.
 func (l *loan) Discard() {
 	if w := l.w; w != nil && w.w.TakeBack(l.slot) {
 		l.w = nil
@@ -226,7 +226,7 @@ func (l *loan) Discard() {
 	}
 }
 
-// Set makes a copy of b the latest value. It waits while it is the turn of another writer.
+// Set makes a copy of b the latest value. It waits while another writer has the turn.
 // What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: those of Loan.
@@ -239,11 +239,11 @@ func (w *Writer) Set(ctx context.Context, b []byte) error {
 	return l.Commit()
 }
 
-// Update replaces the value by what f makes of it, with no other writer between. old is the
-// value, nil when there is none; f writes to the front of b, which has room for Cap bytes,
-// and returns how many bytes the new value has. When f fails the value stays. Update waits
-// while it is the turn of another writer. What is available is taken even if ctx has ended;
-// ctx only ends waiting.
+// Update calls f to make a new value from the latest one. No other writer can change the value in
+// between. old is the latest value, or nil if there is none; f must not write to it. b has Cap
+// bytes. f writes the new value into the first bytes of b, and returns its size. If f returns an
+// error, the cell keeps its value. Update waits while another writer has the turn.
+// What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: those of f and of Loan.
 func (w *Writer) Update(ctx context.Context, f func(b, old []byte) (n int, err error)) error {
@@ -263,8 +263,8 @@ func (w *Writer) Update(ctx context.Context, f func(b, old []byte) (n int, err e
 	return l.Commit()
 }
 
-// Close ends the writing; the value stays while others have the cell open. A second Close
-// does nothing.
+// Close leaves the cell. The cell keeps its value while others have it open. A second Close does
+// nothing.
 //
 // Errors: samepage.ErrBusy, while a value is on loan.
 func (w *writer) Close() error {
