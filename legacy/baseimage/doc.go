@@ -9,13 +9,14 @@
 //	r, err := baseimage.OpenReceiver(nil) // in another process
 //	f, err := r.Grab(ctx)
 //
-// The number of bits of a pixel says what it is: 8 is frame.Gray, 16 frame.Gray16, 24
-// frame.BGR and 32 frame.BGRA, as in Windows bitmaps, but with the upper row first.
+// The number of bits of a pixel gives the format: 8 is frame.Gray, 16 frame.Gray16, 24 frame.BGR
+// and 32 frame.BGRA. These are the formats of Windows bitmaps, but here the upper row comes first.
 //
-// On Windows the objects have the bare names that the C++ programs use. On other systems
-// there are no such programs, and senders and receivers of this package meet each other, so
-// that the port of a program can be written and tested there. docs/legacy.md says what the
-// layout cannot protect, docs/protocol/baseimage.md how a receiver finds out that a picture
-// is whole; legacy/wire.h describes the layout for C and C++. For new programs
-// frame.Publisher and frame.Subscriber are better.
+// On Windows the objects have the same names as in the C++ programs, without a prefix or suffix. On
+// other systems there are no such C++ programs. There senders and receivers of this package find
+// each other, so that the port of a program can be written and tested.
+//
+// docs/legacy.md says what this layout cannot protect. docs/protocol/baseimage.md says how a
+// receiver finds out that a picture is whole. legacy/wire.h describes the layout for C and C++. For
+// new programs frame.Publisher and frame.Subscriber are better.
 package baseimage

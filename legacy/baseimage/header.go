@@ -154,7 +154,7 @@ func (b *objects) closeUnmapped() error {
 // mapped maps the open section.
 func (b *objects) mapped() (err error) {
 	if n := b.mem.Size(); n <= headerSize {
-		return fmt.Errorf("section of %d bytes, and the header alone has %d: %w", n, headerSize, samepage.ErrCorrupt)
+		return fmt.Errorf("the section has %d bytes, want at least the %d of the header: %w", n, headerSize, samepage.ErrCorrupt)
 	}
 	// The length in the header has 31 bits.
 	n := min(b.mem.Size(), math.MaxInt32)

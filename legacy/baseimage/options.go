@@ -28,14 +28,14 @@ type SenderOptions struct {
 	// Size is the size of the section in bytes, including the header of 16 bytes. An
 	// existing section may be larger. Default: 33,554,432.
 	Size int
-	// Align is the number that the bytes of a row are padded to a multiple of, 1 to 4096.
-	// Use 4 for a receiver that wants Windows bitmaps. Default: 1.
+	// Align is 1 to 4096. Each row is padded to a multiple of Align bytes. Use 4 for a receiver
+	// that wants Windows bitmaps. Default: 1.
 	Align int
-	// Start returns the command of the receiver's program. If that program does not run,
-	// the Sender starts it before it sends a picture: one program, however many processes
-	// send to receivers of that name. The program goes on when the Sender ends. When all
-	// senders have ended, the next one knows nothing of the program and starts another one.
-	// On Windows this process must have the right to open the program. Default: nothing is
+	// Start returns the command of the receiver's program. If that program does not run, the
+	// Sender starts it before it sends a picture. If several processes send to receivers of that
+	// name, they start only one program together. The program goes on when the Sender ends. After
+	// all senders have ended, a new Sender does not know the program and starts another one. On
+	// Windows this process must have the right to open the program's process. Default: nothing is
 	// started.
 	Start func() (*exec.Cmd, error)
 }
@@ -47,14 +47,13 @@ type ReceiverOptions struct {
 	Name string
 	// Event is the name of the event. Default: BaseImageMutex.
 	Event string
-	// Settle is how long the Receiver watches the header after it has copied a picture, to
-	// find out whether the picture was complete when the copy began. It stops watching when
-	// the next step of the base shows that, so Settle costs time only while the base rests.
-	// Settle must be longer than the base takes to write a picture, and longer than the
-	// system may keep the base from running in the middle of that; see Receiver. A Grab
-	// with less time than Settle never gets the picture of a base that rests. Default:
-	// 100 ms. A negative value means not to watch: for a base that waits for an answer to
-	// each picture.
+	// Settle is how long the Receiver watches the header after it has copied a picture. So it
+	// finds out whether the picture was complete when the copy began; see Receiver. It stops
+	// watching when the base writes the next picture or signals. So Settle costs time only while
+	// the base rests. Settle must be longer than the base needs to write a picture, also if the
+	// system does not run the base for a while. If the context of a Grab ends before Settle is
+	// over, Grab does not get the picture of a base that rests. Default: 100 ms. With a negative
+	// value the Receiver does not watch. Use it if the base waits for an answer to each picture.
 	Settle time.Duration
 }
 

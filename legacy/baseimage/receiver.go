@@ -16,37 +16,39 @@ import (
 	"samepage/ipcsync"
 )
 
-// Receiver is the algorithm's program. All methods may be called concurrently. Grabs run one
-// after the other, also those of several receivers, in all Go programs together: each
-// picture goes to one of them. The zero value is not usable: call OpenReceiver or
-// AwaitReceiver.
+// Receiver is the algorithm's program. All methods may be called concurrently. Only one Grab runs
+// at a time, in all Receivers of that name in all Go programs together. So each picture goes to
+// only one of them. The zero value is not usable: call OpenReceiver or AwaitReceiver.
 //
 // # Torn pictures
 //
-// The base writes each picture over the one before. It waits for nobody, and signals only
-// that a picture is complete. So a receiver that is slow or late can find the base in the
-// middle of the next picture. This is how a Receiver takes one (docs/protocol/baseimage.md):
-// after the signal it marks the header, by subtracting one from the length, and copies the
-// picture. The base starts each picture by writing the length. So after the copy:
+// The base writes each picture over the one before. It does not wait for receivers. It signals
+// after each complete picture, but not when it begins the next one. So a slow receiver may read
+// while the base is writing the next picture. A Receiver takes a picture as follows
+// (docs/protocol/baseimage.md). After the signal it marks the header: it subtracts one from the
+// length. Then it copies the picture. The base begins each picture by writing the length. So after
+// the copy there are two cases:
 //
-//   - If the mark is gone, the base has started a new picture. The Receiver drops the copy
-//     and waits for the next signal.
-//   - If the mark is still there, the base has not started one. The question is whether it
-//     was still writing this picture when the mark was made. If it was, its next step is the
-//     signal, and then the Receiver copies again. If it was not, its next step is to write
-//     the length. The Receiver watches for up to ReceiverOptions.Settle which of the two
-//     happens. If neither does, the base rests, and the copy is whole.
+//   - The mark is gone: the base has begun a new picture. The Receiver drops the copy and waits
+//     for the next signal.
+//   - The mark is still there: the base has not begun a new picture since the mark. But it may
+//     have been writing this picture when the Receiver made the mark. In that case the base
+//     signals next, and then the Receiver copies again. Otherwise the base writes the length next,
+//     and the copy is whole. The Receiver watches for up to ReceiverOptions.Settle which of the
+//     two happens. If nothing happens, the base rests, and the copy is whole.
 //
-// So Grab never returns a torn picture, unless the base is stopped for longer than Settle in
-// the middle of a picture while the signal of an earlier picture is pending. If the base
-// dies there, Grab returns samepage.ErrPeerDied; but if other receivers have the section
-// open, Grab does not notice that and can return such a picture.
+// So Grab never returns a torn picture, with one exception: the base is stopped for longer than
+// Settle in the middle of a picture, and the signal of an earlier picture is pending. If the base
+// dies at this point, Grab returns samepage.ErrPeerDied. But if other receivers have the section
+// open, Grab does not notice the death and may return a torn picture.
 //
-// This requires that the base writes the length before the pixels and signals after them, as
-// the existing programs do; that the length of a picture follows from its sides and bits;
-// and that no other program waits for the event. A receiver that is killed between two steps
-// does no harm. Programs that read the header meanwhile miss the last byte of the last row.
-// The Receiver takes its mark back when the base rests.
+// There are three conditions. The base must write the length before the pixels and signal after
+// them; the existing programs do so. The length of a picture must be the one that follows from its
+// sides and bits. No other program may wait for the event.
+//
+// If a Receiver is killed between two steps, it does no harm. If another program reads the header
+// while the mark is there, it misses the last byte of the last row. The Receiver removes its mark
+// when the base rests.
 //
 // If a base writes one picture after the other without a pause, there may be no time for a
 // copy. Then Grab returns nothing until its context ends.
@@ -66,13 +68,13 @@ type Receiver struct {
 	streak  int           // pictures that were taken with this pause
 }
 
-// received is what a Receiver has open.
+// received has the objects that a Receiver has open.
 type received struct {
 	turn *ipcsync.Mutex // of all Receivers of that name: locked during a Grab
 	obj  objects
 }
 
-// giveBack closes what a Receiver has open that nobody refers to any more.
+// giveBack closes the objects of a Receiver that nobody refers to any more.
 func (r *received) giveBack() (kept bool) {
 	_ = r.release()
 	return false
@@ -84,10 +86,9 @@ const watchEvery = 50 * time.Millisecond
 
 // OpenReceiver opens the section and the event of a base program that runs.
 //
-// Errors: fs.ErrNotExist, which also matches samepage.ErrPeerNotStarted (no base program has
-// made them); samepage.ErrCorrupt (the section has no room for a header); those of
-// samepage.Open and ipcsync.OpenEvent, among them fs.ErrPermission and
-// samepage.ErrKindMismatch.
+// Errors: fs.ErrNotExist and at the same time samepage.ErrPeerNotStarted (no base program has made
+// the section or the event); samepage.ErrCorrupt (the section has no room for a header); those of
+// samepage.Open and ipcsync.OpenEvent, such as fs.ErrPermission and samepage.ErrKindMismatch.
 func OpenReceiver(opts *ReceiverOptions) (*Receiver, error) {
 	o := opts.filled()
 	r := &Receiver{opts: o, received: &received{}, pause: longPause, mine: make(chan struct{}, 1)}

@@ -20,17 +20,18 @@ import (
 // Sender is the base program. All methods may be called concurrently; pictures go one after
 // the other. The zero value is not usable: call CreateSender or OpenOrCreateSender.
 //
-// A Sender writes each picture over the one before, whether or not a receiver has taken
-// that, and sets the event. It never waits for a receiver. A C++ receiver that is still
-// copying gets a torn picture; a Receiver of this package does not. If no picture may be
-// lost, or if C++ receivers are slow, agree with them on an answer, and wait for it.
+// A Sender writes each picture over the one before, and then sets the event. It never waits for a
+// receiver, also not if nobody has taken the picture before. If a C++ receiver is still copying, it
+// gets a torn picture; a Receiver of this package does not. If no picture may be lost, or if C++
+// receivers are slow, the two programs need an answer for each picture: wait for it before the next
+// Send.
 type Sender struct {
 	mine   chan struct{} // holds one while a call uses what follows
 	closed bool
 	opts   SenderOptions
 	*held
 	guard   forgotten.Guard
-	scratch frame.Frame // for pictures that have to be drawn first
+	scratch frame.Frame // for pictures that must be drawn first
 	buf     []byte
 	zeros   [maxAlign]byte
 }
@@ -42,7 +43,7 @@ type held struct {
 	starter *starter.Starter
 }
 
-// giveBack closes what a Sender has open that nobody refers to any more.
+// giveBack closes the objects of a Sender that nobody refers to any more.
 func (h *held) giveBack() (kept bool) {
 	_ = h.release()
 	return false
@@ -59,11 +60,11 @@ func CreateSender(opts *SenderOptions) (*Sender, error) {
 	return s, err
 }
 
-// OpenOrCreateSender makes the section and the event, or takes over a section that a program
-// has open: for receivers that wait for a new base. It reports whether the section existed.
-// If the base before has sent a picture that nobody has taken, that picture is lost: it
-// could be half a picture. Nothing prevents a C++ base that still runs from writing its
-// pictures into the section as well.
+// OpenOrCreateSender makes the section and the event, or takes over a section that a program has
+// open. Use it if receivers wait for a new base. existed says whether the section existed. If the
+// earlier base has sent a picture that nobody has taken, that picture is dropped, because it may be
+// incomplete. If a C++ base still runs, OpenOrCreateSender does not notice it, and both write into
+// the section.
 //
 // Errors: samepage.ErrBusy (another Sender of that name runs), fs.ErrExist (the section that
 // exists is smaller than SenderOptions.Size), fs.ErrInvalid; those of samepage.OpenOrCreate
@@ -181,9 +182,9 @@ func (s *Sender) Close() error {
 }
 
 // Send sends a picture. Gray pictures have 8 or 16 bits a pixel, opaque ones 24, others 32.
-// The pixels of *image.Gray, *frame.Gray16Image, and of *frame.PackedImage in BGR and BGRA
-// are copied as they are; Send draws other images first, as frame.Draw does. For images of
-// packages image and frame Send allocates nothing after it has sent one as large.
+// The pixels of *image.Gray, *frame.Gray16Image, and of *frame.PackedImage in BGR and BGRA are
+// copied unchanged. Send draws other images first, with frame.Draw. Images that frame.Draw draws
+// without allocations are sent without allocations, after the first picture of that size.
 // What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: frame.ErrSpec (the picture has no pixels, or a side of more than frame.MaxSide);
@@ -194,8 +195,8 @@ func (s *Sender) Send(ctx context.Context, img image.Image) error {
 	return s.send(ctx, img, nil)
 }
 
-// SendFrame sends a frame: Gray, Gray16, BGR and BGRA as they are, RGBA as BGRA, others as
-// BGR. It allocates nothing after it has sent a frame as large.
+// SendFrame sends a frame: Gray, Gray16, BGR and BGRA unchanged, RGBA as BGRA, others as BGR. It
+// allocates nothing after the first frame of that size.
 // What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: those of Send.
@@ -239,7 +240,7 @@ func (s *Sender) wrap(err error) error {
 	return nil
 }
 
-// picture is a picture as it is to be sent, without the padding.
+// picture is a picture in the format in which it is sent, without the padding.
 type picture struct {
 	format        frame.Format
 	width, height int
@@ -291,17 +292,17 @@ func (s *Sender) picture(img image.Image, f *frame.Frame) (picture, error) {
 	return picture{spec.Format, spec.Width, spec.Height, pix, spec.Stride}, nil
 }
 
-// from returns b from byte i on, or nothing of an image without pixels.
+// from returns b from byte i on, or nil if the image has no pixels.
 func from(b []byte, i int) []byte { return b[min(max(i, 0), len(b)):] }
 
-// check reports whether there can be such a picture, and whether it fits.
+// check returns an error if there cannot be such a picture, or if it does not fit.
 func (s *Sender) check(spec frame.Spec) error {
 	if err := spec.Check(); err != nil {
 		return err
 	}
 	room := s.obj.view.Len() - headerSize
 	if n := int64(s.stride(spec.Width, spec.Format)) * int64(spec.Height); n > int64(room) {
-		return fmt.Errorf("%d x %d pixels of %d bits need %d bytes, and the section has room for %d: %w",
+		return fmt.Errorf("%d x %d pixels of %d bits need %d bytes, the section has room for %d: %w",
 			spec.Width, spec.Height, spec.Format.Bits(), n, room, samepage.ErrTooLarge)
 	}
 	return nil
@@ -313,7 +314,7 @@ func (s *Sender) stride(width int, f frame.Format) int {
 	return (row + s.opts.Align - 1) / s.opts.Align * s.opts.Align
 }
 
-// drawnFormat returns the format for an image whose pixels cannot be copied as they are.
+// drawnFormat returns the format for an image whose pixels cannot be copied unchanged.
 func drawnFormat(img image.Image) frame.Format {
 	switch img.ColorModel() {
 	case color.GrayModel:
@@ -327,7 +328,7 @@ func drawnFormat(img image.Image) frame.Format {
 	return frame.BGR
 }
 
-// write writes the header and the pixels of p, which was checked.
+// write writes the header and the pixels of p. Precondition: check accepted p.
 func (s *Sender) write(p picture) error {
 	row, _ := p.format.Plane(0, p.width, 1)
 	stride := s.stride(p.width, p.format)

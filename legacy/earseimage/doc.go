@@ -5,12 +5,13 @@
 //	r, err := earseimage.CreateRequester(nil)
 //	answer, err := r.Do(ctx, earseimage.Job{Source: `D:\in.tif`, Type: earseimage.TIFF})
 //
-// On Windows the two programs share the section EaresImageSharedMemory and notify each other
-// by window messages: WM_USER+110 to the window titled EarseImage says that a job is
-// written, WM_USER+111 to the window titled UnionRectTest that it is answered. On other
-// systems there are no such programs, and requesters and workers of this package meet each
-// other over events and mutexes of this project, so that the port of a program can be
-// written and tested there.
+// On Windows the two programs share the section EaresImageSharedMemory and notify each other by
+// window messages. WM_USER+110 to the window with the title EarseImage says that a job is written.
+// WM_USER+111 to the window with the title UnionRectTest says that the answer is written.
+//
+// On other systems there are no such C++ programs. There requesters and workers of this package
+// notify each other by events and mutexes of this project, so that the port of a program can be
+// written and tested.
 //
 // docs/legacy.md says what the layout cannot protect; legacy/wire.h describes it for C and
 // C++.

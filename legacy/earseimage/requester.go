@@ -35,7 +35,7 @@ type Requester struct {
 	doing  sync.WaitGroup // the calls of Do; added to under mu
 }
 
-// held is what a Requester has open.
+// held has the objects that a Requester has open.
 type held struct {
 	role *ipcsync.Mutex
 	mem  *samepage.Memory
@@ -103,7 +103,7 @@ func (r *Requester) open(opts *RequesterOptions) (err error) {
 	return err
 }
 
-// Do lets the worker do a job, and waits for the answer. It returns as soon as ctx ends. The
+// Do gives a job to the worker, and waits for the answer. It returns as soon as ctx ends. The
 // worker does not learn of that and may still write into the section. Its late answer is
 // discarded, and the next Do waits, under its own ctx, until the worker has finished. Because
 // an answer is never there at once, Do does nothing if ctx has ended before.

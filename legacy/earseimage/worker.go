@@ -28,9 +28,10 @@ type server struct {
 // WorkerOptions.Log as well. A job that makes no sense is answered, too. If there is no
 // section, or one of another size, Serve has nowhere to write an answer, and calls only Log.
 //
-// On Windows do runs while the requester's message is handled. The message of the answer is
-// sent within that, and the requester has five seconds to handle it. The requester may send
-// its next job while it handles an answer, up to 16 deep.
+// On Windows do runs while Serve handles the requester's message. Before that message returns,
+// Serve sends the message of the answer, and the requester has five seconds to handle it. The
+// requester may send its next job while it handles an answer. Such calls may be nested up to 16
+// deep.
 //
 // Errors: fs.ErrExist (another worker runs), errors.ErrUnsupported (the system is neither
 // Windows nor Linux), the error of ctx.

@@ -12,7 +12,7 @@ import (
 	"samepage/internal/forgotten"
 )
 
-// block is what writers and readers have in common.
+// block is the common part of writers and readers.
 type block struct {
 	name    string
 	section string
@@ -22,7 +22,7 @@ type block struct {
 	guard forgotten.Guard
 }
 
-// opened is what a writer or a reader has open.
+// opened has the objects that a writer or a reader has open.
 type opened struct {
 	mem *samepage.Memory
 
@@ -30,7 +30,7 @@ type opened struct {
 	view *samepage.View // of everything; nil until Reader.View needs it
 }
 
-// giveBack closes what a writer or reader has open that nobody refers to any more.
+// giveBack closes the objects of a writer or reader that nobody refers to any more.
 func (b *opened) giveBack() (kept bool) {
 	_ = b.close()
 	return false
@@ -75,8 +75,8 @@ func (s *block) wrap(op string, err error) error {
 // Name returns the name of the block.
 func (s *block) Name() string { return s.name }
 
-// Close closes the block. Its memory goes when all readers and writers have closed it or
-// have ended. A second Close does nothing.
+// Close closes the block. The system frees its memory when all readers and writers have closed it
+// or have ended. A second Close does nothing.
 //
 // Errors: samepage.ErrBusy while one of its methods holds the lock.
 func (s *block) Close() error {
@@ -92,7 +92,7 @@ func (s *block) Close() error {
 func (s *block) readHeader() (h header, err error) {
 	var b [headSize]byte
 	if s.mem.Size() < headSize {
-		return h, fmt.Errorf("section of %d bytes, and the header alone has %d: %w", s.mem.Size(), headSize, samepage.ErrCorrupt)
+		return h, fmt.Errorf("the section has %d bytes, want at least the %d of the header: %w", s.mem.Size(), headSize, samepage.ErrCorrupt)
 	}
 	if _, err := s.mem.ReadAt(b[:], 0); err != nil {
 		return h, err
@@ -183,18 +183,18 @@ type Stat struct {
 	Layout   Layout
 	Section  string // the name of the section
 	LockFile string // the path of the lock files, without .wlc and .rlc
-	Size     int64  // of the section in bytes; on Windows rounded up to a page, except for its maker
+	Size     int64  // of the section in bytes; on Windows rounded up to a page for all but its maker
 
 	// The fields of the header as they are, even if they are wrong. TailSize has no
 	// meaning in layout Head.
 	MemorySize, HeadSize, ContentSize, TailSize int32
 	CRC                                         uint64
 
-	// What follows from the header; 0 if its sizes cannot be right.
+	// The fields below are computed from the header. They are 0 if its sizes cannot be right.
 	Cap      int    // the largest value that fits, in bytes
 	Computed uint64 // the CRC-64/XZ of the content
 
-	// Problem is nil if all is well. Otherwise it is the error that Read would return.
+	// Problem is nil if the block is not damaged. Otherwise it is the error that Read would return.
 	Problem error
 }
 

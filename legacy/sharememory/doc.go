@@ -1,7 +1,7 @@
-// Package sharememory keeps one latest value with a checksum in a block of shared memory,
-// under a reader/writer lock that is made of two files: byte for byte as existing C++
-// programs do. A [Writer] does what their class ShareMemoryWrite does, a [Reader] what
-// ShareMemoryRead does. A [FileLock] is the lock alone.
+// Package sharememory keeps one latest value with a checksum in a block of shared memory. A
+// reader/writer lock, which is made of two files, protects the block. All of it is byte for byte
+// the same as in existing C++ programs. A [Writer] does the work of their class ShareMemoryWrite, a
+// [Reader] the work of ShareMemoryRead. A [FileLock] is the lock alone.
 //
 //	w, err := sharememory.CreateWriter(ctx, "settings", 4096, nil)
 //	_, err = w.Write(ctx, value)
@@ -9,13 +9,14 @@
 //	r, err := sharememory.OpenReader("settings", nil) // in another process
 //	value, err := r.Append(ctx, nil)
 //
-// There are two layouts, which do not see each other: see [Layout].
+// There are two layouts. Programs with one layout do not see the blocks of the other; see [Layout].
 //
-// On Windows the objects have the bare names that the C++ programs use. On other systems
-// there are no such programs, and readers and writers of this package meet each other, so
-// that the port of a program can be written and tested there. docs/legacy.md says what the
-// layout cannot protect; legacy/wire.h describes it for C and C++. For new programs package
-// cell is better.
+// On Windows the objects have the same names as in the C++ programs, without a prefix or suffix. On
+// other systems there are no such C++ programs. There readers and writers of this package find each
+// other, so that the port of a program can be written and tested.
 //
-// Whatever another program can write is checked before it is used.
+// docs/legacy.md says what this layout cannot protect. legacy/wire.h describes it for C and C++.
+// For new programs package cell is better.
+//
+// The package checks all bytes that another program can write before it uses them.
 package sharememory

@@ -27,28 +27,29 @@ const (
 	readerSuffix = ".rlc"
 )
 
-// FileLock is a reader/writer lock made of two files, which processes open together or
-// alone. Any number of readers or one writer hold it. A waiting writer keeps new readers
-// out, so it waits only for the readers that hold the lock already.
+// FileLock is a reader/writer lock made of two files. Readers open a file in a way that allows
+// other readers, a writer in a way that allows nobody else. So either any number of readers or one
+// writer hold the lock. A waiting writer keeps new readers out. So it waits only for the readers
+// that hold the lock already.
 //
-// The system closes the files of a process that dies, and so its locks go with it. The next
-// owner does not learn of that: there is no samepage.ErrOwnerDied, so check what the lock
-// protects, for instance with a checksum.
+// If a process dies, the system closes its files, and so releases its locks. The next owner does
+// not learn that: there is no samepage.ErrOwnerDied. So check the data that the lock protects, for
+// example with a checksum.
 //
-// Nobody wakes a waiter. It tries again after pauses of 50 µs at first and 10 ms at most,
-// and waiters have no order: if some writers lock again at once each time, others can wait
-// for seconds. A process that may open the files can hold the lock forever. Among programs
-// that use this project, the locks of package ipcsync are better in all of this.
+// Nobody wakes a waiter. It tries again after pauses of 50 µs at first and 10 ms at most. Waiters
+// have no order: if some writers lock again at once each time, others can wait for seconds. A
+// process that may open the files can hold the lock forever. If all programs use this project, the
+// locks of package ipcsync are better in all of this.
 //
-// If a FileLock is dropped without Close while it holds the lock, the lock stays held until
-// the process ends.
+// If a FileLock is dropped without Close while it holds the lock, the lock stays held until the
+// process ends.
 //
-// All methods may be called concurrently. As with sync.RWMutex, any goroutine may unlock
-// what another one has locked through the same FileLock. A goroutine that holds a read lock
-// must not take another one: a writer may have come in between. Lock waits even if the
-// caller itself holds the lock. The zero value is not usable: call NewFileLock or NewLock.
+// All methods may be called concurrently. As with sync.RWMutex, one goroutine may lock and another
+// one unlock the same FileLock. A goroutine that holds a read lock must not take another one: if a
+// writer waits, both wait forever. Lock waits even if the caller itself holds the lock. The zero
+// value is not usable: call NewFileLock or NewLock.
 type FileLock struct {
-	name     string // for people: the path of the files without their suffixes
+	name     string // for texts: the path of the files without their endings
 	wlc, rlc string // paths
 	// edges are for the race detector: those of ipcsync.RWMutex, by the path of the files.
 	edges edge.Object
@@ -87,15 +88,14 @@ func NewLock(name string, opts *Options) (*FileLock, error) {
 	return s.lock, nil
 }
 
-// NewFileLock returns a FileLock for the lock with the files name.wlc and name.rlc. The
-// first one who locks makes the files, and they stay. (On Linux, if a create finds no space,
-// it removes those files in the default folder that no process has open.)
+// NewFileLock returns a FileLock for the lock with the files name.wlc and name.rlc. The first call
+// that locks makes the files, and they stay. (On Linux, if there is no space for a new object,
+// samepage removes those files in the default folder that no process has open.)
 //
-// Errors: samepage.ErrName (the name cannot be a file's on every system: it is empty, longer
-// than 200 bytes or not UTF-8; it contains one of : \ / * ? " < > | or a control character;
-// it ends with a dot or a blank; or it is a device of Windows); errors.ErrUnsupported (the
-// folder is on another machine, or the system has no such locks), fs.ErrPermission,
-// samepage.ErrStore.
+// Errors: samepage.ErrName (a file cannot have this name on every system: it is empty, longer than
+// 200 bytes or not UTF-8; it contains one of : \ / * ? " < > | or a control character; it ends with
+// a dot or a blank; or it is the name of a device of Windows); errors.ErrUnsupported (the folder is
+// on another machine, or the system has no such locks), fs.ErrPermission, samepage.ErrStore.
 func NewFileLock(name string, opts *FileLockOptions) (*FileLock, error) {
 	l, err := newFileLock(name, opts, true)
 	if err != nil {
@@ -129,7 +129,7 @@ func newFileLock(name string, opts *FileLockOptions, makeDir bool) (*FileLock, e
 	return l, nil
 }
 
-// What the last writer, and the readers, hand over to those who lock next.
+// The edges from the last writer, and from the readers, to the next owners.
 const (
 	edgeWriter = iota
 	edgeReaders
@@ -175,8 +175,8 @@ func (l *FileLock) Lock(ctx context.Context) error {
 	return l.wrap("lock", l.wrote(wlc, rlc))
 }
 
-// TryLock takes the write lock if nobody holds the lock, and reports whether it did. It can
-// fail to do so because a reader is just coming in.
+// TryLock takes the write lock if nobody holds the lock, and reports whether it did. It may return
+// false although nobody holds the lock, if a reader is about to take it.
 func (l *FileLock) TryLock() (bool, error) {
 	wlc, err := l.openWriter()
 	if errors.Is(err, samepage.ErrBusy) {
@@ -292,8 +292,8 @@ func (l *FileLock) RUnlock() error {
 // Close closes the FileLock. Calls that wait for the lock return samepage.ErrClosed. The
 // files stay. A second Close does nothing.
 //
-// Errors: samepage.ErrBusy (this FileLock holds the lock, and goes on holding it: see
-// ipcsync.Mutex.Close on what that means for a deferred Close).
+// Errors: samepage.ErrBusy (this FileLock holds the lock, and still holds it afterwards; see
+// ipcsync.Mutex.Close for a deferred Close).
 func (l *FileLock) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -75,18 +75,18 @@ func (l Layout) tail() int {
 	return 0
 }
 
-// around returns how many bytes a section has besides the room for the content.
+// around returns the bytes of a section that are not room for the content.
 func (l Layout) around() int { return headSize + l.tail() }
 
-// header returns the header of a value of size bytes in a block with that much room.
+// header returns the header of a value of size bytes in a block with room bytes for the content.
 func (l Layout) header(room, size int, crc uint64) *header {
 	return &header{
 		MemorySize: int32(room + l.around()), HeadSize: headSize, ContentSize: int32(size), TailSize: int32(l.tail()), CRC: crc,
 	}
 }
 
-// room checks the sizes in a header except that of the content, for a section of so many
-// bytes. It returns the size of the largest value that fits, in bytes.
+// room checks the sizes in a header, except the size of the content, against the size of the
+// section. It returns the size of the largest value that fits, in bytes.
 func (l Layout) room(h *header, section int64) (int, error) {
 	switch {
 	case *h == header{}:
@@ -108,7 +108,7 @@ func (l Layout) size(h *header, section int64) (int, error) {
 		return 0, err
 	}
 	if h.ContentSize < 0 || int(h.ContentSize) > room {
-		return 0, fmt.Errorf("content size %d, and there is room for %d: %w", h.ContentSize, room, samepage.ErrCorrupt)
+		return 0, fmt.Errorf("content size %d, want at most %d: %w", h.ContentSize, room, samepage.ErrCorrupt)
 	}
 	return int(h.ContentSize), nil
 }

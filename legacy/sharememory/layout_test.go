@@ -196,7 +196,7 @@ func TestMission002_13_ShareMemoryHostileHeader(t *testing.T) {
 	eachLayout(t, func(t *testing.T, o *sharememory.Options) {
 		w := newWriter(t, 10, o)
 		r, m := newReader(t, o), sectionOf(t, o)
-		words := []string{"10", "room for 10"}
+		words := []string{"10", "at most 10"}
 		for _, c := range []struct {
 			off   int64
 			word  uint32

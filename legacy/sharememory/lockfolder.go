@@ -31,13 +31,14 @@ type FileLockOptions struct {
 	Dir string
 	// Boot is the time of boot with which the names of the lock files begin in layout Head,
 	// in seconds since 1970. Default: what the system says now. That value changes when
-	// somebody sets the clock. Programs that started before and after have different lock
-	// files then, and do not lock each other out, unless they are given the same Boot.
+	// somebody sets the clock. Then programs that started before the change and programs that
+	// started after it have different lock files, and do not lock each other out. To prevent
+	// this, give all of them the same Boot.
 	Boot int64
 }
 
-// BootUnknown as FileLockOptions.Boot means 0 in the names of the lock files: the C++
-// programs use it when they cannot find out the time of boot.
+// BootUnknown as FileLockOptions.Boot means that the names of the lock files begin with 0. The C++
+// programs use 0 if they cannot find out the time of boot.
 const BootUnknown = -1
 
 const lockFolder = "rwfilelock"
@@ -77,8 +78,8 @@ func (o *FileLockOptions) folder(makeDir bool) (dir string, err error) {
 // remoteDir is replaced by tests, which have no other machine.
 var remoteDir = store.Remote
 
-// refuseRemote refuses a folder on another machine. Whether one machine respects the share
-// modes and locks of another depends on both, and nothing tells.
+// refuseRemote refuses a folder on another machine. It depends on both machines whether they
+// respect the share modes and locks of each other, and a program cannot find it out.
 func refuseRemote(dir string) error {
 	what, err := remoteDir(dir)
 	if err == nil && what != "" {
@@ -206,7 +207,7 @@ func cleanFileLocks(opts *FileLockOptions) (removed []string, err error) {
 	return removed, err
 }
 
-// ofOtherBoot says whether a file is a lock file of another boot than that one.
+// ofOtherBoot says whether a file is a lock file whose time of boot is not the given one.
 func ofOtherBoot(file string, boot int64) bool {
 	number, rest, ok := strings.Cut(file, "_")
 	if !ok || !strings.HasPrefix(rest, headLock) || !strings.HasSuffix(rest, readerSuffix) && !strings.HasSuffix(rest, writerSuffix) {

@@ -23,8 +23,8 @@ type Reader struct{ block }
 // OpenReader opens the block of that name for reading. It does not wait, and makes nothing.
 //
 // Errors: fs.ErrNotExist, samepage.ErrName, fs.ErrPermission, samepage.ErrKindMismatch, and
-// those of NewFileLock, among them samepage.ErrStore if the folder of the lock files does
-// not exist: only the program that makes a block makes it.
+// those of NewFileLock, such as samepage.ErrStore if the folder of the lock files does not exist:
+// only the program that makes a block makes this folder.
 func OpenReader(name string, opts *Options) (*Reader, error) {
 	r, err := openReader(name, opts)
 	if err != nil {
@@ -114,7 +114,7 @@ func (r *Reader) copyTo(p []byte, h *header) (int, error) {
 		return 0, err
 	}
 	if len(p) < size {
-		return len(p), fmt.Errorf("a value of %d bytes, and there is room for %d: %w", size, len(p), samepage.ErrTruncated)
+		return len(p), fmt.Errorf("the value has %d bytes, the buffer has %d: %w", size, len(p), samepage.ErrTruncated)
 	}
 	return size, nil
 }
@@ -136,8 +136,8 @@ func (r *Reader) check(p []byte, h *header) error {
 	return r.checkTail(h)
 }
 
-// Append appends the latest value to dst and returns the result. With an error it returns
-// dst as it was.
+// Append appends the latest value to dst and returns the result. If there is an error, it returns
+// dst unchanged.
 // What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // Errors: those of Read, except samepage.ErrTruncated.

@@ -83,7 +83,7 @@ func TestMission002_08_ShareMemoryTruncation(t *testing.T) {
 
 		b := []byte("....")
 		n, err = r.Read(bg, b[:2])
-		ipctest.WantErr(t, err, samepage.ErrTruncated, "3 bytes", "room for 2")
+		ipctest.WantErr(t, err, samepage.ErrTruncated, "3 bytes", "buffer has 2")
 		if n != 2 || string(b) != "ab.." {
 			t.Errorf("read %d, %q", n, b)
 		}

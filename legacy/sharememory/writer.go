@@ -23,7 +23,7 @@ import (
 // next Write.
 type Writer struct {
 	block
-	room int // as the section was made, whatever its header says later
+	room int // of the section when it was opened; later changes of its header do not count
 }
 
 // A verb says what a writer does with a block that exists, or does not.
@@ -224,7 +224,7 @@ func (w *Writer) write(ctx context.Context, p []byte) (n int, err error) {
 		if w.opts.Truncate {
 			what = samepage.ErrTruncated
 		}
-		cut = fmt.Errorf("a value of %d bytes, and there is room for %d: %w", len(p), w.room, what)
+		cut = fmt.Errorf("the value has %d bytes, the block has room for %d: %w", len(p), w.room, what)
 		if !w.opts.Truncate {
 			return 0, cut
 		}

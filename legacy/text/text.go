@@ -1,17 +1,16 @@
-// Package text is one of the two programs that share a text in a section, byte for byte as
-// existing C++ programs do: the server, which makes the section, or a client, which opens
-// it.
+// Package text shares a text in a section, byte for byte as existing C++ programs do. The server
+// makes the section, and clients open it. A program of this package can be either.
 //
-// The text is the bytes before the first NUL at the start of the section. Programs on
-// Windows mostly write the ANSI code page of the machine, not UTF-8; this package passes
-// the bytes on as they are. Treat the text as data: a program that prints it must not use
-// it as a format string, as the existing programs do.
+// The text is the bytes from the start of the section to the first NUL. Programs on Windows mostly
+// use the ANSI code page of the machine, not UTF-8. This package does not convert the bytes. Do not
+// use the text as a format string, as the existing programs do: another program wrote it.
 //
-// On Windows the section has the bare name that those programs use. On other systems there
-// are no such programs, and the two sides of this package meet each other, so that the port
-// of a program can be written and tested there. docs/legacy.md says what the layout cannot
-// protect; legacy/wire.h describes it for C and C++. For new programs package cell is
-// better.
+// On Windows the section has the same name as in the C++ programs, without a prefix or suffix. On
+// other systems there are no such C++ programs. There servers and clients of this package find each
+// other, so that the port of a program can be written and tested.
+//
+// docs/legacy.md says what this layout cannot protect. legacy/wire.h describes it for C and C++.
+// For new programs package cell is better.
 package text
 
 import (
@@ -42,21 +41,20 @@ const (
 // Text is a text in a section, open in this process. All methods may be called
 // concurrently. The zero value is not usable: call Create, Open or Await.
 //
-// The layout has no lock and does not tell anybody about a change. Somebody who reads while
-// another program writes can get a mixture of the two texts or a part of one. To notice a
-// change, read again.
+// The layout has no lock and no signal of a change. A program that reads while another one writes
+// can get a mixture of the two texts, or a part of one. To notice a change, read again.
 type Text struct {
 	m       *samepage.Memory
 	setting sync.Mutex // held by Set: two texts at the same time would mix
 }
 
 // Create makes the section, as the server does. The text is empty at first. The name "" is
-// DefaultName. The size is in bytes; 0 is DefaultSize. The existing clients read past the
-// end of their view if the text is longer than DefaultSize.
+// DefaultName. The size is in bytes; 0 is DefaultSize. If the text is longer than DefaultSize, the
+// existing clients read past the end of their view.
 //
-// With a file path the section lies over that file. Create makes the file, or empties it if
-// it exists (as CREATE_ALWAYS does); nobody else can open it by its path while the section
-// is open, and it stays afterwards. With file "" the section lies over the page file.
+// If file is a path, the section has the bytes of that file. Create makes the file, or empties it
+// if it exists (like CREATE_ALWAYS). While the section is open, nobody else can open the file by
+// its path. The file stays afterwards. If file is "", the section uses the page file.
 //
 // Errors: fs.ErrExist (a server runs, or a client of an earlier server still has the
 // section open; the file keeps its content, except when the other server started at the
@@ -117,8 +115,8 @@ func orDefault(name string) string {
 	return name
 }
 
-// options are those of a section that C++ programs know by its bare name, on the system
-// that has such programs.
+// options returns the options of the section. On Windows, where the C++ programs run, its name has
+// no prefix or suffix.
 func options() *samepage.Options { return &samepage.Options{Exact: runtime.GOOS == "windows"} }
 
 // Name returns the name of the section.
@@ -190,7 +188,7 @@ func (t *Text) set(s string) error {
 		return fmt.Errorf("byte %d of %d is a NUL, which would end the text: %w", i, n, fs.ErrInvalid)
 	}
 	if room := min(t.Size()-1, MaxLen); n > room {
-		return fmt.Errorf("a text of %d bytes, and there is room for %d and a NUL: %w", n, room, samepage.ErrTooLarge)
+		return fmt.Errorf("the text has %d bytes, the section has room for %d and a NUL: %w", n, room, samepage.ErrTooLarge)
 	}
 	t.setting.Lock()
 	defer t.setting.Unlock()
