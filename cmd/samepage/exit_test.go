@@ -81,7 +81,7 @@ func TestExitCodes(t *testing.T) {
 		{"cell get m", "", 3, `there is no cell "m" (there are a memory and an event of that name)`},
 		{"cell get missing --timeout 1ms", "", 7, `there is no cell "missing"`},
 		{"cell put missing x", "", 3, `there is no cell "missing"; --create creates it`},
-		{"cell put turn x --timeout 1ms", "", 7, "it is the turn of process"},
+		{"cell put turn x --timeout 1ms", "", 7, "blocked by the turn of process"},
 		{"cell put small 12345 --size 4", "", 11, "too large"},
 		{"cell get small", "", 3, `cell "small" has no value yet`},
 

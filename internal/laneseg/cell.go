@@ -13,20 +13,20 @@ import (
 	"samepage/layout"
 )
 
-// CellWriter writes the value of a cell: a lane.CellWriter that waits for its turn among
-// the writers. docs/protocol/lane.md, "The cell", tells the protocol.
+// CellWriter writes the value of a cell: a lane.CellWriter that waits for its turn. The section
+// "The cell" of docs/protocol/lane.md has the protocol.
 //
 // Its states:
 //
 //	joined --Begin--> at work --Commit, Discard--> joined
 //
-// While it is at work the Owner word, the lease, names its member, and nobody else writes
-// the words of the cell. Begin gives a slot on loan, Payload is where the value is written
-// and Current what it was; TakeBack ends the loan and comes before Commit and Discard.
+// While it is at work, the Owner word (the lease) names its member, and nobody else writes the
+// words of the cell. Begin gives a slot on loan. Payload returns the bytes to write to, and Current
+// the latest value. TakeBack ends the loan, and must be called before Commit and Discard.
 //
-// One goroutine at a time calls the methods, but for Working, which any goroutine may
-// call. A CellWriter is not copied: while it waits, the death watch knows it by its address.
-// It does not close the Handle.
+// Only one goroutine at a time may call the methods, except Working, which any goroutine may call.
+// A CellWriter must not be copied: while it waits, the death watch has its address. It does not
+// close the Handle.
 type CellWriter struct {
 	lane.CellWriter
 	h          *segment.Handle
@@ -50,7 +50,7 @@ func (w *CellWriter) Join(h *segment.Handle, set *lane.Set) {
 	}
 }
 
-// Working says whether this writer has begun a value.
+// Working says whether this writer is at work.
 func (w *CellWriter) Working() bool { return atomic.LoadUint64(w.owner) == w.me }
 
 // Begin waits for the lease, and takes a slot on loan.
@@ -66,23 +66,23 @@ func (w *CellWriter) Begin(ctx context.Context) (uint32, error) {
 	}
 	if !w.claim() {
 		if err := w.h.Wait(ctx, (*turnWait)(w)); err != nil {
-			// Of a writer that is stopped in the middle of its turn nothing else tells.
+			// Nothing else shows the user that another writer is stopped in the middle of its turn.
 			if who, ok := w.h.WhoIs(layout.Owner(atomic.LoadUint64(w.owner))); ok && ctx.Err() != nil {
-				err = fmt.Errorf("it is the turn of %v: %w", who, err)
+				err = fmt.Errorf("blocked by the turn of %v: %w", who, err)
 			}
 			return 0, err
 		}
 	}
 	slot, ok := w.CellWriter.Begin()
-	if !ok { // cannot be, by the number of slots
+	if !ok { // impossible: there are enough slots
 		w.end()
 		return 0, object.ErrTooManyHolds
 	}
 	return slot, nil
 }
 
-// claim takes the lease, if it is free. ACQUIRE, and a full fence: what the writer
-// before has left is there.
+// claim takes the lease, if it is free. ACQUIRE, and a full fence: this writer sees everything that
+// the writer before has written.
 func (w *CellWriter) claim() bool {
 	if atomic.LoadUint64(w.owner) != 0 || !atomic.CompareAndSwapUint64(w.owner, 0, w.me) {
 		return false
@@ -108,7 +108,7 @@ func (w *CellWriter) Commit(slot, n uint32) {
 	}
 }
 
-// Discard leaves the value as it is, and ends the turn.
+// Discard ends the turn. The cell keeps its value.
 //
 // Preconditions:
 //   - The loan of the slot was taken back.
@@ -117,7 +117,7 @@ func (w *CellWriter) Discard(slot uint32) {
 	w.end()
 }
 
-// end gives the lease back, and rings those who wait for it or for the value.
+// end gives the lease back, and rings the members that wait for the lease or for a new value.
 func (w *CellWriter) end() {
 	w.giveBack()
 	if w.h.Asleep() {
@@ -138,7 +138,7 @@ type turnWait CellWriter
 func (t *turnWait) Try() (bool, error) { return (*CellWriter)(t).claim(), nil }
 func (t *turnWait) Holds() bool        { return atomic.LoadUint64(t.owner) == 0 }
 
-// DependsOn names the writer whose turn it is.
+// DependsOn returns the writer that has the turn.
 func (t *turnWait) DependsOn(k int) layout.Owner {
 	if k > 0 {
 		return 0
@@ -146,15 +146,15 @@ func (t *turnWait) DependsOn(k int) layout.Owner {
 	return layout.Owner(atomic.LoadUint64(t.owner))
 }
 
-// NeedsName is false: the writer whose turn it is will end it.
+// NeedsName is false: the writer that has the turn ends it some time, or dies.
 func (*turnWait) NeedsName() bool { return false }
 
 // CellReader reads the value of a cell: a lane.CellReader that waits for changes.
 //
-// The value that was loaded last is kept until the next Load or Unpin, or for as long as
-// Hold keeps it. Check follows Load. One goroutine at a time calls the methods, but for
-// Unhold and Held, which any goroutine may call. A CellReader is not copied: while it
-// waits, the death watch knows it by its address. It does not close the Handle.
+// The value that was loaded last stays good until the next Load or Unpin, or with Hold until
+// Unhold. The user must call Check after Load. Only one goroutine at a time may call the methods,
+// except Unhold and Held, which any goroutine may call. A CellReader must not be copied: while it
+// waits, the death watch has its address. It does not close the Handle.
 type CellReader struct {
 	lane.CellReader
 	h   *segment.Handle
@@ -178,7 +178,7 @@ func (r *CellReader) Join(h *segment.Handle, set *lane.Set) {
 // HasSums says whether the values of the cell have checksums.
 func (r *CellReader) HasSums() bool { return r.sum }
 
-// Check compares the value loaded last with its checksum.
+// Check compares the value that was loaded last with its checksum.
 //
 // Preconditions:
 //   - HasSums is true.
@@ -188,10 +188,10 @@ func (r *CellReader) Check(m *lane.Message) error {
 	return checkSum("value", r.Payload(m), r.Sum(m), m)
 }
 
-// Wait waits until there is another value than the one loaded last.
+// Wait waits until the latest value is not the one that was loaded last.
 //
-// Errors: object.ErrNameGone (no member writes, and no writer that comes by the name
-// finds this segment), ErrClosed, the error of ctx.
+// Errors: object.ErrNameGone (there is no writer, and the name no longer leads to this segment, so
+// no writer can come), ErrClosed, the error of ctx.
 func (r *CellReader) Wait(ctx context.Context) error {
 	if r.h.Closed() {
 		return fs.ErrClosed
@@ -209,7 +209,7 @@ type changeWait CellReader
 func (c *changeWait) Try() (bool, error) { return c.Changed(), nil }
 func (c *changeWait) Holds() bool        { return c.Changed() }
 
-// DependsOn names nobody: any writer may come.
+// DependsOn returns nobody, because any writer may write next.
 func (*changeWait) DependsOn(int) layout.Owner { return 0 }
 
 // NeedsName: only a writer that has the segment open can change the value.
@@ -217,11 +217,10 @@ func (c *changeWait) NeedsName() bool {
 	return !c.h.Others(func(role uint32, _ bool) bool { return role == layout.RoleWriter })
 }
 
-// Hold keeps a value beyond the next Load, with pin word k. ok is false when all pin words
-// are in use.
+// Hold keeps a value after the next Load, with pin word k. ok is false if all pin words are in use.
 //
 // Preconditions:
-//   - m is the value loaded last.
+//   - m is the value that was loaded last.
 func (r *CellReader) Hold(m *lane.Message) (k int, ok bool) {
 	if k = r.holds.take(); k > 0 {
 		r.CellReader.Hold(m, k)
@@ -229,7 +228,7 @@ func (r *CellReader) Hold(m *lane.Message) (k int, ok bool) {
 	return k, k > 0
 }
 
-// Unhold lets a value go that pin word k keeps, once for each Hold.
+// Unhold lets go of the value that pin word k keeps. It must be called once for each Hold.
 func (r *CellReader) Unhold(m *lane.Message, k int) {
 	r.set.Done(0, m.Slot)
 	r.set.Unpin(r.h.Me().Slot(), k)

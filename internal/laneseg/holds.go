@@ -2,15 +2,15 @@ package laneseg
 
 import "sync"
 
-// holds says which pin words of a member are in use. Word 0 is for the message that the
-// member looks at, 1 and up are for those that it holds. Its methods may be called
+// holds says which pin words of a member are in use. Word 0 is for the message that the member
+// looks at, words 1 and up are for the messages that it holds. The methods may be called
 // concurrently.
 type holds struct {
 	mu   sync.Mutex
 	used []bool
 }
 
-// take finds a pin word, 0 if there is none left. It is the caller's until giveBack.
+// take returns a free pin word, or 0 if none is free. The caller has it until giveBack.
 func (h *holds) take() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -23,14 +23,14 @@ func (h *holds) take() int {
 	return 0
 }
 
-// giveBack makes a pin word free. It was cleared before.
+// giveBack makes a pin word free. Precondition: the word was cleared.
 func (h *holds) giveBack(k int) {
 	h.mu.Lock()
 	h.used[k] = false
 	h.mu.Unlock()
 }
 
-// Held is how many messages are held, MaxHeld how many may be.
+// Held returns the number of messages that are held, and MaxHeld the largest number.
 func (h *holds) Held() (n int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

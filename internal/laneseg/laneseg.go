@@ -1,5 +1,6 @@
-// Package laneseg has segments with lanes in them, which is what topics and cells are:
-// how they are made, joined, looked at, and given back what their dead members had.
+// Package laneseg has the segments of topics and cells: segments that contain lanes. It creates,
+// joins and inspects them, takes back what their dead members held, and waits for messages and for
+// room.
 package laneseg
 
 import (
@@ -14,15 +15,15 @@ import (
 	"samepage/layout"
 )
 
-// Plan is the layout of a segment to be made.
+// Plan is the layout of a new segment.
 type Plan struct {
 	Kind    layout.Kind
 	Config  *layout.LaneConfig
 	Offsets *layout.LaneOffsets
-	Type    *layout.Type // of what it carries; nil: bytes
+	Type    *layout.Type // type of the messages or values; nil: bytes
 }
 
-// Check refuses a payload that no address space holds. Errors: object.ErrTooLarge.
+// Check returns an error if no address space has room for the payload. Errors: object.ErrTooLarge.
 func (p *Plan) Check() error {
 	if p.Offsets.Payload > math.MaxInt/2 {
 		return fmt.Errorf("a %v of %d bytes: %w", p.Kind, p.Offsets.Payload, object.ErrTooLarge)
@@ -30,14 +31,14 @@ func (p *Plan) Check() error {
 	return nil
 }
 
-// Size is how many bytes the segment takes.
+// Size returns the size of the segment in bytes.
 func (p *Plan) Size() int64 {
 	return segment.Size(p.Offsets.Live, int(p.Config.Readers), p.Offsets.Payload)
 }
 
-// OpenOrCreate opens the segment of that name, or makes it by the plan, and becomes a
-// member of it that may write. One that exists keeps its own layout; it has to carry the
-// plan's type.
+// OpenOrCreate opens the segment of that name, or creates it by the plan, and becomes a member of
+// it that may write. If the segment exists, it keeps its own layout, but it must have the type of
+// the plan.
 //
 // Errors: those of Open and of segment.Spec.OpenOrCreate.
 func (p *Plan) OpenOrCreate(o *object.Spec) (h *segment.Handle, set *lane.Set, existed bool, err error) {
@@ -50,7 +51,7 @@ func (p *Plan) OpenOrCreate(o *object.Spec) (h *segment.Handle, set *lane.Set, e
 	return h, set, existed, err
 }
 
-// Create makes the segment by the plan, and becomes a member of it that may write.
+// Create creates the segment by the plan, and becomes a member of it that may write.
 //
 // Errors: those of segment.Spec.Create and segment.Open.
 func (p *Plan) Create(o *object.Spec) (*segment.Handle, *lane.Set, error) {
@@ -62,8 +63,8 @@ func (p *Plan) Create(o *object.Spec) (*segment.Handle, *lane.Set, error) {
 	return p.join(obj)
 }
 
-// Open becomes a member, that may write, of the segment of that name. Of the plan it heeds
-// Kind and Type.
+// Open opens the segment of that name, and becomes a member of it that may write. Of the plan it
+// uses only Kind and Type.
 //
 // Errors: those of Open.
 func (p *Plan) Open(o *object.Spec) (*segment.Handle, *lane.Set, error) {
@@ -88,11 +89,11 @@ func (p *Plan) spec() segment.Spec {
 	return s
 }
 
-// Open becomes a member, that only reads, of the segment of that name and of o.Kind.
-// With a type it has to carry that one; ty nil: it may carry any.
+// Open opens the segment of that name and of o.Kind, and becomes a member of it that reads only. If
+// ty is not nil, the segment must have this type; if it is nil, any type is accepted.
 //
-// Errors: those of object.Open and segment.Open, object.ErrKindMismatch (another
-// type), object.ErrCorrupt.
+// Errors: those of object.Open and segment.Open, object.ErrKindMismatch (another type),
+// object.ErrCorrupt.
 func Open(o *object.Spec, ty *layout.Type) (*segment.Handle, *lane.Set, error) {
 	obj, err := segment.OpenObject(o)
 	if err != nil {
@@ -106,7 +107,7 @@ func Open(o *object.Spec, ty *layout.Type) (*segment.Handle, *lane.Set, error) {
 	})
 }
 
-// join becomes a member of the segment in o, and ends one use of o when it fails.
+// join becomes a member of the segment in o. If it fails, it ends one use of o.
 func join(o *object.Object, kind layout.Kind, payload layout.Access, check func(*layout.SegmentHeader) error) (_ *segment.Handle, _ *lane.Set, err error) {
 	h, err := segment.Open(o, kind, layout.LaneWordsOffset, repair)
 	if err != nil {
@@ -128,11 +129,11 @@ func join(o *object.Object, kind layout.Kind, payload layout.Access, check func(
 	if err != nil {
 		return nil, nil, err
 	}
-	set.Reap(h.Me().Slot()) // what a former member of this slot has left
+	set.Reap(h.Me().Slot()) // clears what an earlier member of this slot has left
 	return h, set, nil
 }
 
-// open finds the lanes, and none in a cell.
+// open finds the lanes of a segment. A cell must have none.
 func open(h *segment.Handle, payload []byte, kind layout.Kind) (*lane.Set, error) {
 	set, err := lane.Open(h.Live(), payload, h.Members())
 	if err != nil {
@@ -145,18 +146,18 @@ func open(h *segment.Handle, payload []byte, kind layout.Kind) (*lane.Set, error
 	return set, nil
 }
 
-// repair takes back what a dead member held. It is the segment.Repair of these segments.
+// repair takes back what a dead member held. Segments with lanes use it as segment.Repair.
 func repair(h *segment.Handle, dead layout.Owner, _ segment.Who) {
 	set, err := lane.Open(h.Live(), nil, h.Members())
 	if err != nil {
 		return // the next one that opens the segment gets the error
 	}
-	// Only while the slot is the dead member's or free: by now these may be the words of a
-	// new member.
+	// Only if the slot still belongs to the dead member, or is free. Otherwise these are the words
+	// of a new member.
 	if _, o := h.HeldOf(dead.Slot()); o == dead || o.Free() {
 		set.Reap(dead.Slot())
 	}
-	// A cell has no lanes; the lease of its writers is where the Owner of lane 0 would be.
+	// A cell has no lanes. The lease of its writers is in the place of the Owner of lane 0.
 	n := int(set.C.Lanes)
 	for l := range max(n, 1) {
 		own := set.Owner(l)
@@ -171,8 +172,7 @@ func repair(h *segment.Handle, dead layout.Owner, _ segment.Who) {
 	}
 }
 
-// Abandon leaves a segment as if the member had died, and takes back at once what it
-// held.
+// Abandon leaves a segment as if the member had died. It takes back at once what the member held.
 func Abandon(h *segment.Handle) error {
 	if h.Closed() {
 		return nil
@@ -182,19 +182,19 @@ func Abandon(h *segment.Handle) error {
 	return h.Close()
 }
 
-// Seen is a segment as it looks from outside, to a process that is no member.
+// Seen is the state of a segment, for a process that is not a member of it.
 type Seen struct {
 	Set         *lane.Set // without a payload
-	Type        string    // of what it carries, or "bytes"
+	Type        string    // type of the messages or values, or "bytes"
 	Fingerprint string    // of the type, in hexadecimal; empty: bytes
-	Room        int       // for how many members
+	Room        int       // the largest number of members
 	Members     []segment.Seen
 }
 
-// Peek calls f with what the segment of that name and of o.Kind looks like; what f
-// sees is good while it runs.
+// Peek calls f with the state of the segment of that name and of o.Kind. f may use it only until f
+// returns.
 //
-// Errors: those of Open, but for object.ErrTooManyMembers.
+// Errors: those of Open except object.ErrTooManyMembers.
 func Peek(o *object.Spec, f func(*Seen)) error {
 	obj, err := object.Open(o)
 	if err != nil {

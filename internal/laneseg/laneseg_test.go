@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { ipctest.Main(m, nil) }
 
 var bg = context.Background()
 
-// join opens or creates the segment of that name, of two lanes with a depth of 1.
+// join opens or creates the segment of that name. It has two lanes with a depth of 1.
 func join(t *testing.T, name string, s lane.Settings) (*segment.Handle, *lane.Set) {
 	t.Helper()
 	c, of, err := s.Config()
@@ -54,7 +54,7 @@ func reader(t *testing.T, name string) *laneseg.Reader {
 	return r
 }
 
-// publish goes through the calls of a message in order.
+// publish makes all calls for one message in order.
 func publish(t *testing.T, w *laneseg.Writer, text string) {
 	t.Helper()
 	slot, ok := w.Loan()
@@ -83,8 +83,8 @@ func take(r *laneseg.Reader) (m laneseg.Message, err error) {
 	return m, err
 }
 
-// Two writers have a lane each, a third one none; their messages are one stream, which
-// ends with the last of them.
+// Two writers have a lane each, and a third one gets none. Their messages are one stream, which
+// ends with the last writer.
 func TestWritersAndReader(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -227,7 +227,7 @@ func TestEviction(t *testing.T) {
 	r.Leave()
 }
 
-// Writers of a cell take turns, and its readers wait for another value.
+// The writers of a cell take turns, and its readers wait for a new value.
 func TestCell(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -256,7 +256,7 @@ func TestCell(t *testing.T) {
 	_, err = ws[0].Begin(bg)
 	ipctest.WantErr(t, err, object.ErrTooManyHolds)
 	_, err = ws[1].Begin(short)
-	ipctest.WantErr(t, err, context.DeadlineExceeded, "it is the turn of")
+	ipctest.WantErr(t, err, context.DeadlineExceeded, "blocked by the turn of")
 	if !ws[0].Working() || ws[1].Working() || !ws[0].TakeBack(slot) {
 		t.Error(ws[0].Working(), ws[1].Working())
 	}

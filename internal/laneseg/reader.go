@@ -16,40 +16,39 @@ import (
 	"samepage/layout"
 )
 
-// Reader reads all lanes of a segment, in turn, as one stream: it is a lane.Reader for
-// each of them, waits for messages, and tells how the streams end. docs/protocol/lane.md
-// tells the protocol.
+// Reader reads all lanes of a segment in turn, as one stream. It has a lane.Reader for each lane,
+// waits for messages, and reports how the streams end. docs/protocol/lane.md has the protocol.
 //
 // Its states:
 //
 //	zero --Join--> idle <--Take, Release--> looking at a message
 //	                 \---------- Leave ----------/
 //
-// While it looks at a message that one may be read in place. The next Take, Release and
-// Leave let it go; a Message then is no longer Good, unless Hold keeps it: that one is
-// good until Unhold.
+// While the Reader looks at a message, the message may be read in place. The next Take, Release or
+// Leave lets go of it, and then the Message is no longer Good. With Hold it stays good until
+// Unhold.
 //
-// A message is taken in two steps, so that one that is there already costs no more than
-// the first:
+// To take a message, the user calls:
 //
-//	Take                     takes it if it is there; else its error goes to one of
-//	TrySlowly, WaitSlowly    which look for what else has happened
-//	Message                  the message that was taken
+//	Take                     takes a message that is there already; this is the fast path
+//	TrySlowly or WaitSlowly  only if Take returned false, with the error of Take; they check what
+//	                         else has happened, and WaitSlowly waits
+//	Message                  returns the message that was taken
 //
-// One goroutine at a time calls the methods, but for Unhold and Held, which any goroutine
-// may call. A Reader is not copied: while it waits, the death watch knows it by its address.
-// It does not close the Handle: its user does, after Leave.
+// Only one goroutine at a time may call the methods, except Unhold and Held, which any goroutine
+// may call. A Reader must not be copied: while it waits, the death watch has its address. It does
+// not close the Handle: its user does so, after Leave.
 type Reader struct {
 	h     *segment.Handle
 	set   *lane.Set
 	lanes []*lane.Reader
-	ends  []uint64 // Ends of each lane, as far as the user was told of it
+	ends  []uint64 // Ends of each lane: the part that was reported to the user
 	sum   bool
 
-	gone   error        // what the next Take returns: for good, or
-	once   bool         // once
-	turn   uint64       // changes when a message is taken, and when it is let go
-	cur    *lane.Reader // whose message is looked at; nil: idle
+	gone   error        // the next Take returns it: always, or only once
+	once   bool         // gone is returned only once
+	turn   uint64       // changes when a message is taken, and when the Reader lets go of it
+	cur    *lane.Reader // the lane of the message that the Reader looks at; nil: idle
 	msg    lane.Message
 	ahead  bool // WaitAny has taken msg for the next Take
 	at     int  // the lane that comes next
@@ -81,11 +80,11 @@ func (r *Reader) Join(h *segment.Handle, set *lane.Set, reliable bool, from uint
 		lr := lane.NewReader(set, l, h.Me(), reliable, from)
 		if lr.Ready() {
 			if uint32(ends) > 0 {
-				ends-- // what is still there has an end, or will have
+				ends-- // the messages that are still there have an end, or will have one
 			}
 			if ends>>32 > 0 && atomic.LoadUint64(set.Owner(l)) == 0 {
-				// Or it is the rest of a writer that did not come to the end. That is not known,
-				// so the user is told that it may not be all.
+				// The messages may be of a writer that died or called Abort. Nobody knows, so the
+				// user is told that the stream may not be complete.
 				ends -= 1 << 32
 			}
 		}
@@ -102,13 +101,13 @@ func (r *Reader) Join(h *segment.Handle, set *lane.Set, reliable bool, from uint
 	h.SetRole(role) // RELEASE: from here on a best-effort reader counts, see Writer.Readers
 }
 
-// ringWriter rings the writer of a lane, which waits for room.
+// ringWriter rings the writer of a lane. The writer waits for room.
 func (r *Reader) ringWriter(l int) {
 	r.h.Ring(layout.Owner(atomic.LoadUint64(r.set.Owner(l))).Slot())
 }
 
-// Take lets the message before go, and takes the next one if it is there. If ok is false
-// the user calls TrySlowly or WaitSlowly with err, before it does anything else.
+// Take lets go of the message before, and takes the next one if it is there. If ok is false, the
+// user must next call TrySlowly or WaitSlowly with err.
 func (r *Reader) Take() (ok bool, err error) {
 	if r.cur != nil {
 		if r.ahead { // since WaitAny
@@ -156,7 +155,7 @@ func (r *Reader) refusal() error {
 	return err
 }
 
-// noted keeps an error that is for good.
+// noted keeps an error that all later calls of Take return.
 func (r *Reader) noted(err error) error {
 	if errors.Is(err, object.ErrEvicted) {
 		r.gone = err
@@ -172,11 +171,11 @@ func checkSum(what string, b []byte, want uint32, m *lane.Message) error {
 	return nil
 }
 
-// TrySlowly goes on after a Take that returned false and err, and does not wait. ok is
-// whether a message was taken after all.
+// TrySlowly goes on after a Take that returned false and err. It does not wait. ok says whether it
+// took a message.
 //
-// Errors: err; io.EOF (once, when the last writer has ended its stream), ErrCut (once for
-// each writer that died or cut its stream), object.ErrEvicted (for good), ErrChecksum (of
+// Errors: err; io.EOF (once, when the last writer has ended its stream), ErrCut (once for each
+// writer that died or cut its stream), object.ErrEvicted (from then on always), ErrChecksum (for
 // one message), ErrCorrupt, ErrClosed.
 func (r *Reader) TrySlowly(err error) (ok bool, _ error) {
 	for range 16 { // a hostile writer changes all words all the time
@@ -195,10 +194,11 @@ func (r *Reader) TrySlowly(err error) (ok bool, _ error) {
 	return false, err
 }
 
-// WaitSlowly goes on after a Take that returned false and err, until a message was taken.
+// WaitSlowly goes on after a Take that returned false and err, and waits until it has taken a
+// message.
 //
-// Errors: those of TrySlowly, object.ErrNameGone (there is no writer, and none that comes
-// by the name finds this segment), the error of ctx.
+// Errors: those of TrySlowly, object.ErrNameGone (there is no writer, and the name no longer leads
+// to this segment, so no writer can come), the error of ctx.
 func (r *Reader) WaitSlowly(ctx context.Context, err error) error {
 	for ok := false; !ok && err == nil; {
 		if ok, err = r.takeWaiting(ctx); !ok && err == nil {
@@ -211,7 +211,7 @@ func (r *Reader) WaitSlowly(ctx context.Context, err error) error {
 	return err
 }
 
-// Message is the message that was taken last.
+// Message sets m to the message that was taken last.
 //
 // Preconditions:
 //   - Take, TrySlowly or WaitSlowly has just taken it.
@@ -229,13 +229,13 @@ func (m *Message) Lane() int { return m.r.Lane() }
 //   - It is Good, or held.
 func (m *Message) Bytes() []byte { return m.r.Payload(&m.Message) }
 
-// Time is when a message was published.
+// Time returns when a message was published.
 //
 // Preconditions:
 //   - It is Good, or held.
 func (m *Message) Time() time.Time { return time.Unix(0, m.r.Time(&m.Message)) }
 
-// letGo gives up the message that is looked at.
+// letGo lets go of the message that the Reader looks at.
 func (r *Reader) letGo() {
 	lr := r.cur
 	r.cur = nil
@@ -246,7 +246,7 @@ func (r *Reader) letGo() {
 	}
 }
 
-// settle tells writers that wait how far this Reader has come.
+// settle stores the cursors of this Reader, and rings the writers that wait.
 func (r *Reader) settle() {
 	if r.h.Closed() {
 		return
@@ -258,8 +258,8 @@ func (r *Reader) settle() {
 	}
 }
 
-// Release lets the message that was taken last go, and tells writers that wait: for a
-// user that does something else for a while.
+// Release lets go of the message that was taken last, and rings writers that wait. It is for a user
+// that does something else before the next Take.
 func (r *Reader) Release() {
 	if r.cur != nil && !r.ahead {
 		r.letGo()
@@ -267,14 +267,14 @@ func (r *Reader) Release() {
 	r.settle()
 }
 
-// ErrCut is the end of a stream that was not ended in order: the writer has died or has
-// cut it, which look the same.
+// ErrCut is the end of a stream that was not ended in order: the writer has died, or has cut its
+// stream. A Reader cannot tell these apart.
 var ErrCut = fmt.Errorf("a writer has died or has cut its stream: %w", object.ErrPeerDied)
 
 var errAgain = errors.New("look again")
 
-// slow looks for what has happened other than a message. It is errAgain when there may
-// be one by now.
+// slow checks for all events that are not a message. It returns errAgain if there may be a message
+// now.
 func (r *Reader) slow() error {
 	if r.h.Closed() {
 		return fs.ErrClosed
@@ -316,9 +316,9 @@ func (r *Reader) slow() error {
 	return nil
 }
 
-// over says whether ends tells of something that the user was not told of. A writer that
-// has ended its stream still counts as one until Owner no longer names it: only then is it
-// known whether it was the last.
+// over says whether ends has something that was not reported to the user. A writer that has ended
+// its stream counts as a writer until Owner no longer names it: only then the Reader knows whether
+// it was the last one.
 func (r *Reader) over(l int, ends uint64) bool {
 	was := r.ends[l]
 	return ends != was && (ends>>32 != was>>32 || atomic.LoadUint64(r.set.Owner(l)) == 0)
@@ -333,7 +333,7 @@ func (r *Reader) ready() bool {
 	return false
 }
 
-// Writers is how many lanes have a writer now.
+// Writers returns the number of lanes that have a writer now.
 func (r *Reader) Writers() (n int) {
 	for l := range r.lanes {
 		if atomic.LoadUint64(r.set.Owner(l)) != 0 {
@@ -343,11 +343,12 @@ func (r *Reader) Writers() (n int) {
 	return n
 }
 
-// Missed is how many messages were lost in all, Taken how many were taken.
+// Missed returns the number of messages that the Reader has missed, and Taken the number that it
+// has taken.
 func (r *Reader) Missed() uint64 { return r.missed }
 func (r *Reader) Taken() uint64  { return r.taken }
 
-// takeWaiting waits for something to happen, in a loop and then asleep.
+// takeWaiting waits until something happens: first it polls, then it sleeps.
 func (r *Reader) takeWaiting(ctx context.Context) (bool, error) {
 	if r.spin() {
 		return r.Take()
@@ -365,7 +366,7 @@ func (r *Reader) takeWaiting(ctx context.Context) (bool, error) {
 	return r.Take()
 }
 
-// spin looks for a message for a while, and fetches what will be needed meanwhile.
+// spin polls for a message for a while. Meanwhile it prefetches what the next Take needs.
 func (r *Reader) spin() bool {
 	if !segment.Spins() {
 		return false
@@ -393,8 +394,8 @@ func (r *Reader) spin() bool {
 	return false
 }
 
-// messageWait is the segment.Condition of a Reader that waits. It only looks: the
-// messages are for the one goroutine that takes them.
+// messageWait is the segment.Condition of a Reader that waits. It only looks, because only the
+// goroutine of the Reader may take messages.
 type messageWait Reader
 
 func (w *messageWait) Try() (bool, error) { return w.Holds(), nil }
@@ -409,7 +410,7 @@ func (w *messageWait) Holds() bool {
 	return false
 }
 
-// DependsOn names the writers.
+// DependsOn returns the writers.
 func (w *messageWait) DependsOn(k int) layout.Owner {
 	for l := range w.lanes {
 		if o := atomic.LoadUint64(w.set.Owner(l)); o != 0 {
@@ -425,8 +426,8 @@ func (w *messageWait) DependsOn(k int) layout.Owner {
 // NeedsName: only a writer that has the segment open can publish.
 func (w *messageWait) NeedsName() bool { return (*Reader)(w).Writers() == 0 }
 
-// Hold keeps a message beyond the next Take, with pin word k. ok is false when all pin
-// words are in use.
+// Hold keeps a message after the next Take, with pin word k. ok is false if all pin words are in
+// use.
 //
 // Preconditions:
 //   - m is Good, and h is not closed.
@@ -437,8 +438,8 @@ func (r *Reader) Hold(m *Message) (k int, ok bool) {
 	return k, k > 0
 }
 
-// Unhold lets a message go that pin word k keeps. Any goroutine may call it, once for
-// each Hold.
+// Unhold lets go of the message that pin word k keeps. Any goroutine may call it, once for each
+// Hold.
 func (r *Reader) Unhold(m *Message, k int) {
 	r.set.Done(m.r.Lane(), m.Slot)
 	r.set.Unpin(r.h.Me().Slot(), k)
@@ -450,7 +451,7 @@ func (r *Reader) Unhold(m *Message, k int) {
 // Preconditions:
 //   - h is not closed, and nothing is held.
 //
-// The user closes h next, and calls nothing else.
+// The user must close h next, and must not call anything else.
 func (r *Reader) Leave() {
 	if r.cur != nil {
 		r.set.Done(r.cur.Lane(), r.msg.Slot)
@@ -465,9 +466,9 @@ func (r *Reader) Leave() {
 	r.set.Unpin(r.h.Me().Slot(), 0)
 }
 
-// WaitAny waits until one of n Readers, at(0) to at(n - 1), has something to take, and
-// returns its index: its next Take, or TrySlowly after it, finds a message or an error. Of
-// several it is the first. What they took last is let go.
+// WaitAny waits for n Readers, at(0) to at(n - 1). It returns the index of the first one whose next
+// Take, or the TrySlowly after that, finds a message or an error. It lets go of the messages that
+// they took last.
 //
 // Errors: object.ErrNameGone, as WaitSlowly; fs.ErrClosed, the error of ctx.
 func WaitAny(ctx context.Context, n int, at func(i int) *Reader) (int, error) {
@@ -485,7 +486,7 @@ func WaitAny(ctx context.Context, n int, at func(i int) *Reader) (int, error) {
 				return i, nil
 			}
 		}
-		if err := ctx.Err(); err != nil { // even if a word changes to and fro all the time
+		if err := ctx.Err(); err != nil { // needed if a word changes to and fro all the time
 			return -1, err
 		}
 		if any == nil {
@@ -500,8 +501,8 @@ func WaitAny(ctx context.Context, n int, at func(i int) *Reader) (int, error) {
 	}
 }
 
-// somethingToTake says whether the next Take finds a message or an error, which is then
-// kept for it.
+// somethingToTake says whether there is a message or an error. It takes the message or error, and
+// keeps it for the next Take.
 func (r *Reader) somethingToTake() bool {
 	if r.ahead || r.gone != nil {
 		return true

@@ -17,51 +17,49 @@ import (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Writer is the writer of one lane: a lane.Writer that claims its lane, waits for readers
-// and rings those that sleep. docs/protocol/lane.md tells the protocol.
+// Writer is the writer of one lane: a lane.Writer that claims its lane, waits for readers, and
+// rings sleeping readers. docs/protocol/lane.md has the protocol.
 //
 // Its states:
 //
 //	zero --Claim--> claimed --Leave, or death--> left
 //
-// From Claim to Leave the Owner word of the lane names the member of the Handle, and all
-// words of the lane that the protocol gives to the writer are written by this Writer alone.
-// The Writer does not close the Handle: its user does, after Leave.
+// From Claim to Leave the Owner word of the lane names the member of the Handle. During this time
+// only this Writer writes the words of the lane that belong to the writer. The Writer does not
+// close the Handle: its user does so, after Leave.
 //
 // A message goes through these calls:
 //
 //	Loan                      takes a slot; the user writes to Payload
 //	Room, TryRoom, WaitRoom   until one of them says that there is room
 //	TakeBack                  ends the loan
-//	Seal, Publish             or for a batch: Seal and PublishUnrung of each, then RingAll
+//	Seal, Publish             for a batch: Seal and PublishUnrung of each message, then RingAll
 //
-// or, in place of the last two, Discard.
+// The user may call Discard instead of Seal and Publish.
 //
-// One goroutine at a time calls the methods, also those of the lane.Writer. Of these the
-// user calls Loan, Payload, Room, TakeBack, Discard, Next, Lag, Lane and Loans; the others
-// are for this package. A Writer is not copied: while it waits, the death watch knows it by
-// its address.
+// Only one goroutine at a time may call the methods, also those of the lane.Writer. Of these the
+// user may call Loan, Payload, Room, TakeBack, Discard, Next, Lag, Lane and Loans; the others are
+// for this package. A Writer must not be copied: while it waits, the death watch has its address.
 type Writer struct {
 	lane.Writer
 	h          *segment.Handle
 	set        *lane.Set
 	sum, times bool
 	evicted    int
-	blocked    time.Time // since when there is no room for message blockedAt
+	blocked    time.Time // since this time there is no room for message blockedAt
 	blockedAt  uint64
-	rings      uint // how often there were sleepers
+	rings      uint // number of rings, which happen only if there are sleepers
 }
 
-// ErrNoLane: each lane has a writer that lives.
+// ErrNoLane: each lane has a living writer.
 var ErrNoLane = errors.New("no lane is free")
 
-// Claim makes the member of h the writer of a lane without a living writer, and gives it
-// that role.
+// Claim makes the member of h the writer of a lane that has no living writer, and sets its role.
 //
 // Preconditions:
 //   - w is the zero value.
-//   - h has joined, its payload is mapped for writing, and it is the writer of no lane of
-//     set.
+//   - h has joined, and its payload is mapped for writing.
+//   - The member of h is not the writer of another lane of set.
 //
 // Errors: ErrNoLane, those of Handle.Reap.
 func (w *Writer) Claim(h *segment.Handle, set *lane.Set, role uint32) error {
@@ -76,8 +74,8 @@ func (w *Writer) Claim(h *segment.Handle, set *lane.Set, role uint32) error {
 	return nil
 }
 
-// claimSoon is claim, but gives the reaper of a dead writer, who holds its byte for a
-// moment, the time until the death watch has looked twice.
+// claimSoon calls claim until it succeeds, for up to two looks of the death watch: the reaper of a
+// dead writer may hold its byte for a moment.
 func claimSoon(h *segment.Handle, set *lane.Set) (l int, err error) {
 	looks := 0
 	uerr := segment.Until(context.Background(), func() (bool, error) {
@@ -112,7 +110,7 @@ func claim(h *segment.Handle, set *lane.Set) (int, error) {
 	return 0, ErrNoLane
 }
 
-// Writers are the members that have a lane of set.
+// Writers returns the members that have a lane of set.
 func Writers(h *segment.Handle, set *lane.Set) (all []segment.Who) {
 	for l := range int(set.C.Lanes) {
 		if w, ok := h.WhoIs(layout.Owner(atomic.LoadUint64(set.Owner(l)))); ok {
@@ -122,8 +120,7 @@ func Writers(h *segment.Handle, set *lane.Set) (all []segment.Who) {
 	return all
 }
 
-// Seal stores the checksum and the time that go with a message of n bytes, as far as the
-// segment has them.
+// Seal stores the checksum and the time of a message of n bytes, if the segment has them.
 //
 // Preconditions:
 //   - The loan of the slot was taken back, and its message is not published.
@@ -138,7 +135,7 @@ func (w *Writer) seal(slot, n uint32) {
 	w.Describe(slot, sum, now)
 }
 
-// seal is 0 for what is not wanted.
+// seal returns the checksum of b and the present time, or 0 instead of one that is not wanted.
 func seal(b []byte, sum, times bool) (crc uint32, now int64) {
 	if sum {
 		crc = crc32.Checksum(b, castagnoli)
@@ -149,10 +146,10 @@ func seal(b []byte, sum, times bool) (crc uint32, now int64) {
 	return crc, now
 }
 
-// Publish makes the message of n bytes visible and rings those that sleep (P2 to P6).
+// Publish makes the message of n bytes visible and rings the sleepers (P2 to P6).
 //
 // Preconditions:
-//   - There is room, as Room, TryRoom or WaitRoom has said for this message.
+//   - Room, TryRoom or WaitRoom has said that there is room for this message.
 //   - The loan of the slot was taken back.
 func (w *Writer) Publish(slot, n uint32) {
 	w.Writer.Publish(slot, n, true)
@@ -160,9 +157,9 @@ func (w *Writer) Publish(slot, n uint32) {
 	w.Ahead()
 }
 
-// PublishUnrung is Publish without the ring (P2 to P5). It has the same preconditions.
-// RingAll follows, at the latest before the Writer waits for room: readers make no room
-// for what they were not told of.
+// PublishUnrung is Publish without the ring (P2 to P5). It has the same preconditions. The caller
+// must call RingAll later, at the latest before the Writer waits for room: sleeping readers make no
+// room.
 func (w *Writer) PublishUnrung(slot, n uint32) { w.Writer.Publish(slot, n, false) }
 
 // RingAll is P6 after PublishUnrung.
@@ -172,7 +169,7 @@ func (w *Writer) RingAll() {
 	w.Ahead()
 }
 
-// ring rings those that sleep. A full fence came before.
+// ring rings the sleepers. Precondition: a full fence after the last message.
 func (w *Writer) ring() {
 	if w.h.Asleep() {
 		w.wake()
@@ -182,14 +179,14 @@ func (w *Writer) ring() {
 func (w *Writer) wake() {
 	w.h.WakeAll()
 	if w.rings++; w.rings%1024 == 0 {
-		// A member that was killed asleep costs a ring each time. No wait depends on it, so
-		// nobody else would find it.
+		// A member that was killed during its sleep costs a ring each time. No wait depends on it,
+		// so nobody else would find it.
 		_ = w.h.ReapAsleep()
 	}
 }
 
-// TryRoom is Room, but if there is none it also looks whether the readers that block the
-// next message are dead, or are to be evicted by now. It does not wait.
+// TryRoom is Room, but if there is no room, it also checks the readers that block the next message:
+// it reaps dead ones, and evicts those that have blocked for too long. It does not wait.
 func (w *Writer) TryRoom() bool { return w.Room() || w.stillRoom() }
 
 // stillRoom is TryRoom after Room was false.
@@ -205,8 +202,8 @@ func (w *Writer) stillRoom() bool {
 	return w.Room()
 }
 
-// patience is how much longer readers may block the next message, in a segment that
-// evicts.
+// patience returns how much longer readers may block the next message, in a segment with
+// EvictAfter.
 func (w *Writer) patience() time.Duration {
 	if w.blocked.IsZero() || w.blockedAt != w.Next() {
 		w.blocked, w.blockedAt = time.Now(), w.Next()
@@ -216,10 +213,10 @@ func (w *Writer) patience() time.Duration {
 
 func (w *Writer) evict() {
 	w.evicted += w.Evict()
-	w.h.WakeAll() // those that sleep have to see it
+	w.h.WakeAll() // evicted sleepers must notice it
 }
 
-// Evicted is how many readers this Writer has evicted.
+// Evicted returns the number of readers that this Writer has evicted.
 func (w *Writer) Evicted() int { return w.evicted }
 
 func (w *Writer) reapBlockers() {
@@ -229,13 +226,13 @@ func (w *Writer) reapBlockers() {
 			return
 		}
 		if ok, err := w.h.Reap(o); !ok || err != nil {
-			k++ // it lives, and still blocks
+			k++ // this reader lives, and still blocks
 		}
 	}
 }
 
-// blocker is the k-th reader that the Writer waits for. It is the member that has the slot
-// now, if there is one: the incarnation beside a cursor may be wrong.
+// blocker returns the k-th reader that the Writer waits for. If its slot has a member now, it
+// returns this member, because the incarnation beside the cursor may be wrong.
 func (w *Writer) blocker(k int) layout.Owner {
 	o := w.Blocker(k)
 	if o.Free() {
@@ -247,8 +244,8 @@ func (w *Writer) blocker(k int) layout.Owner {
 	return o
 }
 
-// WaitRoom waits until there is room for the next message. In a segment that evicts it
-// evicts the readers that take too long.
+// WaitRoom waits until there is room for the next message. In a segment with EvictAfter it evicts
+// the readers that block for too long.
 //
 // Preconditions:
 //   - Room was false.
@@ -268,7 +265,7 @@ func (w *Writer) WaitRoom(ctx context.Context) error {
 			return nil
 		}
 		if err == nil {
-			err = ctx.Err() // even if a word changes to and fro all the time
+			err = ctx.Err() // needed if a word changes to and fro all the time
 		}
 		if err != nil {
 			return err
@@ -318,17 +315,17 @@ func (r *roomWait) DependsOn(k int) layout.Owner { return (*Writer)(r).blocker(k
 // NeedsName is false: those readers have the segment open.
 func (*roomWait) NeedsName() bool { return false }
 
-// Sort is which readers count.
+// Sort says which readers count.
 type Sort bool
 
 const (
-	AnySort  Sort = false // reliable and best-effort ones
-	Reliable Sort = true  // reliable ones only
+	AnySort  Sort = false // reliable and best-effort readers
+	Reliable Sort = true  // only reliable readers
 )
 
 // WaitReaders waits until the lane has n readers of that sort or more.
 //
-// Errors: object.ErrNameGone (nobody who comes by the name finds this segment),
+// Errors: object.ErrNameGone (the name no longer leads to this segment, so no reader can join),
 // fs.ErrClosed, the error of ctx.
 func (w *Writer) WaitReaders(ctx context.Context, n int, of Sort) error {
 	return segment.Until(ctx, func() (bool, error) {
@@ -342,23 +339,23 @@ func (w *Writer) WaitReaders(ctx context.Context, n int, of Sort) error {
 			return true, nil
 		}
 		if err := w.h.CheckName(); errors.Is(err, object.ErrNameGone) {
-			return false, err // nobody new can come
+			return false, err // no new reader can come
 		}
 		return false, nil
 	})
 }
 
-// reapReaders repairs the readers that are dead.
+// reapReaders reaps the dead readers.
 func (w *Writer) reapReaders(of Sort) {
 	for m := range w.h.Members() {
 		if o, _ := w.reader(m, of); !o.Free() {
-			_, _ = w.h.Reap(o) // it is false for the living
+			_, _ = w.h.Reap(o) // it does nothing if the reader lives
 		}
 	}
 }
 
-// Readers is how many readers of that sort the lane has that are not evicted. Those that
-// are dead count until somebody has repaired them.
+// Readers returns the number of readers of that sort that are not evicted. A dead reader counts
+// until somebody has reaped it.
 func (w *Writer) Readers(of Sort) (n int) {
 	for m := range w.h.Members() {
 		if o, evicted := w.reader(m, of); !o.Free() && !evicted {
@@ -369,9 +366,9 @@ func (w *Writer) Readers(of Sort) (n int) {
 	return n
 }
 
-// reader is the member in slot m if it reads the lane and counts. A reliable one reads once
-// its bit stands, a best-effort one once it has its role: from then on it misses nothing,
-// but for what a best-effort one is too slow for.
+// reader returns the member in slot m if it is a reader of that sort. A reliable reader counts from
+// when its bit is set, a best-effort reader from when it has its role. From then on a reader sees
+// all messages, except those for which a best-effort reader is too slow.
 func (w *Writer) reader(m int, of Sort) (o layout.Owner, evicted bool) {
 	_, yes, evicted := w.set.Reliable(w.Lane(), m)
 	if !yes && (of == Reliable || w.h.Role(m) != layout.RoleBestEffort) {
@@ -381,20 +378,20 @@ func (w *Writer) reader(m int, of Sort) (o layout.Owner, evicted bool) {
 	return o, evicted
 }
 
-// How a stream ends: what Leave adds to Lane.Ends.
+// These values say how a stream ends. Leave adds them to Lane.Ends.
 const (
-	InOrder = 1       // readers that have taken all get io.EOF
-	Cut     = 1 << 32 // they get object.ErrPeerDied, as after a death
+	InOrder = 1       // readers that have taken all messages get io.EOF
+	Cut     = 1 << 32 // such readers get object.ErrPeerDied, as after a death
 )
 
-// Leave ends the stream and gives the lane up.
+// Leave ends the stream and leaves the lane.
 //
 // Preconditions:
 //   - Nothing is on loan.
 //   - RingAll was called after the last PublishUnrung.
 //   - h is not closed.
 //
-// The user closes h next, and calls nothing else.
+// The user must close h next, and must not call anything else.
 func (w *Writer) Leave(how uint64) {
 	w.set.EdgeRelease(lane.EdgeWriters + uint64(w.Lane()))
 	atomic.AddUint64(w.set.Ends(w.Lane()), how) // RELEASE: after all messages
