@@ -15,8 +15,8 @@ import (
 	"samepage/layout"
 )
 
-// Exact objects are those of shm_open(3): plain files below /dev/shm, of any program, with no
-// presence byte. Close never removes them.
+// Exact objects are the objects of shm_open(3): plain files below /dev/shm that any program may
+// have made. They have no presence byte, and Close never removes them.
 
 // exactPath is the path of an exact object. Errors: fs.ErrInvalid.
 func exactPath(s *Spec) (string, error) {
@@ -29,7 +29,7 @@ func exactPath(s *Spec) (string, error) {
 	return filepath.Join(store.BaseDir(), s.Name), nil
 }
 
-// exactObject is the object over an open file.
+// exactObject returns the object over an open file.
 func exactObject(s *Spec, f *os.File, path string) (*Object, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil {

@@ -14,7 +14,7 @@ import (
 	"samepage/layout"
 )
 
-// Exact objects are sections of the kernel by their bare names, of any program. They have no
+// Exact objects are sections of the kernel with names that any program may use. They have no
 // sidecar, and the kernel removes them with their last handle.
 
 func createExact(s *Spec) (*Object, error) {
@@ -23,7 +23,8 @@ func createExact(s *Spec) (*Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	// First, so that no file is changed for a name that is taken. createSection below decides.
+	// This check comes first, so that no file is changed if the name is taken. createSection below
+	// decides.
 	if h, err := openSection(name, layout.ReadOnly); err == nil {
 		_ = windows.CloseHandle(h)
 		return nil, kernel.Named(name, windows.ERROR_ALREADY_EXISTS)
@@ -61,7 +62,7 @@ func createExact(s *Spec) (*Object, error) {
 	return o, nil
 }
 
-// exactObject is the object over a section, which it owns from then on.
+// exactObject returns the object over a section, and takes the section over.
 func exactObject(s *Spec, name string, h windows.Handle) *Object {
 	return &Object{
 		ID: exactID(name), Kind: s.Kind, Scope: s.Scope, Name: s.Name, Exact: true, Access: s.Access,
@@ -109,8 +110,8 @@ func (o *Object) measure(s *Spec) error {
 	return nil
 }
 
-// statExact tells about the kernel object that stands for s.Kind: a section, or an event, a mutex
-// or a semaphore of the system. Other kinds have none.
+// statExact returns the facts about the kernel object for s.Kind: a section, or an event, a mutex
+// or a semaphore of the system. Other kinds have no kernel object.
 func statExact(s *Spec) (Info, error) {
 	if s.Kind != layout.Memory {
 		return statKernel(s)
@@ -130,7 +131,7 @@ func statExact(s *Spec) (Info, error) {
 	return i, nil
 }
 
-// statKernel is statExact for what is no section.
+// statKernel is statExact for kernel objects that are not sections.
 func statKernel(s *Spec) (Info, error) {
 	name := kernel.ExactName(s.Scope, s.Name)
 	var open func(access uint32, inherit bool, name *uint16) (windows.Handle, error)
@@ -170,7 +171,7 @@ func statKernel(s *Spec) (Info, error) {
 	return i, nil
 }
 
-// exactID stands in for the ID that such an object does not have.
+// exactID returns an ID for an exact object, which has none of its own.
 func exactID(name string) layout.ID {
 	sum := sha256.Sum256([]byte(name))
 	return layout.ID(sum[:16])

@@ -17,7 +17,7 @@ import (
 
 // The file below an object: how it is opened, extended and locked.
 
-// reservePiece is how much is reserved at a time, so that a signal need not wait until the
+// reservePiece is how much is reserved in one call. So a signal does not have to wait until the
 // kernel has cleared gigabytes.
 const reservePiece = 64 << 20
 
@@ -54,8 +54,8 @@ func reserve(f *os.File, have, size int64, sparse bool) error {
 	return nil
 }
 
-// checkRoom refuses what cannot fit before any of it is taken: when all memory is reserved, the
-// kernel kills processes, and not always ours.
+// checkRoom returns an error if there is not enough room, before any of it is reserved: when all
+// memory is reserved, the kernel kills processes, and not always this one.
 func checkRoom(f *os.File, need int64) error {
 	var st unix.Statfs_t
 	if err := unix.Fstatfs(int(f.Fd()), &st); err != nil {
@@ -95,9 +95,10 @@ type backing struct {
 	made string // its path, if it did not exist before
 }
 
-// openBacking opens s.File for s.Access, makes it when it is missing and s.Size is given, and
-// extends it to s.Size. The contents stay. byName: the caller opens an object over the file by
-// its name, and may do so even when the object's maker excludes other users of the file.
+// openBacking opens s.File for s.Access. If it is missing and s.Size is given, openBacking makes
+// it. It extends the file to s.Size. The contents stay. byName means that the caller opens an
+// object over the file by the name of the object. This works even if the object excludes other
+// users of the file.
 func openBacking(s *Spec, byName bool) (b *backing, err error) {
 	b = &backing{}
 	defer func() {
@@ -107,7 +108,7 @@ func openBacking(s *Spec, byName bool) (b *backing, err error) {
 	}()
 	fd := -1
 	for range 100 { // others may make and remove the file between the two calls
-		// A path descriptor first: it has no effect on what is not a regular file.
+		// A path descriptor first: it has no effect on a file that is not a regular one.
 		fd, err = kernel.Open(unix.AT_FDCWD, s.File, unix.O_PATH|unix.O_CLOEXEC, 0)
 		if err != unix.ENOENT || s.Size == 0 || s.Access != layout.ReadWrite {
 			break
@@ -202,7 +203,7 @@ func removeMade(path string, lock kernel.Locks) {
 	}
 }
 
-// explain names the mode that was wanted and the one that the file has.
+// explain adds to an error the wanted mode and the mode of the file.
 func (b *backing) explain(s *Spec, cause error) error {
 	if cause == unix.EACCES || cause == unix.EROFS || cause == unix.EPERM {
 		var st unix.Stat_t
@@ -216,18 +217,18 @@ func (b *backing) explain(s *Spec, cause error) error {
 
 // The bytes of a file below an object that are locked.
 const (
-	// exclusiveByte is held shared by each user that came by the file's path, and
-	// exclusively by one that wants the file alone. Who came by the name of an object over
-	// the file, or was handed it, does not hold it.
+	// exclusiveByte is locked shared by each user that opened the file by its path, and
+	// exclusively by a user that has the file for itself alone. A process that opened the name of
+	// an object over the file, or got the object handed over, does not lock it.
 	exclusiveByte = 1<<62 + 1
-	// fileUserByte is held shared by each user of the file, also beside one that has it
-	// alone. Who wants it alone first takes this byte exclusively for a moment: that works
-	// only when there is no other user.
+	// fileUserByte is locked shared by each user of the file, also if one of them has
+	// exclusiveByte. A process that wants the file alone first locks this byte exclusively for a
+	// moment: that succeeds only if there is no other user.
 	fileUserByte = 1<<62 + 2
 )
 
-// lockFile keeps other users of this library away from a file, or shares it with them. It does
-// not stop programs that do not know these locks: Linux has no mandatory ones.
+// lockFile either excludes other users of this library from a file, or shares it with them. It does
+// not stop programs that do not know these locks: Linux has no mandatory locks.
 func (b *backing) lockFile(s *Spec) error {
 	if !s.Exclusive {
 		lock, err := shareFile(b.file)
@@ -260,8 +261,8 @@ func (b *backing) lockFile(s *Spec) error {
 	return err
 }
 
-// shareFile makes the caller a user of the file. It is nil on a file system without locks, where
-// nobody can have a file alone.
+// shareFile makes the caller a user of the file. It returns nil on a file system without locks,
+// where no process can have a file alone.
 func shareFile(file *os.File) (*kernel.Locks, error) {
 	f, err := kernel.Reopen(int(file.Fd()), file.Name(), unix.O_RDWR)
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS) {
@@ -290,7 +291,7 @@ func shareFile(file *os.File) (*kernel.Locks, error) {
 	}
 }
 
-// MapFile opens an object over s.File, without a name. Errors: fs.ErrNotExist, fs.ErrPermission,
+// MapFile opens an object without a name over s.File. Errors: fs.ErrNotExist, fs.ErrPermission,
 // fs.ErrInvalid, ErrBusy, ErrNoSpace, ErrTooLarge, errors.ErrUnsupported.
 func MapFile(s *Spec) (*Object, error) {
 	return withSpace(func() (*Object, error) { return mapFile(s) })

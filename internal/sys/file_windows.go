@@ -33,15 +33,15 @@ func fileIndex(i *windows.ByHandleFileInformation) uint64 {
 	return uint64(i.FileIndexHigh)<<32 | uint64(i.FileIndexLow)
 }
 
-// fileID is the id of an object over a file.
+// fileID returns the id of an object over a file.
 func fileID(i *windows.ByHandleFileInformation) (id layout.ID) {
 	binary.LittleEndian.PutUint64(id[:], uint64(i.VolumeSerialNumber))
 	binary.LittleEndian.PutUint64(id[8:], fileIndex(i))
 	return id
 }
 
-// openBacking opens s.File for s.Access, makes it when it is missing and s.Size is given, and
-// extends it to s.Size. The contents stay.
+// openBacking opens s.File for s.Access. If it is missing and s.Size is given, openBacking makes
+// it. It extends the file to s.Size. The contents stay.
 func openBacking(s *Spec) (b *backing, err error) {
 	b = &backing{path: s.File}
 	defer func() {
@@ -201,7 +201,7 @@ func protection(a layout.Access) uint32 {
 	return windows.PAGE_READONLY
 }
 
-// overFile is an object without a name that is handed over by its file.
+// overFile returns an object without a name. It is handed over by its file.
 func overFile(h windows.Handle, i *windows.ByHandleFileInformation, size int64, a layout.Access, what string) (*Object, error) {
 	o := &Object{
 		ID: fileID(i), Access: a, Size: size,
@@ -210,14 +210,14 @@ func overFile(h windows.Handle, i *windows.ByHandleFileInformation, size int64, 
 		impl: impl{file: h, byFile: true, what: what},
 	}
 	if size == 0 {
-		return o, nil // nothing can be mapped, and that is no error here
+		return o, nil // nothing can be mapped; this is not an error here
 	}
 	var err error
 	o.section, err = createSection(h, nil, protection(a), size, "")
 	return o, err
 }
 
-// MapFile opens an object over s.File, without a name. Errors: fs.ErrNotExist, fs.ErrPermission,
+// MapFile opens an object without a name over s.File. Errors: fs.ErrNotExist, fs.ErrPermission,
 // fs.ErrInvalid, ErrBusy, ErrNoSpace, ErrTooLarge, errors.ErrUnsupported.
 func MapFile(s *Spec) (*Object, error) {
 	return withSpace(func() (*Object, error) { return mapFile(s) })

@@ -22,8 +22,8 @@ import (
 // through the giver's /proc, or takes a copy (pidfd_getfd). The receiver opens the file again, so
 // that it shares no file description, and joins the users of the name if there is one.
 
-// handOut prepares the object for another process that shall have access a. A reader of an
-// object without a name cannot make itself a writer. Errors: fs.ErrPermission.
+// handOut prepares the object for another process with access a. A reader of an object without a
+// name cannot become a writer. Errors: fs.ErrPermission.
 func (o *Object) handOut(a layout.Access) error {
 	if a == layout.ReadWrite && o.Access == layout.ReadOnly {
 		return fmt.Errorf("hand over %v an object open %v: %w", a, o.Access, fs.ErrPermission)
@@ -64,8 +64,8 @@ func (o *Object) Inherit(cmd *exec.Cmd, a layout.Access) (uint64, error) {
 	return uint64(2 + len(cmd.ExtraFiles)), nil
 }
 
-// fileFor is the descriptor for a process that shall have access a. (The object's own descriptor
-// may be open for writing although the object is not: an inherited one stays as it came.)
+// fileFor returns the descriptor for a process with access a. (The own descriptor of the object may
+// be open for writing although the object is not, because an inherited descriptor stays unchanged.)
 func (o *Object) fileFor(a layout.Access) (*os.File, error) {
 	if a != layout.ReadOnly {
 		return o.file, nil
@@ -80,7 +80,7 @@ func (o *Object) fileFor(a layout.Access) (*os.File, error) {
 	return o.readOnlyFile()
 }
 
-// readOnlyFile is a descriptor for readers, closed with the object.
+// readOnlyFile returns a descriptor for readers. It is closed together with the object.
 func (o *Object) readOnlyFile() (*os.File, error) {
 	o.reader.mu.Lock()
 	defer o.reader.mu.Unlock()
@@ -94,13 +94,13 @@ func (o *Object) readOnlyFile() (*os.File, error) {
 	return o.reader.f, nil
 }
 
-// Grant prepares the object for a running process, and returns the number by which Receive finds
-// it in this one, for as long as it stays open here.
+// Grant prepares the object for a running process, and returns the number with which Receive finds
+// it in this process, while the object is open here.
 func (o *Object) Grant(a layout.Access) (uint64, error) {
 	return uint64(o.file.Fd()), o.handOut(a)
 }
 
-// Receive opens what a token names. Errors: layout.ErrBadToken,
+// Receive opens the object that a token names. Errors: layout.ErrBadToken,
 // ErrPeerNotStarted, fs.ErrPermission.
 func Receive(t *layout.Token) (*Object, error) {
 	if t.Number > 1<<30 {
@@ -124,7 +124,7 @@ func Receive(t *layout.Token) (*Object, error) {
 	if err == nil && from != t.From {
 		return nil, fmt.Errorf("process %d is another one now: %w", t.From.PID, syserr.ErrPeerNotStarted)
 	}
-	// A path descriptor first: whatever the number stands for, this has no effect on it.
+	// A path descriptor first: it has no effect on the file, whatever the number refers to.
 	path := fmt.Sprintf("/proc/%d/fd/%d", t.From.PID, t.Number)
 	fd, err := kernel.Open(unix.AT_FDCWD, path, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err == unix.EACCES {
@@ -141,8 +141,8 @@ func Receive(t *layout.Token) (*Object, error) {
 	return adopt(t, fd)
 }
 
-// takeFD copies a descriptor of a process. It is the way for processes that may trace that one
-// but not look into its /proc.
+// takeFD copies a descriptor of a process. It is for processes that may trace the other process,
+// but may not look into its /proc.
 func takeFD(pid uint32, number uint64) (int, error) {
 	p, err := unix.PidfdOpen(int(pid), 0)
 	if err != nil {
@@ -153,11 +153,11 @@ func takeFD(pid uint32, number uint64) (int, error) {
 	return fd, syserr.Limit(err)
 }
 
-// receiving is held while an inherited descriptor is taken: two callers must not take, and close,
-// the same one.
+// receiving is locked while an inherited descriptor is taken over. So two callers never take over,
+// and close, the same one.
 var receiving sync.Mutex
 
-// receiveInherited takes a descriptor that this process inherited.
+// receiveInherited takes over a descriptor that this process inherited.
 func receiveInherited(t *layout.Token) (*Object, error) {
 	receiving.Lock()
 	defer receiving.Unlock()
@@ -178,15 +178,15 @@ func receiveInherited(t *layout.Token) (*Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	// It is what the token names, so it is ours to close.
+	// The token names this descriptor, so it is closed here.
 	_ = unix.Close(fd)
 	return o, nil
 }
 
-// handedOver is what messages call memory that was handed over.
+// handedOver is the name of handed-over memory in messages.
 const handedOver = "memory handed over"
 
-// adopt checks that fd is what the token names, and opens it again.
+// adopt checks that fd is the object that the token names, and opens it again.
 func adopt(t *layout.Token, fd int) (*Object, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
@@ -211,7 +211,7 @@ func adopt(t *layout.Token, fd int) (*Object, error) {
 	seals, err := unix.FcntlInt(f.Fd(), unix.F_GET_SEALS, 0)
 	o.memfd = err == nil && st.Nlink == 0 && seals&unix.F_SEAL_SHRINK != 0
 	if !o.memfd {
-		// The receiver is a user of the file below, also of a file that the giver has alone.
+		// The receiver becomes a user of the file below, also if the giver has the file alone.
 		if o.fileLock, err = shareFile(f); err != nil {
 			_ = o.Close()
 			return nil, err
@@ -230,8 +230,8 @@ func adopt(t *layout.Token, fd int) (*Object, error) {
 	return o, nil
 }
 
-// joinName makes the receiver of a named object one of its users, if the name still stands for
-// the object and the receiver may open it.
+// joinName makes the receiver of a named object one of its users, if the name still leads to the
+// object and the receiver may open it.
 func (o *Object) joinName(st *unix.Stat_t) error {
 	d, err := store.Open(o.Scope, false)
 	if err != nil {
@@ -265,8 +265,8 @@ func (o *Object) joinName(st *unix.Stat_t) error {
 	return unlessClosedToUs(err)
 }
 
-// unlessClosedToUs is err, unless err says that the name was removed, or was never one for this
-// user: then the memory that was handed over is used without its name.
+// unlessClosedToUs returns err. But if err says that the name was removed, or that this user may
+// not use it, it returns nil: then the handed-over memory is used without its name.
 func unlessClosedToUs(err error) error {
 	for _, expected := range []error{fs.ErrNotExist, fs.ErrPermission, syserr.ErrPrivilege, syserr.ErrStore, layout.ErrCorrupt, layout.ErrVersion} {
 		if errors.Is(err, expected) {

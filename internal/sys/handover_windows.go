@@ -20,27 +20,28 @@ import (
 	"samepage/layout"
 )
 
-// An object is handed over by a handle: of its file, if the file's ID is the object's, otherwise
-// of its section. A child inherits the handle. A running process takes a copy of the giver's:
-// nothing is ever put into a process that did not ask for it.
+// An object is handed over by a handle. This is a handle of its file if the object has the ID of
+// the file, otherwise a handle of its section. A child inherits the handle. A running process takes
+// a copy of the giver's handle. So no process gets a handle that it did not ask for.
 
-// Rights of a file's handle that is handed over. Every handle of CreateFile has SYNCHRONIZE, so
-// these rights tell ours from all others before anything else is asked of a handle: a question
-// to the handle of a pipe waits for the process that reads it.
+// These are the rights of a handed-over handle of a file. Every handle of CreateFile has
+// SYNCHRONIZE; these handles do not. So a receiver recognises such a handle by its rights, before it
+// makes any other call with it: a call with the handle of a pipe could wait for the process that
+// reads the pipe.
 const (
 	fileReads  = windows.FILE_READ_DATA | windows.FILE_READ_ATTRIBUTES
 	fileWrites = fileReads | windows.FILE_WRITE_DATA
 )
 
-// inherited is about handles that children inherit: ours are those that this process made for
-// its children. All other inheritable handles of objects this process has inherited itself. The
-// lock is held while one of those is taken, so that no other goroutine takes and closes it, too.
+// inherited has the inheritable handles that this process made for its children (ours). This
+// process has inherited all other inheritable handles of objects. The lock is held while one of
+// those is taken over, so that no other goroutine takes it over and closes it, too.
 var inherited = struct {
 	sync.Mutex
 	ours map[windows.Handle]bool
 }{ours: make(map[windows.Handle]bool)}
 
-// handOut is the handle for another process that shall have access a, and no more. Errors:
+// handOut returns the handle for another process. It gives access a and no more. Errors:
 // fs.ErrPermission, errors.ErrUnsupported.
 func (o *Object) handOut(a layout.Access, inheritable bool) (windows.Handle, error) {
 	if a == layout.ReadWrite && o.Access != layout.ReadWrite {
@@ -56,7 +57,7 @@ func (o *Object) handOut(a layout.Access, inheritable bool) (windows.Handle, err
 	return o.handle(handOut{a, inheritable, false}, from, rights)
 }
 
-// handle is the handle to hand over for key: a copy of from with some rights.
+// handle returns the handle to hand over for key. It is a copy of from with some rights.
 func (o *Object) handle(key handOut, from windows.Handle, rights uint32) (windows.Handle, error) {
 	a, inheritable := key.access, key.inheritable
 	if inheritable {
@@ -82,7 +83,7 @@ func (o *Object) handle(key handOut, from windows.Handle, rights uint32) (window
 	return h, nil
 }
 
-// fileRights are those of a file that is handed over for access a.
+// fileRights returns the rights of a handle of a file that is handed over for access a.
 func fileRights(a layout.Access) uint32 {
 	if a == layout.ReadWrite {
 		return fileWrites
@@ -114,15 +115,15 @@ func giveTo(cmd *exec.Cmd, h windows.Handle) uint64 {
 	return uint64(h)
 }
 
-// Grant prepares the object for a running process, and returns the number by which Receive finds
-// it in this one, for as long as it stays open here.
+// Grant prepares the object for a running process, and returns the number with which Receive finds
+// it in this process, while the object is open here.
 func (o *Object) Grant(a layout.Access) (uint64, error) {
 	h, err := o.handOut(a, false)
 	return uint64(h), err
 }
 
-// Receive opens what a token names, and makes this process a user of its name, if the name still
-// stands for it. Errors: layout.ErrBadToken, ErrPeerNotStarted, fs.ErrPermission; those of the
+// Receive opens the object that a token names. If its name still leads to it, this process becomes
+// a user of the name. Errors: layout.ErrBadToken, ErrPeerNotStarted, fs.ErrPermission; those of the
 // name: ErrBusy, layout.ErrCorrupt, layout.ErrVersion, ErrPrivilege, ErrStore. After those the
 // token can still be used.
 func Receive(t *layout.Token) (*Object, error) {
@@ -144,7 +145,7 @@ func Receive(t *layout.Token) (*Object, error) {
 			return nil, err
 		}
 	}
-	// A copy is looked at, because nobody else in this process can close that.
+	// The checks use a copy, because other code of this process may close the original.
 	var h windows.Handle
 	err := windows.DuplicateHandle(from, windows.Handle(t.Number), windows.CurrentProcess(), &h, 0, false, windows.DUPLICATE_SAME_ACCESS)
 	switch {
@@ -162,15 +163,15 @@ func Receive(t *layout.Token) (*Object, error) {
 		return nil, fmt.Errorf("join the users of %q: %w", t.Name, err)
 	}
 	if !t.Granted {
-		// It is what the token names, so it is ours to close.
+		// The token names this handle, so it is closed here.
 		_ = windows.CloseHandle(windows.Handle(t.Number))
 	}
 	return o, nil
 }
 
-// checkInherited refuses a token unless it names a handle that this process inherited. What is
-// received is closed, and another handle may be of the same object and in use here. The caller
-// holds the lock of inherited.
+// checkInherited refuses a token unless it names a handle that this process inherited. The reason:
+// a received handle is closed later, and another handle of the same object may be in use here. The
+// caller holds the lock of inherited.
 func checkInherited(t *layout.Token) error {
 	h := windows.Handle(t.Number)
 	switch {
@@ -184,7 +185,7 @@ func checkInherited(t *layout.Token) error {
 	return nil
 }
 
-// giver opens the process that granted.
+// giver opens the process that has granted the object.
 func giver(t *layout.Token) (windows.Handle, error) {
 	if me := process.Self(); t.To != me {
 		return 0, fmt.Errorf("it is for process %d started at %d, this is %d started at %d: %w",
@@ -201,9 +202,8 @@ func giver(t *layout.Token) (windows.Handle, error) {
 	return h, nil
 }
 
-// adopt checks that h is what the token names and makes an object of it. It
-// takes h over. Whatever a hostile number has led to, the questions asked of h
-// do not block and have no effect.
+// adopt checks that h is the object that the token names, and makes an object of it. It takes h
+// over. Even if a hostile number has led to h, its calls with h do not block and have no effect.
 func adopt(t *layout.Token, h windows.Handle) (*Object, error) {
 	refuse := func(format string, args ...any) (*Object, error) {
 		_ = windows.CloseHandle(h)
@@ -276,7 +276,7 @@ func adoptSection(t *layout.Token, h windows.Handle) (*Object, error) {
 	return o, nil
 }
 
-// isSection says whether h is the section of that name.
+// isSection says whether h is a handle of the section of that name.
 func isSection(h windows.Handle, name string) bool {
 	other, err := openSection(name, layout.ReadOnly)
 	if err != nil {
@@ -304,8 +304,8 @@ func adoptFile(t *layout.Token, h windows.Handle) (*Object, error) {
 	return overFile(h, &info, t.Size, t.Access, "memory handed over")
 }
 
-// joinName makes the receiver of a named object one of its users. If the name does not stand for
-// the object any more, the object has none.
+// joinName makes the receiver of a named object one of its users. If the name does not lead to the
+// object any more, the object has no name here.
 func (o *Object) joinName(t *layout.Token) error {
 	if t.Name == "" {
 		return nil
@@ -338,8 +338,8 @@ func (o *Object) joinEntry(d *store.Dir, t *layout.Token) error {
 	return nil
 }
 
-// present takes the presence byte, if the sidecar is that of the object. Errors: fs.ErrNotExist,
-// if it is not.
+// present takes the presence byte, if the sidecar belongs to the object. Errors: fs.ErrNotExist, if
+// it belongs to another object.
 func (o *Object) present(e *entry) error {
 	if err := e.gate(); err != nil {
 		return err

@@ -1,6 +1,6 @@
 package sys
 
-// Descriptors is how many descriptors of a process an open object takes on Linux.
+// Descriptors is the number of descriptors of a process that an open object takes on Linux.
 type Descriptors struct {
 	First   int // the first handle in the process
 	Further int // each further one

@@ -14,9 +14,10 @@ import (
 	"samepage/layout"
 )
 
-// What is known of named objects without joining their users.
+// This file finds out facts about named objects without joining their users.
 
-// Stat tells about a named object. Errors: fs.ErrNotExist, fs.ErrPermission, layout.ErrCorrupt.
+// Stat returns the facts about a named object. Errors: fs.ErrNotExist, fs.ErrPermission,
+// layout.ErrCorrupt.
 func Stat(s *Spec) (Info, error) {
 	if s.Exact {
 		return statExact(s)
@@ -33,14 +34,14 @@ func Stat(s *Spec) (Info, error) {
 	return info, err
 }
 
-// fill writes what the status of a file says.
+// fill fills in the facts from the status of a file.
 func (i *Info) fill(st *unix.Stat_t) {
 	i.Size, i.Allocated = st.Size, st.Blocks*512
 	i.Owner, i.Perm = kernel.UserName(st.Uid), fs.FileMode(st.Mode&permBits).String()
 	i.ID = fileID(st)
 }
 
-// birth is when a file was made; zero when it is not known.
+// birth returns when a file was made, or zero if that is not known.
 func birth(dirfd int, name string) time.Time {
 	var x unix.Statx_t
 	if unix.Statx(dirfd, name, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_BTIME, &x) != nil || x.Mask&unix.STATX_BTIME == 0 {
@@ -49,7 +50,7 @@ func birth(dirfd int, name string) time.Time {
 	return time.Unix(x.Btime.Sec, int64(x.Btime.Nsec))
 }
 
-// examine looks at one entry, and removes it if it is dead and reap is set.
+// examine looks at one entry. If the entry is dead and reap is set, it removes the entry.
 func examine(d *store.Dir, entry string, s *Spec, reap bool) (Info, entryState, error) {
 	k, name, _ := store.ParseEntry(entry)
 	info := Info{Name: name, Kind: k, Scope: d.Scope, Path: filepath.Join(d.Path, entry)}
@@ -89,7 +90,7 @@ func examine(d *store.Dir, entry string, s *Spec, reap bool) (Info, entryState, 
 	return info, st, err
 }
 
-// glance fills in what the directory tells about an entry that cannot be opened.
+// glance fills in what the directory says about an entry that cannot be opened.
 func (i *Info) glance(d *store.Dir, entry string) {
 	var st unix.Stat_t
 	if unix.Fstatat(d.FD(), entry, &st, unix.AT_SYMLINK_NOFOLLOW) != nil {
@@ -108,7 +109,7 @@ func (i *Info) glance(d *store.Dir, entry string) {
 	}
 }
 
-// walk calls f for each entry of a scope. A missing directory has none.
+// walk calls f for each entry of a scope. If the directory is missing, there are none.
 func walk(s layout.Scope, reap bool, f func(Info, entryState, error)) error {
 	if reap {
 		sweepHalfMade(s, -1)
@@ -141,8 +142,8 @@ func walk(s layout.Scope, reap bool, f func(Info, entryState, error)) error {
 	return nil
 }
 
-// List tells about the objects of a scope, except those that no living process uses and that may
-// be removed. It removes nothing.
+// List returns the objects of a scope, except those that no living process uses and that may be
+// removed. It removes nothing.
 func List(s layout.Scope) ([]Info, error) {
 	var all []Info
 	err := walk(s, false, func(i Info, st entryState, err error) {
@@ -154,7 +155,8 @@ func List(s layout.Scope) ([]Info, error) {
 	return all, err
 }
 
-// Clean removes what no living process holds, and tells about each. With dryRun it only tells.
+// Clean removes the objects and files that no living process uses, and returns them. With dryRun it
+// removes nothing.
 func Clean(s layout.Scope, dryRun bool) ([]Leftover, error) {
 	var all []Leftover
 	err := walk(s, !dryRun, func(i Info, st entryState, err error) {

@@ -17,10 +17,10 @@ import (
 	"samepage/layout"
 )
 
-// What is known of named objects without joining their users.
+// This file finds out facts about named objects without joining their users.
 
-// Stat tells about a named object. Errors: fs.ErrNotExist, fs.ErrPermission, layout.ErrCorrupt,
-// layout.ErrVersion, ErrBusy.
+// Stat returns the facts about a named object. Errors: fs.ErrNotExist, fs.ErrPermission,
+// layout.ErrCorrupt, layout.ErrVersion, ErrBusy.
 func Stat(s *Spec) (Info, error) {
 	if s.Exact {
 		return statExact(s)
@@ -192,8 +192,8 @@ func isOrphan(d *store.Dir, entry, path string, dryRun bool) bool {
 	return l.record != nil && l.record.Path != path
 }
 
-// List tells about the objects of a scope, except those that no living process uses and that may
-// be removed. It removes nothing.
+// List returns the objects of a scope, except those that no living process uses and that may be
+// removed. It removes nothing.
 func List(s layout.Scope) ([]Info, error) {
 	var all []Info
 	err := walk(s, true, func(l *look) {
@@ -205,8 +205,8 @@ func List(s layout.Scope) ([]Info, error) {
 	return all, err
 }
 
-// Clean removes what no living process holds, and tells about each. With dryRun it only tells. It
-// tells about what it cannot read, and does not remove it.
+// Clean removes the objects and files that no living process uses, and returns them. With dryRun it
+// removes nothing. It also returns what it cannot read, and does not remove that.
 func Clean(s layout.Scope, dryRun bool) ([]Leftover, error) {
 	var all []Leftover
 	err := walk(s, dryRun, func(l *look) {

@@ -81,7 +81,7 @@ func munmap(b []byte) error {
 	return os.NewSyscallError("munmap", unix.MunmapPtr(unsafe.Pointer(unsafe.SliceData(b)), uintptr(len(b))))
 }
 
-// Poison makes every further access to b a fault. The addresses are never used again.
+// Poison makes every later access to b fault. The addresses are never used again.
 func (o *Object) Poison(b []byte) error {
 	if o.frozen.owns(b) {
 		return nil
@@ -114,7 +114,7 @@ type frozen struct {
 	kept bool // also when the object is closed
 }
 
-// KeepMapped makes all mappings last until the process ends, also when the object is closed.
+// KeepMapped keeps all mappings until the process ends, also after the object is closed.
 func (o *Object) KeepMapped() {
 	o.frozen.mu.Lock()
 	o.frozen.kept = true

@@ -68,11 +68,11 @@ func (o *Object) Unmap(b []byte) error {
 	return nil
 }
 
-// KeepMapped makes all mappings last until the process ends, also when the object is closed. On
-// Windows they do so anyway.
+// KeepMapped keeps all mappings until the process ends, also after the object is closed. On
+// Windows mappings stay anyway.
 func (*Object) KeepMapped() {}
 
-// Poison makes every further access to b a fault. The addresses are never used again.
+// Poison makes every later access to b fault. The addresses are never used again.
 func (o *Object) Poison(b []byte) error {
 	var was uint32
 	if err := windows.VirtualProtect(address(b), uintptr(len(b)), windows.PAGE_NOACCESS, &was); err != nil {

@@ -5,13 +5,13 @@ import (
 	"samepage/internal/sys/waker"
 )
 
-// memberByte is the first of the bytes that members of a segment hold for as long as they live,
-// one each.
+// memberByte is the first of the bytes that the members of a segment lock. Each member holds the
+// lock of one byte while it lives.
 const memberByte = 1 << 61
 
-// MemberLocks is a description of an object's file that carries one member's lock, and through
-// which that member looks at the locks of others. Only one goroutine may use it at a time: a
-// description never excludes itself.
+// MemberLocks is an open file description of an object. It has the lock of one member, and this
+// member checks the locks of others with it. Only one goroutine at a time may use it, because the
+// locks of one description do not exclude each other.
 type MemberLocks struct{ fd kernel.Locks }
 
 // OpenLocks opens a description for one member. Of an object that is open for reading only it can
@@ -46,5 +46,5 @@ func (l *MemberLocks) Close() error {
 	return nil
 }
 
-// Wakers are those of the object's members.
+// Wakers returns the segment of the object's members, for package waker.
 func (o *Object) Wakers() waker.Segment { return waker.Segment{ID: o.ID, Scope: o.Scope} }

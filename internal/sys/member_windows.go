@@ -11,12 +11,12 @@ import (
 	"samepage/layout"
 )
 
-// memberByte is the first of the bytes that members of a segment hold for as long as they live,
-// one each.
+// memberByte is the first of the bytes that the members of a segment lock. Each member holds the
+// lock of one byte while it lives.
 const memberByte = 1<<40 + 1024
 
-// MemberLocks is a handle of an object's sidecar that carries one member's lock, and through
-// which that member looks at the locks of others. Only one goroutine may use it at a time.
+// MemberLocks is a handle of the sidecar of an object. It has the lock of one member, and this
+// member checks the locks of others with it. Only one goroutine at a time may use it.
 type MemberLocks struct{ h windows.Handle }
 
 // OpenLocks opens a handle for one member. Of an object that is open for reading only it can only
@@ -57,7 +57,7 @@ func (l *MemberLocks) Held(i int) (bool, error) {
 // Close drops all locks.
 func (l *MemberLocks) Close() error { return windows.CloseHandle(l.h) }
 
-// Wakers are those of the object's members.
+// Wakers returns the segment of the object's members, for package waker.
 func (o *Object) Wakers() waker.Segment {
 	s := waker.Segment{ID: o.ID, Scope: o.Scope}
 	if o.entry != nil {

@@ -10,10 +10,10 @@ import (
 	"samepage/internal/sys/syserr"
 )
 
-// CheckName looks whether the name by which the object was opened still leads to it. It costs one
-// system call. It finds nothing wrong with objects without a name.
+// CheckName checks whether the name with which the object was opened still leads to it. It costs
+// one system call. For objects without a name it returns nil.
 //
-// Errors: ErrNameGone; any other error means that it cannot be told.
+// Errors: ErrNameGone; any other error means that the check failed.
 func (o *Object) CheckName() error {
 	if o.dir == nil && !o.Exact {
 		return nil

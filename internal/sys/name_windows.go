@@ -11,11 +11,11 @@ import (
 	"samepage/internal/sys/syserr"
 )
 
-// CheckName looks whether the name by which the object was opened still leads to it. It opens the
-// sidecar for a moment, in a way that keeps nobody from removing it. It finds nothing wrong with
-// objects without a sidecar: a bare kernel name exists as long as any process has a handle.
+// CheckName checks whether the name with which the object was opened still leads to it. It opens
+// the sidecar for a moment, in a way that does not prevent its removal. For objects without a
+// sidecar it returns nil: a bare kernel name exists while any process has a handle.
 //
-// Errors: ErrNameGone; any other error means that it cannot be told.
+// Errors: ErrNameGone; any other error means that the check failed.
 func (o *Object) CheckName() error {
 	if o.entry == nil {
 		return nil

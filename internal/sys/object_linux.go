@@ -13,11 +13,11 @@ import (
 	"samepage/layout"
 )
 
-// impl is what an Object is made of on Linux.
+// impl has the parts of an Object on Linux.
 type impl struct {
 	file *os.File // what is mapped
 	path string   // of the entry, for messages
-	at   place    // which file the entry was when it was opened
+	at   place    // the file that was the entry when it was opened
 	// lock carries the presence byte of the entry; nil for objects without one.
 	lock  *kernel.Locks
 	dir   *store.Dir
@@ -33,10 +33,10 @@ type impl struct {
 	holes  holes
 }
 
-// place is a file as the kernel names it.
+// place identifies a file for the kernel.
 type place struct{ dev, ino uint64 }
 
-// placeOf is the place of the file of st.
+// placeOf returns the place of the file of st.
 func placeOf(st *unix.Stat_t) place { return place{st.Dev, st.Ino} }
 
 // Close leaves the object. If it was the last user of a name that does not persist, Close
@@ -63,7 +63,7 @@ func (o *Object) Close() error {
 	return err
 }
 
-// fileID is the id of an object over the file of st.
+// fileID returns the id of an object over the file of st.
 func fileID(st *unix.Stat_t) (id layout.ID) {
 	for i := range 8 {
 		id[i] = byte(uint64(st.Dev) >> (8 * i))
@@ -83,8 +83,8 @@ func (o *Object) setKey(st *unix.Stat_t) {
 	o.Key = fmt.Sprintf("%x.%x %d %v %v %s", st.Dev, st.Ino, o.Size, o.Kind, o.Access, entry)
 }
 
-// Alone says whether no other description, of this process or of another one, is present at
-// the object. Errors: errors.ErrUnsupported for objects without an entry.
+// Alone says whether no other open file description, of this or another process, is present at the
+// object. Errors: errors.ErrUnsupported for objects without an entry.
 func (o *Object) Alone() (bool, error) {
 	if o.lock == nil {
 		return false, fmt.Errorf("the users of an object without an entry: %w", errors.ErrUnsupported)

@@ -19,7 +19,7 @@ import (
 	"samepage/layout"
 )
 
-// impl is what an Object is made of on Windows.
+// impl has the parts of an Object on Windows.
 type impl struct {
 	// section is what is mapped; 0 over an empty file, which has none.
 	section windows.Handle
@@ -28,17 +28,18 @@ type impl struct {
 	// byFile says that the object is handed over by its file, and that its ID is the file's.
 	// Otherwise it is handed over by its section.
 	byFile bool
-	// raw says that it came by a bare handle: nothing in it tells other processes what it is.
+	// raw says that the object came as a bare handle: other processes cannot find out which object
+	// it is.
 	raw    bool
 	what   string // for messages
 	entry  *entry // carries presence; nil for objects without a sidecar
 	dir    *store.Dir
 	out    handedOut
-	asking sync.Mutex // held while Alone is away from the presence byte
+	asking sync.Mutex // held while Alone has released the presence byte
 }
 
-// sectionName is the kernel's name of an object's section. The id is random, so that a handle of
-// an earlier object of the same name is not in the way.
+// sectionName returns the kernel's name of an object's section. The id is random, so that a handle
+// of an earlier object with the same name does no harm.
 func sectionName(k layout.Kind, s layout.Scope, id layout.ID) string {
 	return kernel.Prefix(s) + sectionBase(k, id)
 }
@@ -182,9 +183,10 @@ func (o *Object) fill(s *Spec, sa *windows.SecurityAttributes) error {
 	return nil
 }
 
-// layOver makes the section over a file, and writes into the record how others open it. What
-// persists, or has a file of its own, is opened by the path: the id is the file's. Otherwise it
-// is opened by the section's name, because others may not be able to open the file.
+// layOver makes the section over a file, and writes into the record how others open it. If the
+// object persists, or has its own file, others open it by the path of the file, and it has the id
+// of the file. Otherwise they open it by the name of the section, because they may not be able to
+// open the file.
 func (o *Object) layOver(b *backing, s *Spec, sa *windows.SecurityAttributes, r *layout.Record) error {
 	path, err := filepath.Abs(b.path)
 	if err != nil {
@@ -238,7 +240,7 @@ func (o *Object) init(b []byte) error {
 	return unview(v)
 }
 
-// namedKey is the key of an object with a name of ours.
+// namedKey returns the key of an object with a name.
 func (o *Object) namedKey() string {
 	return o.ID.String() + " " + o.Kind.String() + " " + kernel.Prefix(o.Scope) + o.Name + " " + strconv.Itoa(int(o.Access))
 }
@@ -289,12 +291,12 @@ func open(d *store.Dir, s *Spec) (*Object, error) {
 	}
 }
 
-// errLeaving says that the last user of an object has closed its section and still is present.
-// The caller looks again.
+// errLeaving says that the last user of an object has closed its section, but is still present. The
+// caller must look again.
 var errLeaving = errors.New("the last user is leaving")
 
-// join opens what the sidecar stands for, and makes the caller present. When it returns the
-// caller holds the gate.
+// join opens the object of the sidecar, and makes the caller present. When it returns, the caller
+// holds the gate.
 func (o *Object) join(s *Spec) error {
 	e := o.entry
 	if err := e.gate(); err != nil {
@@ -370,7 +372,7 @@ func (o *Object) openPath(r *layout.Record, s *Spec) error {
 	return err
 }
 
-// drop closes everything but the sidecar.
+// drop closes everything except the sidecar.
 func (o *Object) drop() {
 	o.out.close()
 	for _, h := range []*windows.Handle{&o.section, &o.file} {
@@ -407,8 +409,8 @@ func (o *Object) Alone() (bool, error) {
 	case o.entry == nil:
 		return false, fmt.Errorf("the users of an object without a sidecar: %w", errors.ErrUnsupported)
 	}
-	// The own lock is in the way of the test. While this holds the gate nobody else tests for
-	// presence, so the lock may be dropped for that long.
+	// The test cannot work while this process holds its own lock. While it holds the gate, nobody
+	// else tests for presence, so it may release the lock during the test.
 	o.asking.Lock()
 	defer o.asking.Unlock()
 	e := o.entry
@@ -465,18 +467,18 @@ func Remove(s *Spec) error {
 	}
 }
 
-// handedOut are the handles to hand over: one for each access, inheritable or not, for as long
-// as the object is open.
+// handedOut has the handles for other processes: one for each access, inheritable or not. They stay
+// open while the object is open.
 type handedOut struct {
 	mu  sync.Mutex // taken after that of inherited, when both are held
 	all map[handOut]windows.Handle
 }
 
-// handOut is what such a handle is for.
+// handOut says for what such a handle is.
 type handOut struct {
 	access      layout.Access
 	inheritable bool
-	raw         bool // of the section, also where a token has the file
+	raw         bool // of the section, also if a token would use the file
 }
 
 // close closes all of them.

@@ -57,7 +57,7 @@ func open(d *store.Dir, s *Spec) (*Object, error) {
 	}
 }
 
-// object opens what the entry stands for.
+// object opens the object of the entry.
 func (e *entryFile) object(d *store.Dir, entry string, s *Spec) (*Object, error) {
 	o := &Object{
 		Kind: s.Kind, Scope: s.Scope, Name: s.Name, Access: s.Access,
@@ -108,7 +108,8 @@ func (o *Object) openRecorded(e *entryFile, s *Spec) error {
 	}
 	o.file, o.fileLock = b.file, b.lock
 	if e.st.Uid != uint32(os.Geteuid()) && b.st.Uid != e.st.Uid {
-		// Otherwise another user could make us write to a file that only we may write.
+		// Otherwise another user could make this process write to a file that only this user may
+		// write.
 		return fmt.Errorf("%s is owned by %s, the name %q over it by %s: %w",
 			r.Path, kernel.UserName(b.st.Uid), s.Name, kernel.UserName(e.st.Uid), fs.ErrPermission)
 	}
@@ -124,8 +125,9 @@ func (o *Object) openRecorded(e *entryFile, s *Spec) error {
 	return nil
 }
 
-// Remove removes a name, also one that persists; root removes those of all users, unless Owner
-// says whose. Errors: fs.ErrNotExist; ErrBusy, when a process uses it; fs.ErrPermission.
+// Remove removes a name, also one that persists. Root may remove the names of all users; with Owner
+// set, only names of this owner. Errors: fs.ErrNotExist; ErrBusy, when a process uses it;
+// fs.ErrPermission.
 func Remove(s *Spec) error {
 	if s.Exact {
 		return removeExact(s)
@@ -138,7 +140,7 @@ func Remove(s *Spec) error {
 	entry := store.EntryName(s.Kind, s.Name)
 	t := *s
 	if t.Owner == "" && os.Geteuid() == 0 {
-		t.Owner = "*" // nothing in it is trusted, and root may remove it
+		t.Owner = "*" // root may remove any entry, because nothing in it is trusted
 	}
 	var p store.Patience
 	for {

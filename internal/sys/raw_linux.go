@@ -17,8 +17,8 @@ import (
 	"samepage/layout"
 )
 
-// Memory by a bare descriptor, as programs hand it over that do not know tokens: the number says
-// which, and only the file itself can be checked.
+// This file is for memory that is handed over by a bare descriptor, as programs do that do not know
+// tokens. The receiver has only the number, and can check only the file itself.
 
 // InheritRaw gives the object to a child that cmd will start, and returns the number of the
 // descriptor in the child. The object must stay open until cmd.Start returns.
@@ -26,8 +26,8 @@ func (o *Object) InheritRaw(cmd *exec.Cmd, a layout.Access) (uint64, error) {
 	return o.Inherit(cmd, a)
 }
 
-// OfferRaw is the number by which TakeRaw finds the object in this process, for as long as it
-// stays open here.
+// OfferRaw returns the number with which TakeRaw finds the object in this process, while the object
+// is open here.
 func (o *Object) OfferRaw(a layout.Access) (uint64, error) {
 	if err := o.handOut(a); err != nil {
 		return 0, err
@@ -47,9 +47,9 @@ func RevokeRaw(int, uint64) error { return errNoPush }
 
 var errNoPush = fmt.Errorf("no process can put a descriptor into another one on Linux; the other process has to take it: %w", errors.ErrUnsupported)
 
-// AdoptRaw makes an object of a descriptor that this process inherited, which it
-// takes over. When it fails the descriptor stays as it is. Size 0 is that of the
-// file. Errors: layout.ErrBadToken, fs.ErrPermission.
+// AdoptRaw makes an object of a descriptor that this process inherited, and takes the descriptor
+// over. If it fails, the descriptor stays open and unchanged. Size 0 means the size of the file.
+// Errors: layout.ErrBadToken, fs.ErrPermission.
 func AdoptRaw(value uint64, size int64, a layout.Access, _ func(func(*Object) bool) bool) (*Object, error) {
 	if value < 3 || value > 1<<30 {
 		return nil, fmt.Errorf("descriptor %d: %w", value, layout.ErrBadToken)
@@ -57,7 +57,8 @@ func AdoptRaw(value uint64, size int64, a layout.Access, _ func(func(*Object) bo
 	receiving.Lock()
 	defer receiving.Unlock()
 	fd := int(value)
-	// As for a token: what this process has opened itself is closed on exec.
+	// The same rule as for a token: descriptors that this process has opened itself are closed on
+	// exec.
 	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
 	if err != nil {
 		return nil, fmt.Errorf("descriptor %d is not inherited, or was taken already: %w: %w", fd, err, layout.ErrBadToken)
@@ -82,7 +83,7 @@ func AdoptRaw(value uint64, size int64, a layout.Access, _ func(func(*Object) bo
 	return o, err
 }
 
-// TakeRaw makes an object of what a descriptor of a running process stands for.
+// TakeRaw makes an object of the file that a descriptor of a running process refers to.
 // Errors: layout.ErrBadToken, ErrPeerNotStarted, fs.ErrPermission.
 func TakeRaw(pid int, value uint64, size int64, a layout.Access) (*Object, error) {
 	if value > 1<<30 {
@@ -92,7 +93,7 @@ func TakeRaw(pid int, value uint64, size int64, a layout.Access) (*Object, error
 	if err != nil && !errors.Is(err, fs.ErrPermission) {
 		return nil, err
 	}
-	// A path descriptor first: whatever the number stands for, this has no effect on it.
+	// A path descriptor first: it has no effect on the file, whatever the number refers to.
 	path := fmt.Sprintf("/proc/%d/fd/%d", pid, value)
 	mode := 0
 	fd, err := kernel.Open(unix.AT_FDCWD, path, unix.O_PATH|unix.O_CLOEXEC, 0)
@@ -124,7 +125,7 @@ func TakeRaw(pid int, value uint64, size int64, a layout.Access) (*Object, error
 	})
 }
 
-// modeOf tells the flags with which a process has opened a descriptor.
+// modeOf returns the flags with which a process has opened a descriptor.
 func modeOf(pid int, value uint64) (int, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%d", pid, value))
 	if err != nil {
@@ -166,7 +167,7 @@ func rawObject(fd int, value uint64, size int64, mode int, a layout.Access, open
 	if err != nil {
 		return nil, err
 	}
-	// What is not a memfd has no seals.
+	// A file that is not a memfd has no seals.
 	seals, err := unix.FcntlInt(f.Fd(), unix.F_GET_SEALS, 0)
 	if err != nil {
 		seals = 0
@@ -186,7 +187,8 @@ func rawObject(fd int, value uint64, size int64, mode int, a layout.Access, open
 	}
 	o.memfd = st.Nlink == 0 && seals&unix.F_SEAL_SHRINK != 0
 	if !o.memfd {
-		// As for a token: the receiver is a user of the file, unless it may not open it.
+		// The same rule as for a token: the receiver is a user of the file, unless it may not open
+		// it.
 		if o.fileLock, err = shareFile(f); err != nil && !errors.Is(err, fs.ErrPermission) {
 			_ = f.Close()
 			return nil, err

@@ -15,10 +15,10 @@ import (
 	"samepage/layout"
 )
 
-// Memory by a bare handle of its section, as programs hand it over that do not know tokens: the
-// value says which, and only the section itself can be checked.
+// This file is for memory that is handed over by a bare handle of its section, as programs do that
+// do not know tokens. The receiver has only the value, and can check only the section itself.
 
-// rawHandOut is the handle of the section for another process.
+// rawHandOut returns the handle of the section for another process.
 func (o *Object) rawHandOut(a layout.Access, inheritable bool) (windows.Handle, error) {
 	if err := o.rawAccess(a); err != nil {
 		return 0, err
@@ -48,14 +48,15 @@ func (o *Object) InheritRaw(cmd *exec.Cmd, a layout.Access) (uint64, error) {
 	return giveTo(cmd, h), nil
 }
 
-// OfferRaw is the value by which TakeRaw finds the object in this process, for as long as it
-// stays open here.
+// OfferRaw returns the value with which TakeRaw finds the object in this process, while the object
+// is open here.
 func (o *Object) OfferRaw(a layout.Access) (uint64, error) {
 	h, err := o.rawHandOut(a, false)
 	return uint64(h), err
 }
 
-// granted are the handles that this process put into others, of objects that are open here.
+// granted has the handles that this process put into other processes, of objects that are open
+// here.
 var granted = struct {
 	sync.Mutex
 	all map[grantKey]*Object
@@ -90,8 +91,8 @@ func (o *Object) GrantRaw(pid int, a layout.Access) (uint64, error) {
 	return uint64(h), nil
 }
 
-// forgetGrants forgets the handles of an object that closes: nobody can tell any more whether a
-// handle is of that object.
+// forgetGrants forgets the handles of an object that closes. After that this process cannot find
+// out whether a handle is of that object.
 func (o *Object) forgetGrants() {
 	granted.Lock()
 	defer granted.Unlock()
@@ -118,7 +119,7 @@ func RevokeRaw(pid int, value uint64) error {
 		return fmt.Errorf("this process has granted process %d no handle %#x, or has closed the memory: %w", pid, value, layout.ErrBadToken)
 	}
 	delete(granted.all, g)
-	// If the other process has closed the handle, its number may stand for something else.
+	// If the other process has closed the handle, its value may refer to another object.
 	gone := func(err error) error {
 		return fmt.Errorf("handle %#x of process %d is not %s any more: %w: %w", value, pid, o.what, err, layout.ErrBadToken)
 	}
@@ -139,14 +140,13 @@ func RevokeRaw(pid int, value uint64) error {
 	return nil
 }
 
-// takeHandle copies a handle out of a process. That has no effect on what the value stands for
-// there.
+// takeHandle copies a handle out of a process. It has no effect on the object of the handle.
 func takeHandle(p windows.Handle, value uint64, options uint32) (h windows.Handle, err error) {
 	err = windows.DuplicateHandle(p, windows.Handle(value), windows.CurrentProcess(), &h, 0, false, windows.DUPLICATE_SAME_ACCESS|options)
 	return h, err
 }
 
-// checkRaw refuses values that no handle has: handles have 32 bits on every Windows, and the
+// checkRaw refuses values that no handle can have: handles have 32 bits on every Windows, and the
 // kernel ignores the last two bits. Errors: layout.ErrBadToken.
 func checkRaw(value uint64) error {
 	if value == 0 || value%4 != 0 || value > math.MaxInt32 {
@@ -155,10 +155,10 @@ func checkRaw(value uint64) error {
 	return nil
 }
 
-// AdoptRaw makes an object of a handle of this process, which it takes over: that
-// it inherited, or another process put there. When it fails the handle stays as
-// it is. Size 0 is that of the section. anyOpen says whether is holds for an object that
-// this process has open; a handle of such an object is refused.
+// AdoptRaw makes an object of a handle of this process, and takes the handle over. The process
+// inherited the handle, or another process put it there. If it fails, the handle stays open and
+// unchanged. Size 0 means the size of the section. anyOpen says whether is returns true for an
+// object that this process has open; a handle of such an object is refused.
 //
 // Errors: layout.ErrBadToken, fs.ErrPermission.
 func AdoptRaw(value uint64, size int64, a layout.Access, anyOpen func(is func(*Object) bool) bool) (*Object, error) {
@@ -168,7 +168,7 @@ func AdoptRaw(value uint64, size int64, a layout.Access, anyOpen func(is func(*O
 	theirs := windows.Handle(value)
 	inherited.Lock()
 	defer inherited.Unlock()
-	// A copy is looked at, because nobody else in this process can close that.
+	// The checks use a copy, because other code of this process may close the original.
 	h, err := takeHandle(windows.CurrentProcess(), value, 0)
 	if err != nil {
 		return nil, fmt.Errorf("this process has no handle %#x, or has taken it already: %w: %w", value, err, layout.ErrBadToken)
@@ -188,7 +188,7 @@ func AdoptRaw(value uint64, size int64, a layout.Access, anyOpen func(is func(*O
 	return o, nil
 }
 
-// holds says whether h is the object's own.
+// holds says whether h is the object's own handle.
 func (o *Object) holds(h windows.Handle) bool {
 	o.out.mu.Lock()
 	defer o.out.mu.Unlock()
@@ -221,8 +221,8 @@ func TakeRaw(pid int, value uint64, size int64, a layout.Access) (*Object, error
 	return rawObject(h, value, size, a)
 }
 
-// rawObject makes an object of a section's handle, which it owns from then on. Whatever h is, the
-// questions that are asked of it do not block and have no effect.
+// rawObject makes an object of the handle of a section, and takes the handle over. Whatever h is,
+// the calls with it do not block and have no effect.
 func rawObject(h windows.Handle, value uint64, size int64, a layout.Access) (*Object, error) {
 	refuse := func(format string, args ...any) (*Object, error) {
 		_ = windows.CloseHandle(h)
@@ -274,7 +274,8 @@ func rawObject(h windows.Handle, value uint64, size int64, a layout.Access) (*Ob
 		_ = windows.CloseHandle(h)
 		return nil, err
 	}
-	// Nothing tells whether two handles are of one section: here each is an object of its own.
+	// It is impossible to find out whether two handles are of one section. So each handle is its
+	// own object here.
 	return &Object{
 		ID: id, Access: a, Size: size, Rounded: rounded, Key: "raw " + id.String() + " " + strconv.Itoa(int(a)),
 		impl: impl{section: h, raw: true, what: fmt.Sprintf("memory of handle %#x", value)},

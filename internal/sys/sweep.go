@@ -13,9 +13,9 @@ import (
 	"samepage/layout"
 )
 
-// What dead processes left is removed by those that create something later
-// (docs/protocol/names.md): a little of it by the first create of a process in each directory,
-// all of it by a create that finds no space. Neither waits for anybody.
+// Processes that create something remove what dead processes left (docs/protocol/names.md). The
+// first create of a process in each directory removes a little of it. A create that finds no space
+// removes all of it. Neither waits for another process.
 const (
 	// sweepNames is how many names of a directory a first create reads at most.
 	sweepNames = 1 << 16
@@ -26,18 +26,18 @@ const (
 // swept has the paths of the directories in which this process has made something.
 var swept sync.Map
 
-// sweepFirst does what the first create of a process in a directory does.
+// sweepFirst does the sweep that belongs to the first create of a process in a directory.
 func sweepFirst(d *store.Dir) {
 	if _, before := swept.LoadOrStore(d.Path, nil); !before {
 		sweepScope(d.Scope, sweepNames, sweepLooks)
 	}
 }
 
-// withSpace is the result of create. If create finds no space, it removes what dead processes
-// left, and calls create again.
+// withSpace returns the result of create. If create finds no space, withSpace removes what dead
+// processes left, and calls create again.
 func withSpace[T any](create func() (T, error)) (T, error) {
 	o, err := create()
-	for range 100 { // others may die as fast
+	for range 100 { // other processes may die as fast as this one removes
 		if !errors.Is(err, syserr.ErrNoSpace) {
 			return o, err
 		}
@@ -54,8 +54,8 @@ func withSpace[T any](create func() (T, error)) (T, error) {
 }
 
 // some reads at most names names in a directory (-1: all), and calls take for at most looks of
-// them (-1: all). It begins at a random one, so that processes which come one after another see
-// all of them. It counts for how many take is true.
+// them (-1: all). It begins at a random name, so that several processes one after another see all
+// of them. It returns for how many take was true.
 func some(f *os.File, names, looks int, take func(name string) bool) (taken int) {
 	all, _ := f.Readdirnames(names)
 	if len(all) == 0 {

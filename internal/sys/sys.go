@@ -1,34 +1,35 @@
-// Package sys has the objects that processes share: their names, their bytes and how they are
-// mapped, how they are handed over, and the locks of their members. With the rooms below it,
-// internal/sys/..., it is the only place that calls the operating system:
+// Package sys has the objects that processes share. It finds them by name, maps their bytes, hands
+// them over to other processes, and holds the locks of their members. Only this package and the
+// packages below it, internal/sys/..., call the operating system:
 //
-//	syserr       the errors, and what makes an error of the system one of them
-//	kernel       the system's calls, for the other rooms only
+//	syserr       the errors, and functions that turn errors of the system into them
+//	kernel       the calls of the system, only for the other packages here
 //	window       windows that get messages (Windows)
-//	process      names of processes, holds on them, what this process has open
+//	process      identities of processes, handles to them, and what this process has open
 //	waker        spinning, sleeping and waking
 //	kernelevent  Win32 events (Windows)
 //	store        the directories of objects, and what is wrong with them
-//	lockfile     files that are locked by being open
-//	doctor       what the machine has for shared memory (above this room)
+//	lockfile     files that are locked while they are open
+//	doctor       what the machine has for shared memory (it uses this package)
 //
-// Every function has the same signature and the same behaviour on each system. What a system
-// cannot do is errors.ErrUnsupported. The rooms above have no file for a single system.
+// Every function has the same signature and the same behaviour on each system. If a system cannot
+// do something, the error is errors.ErrUnsupported. Packages that use this one need no files for
+// single systems.
 //
 // # Names
 //
 // A named object has an entry in a directory. Each user of the object holds a shared kernel lock
-// on a byte of the entry (the presence byte), through a descriptor that is opened for that
-// purpose and never duplicated, inherited or granted. So the kernel says whether a living
-// process uses the object. The rules are:
+// on a byte of the entry, the presence byte. The descriptor with this lock is opened only for this
+// purpose, and is never duplicated, inherited or granted. So the kernel knows whether a living
+// process uses the object. A process is present if it holds this lock. The rules are:
 //
 //   - create: the entry appears complete and with its creator present, or not at all.
-//   - open: lock the byte, then look whether the entry still exists.
-//   - close: unlock the byte, then try to lock it exclusively. Who gets that lock was the last
-//     user, and removes the entry before it unlocks the byte.
-//   - a death does none of this. An entry where nobody is present, and that does not persist,
-//     counts as removed: open says that it does not exist, and each process that finds it
-//     removes it.
+//   - open: lock the byte, then check whether the entry still exists.
+//   - close: unlock the byte, then try to lock it exclusively. A process that gets this lock was
+//     the last user. It removes the entry before it unlocks the byte.
+//   - death: a process that dies does none of this. If no process is present at an entry that does
+//     not persist, the entry counts as removed: open says that it does not exist, and each process
+//     that finds it removes it.
 package sys
 
 import (
@@ -40,14 +41,14 @@ import (
 	"samepage/layout"
 )
 
-// Spec says which object is meant, and what a new one shall be.
+// Spec says which object is meant, and how a new object is made.
 type Spec struct {
 	Name      string // checked by the caller
 	Kind      layout.Kind
 	Scope     layout.Scope
 	Exact     bool            // Name is the kernel's name, of any program
 	Access    layout.Access   // what the caller wants to do with it
-	Size      int64           // for a new object; a file: 0 means its size
+	Size      int64           // of a new object; over a file, 0 means the size of the file
 	Lifetime  layout.Lifetime // of a new object
 	Sparse    bool            // reserve no space
 	File      string          // over this file; empty: over memory
@@ -55,7 +56,7 @@ type Spec struct {
 	Truncate  bool            // discard what File has; only with Exclusive
 	Perm      fs.FileMode     // Linux: permission bits of a new object
 	SDDL      string          // Windows: security descriptor of a new object
-	Owner     string          // whose object is accepted; empty: see store.CheckOwner
+	Owner     string          // the accepted owner of the object; empty: see store.CheckOwner
 	Init      []byte          // first bytes of a new object
 }
 
@@ -73,13 +74,13 @@ type Object struct {
 	Lifetime layout.Lifetime
 	File     string // path of the file below; empty: memory
 	// Key is equal for two Objects of a process exactly when both are the same object with the
-	// same access. (Bare handles on Windows, which nothing tells apart, are an object each.)
+	// same access. (Bare handles on Windows cannot be compared, so each of them is its own object.)
 	Key string
 
 	impl
 }
 
-// Info is what is known of a named object without joining its users.
+// Info has the facts about a named object that a process can see without joining its users.
 type Info struct {
 	Name      string          `json:"name"`
 	Kind      layout.Kind     `json:"kind"`
@@ -95,12 +96,13 @@ type Info struct {
 	File      string          `json:"file,omitempty"` // path of the file below
 	Path      string          `json:"path,omitempty"` // where the system keeps it
 	Rounded   bool            `json:"rounded,omitempty"`
-	// Err says why not everything is known about the object: it is another user's, or damaged,
-	// or something else is in its place. Then InUse is not known, and no field that is zero.
+	// Err says why some facts about the object are not known: it belongs to another user, or it is
+	// damaged, or something else is in its place. Then InUse and all fields that are zero are not
+	// known.
 	Err error `json:"-"`
 }
 
-// Leftover is something that no living process holds.
+// Leftover is an object or a file that no living process uses and that may be removed.
 type Leftover struct {
 	Info
 	Reason  string `json:"reason"` // why it may be removed
@@ -108,7 +110,7 @@ type Leftover struct {
 	Err     error  `json:"-"` // why it could not be removed
 }
 
-// checkRange says what is wrong with a mapping of n bytes at off. Errors: ErrAlignment,
+// checkRange returns an error if n bytes at off cannot be mapped. Errors: ErrAlignment,
 // ErrTooLarge, fs.ErrPermission.
 func (o *Object) checkRange(off int64, n int, a layout.Access) error {
 	switch {

@@ -16,8 +16,8 @@ import (
 	"samepage/layout"
 )
 
-// These systems map files and nothing else: their file locks are not dropped with one descriptor,
-// so nobody could say which process is alive.
+// On these systems only files can be mapped. Their file locks do not belong to one descriptor, so
+// there is no way to find out which process is alive.
 
 type impl struct{ file *os.File }
 
@@ -55,16 +55,16 @@ func (o *Object) Grant(layout.Access) (uint64, error) {
 	return 0, syserr.Unsupported("handing memory over")
 }
 
-// KeepMapped makes all mappings last until the process ends, which they do anyway.
+// KeepMapped does nothing: mappings stay until the process ends anyway.
 func (*Object) KeepMapped() {}
 
 // Alone is not supported.
 func (o *Object) Alone() (bool, error) { return false, syserr.Unsupported("counting users") }
 
-// CheckName finds nothing wrong: there are no named objects.
+// CheckName returns nil: there are no named objects.
 func (o *Object) CheckName() error { return nil }
 
-// MapFile opens an object over s.File, without a name. It makes a file that is missing when s.Size
+// MapFile opens an object without a name over s.File. It makes a file that is missing when s.Size
 // is given. Errors: fs.ErrNotExist, fs.ErrPermission, errors.ErrUnsupported.
 func MapFile(s *Spec) (*Object, error) {
 	if s.Exclusive {
@@ -173,7 +173,7 @@ func (*MemberLocks) Held(int) (bool, error) { return false, syserr.Unsupported("
 // Close drops all locks.
 func (*MemberLocks) Close() error { return nil }
 
-// Wakers are those of the object's members.
+// Wakers returns the segment of the object's members, for package waker.
 func (o *Object) Wakers() waker.Segment { return waker.Segment{ID: o.ID, Scope: o.Scope} }
 
 // OpenLockFile is not supported.

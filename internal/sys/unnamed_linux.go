@@ -10,7 +10,8 @@ import (
 	"samepage/layout"
 )
 
-// CreateUnnamed makes an object that only processes reach to which it is handed. Errors:
+// CreateUnnamed makes an object without a name. Only processes to which it is handed over can use
+// it. Errors:
 // ErrNoSpace, ErrTooLarge.
 func CreateUnnamed(s *Spec) (*Object, error) {
 	return withSpace(func() (*Object, error) { return createUnnamed(s) })

@@ -15,7 +15,8 @@ import (
 	"samepage/layout"
 )
 
-// CreateUnnamed makes an object that only processes reach to which it is handed. Errors:
+// CreateUnnamed makes an object without a name. Only processes to which it is handed over can use
+// it. Errors:
 // ErrNoSpace, ErrTooLarge, fs.ErrInvalid.
 func CreateUnnamed(s *Spec) (*Object, error) {
 	return withSpace(func() (*Object, error) { return createUnnamed(s) })
@@ -44,8 +45,8 @@ func createUnnamed(s *Spec) (*Object, error) {
 	return o, nil
 }
 
-// A section without a name has nothing that tells it from others. So an unnamed object has one
-// page more than it needs, and that page, the trailer, has the id:
+// Sections without a name cannot be told apart. So an unnamed object has one page more than it
+// needs. This page, the trailer, has the id:
 //
 //	 0  8  the text "smpgUNNM"
 //	 8 16  id
@@ -65,7 +66,7 @@ const pageSize = 4096 // of every Windows that Go runs on
 // pages is n rounded up to whole pages.
 func pages(n int64) int64 { return (n + pageSize - 1) &^ (pageSize - 1) }
 
-// trailerView maps the trailer of an unnamed object of size bytes. all is to be unmapped.
+// trailerView maps the trailer of an unnamed object of size bytes. The caller must unmap all.
 func trailerView(section windows.Handle, size int64, a layout.Access) (all, t []byte, err error) {
 	at := pages(size)
 	start := at &^ (granularity - 1)
@@ -76,9 +77,9 @@ func trailerView(section windows.Handle, size int64, a layout.Access) (all, t []
 	return all, all[at-start:], nil
 }
 
-// handlesOnly lets only those use an object that have a handle, and only with the rights of
-// that handle: a process with a handle for reading could otherwise copy it with more rights
-// (DuplicateHandle). It gives nothing to the owner either.
+// handlesOnly is a security descriptor that gives no rights to anybody, also not to the owner. So a
+// process can use the object only through a handle, and only with the rights of that handle.
+// Otherwise a process with a handle for reading could copy it with more rights (DuplicateHandle).
 const handlesOnly = "D:P(A;;RC;;;OW)"
 
 func unnamedSection(s *Spec, sa *windows.SecurityAttributes) (*Object, error) {
@@ -120,7 +121,7 @@ func unnamedSparse(s *Spec, sa *windows.SecurityAttributes) (*Object, error) {
 		return nil, err
 	}
 	path := filepath.Join(os.TempDir(), "samepage-"+id.String()+".tmp")
-	// Shared with nobody: who is handed the object gets a copy of this handle.
+	// Not shared: a process to which the object is handed over gets a copy of this handle.
 	h, err := kernel.CreateFile(path, windows.GENERIC_READ|windows.GENERIC_WRITE|windows.DELETE, 0, sa,
 		windows.CREATE_NEW, windows.FILE_ATTRIBUTE_TEMPORARY|windows.FILE_FLAG_DELETE_ON_CLOSE)
 	if err != nil {

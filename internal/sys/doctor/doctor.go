@@ -1,5 +1,5 @@
-// Package doctor says what this machine has for shared memory, what is wrong with it, and which
-// command mends it. It finds objects whose name was removed below their users.
+// Package doctor reports what this machine has for shared memory, what is wrong with it, and which
+// command repairs it. It also finds objects whose name was removed while processes use them.
 package doctor
 
 import (
@@ -11,7 +11,7 @@ type Fact struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
 	OK    bool   `json:"ok"`
-	Mend  string `json:"mend,omitempty"` // a command that mends it
+	Mend  string `json:"mend,omitempty"` // a command that repairs it
 	Note  string `json:"note,omitempty"`
 }
 

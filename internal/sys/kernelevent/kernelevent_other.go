@@ -1,7 +1,7 @@
 //go:build !windows
 
-// Package kernelevent has Win32 events under names that other programs know. Only Windows has
-// them; elsewhere the errors match errors.ErrUnsupported.
+// Package kernelevent has Win32 events under names that other programs know. Only Windows has such
+// events. On other systems the errors match errors.ErrUnsupported.
 package kernelevent
 
 import (

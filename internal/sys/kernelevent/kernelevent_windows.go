@@ -1,5 +1,5 @@
-// Package kernelevent has Win32 events under names that other programs know. Only Windows has
-// them; elsewhere the errors match errors.ErrUnsupported.
+// Package kernelevent has Win32 events under names that other programs know. Only Windows has such
+// events. On other systems the errors match errors.ErrUnsupported.
 package kernelevent
 
 import (

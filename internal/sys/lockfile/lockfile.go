@@ -1,3 +1,4 @@
-// Package lockfile locks files by opening them: a lock file is open together with others, or
-// alone. On Linux an open-file-description lock on one byte says so, on Windows the share mode.
+// Package lockfile locks files by opening them. A process opens a lock file either shared, so that
+// other processes may open it shared, too, or exclusively. On Linux an open-file-description lock
+// on one byte does this, on Windows the share mode.
 package lockfile

@@ -12,7 +12,7 @@ type File struct{}
 // Open is not supported.
 func Open(string, bool) (*File, error) { return nil, errNone }
 
-// CheckName finds nothing wrong.
+// CheckName returns nil.
 func (*File) CheckName() error { return nil }
 
 // Close does nothing.

@@ -50,7 +50,7 @@ func open(path string, exclusively bool, disposition uint32) (*File, error) {
 	return &File{h}, nil
 }
 
-// CheckName finds nothing wrong: nobody can remove a file that is open in this way.
+// CheckName returns nil: nobody can remove a file that is open in this way.
 func (*File) CheckName() error { return nil }
 
 // Close ends the lock.

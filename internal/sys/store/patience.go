@@ -1,11 +1,11 @@
-// Package store has the directories in which objects with names lie, says what is wrong with
-// one and which command mends it, and waits for those who are just removing a name.
+// Package store has the directories of named objects. It says what is wrong with a directory and
+// which command repairs it, and it waits for processes that are removing a name.
 //
-// Directories are not trusted until they are verified: others may own them, exchange them or let
-// too many in.
+// Directories are not trusted until they are verified: another user may own them or exchange them,
+// or their mode may give rights to too many users.
 //
-// BaseDir, Where, Remote, Patience and RemovalWait are the same on each system. The rest is how
-// one system keeps objects, and is for the rooms under internal/sys only.
+// BaseDir, Where, Remote, Patience and RemovalWait are the same on each system. All other functions
+// depend on the system, and are only for the packages under internal/sys.
 package store
 
 import (
@@ -16,28 +16,29 @@ import (
 	"samepage/internal/sys/syserr"
 )
 
-// RemovalWait is how long a caller waits for a process that is just removing the same name.
-// That takes microseconds, unless the process is stopped there. Tests change it, before
-// anybody waits.
+// RemovalWait is how long a caller waits for a process that is removing the same name. A removal
+// takes microseconds, unless the process is stopped in the middle of it. Tests change RemovalWait
+// before anything waits.
 var RemovalWait = 2 * time.Second
 
 const (
 	firstStep   = 50 * time.Microsecond
 	longestStep = 5 * time.Millisecond
-	// longestSleep is what a step counts for at most: while the whole machine stood still,
-	// so did those who are waited for.
+	// longestSleep is the most that a step counts. If the whole machine stood still for a longer
+	// time, the other process stood still, too.
 	longestSleep = 20 * time.Millisecond
 )
 
-// Patience counts out RemovalWait. Its steps are random, because processes that block each
-// other would otherwise do so again and again. They grow, because many that wait would
-// otherwise take the time of the one that they wait for. The zero value has not waited yet.
+// Patience waits in steps until RemovalWait is over. The steps are random, because processes that
+// block each other would otherwise do so again and again. They grow, because many waiting processes
+// would otherwise take CPU time from the process that they wait for. The zero value has not waited
+// yet.
 type Patience struct {
 	waited time.Duration
 	step   time.Duration
 }
 
-// Wait sleeps a step and is false when RemovalWait is used up.
+// Wait sleeps for one step. It returns false if RemovalWait is over.
 func (p *Patience) Wait() bool {
 	if p.step == 0 {
 		p.step = firstStep
@@ -49,7 +50,7 @@ func (p *Patience) Wait() bool {
 	return p.waited < RemovalWait
 }
 
-// StillRemoving is the error for a name that another process has been removing for too long.
+// StillRemoving returns the error for a name that another process has been removing for too long.
 func StillRemoving(name string) error {
 	return fmt.Errorf("another process has been removing %q for more than %v: %w", name, RemovalWait, syserr.ErrBusy)
 }

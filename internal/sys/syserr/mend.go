@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// mendable is an error with the command that mends its cause, for the user of this process.
+// mendable is an error with the command by which the user of this process repairs its cause.
 type mendable struct {
 	err error
 	cmd string
@@ -14,7 +14,7 @@ type mendable struct {
 func (m *mendable) Error() string { return fmt.Sprintf("%v (to mend it: %s)", m.err, m.cmd) }
 func (m *mendable) Unwrap() error { return m.err }
 
-// Mending adds the command to an error that has none yet.
+// Mending adds the command to an error that does not have one yet.
 func Mending(err error, cmd string) error {
 	var m *mendable
 	if cmd == "" || errors.As(err, &m) {
@@ -23,8 +23,8 @@ func Mending(err error, cmd string) error {
 	return &mendable{err, cmd}
 }
 
-// Mend is the text of err without the command that mends it, and that command: empty if there is
-// none.
+// Mend returns the text of err without the command, and the command that repairs the cause. The
+// command is empty if there is none.
 func Mend(err error) (text, cmd string) {
 	var m *mendable
 	if !errors.As(err, &m) {

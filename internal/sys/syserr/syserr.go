@@ -1,6 +1,6 @@
-// Package syserr has the errors of the rooms under internal/sys, and what makes an error of
-// the system one of them: errors.Is finds the class (ErrBusy, ErrNoSpace, fs.ErrNotExist)
-// and the system's own number, and the text says what to do where something can be done.
+// Package syserr has the errors of the packages under internal/sys, and functions that turn errors
+// of the system into them. errors.Is finds both the class (ErrBusy, ErrNoSpace, fs.ErrNotExist) and
+// the error number of the system. If the user can repair the cause, the text says how.
 package syserr
 
 import (
@@ -25,14 +25,14 @@ var (
 	ErrNameGone       = errors.New("the name does not lead to this object any more")
 )
 
-// Unsupported is the error for something that this system cannot do.
+// Unsupported returns the error for something that this system cannot do.
 func Unsupported(what string) error {
 	return fmt.Errorf("%s on %s: %w", what, runtime.GOOS, errors.ErrUnsupported)
 }
 
-// OnlyNumber is err, but errors.Is finds only the error number of the system in it, and not the
-// class that the number belongs to: that a file below an object is missing does not mean that
-// the object is missing.
+// OnlyNumber returns err, but errors.Is finds only the error number of the system in it, and not
+// the class of the number. An example: if the file below an object is missing, the error must not
+// say that the object is missing.
 func OnlyNumber(err error) error {
 	if err == nil {
 		return nil
@@ -47,8 +47,8 @@ func (e onlyNumber) Is(target error) bool {
 	return errors.As(e.error, &n) && target == error(n)
 }
 
-// Refused says whether the system refused something because rights are missing, and not a rule
-// of ours on whose object is accepted.
+// Refused says whether the system refused something because rights are missing. It is false if this
+// package refused an object because of its owner.
 func Refused(err error) bool {
 	var errno syscall.Errno
 	return errors.Is(err, fs.ErrPermission) && errors.As(err, &errno)

@@ -1,10 +1,11 @@
-// Package waker has the ways in which a thread waits: it spins (Pause), dozes, or sleeps until
-// another process rings its waker. docs/protocol/waker.md is the protocol that stands on it.
+// Package waker has the ways in which a thread waits: it spins (Pause), sleeps for a short time
+// (Doze), or sleeps until another process rings its waker. docs/protocol/waker.md has the protocol
+// that uses it.
 package waker
 
 import "samepage/layout"
 
-// Segment is one whose members wake each other.
+// Segment is a segment whose members wake each other.
 type Segment struct {
 	ID    layout.ID
 	Scope layout.Scope

@@ -1,7 +1,7 @@
 //go:build !windows
 
-// Package window has windows without a picture: other programs find one by its title and send
-// it messages. Only Windows has them; elsewhere the errors match errors.ErrUnsupported.
+// Package window has invisible windows. Other programs find such a window by its title and send
+// messages to it. Only Windows has them. On other systems the errors match errors.ErrUnsupported.
 package window
 
 import (
@@ -25,7 +25,7 @@ func (ID) Exists() bool { return false }
 // Send is not supported.
 func (ID) Send(uint32, time.Duration) error { return errNone }
 
-// Window is a window without a picture; there are none here.
+// Window is an invisible window; there are none here.
 type Window struct{}
 
 // Open is not supported.

@@ -1,5 +1,5 @@
-// Package window has windows without a picture: other programs find one by its title and send
-// it messages. Only Windows has them; elsewhere the errors match errors.ErrUnsupported.
+// Package window has invisible windows. Other programs find such a window by its title and send
+// messages to it. Only Windows has them. On other systems the errors match errors.ErrUnsupported.
 package window
 
 import (
