@@ -40,8 +40,8 @@ func createNamed(s *Spec) (*Object, error) {
 	return o, nil
 }
 
-// create prepares an object and gives it its name, so that the entry appears complete and
-// with its creator present.
+// create prepares an object and then gives it its name. So the entry appears complete and with its
+// creator present.
 func create(d *store.Dir, s *Spec) (*Object, error) {
 	entry := store.EntryName(s.Kind, s.Name)
 	if err := clearDead(d, entry, s); err != nil {
@@ -52,8 +52,8 @@ func create(d *store.Dir, s *Spec) (*Object, error) {
 		return nil, err
 	}
 	for {
-		// By the descriptor's link in /proc: to name a file by its descriptor alone
-		// (AT_EMPTY_PATH) needs a capability.
+		// This uses the descriptor's link in /proc, because AT_EMPTY_PATH, which names a file by
+		// its descriptor alone, needs a capability.
 		err := unix.Linkat(unix.AT_FDCWD, kernel.ProcFD(int(n.entryFD.Fd())), d.FD(), entry, unix.AT_SYMLINK_FOLLOW)
 		if err == nil {
 			n.takeName(d, entry)
@@ -70,18 +70,18 @@ func create(d *store.Dir, s *Spec) (*Object, error) {
 	}
 }
 
-// newEntry is an object on its way to a name.
+// newEntry is an object that does not have its name yet.
 type newEntry struct {
-	entryFD  *os.File // what gets the name: the bytes, or a record
-	data     *os.File // what is mapped
+	entryFD  *os.File // the file that gets the name: the bytes, or a record
+	data     *os.File // the file that is mapped
 	lock     kernel.Locks
 	fileLock *kernel.Locks
 	size     int64
 	path     string // of the file below
-	madeFile string // the same, if it was made for it
+	madeFile string // the same path, if the file was made for this object
 }
 
-// discard gives back what was prepared.
+// discard gives back everything that was prepared.
 func (n *newEntry) discard() {
 	for _, f := range []*os.File{n.entryFD, n.data} {
 		if f != nil {
@@ -97,8 +97,8 @@ func (n *newEntry) discard() {
 	}
 }
 
-// prepare makes everything but the name: a file that nobody sees, its space, its first bytes,
-// the creator's presence.
+// prepare makes everything except the name: a file that nobody sees, its space, its first bytes,
+// and the presence of the creator.
 func prepare(d *store.Dir, s *Spec) (n *newEntry, err error) {
 	n = &newEntry{size: s.Size}
 	defer func() {
@@ -185,8 +185,8 @@ func (n *newEntry) overFile(s *Spec) error {
 	return nil
 }
 
-// takeName opens the entry, which has its name by now, so that /proc shows descriptors and
-// mappings by that name, and not as "deleted". If that fails, the old descriptors do as well.
+// takeName opens the entry again after it has got its name. So /proc shows descriptors and mappings
+// with that name, and not as "deleted". If this fails, the old descriptors are used.
 func (n *newEntry) takeName(d *store.Dir, entry string) {
 	path := filepath.Join(d.Path, entry)
 	fd, err := kernel.Open(d.FD(), entry, unix.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
@@ -210,7 +210,7 @@ func (n *newEntry) takeName(d *store.Dir, entry string) {
 	}
 }
 
-// object is the open object, when the entry has its name.
+// object returns the open object, after the entry has got its name.
 func (n *newEntry) object(d *store.Dir, entry string, s *Spec) *Object {
 	if n.data != n.entryFD {
 		_ = n.entryFD.Close()

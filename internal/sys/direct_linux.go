@@ -13,10 +13,11 @@ import (
 	"samepage/layout"
 )
 
-// The bytes of an object by its descriptor instead of a mapping: reading a hole gives zeros and
-// takes no memory, and what cannot be read or written is an error and no fault.
+// This file reads and writes the bytes of an object through its descriptor, not through a mapping.
+// So reading a hole gives zeros and takes no memory, and if bytes cannot be read or written there
+// is an error instead of a fault.
 
-// holes is what Holes found.
+// holes is the result of Holes.
 type holes struct {
 	look sync.Once
 	has  bool

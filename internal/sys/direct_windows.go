@@ -10,8 +10,8 @@ import (
 	"samepage/layout"
 )
 
-// The bytes of an object by the handle of its file instead of a mapping: what cannot be read or
-// written is an error and no fault.
+// This file reads and writes the bytes of an object through the handle of its file, not through a
+// mapping. So if bytes cannot be read or written there is an error instead of a fault.
 
 // Holes is false: to read a hole takes no memory on Windows.
 func (o *Object) Holes() bool { return false }
@@ -45,7 +45,7 @@ func (o *Object) WriteAt(p []byte, off int64) (done int, err error) {
 	})
 }
 
-// direct adds to an error what was tried, and on which object.
+// direct adds to an error what was tried on which object.
 func (o *Object) direct(what string, err error) error {
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", what, o.what, err)
@@ -62,8 +62,8 @@ func (o *Object) Fault(off int64, n int) error {
 	return fmt.Errorf("no memory for a hole of %s: %w", o.what, syserr.ErrNoSpace)
 }
 
-// shrunk says whether the file below has lost some of the n bytes at off. It is an error as well
-// when there is no file below: the pages of a section without a file are reserved when it is
+// shrunk says whether the file below has lost some of the n bytes at off. If there is no file
+// below, it returns an error, too: the pages of a section without a file are reserved when it is
 // made, except under Wine.
 func (o *Object) shrunk(off int64, n int) error {
 	if o.file == 0 {

@@ -15,10 +15,10 @@ import (
 	"samepage/layout"
 )
 
-// The entry of a named object on Linux is a file in the directory of its scope: the bytes
-// themselves, or a record with the path of the file that has them. Its mode carries what is
-// known of the object: a regular file in shared memory has no other use for these bits, and
-// they appear and change together with the file.
+// On Linux the entry of a named object is a file in the directory of its scope. The file has the
+// bytes of the object, or a record with the path of the file that has them. Its mode bits have
+// facts about the object: a regular file in shared memory has no other use for these bits, and they
+// appear and change together with the file.
 const (
 	// modePersist (sticky) marks an object that stays without users.
 	modePersist = unix.S_ISVTX
@@ -28,21 +28,21 @@ const (
 	permBits   = 0o666
 )
 
-// presenceByte of an entry is locked by each user of its object, shared. Like all bytes that
-// are locked it lies far behind the end of any file.
+// Each user of an object locks the presenceByte of its entry, shared. Like all locked bytes it is
+// far behind the end of any file.
 const presenceByte = 1 << 62
 
-// entryFile is an open entry. The steps are those of docs/protocol/names.md: to join, lock
-// the presence byte, then look whether the entry still is this file; to remove, lock the byte
-// exclusively, then look.
+// entryFile is an open entry. The steps are in docs/protocol/names.md. To join, a process locks the
+// presence byte, and then checks whether the entry is still this file. To remove the entry, it
+// locks the byte exclusively, and then checks.
 type entryFile struct {
 	lock     kernel.Locks
 	st       unix.Stat_t // when it was opened
 	readOnly error       // why lock is open for reading only, if it is
 }
 
-// openEntry opens an entry with a descriptor for its locks, and checks that it is a file that
-// may be there. Errors: fs.ErrNotExist, fs.ErrPermission.
+// openEntry opens an entry with a descriptor for its locks, and checks that the file is allowed
+// there. Errors: fs.ErrNotExist, fs.ErrPermission.
 func openEntry(d *store.Dir, entry string, s *Spec) (*entryFile, error) {
 	path := filepath.Join(d.Path, entry)
 	const flags = unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
@@ -63,7 +63,7 @@ func openEntry(d *store.Dir, entry string, s *Spec) (*entryFile, error) {
 	return e, nil
 }
 
-// check refuses what is no plain file, and files of others.
+// check returns an error if the entry is not a plain file, or if it belongs to another user.
 func (e *entryFile) check(d *store.Dir, s *Spec, path string) error {
 	if err := unix.Fstat(int(e.lock.F.Fd()), &e.st); err != nil {
 		return &fs.PathError{Op: "stat", Path: path, Err: err}
@@ -80,16 +80,16 @@ func (e *entryFile) check(d *store.Dir, s *Spec, path string) error {
 // persist says whether the object stays without users.
 func (e *entryFile) persist() bool { return e.st.Mode&modePersist != 0 }
 
-// same says whether the entry still is this file.
+// same says whether the entry is still this file.
 func (e *entryFile) same(d *store.Dir, entry string) bool {
 	var st unix.Stat_t
 	return unix.Fstatat(d.FD(), entry, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && placeOf(&st) == placeOf(&e.st)
 }
 
-// unlinkIfUnused removes the entry if nobody is present. The exclusive lock keeps others from
-// joining meanwhile, and they look again after they have joined.
+// unlinkIfUnused removes the entry if no process is present. The exclusive lock prevents others
+// from joining meanwhile. Processes that join later check the entry again.
 //
-// Errors: fs.ErrPermission, when only others may remove it.
+// Errors: fs.ErrPermission, if this user may not remove it.
 func (e *entryFile) unlinkIfUnused(d *store.Dir, entry string) (removed bool, err error) {
 	if e.readOnly != nil {
 		return false, fmt.Errorf("%s is left over, and only %s may remove it (mode %#o): %w (%w)",
@@ -114,9 +114,9 @@ type entryState int
 
 const (
 	entryUsed     entryState = iota // a process is present
-	entryIdle                       // none is, and it persists
-	entryDead                       // none is, and it may be removed
-	entryRemoving                   // a process is just removing it
+	entryIdle                       // no process is present, and it persists
+	entryDead                       // no process is present, and it may be removed
+	entryRemoving                   // a process is removing it
 )
 
 func (e *entryFile) state() (entryState, error) {
@@ -134,8 +134,8 @@ func (e *entryFile) state() (entryState, error) {
 	return entryDead, nil
 }
 
-// join makes the caller present. It is false when the entry is being removed, or was, and the
-// caller should look again.
+// join makes the caller present. It returns false if the entry was removed or is being removed:
+// then the caller must look again.
 func (e *entryFile) join(d *store.Dir, entry string) (bool, error) {
 	st, err := e.state()
 	if err != nil {
@@ -169,8 +169,8 @@ func (e *entryFile) leave(d *store.Dir, entry string) {
 	e.lock.Close()
 }
 
-// clearDead makes sure that an entry's name is free, and removes what a dead process left
-// there. Errors: fs.ErrExist.
+// clearDead makes sure that the name of an entry is free. It removes an entry that a dead process
+// left there. Errors: fs.ErrExist.
 func clearDead(d *store.Dir, entry string, s *Spec) error {
 	var p store.Patience
 	for {
@@ -199,7 +199,7 @@ func clearDead(d *store.Dir, entry string, s *Spec) error {
 	}
 }
 
-// readRecord reads the record in the entry at path, and checks that it is of that name. Errors:
+// readRecord reads the record in the entry at path, and checks that it has that name. Errors:
 // layout.ErrCorrupt, layout.ErrVersion.
 func readRecord(f *os.File, path string) (*layout.Record, error) {
 	b := make([]byte, layout.RecordSize)

@@ -16,14 +16,14 @@ import (
 	"samepage/layout"
 )
 
-// The bytes of a sidecar that are locked lie far behind its end, because locks are mandatory on
-// Windows. The kernel drops them when the handle is closed, also by death. A handle that
-// carries a lock is never duplicated.
+// The locked bytes of a sidecar are far behind its end, because locks are mandatory on Windows. The
+// kernel releases a lock when its handle is closed, also when the process dies. A handle with a
+// lock is never duplicated.
 const (
-	// presenceByte is shared by each user of the object.
+	// Each user of the object locks presenceByte, shared.
 	presenceByte = 1 << 40
-	// gateByte is held by a process while it makes, joins or looks at the object. It keeps the
-	// record whole, and the test of presence out of the way of those that join.
+	// A process locks gateByte while it makes, joins or examines the object. So the record is never
+	// half-written for others, and the test for presence does not disturb processes that join.
 	gateByte = 1<<40 + 1
 )
 
@@ -39,7 +39,7 @@ type entry struct {
 	readOnly bool // the sidecar's rights do not let this user write it
 }
 
-// openSidecar is kernel.CreateFile, which waits for a process that is just deleting the file.
+// openSidecar is kernel.CreateFile, but waits if a process is deleting the file.
 func openSidecar(path string, access uint32, sa *windows.SecurityAttributes, disposition uint32) (windows.Handle, error) {
 	var p store.Patience
 	for {
@@ -56,7 +56,7 @@ func openSidecar(path string, access uint32, sa *windows.SecurityAttributes, dis
 	}
 }
 
-// openEntry opens the sidecar at path, and checks that it is a file that may be there. Errors:
+// openEntry opens the sidecar at path, and checks that the file is allowed there. Errors:
 // fs.ErrNotExist, fs.ErrPermission, ErrBusy.
 func openEntry(path string, s *Spec) (*entry, error) {
 	h, err := openSidecar(path, windows.GENERIC_READ|windows.GENERIC_WRITE, nil, windows.OPEN_EXISTING)
@@ -90,9 +90,9 @@ func (e *entry) check(s *Spec) error {
 // close closes the sidecar and drops all locks on it.
 func (e *entry) close() { _ = windows.CloseHandle(e.h) }
 
-// leave is close, and removes the sidecar if it is dead and nobody else has it open. Every
-// process that has had a sidecar open leaves in this way: by looking at it, it may have kept
-// the last user from removing it. Then the last one that closes it removes it.
+// leave is close, and removes the sidecar if it is dead and nobody else has it open. Every process
+// that opens a sidecar must leave in this way: while it has the sidecar open, the last user cannot
+// remove it. Then the last process that closes the sidecar removes it.
 func (e *entry) leave() error {
 	e.close()
 	_, err := reap(e.path, false)
@@ -102,10 +102,11 @@ func (e *entry) leave() error {
 // leaveTries is how often leaveUsed tries.
 var leaveTries = 5
 
-// leaveUsed is leave for a process that is present. If others are present, too, there is nothing
-// to remove. If none is, but a process has the sidecar open that only looks, leaveUsed tries
-// again a few times: a look that removes nothing, or a program that knows nothing of us, will
-// not remove it.
+// leaveUsed is leave for a process that is present. If other processes are present, too, there is
+// nothing to remove. If none is present, but a process has the sidecar open only to look at it,
+// leaveUsed tries again a few times. It must do so because such a process may not remove the
+// sidecar afterwards: it may be a look that removes nothing, or a program that is not from this
+// project.
 func (e *entry) leaveUsed() {
 	var p store.Patience
 	for range leaveTries {
@@ -128,14 +129,14 @@ func (e *entry) leaveUsed() {
 		if looksDead(e.path) {
 			p.Wait()
 		} else {
-			tries = 1 // this look may have kept another process from removing it
+			tries = 1 // this look may have prevented another process from removing it
 		}
 		gone, err = reap(e.path, false)
 	}
 }
 
-// looksDead says whether the sidecar at path may be dead, as far as can be told without waiting
-// for anybody.
+// looksDead says whether the sidecar at path may be dead. It does not wait for another process, so
+// the answer is not certain.
 func looksDead(path string) bool {
 	h, err := kernel.CreateFile(path, windows.GENERIC_READ, entryShare, nil, windows.OPEN_EXISTING, windows.FILE_FLAG_OPEN_REPARSE_POINT)
 	if err != nil {
@@ -150,7 +151,7 @@ func looksDead(path string) bool {
 	return err == nil && st == entryDead
 }
 
-// gate takes the gate. A matching unlock, or close, opens it again.
+// gate locks the gate. unlock, or close, opens it again.
 func (e *entry) gate() error {
 	var p store.Patience
 	for {
@@ -167,8 +168,8 @@ func (e *entry) gate() error {
 	}
 }
 
-// takePresence makes this process present. The caller holds the gate, so nobody is testing for
-// presence.
+// takePresence makes this process present. The caller holds the gate, so no process tests for
+// presence at the same time.
 func (e *entry) takePresence() error {
 	ok, err := kernel.TryLock(e.h, presenceByte, false)
 	if err == nil && !ok {
@@ -182,14 +183,14 @@ type entryState int
 
 const (
 	entryUsed    entryState = iota // a process is present
-	entryIdle                      // none is, and it persists
-	entryDead                      // none is, and it may be removed
-	entryDamaged                   // none is, and nobody knows whether it persists
+	entryIdle                      // no process is present, and it persists
+	entryDead                      // no process is present, and it may be removed
+	entryDamaged                   // no process is present, and it is not known whether it persists
 )
 
-// state tells about the entry; the caller holds the gate and is not present. The record is nil
-// when there is none, or when it cannot be read: err says why. The record of a dead entry is nil
-// when its maker did not complete it.
+// state returns the state of the entry. The caller must hold the gate and must not be present. The
+// record is nil if there is none, or if it cannot be read: then err says why. The record of a dead
+// entry is nil if its maker did not complete it.
 func (e *entry) state() (entryState, *layout.Record, error) {
 	alone, err := kernel.TryLock(e.h, presenceByte, true)
 	if err != nil {
@@ -205,9 +206,9 @@ func (e *entry) state() (entryState, *layout.Record, error) {
 	return unusedState(r, err), r, ignoreUnfinished(err)
 }
 
-// unusedState is the state of an entry where nobody is present, by the result of readRecord. What
-// cannot be read may be the record of a later version, of an object that persists: only Remove
-// removes it.
+// unusedState returns the state of an entry where no process is present, from the result of
+// readRecord. A record that cannot be read may have a later version and an object that persists: so
+// only Remove removes it.
 func unusedState(r *layout.Record, err error) entryState {
 	switch {
 	case errors.Is(err, errUnfinished):
@@ -235,7 +236,7 @@ func ignoreUnfinished(err error) error {
 	return err
 }
 
-// readRecord reads the record in the sidecar at path, and checks that it is of that name. Errors:
+// readRecord reads the record in the sidecar at path, and checks that it has that name. Errors:
 // errUnfinished, layout.ErrCorrupt, layout.ErrVersion.
 func readRecord(h windows.Handle, path string) (*layout.Record, error) {
 	b := make([]byte, layout.RecordSize)
@@ -255,8 +256,8 @@ func readRecord(h windows.Handle, path string) (*layout.Record, error) {
 		return nil, fmt.Errorf("%s has the record of %v %q: %w", path, r.Kind, r.Name, layout.ErrCorrupt)
 	}
 	if r.Flags&layout.RecordOwnFile != 0 {
-		// The record may spell the directory in another way, or be forged to have another
-		// file deleted.
+		// The record may spell the directory in another way. Or it is forged, so that another file
+		// is deleted.
 		r.Path = filepath.Join(d.Path, filepath.Base(r.Path))
 		if !store.IsDataOf(path, r.Path) {
 			return nil, fmt.Errorf("%s has a record that says that its bytes are in %q: %w", path, r.Path, layout.ErrCorrupt)
@@ -265,13 +266,13 @@ func readRecord(h windows.Handle, path string) (*layout.Record, error) {
 	return r, nil
 }
 
-// errStale says that a sidecar is dead and no new object may use it: it has to be deleted.
+// errStale says that a sidecar is dead, and that no new object may use it: it must be deleted.
 var errStale = errors.New("the sidecar has other rights than a new one")
 
-// clear removes the record of the sidecar, if it is dead. The caller holds the gate. The file is
-// not deleted for that: when many processes come and go, none ever has the sidecar alone. But
-// its owner and rights must be those that a new file would have (fresh says that it is one): a
-// process that the old rights let in may still have it open.
+// clear removes the record of the sidecar, if it is dead. The caller must hold the gate. clear does
+// not delete the file: if many processes come and go, none ever has the sidecar for itself alone.
+// But the owner and rights of the file must be the same as those of a new file (fresh says that it
+// is a new file). Otherwise a process that the old rights allow may still have it open.
 //
 // Errors: fs.ErrExist, errStale, layout.ErrCorrupt, layout.ErrVersion.
 func (e *entry) clear(d *store.Dir, s *Spec, sa *windows.SecurityAttributes, fresh bool) error {
@@ -315,12 +316,12 @@ func (e *entry) write(r *layout.Record) error {
 	return nil
 }
 
-// reap removes a sidecar that is dead, with the object's own file; with force also one that
-// persists or is damaged. It is false when a process has the sidecar open.
+// reap removes a dead sidecar together with the object's own file. With force it also removes a
+// sidecar that persists or is damaged. It returns false if a process has the sidecar open.
 //
-// It opens the sidecar for itself alone. That succeeds only when nobody has it open: so there
-// are no users, and none can come before it is removed. And it looks at the file that it has
-// open, so it never deletes what another process has made there meanwhile.
+// It opens the sidecar exclusively. This succeeds only if no process has it open. So there are no
+// users, and none can come before it is removed. Then reap examines the file that it has open. So
+// it never deletes a file that another process has made there meanwhile.
 func reap(path string, force bool) (removed bool, err error) {
 	h, err := kernel.CreateFile(path, windows.GENERIC_READ|windows.DELETE, 0, nil, windows.OPEN_EXISTING, windows.FILE_FLAG_OPEN_REPARSE_POINT)
 	switch {
@@ -343,7 +344,7 @@ func reap(path string, force bool) (removed bool, err error) {
 		return false, &fs.PathError{Op: "remove", Path: path, Err: err}
 	}
 	if rerr == nil && r.Flags&layout.RecordOwnFile != 0 {
-		// If a process still maps it, it stays, and Clean finds it later.
+		// If a process still maps the file, it stays, and Clean finds it later.
 		_ = kernel.DeleteFile(r.Path)
 	}
 	return true, nil

@@ -265,8 +265,8 @@ func (o *Object) joinName(st *unix.Stat_t) error {
 	return unlessClosedToUs(err)
 }
 
-// unlessClosedToUs returns err. But if err says that the name was removed, or that this user may
-// not use it, it returns nil: then the handed-over memory is used without its name.
+// unlessClosedToUs returns err, or nil if err means that the name was removed or that this user
+// cannot use it: then the handed-over memory is used without its name.
 func unlessClosedToUs(err error) error {
 	for _, expected := range []error{fs.ErrNotExist, fs.ErrPermission, syserr.ErrPrivilege, syserr.ErrStore, layout.ErrCorrupt, layout.ErrVersion} {
 		if errors.Is(err, expected) {

@@ -25,8 +25,8 @@ import (
 // a copy of the giver's handle. So no process gets a handle that it did not ask for.
 
 // These are the rights of a handed-over handle of a file. Every handle of CreateFile has
-// SYNCHRONIZE; these handles do not. So a receiver recognises such a handle by its rights, before it
-// makes any other call with it: a call with the handle of a pipe could wait for the process that
+// SYNCHRONIZE; these handles do not. So a receiver recognises such a handle by its rights, before
+// it makes any other call with it: a call with the handle of a pipe could wait for the process that
 // reads the pipe.
 const (
 	fileReads  = windows.FILE_READ_DATA | windows.FILE_READ_ATTRIBUTES

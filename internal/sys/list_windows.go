@@ -39,7 +39,7 @@ func Stat(s *Spec) (Info, error) {
 	return l.Info, l.err
 }
 
-// rights is kernel.SecurityOf for people to read.
+// rights returns the text of kernel.SecurityOf for people.
 func rights(h windows.Handle, t windows.SE_OBJECT_TYPE) (owner, sddl string) {
 	sd, err := kernel.SecurityOf(h, t)
 	if err != nil {
@@ -51,7 +51,7 @@ func rights(h windows.Handle, t windows.SE_OBJECT_TYPE) (owner, sddl string) {
 	return owner, sd.String()
 }
 
-// look is what was seen of one sidecar.
+// look has the facts about one sidecar.
 type look struct {
 	Info
 	state  entryState
@@ -59,9 +59,8 @@ type look struct {
 	err    error
 }
 
-// examine looks at one sidecar and changes nothing. But its look may keep the last user from
-// removing the sidecar; then examine removes it. If it finds the sidecar dead, the caller removes
-// it.
+// examine looks at one sidecar and changes nothing. But while it looks, the last user cannot remove
+// the sidecar; then examine removes it. If it finds a dead sidecar, the caller must remove it.
 func examine(d *store.Dir, path string, s *Spec) *look {
 	l := &look{Info: Info{Scope: d.Scope, Path: path}}
 	kind, _, _ := strings.Cut(filepath.Base(path), "-")
@@ -99,7 +98,7 @@ func examine(d *store.Dir, path string, s *Spec) *look {
 	return l
 }
 
-// damagedName is the name in a damaged record, if the sidecar is the one of that name.
+// damagedName returns the name in a damaged record, if the sidecar belongs to that name.
 func damagedName(d *store.Dir, h windows.Handle, path string, k layout.Kind) string {
 	var b [layout.MaxName]byte
 	var n uint32
@@ -113,7 +112,7 @@ func damagedName(d *store.Dir, h windows.Handle, path string, k layout.Kind) str
 	return name
 }
 
-// diskSpace tells how much of the disk a file takes. It blocks nobody.
+// diskSpace returns how much of the disk a file takes. It blocks nobody.
 func diskSpace(path string) int64 {
 	h, err := kernel.CreateFile(path, windows.FILE_READ_ATTRIBUTES, entryShare|windows.FILE_SHARE_DELETE, nil, windows.OPEN_EXISTING, 0)
 	if err != nil {
@@ -123,12 +122,12 @@ func diskSpace(path string) int64 {
 	return allocated(h)
 }
 
-// remove removes what was found dead. It is false when a process has joined meanwhile, or is just
-// making the object.
+// remove removes a sidecar that was found dead. It returns false if a process has joined meanwhile,
+// or is making the object.
 func (l *look) remove() (bool, error) { return reap(l.Path, false) }
 
-// alone says whether nobody has the sidecar open. A sidecar that is just being made looks dead
-// otherwise.
+// alone says whether no process has the sidecar open. Without this check a sidecar that a process
+// is making would look dead.
 func (l *look) alone() bool {
 	h, err := kernel.CreateFile(l.Path, windows.GENERIC_READ, 0, nil, windows.OPEN_EXISTING, windows.FILE_FLAG_OPEN_REPARSE_POINT)
 	if err == nil {
@@ -137,10 +136,10 @@ func (l *look) alone() bool {
 	return !errors.Is(err, windows.ERROR_SHARING_VIOLATION)
 }
 
-// walk calls f for each sidecar of a scope, and orphan for each file that belonged to an object
-// that does not exist any more. A missing directory has none.
+// walk calls f for each sidecar of a scope, and orphan for each file of an object that does not
+// exist any more. If the directory is missing, there are none.
 //
-// f removes what it finds dead, unless dryRun is set.
+// f removes dead sidecars, unless dryRun is set.
 func walk(s layout.Scope, dryRun bool, f func(*look), orphan func(Info)) error {
 	d, err := store.Open(s, false)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -177,10 +176,10 @@ func walk(s layout.Scope, dryRun bool, f func(*look), orphan func(Info)) error {
 	return nil
 }
 
-// isOrphan says whether nobody will ever use the own file of an object again. The caller has seen
-// the file before; a sidecar is older than its file. So the file belongs to the present sidecar,
-// or to one that does not exist any more. A sidecar without a record may be that of a process
-// which is just making the file.
+// isOrphan says whether no process will ever use the own file of an object again. The caller has
+// seen the file before, and a sidecar is older than its file. So the file belongs to the present
+// sidecar, or to a sidecar that does not exist any more. If a sidecar has no record, a process may
+// be making the file at the moment.
 func isOrphan(d *store.Dir, entry, path string, dryRun bool) bool {
 	l := examine(d, entry, &Spec{Scope: d.Scope, Owner: "*"})
 	if l.err != nil {

@@ -7,11 +7,12 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// secImage is the attribute of a section of a program, which is mapped in parts.
+// secImage is the attribute of a section with a program in it. Such a section is mapped in parts.
 const secImage = 0x1000000
 
-// mappedSize is the size of a section, rounded up to a page, when its handle does not have the
-// right to ask for it: that of a view of all of it. No byte of the view is read.
+// mappedSize returns the size of a section, rounded up to a page. It is for a handle without the
+// right to ask for the size: it uses the size of a view of the whole section. It reads no byte of
+// the view.
 func mappedSize(section windows.Handle) (int64, error) {
 	addr, err := windows.MapViewOfFile(section, windows.FILE_MAP_READ, 0, 0, 0)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"samepage/layout"
 )
 
-// Sections, and what can be asked of handles, as golang.org/x/sys/windows does not have it.
+// This file has calls for sections and handles that golang.org/x/sys/windows does not have.
 var (
 	kernel32            = windows.NewLazySystemDLL("kernel32.dll")
 	procOpenFileMapping = kernel32.NewProc("OpenFileMappingW")
@@ -31,13 +31,13 @@ const (
 	sectionRead  = 0x4
 )
 
-// Attributes of a section that NtQuerySection tells.
+// Attributes of a section that NtQuerySection returns.
 const (
 	secFile    = 0x800000
 	secReserve = 0x4000000
 )
 
-// createSection makes a section over file, or over the page file when file is InvalidHandle.
+// createSection makes a section over file, or over the page file if file is InvalidHandle.
 // Errors: fs.ErrExist.
 func createSection(file windows.Handle, sa *windows.SecurityAttributes, protect uint32, size int64, name string) (windows.Handle, error) {
 	p, err := kernel.NamePtr(name)
@@ -78,7 +78,7 @@ func openSemaphore(access uint32, _ bool, name *uint16) (windows.Handle, error) 
 	return windows.Handle(h), nil
 }
 
-// sectionRights are what a handle needs for access a.
+// sectionRights returns the rights that a handle needs for access a.
 func sectionRights(a layout.Access) uint32 {
 	if a == layout.ReadWrite {
 		return sectionQuery | sectionRead | sectionWrite
@@ -86,7 +86,7 @@ func sectionRights(a layout.Access) uint32 {
 	return sectionQuery | sectionRead
 }
 
-// querySection tells the size and the attributes of a section.
+// querySection returns the size and the attributes of a section.
 func querySection(h windows.Handle) (size int64, attributes uint32, err error) {
 	var b struct {
 		base       uintptr
@@ -113,20 +113,20 @@ func queryObject(h windows.Handle) (b objectBasicInfo, err error) {
 	return b, err
 }
 
-// queryAccess tells which rights a handle has. It works on any value.
+// queryAccess returns the rights of a handle. It works with any value.
 func queryAccess(h windows.Handle) (uint32, error) {
 	b, err := queryObject(h)
 	return b.access, err
 }
 
-// queryHandles tells how many handles, of all processes, an object has.
+// queryHandles returns the number of handles of an object, in all processes.
 func queryHandles(h windows.Handle) (uint32, error) {
 	b, err := queryObject(h)
 	return b.handles, err
 }
 
-// isInheritable says whether h is a handle of this process that children may
-// inherit, which one that was inherited itself is.
+// isInheritable says whether h is a handle of this process that children may inherit. A handle that
+// this process has inherited is one.
 func isInheritable(h windows.Handle) bool {
 	var flags uint32
 	ok, _, _ := procHandleInfo.Call(uintptr(h), uintptr(unsafe.Pointer(&flags)))
@@ -138,9 +138,8 @@ const (
 	objectType = 2
 )
 
-// queryText tells the name or the type of the kernel object behind any value.
-// The name must be asked of sections only: for a pipe that is being read the
-// question waits.
+// queryText returns the name or the type of the kernel object of any value. Ask for the name only
+// if it is a section: if another process reads from a pipe, the call waits.
 func queryText(h windows.Handle, what uintptr) (string, error) {
 	b := make([]uint64, 256) // aligned for a pointer
 	st, _, _ := procQueryObject.Call(uintptr(h), what, uintptr(unsafe.Pointer(&b[0])), uintptr(8*len(b)), 0)
@@ -150,7 +149,7 @@ func queryText(h windows.Handle, what uintptr) (string, error) {
 	return (*windows.NTUnicodeString)(unsafe.Pointer(&b[0])).String(), nil
 }
 
-// sameObject says whether two handles are of one object.
+// sameObject says whether two handles refer to the same object.
 func sameObject(a, b windows.Handle) bool {
 	if procCompare.Find() != nil {
 		return false
@@ -159,13 +158,13 @@ func sameObject(a, b windows.Handle) bool {
 	return st == 0
 }
 
-// markDeleted has the file behind h go with its last handle.
+// markDeleted makes the system delete the file of h with its last handle.
 func markDeleted(h windows.Handle) error {
 	yes := byte(1)
 	return windows.SetFileInformationByHandle(h, windows.FileDispositionInfo, &yes, 1)
 }
 
-// allocated tells how many bytes of the disk a file takes.
+// allocated returns how many bytes of the disk a file takes.
 func allocated(h windows.Handle) int64 {
 	b, err := kernel.FileStandardInfo(h)
 	if err != nil {
@@ -174,8 +173,8 @@ func allocated(h windows.Handle) int64 {
 	return b.Allocated
 }
 
-// bootTime tells apart the starts of the machine. The kernel moves its time of
-// boot along when the clock is set, and keeps the sum of that.
+// bootTime returns a number that is different for each start of the machine. When the clock is set,
+// the kernel changes its time of boot by the same amount, and keeps the sum of these changes.
 func bootTime() (uint64, error) {
 	b, err := kernel.TimeOfDay()
 	return uint64(b.Boot) - b.BootBias, err

@@ -12,9 +12,9 @@ import (
 	"samepage/layout"
 )
 
-// sweepScope removes what dead processes of this user left in a scope: entries, the directory
-// itself before it had its name, and, if it looks at all, lock files that nobody has open. See
-// some for names and looks.
+// sweepScope removes what dead processes of this user left in a scope: entries, and directories of
+// the scope that never got their name. If it looks at all names, it also removes lock files that no
+// process has open. See some for names and looks.
 func sweepScope(s layout.Scope, names, looks int) (taken int) {
 	taken = sweepHalfMade(s, names)
 	d, err := store.Open(s, false)
@@ -41,7 +41,7 @@ func sweepIn(at int, path string, names, looks int, take func(name string) bool)
 	return some(f, names, looks, take)
 }
 
-// takeDead removes an entry if it is this user's and dead. It waits for nobody.
+// takeDead removes an entry if it belongs to this user and is dead. It does not wait for others.
 func takeDead(d *store.Dir, entry string) bool {
 	if st, ok := d.Own(entry); !ok || st.Mode&unix.S_IFMT != unix.S_IFREG || st.Mode&modePersist != 0 {
 		return false
@@ -59,8 +59,8 @@ func takeDead(d *store.Dir, entry string) bool {
 	return removed
 }
 
-// takeLockFiles removes what nobody has open in a folder of LockFolder: the next process that
-// locks makes it again.
+// takeLockFiles removes the files in a folder of LockFolder that no process has open. The next
+// process that locks makes them again.
 func takeLockFiles(d *store.Dir, folder string) int {
 	if st, ok := d.Own(folder); !ok || st.Mode&unix.S_IFMT != unix.S_IFDIR {
 		return 0
@@ -85,6 +85,6 @@ func sweepHalfMade(s layout.Scope, names int) int {
 			return false
 		}
 		_, own := b.Own(half)
-		return own && unix.Unlinkat(bfd, half, unix.AT_REMOVEDIR) == nil // none but an empty one
+		return own && unix.Unlinkat(bfd, half, unix.AT_REMOVEDIR) == nil // only if it is empty
 	})
 }

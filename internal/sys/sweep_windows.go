@@ -14,7 +14,7 @@ import (
 	"samepage/layout"
 )
 
-// sweepScope removes what dead processes left in a scope and this user may remove: sidecars, own
+// sweepScope removes what dead processes left in a scope, if this user may remove it: sidecars, own
 // files of objects that do not exist any more, and files of store.Probe. See some for names and
 // looks.
 func sweepScope(s layout.Scope, names, looks int) int {
@@ -40,7 +40,7 @@ func sweepScope(s layout.Scope, names, looks int) int {
 	})
 }
 
-// looksOrphaned is isOrphan as far as can be told without waiting for anybody.
+// looksOrphaned is isOrphan without waiting for another process, so the answer is not certain.
 func looksOrphaned(sidecar, path string) bool {
 	h, err := kernel.CreateFile(sidecar, windows.GENERIC_READ, entryShare, nil, windows.OPEN_EXISTING, windows.FILE_FLAG_OPEN_REPARSE_POINT)
 	if err != nil {

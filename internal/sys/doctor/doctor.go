@@ -6,7 +6,7 @@ import (
 	"samepage/layout"
 )
 
-// Fact is one finding about the machine.
+// Fact is one fact about the machine.
 type Fact struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
@@ -15,7 +15,7 @@ type Fact struct {
 	Note  string `json:"note,omitempty"`
 }
 
-// Removed is an object whose name was removed while processes have it open.
+// Removed is an object that processes have open, but whose name was removed.
 type Removed struct {
 	Name      string // empty: not known
 	Kind      layout.Kind

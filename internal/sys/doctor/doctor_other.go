@@ -6,7 +6,7 @@ import (
 	"runtime"
 )
 
-// Facts tells what this system can do.
+// Facts returns what this system can do.
 func Facts() []Fact {
 	return []Fact{{Name: "system", Value: runtime.GOOS, Note: "only MapFile works here"}}
 }

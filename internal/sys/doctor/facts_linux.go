@@ -17,7 +17,7 @@ import (
 	"samepage/layout"
 )
 
-// Facts looks at what this machine has for shared memory.
+// Facts returns what this machine has for shared memory.
 func Facts() []Fact {
 	facts := []Fact{kernelFact()}
 	facts = append(facts, baseFacts()...)
@@ -35,7 +35,7 @@ func Facts() []Fact {
 	)
 }
 
-// kernelFact tells the version of the kernel, and what an old one lacks.
+// kernelFact returns the version of the kernel, and what is missing in an old kernel.
 func kernelFact() Fact {
 	f := Fact{Name: "kernel", Value: "unknown"}
 	var u unix.Utsname
@@ -118,8 +118,8 @@ func descriptorsNote() string {
 		sys.NamedMemory.First, sys.NamedFile.First, sys.MappedFile.First, sys.UnnamedMemory.First, sys.Lock.First, sys.Lock.Further)
 }
 
-// moreFiles is the command that lets a process have more descriptors. Only root can go beyond the
-// hard limit, and does so for a running process.
+// moreFiles returns the command that lets a process have more descriptors. Only root can raise the
+// hard limit; the command does so for a running process.
 func moreFiles(soft, hard uint64) string {
 	const enough = 1024
 	switch {
@@ -131,7 +131,7 @@ func moreFiles(soft, hard uint64) string {
 	return fmt.Sprintf("as root: prlimit --pid=<your shell> --nofile=%d:%d", enough, enough)
 }
 
-// settingFact tells a setting of the kernel, which is neither right nor wrong.
+// settingFact returns a setting of the kernel. No value of it is wrong.
 func settingFact(name, note string) Fact {
 	b, err := os.ReadFile("/proc/sys/" + strings.ReplaceAll(name, ".", "/"))
 	if err != nil {
@@ -140,7 +140,7 @@ func settingFact(name, note string) Fact {
 	return Fact{Name: name, Value: strings.TrimSpace(string(b)), OK: true, Note: note}
 }
 
-// dirFact looks at the directory of a scope, and whether objects can be made there.
+// dirFact checks the directory of a scope, and whether objects can be made there.
 func dirFact(s layout.Scope) Fact {
 	path := store.Where(s)
 	f := Fact{Name: s.String() + " directory", Value: path, OK: true}
@@ -165,8 +165,8 @@ func dirFact(s layout.Scope) Fact {
 	return f
 }
 
-// tmpfileFact tries whether the file system has O_TMPFILE, which the making of objects needs. It
-// tells nothing when no file can be made at all: then the directory's Fact says why.
+// tmpfileFact checks whether the file system has O_TMPFILE, which Create needs. If no file can be
+// made at all, it returns nothing: then the Fact of the directory says why.
 func tmpfileFact() (f Fact, told bool) {
 	f = Fact{Name: "O_TMPFILE", Value: "works", OK: true}
 	at := store.Where(layout.Local)

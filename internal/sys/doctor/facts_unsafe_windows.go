@@ -14,7 +14,7 @@ var (
 	procWineVersion  = windows.NewLazySystemDLL("ntdll.dll").NewProc("wine_get_version")
 )
 
-// commitLimit tells how much memory and page file there is, and how much is free.
+// commitLimit returns the size of memory and page file, and how much of it is free.
 func commitLimit() (total, free uint64, err error) {
 	var b struct { // MEMORYSTATUSEX
 		length, load                          uint32
@@ -29,7 +29,7 @@ func commitLimit() (total, free uint64, err error) {
 	return b.total, b.free, nil
 }
 
-// wineVersion is empty on Windows.
+// wineVersion returns the version of Wine. It is empty on Windows.
 func wineVersion() string {
 	if procWineVersion.Find() != nil {
 		return ""

@@ -12,7 +12,7 @@ import (
 	"samepage/layout"
 )
 
-// Facts looks at what this machine has for shared memory.
+// Facts returns what this machine has for shared memory.
 func Facts() []Fact {
 	return []Fact{
 		versionFact(),
@@ -57,8 +57,8 @@ func commitFact() Fact {
 	return f
 }
 
-// dirFact looks at the directory of a scope, and whether files can be made there, or where the
-// directory will be made.
+// dirFact checks the directory of a scope, and whether files can be made there. If the directory is
+// missing, it checks the directory above.
 func dirFact(s layout.Scope) Fact {
 	f := Fact{Name: s.String() + " directory", Value: store.Where(s), OK: true}
 	at := store.Where(s)

@@ -16,9 +16,9 @@ import (
 // shm is the directory that logind cleans.
 const shm = "/dev/shm"
 
-// logindFact warns of systemd-logind. When the last session of a user ends, it deletes what that
-// user has in /dev/shm, unless RemoveIPC=no is set, the user lingers, or is a system user
-// (logind.conf(5)). root is the root of the file system.
+// logindFact warns of systemd-logind. When the last session of a user ends, logind deletes the
+// user's files in /dev/shm, unless RemoveIPC=no is set, the user lingers, or the user is a system
+// user (logind.conf(5)). root is the root of the file system.
 func logindFact(root string, uid int, name string) (Fact, bool) {
 	if base := store.BaseDir(); root == "/" && base != shm && !strings.HasPrefix(base, shm+"/") {
 		return Fact{}, false
@@ -47,8 +47,8 @@ func logindFact(root string, uid int, name string) (Fact, bool) {
 	return f, true
 }
 
-// removeIPC is logind's setting, and the file that has it. Of several files the last one counts. A
-// file in /etc hides those of the same name in other directories.
+// removeIPC returns the setting of logind, and the file that has it. If there are several files,
+// the last one counts. A file in /etc hides files with the same name in other directories.
 func removeIPC(root string) (yes bool, from string) {
 	files := []string{}
 	for _, dir := range []string{"usr/lib", "usr/local/lib", "run", "etc"} { // the first one found counts
@@ -101,7 +101,7 @@ func removeIPC(root string) (yes bool, from string) {
 	return yes, from
 }
 
-// lastSystemUser is the highest uid of a system user: SYS_UID_MAX of login.defs(5).
+// lastSystemUser returns the highest uid of a system user: SYS_UID_MAX of login.defs(5).
 func lastSystemUser(root string) int {
 	last := 999
 	b, _ := os.ReadFile(filepath.Join(root, "etc/login.defs"))
@@ -115,7 +115,8 @@ func lastSystemUser(root string) int {
 	return last
 }
 
-// thisUser is who runs this process: logind knows users by the names of the user database.
+// thisUser returns the name of the user of this process: logind uses the names of the user
+// database.
 func thisUser() (uid int, name string) {
 	uid = os.Getuid()
 	if u, err := user.LookupId(strconv.Itoa(uid)); err == nil {

@@ -4,7 +4,7 @@ package doctor
 
 import "samepage/internal/sys/syserr"
 
-// place writes into a Fact about a place of objects what is wrong with it.
+// place writes into a Fact what is wrong with a place of objects.
 func (f *Fact) place(err error) {
 	f.OK = false
 	f.Note, f.Mend = syserr.Mend(err)

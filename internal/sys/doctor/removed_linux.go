@@ -37,12 +37,12 @@ func FindRemoved() []Removed {
 	return all
 }
 
-// fileID is a file as the kernel names it.
+// fileID identifies a file for the kernel.
 type fileID struct{ dev, ino uint64 }
 
-// removedAt notes what a descriptor of a process has open, if that is an object without a name.
-// That the kernel calls the file deleted is not enough: the maker of an object has a descriptor
-// of a file that had no name at first, which looks the same.
+// removedAt records the file of a descriptor of a process, if it is an object whose name was
+// removed. It is not enough that the kernel calls the file deleted: the maker of an object has a
+// descriptor of a file that had no name at first, and this looks the same.
 func removedAt(found map[fileID]*Removed, pid int, fd string) {
 	target, err := os.Readlink(fd)
 	if err != nil {

@@ -25,8 +25,8 @@ const Supported = true
 type Event struct {
 	h    windows.Handle
 	name string
-	// edges are those of the event's name. Word 0: who sets the event releases it, who passes
-	// the event acquires it. Word 1: who makes the event releases it, who opens it acquires it.
+	// edges are for the race detector, by the event's name. Word 0: Set releases it, and a wait
+	// that passes the event acquires it. Word 1: Create releases it, and Open acquires it.
 	edges edge.Object
 
 	// use is held for reading by each method that uses the handles, and for writing by Close,
@@ -37,7 +37,7 @@ type Event struct {
 	closing windows.Handle
 }
 
-// newEvent owns h from then on.
+// newEvent takes h over.
 func newEvent(h windows.Handle, name string) (*Event, error) {
 	closing, err := windows.CreateEvent(nil, 1, 0, nil)
 	if err != nil {
@@ -93,7 +93,7 @@ func Open(name string, s layout.Scope) (*Event, error) {
 	return newEvent(h, name)
 }
 
-// enter keeps Close away until the matching use.RUnlock.
+// enter makes Close wait until the matching use.RUnlock.
 func (k *Event) enter() error {
 	k.use.RLock()
 	if k.closed.Load() {
@@ -141,8 +141,8 @@ func (k *Event) try() (bool, error) {
 	return true, nil
 }
 
-// Wait sleeps until the event is set, and resets it if it is auto-reset. Errors: fs.ErrClosed,
-// also when the event is closed meanwhile; the error of ctx when that ends first.
+// Wait sleeps until the event is set, and resets it if it is auto-reset. Errors: fs.ErrClosed, also
+// if the event is closed meanwhile; the error of ctx, if ctx ends first.
 func (k *Event) Wait(ctx context.Context) error {
 	if err := k.enter(); err != nil {
 		return err
@@ -163,7 +163,7 @@ func (k *Event) Wait(ctx context.Context) error {
 		defer close(rung)
 		_ = windows.SetEvent(ended)
 	})
-	which, err := waitAny(k.h, k.closing, ended) // the first one wins when several are set
+	which, err := waitAny(k.h, k.closing, ended) // if several are set, the first one counts
 	if !stop() {
 		<-rung // it no longer needs the handle
 	}
@@ -180,13 +180,13 @@ func (k *Event) Wait(ctx context.Context) error {
 	return nil
 }
 
-// Close closes the event; those who wait for it return. A second Close does nothing, and
+// Close closes the event, and calls that wait for it return. A second Close does nothing, and
 // returns when the first one is done.
 func (k *Event) Close() (err error) {
 	k.close.Do(func() {
 		k.closed.Store(true)
 		_ = windows.SetEvent(k.closing)
-		k.use.Lock() // the last one has left
+		k.use.Lock() // now all calls have returned
 		defer k.use.Unlock()
 		err = k.wrap("close", errors.Join(windows.CloseHandle(k.h), windows.CloseHandle(k.closing)))
 	})

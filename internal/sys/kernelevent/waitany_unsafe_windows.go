@@ -7,10 +7,10 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// That of golang.org/x/sys/windows does not tell which handle it was.
+// The function of golang.org/x/sys/windows does not return which handle it was.
 var procWaitMultiple = windows.NewLazySystemDLL("kernel32.dll").NewProc("WaitForMultipleObjects")
 
-// waitAny waits for one of some handles and says which.
+// waitAny waits for one of several handles, and returns its index.
 func waitAny(hs ...windows.Handle) (int, error) {
 	r, _, e := procWaitMultiple.Call(uintptr(len(hs)), uintptr(unsafe.Pointer(&hs[0])), 0, windows.INFINITE)
 	if r >= uintptr(len(hs)) {

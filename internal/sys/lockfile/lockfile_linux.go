@@ -17,22 +17,21 @@ import (
 	"samepage/layout"
 )
 
-// lockByte of a lock file is locked by each process that has it open.
+// Each process that has a lock file open locks its lockByte.
 const lockByte = 1<<62 + 3
 
-// File is an open lock file; being open is the lock.
+// File is an open lock file. The lock is held while the file is open.
 type File struct {
-	// Not an *os.File: the garbage collector would close it, and so end the lock of a caller
-	// that has forgotten it. On Windows a handle stays open as well.
+	// This is not an *os.File: the garbage collector would close a forgotten one, and so release
+	// its lock. On Windows a forgotten handle stays open, too.
 	fd   int
 	path string
 }
 
-// Open opens the lock file at path, and makes it when it is missing: exclusively alone, else
-// together with others.
+// Open opens the lock file at path, exclusively or shared. If the file is missing, Open makes it.
 //
-// Errors: ErrBusy, when another process has it open and excludes this. Every other error says
-// that the file could not be opened at all.
+// Errors: ErrBusy, if another process has it open in a way that excludes this. Every other error
+// means that the file could not be opened at all.
 func Open(path string, exclusively bool) (*File, error) {
 	return open(path, exclusively, unix.O_CREAT)
 }
@@ -58,11 +57,12 @@ func open(path string, exclusively bool, create int) (*File, error) {
 		if err != nil {
 			return nil, fmt.Errorf("lock file %s: %w", path, err)
 		}
-		// It was removed between open and lock. Only a process that has it alone removes it.
+		// The file was removed between open and lock. Only a process with the exclusive lock does
+		// so.
 	}
 }
 
-// take locks the open file, and says whether it still has a name.
+// take locks the open file, and says whether the file still has a name.
 func (l *File) take(exclusively bool) (stands bool, err error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(l.fd, &st); err != nil {
@@ -84,8 +84,8 @@ func (l *File) take(exclusively bool) (stands bool, err error) {
 	return st.Nlink > 0, nil
 }
 
-// CheckName looks whether the file still has its name. If not, the next process that locks
-// gets another file. Errors: ErrNameGone.
+// CheckName checks whether the file still has its name. If not, the next process that locks gets
+// another file. Errors: ErrNameGone.
 func (l *File) CheckName() error {
 	var st unix.Stat_t
 	if err := unix.Fstat(l.fd, &st); err != nil {
@@ -97,28 +97,28 @@ func (l *File) CheckName() error {
 	return nil
 }
 
-// Close ends the lock.
+// Close releases the lock.
 func (l *File) Close() error {
 	kernel.UnlockAll(uintptr(l.fd)) // before the close: see kernel.Locks.Close
 	return os.NewSyscallError("close", unix.Close(l.fd))
 }
 
-// Remove removes a lock file that nobody has open. Errors: ErrBusy, fs.ErrNotExist.
+// Remove removes a lock file that no process has open. Errors: ErrBusy, fs.ErrNotExist.
 func Remove(path string) error {
 	l, err := open(path, true, 0)
 	if err != nil {
 		return err
 	}
 	defer l.Close()
-	// Nobody else removes it meanwhile: that needs the lock.
+	// Nobody else can remove the file meanwhile, because that needs the lock.
 	if err := unix.Unlink(path); err != nil {
 		return &fs.PathError{Op: "remove lock file", Path: path, Err: err}
 	}
 	return nil
 }
 
-// Folder is the folder of that name in this user's own directory for shared memory. It makes
-// the folder when it is missing, and verifies it.
+// Folder returns the folder of that name in this user's own directory for shared memory. It makes
+// the folder if it is missing, and verifies it.
 //
 // Errors: ErrStore, fs.ErrPermission, ErrNoSpace.
 func Folder(name string) (string, error) {
@@ -140,8 +140,8 @@ func Folder(name string) (string, error) {
 	return path, sub.Verify()
 }
 
-// BootSeconds is when the machine started, in seconds since 1970, by the clock of now: it
-// changes when the clock is set.
+// BootSeconds returns when the machine started, in seconds since 1970, computed from the present
+// time of the clock. So it changes when somebody sets the clock.
 func BootSeconds() (int64, error) {
 	b, err := os.ReadFile("/proc/stat") // its line of interrupts has no bound
 	if errors.Is(err, fs.ErrNotExist) {

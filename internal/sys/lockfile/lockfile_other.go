@@ -6,7 +6,7 @@ import "samepage/internal/sys/syserr"
 
 var errNone = syserr.Unsupported("a lock file")
 
-// File would be a file that is open together with others, or alone.
+// File would be an open lock file.
 type File struct{}
 
 // Open is not supported.

@@ -14,14 +14,13 @@ import (
 	"samepage/internal/sys/syserr"
 )
 
-// File is an open lock file; being open is the lock.
+// File is an open lock file. The lock is held while the file is open.
 type File struct{ h windows.Handle }
 
-// Open opens the lock file at path, and makes it when it is missing: exclusively alone, else
-// together with others.
+// Open opens the lock file at path, exclusively or shared. If the file is missing, Open makes it.
 //
-// Errors: ErrBusy, when another process has it open and excludes this. Every other error says
-// that the file could not be opened at all.
+// Errors: ErrBusy, if another process has it open in a way that excludes this. Every other error
+// means that the file could not be opened at all.
 func Open(path string, exclusively bool) (*File, error) {
 	return open(path, exclusively, windows.OPEN_ALWAYS)
 }
@@ -42,7 +41,7 @@ func open(path string, exclusively bool, disposition uint32) (*File, error) {
 	case err != nil:
 		return nil, &fs.PathError{Op: "open lock file", Path: path, Err: syserr.Space(err)}
 	}
-	// A device is open to all at once.
+	// A device does not respect the share mode.
 	if kind, err := windows.GetFileType(h); err != nil || kind != windows.FILE_TYPE_DISK {
 		_ = windows.CloseHandle(h)
 		return nil, fmt.Errorf("lock file %s: it is a device, want a file: %w", path, errors.Join(fs.ErrInvalid, err))
@@ -53,10 +52,10 @@ func open(path string, exclusively bool, disposition uint32) (*File, error) {
 // CheckName returns nil: nobody can remove a file that is open in this way.
 func (*File) CheckName() error { return nil }
 
-// Close ends the lock.
+// Close releases the lock.
 func (l *File) Close() error { return windows.CloseHandle(l.h) }
 
-// Remove removes a lock file that nobody has open. Errors: ErrBusy, fs.ErrNotExist.
+// Remove removes a lock file that no process has open. Errors: ErrBusy, fs.ErrNotExist.
 func Remove(path string) error {
 	l, err := open(path, true, windows.OPEN_EXISTING)
 	if err != nil {
@@ -65,8 +64,8 @@ func Remove(path string) error {
 	if err := l.Close(); err != nil {
 		return err
 	}
-	// It fails when another process has opened the file meanwhile: its share mode lets nobody
-	// delete.
+	// It fails if another process has opened the file meanwhile, because the share mode of that
+	// process does not allow to delete the file.
 	err = kernel.DeleteFile(path)
 	if errors.Is(err, windows.ERROR_SHARING_VIOLATION) {
 		return fmt.Errorf("lock file %s: %w (%w)", path, syserr.ErrBusy, err)
@@ -74,8 +73,8 @@ func Remove(path string) error {
 	return err
 }
 
-// Folder is the folder of that name in the one for temporary files (GetTempPath), where other
-// programs look for it. It makes the folder when it is missing.
+// Folder returns the folder of that name in the folder for temporary files (GetTempPath), where
+// other programs look for it. It makes the folder if it is missing.
 func Folder(name string) (string, error) {
 	// Not os.TempDir, which is another folder for the system's own user.
 	b := make([]uint16, windows.MAX_PATH+1)
@@ -87,8 +86,8 @@ func Folder(name string) (string, error) {
 	return path, os.MkdirAll(path, 0o700)
 }
 
-// BootSeconds is when the machine started, in seconds since 1970, by the clock of now: it
-// changes when the clock is set.
+// BootSeconds returns when the machine started, in seconds since 1970, computed from the present
+// time of the clock. So it changes when somebody sets the clock.
 func BootSeconds() (int64, error) {
 	b, err := kernel.TimeOfDay()
 	if err != nil {

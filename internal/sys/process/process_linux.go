@@ -18,15 +18,15 @@ import (
 	"samepage/layout"
 )
 
-// myself is what Myself found.
+// myself is the result of Myself.
 var myself atomic.Pointer[layout.Process]
 
-// Myself is this process. Once it is known there is no error any more.
+// Myself returns the identity of this process. After one success it never fails again.
 func Myself() (layout.Process, error) {
 	if p := myself.Load(); p != nil {
 		return *p, nil
 	}
-	// By "self", for /proc may be that of another pid namespace.
+	// The path has "self", because /proc may belong to another pid namespace.
 	_, start, err := stat("self")
 	if err != nil {
 		return layout.Process{}, fmt.Errorf("name this process: %w", err)
@@ -36,14 +36,14 @@ func Myself() (layout.Process, error) {
 	return p, nil
 }
 
-// Self is this process, as Myself has it.
+// Self returns the identity of this process, see Myself.
 func Self() layout.Process {
 	p, _ := Myself()
 	return p
 }
 
-// Find names a running process. Errors: ErrPeerNotStarted; fs.ErrPermission, when the caller
-// may not deal with it.
+// Find returns the identity of a running process. Errors: ErrPeerNotStarted; fs.ErrPermission, if
+// the caller has no rights on the process.
 func Find(pid int) (layout.Process, error) {
 	if pid <= 0 {
 		return layout.Process{}, fmt.Errorf("process %d: %w", pid, syserr.ErrPeerNotStarted)
@@ -65,17 +65,17 @@ func Find(pid int) (layout.Process, error) {
 	return layout.Process{PID: uint32(pid), Start: start}, nil
 }
 
-// stat tells the state of a process, which is that of its first thread, and the time of its
+// stat returns the state of a process, which is the state of its first thread, and the time of its
 // start. Errors: ErrPeerNotStarted.
 func stat(pid string) (state byte, start uint64, err error) {
 	b, err := os.ReadFile("/proc/" + pid + "/stat")
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ESRCH):
 		return 0, 0, fmt.Errorf("process %s: %w: %w", pid, syserr.OnlyNumber(err), syserr.ErrPeerNotStarted)
-	case err != nil: // which tells nothing about the process
+	case err != nil: // an error that says nothing about the process
 		return 0, 0, fmt.Errorf("process %s: %w", pid, syserr.OfFile(err))
 	}
-	// proc(5): the name in brackets may hold anything; field 3 is the state, field 22 the
+	// proc(5): the name in brackets may have any characters; field 3 is the state, field 22 the
 	// start in clock ticks since boot.
 	f := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:])
 	if len(f) < 20 {
@@ -85,16 +85,16 @@ func stat(pid string) (state byte, start uint64, err error) {
 	return f[0][0], start, err
 }
 
-// Running is a hold on a process: while it lasts no other process gets the same id. Ended may
-// be called concurrently, Close comes last.
+// Running is a handle to a process: while it is open, no other process gets the same id. Ended may
+// be called concurrently. Close must be the last call.
 type Running struct {
 	p     layout.Process
-	fd    int // a pidfd; negative where the system gives none
+	fd    int // a pidfd; negative if the system has none
 	guard forgotten.Guard
 }
 
-// Hold takes hold of a process. Errors: ErrPeerNotStarted, when it has ended or another
-// process has its id; fs.ErrPermission.
+// Hold opens a handle to a process. Errors: ErrPeerNotStarted, if it has ended or another process
+// has its id; fs.ErrPermission.
 func Hold(p layout.Process) (*Running, error) {
 	r := &Running{p: p, fd: -1}
 	switch fd, err := unix.PidfdOpen(int(p.PID), 0); err {
@@ -106,8 +106,8 @@ func Hold(p layout.Process) (*Running, error) {
 	default:
 		return nil, os.NewSyscallError("pidfd_open", syserr.Limit(err))
 	}
-	// Only now: the process that has this id from now on is the one that is held. Its first
-	// thread may have ended before the others have.
+	// This check comes after the open: from now on the process with this id is the one that the
+	// handle holds. Its first thread may have ended although others run.
 	_, start, err := stat(strconv.Itoa(int(p.PID)))
 	ended := false
 	if err == nil {
@@ -131,12 +131,12 @@ func giveBackPidfd(fd int) (kept bool) {
 	return false
 }
 
-// Ended says whether the process has ended, also when nobody has waited for it yet.
+// Ended says whether the process has ended, also if nobody has waited for it yet.
 func (r *Running) Ended() (bool, error) {
 	if r.fd < 0 {
 		now, err := Find(int(r.p.PID))
 		if errors.Is(err, syserr.ErrPeerNotStarted) || errors.Is(err, fs.ErrPermission) {
-			return true, nil // or another user's by now
+			return true, nil // or the id belongs to another user's process now
 		}
 		return now != r.p, err
 	}
@@ -150,7 +150,7 @@ func (r *Running) Ended() (bool, error) {
 	}
 }
 
-// Close ends the hold.
+// Close closes the handle.
 func (r *Running) Close() error {
 	if r.fd < 0 {
 		return nil
@@ -159,8 +159,8 @@ func (r *Running) Close() error {
 	return os.NewSyscallError("close", unix.Close(r.fd))
 }
 
-// PIDSpace is the id of the pid namespace that the ids of this process are of, 0 when it is
-// not known.
+// PIDSpace returns the id of the pid namespace in which this process sees process ids, or 0 if it
+// is not known.
 var PIDSpace = sync.OnceValue(func() uint64 {
 	var st unix.Stat_t
 	if unix.Stat("/proc/self/ns/pid", &st) != nil {
@@ -169,9 +169,9 @@ var PIDSpace = sync.OnceValue(func() uint64 {
 	return st.Ino
 })
 
-// Whereabouts looks for a process that told its id, its start and its pid namespace. foreign:
-// the id is one of another namespace. ended: the process has ended. When it cannot tell,
-// both are false.
+// Whereabouts looks for a process of which the id, the start and the pid namespace are known.
+// foreign says that the id belongs to another namespace. ended says that the process has ended. If
+// it cannot find out, both are false.
 func Whereabouts(p layout.Process, space uint64) (foreign, ended bool) {
 	if mine := PIDSpace(); space != 0 && mine != 0 && space != mine {
 		return true, false
@@ -190,8 +190,8 @@ func Whereabouts(p layout.Process, space uint64) (foreign, ended bool) {
 	return space == 0, space != 0
 }
 
-// onlyZombie says whether all threads of a process have ended and nobody has waited for it
-// yet. That the first thread has ended says nothing about the others.
+// onlyZombie says whether all threads of a process have ended, and nobody has waited for it yet.
+// The first thread may end before the others.
 func onlyZombie(pid uint32) bool {
 	dir := "/proc/" + strconv.Itoa(int(pid))
 	threads, err := os.ReadDir(dir + "/task")

@@ -11,16 +11,16 @@ import (
 
 var errNaming = syserr.Unsupported("naming a process")
 
-// Myself is Self.
+// Myself returns Self.
 func Myself() (layout.Process, error) { return Self(), nil }
 
-// Self is this process. Its start is not known here.
+// Self returns the identity of this process. Its start is not known here.
 func Self() layout.Process { return layout.Process{PID: uint32(os.Getpid())} }
 
 // Find is not supported.
 func Find(int) (layout.Process, error) { return layout.Process{}, errNaming }
 
-// Running would be a hold on a process.
+// Running would be a handle to a process.
 type Running struct{}
 
 // Hold is not supported.
@@ -35,7 +35,7 @@ func (*Running) Close() error { return nil }
 // PIDSpace would be the id of a pid namespace.
 func PIDSpace() uint64 { return 0 }
 
-// Whereabouts tells nothing.
+// Whereabouts returns false for both.
 func Whereabouts(layout.Process, uint64) (foreign, ended bool) { return false, false }
 
 // Usage is not supported.

@@ -23,14 +23,14 @@ func Myself() (layout.Process, error) {
 	return layout.Process{PID: windows.GetCurrentProcessId(), Start: start}, err
 }
 
-// Self is this process, as Myself has it.
+// Self returns the identity of this process, see Myself.
 func Self() layout.Process {
 	p, _ := Myself()
 	return p
 }
 
-// Find names a running process. Errors: ErrPeerNotStarted; fs.ErrPermission, when the caller
-// may not deal with it.
+// Find returns the identity of a running process. Errors: ErrPeerNotStarted; fs.ErrPermission, if
+// the caller has no rights on the process.
 func Find(pid int) (layout.Process, error) {
 	h, p, err := kernel.OpenProcess(pid, 0)
 	if err == nil {
@@ -39,16 +39,16 @@ func Find(pid int) (layout.Process, error) {
 	return p, err
 }
 
-// Running is a hold on a process: while it lasts no other process gets the same id. Ended may
-// be called concurrently, Close comes last.
+// Running is a handle to a process: while it is open, no other process gets the same id. Ended may
+// be called concurrently. Close must be the last call.
 type Running struct {
 	p     layout.Process
 	h     windows.Handle
 	guard forgotten.Guard
 }
 
-// Hold takes hold of a process. Errors: ErrPeerNotStarted, when it has ended or another
-// process has its id; fs.ErrPermission.
+// Hold opens a handle to a process. Errors: ErrPeerNotStarted, if it has ended or another process
+// has its id; fs.ErrPermission.
 func Hold(p layout.Process) (*Running, error) {
 	h, now, err := kernel.OpenProcess(int(p.PID), 0)
 	if err != nil {
@@ -68,8 +68,8 @@ func giveBackHandle(h windows.Handle) (kept bool) {
 	return false
 }
 
-// Ended says whether the process has ended, also when nobody has waited for it yet. (Its exit
-// code would not tell: 259 means that it runs, and may be what it returned.)
+// Ended says whether the process has ended, also if nobody has waited for it yet. (The exit
+// code cannot say this: 259 means that the process runs, but a process may also return 259.)
 func (r *Running) Ended() (bool, error) {
 	ev, err := windows.WaitForSingleObject(r.h, 0)
 	runtime.KeepAlive(r)
@@ -79,7 +79,7 @@ func (r *Running) Ended() (bool, error) {
 	return ev == windows.WAIT_OBJECT_0, nil
 }
 
-// Close ends the hold.
+// Close closes the handle.
 func (r *Running) Close() error {
 	r.guard.Done()
 	return windows.CloseHandle(r.h)
@@ -88,7 +88,7 @@ func (r *Running) Close() error {
 // PIDSpace would be the id of a pid namespace, which Windows does not have.
 func PIDSpace() uint64 { return 0 }
 
-// Whereabouts says of a process that told its id and its start whether it has ended.
+// Whereabouts says whether a process has ended of which the id and the start are known.
 func Whereabouts(p layout.Process, _ uint64) (foreign, ended bool) {
 	now, err := Find(int(p.PID))
 	return false, errors.Is(err, syserr.ErrPeerNotStarted) || err == nil && p.Start != 0 && now != p

@@ -8,5 +8,5 @@ import "os/exec"
 // processes with windows.
 func StartedHidden() bool { return false }
 
-// HideWindow has the child that cmd starts begin with a hidden window.
+// HideWindow makes the child that cmd starts begin with a hidden window.
 func HideWindow(*exec.Cmd) {}

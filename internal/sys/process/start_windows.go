@@ -16,7 +16,7 @@ func StartedHidden() bool {
 	return si.Flags&windows.STARTF_USESHOWWINDOW != 0 && si.ShowWindow == windows.SW_HIDE
 }
 
-// HideWindow has the child that cmd starts begin with a hidden window.
+// HideWindow makes the child that cmd starts begin with a hidden window.
 func HideWindow(cmd *exec.Cmd) {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}

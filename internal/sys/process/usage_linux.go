@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// Usage counts the open descriptors and the mappings of this process, for leak checks. Of
-// mappings it counts those of files, as all objects are: the runtime and the C library map
-// other memory as they need, such as the stacks of threads.
+// Usage counts the open descriptors and the mappings of this process, for leak checks. It counts
+// only mappings of files, because all objects are files. The runtime and the C library map other
+// memory when they need it, such as the stacks of threads.
 func Usage() (handles, mappings int, err error) {
 	fds, err := os.ReadDir("/proc/self/fd")
 	if err != nil {

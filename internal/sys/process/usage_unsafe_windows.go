@@ -35,8 +35,8 @@ func Usage() (handles, mappings int, err error) {
 	return handles, mappings, nil
 }
 
-// handleCount picks this process's handles out of those of the system: Wine
-// answers GetProcessHandleCount with 0.
+// handleCount counts the handles of this process in the list of all handles of the system, because
+// Wine answers GetProcessHandleCount with 0.
 func handleCount() (int, error) {
 	type entry struct { // SYSTEM_HANDLE_TABLE_ENTRY_INFO_EX
 		object, pid, handle uintptr

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// Bell wakes the one thread that sleeps in SleepAny with it. Unlike a waker it is of this
-// process only.
+// Bell wakes the thread that sleeps with it in SleepAny. Unlike a waker it works only within this
+// process.
 type Bell struct {
 	word uint32
 
@@ -25,7 +25,7 @@ func NewBell() (*Bell, error) {
 	return &Bell{h: h}, nil
 }
 
-// State is what changes with each Ring.
+// State returns a number that changes with each Ring.
 func (b *Bell) State() uint32 { return atomic.LoadUint32(&b.word) }
 
 // Ring makes the thread return from SleepAny, or not sleep if its State is older.
@@ -50,11 +50,11 @@ func (b *Bell) Close() error {
 // maximumWaitObjects is MAXIMUM_WAIT_OBJECTS of winnt.h.
 const maximumWaitObjects = 64
 
-// SleepsOnAtMost is on how many wakers SleepAny sleeps, besides the bell.
+// SleepsOnAtMost returns on how many wakers, in addition to the bell, SleepAny can sleep.
 func SleepsOnAtMost() int { return maximumWaitObjects - 1 }
 
-// SleepAny sleeps until one of the wakers or the bell is rung, and not at all when one of
-// their words is not the old one any more. It may return early.
+// SleepAny sleeps until one of the wakers or the bell is rung. If one of their words does not have
+// the old value any more, it does not sleep. It may return early.
 func SleepAny(wakers []*Waker, old []uint32, bell *Bell, bellOld uint32) {
 	handles := make([]windows.Handle, 1, maximumWaitObjects)
 	handles[0] = bell.h

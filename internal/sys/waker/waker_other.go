@@ -6,7 +6,7 @@ import "samepage/internal/sys/syserr"
 
 var errMembers = syserr.Unsupported("waking another process")
 
-// Waker would be what a member sleeps on.
+// Waker would let a member sleep.
 type Waker struct{}
 
 // New is not supported.
@@ -45,7 +45,7 @@ func (*Bell) Ring() {}
 // Close does nothing.
 func (*Bell) Close() error { return nil }
 
-// SleepsOnAtMost is on how many wakers SleepAny sleeps: none.
+// SleepsOnAtMost returns 0.
 func SleepsOnAtMost() int { return 0 }
 
 // SleepAny does nothing.

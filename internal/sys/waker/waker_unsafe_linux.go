@@ -7,21 +7,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// futex operations of linux/futex.h. Not the private ones: the word is shared between
-// processes.
+// These are futex operations of linux/futex.h. They are not the private ones, because processes
+// share the word.
 const (
 	futexWait = 0
 	futexWake = 1
 )
 
-// Waker is what one member of a segment sleeps on: its futex word.
+// Waker is the futex word of a member of a segment. The member sleeps on it.
 type Waker struct{ word *uint32 }
 
-// New makes the waker of the member in a slot, whose word lies in the segment.
+// New makes the waker of the member in a slot. word is in the segment.
 func (Segment) New(_ int, _ uint32, word *uint32) (*Waker, error) { return &Waker{word}, nil }
 
-// Sleep sleeps until the waker is rung, and not at all when its word is not old any more. It
-// may return early.
+// Sleep sleeps until the waker is rung. If its word does not have the old value any more, it does
+// not sleep. It may return early.
 func (w *Waker) Sleep(old uint32) {
 	// Syscall6, not RawSyscall6: the scheduler must know that this thread sleeps, or a
 	// garbage collection waits for it.
@@ -37,7 +37,7 @@ type Ringer struct{}
 // NewRinger makes a ringer.
 func (Segment) NewRinger() *Ringer { return &Ringer{} }
 
-// Ring wakes the member in a slot, whose word the caller has changed.
+// Ring wakes the member in a slot. The caller must have changed its word.
 func (*Ringer) Ring(_ int, _ uint32, word *uint32) { wake(word) }
 
 // wake wakes all threads that sleep on a word.

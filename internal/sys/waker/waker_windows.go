@@ -12,20 +12,20 @@ import (
 	"samepage/internal/sys/internal/kernel"
 )
 
-// name is that of the event which is the waker of a member.
+// name returns the name of the event that is the waker of a member.
 func (s Segment) name(slot int, incarnation uint32) string {
 	return kernel.Prefix(s.Scope) + "samepage.waker." + s.ID.String() + "." + strconv.Itoa(slot) + "." + strconv.FormatUint(uint64(incarnation), 10)
 }
 
-// Waker is what one member of a segment sleeps on: an auto-reset event with the segment's id,
-// the slot and the incarnation in its name.
+// Waker is an auto-reset event of a member of a segment. The member sleeps on it. Its name has the
+// id of the segment, the slot and the incarnation.
 type Waker struct {
 	h    windows.Handle
 	word *uint32
 }
 
-// New makes the waker of the member in a slot, whose word lies in the segment. Errors:
-// errors.ErrUnsupported when there is no file whose rights the waker gets.
+// New makes the waker of the member in a slot. word is in the segment. Errors:
+// errors.ErrUnsupported, if there is no file from which the waker gets its rights.
 func (s Segment) New(slot int, incarnation uint32, word *uint32) (*Waker, error) {
 	if s.Like == 0 {
 		return nil, fmt.Errorf("wakers of an object without a name of ours: %w", errors.ErrUnsupported)
@@ -40,14 +40,14 @@ func (s Segment) New(slot int, incarnation uint32, word *uint32) (*Waker, error)
 		return nil, err
 	}
 	h, err := windows.CreateEvent(kernel.AttributesOf(sd), 0, 0, p)
-	if err != nil && err != windows.ERROR_ALREADY_EXISTS { // one that a dead member's ringer still has is as good
+	if err != nil && err != windows.ERROR_ALREADY_EXISTS { // a ringer may still have the event of a dead member: it can be used
 		return nil, kernel.Named(name, err)
 	}
 	return &Waker{h, word}, nil
 }
 
-// Sleep sleeps until the waker is rung, and not at all when its word is not old any more. It
-// may return early.
+// Sleep sleeps until the waker is rung. If its word does not have the old value any more, it does
+// not sleep. It may return early.
 func (w *Waker) Sleep(old uint32) {
 	if atomic.LoadUint32(w.word) == old {
 		_, _ = windows.WaitForSingleObject(w.h, windows.INFINITE)
@@ -72,8 +72,8 @@ type openWaker struct {
 // NewRinger makes a ringer.
 func (s Segment) NewRinger() *Ringer { return &Ringer{segment: s, all: make(map[int]openWaker)} }
 
-// Ring wakes the member in a slot, whose word the caller has changed. A member that is gone
-// needs no waking.
+// Ring wakes the member in a slot. The caller must have changed its word. It does nothing
+// for a member that has left.
 func (r *Ringer) Ring(slot int, incarnation uint32, _ *uint32) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

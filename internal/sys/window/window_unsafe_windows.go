@@ -45,8 +45,8 @@ type windowQueued struct { // MSG
 
 const className = "samepage"
 
-// registerClass makes the class of all our windows, which lives as long as the process: the
-// system never forgets a function that it may call.
+// registerClass makes the class of all windows of this package. The class exists until the process
+// ends, because the system never forgets a function that it may call.
 var registerClass = sync.OnceValue(func() error {
 	name, err := windows.UTF16PtrFromString(className)
 	if err != nil {
@@ -89,8 +89,8 @@ func destroyWindow(id ID) error {
 	return nil
 }
 
-// dispatchMessage waits for a message that was posted to the calling thread, and has it
-// handled. While it waits, messages that were sent are handled.
+// dispatchMessage waits for a message that was posted to the calling thread, and handles it. While
+// it waits, it also handles messages that were sent.
 func dispatchMessage() error {
 	var m windowQueued
 	r, _, e := procGetMessage.Call(uintptr(unsafe.Pointer(&m)), 0, 0, 0)
@@ -101,7 +101,7 @@ func dispatchMessage() error {
 	return nil
 }
 
-// findWindow is 0 when there is no such window.
+// findWindow returns 0 if there is no such window.
 func findWindow(title string) (ID, error) {
 	t, err := windows.UTF16PtrFromString(title)
 	if err != nil {
@@ -111,7 +111,7 @@ func findWindow(title string) (ID, error) {
 	return ID(id), nil
 }
 
-// sendMessage has a window handle a message.
+// sendMessage makes a window handle a message.
 func sendMessage(id ID, message, milliseconds uint32) error {
 	var result uintptr
 	ok, _, e := procSendMessage.Call(uintptr(id), uintptr(message), 0, 0, 0, uintptr(milliseconds), uintptr(unsafe.Pointer(&result)))

@@ -29,7 +29,7 @@ const (
 	wmUser  = 0x0400
 )
 
-// ID names a window of any process, as long as that window exists.
+// ID identifies a window of any process, while that window exists.
 type ID uintptr
 
 // Find finds a window by its title, of any class and process, also a message-only one.
@@ -45,7 +45,7 @@ func Find(title string) (ID, error) {
 	return id, nil
 }
 
-// Exists says whether there still is such a window.
+// Exists says whether the window still exists.
 func (id ID) Exists() bool {
 	yes, _, _ := procIsWindow.Call(uintptr(id))
 	return yes != 0
@@ -58,12 +58,12 @@ const (
 	edgeHandled
 )
 
-// forever is the longest time-out, 24 days: the system takes it for a signed number.
+// forever is the longest time-out, 24 days: the system uses a signed number of milliseconds.
 const forever = math.MaxInt32 * time.Millisecond
 
-// Send has the window's process handle a message, with both parameters 0, and returns when
-// it has. A timeout of 0 is none. While Send waits, it handles messages that others send to
-// windows of the calling thread.
+// Send makes the window's process handle a message, with both parameters 0, and returns after that.
+// A timeout of 0 means no limit. While Send waits, it handles messages that others send to windows
+// of the calling thread.
 //
 // Errors: os.ErrDeadlineExceeded; fs.ErrPermission, when the window's process has a higher
 // integrity level; ErrPeerNotStarted, when the window does not exist, or exists no more.
@@ -95,19 +95,19 @@ type Window struct {
 	handle  func(message uint32)
 	closing atomic.Bool
 	ended   chan struct{}
-	err     error // how the thread ended; to be read when ended is closed
+	err     error // how the thread ended; may be read after ended is closed
 }
 
-// openWindows are the windows of this process, for the one function that the system calls
-// for all of them.
+// openWindows has the windows of this process. The system calls the same function for all of them.
 var openWindows sync.Map // of ID to *Window
 
-// Open makes a window. Messages from WM_USER up are given to handle, on the window's thread,
-// also before Open has returned; their sender waits until handle returns. While handle itself
-// sends a message, by ID.Send, further messages are given to it, within that call. It gets no
-// other messages.
+// Open makes a window. For each message from WM_USER up it calls handle, on the thread of the
+// window, also before Open has returned. The sender of the message waits until handle returns.
+// While handle itself sends a message with ID.Send, handle may be called again within that call. It
+// gets no other messages.
 //
-// Others may have windows of the same title. Errors: fs.ErrInvalid, and those of the system.
+// Other programs may have windows with the same title. Errors: fs.ErrInvalid, and those of the
+// system.
 func Open(title string, handle func(message uint32)) (*Window, error) {
 	w := &Window{title: title, handle: handle, ended: make(chan struct{})}
 	made := make(chan error)
@@ -119,10 +119,10 @@ func Open(title string, handle func(message uint32)) (*Window, error) {
 	return w, nil
 }
 
-// ID is the window's.
+// ID returns the ID of the window.
 func (w *Window) ID() ID { return w.id }
 
-// run is the window's thread, which ends with the window. The message queue goes with it.
+// run is the thread of the window. It ends with the window, and so does its message queue.
 func (w *Window) run(made chan<- error) {
 	runtime.LockOSThread() // and never unlocked
 	defer close(w.ended)
@@ -134,16 +134,16 @@ func (w *Window) run(made chan<- error) {
 	w.id = id
 	openWindows.Store(id, w)
 	made <- nil
-	// Others may post WM_QUIT, or anything: only Close ends the loop.
+	// Other programs may post WM_QUIT or any other message: only Close ends the loop.
 	for !w.closing.Load() && w.err == nil {
 		w.err = dispatchMessage()
 	}
 	w.err = errors.Join(w.err, destroyWindow(id))
-	openWindows.CompareAndDelete(id, w) // the id may be another window's by now
+	openWindows.CompareAndDelete(id, w) // the id may belong to another window by now
 }
 
-// Close ends the window, after the message that is being handled. The handler must not call
-// it. A second Close does nothing.
+// Close ends the window after the present message was handled. The handler must not call Close. A
+// second Close does nothing.
 func (w *Window) Close() error {
 	if w.closing.Swap(true) {
 		<-w.ended
@@ -158,7 +158,8 @@ func (w *Window) Close() error {
 	return nil
 }
 
-// windowMessage is what the system calls for each message, on the window's thread.
+// windowMessage is the function that the system calls for each message, on the thread of the
+// window.
 func windowMessage(id, message, wparam, lparam uintptr) uintptr {
 	if message == wmClose {
 		return 0 // other processes must not close the window
