@@ -22,11 +22,11 @@ import (
 //	/dev/shm/samepage-<uid>/<kind>.<name>   Local, 0700, of that user
 //	/dev/shm/samepage/<kind>.<name>         Global, 1777, of root
 //
-// SAMEPAGE_DIR stands in for /dev/shm. Both directories are hostile ground
-// until they are verified, through a descriptor that cannot be exchanged
-// afterwards; so are the files in the global one, always.
+// SAMEPAGE_DIR takes the place of /dev/shm. Neither directory is trusted until it is verified
+// through a descriptor, which nobody can exchange afterwards. Files in the global directory are
+// never trusted.
 
-// BaseDir is the directory that holds the directories of both scopes.
+// BaseDir returns the directory that has the directories of both scopes.
 func BaseDir() string {
 	if d := os.Getenv("SAMEPAGE_DIR"); d != "" {
 		return d
@@ -34,7 +34,7 @@ func BaseDir() string {
 	return UsualBase
 }
 
-// UsualBase is where all Linux systems have memory; tests change it.
+// UsualBase is the directory where all Linux systems have files in memory. Tests change it.
 var UsualBase = "/dev/shm"
 
 // Dir is a verified directory.
@@ -47,7 +47,7 @@ type Dir struct {
 // FD is the descriptor of the directory.
 func (d *Dir) FD() int { return int(d.F.Fd()) }
 
-// Close closes the directory, of which there may be none.
+// Close closes the directory. It does nothing for a nil directory.
 func (d *Dir) Close() {
 	if d != nil {
 		_ = d.F.Close()
@@ -98,11 +98,11 @@ func Open(s layout.Scope, create bool) (*Dir, error) {
 	return d, nil
 }
 
-// makeDir makes the directory of a scope, unless it is there. It makes it under another name
-// first, so that the directory appears with its mode, whatever the umask.
+// makeDir makes the directory of a scope, if it is missing. It first makes the directory under
+// another name. So the directory appears with the right mode, independent of the umask.
 //
-// A maker that dies leaves its directory under that other name (see IsHalfMade). Others remove
-// it, and do not ask whether the maker lives: if it does, it makes another one.
+// If the maker dies, its directory stays under the other name (see IsHalfMade). Other processes
+// remove it and do not check whether the maker lives: a living maker makes another one.
 func makeDir(bfd int, name string, s layout.Scope) error {
 	for {
 		var st unix.Stat_t
@@ -140,7 +140,7 @@ func finishDir(bfd int, half, name string, s layout.Scope) error {
 	return err
 }
 
-// EntryName is the name of an object's entry in the directory.
+// EntryName returns the name of an object's entry in the directory.
 func EntryName(k layout.Kind, name string) string { return k.String() + "." + name }
 
 // ParseEntry is the opposite of EntryName.
@@ -150,9 +150,10 @@ func ParseEntry(entry string) (k layout.Kind, name string, ok bool) {
 	return k, name, found && known && layout.CheckName(name) == nil
 }
 
-// CheckOwner says whether the owner of an object is the wanted one: a user's name or id, or "*"
-// for anybody. If wanted is empty, a local object must be the caller's own and a global one the
-// caller's or root's: anybody may take a name, and could otherwise pretend to be somebody else.
+// CheckOwner returns an error if an object has another owner than the wanted one: the name or id of
+// a user, or "*" for any user. If wanted is empty, a local object must belong to the caller, and a
+// global one to the caller or root. Without this check any user could take a name and pretend to be
+// another user.
 func CheckOwner(wanted string, s layout.Scope, path string, uid uint32) error {
 	me := uint32(os.Geteuid())
 	var want string
@@ -186,20 +187,19 @@ func CheckOwner(wanted string, s layout.Scope, path string, uid uint32) error {
 	return fmt.Errorf("%s is owned by %s, want %s: %w", path, kernel.UserName(uid), want, fs.ErrPermission)
 }
 
-// Where tells the directory of a scope.
+// Where returns the path of the directory of a scope.
 func Where(s layout.Scope) string {
 	base, name := ScopeDir(s)
 	return filepath.Join(base, name)
 }
 
-// Own looks at something in the directory, and says whether it is this user's.
+// Own looks at a file in the directory, and says whether it belongs to this user.
 func (d *Dir) Own(name string) (st unix.Stat_t, ok bool) {
 	err := unix.Fstatat(d.FD(), name, &st, unix.AT_SYMLINK_NOFOLLOW)
 	return st, err == nil && int(st.Uid) == os.Geteuid()
 }
 
-// IsHalfMade says whether half is a name that makeDir makes up for a directory on its way to
-// name.
+// IsHalfMade says whether half is a name that makeDir uses for a directory before it gets its name.
 func IsHalfMade(half, name string) bool {
 	rest, ok := strings.CutPrefix(half, "."+name+".")
 	pid, random, both := strings.Cut(rest, ".")

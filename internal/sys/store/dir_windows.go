@@ -52,7 +52,7 @@ func movedDir() string {
 	return d
 }
 
-// BaseDir is the directory that holds the directories of the local scope.
+// BaseDir returns the directory that has the directories of the local scope.
 func BaseDir() string {
 	if d := movedDir(); d != "" {
 		return d
@@ -60,7 +60,7 @@ func BaseDir() string {
 	return filepath.Join(knownDir("LOCALAPPDATA", windows.FOLDERID_LocalAppData), "samepage")
 }
 
-// Where tells the directory of a scope.
+// Where returns the path of the directory of a scope.
 func Where(s layout.Scope) string {
 	if s == layout.Local {
 		return filepath.Join(BaseDir(), "session-"+strconv.FormatUint(uint64(Session()), 10))
@@ -72,7 +72,7 @@ func Where(s layout.Scope) string {
 	return filepath.Join(base, "global")
 }
 
-// Root is the directory that must exist already, and holds those of the scope.
+// Root returns the directory that has the directories of the scope. It must exist already.
 func Root(s layout.Scope) string {
 	path := filepath.Dir(Where(s))
 	if movedDir() == "" {
@@ -81,7 +81,7 @@ func Root(s layout.Scope) string {
 	return path
 }
 
-// Session is the session of this process.
+// Session returns the session of this process.
 var Session = sync.OnceValue(func() uint32 {
 	var n uint32
 	_ = windows.ProcessIdToSessionId(windows.GetCurrentProcessId(), &n)
@@ -95,7 +95,7 @@ type Dir struct {
 	Scope layout.Scope
 }
 
-// Close closes the directory, of which there may be none.
+// Close closes the directory. It does nothing for a nil directory.
 func (d *Dir) Close() {
 	if d != nil {
 		_ = windows.CloseHandle(d.H)
@@ -117,7 +117,7 @@ func Open(s layout.Scope, create bool) (*Dir, error) {
 		}
 	}
 	if base := filepath.Dir(path); s == layout.Global && base != Root(s) {
-		// Its owner could exchange what is in it.
+		// Its owner could exchange the files in it.
 		b, err := openVerified(s, base)
 		if err != nil {
 			return nil, err
@@ -194,7 +194,7 @@ func mkBase(s layout.Scope, path, me string) error {
 	return mkdir(path, "D:P(A;OICI;FA;;;BA)(A;OICI;FA;;;SY)(A;;FA;;;"+me+")(A;;0x1200a9;;;AU)")
 }
 
-// EntryPath is where the sidecar of a name is.
+// EntryPath returns the path of the sidecar of a name.
 func (d *Dir) EntryPath(k layout.Kind, name string) string {
 	h := sha256.Sum256([]byte(name))
 	return filepath.Join(d.Path, k.String()+"-"+hex.EncodeToString(h[:16])+RecordSuffix)
@@ -205,8 +205,8 @@ func DataPath(entry string, random layout.ID) string {
 	return strings.TrimSuffix(entry, RecordSuffix) + "." + random.String() + dataSuffix
 }
 
-// IsDataOf says whether path may be the own file of the object whose sidecar is entry. A record
-// that names any other file as its own is not believed.
+// IsDataOf says whether path may be the own file of the object whose sidecar is entry. If a record
+// names another file as its own, the record is not trusted.
 func IsDataOf(entry, path string) bool {
 	rest, ok := strings.CutPrefix(path, strings.TrimSuffix(entry, RecordSuffix)+".")
 	id, isData := strings.CutSuffix(rest, dataSuffix)
@@ -214,7 +214,7 @@ func IsDataOf(entry, path string) bool {
 	return ok && isData && err == nil && len(b) == len(layout.ID{})
 }
 
-// EntryOf is the path of the sidecar that the file at path belongs to.
+// EntryOf returns the path of the sidecar to which the file at path belongs.
 func EntryOf(path string) (entry string, ok bool) {
 	i := strings.LastIndexByte(strings.TrimSuffix(path, dataSuffix), '.')
 	if i < 0 {
@@ -224,9 +224,9 @@ func EntryOf(path string) (entry string, ok bool) {
 	return entry, IsDataOf(entry, path)
 }
 
-// CheckOwner says whether the owner of an object is the wanted one: an account's name or SID,
-// or "*" for anybody. If wanted is empty, the owner must be this user, the system or the
-// administrators: anybody may take a name, and could otherwise pretend to be somebody else.
+// CheckOwner returns an error if an object has another owner than the wanted one: the name or SID
+// of an account, or "*" for any. If wanted is empty, the owner must be this user, the system or the
+// administrators. Without this check any user could take a name and pretend to be another user.
 func CheckOwner(wanted string, h windows.Handle, t windows.SE_OBJECT_TYPE, what string) error {
 	if wanted == "*" {
 		return nil
@@ -257,8 +257,8 @@ func CheckOwner(wanted string, h windows.Handle, t windows.SE_OBJECT_TYPE, what 
 // newRights are the results of RightsOfNew.
 var newRights sync.Map
 
-// RightsOfNew tells owner and rights of a new file in the directory with the attributes sa,
-// which sddl describes. It makes one to see that.
+// RightsOfNew returns owner and rights of a new file in the directory with the attributes sa, which
+// sddl describes. It makes a file to find them out.
 func (d *Dir) RightsOfNew(sddl string, sa *windows.SecurityAttributes) (string, error) {
 	key := [2]string{d.Path, sddl}
 	if v, ok := newRights.Load(key); ok {
@@ -304,7 +304,7 @@ func CheckPrivilege(s layout.Scope) error {
 	return fmt.Errorf("a global object needs SeCreateGlobalPrivilege, which administrators and services have: %w", syserr.ErrPrivilege)
 }
 
-// IsProbe says whether a file is one of Probe. None of them stays unless the machine stops.
+// IsProbe says whether a file was made by Probe. Such a file stays only if the machine stops.
 func IsProbe(name string) bool {
 	id, ok := strings.CutSuffix(name, probeSuffix)
 	b, err := hex.DecodeString(id)

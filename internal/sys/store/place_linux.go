@@ -15,14 +15,14 @@ import (
 	"samepage/layout"
 )
 
-// What is wrong with the directories, and the one command that mends it for the user of this
-// process. The errors of Open and the findings of doctor come from here. No command removes what
-// others may use.
+// This file finds out what is wrong with the directories, and the one command by which the user of
+// this process repairs it. The errors of Open and the facts of package doctor come from here. No
+// command removes files that others may use.
 
-// elsewhere is the command that makes a process use a directory of its own user.
+// elsewhere is the command that makes a process use a directory of its own user instead.
 const elsewhere = `export SAMEPAGE_DIR="$(mktemp -d)"`
 
-// asRoot is the command by which this user does what only root may.
+// asRoot returns the command by which this user runs a command as root.
 func asRoot(cmd string) string {
 	switch {
 	case os.Geteuid() != 0:
@@ -56,12 +56,12 @@ func ownerName(uid uint32) string {
 	return kernel.UserName(uid)
 }
 
-// describe tells about something at a path what ls tells.
+// describe returns the facts about a file that ls shows.
 func describe(path string, st *unix.Stat_t) string {
 	return fmt.Sprintf("%s is a %s with mode %#o, owned by %s", path, kernel.FileType(st.Mode), st.Mode&0o7777, ownerName(st.Uid))
 }
 
-// reachedLimit says whether this process, or the machine, has reached a limit: then the error says
+// reachedLimit says whether this process or the machine has reached a limit. Then the error says
 // nothing about the place of objects.
 func reachedLimit(cause error) bool {
 	for _, limit := range []error{unix.EMFILE, unix.ENFILE, unix.ENOMEM, syserr.ErrNoSpace} {
@@ -156,7 +156,7 @@ func NoTmpfile(path string, cause error) error {
 	return syserr.Mending(fmt.Errorf("the file system of %s (%s) has no O_TMPFILE, want a tmpfs: %w (%w)", path, kind, errors.ErrUnsupported, cause), cmd)
 }
 
-// mountOf is where the file system of a path is mounted, and its type.
+// mountOf returns where the file system of a path is mounted, and its type.
 func mountOf(path string) (point, kind string) {
 	if abs, err := filepath.Abs(path); err == nil {
 		path = abs
@@ -178,15 +178,15 @@ func mountOf(path string) (point, kind string) {
 		}
 		at := unescape.Replace(fields[4])
 		in := at == "/" || path == at || strings.HasPrefix(path, at+"/")
-		if in && len(at) >= len(point) { // of several at one place the last one counts
+		if in && len(at) >= len(point) { // if several are mounted at one place, the last one counts
 			point, kind = at, types[0]
 		}
 	}
 	return point, kind
 }
 
-// Planted explains why something at a place of ours could not be opened, or is not what must be
-// there. cause is the error of the open.
+// Planted explains why a file at a path of this project could not be opened, or is not the right
+// file. cause is the error of the open.
 func Planted(dirfd int, name, path string, cause error) error {
 	var st unix.Stat_t
 	if err := unix.Fstatat(dirfd, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
@@ -221,7 +221,7 @@ func noDir(bfd int, name, path string, s layout.Scope, cause error) error {
 	return Planted(bfd, name, path, cause)
 }
 
-// Stranger says that something else is at the place of a file or a directory of ours.
+// Stranger says that another object is at the path of a file or a directory of this project.
 func Stranger(path string, st *unix.Stat_t, cause error) error {
 	cmd := "rm "
 	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
@@ -272,7 +272,7 @@ func rightDir(path string, s layout.Scope, st *unix.Stat_t) error {
 	return nil
 }
 
-// globalMend is the command that makes the directory of the global scope.
+// globalMend returns the command that makes the directory of the global scope.
 func globalMend(path string) string { return "install -d -o root -m 1777 " + syserr.Quote(path) }
 
 // MissingGlobal says that nobody has made the directory of the global scope.
@@ -280,8 +280,8 @@ func MissingGlobal(path string) error {
 	return syserr.Mending(fmt.Errorf("directory %s is missing, which only root makes: %w", path, syserr.ErrPrivilege), asRoot(globalMend(path)))
 }
 
-// BaseRisk says who else may rename what is in the base: then processes that use one name may find
-// two directories.
+// BaseRisk says which other users may rename the directories in the base. If they do, processes
+// that use the same name may find two different directories.
 func BaseRisk(base string) error {
 	var st unix.Stat_t
 	if err := unix.Stat(base, &st); err != nil {

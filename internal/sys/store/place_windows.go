@@ -14,11 +14,11 @@ import (
 	"samepage/layout"
 )
 
-// What is wrong with the directories, and the one command that mends it for the user of this
-// process. The errors of Open and the findings of doctor come from here. No command removes what
-// others may use.
+// This file finds out what is wrong with the directories, and the one command by which the user of
+// this process repairs it. The errors of Open and the facts of package doctor come from here. No
+// command removes files that others may use.
 
-// asAdministrator is the command by which this user does what only administrators may.
+// asAdministrator returns the command by which this user runs a command as an administrator.
 func asAdministrator(cmd string) string {
 	if windows.GetCurrentProcessToken().IsElevated() {
 		return cmd
@@ -26,7 +26,7 @@ func asAdministrator(cmd string) string {
 	return "as administrator: " + cmd
 }
 
-// describe tells what is at a path, and who owns it.
+// describe says what is at a path, and who owns it.
 func describe(path string) string {
 	what := "something"
 	if st, err := os.Lstat(path); err == nil {
@@ -48,7 +48,7 @@ func describe(path string) string {
 	return fmt.Sprintf("%s is %s, owned by %s", path, what, owner)
 }
 
-// rootError says why the directory that must exist, and holds ours, cannot be used.
+// rootError says why the directory above the directories of this project cannot be used.
 func rootError(at string) error {
 	if _, err := os.Lstat(at); err != nil {
 		return syserr.Mending(fmt.Errorf("%w: directory %s: %w", syserr.ErrStore, at, syserr.OnlyNumber(err)), "mkdir "+syserr.Quote(at))
@@ -87,7 +87,7 @@ func Unmade(s layout.Scope, at string, cause error) error {
 	return syserr.Mending(fmt.Errorf("%s, whose rights do not let this user make anything there: %w", describe(at), cause), grant)
 }
 
-// noDir explains why a directory of ours could not be opened.
+// noDir explains why a directory of this project could not be opened.
 func noDir(s layout.Scope, path string, cause error) error {
 	if errors.Is(cause, fs.ErrPermission) {
 		return Unmade(s, path, cause)

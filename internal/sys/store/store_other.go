@@ -10,7 +10,7 @@ import (
 	"samepage/layout"
 )
 
-// BaseDir is the directory that would hold objects.
+// BaseDir returns the directory that would have objects.
 func BaseDir() string {
 	if d := os.Getenv("SAMEPAGE_DIR"); d != "" {
 		return d
@@ -18,7 +18,7 @@ func BaseDir() string {
 	return filepath.Join(os.TempDir(), "samepage")
 }
 
-// Where tells the directory of a scope.
+// Where returns the path of the directory of a scope.
 func Where(s layout.Scope) string { return filepath.Join(BaseDir(), s.String()) }
 
 // Remote is not supported.

@@ -1,7 +1,7 @@
-// Package kernel has the calls of the system as the rooms under internal/sys want them:
-// repeated when a signal interrupts them, by names and access modes of ours, and with errors
-// that say which limit was reached. It is not the same on each system, and decides nothing:
-// only rooms under internal/sys use it.
+// Package kernel has calls of the system for the packages under internal/sys. It repeats calls that
+// a signal interrupts, uses the names and access modes of this project, and its errors say which
+// limit was reached. Its functions differ between systems and contain no policy. Only packages
+// under internal/sys use it.
 package kernel
 
 import (
@@ -18,13 +18,13 @@ import (
 	"samepage/layout"
 )
 
-// NewFile makes a file of a descriptor, which it owns from then on. name is for messages.
+// NewFile makes a file of a descriptor, and takes the descriptor over. name is for messages.
 func NewFile(fd int, name string) *os.File { return os.NewFile(uintptr(fd), name) }
 
-// ProcFD is the path by which this process finds what its descriptor stands for.
+// ProcFD returns the path in /proc of a descriptor of this process.
 func ProcFD(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
 
-// AccessFlags are the flags of Open for one who wants access a to the bytes.
+// AccessFlags returns the flags of Open for access a to the bytes.
 func AccessFlags(a layout.Access) int {
 	if a == layout.ReadWrite {
 		return unix.O_RDWR
@@ -45,8 +45,8 @@ func Open(dir int, path string, flags int, perm uint32) (int, error) {
 	}
 }
 
-// Reopen gives a new description of the file behind fd, with flags of its own. It also works
-// for files without a name, and needs /proc. name is for messages.
+// Reopen opens the file of fd again, with other flags, and so makes a new description. It also
+// works for files without a name, and needs /proc. name is for messages.
 func Reopen(fd int, name string, flags int) (*os.File, error) {
 	flags |= unix.O_CLOEXEC | unix.O_NONBLOCK | unix.O_NOCTTY
 	nfd, err := Open(unix.AT_FDCWD, ProcFD(fd), flags, 0)
@@ -61,7 +61,7 @@ func Reopen(fd int, name string, flags int) (*os.File, error) {
 	return NewFile(nfd, name), nil
 }
 
-// FileType names the type of a file with that mode.
+// FileType returns the name of the type of a file with that mode.
 func FileType(mode uint32) string {
 	switch mode & unix.S_IFMT {
 	case unix.S_IFREG:
@@ -78,7 +78,7 @@ func FileType(mode uint32) string {
 	return "device"
 }
 
-// UserName names a user, for messages.
+// UserName returns the name of a user, for messages.
 func UserName(uid uint32) string {
 	id := strconv.FormatUint(uint64(uid), 10)
 	if u, err := user.LookupId(id); err == nil {

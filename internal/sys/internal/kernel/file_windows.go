@@ -1,6 +1,6 @@
-// Package kernel has the calls of the system as the rooms under internal/sys want them: by
-// names and access modes of ours, and with errors of ours. It is not the same on each
-// system, and decides nothing: only rooms under internal/sys use it.
+// Package kernel has calls of the system for the packages under internal/sys. It uses the names,
+// access modes and errors of this project. Its functions differ between systems and contain no
+// policy. Only packages under internal/sys use it.
 package kernel
 
 import (
@@ -15,8 +15,8 @@ import (
 // OpenFile is CreateFile of the system; tests replace it.
 var OpenFile = windows.CreateFile
 
-// CreateFile opens or makes a file. Its error is an error number, or says that the path is
-// none.
+// CreateFile opens or makes a file. Its error is an error number, or says that the path is not a
+// possible one.
 func CreateFile(path string, access, share uint32, sa *windows.SecurityAttributes, disposition, flags uint32) (windows.Handle, error) {
 	p, err := windows.UTF16PtrFromString(path)
 	if err != nil {
@@ -29,9 +29,9 @@ func CreateFile(path string, access, share uint32, sa *windows.SecurityAttribute
 	return h, nil
 }
 
-// BeingDeleted says whether err of an open means that somebody is just deleting the file, or
-// has it open alone to see whether to delete it. A file that is deleted but still open
-// somewhere gives access denied, even to a question for its attributes.
+// BeingDeleted says whether the error of an open means that another process is deleting the file,
+// or has it open exclusively to find out whether it must delete it. If a file is deleted but still
+// open somewhere, every open fails with access denied, also to read its attributes.
 func BeingDeleted(path string, err error) bool {
 	switch err {
 	case windows.ERROR_SHARING_VIOLATION, windows.ERROR_DELETE_PENDING:
@@ -59,7 +59,7 @@ func DeleteFile(path string) error {
 	return nil
 }
 
-// Position is an offset in a file, as reads, writes and locks take it.
+// Position is an offset in a file, in the form that reads, writes and locks need.
 func Position(at int64) *windows.Overlapped {
 	return &windows.Overlapped{Offset: uint32(at), OffsetHigh: uint32(at >> 32)}
 }
@@ -76,7 +76,7 @@ func WriteAt(h windows.Handle, b []byte, at int64) error {
 	return nil
 }
 
-// TryLock takes a byte of a file. It is false when another handle holds it.
+// TryLock locks a byte of a file. It returns false if another handle holds it.
 func TryLock(h windows.Handle, at int64, exclusive bool) (bool, error) {
 	flags := uint32(windows.LOCKFILE_FAIL_IMMEDIATELY)
 	if exclusive {
@@ -92,5 +92,5 @@ func TryLock(h windows.Handle, at int64, exclusive bool) (bool, error) {
 	}
 }
 
-// Unlock drops the lock of a byte.
+// Unlock releases the lock of a byte.
 func Unlock(h windows.Handle, at int64) { _ = windows.UnlockFileEx(h, 0, 1, 0, Position(at)) }

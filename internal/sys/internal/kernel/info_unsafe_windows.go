@@ -14,14 +14,14 @@ type StandardInfo struct {
 	deleted, dir   byte
 }
 
-// FileStandardInfo tells what a file takes, and how many names it has.
+// FileStandardInfo returns the size of a file, its bytes on the disk, and the number of its names.
 func FileStandardInfo(h windows.Handle) (b StandardInfo, err error) {
 	err = windows.GetFileInformationByHandleEx(h, windows.FileStandardInfo, (*byte)(unsafe.Pointer(&b)), uint32(unsafe.Sizeof(b)))
 	return b, err
 }
 
-// AttributesAndLinks are those of a file. (GetFileInformationByHandle tells them as well, but
-// asks the volume for its name first.)
+// AttributesAndLinks returns the attributes of a file and the number of its links.
+// (GetFileInformationByHandle returns them, too, but asks the volume for its name first.)
 func AttributesAndLinks(h windows.Handle) (attributes, links uint32, err error) {
 	b, err := FileStandardInfo(h)
 	if err != nil {
@@ -43,20 +43,21 @@ type TimeInfo struct {
 	sleepBias       uint64
 }
 
-// TimeOfDay tells when the machine was started. The kernel moves that time along when the
-// clock is set.
+// TimeOfDay returns when the machine was started. When the clock is set, the kernel changes this
+// time by the same amount.
 func TimeOfDay() (b TimeInfo, err error) {
 	err = windows.NtQuerySystemInformation(windows.SystemTimeOfDayInformation, unsafe.Pointer(&b), uint32(unsafe.Sizeof(b)), nil)
 	return b, err
 }
 
-// Pointer turns an address outside of Go's memory into a pointer, once for each. Not to be
-// inlined: Go 1.26.8's compiler crashes where the result is copied into.
+// Pointer turns an address outside of Go's memory into a pointer. It is called once for each
+// address. It must not be inlined: the compiler of Go 1.26.8 crashes if bytes are copied to the
+// result.
 //
 //go:noinline
 func Pointer(addr uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&addr)) }
 
-// AttributesOf has the security descriptor sd.
+// AttributesOf returns attributes with the security descriptor sd.
 func AttributesOf(sd *windows.SECURITY_DESCRIPTOR) *windows.SecurityAttributes {
 	return &windows.SecurityAttributes{Length: uint32(unsafe.Sizeof(windows.SecurityAttributes{})), SecurityDescriptor: sd}
 }

@@ -1,5 +1,5 @@
 //go:build !linux && !windows
 
-// Package kernel has the calls of the system as the rooms under internal/sys want them. On
-// this system they want none.
+// Package kernel has calls of the system for the packages under internal/sys. On this system it is
+// empty.
 package kernel

@@ -6,19 +6,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Locks is a descriptor that carries locks of single bytes and does nothing else. They are
-// open-file-description locks (fcntl(2)): they belong to the description that open(2) made.
-// So two descriptions in one process exclude each other, and the kernel drops the locks when
-// the last copy of the descriptor is closed, also by death. For this reason a descriptor with
-// locks is never copied.
+// Locks is a descriptor that is used only for locks of single bytes. They are open-file-description
+// locks (fcntl(2)): they belong to the description that open(2) made. So two descriptions in one
+// process exclude each other. The kernel releases the locks when the last copy of the descriptor is
+// closed, also when the process dies. Therefore a descriptor with locks is never copied.
 type Locks struct{ F *os.File }
 
-// TryShared takes the byte together with others. It is false when somebody holds it
-// exclusively.
+// TryShared locks the byte shared. It returns false if another description holds it exclusively.
 func (l Locks) TryShared(at int64) (bool, error) { return TryLock(l.F.Fd(), at, false) }
 
-// TryExclusive takes the byte alone. It is false when somebody else holds it, and also when
-// the descriptor is open for reading only: a reader is never the last user.
+// TryExclusive locks the byte exclusively. It returns false if another description holds it, and
+// also if the descriptor is open for reading only: a reader never removes an entry as its last
+// user.
 func (l Locks) TryExclusive(at int64) (bool, error) {
 	_, err := ofd(l.F.Fd(), unix.F_OFD_SETLK, unix.F_WRLCK, at)
 	if err == unix.EBADF {
@@ -39,14 +38,14 @@ func (l Locks) Held(at int64) (held, exclusively bool, err error) {
 	return fl.Type != unix.F_UNLCK, fl.Type == unix.F_WRLCK, nil
 }
 
-// Close drops all locks and closes the descriptor. The locks go first: a child that another
-// goroutine is just starting has a copy of the descriptor until it calls exec.
+// Close releases all locks and closes the descriptor. It releases the locks first, because a child
+// that another goroutine is starting has a copy of the descriptor until it calls exec.
 func (l Locks) Close() {
 	UnlockAll(l.F.Fd())
 	_ = l.F.Close()
 }
 
-// TryLock takes a byte of the file behind fd. It is false when another description holds it.
+// TryLock locks a byte of the file of fd. It returns false if another description holds it.
 func TryLock(fd uintptr, at int64, exclusively bool) (bool, error) {
 	typ := int16(unix.F_RDLCK)
 	if exclusively {
@@ -73,7 +72,7 @@ func ofd(fd uintptr, cmd int, typ int16, at int64) (unix.Flock_t, error) {
 	}
 }
 
-// verdict says whether a lock was taken, by the error of fcntl.
+// verdict says from the error of fcntl whether a lock was taken.
 func verdict(err error) (bool, error) {
 	switch err {
 	case nil:

@@ -12,7 +12,7 @@ import (
 	"samepage/layout"
 )
 
-// Prefix is what the names of a scope's kernel objects begin with.
+// Prefix returns the prefix of the names of kernel objects in a scope.
 func Prefix(s layout.Scope) string {
 	if s == layout.Global {
 		return `Global\`
@@ -20,7 +20,8 @@ func Prefix(s layout.Scope) string {
 	return `Local\`
 }
 
-// ExactName is the full name of a kernel object: a prefix in the name stays as it is.
+// ExactName returns the full name of a kernel object. If the name has a prefix already, it does not
+// change.
 func ExactName(s layout.Scope, name string) string {
 	if strings.Contains(name, `\`) {
 		return name
@@ -28,7 +29,7 @@ func ExactName(s layout.Scope, name string) string {
 	return Prefix(s) + name
 }
 
-// NamePtr is a name for the kernel: nil for none. Errors: fs.ErrInvalid.
+// NamePtr returns a name for the kernel, or nil for an empty name. Errors: fs.ErrInvalid.
 func NamePtr(name string) (*uint16, error) {
 	if name == "" {
 		return nil, nil
@@ -40,7 +41,7 @@ func NamePtr(name string) (*uint16, error) {
 	return p, nil
 }
 
-// Named makes the error of a kernel object's name one of ours.
+// Named turns an error about the name of a kernel object into an error of this project.
 func Named(name string, e error) error {
 	switch e {
 	case windows.ERROR_INVALID_HANDLE:
@@ -51,7 +52,7 @@ func Named(name string, e error) error {
 	return fmt.Errorf("kernel object %q: %w", name, syserr.Space(e))
 }
 
-// RandomID makes up an id.
+// RandomID returns a random id.
 func RandomID() (id layout.ID, err error) {
 	_, err = rand.Read(id[:])
 	return id, err

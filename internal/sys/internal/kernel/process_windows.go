@@ -10,14 +10,14 @@ import (
 	"samepage/layout"
 )
 
-// StartOf is when a process was started.
+// StartOf returns when a process was started.
 func StartOf(h windows.Handle) (uint64, error) {
 	var start, x windows.Filetime
 	err := windows.GetProcessTimes(h, &start, &x, &x, &x)
 	return uint64(start.HighDateTime)<<32 | uint64(start.LowDateTime), err
 }
 
-// OpenProcess opens a running process with some rights, and names it. Errors:
+// OpenProcess opens a running process with some rights, and returns its identity. Errors:
 // ErrPeerNotStarted, fs.ErrPermission.
 func OpenProcess(pid int, rights uint32) (windows.Handle, layout.Process, error) {
 	if pid <= 0 || int64(pid) > math.MaxUint32 {
@@ -39,14 +39,14 @@ func OpenProcess(pid int, rights uint32) (windows.Handle, layout.Process, error)
 	return h, p, nil
 }
 
-// ExamineProcess names the process behind h. Errors: ErrPeerNotStarted, when it has ended or
-// its id is not pid.
+// ExamineProcess returns the identity of the process of h. Errors: ErrPeerNotStarted, if it has
+// ended or its id is not pid.
 func ExamineProcess(h windows.Handle, pid uint32) (layout.Process, error) {
 	// The kernel ignores the last two bits of a process id.
 	if real, err := windows.GetProcessId(h); err != nil || real != pid {
 		return layout.Process{}, fmt.Errorf("process %d: %w", pid, syserr.ErrPeerNotStarted)
 	}
-	// Not by its exit code: 259 may mean that it runs, or be what it returned.
+	// The exit code cannot say this: 259 means that the process runs, but it may also return 259.
 	ev, err := windows.WaitForSingleObject(h, 0)
 	if err != nil {
 		return layout.Process{}, fmt.Errorf("process %d: %w", pid, err)

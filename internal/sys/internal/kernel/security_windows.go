@@ -24,7 +24,7 @@ func Trusted(sid *windows.SID) bool {
 		sid.IsWellKnown(windows.WinLocalSystemSid) || sid.IsWellKnown(windows.WinBuiltinAdministratorsSid)
 }
 
-// OwnerOf is the owner of an object of the kernel.
+// OwnerOf returns the owner of an object of the kernel.
 func OwnerOf(h windows.Handle, t windows.SE_OBJECT_TYPE) (*windows.SID, error) {
 	sd, err := windows.GetSecurityInfo(h, t, windows.OWNER_SECURITY_INFORMATION)
 	if err != nil {
@@ -37,7 +37,7 @@ func OwnerOf(h windows.Handle, t windows.SE_OBJECT_TYPE) (*windows.SID, error) {
 	return sid, err
 }
 
-// AccountName names an account, for messages.
+// AccountName returns the name of an account, for messages.
 func AccountName(sid *windows.SID) string {
 	name, domain, _, err := sid.LookupAccount("")
 	if err != nil {
@@ -46,12 +46,12 @@ func AccountName(sid *windows.SID) string {
 	return domain + `\` + name + " (" + sid.String() + ")"
 }
 
-// SecurityOf tells the owner of an object of the kernel and who may do what with it.
+// SecurityOf returns the owner and the rights of an object of the kernel.
 func SecurityOf(h windows.Handle, t windows.SE_OBJECT_TYPE) (*windows.SECURITY_DESCRIPTOR, error) {
 	return windows.GetSecurityInfo(h, t, windows.OWNER_SECURITY_INFORMATION|windows.DACL_SECURITY_INFORMATION)
 }
 
-// Attributes has the security descriptor that sddl describes. Errors: fs.ErrInvalid.
+// Attributes returns attributes with the security descriptor of sddl. Errors: fs.ErrInvalid.
 func Attributes(sddl string) (*windows.SecurityAttributes, error) {
 	sd, err := windows.SecurityDescriptorFromString(sddl)
 	if err != nil {
@@ -60,7 +60,7 @@ func Attributes(sddl string) (*windows.SecurityAttributes, error) {
 	return AttributesOf(sd), nil
 }
 
-// Descriptor has the security descriptor of a new object: sddl, by default one for this user
+// Descriptor returns the security descriptor of a new object. If sddl is empty, it is for this user
 // and the system. Errors: fs.ErrInvalid.
 func Descriptor(sddl string) (*windows.SecurityAttributes, error) {
 	if sddl == "" {
