@@ -13,7 +13,7 @@ import (
 	"samepage/legacy/baseimage"
 )
 
-// ends fails the test when f does not return.
+// ends fails the test if f does not return.
 func ends(t *testing.T, what string, f func()) {
 	t.Helper()
 	done := make(chan struct{})
@@ -28,7 +28,7 @@ func ends(t *testing.T, what string, f func()) {
 	}
 }
 
-// A context is heeded also while another call is at work, and TryGrab does not wait.
+// A context also ends a call that waits for another call, and TryGrab does not wait.
 func TestBaseImageCallsBesideEachOther(t *testing.T) {
 	store(t)
 	hold := make(chan struct{})
@@ -60,7 +60,7 @@ func TestBaseImageCallsBesideEachOther(t *testing.T) {
 	wg.Wait()
 }
 
-// A signal that was taken, and no picture for it, is the next one's.
+// If a receiver has taken a signal but no picture, the next receiver gets the signal.
 func TestBaseImageSignalIsPassedOn(t *testing.T) {
 	store(t)
 	s := newSender(t, nil)
@@ -74,7 +74,7 @@ func TestBaseImageSignalIsPassedOn(t *testing.T) {
 	mustGrab(t, newReceiver(t, quick), 1)
 }
 
-// Close ends a Grab that settles, and one that looks at what is no header; no mark stays.
+// Close ends a Grab that settles, and a Grab that waits for a valid header. No mark stays.
 func TestBaseImageCloseEndsGrab(t *testing.T) {
 	store(t)
 	for _, length := range []int32{64 * 48, -1} {
@@ -101,8 +101,8 @@ func TestBaseImageCloseEndsGrab(t *testing.T) {
 	}
 }
 
-// A base dies in the middle of a picture, with the signal of the one before pending, and
-// is started anew: half a picture is not its picture.
+// A base dies in the middle of a picture while the signal of the picture before is pending, and is
+// started again. The receiver does not return the half picture.
 func TestBaseImageOfADeadBaseIsLost(t *testing.T) {
 	store(t)
 	ipctest.NeedNames(t)

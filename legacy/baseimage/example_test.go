@@ -10,8 +10,8 @@ import (
 	"samepage/legacy/baseimage"
 )
 
-// A camera's program, and the program that looks at its pictures: either may be an
-// existing one in C++.
+// The program of a camera, and a program that uses its pictures. Either may be an existing C++
+// program.
 func ExampleReceiver() {
 	ctx := context.Background()
 	// Without names the objects have those of the existing programs.

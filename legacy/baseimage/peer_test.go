@@ -21,8 +21,8 @@ import (
 
 func init() { helpers["spawned"] = spawned }
 
-// spawned is an algorithm's program that a base starts: it writes what it grabs into a
-// file of the folder, and runs until it is killed.
+// spawned is an algorithm's program that a base starts. It writes into a file of the folder which
+// pictures it grabs, and runs until it is killed.
 func spawned(args []string) {
 	path := filepath.Join(args[0], strconv.Itoa(os.Getpid()))
 	tell := func(text string) {
@@ -46,8 +46,8 @@ func spawned(args []string) {
 	tell(err.Error())
 }
 
-// said waits until the spawned program pid has written want, and any one if pid is 0.
-// It returns which one.
+// said waits until the spawned program pid has written want. If pid is 0, any program will do. It
+// returns the pid of the program.
 func said(t *testing.T, dir string, pid int, want string) int {
 	t.Helper()
 	var all []string
@@ -219,9 +219,9 @@ func TestMission003_15_ManualReset(t *testing.T) {
 	}
 }
 
-// An event that lets others wait and set and reset, and nothing more. (EVENT_ALL_ACCESS
-// is refused by it; MUTEX_ALL_ACCESS, with which the original opens it, would be
-// granted without the right to reset.)
+// An event gives others only the rights to wait, set and reset. (An open with EVENT_ALL_ACCESS
+// fails. An open with MUTEX_ALL_ACCESS, as in the original, would succeed without the right to
+// reset.)
 func TestMission003_16_BaseImageEventRights(t *testing.T) {
 	store(t)
 	ipctest.NeedNames(t)
@@ -346,7 +346,7 @@ func TestMission003_19_BaseImageAccessors(t *testing.T) {
 	}
 }
 
-// Either side is killed while it is at work, at no particular moment, and comes again.
+// Either side is killed at random moments while it works, and starts again.
 func TestMission003_21_BaseImageKills(t *testing.T) {
 	store(t)
 	ipctest.NeedNames(t)
@@ -418,8 +418,8 @@ func TestMission003_21_BaseImageKills(t *testing.T) {
 	}
 }
 
-// A base that never rests for as long as a copy takes: the error of the context says
-// what was the matter.
+// The pauses of a base are always shorter than a copy takes. Then the error of the context gives
+// the reason.
 func TestBaseImageBusy(t *testing.T) {
 	store(t)
 	b := misbehavingBase(t, 33554432)

@@ -19,7 +19,7 @@ import (
 	"samepage/legacy/baseimage"
 )
 
-// Each kind of image arrives as it was sent, with the bits that are fit for it.
+// Each type of image arrives unchanged, with the right number of bits.
 func TestBaseImagePictures(t *testing.T) {
 	store(t)
 	const w, h = 37, 5
@@ -175,7 +175,7 @@ func TestMission003_04_BaseImageHeader(t *testing.T) {
 	mustGrab(t, r, 7)
 }
 
-// Whatever stands in the header: an error, or a picture within the section.
+// Any header gives an error, or a picture within the section.
 func FuzzBaseImageHeader(f *testing.F) {
 	ipctest.NeedNames(f)
 	store(f)
@@ -222,8 +222,8 @@ func FuzzBaseImageHeader(f *testing.F) {
 	})
 }
 
-// Rows are packed, of a multiple of four bytes, or of what the length says; and a
-// reader that was killed has left its mark.
+// Rows are packed, or padded to a multiple of four bytes, or have length / height bytes. There may
+// also be the mark of a killed receiver.
 func TestBaseImageRows(t *testing.T) {
 	store(t)
 	b := misbehavingBase(t, 65536)
@@ -259,7 +259,7 @@ func TestBaseImageRows(t *testing.T) {
 	}
 }
 
-// Alpha of programs that know none.
+// Pictures of programs that do not use alpha.
 func TestBaseImageNoAlpha(t *testing.T) {
 	store(t)
 	s := newSender(t, nil)
@@ -320,7 +320,7 @@ func TestMission003_07_BaseImageFirstFrame(t *testing.T) {
 	}
 }
 
-// A closed receiver and several in turn.
+// A closed receiver returns errors, and several receivers take turns.
 func TestBaseImageReceivers(t *testing.T) {
 	store(t)
 	s := newSender(t, nil)

@@ -28,7 +28,7 @@ const (
 	baseEvent   = "BaseImageMutex"
 )
 
-// store gives a test objects of its own.
+// store gives a test its own objects.
 func store(t testing.TB) {
 	t.Helper()
 	ipctest.Store(t)
@@ -41,7 +41,7 @@ func formatOf(bits int) frame.Format {
 	return map[int]frame.Format{8: frame.Gray, 16: frame.Gray16, 24: frame.BGR, 32: frame.BGRA}[bits]
 }
 
-// painting is a frame of picture k.
+// painting returns a frame with picture k.
 func painting(k, width, height, bits int) *frame.Frame {
 	spec := frame.Spec{Format: formatOf(bits), Width: width, Height: height}
 	f, err := frame.New(make([]byte, spec.Size()), spec)
@@ -52,7 +52,7 @@ func painting(k, width, height, bits int) *frame.Frame {
 	return f
 }
 
-// rawBase is a base program that does as it likes.
+// rawBase is a base program that can break the rules.
 type rawBase struct {
 	mem   *samepage.Memory
 	view  *samepage.View
@@ -239,7 +239,7 @@ func newReceiver(t *testing.T, o *baseimage.ReceiverOptions) *baseimage.Receiver
 	return r
 }
 
-// misbehavingBase is a base program in this process that does as it likes.
+// misbehavingBase is a base program in this process that can break the rules.
 func misbehavingBase(t *testing.T, size int64) *rawBase {
 	t.Helper()
 	ipctest.NeedNames(t)
@@ -265,7 +265,7 @@ func patient(t *testing.T) context.Context {
 	return ctx
 }
 
-// mustGrab grabs picture k, whole.
+// mustGrab grabs a picture, and fails the test if it is not picture k or not whole.
 func mustGrab(t *testing.T, r *baseimage.Receiver, k int) *frame.Frame {
 	t.Helper()
 	f, err := r.Grab(patient(t))
@@ -278,9 +278,9 @@ func mustGrab(t *testing.T, r *baseimage.Receiver, k int) *frame.Frame {
 	return f
 }
 
-// restless settles long enough that only what the base does ends it: so a base that
-// the machine does not let run is never taken for one that rests.
+// restless has such a long Settle that only a step of the base ends it. So a base that the machine
+// does not run for a while never looks like a base that rests.
 var restless = &baseimage.ReceiverOptions{Settle: 2 * ipctest.Patience}
 
-// quick does not settle: for bases that are known to rest.
+// quick does not settle. It is for bases that surely rest.
 var quick = &baseimage.ReceiverOptions{Settle: -1}

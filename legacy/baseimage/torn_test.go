@@ -11,9 +11,9 @@ import (
 	"samepage/legacy/baseimage"
 )
 
-// grabLoop grabs what a base sends in a loop, which has begun, with a pause after each
-// picture, until the last one. It closes r, which settles until the base does something:
-// when the loop is over, and the base rests, another receiver takes what is still there.
+// grabLoop grabs the pictures of a base that sends in a loop, with a pause after each picture,
+// until the last one. At the end it closes r, because r settles until the base does something. Then
+// the base rests, and another receiver takes the last picture.
 func grabLoop(t *testing.T, a *ipctest.Child, r *baseimage.Receiver, pictures int, pause func(i int) time.Duration) int {
 	t.Helper()
 	last, got := ipctest.GrabLoop(t, a, func(ctx context.Context) ([]byte, error) {
@@ -33,7 +33,7 @@ func grabLoop(t *testing.T, a *ipctest.Child, r *baseimage.Receiver, pictures in
 	return got
 }
 
-// Two hundred pictures of 6 MB a second, and a reader that is slow.
+// A base sends 200 pictures of 6 MB a second, and the reader is slow.
 func TestMission003_06_BaseImageNotTorn(t *testing.T) {
 	store(t)
 	const pictures = 200
@@ -45,7 +45,7 @@ func TestMission003_06_BaseImageNotTorn(t *testing.T) {
 	t.Logf("%d of %d pictures", got, pictures)
 }
 
-// A base that never rests: what comes is whole, and the last one comes.
+// A base never rests. All pictures that come are whole, and the last one comes.
 func TestMission003_06_BaseImageFlood(t *testing.T) {
 	store(t)
 	ipctest.NeedNames(t)
@@ -60,8 +60,8 @@ func TestMission003_06_BaseImageFlood(t *testing.T) {
 	}
 }
 
-// The reader comes while the next picture is being written, with the signal of the one
-// before still there.
+// The reader comes while the base writes the next picture, and the signal of the picture before is
+// still there.
 func TestMission003_06_BaseImageMidWrite(t *testing.T) {
 	store(t)
 	b := misbehavingBase(t, 1<<20)
@@ -126,7 +126,7 @@ func TestMission003_06_BaseImageMidWrite(t *testing.T) {
 	}
 }
 
-// grabBeside grabs beside the test, and says which picture it was, and whether it was
+// grabBeside grabs in another goroutine, and reports which picture it got, and whether it was
 // whole.
 func grabBeside(ctx context.Context, r *baseimage.Receiver) chan string {
 	done := make(chan string, 1)
@@ -146,9 +146,9 @@ func grabBeside(ctx context.Context, r *baseimage.Receiver) chan string {
 	return done
 }
 
-// wantBeside wants that of grabBeside to be picture k, whole. A reader that was not
-// let run when the base did what was to be seen waits for what the base does next: then
-// one of the next pictures, whole, is right as well.
+// wantBeside fails the test if grabBeside did not get picture k, whole. The machine may not run the
+// reader at the time of a step of the base. Then the reader waits for a later step, and one of the
+// next pictures is right, too, if it is whole.
 func wantBeside(t *testing.T, b *rawBase, done chan string, k, w, h int) {
 	t.Helper()
 	late := false
@@ -180,8 +180,9 @@ func wantBeside(t *testing.T, b *rawBase, done chan string, k, w, h int) {
 	}
 }
 
-// The signal of an earlier picture comes after the reader has taken one, and before it
-// marks the next picture, which is being written: it is not that one's.
+// The signal of an earlier picture comes after the reader has taken a signal and before it marks
+// the next picture, which the base is writing. The reader must not take it for the signal of that
+// picture.
 func TestMission003_06_BaseImageOldSignal(t *testing.T) {
 	store(t)
 	b := misbehavingBase(t, 1<<20)

@@ -11,7 +11,7 @@ import (
 	"samepage/legacy/earseimage"
 )
 
-// A requester of image jobs, whose worker may be an existing program in C++.
+// A requester of image jobs. Its worker may be an existing C++ program.
 func ExampleRequester() {
 	ctx := context.Background()
 	r, err := earseimage.CreateRequester(nil)

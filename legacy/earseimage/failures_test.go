@@ -18,8 +18,8 @@ import (
 	"samepage/legacy/earseimage"
 )
 
-// A job that cannot be done has a typed error with the worker's text, and the next one
-// goes well.
+// If the worker cannot do a job, the error has a type and the text of the worker. The next job
+// succeeds.
 func TestMission000_26_Failures(t *testing.T) {
 	ctx, dir := start(t)
 	startWorker(t)
@@ -44,7 +44,7 @@ func TestMission000_26_Failures(t *testing.T) {
 	}
 }
 
-// The text is cut where the record ends.
+// The text is cut at the end of the record.
 func TestMission000_26_LongText(t *testing.T) {
 	ctx, _ := start(t)
 	serveHere(t, func(context.Context, earseimage.Job) ([]byte, []byte, error) {
@@ -85,7 +85,7 @@ func TestMission000_27_NoWorker(t *testing.T) {
 	}
 }
 
-// Who waits for a worker that dies is told so.
+// If the worker dies, a requester that waits for it gets an error.
 func TestMission000_27_WorkerDies(t *testing.T) {
 	ctx, dir := start(t)
 	r := newRequester(t)
@@ -116,8 +116,8 @@ func TestMission000_27_WorkerDies(t *testing.T) {
 	wantResults(t, path, a)
 }
 
-// Do returns when its context ends, while the worker is still at the job. What that
-// answers late is nobody's, and the next job waits for it, within its own context.
+// Do returns when its context ends, while the worker still does the job. The late answer is
+// discarded. The next job waits until then, within its own context.
 func TestMission000_28_Cancel(t *testing.T) {
 	ctx, dir := start(t)
 	worker := startWorker(t)
@@ -176,7 +176,7 @@ func TestMission000_28_Cancel(t *testing.T) {
 	worker.Kill()
 }
 
-// Close ends who waits.
+// Close ends the calls that wait.
 func TestMission000_28_Close(t *testing.T) {
 	ctx, dir := start(t)
 	worker := startWorker(t)
@@ -217,8 +217,8 @@ func TestMission000_28_Close(t *testing.T) {
 	}
 }
 
-// A requester that is killed leaves the worker at its job; the next one gets its own
-// answer nevertheless.
+// A requester is killed while the worker does its job. The next requester still gets the answer to
+// its own job.
 func TestEarseImageRequesterKilled(t *testing.T) {
 	ctx, dir := start(t)
 	worker := startWorker(t)
@@ -258,7 +258,7 @@ func TestEarseImageRequesterKilled(t *testing.T) {
 	}
 }
 
-// One worker and one requester at a time.
+// There is only one worker and one requester at a time.
 func TestEarseImageOneEach(t *testing.T) {
 	ctx, _ := start(t)
 	serveHere(t, nil)
@@ -272,7 +272,7 @@ func TestEarseImageOneEach(t *testing.T) {
 	wantIs(t, err, fs.ErrExist, "UnionRectTest")
 }
 
-// A section of that name and another size is refused, by both.
+// Both sides refuse a section with the right name and another size.
 func TestEarseImageWrongSize(t *testing.T) {
 	ctx, _ := start(t)
 	for _, size := range []int64{4096, 3145728 + 65536} {
@@ -293,7 +293,7 @@ func TestEarseImageWrongSize(t *testing.T) {
 	wantIs(t, err, context.DeadlineExceeded)
 }
 
-// A thousand requesters and workers leave nothing.
+// A thousand requesters and workers leave nothing behind.
 func TestEarseImageLeavesNothing(t *testing.T) {
 	ctx, dir := start(t)
 	startWorker(t)

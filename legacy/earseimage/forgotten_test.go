@@ -13,7 +13,7 @@ import (
 	"samepage/legacy/earseimage"
 )
 
-// noNames finds the names of this test.
+// noNames returns an error if names of this test are left.
 func noNames() error {
 	all, err := samepage.List()
 	if err == nil && len(all) > 0 {
@@ -22,7 +22,7 @@ func noNames() error {
 	return err
 }
 
-// A requester that was dropped makes way for another one, and leaves nothing.
+// After a requester was dropped, another one can start, and nothing is left behind.
 func TestForgottenEarseImageRequester(t *testing.T) {
 	start(t)
 	for range 10 {

@@ -15,8 +15,8 @@ import (
 	"samepage/legacy/earseimage"
 )
 
-// The answer wakes by a message or an event, status and success tell, and the data is
-// there by then.
+// The answer wakes the requester by a message or an event. Then status, success and the data of the
+// results are already there.
 func TestMission000_22_EarseImageStatus(t *testing.T) {
 	ctx, dir := start(t)
 	path := picture(t, dir, 1)
@@ -43,7 +43,7 @@ func TestMission000_22_EarseImageStatus(t *testing.T) {
 	}
 }
 
-// Neither a worker without a job nor a requester that waits for its answer polls.
+// A worker without a job does not poll, and a requester that waits for its answer does not, either.
 func TestMission000_22_EarseImageIdle(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes 22 s")
@@ -72,8 +72,8 @@ func init() {
 	}
 }
 
-// One request, two results from another process, where the layout says, decoded equal:
-// a thousand times.
+// A thousand times: one request gets two results from another process. They are at the right place
+// in the section, and decode to the expected images.
 func TestMission000_24_Worker(t *testing.T) {
 	_, dir := start(t)
 	startWorker(t)
@@ -114,7 +114,7 @@ func TestMission000_24_Worker(t *testing.T) {
 	}
 }
 
-// Many goroutines ask one requester: each gets its own.
+// Many goroutines use one requester, and each gets the answer to its own job.
 func TestMission000_24_Goroutines(t *testing.T) {
 	ctx, dir := start(t)
 	startWorker(t)
@@ -136,7 +136,7 @@ func TestMission000_24_Goroutines(t *testing.T) {
 	wg.Wait()
 }
 
-// Results that fill the section to the last byte fit; one byte more does not.
+// Results that fill the section up to the last byte fit. One byte more does not fit.
 func TestMission000_25_ResultsMustFit(t *testing.T) {
 	ctx, _ := start(t)
 	results := make(chan [2][]byte, 1)

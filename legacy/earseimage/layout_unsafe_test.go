@@ -5,7 +5,7 @@ import (
 	"unsafe"
 )
 
-// The record as C compilers lay it out: see wire.h.
+// The record has the layout that C compilers give it: see wire.h.
 type fileC struct {
 	name   [260]uint16
 	offset int32
@@ -52,7 +52,7 @@ func TestMission000_23_Layout(t *testing.T) {
 	}
 }
 
-// What C code would read in a job that Go wrote.
+// C code reads the right values in a job that Go wrote.
 func TestMission000_23_RequestInC(t *testing.T) {
 	b, err := encodeRequest(Job{Source: `C:\Bilder\ä😀.tif`, Type: TIFF, Extension: "x"})
 	if err != nil {

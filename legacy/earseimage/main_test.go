@@ -9,7 +9,7 @@ import (
 
 var bg = context.Background()
 
-// helpers are the children of this package's tests; each file adds its own.
+// helpers are the child processes of the tests of this package. Each file adds its own.
 var helpers = map[string]func([]string){}
 
 func TestMain(m *testing.M) { ipctest.Main(m, helpers) }

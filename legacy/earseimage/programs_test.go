@@ -50,7 +50,7 @@ func int32In(t *testing.T, m *samepage.Memory, at int64) int32 {
 	return int32(binary.LittleEndian.Uint32(b[:]))
 }
 
-// picture writes a PNG that no other number has.
+// picture writes a PNG that is different for each number.
 func picture(t *testing.T, dir string, n int) string {
 	t.Helper()
 	img := image.NewNRGBA(image.Rect(0, 0, 5+n%7, 4+n%5))
@@ -71,7 +71,7 @@ func picture(t *testing.T, dir string, n int) string {
 	return path
 }
 
-// negative and mirrored are the two results that the workers here make.
+// negative and mirrored make the two results of the workers in these tests.
 func negative(img image.Image) image.Image {
 	return mapped(img, func(r, g, b uint8) color.NRGBA { return color.NRGBA{255 - r, 255 - g, 255 - b, 255} }, false)
 }
@@ -95,7 +95,7 @@ func mapped(img image.Image, f func(r, g, b uint8) color.NRGBA, flip bool) image
 	return out
 }
 
-// makeTwo is what workers here do.
+// makeTwo does the jobs of the workers in these tests.
 func makeTwo(path string) (first, second []byte, err error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -111,7 +111,7 @@ func makeTwo(path string) (first, second []byte, err error) {
 	return a.Bytes(), b.Bytes(), err
 }
 
-// wantResults decodes an answer and compares it with what the test makes itself.
+// wantResults decodes an answer and compares it with images that the test makes itself.
 func wantResults(t *testing.T, path string, a *earseimage.Answer) {
 	t.Helper()
 	f, err := os.Open(path)
@@ -147,8 +147,8 @@ func pngJob(path string) earseimage.Job {
 	return earseimage.Job{Source: path, Type: earseimage.PNG}
 }
 
-// workerProgram is a worker that obeys the extension of a job, and says when it is told
-// of one: "hang" until a line comes or it is to end, "exit" within the job.
+// workerProgram is a worker that does what the extension of a job says, and reports it: with "hang"
+// it waits until a line comes or it must end, with "exit" it ends within the job.
 func workerProgram([]string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	lines := make(chan string)
@@ -192,8 +192,8 @@ func startWorker(t *testing.T) *ipctest.Child {
 	return c
 }
 
-// requesterProgram asks for a file that the worker is to hang at, until it is killed, or
-// just waits.
+// requesterProgram sends a job at which the worker hangs, until the requester is killed. Or it just
+// waits.
 func requesterProgram(args []string) {
 	r, err := earseimage.CreateRequester(nil)
 	if err != nil {
@@ -213,7 +213,7 @@ func requesterProgram(args []string) {
 	fmt.Println("done", err)
 }
 
-// serveHere is a worker in the test's own process, until the test's end.
+// serveHere runs a worker in the process of the test, until the test ends.
 func serveHere(t *testing.T, do func(context.Context, earseimage.Job) ([]byte, []byte, error)) (logged func() string) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -262,7 +262,7 @@ func newRequester(t *testing.T) *earseimage.Requester {
 	return r
 }
 
-// start is for all tests here: they share names, so none of them is parallel.
+// start begins each test of this package. The tests share names, so they do not run in parallel.
 func start(t *testing.T) (ctx context.Context, dir string) {
 	t.Helper()
 	ipctest.NeedNames(t)

@@ -72,7 +72,7 @@ func TestMission000_23_RoundTrip(t *testing.T) {
 	}
 }
 
-// good is the record of a job, and of its answer.
+// goodRecord returns the record of a job and of its answer.
 func goodRecord(t testing.TB) section {
 	t.Helper()
 	b, err := encodeRequest(Job{Source: "s", Type: BMP})
@@ -87,7 +87,7 @@ func goodRecord(t testing.TB) section {
 	return s
 }
 
-// Whatever a worker that checks nothing, or is after something, may have written.
+// The answers of a worker that checks nothing, or is hostile.
 func TestEarseImageHostileAnswer(t *testing.T) {
 	r1, r2 := resultAt, resultAt+fileSize
 	for _, c := range []struct {
@@ -200,7 +200,7 @@ func TestImageTypes(t *testing.T) {
 	}
 }
 
-// Whatever stands in a record: an error of ours, or results that lie where they may.
+// Any record gives an error of this project, or results at an allowed place.
 func FuzzEarseImageRecord(f *testing.F) {
 	good := goodRecord(f)
 	f.Add([]byte(good[:recordSize]), uint16(0), int32(0))
@@ -239,7 +239,7 @@ func FuzzEarseImageRecord(f *testing.F) {
 	})
 }
 
-// A file of some bytes that claims to be huge is refused by what its header says.
+// A small file whose header says that the picture is huge is refused.
 func TestEarseImageClaims(t *testing.T) {
 	for _, side := range []uint32{11586, 1 << 16, 1<<31 - 1} { // 11586 squared is just more than 2^27
 		b := []byte("\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR")

@@ -10,7 +10,7 @@ import (
 	"samepage/legacy/sharememory"
 )
 
-// The latest settings, for C++ programs that read them with ShareMemoryRead.
+// A Go program writes its latest settings for C++ programs, which read them with ShareMemoryRead.
 func ExampleWriter() {
 	ctx := context.Background()
 	w, err := sharememory.CreateWriter(ctx, "settings", 4096, nil)
@@ -68,7 +68,7 @@ func ExampleReader() {
 	// Output: 12 m/s, existed: false
 }
 
-// The lock by itself, of files that other programs know.
+// The lock alone, with files that other programs know.
 func ExampleFileLock() {
 	ctx := context.Background()
 	l, err := sharememory.NewFileLock("report.mdb", nil)

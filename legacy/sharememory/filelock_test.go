@@ -22,7 +22,7 @@ import (
 	"samepage/legacy/sharememory"
 )
 
-// The rows of docs/mission/sharememory.md that are about the lock made of two files.
+// These tests show the rows of docs/mission/sharememory.md about the lock made of two files.
 
 func newLock(t testing.TB, dir string) *sharememory.FileLock {
 	t.Helper()
@@ -31,8 +31,8 @@ func newLock(t testing.TB, dir string) *sharememory.FileLock {
 	return l
 }
 
-// try says whether a lock is to be had now, for writing and for reading, and gives it
-// back.
+// try says whether a lock is available now, for writing and for reading. It releases the lock
+// again.
 func try(t testing.TB, l *sharememory.FileLock) (writing, reading bool) {
 	t.Helper()
 	writing, err := l.TryLock()
@@ -55,7 +55,7 @@ func wantFree(t testing.TB, l *sharememory.FileLock, writing, reading bool) {
 	}
 }
 
-// Eight readers in eight processes hold the lock at once, and no writer beside them.
+// Eight readers in eight processes hold the lock at the same time, and no writer gets it meanwhile.
 func TestMission002_16_ShareMemoryEightReaders(t *testing.T) {
 	eachLayout(t, func(t *testing.T, o *sharememory.Options) {
 		l, err := sharememory.NewLock("v", o)
@@ -75,7 +75,7 @@ func TestMission002_16_ShareMemoryEightReaders(t *testing.T) {
 	})
 }
 
-// 100,000 write cycles of four processes count exactly.
+// Four processes count to exactly 100,000 under the write lock.
 func TestMission002_17_ShareMemoryWriteCycles(t *testing.T) {
 	place(t)
 	o := &sharememory.Options{}
@@ -118,8 +118,8 @@ func TestMission002_17_ShareMemoryWriteCycles(t *testing.T) {
 	t.Logf("%v a cycle", time.Since(begun)/time.Duration(4*each))
 }
 
-// No reader that comes after a waiting writer gets in before it: it waits for one hold of
-// those that were in, and no more.
+// A reader that comes after a waiting writer does not get the lock before the writer. So the writer
+// waits only until the present readers have released their locks once.
 func TestMission002_18_ShareMemoryWriterIsNotStarved(t *testing.T) {
 	place(t)
 	dir := ipctest.Dir(t)
@@ -175,7 +175,7 @@ func TestMission002_18_ShareMemoryWriterIsNotStarved(t *testing.T) {
 	t.Logf("among 16 readers that hold it for 5 ms each, a writer waited %v at most", longest)
 }
 
-// What a handover costs between two who cannot ring for each other.
+// The cost of a handover between two processes that cannot ring each other.
 func TestMission002_19_ShareMemoryHandover(t *testing.T) {
 	place(t)
 	dir := ipctest.Dir(t)
@@ -194,7 +194,7 @@ func TestMission002_19_ShareMemoryHandover(t *testing.T) {
 	t.Logf("after a hold of 2 ms the next one got it within %v, the slowest within %v", waits[len(waits)/2], waits[len(waits)-1])
 }
 
-// The holder is killed: the next one gets in, whichever lock it was.
+// If the holder of a read or write lock is killed, the next process gets the lock.
 func TestMission002_20_ShareMemoryHolderKilled(t *testing.T) {
 	eachLayout(t, func(t *testing.T, o *sharememory.Options) {
 		l, err := sharememory.NewLock("v", o)
@@ -214,7 +214,7 @@ func TestMission002_20_ShareMemoryHolderKilled(t *testing.T) {
 	})
 }
 
-// Goroutines with one handle: exclusion, and each gets its turn.
+// Goroutines with one handle exclude each other, and each gets the lock.
 func TestMission002_21_ShareMemoryLockGoroutines(t *testing.T) {
 	place(t)
 	l := newLock(t, ipctest.Dir(t))
@@ -256,8 +256,8 @@ func TestMission002_21_ShareMemoryLockGoroutines(t *testing.T) {
 	}
 }
 
-// A second Lock waits as anybody's would; read locks are counted; nobody unlocks what is
-// not locked.
+// A second Lock waits like the one of another process. Read locks are counted. An unlock without a
+// lock is an error.
 func TestMission002_22_ShareMemoryLockTwice(t *testing.T) {
 	place(t)
 	l := newLock(t, ipctest.Dir(t))
@@ -303,8 +303,8 @@ func TestMission002_22_ShareMemoryLockTwice(t *testing.T) {
 	wantFree(t, other, true, true)
 }
 
-// Lock files are where they are told to be, under their own names; a name that no file
-// can have is refused, and not made another one's.
+// Lock files are in the given folder, under their own names. A name that a file cannot have is
+// refused, and not changed into another name.
 func TestMission002_23_ShareMemoryLockFolder(t *testing.T) {
 	place(t)
 	dir := filepath.Join(ipctest.Dir(t), "a", "b") // both are missing
@@ -346,8 +346,8 @@ func files(t testing.TB, dir string) (names []string) {
 	return names
 }
 
-// Lock files of older boots go, and those that anybody holds stay, whatever their number
-// is; so do all others.
+// Lock files of older boots are removed. Lock files that a process has open stay, whatever their
+// number is, and all other files stay, too.
 func TestMission002_24_LocksOfOlderBoots(t *testing.T) {
 	place(t)
 	dir := ipctest.Dir(t)
@@ -422,8 +422,8 @@ func newLockOf(t testing.TB, dir string, boot int64, name string) *sharememory.F
 	return l
 }
 
-// Who removes files and who locks them at the same time: nobody comes to hold a file that
-// is no longer there, beside one who holds its successor.
+// Some processes remove files while others lock them. It never happens that one process holds the
+// lock of a removed file while another one holds the lock of the new file.
 func TestMission002_24_CleaningBesideLocking(t *testing.T) {
 	place(t)
 	dir := ipctest.Dir(t)
@@ -469,7 +469,7 @@ func TestMission002_24_CleaningBesideLocking(t *testing.T) {
 	cleaner.Wait()
 }
 
-// A lock file that cannot be opened is an error, and never a lock.
+// If a lock file cannot be opened, there is an error, and never a lock.
 func TestMission002_36_LockFileCannotBeOpened(t *testing.T) {
 	eachLayout(t, func(t *testing.T, o *sharememory.Options) {
 		o.Lock = sharememory.FileLockOptions{Dir: ipctest.Dir(t), Boot: 1700000000}

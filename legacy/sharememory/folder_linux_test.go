@@ -10,7 +10,7 @@ import (
 	"samepage/legacy/sharememory"
 )
 
-// A folder of lock files that cannot exist is not taken for a block that does not.
+// The error for an impossible folder of lock files does not say that the block does not exist.
 func TestShareMemoryWithoutLockFolder(t *testing.T) {
 	ipctest.Store(t)
 	o := &sharememory.Options{Lock: sharememory.FileLockOptions{Dir: "/proc/nosuch/locks"}}

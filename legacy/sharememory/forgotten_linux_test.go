@@ -14,8 +14,8 @@ func lockAndForget(t *testing.T, dir string) {
 	ipctest.NoErr(t, l.Lock(t.Context()))
 }
 
-// A lock that was never unlocked stays locked until the process ends. (On Windows its files
-// could not be removed at the end of the test.)
+// A lock that was never unlocked stays locked until the process ends. (There is no such test on
+// Windows, because there its files could not be removed at the end of the test.)
 func TestForgottenLockStays(t *testing.T) {
 	dir := ipctest.Dir(t)
 	lockAndForget(t, dir)

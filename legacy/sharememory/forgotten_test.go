@@ -13,7 +13,7 @@ import (
 	"samepage/legacy/sharememory"
 )
 
-// noNames finds the names of this test.
+// noNames returns an error if names of this test are left.
 func noNames() error {
 	all, err := samepage.List()
 	if err == nil && len(all) > 0 {
@@ -22,7 +22,7 @@ func noNames() error {
 	return err
 }
 
-// What is dropped without Close gives its descriptors and its names back.
+// Objects that are dropped without Close give their descriptors and names back.
 func TestForgottenIsGivenBack(t *testing.T) {
 	ipctest.NeedNames(t)
 	for kind, open := range map[string]func(name, dir string) error{

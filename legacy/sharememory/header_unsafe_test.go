@@ -6,7 +6,7 @@ import (
 	"unsafe"
 )
 
-// The header is what wire.h has, as C lays it out and byte by byte.
+// The header has the layout of wire.h, as a C structure and byte by byte.
 func TestMission002_03_HeaderOffsets(t *testing.T) {
 	var h header
 	for _, f := range []struct {

@@ -19,7 +19,7 @@ import (
 	"samepage/legacy/sharememory"
 )
 
-// block is what a C++ program has in its section, byte by byte.
+// block returns the bytes of the section of a C++ program.
 func block(o *sharememory.Options, room int, content string) []byte {
 	tail := uint32(1)
 	if o.Layout == sharememory.Head {
@@ -35,8 +35,8 @@ func block(o *sharememory.Options, room int, content string) []byte {
 	return append(b, make([]byte, room+int(tail)-len(content))...)
 }
 
-// 002-03: what is written is byte for byte what the C++ programs write, and what they
-// write is read.
+// 002-03: a writer writes byte for byte the same as the C++ programs, and a reader reads what they
+// write.
 func TestMission002_03_Bytes(t *testing.T) {
 	eachLayout(t, func(t *testing.T, o *sharememory.Options) {
 		w := newWriter(t, 20, o)
@@ -71,7 +71,7 @@ func TestMission002_03_Bytes(t *testing.T) {
 	})
 }
 
-// 002-04: the byte behind the content, in the older layout.
+// 002-04: the byte after the content, in the older layout.
 func TestMission002_04_Tail(t *testing.T) {
 	eachLayout(t, func(t *testing.T, o *sharememory.Options) {
 		w := newWriter(t, 20, o)
@@ -101,7 +101,7 @@ func TestMission002_04_Tail(t *testing.T) {
 	})
 }
 
-// 002-05: another version is told, with both.
+// 002-05: the error for another version names both versions.
 func TestMission002_05_Version(t *testing.T) {
 	eachLayout(t, func(t *testing.T, o *sharememory.Options) {
 		w := newWriter(t, 20, o)
@@ -134,7 +134,8 @@ func TestMission002_05_Version(t *testing.T) {
 	ipctest.WantErr(t, err, fs.ErrInvalid, "Layout(7)")
 }
 
-// 002-10: the checksum is CRC-64/XZ, of the content only, and many compute it at a time.
+// 002-10: the checksum is CRC-64/XZ of the content only, and many goroutines compute it at the same
+// time.
 func TestMission002_10_ShareMemoryCRC(t *testing.T) {
 	eachLayout(t, func(t *testing.T, o *sharememory.Options) {
 		w := newWriter(t, 100, o)
@@ -158,7 +159,7 @@ func TestMission002_10_ShareMemoryCRC(t *testing.T) {
 	})
 }
 
-// 002-11: a byte that has changed is an error and no data.
+// 002-11: if a byte has changed, there is an error and no data.
 func TestMission002_11_ShareMemoryFlippedByte(t *testing.T) {
 	eachLayout(t, func(t *testing.T, o *sharememory.Options) {
 		w := newWriter(t, 300000, o)
@@ -191,7 +192,7 @@ func TestMission002_11_ShareMemoryFlippedByte(t *testing.T) {
 	})
 }
 
-// 002-13: any sizes in a header are an error, never a fault.
+// 002-13: wrong sizes in a header give an error, never a fault.
 func TestMission002_13_ShareMemoryHostileHeader(t *testing.T) {
 	eachLayout(t, func(t *testing.T, o *sharememory.Options) {
 		w := newWriter(t, 10, o)
@@ -251,7 +252,7 @@ func TestMission002_13_ShareMemoryHostileHeader(t *testing.T) {
 	})
 }
 
-// 002-14: health, of good and bad blocks, which looking does not change.
+// 002-14: Stat shows whether a block is damaged, and changes nothing.
 func TestMission002_14_ShareMemoryHealth(t *testing.T) {
 	eachLayout(t, func(t *testing.T, o *sharememory.Options) {
 		w := newWriter(t, 10, o)
@@ -290,7 +291,7 @@ func TestMission002_14_ShareMemoryHealth(t *testing.T) {
 	})
 }
 
-// Whatever stands in a block, reading it is a value with its checksum or an error.
+// Reading any block gives a value with its checksum, or an error.
 func FuzzShareMemory(f *testing.F) {
 	ipctest.NeedNames(f)
 	for _, l := range layouts {

@@ -20,8 +20,7 @@ import (
 
 func init() { helpers["share"] = peerProgram }
 
-// place gives the test, and its children, places of their own for memory and for
-// lock files.
+// place gives the test and its children their own directories for memory and for lock files.
 func place(t testing.TB) {
 	t.Helper()
 	ipctest.NeedNames(t)
@@ -34,7 +33,7 @@ func place(t testing.TB) {
 
 var layouts = []sharememory.Layout{sharememory.Seed, sharememory.Head}
 
-// eachLayout runs a test of both layouts.
+// eachLayout runs a test for each of the two layouts.
 func eachLayout(t *testing.T, f func(t *testing.T, o *sharememory.Options)) {
 	for _, l := range layouts {
 		t.Run(l.String(), func(t *testing.T) {
@@ -74,10 +73,10 @@ func wantValue(t testing.TB, r *sharememory.Reader, want string) {
 	}
 }
 
-// bareOptions are those of the memory below, as peers see it that know no header.
+// bareOptions returns the options of the memory below, for peers that do not know the header.
 func bareOptions() *samepage.Options { return &samepage.Options{Exact: runtime.GOOS == "windows"} }
 
-// sectionOf opens the section, to do what nobody should.
+// sectionOf opens the section, so that a test can damage it.
 func sectionOf(t testing.TB, o *sharememory.Options) *samepage.Memory {
 	t.Helper()
 	m, err := samepage.Open(sectionName(o), bareOptions())
@@ -99,7 +98,7 @@ func spoil(t testing.TB, m *samepage.Memory, off int64, word uint32) {
 	ipctest.NoErr(t, err)
 }
 
-// numberOf is that of a value, and false when it is not whole.
+// numberOf returns the number of a value, and false if the value is not whole.
 func numberOf(v []byte) (uint32, bool) {
 	if len(v) < 8 {
 		return 0, false
@@ -108,8 +107,8 @@ func numberOf(v []byte) (uint32, bool) {
 	return n, string(ipctest.Numbered(n)) == string(v)
 }
 
-// values is how many values a soak sends: SAMEPAGE_VALUES is for values that cost
-// microseconds, and those here cost tens of them.
+// values returns how many values a soak test sends. SAMEPAGE_VALUES is for values that cost
+// microseconds, but here a value costs ten times as much.
 func values(least int) int {
 	if v, err := strconv.ParseFloat(os.Getenv("SAMEPAGE_VALUES"), 64); err == nil {
 		return max(int(v/10), least)
@@ -117,8 +116,8 @@ func values(least int) int {
 	return least
 }
 
-// peer is a child that writes and reads a ShareMemory, or takes its lock, as the lines of
-// its standard input say: a command and its arguments, in which _ is a blank.
+// peer is a child that writes and reads a block, or takes its lock. Each line of its standard input
+// has a command and its arguments, in which _ means a blank.
 type peer struct {
 	o    sharememory.Options
 	name string
@@ -236,7 +235,7 @@ func (p *peer) until(goal uint32) (string, error) {
 	}
 }
 
-// count adds to a number in another memory, which the lock guards.
+// count adds to a number in another memory, under the lock.
 func (p *peer) count(m *samepage.Memory, times int) error {
 	var b [4]byte
 	for i := range times {
@@ -265,8 +264,8 @@ func startPeer(t testing.TB, o *sharememory.Options) *ipctest.Child {
 	return ipctest.Start(t, "share", o.Layout.String())
 }
 
-// gotIn runs get in the background and returns what waits for it, and how long it took
-// since begin was called.
+// gotIn runs get in the background. wait waits for get, and returns how much time was between begin
+// and the end of get.
 func gotIn(t testing.TB, get func() error) (begin func(), wait func() time.Duration) {
 	t.Helper()
 	done := make(chan error, 1)

@@ -12,8 +12,8 @@ import (
 	"samepage/internal/ipctest"
 )
 
-// A folder on another machine is refused, before anything is made in it: its locks may
-// reach everybody, or only this machine, and nothing tells which.
+// A folder on another machine is refused before anything is made in it. Its locks may work for all
+// machines, or only within this machine, and a program cannot find this out.
 func TestMission002_25_LockFolderElsewhere(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)

@@ -17,8 +17,8 @@ import (
 	"samepage/legacy/sharememory"
 )
 
-// 002-06, 002-07: a block has room for exactly what it was made for, and a value the
-// length that it was written with.
+// 002-06, 002-07: a block has room for exactly the size with which it was made, and a value has the
+// length with which it was written.
 func TestMission002_06_07_ShareMemoryLength(t *testing.T) {
 	eachLayout(t, func(t *testing.T, o *sharememory.Options) {
 		for _, size := range []int{1, 64, 4063, 4064, 1 << 20} {
@@ -50,7 +50,8 @@ func TestMission002_06_07_ShareMemoryLength(t *testing.T) {
 	})
 }
 
-// 002-08: what is too large is refused and changes nothing, or is cut and told.
+// 002-08: a value that is too large is refused and changes nothing, or it is cut and there is an
+// error.
 func TestMission002_08_ShareMemoryTruncation(t *testing.T) {
 	eachLayout(t, func(t *testing.T, o *sharememory.Options) {
 		w := newWriter(t, 8, o)
@@ -93,8 +94,8 @@ func TestMission002_08_ShareMemoryTruncation(t *testing.T) {
 	})
 }
 
-// 002-09: what the C++ programs call -1 has four errors: no block, no data, a negative
-// size, a bad header.
+// 002-09: the C++ programs return -1 in four cases. Here each has its own error: no block, no data,
+// a negative size, a bad header.
 func TestMission002_09_ShareMemoryErrors(t *testing.T) {
 	eachLayout(t, func(t *testing.T, o *sharememory.Options) {
 		w := newWriter(t, 8, o)
@@ -133,7 +134,7 @@ func TestMission002_09_ShareMemoryErrors(t *testing.T) {
 	})
 }
 
-// 002-12: to and from the caller's bytes.
+// 002-12: values are copied to and from the caller's bytes.
 func TestMission002_12_ShareMemoryBuffers(t *testing.T) {
 	eachLayout(t, func(t *testing.T, o *sharememory.Options) {
 		w := newWriter(t, 1<<20, o)
@@ -164,8 +165,8 @@ func TestMission002_12_ShareMemoryBuffers(t *testing.T) {
 	})
 }
 
-// 002-20: a writer that is killed in the middle of a value: the lock is free, the
-// checksum tells, and the next value is good.
+// 002-20: if a writer is killed in the middle of a value, the lock is free, readers get a checksum
+// error, and the next value is good.
 func TestMission002_20_ShareMemoryKilledInMidWrite(t *testing.T) {
 	eachLayout(t, func(t *testing.T, o *sharememory.Options) {
 		w := newWriter(t, 100, o)
@@ -208,7 +209,7 @@ func TestMission002_20_ShareMemoryKilledInMidWrite(t *testing.T) {
 	})
 }
 
-// 002-21: goroutines with one handle each side.
+// 002-21: many goroutines use one handle on each side.
 func TestMission002_21_ShareMemoryGoroutines(t *testing.T) {
 	place(t)
 	o := &sharememory.Options{}
@@ -251,8 +252,8 @@ func TestMission002_21_ShareMemoryGoroutines(t *testing.T) {
 	wait.Wait()
 }
 
-// 002-29, 002-30: values of two writers in two processes, through three readers that look
-// at them all the time: none is torn. SAMEPAGE_VALUES / 10 of them.
+// 002-29, 002-30: two writers in two processes write SAMEPAGE_VALUES / 10 values, and three readers
+// read all the time. No value is torn.
 func TestMission002_29_30_SoakShareMemory(t *testing.T) {
 	eachLayout(t, func(t *testing.T, o *sharememory.Options) {
 		n := 20000

@@ -17,7 +17,7 @@ import (
 	"samepage/legacy/sharememory"
 )
 
-// 002-01, 002-33: making and coming to a block are two things, or one that says which.
+// 002-01, 002-33: create and open are two calls, and OpenOrCreate says which of the two it did.
 func TestMission002_01_33_CreateOrOpen(t *testing.T) {
 	eachLayout(t, func(t *testing.T, o *sharememory.Options) {
 		_, _, err := sharememory.OpenOrCreateWriter(bg, "v", 0, o)
@@ -45,7 +45,7 @@ func TestMission002_01_33_CreateOrOpen(t *testing.T) {
 	})
 }
 
-// 002-02: a reader that comes first is told so, or waits.
+// 002-02: a reader that comes before the block gets an error, or waits.
 func TestMission002_02_ReaderFirst(t *testing.T) {
 	eachLayout(t, func(t *testing.T, o *sharememory.Options) {
 		_, err := sharememory.OpenReader("v", o)
@@ -117,7 +117,7 @@ func TestMission002_15_Names(t *testing.T) {
 	wantValue(t, newReader(t, &sharememory.Options{}), "seed")
 }
 
-// 002-26: readers keep the value after the writer's end, up to the last one's; then the
+// 002-26: after the writer has ended, the value stays until the last reader has ended. Then the
 // name is free.
 func TestMission002_26_ShareMemoryLifetime(t *testing.T) {
 	eachLayout(t, func(t *testing.T, o *sharememory.Options) {
@@ -142,7 +142,7 @@ func TestMission002_26_ShareMemoryLifetime(t *testing.T) {
 	})
 }
 
-// 002-27: who comes to a block keeps its content, and waits for the lock before it looks.
+// 002-27: a writer that opens a block keeps its content, and takes the lock before it looks.
 func TestMission002_27_ShareMemoryAttachKeepsContent(t *testing.T) {
 	eachLayout(t, func(t *testing.T, o *sharememory.Options) {
 		w := newWriter(t, 100, o)
@@ -195,7 +195,7 @@ func TestMission002_27_ShareMemoryAttachKeepsContent(t *testing.T) {
 	})
 }
 
-// 002-35: the sizes, and the content in place.
+// 002-35: a reader gets the sizes, and the content in place.
 func TestMission002_35_ShareMemoryAccessors(t *testing.T) {
 	eachLayout(t, func(t *testing.T, o *sharememory.Options) {
 		w := newWriter(t, 100, o)
@@ -234,7 +234,7 @@ func TestMission002_35_ShareMemoryAccessors(t *testing.T) {
 	})
 }
 
-// Opening, writing, reading and closing leave no descriptor and no mapping behind.
+// After opening, writing, reading and closing no descriptor and no mapping is left.
 func TestShareMemoryLeavesNothing(t *testing.T) {
 	place(t)
 	o := &sharememory.Options{Layout: sharememory.Head}
@@ -269,7 +269,7 @@ func TestShareMemoryLeavesNothing(t *testing.T) {
 	}
 }
 
-// A writer that opens makes nothing; one that waits comes as soon as there is a block.
+// OpenWriter makes nothing. AwaitWriter returns as soon as there is a block.
 func TestShareMemoryOpenWriter(t *testing.T) {
 	eachLayout(t, func(t *testing.T, o *sharememory.Options) {
 		_, err := sharememory.OpenWriter(bg, "v", o)

@@ -7,7 +7,7 @@ import (
 	"samepage/legacy/text"
 )
 
-// A server of a text, and a client that answers it.
+// A server writes a text, and a client answers.
 func ExampleText() {
 	server, err := text.Create("ExampleText", "", 0) // "" over the page file
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"samepage/legacy/text"
 )
 
-// A name that exists is found before the file loses anything, also a name whose
-// rights keep us from opening it.
+// Create finds an existing name before it changes the file, also if it has no right to open the
+// name.
 func TestTextKeepsItsFileBesideAClosedName(t *testing.T) {
 	name := "a section that nobody may open"
 	sd, err := windows.SecurityDescriptorFromString("D:P(A;;RC;;;OW)")

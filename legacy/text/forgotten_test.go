@@ -12,7 +12,7 @@ import (
 	"samepage/legacy/text"
 )
 
-// noNames finds the names of this test.
+// noNames returns an error if names of this test are left.
 func noNames() error {
 	all, err := samepage.List()
 	if err == nil && len(all) > 0 {
@@ -21,7 +21,7 @@ func noNames() error {
 	return err
 }
 
-// What is dropped without Close gives its descriptors and its names back.
+// Objects that are dropped without Close give their descriptors and names back.
 func TestForgottenIsGivenBack(t *testing.T) {
 	ipctest.NeedNames(t)
 	for kind, open := range map[string]func(name, dir string) error{

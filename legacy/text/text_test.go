@@ -27,7 +27,7 @@ const (
 	second = "second data!\n"
 )
 
-// store gives a test objects of its own.
+// store gives a test its own objects.
 func store(t testing.TB) {
 	t.Helper()
 	ipctest.Store(t)
@@ -79,7 +79,7 @@ func program([]string) {
 
 var floods = []string{strings.Repeat("a", 50), strings.Repeat("b", 9000), ""}
 
-// text makes a server's text, closed at the end of the test.
+// text makes the text of a server. It is closed at the end of the test.
 func serve(t *testing.T, name, file string, size int64) *text.Text {
 	t.Helper()
 	x, err := text.Create(name, file, size)
@@ -101,7 +101,7 @@ func wantText(t *testing.T, x *text.Text, want string) {
 	}
 }
 
-// behind are the bytes of the section, as another program would map it.
+// behind returns the bytes of the section, as another program would map it.
 func behind(t *testing.T, name string) *samepage.Memory {
 	t.Helper()
 	m, err := samepage.Open(name, &samepage.Options{Exact: runtime.GOOS == "windows"})
@@ -121,7 +121,7 @@ func bytesOf(t *testing.T, m *samepage.Memory) []byte {
 	return b
 }
 
-// wantOnly fails the test when the section has anything but the text.
+// wantOnly fails the test if the section has other bytes than the text and zeros.
 func wantOnly(t *testing.T, m *samepage.Memory, s string) {
 	t.Helper()
 	b := bytesOf(t, m)
@@ -304,7 +304,7 @@ func TestTextWithoutNUL(t *testing.T) {
 	}
 }
 
-// A reader beside a writer sees parts of the writer's texts, and nothing else.
+// A reader at the same time as a writer sees parts of the writer's texts, and no other bytes.
 func TestTextReadWhileWritten(t *testing.T) {
 	ipctest.NeedNames(t)
 	store(t)
@@ -331,7 +331,8 @@ func TestTextReadWhileWritten(t *testing.T) {
 	t.Logf("of 20000 reads %d saw a mixture; %d lengths", mixed, len(lengths))
 }
 
-// A text that does not get to its end is none: its NUL is written first, and fails.
+// If a text cannot be written up to its end, no part of it is written: the NUL is written first,
+// and this fails.
 func TestTextOverShrunkFile(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux lets a file shrink that somebody maps")
@@ -391,8 +392,8 @@ func TestTextNames(t *testing.T) {
 	}
 }
 
-// Whatever other programs leave in the section, it is read as far as its first NUL,
-// and the next text stands there alone.
+// Whatever other programs leave in the section, Get reads up to the first NUL, and after the next
+// Set the section has only the new text.
 func FuzzText(f *testing.F) {
 	if runtime.GOOS != "linux" && runtime.GOOS != "windows" {
 		f.Skip("named objects are not supported here")
@@ -437,8 +438,8 @@ func FuzzText(f *testing.F) {
 	})
 }
 
-// A client that waits gets the text of a server that comes later, and the error of its
-// context if none comes.
+// A waiting client gets the text of a server that starts later, or the error of its context if no
+// server starts.
 func TestTextAwait(t *testing.T) {
 	store(t)
 	short, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
