@@ -217,7 +217,7 @@ func copySamples(dst *Frame, src image.Image, w, h int) bool {
 	return false
 }
 
-// whole says whether the pixel at p is the upper left one of those that share a colour sample.
+// whole says whether p is the upper left pixel of the pixels that share a colour sample.
 func whole(p image.Point) bool { return p.X%2 == 0 && p.Y%2 == 0 }
 
 // copyLines copies rows of n bytes, and returns true.

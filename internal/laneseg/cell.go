@@ -102,7 +102,7 @@ func (w *CellWriter) Commit(slot, n uint32) {
 		sum, now = seal(w.Payload(slot)[:n], w.sum, w.times)
 	}
 	w.CellWriter.Commit(slot, n, sum, now)
-	w.giveBack() // as end does, without the call
+	w.giveBack() // the same as end, but without the call
 	if w.h.Asleep() {
 		w.h.WakeAll()
 	}

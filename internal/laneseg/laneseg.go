@@ -150,7 +150,7 @@ func open(h *segment.Handle, payload []byte, kind layout.Kind) (*lane.Set, error
 func repair(h *segment.Handle, dead layout.Owner, _ segment.Who) {
 	set, err := lane.Open(h.Live(), nil, h.Members())
 	if err != nil {
-		return // the next one that opens the segment gets the error
+		return // the next process that opens the segment gets the error
 	}
 	// Only if the slot still belongs to the dead member, or is free. Otherwise these are the words
 	// of a new member.

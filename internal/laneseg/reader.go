@@ -306,7 +306,7 @@ func (r *Reader) slow() error {
 		if r.ready() { // since it was looked at
 			return errAgain
 		}
-		for k := range r.ends { // told once for all
+		for k := range r.ends { // reported once for all lanes
 			low := uint32(atomic.LoadUint64(r.set.Ends(k)))
 			r.ends[k] = r.ends[k]&^(1<<32-1) | uint64(low)
 			r.set.EdgeAcquire(lane.EdgeWriters + uint64(k))

@@ -193,7 +193,7 @@ func makeData(path string, s *Spec, sa *windows.SecurityAttributes) (*backing, e
 	return b, nil
 }
 
-// protection is that of a section over a file.
+// protection returns the protection of a section over a file.
 func protection(a layout.Access) uint32 {
 	if a == layout.ReadWrite {
 		return windows.PAGE_READWRITE

@@ -248,7 +248,7 @@ func adoptSection(t *layout.Token, h windows.Handle) (*Object, error) {
 	}
 	o := unnamedObject(h, t.ID, t.Size, t.Access)
 	if name != "" {
-		// The kernel keeps the name as long as the section. (Wine tells the name of the file
+		// The kernel keeps the name as long as the section. (Wine returns the name of the file
 		// below, if there is one.)
 		base := name[strings.LastIndexByte(name, '\\')+1:]
 		if want := sectionBase(t.Kind, t.ID); base != want && !isSection(h, sectionName(t.Kind, t.Scope, t.ID)) {

@@ -470,7 +470,7 @@ func Remove(s *Spec) error {
 // handedOut has the handles for other processes: one for each access, inheritable or not. They stay
 // open while the object is open.
 type handedOut struct {
-	mu  sync.Mutex // taken after that of inherited, when both are held
+	mu  sync.Mutex // if both are held, it is locked after the lock of inherited
 	all map[handOut]windows.Handle
 }
 

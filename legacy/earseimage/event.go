@@ -170,7 +170,7 @@ func (w *server) unless(err error) error {
 	return err
 }
 
-// look does the pending job, if there is one. Its error is that of a lock.
+// look does the pending job, if there is one. It returns only errors of locks.
 func (w *server) look(e *events) error {
 	if err := consistent(e.job, e.job.Lock(w.ctx)); err != nil {
 		return err

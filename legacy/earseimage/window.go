@@ -21,7 +21,7 @@ const (
 )
 
 // windowWay is how the two programs notify each other on Windows: by SendMessage. The worker
-// sends its message while it handles that of the requester.
+// sends its message while it handles the message of the requester.
 //
 // Three threads take part. Do gives a job to the sender, and waits. The SendMessage of the
 // sender returns when the worker has finished or died. Before that, the thread of the window

@@ -235,8 +235,8 @@ func (w *Writer) write(ctx context.Context, p []byte) (n int, err error) {
 		return 0, inner(err)
 	}
 	defer func() { err = errors.Join(err, inner(w.lock.Unlock())) }()
-	// The tail first. A writer that dies between two of these steps leaves the old value, or
-	// one that its checksum does not match.
+	// The tail first. A writer that dies between two of these steps leaves the old value, or a
+	// value that does not match its checksum.
 	if tail := w.opts.Layout.tail(); tail > 0 {
 		if _, err := w.mem.WriteAt(make([]byte, tail), int64(headSize+len(p))); err != nil {
 			return 0, err

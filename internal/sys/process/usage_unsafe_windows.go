@@ -14,7 +14,7 @@ func Usage() (handles, mappings int, err error) {
 		return 0, 0, fmt.Errorf("count handles: %w", err)
 	}
 	const memMapped = 0x40000
-	var m struct { // MEMORY_BASIC_INFORMATION; that of x/sys/windows is wrong on 386
+	var m struct { // MEMORY_BASIC_INFORMATION; the one in x/sys/windows is wrong on 386
 		base, allocation     uintptr
 		_                    uint32
 		size                 uintptr

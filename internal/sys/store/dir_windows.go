@@ -292,7 +292,7 @@ func Probe(dir string, sa *windows.SecurityAttributes) (windows.Handle, error) {
 }
 
 // CheckPrivilege refuses a new global object if the kernel would refuse its section to this
-// process. Session 0, that of the services, needs no privilege. Errors: ErrPrivilege.
+// process. Session 0, the session of the services, needs no privilege. Errors: ErrPrivilege.
 func CheckPrivilege(s layout.Scope) error {
 	if s != layout.Global || Session() == 0 {
 		return nil

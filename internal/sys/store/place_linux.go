@@ -120,7 +120,7 @@ func BaseError(base string, cause error) error {
 	return syserr.Mending(fmt.Errorf("%w: %s, want a directory: %w", syserr.ErrStore, what, syserr.OnlyNumber(cause)), cmd)
 }
 
-// Unmade says why nothing can be made in a directory, the base or that of a scope.
+// Unmade says why nothing can be made in a directory: the base, or the directory of a scope.
 func Unmade(path string, cause error) error {
 	switch cause {
 	case unix.EROFS:
@@ -285,7 +285,7 @@ func MissingGlobal(path string) error {
 func BaseRisk(base string) error {
 	var st unix.Stat_t
 	if err := unix.Stat(base, &st); err != nil {
-		return nil // Open tells
+		return nil // Open returns this error
 	}
 	me, q := uint32(os.Geteuid()), syserr.Quote(base)
 	what := describe(base, &st)
