@@ -33,11 +33,11 @@ type ReaderOptions struct {
 	Owner string
 }
 
-// OpenReader opens a cell that exists. Only writers create cells.
+// OpenReader opens a cell that exists. Only writers create cells. If the values of the cell have a
+// Go type, the Reader gets their bytes.
 //
 // Errors: fs.ErrNotExist (there is no cell of that name; see AwaitReader),
-// samepage.ErrTooManyMembers, ErrKindMismatch (the values of the cell have a Go type), and those of
-// samepage.Open.
+// samepage.ErrTooManyMembers, and those of samepage.Open.
 func OpenReader(name string, opts *ReaderOptions) (*Reader, error) {
 	r := new(Reader)
 	return orNil(r, r.start(name, opts, nil))

@@ -10,8 +10,8 @@ import (
 )
 
 // WriterOf writes values of type T. T must have a fixed size. It must not have pointers, int, uint,
-// uintptr, bool or padding in it. Writers and readers of another type cannot open the cell. The
-// rules for goroutines are those of Writer.
+// uintptr, bool or padding in it. A WriterOf or ReaderOf of another type cannot open the cell, and
+// neither can a Writer. The rules for goroutines are those of Writer.
 type WriterOf[T any] struct{ writer }
 
 // CreateWriterOf is CreateWriter for a cell of T.

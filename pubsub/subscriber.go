@@ -27,11 +27,11 @@ type subscriber struct {
 	leaks leaks
 }
 
-// OpenSubscriber opens a topic that exists and begins to read it. Only publishers create topics.
+// OpenSubscriber opens a topic that exists and begins to read it. Only publishers create topics. If
+// the messages of the topic have a Go type, the Subscriber gets their bytes.
 //
 // Errors: fs.ErrNotExist (there is no topic of that name; see AwaitSubscriber),
-// samepage.ErrTooManyMembers, ErrKindMismatch (the messages of the topic have a Go type),
-// fs.ErrInvalid (From is out of range), and those of samepage.Open.
+// samepage.ErrTooManyMembers, fs.ErrInvalid (From is out of range), and those of samepage.Open.
 func OpenSubscriber(name string, opts *SubscriberOptions) (*Subscriber, error) {
 	s := new(Subscriber)
 	return orNil(s, s.start(name, opts, nil))
