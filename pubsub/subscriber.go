@@ -87,7 +87,7 @@ func (s *Subscriber) TryTake() (m Message, ok bool, err error) {
 	return m, true, nil
 }
 
-var errCut = fmt.Errorf("a publisher died, or called Abort before the end of its stream: %w", samepage.ErrPeerDied)
+var errCut = fmt.Errorf("a publisher died, or gave up its stream before the end: %w", samepage.ErrPeerDied)
 
 func (s *subscriber) wrapTake(err error) error {
 	switch err {

@@ -207,7 +207,7 @@ func TestPubCutInput(t *testing.T) {
 		if got := <-written; !strings.Contains(got, x.has) {
 			t.Errorf("%s: sub has written %q, want %q in it", x.name, got, x.has)
 		}
-		sub.want(8, "could not go on with its stream")
+		sub.want(8, "gave up its stream before the end")
 	}
 }
 

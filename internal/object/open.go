@@ -253,7 +253,7 @@ func MapFile(s *Spec) (*Object, error) {
 		return nil, option.Bad("Init", fmt.Sprintf("%d bytes", len(s.Init)), "none for a file")
 	}
 	if s.Truncate && s.Access != layout.ReadWrite {
-		return nil, fmt.Errorf("Truncate needs write access, but the access is %v: %w", s.Access, fs.ErrPermission)
+		return nil, fmt.Errorf("truncating needs write access, but the access is %v: %w", s.Access, fs.ErrPermission)
 	}
 	if s.Truncate || s.Size != 0 {
 		if err := checkSize(s); err != nil {
