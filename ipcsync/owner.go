@@ -1,6 +1,7 @@
 package ipcsync
 
 import (
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -96,10 +97,13 @@ func (l *owned) consistent() error {
 	}
 }
 
+// errHeld is the error of Close while this handle holds the lock.
+var errHeld = fmt.Errorf("this handle holds the lock (unlock it first): %w", samepage.ErrBusy)
+
 // close leaves the segment, unless this handle holds the lock.
 func (l *owned) close() error {
 	if !l.h.Closed() && l.owner().Names(layout.Owner(l.me)) {
-		return samepage.ErrBusy
+		return errHeld
 	}
 	return l.handle.close()
 }

@@ -2,6 +2,7 @@ package option
 
 import (
 	"fmt"
+	"io/fs"
 	"reflect"
 )
 
@@ -19,7 +20,10 @@ func OnlyCreate(opts any, fields ...string) error {
 			continue
 		}
 		value := fmt.Sprint(f.Interface())
-		if f.Kind() == reflect.Slice {
+		switch mode, ok := f.Interface().(fs.FileMode); {
+		case ok:
+			value = fmt.Sprintf("%#o", uint32(mode))
+		case f.Kind() == reflect.Slice:
 			value = fmt.Sprintf("%d elements", f.Len())
 		}
 		return Bad(name, value, "none, because it counts only when the object is made")
