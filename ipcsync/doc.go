@@ -1,6 +1,6 @@
-// Package ipcsync synchronises processes. It has the method names of package sync: [Mutex],
-// [RWMutex], [Semaphore] and [Event]. Each has a name that any process can open. [WaitAny] waits
-// for several of them.
+// Package ipcsync synchronises processes: with [Mutex] and [RWMutex], whose methods have the names
+// that package sync gives them, with [Semaphore] and with [Event]. Each object has a name that any
+// process can open. [WaitAny] waits for several of them.
 //
 // A process that waits spins for a short time and then sleeps in the kernel. A Lock without
 // contention costs one atomic instruction, no system call and no allocation.
@@ -17,7 +17,7 @@
 // between the goroutines of one process; see docs/race.md.
 //
 // A process that may open a lock may also write its memory, and so break the promises of the lock
-// to all who share it. Grant rights with this in mind. No content of that memory makes this
-// package panic, read elsewhere or loop without end. But on Linux a process that may also
-// truncate the file below can make the system end the processes that use the lock.
+// to all processes that share it. Grant rights with this in mind. No content of that memory makes
+// this package panic, read elsewhere or loop without end. But on Linux a process that may also
+// truncate the file that has this memory can make the system end the processes that use the lock.
 package ipcsync

@@ -167,8 +167,8 @@ func AwaitEvent(ctx context.Context, name string, opts *EventOptions) (*Event, e
 	return await(ctx, layout.Event, name, func() (*Event, error) { return OpenEvent(name, opts) })
 }
 
-// OpenOrCreateEvent opens an event, or makes it if there is none. existed says which of the two
-// it did. An event that existed keeps its state and its way of resetting.
+// OpenOrCreateEvent opens an event, or makes it if there is none. existed says which of the two it
+// did. An event that existed stays set or unset, and stays manual-reset or auto-reset.
 func OpenOrCreateEvent(name string, opts *EventOptions) (e *Event, existed bool, err error) {
 	e, existed, err = object.OpenOrCreate(
 		func() (*Event, error) { return openEvent(name, opts) },
@@ -210,7 +210,7 @@ func (e *Event) Set() error { return e.wrap("set", e.backend.Set()) }
 // Reset unsets the event. Errors: samepage.ErrClosed.
 func (e *Event) Reset() error { return e.wrap("reset", e.backend.Reset()) }
 
-// TryWait says whether the event is set, and resets it if it is auto-reset. It never blocks.
+// TryWait returns whether the event is set, and resets it if it is auto-reset. It never blocks.
 // Errors: samepage.ErrClosed.
 func (e *Event) TryWait() (bool, error) {
 	ok, err := e.backend.TryWait()

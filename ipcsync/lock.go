@@ -31,8 +31,8 @@ type Options struct {
 	Owner              string
 }
 
-// OwnerDiedError says that a process died while holding a lock. So what the lock guards may be
-// half changed. It matches samepage.ErrOwnerDied.
+// OwnerDiedError says that a process died while holding a lock. So the data that the lock guards
+// may be half changed. It matches samepage.ErrOwnerDied.
 type OwnerDiedError struct {
 	PID  int       `json:"pid"`  // of the process that died
 	Name string    `json:"name"` // of its program

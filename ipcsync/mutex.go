@@ -15,7 +15,7 @@ import (
 
 // Mutex is a named mutual exclusion lock between processes, and between the goroutines of each
 // process. It outlives its owner: when a process dies while holding it, the next Lock gets it,
-// with an error that says so.
+// together with an error that says so.
 //
 // All its methods may be called concurrently. As with sync.Mutex, any goroutine of the process
 // may unlock what another goroutine locked through the same Mutex. Two Mutexes that a process
@@ -23,7 +23,7 @@ import (
 //
 // A Mutex that is dropped without Close is closed when it is garbage collected. Exception: if it
 // is locked, it stays open and locked until its process ends. So a process that locks a mutex to
-// be the only one of its kind need not keep the Mutex.
+// be the only running instance of its program need not keep the Mutex.
 type Mutex struct {
 	owned
 }
@@ -72,8 +72,8 @@ func newMutex(op, name string, o *handle, err error) (*Mutex, error) {
 // What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // With samepage.ErrOwnerDied (an *OwnerDiedError) the caller holds the lock. A process died while
-// holding it, so what it guards may be half changed. Repair that, call Consistent, and Unlock.
-// Until somebody calls Consistent, each Lock returns this error again.
+// holding it, so the data that it guards may be half changed. Repair that, call Consistent, and
+// Unlock. Until somebody calls Consistent, each Lock returns this error again.
 //
 // With any other error the caller does not hold the lock: samepage.ErrClosed,
 // samepage.ErrCorrupt, samepage.ErrNameGone, or the error of ctx (a deadline also matches
@@ -101,8 +101,8 @@ func (m *Mutex) lockSlow(ctx context.Context) error {
 	return m.wrap("lock", err)
 }
 
-// TryLock locks the mutex if it is free, and says whether. It may return true together with
-// samepage.ErrOwnerDied; see Lock. A lock that a dead process holds is free.
+// TryLock locks the mutex if it is free, and returns whether it did. It may return true together
+// with samepage.ErrOwnerDied; see Lock. A lock that a dead process holds is free.
 func (m *Mutex) TryLock() (bool, error) {
 	if m.h.Closed() {
 		return false, m.wrap("try", samepage.ErrClosed)
@@ -151,8 +151,8 @@ func (m *Mutex) unlockSlow() error {
 	return m.wrap("unlock", err)
 }
 
-// Consistent declares that what the mutex guards is whole again, after a Lock that returned
-// samepage.ErrOwnerDied. The caller holds the lock. Errors: samepage.ErrNotLocked.
+// Consistent declares that the data that the mutex guards is consistent again, after a Lock that
+// returned samepage.ErrOwnerDied. The caller holds the lock. Errors: samepage.ErrNotLocked.
 func (m *Mutex) Consistent() error {
 	err := m.consistent()
 	fault.At(fault.ConsistentDone)
@@ -163,10 +163,10 @@ func (m *Mutex) Consistent() error {
 // nothing.
 //
 // Errors: samepage.ErrBusy if this handle holds the lock. Then the mutex stays open and locked,
-// because only the holder knows whether what the mutex guards is whole. So a deferred Close does
-// nothing if a function returns or panics between Lock and Unlock: the process holds the lock
-// until it ends. Therefore defer Unlock after each Lock that succeeds. Deferred calls run in
-// reverse order, so it runs before a Close that was deferred earlier.
+// because only the holder knows whether the data that the mutex guards is consistent. So a
+// deferred Close does nothing if a function returns or panics between Lock and Unlock: the process
+// holds the lock until it ends. Therefore defer Unlock after each Lock that succeeds. Deferred
+// calls run in reverse order, so it runs before a Close that was deferred earlier.
 func (m *Mutex) Close() error { return m.wrap("close", m.close()) }
 
 // mutexWait is the segment.Condition of those who lock.

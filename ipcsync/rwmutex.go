@@ -18,13 +18,13 @@ import (
 // keeps new readers out, so it waits only for the readers that hold the lock already. Readers
 // write no memory that other readers touch.
 //
-// When a reader dies, its read locks go with it. When a writer dies while holding the lock, the
+// When a reader dies, its read locks are released. When a writer dies while holding the lock, the
 // next holders, also readers, get it with an error that says so.
 //
 // All its methods may be called concurrently. As with sync.RWMutex, any goroutine may unlock what
 // another goroutine locked through the same handle. A goroutine that holds a read lock must not
-// ask for another one, because a writer may have begun to wait meanwhile. The zero value is not
-// usable.
+// ask for another one, because a writer may have begun to wait meanwhile. Then the two would wait
+// for each other. The zero value is not usable.
 //
 // An RWMutex that is dropped without Close is closed when it is garbage collected. Exception: if
 // it is locked, also for reading, it stays open and locked until its process ends.
@@ -77,8 +77,8 @@ func newRWMutex(op, name string, o *handle, err error) (*RWMutex, error) {
 // What is available is taken even if ctx has ended; ctx only ends waiting.
 //
 // With samepage.ErrOwnerDied (an *OwnerDiedError) the caller holds the read lock. A writer died,
-// and no writer has called Consistent since, so what the lock guards may be half changed. With
-// any other error the caller does not hold the read lock; Mutex.Lock lists these errors.
+// and no writer has called Consistent since, so the data that the lock guards may be half changed.
+// With any other error the caller does not hold the read lock; Mutex.Lock lists these errors.
 func (m *RWMutex) RLock(ctx context.Context) error {
 	if m.h.Closed() {
 		return m.wrap("read-lock", samepage.ErrClosed)
@@ -108,7 +108,7 @@ func (m *RWMutex) rlockSlow(ctx context.Context) error {
 	return m.wrap("read-lock", m.died(w))
 }
 
-// TryRLock takes a read lock if it is available at once, and says whether. See RLock and
+// TryRLock takes a read lock if it is available at once, and returns whether it did. See RLock and
 // Mutex.TryLock.
 func (m *RWMutex) TryRLock() (bool, error) {
 	if m.h.Closed() {
@@ -240,7 +240,8 @@ func (m *RWMutex) unclaim() {
 	}
 }
 
-// TryLock locks for writing if that is possible at once, and says whether. See Mutex.TryLock.
+// TryLock locks for writing if that is possible at once, and returns whether it did. See
+// Mutex.TryLock.
 func (m *RWMutex) TryLock() (bool, error) {
 	if m.h.Closed() {
 		return false, m.wrap("try", samepage.ErrClosed)
@@ -284,8 +285,8 @@ func (m *RWMutex) Unlock() error {
 	return nil
 }
 
-// Consistent declares that what the lock guards is whole again; see Mutex.Consistent. The caller
-// must hold the write lock.
+// Consistent declares that the data that the lock guards is consistent again; see
+// Mutex.Consistent. The caller must hold the write lock.
 func (m *RWMutex) Consistent() error {
 	err := m.consistent()
 	fault.At(fault.ConsistentDone)
@@ -299,7 +300,7 @@ func (m *RWMutex) Consistent() error {
 // and locked. Mutex.Close says what that means for a deferred Close.
 func (m *RWMutex) Close() error {
 	if !m.h.Closed() && atomic.LoadUint64(m.held) != 0 {
-		return m.wrap("close", samepage.ErrBusy)
+		return m.wrap("close", errHeld)
 	}
 	return m.wrap("close", m.close())
 }

@@ -97,7 +97,7 @@ func (s *Semaphore) Acquire(ctx context.Context) error {
 	return s.wrap("acquire", s.wait(ctx, (*unitWait)(s)))
 }
 
-// TryAcquire takes a unit if there is one, and says whether.
+// TryAcquire takes a unit if there is one, and returns whether it did.
 func (s *Semaphore) TryAcquire() (bool, error) {
 	if s.h.Closed() {
 		return false, s.wrap("acquire", samepage.ErrClosed)

@@ -41,9 +41,11 @@ func (e *Event) waiter() (*segment.Handle, segment.Condition, func() error, erro
 // sleeps for each object. Go ends the process if it gets no more threads (RLIMIT_NPROC, the pids
 // limit of a container).
 //
-// Errors: those of the Lock, Acquire or Wait of each. With samepage.ErrOwnerDied the mutex of
-// that index is locked; see Mutex.Lock. With any other error nothing was taken, and the index is
-// -1. Exact events of Windows are errors.ErrUnsupported.
+// Without ws it waits until ctx ends.
+//
+// Errors: those of Lock, Acquire and Wait of these objects. With samepage.ErrOwnerDied the mutex
+// of that index is locked; see Mutex.Lock. With any other error nothing was taken, and the index
+// is -1. Exact events of Windows are errors.ErrUnsupported.
 func WaitAny(ctx context.Context, ws ...Waiter) (int, error) {
 	any := make([]segment.Candidate, len(ws))
 	verdicts := make([]func() error, len(ws))
