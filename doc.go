@@ -1,13 +1,13 @@
-// Package samepage puts processes on the same page: named, file-backed and unnamed shared memory,
-// on Linux and Windows.
+// Package samepage shares memory between processes, on Linux and Windows. The memory is named,
+// file-backed or unnamed.
 //
-// A [Memory] is an object that several processes share. A [View] is a window on it, a plain
-// []byte. They are two types because an object may be far larger than the part of it that is
-// mapped.
+// A [Memory] is an object that several processes share. A [View] is a part of it that is mapped
+// into this process, as a plain []byte. They are two types because an object may be far larger
+// than the part that a process maps.
 //
 //	m, err := samepage.Create("frames", 64<<20, nil)   // one process
-//	m, err := samepage.Open("frames", nil)             // another one
-//	v, err := m.View(0, 0, samepage.ReadWrite)         // 0 bytes: to the end
+//	m, err := samepage.Open("frames", nil)             // another process
+//	v, err := m.View(0, 0, samepage.ReadWrite)         // length 0: to the end
 //	copy(v.Bytes(), picture)
 //
 // Four verbs open or make an object, here and in the other packages. Create makes it, and fails
@@ -25,13 +25,13 @@
 //
 // # Lifetime
 //
-// A name goes when its last user closes the object or dies, on every system: after kill -9 of the
-// last user nobody can open the name any more. A name made with [Persist] stays until it is
-// removed or the machine restarts.
+// A name goes, that is, it stops existing, when its last user closes the object or dies. This is
+// so on every system: after kill -9 of the last user, no process can open the name any more. A
+// name made with [Persist] stays until it is removed or the machine restarts.
 //
-// The bytes of a dead name are given back later, because no code runs after a death:
+// If the last user was killed, it could not free the memory. So the memory is freed later:
 //
-//   - when anybody creates or opens that name;
+//   - when any process creates or opens that name;
 //   - by [Clean], which removes what [Leftovers] describes ([List] removes nothing);
 //   - by the first create of a process. It looks at 256 names, so that programs that are killed
 //     again and again do not fill the machine;
@@ -50,10 +50,10 @@
 //
 // This package treats everything that another process can write as hostile: it never faults or
 // panics on it. But it cannot protect a slice that the caller holds. Bytes of a closed view must
-// not be touched. A process that may write to the file below may also truncate it, and then an
-// access to Bytes faults (SIGBUS). The same is true of the words of locks, topics and cells. The
-// copying calls, ReadAt and WriteAt, return [ErrCorrupt] instead. Unnamed memory cannot be
-// truncated.
+// not be touched. A process that may write to the file that has the bytes may also truncate it.
+// Then an access to Bytes faults (SIGBUS). The same is true of the words of locks, topics and
+// cells. The copying calls, ReadAt and WriteAt, return [ErrCorrupt] instead. Unnamed memory cannot
+// be truncated.
 //
 // All functions and methods may be called concurrently. The callers must synchronise access to
 // the bytes themselves: in the usual way within a process, and with package ipcsync between

@@ -9,11 +9,11 @@ import (
 	"samepage/layout"
 )
 
-// These are the errors of this package, for errors.Is. Each error text names the object, the
-// value that was found and the value that was expected. The error of a missing object also
-// matches fs.ErrNotExist, of an object that exists already fs.ErrExist, and of missing rights
-// fs.ErrPermission. In every package, an option out of range matches fs.ErrInvalid, and a bad
-// size of an object is ErrZeroSize, ErrNegativeSize or ErrTooLarge.
+// These are the errors of this package, for errors.Is. Each error text names the object, the value
+// that was found and the value that was expected. If an object is missing, the error also matches
+// fs.ErrNotExist. If an object exists already, it matches fs.ErrExist. If rights are missing, it
+// matches fs.ErrPermission. In every package, an option out of range matches fs.ErrInvalid, and a
+// bad size of an object is ErrZeroSize, ErrNegativeSize or ErrTooLarge.
 var (
 	// ErrClosed: the Memory or View is closed.
 	ErrClosed = fs.ErrClosed
@@ -36,8 +36,8 @@ var (
 	// ErrStore: the directory of shared memory (/dev/shm) is missing.
 	ErrStore = syserr.ErrStore
 	// ErrNameGone: the name of an open object was removed, or now means another object. A process
-	// that opens the name now does not meet those who have this object open. They can still work
-	// with each other. See Memory.CheckName.
+	// that opens the name now does not get this object. The processes that have it open can still
+	// use it together. See Memory.CheckName.
 	ErrNameGone = syserr.ErrNameGone
 	// ErrPrivilege: the system requires a privilege, which the text names.
 	ErrPrivilege = syserr.ErrPrivilege
@@ -51,25 +51,26 @@ var (
 	// ErrBadToken: the text is not a token, or the token is for another process or another
 	// object.
 	ErrBadToken = layout.ErrBadToken
-	// ErrOwnerDied: the previous owner died while holding the lock, so what the lock guards may
-	// be half changed. The caller holds the lock now.
+	// ErrOwnerDied: the previous owner died while holding the lock, so the data that the lock
+	// guards may be half changed. The caller holds the lock now.
 	ErrOwnerDied = object.ErrOwnerDied
 	// ErrNotLocked: this handle does not hold the lock that it should unlock.
 	ErrNotLocked = object.ErrNotLocked
-	// ErrTooManyMembers: the object has as many users as it has places for.
+	// ErrTooManyMembers: all places for members of the object are taken.
 	ErrTooManyMembers = object.ErrTooManyMembers
-	// ErrTooManyHolds: as many messages are held, or slots are on loan, as there are places for.
+	// ErrTooManyHolds: no more messages can be held, or no more slots can be on loan, at the same
+	// time.
 	ErrTooManyHolds = object.ErrTooManyHolds
 	// ErrChecksum: the content does not match its checksum.
 	ErrChecksum = object.ErrChecksum
 	// ErrTruncated: there was space for only a part of the content.
 	ErrTruncated = object.ErrTruncated
-	// ErrType: values of this Go type cannot lie in shared memory.
+	// ErrType: values of this Go type cannot be stored in shared memory.
 	ErrType = layout.ErrType
 	// ErrPeerDied: the process at the other end has died, or has dropped its end without Close.
 	ErrPeerDied = object.ErrPeerDied
 	// ErrEvicted: a reliable reader was too slow, so the writer no longer waits for it.
 	ErrEvicted = layout.ErrEvicted
-	// ErrPeerNotStarted: the other process does not run.
+	// ErrPeerNotStarted: the other process is not running.
 	ErrPeerNotStarted = syserr.ErrPeerNotStarted
 )

@@ -41,7 +41,7 @@ func Example() {
 	check(ready.Set())
 	check(arrived.Wait(context.Background()))
 	fmt.Printf("%s\n", picture.Bytes()[:8])
-	// 4. Clean up: each name goes with its last user, even if that user is killed.
+	// 4. Clean up. If the last user of a name is killed, the name stops existing, too.
 	check(errors.Join(canvas.Close(), picture.Close(), base.Close(), m.Close(), ready.Close(), arrived.Close()))
 	// Output: a sunset
 }

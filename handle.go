@@ -52,7 +52,7 @@ func InheritHandle(cmd *exec.Cmd, m *Memory, access Access) (value uint64, err e
 
 // OfferHandle returns the value of a handle of m in this process. Another process can copy the
 // handle from here: with TakeHandle or, on Windows, with DuplicateHandle. The value is valid only
-// while m is open, so the caller must keep m.
+// while m is open, so the caller must keep m open.
 //
 // Errors: those of InheritHandle.
 func OfferHandle(m *Memory, access Access) (value uint64, err error) {
@@ -81,8 +81,8 @@ func GrantHandle(pid int, m *Memory, access Access) (value uint64, err error) {
 	return value, nil
 }
 
-// RevokeHandle closes a handle in the process pid. This process has put it there with
-// GrantHandle, and the other process does not take it. The memory must still be open here.
+// RevokeHandle closes a handle that this process has put into the process pid with GrantHandle. It
+// is for a handle that the other process does not take. The memory must still be open here.
 //
 // First it checks that the value still means that memory in the other process, because that
 // process may have closed the handle and may have another handle with the same value now. The

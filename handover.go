@@ -29,8 +29,9 @@ const inheritEnv = "SAMEPAGE_INHERIT"
 //
 // With ReadOnly access the child cannot write unnamed memory, whatever it tries. (Sparse memory on
 // Windows is an exception.) On Linux this affects all users of the unnamed memory: from now on
-// nobody can map it for writing, except this process with new views. For a named object or a
-// file, ReadOnly is only a mode: the rights of the object say who may open it again.
+// nobody can map it for writing, except this process with new views. For a named object or a file,
+// ReadOnly is only the mode of this opening: if the rights of the object allow it, the child can
+// open the object again for writing.
 //
 // Errors: ErrClosed, fs.ErrPermission, fs.ErrInvalid (an empty label, or CopyOnWrite),
 // ErrTooLarge (read-only access to unnamed memory that is larger than the address space),
@@ -103,7 +104,7 @@ func Inherited(label string) (*Memory, error) {
 // Grant lets the running process pid attach to m, with the token that Grant returns. The caller
 // passes the token to that process in any way: a pipe, an argument, a message. The token is an
 // address, not a capability: only that process can use it, and only while m is open here. So the
-// caller must keep m. Inherit says what read-only access means. Nothing happens in the other
+// caller must keep m open. Inherit says what read-only access means. Nothing happens in the other
 // process before it calls Attach.
 //
 // Errors: ErrPeerNotStarted, fs.ErrPermission, ErrClosed, fs.ErrInvalid (CopyOnWrite),

@@ -30,7 +30,7 @@ type Info struct {
 	Perm      string    `json:"perm,omitempty"` // rights: as ls prints them, or SDDL
 	Created   time.Time `json:"created,omitzero"`
 	ID        ID        `json:"id"`
-	File      string    `json:"file,omitempty"`    // path of the file below
+	File      string    `json:"file,omitempty"`    // path of the file that Options.File named
 	Path      string    `json:"path,omitempty"`    // where the system keeps the object
 	Rounded   bool      `json:"rounded,omitempty"` // Size is known only rounded up to a page
 	// Err says why the object could not be read completely: it belongs to another user, it is
@@ -103,8 +103,8 @@ type Leftover struct {
 	// Foreign: MadeBy belongs to another pid namespace, such as that of a container.
 	Foreign bool `json:"made_in_other_pid_namespace,omitempty"`
 	// Members are the processes that had a lock, an event, a topic or a cell open, as they
-	// described themselves. There are none on Windows: there the bytes of an object go with its
-	// last user.
+	// described themselves. There are none on Windows: there the bytes of an object are freed with
+	// its last user.
 	Members []DeadMember `json:"members,omitempty"`
 }
 
@@ -231,8 +231,8 @@ func remove(s Scope, seen []Leftover) ([]Leftover, error) {
 }
 
 // Remove removes a name that nobody uses, also a name that persists. On Linux root may remove the
-// names of all users, unless Owner names one. Options that count only when an object is made are
-// refused, as Open refuses them.
+// names of all users, unless opts.Owner names one user. Options that count only when an object is
+// made are refused, as Open refuses them.
 //
 // Errors: fs.ErrNotExist, ErrBusy (a living process uses it), fs.ErrPermission, ErrName,
 // fs.ErrInvalid, and errors.ErrUnsupported for exact names on Windows, which go with their last

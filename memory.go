@@ -18,7 +18,7 @@ import (
 // Close gives back the descriptors and the name at a time that the caller chooses, and reports
 // errors. A Memory that is dropped without Close is closed when it is garbage collected, as an
 // os.File is. It is not collected while one of its views is reachable; the bytes of a view alone
-// do not keep it. View says what happens to the views.
+// do not keep it. See View for what happens to the views.
 type Memory struct {
 	name   string
 	access Access
@@ -64,8 +64,8 @@ func (h *holding) giveBack() (kept bool) {
 }
 
 // Create makes a named object of size bytes and opens it. All bytes are zero except Options.Init.
-// No other process ever sees the object half made. If only dead processes have used the name, it
-// is free. With Options.File, size 0 means the size of the file.
+// No other process ever sees the object half made. A name whose users have all died is free. With
+// Options.File, size 0 means the size of the file.
 //
 // Errors: fs.ErrExist, ErrName, ErrZeroSize, ErrNegativeSize, ErrTooLarge, ErrNoSpace, ErrStore,
 // ErrPrivilege, fs.ErrPermission, ErrKindMismatch (exact names), ErrBusy (Options.Exclusive),
@@ -163,9 +163,10 @@ func CreateUnnamed(size int64, opts *Options) (m *Memory, err error) {
 	return opened("", s.Access, o, err)
 }
 
-// MapFile opens the file at path as shared memory. The memory has no name of its own. Size 0
-// means the size of the file. A larger size extends the file with zeros, or makes the file if it
-// is missing. With a smaller size, only the first part is used.
+// MapFile opens the file at path as shared memory. The memory has no name of its own. Size 0 means
+// the size of the file. A larger size extends the file with zeros, or makes the file if it is
+// missing. With a smaller size, only the first part is used. The Scope, Lifetime and Owner of opts
+// have no effect.
 //
 // Errors: fs.ErrNotExist, fs.ErrPermission (the text names both modes), ErrZeroSize (the file is
 // empty), ErrNegativeSize, ErrTooLarge, ErrNoSpace, ErrBusy (another process has the file open
@@ -182,7 +183,7 @@ func MapFile(path string, size int64, opts *Options) (m *Memory, err error) {
 // Name is the name that the Memory was opened by. It is empty if the Memory has no name.
 func (m *Memory) Name() string { return m.name }
 
-// Size is the size in bytes, exactly as the object was made. Options.Exact names the exception.
+// Size is the size in bytes, exactly as the object was made. For the exception see Options.Exact.
 func (m *Memory) Size() int64 { return m.obj.Sys.Size }
 
 // Access is the access that the Memory was opened with.
@@ -200,7 +201,7 @@ func (m *Memory) Kind() Kind { return Kind(m.obj.Sys.Kind) }
 // Lifetime says when the name goes.
 func (m *Memory) Lifetime() Lifetime { return Lifetime(m.obj.Sys.Lifetime) }
 
-// File is the path of the file below. It is empty if there is none.
+// File is the path of the file that Options.File or MapFile named. It is empty if there is none.
 func (m *Memory) File() string { return m.obj.Sys.File }
 
 // Alone says whether nobody else has the object open: no other process, and no other Memory of

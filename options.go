@@ -22,8 +22,8 @@ type Options struct {
 	// Exact uses the name as the system has it, without a prefix or a directory of this package,
 	// to meet programs that do not know this package. It is the name of CreateFileMapping on
 	// Windows, and of shm_open on Linux. The users of an exact name are not counted: on Linux the
-	// object stays until it is removed, on Windows it goes with the last handle of any program.
-	// On Windows a program that opens it sees Size rounded up to a page.
+	// object stays until it is removed, on Windows it goes when the last handle of any program is
+	// closed. On Windows a program that opens it sees Size rounded up to a page.
 	Exact bool
 	// Access is the access of the Memory: ReadWrite (default) or ReadOnly.
 	Access Access
@@ -41,11 +41,10 @@ type Options struct {
 	// process may make the name between the two. If Create fails after the truncation, for
 	// example with ErrNoSpace, the file stays empty.
 	Truncate bool
-	// Sparse reserves no space for a new object: the object takes space as it is written. If
-	// there is no space then, a write to Bytes faults, but ReadAt and WriteAt of Memory and View
-	// do not: they return ErrNoSpace, and ReadAt reads bytes that were never written without
-	// taking space. By default all space is reserved when the object is made, and a lack of space
-	// is ErrNoSpace.
+	// Sparse reserves no space for a new object: the object takes space as it is written. If there
+	// is no space then, a write to Bytes faults, but WriteAt of Memory and View returns
+	// ErrNoSpace. ReadAt reads bytes that were never written without taking space for them. By
+	// default all space is reserved when the object is made, and a lack of space is ErrNoSpace.
 	Sparse bool
 	// Perm has the permission bits of a new object on Linux, within 0666. Default 0600.
 	Perm fs.FileMode

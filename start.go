@@ -7,11 +7,11 @@ import (
 	"samepage/internal/sys/process"
 )
 
-// StartLikeSelf makes the child that cmd will start begin as this process began. If cmd does not
-// set its standard input, output or error, the child gets those of this process. On Windows the
-// child has a hidden window if this process was started with a hidden window (GetStartupInfo). Call
-// it before cmd.Start. Without it a child of package os/exec has no standard files, and chooses its
-// window itself.
+// StartLikeSelf gives the child that cmd will start the standard files and, on Windows, the window
+// mode of this process. If cmd does not set its standard input, output or error, the child gets
+// those of this process. On Windows the child has a hidden window if this process was started with
+// a hidden window (GetStartupInfo). Call it before cmd.Start. Without it a child that package
+// os/exec starts has no standard files, and chooses its window mode itself.
 func StartLikeSelf(cmd *exec.Cmd) {
 	if cmd.Stdin == nil {
 		cmd.Stdin = os.Stdin

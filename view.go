@@ -15,13 +15,13 @@ import (
 	"samepage/layout"
 )
 
-// View is a window on a Memory, mapped into this process. Its methods may be called concurrently.
-// The zero value is a closed View.
+// View is a part of a Memory that is mapped into this process. Its methods may be called
+// concurrently. The zero value is a closed View.
 //
 // A View that is dropped without Close is unmapped when the View and its Memory are garbage
-// collected. Exception: if the caller has ever asked for its bytes or for a word of it, somebody
-// may still have them. Then they stay mapped, and take memory, until the process ends. The bytes
-// keep neither the View nor the Memory, so the name goes nevertheless.
+// collected. Exception: if Bytes, Uint32 or Uint64 was ever called, the caller may still use what
+// it returned. Then the bytes stay mapped, and take memory, until the process ends. But they do
+// not keep the View or the Memory from being collected, so the name goes.
 type View struct {
 	m      *Memory
 	access Access
@@ -111,15 +111,16 @@ func (v *View) Len() int {
 	return len(v.b)
 }
 
-// Offset is the offset in the Memory where the view begins, in bytes.
+// Offset is where the view begins in the Memory, in bytes.
 func (v *View) Offset() int64 { return v.off }
 
 // Access is what may be done through the view.
 func (v *View) Access() Access { return v.access }
 
 // ReadAt copies out of the view, as io.ReaderAt. It has two advantages over a read of Bytes. If
-// the file below has shrunk, it returns ErrCorrupt. And it reads the holes of a sparse object
-// without taking memory for them (see Memory.ReadAt), except through a copy-on-write view.
+// the file that has the bytes has shrunk, it returns ErrCorrupt. And it reads the holes of a
+// sparse object without taking memory for them (see Memory.ReadAt), except through a copy-on-write
+// view.
 func (v *View) ReadAt(p []byte, off int64) (int, error) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -159,8 +160,8 @@ func (v *View) read(p []byte, off int64) (int, error) {
 }
 
 // WriteAt copies into the view, as io.WriterAt. If not all of p fits, it writes nothing
-// (ErrRange). It has two advantages over a write to Bytes. If the file below has shrunk, it
-// returns ErrCorrupt. If a sparse object finds no space, it returns ErrNoSpace.
+// (ErrRange). It has two advantages over a write to Bytes. If the file that has the bytes has
+// shrunk, it returns ErrCorrupt. If a sparse object finds no space, it returns ErrNoSpace.
 func (v *View) WriteAt(p []byte, off int64) (int, error) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -190,8 +191,8 @@ func (v *View) WriteAt(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
-// Flush writes the changes to the file below and waits until the system has written them (msync;
-// FlushViewOfFile and FlushFileBuffers). If there is no file below, it does nothing.
+// Flush writes the changes to the file (see Memory.File) and waits until the system has written
+// them (msync; FlushViewOfFile and FlushFileBuffers). If there is no file, it does nothing.
 func (v *View) Flush() error {
 	v.mu.RLock()
 	defer v.mu.RUnlock()

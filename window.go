@@ -144,7 +144,8 @@ func (m *Memory) read(p []byte, off int64) (int, error) {
 // of it. On Linux an object with holes, such as a sparse one, is read through its descriptor:
 // then a byte that was never written takes no memory, and each call costs a system call.
 //
-// Errors: io.EOF, ErrClosed, ErrNegativeSize, ErrCorrupt (the file below has shrunk), ErrNoSpace.
+// Errors: io.EOF, ErrClosed, ErrNegativeSize, ErrCorrupt (the file that has the bytes has shrunk),
+// ErrNoSpace.
 func (m *Memory) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, fmt.Errorf("samepage: read at %d of %v: %w", off, m, ErrNegativeSize)
@@ -195,8 +196,8 @@ func (m *Memory) WriteAt(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
-// Flush writes all changes to the file below, whoever made them, and waits until the system has
-// written them. If there is no file below, it does nothing.
+// Flush writes the changes of all processes to the file (see File), and waits until the system has
+// written them. If there is no file, it does nothing.
 func (m *Memory) Flush() error {
 	if m.access == ReadOnly || m.File() == "" {
 		return m.alive()

@@ -9,7 +9,7 @@ import (
 
 // Uint32 is the 32-bit word at off in the view, for atomic use by all processes: a status flag, a
 // counter. It must not be touched after Close of the view. The race detector does not see the
-// word: it reports a Go variable that only this word guards.
+// word. So if only this word guards a Go variable, the detector reports a race on the variable.
 //
 // Errors: ErrClosed, ErrRange, ErrAlignment (the word's offset in the Memory is not a multiple of
 // 4), fs.ErrPermission (the view cannot be written).
