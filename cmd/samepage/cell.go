@@ -37,12 +37,12 @@ func newCellCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "cell",
 		Short: "Write, read and watch a latest value",
-		Long: `A cell has one value, the latest. A value may have up to the size that was set when the
-cell was created. Readers always get a complete value, however fast it changes, and
-never make a writer wait.
+		Long: `A cell has one value, the latest. The size of the largest value is set when the cell is
+created. Readers always get a complete value, however fast it changes, and never make a
+writer wait.
 
-put --create creates the cell if it does not exist. It stays until
-samepage rm --kind cell.`,
+put --create creates the cell if it does not exist. The cell stays until
+samepage rm --kind cell removes it.`,
 		Args: noSubcommand,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
@@ -129,7 +129,7 @@ writer that has its turn.`,
 	o.addRights(c.Flags())
 	c.Flags().BoolVar(&o.create, "create", false, "create the cell if it does not exist")
 	c.Flags().Var(sizeFlag{&o.size, 1}, "size", "create the cell if it does not exist, for values of up to this size (default 4KiB, or the size of the value if it is larger)")
-	o.addTimeout(c, "give up if another writer does not end its turn for this long, such as 500ms or 2m (default: no limit)")
+	o.addTimeout(c, "give up if the turn of another writer takes longer than this, such as 500ms or 2m (default: no limit)")
 	return c
 }
 

@@ -27,21 +27,21 @@ func newDemoCommand(a *app) *cobra.Command {
 		Short: "Show processes that work on shared pictures",
 		Long: `demo starts three processes: the base, the worker (an algorithm) and a viewer. The
 base publishes pictures, one after another, as frames of a topic in shared memory. The
-worker makes two results of each picture and publishes them in shared memory, too: one
-is what fills a region when it is erased, the other is the region alone. The base waits
+worker erases a region of each picture, and publishes two results in shared memory, too:
+the pixels that fill the erased region, and the pixels that were there. The base waits
 for the results and checks them, pixel by pixel. The viewer looks at as many frames as
-it has time for; nobody waits for it. If the worker is killed, a new worker replaces
+it has time for, and no other process waits for it. If the worker is killed, a new worker replaces
 it and does its picture again. A killed viewer is replaced, too.
 
 With --images the pictures come from a folder (` + strings.Join(demo.Extensions, " ") + `), and
-the middle of each is erased. Without it the base draws a scene, and a ball is erased. A
+the middle of each is erased. Without --images the base draws a scene, and a ball is erased. A
 line each second shows how many pictures are done, how many a second, the MB of pixels a
 second between base and worker, the latency from the request to the answer, and how many
 frames the viewer has missed.
 
 A picture is skipped, with a message, if it cannot be read or if there is not enough
-shared memory: 32 bytes are needed for each pixel of the largest picture. Other files in
-the folder are named, too. The exit code is 1 if a result was wrong. After Ctrl-C it is
+shared memory: 32 bytes are needed for each pixel of the largest picture. demo also
+names the files in the folder that are not pictures. The exit code is 1 if a result was wrong. After Ctrl-C it is
 130; all processes have then ended, and nothing is left behind.`,
 		Example: "  samepage demo\n  samepage demo --images photos --out results",
 		Args:    names(0, 0),
@@ -60,7 +60,7 @@ the folder are named, too. The exit code is 1 if a result was wrong. After Ctrl-
 	}
 	f := c.Flags()
 	f.StringVar(&o.Images, "images", "", "use the pictures in the folder `dir`")
-	f.StringVar(&o.Out, "out", "", "save the results to the folder `dir`, as NAME-erased.png (the picture without the region) and NAME-region.png (the region on transparent ground)")
+	f.StringVar(&o.Out, "out", "", "save the results to the folder `dir`, as NAME-erased.png (the picture without the region) and NAME-region.png (the region on a transparent background)")
 	addLimit(c, &o.MaxBytes)
 	f.IntVar(&o.Count, "count", 0, fmt.Sprintf("end after this many pictures; 0: never (default %d, or with --images each of them once)", drawnPictures))
 	for _, name := range []string{"images", "out"} {

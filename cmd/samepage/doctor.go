@@ -31,10 +31,10 @@ BAD means that something is wrong. The exit code is then 1:
 
 A note is harmless:
 - objects that no living process uses: samepage clean removes them;
-- members of an object that died with it open: the next member that meets them repairs
-  what they held;
+- members that died while they had an object open: the next member that finds such a
+  member repairs what it held;
 - members for which others wait now: a subscriber for which a publisher waits, the
-  holder of a lock, a writer of a cell that has its turn and may be stopped in it.
+  holder of a lock, a writer that has its turn on a cell and may be a stopped process.
 With --json a note has "ok" true and a "finding".`,
 		Args: names(0, 0),
 		RunE: func(*cobra.Command, []string) error { return runDoctor(a.printer(), doctor.Facts()) },

@@ -43,12 +43,12 @@ func newEventCommand(a *app) *cobra.Command {
 		Short: "Set, reset and wait for events",
 		Long: `An event is either set or not. An auto-reset event lets one waiter pass, which
 unsets the event. A manual-reset event lets all waiters pass until it is reset. If
-nobody waits, the event stays set until somebody waits. To set it twice before a wait
-has the same effect as to set it once.
+nobody waits, the event stays set until somebody waits. Setting it twice before a wait
+has the same effect as setting it once.
 
-If the event does not exist, set creates it and says so on standard error. It stays
-until samepage rm --kind event. wait never creates an event: it waits until somebody
-creates it. So either command may come first.`,
+If the event does not exist, set creates it and says so on standard error. The event
+stays until samepage rm --kind event removes it. wait never creates an event: it waits
+until somebody creates it. So either command may come first.`,
 		Args: noSubcommand,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
@@ -84,8 +84,8 @@ func newEventSetCommand(a *app) *cobra.Command {
 	})
 	o.addRights(c.Flags())
 	o.addQuiet(c)
-	c.Flags().BoolVar(&o.manual, "manual", false, "if the event has to be created, make it manual-reset")
-	c.Flags().BoolVar(&o.hold, "hold", false, "keep running and use the event until Ctrl-C; if it has to be created, it then lives only while it is used")
+	c.Flags().BoolVar(&o.manual, "manual", false, "an event that set creates is manual-reset")
+	c.Flags().BoolVar(&o.hold, "hold", false, "keep running and use the event until Ctrl-C; an event that set creates then lives only while it is used")
 	return c
 }
 
@@ -114,7 +114,7 @@ it. The exit code is 7 if the time runs out first, and 130 after Ctrl-C.`,
 		},
 	})
 	o.addQuiet(c)
-	c.Flags().DurationVar(&o.timeout, "timeout", -1, "wait at most this long, such as 500ms or 2m; 0: only look (default: no limit)")
+	c.Flags().DurationVar(&o.timeout, "timeout", -1, "wait at most this long, such as 500ms or 2m; 0: do not wait (default: no limit)")
 	c.Flags().Lookup("timeout").DefValue = "0" // keeps "(default -1ns)" out of the help
 	return c
 }

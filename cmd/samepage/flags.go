@@ -33,7 +33,7 @@ type object struct {
 func (o *object) addFlags(c *cobra.Command) {
 	f := c.Flags()
 	f.Var(scopeFlag{&o.scope}, "scope", "the name belongs to this user (local) or to the whole machine (global)")
-	f.StringVar(&o.owner, "owner", "", "accept an object that belongs to this `user` (name or id); *: to anybody (default: to you; in scope global also to root)")
+	f.StringVar(&o.owner, "owner", "", "accept an object of this `user` (name or id); *: of any user (default: you; in scope global also root)")
 	completeChoices(c, "scope", "local", "global")
 }
 

@@ -36,10 +36,10 @@ line; elsewhere it writes a line each time. With --json each line is an object, 
 times are seconds.
 
 hz never makes a publisher wait. If messages come very fast, it reads only a part of
-them. Messages that it misses count in the rate. In the bandwidth they count with the
-mean size of the messages that it read. Intervals across missed messages do not count.
+them. The rate includes the messages that it misses. The bandwidth includes them, too,
+each with the mean size of the messages that it read. Intervals do not include them.
 If messages have times (samepage pub --times), the intervals are between the times of
-publication, else between the times of arrival.
+publication. Otherwise they are between the times of arrival.
 
 If the topic does not exist, hz waits until somebody creates it. It ends after --count
 messages, after --duration, with the stream, or with Ctrl-C: then the exit code is 0.`,

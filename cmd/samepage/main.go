@@ -64,7 +64,7 @@ A name belongs to this user (scope local) or to the whole machine (scope global)
 The prefixes Local\ and Global\ choose the scope, too. Objects of different kinds
 may have the same name. A size is a number of bytes, or a number with a unit: kB,
 MB, GB and TB are powers of 1000; KiB, MiB, GiB and TiB, and K, M, G and T, are
-powers of 1024. 1.5GiB is exact.
+powers of 1024. The number may be a fraction, such as 1.5GiB, if it makes whole bytes.
 
 ` + exitHelp(),
 		Version:       version(),

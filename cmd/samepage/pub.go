@@ -56,9 +56,9 @@ code 8, as if pub had died.
 
 pub begins when there is a reliable subscriber (see --wait), so that nothing is lost if
 samepage sub is started later. Then it waits for reliable subscribers that are slow:
-they miss nothing. The topic goes with its last user. With --persist the topic and its
-history stay for later subscribers, until samepage rm --kind topic, and pub waits for
-no subscriber unless --wait is given.
+they miss nothing. The topic lives only while it is used. With --persist the topic and
+its history stay for later subscribers, until samepage rm --kind topic removes them, and
+pub waits for no subscriber unless --wait is given.
 
 --size, --depth, --publishers, --members, --times, --checksums and --evict-after are for
 a new topic. A topic that exists keeps its options: pub says which flags it does not
@@ -92,13 +92,13 @@ output.`,
 	f.BoolVar(&o.partial, "partial", false, "the last record may be shorter")
 	f.Var(sizeFlag{&o.size, 1}, "size", "size of the largest message of a new topic")
 	f.IntVar(&o.depth, "depth", 0, "history kept for late subscribers, in `messages`; a reliable subscriber may be at least this many behind; 0: as many as fit into 4 MiB, from 8 to 1024; for frames 4")
-	f.IntVar(&o.publishers, "publishers", 0, "most publishers at a time; 0: 1")
-	f.IntVar(&o.members, "members", 0, "most publishers and subscribers together at a time; 0: 16; for frames 8")
+	f.IntVar(&o.publishers, "publishers", 0, "largest number of publishers at a time; 0: 1")
+	f.IntVar(&o.members, "members", 0, "largest number of publishers and subscribers together; 0: 16; for frames 8")
 	f.BoolVar(&o.times, "times", false, "each message has the time of its publication")
 	f.BoolVar(&o.checksums, "checksums", false, "each message has a checksum, which subscribers check")
 	f.DurationVar(&o.evictAfter, "evict-after", 0, "evict a subscriber that made a publisher wait this long; 0: never")
 	f.BoolVar(&o.persist, "persist", false, "the topic and its history stay until the topic is removed")
-	f.IntVar(&o.wait, "wait", 1, "begin when there are this many reliable subscribers")
+	f.IntVar(&o.wait, "wait", 1, "begin when there are at least this many reliable subscribers")
 	f.Float64Var(&o.rate, "rate", 0, "publish at most this many messages a second; after a delay it catches up on at most 100 ms; 0: publish at once")
 	f.IntVar(&o.batch, "batch", 1, "publish up to this many lines or records together, if they have been read already")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "write only errors to standard error")

@@ -32,7 +32,7 @@ func newPutCommand(a *app) *cobra.Command {
 		Short: "Write standard input into a memory",
 		Long: `put writes standard input into a memory. The bytes of the memory after the input
 stay as they are. If there is no memory of that name, --create or --size creates one,
-which stays until it is removed. Its size is --size, or without --size that of the
+which stays until it is removed. Its size is --size or, without --size, the size of the
 input. If the input is not a file, put first reads all of it, up to ` + formatSize(maxBuffered) + `,
 to learn its size.
 

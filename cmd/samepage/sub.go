@@ -48,8 +48,8 @@ func newSubCommand(a *app) *cobra.Command {
 writes the bytes unchanged; --hex writes lines of hexadecimal digits; --y4m writes
 frames as a YUV4MPEG2 stream, for ffmpeg and other programs; --json writes each message
 as a line with a JSON object. On a terminal sub writes escapes such as \x1b in place of
-control characters, and the number of bytes in place of bytes that are not text. --raw
-writes the bytes there, too.
+control characters, and the number of bytes in place of bytes that are not text. With
+--raw it writes the bytes to a terminal, too.
 
 If the topic does not exist, sub waits until somebody creates it. It ends when the last
 publisher ends its stream. If the last publisher dies or fails before the end of its
