@@ -151,7 +151,7 @@ func OpenOrCreate(name string, size int64, opts *Options) (m *Memory, existed bo
 
 // CreateUnnamed makes an object of size bytes that has no name. Other processes get it by Inherit
 // or Grant, or by the value of a handle (InheritHandle, GrantHandle, OfferHandle). On Linux it is
-// a memfd that nobody can shrink.
+// a memfd that nobody can shrink. The Scope, Lifetime and Owner of opts have no effect.
 //
 // Errors: ErrZeroSize, ErrNegativeSize, ErrTooLarge, ErrNoSpace, fs.ErrInvalid (options out of
 // range, or options that unnamed memory cannot have).

@@ -17,7 +17,7 @@ type Type struct {
 
 // TypeOf checks t.
 //
-// Errors: ErrType; the text says which part of t cannot lie in shared memory.
+// Errors: ErrType; the text says which part of t cannot be stored in shared memory.
 func TypeOf(t reflect.Type) (*Type, error) {
 	var text strings.Builder
 	if err := describe(&text, t, t.String()); err != nil {
