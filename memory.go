@@ -111,9 +111,7 @@ func Open(name string, opts *Options) (m *Memory, err error) {
 }
 
 // Await waits until an object of that name exists, and opens it. While it waits it looks every 50
-// ms.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
-// Await refuses the same options as Open.
+// ms. If the call does not have to wait, it ignores ctx. Await refuses the same options as Open.
 //
 // Errors: the error of ctx (a deadline also matches os.ErrDeadlineExceeded), and those of Open
 // except fs.ErrNotExist.

@@ -43,8 +43,8 @@ func OpenReader(name string, opts *ReaderOptions) (*Reader, error) {
 	return orNil(r, r.start(name, opts, nil))
 }
 
-// AwaitReader waits until the cell exists, and then opens it like OpenReader.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// AwaitReader waits until the cell exists, and then opens it like OpenReader. If the call does not
+// have to wait, it ignores ctx.
 //
 // Errors: those of OpenReader except fs.ErrNotExist, and the error of ctx.
 func AwaitReader(ctx context.Context, name string, opts *ReaderOptions) (*Reader, error) {
@@ -150,8 +150,7 @@ func (r *Reader) ReadInto(buf []byte) (n int, generation uint64, ok bool, err er
 }
 
 // Changed waits until the latest value is not the one that was loaded last. Before the first Load
-// it waits until there is a value.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// it waits until there is a value. If the call does not have to wait, it ignores ctx.
 //
 // Errors: samepage.ErrNameGone (no writer has the cell open, and its name no longer leads to it, so
 // no writer can open it), samepage.ErrClosed, the error of ctx.
@@ -161,8 +160,8 @@ func (r *reader) Changed(ctx context.Context) error {
 
 // Values yields the value of the cell, and then the latest value each time that it has changed. If
 // the value changes faster than the loop runs, the loop misses some values. The loop ends after an
-// error, which it yields, such as the error of ctx.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// error, which it yields, such as the error of ctx. If the call does not have to wait, it ignores
+// ctx.
 func (r *Reader) Values(ctx context.Context) iter.Seq2[Value, error] {
 	return func(yield func(Value, error) bool) { values(ctx, r.Changed, r.Load, yield) }
 }

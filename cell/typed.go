@@ -44,8 +44,8 @@ func OpenOrCreateWriterOf[T any](name string, opts *Options) (w *WriterOf[T], ex
 	return w, existed, err
 }
 
-// AwaitWriterOf waits until the cell exists, and then opens it like OpenWriterOf.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// AwaitWriterOf waits until the cell exists, and then opens it like OpenWriterOf. If the call does
+// not have to wait, it ignores ctx.
 //
 // Errors: those of OpenWriterOf except fs.ErrNotExist, and the error of ctx.
 func AwaitWriterOf[T any](ctx context.Context, name string, opts *Options) (*WriterOf[T], error) {
@@ -65,7 +65,7 @@ func (w *WriterOf[T]) start(name string, opts *Options, by opener) (existed bool
 type LoanOf[T any] struct{ loan }
 
 // Loan takes the turn, and a slot for a value on loan. It waits while another writer has the turn.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// If the call does not have to wait, it ignores ctx.
 //
 // Errors: those of Writer.Loan.
 func (w *WriterOf[T]) Loan(ctx context.Context) (LoanOf[T], error) {
@@ -93,8 +93,8 @@ func as[T any](b []byte) *T {
 	return v
 }
 
-// Set makes a copy of v the latest value. It waits while another writer has the turn.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// Set makes a copy of v the latest value. It waits while another writer has the turn. If the call
+// does not have to wait, it ignores ctx.
 //
 // Errors: those of Writer.Loan.
 func (w *WriterOf[T]) Set(ctx context.Context, v *T) error {
@@ -113,8 +113,8 @@ func (w *WriterOf[T]) Set(ctx context.Context, v *T) error {
 
 // Update calls f to change a copy of the latest value, or a zero T if there is no value, and makes
 // the copy the latest value. No other writer can change the value in between. If f returns an
-// error, the cell keeps its value. Update waits while another writer has the turn.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// error, the cell keeps its value. Update waits while another writer has the turn. If the call
+// does not have to wait, it ignores ctx.
 //
 // Errors: those of f and of Writer.Loan.
 func (w *WriterOf[T]) Update(ctx context.Context, f func(v *T) error) error {
@@ -155,8 +155,8 @@ func OpenReaderOf[T any](name string, opts *ReaderOptions) (*ReaderOf[T], error)
 	return orNil(r, r.start(name, opts, ty))
 }
 
-// AwaitReaderOf waits until the cell exists, and then opens it like OpenReaderOf.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// AwaitReaderOf waits until the cell exists, and then opens it like OpenReaderOf. If the call does
+// not have to wait, it ignores ctx.
 //
 // Errors: those of OpenReaderOf except fs.ErrNotExist, and the error of ctx.
 func AwaitReaderOf[T any](ctx context.Context, name string, opts *ReaderOptions) (*ReaderOf[T], error) {
@@ -208,8 +208,7 @@ func (r *ReaderOf[T]) Get() (v T, ok bool, err error) {
 }
 
 // Values yields the value of the cell, and then the latest value each time that it has changed,
-// like Reader.Values.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// like Reader.Values. If the call does not have to wait, it ignores ctx.
 func (r *ReaderOf[T]) Values(ctx context.Context) iter.Seq2[ValueOf[T], error] {
 	return func(yield func(ValueOf[T], error) bool) { values(ctx, r.Changed, r.Load, yield) }
 }

@@ -61,8 +61,8 @@ func OpenOrCreateWriter(name string, size int, opts *Options) (w *Writer, existe
 	return w, existed, err
 }
 
-// AwaitWriter waits until the cell exists, and then opens it like OpenWriter.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// AwaitWriter waits until the cell exists, and then opens it like OpenWriter. If the call does not
+// have to wait, it ignores ctx.
 //
 // Errors: those of OpenWriter except fs.ErrNotExist, and the error of ctx.
 func AwaitWriter(ctx context.Context, name string, opts *Options) (*Writer, error) {
@@ -139,9 +139,9 @@ type loan struct {
 	slot, n uint32
 }
 
-// Loan takes the turn, and a slot for a value of n bytes on loan. It waits while another writer has
-// the turn. The slot has old contents: the caller must set all n bytes.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// Loan takes the turn, and a slot for a value of n bytes on loan. It waits while another writer
+// has the turn. The slot has old contents: the caller must set all n bytes. If the call does not
+// have to wait, it ignores ctx.
 //
 // Errors: samepage.ErrTooLarge, ErrNegativeSize, ErrTooManyHolds (this writer has a loan already),
 // ErrClosed, the error of ctx.
@@ -226,8 +226,8 @@ func (l *loan) Discard() {
 	}
 }
 
-// Set makes a copy of b the latest value. It waits while another writer has the turn.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// Set makes a copy of b the latest value. It waits while another writer has the turn. If the call
+// does not have to wait, it ignores ctx.
 //
 // Errors: those of Loan.
 func (w *Writer) Set(ctx context.Context, b []byte) error {
@@ -242,8 +242,8 @@ func (w *Writer) Set(ctx context.Context, b []byte) error {
 // Update calls f to make a new value from the latest one. No other writer can change the value in
 // between. old is the latest value, or nil if there is none; f must not write to it. b has Cap
 // bytes. f writes the new value into the first bytes of b, and returns its size. If f returns an
-// error, the cell keeps its value. Update waits while another writer has the turn.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// error, the cell keeps its value. Update waits while another writer has the turn. If the call
+// does not have to wait, it ignores ctx.
 //
 // Errors: those of f and of Loan.
 func (w *Writer) Update(ctx context.Context, f func(b, old []byte) (n int, err error)) error {

@@ -55,8 +55,8 @@ func OpenOrCreatePublisher(name string, largest Spec, opts *pubsub.Options) (p *
 	return p, existed, err
 }
 
-// AwaitPublisher waits until the topic exists, and then opens it like OpenPublisher.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// AwaitPublisher waits until the topic exists, and then opens it like OpenPublisher. If the call
+// does not have to wait, it ignores ctx.
 //
 // Errors: those of pubsub.AwaitPublisher.
 func AwaitPublisher(ctx context.Context, name string, opts *pubsub.Options) (*Publisher, error) {
@@ -105,8 +105,8 @@ func withSize(size int64, opts *pubsub.Options) (*pubsub.Options, error) {
 func (p *Publisher) Topic() *pubsub.Publisher { return p.p }
 
 // WaitSubscribers waits until the topic has n subscribers or more. Reliable and best-effort
-// subscribers count; see pubsub.Publisher.WaitSubscribers.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// subscribers count; see pubsub.Publisher.WaitSubscribers. If the call does not have to wait, it
+// ignores ctx.
 //
 // Errors: samepage.ErrNameGone, ErrClosed, the error of ctx.
 func (p *Publisher) WaitSubscribers(ctx context.Context, n int) error {
@@ -194,8 +194,8 @@ var errNoLoan = fmt.Errorf("frame: publish a loan that was published or discarde
 
 // Publish publishes the frame. It waits while a reliable subscriber is as far behind as it may be.
 // If Seq is 0, it becomes the number of the message. If Time is zero, it becomes the present time.
-// After an error the frame stays on loan, with the Seq and Time that it had.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// After an error the frame stays on loan, with the Seq and Time that it had. If the call does not
+// have to wait, it ignores ctx.
 //
 // Errors: samepage.ErrClosed, the error of ctx.
 func (l *Loan) Publish(ctx context.Context) error {

@@ -23,8 +23,8 @@ func OpenSubscriber(name string, opts *pubsub.SubscriberOptions) (*Subscriber, e
 	return subscriber(pubsub.OpenSubscriber(name, opts))
 }
 
-// AwaitSubscriber waits until the topic exists, and then opens it like OpenSubscriber.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// AwaitSubscriber waits until the topic exists, and then opens it like OpenSubscriber. If the call
+// does not have to wait, it ignores ctx.
 //
 // Errors: those of pubsub.AwaitSubscriber.
 func AwaitSubscriber(ctx context.Context, name string, opts *pubsub.SubscriberOptions) (*Subscriber, error) {
@@ -78,7 +78,7 @@ func (m *Message) clear() {
 }
 
 // Take takes the next frame. The frame before is no longer good. Take waits only if there is none.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// If the call does not have to wait, it ignores ctx.
 //
 // Errors: those of pubsub.Subscriber.Take; samepage.ErrKindMismatch, ErrVersion and ErrCorrupt if
 // the message is not a valid frame. After these three the next message may be one.
@@ -120,8 +120,7 @@ func (s *Subscriber) attach(m pubsub.Message) (*Message, error) {
 // it yields, with these exceptions: after samepage.ErrPeerDied, after ErrChecksum, and after the
 // error of a message that is not a valid frame, it yields the error and goes on.
 //
-// Frames waits only if there is no frame.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// Frames waits only if there is no frame. If the call does not have to wait, it ignores ctx.
 func (s *Subscriber) Frames(ctx context.Context) iter.Seq2[*Message, error] {
 	return func(yield func(*Message, error) bool) {
 		defer s.m.clear()

@@ -158,9 +158,8 @@ func openEvent(name string, opts *EventOptions) (*Event, error) {
 	return newSharedEvent(open(opts.spec(name)))
 }
 
-// AwaitEvent waits until an event of that name exists, and opens it. While it waits it looks
-// every 50 ms.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// AwaitEvent waits until an event of that name exists, and opens it. While it waits it looks every
+// 50 ms. If the call does not have to wait, it ignores ctx.
 //
 // Errors: the error of ctx, and those of OpenEvent except fs.ErrNotExist.
 func AwaitEvent(ctx context.Context, name string, opts *EventOptions) (*Event, error) {
@@ -217,8 +216,8 @@ func (e *Event) TryWait() (bool, error) {
 	return ok, e.wrap("try", err)
 }
 
-// Wait sleeps until the event is set, and resets it if it is auto-reset.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// Wait sleeps until the event is set, and resets it if it is auto-reset. If the call does not have
+// to wait, it ignores ctx.
 //
 // Errors: samepage.ErrNameGone (the name is gone, and all others who still have this event open
 // are waiting too), samepage.ErrClosed (also if the event is closed while Wait sleeps), and the

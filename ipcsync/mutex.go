@@ -43,8 +43,7 @@ func OpenMutex(name string, opts *Options) (*Mutex, error) {
 }
 
 // AwaitMutex waits until a mutex of that name exists, and opens it. While it waits it looks every
-// 50 ms.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// 50 ms. If the call does not have to wait, it ignores ctx.
 //
 // Errors: the error of ctx, and those of OpenMutex except fs.ErrNotExist.
 func AwaitMutex(ctx context.Context, name string, opts *Options) (*Mutex, error) {
@@ -68,8 +67,8 @@ func newMutex(op, name string, o *handle, err error) (*Mutex, error) {
 	return &Mutex{newOwned(o)}, nil
 }
 
-// Lock locks the mutex. While another holds it, Lock sleeps.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// Lock locks the mutex. While another holds it, Lock sleeps. If the call does not have to wait, it
+// ignores ctx.
 //
 // With samepage.ErrOwnerDied (an *OwnerDiedError) the caller holds the lock. A process died while
 // holding it, so the data that it guards may be half changed. Repair that, call Consistent, and

@@ -47,9 +47,8 @@ func OpenRWMutex(name string, opts *Options) (*RWMutex, error) {
 	return newRWMutex("open", name, o, err)
 }
 
-// AwaitRWMutex waits until a reader/writer mutex of that name exists, and opens it. While it
-// waits it looks every 50 ms.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// AwaitRWMutex waits until a reader/writer mutex of that name exists, and opens it. While it waits
+// it looks every 50 ms. If the call does not have to wait, it ignores ctx.
 //
 // Errors: the error of ctx, and those of OpenRWMutex except fs.ErrNotExist.
 func AwaitRWMutex(ctx context.Context, name string, opts *Options) (*RWMutex, error) {
@@ -73,8 +72,8 @@ func newRWMutex(op, name string, o *handle, err error) (*RWMutex, error) {
 	return &RWMutex{newOwned(o), o.h.Held()}, nil
 }
 
-// RLock takes a read lock. While a writer holds the lock or waits for it, RLock sleeps.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// RLock takes a read lock. While a writer holds the lock or waits for it, RLock sleeps. If the
+// call does not have to wait, it ignores ctx.
 //
 // With samepage.ErrOwnerDied (an *OwnerDiedError) the caller holds the read lock. A writer died,
 // and no writer has called Consistent since, so the data that the lock guards may be half changed.
@@ -191,9 +190,8 @@ func (m *readWait) DependsOn(k int) layout.Owner { return m.ownerOnly(k) }
 // NeedsName is as for mutexWait.
 func (*readWait) NeedsName() bool { return true }
 
-// Lock locks for writing. While others hold the lock, it sleeps.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
-// Errors: those of Mutex.Lock.
+// Lock locks for writing. While others hold the lock, it sleeps. If the call does not have to
+// wait, it ignores ctx. Errors: those of Mutex.Lock.
 func (m *RWMutex) Lock(ctx context.Context) error {
 	if m.h.Closed() {
 		return m.wrap("lock", samepage.ErrClosed)

@@ -56,8 +56,7 @@ func OpenSemaphore(name string, opts *Options) (*Semaphore, error) {
 }
 
 // AwaitSemaphore waits until a semaphore of that name exists, and opens it. While it waits it
-// looks every 50 ms.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// looks every 50 ms. If the call does not have to wait, it ignores ctx.
 //
 // Errors: the error of ctx, and those of OpenSemaphore except fs.ErrNotExist.
 func AwaitSemaphore(ctx context.Context, name string, opts *Options) (*Semaphore, error) {
@@ -84,8 +83,8 @@ func newSemaphore(op, name string, o *handle, err error) (*Semaphore, error) {
 	return &Semaphore{o, o.h.Live64(layout.LockStateOffset), uint64(o.h.Flags())}, nil
 }
 
-// Acquire takes a unit, and sleeps until there is one.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// Acquire takes a unit, and sleeps until there is one. If the call does not have to wait, it
+// ignores ctx.
 //
 // Errors: samepage.ErrNameGone (the name is gone, and all others who still have this semaphore
 // open are waiting too), samepage.ErrClosed, the error of ctx; a deadline also matches
@@ -135,8 +134,8 @@ func (s *Semaphore) Count() uint32 {
 	return uint32(min(atomic.LoadUint64(s.count), math.MaxUint32))
 }
 
-// Close closes the semaphore. Calls that wait with it return samepage.ErrClosed. A second Close does
-// nothing. Units that were acquired are not returned; see Semaphore.
+// Close closes the semaphore. Calls that wait with it return samepage.ErrClosed. A second Close
+// does nothing. Units that were acquired are not returned; see Semaphore.
 func (s *Semaphore) Close() error { return s.wrap("close", s.handle.close()) }
 
 // unitWait is the segment.Condition of those who acquire.

@@ -33,8 +33,8 @@ func (e *Event) waiter() (*segment.Handle, segment.Condition, func() error, erro
 
 // WaitAny waits until one of ws is available. Then it takes that one (locks the mutex, takes a
 // unit, passes the event) and returns its index. If several are available, it takes the first of
-// them. The objects may have different names and kinds.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// them. The objects may have different names and kinds. If the call does not have to wait, it
+// ignores ctx.
 //
 // One thread sleeps for up to 127 objects (63 on Windows), and one more thread for each further
 // 127 (63). If Linux has no futex_waitv (before 5.16, or forbidden in a container), one thread

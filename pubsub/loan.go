@@ -107,9 +107,8 @@ func (l *loan) TryPublish() (bool, error) {
 	return true, p.put(l)
 }
 
-// Publish publishes the message. It waits while a reliable subscriber is as far behind as
-// it may be. After an error the message stays on loan. What is available is taken even if
-// ctx has ended; ctx only ends waiting.
+// Publish publishes the message. It waits while a reliable subscriber is as far behind as it may
+// be. After an error the message stays on loan. If the call does not have to wait, it ignores ctx.
 //
 // Errors: samepage.ErrClosed, the error of ctx.
 func (l *loan) Publish(ctx context.Context) error {

@@ -61,8 +61,8 @@ func OpenOrCreatePublisher(name string, opts *Options) (p *Publisher, existed bo
 	return p, existed, err
 }
 
-// AwaitPublisher waits until the topic exists, and then opens it like OpenPublisher.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// AwaitPublisher waits until the topic exists, and then opens it like OpenPublisher. If the call
+// does not have to wait, it ignores ctx.
 //
 // Errors: those of OpenPublisher except fs.ErrNotExist, and the error of ctx.
 func AwaitPublisher(ctx context.Context, name string, opts *Options) (*Publisher, error) {
@@ -145,8 +145,8 @@ func (p *publisher) claim(size int) error {
 	return err
 }
 
-// Send publishes a copy of b. It waits only if there is no room, see Loan.Publish.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// Send publishes a copy of b. It waits only if there is no room, see Loan.Publish. If the call
+// does not have to wait, it ignores ctx.
 //
 // Errors: those of Loan and of Loan.Publish.
 func (p *Publisher) Send(ctx context.Context, b []byte) error {
@@ -165,8 +165,7 @@ func (p *Publisher) Send(ctx context.Context, b []byte) error {
 // SendAll publishes a copy of each element of all, in order, and wakes subscribers only once, at
 // the end. It is for many small messages. Subscribers may see the first messages before the last
 // ones are published. SendAll returns the number of published messages. It waits only if there is
-// no room.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// no room. If the call does not have to wait, it ignores ctx.
 //
 // Errors: those of Send.
 func (p *Publisher) SendAll(ctx context.Context, all [][]byte) (int, error) {
@@ -191,8 +190,7 @@ func (p *Publisher) sendUnrung(ctx context.Context, b []byte) error {
 
 // PublishAll publishes loans of this publisher in order, and wakes subscribers only once, like
 // SendAll. It returns the number of published loans. After an error it discards the others. It
-// waits only if there is no room.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// waits only if there is no room. If the call does not have to wait, it ignores ctx.
 //
 // Errors: those of Loan.Publish.
 func (p *Publisher) PublishAll(ctx context.Context, loans []Loan) (int, error) {
@@ -243,8 +241,8 @@ func (p *publisher) flush(n int) {
 	runtime.KeepAlive(p)
 }
 
-// WaitSubscribers waits until the topic has n subscribers or more, reliable or best-effort.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// WaitSubscribers waits until the topic has n subscribers or more, reliable or best-effort. If the
+// call does not have to wait, it ignores ctx.
 //
 // Errors: samepage.ErrNameGone (the name no longer leads to this topic, so nobody can subscribe any
 // more), samepage.ErrClosed, the error of ctx.
@@ -253,8 +251,7 @@ func (p *publisher) WaitSubscribers(ctx context.Context, n int) error {
 }
 
 // WaitReliableSubscribers waits until the topic has n reliable subscribers or more. They get every
-// message that is published after that.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// message that is published after that. If the call does not have to wait, it ignores ctx.
 //
 // Errors: those of WaitSubscribers.
 func (p *publisher) WaitReliableSubscribers(ctx context.Context, n int) error {

@@ -37,8 +37,8 @@ func OpenSubscriber(name string, opts *SubscriberOptions) (*Subscriber, error) {
 	return orNil(s, s.start(name, opts, nil))
 }
 
-// AwaitSubscriber waits until the topic exists, and then opens it like OpenSubscriber.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// AwaitSubscriber waits until the topic exists, and then opens it like OpenSubscriber. If the call
+// does not have to wait, it ignores ctx.
 //
 // Errors: those of OpenSubscriber except fs.ErrNotExist, and the error of ctx.
 func AwaitSubscriber(ctx context.Context, name string, opts *SubscriberOptions) (*Subscriber, error) {
@@ -99,9 +99,8 @@ func (s *subscriber) wrapTake(err error) error {
 	return s.wrap("take from", err)
 }
 
-// Take takes the next message. The message before is no longer good. Take waits only if there is no
-// message.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// Take takes the next message. The message before is no longer good. Take waits only if there is
+// no message. If the call does not have to wait, it ignores ctx.
 //
 // Errors: those of TryTake; samepage.ErrNameGone (the topic has no publisher, and its name no
 // longer leads to it, so no publisher can open it); the error of ctx.
@@ -122,8 +121,7 @@ func (s *Subscriber) Take(ctx context.Context) (m Message, err error) {
 // The loop ends when the last publisher has ended its stream. It also ends after an error, which it
 // yields. But after samepage.ErrPeerDied and ErrChecksum it yields the error and goes on.
 //
-// Messages waits only if there is no message.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// Messages waits only if there is no message. If the call does not have to wait, it ignores ctx.
 func (s *Subscriber) Messages(ctx context.Context) iter.Seq2[Message, error] {
 	return func(yield func(Message, error) bool) {
 		defer s.Release()
@@ -179,8 +177,8 @@ func (s *subscriber) reader() *laneseg.Reader { return &s.r }
 
 // WaitAny waits until the next TryTake of one of subs finds a message or an error, and returns the
 // index of this one. If there are several, it returns the first. The messages that subs took last
-// are no longer good. WaitAny waits only if no sub has a message or an error.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// are no longer good. WaitAny waits only if no sub has a message or an error. If the call does not
+// have to wait, it ignores ctx.
 //
 // While WaitAny waits, one thread sleeps for each 127 subscribers (63 on Windows). If Linux has no
 // futex_waitv (before 5.16, or forbidden in a container), one thread sleeps for each subscriber. Go

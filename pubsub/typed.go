@@ -48,8 +48,8 @@ func OpenOrCreatePublisherOf[T any](name string, opts *Options) (p *PublisherOf[
 	return p, existed, err
 }
 
-// AwaitPublisherOf waits until the topic exists, and then opens it like OpenPublisherOf.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// AwaitPublisherOf waits until the topic exists, and then opens it like OpenPublisherOf. If the
+// call does not have to wait, it ignores ctx.
 //
 // Errors: those of OpenPublisherOf except fs.ErrNotExist, and the error of ctx.
 func AwaitPublisherOf[T any](ctx context.Context, name string, opts *Options) (*PublisherOf[T], error) {
@@ -88,8 +88,8 @@ func (l *LoanOf[T]) Value() *T {
 	return v
 }
 
-// Send publishes a copy of v. It waits only if there is no room.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// Send publishes a copy of v. It waits only if there is no room. If the call does not have to
+// wait, it ignores ctx.
 //
 // Errors: those of Publisher.Send.
 func (p *PublisherOf[T]) Send(ctx context.Context, v *T) error {
@@ -105,8 +105,8 @@ func (p *PublisherOf[T]) Send(ctx context.Context, v *T) error {
 	return nil
 }
 
-// SendAll publishes a copy of each element of vs, like Publisher.SendAll.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// SendAll publishes a copy of each element of vs, like Publisher.SendAll. If the call does not
+// have to wait, it ignores ctx.
 //
 // Errors: those of Publisher.Send.
 func (p *PublisherOf[T]) SendAll(ctx context.Context, vs []T) (int, error) {
@@ -142,8 +142,8 @@ func OpenSubscriberOf[T any](name string, opts *SubscriberOptions) (*SubscriberO
 	return orNil(s, s.start(name, opts, ty))
 }
 
-// AwaitSubscriberOf waits until the topic exists, and then opens it like OpenSubscriberOf.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// AwaitSubscriberOf waits until the topic exists, and then opens it like OpenSubscriberOf. If the
+// call does not have to wait, it ignores ctx.
 //
 // Errors: those of OpenSubscriberOf except fs.ErrNotExist, and the error of ctx.
 func AwaitSubscriberOf[T any](ctx context.Context, name string, opts *SubscriberOptions) (*SubscriberOf[T], error) {
@@ -180,8 +180,7 @@ func (s *SubscriberOf[T]) TryTake() (m MessageOf[T], ok bool, err error) {
 }
 
 // Take takes the next value. The value before is no longer good. Take waits only if there is no
-// value.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// value. If the call does not have to wait, it ignores ctx.
 //
 // Errors: those of Subscriber.Take.
 func (s *SubscriberOf[T]) Take(ctx context.Context) (m MessageOf[T], err error) {
@@ -206,8 +205,8 @@ func (s *SubscriberOf[T]) message(m *message) error {
 	return nil
 }
 
-// Messages takes one value after the other, like Subscriber.Messages.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// Messages takes one value after the other, like Subscriber.Messages. If the call does not have to
+// wait, it ignores ctx.
 func (s *SubscriberOf[T]) Messages(ctx context.Context) iter.Seq2[MessageOf[T], error] {
 	return func(yield func(MessageOf[T], error) bool) {
 		defer s.Release()

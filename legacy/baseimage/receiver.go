@@ -99,8 +99,8 @@ func OpenReceiver(opts *ReceiverOptions) (*Receiver, error) {
 	return r, nil
 }
 
-// AwaitReceiver waits until a base program runs, and opens its section and event.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// AwaitReceiver waits until a base program runs, and opens its section and event. If the call does
+// not have to wait, it ignores ctx.
 //
 // Errors: the error of ctx (a deadline also matches os.ErrDeadlineExceeded), and those of
 // OpenReceiver except fs.ErrNotExist and samepage.ErrPeerNotStarted.
@@ -178,9 +178,8 @@ func (r *Receiver) Close() error {
 // Grab or TryGrab, which uses its bytes again. Grab allocates new bytes only for a picture
 // that is larger than all before. If there is a signal already, it allocates nothing else.
 //
-// If all alpha values of a picture with 32 bits a pixel are zero, Grab sets them to 255,
-// because programs that do not use alpha write zeros.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// If all alpha values of a picture with 32 bits a pixel are zero, Grab sets them to 255, because
+// programs that do not use alpha write zeros. If the call does not have to wait, it ignores ctx.
 //
 // Errors: samepage.ErrPeerDied (no other program has the section open; Grab checks that every
 // 50 ms. As long as the Receiver is open, a new base program uses the same section, so Grab

@@ -181,11 +181,11 @@ func (s *Sender) Close() error {
 	return nil
 }
 
-// Send sends a picture. Gray pictures have 8 or 16 bits a pixel, opaque ones 24, others 32.
-// The pixels of *image.Gray, *frame.Gray16Image, and of *frame.PackedImage in BGR and BGRA are
-// copied unchanged. Send draws other images first, with frame.Draw. Images that frame.Draw draws
-// without allocations are sent without allocations, after the first picture of that size.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// Send sends a picture. Gray pictures have 8 or 16 bits a pixel, opaque ones 24, others 32. The
+// pixels of *image.Gray, *frame.Gray16Image, and of *frame.PackedImage in BGR and BGRA are copied
+// unchanged. Send draws other images first, with frame.Draw. Images that frame.Draw draws without
+// allocations are sent without allocations, after the first picture of that size. If the call does
+// not have to wait, it ignores ctx.
 //
 // Errors: frame.ErrSpec (the picture has no pixels, or a side of more than frame.MaxSide);
 // samepage.ErrTooLarge (the picture does not fit, and the section stays as it is);
@@ -196,8 +196,8 @@ func (s *Sender) Send(ctx context.Context, img image.Image) error {
 }
 
 // SendFrame sends a frame: Gray, Gray16, BGR and BGRA unchanged, RGBA as BGRA, others as BGR. It
-// allocates nothing after the first frame of that size.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// allocates nothing after the first frame of that size. If the call does not have to wait, it
+// ignores ctx.
 //
 // Errors: those of Send.
 func (s *Sender) SendFrame(ctx context.Context, f *frame.Frame) error {

@@ -198,9 +198,8 @@ type Stat struct {
 	Problem error
 }
 
-// Stat describes the block, under the read lock, and changes nothing. A damaged block is
-// not an error of Stat: see Stat.Problem.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// Stat describes the block, under the read lock, and changes nothing. A damaged block is not an
+// error of Stat: see Stat.Problem. If the call does not have to wait, it ignores ctx.
 //
 // Errors: those of FileLock.RLock.
 func (s *block) Stat(ctx context.Context) (Stat, error) {

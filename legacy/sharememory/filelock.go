@@ -153,9 +153,8 @@ func lockEdges(dir, name string) edge.Object {
 // Name returns the path of the lock files without their endings .wlc and .rlc.
 func (l *FileLock) Name() string { return l.name }
 
-// Lock takes the write lock. While others hold the lock it waits, and new readers wait
-// behind it.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// Lock takes the write lock. While others hold the lock it waits, and new readers wait behind it.
+// If the call does not have to wait, it ignores ctx.
 //
 // Errors: samepage.ErrClosed, the error of ctx (a deadline also matches
 // os.ErrDeadlineExceeded), and any reason why the files cannot be opened, such as
@@ -232,8 +231,8 @@ func (l *FileLock) Unlock() error {
 	return l.wrap("unlock", err)
 }
 
-// RLock takes a read lock. It waits while a writer holds the lock or waits for it.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// RLock takes a read lock. It waits while a writer holds the lock or waits for it. If the call
+// does not have to wait, it ignores ctx.
 //
 // Errors: those of Lock.
 func (l *FileLock) RLock(ctx context.Context) error {

@@ -51,8 +51,7 @@ func openReader(name string, opts *Options) (*Reader, error) {
 }
 
 // AwaitReader waits until the block of that name exists and has a header, and opens it as
-// OpenReader does.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// OpenReader does. If the call does not have to wait, it ignores ctx.
 //
 // Errors: those of OpenReader except fs.ErrNotExist, and the error of ctx (a deadline also
 // matches os.ErrDeadlineExceeded).
@@ -89,9 +88,8 @@ func (r *Reader) Cap() (int, error) {
 	return n, r.wrap("room of", err)
 }
 
-// Read copies the latest value into p, under the read lock, and returns its size in bytes:
-// 0 before the first value.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// Read copies the latest value into p, under the read lock, and returns its size in bytes: 0
+// before the first value. If the call does not have to wait, it ignores ctx.
 //
 // Errors: samepage.ErrTruncated (p has only the first len(p) bytes, and the text says how
 // large the value is); samepage.ErrChecksum, samepage.ErrCorrupt and samepage.ErrVersion,
@@ -137,8 +135,7 @@ func (r *Reader) check(p []byte, h *header) error {
 }
 
 // Append appends the latest value to dst and returns the result. If there is an error, it returns
-// dst unchanged.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// dst unchanged. If the call does not have to wait, it ignores ctx.
 //
 // Errors: those of Read, except samepage.ErrTruncated.
 func (r *Reader) Append(ctx context.Context, dst []byte) ([]byte, error) {
@@ -154,11 +151,10 @@ func (r *Reader) Append(ctx context.Context, dst []byte) ([]byte, error) {
 	return b, err
 }
 
-// View checks the latest value and calls f with it in place, under the read lock. f must
-// not change the bytes, and must not use them after it has returned. Writers wait
-// meanwhile, so f should be short. A C++ writer that does not lock can change the bytes at
-// any time.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// View checks the latest value and calls f with it in place, under the read lock. f must not
+// change the bytes, and must not use them after it has returned. Writers wait meanwhile, so f
+// should be short. A C++ writer that does not lock can change the bytes at any time. If the call
+// does not have to wait, it ignores ctx.
 //
 // Errors: those of Read except samepage.ErrTruncated, the error of f, and fs.ErrInvalid (f
 // is nil).

@@ -35,9 +35,9 @@ const (
 	open
 )
 
-// CreateWriter makes a block with room for a value of size bytes, and without a value. It
-// does so under the write lock, so nobody who takes the lock sees the block half made.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// CreateWriter makes a block with room for a value of size bytes, and without a value. It does so
+// under the write lock, so nobody who takes the lock sees the block half made. If the call does
+// not have to wait, it ignores ctx.
 //
 // Errors: fs.ErrExist, samepage.ErrName, samepage.ErrNegativeSize, samepage.ErrZeroSize,
 // samepage.ErrTooLarge (sizes have 31 bits), samepage.ErrKindMismatch, samepage.ErrNoSpace,
@@ -50,8 +50,8 @@ func CreateWriter(ctx context.Context, name string, size int, opts *Options) (*W
 	return w, nil
 }
 
-// OpenWriter opens the block of that name for writing, and keeps its value.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// OpenWriter opens the block of that name for writing, and keeps its value. If the call does not
+// have to wait, it ignores ctx.
 //
 // Errors: fs.ErrNotExist, samepage.ErrName, samepage.ErrKindMismatch, fs.ErrPermission;
 // samepage.ErrVersion and samepage.ErrCorrupt (the header of the block does not say how
@@ -65,10 +65,9 @@ func OpenWriter(ctx context.Context, name string, opts *Options) (*Writer, error
 	return w, nil
 }
 
-// OpenOrCreateWriter opens the block of that name if it exists, and keeps its value and its
-// room. Otherwise it makes one with room for a value of size bytes. With size 0 it opens a
-// block with any room, and makes none.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// OpenOrCreateWriter opens the block of that name if it exists, and keeps its value and its room.
+// Otherwise it makes one with room for a value of size bytes. With size 0 it opens a block with
+// any room, and makes none. If the call does not have to wait, it ignores ctx.
 //
 // Errors: those of CreateWriter and OpenWriter except fs.ErrExist and fs.ErrNotExist;
 // samepage.ErrTooLarge also if the block has room for less than size bytes, and
@@ -81,8 +80,8 @@ func OpenOrCreateWriter(ctx context.Context, name string, size int, opts *Option
 	return w, existed, nil
 }
 
-// AwaitWriter waits until the block of that name exists, and opens it as OpenWriter does.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// AwaitWriter waits until the block of that name exists, and opens it as OpenWriter does. If the
+// call does not have to wait, it ignores ctx.
 //
 // Errors: those of OpenWriter except fs.ErrNotExist, and the error of ctx (a deadline also
 // matches os.ErrDeadlineExceeded).
@@ -201,10 +200,9 @@ func (w *Writer) adopt(size int) error {
 // Cap returns the size of the largest value that fits, in bytes.
 func (w *Writer) Cap() int { return w.room }
 
-// Write makes p the latest value, under the write lock, and returns the number of bytes
-// written. It also writes the whole header again from what this Writer knows, so it repairs
-// a header that another program has damaged.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// Write makes p the latest value, under the write lock, and returns the number of bytes written.
+// It also writes the whole header again from what this Writer knows, so it repairs a header that
+// another program has damaged. If the call does not have to wait, it ignores ctx.
 //
 // Errors: samepage.ErrTooLarge (nothing is written), samepage.ErrTruncated (with
 // Options.Truncate: only the first Cap bytes are written), fs.ErrInvalid (p is nil; an

@@ -88,8 +88,8 @@ func Open(name string) (*Text, error) {
 	return &Text{m: m}, nil
 }
 
-// Await waits until a server has made the section, and opens it. The name "" is DefaultName.
-// What is available is taken even if ctx has ended; ctx only ends waiting.
+// Await waits until a server has made the section, and opens it. The name "" is DefaultName. If
+// the call does not have to wait, it ignores ctx.
 //
 // Errors: those of Open except fs.ErrNotExist, and the error of ctx (a deadline also matches
 // os.ErrDeadlineExceeded).

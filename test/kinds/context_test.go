@@ -24,7 +24,7 @@ import (
 )
 
 // contextRule is in the comment of each function that waits.
-const contextRule = "What is available is taken even if ctx has ended; ctx only ends waiting."
+const contextRule = "If the call does not have to wait, it ignores ctx."
 
 // alwaysWait are those for which it says nothing: what they wait for is never there.
 var alwaysWait = []string{"earseimage.Requester.Do", "earseimage.Serve"}
