@@ -6,10 +6,10 @@ func newLegacyCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "legacy",
 		Short: "Talk to existing C++ programs, byte for byte as they do",
-		Long: `legacy takes the part of one of two C++ programs that share memory by Win32 calls. The
-other program does not notice. On Windows it meets such programs. On other systems it
-meets only itself, and Go programs that use the packages below legacy. docs/legacy.md
-says what each of these ways can promise, and what it cannot.`,
+		Long: `legacy replaces one of two C++ programs that share memory by Win32 calls. The other
+program does not notice. This works with C++ programs on Windows. On other systems it
+works only with other runs of this command, and with Go programs that use the packages
+below legacy. docs/legacy.md says what each command can promise, and what it cannot.`,
 		Args: noSubcommand,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}

@@ -62,7 +62,7 @@ no colour is multiplied with it. Many cameras leave any value in that byte: use
 --drop-alpha to leave it out. Of 16-bit samples a BMP has the upper 8 bits.
 
 If the base writes over a picture during the copy, grab takes the next one. The exit code
-is 10 if no base program runs (--wait waits for one), 7 if the time is over first, and 8
+is 10 if no base program runs (--wait waits for one), 7 if --timeout passes first, and 8
 if the base ends while grab waits for a picture.`,
 		Example: "  samepage legacy baseimage grab --out picture.png --timeout 10s\n  samepage legacy baseimage grab --out 'picture-%d.bmp' --count 100 --wait",
 		Args:    names(0, 0),

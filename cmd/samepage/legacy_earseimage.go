@@ -58,8 +58,8 @@ func newEarseRequestCommand(a *app) *cobra.Command {
 --out1 and --out2, as ` + picture.Written + ` according to their extensions. If the worker
 returns a file of that type, request writes it byte for byte.
 
-The exit code is 10 if no worker runs, 8 if the worker dies before it answers, 7 if the
-time is over, and 1 if the worker could not do the job.`,
+The exit code is 10 if no worker runs, 8 if the worker dies before it answers, 7 if
+--timeout passes, and 1 if the worker could not do the job.`,
 		Example: "  samepage legacy earseimage request page.tif --out1 rest.png --out2 region.png --timeout 30s",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) != 1 {

@@ -32,8 +32,8 @@ or hexadecimal after 0x; on Linux it is the number of a descriptor. Without --si
 kernel says how many bytes there are; on Windows that is rounded up to a page. With --json
 the bytes are in base64, in the member "data".
 
-The exit code is 1 if the handle is not memory, 10 if the process does not run, and 5 if it
-belongs to another user.`,
+The exit code is 1 if the handle is not memory, 10 if the process is not running, and 5 if
+it belongs to another user.`,
 		Example: "  samepage legacy handle read 4242 0x1c4 --length 64 | xxd",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) != 2 {

@@ -116,12 +116,12 @@ func newShareWriteCommand(a *app) *cobra.Command {
 		Use:   "write NAME",
 		Short: "Make standard input the value, and keep the block open until Ctrl-C",
 		Long: `write reads standard input to its end and makes that the value. If the block does not
-exist, it makes one with room for --size bytes, or else for this value. A block goes with
-the last program that has it open, so write stays until Ctrl-C, and says so on standard
-error.
+exist, it makes a block for values of up to --size bytes, or without --size for values as
+large as this one. A block lives only while a program has it open. So write stays until
+Ctrl-C, and says so on standard error.
 
 With --once it writes to a block that another program has open, and ends. If there is no
-such block, the exit code is 3: a block that write made would go with it.
+such block, the exit code is 3: a block that write made would not outlive it.
 
 A value that is too large for the block is refused.`,
 		Example: `  samepage legacy sharememory write settings --size 64KiB <settings.json

@@ -57,8 +57,8 @@ func newLegacyTextSetCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "set NAME TEXT... | -",
 		Short: "Replace the text of a running server",
-		Long: `set replaces the text by TEXT, its words with a blank between them, or, for -, by standard
-input up to its end. After the text it writes zeros up to the end of the section.`,
+		Long: `set replaces the text by the words of TEXT, with a space between two words. For - it reads
+standard input up to its end instead. After the text it writes zeros up to the end of the section.`,
 		Example: "  samepage legacy text set ZJ second data!\n  samepage legacy text set ZJ - <text.txt",
 		Args: func(c *cobra.Command, args []string) error {
 			switch len(args) {
@@ -88,8 +88,8 @@ func newLegacyTextServeCommand(a *app) *cobra.Command {
 		Short: "Make the section, and print its text again and again until Ctrl-C",
 		Long: `serve makes the section and prints its text again and again, as the existing server does,
 and adds a line end if the text has none. --every says how often. If standard input is not
-a terminal, its content up to its end is the first text. The section goes with its last
-user. After Ctrl-C the exit code is 0.
+a terminal, its content up to its end is the first text. The section lives only while it
+is used. After Ctrl-C the exit code is 0.
 
 With --file the section lies over that file. The file loses its content and has the text
 afterwards, and nobody else can open it meanwhile. If a server runs already, the exit code
