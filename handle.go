@@ -23,7 +23,7 @@ import (
 //
 // A process that has a handle can keep the memory as long as it likes, also after all other
 // processes have closed it or have died. If the memory has a name, the receiver does not count as
-// a user of the name: the name goes with its last user, and only the memory stays.
+// a user of the name: the name can go while the receiver still has the memory.
 //
 // On Windows the section of CreateUnnamed is its size rounded up to a page, plus one page. The
 // last page belongs to this package. So tell the other program the size.

@@ -235,8 +235,8 @@ func remove(s Scope, seen []Leftover) ([]Leftover, error) {
 // made are refused, as Open refuses them.
 //
 // Errors: fs.ErrNotExist, ErrBusy (a living process uses it), fs.ErrPermission, ErrName,
-// fs.ErrInvalid, and errors.ErrUnsupported for exact names on Windows, which go with their last
-// handle.
+// fs.ErrInvalid, and errors.ErrUnsupported for exact names on Windows, which exist only while a
+// program has a handle of them.
 func Remove(name string, opts *Options) (err error) {
 	defer wrap(&err, "remove %q", name)
 	if err := opts.checkOpen(); err != nil {

@@ -145,7 +145,7 @@ does not exist, watch waits until somebody creates it. It ends with Ctrl-C, afte
 terminal watch writes escapes such as \x1b in place of control characters, and the
 number of bytes in place of bytes that are not text, unless --raw is given.
 
-With --json each value is a line with an object like that of samepage cell get.`,
+With --json each value is a line with an object, as samepage cell get writes it.`,
 		Args: names(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := o.check(c); err != nil {

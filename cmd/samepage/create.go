@@ -37,7 +37,7 @@ With --file the memory lies over that file. The file is created, or extended to
 			case o.size == 0 && o.file == "":
 				return usage(c, "--size is missing")
 			case o.vanishes() && !o.hold:
-				return usage(c, "on Windows an exact name goes with its last user, and this command would end at once: use --hold")
+				return usage(c, "on Windows an exact name exists only while a program uses it, and this command would end at once: use --hold")
 			}
 			return runCreate(c.Context(), a.printer(), o, args[0])
 		},

@@ -77,7 +77,7 @@ func newEventSetCommand(a *app) *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error {
 			err := runEventSet(c.Context(), a, o, args[0])
 			if errors.Is(err, fs.ErrNotExist) && o.vanishes() {
-				return usage(c, "there is no event %q; on Windows an exact name goes with its last user, and this command would end at once: use --hold", args[0])
+				return usage(c, "there is no event %q; on Windows an exact name exists only while a program uses it, and this command would end at once: use --hold", args[0])
 			}
 			return err
 		},

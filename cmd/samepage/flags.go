@@ -102,7 +102,7 @@ func (o *object) first(name string, f func(*samepage.Options) error) error {
 }
 
 // vanishes says whether an object that this command creates is gone when the command ends:
-// on Windows an exact name goes with its last handle.
+// on Windows an exact name exists only while a program has a handle of it.
 func (o *object) vanishes() bool { return o.exact && runtime.GOOS == "windows" }
 
 // flagError turns the error about an option out of range into one about the flag, if the

@@ -275,7 +275,7 @@ func (o *pubOptions) unused(has pubsub.Options) (all []string) {
 	return all
 }
 
-// checkPersists refuses --persist for a topic that exists and goes with its last user: its
+// checkPersists refuses --persist for a topic that exists and lives only while it is used: its
 // messages would not stay.
 func (o *pubOptions) checkPersists(p *pubsub.Publisher) error {
 	if !o.persist {
@@ -283,7 +283,7 @@ func (o *pubOptions) checkPersists(p *pubsub.Publisher) error {
 	}
 	i, err := samepage.Stat(p.Name(), o.options(samepage.KindTopic))
 	if err == nil && i.Lifetime != samepage.Persist {
-		err = fmt.Errorf("publish to %q: the topic exists and goes with its last user, so --persist cannot keep it: %w", p.Name(), fs.ErrExist)
+		err = fmt.Errorf("publish to %q: the topic exists and lives only while it is used, so --persist cannot keep it: %w", p.Name(), fs.ErrExist)
 	}
 	return err
 }

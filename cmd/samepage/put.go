@@ -58,7 +58,7 @@ is written then; otherwise the message says how many bytes were written.`,
 	return c
 }
 
-var errVanishes = errors.New("there is no such memory; on Windows an exact name goes with its last user, and this command would end at once: create it with samepage create --exact --hold")
+var errVanishes = errors.New("there is no such memory; on Windows an exact name exists only while a program uses it, and this command would end at once: create it with samepage create --exact --hold")
 
 // written tells how many bytes were written, and where.
 type written struct {

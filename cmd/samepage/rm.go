@@ -20,8 +20,8 @@ func newRmCommand(a *app) *cobra.Command {
 		Short: "Remove objects that nobody uses",
 		Long: `rm removes objects that no living process uses, including those that persist. If
 objects of several kinds have the name, it removes one: the memory comes first, and
---kind chooses another. After a failure it goes on with the next name; the exit code is
-that of the first failure. If an object lies over a file, the file stays. Root may
+--kind chooses another. After a failure it goes on with the next name; the exit code
+tells the first failure. If an object lies over a file, the file stays. Root may
 remove objects of all users.`,
 		Args:              names(1, math.MaxInt),
 		ValidArgsFunction: completeNames(true, samepage.Kinds()...),

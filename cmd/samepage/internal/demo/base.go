@@ -186,7 +186,7 @@ func (b *base) do(ctx context.Context, p *drawable) error {
 	spec := pictureSpec(p.bounds.Size())
 	spec.Seq = b.job
 	if !b.room.holds(roomFor(p.bounds.Size(), p.region)) {
-		b.skip(&Bad{p.name, fmt.Sprintf("%d x %d pixels do not fit into the shared memory: its size is that of the largest picture when the demo started", spec.Width, spec.Height)})
+		b.skip(&Bad{p.name, fmt.Sprintf("%d x %d pixels do not fit into the shared memory: it is only as large as the largest picture at the start of the demo needs", spec.Width, spec.Height)})
 		return nil
 	}
 	l, err := b.frames.LoanExtra(spec, requestSize)
