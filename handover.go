@@ -126,7 +126,11 @@ func Attach(token string) (m *Memory, err error) {
 }
 
 func attach(token string) (*Memory, error) {
-	o, t, err := object.Receive(token)
+	t, err := layout.ParseToken(token)
+	if err != nil {
+		return nil, err
+	}
+	o, err := object.Receive(t)
 	return opened(t.Name, t.Access, o, err)
 }
 

@@ -143,7 +143,7 @@ func (m *member) ID() samepage.ID { return samepage.ID(m.h.ID()) }
 // CheckName checks whether the name still leads to this cell, see [samepage.Memory.CheckName].
 //
 // Errors: samepage.ErrNameGone; samepage.ErrClosed; any other error means that the check failed.
-func (m *member) CheckName() error { return m.wrap("look at the name of", m.h.CheckName()) }
+func (m *member) CheckName() error { return m.wrap("check the name of", m.h.CheckName()) }
 
 // Generation returns the generation of the latest value, or 0 if no value was written yet.
 func (m *member) Generation() uint64 { return m.set.Generation() }

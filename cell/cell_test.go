@@ -71,7 +71,7 @@ func TestSetLoad(t *testing.T) {
 	ipctest.NoErr(t, w.Set(bg, nil))
 	v, ok, err := r.Load()
 	if !ok || err != nil || v.Bytes() == nil || len(v.Bytes()) != 0 {
-		t.Error("an empty value is not to be had", ok, err, v.Bytes())
+		t.Error("an empty value is not available", ok, err, v.Bytes())
 	}
 	for i := range 500 { // more than there are slots
 		b := make([]byte, 8+i%90)

@@ -12,13 +12,6 @@ import (
 	"samepage/layout"
 )
 
-// badHeaders lists bytes of the header of a segment. If they change, it is not a segment, or one of
-// a later version, or a broken one.
-var badHeaders = []struct {
-	offset int
-	want   error
-}{{0, samepage.ErrCorrupt}, {12, samepage.ErrVersion}, {24, samepage.ErrCorrupt}, {124, samepage.ErrCorrupt}}
-
 // Inspect says how often a cell was written, whether somebody writes now, and what is wrong with
 // its header.
 func TestMission002_14_Health(t *testing.T) {
@@ -51,15 +44,15 @@ func TestMission002_14_Health(t *testing.T) {
 	want(1, false)
 
 	v, _ := cellMap(t)
-	for _, bad := range badHeaders {
-		v.Bytes()[bad.offset] ^= 0x40
+	for _, bad := range ipctest.BadHeaders {
+		v.Bytes()[bad.Offset] ^= 0x40
 		_, err = cell.Inspect("c", nil)
-		ipctest.WantErr(t, err, bad.want)
+		ipctest.WantErr(t, err, bad.Want)
 		_, err = cell.OpenReader("c", nil)
-		ipctest.WantErr(t, err, bad.want)
+		ipctest.WantErr(t, err, bad.Want)
 		_, _, err = cell.OpenOrCreateWriter("c", 8, nil)
-		ipctest.WantErr(t, err, bad.want)
-		v.Bytes()[bad.offset] ^= 0x40
+		ipctest.WantErr(t, err, bad.Want)
+		v.Bytes()[bad.Offset] ^= 0x40
 	}
 	newReader(t, "c")
 }

@@ -11,6 +11,7 @@ import (
 	"samepage/internal/lane"
 	"samepage/internal/laneseg"
 	"samepage/internal/object"
+	"samepage/internal/segment"
 	"samepage/layout"
 )
 
@@ -40,7 +41,7 @@ type ReaderOptions struct {
 // samepage.ErrTooManyMembers, and those of samepage.Open.
 func OpenReader(name string, opts *ReaderOptions) (*Reader, error) {
 	r := new(Reader)
-	return orNil(r, r.start(name, opts, nil))
+	return segment.OrNil(r, r.start(name, opts, nil))
 }
 
 // AwaitReader waits until the cell exists, and then opens it like OpenReader. If the call does not
@@ -239,7 +240,7 @@ type held struct {
 // value is no longer good).
 func (v *Value) Hold() (*Held, error) {
 	h := new(Held)
-	return orNil(h, h.hold(&v.value))
+	return segment.OrNil(h, h.hold(&v.value))
 }
 
 func (h *held) hold(v *value) error {

@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"runtime"
 
+	"samepage/internal/laneseg"
+	"samepage/internal/segment"
 	"samepage/layout"
 )
 
@@ -20,8 +22,8 @@ type WriterOf[T any] struct{ writer }
 // CreateWriter.
 func CreateWriterOf[T any](name string, opts *Options) (*WriterOf[T], error) {
 	w := new(WriterOf[T])
-	_, err := w.start(name, opts, create)
-	return orNil(w, err)
+	_, err := w.start(name, opts, laneseg.ToCreate)
+	return segment.OrNil(w, err)
 }
 
 // OpenWriterOf is OpenWriter for a cell of T.
@@ -30,8 +32,8 @@ func CreateWriterOf[T any](name string, opts *Options) (*WriterOf[T], error) {
 // names both), and those of OpenWriter.
 func OpenWriterOf[T any](name string, opts *Options) (*WriterOf[T], error) {
 	w := new(WriterOf[T])
-	_, err := w.start(name, opts, open)
-	return orNil(w, err)
+	_, err := w.start(name, opts, laneseg.ToOpen)
+	return segment.OrNil(w, err)
 }
 
 // OpenOrCreateWriterOf is OpenOrCreateWriter for a cell of T.
@@ -39,8 +41,8 @@ func OpenWriterOf[T any](name string, opts *Options) (*WriterOf[T], error) {
 // Errors: those of OpenWriterOf and of OpenOrCreateWriter.
 func OpenOrCreateWriterOf[T any](name string, opts *Options) (w *WriterOf[T], existed bool, err error) {
 	w = new(WriterOf[T])
-	existed, err = w.start(name, opts, openOrCreate)
-	w, err = orNil(w, err)
+	existed, err = w.start(name, opts, laneseg.ToOpenOrCreate)
+	w, err = segment.OrNil(w, err)
 	return w, existed, err
 }
 
@@ -52,12 +54,12 @@ func AwaitWriterOf[T any](ctx context.Context, name string, opts *Options) (*Wri
 	return await(ctx, name, func() (*WriterOf[T], error) { return OpenWriterOf[T](name, opts) })
 }
 
-func (w *WriterOf[T]) start(name string, opts *Options, by opener) (existed bool, err error) {
+func (w *WriterOf[T]) start(name string, opts *Options, way laneseg.Way) (existed bool, err error) {
 	ty, err := layout.TypeOf(reflect.TypeFor[T]())
 	if err != nil {
 		return false, wrap("write to", name, err)
 	}
-	return w.writer.start(name, ty.Size, opts, ty, by)
+	return w.writer.start(name, ty.Size, opts, ty, way)
 }
 
 // LoanOf is a value in shared memory that the caller writes, and then commits or discards. Until
@@ -152,7 +154,7 @@ func OpenReaderOf[T any](name string, opts *ReaderOptions) (*ReaderOf[T], error)
 		return nil, wrap("read", name, err)
 	}
 	r := new(ReaderOf[T])
-	return orNil(r, r.start(name, opts, ty))
+	return segment.OrNil(r, r.start(name, opts, ty))
 }
 
 // AwaitReaderOf waits until the cell exists, and then opens it like OpenReaderOf. If the call does
@@ -221,7 +223,7 @@ type HeldOf[T any] struct{ held }
 // Errors: those of Value.Hold.
 func (v *ValueOf[T]) Hold() (*HeldOf[T], error) {
 	h := new(HeldOf[T])
-	return orNil(h, h.hold(&v.value))
+	return segment.OrNil(h, h.hold(&v.value))
 }
 
 // Value returns the value, in place and read-only. It is nil after Release.

@@ -7,9 +7,7 @@ import (
 	"runtime"
 
 	"samepage"
-	"samepage/internal/lane"
 	"samepage/internal/laneseg"
-	"samepage/internal/object"
 	"samepage/internal/segment"
 	"samepage/layout"
 )
@@ -32,8 +30,8 @@ type writer struct {
 // samepage.Create.
 func CreateWriter(name string, size int, opts *Options) (*Writer, error) {
 	w := new(Writer)
-	_, err := w.start(name, size, opts, nil, create)
-	return orNil(w, err)
+	_, err := w.start(name, size, opts, nil, laneseg.ToCreate)
+	return segment.OrNil(w, err)
 }
 
 // OpenWriter opens a cell that exists and becomes one of its writers. The cell keeps its value.
@@ -44,8 +42,8 @@ func CreateWriter(name string, size int, opts *Options) (*Writer, error) {
 // fs.ErrInvalid (of opts), and those of samepage.Open.
 func OpenWriter(name string, opts *Options) (*Writer, error) {
 	w := new(Writer)
-	_, err := w.start(name, 1, opts, nil, open)
-	return orNil(w, err)
+	_, err := w.start(name, 1, opts, nil, laneseg.ToOpen)
+	return segment.OrNil(w, err)
 }
 
 // OpenOrCreateWriter opens the cell of that name, or creates it for values of up to size bytes, and
@@ -56,8 +54,8 @@ func OpenWriter(name string, opts *Options) (*Writer, error) {
 // CreateWriter and OpenWriter except fs.ErrExist and fs.ErrNotExist.
 func OpenOrCreateWriter(name string, size int, opts *Options) (w *Writer, existed bool, err error) {
 	w = new(Writer)
-	existed, err = w.start(name, size, opts, nil, openOrCreate)
-	w, err = orNil(w, err)
+	existed, err = w.start(name, size, opts, nil, laneseg.ToOpenOrCreate)
+	w, err = segment.OrNil(w, err)
 	return w, existed, err
 }
 
@@ -73,42 +71,17 @@ func await[T any](ctx context.Context, name string, open func() (T, error)) (T, 
 	return segment.Await(ctx, open, func(err error) error { return wrap("wait for", name, err) })
 }
 
-func orNil[T any](v *T, err error) (*T, error) {
-	if err != nil {
-		return nil, err
-	}
-	return v, nil
-}
-
-// opener is a way to create or open the segment of a plan.
-type opener struct {
-	opens bool // only
-	do    func(*laneseg.Plan, *object.Spec) (h *segment.Handle, set *lane.Set, existed bool, err error)
-}
-
-var (
-	create = opener{false, func(p *laneseg.Plan, o *object.Spec) (*segment.Handle, *lane.Set, bool, error) {
-		h, set, err := p.Create(o)
-		return h, set, false, err
-	}}
-	open = opener{true, func(p *laneseg.Plan, o *object.Spec) (*segment.Handle, *lane.Set, bool, error) {
-		h, set, err := p.Open(o)
-		return h, set, true, err
-	}}
-	openOrCreate = opener{false, (*laneseg.Plan).OpenOrCreate}
-)
-
 // start is the common part of all constructors. Precondition: w is the zero value.
-func (w *writer) start(name string, size int, opts *Options, ty *layout.Type, by opener) (existed bool, err error) {
+func (w *writer) start(name string, size int, opts *Options, ty *layout.Type, way laneseg.Way) (existed bool, err error) {
 	if opts == nil {
 		opts = &Options{}
 	}
-	existed, err = w.join(name, size, opts, ty, by)
+	existed, err = w.join(name, size, opts, ty, way)
 	return existed, wrap("write to", name, err)
 }
 
-func (w *writer) join(name string, size int, opts *Options, ty *layout.Type, by opener) (existed bool, err error) {
-	if by.opens {
+func (w *writer) join(name string, size int, opts *Options, ty *layout.Type, way laneseg.Way) (existed bool, err error) {
+	if way == laneseg.ToOpen {
 		if err := opts.unset(); err != nil {
 			return false, err
 		}
@@ -117,7 +90,7 @@ func (w *writer) join(name string, size int, opts *Options, ty *layout.Type, by 
 	if err != nil {
 		return false, err
 	}
-	h, set, existed, err := by.do(p, opts.spec(name))
+	h, set, existed, err := p.Join(way, opts.spec(name))
 	if err != nil {
 		return false, err
 	}

@@ -58,7 +58,7 @@ func TestOtherPIDNamespace(t *testing.T) {
 	cmd := ipctest.Command(t, "mutex", "m", "hold")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
 	if err := probe(t); err != nil {
-		t.Skipf("no pid namespace to be had: %v", err)
+		t.Skipf("no pid namespace is available: %v", err)
 	}
 	c := ipctest.StartCmd(t, cmd)
 	if l := c.Line(); l != "held" {

@@ -287,7 +287,7 @@ func (s *survivors) finish() {
 	}
 	ipctest.NoErr(t, s.g.m.Unlock())
 	ipctest.NoErr(t, s.g.rw.Unlock())
-	// No slot is lost: all 16 are to be had, but for this process's own.
+	// No slot is lost: all 16 are available, except the one of this process.
 	var ms []*ipcsync.Mutex
 	for range 15 {
 		m, err := ipcsync.OpenMutex("m", nil)

@@ -303,7 +303,7 @@ func TestMission002_22_LockTwice(t *testing.T) {
 		ok, err := try()
 		ipctest.NoErr(t, err)
 		if ok {
-			t.Error("what it has is to be had once more")
+			t.Error("what it holds is available once more")
 		}
 		ipctest.WantErr(t, lock(ended), os.ErrDeadlineExceeded)
 	}

@@ -11,13 +11,6 @@ import (
 	"samepage/pubsub"
 )
 
-// badHeaders lists bytes of the header of a segment. If they change, it is not a segment, or one of
-// a later version, or a broken one.
-var badHeaders = []struct {
-	offset int
-	want   error
-}{{0, samepage.ErrCorrupt}, {12, samepage.ErrVersion}, {24, samepage.ErrCorrupt}, {124, samepage.ErrCorrupt}}
-
 // Inspect says which members live, which died, and what is wrong with the header, and changes
 // nothing.
 func TestMission002_14_Health(t *testing.T) {
@@ -42,16 +35,16 @@ func TestMission002_14_Health(t *testing.T) {
 	}
 
 	h := mapTopic(t, "t")
-	for _, bad := range badHeaders {
-		h.v.Bytes()[bad.offset] ^= 0x40
+	for _, bad := range ipctest.BadHeaders {
+		h.v.Bytes()[bad.Offset] ^= 0x40
 		st, err := pubsub.Inspect("t", nil)
-		ipctest.WantErr(t, err, bad.want)
+		ipctest.WantErr(t, err, bad.Want)
 		_, err = pubsub.OpenSubscriber("t", nil)
-		ipctest.WantErr(t, err, bad.want)
+		ipctest.WantErr(t, err, bad.Want)
 		if st != nil {
 			t.Errorf("a spoilt header tells %+v", st)
 		}
-		h.v.Bytes()[bad.offset] ^= 0x40
+		h.v.Bytes()[bad.Offset] ^= 0x40
 	}
 	inspect(t, "t")
 	ipctest.NoErr(t, h.close())

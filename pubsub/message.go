@@ -6,6 +6,7 @@ import (
 
 	"samepage"
 	"samepage/internal/laneseg"
+	"samepage/internal/segment"
 )
 
 // Message is a message in shared memory that is read-only: a write to it faults. It is good until
@@ -71,7 +72,7 @@ type held struct {
 // (the message is no longer good).
 func (m *Message) Hold() (*Held, error) {
 	h := new(Held)
-	return orNil(h, h.hold(&m.message))
+	return segment.OrNil(h, h.hold(&m.message))
 }
 
 func (h *held) hold(m *message) error {

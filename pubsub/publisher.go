@@ -7,9 +7,7 @@ import (
 	"runtime"
 
 	"samepage"
-	"samepage/internal/lane"
 	"samepage/internal/laneseg"
-	"samepage/internal/object"
 	"samepage/internal/segment"
 	"samepage/layout"
 )
@@ -31,8 +29,8 @@ type publisher struct {
 // range), samepage.ErrNoSpace, and those of samepage.Create.
 func CreatePublisher(name string, opts *Options) (*Publisher, error) {
 	p := new(Publisher)
-	_, err := p.start(name, opts, nil, create)
-	return orNil(p, err)
+	_, err := p.start(name, opts, nil, laneseg.ToCreate)
+	return segment.OrNil(p, err)
 }
 
 // OpenPublisher opens a topic that exists and becomes one of its publishers. It may get the place
@@ -44,8 +42,8 @@ func CreatePublisher(name string, opts *Options) (*Publisher, error) {
 // messages of the topic have a Go type), fs.ErrInvalid (of opts), and those of samepage.Open.
 func OpenPublisher(name string, opts *Options) (*Publisher, error) {
 	p := new(Publisher)
-	_, err := p.start(name, opts, nil, open)
-	return orNil(p, err)
+	_, err := p.start(name, opts, nil, laneseg.ToOpen)
+	return segment.OrNil(p, err)
 }
 
 // OpenOrCreatePublisher opens the topic of that name, or creates it, and becomes one of its
@@ -56,8 +54,8 @@ func OpenPublisher(name string, opts *Options) (*Publisher, error) {
 // those of CreatePublisher and OpenPublisher except fs.ErrExist and fs.ErrNotExist.
 func OpenOrCreatePublisher(name string, opts *Options) (p *Publisher, existed bool, err error) {
 	p = new(Publisher)
-	existed, err = p.start(name, opts, nil, openOrCreate)
-	p, err = orNil(p, err)
+	existed, err = p.start(name, opts, nil, laneseg.ToOpenOrCreate)
+	p, err = segment.OrNil(p, err)
 	return p, existed, err
 }
 
@@ -73,42 +71,17 @@ func await[T any](ctx context.Context, name string, open func() (T, error)) (T, 
 	return segment.Await(ctx, open, func(err error) error { return wrap("wait for", name, err) })
 }
 
-func orNil[T any](v *T, err error) (*T, error) {
-	if err != nil {
-		return nil, err
-	}
-	return v, nil
-}
-
-// opener is a way to create or open the segment of a plan.
-type opener struct {
-	opens bool // it only opens
-	do    func(*laneseg.Plan, *object.Spec) (h *segment.Handle, set *lane.Set, existed bool, err error)
-}
-
-var (
-	create = opener{false, func(p *laneseg.Plan, o *object.Spec) (*segment.Handle, *lane.Set, bool, error) {
-		h, set, err := p.Create(o)
-		return h, set, false, err
-	}}
-	open = opener{true, func(p *laneseg.Plan, o *object.Spec) (*segment.Handle, *lane.Set, bool, error) {
-		h, set, err := p.Open(o)
-		return h, set, true, err
-	}}
-	openOrCreate = opener{false, (*laneseg.Plan).OpenOrCreate}
-)
-
 // start is the common part of all constructors. Precondition: p is the zero value.
-func (p *publisher) start(name string, opts *Options, ty *layout.Type, by opener) (existed bool, err error) {
+func (p *publisher) start(name string, opts *Options, ty *layout.Type, way laneseg.Way) (existed bool, err error) {
 	if opts == nil {
 		opts = &Options{}
 	}
-	existed, err = p.join(name, opts, ty, by)
+	existed, err = p.join(name, opts, ty, way)
 	return existed, wrap("publish to", name, err)
 }
 
-func (p *publisher) join(name string, opts *Options, ty *layout.Type, by opener) (existed bool, err error) {
-	if by.opens {
+func (p *publisher) join(name string, opts *Options, ty *layout.Type, way laneseg.Way) (existed bool, err error) {
+	if way == laneseg.ToOpen {
 		if err := opts.unset(); err != nil {
 			return false, err
 		}
@@ -121,7 +94,7 @@ func (p *publisher) join(name string, opts *Options, ty *layout.Type, by opener)
 	if err != nil {
 		return false, err
 	}
-	h, set, existed, err := by.do(plan, opts.spec(name))
+	h, set, existed, err := plan.Join(way, opts.spec(name))
 	if err != nil {
 		return false, err
 	}

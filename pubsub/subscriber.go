@@ -34,7 +34,7 @@ type subscriber struct {
 // samepage.ErrTooManyMembers, fs.ErrInvalid (From is out of range), and those of samepage.Open.
 func OpenSubscriber(name string, opts *SubscriberOptions) (*Subscriber, error) {
 	s := new(Subscriber)
-	return orNil(s, s.start(name, opts, nil))
+	return segment.OrNil(s, s.start(name, opts, nil))
 }
 
 // AwaitSubscriber waits until the topic exists, and then opens it like OpenSubscriber. If the call

@@ -83,7 +83,7 @@ func (t *topic) ID() samepage.ID { return samepage.ID(t.h.ID()) }
 // CheckName checks whether the name still leads to this topic, see [samepage.Memory.CheckName].
 //
 // Errors: samepage.ErrNameGone; samepage.ErrClosed; any other error means that the check failed.
-func (t *topic) CheckName() error { return t.wrap("look at the name of", t.h.CheckName()) }
+func (t *topic) CheckName() error { return t.wrap("check the name of", t.h.CheckName()) }
 
 // Options returns the options that the topic was created with: the fields MaxSize to Times.
 func (t *topic) Options() Options { return optionsOf(&t.set.C) }

@@ -9,6 +9,8 @@ import (
 	"runtime"
 
 	"samepage"
+	"samepage/internal/laneseg"
+	"samepage/internal/segment"
 	"samepage/layout"
 )
 
@@ -24,8 +26,8 @@ type PublisherOf[T any] struct{ publisher }
 // CreatePublisher.
 func CreatePublisherOf[T any](name string, opts *Options) (*PublisherOf[T], error) {
 	p := new(PublisherOf[T])
-	_, err := p.start(name, opts, create)
-	return orNil(p, err)
+	_, err := p.start(name, opts, laneseg.ToCreate)
+	return segment.OrNil(p, err)
 }
 
 // OpenPublisherOf is OpenPublisher for a topic of T.
@@ -34,8 +36,8 @@ func CreatePublisherOf[T any](name string, opts *Options) (*PublisherOf[T], erro
 // text names both), and those of OpenPublisher.
 func OpenPublisherOf[T any](name string, opts *Options) (*PublisherOf[T], error) {
 	p := new(PublisherOf[T])
-	_, err := p.start(name, opts, open)
-	return orNil(p, err)
+	_, err := p.start(name, opts, laneseg.ToOpen)
+	return segment.OrNil(p, err)
 }
 
 // OpenOrCreatePublisherOf is OpenOrCreatePublisher for a topic of T.
@@ -43,8 +45,8 @@ func OpenPublisherOf[T any](name string, opts *Options) (*PublisherOf[T], error)
 // Errors: those of OpenPublisherOf and of OpenOrCreatePublisher.
 func OpenOrCreatePublisherOf[T any](name string, opts *Options) (p *PublisherOf[T], existed bool, err error) {
 	p = new(PublisherOf[T])
-	existed, err = p.start(name, opts, openOrCreate)
-	p, err = orNil(p, err)
+	existed, err = p.start(name, opts, laneseg.ToOpenOrCreate)
+	p, err = segment.OrNil(p, err)
 	return p, existed, err
 }
 
@@ -58,12 +60,12 @@ func AwaitPublisherOf[T any](ctx context.Context, name string, opts *Options) (*
 
 func typeOf[T any]() (*layout.Type, error) { return layout.TypeOf(reflect.TypeFor[T]()) }
 
-func (p *PublisherOf[T]) start(name string, opts *Options, by opener) (existed bool, err error) {
+func (p *PublisherOf[T]) start(name string, opts *Options, way laneseg.Way) (existed bool, err error) {
 	ty, err := typeOf[T]()
 	if err != nil {
 		return false, wrap("publish to", name, err)
 	}
-	return p.publisher.start(name, opts, ty, by)
+	return p.publisher.start(name, opts, ty, way)
 }
 
 // LoanOf is a value in shared memory that the caller writes, and then publishes or discards. A
@@ -139,7 +141,7 @@ func OpenSubscriberOf[T any](name string, opts *SubscriberOptions) (*SubscriberO
 		return nil, wrap("subscribe to", name, err)
 	}
 	s := new(SubscriberOf[T])
-	return orNil(s, s.start(name, opts, ty))
+	return segment.OrNil(s, s.start(name, opts, ty))
 }
 
 // AwaitSubscriberOf waits until the topic exists, and then opens it like OpenSubscriberOf. If the
@@ -227,7 +229,7 @@ type HeldOf[T any] struct{ held }
 // Errors: those of Message.Hold.
 func (m *MessageOf[T]) Hold() (*HeldOf[T], error) {
 	h := new(HeldOf[T])
-	return orNil(h, h.hold(&m.message))
+	return segment.OrNil(h, h.hold(&m.message))
 }
 
 // Value returns the value, in place and read-only. It is nil after Release.

@@ -190,7 +190,7 @@ func (r *CellReader) Check(m *lane.Message) error {
 
 // Wait waits until the latest value is not the one that was loaded last.
 //
-// Errors: object.ErrNameGone (there is no writer, and the name no longer leads to this segment, so
+// Errors: syserr.ErrNameGone (there is no writer, and the name no longer leads to this segment, so
 // no writer can come), ErrClosed, the error of ctx.
 func (r *CellReader) Wait(ctx context.Context) error {
 	if r.h.Closed() {

@@ -11,6 +11,7 @@ import (
 
 	"samepage/internal/lane"
 	"samepage/internal/object"
+	"samepage/internal/option"
 	"samepage/internal/segment"
 	"samepage/layout"
 )
@@ -23,10 +24,10 @@ type Plan struct {
 	Type    *layout.Type // type of the messages or values; nil: bytes
 }
 
-// Check returns an error if no address space has room for the payload. Errors: object.ErrTooLarge.
+// Check returns an error if no address space has room for the payload. Errors: option.ErrTooLarge.
 func (p *Plan) Check() error {
 	if p.Offsets.Payload > math.MaxInt/2 {
-		return fmt.Errorf("a %v of %d bytes: %w", p.Kind, p.Offsets.Payload, object.ErrTooLarge)
+		return fmt.Errorf("a %v of %d bytes: %w", p.Kind, p.Offsets.Payload, option.ErrTooLarge)
 	}
 	return nil
 }
@@ -36,49 +37,40 @@ func (p *Plan) Size() int64 {
 	return segment.Size(p.Offsets.Live, int(p.Config.Readers), p.Offsets.Payload)
 }
 
-// OpenOrCreate opens the segment of that name, or creates it by the plan, and becomes a member of
-// it that may write. If the segment exists, it keeps its own layout, but it must have the type of
-// the plan.
+// Way says how a constructor gets to its segment.
+type Way int
+
+const (
+	ToCreate       Way = iota // it creates the segment, and fails if there is one
+	ToOpen                    // it opens the segment, and fails if there is none
+	ToOpenOrCreate            // it does what is possible
+)
+
+// Join creates or opens the segment of that name, and becomes a member of it that may write. If
+// the segment exists, it keeps its own layout, but it must have the type of the plan; ToOpen uses
+// only Kind and Type of the plan.
 //
-// Errors: those of Open and of segment.Spec.OpenOrCreate.
-func (p *Plan) OpenOrCreate(o *object.Spec) (h *segment.Handle, set *lane.Set, existed bool, err error) {
+// Errors: those of segment.Spec.Create, segment.OpenObject and segment.Open,
+// layout.ErrKindMismatch (another type), layout.ErrCorrupt.
+func (p *Plan) Join(way Way, o *object.Spec) (h *segment.Handle, set *lane.Set, existed bool, err error) {
+	n := *o
+	n.Kind = p.Kind
 	s := p.spec()
-	obj, existed, err := s.OpenOrCreate(o)
+	var obj *object.Object
+	switch way {
+	case ToCreate:
+		obj, err = s.Create(&n)
+	case ToOpen:
+		existed = true
+		obj, err = segment.OpenObject(&n)
+	case ToOpenOrCreate:
+		obj, existed, err = s.OpenOrCreate(&n)
+	}
 	if err != nil {
 		return nil, nil, false, err
 	}
-	h, set, err = p.join(obj)
+	h, set, err = join(obj, p.Kind, layout.ReadWrite, func(h *layout.SegmentHeader) error { return h.CheckType(p.Type) })
 	return h, set, existed, err
-}
-
-// Create creates the segment by the plan, and becomes a member of it that may write.
-//
-// Errors: those of segment.Spec.Create and segment.Open.
-func (p *Plan) Create(o *object.Spec) (*segment.Handle, *lane.Set, error) {
-	s := p.spec()
-	obj, err := s.Create(o)
-	if err != nil {
-		return nil, nil, err
-	}
-	return p.join(obj)
-}
-
-// Open opens the segment of that name, and becomes a member of it that may write. Of the plan it
-// uses only Kind and Type.
-//
-// Errors: those of Open.
-func (p *Plan) Open(o *object.Spec) (*segment.Handle, *lane.Set, error) {
-	n := *o
-	n.Kind = p.Kind
-	obj, err := segment.OpenObject(&n)
-	if err != nil {
-		return nil, nil, err
-	}
-	return p.join(obj)
-}
-
-func (p *Plan) join(o *object.Object) (*segment.Handle, *lane.Set, error) {
-	return join(o, p.Kind, layout.ReadWrite, func(h *layout.SegmentHeader) error { return h.CheckType(p.Type) })
 }
 
 func (p *Plan) spec() segment.Spec {
@@ -92,8 +84,8 @@ func (p *Plan) spec() segment.Spec {
 // Open opens the segment of that name and of o.Kind, and becomes a member of it that reads only. If
 // ty is not nil, the segment must have this type; if it is nil, any type is accepted.
 //
-// Errors: those of object.Open and segment.Open, object.ErrKindMismatch (another type),
-// object.ErrCorrupt.
+// Errors: those of object.Open and segment.Open, layout.ErrKindMismatch (another type),
+// layout.ErrCorrupt.
 func Open(o *object.Spec, ty *layout.Type) (*segment.Handle, *lane.Set, error) {
 	obj, err := segment.OpenObject(o)
 	if err != nil {
@@ -141,7 +133,7 @@ func open(h *segment.Handle, payload []byte, kind layout.Kind) (*lane.Set, error
 	}
 	set.Edges = h.Edges
 	if n := set.C.Lanes; (n == 0) != (kind == layout.Cell) {
-		return nil, fmt.Errorf("a %v with %d lanes: %w", kind, n, object.ErrCorrupt)
+		return nil, fmt.Errorf("a %v with %d lanes: %w", kind, n, layout.ErrCorrupt)
 	}
 	return set, nil
 }

@@ -157,7 +157,7 @@ func (r *Reader) refusal() error {
 
 // noted keeps an error that all later calls of Take return.
 func (r *Reader) noted(err error) error {
-	if errors.Is(err, object.ErrEvicted) {
+	if errors.Is(err, layout.ErrEvicted) {
 		r.gone = err
 	}
 	return err
@@ -175,7 +175,7 @@ func checkSum(what string, b []byte, want uint32, m *lane.Message) error {
 // took a message.
 //
 // Errors: err; io.EOF (once, when the last writer has ended its stream), ErrCut (once for each
-// writer that died or cut its stream), object.ErrEvicted (from then on always), ErrChecksum (for
+// writer that died or cut its stream), layout.ErrEvicted (from then on always), ErrChecksum (for
 // one message), ErrCorrupt, ErrClosed.
 func (r *Reader) TrySlowly(err error) (ok bool, _ error) {
 	for range 16 { // a hostile writer changes all words all the time
@@ -197,7 +197,7 @@ func (r *Reader) TrySlowly(err error) (ok bool, _ error) {
 // WaitSlowly goes on after a Take that returned false and err, and waits until it has taken a
 // message.
 //
-// Errors: those of TrySlowly, object.ErrNameGone (there is no writer, and the name no longer leads
+// Errors: those of TrySlowly, syserr.ErrNameGone (there is no writer, and the name no longer leads
 // to this segment, so no writer can come), the error of ctx.
 func (r *Reader) WaitSlowly(ctx context.Context, err error) error {
 	for ok := false; !ok && err == nil; {
@@ -281,7 +281,7 @@ func (r *Reader) slow() error {
 	}
 	for l, lr := range r.lanes {
 		if lr.Evicted() {
-			return r.noted(object.ErrEvicted)
+			return r.noted(layout.ErrEvicted)
 		}
 		if lr.Lost() {
 			return errAgain
@@ -470,7 +470,7 @@ func (r *Reader) Leave() {
 // Take, or the TrySlowly after that, finds a message or an error. It lets go of the messages that
 // they took last.
 //
-// Errors: object.ErrNameGone, as WaitSlowly; fs.ErrClosed, the error of ctx.
+// Errors: syserr.ErrNameGone, as WaitSlowly; fs.ErrClosed, the error of ctx.
 func WaitAny(ctx context.Context, n int, at func(i int) *Reader) (int, error) {
 	for i := range n {
 		at(i).Release()

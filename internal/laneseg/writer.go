@@ -10,8 +10,8 @@ import (
 
 	"samepage/internal/fault"
 	"samepage/internal/lane"
-	"samepage/internal/object"
 	"samepage/internal/segment"
+	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
 
@@ -325,7 +325,7 @@ const (
 
 // WaitReaders waits until the lane has n readers of that sort or more.
 //
-// Errors: object.ErrNameGone (the name no longer leads to this segment, so no reader can join),
+// Errors: syserr.ErrNameGone (the name no longer leads to this segment, so no reader can join),
 // fs.ErrClosed, the error of ctx.
 func (w *Writer) WaitReaders(ctx context.Context, n int, of Sort) error {
 	return segment.Until(ctx, func() (bool, error) {
@@ -338,7 +338,7 @@ func (w *Writer) WaitReaders(ctx context.Context, n int, of Sort) error {
 		if w.Readers(of) >= n {
 			return true, nil
 		}
-		if err := w.h.CheckName(); errors.Is(err, object.ErrNameGone) {
+		if err := w.h.CheckName(); errors.Is(err, syserr.ErrNameGone) {
 			return false, err // no new reader can come
 		}
 		return false, nil

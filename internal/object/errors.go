@@ -1,12 +1,6 @@
 package object
 
-import (
-	"errors"
-
-	"samepage/internal/option"
-	"samepage/internal/sys/syserr"
-	"samepage/layout"
-)
+import "errors"
 
 // These are the errors that the packages above have in common. Package samepage exports them
 // under the same names, and says there what each one means.
@@ -20,19 +14,4 @@ var (
 	ErrChecksum       = errors.New("checksum does not match")
 	ErrTruncated      = errors.New("truncated")
 	ErrPeerDied       = errors.New("the process at the other end has died")
-)
-
-// These are errors of the packages below. They are repeated here so that a package above needs
-// only one list.
-var (
-	ErrBusy         = syserr.ErrBusy
-	ErrNoSpace      = syserr.ErrNoSpace
-	ErrNameGone     = syserr.ErrNameGone
-	ErrZeroSize     = option.ErrZeroSize
-	ErrNegativeSize = option.ErrNegativeSize
-	ErrTooLarge     = option.ErrTooLarge
-	ErrCorrupt      = layout.ErrCorrupt
-	ErrVersion      = layout.ErrVersion
-	ErrKindMismatch = layout.ErrKindMismatch
-	ErrEvicted      = layout.ErrEvicted
 )

@@ -52,16 +52,11 @@ func (o *Object) token(a layout.Access, number uint64) (*layout.Token, error) {
 	}, nil
 }
 
-// Receive opens the object that a token names. Errors: those of layout.ParseToken and
-// sys.Receive.
-func Receive(token string) (*Object, *layout.Token, error) {
-	t, err := layout.ParseToken(token)
-	if err != nil {
-		return nil, &layout.Token{}, err
-	}
+// Receive opens the object that a token names. Errors: those of sys.Receive.
+func Receive(t *layout.Token) (*Object, error) {
 	o, err := sys.Receive(t)
 	if err != nil {
-		return nil, t, err
+		return nil, err
 	}
-	return Own(o), t, nil
+	return Own(o), nil
 }

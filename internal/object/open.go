@@ -105,7 +105,7 @@ func Create(s *Spec) (*Object, error) {
 	nameEdges(s).Release(0)
 	o, err := sys.Create(s)
 	if s.Exact && s.Kind == layout.Memory && errors.Is(err, fs.ErrExist) {
-		if other := CheckExact(s); errors.Is(other, ErrKindMismatch) {
+		if other := CheckExact(s); errors.Is(other, layout.ErrKindMismatch) {
 			err = other
 		}
 	}
@@ -135,7 +135,7 @@ func fileSize(s *Spec) (int64, error) {
 	}
 	defer o.Close()
 	if o.Size == 0 {
-		return 0, fmt.Errorf("file %s is empty: %w", s.File, ErrZeroSize)
+		return 0, fmt.Errorf("file %s is empty: %w", s.File, option.ErrZeroSize)
 	}
 	return o.Size, nil
 }
@@ -190,7 +190,7 @@ func (o *Object) checkExact() error {
 		return o.Damaged(err)
 	}
 	if layout.IsSegment(head) {
-		return fmt.Errorf("its bytes are a lock, an event, a topic or a cell: %w", ErrKindMismatch)
+		return fmt.Errorf("its bytes are a lock, an event, a topic or a cell: %w", layout.ErrKindMismatch)
 	}
 	return nil
 }
@@ -265,7 +265,7 @@ func MapFile(s *Spec) (*Object, error) {
 		return nil, err
 	}
 	if o.Size == 0 {
-		return nil, errors.Join(fmt.Errorf("the file is empty: %w", ErrZeroSize), o.Close())
+		return nil, errors.Join(fmt.Errorf("the file is empty: %w", option.ErrZeroSize), o.Close())
 	}
 	return Own(o), nil
 }

@@ -60,8 +60,11 @@ func unnamed(t *testing.T, b []byte) (func(Repair) (*Handle, error), error) {
 		if err != nil {
 			return nil, err
 		}
-		o, _, err := object.Receive(token)
-		return o, err
+		t, err := layout.ParseToken(token)
+		if err != nil {
+			return nil, err
+		}
+		return object.Receive(t)
 	}), nil
 }
 

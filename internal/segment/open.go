@@ -65,6 +65,14 @@ func Await[T any](ctx context.Context, open func() (T, error), wrap func(error) 
 	return o, err
 }
 
+// OrNil returns v, or nil together with an error. It ends constructors that fill a new v.
+func OrNil[T any](v *T, err error) (*T, error) {
+	if err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
 // Deadline makes the error of a context's deadline also match os.ErrDeadlineExceeded.
 func Deadline(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {

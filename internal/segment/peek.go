@@ -123,8 +123,8 @@ func header(o *object.Object, kind layout.Kind, liveSize int) (*layout.SegmentHe
 		return nil, err
 	}
 	hd, err := layout.ParseSegment(head, kind, o.Sys.Size)
-	if errors.Is(err, object.ErrKindMismatch) && !o.Sys.Exact {
-		err = fmt.Errorf("%w, but its name is the name of a %v: %w", syserr.OnlyNumber(err), kind, object.ErrCorrupt)
+	if errors.Is(err, layout.ErrKindMismatch) && !o.Sys.Exact {
+		err = fmt.Errorf("%w, but its name is the name of a %v: %w", syserr.OnlyNumber(err), kind, layout.ErrCorrupt)
 	}
 	if err == nil && hd.LiveSize < uint64(liveSize) {
 		err = tooFewWords(hd, kind, liveSize)
@@ -133,5 +133,5 @@ func header(o *object.Object, kind layout.Kind, liveSize int) (*layout.SegmentHe
 }
 
 func tooFewWords(hd *layout.SegmentHeader, kind layout.Kind, want int) error {
-	return fmt.Errorf("segment has %d bytes of live words, want %d for a %v: %w", hd.LiveSize, want, kind, object.ErrCorrupt)
+	return fmt.Errorf("segment has %d bytes of live words, want %d for a %v: %w", hd.LiveSize, want, kind, layout.ErrCorrupt)
 }

@@ -60,7 +60,7 @@ func (s *Spec) Init() (b []byte, size int64, err error) {
 	h.PayloadSize = s.Payload
 	end := control(h)
 	if s.Payload > math.MaxInt64/2 {
-		return nil, 0, fmt.Errorf("segment with a payload of %d bytes, want at most %d: %w", s.Payload, uint64(math.MaxInt64/2), object.ErrTooLarge)
+		return nil, 0, fmt.Errorf("segment with a payload of %d bytes, want at most %d: %w", s.Payload, uint64(math.MaxInt64/2), option.ErrTooLarge)
 	}
 	layout.PutText(h.Creator[:], processName())
 	layout.PutText(h.TypeName[:], s.TypeName)
@@ -214,7 +214,7 @@ type Repair func(h *Handle, dead layout.Owner, who Who)
 
 // Open joins the segment in o. It ends one use of o: at once if it fails, otherwise at Close.
 //
-// Errors: object.ErrKindMismatch, ErrVersion, ErrCorrupt, ErrTooManyMembers.
+// Errors: layout.ErrKindMismatch, ErrVersion, ErrCorrupt, ErrTooManyMembers.
 func Open(o *object.Object, kind layout.Kind, liveSize int, repair Repair) (*Handle, error) {
 	h, err := open(o, kind, liveSize, repair)
 	if err != nil {
@@ -289,7 +289,7 @@ func (h *Handle) Live() []byte { return h.b[h.hd.Live : h.hd.Live+h.hd.LiveSize]
 //   - The Handle comes from Open.
 func (h *Handle) MapPayload(a layout.Access) ([]byte, error) {
 	if h.hd.PayloadSize == 0 || h.hd.Payload%layout.PayloadAlign != 0 || h.hd.PayloadSize > math.MaxInt {
-		return nil, fmt.Errorf("segment has a payload of %d bytes at %d, which cannot be mapped: %w", h.hd.PayloadSize, h.hd.Payload, object.ErrCorrupt)
+		return nil, fmt.Errorf("segment has a payload of %d bytes at %d, which cannot be mapped: %w", h.hd.PayloadSize, h.hd.Payload, layout.ErrCorrupt)
 	}
 	m, err := h.obj.Map(int64(h.hd.Payload), int(h.hd.PayloadSize), a)
 	if err != nil {
@@ -434,7 +434,7 @@ func (h *Handle) close() error {
 func (h *Handle) dead(o layout.Owner) (bool, error) {
 	slot := o.Slot()
 	if slot < 0 || slot >= h.n {
-		return false, fmt.Errorf("a word names member %d, want 0 to %d: %w", slot, h.n-1, object.ErrCorrupt)
+		return false, fmt.Errorf("a word names member %d, want 0 to %d: %w", slot, h.n-1, layout.ErrCorrupt)
 	}
 	id := atomic.LoadUint64(h.identity(slot))
 	if uint32(id>>32) != o.Incarnation() || id&inUse == 0 {

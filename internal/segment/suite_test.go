@@ -611,7 +611,7 @@ func (held) NeedsName() bool            { return true }
 func noSuchMember(s *suite) {
 	h := s.member()
 	atomic.StoreUint64(lock{h}.word(), uint64(layout.OwnerOf(4, 1)))
-	s.wantErr(h.Wait(s.ctx, lock{h}), object.ErrCorrupt)
+	s.wantErr(h.Wait(s.ctx, lock{h}), layout.ErrCorrupt)
 	_, err := h.Reap(layout.OwnerOf(layout.MaxMembers, 1))
-	s.wantErr(err, object.ErrCorrupt)
+	s.wantErr(err, layout.ErrCorrupt)
 }

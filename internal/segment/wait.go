@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"samepage/internal/fault"
-	"samepage/internal/object"
+	"samepage/internal/sys/syserr"
 	"samepage/internal/sys/waker"
 	"samepage/layout"
 )
@@ -42,7 +42,7 @@ func Spins() bool { return runtime.GOMAXPROCS(0) > 1 && runtime.NumCPU() > 1 }
 
 // Wait waits until it has taken c.
 //
-// Errors: those of c, fs.ErrClosed, object.ErrNameGone, the error of ctx.
+// Errors: those of c, fs.ErrClosed, syserr.ErrNameGone, the error of ctx.
 func (h *Handle) Wait(ctx context.Context, c Condition) error { return h.wait(ctx, c, false) }
 
 // Sleep is Wait without spinning first: for a caller that has tried in a loop already.
@@ -230,7 +230,7 @@ func (h *Handle) nameGone(c Condition) error {
 	return nil
 }
 
-// CheckName checks whether the name still leads to this segment. Errors: object.ErrNameGone,
+// CheckName checks whether the name still leads to this segment. Errors: syserr.ErrNameGone,
 // fs.ErrClosed. Any other error means that the check was not possible.
 func (h *Handle) CheckName() error {
 	if h.obj == nil {
@@ -249,7 +249,7 @@ func (h *Handle) lookAtName() {
 	if h.gone.Load() != nil {
 		return
 	}
-	if err := h.CheckName(); errors.Is(err, object.ErrNameGone) {
+	if err := h.CheckName(); errors.Is(err, syserr.ErrNameGone) {
 		h.gone.Store(&err)
 	}
 }

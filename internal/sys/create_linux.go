@@ -27,17 +27,10 @@ func Create(s *Spec) (*Object, error) {
 }
 
 func createNamed(s *Spec) (*Object, error) {
-	d, err := store.Open(s.Scope, true)
-	if err != nil {
-		return nil, err
-	}
-	sweepFirst(d)
-	o, err := create(d, s)
-	if err != nil {
-		d.Close()
-		return nil, err
-	}
-	return o, nil
+	return inDir(s.Scope, true, func(d *store.Dir) (*Object, error) {
+		sweepFirst(d)
+		return create(d, s)
+	})
 }
 
 // create prepares an object and then gives it its name. So the entry appears complete and with its

@@ -63,17 +63,10 @@ func createNamed(s *Spec) (*Object, error) {
 	if err := store.CheckPrivilege(s.Scope); err != nil {
 		return nil, err
 	}
-	d, err := store.Open(s.Scope, true)
-	if err != nil {
-		return nil, err
-	}
-	sweepFirst(d)
-	o, err := create(d, s)
-	if err != nil {
-		d.Close()
-		return nil, err
-	}
-	return o, nil
+	return inDir(s.Scope, true, func(d *store.Dir) (*Object, error) {
+		sweepFirst(d)
+		return create(d, s)
+	})
 }
 
 func create(d *store.Dir, s *Spec) (*Object, error) {
@@ -243,25 +236,6 @@ func (o *Object) init(b []byte) error {
 // namedKey returns the key of an object with a name.
 func (o *Object) namedKey() string {
 	return o.ID.String() + " " + o.Kind.String() + " " + kernel.Prefix(o.Scope) + o.Name + " " + strconv.Itoa(int(o.Access))
-}
-
-// Open joins the users of a named object. Errors: fs.ErrNotExist, fs.ErrPermission,
-// layout.ErrCorrupt, layout.ErrVersion, ErrStore, ErrBusy; for exact names also
-// layout.ErrKindMismatch and fs.ErrInvalid.
-func Open(s *Spec) (*Object, error) {
-	if s.Exact {
-		return openExact(s)
-	}
-	d, err := store.Open(s.Scope, false)
-	if err != nil {
-		return nil, err
-	}
-	o, err := open(d, s)
-	if err != nil {
-		d.Close()
-		return nil, err
-	}
-	return o, nil
 }
 
 func open(d *store.Dir, s *Spec) (*Object, error) {

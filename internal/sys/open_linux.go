@@ -13,24 +13,6 @@ import (
 	"samepage/layout"
 )
 
-// Open joins the users of a named object. Errors: fs.ErrNotExist, fs.ErrPermission,
-// layout.ErrCorrupt, ErrStore, ErrBusy.
-func Open(s *Spec) (*Object, error) {
-	if s.Exact {
-		return openExact(s)
-	}
-	d, err := store.Open(s.Scope, false)
-	if err != nil {
-		return nil, err
-	}
-	o, err := open(d, s)
-	if err != nil {
-		d.Close()
-		return nil, err
-	}
-	return o, nil
-}
-
 func open(d *store.Dir, s *Spec) (*Object, error) {
 	entry := store.EntryName(s.Kind, s.Name)
 	var p store.Patience

@@ -10,13 +10,6 @@ import (
 	"samepage/layout"
 )
 
-// CreateUnnamed makes an object without a name. Only processes to which it is handed over can use
-// it. Errors:
-// ErrNoSpace, ErrTooLarge.
-func CreateUnnamed(s *Spec) (*Object, error) {
-	return withSpace(func() (*Object, error) { return createUnnamed(s) })
-}
-
 func createUnnamed(s *Spec) (*Object, error) {
 	const flags = unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
 	fd, err := unix.MemfdCreate("samepage", flags|unix.MFD_NOEXEC_SEAL)

@@ -15,13 +15,6 @@ import (
 	"samepage/layout"
 )
 
-// CreateUnnamed makes an object without a name. Only processes to which it is handed over can use
-// it. Errors:
-// ErrNoSpace, ErrTooLarge, fs.ErrInvalid.
-func CreateUnnamed(s *Spec) (*Object, error) {
-	return withSpace(func() (*Object, error) { return createUnnamed(s) })
-}
-
 func createUnnamed(s *Spec) (*Object, error) {
 	sa, err := kernel.Descriptor(s.SDDL)
 	if err != nil {

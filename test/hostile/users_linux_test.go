@@ -183,7 +183,7 @@ func TestWithoutProc(t *testing.T) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		t.Skipf("no mount namespace to be had: %v", err)
+		t.Skipf("no mount namespace is available: %v", err)
 	}
 	if want := "ErrStore ErrStore ErrStore\n"; string(out) != want {
 		t.Errorf("open, open or create and create are %q, want %q", out, want)

@@ -222,7 +222,7 @@ func TestMission002_37_ShareMemoryLock(t *testing.T) {
 				rerr = errors.Join(rerr, l.RUnlock())
 			}
 			if w != writing || r != reading || err != nil || rerr != nil {
-				t.Errorf("to be had for writing %v, for reading %v, want %v, %v; %v, %v", w, r, writing, reading, err, rerr)
+				t.Errorf("available for writing %v, for reading %v, want %v, %v; %v, %v", w, r, writing, reading, err, rerr)
 			}
 		}
 		c := shareProgram(t, "reader", o)

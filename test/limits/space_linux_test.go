@@ -41,7 +41,7 @@ func TestNoSpace(t *testing.T) {
 func TestFullStore(t *testing.T) {
 	dir := ipctest.Dir(t)
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=2m,mode=755"); err != nil {
-		t.Skipf("no small tmpfs to be had: %v", err)
+		t.Skipf("no small tmpfs is available: %v", err)
 	}
 	t.Cleanup(func() { ipctest.NoErr(t, unix.Unmount(dir, 0)) })
 	t.Setenv("SAMEPAGE_DIR", dir)
