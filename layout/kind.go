@@ -31,22 +31,23 @@ const (
 // here, and a row in package internal/facts, which says how to inspect it.
 var kindTable = [kinds]struct {
 	name       string // in the names of its files, in the command, and in JSON
+	version    uint32 // of the layout of its segments; this code reads no other
 	words      Words
 	owned      bool     // LockWords.State names the member that holds the object
 	broadcasts bool     // each change rings all sleepers, so no sleeper has to pass a ring on
 	roles      []string // names of Member.Role
 }{
 	Memory:    {name: "memory"},
-	Event:     {name: "event", words: LockState},
-	Mutex:     {name: "mutex", words: LockState, owned: true},
-	RWMutex:   {name: "rwmutex", words: LockState, owned: true},
-	Semaphore: {name: "semaphore", words: LockState},
+	Event:     {name: "event", version: 1, words: LockState},
+	Mutex:     {name: "mutex", version: 1, words: LockState, owned: true},
+	RWMutex:   {name: "rwmutex", version: 1, words: LockState, owned: true},
+	Semaphore: {name: "semaphore", version: 1, words: LockState},
 	Topic: {
-		name: "topic", words: LaneState, broadcasts: true,
+		name: "topic", version: 2, words: LaneState, broadcasts: true,
 		roles: []string{RolePublisher: "publisher", RoleReliable: "reliable", RoleBestEffort: "best-effort"},
 	},
 	Cell: {
-		name: "cell", words: LaneState, broadcasts: true,
+		name: "cell", version: 1, words: LaneState, broadcasts: true,
 		roles: []string{RoleWriter: "writer", RoleReader: "reader"},
 	},
 }
@@ -80,6 +81,15 @@ func (k Kind) Words() Words {
 		return NoWords
 	}
 	return kindTable[k].words
+}
+
+// Version is the version of the layout of the kind's segments. This code reads no other. It is 0
+// for kinds without segments and for unknown kinds. docs/layout.md says what changed with each.
+func (k Kind) Version() uint32 {
+	if !k.Known() {
+		return 0
+	}
+	return kindTable[k].version
 }
 
 // HasMembers says whether an object of the kind is a segment, which has a table of its members.

@@ -98,18 +98,18 @@ type CursorLine struct {
 type Entry struct {
 	Sequence uint64 //  0
 	Slot     uint32 //  8
-	Length   uint32 // 12
-	Next     uint32 // 16
-	_        [12]byte
+	_        [4]byte
 }
 
-// SlotHeader precedes each payload. The payload begins on the same line of 128 bytes.
+// SlotHeader precedes each payload. The payload begins on the same line of 128 bytes, so one line
+// has everything that a reader needs to know about a small message.
 type SlotHeader struct {
 	Generation uint64  //  0
 	Length     uint32  //  8
 	Sum        uint32  // 12
 	Time       int64   // 16
-	_          [8]byte // 24
+	Next       uint32  // 24 a cell: 0
+	_          [4]byte // 28
 }
 
 // These are the sizes and offsets of the lane's structures, in bytes, and of the regions that do
@@ -133,14 +133,14 @@ const (
 	CursorLineSize          = 128
 	CursorIncarnationOffset = 8
 
-	EntrySize       = 32
+	EntrySize       = 16
 	EntrySlotOffset = 8
-	EntryNextOffset = 16
 
 	SlotHeaderSize   = 32
 	SlotLengthOffset = 8
 	SlotSumOffset    = 12
 	SlotTimeOffset   = 16
+	SlotNextOffset   = 24
 
 	// PayloadAlign is the alignment of a segment's payload. So every system can map the payload
 	// alone.
@@ -166,9 +166,10 @@ const (
 	_ = -(unsafe.Offsetof(CellWords{}.Current) ^ CellCurrentOffset)
 	_ = -(unsafe.Sizeof(CursorLine{}) ^ CursorLineSize)
 	_ = -(unsafe.Sizeof(Entry{}) ^ EntrySize)
-	_ = -(unsafe.Offsetof(Entry{}.Next) ^ EntryNextOffset)
+	_ = -(unsafe.Offsetof(Entry{}.Slot) ^ EntrySlotOffset)
 	_ = -(unsafe.Sizeof(SlotHeader{}) ^ SlotHeaderSize)
 	_ = -(unsafe.Offsetof(SlotHeader{}.Time) ^ SlotTimeOffset)
+	_ = -(unsafe.Offsetof(SlotHeader{}.Next) ^ SlotNextOffset)
 )
 
 // LaneOffsets say where the parts of lanes lie, in bytes: Words, Evicted, Cursors and Pins in the

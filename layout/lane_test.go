@@ -74,7 +74,7 @@ func TestLaneConfig(t *testing.T) {
 	}
 	want := LaneOffsets{
 		Words: 384, Evicted: 384 + 2*384, EvictRow: 128, Cursors: 1152 + 2*128, Pins: 1408 + 2*16*128, PinRow: 128,
-		Live: 5504 + 16*128, Slots: 384, Lane: 384 + 60*1152, Payload: 2 * (384 + 60*1152),
+		Live: 5504 + 16*128, Slots: 256, Lane: 256 + 60*1152, Payload: 2 * (256 + 60*1152),
 	}
 	if *o != want {
 		t.Errorf("%+v, want %+v", *o, want)

@@ -155,8 +155,8 @@ func goldenToken() *Token {
 	}
 }
 
-// Version 1 wrote the golden files. All later versions must read and reproduce them. A change of
-// the layout needs a new version and new files.
+// Each version wrote golden files. All later versions must read and reproduce them. A change of the
+// layout needs a new version and new files.
 func TestGolden(t *testing.T) {
 	for name, got := range map[string][]byte{
 		"segment.bin": EncodeSegment(goldenSegment()),
@@ -205,7 +205,7 @@ func TestLayoutPage(t *testing.T) {
 	samePage(t, reflect.TypeFor[SegmentHeader](), reflect.TypeFor[Member](), reflect.TypeFor[LockWords]())
 	for name, value := range map[string]string{
 		"SegmentMagic": fmt.Sprintf("%#x", uint64(SegmentMagic)), "SegmentVersion": fmt.Sprint(SegmentVersion),
-		"SegmentMinReader": fmt.Sprint(SegmentMinReader), "SegmentFeatures": fmt.Sprint(SegmentFeatures),
+		"SegmentFeatures":   fmt.Sprint(SegmentFeatures),
 		"SegmentHeaderSize": fmt.Sprint(SegmentHeaderSize), "MemberSize": fmt.Sprint(MemberSize), "LockWordsSize": fmt.Sprint(LockWordsSize),
 		"MaxMembers": fmt.Sprint(MaxMembers), "DefaultMembers": fmt.Sprint(DefaultMembers),
 		"RecordMagic": fmt.Sprintf("%#x", uint64(RecordMagic)), "RecordVersion": fmt.Sprint(RecordVersion), "RecordSize": fmt.Sprint(RecordSize),
@@ -243,6 +243,8 @@ func TestSegmentVersion(t *testing.T) {
 		text string
 	}{
 		"reader too old":  {12, 7, ErrVersion, "version 7"},
+		"kind too old":    {8, 0, ErrVersion, "version 0"},
+		"kind too new":    {12, 2, ErrVersion, "version 2"},
 		"unknown feature": {16, 1 << 9, ErrVersion, "0x200"},
 		"other kind":      {20, uint32(Mutex), ErrKindMismatch, "mutex"},
 		"no members":      {56, 0, ErrCorrupt, "0 members"},

@@ -20,12 +20,9 @@ const EventManual = 1
 // SegmentMagic starts each segment: "smpgSEGM" read as little-endian.
 const SegmentMagic = 0x4d47455367706d73
 
-// SegmentVersion is the layout version that this code writes. SegmentMinReader is the oldest
-// version whose readers understand it.
-const (
-	SegmentVersion   = 1
-	SegmentMinReader = 1
-)
+// SegmentVersion is the newest layout version that this code knows. Each kind has a version of its
+// own, see [Kind.Version].
+const SegmentVersion = 2
 
 // SegmentFeatures are the feature bits that this code understands. A segment with any other
 // feature bit is refused.
@@ -35,8 +32,8 @@ const SegmentFeatures = 0
 // segment, and never changes.
 type SegmentHeader struct {
 	Magic       uint64   //   0 SegmentMagic
-	Version     uint32   //   8 SegmentVersion of the creator
-	MinReader   uint32   //  12 least SegmentVersion that may use the segment
+	Version     uint32   //   8 Kind.Version of the creator
+	MinReader   uint32   //  12 least version that may use the segment
 	Features    uint32   //  16 bits that a user must understand
 	Kind        uint32   //  20 Kind
 	Size        uint64   //  24 bytes of the whole segment
@@ -161,8 +158,9 @@ func EncodeSegment(h *SegmentHeader) []byte {
 	b := make([]byte, SegmentHeaderSize)
 	le := binary.LittleEndian
 	le.PutUint64(b[0:], SegmentMagic)
-	le.PutUint32(b[8:], SegmentVersion)
-	le.PutUint32(b[12:], SegmentMinReader)
+	v := Kind(h.Kind).Version()
+	le.PutUint32(b[8:], v)
+	le.PutUint32(b[12:], v)
 	le.PutUint32(b[16:], h.Features)
 	le.PutUint32(b[20:], h.Kind)
 	le.PutUint64(b[24:], h.Size)
@@ -246,6 +244,10 @@ func ParseSegment(b []byte, kind Kind, size int64) (*SegmentHeader, error) {
 	}
 	if Kind(h.Kind) != kind {
 		return nil, fmt.Errorf("it is of kind %v, want %v: %w", Kind(h.Kind), kind, ErrKindMismatch)
+	}
+	if v := kind.Version(); h.Version < v || h.MinReader > v {
+		return nil, fmt.Errorf("%v of version %d for readers of version %d and later, but this program has version %d of it: %w",
+			kind, h.Version, h.MinReader, v, ErrVersion)
 	}
 	if h.Size > uint64(size) || h.Members == 0 || h.Members > MaxMembers || h.Stride != MemberSize {
 		return nil, fmt.Errorf("segment of %d bytes in a memory of %d has %d members of %d bytes, want 1 to %d members of %d bytes: %w",

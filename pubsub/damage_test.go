@@ -137,17 +137,18 @@ func TestMission002_13_CorruptLength(t *testing.T) {
 			s := newSub(t, "t", &pubsub.SubscriberOptions{BestEffort: bestEffort})
 			send(t, p, 64)
 			h := mapTopic(t, "t")
-			// Message 1 has entry 1, whose second word is slot and length.
+			// Message 1 has entry 1, whose second word is the slot.
 			place := h.word(t, h.hd.Payload+layout.EntrySize+layout.EntrySlotOffset)
 			slot := int(uint32(place.Load()))
-			place.Store(n<<32 | uint64(slot))
 			h.word(t, h.slot(0, slot)+layout.SlotLengthOffset).Store(n)
 			m, ok, err := s.TryTake()
 			ipctest.WantErr(t, err, samepage.ErrCorrupt)
 			if ok || m.Bytes() != nil {
 				t.Errorf("a message of %d bytes is taken", n)
 			}
-			place.Store(64<<32 | n<<20 | 1<<30) // and a slot that is not there
+			// The message is not where it is expected, and its entry names a slot that is not there.
+			h.word(t, h.slot(0, slot)).Store(0)
+			place.Store(1 << 30)
 			_, _, err = s.TryTake()
 			ipctest.WantErr(t, err, samepage.ErrCorrupt)
 			ipctest.NoErr(t, h.close())

@@ -225,7 +225,7 @@ func TestSoakHostileTopic(t *testing.T) {
 	t.Logf("%d seeds from %d on", n, first)
 }
 
-// If a member changes all entries all the time, calls of others still end with their context.
+// If a member changes all entries and slots all the time, calls of others still end with their context.
 func TestHostileWriterKeepsNobody(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -239,10 +239,15 @@ func TestHostileWriterKeepsNobody(t *testing.T) {
 		for i := range words {
 			words[i] = h.word(t, h.hd.Payload+uint64(i)*layout.EntrySize)
 		}
+		slots := make([]*atomic.Uint64, h.c.Slots)
+		for i := range slots {
+			slots[i] = h.word(t, h.slot(0, i))
+		}
 		wg.Go(func() {
 			n := uint64(len(words))
 			for q := n; !stop.Load(); q++ {
 				words[q%n].Store(q)
+				slots[q%uint64(len(slots))].Store(q)
 			}
 		})
 		for range 20 {

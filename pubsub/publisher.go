@@ -123,6 +123,15 @@ func (p *publisher) claim(size int) error {
 //
 // Errors: those of Loan and of Loan.Publish.
 func (p *Publisher) Send(ctx context.Context, b []byte) error {
+	if uint64(len(b)) <= p.set.C.MaxSize && !p.h.Closed() && p.w.Send(b) {
+		runtime.KeepAlive(p)
+		return nil
+	}
+	return p.sendSlowly(ctx, b)
+}
+
+// sendSlowly is Send with all its errors, checksums and waiting.
+func (p *Publisher) sendSlowly(ctx context.Context, b []byte) error {
 	l, err := p.Loan(len(b))
 	if err != nil {
 		return err

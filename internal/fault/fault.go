@@ -35,10 +35,11 @@ const (
 	ReleaseUnrung               // units are released, nobody is rung yet
 
 	LaneRebuilt   // a new writer has its lane, and has found its slots
-	LaneFilled    // a message is written, its entry is not yet touched
+	LaneFilled    // a message is written, and nobody sees it yet
+	LanePublished // readers that look at the slot see the message, its entry is not yet touched
 	LaneZeroed    // the entry has no message
 	LaneNamed     // the entry names the slot, and has no number yet
-	LaneCommitted // the message is published, nobody is rung yet
+	LaneCommitted // all readers see the message, nobody is rung yet
 	LaneReclaim   // the generations of retired slots are zero
 	LaneLimit     // a writer has stored its limit, and has not yet loaded the cursors
 	LaneWaits     // a writer has stored whether it waits
@@ -64,7 +65,7 @@ var names = [points]string{
 	"lock-taken", "unlock-unrung", "consistent-done",
 	"read-counted", "read-held", "read-uncounted", "write-claimed", "write-held",
 	"acquire-taken", "release-unrung",
-	"lane-rebuilt", "lane-filled", "lane-zeroed", "lane-named", "lane-committed", "lane-reclaim",
+	"lane-rebuilt", "lane-filled", "lane-published", "lane-zeroed", "lane-named", "lane-committed", "lane-reclaim",
 	"lane-limit", "lane-waits", "lane-evicted", "lane-ending",
 	"lane-joining", "lane-joined", "lane-pinned", "lane-read", "lane-let-go", "lane-left",
 	"store-dir-made", "store-record-made", "store-data-made",

@@ -2,25 +2,24 @@
 
 #include "textflag.h"
 
-// The offsets are those of layout.Entry (Sequence 0, Slot and Length 8, Next 16)
-// and layout.SlotHeader (Generation 0, Length 8).
+// The offsets are those of layout.Entry (Sequence 0, Slot 8) and layout.SlotHeader (Generation 0,
+// Length 8, Next 24).
 
-// func commit(entry, header unsafe.Pointer, head *uint64, q, place uint64, next uint32, fence bool)
+// func commit(entry, header unsafe.Pointer, head *uint64, q uint64, slot, n, next uint32, fence bool)
 TEXT ·commit(SB), NOSPLIT, $0-45
 	MOVQ entry+0(FP), AX
 	MOVQ header+8(FP), BX
 	MOVQ head+16(FP), R8
 	MOVQ q+24(FP), CX
-	MOVQ place+32(FP), DX
+	MOVL slot+32(FP), DX
+	MOVL n+36(FP), DI
 	MOVL next+40(FP), SI
-	MOVQ DX, DI
-	SHRQ $32, DI
 	LEAQ 1(CX), R9
 	MOVL DI, 8(BX) // P2
-	MOVQ CX, 0(BX)
-	MOVQ $0, 0(AX) // P3
-	MOVQ DX, 8(AX) // P4
-	MOVL SI, 16(AX)
+	MOVL SI, 24(BX)
+	MOVQ CX, 0(BX) // P3
+	MOVQ $0, 0(AX) // P4
+	MOVL DX, 8(AX)
 	CMPB fence+44(FP), $0
 	JEQ  plain
 	XCHGQ CX, 0(AX) // P5
@@ -54,25 +53,22 @@ TEXT ·storeRelease(SB), NOSPLIT, $0-16
 	MOVQ CX, 0(AX)
 	RET
 
-// func poll(seq *uint64, want uint64, hint unsafe.Pointer, n uint32) bool
-TEXT ·poll(SB), NOSPLIT, $0-33
-	MOVQ seq+0(FP), AX
+// func poll(at *uint64, want uint64, n uint32) bool
+TEXT ·poll(SB), NOSPLIT, $0-25
+	MOVQ at+0(FP), AX
 	MOVQ want+8(FP), BX
-	MOVQ hint+16(FP), CX
-	MOVL n+24(FP), DX
+	MOVL n+16(FP), DX
 	XORL SI, SI
 look:
-	MOVQ (AX), DI
-	CMPQ DI, BX
-	JCC  found
+	CMPQ BX, (AX)
+	JEQ  found
 	SUBL $1, DX
 	JCS  done
-	PREFETCHT0 (CX)
-	PREFETCHT0 64(CX)
+	PREFETCHT0 64(AX)
 	PAUSE
 	JMP  look
 found:
 	MOVL $1, SI
 done:
-	MOVB SI, ret+32(FP)
+	MOVB SI, ret+24(FP)
 	RET

@@ -4,12 +4,12 @@ package lane
 
 import "unsafe"
 
-// commit does P2 to P5 of docs/protocol/lane.md, and then stores Head. place has the slot in the
-// lower half and the length in the upper half. amd64 keeps the order of stores. With fence the
-// commit word is stored by XCHG, which is a full fence.
+// commit stores the Length and the Next of a message of n bytes and then does P3 to P5 of
+// docs/protocol/lane.md, and stores Head. amd64 keeps the order of stores. With fence the Sequence
+// is stored by XCHG, which is a full fence.
 //
 //go:noescape
-func commit(entry, header unsafe.Pointer, head *uint64, q, place uint64, next uint32, fence bool)
+func commit(entry, header unsafe.Pointer, head *uint64, q uint64, slot, n, next uint32, fence bool)
 
 // zeroAll stores 0 to the Generation of slots. The slots begin at base.
 func zeroAll(base unsafe.Pointer, size uintptr, slots []uint32) {
@@ -26,9 +26,8 @@ func zeroGenerations(base unsafe.Pointer, size uintptr, slots *uint32, n int)
 //go:noescape
 func storeRelease(p *uint64, v uint64)
 
-// poll checks up to n times whether *seq is at least want, with a PAUSE between two checks. It
-// cannot be preempted, so keep n below about 20. hint is an address that the caller will need if
-// poll returns true; poll prefetches it.
+// poll checks up to n times whether *at is want, with a PAUSE between two checks. It cannot be
+// preempted, so keep n below about 20. Meanwhile it prefetches the line after at.
 //
 //go:noescape
-func poll(seq *uint64, want uint64, hint unsafe.Pointer, n uint32) bool
+func poll(at *uint64, want uint64, n uint32) bool

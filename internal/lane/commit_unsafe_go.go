@@ -11,17 +11,19 @@ import (
 	"samepage/layout"
 )
 
-// commit does P2 to P5 of docs/protocol/lane.md. place has the slot in the lower half and the
-// length in the upper half. Go's atomic stores are full fences, which is more than necessary.
-func commit(entry, header unsafe.Pointer, head *uint64, q, place uint64, next uint32, _ bool) {
-	atomic.StoreUint32((*uint32)(unsafe.Add(header, layout.SlotLengthOffset)), uint32(place>>32))
-	atomic.StoreUint64((*uint64)(header), q)
-	atomic.StoreUint64((*uint64)(entry), 0) // P3
+// commit stores the Length and the Next of a message of n bytes and then does P3 to P5 of
+// docs/protocol/lane.md, and stores Head. Go's atomic stores are full fences, which is more than
+// necessary.
+func commit(entry, header unsafe.Pointer, head *uint64, q uint64, slot, n, next uint32, _ bool) {
+	atomic.StoreUint32((*uint32)(unsafe.Add(header, layout.SlotLengthOffset)), n)
+	atomic.StoreUint32((*uint32)(unsafe.Add(header, layout.SlotNextOffset)), next)
+	atomic.StoreUint64((*uint64)(header), q) // P3
+	fault.At(fault.LanePublished)
+	atomic.StoreUint64((*uint64)(entry), 0) // P4
 	fault.At(fault.LaneZeroed)
-	atomic.StoreUint64((*uint64)(unsafe.Add(entry, layout.EntrySlotOffset)), place)
-	atomic.StoreUint32((*uint32)(unsafe.Add(entry, layout.EntryNextOffset)), next)
+	atomic.StoreUint32((*uint32)(unsafe.Add(entry, layout.EntrySlotOffset)), slot)
 	fault.At(fault.LaneNamed)
-	atomic.StoreUint64((*uint64)(entry), q)
+	atomic.StoreUint64((*uint64)(entry), q) // P5
 	atomic.StoreUint64(head, q+1)
 }
 
@@ -35,11 +37,10 @@ func zeroAll(base unsafe.Pointer, size uintptr, slots []uint32) {
 // storeRelease stores v after all earlier loads and stores.
 func storeRelease(p *uint64, v uint64) { atomic.StoreUint64(p, v) }
 
-// poll checks n times whether *seq is at least want, with a pause between two checks. hint is an
-// address that the caller will need if poll returns true.
-func poll(seq *uint64, want uint64, _ unsafe.Pointer, n uint32) bool {
+// poll checks n times whether *at is want, with a pause between two checks.
+func poll(at *uint64, want uint64, n uint32) bool {
 	for range n {
-		if atomic.LoadUint64(seq) >= want {
+		if atomic.LoadUint64(at) == want {
 			return true
 		}
 		runtime.Gosched()

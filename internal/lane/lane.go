@@ -42,6 +42,10 @@ const MaxSize = 1<<32 - 1
 // reclaiming is rare. More slots of a larger size would cost more than the check of the pins.
 const smallSlot = 4096
 
+// spare is the least number of slots that a lane with small slots has more than necessary. The
+// writer looks at the pins once in so many messages.
+const spare = 64
+
 // Config computes the layout of a new Set of lanes.
 //
 // Errors: fs.ErrInvalid, for settings out of range.
@@ -105,8 +109,12 @@ func (s *Settings) config() *layout.LaneConfig {
 
 func (s *Settings) finish(c *layout.LaneConfig) (*layout.LaneConfig, *layout.LaneOffsets, error) {
 	n := c.LeastSlots()
-	if c.SlotSize <= smallSlot || c.Lanes == 0 {
-		n += uint64(c.Readers) * uint64(c.Pins)
+	pins := uint64(c.Readers) * uint64(c.Pins)
+	switch {
+	case c.Lanes == 0:
+		n += pins
+	case c.SlotSize <= smallSlot:
+		n += max(pins, spare)
 	}
 	// Each setting is in range, but together they may need too many slots.
 	if err := option.Range("the number of slots that Depth, Members, Holds and Loans need", n, 1, layout.MaxSlots); err != nil {

@@ -327,7 +327,7 @@ func BenchmarkStream(b *testing.B) {
 						p[i] = w.next
 					}
 					for !w.Room() {
-						poll(r.cursor, *r.cursor+1, unsafe.Pointer(p), 8)
+						poll(new(uint64), 1, 8) // it only pauses
 					}
 					w.TakeBack(slot)
 					w.Publish(slot, 64, fence)

@@ -20,7 +20,14 @@ type Reader struct {
 
 	next uint64 // number of the next message to take
 	i    uint32 // next mod N
-	hint uint32 // the slot that probably has it
+	// slot is where the next message probably is, and at is the Generation of this slot.
+	slot uint32
+	at   *uint64
+	// only: the Set has no other lane, so Pin[0] is for this lane alone. pinned is the slot that it
+	// names.
+	only   bool
+	pinned uint32
+
 	// dirty: the shared cursor is behind, or was last stored without a fence. The reader stores
 	// it every stride messages, or earlier if somebody needs it.
 	dirty  bool
@@ -57,6 +64,7 @@ func NewReader(s *Set, lane int, me layout.Owner, reliable bool, from uint64) *R
 	r := &Reader{
 		part: s.part(lane), set: s, lane: lane, member: m, reliable: reliable,
 		evicts: reliable && s.C.EvictAfter > 0,
+		only:   s.C.Lanes == 1, pinned: noSlot,
 		cursor: s.cursor(lane, m), waits: s.waits(lane), pin: s.pin(m, 0),
 	}
 	// A writer may be N messages ahead. The reader uses a part of them without storing its
@@ -95,9 +103,34 @@ func NewReader(s *Set, lane int, me layout.Owner, reliable bool, from uint64) *R
 	return r
 }
 
+// seek moves the reader to a message whose predecessor it has not taken.
 func (r *Reader) seek(to uint64) {
 	r.next = to
 	r.i = uint32(to % uint64(r.n))
+	r.expect(r.predicted(to))
+}
+
+// expect says in which slot the next message probably is.
+func (r *Reader) expect(slot uint32) {
+	r.slot = slot
+	r.at = r.generation(slot)
+}
+
+// predicted is the slot in which message q probably is: the Next of message q - 1. For message 1 it
+// is slot 0.
+func (p *part) predicted(q uint64) uint32 {
+	if q <= 1 {
+		return 0
+	}
+	i := uint32((q - 1) % uint64(p.n))
+	if atomic.LoadUint64(p.sequence(i)) != q-1 {
+		return 0
+	}
+	slot := atomic.LoadUint32(p.slotOf(i))
+	if slot >= p.slotsN {
+		return 0
+	}
+	return min(atomic.LoadUint32(p.after(slot)), p.slotsN-1)
 }
 
 // Next is the number of the next message to take.
@@ -113,48 +146,80 @@ func (r *Reader) Lane() int { return r.lane }
 //
 // Errors: layout.ErrCorrupt, layout.ErrEvicted.
 func (r *Reader) Try(m *Message) (bool, error) {
-	// ACQUIRE: the payload is complete. Pairs with P5. (T1, B1)
-	q := atomic.LoadUint64(r.sequence(r.i))
-	if q != r.next && (q < r.next || r.reliable) {
-		if r.Evicted() {
-			return false, layout.ErrEvicted
+	// ACQUIRE: the payload is complete. Pairs with P3. (T1, B1)
+	if atomic.LoadUint64(r.at) != r.next {
+		if ok, err := r.find(); !ok {
+			return false, err
 		}
-		if r.reliable && q > r.next {
-			return false, r.set.corrupt("lane %d: entry %d of %d has message %d, but a reliable reader is at message %d", r.lane, r.i, r.n, q, r.next)
+	} else if !r.reliable && (r.pinned != r.slot || !r.only) && !r.pinFound() {
+		if ok, err := r.find(); !ok {
+			return false, err
 		}
-		return false, nil
 	}
-	if !r.reliable {
-		return r.tryPinned(q, m)
-	}
-	place := atomic.LoadUint64(r.place(r.i)) // T2
-	slot, n := uint32(place), uint32(place>>32)
-	if r.evicts && r.Evicted() {
+	if r.evicts && r.Evicted() { // T2
 		return false, layout.ErrEvicted
 	}
-	if slot >= r.slotsN || n > r.max {
-		return false, r.set.corrupt("lane %d: message %d has %d bytes in slot %d, want at most %d bytes in slots 0 to %d", r.lane, q, n, slot, r.max, r.slotsN-1)
+	slot := r.slot
+	n := atomic.LoadUint32(r.length(slot))
+	if n > r.max {
+		return false, r.set.corrupt("lane %d: message %d in slot %d has %d bytes, want at most %d", r.lane, r.next, slot, n, r.max)
 	}
-	r.took(m, slot, n)
-	return true, nil
-}
-
-// took moves the reader past the message at next.
-func (r *Reader) took(m *Message, slot, n uint32) {
 	r.set.took(r.lane, slot)
-	r.hint = min(atomic.LoadUint32(r.nextSlot(r.i)), r.slotsN-1)
 	m.Seq, m.Slot, m.Len, m.Missed = r.next, slot, n, r.missed
 	r.missed = 0
 	r.next++
 	if r.i++; r.i == r.n {
 		r.i = 0
 	}
+	r.expect(min(atomic.LoadUint32(r.after(slot)), r.slotsN-1))
 	fault.At(fault.LaneRead)
+	return true, nil
 }
 
-// tryPinned is Try of a best-effort reader. Its entry had message q, which is not below next.
-func (r *Reader) tryPinned(q uint64, m *Message) (bool, error) {
-	for range 16 { // a writer may overtake the reader each time
+// pinFound pins the slot of the next message, which was found in r.slot (B2, B3). It returns false
+// if the message was overwritten meanwhile.
+func (r *Reader) pinFound() bool {
+	r.pinSlot()
+	return atomic.LoadUint64(r.at) == r.next
+}
+
+// pinSlot is B2: a full fence. Pairs with F2.
+func (r *Reader) pinSlot() {
+	r.pinned = r.slot
+	atomic.StoreUint64(r.pin, r.set.number(r.lane, r.slot)+1)
+	fault.At(fault.LanePinned)
+}
+
+// find looks for the next message by its entry, because the slot in which it was expected does not
+// have it. If it is there, find sets r.slot, and for a best-effort reader also the pin.
+func (r *Reader) find() (bool, error) {
+	if !r.reliable {
+		return r.findPinned()
+	}
+	q := atomic.LoadUint64(r.sequence(r.i)) // ACQUIRE. Pairs with P5. (T1)
+	found := false
+	if q == r.next {
+		if slot := atomic.LoadUint32(r.slotOf(r.i)); slot < r.slotsN {
+			r.expect(slot)
+			found = atomic.LoadUint64(r.at) == q
+		}
+	}
+	switch {
+	case r.Evicted():
+		return false, layout.ErrEvicted
+	case q > r.next:
+		return false, r.set.corrupt("lane %d: entry %d of %d has message %d, but a reliable reader is at message %d", r.lane, r.i, r.n, q, r.next)
+	case q == r.next && !found:
+		slot := atomic.LoadUint32(r.slotOf(r.i))
+		return false, r.set.corrupt("lane %d: message %d is in slot %d, want one of the slots 0 to %d that has this message", r.lane, q, slot, r.slotsN-1)
+	}
+	return found, nil
+}
+
+// findPinned is find of a best-effort reader. It goes on past messages that are gone.
+func (r *Reader) findPinned() (bool, error) {
+	q := atomic.LoadUint64(r.sequence(r.i)) // ACQUIRE. Pairs with P5. (B1)
+	for range 16 {                          // a writer may overtake the reader each time
 		if q < r.next {
 			return false, nil
 		}
@@ -166,19 +231,12 @@ func (r *Reader) tryPinned(q uint64, m *Message) (bool, error) {
 			q = atomic.LoadUint64(r.sequence(r.i))
 			continue
 		}
-		slot := uint32(atomic.LoadUint64(r.place(r.i))) // B2
+		slot := atomic.LoadUint32(r.slotOf(r.i))
 		if slot >= r.slotsN {
 			return false, r.set.corrupt("lane %d: message %d is in slot %d, want 0 to %d", r.lane, q, slot, r.slotsN-1)
 		}
-		// B3, a full fence: pairs with F2.
-		atomic.StoreUint64(r.pin, r.set.number(r.lane, slot)+1)
-		fault.At(fault.LanePinned)
-		if atomic.LoadUint64(r.generation(slot)) == q { // B4
-			n := atomic.LoadUint32(r.length(slot)) // B5
-			if n > r.max {
-				return false, r.set.corrupt("lane %d: message %d has %d bytes, want at most %d", r.lane, q, n, r.max)
-			}
-			r.took(m, slot, n)
+		r.expect(slot)
+		if r.pinFound() {
 			return true, nil
 		}
 		if again := atomic.LoadUint64(r.sequence(r.i)); again != q {
@@ -228,11 +286,20 @@ func (r *Reader) Lost() bool {
 
 // Ready says whether Try would find something. Other goroutines may call it while the reader's
 // goroutine sleeps.
-func (r *Reader) Ready() bool { return atomic.LoadUint64(r.sequence(r.i)) >= r.next }
+func (r *Reader) Ready() bool {
+	return atomic.LoadUint64(r.at) == r.next || atomic.LoadUint64(r.sequence(r.i)) >= r.next
+}
 
-// Poll checks for the next message in a loop of about n pauses. Meanwhile it prefetches the first
-// lines of the slot that probably has it.
-func (r *Reader) Poll(n uint32) bool { return poll(r.sequence(r.i), r.next, r.header(r.hint), n) }
+// Poll checks for the next message in a loop of about n pauses, and then once by its entry.
+//
+// Preconditions:
+//   - Try has just returned false, so the reader looks at no message.
+func (r *Reader) Poll(n uint32) bool {
+	if !r.reliable && r.only && r.pinned != r.slot {
+		r.pinSlot() // now instead of when the message is there
+	}
+	return poll(r.at, r.next, n) || atomic.LoadUint64(r.sequence(r.i)) >= r.next
+}
 
 // LetGo says that the caller does not read the last taken message any more (T4). If ring is true,
 // the writer waits and the caller must ring it.

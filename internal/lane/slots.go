@@ -43,6 +43,8 @@ type slots struct {
 	retired []uint32 // in the order in which they were retired
 	pinned  []uint64 // one bit for each slot, used while reclaiming
 	out     []uint64 // one bit for each slot: it is on loan
+	lent    []uint32 // slots in the order of their loans; some may be back already
+	oldest  int      // index in lent of the first one that may still be on loan
 	loans   int      // number of slots on loan
 	most    int      // largest number of slots on loan
 }
@@ -52,7 +54,7 @@ func newSlots(s *Set, lane int) slots {
 	return slots{
 		part: s.part(lane), set: s, lane: lane,
 		free: make([]uint32, 0, n), retired: make([]uint32, 0, n), pinned: make([]uint64, (n+63)/64),
-		out: make([]uint64, (n+63)/64), most: int(s.C.Loans),
+		out: make([]uint64, (n+63)/64), most: int(s.C.Loans), lent: make([]uint32, 0, mostLent),
 	}
 }
 
@@ -71,9 +73,15 @@ func (s *slots) loan() (uint32, bool) {
 	s.free = s.free[:n]
 	s.out[slot/64] |= 1 << (slot % 64)
 	s.loans++
+	if len(s.lent) < mostLent {
+		s.lent = append(s.lent, slot)
+	}
 	s.set.reuse(s.lane, slot)
 	return slot, true
 }
+
+// mostLent is the largest length of lent. It is only for predictions, so it may miss loans.
+const mostLent = 128
 
 // TakeBack ends the loan of a slot. The caller then publishes or discards the slot. TakeBack
 // returns false if the slot is not on loan, because a caller may end the same loan twice.
@@ -86,7 +94,9 @@ func (s *slots) TakeBack(slot uint32) bool {
 		return false
 	}
 	s.out[slot/64] &^= bit
-	s.loans--
+	if s.loans--; s.loans == 0 {
+		s.lent, s.oldest = s.lent[:0], 0
+	}
 	return true
 }
 
@@ -107,8 +117,16 @@ func (s *slots) loanSlowly() (uint32, bool) {
 //   - TakeBack of the slot returned true, and the slot was not published or discarded since.
 func (s *slots) Discard(slot uint32) { s.free = append(s.free, slot) }
 
-// likely is the slot that will probably be on loan next.
+// likely is the slot that the next message will probably have: the one that is on loan for the
+// longest time, or the next free one.
 func (s *slots) likely() uint32 {
+	if s.loans > 0 {
+		for ; s.oldest < len(s.lent); s.oldest++ {
+			if slot := s.lent[s.oldest]; s.out[slot/64]>>(slot%64)&1 != 0 {
+				return slot
+			}
+		}
+	}
 	if n := len(s.free); n > 0 {
 		return s.free[n-1]
 	}

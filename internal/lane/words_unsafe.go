@@ -71,13 +71,9 @@ func (p *part) entry(i uint32) unsafe.Pointer {
 
 func (p *part) sequence(i uint32) *uint64 { return (*uint64)(p.entry(i)) }
 
-// place is the Slot of an entry in the lower half, and its Length in the upper half.
-func (p *part) place(i uint32) *uint64 {
-	return (*uint64)(unsafe.Add(p.entry(i), layout.EntrySlotOffset))
-}
-
-func (p *part) nextSlot(i uint32) *uint32 {
-	return (*uint32)(unsafe.Add(p.entry(i), layout.EntryNextOffset))
+// slotOf is the Slot of an entry.
+func (p *part) slotOf(i uint32) *uint32 {
+	return (*uint32)(unsafe.Add(p.entry(i), layout.EntrySlotOffset))
 }
 
 func (p *part) header(slot uint32) unsafe.Pointer {
@@ -88,6 +84,11 @@ func (p *part) generation(slot uint32) *uint64 { return (*uint64)(p.header(slot)
 
 func (p *part) length(slot uint32) *uint32 {
 	return (*uint32)(unsafe.Add(p.header(slot), layout.SlotLengthOffset))
+}
+
+// after is the Next of a slot: the slot that probably has the next message.
+func (p *part) after(slot uint32) *uint32 {
+	return (*uint32)(unsafe.Add(p.header(slot), layout.SlotNextOffset))
 }
 
 func (p *part) sum(slot uint32) *uint32 {
@@ -102,6 +103,3 @@ func (p *part) time(slot uint32) *uint64 {
 func (p *part) payload(slot, n, max uint32) []byte {
 	return unsafe.Slice((*byte)(unsafe.Add(p.header(slot), layout.SlotHeaderSize)), max)[:n:max]
 }
-
-// le32 combines two words of 32 bits into one of 64 bits.
-func le32(hi, lo uint32) uint64 { return uint64(hi)<<32 | uint64(lo) }

@@ -42,7 +42,7 @@ func NewWriter(s *Set, lane int) *Writer {
 		if q == 0 {
 			continue
 		}
-		slot := uint32(atomic.LoadUint64(w.place(i)))
+		slot := atomic.LoadUint32(w.slotOf(i))
 		if !belongs(q, i, w.n) || q+uint64(w.n) <= newest || slot >= w.slotsN || taken[slot] {
 			atomic.StoreUint64(w.sequence(i), 0)
 			continue
@@ -50,18 +50,51 @@ func NewWriter(s *Set, lane int) *Writer {
 		w.ring[i] = slot
 		taken[slot] = true
 	}
-	for slot := w.slotsN; slot > 0; slot-- { // O3
-		if !taken[slot-1] {
+	w.next = newest + 1
+	w.i = uint32(w.next % uint64(w.n))
+	next := w.predicted(w.next)
+	if !taken[next] && atomic.LoadUint64(w.generation(next)) == w.next { // O3
+		w.repair(next)
+		taken[next] = true
+		next = w.predicted(w.next)
+	}
+	for slot := w.slotsN; slot > 0; slot-- { // O4
+		if !taken[slot-1] && slot-1 != next {
 			w.retire(slot - 1)
 		}
 	}
-	w.next = newest + 1
-	w.i = uint32(w.next % uint64(w.n))
-	w.until = w.next // O4
+	if !taken[next] {
+		w.retire(next) // the last one is used first, so the readers expect the next message there
+	}
+	w.until = w.next // O5
 	atomic.StoreUint64(w.head, w.next)
 	s.eachReader(lane, w.finishEviction)
 	fault.At(fault.LaneRebuilt)
 	return w
+}
+
+// repair writes the entry of the next message, which is in slot. The writer before has published it,
+// and has died before it wrote the entry. Readers may have read it.
+func (w *Writer) repair(slot uint32) {
+	atomic.StoreUint64(w.sequence(w.i), 0)
+	fault.At(fault.LaneZeroed)
+	atomic.StoreUint32(w.slotOf(w.i), slot)
+	fault.At(fault.LaneNamed)
+	atomic.StoreUint64(w.sequence(w.i), w.next)
+	w.move(slot)
+}
+
+// move goes on to the next message after one was published in slot. It returns the slot that the
+// entry named before.
+func (w *Writer) move(slot uint32) (old uint32) {
+	i := w.i
+	old, w.ring[i] = w.ring[i], slot
+	w.next++
+	if i++; i == w.n {
+		i = 0
+	}
+	w.i = i
+	return old
 }
 
 // belongs says whether message q may be at index i.
@@ -143,24 +176,40 @@ func (w *Writer) look() bool {
 //   - n is at most the length of Payload.
 //   - Room returned true after the last Publish (P1).
 func (w *Writer) Publish(slot, n uint32, fence bool) {
-	q, i, old := w.next, w.i, w.ring[w.i]
+	q, entry := w.next, w.entry(w.i)
+	old := w.move(slot)
 	fault.At(fault.LaneFilled)
 	if old != noSlot {
 		w.set.reuse(w.lane, old)
 	}
 	w.set.published(w.lane, slot)
-	commit(w.entry(i), w.header(slot), w.head, q, le32(n, slot), w.likely(), fence) // P2 to P5, and Head
+	commit(entry, w.header(slot), w.head, q, slot, n, w.likely(), fence) // P2 to P5, and Head
 	fault.At(fault.LaneCommitted)
 	if old != noSlot {
 		w.retire(old)
 	}
-	w.ring[i] = slot
-	w.next = q + 1
-	if i++; i == w.n {
-		i = 0
-	}
-	w.i = i
 }
+
+// Send publishes a copy of b, like a Loan, Payload, TakeBack and Publish. It returns false, and has
+// done nothing, if that needs a look at the readers, or if there is no free slot.
+//
+// Preconditions:
+//   - b is not longer than Payload, and the messages have neither checksums nor times.
+func (w *Writer) Send(b []byte, fence bool) bool {
+	n := len(w.free) - 1
+	if n < 0 || w.loans >= w.most || w.next >= w.until {
+		return false
+	}
+	slot := w.free[n]
+	w.free = w.free[:n]
+	w.set.reuse(w.lane, slot)
+	copy(w.payload(slot, uint32(len(b)), w.max), b)
+	w.Publish(slot, uint32(len(b)), fence)
+	return true
+}
+
+// IsAhead says whether a call of Ahead would do nothing.
+func (w *Writer) IsAhead() bool { return w.next < w.until && len(w.free) >= 2 }
 
 // Ahead prepares the next message after a Publish: it loads the cursors and reclaims slots, so
 // that the next message need not wait for that.
@@ -168,7 +217,7 @@ func (w *Writer) Ahead() {
 	if w.next >= w.until {
 		w.look()
 	}
-	if len(w.free) < 2 { // one for the next message, and one for the hint Entry.Next
+	if len(w.free) < 2 { // one for the next message, and one for its Next
 		w.reclaim(len(w.retired))
 	}
 }

@@ -154,7 +154,25 @@ func seal(b []byte, sum, times bool) (crc uint32, now int64) {
 func (w *Writer) Publish(slot, n uint32) {
 	w.Writer.Publish(slot, n, true)
 	w.ring()
-	w.Ahead()
+	if !w.IsAhead() {
+		w.Ahead()
+	}
+}
+
+// Send publishes a copy of b, like Loan, Payload, TakeBack, Seal and Publish. It returns false, and
+// has done nothing, if it is not that simple: the user then makes those calls.
+//
+// Preconditions:
+//   - b is not longer than Payload.
+func (w *Writer) Send(b []byte) bool {
+	if w.sum || w.times || !w.Writer.Send(b, true) {
+		return false
+	}
+	w.ring()
+	if !w.IsAhead() {
+		w.Ahead()
+	}
+	return true
 }
 
 // PublishUnrung is Publish without the ring (P2 to P5). It has the same preconditions. The caller
