@@ -16,13 +16,15 @@ type LaneConfig struct {
 	Step       uint32 //  8 D: messages between two looks at the cursors; a cell: K, values that are kept
 	Slots      uint32 // 12 S: slots of a lane
 	SlotSize   uint64 // 16 bytes of a slot with its header, a multiple of 128
-	MaxSize    uint64 // 24 bytes of the largest payload
+	MaxSize    uint64 // 24 bytes of the largest payload; with Pack: of a pack with its header
 	Readers    uint32 // 32 R: slots of the member table
 	Pins       uint32 // 36 P: pin words of a member
 	Loans      uint32 // 40 largest number of slots that a writer may have on loan at a time
 	Flags      uint32 // 44 LaneChecksum, LaneTime
 	EvictAfter int64  // 48 nanoseconds that a reliable reader may keep the writer waiting; 0: no limit
-	_          [68]byte
+	Pack       uint32 // 56 bytes of the messages of a pack (PackHeader); 0: payloads are not packs
+	Message    uint32 // 60 bytes of the largest message in a pack; 0 without Pack
+	_          [60]byte
 	CRC        uint32 // 124 CRC-32C of bytes 0..123
 }
 
@@ -67,7 +69,8 @@ type LaneWords struct {
 	_       [104]byte  //  24
 	Head    uint64     // 128
 	Limit   uint64     // 136
-	_       [112]byte  // 144
+	Number  uint64     // 144 of the next message, in a topic with packs
+	_       [104]byte  // 152
 	Readers [16]uint64 // 256
 }
 
@@ -124,6 +127,7 @@ const (
 	LaneWaitsOffset   = 16
 	LaneHeadOffset    = 128
 	LaneLimitOffset   = 136
+	LaneNumberOffset  = 144
 	LaneReadersOffset = 256
 
 	CellWordsSize     = 256
@@ -157,10 +161,12 @@ const (
 // These lines stop the build if the structures differ from docs/layout.md.
 const (
 	_ = -(unsafe.Sizeof(LaneConfig{}) ^ LaneConfigSize)
+	_ = -(unsafe.Offsetof(LaneConfig{}.Pack) ^ 56)
 	_ = -(unsafe.Offsetof(LaneConfig{}.CRC) ^ 124)
 	_ = -(unsafe.Sizeof(LaneWords{}) ^ LaneWordsSize)
 	_ = -(unsafe.Offsetof(LaneWords{}.Head) ^ LaneHeadOffset)
 	_ = -(unsafe.Offsetof(LaneWords{}.Limit) ^ LaneLimitOffset)
+	_ = -(unsafe.Offsetof(LaneWords{}.Number) ^ LaneNumberOffset)
 	_ = -(unsafe.Offsetof(LaneWords{}.Readers) ^ LaneReadersOffset)
 	_ = -(unsafe.Sizeof(CellWords{}) ^ CellWordsSize)
 	_ = -(unsafe.Offsetof(CellWords{}.Current) ^ CellCurrentOffset)
@@ -218,6 +224,9 @@ func (c *LaneConfig) Offsets() (*LaneOffsets, error) {
 	if c.SlotSize%128 != 0 || c.MaxSize > 1<<32-1 {
 		return nil, fmt.Errorf("lane settings have slots of %d bytes, want a multiple of 128, for payloads of %d bytes, want less than 2^32: %w", c.SlotSize, c.MaxSize, ErrCorrupt)
 	}
+	if err := c.checkPack(); err != nil {
+		return nil, err
+	}
 	words := uint64(CellWordsSize)
 	if lanes == 0 {
 		if c.Entries != 0 {
@@ -252,6 +261,24 @@ func (c *LaneConfig) Offsets() (*LaneOffsets, error) {
 	return o, nil
 }
 
+func (c *LaneConfig) checkPack() error {
+	if c.Pack == 0 && c.Message == 0 {
+		return nil
+	}
+	if c.Lanes == 0 || c.Pack > MaxPack || c.Message == 0 || PackAligned(min(c.Message, MaxPack)) > c.Pack || c.MaxSize != PackHeaderSize+uint64(c.Pack) {
+		return fmt.Errorf("lane settings have %d lanes with packs of %d bytes, messages of %d, payloads of %d: %w", c.Lanes, c.Pack, c.Message, c.MaxSize, ErrCorrupt)
+	}
+	return nil
+}
+
+// Largest is the largest message or value, in bytes.
+func (c *LaneConfig) Largest() uint64 {
+	if c.Pack > 0 {
+		return uint64(c.Message)
+	}
+	return c.MaxSize
+}
+
 // LeastSlots is the least number of slots with which one slot is always free
 // (docs/protocol/lane.md, Reclaiming).
 func (c *LaneConfig) LeastSlots() uint64 {
@@ -279,6 +306,8 @@ func EncodeLaneConfig(c *LaneConfig) []byte {
 	le.PutUint32(b[40:], c.Loans)
 	le.PutUint32(b[44:], c.Flags)
 	le.PutUint64(b[48:], uint64(c.EvictAfter))
+	le.PutUint32(b[56:], c.Pack)
+	le.PutUint32(b[60:], c.Message)
 	le.PutUint32(b[124:], crc32.Checksum(b[:124], castagnoli))
 	return b
 }
@@ -297,7 +326,8 @@ func ParseLaneConfig(b []byte) (*LaneConfig, *LaneOffsets, error) {
 	c := &LaneConfig{
 		Lanes: le.Uint32(b[0:]), Entries: le.Uint32(b[4:]), Step: le.Uint32(b[8:]), Slots: le.Uint32(b[12:]),
 		SlotSize: le.Uint64(b[16:]), MaxSize: le.Uint64(b[24:]), Readers: le.Uint32(b[32:]), Pins: le.Uint32(b[36:]),
-		Loans: le.Uint32(b[40:]), Flags: le.Uint32(b[44:]), EvictAfter: int64(le.Uint64(b[48:])), CRC: le.Uint32(b[124:]),
+		Loans: le.Uint32(b[40:]), Flags: le.Uint32(b[44:]), EvictAfter: int64(le.Uint64(b[48:])), Pack: le.Uint32(b[56:]),
+		Message: le.Uint32(b[60:]), CRC: le.Uint32(b[124:]),
 	}
 	o, err := c.Offsets()
 	return c, o, err

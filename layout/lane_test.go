@@ -51,7 +51,7 @@ func samePage(t *testing.T, types ...reflect.Type) {
 
 func TestLanePage(t *testing.T) {
 	samePage(t, reflect.TypeFor[LaneConfig](), reflect.TypeFor[LaneWords](), reflect.TypeFor[CellWords](),
-		reflect.TypeFor[CursorLine](), reflect.TypeFor[Entry](), reflect.TypeFor[SlotHeader]())
+		reflect.TypeFor[CursorLine](), reflect.TypeFor[Entry](), reflect.TypeFor[SlotHeader](), reflect.TypeFor[PackHeader]())
 }
 
 func goldenLaneConfig() *LaneConfig {
@@ -79,6 +79,11 @@ func TestLaneConfig(t *testing.T) {
 	if *o != want {
 		t.Errorf("%+v, want %+v", *o, want)
 	}
+	packs := goldenLaneConfig()
+	packs.Pack, packs.Message = 984, 980
+	if c, _, err := ParseLaneConfig(EncodeLaneConfig(packs)); err != nil || c.Pack != 984 || c.Largest() != 980 || goldenLaneConfig().Largest() != 1000 {
+		t.Errorf("with packs: %+v, %v", c, err)
+	}
 	for i := range b {
 		bad := append([]byte(nil), b...)
 		bad[i] ^= 1
@@ -102,6 +107,12 @@ func TestLaneConfig(t *testing.T) {
 		func(c *LaneConfig) { c.Loans = 0 },
 		func(c *LaneConfig) { c.Flags = 4 },
 		func(c *LaneConfig) { c.EvictAfter = -1 },
+		func(c *LaneConfig) { c.Pack = 984 },
+		func(c *LaneConfig) { c.Message = 1 },
+		func(c *LaneConfig) { c.Pack, c.Message = 984, 985 },
+		func(c *LaneConfig) { c.Pack, c.Message = 976, 8 },
+		func(c *LaneConfig) { c.Pack, c.Message = 1<<32-1, 1<<32-1 },
+		func(c *LaneConfig) { c.Pack, c.Message, c.Lanes, c.Entries = 984, 8, 0, 0 },
 	} {
 		c := goldenLaneConfig()
 		change(c)
