@@ -119,7 +119,7 @@ func TestCancelledMeasurementsEnd(t *testing.T) {
 func plain(v float64) sample { return sample{Mean: v} }
 
 func spins(before, after float64) [2]sample {
-	return [2]sample{{before, before, before}, {after, after, after}}
+	return [2]sample{{Mean: before, P50: before, P99: before}, {Mean: after, P50: after, P99: after}}
 }
 
 func TestRoundsThatDisagreeAreDropped(t *testing.T) {
@@ -185,8 +185,8 @@ func TestQuantiles(t *testing.T) {
 
 func TestMood(t *testing.T) {
 	for spin, want := range map[sample]string{
-		{55, 50, 60}: "near", {250, 240, 300}: "far", {25, 24, 30}: "resonant", plain(42): "resonant", {47, 50, 60}: "near",
-		{2000, 2000, 3000}: busy, {250, 55, 70}: busy,
+		{Mean: 55, P50: 50}: "near", {Mean: 250, P50: 240}: "far", {Mean: 25, P50: 24}: "resonant", plain(42): "resonant",
+		{Mean: 47, P50: 50}: "near", {Mean: 2000, P50: 2000}: busy, {Mean: 250, P50: 55}: busy,
 	} {
 		if got := moodOf(spin); got != want {
 			t.Errorf("%v: %s, want %s", spin, got, want)
@@ -228,7 +228,7 @@ func fullReport(t *testing.T) report {
 	all := report{Machine: machine{CPU: "<CPU> & co"}, LeftOut: []leftOut{{"a peer", "it is <not> here\nmore"}}}
 	for i, s := range subjects() {
 		r := newResult(s)
-		r.Round = []round{newRound(plain(55), sample{float64(i*i*i+20) * 5, 3, 4}, plain(56), spins(55, 250-195*float64(i%2)))}
+		r.Round = []round{newRound(plain(55), sample{Mean: float64(i*i*i+20) * 5, P50: 3, P99: 4}, plain(56), spins(55, 250-195*float64(i%2)))}
 		if i%2 == 0 {
 			r.Round = append(r.Round, newRound(plain(55), plain(50), plain(55), spins(250, 250)))
 		}

@@ -148,7 +148,9 @@ func (r *result) sum() {
 func thisMachine() machine {
 	m := machine{
 		CPU: "unknown CPU", CPUs: runtime.NumCPU(), Kernel: "unknown", Go: runtime.Version() + " " + runtime.GOARCH,
-		Bound: "the two processes of limits and C++ peers, of subjects called asleep, and of messages of peers in Go",
+		Bound: "the two processes of each limit, each peer in C++ and each exchange of ours, to CPUs 0 and 1; " +
+			"ours that poll after they opened everything, those called asleep and messages of peers in Go from the start; " +
+			"all subscribers of a publish to CPU 1; streams of peers in Go are not bound",
 	}
 	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
 		if f := regexp.MustCompile(`(?m)^model name\s*:\s*(.*)$`).FindSubmatch(b); f != nil {

@@ -20,27 +20,29 @@ type peer struct {
 
 var peers = []*peer{iceoryx, boostQueue, shmipcGo, unixSocket, goPipe, grpcGo}
 
-// exchanges returns the subjects of a peer: the measurements of its messages of all sizes.
+// exchanges returns the subjects of a peer: the measurements of its messages. A peer that polls
+// is measured beside a spinning word, and a peer that sleeps beside a futex.
 func exchanges(message, stream func(size int) measurer, sleeps bool) []subject {
-	all := []subject{
-		{group: message64, measurer: message(message64.size)},
-		{group: message1M, measurer: message(message1M.size)},
-		{group: message8M, measurer: message(message8M.size)},
-		{group: stream64, measurer: stream(stream64.size)},
-		{group: stream1M, measurer: stream(stream1M.size)},
-	}
+	var all []subject
+	singles := []*group{message64, message1M, message8M}
 	if sleeps {
-		all = append(all, subject{group: asleep64, measurer: message(asleep64.size)})
+		singles = []*group{asleep64, asleep1M}
+	}
+	for _, g := range singles {
+		all = append(all, subject{group: g, measurer: message(g.size)})
+	}
+	for _, g := range []*group{stream64, stream1M} {
+		all = append(all, subject{group: g, measurer: stream(g.size)})
 	}
 	return all
 }
 
-// goExchanges returns the exchanges of a peer in Go, which has two roles. For single messages
-// its processes are bound to different CPUs, as those of the limits are. Otherwise the system
-// could put both on one CPU, where a wake costs an eighth. For streams they are not bound.
+// goExchanges returns the exchanges of a peer in Go, which has two roles and sleeps. For single
+// messages its processes are bound to different CPUs, as those of the limits are. Otherwise the
+// system could put both on one CPU, where a wake costs an eighth. For streams they are not bound.
 func goExchanges(role string, pipes bool) []subject {
 	return exchanges(
-		func(size int) measurer { return pair{role: role, size: size, bound: true, pipes: pipes} },
+		func(size int) measurer { return pair{role: role, size: size, bind: early, pipes: pipes} },
 		func(size int) measurer { return pair{role: role + " stream", size: size, pipes: pipes} },
 		true)
 }

@@ -133,7 +133,7 @@ func cProgram(name string, args ...string) program { return program{name, args} 
 func (p program) String() string { return strings.Join(append([]string{p.name}, p.args...), " ") }
 
 // measure runs the program. It prints "name value unit", and then perhaps the p50 and the p99
-// of single operations.
+// of single operations, or "fresh" and the share of reads that found a new value.
 func (p program) measure(ctx context.Context, b *bench, seconds float64) (sample, error) {
 	args := append([]string{"-seconds", strconv.FormatFloat(seconds, 'f', -1, 64)}, p.args...)
 	cmd := exec.CommandContext(ctx, filepath.Join(b.programs, p.name), args...)
@@ -147,6 +147,14 @@ func (p program) measure(ctx context.Context, b *bench, seconds float64) (sample
 	f := strings.Fields(string(text))
 	if len(f) != 3 && len(f) != 5 {
 		return sample{}, fmt.Errorf("%v printed %q, want a name, a value and a unit", p, text)
+	}
+	if len(f) == 5 && f[3] == "fresh" {
+		mean, err := strconv.ParseFloat(f[1], 64)
+		share, unread := strconv.ParseFloat(f[4], 64)
+		if err = errors.Join(err, unread); err != nil {
+			return sample{}, fmt.Errorf("%v printed %q: %w", p, text, err)
+		}
+		return freshValues(mean, share), nil
 	}
 	var s sample
 	for at, v := range map[int]*float64{1: &s.Mean, 3: &s.P50, 4: &s.P99} {

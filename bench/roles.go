@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,7 +28,32 @@ type order struct {
 	Seconds float64 // how long to measure,
 	Count   int     // or how many operations
 	Size    int     // of a message
-	Bound   bool    // see pair
+	Bind    binding
+	Procs   int // GOMAXPROCS
+}
+
+// binding says when a process of a pair is bound to a CPU: the first one to CPU 0, and the
+// second one to CPU 1, as the processes of the limits are. On one CPU, two that spin would wait
+// for each other, and a wake would cost less than between two.
+type binding string
+
+const (
+	unbound binding = ""
+	// late binds all threads of a process after all objects are open, just before the
+	// measurement. It is for those that poll. The process started with all CPUs, as a user's
+	// does; otherwise it would not poll.
+	late binding = "late"
+	// early binds a process at its start. It is for those that sleep. A process that has one CPU
+	// does not poll before it sleeps.
+	early binding = "early"
+)
+
+// cpu is the number of the CPU of a process that is bound.
+func (o order) cpu() int {
+	if o.First {
+		return 0
+	}
+	return 1
 }
 
 // role prepares, calls ready, and then returns how long an operation took. In a pair, the
@@ -48,8 +74,8 @@ func runRole(name string, in io.Reader, out io.Writer) error {
 	if err := json.Unmarshal(lines.Bytes(), &o); err != nil {
 		return err
 	}
-	if o.Bound {
-		runtime.GOMAXPROCS(1) // a bound process has this anyway; it is for machines that do not bind
+	if o.Procs > 0 {
+		runtime.GOMAXPROCS(o.Procs) // the runtime would follow the number of CPUs
 	}
 	ready := func() error {
 		if _, err := fmt.Fprintln(out, "ready"); err != nil {
@@ -57,6 +83,9 @@ func runRole(name string, in io.Reader, out io.Writer) error {
 		}
 		if !lines.Scan() {
 			return errors.Join(io.ErrUnexpectedEOF, lines.Err())
+		}
+		if o.Bind == late {
+			return bindProcess(o.cpu())
 		}
 		return nil
 	}
@@ -113,13 +142,10 @@ func (b *bench) play(ctx context.Context, name string, o order, files ...*os.Fil
 }
 
 func start(cmd *exec.Cmd, o order) error {
-	switch {
-	case !o.Bound || runtime.NumCPU() < 2:
+	if o.Bind != early || runtime.NumCPU() < 2 {
 		return cmd.Start()
-	case o.First:
-		return onCPU(0, cmd.Start)
 	}
-	return onCPU(1, cmd.Start)
+	return onCPU(o.cpu(), cmd.Start)
 }
 
 func (p *player) begin() error {
@@ -201,14 +227,15 @@ func (c crowd) measure(ctx context.Context, b *bench, seconds float64) (sample, 
 	return mean, nil
 }
 
-// pair is a role played by two processes, which exchange something a fixed number of times.
-// If bound is set they are bound to CPUs 0 and 1. A process that has one CPU does not spin. So
-// both sleep at once, on different CPUs, as in the limits.
+// pair is a role played by two processes, which exchange something. They do it a fixed number
+// of times, or for a time if timed is set.
 type pair struct {
 	role  string
 	size  int // of a message
-	bound bool
+	bind  binding
+	procs int  // GOMAXPROCS; 0: as many as the machine has CPUs, as in a process that is not bound
 	pipes bool // they inherit a pipe in each direction, to read from and to write to
+	timed bool
 }
 
 func (a pair) String() string { return fmt.Sprintf("%s %d", a.role, a.size) }
@@ -217,9 +244,12 @@ func (a pair) String() string { return fmt.Sprintf("%s %d", a.role, a.size) }
 const few = 20
 
 func (a pair) measure(ctx context.Context, b *bench, seconds float64) (s sample, err error) {
+	if a.timed {
+		return a.exchange(ctx, b, 0, seconds)
+	}
 	count := b.count[a]
 	for n := few; count == 0 && n < 1e9; n *= 20 {
-		if s, err = a.exchange(ctx, b, n); err != nil {
+		if s, err = a.exchange(ctx, b, n, 0); err != nil {
 			return s, err
 		}
 		if s.Mean <= 0 { // the clock has not moved
@@ -229,7 +259,7 @@ func (a pair) measure(ctx context.Context, b *bench, seconds float64) (s sample,
 			count = max(few, enough)
 		}
 	}
-	if s, err = a.exchange(ctx, b, count); err == nil && s.Mean <= 0 {
+	if s, err = a.exchange(ctx, b, count, 0); err == nil && s.Mean <= 0 {
 		err = fmt.Errorf("role %s told no figure", a.role)
 	}
 	if err == nil {
@@ -238,8 +268,11 @@ func (a pair) measure(ctx context.Context, b *bench, seconds float64) (s sample,
 	return s, err
 }
 
-func (a pair) exchange(ctx context.Context, b *bench, count int) (sample, error) {
-	o := order{Name: b.fresh(), First: true, Count: count, Size: a.size, Bound: a.bound}
+func (a pair) exchange(ctx context.Context, b *bench, count int, seconds float64) (sample, error) {
+	o := order{
+		Name: b.fresh(), First: true, Count: count, Seconds: seconds, Size: a.size, Bind: a.bind,
+		Procs: cmp.Or(a.procs, runtime.NumCPU()),
+	}
 	var ends [2][]*os.File
 	if a.pipes {
 		for i := range 2 {
@@ -336,7 +369,7 @@ func trips(o order, trip func() error) (sample, error) {
 		last = at
 	}
 	slices.Sort(single)
-	return sample{mean, quantile(single, 0.5), quantile(single, 0.99)}, nil
+	return sample{Mean: mean, P50: quantile(single, 0.5), P99: quantile(single, 0.99)}, nil
 }
 
 // arrivals receives o.Count messages, after some more to warm up, and returns how long one

@@ -12,6 +12,9 @@ type sample struct {
 	Mean float64 `json:"mean"`
 	P50  float64 `json:"p50,omitempty"`
 	P99  float64 `json:"p99,omitempty"`
+	// Fresh is the share of reads that found a new value, if the mean is the time for each of them.
+	Fresh   float64 `json:"fresh,omitempty"`
+	Dropped string  `json:"dropped,omitempty"` // why it does not count, if it does not
 }
 
 // round is limit, subject, limit. Spin is the spinning ping-pong beside each limit.
