@@ -1,0 +1,116 @@
+package pubsub_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"samepage"
+	"samepage/internal/ipctest"
+	"samepage/pubsub"
+)
+
+var update = flag.Bool("update", false, "write the golden files of the newest version anew")
+
+// goldenOptions are the options of the topics in the golden files, each of which has three messages.
+var goldenOptions = map[string]*pubsub.Options{
+	"topic": {MaxSize: 64, Depth: 2, Members: 2, Lifetime: samepage.Persist, Checksums: true},
+}
+
+func golden(version int, name string) string {
+	return filepath.Join("..", "layout", "testdata", fmt.Sprint("v", version), name+".bin.gz")
+}
+
+// plant makes a topic that has the bytes of a golden file.
+func plant(t *testing.T, version int, name string) {
+	t.Helper()
+	f, err := os.Open(golden(version, name))
+	ipctest.NoErr(t, err)
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	ipctest.NoErr(t, err)
+	b, err := io.ReadAll(z)
+	ipctest.NoErr(t, err)
+	ipctest.NoErr(t, newPub(t, name, goldenOptions[name]).Close())
+	m, err := samepage.Open(name, &samepage.Options{Kind: samepage.KindTopic})
+	ipctest.NoErr(t, err)
+	if m.Size() < int64(len(b)) {
+		t.Fatalf("a topic of %d bytes has no room for the %d of version %d", m.Size(), len(b), version)
+	}
+	if _, err := m.WriteAt(b, 0); err != nil {
+		t.Fatal(err)
+	}
+	ipctest.NoErr(t, m.Close())
+}
+
+// The topics that version 2 wrote can be read and continued.
+func TestGoldenTopics(t *testing.T) {
+	ipctest.NeedNames(t)
+	for name, opts := range goldenOptions {
+		ipctest.Store(t)
+		if *update {
+			p := newPub(t, name, opts)
+			for i := range 3 {
+				ipctest.NoErr(t, p.Send(bg, fmt.Append(nil, "message ", i+1)))
+			}
+			ipctest.NoErr(t, p.Close())
+			h := mapTopic(t, name)
+			var b bytes.Buffer
+			z := gzip.NewWriter(&b)
+			_, _ = z.Write(h.v.Bytes())
+			ipctest.NoErr(t, z.Close())
+			ipctest.NoErr(t, os.WriteFile(golden(2, name), b.Bytes(), 0o644))
+			ipctest.NoErr(t, h.close())
+			ipctest.NoErr(t, samepage.Remove(name, &samepage.Options{Kind: samepage.KindTopic}))
+		}
+		plant(t, 2, name)
+		s := newSub(t, name, nil)
+		p, err := pubsub.OpenPublisher(name, nil)
+		ipctest.NoErr(t, err)
+		if p.Next() != 4 {
+			t.Errorf("the publisher goes on with message %d, want 4", p.Next())
+		}
+		ipctest.NoErr(t, p.Send(bg, []byte("message 4")))
+		for i := uint64(1); i <= 4; i++ {
+			m, err := s.Take(bg)
+			ipctest.NoErr(t, err)
+			if want := fmt.Sprint("message ", i); string(m.Bytes()) != want || m.Seq() != i {
+				t.Errorf("message %d is %q, want %q", m.Seq(), m.Bytes(), want)
+			}
+		}
+		ipctest.NoErr(t, s.Close())
+		ipctest.NoErr(t, p.Close())
+	}
+}
+
+// A topic of version 1 is refused, and the error has both versions. The topic stays as it is.
+func TestGoldenTopicOfVersion1(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	plant(t, 1, "topic")
+	for what, open := range map[string]func() error{
+		"OpenSubscriber": func() error { _, err := pubsub.OpenSubscriber("topic", nil); return err },
+		"OpenPublisher":  func() error { _, err := pubsub.OpenPublisher("topic", nil); return err },
+		"OpenOrCreatePublisher": func() error {
+			_, _, err := pubsub.OpenOrCreatePublisher("topic", goldenOptions["topic"])
+			return err
+		},
+		"Inspect": func() error { _, err := pubsub.Inspect("topic", nil); return err },
+	} {
+		err := open()
+		ipctest.WantErr(t, err, samepage.ErrVersion)
+		if text := err.Error(); !strings.Contains(text, "version 1") || !strings.Contains(text, "version 2") {
+			t.Errorf("%s: %q has not both versions", what, text)
+		}
+	}
+	if all, err := samepage.List(); err != nil || len(all) != 1 || all[0].Name != "topic" {
+		t.Errorf("List: %+v, %v", all, err)
+	}
+	ipctest.NoErr(t, samepage.Remove("topic", &samepage.Options{Kind: samepage.KindTopic}))
+}
