@@ -21,8 +21,9 @@ type Publisher struct {
 
 // CreatePublisher creates the topic and becomes one of its publishers. A message has room for
 // largest.Size() bytes, or for opts.MaxSize bytes if that is more. Frames of any format may use
-// this room. If Depth and Members of opts are zero, they are 4 and 8. That is less than in package
-// pubsub, because each of them takes the memory of a frame or more: see pubsub.Options.Size.
+// this room. Pack must be 0. If Depth and Members of opts are zero, they are 4 and 8. That is less
+// than in package pubsub, because each of them takes the memory of a frame or more: see
+// pubsub.Options.Size.
 //
 // Errors: ErrSpec, samepage.ErrTooLarge, and those of pubsub.CreatePublisher.
 func CreatePublisher(name string, largest Spec, opts *pubsub.Options) (*Publisher, error) {
@@ -89,6 +90,9 @@ func withSize(size int64, opts *pubsub.Options) (*pubsub.Options, error) {
 	}
 	if err := option.Size("the size of the largest frame", size, min(math.MaxInt, math.MaxUint32)); err != nil {
 		return nil, err
+	}
+	if o.Pack != 0 {
+		return nil, option.Bad("Pack", o.Pack, "0, because frames are not packed")
 	}
 	o.MaxSize = max(o.MaxSize, int(size))
 	if o.Depth == 0 {

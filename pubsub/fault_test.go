@@ -9,6 +9,7 @@ import (
 
 	"samepage/internal/fault"
 	"samepage/internal/ipctest"
+	"samepage/pubsub"
 )
 
 // times are the times until each survivor had a message again.
@@ -31,44 +32,64 @@ func TestFaultEveryPoint(t *testing.T) {
 	}
 	var all times
 	for _, p := range fault.Lanes() {
-		t.Run(p.String(), func(t *testing.T) {
-			var evict time.Duration
-			if p == fault.LaneEvicted {
-				evict = 500 * time.Microsecond
-			}
-			c := newCrowd(t, evict)
-			// Whoever comes through the point first dies there.
-			var victims []*ipctest.Child
-			for _, spec := range []string{"listener reliable sleepy", "listener best-effort", "talker"} {
-				victims = append(victims, c.start(spec, 300, fmt.Sprintf("%v:%d", p, rand.IntN(10))))
-			}
-			died := false
-			for begun := time.Now(); !died; {
-				for _, v := range victims {
-					died = died || v.EndsWithin(5*time.Millisecond)
-				}
-				if time.Since(begun) > ipctest.Patience {
-					t.Fatalf("nobody has come to %v", p)
-				}
-			}
-			all = append(all, c.goOn())
-			for _, v := range victims {
-				v.Kill()
-				all = append(all, c.goOn())
-			}
-			c.finish()
-		})
+		all = append(all, faultAt(t, p.String(), p, topicOptions(evictAt(p)))...)
+		all = append(all, faultAt(t, p.String()+"-packs", p, packedOptions(evictAt(p)))...)
+	}
+	for _, p := range fault.Packs() {
+		all = append(all, faultAt(t, p.String(), p, packedOptions(0))...)
 	}
 	t.Log(all)
+}
+
+func evictAt(p fault.Point) time.Duration {
+	if p == fault.LaneEvicted {
+		return 500 * time.Microsecond
+	}
+	return 0
+}
+
+func faultAt(t *testing.T, name string, p fault.Point, o *pubsub.Options) (all times) {
+	t.Run(name, func(t *testing.T) {
+		c := newCrowd(t, o)
+		// Whoever comes through the point first dies there.
+		var victims []*ipctest.Child
+		for _, spec := range []string{"listener reliable sleepy", "listener best-effort", "talker"} {
+			victims = append(victims, c.start(spec, 300, fmt.Sprintf("%v:%d", p, rand.IntN(10))))
+		}
+		died := false
+		for begun := time.Now(); !died; {
+			for _, v := range victims {
+				died = died || v.EndsWithin(5*time.Millisecond)
+			}
+			if time.Since(begun) > ipctest.Patience {
+				t.Fatalf("nobody has come to %v", p)
+			}
+		}
+		all = append(all, c.goOn())
+		for _, v := range victims {
+			v.Kill()
+			all = append(all, c.goOn())
+		}
+		c.finish()
+	})
+	return all
 }
 
 // SAMEPAGE_KILLS members (make soak: 10000) are killed at random moments. Two publishers, a
 // reliable and a best-effort subscriber stay. A third publisher, two reliable and two best-effort
 // subscribers come, hold messages, leave, come again, and are killed.
 func TestSoakRandomKills(t *testing.T) {
-	kills := ipctest.Repeat(t, 60, 15, "SAMEPAGE_KILLS")
+	randomKills(t, topicOptions(0), ipctest.Repeat(t, 60, 15, "SAMEPAGE_KILLS"))
+}
+
+// The same in a topic with packs.
+func TestSoakRandomKillsPacks(t *testing.T) {
+	randomKills(t, packedOptions(0), ipctest.Repeat(t, 60, 15, "SAMEPAGE_KILLS"))
+}
+
+func randomKills(t *testing.T, o *pubsub.Options, kills int) {
 	specs := []string{"listener reliable", "listener best-effort", "talker", "listener reliable sleepy", "listener best-effort sleepy"}
-	c := newCrowd(t, 0)
+	c := newCrowd(t, o)
 	victims := make([]*ipctest.Child, len(specs))
 	for i, spec := range specs {
 		victims[i] = c.start(spec, 100+400*i, "")

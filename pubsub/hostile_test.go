@@ -107,6 +107,10 @@ func hostilePub(ctx context.Context, p *pubsub.Publisher) {
 	}
 	_ = p.Send(ctx, make([]byte, 64))
 	_, _ = p.SendAll(ctx, [][]byte{{1}, nil, make([]byte, 8)})
+	if b, err := p.LoanBatch(3, 24); err == nil && b.Publish(ctx) != nil {
+		b.Discard()
+	}
+	_ = p.Lag()
 	_ = p.Subscribers()
 }
 
@@ -128,6 +132,14 @@ func hostileSub(ctx context.Context, s *pubsub.Subscriber) {
 		}
 	}
 	_, _ = pubsub.WaitAny(ctx, s)
+	if all, err := s.TakeAll(ctx); err == nil {
+		for _, b := range all.All() {
+			sum += byte(len(b))
+			for _, c := range b {
+				sum += c
+			}
+		}
+	}
 	s.Release()
 }
 
@@ -136,7 +148,7 @@ func hostileSub(ctx context.Context, s *pubsub.Subscriber) {
 // but no panic, fault or endless loop.
 func FuzzHostileTopic(f *testing.F) {
 	ipctest.NeedNames(f)
-	for seed := range uint64(4) {
+	for seed := range uint64(8) {
 		f.Add(seed, uint8(seed))
 	}
 	f.Fuzz(hostileTopic)
@@ -147,6 +159,9 @@ func hostileTopic(t *testing.T, seed uint64, flags uint8) {
 	o := &pubsub.Options{Publishers: 2, MaxSize: 64, Depth: 2, Members: 8, Holds: 2, Checksums: flags&1 != 0, Times: true}
 	if flags&2 != 0 {
 		o.EvictAfter = time.Millisecond
+	}
+	if flags&4 != 0 {
+		o.Pack = 128
 	}
 	keep, _, err := pubsub.OpenOrCreatePublisher("t", o)
 	ipctest.NoErr(t, err)

@@ -39,7 +39,7 @@ type Member struct {
 	samepage.Member
 	Role Role `json:"role"`
 	// Behind is the number of messages that a reliable subscriber has not let go yet, for each
-	// place of a publisher.
+	// place of a publisher. In a topic with Options.Pack it is the number of packs.
 	Behind  []uint64 `json:"behind,omitempty"`
 	Evicted bool     `json:"evicted,omitempty"` // a publisher evicted it, because it was too slow
 }
@@ -118,7 +118,7 @@ func (st *State) look(seen *laneseg.Seen) {
 	st.Room, st.Type, st.Fingerprint, st.Options = seen.Room, seen.Type, seen.Fingerprint, optionsOf(&set.C)
 	heads := make([]uint64, set.C.Lanes)
 	for l := range heads {
-		heads[l] = head(set, l)
+		heads[l] = hint(set.Head(l))
 	}
 	for _, s := range members {
 		m := Member{Member: samepage.Member(s.Member()), Role: Role(s.Role)}
@@ -129,6 +129,9 @@ func (st *State) look(seen *laneseg.Seen) {
 	}
 	for l, head := range heads {
 		ends := atomic.LoadUint64(set.Ends(l))
+		if set.C.Pack > 0 {
+			head = hint(set.Number(l))
+		}
 		ls := LaneState{Messages: head - 1, Ends: uint32(ends), Deaths: uint32(ends >> 32)}
 		owner := layout.Owner(atomic.LoadUint64(set.Owner(l)))
 		for i, s := range members {
@@ -141,10 +144,10 @@ func (st *State) look(seen *laneseg.Seen) {
 	}
 }
 
-// head returns the number of the next message of a lane, or 1 if the word is corrupt.
-func head(set *lane.Set, l int) uint64 {
-	h := atomic.LoadUint64(set.Head(l))
-	if h == 0 || h > 1<<62 {
+// hint returns a word that has the number of the next message, or 1 if the word is corrupt.
+func hint(word *uint64) uint64 {
+	h := atomic.LoadUint64(word)
+	if h == 0 || h > layout.MaxNumber {
 		return 1
 	}
 	return h

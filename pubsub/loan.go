@@ -30,7 +30,7 @@ func (p *Publisher) Loan(n int) (Loan, error) {
 
 // borrow is Loan.
 func (p *publisher) borrow(n int) (loan, error) {
-	if uint64(n) > p.set.C.MaxSize {
+	if uint64(n) > p.w.Largest() {
 		return loan{}, p.wrap("write to", p.badSize(n))
 	}
 	if p.h.Closed() { // the slots may belong to another member by now
@@ -49,7 +49,7 @@ func (p *publisher) badSize(n int) error {
 	if n < 0 {
 		err = samepage.ErrNegativeSize
 	}
-	return fmt.Errorf("a message of %d bytes, want 0 to %d: %w", n, p.set.C.MaxSize, err)
+	return fmt.Errorf("a message of %d bytes, want 0 to %d: %w", n, p.w.Largest(), err)
 }
 
 func (p *publisher) tooMany() error {
@@ -64,7 +64,7 @@ func (l *loan) bytes() []byte {
 	if l.p == nil {
 		return nil
 	}
-	return l.p.w.Payload(l.slot)[:l.n]
+	return l.p.w.Place(l.slot, l.n)
 }
 
 // Truncate shortens the message to n bytes.
@@ -126,6 +126,9 @@ func (l *loan) Publish(ctx context.Context) error {
 
 // put publishes a message. Precondition: there is room.
 func (p *publisher) put(l *loan) error {
+	if p.w.Packs() {
+		return p.putPack(l, 1, l.n)
+	}
 	l.p = nil
 	if !p.w.TakeBack(l.slot) { // another copy of l was published
 		return errNoLoan

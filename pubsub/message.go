@@ -33,7 +33,8 @@ func (m *Message) Bytes() []byte {
 func (m *message) Seq() uint64 { return m.m.Seq }
 
 // Missed returns the number of messages that were lost just before this one. It is 0 for reliable
-// subscribers.
+// subscribers. In a topic with Options.Pack, if the first messages of all are lost, it counts the
+// packs, because it cannot know how many messages they had.
 func (m *message) Missed() uint64 { return m.m.Missed }
 
 // Publisher tells the messages of several publishers apart. It returns the number of the
@@ -66,7 +67,7 @@ type held struct {
 }
 
 // Hold keeps the message after the next one is taken. Publishers do not use its memory again before
-// Release, and they do not wait for Release.
+// Release, and they do not wait for Release. In a topic with Options.Pack it keeps the whole pack.
 //
 // Errors: samepage.ErrTooManyHolds (the subscriber holds Options.Holds messages already), ErrClosed
 // (the message is no longer good).

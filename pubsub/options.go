@@ -26,9 +26,16 @@ type Options struct {
 	// MaxSize is the largest size of a message in bytes: up to 4 GiB - 1, by default 4096. If it
 	// is set, OpenOrCreatePublisher refuses an existing topic with a smaller MaxSize.
 	MaxSize int `json:"max_size"`
+	// Pack is how many bytes of messages one pack has: MaxSize, rounded up to a multiple of 8, to
+	// 4 GiB - 24. The default is 0: there are no packs. Packs are for very many small messages:
+	// see Publisher.SendAll and Publisher.LoanBatch. Each message of a pack takes its size, rounded
+	// up to a multiple of 8, and 4 bytes more if the pack has messages of different sizes.
+	Pack int `json:"pack,omitempty"`
 	// Depth is the history kept for late subscribers, in messages of each publisher: 1 to 524288.
-	// The default is 64 if MaxSize is up to 4096, else 8. A reliable subscriber may be at least
-	// Depth messages behind before the publisher waits for it.
+	// The default is 64 if MaxSize and Pack are up to 4096, else 8. A reliable subscriber may be at
+	// least Depth messages behind before the publisher waits for it. In a topic with packs the
+	// history has Depth packs, so it has at least Depth messages, and it takes the memory of Depth
+	// full packs. The same is true for how far a subscriber may be behind.
 	Depth int `json:"depth"`
 	// Publishers is the largest number of publishers at a time: 1 to 64, by default 1.
 	Publishers int `json:"publishers"`
@@ -38,10 +45,10 @@ type Options struct {
 	// two more for each message that it may hold. See Size.
 	Members int `json:"members"`
 	// Holds is the largest number of messages that each subscriber may hold: up to 1023, by
-	// default 0.
+	// default 0. Each message that is held keeps the whole pack that it is in.
 	Holds int `json:"holds"`
 	// Loans is the largest number of messages that each publisher may have on loan at a time: 1 to
-	// 65536, by default 2.
+	// 65536, by default 2. A Batch counts as one message.
 	Loans int `json:"loans"`
 	// EvictAfter is how long a reliable subscriber may make a publisher wait. After this time the
 	// publisher evicts it. 0 means that subscribers are never evicted. If EvictAfter is set, each
@@ -67,11 +74,11 @@ func (o *Options) settings() *lane.Settings {
 	}
 	size := or(o.MaxSize, 4096)
 	depth := 64
-	if size > 4096 {
+	if max(size, o.Pack) > 4096 {
 		depth = 8
 	}
 	s := &lane.Settings{
-		Lanes: or(o.Publishers, 1), Depth: or(o.Depth, depth), MaxSize: int64(size), Readers: or(o.Members, 16),
+		Lanes: or(o.Publishers, 1), Depth: or(o.Depth, depth), MaxSize: int64(size), Pack: int64(o.Pack), Readers: or(o.Members, 16),
 		Holds: o.Holds, Loans: or(o.Loans, 2), EvictAfter: int64(o.EvictAfter),
 	}
 	if o.Checksums {
@@ -114,7 +121,7 @@ func (o *Options) plan(ty *layout.Type) (*laneseg.Plan, error) {
 
 // unset returns an error if an option is set that is for a new topic only.
 func (o *Options) unset() error {
-	return option.OnlyCreate(o, "Lifetime", "MaxSize", "Depth", "Publishers", "Members", "Holds", "Loans", "EvictAfter",
+	return option.OnlyCreate(o, "Lifetime", "MaxSize", "Pack", "Depth", "Publishers", "Members", "Holds", "Loans", "EvictAfter",
 		"Checksums", "Times", "Perm", "SecurityDescriptor")
 }
 
@@ -129,7 +136,7 @@ func (o *Options) spec(name string) *object.Spec {
 // optionsOf returns the options that a topic was created with, as far as its settings have them.
 func optionsOf(c *layout.LaneConfig) Options {
 	return Options{
-		MaxSize: int(c.MaxSize), Depth: int(c.Entries - c.Step), Publishers: int(c.Lanes), Members: int(c.Readers),
+		MaxSize: int(c.Largest()), Pack: int(c.Pack), Depth: int(c.Entries - c.Step), Publishers: int(c.Lanes), Members: int(c.Readers),
 		Holds: int(c.Pins) - 1, Loans: int(c.Loans), EvictAfter: time.Duration(c.EvictAfter),
 		Checksums: c.Flags&layout.LaneChecksum != 0, Times: c.Flags&layout.LaneTime != 0,
 	}
@@ -140,8 +147,10 @@ type From int
 
 const (
 	FromOldest From = iota // with the oldest message of the history
-	FromNewest             // with the newest message
-	FromNow                // with the next message that is published
+	// FromNewest: with the newest message. If messages are published meanwhile, it may be an earlier
+	// one of the same pack.
+	FromNewest
+	FromNow // with the next message that is published
 )
 
 func (f From) String() string {

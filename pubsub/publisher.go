@@ -107,7 +107,7 @@ func (p *publisher) join(name string, opts *Options, ty *layout.Type, way lanese
 
 // claim makes p the writer of a lane, for messages of size bytes.
 func (p *publisher) claim(size int) error {
-	if most := p.set.C.MaxSize; uint64(size) > most {
+	if most := p.set.C.Largest(); uint64(size) > most {
 		return fmt.Errorf("MaxSize is %d, want at most the %d of the existing topic: %w", size, most, samepage.ErrTooLarge)
 	}
 	err := p.w.Claim(p.h, p.set, layout.RolePublisher)
@@ -136,7 +136,7 @@ func (p *Publisher) sendSlowly(ctx context.Context, b []byte) error {
 	if err != nil {
 		return err
 	}
-	copy(p.w.Payload(l.slot), b)
+	copy(l.bytes(), b)
 	if err := l.Publish(ctx); err != nil {
 		l.Discard()
 		return err
@@ -149,8 +149,14 @@ func (p *Publisher) sendSlowly(ctx context.Context, b []byte) error {
 // ones are published. SendAll returns the number of published messages. It waits only if there is
 // no room. If the call does not have to wait, it ignores ctx.
 //
+// In a topic with Options.Pack, SendAll puts as many messages into each pack as fit. All messages
+// of a pack become visible at once. Packs of messages of one size are the fastest.
+//
 // Errors: those of Send.
 func (p *Publisher) SendAll(ctx context.Context, all [][]byte) (int, error) {
+	if p.w.Packs() {
+		return p.sendPacks(ctx, all)
+	}
 	for i, b := range all {
 		if err := p.sendUnrung(ctx, b); err != nil {
 			p.flush(i)
@@ -174,8 +180,14 @@ func (p *Publisher) sendUnrung(ctx context.Context, b []byte) error {
 // SendAll. It returns the number of published loans. After an error it discards the others. It
 // waits only if there is no room. If the call does not have to wait, it ignores ctx.
 //
+// In a topic with Options.Pack, PublishAll copies the messages into packs, like SendAll. There
+// LoanBatch is faster.
+//
 // Errors: those of Loan.Publish.
 func (p *Publisher) PublishAll(ctx context.Context, loans []Loan) (int, error) {
+	if p.w.Packs() {
+		return p.publishPacks(ctx, loans)
+	}
 	for i := range loans {
 		l := &loans[i]
 		err := errNoLoan
@@ -249,7 +261,8 @@ func (p *publisher) Subscribers() int { return p.w.Readers(laneseg.AnySort) }
 func (p *publisher) ReliableSubscribers() int { return p.w.Readers(laneseg.Reliable) }
 
 // Lag returns how many messages the slowest reliable subscriber has not let go yet. The result may
-// be too large, because a subscriber that does not wait reports its progress with a delay.
+// be too large, because a subscriber that does not wait reports its progress with a delay. A
+// subscriber lets go of a pack as a whole.
 func (p *publisher) Lag() uint64 { return p.w.Lag() }
 
 // Next returns the number of the next message. The first message has the number 1.

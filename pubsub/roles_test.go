@@ -28,9 +28,12 @@ func init() { roles["talker"], roles["listener"] = talker, listener }
 const talkSize = 256
 
 // talk writes message q of the publisher with that tag. Its length and each of its words depend on
-// both, so a part of another message is found out.
+// both, so a part of another message is found out. If the tag is odd, all lengths are talkSize.
 func talk(b []byte, q, tag uint64) int {
 	n := 16 + int(q*7919%(talkSize/8-2)*8)
+	if tag&1 == 1 {
+		n = talkSize
+	}
 	binary.LittleEndian.PutUint64(b, tag)
 	for i := 8; i < n; i += 8 {
 		binary.LittleEndian.PutUint64(b[i:], (q*0x9e3779b97f4a7c15+uint64(i))^tag)
@@ -53,6 +56,13 @@ func heard(b []byte, q uint64) error {
 		}
 	}
 	return nil
+}
+
+// packedOptions are topicOptions for a topic with packs.
+func packedOptions(evict time.Duration) *pubsub.Options {
+	o := topicOptions(evict)
+	o.Pack = 5 * talkSize
+	return o
 }
 
 // topicOptions returns the options of the topic of the kill tests.
@@ -92,6 +102,7 @@ func talker(args []string) {
 	l := newLife()
 	fmt.Println("ready")
 	for l.ctx.Err() == nil {
+		// The topic exists, so it keeps its own options.
 		p, _, err := pubsub.OpenOrCreatePublisher(args[0], topicOptions(evict))
 		if errors.Is(err, samepage.ErrBusy) { // the dead one before is being repaired
 			time.Sleep(time.Millisecond)
@@ -111,6 +122,17 @@ func talker(args []string) {
 func (l *life) talk(p *pubsub.Publisher, span int) {
 	tag := rand.Uint64()
 	for n := 0; l.ctx.Err() == nil && (n < span || span == 0); n++ {
+		if p.Options().Pack > 0 && n%4 > 0 {
+			m, err := l.talkMany(p, tag)
+			l.n.Add(uint64(m))
+			if err != nil {
+				if l.ctx.Err() != nil {
+					return
+				}
+				fail("%v", err)
+			}
+			continue
+		}
 		loan, err := p.Loan(talkSize)
 		if err != nil {
 			fail("%v", err)
@@ -129,6 +151,47 @@ func (l *life) talk(p *pubsub.Publisher, span int) {
 		if n%16 == 15 { // leave the processor to others
 			time.Sleep(50 * time.Microsecond)
 		}
+	}
+}
+
+// talkMany publishes several messages in packs.
+func (l *life) talkMany(p *pubsub.Publisher, tag uint64) (int, error) {
+	n := 1 + rand.IntN(7)
+	switch {
+	case tag&1 == 1 && rand.IntN(2) == 0:
+		n = min(n, 5)
+		b, err := p.LoanBatch(n, talkSize)
+		if err != nil {
+			return 0, err
+		}
+		for i := range n {
+			talk(b.Bytes(i), p.Next()+uint64(i), tag)
+		}
+		if err := b.Publish(l.ctx); err != nil {
+			b.Discard()
+			return 0, err
+		}
+		return n, nil
+	case rand.IntN(2) == 0:
+		var loans []pubsub.Loan
+		for i := range min(n, p.Options().Loans) {
+			loan, err := p.Loan(talkSize)
+			if err != nil {
+				return 0, err
+			}
+			if err := loan.Truncate(talk(loan.Bytes(), p.Next()+uint64(i), tag)); err != nil {
+				return 0, err
+			}
+			loans = append(loans, loan)
+		}
+		return p.PublishAll(l.ctx, loans)
+	default:
+		all := make([][]byte, n)
+		for i := range all {
+			var b [talkSize]byte
+			all[i] = b[:talk(b[:], p.Next()+uint64(i), tag)]
+		}
+		return p.SendAll(l.ctx, all)
 	}
 }
 
@@ -174,6 +237,10 @@ func (l *life) listen(s *pubsub.Subscriber, span int, bestEffort, sleepy bool) {
 	}()
 	for n := 0; n < span || span == 0; {
 		m, err := s.Take(l.ctx)
+		if err == nil && s.Options().Pack > 0 && n%3 == 0 {
+			n += l.listenRest(s, m, last, bestEffort)
+			continue
+		}
 		switch {
 		case l.ctx.Err() != nil, errors.Is(err, samepage.ErrEvicted):
 			return
@@ -210,18 +277,46 @@ func (l *life) listen(s *pubsub.Subscriber, span int, bestEffort, sleepy bool) {
 	}
 }
 
-// crowd is a topic with processes that stay while others die.
-type crowd struct {
-	t     *testing.T
-	evict time.Duration
-	cs    []*ipctest.Child
+// listenRest takes the rest of the pack of m, which was taken just now.
+func (l *life) listenRest(s *pubsub.Subscriber, m pubsub.Message, last []uint64, bestEffort bool) (n int) {
+	lane := m.Publisher()
+	check := func(q, missed uint64, b []byte) {
+		if err := heard(b, q); err != nil {
+			fail("in a pack: %v", err)
+		}
+		if was := last[lane]; was > 0 && q != was+1+missed || missed > 0 && !bestEffort {
+			fail("lane %d: message %d after %d, %d missed, in a pack", lane, q, was, missed)
+		}
+		last[lane] = q
+		n++
+		l.n.Add(1)
+	}
+	check(m.Seq(), m.Missed(), m.Bytes())
+	p, ok, err := s.TryTakeAll()
+	if err != nil || !ok {
+		return n // the next Take has the error again, or was told it
+	}
+	lane = p.Publisher()
+	missed := p.Missed()
+	for q, b := range p.All() {
+		check(q, missed, b)
+		missed = 0
+	}
+	return n
 }
 
-func newCrowd(t *testing.T, evict time.Duration) *crowd {
+// crowd is a topic with processes that stay while others die.
+type crowd struct {
+	t  *testing.T
+	o  *pubsub.Options
+	cs []*ipctest.Child
+}
+
+func newCrowd(t *testing.T, o *pubsub.Options) *crowd {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
-	c := &crowd{t: t, evict: evict}
-	p, _, err := pubsub.OpenOrCreatePublisher("t", topicOptions(evict))
+	c := &crowd{t: t, o: o}
+	p, _, err := pubsub.OpenOrCreatePublisher("t", o)
 	ipctest.NoErr(t, err)
 	for _, spec := range []string{"listener reliable", "listener best-effort", "talker", "talker"} {
 		child := c.start(spec, 0, "")
@@ -236,7 +331,7 @@ func newCrowd(t *testing.T, evict time.Duration) *crowd {
 func (c *crowd) start(spec string, span int, crash string) *ipctest.Child {
 	c.t.Helper()
 	role, words, _ := strings.Cut(spec, " ")
-	args := []string{"t", c.evict.String()}
+	args := []string{"t", c.o.EvictAfter.String()}
 	if role == "listener" {
 		args = append(args, words)
 	}
@@ -298,7 +393,7 @@ func (c *crowd) finish() {
 		}
 		child.Wait()
 	}
-	o := topicOptions(c.evict)
+	o := c.o
 	for range o.Publishers {
 		p, _, err := pubsub.OpenOrCreatePublisher("t", o)
 		ipctest.NoErr(t, err)

@@ -69,12 +69,17 @@ func (s *subscriber) join(name string, opts *SubscriberOptions, ty *layout.Type)
 
 // TryTake takes the next message, if there is one. The message before is no longer good.
 //
+// In a topic with Options.Pack it takes the messages of a pack one after the other. The subscriber
+// keeps the pack, and reliable subscribers let publishers wait for it, until the TryTake after its
+// last message, or Release after its last message.
+//
 // Errors:
 //   - io.EOF, once, after the last publisher has ended its stream and all messages were taken.
 //   - samepage.ErrPeerDied, once for each publisher that died or called Abort, after all its
 //     messages were taken. Later messages may come from other publishers.
 //   - samepage.ErrEvicted, from then on always: close the Subscriber and open a new one.
-//   - samepage.ErrChecksum, for one message. The next message may be good.
+//   - samepage.ErrChecksum, for one message, or for one pack. The next message may be good. Messages
+//     of such a pack do not count as missed.
 //   - samepage.ErrCorrupt, samepage.ErrClosed.
 func (s *Subscriber) TryTake() (m Message, ok bool, err error) {
 	if ok, err = s.r.Take(); !ok {
@@ -140,7 +145,7 @@ func goesOn(err error) bool {
 }
 
 // Release lets go of the message that was taken last. It is for a subscriber that does something
-// else before it takes the next message.
+// else before it takes the next message. A pack of which a part was not taken yet is kept.
 func (s *subscriber) Release() {
 	s.r.Release()
 	runtime.KeepAlive(s)

@@ -76,7 +76,7 @@ type LoanOf[T any] struct{ loan }
 //
 // Errors: those of Publisher.Loan.
 func (p *PublisherOf[T]) Loan() (LoanOf[T], error) {
-	l, err := p.borrow(int(p.set.C.MaxSize))
+	l, err := p.borrow(int(p.w.Largest()))
 	return LoanOf[T]{l}, err
 }
 
@@ -112,6 +112,9 @@ func (p *PublisherOf[T]) Send(ctx context.Context, v *T) error {
 //
 // Errors: those of Publisher.Send.
 func (p *PublisherOf[T]) SendAll(ctx context.Context, vs []T) (int, error) {
+	if p.w.Packs() {
+		return p.sendBatches(ctx, vs)
+	}
 	for i := range vs {
 		l, err := p.Loan()
 		if err == nil {
@@ -200,8 +203,8 @@ func (s *SubscriberOf[T]) Take(ctx context.Context) (m MessageOf[T], err error) 
 // the size of a T.
 func (s *SubscriberOf[T]) message(m *message) error {
 	s.r.Message(&m.m)
-	if m.m.Len != uint32(s.set.C.MaxSize) {
-		return s.wrap("take from", fmt.Errorf("message %d of %d bytes, want %d: %w", m.m.Seq, m.m.Len, s.set.C.MaxSize, samepage.ErrCorrupt))
+	if want := s.set.C.Largest(); uint64(m.m.Len) != want {
+		return s.wrap("take from", fmt.Errorf("message %d of %d bytes, want %d: %w", m.m.Seq, m.m.Len, want, samepage.ErrCorrupt))
 	}
 	m.s = &s.subscriber
 	return nil

@@ -52,6 +52,9 @@ const (
 	LaneLetGo     // a reliable reader has stored its cursor, the writer is not rung yet
 	LaneLeft      // a reader has left a lane, the writer is not rung yet
 
+	PackHalf       // a part of the messages of a pack is written
+	PackUnnumbered // a pack is published, Number is not stored yet
+
 	StoreDirMade    // the directory of objects is made, under another name (Linux)
 	StoreRecordMade // the record file of an object is made, and is still empty (Windows)
 	StoreDataMade   // the object's own file is made too (Windows)
@@ -68,6 +71,7 @@ var names = [points]string{
 	"lane-rebuilt", "lane-filled", "lane-published", "lane-zeroed", "lane-named", "lane-committed", "lane-reclaim",
 	"lane-limit", "lane-waits", "lane-evicted", "lane-ending",
 	"lane-joining", "lane-joined", "lane-pinned", "lane-read", "lane-let-go", "lane-left",
+	"pack-half", "pack-unnumbered",
 	"store-dir-made", "store-record-made", "store-data-made",
 }
 
@@ -80,7 +84,10 @@ func All() []Point { return between(0, points) }
 func Locks() []Point { return between(0, LaneRebuilt) }
 
 // Lanes lists the further crash points of lanes.
-func Lanes() []Point { return between(LaneRebuilt, StoreDirMade) }
+func Lanes() []Point { return between(LaneRebuilt, PackHalf) }
+
+// Packs lists the further crash points of lanes with packs.
+func Packs() []Point { return between(PackHalf, StoreDirMade) }
 
 // Store lists the crash points of a create. Each exists on one system only.
 func Store() []Point { return between(StoreDirMade, points) }

@@ -27,7 +27,8 @@ type Set struct {
 type Settings struct {
 	Lanes      int   // number of writers at a time
 	Depth      int   // messages that a late joiner can still get
-	MaxSize    int64 // bytes of the largest payload
+	MaxSize    int64 // bytes of the largest message
+	Pack       int64 // bytes of the messages of a pack; 0: no packs
 	Readers    int   // number of all members
 	Holds      int   // messages that a reader may keep besides the one that it reads
 	Loans      int   // slots that a writer may have on loan at a time
@@ -70,7 +71,7 @@ const keep = 32
 // Errors: fs.ErrInvalid, for settings out of range.
 func (s *Settings) CellConfig() (*layout.LaneConfig, *layout.LaneOffsets, error) {
 	t := *s
-	t.Lanes, t.Depth, t.Loans, t.EvictAfter = 1, 1, 1, 0
+	t.Lanes, t.Depth, t.Loans, t.EvictAfter, t.Pack = 1, 1, 1, 0, 0
 	if err := t.check(); err != nil {
 		return nil, nil, err
 	}
@@ -96,15 +97,25 @@ func (s *Settings) check() error {
 			return err
 		}
 	}
-	return option.SizeOption("MaxSize", s.MaxSize, MaxSize)
+	if err := option.SizeOption("MaxSize", s.MaxSize, MaxSize); err != nil || s.Pack == 0 {
+		return err
+	}
+	if s.MaxSize > layout.MaxPack {
+		return option.Range("MaxSize with Pack", s.MaxSize, 1, layout.MaxPack)
+	}
+	return option.Range("Pack", s.Pack, int64(layout.PackAligned(uint32(s.MaxSize))), layout.MaxPack)
 }
 
 func (s *Settings) config() *layout.LaneConfig {
-	return &layout.LaneConfig{
-		SlotSize: (layout.SlotHeaderSize + uint64(s.MaxSize) + 127) &^ 127, MaxSize: uint64(s.MaxSize),
-		Readers: uint32(s.Readers), Pins: uint32(s.Holds + 1), Loans: uint32(s.Loans),
+	c := &layout.LaneConfig{
+		MaxSize: uint64(s.MaxSize), Readers: uint32(s.Readers), Pins: uint32(s.Holds + 1), Loans: uint32(s.Loans),
 		EvictAfter: s.EvictAfter, Flags: s.Flags,
 	}
+	if s.Pack > 0 {
+		c.Pack, c.Message, c.MaxSize = uint32(s.Pack), uint32(s.MaxSize), uint64(layout.PackHeaderSize+s.Pack)
+	}
+	c.SlotSize = (layout.SlotHeaderSize + c.MaxSize + 127) &^ 127
+	return c
 }
 
 func (s *Settings) finish(c *layout.LaneConfig) (*layout.LaneConfig, *layout.LaneOffsets, error) {

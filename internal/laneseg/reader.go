@@ -44,6 +44,7 @@ type Reader struct {
 	lanes []*lane.Reader
 	ends  []uint64 // Ends of each lane: the part that was reported to the user
 	sum   bool
+	opens bool // messages have a checksum, or are packs
 
 	gone   error        // the next Take returns it: always, or only once
 	once   bool         // gone is returned only once
@@ -55,14 +56,17 @@ type Reader struct {
 	missed uint64
 	taken  uint64
 
+	unpacking
 	holds
 }
 
-// Message is a message that a Reader has taken.
+// Message is a message that a Reader has taken. In a segment with packs it is a message of a pack:
+// Seq is its own number, Slot is that of the pack, and Missed counts messages.
 type Message struct {
 	lane.Message
 	r    *lane.Reader
 	turn uint64
+	at   uint32 // its offset in the payload of the slot
 }
 
 // Join begins to read all lanes, from message from of each (lane.Oldest, Newest or Now),
@@ -74,8 +78,13 @@ type Message struct {
 func (r *Reader) Join(h *segment.Handle, set *lane.Set, reliable bool, from uint64) {
 	r.h, r.set = h, set
 	r.sum = set.C.Flags&layout.LaneChecksum != 0
+	r.opens = r.sum || set.C.Pack > 0
 	r.holds.used = make([]bool, set.C.Pins)
-	for l := range int(set.C.Lanes) {
+	heads := make([]uint64, set.C.Lanes)
+	for l := range heads {
+		heads[l] = atomic.LoadUint64(set.Head(l))
+	}
+	for l := range heads {
 		ends := atomic.LoadUint64(set.Ends(l))
 		lr := lane.NewReader(set, l, h.Me(), reliable, from)
 		if lr.Ready() {
@@ -93,6 +102,9 @@ func (r *Reader) Join(h *segment.Handle, set *lane.Set, reliable bool, from uint
 		}
 		r.lanes, r.ends = append(r.lanes, lr), append(r.ends, ends)
 	}
+	if set.C.Pack > 0 {
+		r.joinPacks(reliable, from, heads)
+	}
 	role := uint32(layout.RoleReliable)
 	if !reliable {
 		role = layout.RoleBestEffort
@@ -109,6 +121,9 @@ func (r *Reader) ringWriter(l int) {
 // Take lets go of the message before, and takes the next one if it is there. If ok is false, the
 // user must next call TrySlowly or WaitSlowly with err.
 func (r *Reader) Take() (ok bool, err error) {
+	if r.left > 0 {
+		return r.more()
+	}
 	if r.cur != nil {
 		if r.ahead { // since WaitAny
 			r.ahead = false
@@ -132,10 +147,10 @@ func (r *Reader) Take() (ok bool, err error) {
 			r.turn++
 			r.taken++
 			r.missed += r.msg.Missed
-			if r.sum {
-				err = checkSum("message", lr.Payload(&r.msg), lr.Sum(&r.msg), &r.msg)
+			if r.opens {
+				return r.open()
 			}
-			return err == nil, err
+			return true, nil
 		}
 		if err != nil {
 			return false, r.noted(err)
@@ -215,7 +230,9 @@ func (r *Reader) WaitSlowly(ctx context.Context, err error) error {
 //
 // Preconditions:
 //   - Take, TrySlowly or WaitSlowly has just taken it.
-func (r *Reader) Message(m *Message) { m.Message, m.r, m.turn = r.msg, r.cur, r.turn }
+func (r *Reader) Message(m *Message) {
+	m.Message, m.r, m.turn, m.at = r.msg, r.cur, r.turn, r.part
+}
 
 // Good says whether m may still be read.
 func (r *Reader) Good(m *Message) bool { return m.turn == r.turn }
@@ -227,7 +244,7 @@ func (m *Message) Lane() int { return m.r.Lane() }
 //
 // Preconditions:
 //   - It is Good, or held.
-func (m *Message) Bytes() []byte { return m.r.Payload(&m.Message) }
+func (m *Message) Bytes() []byte { return m.r.Part(&m.Message, m.at, m.Len) }
 
 // Time returns when a message was published.
 //
@@ -259,8 +276,12 @@ func (r *Reader) settle() {
 }
 
 // Release lets go of the message that was taken last, and rings writers that wait. It is for a user
-// that does something else before the next Take.
+// that does something else before the next Take. A pack of which a part was not taken yet is kept.
 func (r *Reader) Release() {
+	if r.left > 0 {
+		r.settleTaken()
+		return
+	}
 	if r.cur != nil && !r.ahead {
 		r.letGo()
 	}
@@ -456,7 +477,7 @@ func (r *Reader) Leave() {
 	if r.cur != nil {
 		r.set.Done(r.cur.Lane(), r.msg.Slot)
 	}
-	r.cur = nil
+	r.cur, r.left = nil, 0
 	r.turn++
 	for l, lr := range r.lanes {
 		if lr.Leave() {

@@ -35,7 +35,8 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 //	TakeBack                  ends the loan
 //	Seal, Publish             for a batch: Seal and PublishUnrung of each message, then RingAll
 //
-// The user may call Discard instead of Seal and Publish.
+// The user may call Discard instead of Seal and Publish. In a segment with packs it calls PublishEven
+// or PublishMixed instead of Seal and Publish; see packwriter.go.
 //
 // Only one goroutine at a time may call the methods, also those of the lane.Writer. Of these the
 // user may call Loan, Payload, Room, TakeBack, Discard, Next, Lag, Lane and Loans; the others are
@@ -45,10 +46,12 @@ type Writer struct {
 	h          *segment.Handle
 	set        *lane.Set
 	sum, times bool
+	bare       bool // messages have neither checksums nor times, and are not packs
 	evicted    int
 	blocked    time.Time // since this time there is no room for message blockedAt
 	blockedAt  uint64
 	rings      uint // number of rings, which happen only if there are sleepers
+	packing
 }
 
 // ErrNoLane: each lane has a living writer.
@@ -71,6 +74,8 @@ func (w *Writer) Claim(h *segment.Handle, set *lane.Set, role uint32) error {
 	w.Writer = *lane.NewWriter(set, l)
 	w.h, w.set = h, set
 	w.sum, w.times = set.C.Flags&layout.LaneChecksum != 0, set.C.Flags&layout.LaneTime != 0
+	w.startPacks()
+	w.bare = !w.sum && !w.times && !w.Packs()
 	return nil
 }
 
@@ -165,7 +170,7 @@ func (w *Writer) Publish(slot, n uint32) {
 // Preconditions:
 //   - b is not longer than Payload.
 func (w *Writer) Send(b []byte) bool {
-	if w.sum || w.times || !w.Writer.Send(b, true) {
+	if !w.bare || !w.Writer.Send(b, true) {
 		return false
 	}
 	w.ring()

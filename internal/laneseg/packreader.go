@@ -1,0 +1,244 @@
+package laneseg
+
+import (
+	"fmt"
+
+	"samepage/internal/lane"
+	"samepage/layout"
+)
+
+// These are the methods of a Reader for packs (docs/protocol/lane.md, Packs). The lane.Reader takes
+// a pack as one message. The Reader keeps it while left is not 0, and gives its messages one after
+// the other: msg and part are the one that was taken last, with its own number and length.
+
+// unpacking is the part of a Reader for packs.
+type unpacking struct {
+	left   uint32 // messages of the pack that were not taken yet; without packs always 0
+	part   uint32 // offset of the message in the payload; without packs always 0
+	stride uint32 // bytes from one message to the next; 0: they have different sizes
+	i      uint32 // index of the message in the pack
+	bytes  uint32 // of the pack, with its header
+
+	packs    bool
+	reliable bool
+	largest  uint32
+	next     []uint64 // of each lane: the number that comes next; 0: not known
+	newest   []uint64 // of each lane: of this pack, only the last message is wanted
+}
+
+// joinPacks prepares the Reader for packs. heads are the numbers of the next pack of each lane, from
+// before the Reader joined.
+func (r *Reader) joinPacks(reliable bool, from uint64, heads []uint64) {
+	r.packs, r.reliable, r.largest = true, reliable, uint32(r.set.C.Largest())
+	r.next, r.newest = make([]uint64, len(r.lanes)), make([]uint64, len(r.lanes))
+	for l, lr := range r.lanes {
+		// Messages that were published since the Reader joined are all wanted.
+		if q := lr.Next(); from == lane.Newest && q+1 == heads[l] {
+			r.newest[l] = q
+		}
+	}
+}
+
+// more takes the next message of the pack, like Take.
+//
+// Preconditions:
+//   - left is not 0.
+func (r *Reader) more() (ok bool, err error) {
+	if r.ahead { // since WaitAny
+		r.ahead = false
+		return true, nil
+	}
+	r.left--
+	r.turn++
+	r.i++
+	r.msg.Seq++
+	r.msg.Missed = 0
+	if r.stride == 0 {
+		if err := r.measure(r.part + layout.PackAligned(r.msg.Len)); err != nil {
+			return false, err
+		}
+	} else {
+		r.part += r.stride
+	}
+	r.taken++
+	return true, nil
+}
+
+// measure finds the length of message i, which begins at offset at. After an error the rest of the
+// pack is skipped.
+func (r *Reader) measure(at uint32) error {
+	n, err := layout.PackLength(r.cur.Part(&r.msg, 0, r.bytes), r.i, at, r.largest)
+	if err != nil {
+		return r.spoilt(err)
+	}
+	r.part, r.msg.Len = at, n
+	return nil
+}
+
+// spoilt skips the rest of a pack that is damaged.
+func (r *Reader) spoilt(err error) error {
+	l := r.cur.Lane()
+	r.left, r.next[l] = 0, 0
+	return fmt.Errorf("lane %d: %w", l, err)
+}
+
+// open begins a message that is a pack, or has a checksum, and was taken just now.
+func (r *Reader) open() (ok bool, err error) {
+	if r.sum {
+		what := "message"
+		if r.packs {
+			what = "pack"
+		}
+		err = checkSum(what, r.cur.Payload(&r.msg), r.cur.Sum(&r.msg), &r.msg)
+	}
+	if r.packs {
+		err = r.openPack(err)
+	}
+	return err == nil, err
+}
+
+func (r *Reader) openPack(err error) error {
+	l, q, lost := r.cur.Lane(), r.msg.Seq, r.msg.Missed
+	r.msg.Missed = 0
+	r.missed -= lost
+	if err != nil {
+		r.next[l] = 0
+		return err
+	}
+	h, err := layout.ParsePack(r.cur.Payload(&r.msg), r.largest)
+	if err != nil {
+		return r.spoilt(err)
+	}
+	if want := r.next[l]; want > 0 {
+		if h.First < want || r.reliable && h.First > want {
+			return r.spoilt(fmt.Errorf("a pack begins at message %d, but message %d comes next: %w", h.First, want, layout.ErrCorrupt))
+		}
+		lost = h.First - want
+	}
+	r.msg.Missed = lost
+	r.missed += lost
+	r.next[l] = h.First + uint64(h.Count)
+	r.bytes, r.left, r.i = r.msg.Len, h.Count-1, 0
+	r.msg.Seq, r.msg.Len = h.First, h.Size
+	r.part = h.Begin()
+	if r.stride = layout.PackAligned(h.Size); r.stride == 0 {
+		if err := r.measure(r.part); err != nil {
+			return err
+		}
+	}
+	if r.newest[l] == q {
+		return r.toLast()
+	}
+	return nil
+}
+
+// toLast moves to the last message of the pack.
+func (r *Reader) toLast() error {
+	r.msg.Seq += uint64(r.left)
+	if r.stride > 0 {
+		r.part += r.left * r.stride
+		r.i, r.left = r.i+r.left, 0
+		return nil
+	}
+	for ; r.left > 0; r.left-- {
+		r.i++
+		if err := r.measure(r.part + layout.PackAligned(r.msg.Len)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settleTaken is Release within a pack.
+func (r *Reader) settleTaken() {
+	if r.h.Closed() {
+		return
+	}
+	if !r.ahead {
+		r.turn++
+	}
+	for l, lr := range r.lanes {
+		settle := lr.Settle
+		if lr == r.cur {
+			settle = lr.SettleTaken
+		}
+		if settle() {
+			r.ringWriter(l)
+		}
+	}
+}
+
+// Rest is a message that a Reader has taken, and the others that it has taken with it.
+//
+// Its methods take the first message, and have these preconditions:
+//   - The Message is Good, or held.
+type Rest struct {
+	n      uint32 // number of messages
+	stride uint32
+	bytes  uint32
+	first  uint32 // index of the first message in the pack
+	most   uint32 // bytes of the largest message
+
+	k, at uint32 // where the last look at messages of different sizes ended
+}
+
+// TakeRest takes the rest of the pack from which the last message was taken. In a segment without
+// packs there is no rest, so x has one message.
+//
+// Preconditions:
+//   - Take, TrySlowly or WaitSlowly has just taken a message.
+//
+// Errors: layout.ErrCorrupt: then the pack is skipped.
+func (r *Reader) TakeRest(x *Rest) error {
+	*x = Rest{n: 1 + r.left, stride: r.stride, bytes: r.bytes, first: r.i, most: r.largest, at: r.part}
+	if x.stride == 0 && x.n > 1 {
+		at := r.part + layout.PackAligned(r.msg.Len)
+		for i := uint32(1); i < x.n; i++ {
+			n, err := layout.PackLength(r.cur.Part(&r.msg, 0, r.bytes), x.first+i, at, x.most)
+			if err != nil {
+				r.turn++
+				return r.spoilt(err)
+			}
+			at += layout.PackAligned(n)
+		}
+	}
+	r.taken += uint64(r.left)
+	r.left = 0
+	return nil
+}
+
+// Len is the number of messages.
+func (x *Rest) Len() int { return int(x.n) }
+
+// Even says whether all messages have the same size.
+func (x *Rest) Even() bool { return x.stride > 0 || x.n == 1 }
+
+// Bytes returns message i, where message 0 is m. It returns nil if there is no such message, or if a
+// hostile writer has changed the lengths since TakeRest.
+func (x *Rest) Bytes(m *Message, i int) []byte {
+	if uint(i) >= uint(x.n) {
+		return nil
+	}
+	if x.stride > 0 || i == 0 {
+		return m.r.Part(&m.Message, m.at+uint32(i)*x.stride, m.Len)
+	}
+	return x.walk(m, uint32(i))
+}
+
+func (x *Rest) walk(m *Message, i uint32) []byte {
+	if i < x.k {
+		x.k, x.at = 0, m.at
+	}
+	all := m.r.Part(&m.Message, 0, x.bytes)
+	for {
+		n, err := layout.PackLength(all, x.first+x.k, x.at, x.most)
+		if err != nil {
+			return nil
+		}
+		if x.k == i {
+			return all[x.at : x.at+n : x.at+n]
+		}
+		x.k++
+		x.at += layout.PackAligned(n)
+	}
+}
