@@ -23,7 +23,9 @@ type publisher struct {
 	leaks leaks
 }
 
-// CreatePublisher creates the topic and becomes one of its publishers.
+// CreatePublisher creates the topic and becomes one of its publishers. So that the first messages
+// cost no page faults, it already touches the memory that they will use: up to 64 MiB, which takes
+// up to two microseconds for each 4 KiB. OpenPublisher and OpenOrCreatePublisher do the same.
 //
 // Errors: fs.ErrExist (there is a topic of that name), fs.ErrInvalid (options out of
 // range), samepage.ErrNoSpace, and those of samepage.Create.

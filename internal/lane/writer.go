@@ -66,6 +66,10 @@ func NewWriter(s *Set, lane int) *Writer {
 	if !taken[next] {
 		w.retire(next) // the last one is used first, so the readers expect the next message there
 	}
+	if atomic.LoadUint64(w.head) == 0 {
+		// No writer has come as far as O5, so no slot was used: all are free, and Generation is 0.
+		w.free, w.retired = w.retired, w.free
+	}
 	w.until = w.next // O5
 	atomic.StoreUint64(w.head, w.next)
 	s.eachReader(lane, w.finishEviction)

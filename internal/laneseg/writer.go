@@ -11,6 +11,7 @@ import (
 	"samepage/internal/fault"
 	"samepage/internal/lane"
 	"samepage/internal/segment"
+	"samepage/internal/sys"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
@@ -76,6 +77,7 @@ func (w *Writer) Claim(h *segment.Handle, set *lane.Set, role uint32) error {
 	w.sum, w.times = set.C.Flags&layout.LaneChecksum != 0, set.C.Flags&layout.LaneTime != 0
 	w.startPacks()
 	w.bare = !w.sum && !w.times && !w.Packs()
+	w.Prepare(sys.Populate)
 	return nil
 }
 
