@@ -5,29 +5,33 @@
 // The offsets are those of layout.Entry (Sequence 0, Slot 8) and layout.SlotHeader (Generation 0,
 // Length 8, Next 24).
 
-// func commit(entry, header unsafe.Pointer, head *uint64, q uint64, slot, n, next uint32, fence bool)
-TEXT ·commit(SB), NOSPLIT, $0-45
+// func commit(entry, header, old unsafe.Pointer, head *uint64, q uint64, slot, n, next uint32, fence bool)
+TEXT ·commit(SB), NOSPLIT, $0-53
 	MOVQ entry+0(FP), AX
 	MOVQ header+8(FP), BX
-	MOVQ head+16(FP), R8
-	MOVQ q+24(FP), CX
-	MOVL slot+32(FP), DX
-	MOVL n+36(FP), DI
-	MOVL next+40(FP), SI
+	MOVQ old+16(FP), R10
+	MOVQ head+24(FP), R8
+	MOVQ q+32(FP), CX
+	MOVL slot+40(FP), DX
+	MOVL n+44(FP), DI
+	MOVL next+48(FP), SI
+	XORL R11, R11
 	LEAQ 1(CX), R9
 	MOVL DI, 8(BX) // P2
 	MOVL SI, 24(BX)
 	MOVQ CX, 0(BX) // P3
-	MOVQ $0, 0(AX) // P4
+	MOVQ R11, 0(AX) // P4
 	MOVL DX, 8(AX)
-	CMPB fence+44(FP), $0
+	CMPB fence+52(FP), $0
 	JEQ  plain
 	XCHGQ CX, 0(AX) // P5
 	MOVQ R9, (R8)
+	MOVQ R11, (R10) // F1
 	RET
 plain:
 	MOVQ CX, 0(AX) // P5
 	MOVQ R9, (R8)
+	MOVQ R11, (R10) // F1
 	RET
 
 // func zeroGenerations(base unsafe.Pointer, size uintptr, slots *uint32, n int)

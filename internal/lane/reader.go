@@ -139,23 +139,42 @@ func (r *Reader) Next() uint64 { return r.next }
 // Lane is the number of the reader's lane.
 func (r *Reader) Lane() int { return r.lane }
 
-// Try takes the next message, if there is one.
+// TryExpected takes the next message if it is where it is expected. It does not touch the entry, so
+// the writer keeps its cache line.
 //
 // Preconditions:
 //   - LetGo was called for the message that was taken before.
 //
 // Errors: layout.ErrCorrupt, layout.ErrEvicted.
-func (r *Reader) Try(m *Message) (bool, error) {
+func (r *Reader) TryExpected(m *Message) (bool, error) {
 	// ACQUIRE: the payload is complete. Pairs with P3. (T1, B1)
-	if atomic.LoadUint64(r.at) != r.next {
-		if ok, err := r.find(); !ok {
-			return false, err
-		}
-	} else if !r.reliable && (r.pinned != r.slot || !r.only) && !r.pinFound() {
-		if ok, err := r.find(); !ok {
-			return false, err
-		}
+	if atomic.LoadUint64(r.at) != r.next ||
+		!r.reliable && (r.pinned != r.slot || !r.only) && !r.pinFound() {
+		return false, nil
 	}
+	return r.take(m)
+}
+
+// TryEntry takes the next message by its entry. It is for a message that is not where it was
+// expected. The preconditions and errors are those of TryExpected.
+func (r *Reader) TryEntry(m *Message) (bool, error) {
+	if ok, err := r.find(); !ok {
+		return false, err
+	}
+	return r.take(m)
+}
+
+// Try takes the next message, if there is one. The preconditions and errors are those of
+// TryExpected.
+func (r *Reader) Try(m *Message) (bool, error) {
+	if ok, err := r.TryExpected(m); ok || err != nil {
+		return ok, err
+	}
+	return r.TryEntry(m)
+}
+
+// take takes the next message, which is in r.slot, and for a best-effort reader pinned.
+func (r *Reader) take(m *Message) (bool, error) {
 	if r.evicts && r.Evicted() { // T2
 		return false, layout.ErrEvicted
 	}

@@ -45,6 +45,7 @@ type slots struct {
 	out     []uint64 // one bit for each slot: it is on loan
 	lent    []uint32 // slots in the order of their loans; some may be back already
 	oldest  int      // index in lent of the first one that may still be on loan
+	zeroed  bool     // the Generation of all retired slots is 0
 	loans   int      // number of slots on loan
 	most    int      // largest number of slots on loan
 }
@@ -147,10 +148,13 @@ func (s *slots) reclaim(n int) {
 	if n == 0 {
 		return
 	}
-	// F1. RELEASE, so that earlier reads of the slot are not mixed with later writes. The last
-	// store is F2, a full fence: pairs with B3.
-	zeroAll(s.slots, s.slotSize, s.retired[:n-1])
-	atomic.StoreUint64(s.generation(s.retired[n-1]), 0)
+	// F1. RELEASE, so that earlier reads of the slot are not mixed with later writes. The writer of
+	// a lane has done it before, except for the slots that it found when it came.
+	if !s.zeroed {
+		zeroAll(s.slots, s.slotSize, s.retired[:n])
+		s.zeroed = s.set.C.Lanes > 0
+	}
+	atomic.StoreUint64(s.generation(s.retired[n-1]), 0) // F2, a full fence: pairs with B2
 	fault.At(fault.LaneReclaim)
 	s.markPinned() // F3
 	kept := s.retired[:0]

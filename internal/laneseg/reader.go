@@ -52,6 +52,7 @@ type Reader struct {
 	cur    *lane.Reader // the lane of the message that the Reader looks at; nil: idle
 	msg    lane.Message
 	ahead  bool // WaitAny has taken msg for the next Take
+	astray bool // the last message was not where it was expected
 	at     int  // the lane that comes next
 	missed uint64
 	taken  uint64
@@ -134,13 +135,32 @@ func (r *Reader) Take() (ok bool, err error) {
 	if r.gone != nil || r.h.Closed() { // its words may be another's by now
 		return false, r.refusal()
 	}
+	return r.look(!r.astray)
+}
+
+// again is Take after a look in vain.
+func (r *Reader) again() (ok bool, err error) {
+	if r.gone != nil || r.h.Closed() {
+		return false, r.refusal()
+	}
+	return r.look(false)
+}
+
+// look takes the next message of any lane. If quick is set, it looks only where messages are
+// expected, and may miss one that is there.
+func (r *Reader) look(quick bool) (ok bool, err error) {
 	l := r.at
 	for range r.lanes {
 		lr := r.lanes[l]
 		if l++; l == len(r.lanes) {
 			l = 0
 		}
-		ok, err := lr.Try(&r.msg)
+		if ok, err = lr.TryExpected(&r.msg); !ok && err == nil && !quick {
+			ok, err = lr.TryEntry(&r.msg)
+			r.astray = r.astray || ok
+		} else if r.astray && ok {
+			r.astray = false
+		}
 		if ok {
 			r.at = l
 			r.cur = lr
@@ -195,14 +215,16 @@ func checkSum(what string, b []byte, want uint32, m *lane.Message) error {
 func (r *Reader) TrySlowly(err error) (ok bool, _ error) {
 	for range 16 { // a hostile writer changes all words all the time
 		r.settle()
+		if err == nil || err == errAgain {
+			if ok, err = r.again(); ok {
+				return true, nil
+			}
+		}
 		if err == nil {
 			err = r.slow()
 		}
 		if err != errAgain {
 			return false, err
-		}
-		if ok, err = r.Take(); ok {
-			return true, nil
 		}
 	}
 	r.settle()
@@ -372,34 +394,39 @@ func (r *Reader) Taken() uint64  { return r.taken }
 // takeWaiting waits until something happens: first it polls, then it sleeps.
 func (r *Reader) takeWaiting(ctx context.Context) (bool, error) {
 	if r.spin() {
-		return r.Take()
+		return r.again()
 	}
 	r.settle()
 	if err := r.slow(); err != nil {
 		if err == errAgain {
-			return r.Take()
+			return r.again()
 		}
 		return false, err
 	}
 	if err := r.h.Sleep(ctx, (*messageWait)(r)); err != nil {
 		return false, err
 	}
-	return r.Take()
+	return r.again()
 }
 
-// spin polls for a message for a while. Meanwhile it prefetches what the next Take needs.
+// spin polls for a message for a while. Meanwhile it prefetches what the next Take needs. It looks
+// at entries rarely, unless the last message was not where it was expected.
 func (r *Reader) spin() bool {
 	if !segment.Spins() {
 		return false
 	}
+	pauses := uint32(16)
+	if r.astray {
+		pauses = 2
+	}
 	one := len(r.lanes) == 1
-	if one && r.lanes[0].Poll(32) { // about a microsecond, before the clock is read
+	if one && r.lanes[0].Poll(2*pauses) { // about a microsecond, before the clock is read
 		return true
 	}
 	for begun := time.Now(); time.Since(begun) < segment.SpinTime; {
-		for range 4 {
+		for range 64 / pauses {
 			if one {
-				if r.lanes[0].Poll(16) {
+				if r.lanes[0].Poll(pauses) {
 					return true
 				}
 				continue

@@ -3,6 +3,7 @@ package lane
 import (
 	"math"
 	"sync/atomic"
+	"unsafe"
 
 	"samepage/internal/fault"
 	"samepage/layout"
@@ -21,6 +22,7 @@ type Writer struct {
 	slowest int
 
 	head *uint64
+	none unsafe.Pointer // private memory, instead of the header of no slot
 }
 
 // maxSequence is a number that no lane ever reaches.
@@ -32,7 +34,7 @@ const maxSequence = math.MaxUint64 >> 2
 //   - The caller has won the lane's Owner word (O1), and holds it while it uses the Writer.
 //   - s has a payload that may be written.
 func NewWriter(s *Set, lane int) *Writer {
-	w := &Writer{slots: newSlots(s, lane), ring: make([]uint32, s.C.Entries), slowest: -1, head: s.Head(lane)}
+	w := &Writer{slots: newSlots(s, lane), ring: make([]uint32, s.C.Entries), slowest: -1, head: s.Head(lane), none: unsafe.Pointer(new(uint64))}
 	atomic.StoreUint64(s.waits(lane), 0)
 	newest := newest(&w.part)
 	taken := make([]bool, w.slotsN)
@@ -187,11 +189,12 @@ func (w *Writer) Publish(slot, n uint32, fence bool) {
 		w.set.reuse(w.lane, old)
 	}
 	w.set.published(w.lane, slot)
-	commit(entry, w.header(slot), w.head, q, slot, n, w.likely(), fence) // P2 to P5, and Head
-	fault.At(fault.LaneCommitted)
+	retired := w.none
 	if old != noSlot {
+		retired = w.header(old)
 		w.retire(old)
 	}
+	commit(entry, w.header(slot), retired, w.head, q, slot, n, w.likely(), fence) // P2 to P5, Head, F1
 }
 
 // Send publishes a copy of b, like a Loan, Payload, TakeBack and Publish. It returns false, and has
