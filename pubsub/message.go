@@ -13,38 +13,34 @@ import (
 // the Subscriber takes the next message or is closed; Hold keeps it longer.
 type Message struct{ message }
 
-// message is the common part of a Message and a MessageOf.
+// message is the common part of a Message and a MessageOf. It has four words, because the compiler
+// keeps a structure of up to four words in registers.
 type message struct {
-	s *subscriber
-	m laneseg.Message
+	s    *subscriber
+	mark laneseg.Mark
 }
 
-func (m *message) good() bool { return m.s != nil && m.s.r.Good(&m.m) }
+func (m *message) good() bool { return m.s != nil && m.s.r.Marks(m.mark) }
 
 // Bytes returns the bytes of the message, in place. It is nil if the message is no longer good.
 func (m *Message) Bytes() []byte {
 	if !m.good() {
 		return nil
 	}
-	return m.m.Bytes()
+	return m.s.r.Bytes()
 }
 
 // Seq returns the number of the message. Each publisher's place counts from 1.
-func (m *message) Seq() uint64 { return m.m.Seq }
+func (m *message) Seq() uint64 { return m.mark.Seq }
 
 // Missed returns the number of messages that were lost just before this one. It is 0 for reliable
 // subscribers. In a topic with Options.Pack, if the first messages of all are lost, it counts the
 // packs, because it cannot know how many messages they had.
-func (m *message) Missed() uint64 { return m.m.Missed }
+func (m *message) Missed() uint64 { return m.mark.Missed() }
 
 // Publisher tells the messages of several publishers apart. It returns the number of the
 // publisher's place: 0 to Options.Publishers - 1.
-func (m *message) Publisher() int {
-	if m.s == nil {
-		return 0
-	}
-	return m.m.Lane()
-}
+func (m *message) Publisher() int { return m.mark.Lane() }
 
 // Time returns when the message was published. It is zero if the topic does not have Times, or if
 // the message is no longer good.
@@ -52,7 +48,7 @@ func (m *message) Time() time.Time {
 	if !m.good() || !m.s.times() {
 		return time.Time{}
 	}
-	return m.m.Time()
+	return m.s.r.Time()
 }
 
 // Held is a message that stays good until its Release. It may be given to another goroutine, while
@@ -63,6 +59,7 @@ type Held struct{ held }
 // 0 after Release.
 type held struct {
 	message
+	m laneseg.Message
 	k int
 }
 
@@ -81,7 +78,8 @@ func (h *held) hold(m *message) error {
 	if !m.good() || s.h.Closed() {
 		return fmt.Errorf("pubsub: hold a message that is no longer good, because it was released, the next one was taken, or the subscriber is closed: %w", samepage.ErrClosed)
 	}
-	k, ok := s.r.Hold(&m.m)
+	s.r.Message(&h.m)
+	k, ok := s.r.Hold(&h.m)
 	if !ok {
 		return s.wrap("hold a message of", fmt.Errorf("%d held, Options.Holds of the topic is %d: %w", s.r.Held(), s.r.MaxHeld(), samepage.ErrTooManyHolds))
 	}

@@ -20,6 +20,7 @@ type Pack struct{ pack }
 // pack is the common part of a Pack and a PackOf. The message is the first one.
 type pack struct {
 	message
+	m    laneseg.Message
 	rest laneseg.Rest
 }
 
@@ -83,6 +84,7 @@ func (s *Subscriber) TakeAll(ctx context.Context) (p Pack, err error) {
 
 // takeRest sets p to the message that was taken, and the others of its pack.
 func (s *subscriber) takeRest(p *pack) error {
+	p.mark = s.r.Mark()
 	s.r.Message(&p.m)
 	if err := s.r.TakeRest(&p.rest); err != nil {
 		return s.wrapTake(err)
@@ -199,7 +201,7 @@ func (s *SubscriberOf[T]) takeRest(p *pack) error {
 	}
 	if !p.rest.Even() {
 		p.s = nil
-		return s.wrap("take from", fmt.Errorf("a pack from message %d on has messages of different sizes, want %d: %w", m.m.Seq, m.m.Len, samepage.ErrCorrupt))
+		return s.wrap("take from", fmt.Errorf("a pack from message %d on has messages of different sizes, want %d: %w", m.Seq(), s.r.Len(), samepage.ErrCorrupt))
 	}
 	return nil
 }

@@ -87,9 +87,7 @@ func (s *Subscriber) TryTake() (m Message, ok bool, err error) {
 			return m, false, s.wrapTake(err)
 		}
 	}
-	m.s = &s.subscriber
-	s.r.Message(&m.m)
-	return m, true, nil
+	return Message{message{&s.subscriber, s.r.Mark()}}, true, nil
 }
 
 var errCut = fmt.Errorf("a publisher died, or gave up its stream before the end: %w", samepage.ErrPeerDied)
@@ -116,9 +114,7 @@ func (s *Subscriber) Take(ctx context.Context) (m Message, err error) {
 			return m, s.wrapTake(err)
 		}
 	}
-	m.s = &s.subscriber
-	s.r.Message(&m.m)
-	return m, nil
+	return Message{message{&s.subscriber, s.r.Mark()}}, nil
 }
 
 // Messages takes one message after the other. A message is good until the next turn of the loop.

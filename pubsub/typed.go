@@ -164,7 +164,7 @@ func (m *MessageOf[T]) Value() *T {
 	if !m.good() {
 		return nil
 	}
-	v, err := layout.As[T](m.m.Bytes())
+	v, err := layout.As[T](m.s.r.Bytes())
 	if err != nil {
 		return nil
 	}
@@ -202,9 +202,9 @@ func (s *SubscriberOf[T]) Take(ctx context.Context) (m MessageOf[T], err error) 
 // message sets m to the message that was taken. It returns an error if the message does not have
 // the size of a T.
 func (s *SubscriberOf[T]) message(m *message) error {
-	s.r.Message(&m.m)
-	if want := s.set.C.Largest(); uint64(m.m.Len) != want {
-		return s.wrap("take from", fmt.Errorf("message %d of %d bytes, want %d: %w", m.m.Seq, m.m.Len, want, samepage.ErrCorrupt))
+	m.mark = s.r.Mark()
+	if n, want := s.r.Len(), s.set.C.Largest(); uint64(n) != want {
+		return s.wrap("take from", fmt.Errorf("message %d of %d bytes, want %d: %w", m.Seq(), n, want, samepage.ErrCorrupt))
 	}
 	m.s = &s.subscriber
 	return nil

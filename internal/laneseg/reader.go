@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"io"
 	"io/fs"
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -33,7 +34,8 @@ import (
 //	Take                     takes a message that is there already; this is the fast path
 //	TrySlowly or WaitSlowly  only if Take returned false, with the error of Take; they check what
 //	                         else has happened, and WaitSlowly waits
-//	Message                  returns the message that was taken
+//	Message                  returns the message that was taken, to hold it
+//	Mark, Bytes and others   say what is in it, and are faster
 //
 // Only one goroutine at a time may call the methods, except Unhold and Held, which any goroutine
 // may call. A Reader must not be copied: while it waits, the death watch has its address. It does
@@ -258,6 +260,46 @@ func (r *Reader) Message(m *Message) {
 
 // Good says whether m may still be read.
 func (r *Reader) Good(m *Message) bool { return m.turn == r.turn }
+
+// Mark tells the message that was taken last from others. It has what stays known about a message
+// that is no longer good. It is small, because a Mark is passed for each message.
+type Mark struct {
+	turn uint64
+	Seq  uint64
+	// from is the number of messages that were lost just before this one, and the lane:
+	//
+	//	63                                    6 5         0
+	//	+--------------------------------------+-----------+
+	//	| lost, at most 2^58 - 1               | lane      |
+	//	+--------------------------------------+-----------+
+	from uint64
+}
+
+const markLane = layout.MaxLanes - 1
+
+// Mark returns the Mark of the message that was taken.
+//
+// Preconditions:
+//   - Take, TrySlowly or WaitSlowly has just taken it.
+func (r *Reader) Mark() Mark {
+	return Mark{r.turn, r.msg.Seq, min(r.msg.Missed, math.MaxUint64/layout.MaxLanes)*layout.MaxLanes | uint64(r.cur.Lane())}
+}
+
+// Missed is Message.Missed, and Lane the lane that the message came from.
+func (m Mark) Missed() uint64 { return m.from / layout.MaxLanes }
+func (m Mark) Lane() int      { return int(m.from & markLane) }
+
+// Marks says whether the message of m may still be read: it is the one that was taken last.
+func (r *Reader) Marks(m Mark) bool { return m.turn == r.turn }
+
+// Bytes is what the message that was taken last says, Len its length, and Time when it was
+// published.
+//
+// Preconditions:
+//   - A Mark of it is good, see Marks.
+func (r *Reader) Bytes() []byte   { return r.cur.Part(&r.msg, r.part, r.msg.Len) }
+func (r *Reader) Len() uint32     { return r.msg.Len }
+func (r *Reader) Time() time.Time { return time.Unix(0, r.cur.Time(&r.msg)) }
 
 // Lane is the lane that a message came from.
 func (m *Message) Lane() int { return m.r.Lane() }
