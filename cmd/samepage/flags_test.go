@@ -24,6 +24,8 @@ func TestFlagOutOfRange(t *testing.T) {
 	ipctest.NoErr(t, errors.Join(png.Encode(f, image.NewGray(image.Rect(0, 0, 2, 2))), f.Close()))
 	for _, c := range []struct{ args, want string }{
 		{"pub t --depth 600000", "--depth is 600000, want 1 to 524288"},
+		{"pub t --pack 5", "--pack is 5, want 8 to "},
+		{"pub t --size 100 --pack 100", "--pack is 100, want 104 to "},
 		{"pub t --depth -1", "--depth is -1, want 1 to 524288"},
 		{"pub t --publishers 65", "--publishers is 65, want 1 to 64"},
 		{"pub t --members 9999", "--members is 9999, want 1 to 1024"},

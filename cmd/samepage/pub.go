@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"math"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,6 +28,7 @@ type pubOptions struct {
 	partial bool
 
 	size       int64
+	pack       int64
 	depth      int
 	publishers int
 	members    int
@@ -60,15 +62,20 @@ they miss nothing. The topic lives only while it is used. With --persist the top
 its history stay for later subscribers, until samepage rm --kind topic removes them, and
 pub waits for no subscriber unless --wait is given.
 
---size, --depth, --publishers, --members, --times, --checksums and --evict-after are for
-a new topic. A topic that exists keeps its options: pub says which flags it does not
-use, and fails if the messages of the topic are too small. A new topic has room for
-lines of up to ` + formatSize(lineSize) + `, unless --size is given.
+--size, --pack, --depth, --publishers, --members, --times, --checksums and --evict-after
+are for a new topic. A topic that exists keeps its options: pub says which flags it does
+not use, and fails if the messages of the topic are too small. A new topic has room for
+lines of up to ` + formatSize(lineSize) + `, unless --size or a smaller --pack is given.
+
+--pack is for very many small messages: lines or records that have been read already are
+published together in packs, which is faster. Subscribers get the same messages. The
+history has --depth packs, and each pack takes the memory of a full one.
 
 At the end pub writes to standard error how much it published; with --json to standard
 output.`,
 		Example: `  tail -f log | samepage pub log
   samepage pub samples --record 4KiB --times <samples.bin
+  samepage pub ticks --record 64 --pack 4KiB <ticks.bin
   date | samepage pub started --persist
   ffmpeg -i film.mkv -pix_fmt yuv420p -f yuv4mpegpipe - | samepage pub cam --y4m`,
 		Args:              names(1, 1),
@@ -79,6 +86,9 @@ output.`,
 			}
 			if o.persist && !c.Flags().Changed("wait") {
 				o.wait = 0
+			}
+			if o.pack > 0 && o.rate == 0 && !c.Flags().Changed("batch") {
+				o.batch = packBatch
 			}
 			return runPub(c.Context(), a, o, args[0])
 		},
@@ -91,6 +101,7 @@ output.`,
 	f.BoolVar(&o.y4m, "y4m", false, "each picture of a YUV4MPEG2 stream is a message: a frame, with its header")
 	f.BoolVar(&o.partial, "partial", false, "the last record may be shorter")
 	f.Var(sizeFlag{&o.size, 1}, "size", "size of the largest message of a new topic")
+	f.Var(sizeFlag{&o.pack, 0}, "pack", "size of the packs of a new topic; 0: no packs")
 	f.IntVar(&o.depth, "depth", 0, "history kept for late subscribers, in `messages`; a reliable subscriber may be at least this many behind; 0: as many as fit into 4 MiB, from 8 to 1024; for frames 4")
 	f.IntVar(&o.publishers, "publishers", 0, "largest number of publishers at a time; 0: 1")
 	f.IntVar(&o.members, "members", 0, "largest number of publishers and subscribers together; 0: 16; for frames 8")
@@ -100,7 +111,7 @@ output.`,
 	f.BoolVar(&o.persist, "persist", false, "the topic and its history stay until the topic is removed")
 	f.IntVar(&o.wait, "wait", 1, "begin when there are at least this many reliable subscribers")
 	f.Float64Var(&o.rate, "rate", 0, "publish at most this many messages a second; after a delay it catches up on at most 100 ms; 0: publish at once")
-	f.IntVar(&o.batch, "batch", 1, "publish up to this many lines or records together, if they have been read already")
+	f.IntVar(&o.batch, "batch", 1, "publish up to this many lines or records together, if they have been read already; with --pack "+strconv.Itoa(packBatch))
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "write only errors to standard error")
 	return c
 }
@@ -125,6 +136,8 @@ func (o *pubOptions) check(c *cobra.Command) error {
 		return usage(c, "--wait %d is negative", o.wait)
 	case !(o.rate >= 0) || math.IsInf(o.rate, 0):
 		return usage(c, "--rate %v is not a rate: want 0 or more messages a second", o.rate)
+	case o.pack > 0 && o.y4m:
+		return usage(c, "--pack and --y4m exclude each other")
 	case o.batch < 1:
 		return usage(c, "--batch is %d, want at least 1", o.batch)
 	case o.batch > 1 && (o.rate > 0 || o.y4m):
@@ -140,11 +153,14 @@ func (o *pubOptions) check(c *cobra.Command) error {
 // publisher and a subscriber rarely have to wait for each other.
 const depthBytes = 4 << 20
 
+// packBatch is the default of --batch with --pack.
+const packBatch = 1024
+
 // topic returns the options of a new topic for messages of up to size bytes.
 func (o *pubOptions) topic(size int64) *pubsub.Options {
 	depth, members := o.depth, o.members
 	if depth == 0 && size > 0 {
-		depth = int(min(max(depthBytes/size, 8), 1024))
+		depth = int(min(max(depthBytes/max(size, o.pack), 8), 1024))
 	}
 	if o.y4m { // frames are large, so fewer are kept
 		if o.depth == 0 {
@@ -159,7 +175,7 @@ func (o *pubOptions) topic(size int64) *pubsub.Options {
 		life = samepage.Persist
 	}
 	return &pubsub.Options{
-		Lifetime: life, Scope: o.scope, Owner: o.owner, Perm: o.perm, SecurityDescriptor: o.sddl, MaxSize: int(size), Depth: depth, Publishers: o.publishers, Members: members,
+		Lifetime: life, Scope: o.scope, Owner: o.owner, Perm: o.perm, SecurityDescriptor: o.sddl, MaxSize: int(size), Pack: int(o.pack), Depth: depth, Publishers: o.publishers, Members: members,
 		EvictAfter: o.evictAfter, Checksums: o.checksums, Times: o.times,
 	}
 }
@@ -247,15 +263,20 @@ func runPub(ctx context.Context, a *app, o pubOptions, name string) (err error) 
 
 // open opens or makes the topic, for messages of least bytes or more; 0: lines.
 func (o *pubOptions) open(name string, least int64) (p *pubsub.Publisher, existed bool, err error) {
-	size := max(o.size, least)
+	size, pack := max(o.size, least), o.pack
 	if size == 0 {
 		size = lineSize
+		if pack > 0 {
+			size = max(min(size, pack&^7), 1)
+		}
 		// A topic that exists has messages of some size, which is good enough.
 		if st, err := pubsub.Inspect(name, &samepage.InspectOptions{Scope: o.scope, Owner: o.owner}); err == nil {
-			size = int64(st.Options.MaxSize)
+			size, pack = int64(st.Options.MaxSize), int64(st.Options.Pack)
 		}
 	}
-	return pubsub.OpenOrCreatePublisher(name, o.topic(size))
+	opts := o.topic(size)
+	opts.Pack = int(pack)
+	return pubsub.OpenOrCreatePublisher(name, opts)
 }
 
 // unused lists the flags that had no effect, since the topic exists with other options.
@@ -266,6 +287,7 @@ func (o *pubOptions) unused(has pubsub.Options) (all []string) {
 		}
 	}
 	add("--size", o.size != 0 && o.size != int64(has.MaxSize), has.MaxSize)
+	add("--pack", o.pack != 0 && o.pack != int64(has.Pack), has.Pack)
 	add("--depth", o.depth != 0 && o.depth != has.Depth, has.Depth)
 	add("--publishers", o.publishers != 0 && o.publishers != has.Publishers, has.Publishers)
 	add("--members", o.members != 0 && o.members != has.Members, has.Members)

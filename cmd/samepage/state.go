@@ -158,7 +158,7 @@ func topicText(st *pubsub.State) string {
 	}
 	text += ", " + count(subs, "subscriber")
 	if behind > 0 {
-		text += fmt.Sprintf(", up to %d behind", behind)
+		text += fmt.Sprintf(", up to %s behind", behindText(behind, st.Options.Pack > 0))
 	}
 	return text
 }
@@ -167,6 +167,10 @@ func topicText(st *pubsub.State) string {
 func topicLines(st *pubsub.State) [][2]string {
 	o := &st.Options
 	made := fmt.Sprintf("%s, up to %s each, the last %d are kept", plain(st.Type), formatSize(int64(o.MaxSize)), o.Depth)
+	if o.Pack > 0 {
+		made = fmt.Sprintf("%s, up to %s each, in packs of up to %s, the last %d packs are kept", plain(st.Type),
+			formatSize(int64(o.MaxSize)), formatSize(int64(o.Pack)), o.Depth)
+	}
 	if o.Checksums {
 		made += ", checksums"
 	}
@@ -250,7 +254,7 @@ func memberLine(m facts.Member, past bool) string {
 		s += ", " + count(int(m.Reads), "read lock")
 	}
 	if behind := sum(m.Behind); behind > 0 {
-		s += fmt.Sprintf(", %d behind", behind)
+		s += fmt.Sprintf(", %s behind", behindText(behind, m.Packs))
 	}
 	if m.Evicted {
 		s += ", evicted because it was too slow"
@@ -265,6 +269,14 @@ func memberLine(m facts.Member, past bool) string {
 		s += hasEnded
 	}
 	return s
+}
+
+// behindText is by how much a subscriber is behind.
+func behindText(n uint64, packs bool) string {
+	if packs {
+		return count64(n, "pack")
+	}
+	return fmt.Sprint(n)
 }
 
 func sum(all []uint64) (n uint64) {

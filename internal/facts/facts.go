@@ -20,6 +20,7 @@ type Member struct {
 	ipcsync.Member
 	Role    string   `json:"role,omitempty"`   // of a member of a topic or a cell
 	Behind  []uint64 `json:"behind,omitempty"` // of a reliable subscriber: messages, for each publisher
+	Packs   bool     `json:"packs,omitempty"`  // Behind counts packs of messages
 	Evicted bool     `json:"evicted,omitempty"`
 }
 
@@ -157,6 +158,7 @@ func topicState(name string, o *samepage.InspectOptions) (*State, error) {
 		mine := Member{
 			Member: ipcsync.Member{Member: m.Member},
 			Role:   m.Role.String(), Behind: m.Behind, Evicted: m.Evicted,
+			Packs: st.Options.Pack > 0 && len(m.Behind) > 0,
 		}
 		s.Members = append(s.Members, mine)
 		for l, n := range m.Behind {

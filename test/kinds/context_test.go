@@ -155,11 +155,14 @@ func allWaits(t *testing.T) map[string]waits {
 	typedRoom := must(pubsub.CreatePublisherOf[uint64]("typed room", &pubsub.Options{Depth: 4, Members: 4}))(t)
 	typedFull := must(pubsub.CreatePublisherOf[uint64]("typed full", &pubsub.Options{Depth: 4, Members: 4}))(t)
 	typedFullSub := must(pubsub.OpenSubscriberOf[uint64]("typed full", nil))(t)
+	packRoom := must(pubsub.CreatePublisher("pack room", &pubsub.Options{Depth: 4, MaxSize: 8, Pack: 16, Members: 4}))(t)
+	packFull := must(pubsub.CreatePublisher("pack full", &pubsub.Options{Depth: 4, MaxSize: 8, Pack: 16, Members: 4}))(t)
+	packFullSub := must(pubsub.OpenSubscriber("pack full", nil))(t)
 	spec := frame.Spec{Format: frame.Gray, Width: 1, Height: 1}
 	frameRoom := must(frame.CreatePublisher("frame room", spec, &pubsub.Options{Depth: 4, Members: 4}))(t)
 	frameFull := must(frame.CreatePublisher("frame full", spec, &pubsub.Options{Depth: 4, Members: 4}))(t)
 	frameFullSub := must(frame.OpenSubscriber("frame full", nil))(t)
-	for _, c := range []io.Closer{room, full, fullSub, typedRoom, typedFull, typedFullSub, frameRoom, frameFull, frameFullSub} {
+	for _, c := range []io.Closer{room, full, fullSub, typedRoom, typedFull, typedFullSub, packRoom, packFull, packFullSub, frameRoom, frameFull, frameFullSub} {
 		closing(c)
 	}
 	publish := func(p *pubsub.Publisher, c C) error {
@@ -191,6 +194,25 @@ func allWaits(t *testing.T) map[string]waits {
 		return ok, err
 	})
 	fillUp(t, func() (bool, error) {
+		b, err := packFull.LoanBatch(2, 8)
+		if err != nil {
+			return false, err
+		}
+		ok, err := b.TryPublish()
+		if !ok {
+			b.Discard()
+		}
+		return ok, err
+	})
+	publishBatch := func(p *pubsub.Publisher, c C) error {
+		b, err := p.LoanBatch(2, 8)
+		if err != nil {
+			return err
+		}
+		defer b.Discard()
+		return b.Publish(c)
+	}
+	fillUp(t, func() (bool, error) {
 		l, err := frameFull.Loan(spec)
 		if err != nil {
 			return false, err
@@ -219,6 +241,7 @@ func allWaits(t *testing.T) map[string]waits {
 	}
 	all["pubsub.Publisher.PublishAll"] = W{publishAll(room), publishAll(full)}
 	all["pubsub.loan.Publish"] = W{func(c C) error { return publish(room, c) }, func(c C) error { return publish(full, c) }}
+	all["pubsub.batch.Publish"] = W{func(c C) error { return publishBatch(packRoom, c) }, func(c C) error { return publishBatch(packFull, c) }}
 	all["pubsub.PublisherOf.Send"] = W{func(c C) error { return typedRoom.Send(c, &v) }, func(c C) error { return typedFull.Send(c, &v) }}
 	all["pubsub.PublisherOf.SendAll"] = W{
 		func(c C) error { _, err := typedRoom.SendAll(c, []uint64{1, 2}); return err },
@@ -275,12 +298,16 @@ func allWaits(t *testing.T) map[string]waits {
 	}
 	take := func(c C, s *pubsub.Subscriber) error { _, err := s.Take(c); return err }
 	all["pubsub.Subscriber.Take"] = W{sub("some", take), sub("none yet", take)}
+	takeAll := func(c C, s *pubsub.Subscriber) error { _, err := s.TakeAll(c); return err }
+	all["pubsub.Subscriber.TakeAll"] = W{sub("some", takeAll), sub("none yet", takeAll)}
 	messages := func(c C, s *pubsub.Subscriber) error { return first(s.Messages(c)) }
 	all["pubsub.Subscriber.Messages"] = W{sub("some", messages), sub("none yet", messages)}
 	waitAny := func(c C, s *pubsub.Subscriber) error { _, err := pubsub.WaitAny(c, s); return err }
 	all["pubsub.WaitAny"] = W{sub("some", waitAny), sub("none yet", waitAny)}
 	typedTake := func(c C, s *pubsub.SubscriberOf[uint64]) error { _, err := s.Take(c); return err }
 	all["pubsub.SubscriberOf.Take"] = W{typedSub("typed some", typedTake), typedSub("typed none", typedTake)}
+	typedTakeAll := func(c C, s *pubsub.SubscriberOf[uint64]) error { _, err := s.TakeAll(c); return err }
+	all["pubsub.SubscriberOf.TakeAll"] = W{typedSub("typed some", typedTakeAll), typedSub("typed none", typedTakeAll)}
 	typedMessages := func(c C, s *pubsub.SubscriberOf[uint64]) error { return first(s.Messages(c)) }
 	all["pubsub.SubscriberOf.Messages"] = W{typedSub("typed some", typedMessages), typedSub("typed none", typedMessages)}
 	frameTake := func(c C, s *frame.Subscriber) error { _, err := s.Take(c); return err }

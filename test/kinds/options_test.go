@@ -196,7 +196,7 @@ func optionsCases() []optionsCase {
 			zero: pubsub.Options{},
 			bad: M{
 				"Scope": badScope, "Lifetime": badLifetime, "Members": badMembers, "Perm": badPerm,
-				"MaxSize": large(-1, 1<<32), "Depth": {-1, 524289}, "Publishers": {-1, 65}, "Holds": {-1, 1024},
+				"MaxSize": large(-1, 1<<32), "Pack": large(-1, 7, 1<<32-23), "Depth": {-1, 524289}, "Publishers": {-1, 65}, "Holds": {-1, 1024},
 				"Loans": {-1, 65537}, "EvictAfter": {time.Duration(-1)},
 			},
 			free: []string{"Checksums", "Times", "SecurityDescriptor", "Owner"},
@@ -217,7 +217,7 @@ func optionsCases() []optionsCase {
 		{
 			zero: pubsub.Options{Members: 1024, Depth: 524288}, // each in range, and too much together
 			bad:  M{"Holds": {1023}},
-			free: []string{"Scope", "Lifetime", "Members", "Perm", "MaxSize", "Depth", "Publishers", "Loans", "EvictAfter", "Checksums", "Times", "SecurityDescriptor", "Owner"},
+			free: []string{"Scope", "Lifetime", "Members", "Perm", "MaxSize", "Pack", "Depth", "Publishers", "Loans", "EvictAfter", "Checksums", "Times", "SecurityDescriptor", "Owner"},
 			use: U{
 				"OpenOrCreatePublisher": topic(func(n string, o *pubsub.Options) error { return closed(existing(pubsub.OpenOrCreatePublisher(n, o))) }),
 			},
