@@ -126,7 +126,7 @@
  * reported); slots that it does not zero, if all readers are reliable; a repair that rings nobody.
  * A best-effort reader keeps an old prediction when it misses messages: it goes on only with
  * messages that have had their entry, so no Generation of that number is of another message. All
- * runs check that.
+ * runs with a best-effort reader check that. "check" runs none of these lines.
  * harmless: -DN=2 -DD=1 -DSLOTS=3 -DMSGS=3 -DDEATHS=1 -DWRITERS=2 -DNO_BEST -DCOUNT_ANY
  * harmless: -DN=2 -DD=1 -DSLOTS=3 -DMSGS=3 -DDEATHS=1 -DWRITERS=2 -DNO_BEST -DBREAK_STALE
  * harmless: -DN=2 -DD=1 -DSLOTS=3 -DMSGS=2 -DDEATHS=1 -DWRITERS=2 -DNO_BEST -DREST -DSLEEP_ENTRY -DQUIET_REPAIR
