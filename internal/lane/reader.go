@@ -20,9 +20,11 @@ type Reader struct {
 
 	next uint64 // number of the next message to take
 	i    uint32 // next mod N
-	// slot is where the next message probably is, and at is the Generation of this slot.
+	// slot is where the next message is expected, and at is the Generation of this slot. If nothing
+	// is known, slot is noSlot, and at is a word that is always 0.
 	slot uint32
 	at   *uint64
+	none *uint64
 	// only: the Set has no other lane, so Pin[0] is for this lane alone. pinned is the slot that it
 	// names.
 	only   bool
@@ -64,7 +66,7 @@ func NewReader(s *Set, lane int, me layout.Owner, reliable bool, from uint64) *R
 	r := &Reader{
 		part: s.part(lane), set: s, lane: lane, member: m, reliable: reliable,
 		evicts: reliable && s.C.EvictAfter > 0,
-		only:   s.C.Lanes == 1, pinned: noSlot,
+		only:   s.C.Lanes == 1, pinned: noSlot, none: new(uint64),
 		cursor: s.cursor(lane, m), waits: s.waits(lane), pin: s.pin(m, 0),
 	}
 	// A writer may be N messages ahead. The reader uses a part of them without storing its
@@ -110,27 +112,34 @@ func (r *Reader) seek(to uint64) {
 	r.expect(r.predicted(to))
 }
 
-// expect says in which slot the next message probably is.
+// expect says in which slot the next message is expected.
 func (r *Reader) expect(slot uint32) {
-	r.slot = slot
-	r.at = r.generation(slot)
+	if slot >= r.slotsN {
+		r.slot, r.at = noSlot, r.none
+		return
+	}
+	r.slot, r.at = slot, r.generation(slot)
 }
 
-// predicted is the slot in which message q probably is: the Next of message q - 1. For message 1 it
-// is slot 0.
+// predicted is the slot in which message q is expected: the Next of message q - 1, and slot 0 for
+// message 1. It is noSlot or another number that is too large if message q - 1 is gone; then message
+// q has an entry.
+//
+// All readers and the next writer must expect a message in the same slot, because it depends on
+// this whether the last message of a dead writer was published (O3). So there is no other guess.
 func (p *part) predicted(q uint64) uint32 {
 	if q <= 1 {
 		return 0
 	}
 	i := uint32((q - 1) % uint64(p.n))
 	if atomic.LoadUint64(p.sequence(i)) != q-1 {
-		return 0
+		return noSlot
 	}
 	slot := atomic.LoadUint32(p.slotOf(i))
 	if slot >= p.slotsN {
-		return 0
+		return noSlot
 	}
-	return min(atomic.LoadUint32(p.after(slot)), p.slotsN-1)
+	return atomic.LoadUint32(p.after(slot))
 }
 
 // Next is the number of the next message to take.
@@ -175,7 +184,7 @@ func (r *Reader) Try(m *Message) (bool, error) {
 
 // take takes the next message, which is in r.slot, and for a best-effort reader pinned.
 func (r *Reader) take(m *Message) (bool, error) {
-	if r.evicts && r.Evicted() { // T2
+	if r.evicts && r.Evicted() {
 		return false, layout.ErrEvicted
 	}
 	slot := r.slot
@@ -190,19 +199,19 @@ func (r *Reader) take(m *Message) (bool, error) {
 	if r.i++; r.i == r.n {
 		r.i = 0
 	}
-	r.expect(min(atomic.LoadUint32(r.after(slot)), r.slotsN-1))
+	r.expect(atomic.LoadUint32(r.after(slot)))
 	fault.At(fault.LaneRead)
 	return true, nil
 }
 
-// pinFound pins the slot of the next message, which was found in r.slot (B2, B3). It returns false
+// pinFound pins the slot of the next message, which was found in r.slot (B3, B4). It returns false
 // if the message was overwritten meanwhile.
 func (r *Reader) pinFound() bool {
 	r.pinSlot()
 	return atomic.LoadUint64(r.at) == r.next
 }
 
-// pinSlot is B2: a full fence. Pairs with F2.
+// pinSlot is B3: a full fence. Pairs with F2.
 func (r *Reader) pinSlot() {
 	r.pinned = r.slot
 	atomic.StoreUint64(r.pin, r.set.number(r.lane, r.slot)+1)
@@ -215,7 +224,7 @@ func (r *Reader) find() (bool, error) {
 	if !r.reliable {
 		return r.findPinned()
 	}
-	q := atomic.LoadUint64(r.sequence(r.i)) // ACQUIRE. Pairs with P5. (T1)
+	q := atomic.LoadUint64(r.sequence(r.i)) // ACQUIRE. Pairs with P5. (T2)
 	found := false
 	if q == r.next {
 		if slot := atomic.LoadUint32(r.slotOf(r.i)); slot < r.slotsN {
@@ -237,7 +246,7 @@ func (r *Reader) find() (bool, error) {
 
 // findPinned is find of a best-effort reader. It goes on past messages that are gone.
 func (r *Reader) findPinned() (bool, error) {
-	q := atomic.LoadUint64(r.sequence(r.i)) // ACQUIRE. Pairs with P5. (B1)
+	q := atomic.LoadUint64(r.sequence(r.i)) // ACQUIRE. Pairs with P5. (B2)
 	for range 16 {                          // a writer may overtake the reader each time
 		if q < r.next {
 			return false, nil
@@ -314,7 +323,7 @@ func (r *Reader) Ready() bool {
 // Preconditions:
 //   - Try has just returned false, so the reader looks at no message.
 func (r *Reader) Poll(n uint32) bool {
-	if !r.reliable && r.only && r.pinned != r.slot {
+	if !r.reliable && r.only && r.pinned != r.slot && r.slot != noSlot {
 		r.pinSlot() // now instead of when the message is there
 	}
 	return poll(r.at, r.next, n) || atomic.LoadUint64(r.sequence(r.i)) >= r.next

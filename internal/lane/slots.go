@@ -154,7 +154,7 @@ func (s *slots) reclaim(n int) {
 		zeroAll(s.slots, s.slotSize, s.retired[:n])
 		s.zeroed = s.set.C.Lanes > 0
 	}
-	atomic.StoreUint64(s.generation(s.retired[n-1]), 0) // F2, a full fence: pairs with B2
+	atomic.StoreUint64(s.generation(s.retired[n-1]), 0) // F2, a full fence: pairs with B3
 	fault.At(fault.LaneReclaim)
 	s.markPinned() // F3
 	kept := s.retired[:0]

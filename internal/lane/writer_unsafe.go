@@ -55,7 +55,7 @@ func NewWriter(s *Set, lane int) *Writer {
 	w.next = newest + 1
 	w.i = uint32(w.next % uint64(w.n))
 	next := w.predicted(w.next)
-	if !taken[next] && atomic.LoadUint64(w.generation(next)) == w.next { // O3
+	if next < w.slotsN && !taken[next] && atomic.LoadUint64(w.generation(next)) == w.next { // O3
 		w.repair(next)
 		taken[next] = true
 		next = w.predicted(w.next)
@@ -65,7 +65,7 @@ func NewWriter(s *Set, lane int) *Writer {
 			w.retire(slot - 1)
 		}
 	}
-	if !taken[next] {
+	if next < w.slotsN && !taken[next] {
 		w.retire(next) // the last one is used first, so the readers expect the next message there
 	}
 	if atomic.LoadUint64(w.head) == 0 {
