@@ -23,8 +23,8 @@ func (Segment) New(_ int, _ uint32, word *uint32) (*Waker, error) { return &Wake
 // Sleep sleeps until the waker is rung. If its word does not have the old value any more, it does
 // not sleep. It may return early.
 func (w *Waker) Sleep(old uint32) {
-	// Syscall6, not RawSyscall6: the scheduler must know that this thread sleeps, or a
-	// garbage collection waits for it.
+	// Syscall6, not RawSyscall6: the scheduler must know that this thread sleeps. Otherwise a garbage
+	// collection waits for it, and other goroutines have a processor less (decision 0023).
 	_, _, _ = unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(w.word)), futexWait, uintptr(old), 0, 0, 0)
 }
 
