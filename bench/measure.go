@@ -2,20 +2,27 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
+	"time"
 )
 
 // report is what -json writes.
 type report struct {
-	Machine machine   `json:"machine"`
-	Seconds float64   `json:"seconds"`
-	Results []result  `json:"results"`
-	LeftOut []leftOut `json:"leftOut"`
+	Machine machine     `json:"machine"`
+	Date    string      `json:"date"`
+	Seconds float64     `json:"seconds"`
+	Runs    int         `json:"runs"` // how many runs it tells together
+	Groups  []groupInfo `json:"groups"`
+	Results []result    `json:"results"`
+	LeftOut []leftOut   `json:"leftOut"`
 }
 
 type machine struct {
@@ -29,20 +36,20 @@ type machine struct {
 // result is the result of one subject. Samples are in nanoseconds (of one message if the unit
 // is a rate), or percent of a CPU.
 type result struct {
-	Group string  `json:"group"`
-	Name  string  `json:"name"`
-	Whose string  `json:"whose"` // "samepage", "peer" or "C"
-	Limit string  `json:"limit"`
-	Unit  unit    `json:"unit"`
-	Goal  string  `json:"goal,omitempty"`
-	Met   *bool   `json:"met,omitempty"` // in the commonest mood
-	Round []round `json:"rounds"`
+	Group   string         `json:"group"`
+	Name    string         `json:"name"`
+	Whose   string         `json:"whose"` // "samepage", "peer" or "C"
+	Goal    goal           `json:"goal,omitzero"`
+	Round   []round        `json:"rounds,omitempty"`
+	Count   int            `json:"count"`             // all rounds
+	Dropped map[string]int `json:"dropped,omitempty"` // how many do not count, by the reason
 	// Moods are the rounds that count, by the machine's mood, the commonest first.
 	Moods []summary `json:"moods"`
 
-	subject  subject
-	failures int // rounds in which it failed
+	rate bool
 }
+
+func (r *result) id() string { return r.Group + "/" + r.Name }
 
 // spinLength is how long the ping-pong runs beside a limit that does not show the mood.
 const spinLength = 0.02
@@ -50,7 +57,7 @@ const spinLength = 0.02
 // limit is one measurement of a limit. If the mood matters, it also has the spinning ping-pong
 // of the same moment.
 func (b *bench) limit(ctx context.Context, g *group) (s, mood sample, err error) {
-	if s, err = g.limit.measure(ctx, b, b.length(g)); err != nil {
+	if s, err = b.block(ctx, g.limit, b.length(g)); err != nil {
 		return s, mood, err
 	}
 	switch {
@@ -59,7 +66,7 @@ func (b *bench) limit(ctx context.Context, g *group) (s, mood sample, err error)
 	case g.limit.String() == spin.String():
 		return s, s, nil
 	}
-	mood, err = spin.measure(ctx, b, min(spinLength, b.seconds))
+	mood, err = b.block(ctx, spin, min(spinLength, b.seconds))
 	return s, mood, err
 }
 
@@ -70,13 +77,35 @@ func (b *bench) length(g *group) float64 {
 	return b.seconds
 }
 
+// moreRounds is the least number of extra rounds that a subject may get.
+const moreRounds = 8
+
+// patience is how long a block may take beside the time that it measures. A subject that hangs
+// must not make a whole run useless.
+const patience = time.Minute
+
+// block is one measurement of anything. It ends also if the subject hangs.
+func (b *bench) block(ctx context.Context, m measurer, seconds float64) (sample, error) {
+	most, cancel := context.WithTimeout(ctx, patience+time.Duration(20*seconds*float64(time.Second)))
+	defer cancel()
+	s, err := m.measure(most, b, seconds)
+	if err != nil && ctx.Err() == nil && most.Err() != nil {
+		err = fmt.Errorf("it did not end in time: %w", err)
+	}
+	return s, err
+}
+
 // measure runs limit, subject, limit, next subject, limit and so on, round by round. So all
-// subjects of a group are measured in the same minutes, each between its own two limits. If a
-// subject of ours fails, measure ends. If a peer fails, its round is dropped; a peer that
-// never succeeds is left out.
-func (b *bench) measure(ctx context.Context, g *group, chosen []subject, rounds int, progress io.Writer) ([]result, []leftOut, error) {
+// subjects of a group are measured in the same minutes, each between its own two limits. A round
+// in which the subject fails is dropped. If too few rounds of a subject count, it gets more: up to
+// as many again, and at least moreRounds.
+func (b *bench) measure(ctx context.Context, g *group, chosen []subject, rounds int, say func(format string, args ...any)) ([]result, error) {
 	if g.rounds > 0 {
 		rounds = min(rounds, g.rounds)
+	}
+	tolerance := disagreement
+	if g.tolerance > 0 {
+		tolerance = g.tolerance
 	}
 	all := make([]result, len(chosen))
 	for i, s := range chosen {
@@ -84,50 +113,40 @@ func (b *bench) measure(ctx context.Context, g *group, chosen []subject, rounds 
 	}
 	before, spinBefore, err := b.limit(ctx, g)
 	if err != nil {
-		return nil, nil, err
+		return nil, fmt.Errorf("the limit of %s: %w", g.name, err)
 	}
-	for n := range rounds {
+	info := g.info()
+	for n := range rounds + max(rounds, moreRounds) {
 		for i, s := range chosen {
-			value, failed := s.measure(ctx, b, b.length(g))
-			if failed != nil && (s.peer == nil || ctx.Err() != nil) {
-				return nil, nil, fmt.Errorf("%s: %w", s.id(), failed)
+			if n >= rounds && (rounds < enough || !all[i].few()) || all[i].hopeless() {
+				continue
+			}
+			value, failed := b.block(ctx, s, b.length(g))
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			if failed != nil {
+				value.Dropped = "it failed: " + oneLine(failed)
 			}
 			after, spinAfter, err := b.limit(ctx, g)
 			if err != nil {
-				return nil, nil, err
+				return all, fmt.Errorf("the limit of %s: %w", g.name, err)
 			}
-			r := newRound(before, value, after, [2]sample{spinBefore, spinAfter})
-			if failed != nil {
-				r.Dropped = "it failed: " + oneLine(failed)
-				all[i].failures++
-			}
+			r := newRound(before, value, after, [2]sample{spinBefore, spinAfter}, tolerance)
 			all[i].Round = append(all[i].Round, r)
+			all[i].sum()
 			before, spinBefore = after, spinAfter
-			_, _ = fmt.Fprintf(progress, "%d/%d %s: %s, limit %s, mood %s %s\n", n+1, rounds, s.id(),
-				g.figure(value.Mean), g.figure(r.limit()), r.mood(), r.Dropped)
+			say("%s, %s: %s, limit %s, mood %s %s", turn(n, rounds), s.id(), info.figure(value.Mean), info.figure(r.limit()), r.mood(), r.Dropped)
 		}
 	}
-	var good []result
-	var left []leftOut
-	for i, r := range all {
-		if r.failures == len(r.Round) {
-			left = append(left, leftOut{chosen[i].id(), r.Round[0].Dropped})
-			continue
-		}
-		r.sum()
-		good = append(good, r)
-	}
-	return good, left, nil
+	return all, nil
 }
 
 // oneLine is the text of an error in one line.
 func oneLine(err error) string { return strings.Join(strings.Split(err.Error(), "\n"), "; ") }
 
 func newResult(s subject) result {
-	r := result{
-		Group: s.group.name, Name: s.name, Whose: "samepage", Limit: s.limit.String(), Unit: s.unit,
-		Goal: s.goal.show(s.unit), subject: s,
-	}
+	r := result{Group: s.group.name, Name: s.name, Whose: "samepage", Goal: s.goal, rate: s.unit.rate()}
 	switch {
 	case s.peer != nil:
 		r.Whose = "peer"
@@ -137,20 +156,46 @@ func newResult(s subject) result {
 	return r
 }
 
+// sum sums the rounds up.
 func (r *result) sum() {
-	r.Moods = summarize(r.Round, r.Unit.rate())
-	if r.subject.goal.kind != noGoal && len(r.Moods) > 0 {
-		met := r.subject.goal.met(r.Moods[0])
-		r.Met = &met
+	r.Count, r.Dropped = len(r.Round), nil
+	for _, x := range r.Round {
+		if x.Dropped != "" {
+			if r.Dropped == nil {
+				r.Dropped = map[string]int{}
+			}
+			r.Dropped[x.Dropped]++
+		}
 	}
+	r.Moods = summarize(r.Round, r.rate, r.Goal)
+}
+
+// few says that too few rounds count in any one mood.
+func (r *result) few() bool { return len(r.Moods) == 0 || r.Moods[0].Rounds < enough }
+
+// failed says in how many rounds the subject failed, and why.
+func (r *result) failed() (n int, why string) {
+	for _, reason := range slices.Sorted(maps.Keys(r.Dropped)) {
+		if text, is := strings.CutPrefix(reason, "it failed: "); is {
+			n += r.Dropped[reason]
+			why = text
+		}
+	}
+	return n, why
+}
+
+// hopeless says that the subject has failed again and again, and never succeeded.
+func (r *result) hopeless() bool {
+	n, _ := r.failed()
+	return n == r.Count && n >= enough
 }
 
 func thisMachine() machine {
 	m := machine{
 		CPU: "unknown CPU", CPUs: runtime.NumCPU(), Kernel: "unknown", Go: runtime.Version() + " " + runtime.GOARCH,
-		Bound: "the two processes of each limit, each peer in C++ and each exchange of ours, to CPUs 0 and 1; " +
+		Bound: "the two processes of each limit, each peer in C++ and each exchange of ours, to CPUs 0 and 1: " +
 			"ours that poll after they opened everything, those called asleep and messages of peers in Go from the start; " +
-			"all subscribers of a publish to CPU 1; streams of peers in Go are not bound",
+			"all subscribers of a publish, to CPU 1; streams of peers in Go are not bound",
 	}
 	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
 		if f := regexp.MustCompile(`(?m)^model name\s*:\s*(.*)$`).FindSubmatch(b); f != nil {
@@ -161,4 +206,78 @@ func thisMachine() machine {
 		m.Kernel = strings.TrimSpace(string(b))
 	}
 	return m
+}
+
+// measureAll measures, and writes tables to out. It goes on after a failure, and saves what there
+// is. Its error says what is missing.
+func measureAll(ctx context.Context, chosen []subject, t task, out, progress io.Writer) error {
+	b, err := newBench(t.seconds)
+	if err != nil {
+		return err
+	}
+	defer b.close()
+	_, _ = fmt.Fprintln(progress, "compiling the limits, looking for peers")
+	if err := b.compileLimits(ctx); err != nil {
+		return err
+	}
+	begun := time.Now()
+	all := report{
+		Machine: thisMachine(), Date: begun.UTC().Format(time.DateOnly), Seconds: t.seconds, Runs: 1, LeftOut: []leftOut{},
+	}
+	_, _ = fmt.Fprintf(out, "%s, %d CPUs, Linux %s, %s\n", all.Machine.CPU, all.Machine.CPUs, all.Machine.Kernel, all.Machine.Go)
+	chosen, left := b.prepare(ctx, chosen)
+	all.LeftOut = append(all.LeftOut, left...)
+	var failed error
+	for _, g := range groups {
+		var mine []subject
+		for _, s := range chosen {
+			if s.group == g {
+				mine = append(mine, s)
+			}
+		}
+		if len(mine) == 0 {
+			continue
+		}
+		all.Groups = append(all.Groups, g.info())
+		results, err := b.measure(ctx, g, mine, t.rounds, func(format string, args ...any) {
+			_, _ = fmt.Fprintf(progress, "%v, %s\n", time.Since(begun).Round(time.Second), fmt.Sprintf(format, args...))
+		})
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		failed = errors.Join(failed, err)
+		for _, r := range results {
+			n, why := r.failed()
+			if r.Whose == "peer" && r.Count > 0 && n == r.Count {
+				all.LeftOut = append(all.LeftOut, leftOut{r.id(), why})
+			} else {
+				all.Results = append(all.Results, r)
+			}
+		}
+		table(out, g.info(), all.of(g.name))
+	}
+	_, _ = fmt.Fprintln(out)
+	for _, l := range all.LeftOut {
+		_, _ = fmt.Fprintf(out, "left out: %s: %s\n", l.Name, l.Why)
+	}
+	failed = errors.Join(failed, all.verdict(out, t.rounds))
+	return errors.Join(failed, all.save(t.json))
+}
+
+// of returns the results of a group.
+func (all *report) of(group string) (some []result) {
+	for _, r := range all.Results {
+		if r.Group == group {
+			some = append(some, r)
+		}
+	}
+	return some
+}
+
+// turn names a round, counted from 0.
+func turn(n, rounds int) string {
+	if n < rounds {
+		return fmt.Sprintf("round %d/%d", n+1, rounds)
+	}
+	return fmt.Sprintf("extra round %d", n-rounds+1)
 }

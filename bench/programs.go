@@ -154,7 +154,7 @@ func (p program) measure(ctx context.Context, b *bench, seconds float64) (sample
 		if err = errors.Join(err, unread); err != nil {
 			return sample{}, fmt.Errorf("%v printed %q: %w", p, text, err)
 		}
-		return freshValues(mean, share), nil
+		return freshValues(mean, share, leastFreshInC), nil
 	}
 	var s sample
 	for at, v := range map[int]*float64{1: &s.Mean, 3: &s.P50, 4: &s.P99} {

@@ -190,6 +190,19 @@ func (a alone) measure(ctx context.Context, b *bench, seconds float64) (sample, 
 	return crowd{string(a), 1}.measure(ctx, b, seconds)
 }
 
+// solo runs a role in one process.
+func (b *bench) solo(ctx context.Context, role string, o order) (sample, error) {
+	p, err := b.play(ctx, role, o)
+	if err != nil {
+		return sample{}, err
+	}
+	defer p.end() // if begin fails
+	if err := p.begin(); err != nil {
+		return sample{}, err
+	}
+	return p.result()
+}
+
 // crowd is a role played by several processes at once, which share one name. The sample is
 // the mean of their samples.
 type crowd struct {

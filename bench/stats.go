@@ -27,34 +27,43 @@ type round struct {
 	Dropped string    `json:"dropped,omitempty"` // why it does not count
 }
 
-// disagreement is how much the two limits of a round may differ.
+// disagreement is how much the two limits of a round may differ, where the group does not say more.
 const (
 	disagreement   = 1.2
 	limitsDisagree = "the limits disagree"
 )
 
-func agree(a, b float64) bool { return a > 0 && b > 0 && max(a, b) <= disagreement*min(a, b) }
+func agree(a, b, tolerance float64) bool {
+	return a > 0 && b > 0 && max(a, b) <= tolerance*min(a, b)
+}
 
 // anyMood is the mood of rounds in which no two CPUs exchange anything.
 const anyMood = "any"
 
-// newRound judges a round. Without a spin the measurement does not depend on the mood.
-func newRound(before, value, after sample, spin [2]sample) round {
-	if spin == ([2]sample{}) {
-		r := round{Before: before, Value: value, After: after, Mood: anyMood}
-		if !agree(before.Mean, after.Mean) {
-			r.Dropped = limitsDisagree
-		}
-		return r
+// newRound judges a round. Without a spin the measurement does not depend on the mood. The limits
+// may differ by the factor tolerance.
+func newRound(before, value, after sample, spin [2]sample, tolerance float64) round {
+	r := round{Before: before, Value: value, After: after, Spin: spin, Mood: anyMood}
+	later := anyMood
+	if spin != ([2]sample{}) {
+		r.Mood, later = moodOf(spin[0]), moodOf(spin[1])
 	}
-	r := round{Before: before, Value: value, After: after, Spin: spin, Mood: moodOf(spin[0])}
-	later := moodOf(spin[1])
+	for _, s := range []sample{before, after} {
+		if s.Dropped != "" {
+			r.Dropped = "the limit: " + s.Dropped
+		}
+	}
 	switch {
+	case value.Dropped != "":
+		r.Dropped = value.Dropped
+	case r.Dropped != "":
 	case r.Mood == busy || later == busy:
 		r.Dropped = "others use the CPUs"
-	case !agree(before.Mean, after.Mean):
+	case !agree(before.Mean, after.Mean, tolerance):
 		r.Dropped = limitsDisagree
-	case later != r.Mood && !agree(spin[0].Mean, spin[1].Mean):
+	case later == anyMood:
+		return r
+	case later != r.Mood && !agree(spin[0].Mean, spin[1].Mean, disagreement):
 		r.Dropped = "the mood changed"
 	default: // a mood's edge between them is no change
 		r.Mood = moodOf(sample{Mean: (spin[0].Mean + spin[1].Mean) / 2})
@@ -77,19 +86,25 @@ func (r round) mood() string {
 }
 
 // moodOf names the distance of the two cores, by the spinning ping-pong between them.
-// "resonant" is near, with PAUSE in step with the transfer. Do not compare such figures with
-// those of the other moods.
 func moodOf(spin sample) string {
 	switch {
 	case spin.Mean > 600, spin.P50 > 0 && spin.Mean > 2*spin.P50:
 		return busy
 	case spin.Mean < 44:
-		return "resonant"
+		return resonant
 	case spin.Mean < 120:
-		return "near"
+		return near
 	}
-	return "far"
+	return far
 }
+
+// The moods, beside anyMood. "resonant" is near, with PAUSE in step with the transfer. Do not
+// compare such figures with those of the other moods.
+const (
+	near     = "near"
+	far      = "far"
+	resonant = "resonant"
+)
 
 // busy is not a mood. A spinner whose mean is far above its median, or above every distance of
 // cores, waits for its CPU, and its figure shows what else runs there.
@@ -129,11 +144,21 @@ type summary struct {
 	Value  spread  `json:"value"`
 	P50    float64 `json:"p50,omitempty"` // medians of the rounds'
 	P99    float64 `json:"p99,omitempty"`
+	Fresh  float64 `json:"fresh,omitempty"`
+	// Met says whether the goal for this mood is met. It is missing if there is no goal, or if
+	// fewer than enough rounds count.
+	Met *bool `json:"met,omitempty"`
+	// Runs are the medians of the ratio in each run that has this mood, if several runs are told
+	// together.
+	Runs []float64 `json:"runs,omitempty"`
 }
+
+// enough is how many rounds of one mood must count, to say something about a subject.
+const enough = 3
 
 // summarize separates the moods, the most frequent first. If rate is set, the ratio is of the
 // messages in a given time, and not of the time of a message.
-func summarize(rounds []round, rate bool) []summary {
+func summarize(rounds []round, rate bool, want goal) []summary {
 	byMood := map[string][]round{}
 	for _, r := range rounds {
 		if r.Dropped == "" {
@@ -149,7 +174,7 @@ func summarize(rounds []round, rate bool) []summary {
 			}
 			return spreadOf(v)
 		}
-		all = append(all, summary{
+		s := summary{
 			Mood: mood, Rounds: len(rs),
 			Ratio: of(func(r round) float64 {
 				if rate {
@@ -161,40 +186,16 @@ func summarize(rounds []round, rate bool) []summary {
 			Value: of(func(r round) float64 { return r.Value.Mean }),
 			P50:   of(func(r round) float64 { return r.Value.P50 }).Median,
 			P99:   of(func(r round) float64 { return r.Value.P99 }).Median,
-		})
+			Fresh: of(func(r round) float64 { return r.Value.Fresh }).Median,
+		}
+		if want.Kind != noGoal && s.Rounds >= enough {
+			met := want.met(s)
+			s.Met = &met
+		}
+		all = append(all, s)
 	}
 	slices.SortFunc(all, func(a, b summary) int {
 		return cmp.Or(cmp.Compare(b.Rounds, a.Rounds), cmp.Compare(a.Mood, b.Mood))
 	})
 	return all
-}
-
-// goal is what a subject should reach.
-type goal struct {
-	kind  goalKind
-	value float64
-}
-
-type goalKind int
-
-const (
-	noGoal     goalKind = iota
-	ratioMost           // a ratio
-	ratioLeast          // a ratio
-	figureMost          // a figure in the group's unit
-)
-
-func atMost(ratio float64) goal  { return goal{ratioMost, ratio} }
-func atLeast(ratio float64) goal { return goal{ratioLeast, ratio} }
-func noMoreThan(v float64) goal  { return goal{figureMost, v} }
-func (g goal) met(s summary) bool {
-	switch g.kind {
-	case ratioMost:
-		return s.Ratio.Median <= g.value
-	case ratioLeast:
-		return s.Ratio.Median >= g.value
-	case figureMost:
-		return s.Value.Median <= g.value
-	}
-	return true
 }

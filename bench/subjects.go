@@ -23,7 +23,20 @@ type group struct {
 	length float64 // of a measurement, as a multiple of what was asked for; 0: 1
 	rounds int     // at the most; 0: as many as asked for
 	oneCPU bool    // the distance of the CPUs does not matter
+	// tolerance is how much two limits may differ; 0: disagreement.
+	tolerance float64
 }
+
+// groupInfo is what a report says about a group.
+type groupInfo struct {
+	Name  string `json:"name"`
+	About string `json:"about"`
+	Limit string `json:"limit"`
+	Unit  unit   `json:"unit"`
+	Size  int    `json:"size,omitempty"`
+}
+
+func (g *group) info() groupInfo { return groupInfo{g.name, g.about, g.limit.String(), g.unit, g.size} }
 
 // unit is how a sample is shown.
 type unit string
@@ -63,6 +76,7 @@ const (
 	toAndFro = "to and fro, the time of one way, first line touched"
 	oneWay   = "one way, each written whole and read"
 	newValue = "a new value, read and copied"
+	whole    = "loaned, written, published, taken and read by one process"
 )
 
 // The groups, in the order in which they are measured and drawn.
@@ -70,9 +84,10 @@ var (
 	mutexAlone  = &group{name: "mutex, uncontended", about: "lock and unlock", limit: robustMutex, unit: perOp, oneCPU: true}
 	rlockAlone  = &group{name: "read lock, uncontended", about: "lock and unlock", limit: alone("mutex"), unit: perOp, oneCPU: true}
 	readers     = &group{name: "read lock, CPU time", about: "lock and unlock", limit: crowd{"reader", 1}, unit: perOp}
-	handover    = &group{name: "handover", about: "one way", limit: futexPingPong, unit: perOp}
-	handoverToC = &group{name: "handover, pthread", about: "one way", limit: robustBaton, unit: perOp}
-	idle        = &group{name: "idle waiters", about: "share of a CPU", limit: idleLoop, unit: percent, length: 50, rounds: 3, oneCPU: true}
+	handoverHot = &group{name: "handover, polled", about: "one way", limit: spin, unit: perOp}
+	handover    = &group{name: "handover, asleep", about: "one way", limit: futexPingPong, unit: perOp}
+	handoverToC = &group{name: "handover, asleep, pthread", about: "one way", limit: robustBaton, unit: perOp}
+	idle        = &group{name: "idle waiters", about: "share of a CPU", limit: idleLoop, unit: percent, length: 50, rounds: 3, oneCPU: true, tolerance: 2}
 	message64   = &group{name: "message, 64 B", about: toAndFro, limit: spin, unit: perOp, size: 64}
 	message1M   = &group{name: "message, 1 MiB", about: toAndFro, limit: spin, unit: perOp, size: 1 << 20}
 	message8M   = &group{name: "message, 8 MiB", about: toAndFro, limit: spin, unit: perOp, size: 8 << 20}
@@ -82,11 +97,13 @@ var (
 	stream1M    = &group{name: "stream, 1 MiB", about: oneWay, limit: cProgram("stream", "-size", "1048576"), unit: volume, size: 1 << 20}
 	cellIdle    = &group{name: "cell, 64 B, idle", about: "a read", limit: cProgram("copyout"), unit: perOp, size: 64, oneCPU: true}
 	cell64      = &group{name: "cell, 64 B, under a writer", about: newValue, limit: cProgram("copyout", "-writer", "1"), unit: perOp, size: 64}
-	cell1K      = &group{name: "cell, 1 KiB, under a writer", about: newValue, limit: cProgram("copyout", "-writer", "1", "-size", "1024"), unit: perOp, size: 1 << 10}
+	cell1K      = &group{name: "cell, 1 KiB, under a writer", about: newValue, limit: cProgram("copyout", "-writer", "1", "-size", "1024"), unit: perOp, size: 1 << 10, tolerance: 1.5}
 	publish     = &group{name: "publish, CPU time", about: "a publish, nobody asleep", limit: publishCost(1), unit: perOp, length: 3}
+	first1M     = &group{name: "first message of a topic of 64 MiB, 1 MiB", about: whole, limit: newTopic{1 << 20, hundredth}, unit: perOp, size: 1 << 20, oneCPU: true, tolerance: 1.5}
+	first64     = &group{name: "first message of a topic of 64 MiB, 64 B", about: whole, limit: newTopic{64, hundredth}, unit: perOp, size: 64, oneCPU: true, tolerance: 1.5}
 	groups      = []*group{
-		mutexAlone, rlockAlone, readers, handover, handoverToC, idle,
-		message64, message1M, message8M, asleep64, asleep1M, stream64, stream1M, publish, cellIdle, cell64, cell1K,
+		mutexAlone, rlockAlone, readers, handoverHot, handover, handoverToC, idle,
+		message64, message1M, message8M, asleep64, asleep1M, stream64, stream1M, publish, first64, first1M, cellIdle, cell64, cell1K,
 	}
 )
 
@@ -98,12 +115,12 @@ var ours = []subject{
 	{group: mutexAlone, name: "mutex", measurer: alone("mutex"), goal: atMost(1.2)},
 	{group: rlockAlone, name: "read lock", measurer: alone("rlock"), goal: atMost(1.5)},
 	{group: readers, name: "4 processes", measurer: crowd{"reader", 4}},
-	{group: handover, name: "mutex", measurer: pair{role: "baton", bind: late}, goal: atMost(1.2)},
-	{group: handover, name: "mutex, asleep", measurer: pair{role: "baton", bind: early}, goal: atMost(1.2)},
-	{group: handover, name: "mutex, asleep, GOMAXPROCS 1", measurer: pair{role: "baton", bind: early, procs: 1}},
-	{group: handover, name: "event", measurer: pair{role: "events", bind: late}},
-	{group: handover, name: "event, asleep", measurer: pair{role: "events", bind: early}},
-	{group: handoverToC, name: "mutex, asleep", measurer: pair{role: "baton", bind: early}},
+	{group: handoverHot, name: "mutex", measurer: pair{role: "baton", bind: late}},
+	{group: handoverHot, name: "event", measurer: pair{role: "events", bind: late}},
+	{group: handover, name: "mutex", measurer: pair{role: "baton", bind: early}, goal: atMost(1.2)},
+	{group: handover, name: "mutex, GOMAXPROCS 1", measurer: pair{role: "baton", bind: early, procs: 1}},
+	{group: handover, name: "event", measurer: pair{role: "events", bind: early}},
+	{group: handoverToC, name: "mutex", measurer: pair{role: "baton", bind: early}},
 	{group: idle, name: "every kind", measurer: alone("idle"), goal: noMoreThan(1)},
 	{group: message64, name: "topic", measurer: pair{role: "topic", size: 64, bind: late}, goal: atMost(1.15)},
 	{group: message64, name: "topic, best effort", measurer: pair{role: "topic, best effort", size: 64, bind: late}, goal: atMost(1.3)},
@@ -113,11 +130,17 @@ var ours = []subject{
 	{group: asleep64, name: "topic", measurer: pair{role: "topic", size: 64, bind: early}, goal: atMost(1.2)},
 	{group: asleep64, name: "topic, GOMAXPROCS 1", measurer: pair{role: "topic", size: 64, bind: early, procs: 1}},
 	{group: asleep1M, name: "topic", measurer: pair{role: "topic", size: 1 << 20, bind: early}, goal: atMost(1.2)},
-	{group: stream64, name: "topic", measurer: pair{role: "topic stream", size: 64, bind: late}, goal: atLeast(0.35)},
-	{group: stream64, name: "topic, batches of 16", measurer: pair{role: "topic stream of 16", size: 64, bind: late}, goal: atLeast(1.2)},
-	{group: stream64, name: "topic, batches of 64", measurer: pair{role: "topic stream of 64", size: 64, bind: late}, goal: atLeast(1.2)},
+	{group: stream64, name: "topic", measurer: pair{role: "topic stream", size: 64, bind: late}, goal: atLeastIn(0.5, 0.35)},
+	{group: stream64, name: "topic, Send", measurer: pair{role: "topic stream, Send", size: 64, bind: late}, goal: atLeastIn(0.5, 0.35)},
+	{group: stream64, name: "topic, batches of 64", measurer: pair{role: "topic stream of 64", size: 64, bind: late}},
+	{group: stream64, name: "topic, packs of 16", measurer: pair{role: "topic packs of 16", size: 64, bind: late}, goal: atLeastIn(1.2, 0.4)},
+	{group: stream64, name: "topic, packs of 64", measurer: pair{role: "topic packs of 64", size: 64, bind: late}, goal: atLeastIn(1.8, 0.9)},
+	{group: stream64, name: "topic, packs of 64, depth 4096", measurer: pair{role: "topic packs of 64, depth 4096", size: 64, bind: late}},
+	{group: stream64, name: "topic, packs of 64, SendAll", measurer: pair{role: "topic packs of 64, SendAll", size: 64, bind: late}},
 	{group: stream1M, name: "topic", measurer: pair{role: "topic stream", size: 1 << 20, bind: late}, goal: atLeast(0.97)},
 	{group: publish, name: "64 subscribers", measurer: publishCost(64), goal: atMost(1.1)},
+	{group: first64, name: "topic", measurer: newTopic{64, 1}, goal: atMost(10)},
+	{group: first1M, name: "topic", measurer: newTopic{1 << 20, 1}, goal: atMost(10)},
 	{group: cellIdle, name: "cell", measurer: alone("cell"), goal: noMoreThan(10)},
 	{group: cell64, name: "cell", measurer: pair{role: "busy cell", size: 64, bind: late, timed: true}, goal: atMost(1)},
 	{group: cell1K, name: "cell", measurer: pair{role: "busy cell", size: 1 << 10, bind: late, timed: true}, goal: atMost(1)},
@@ -143,12 +166,18 @@ var roles = map[string]role{
 	"topic":              playTopic,
 	"topic, best effort": playTopicBestEffort,
 	"topic stream":       streamMessages(1),
-	"topic stream of 16": streamMessages(16),
 	"topic stream of 64": streamMessages(64),
-	"publisher":          playPublisher,
-	"idle subscriber":    playIdleSubscriber,
-	"cell":               playCell,
-	"busy cell":          playBusyCell,
+	"topic packs of 16":  streamPacks(16, streamDepth),
+	"topic packs of 64":  streamPacks(64, streamDepth),
+
+	"topic packs of 64, SendAll":    streamSendAll(64),
+	"topic packs of 64, depth 4096": streamPacks(64, 4096),
+	"topic stream, Send":            streamSends,
+	"new topics":                    playNewTopics,
+	"publisher":                     playPublisher,
+	"idle subscriber":               playIdleSubscriber,
+	"cell":                          playCell,
+	"busy cell":                     playBusyCell,
 }
 
 // ofC are C programs that are not limits, but show the parts of limits.
@@ -157,6 +186,7 @@ var ofC = []subject{
 	{group: message1M, name: "C, written and read whole", measurer: cProgram("spinpingpong", "-size", "1048576")},
 	{group: message8M, name: "C, written and read whole", measurer: cProgram("spinpingpong", "-size", "8388608")},
 	{group: stream64, name: "C, a ring of 16", measurer: cProgram("stream", "-depth", "16")},
+	{group: stream64, name: "C, a ring of 4096", measurer: cProgram("stream", "-depth", "4096")},
 }
 
 // subjects returns all subjects, by group: those of this module, of the peers, and those in C.
@@ -187,33 +217,21 @@ func subjects() []subject {
 	return all
 }
 
-func (g goal) show(u unit) string {
-	switch g.kind {
-	case ratioMost:
-		return fmt.Sprintf("<= %gx", g.value)
-	case ratioLeast:
-		return fmt.Sprintf(">= %gx", g.value)
-	case figureMost:
-		return fmt.Sprintf("<= %g %s", g.value, u)
-	}
-	return ""
-}
-
 // figure shows the value of a sample. If the unit is a rate, it is the time of one message.
-func (g *group) figure(v float64) string {
+func (g groupInfo) figure(v float64) string {
 	switch {
 	case v == 0:
 		return ""
-	case g.unit == perSec:
+	case g.Unit == perSec:
 		return digits(1e3/v) + " M/s"
-	case g.unit == volume:
-		return digits(float64(g.size)/v) + " GB/s"
-	case g.unit == percent:
+	case g.Unit == volume:
+		return digits(float64(g.Size)/v) + " GB/s"
+	case g.Unit == percent:
 		return fmt.Sprintf("%.3f %%", v)
 	case v >= 1e6:
 		return digits(v/1e6) + " ms"
 	case v >= 1e3:
-		return digits(v/1e3) + " us"
+		return digits(v/1e3) + " µs"
 	}
 	return digits(v) + " ns"
 }

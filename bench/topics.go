@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"samepage/pubsub"
@@ -89,46 +90,19 @@ func playTopicBestEffort(o order, ready func() error) (sample, error) {
 	return passMessages(o, ready, &pubsub.SubscriberOptions{BestEffort: true})
 }
 
-// streamMessages passes messages from the second process to the first, in batches.
+// streamMessages passes messages from the second process to the first, in batches. Each message
+// is written in place.
 func streamMessages(batch int) role {
 	return func(o order, ready func() error) (sample, error) {
-		depth := 1024 // as in the limit
-		if o.Size > 4096 {
-			depth = 6
+		if o.First {
+			return takeStream(o, ready, arriving(o))
 		}
 		ctx := context.Background()
-		if o.First {
-			if err := ready(); err != nil {
-				return sample{}, err
-			}
-			s, err := pubsub.AwaitSubscriber(ctx, o.Name, nil)
-			if err != nil {
-				return sample{}, err
-			}
-			defer s.Close()
-			var sum byte
-			return arrivals(o, func() error {
-				m, ok, err := s.TryTake()
-				if !ok && err == nil {
-					m, err = s.Take(ctx)
-				}
-				if err == nil {
-					sum += readLines(m.Bytes())
-				}
-				return err
-			})
-		}
-		p, _, err := pubsub.OpenOrCreatePublisher(o.Name, &pubsub.Options{MaxSize: o.Size, Depth: depth, Members: 2, Loans: max(batch, 2)})
+		p, err := streamPublisher(o, ready, streamOptions(o, max(batch, 2)))
 		if err != nil {
 			return sample{}, err
 		}
 		defer p.Close()
-		if err := ready(); err != nil {
-			return sample{}, err
-		}
-		if err := p.WaitSubscribers(ctx, 1); err != nil {
-			return sample{}, err
-		}
 		loans := make([]pubsub.Loan, 0, batch)
 		for n := range arriving(o) {
 			l, err := p.Loan(o.Size)
@@ -149,6 +123,82 @@ func streamMessages(batch int) role {
 		_, err = p.PublishAll(ctx, loans)
 		return sample{}, err
 	}
+}
+
+// streamSends passes messages from the second process to the first. Each message is written
+// elsewhere, and copied by Send.
+func streamSends(o order, ready func() error) (sample, error) {
+	if o.First {
+		return takeStream(o, ready, arriving(o))
+	}
+	ctx := context.Background()
+	p, err := streamPublisher(o, ready, streamOptions(o, 2))
+	if err != nil {
+		return sample{}, err
+	}
+	defer p.Close()
+	buf := make([]byte, o.Size)
+	for n := range arriving(o) {
+		writeMessage(buf, n)
+		if err := p.Send(ctx, buf); err != nil {
+			return sample{}, err
+		}
+	}
+	return sample{}, nil
+}
+
+// streamDepth is that of the limit of small messages.
+const streamDepth = 1024
+
+func streamOptions(o order, loans int) *pubsub.Options {
+	depth := streamDepth
+	if o.Size > 4096 {
+		depth = 6
+	}
+	return &pubsub.Options{MaxSize: o.Size, Depth: depth, Members: 2, Loans: loans}
+}
+
+// streamPublisher opens the topic of a stream, and waits for its subscriber.
+func streamPublisher(o order, ready func() error, opts *pubsub.Options) (*pubsub.Publisher, error) {
+	p, _, err := pubsub.OpenOrCreatePublisher(o.Name, opts)
+	if err != nil {
+		return nil, err
+	}
+	if err = ready(); err == nil {
+		err = p.WaitSubscribers(context.Background(), 1)
+	}
+	if err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
+}
+
+func streamSubscriber(o order, ready func() error) (*pubsub.Subscriber, error) {
+	if err := ready(); err != nil {
+		return nil, err
+	}
+	return pubsub.AwaitSubscriber(context.Background(), o.Name, nil)
+}
+
+// takeStream takes so many messages of a stream one by one, and reads them in place.
+func takeStream(o order, ready func() error, messages int) (sample, error) {
+	ctx := context.Background()
+	s, err := streamSubscriber(o, ready)
+	if err != nil {
+		return sample{}, err
+	}
+	defer s.Close()
+	var sum byte
+	return packArrivals(o, messages, func() (int, error) {
+		m, ok, err := s.TryTake()
+		if !ok && err == nil {
+			m, err = s.Take(ctx)
+		}
+		if err == nil {
+			sum += readLines(m.Bytes())
+		}
+		return 1, err
+	})
 }
 
 // writeMessage writes a whole message, as the limit does.
