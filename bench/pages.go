@@ -169,6 +169,10 @@ func (all *report) glanceText() string {
 	if len(others) == 2 {
 		text += fmt.Sprintf(" The fastest others are %s if they poll, and %s if they sleep.", others[0], others[1])
 	}
-	return wrap(text + fmt.Sprintf(" The two processors were %s (polled) and %s (asleep): [docs/bench.md](docs/bench.md) says what "+
-		"that means, how it was measured, and which goals are not met.", polled.mood, slept.mood))
+	moods := polled.mood
+	if slept.mood != polled.mood {
+		moods += " (polled) and " + slept.mood + " (asleep)"
+	}
+	return wrap(text + fmt.Sprintf(" The two processors were %s: [docs/bench.md](docs/bench.md) says what that means, how it was measured, "+
+		"and which goals are not met.", moods))
 }
