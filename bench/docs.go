@@ -57,11 +57,19 @@ func writeDocs(root string, runs []string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.RemoveAll(filepath.Join(root, pagesPlots)); err != nil { // a group may be gone
-		return err
-	}
 	if err := os.MkdirAll(filepath.Join(root, pagesPlots), 0o755); err != nil {
 		return err
+	}
+	drawn, err := os.ReadDir(filepath.Join(root, pagesPlots))
+	if err != nil {
+		return err
+	}
+	for _, e := range drawn {
+		if name := pagesPlots + "/" + e.Name(); pages[name] == nil { // its group is gone
+			if err := os.Remove(filepath.Join(root, name)); err != nil {
+				return err
+			}
+		}
 	}
 	for name, text := range pages {
 		if err := os.WriteFile(filepath.Join(root, name), text, 0o644); err != nil {

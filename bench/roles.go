@@ -25,8 +25,8 @@ type order struct {
 	Name    string  // prefix of the names of its objects, fresh for each run
 	Dir     string  // for its sockets
 	First   bool    // in a pair: the process that is ready before the other starts
-	Seconds float64 // how long to measure,
-	Count   int     // or how many operations
+	Seconds float64 // how long to measure
+	Count   int     // how many operations, if they are counted
 	Size    int     // of a message
 	Bind    binding
 	Procs   int // GOMAXPROCS
@@ -262,7 +262,7 @@ func (a pair) measure(ctx context.Context, b *bench, seconds float64) (s sample,
 	}
 	count := b.count[a]
 	for n := few; count == 0 && n < 1e9; n *= 20 {
-		if s, err = a.exchange(ctx, b, n, 0); err != nil {
+		if s, err = a.exchange(ctx, b, n, seconds); err != nil {
 			return s, err
 		}
 		if s.Mean <= 0 { // the clock has not moved
@@ -272,7 +272,7 @@ func (a pair) measure(ctx context.Context, b *bench, seconds float64) (s sample,
 			count = max(few, enough)
 		}
 	}
-	if s, err = a.exchange(ctx, b, count, 0); err == nil && s.Mean <= 0 {
+	if s, err = a.exchange(ctx, b, count, seconds); err == nil && s.Mean <= 0 {
 		err = fmt.Errorf("role %s told no figure", a.role)
 	}
 	if err == nil {
@@ -317,6 +317,11 @@ func (a pair) exchange(ctx context.Context, b *bench, count int, seconds float64
 	if err != nil {
 		return sample{}, err
 	}
+	if s1.Cut {
+		s1.Cut = false
+		_ = second.end() // it waits for the first one
+		return s1, nil
+	}
 	s2, err := second.result()
 	if s1.Mean == 0 {
 		s1 = s2
@@ -357,20 +362,38 @@ func repeat(seconds float64, f func() error) (wall, cpu float64, err error) {
 // trips does o.Count exchanges (a round trip is two), and then some that are timed one by one.
 // Both processes of a pair call it. For one of them trip goes there and back, for the other it
 // answers. trips returns how long one way took.
-func trips(o order, trip func() error) (sample, error) {
+//
+// The count comes from a run before. If an exchange takes much longer now, the first process ends
+// early, and so the other one is ended.
+func trips(o order, trip func() error) (s sample, err error) {
+	end := time.Now().Add(time.Duration(mostBlocks * max(o.Seconds, 0.01) * float64(time.Second)))
+	// several calls trip n times. It returns how often it did, and how long that took.
+	several := func(n int) (done int, took time.Duration, err error) {
+		step := max(1, n/64)
+		begun := time.Now()
+		for done < n && !s.Cut {
+			for range min(step, n-done) {
+				if err := trip(); err != nil {
+					return done, 0, err
+				}
+			}
+			done += min(step, n-done)
+			now := time.Now()
+			took = now.Sub(begun)
+			s.Cut = o.First && now.After(end)
+		}
+		return done, took, nil
+	}
 	n := max(1, o.Count/2)
-	for range n / 10 { // warms up
-		if err := trip(); err != nil {
-			return sample{}, err
-		}
+	done, took, err := several(n / 10) // warms up
+	if err == nil && !s.Cut {
+		done, took, err = several(n)
 	}
-	begun := time.Now()
-	for range n {
-		if err := trip(); err != nil {
-			return sample{}, err
-		}
+	if err != nil || s.Cut {
+		s.Mean = each(took, 2*max(done, 1))
+		return s, err
 	}
-	mean := each(time.Since(begun), 2*n)
+	s.Mean = each(took, 2*done)
 	single := make([]float64, min(max(1, n/4), 4096))
 	last := time.Now()
 	for i := range single {
@@ -380,10 +403,18 @@ func trips(o order, trip func() error) (sample, error) {
 		at := time.Now()
 		single[i] = float64(at.Sub(last).Nanoseconds()) / 2
 		last = at
+		if s.Cut = o.First && at.After(end); s.Cut {
+			single = single[:i+1]
+			break
+		}
 	}
 	slices.Sort(single)
-	return sample{Mean: mean, P50: quantile(single, 0.5), P99: quantile(single, 0.99)}, nil
+	s.P50, s.P99 = quantile(single, 0.5), quantile(single, 0.99)
+	return s, nil
 }
+
+// mostBlocks is how many times longer than planned an exchange may take.
+const mostBlocks = 5
 
 // arrivals receives o.Count messages, after some more to warm up, and returns how long one
 // took. The reader of a stream calls it; the other process sends arriving(o) messages.

@@ -15,6 +15,8 @@ type sample struct {
 	// Fresh is the share of reads that found a new value, if the mean is the time for each of them.
 	Fresh   float64 `json:"fresh,omitempty"`
 	Dropped string  `json:"dropped,omitempty"` // why it does not count, if it does not
+	// Cut says that the process ended before it had done all that it was to do with another one.
+	Cut bool `json:"cut,omitempty"`
 }
 
 // round is limit, subject, limit. Spin is the spinning ping-pong beside each limit.
