@@ -21,6 +21,7 @@ var update = flag.Bool("update", false, "write the golden files of the newest ve
 // goldenOptions are the options of the topics in the golden files, each of which has three messages.
 var goldenOptions = map[string]*pubsub.Options{
 	"topic": {MaxSize: 64, Depth: 2, Members: 2, Lifetime: samepage.Persist, Checksums: true},
+	"packs": {MaxSize: 64, Pack: 128, Depth: 2, Members: 2, Lifetime: samepage.Persist, Checksums: true},
 }
 
 func golden(version int, name string) string {
@@ -56,7 +57,13 @@ func TestGoldenTopics(t *testing.T) {
 		ipctest.Store(t)
 		if *update {
 			p := newPub(t, name, opts)
-			for i := range 3 {
+			first := 0
+			if opts.Pack > 0 { // a pack of two, then a pack of one
+				_, err := p.SendAll(bg, [][]byte{[]byte("message 1"), []byte("message 2")})
+				ipctest.NoErr(t, err)
+				first = 2
+			}
+			for i := first; i < 3; i++ {
 				ipctest.NoErr(t, p.Send(bg, fmt.Append(nil, "message ", i+1)))
 			}
 			ipctest.NoErr(t, p.Close())

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"math"
 	"slices"
 	"testing"
 
@@ -301,7 +302,7 @@ func TestPackPublish(t *testing.T) {
 func TestPackOptions(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
-	for _, o := range []pubsub.Options{{Pack: -1}, {Pack: 100}, {MaxSize: 64, Pack: 63}, {MaxSize: 57, Pack: 63}, {MaxSize: 1<<32 - 1, Pack: 8}} {
+	for _, o := range []pubsub.Options{{Pack: -1}, {Pack: 100}, {MaxSize: 64, Pack: 63}, {MaxSize: 57, Pack: 63}, {MaxSize: math.MaxInt32, Pack: 8}} {
 		_, err := pubsub.CreatePublisher("t", &o)
 		ipctest.WantErr(t, err, fs.ErrInvalid, "Pack")
 	}
