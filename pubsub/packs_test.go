@@ -466,3 +466,44 @@ func TestPackSlow(t *testing.T) {
 		}
 	}
 }
+
+// Release within a pack that was taken directly after another one keeps the pack.
+func TestPackReleaseWithin(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	p := newPub(t, "t", &pubsub.Options{MaxSize: 16, Pack: 64, Depth: 2})
+	s := newSub(t, "t", nil)
+	fill := func() (packs int) {
+		t.Helper()
+		for {
+			b, err := p.LoanBatch(4, 16)
+			ipctest.NoErr(t, err)
+			for i := range b.Len() {
+				ipctest.Fill(b.Bytes(i), p.Next()+uint64(i))
+			}
+			ok, err := b.TryPublish()
+			ipctest.NoErr(t, err)
+			if !ok {
+				b.Discard()
+				return packs
+			}
+			packs++
+		}
+	}
+	fill()
+	for q := uint64(1); q < 200; q += 4 {
+		wantMessages(t, s, q, q+4) // the last one is of the next pack
+		s.Release()
+		if n := fill(); n != 1 {
+			t.Fatalf("room for %d packs, but the subscriber has let go of one", n)
+		}
+		if q += 4; q%8 == 1 {
+			s.Release()
+		}
+		wantMessages(t, s, q+1, q+3)
+		s.Release()
+		if n := fill(); n != 1 {
+			t.Fatalf("room for %d packs, but the subscriber has let go of another one", n)
+		}
+	}
+}

@@ -14,6 +14,9 @@
 // the other members see it as dead. This does not happen while one of its loans, messages or held
 // messages is reachable. A reference to the bytes alone is not enough.
 //
+// Topics with [Options].Pack are for very many small messages. There messages travel in packs: see
+// [Publisher.SendAll], [Publisher.LoanBatch] and [Subscriber.TakeAll].
+//
 // [PublisherOf] and [SubscriberOf] are for topics whose messages have one Go type.
 //
 // In the terms of the Go memory model:
