@@ -346,7 +346,7 @@ func TestPackForgottenLoans(t *testing.T) {
 	ipctest.NoErr(t, err)
 	err = s.Close()
 	ipctest.WantErr(t, err, samepage.ErrBusy, "held: 1")
-	if debug := strings.Contains(err.Error(), "taken at"); debug != strings.Contains(err.Error(), "packs_test.go") {
+	if debug := strings.Contains(err.Error(), "taken at"); debug != strings.Contains(err.Error(), "packsends_test.go") {
 		t.Error(err)
 	}
 	h.Release()
