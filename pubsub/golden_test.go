@@ -93,6 +93,7 @@ func TestGoldenTopics(t *testing.T) {
 		}
 		ipctest.NoErr(t, s.Close())
 		ipctest.NoErr(t, p.Close())
+		ipctest.NoErr(t, samepage.Remove(name, &samepage.Options{Kind: samepage.KindTopic}))
 	}
 }
 

@@ -41,8 +41,8 @@ type Options struct {
 	Publishers int `json:"publishers"`
 	// Members is the largest number of publishers and subscribers together at a time: 1 to 1024,
 	// by default 16. A lock has a larger default, 64, because here members need more memory. For
-	// each place of a publisher, a member needs memory for one to three messages, and for one or
-	// two more for each message that it may hold. See Size.
+	// each place of a publisher, a member needs memory for at least one message, and for one more
+	// for each message that it may hold; if messages are small, for up to four. See Size.
 	Members int `json:"members"`
 	// Holds is the largest number of messages that each subscriber may hold: up to 1023, by
 	// default 0. Each message that is held keeps the whole pack that it is in.

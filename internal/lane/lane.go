@@ -39,13 +39,14 @@ type Settings struct {
 // MaxSize is the largest payload, in bytes.
 const MaxSize = 1<<32 - 1
 
-// smallSlot is the largest size of slots of which a Set has more than necessary, so that
-// reclaiming is rare. More slots of a larger size would cost more than the check of the pins.
-const smallSlot = 4096
-
-// spare is the least number of slots that a lane with small slots has more than necessary. The
-// writer looks at the pins once in so many messages.
-const spare = 64
+// A lane has more slots than necessary, so that reclaiming is rare: the writer looks at the pins once
+// in so many messages.
+const (
+	smallSlot  = 4096      // bytes; the largest size of a small slot
+	spareSlots = 64        // small slots that it has more, at least
+	pinSpare   = 512       // with many pins it has more small slots, up to so many
+	spareBytes = 256 << 10 // bytes of the larger slots that it has more
+)
 
 // Config computes the layout of a new Set of lanes.
 //
@@ -125,7 +126,9 @@ func (s *Settings) finish(c *layout.LaneConfig) (*layout.LaneConfig, *layout.Lan
 	case c.Lanes == 0:
 		n += pins
 	case c.SlotSize <= smallSlot:
-		n += max(pins, spare)
+		n += max(pins, min(4*pins, pinSpare), spareSlots)
+	default:
+		n += spareBytes / c.SlotSize
 	}
 	// Each setting is in range, but together they may need too many slots.
 	if err := option.Range("the number of slots that Depth, Members, Holds and Loans need", n, 1, layout.MaxSlots); err != nil {

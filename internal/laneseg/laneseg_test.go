@@ -72,6 +72,24 @@ func publish(t *testing.T, w *laneseg.Writer, text string) {
 	w.Publish(slot, n)
 }
 
+// A reader that has not finished to join does not count, because it may still begin later.
+func TestReaderCountsWhenItHasJoined(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	w := writer(t, "t", two())
+	h, set, err := laneseg.Open(&object.Spec{Name: "t", Kind: layout.Topic}, nil)
+	ipctest.NoErr(t, err)
+	defer h.Close()
+	lane.NewReader(set, w.Lane(), h.Me(), true, lane.Now)
+	if n := w.Readers(laneseg.Reliable); n != 0 {
+		t.Errorf("%d readers count, although the only one is still joining", n)
+	}
+	new(laneseg.Reader).Join(h, set, true, lane.Now)
+	if n := w.Readers(laneseg.Reliable); n != 1 {
+		t.Errorf("%d readers count, want 1", n)
+	}
+}
+
 func take(r *laneseg.Reader) (m laneseg.Message, err error) {
 	ok, err := r.Take()
 	if !ok {

@@ -391,12 +391,13 @@ func (w *Writer) Readers(of Sort) (n int) {
 	return n
 }
 
-// reader returns the member in slot m if it is a reader of that sort. A reliable reader counts from
-// when its bit is set, a best-effort reader from when it has its role. From then on a reader sees
-// all messages, except those for which a best-effort reader is too slow.
+// reader returns the member in slot m if it is a reader of that sort. A reader counts from when it
+// has its role, because before J2 it is not certain with which message it begins. From then on it
+// sees all messages, except those for which a best-effort reader is too slow.
 func (w *Writer) reader(m int, of Sort) (o layout.Owner, evicted bool) {
 	_, yes, evicted := w.set.Reliable(w.Lane(), m)
-	if !yes && (of == Reliable || w.h.Role(m) != layout.RoleBestEffort) {
+	role := w.h.Role(m)
+	if !(yes && role == layout.RoleReliable) && (of == Reliable || role != layout.RoleBestEffort) {
 		return 0, false
 	}
 	_, o = w.h.HeldOf(m)
