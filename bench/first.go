@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
+	"samepage"
 	"samepage/pubsub"
 )
 
@@ -48,12 +50,14 @@ func topicOf(size int) (*pubsub.Options, error) {
 	low, high := 1, 1<<19 // the largest depth that there is
 	for low < high {
 		depth := (low + high + 1) / 2
-		if _, n, err := at(depth); err != nil {
-			return nil, err
-		} else if n <= topicSize {
+		_, n, err := at(depth)
+		switch {
+		case err == nil && n <= topicSize:
 			low = depth
-		} else {
+		case err == nil || errors.Is(err, samepage.ErrTooLarge): // the address space has 32 bits
 			high = depth - 1
+		default:
+			return nil, err
 		}
 	}
 	opts, _, err := at(low)

@@ -30,6 +30,7 @@
  *   PREPIN       the best-effort reader pins the prediction before it looks, and looks only once
  *   SLEEP_ENTRY  before it sleeps, the reader looks at the entry only, unless Ends has changed; its
  *                death watch looks at the entry only
+ *   LATE_F1      the writer does F1 only when it reclaims, as a cell does
  *   WRONG        a condition: when the writer may use another slot although the announced one is
  *                free
  *   KILL         who may be killed: one bit for each process
@@ -65,6 +66,7 @@
  * check: -DN=2 -DD=1 -DSLOTS=4 -DMSGS=3 -DDEATHS=1 -DWRITERS=2 -DNO_RELIABLE -DPREPIN
  * check: -DN=2 -DD=1 -DSLOTS=4 -DMSGS=6 -DDEATHS=0 -DWRITERS=1 -DNO_RELIABLE -DPREPIN
  * check: -DN=2 -DD=1 -DSLOTS=5 -DMSGS=6 -DDEATHS=0 -DWRITERS=1 -DNO_RELIABLE -DHOLD -DLAZY
+ * check: -DN=2 -DD=1 -DSLOTS=5 -DMSGS=5 -DDEATHS=0 -DWRITERS=1 -DNO_RELIABLE -DHOLD -DLAZY -DLATE_F1
  * check: -DN=2 -DD=1 -DSLOTS=4 -DMSGS=6 -DDEATHS=0 -DWRITERS=1 -DNO_BEST -DREST
  * check: -DN=2 -DD=1 -DSLOTS=4 -DMSGS=6 -DDEATHS=0 -DWRITERS=1 -DNO_BEST -DREST -DSLEEP_ENTRY
  * check: -DN=3 -DD=2 -DSLOTS=4 -DMSGS=6 -DDEATHS=0 -DWRITERS=1 -DNO_BEST -DBATCH -DIDLE -DREST
@@ -430,12 +432,12 @@ loan:
 			assert(!inUse(s));
 			payload[s] = q;
 #ifndef BREAK_ORDER
-			generation[s] = q;                              /* COMMIT, if s was announced */
+			generation[s] = q;                              /* P3: COMMIT, if s was announced */
 			if :: s == p -> published = q + 1; early = true :: else fi
 #endif
 		};
 enter:
-		atomic {                                                /* P3 */
+		atomic {                                                /* P4 */
 			if
 			:: sequence[at(q)] != 0 -> old = entry[at(q)] + 1;
 				assert(evicted || position == 0 || position > sequence[at(q)])
@@ -455,7 +457,14 @@ enter:
 #ifndef BREAK_ORDER
 			s = 0;
 #endif
-			if :: old != 0 -> retired = retired | bit(old - 1); old = 0 :: else fi
+			if
+			:: old != 0 -> retired = retired | bit(old - 1);
+#if !defined(LATE_F1) && !defined(BREAK_GEN)
+				generation[old - 1] = 0;                /* F1 */
+#endif
+				old = 0
+			:: else
+			fi
 		};
 #ifdef BATCH
 		if
