@@ -54,7 +54,8 @@ type Reader struct {
 	cur    *lane.Reader // the lane of the message that the Reader looks at; nil: idle
 	msg    lane.Message
 	ahead  bool // WaitAny has taken msg for the next Take
-	astray bool // the last message was not where it was expected
+	astray bool // the next Take looks at entries, too: the last message was not where it was expected, or passed
+	passed int  // Takes that passed a lane in which nothing was where it was expected
 	at     int  // the lane that comes next
 	missed uint64
 	taken  uint64
@@ -148,11 +149,15 @@ func (r *Reader) again() (ok bool, err error) {
 	return r.look(false)
 }
 
+// mostPassed is the largest value of passed. Then the next Take also looks at the entries of the
+// lanes that were passed: else a lane that always has a message would hide those of the others.
+const mostPassed = 16
+
 // look takes the next message of any lane. If quick is set, it looks only where messages are
 // expected, and may miss one that is there.
 func (r *Reader) look(quick bool) (ok bool, err error) {
 	l := r.at
-	for range r.lanes {
+	for k := range r.lanes {
 		lr := r.lanes[l]
 		if l++; l == len(r.lanes) {
 			l = 0
@@ -164,6 +169,9 @@ func (r *Reader) look(quick bool) (ok bool, err error) {
 			r.astray = false
 		}
 		if ok {
+			if quick && k > 0 && r.pass() {
+				l = r.at // the first one that was passed
+			}
 			r.at = l
 			r.cur = lr
 			r.turn++
@@ -179,6 +187,16 @@ func (r *Reader) look(quick bool) (ok bool, err error) {
 		}
 	}
 	return false, nil
+}
+
+// pass counts a quick look that has passed a lane. It returns true if the next look must begin with
+// that lane, and is not quick.
+func (r *Reader) pass() bool {
+	if r.passed++; r.passed < mostPassed {
+		return false
+	}
+	r.passed, r.astray = 0, true
+	return true
 }
 
 func (r *Reader) refusal() error {
