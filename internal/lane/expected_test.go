@@ -108,6 +108,17 @@ func TestPredictions(t *testing.T) {
 			}
 			w.Fence()
 		},
+		"the next loan first": func(w *Writer) { // so the writer always has a loan
+			if w.Loans() == 0 {
+				w.Loan()
+			}
+			slot := w.lent[len(w.lent)-1]
+			fill(w, slot, w.Next())
+			w.Loan()
+			w.Room()
+			w.TakeBack(slot)
+			w.Publish(slot, 64, true)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := heap(t, Settings{Lanes: 1, Depth: 16, MaxSize: 64, Readers: 2, Loans: 5})

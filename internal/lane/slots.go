@@ -74,6 +74,9 @@ func (s *slots) loan() (uint32, bool) {
 	s.free = s.free[:n]
 	s.out[slot/64] |= 1 << (slot % 64)
 	s.loans++
+	if len(s.lent) == mostLent {
+		s.tidy()
+	}
 	if len(s.lent) < mostLent {
 		s.lent = append(s.lent, slot)
 	}
@@ -83,6 +86,28 @@ func (s *slots) loan() (uint32, bool) {
 
 // mostLent is the largest length of lent. It is only for predictions, so it may miss loans.
 const mostLent = 128
+
+// tidy removes the slots from lent that are not on loan any more. If there are many loans, it does
+// nothing, because it would be called for almost each loan.
+func (s *slots) tidy() {
+	if s.loans > mostLent/2 {
+		return
+	}
+	k := mostLent
+	for i := k - 1; i >= s.oldest; i-- {
+		// A slot may be there twice. The bit is cleared meanwhile, so only the last one is kept.
+		if slot, bit := s.lent[i], uint64(1)<<(s.lent[i]%64); s.out[slot/64]&bit != 0 {
+			s.out[slot/64] &^= bit
+			k--
+			s.lent[k] = slot
+		}
+	}
+	kept := s.lent[k:]
+	for _, slot := range kept {
+		s.out[slot/64] |= 1 << (slot % 64)
+	}
+	s.lent, s.oldest = s.lent[:copy(s.lent, kept)], 0
+}
 
 // TakeBack ends the loan of a slot. The caller then publishes or discards the slot. TakeBack
 // returns false if the slot is not on loan, because a caller may end the same loan twice.
