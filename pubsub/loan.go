@@ -71,7 +71,7 @@ func (l *loan) bytes() []byte {
 //
 // Errors: samepage.ErrTooLarge.
 func (l *Loan) Truncate(n int) error {
-	if n < 0 || uint32(n) > l.n {
+	if n < 0 || uint64(n) > uint64(l.n) {
 		return fmt.Errorf("pubsub: truncate a loan to %d bytes, want 0 to %d: %w", n, l.n, samepage.ErrTooLarge)
 	}
 	l.n = uint32(n)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"strconv"
 	"testing"
@@ -116,6 +117,9 @@ func TestLoans(t *testing.T) {
 	ipctest.WantErr(t, p.Close(), samepage.ErrBusy)
 	ipctest.NoErr(t, all[2].Truncate(4))
 	ipctest.WantErr(t, all[2].Truncate(5), samepage.ErrTooLarge)
+	if n := math.MaxInt &^ math.MaxUint32; n > 0 { // 0 as an uint32
+		ipctest.WantErr(t, all[2].Truncate(n), samepage.ErrTooLarge)
+	}
 	for _, i := range []int{2, 0} { // in another order
 		ipctest.NoErr(t, all[i].Publish(bg))
 		m, err := s.Take(bg)
