@@ -265,7 +265,7 @@ func (c *LaneConfig) checkPack() error {
 	if c.Pack == 0 && c.Message == 0 {
 		return nil
 	}
-	if c.Lanes == 0 || c.Pack > MaxPack || c.Message == 0 || PackAligned(min(c.Message, MaxPack)) > c.Pack || c.MaxSize != PackHeaderSize+uint64(c.Pack) {
+	if c.Lanes == 0 || c.Pack > MaxPack || c.Message == 0 || c.Message > c.Pack || PackAligned(c.Message) > c.Pack || c.MaxSize != PackHeaderSize+uint64(c.Pack) {
 		return fmt.Errorf("lane settings have %d lanes with packs of %d bytes, messages of %d, payloads of %d: %w", c.Lanes, c.Pack, c.Message, c.MaxSize, ErrCorrupt)
 	}
 	return nil

@@ -112,6 +112,9 @@ func TestLaneConfig(t *testing.T) {
 		func(c *LaneConfig) { c.Pack, c.Message = 984, 985 },
 		func(c *LaneConfig) { c.Pack, c.Message = 976, 8 },
 		func(c *LaneConfig) { c.Pack, c.Message = 1<<32-1, 1<<32-1 },
+		func(c *LaneConfig) { // rounded up, Message is 0 as an uint32
+			c.Pack, c.Message, c.MaxSize, c.SlotSize = MaxPack, 1<<32-1, PackHeaderSize+MaxPack, 1<<32+128
+		},
 		func(c *LaneConfig) { c.Pack, c.Message, c.Lanes, c.Entries = 984, 8, 0, 0 },
 	} {
 		c := goldenLaneConfig()
