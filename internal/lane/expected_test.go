@@ -141,6 +141,24 @@ func TestPredictions(t *testing.T) {
 	}
 }
 
+// checkSlots checks that the writer has each slot exactly once, if it has none on loan.
+func checkSlots(t *testing.T, w *Writer) {
+	t.Helper()
+	n := make([]int, w.slotsN)
+	for _, all := range [][]uint32{w.free, w.retired, w.ring} {
+		for _, slot := range all {
+			if slot != noSlot {
+				n[slot]++
+			}
+		}
+	}
+	for slot, n := range n {
+		if n != 1 {
+			t.Errorf("the writer has slot %d %d times", slot, n)
+		}
+	}
+}
+
 // A writer dies between the steps of a publication. If its message is in the expected slot, it is
 // published: readers take it before the next writer comes, and the next writer counts it. Otherwise
 // the next writer uses the number again.
@@ -189,6 +207,7 @@ func TestDeathBetweenSlotAndEntry(t *testing.T) {
 							t.Errorf("a reader that joins takes %d, message %d was published: %v", last, q, published)
 						}
 						w = NewWriter(s, 0)
+						checkSlots(t, w)
 						want := q
 						if published {
 							want++

@@ -56,7 +56,9 @@ func NewWriter(s *Set, lane int) *Writer {
 	w.i = uint32(w.next % uint64(w.n))
 	next := w.predicted(w.next)
 	if next < w.slotsN && !taken[next] && atomic.LoadUint64(w.generation(next)) == w.next { // O3
-		w.repair(next)
+		if old := w.repair(next); old != noSlot { // it had the message that is N before this one
+			taken[old] = false
+		}
 		taken[next] = true
 		next = w.predicted(w.next)
 	}
@@ -80,14 +82,15 @@ func NewWriter(s *Set, lane int) *Writer {
 }
 
 // repair writes the entry of the next message, which is in slot. The writer before has published it,
-// and has died before it wrote the entry. Readers may have read it.
-func (w *Writer) repair(slot uint32) {
+// and has died before it wrote the entry. Readers may have read it. It returns the slot that the entry
+// named before.
+func (w *Writer) repair(slot uint32) (old uint32) {
 	atomic.StoreUint64(w.sequence(w.i), 0)
 	fault.At(fault.LaneZeroed)
 	atomic.StoreUint32(w.slotOf(w.i), slot)
 	fault.At(fault.LaneNamed)
 	atomic.StoreUint64(w.sequence(w.i), w.next)
-	w.move(slot)
+	return w.move(slot)
 }
 
 // move goes on to the next message after one was published in slot. It returns the slot that the
