@@ -153,6 +153,28 @@ func TestPackChangesMeanwhile(t *testing.T) {
 	}
 }
 
+// What a subscriber has missed before a damaged pack counts, although it is not known how many
+// messages it was.
+func TestPackMissedBeforeDamage(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	p := newPub(t, "t", &pubsub.Options{MaxSize: 64, Pack: 256, Depth: 4})
+	s := newSub(t, "t", &pubsub.SubscriberOptions{BestEffort: true})
+	sendAll(t, p, 8, 8)
+	wantPack(t, s, 1, 8, 8)
+	h := mapTopic(t, "t")
+	defer h.close()
+	for range 20 {
+		sendAll(t, p, 8, 8)
+		binary.LittleEndian.PutUint32(h.newestPack(t)[8:], 0)
+	}
+	_, _, err := s.TryTake()
+	ipctest.WantErr(t, err, samepage.ErrCorrupt)
+	if n := s.Missed(); n < 10 || n > 20 {
+		t.Errorf("%d packs were missed before", n)
+	}
+}
+
 // A publisher continues after a damaged pack, with the number that the lane has beside it.
 func TestPackTakeoverDamaged(t *testing.T) {
 	ipctest.NeedNames(t)

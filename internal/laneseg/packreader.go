@@ -99,8 +99,6 @@ func (r *Reader) open() (ok bool, err error) {
 
 func (r *Reader) openPack(err error) error {
 	l, q, lost := r.cur.Lane(), r.msg.Seq, r.msg.Missed
-	r.msg.Missed = 0
-	r.missed -= lost
 	if err != nil {
 		r.next[l] = 0
 		return err
@@ -113,10 +111,9 @@ func (r *Reader) openPack(err error) error {
 		if h.First < want || r.reliable && h.First > want {
 			return r.spoilt(fmt.Errorf("a pack begins at message %d, but message %d comes next: %w", h.First, want, layout.ErrCorrupt))
 		}
-		lost = h.First - want
+		r.msg.Missed = h.First - want // messages; until here it was packs
 	}
-	r.msg.Missed = lost
-	r.missed += lost
+	r.missed += r.msg.Missed - lost
 	r.next[l] = h.First + uint64(h.Count)
 	r.bytes, r.left, r.i = r.msg.Len, h.Count-1, 0
 	r.msg.Seq, r.msg.Len = h.First, h.Size
