@@ -27,7 +27,7 @@ func zeroGenerations(base unsafe.Pointer, size uintptr, slots *uint32, n int)
 func storeRelease(p *uint64, v uint64)
 
 // poll checks up to n times whether *at is want, with a PAUSE between two checks. It cannot be
-// preempted, so keep n below about 20. Meanwhile it prefetches the line after at.
+// preempted, so n is at most 32. Meanwhile it prefetches the line after at.
 //
 //go:noescape
 func poll(at *uint64, want uint64, n uint32) bool

@@ -33,7 +33,7 @@ import (
 // retired first is reclaimed first.
 //
 // slots is what the writer knows about its slots. It is private memory of the writer. The next
-// writer finds it again from the ring (O2, O3). docs/protocol/lane.md gives the reasons.
+// writer finds it again from the ring (O2 to O4). docs/protocol/lane.md gives the reasons.
 type slots struct {
 	part
 	set  *Set
@@ -183,7 +183,7 @@ func (s *slots) reclaim(n int) {
 	fault.At(fault.LaneReclaim)
 	s.markPinned() // F3
 	kept := s.retired[:0]
-	// The slot that was on top before stays on top: readers were told of it (Entry.Next).
+	// The slot that was on top before stays on top: readers were told of it (SlotHeader.Next).
 	first := len(s.free)
 	for i, slot := range s.retired {
 		if i >= n || s.pinned[slot/64]>>(slot%64)&1 != 0 {

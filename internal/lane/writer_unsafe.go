@@ -28,7 +28,7 @@ type Writer struct {
 // maxSequence is a number that no lane ever reaches.
 const maxSequence = math.MaxUint64 >> 2
 
-// NewWriter becomes the writer of a lane (O2 to O4).
+// NewWriter becomes the writer of a lane (O2 to O5).
 //
 // Preconditions:
 //   - The caller has won the lane's Owner word (O1), and holds it while it uses the Writer.
