@@ -23,8 +23,8 @@ type batch struct {
 }
 
 // LoanBatch takes a pack on loan, with places for n messages of size bytes each. Their sizes, each
-// rounded up to a multiple of 8, may together have up to Options.Pack bytes. The places have old
-// contents: the caller must set all bytes of each place.
+// rounded up to a multiple of 8 that is not 0, may together have up to Options.Pack bytes. The places
+// have old contents: the caller must set all bytes of each place.
 //
 // Errors: errors.ErrUnsupported (the topic has no Options.Pack), samepage.ErrTooLarge,
 // ErrNegativeSize, fs.ErrInvalid (n is less than 1), ErrTooManyHolds (Options.Loans messages or
