@@ -38,7 +38,7 @@ func plant(t *testing.T, version int, name string) {
 	ipctest.NoErr(t, err)
 	b, err := io.ReadAll(z)
 	ipctest.NoErr(t, err)
-	ipctest.NoErr(t, newPub(t, name, goldenOptions[name]).Close())
+	ipctest.NoErr(t, create(t, name).Close())
 	m, err := samepage.Open(name, &samepage.Options{Kind: samepage.KindTopic})
 	ipctest.NoErr(t, err)
 	if m.Size() < int64(len(b)) {
@@ -48,6 +48,14 @@ func plant(t *testing.T, version int, name string) {
 		t.Fatal(err)
 	}
 	ipctest.NoErr(t, m.Close())
+}
+
+// create makes a topic. No clean-up of the test keeps the publisher.
+func create(t *testing.T, name string) *pubsub.Publisher {
+	t.Helper()
+	p, err := pubsub.CreatePublisher(name, goldenOptions[name])
+	ipctest.NoErr(t, err)
+	return p
 }
 
 // uproot removes a topic. On Windows its file goes when no process maps the messages any more, and
@@ -70,7 +78,7 @@ func TestGoldenTopics(t *testing.T) {
 	for name, opts := range goldenOptions {
 		dir := ipctest.Store(t)
 		if *update {
-			p := newPub(t, name, opts)
+			p := create(t, name)
 			first := 0
 			if opts.Pack > 0 { // a pack of two, then a pack of one
 				_, err := p.SendAll(bg, [][]byte{[]byte("message 1"), []byte("message 2")})
@@ -91,7 +99,8 @@ func TestGoldenTopics(t *testing.T) {
 			uproot(t, dir, name)
 		}
 		plant(t, 2, name)
-		s := newSub(t, name, nil)
+		s, err := pubsub.OpenSubscriber(name, nil)
+		ipctest.NoErr(t, err)
 		p, err := pubsub.OpenPublisher(name, nil)
 		ipctest.NoErr(t, err)
 		if p.Next() != 4 {
