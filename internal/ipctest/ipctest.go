@@ -281,8 +281,10 @@ func dirIn(t testing.TB, parent string) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := removeAll(d); err != nil {
-			t.Errorf("remove %s: %v", d, err)
+		// On Windows a file stays while it is open, also by an object that the test has dropped and
+		// the collector has not found yet.
+		if removeAll(d) != nil {
+			Collect(t, "the files in "+d, func() error { return removeAll(d) })
 		}
 	})
 	return d

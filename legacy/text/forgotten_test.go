@@ -1,8 +1,10 @@
 package text_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -17,6 +19,15 @@ func noNames() error {
 	all, err := samepage.List()
 	if err == nil && len(all) > 0 {
 		err = fmt.Errorf("%d names, the first of %v %q", len(all), all[0].Kind, all[0].Name)
+	}
+	return err
+}
+
+// noFiles removes the files in dir. On Windows it returns an error if one of them is still open.
+func noFiles(dir string) error {
+	files, err := filepath.Glob(filepath.Join(dir, "*"))
+	for _, f := range files {
+		err = errors.Join(err, os.Remove(f))
 	}
 	return err
 }
@@ -44,8 +55,8 @@ func TestForgottenIsGivenBack(t *testing.T) {
 			ipctest.Store(t)
 			dir := ipctest.Dir(t)
 			ipctest.Forget(t, process.Usage, func(i int) error {
-				return open(fmt.Sprintf("forgotten-%d-%d", os.Getpid(), i), dir)
-			}, noNames)
+				return open(fmt.Sprintf("%s-%d", filepath.Base(dir), i), dir)
+			}, func() error { return errors.Join(noNames(), noFiles(dir)) })
 		})
 	}
 }
