@@ -122,8 +122,8 @@ func (r *Reader) expect(slot uint32) {
 }
 
 // predicted is the slot in which message q is expected: the Next of message q - 1, and slot 0 for
-// message 1. It is noSlot or another number that is too large if message q - 1 is gone; then message
-// q has an entry.
+// message 1. It is noSlot or another number that is too large if message q - 1 is gone; then
+// message q has an entry.
 //
 // All readers and the next writer must expect a message in the same slot, because it depends on
 // this whether the last message of a dead writer was published (O3). So there is no other guess.
@@ -225,12 +225,11 @@ func (r *Reader) find() (bool, error) {
 		return r.findPinned()
 	}
 	q := atomic.LoadUint64(r.sequence(r.i)) // ACQUIRE. Pairs with P5. (T2)
-	found := false
+	slot, found := uint32(0), false
 	if q == r.next {
-		if slot := atomic.LoadUint32(r.slotOf(r.i)); slot < r.slotsN {
-			r.expect(slot)
-			found = atomic.LoadUint64(r.at) == q
-		}
+		slot = atomic.LoadUint32(r.slotOf(r.i))
+		r.expect(slot)
+		found = atomic.LoadUint64(r.at) == q
 	}
 	switch {
 	case r.Evicted():
@@ -238,7 +237,6 @@ func (r *Reader) find() (bool, error) {
 	case q > r.next:
 		return false, r.set.corrupt("lane %d: entry %d of %d has message %d, but a reliable reader is at message %d", r.lane, r.i, r.n, q, r.next)
 	case q == r.next && !found:
-		slot := atomic.LoadUint32(r.slotOf(r.i))
 		return false, r.set.corrupt("lane %d: message %d is in slot %d, want one of the slots 0 to %d that has this message", r.lane, q, slot, r.slotsN-1)
 	}
 	return found, nil

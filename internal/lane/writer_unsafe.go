@@ -81,9 +81,9 @@ func NewWriter(s *Set, lane int) *Writer {
 	return w
 }
 
-// repair writes the entry of the next message, which is in slot. The writer before has published it,
-// and has died before it wrote the entry. Readers may have read it. It returns the slot that the entry
-// named before.
+// repair writes the entry of the next message, which is in slot. The writer before has published
+// it, and has died before it wrote the entry. Readers may have read it. repair returns the slot
+// that the entry named before.
 func (w *Writer) repair(slot uint32) (old uint32) {
 	atomic.StoreUint64(w.sequence(w.i), 0)
 	fault.At(fault.LaneZeroed)
@@ -218,12 +218,16 @@ func (w *Writer) Send(b []byte, fence bool) bool {
 	return true
 }
 
-// IsAhead says whether a call of Ahead would do nothing.
-func (w *Writer) IsAhead() bool { return w.next < w.until && len(w.free) >= 2 }
-
 // Ahead prepares the next message after a Publish: it loads the cursors and reclaims slots, so
 // that the next message need not wait for that.
 func (w *Writer) Ahead() {
+	if w.next >= w.until || len(w.free) < 2 {
+		w.goAhead()
+	}
+}
+
+// goAhead is Ahead if there is something to do. Ahead alone is small enough to be inlined.
+func (w *Writer) goAhead() {
 	if w.next >= w.until {
 		w.look()
 	}

@@ -36,8 +36,8 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 //	TakeBack                  ends the loan
 //	Seal, Publish             for a batch: Seal and PublishUnrung of each message, then RingAll
 //
-// The user may call Discard instead of Seal and Publish. In a segment with packs it calls PublishEven
-// or PublishMixed instead of Seal and Publish; see packwriter.go.
+// The user may call Discard instead of Seal and Publish. In a segment with packs it calls
+// PublishEven or PublishMixed instead of Seal and Publish; see packwriter.go.
 //
 // Only one goroutine at a time may call the methods, also those of the lane.Writer. Of these the
 // user may call Loan, Payload, Room, TakeBack, Discard, Next, Lag, Lane and Loans; the others are
@@ -161,9 +161,7 @@ func seal(b []byte, sum, times bool) (crc uint32, now int64) {
 func (w *Writer) Publish(slot, n uint32) {
 	w.Writer.Publish(slot, n, true)
 	w.ring()
-	if !w.IsAhead() {
-		w.Ahead()
-	}
+	w.Ahead()
 }
 
 // Send publishes a copy of b, like Loan, Payload, TakeBack, Seal and Publish. It returns false, and
@@ -176,9 +174,7 @@ func (w *Writer) Send(b []byte) bool {
 		return false
 	}
 	w.ring()
-	if !w.IsAhead() {
-		w.Ahead()
-	}
+	w.Ahead()
 	return true
 }
 
