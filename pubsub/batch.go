@@ -23,8 +23,8 @@ type batch struct {
 }
 
 // LoanBatch takes a pack on loan, with places for n messages of size bytes each. Their sizes, each
-// rounded up to a multiple of 8 that is not 0, may together have up to Options.Pack bytes. The places
-// have old contents: the caller must set all bytes of each place.
+// rounded up to a multiple of 8 that is not 0, may together have up to Options.Pack bytes. The
+// places have old contents: the caller must set all bytes of each place.
 //
 // Errors: errors.ErrUnsupported (the topic has no Options.Pack), samepage.ErrTooLarge,
 // ErrNegativeSize, fs.ErrInvalid (n is less than 1), ErrTooManyHolds (Options.Loans messages or
@@ -114,8 +114,8 @@ func (b *batch) TryPublish() (bool, error) {
 }
 
 // Publish publishes the messages. They become visible at once. Publish waits while a reliable
-// subscriber is as far behind as it may be. After an error the batch stays on loan. If the call does
-// not have to wait, it ignores ctx.
+// subscriber is as far behind as it may be. After an error the batch stays on loan. If the call
+// does not have to wait, it ignores ctx.
 //
 // Errors: samepage.ErrClosed, the error of ctx.
 func (b *batch) Publish(ctx context.Context) error {

@@ -18,7 +18,8 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files of the newest version anew")
 
-// goldenOptions are the options of the topics in the golden files, each of which has three messages.
+// goldenOptions are the options of the topics in the golden files, each of which has three
+// messages.
 var goldenOptions = map[string]*pubsub.Options{
 	"topic": {MaxSize: 64, Depth: 2, Members: 2, Lifetime: samepage.Persist, Checksums: true},
 	"packs": {MaxSize: 64, Pack: 128, Depth: 2, Members: 2, Lifetime: samepage.Persist, Checksums: true},

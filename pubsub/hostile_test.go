@@ -240,7 +240,8 @@ func TestSoakHostileTopic(t *testing.T) {
 	t.Logf("%d seeds from %d on", n, first)
 }
 
-// If a member changes all entries and slots all the time, calls of others still end with their context.
+// If a member changes all entries and slots all the time, calls of others still end with their
+// context.
 func TestHostileWriterKeepsNobody(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)

@@ -34,8 +34,8 @@ func (m *Message) Bytes() []byte {
 func (m *message) Seq() uint64 { return m.mark.Seq }
 
 // Missed returns the number of messages that were lost just before this one. It is 0 for reliable
-// subscribers. In a topic with Options.Pack, if the first messages of all are lost, or those after a
-// damaged pack, it counts the packs, because it cannot know how many messages they had.
+// subscribers. In a topic with Options.Pack, if the first messages of all are lost, or those after
+// a damaged pack, it counts the packs, because it cannot know how many messages they had.
 func (m *message) Missed() uint64 { return m.mark.Missed() }
 
 // Publisher tells the messages of several publishers apart. It returns the number of the

@@ -28,8 +28,8 @@ type pack struct {
 func (p *pack) Len() int { return p.rest.Len() }
 
 // Bytes returns the bytes of message i, in place. It is nil if i is not 0 to Len() - 1, or if the
-// messages are no longer good. If the messages have different sizes, it is fast only for one i after
-// the other.
+// messages are no longer good. If the messages have different sizes, it is fast only for one i
+// after the other.
 func (p *Pack) Bytes(i int) []byte { return p.bytes(i) }
 
 func (p *pack) bytes(i int) []byte {

@@ -177,8 +177,8 @@ func (p *Publisher) publishPacks(ctx context.Context, loans []Loan) (n int, err 
 	return n, err
 }
 
-// takeBack ends the loans that go into one pack: the first ones of loans. err is about the loan after
-// these.
+// takeBack ends the loans that go into one pack: the first ones of loans. err is about the loan
+// after these.
 func (p *Publisher) takeBack(loans []Loan) (k packing, err error) {
 	for i := range loans {
 		l := &loans[i]

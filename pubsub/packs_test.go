@@ -168,8 +168,8 @@ func TestPackSendAll(t *testing.T) {
 	}
 }
 
-// Each way to publish gives the same numbers. PublishAll keeps the order of the loans, and LoanBatch
-// copies nothing.
+// Each way to publish gives the same numbers. PublishAll keeps the order of the loans, and
+// LoanBatch copies nothing.
 func TestPackPublish(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -318,8 +318,8 @@ func TestPackOptions(t *testing.T) {
 	ipctest.WantErr(t, err, samepage.ErrTooLarge, "57")
 }
 
-// TakeAll takes what is left of a pack. Hold keeps messages and packs. Release within a pack lets go
-// of the message, and the pack stays.
+// TakeAll takes what is left of a pack. Hold keeps messages and packs. Release within a pack lets
+// go of the message, and the pack stays.
 func TestPackParts(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)

@@ -208,8 +208,8 @@ func TestPackTakeoverDamaged(t *testing.T) {
 	}
 }
 
-// Whatever a hostile publisher writes into packs while they are read, there is no fault, and no call
-// takes more messages than it can.
+// Whatever a hostile publisher writes into packs while they are read, there is no fault, and no
+// call takes more messages than it can.
 func FuzzHostilePacks(f *testing.F) {
 	ipctest.NeedNames(f)
 	for seed := range uint64(8) {

@@ -78,8 +78,8 @@ func (s *subscriber) join(name string, opts *SubscriberOptions, ty *layout.Type)
 //   - samepage.ErrPeerDied, once for each publisher that died or called Abort, after all its
 //     messages were taken. Later messages may come from other publishers.
 //   - samepage.ErrEvicted, from then on always: close the Subscriber and open a new one.
-//   - samepage.ErrChecksum, for one message, or for one pack. The next message may be good. Messages
-//     of such a pack do not count as missed.
+//   - samepage.ErrChecksum, for one message, or for one pack. The next message may be good.
+//     Messages of such a pack do not count as missed.
 //   - samepage.ErrCorrupt, samepage.ErrClosed.
 func (s *Subscriber) TryTake() (m Message, ok bool, err error) {
 	if ok, err = s.r.Take(); !ok {

@@ -39,8 +39,8 @@ type Settings struct {
 // MaxSize is the largest payload, in bytes.
 const MaxSize = 1<<32 - 1
 
-// A lane has more slots than necessary, so that reclaiming is rare: the writer looks at the pins once
-// in so many messages.
+// A lane has more slots than necessary, so that reclaiming is rare: the writer looks at the pins
+// once in so many messages.
 const (
 	smallSlot  = 4096      // bytes; the largest size of a small slot
 	spareSlots = 64        // small slots that it has more, at least

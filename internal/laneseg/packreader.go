@@ -26,8 +26,8 @@ type unpacking struct {
 	newest   []uint64 // of each lane: of this pack, only the last message is wanted
 }
 
-// joinPacks prepares the Reader for packs. heads are the numbers of the next pack of each lane, from
-// before the Reader joined.
+// joinPacks prepares the Reader for packs. heads are the numbers of the next pack of each lane,
+// from before the Reader joined.
 func (r *Reader) joinPacks(reliable bool, from uint64, heads []uint64) {
 	r.packs, r.reliable, r.largest = true, reliable, uint32(r.set.C.Largest())
 	r.next, r.newest = make([]uint64, len(r.lanes)), make([]uint64, len(r.lanes))
@@ -210,8 +210,8 @@ func (x *Rest) Len() int { return int(x.n) }
 // Even says whether all messages have the same size.
 func (x *Rest) Even() bool { return x.stride > 0 || x.n == 1 }
 
-// Bytes returns message i, where message 0 is m. It returns nil if there is no such message, or if a
-// hostile writer has changed the lengths since TakeRest.
+// Bytes returns message i, where message 0 is m. It returns nil if there is no such message, or if
+// a hostile writer has changed the lengths since TakeRest.
 func (x *Rest) Bytes(m *Message, i int) []byte {
 	if uint(i) >= uint(x.n) {
 		return nil

@@ -35,7 +35,8 @@ type forgettable struct {
 	locked string // what is told more
 }
 
-// forgettables are all that have something of the system, except those of the packages below legacy.
+// forgettables are all that have something of the system, except those of the packages below
+// legacy.
 var forgettables = []forgettable{
 	{kind: "memory", told: "memory", open: func(name, _ string) error {
 		_, err := samepage.Create(name, 1000, nil)
