@@ -408,6 +408,25 @@ func TestPackOfOne(t *testing.T) {
 	}
 }
 
+// fillPacks publishes packs of 4 messages of 16 bytes until there is no room, and returns how many.
+func fillPacks(t *testing.T, p *pubsub.Publisher) (packs int) {
+	t.Helper()
+	for {
+		b, err := p.LoanBatch(4, 16)
+		ipctest.NoErr(t, err)
+		for i := range b.Len() {
+			ipctest.Fill(b.Bytes(i), p.Next()+uint64(i))
+		}
+		ok, err := b.TryPublish()
+		ipctest.NoErr(t, err)
+		if !ok {
+			b.Discard()
+			return packs
+		}
+		packs++
+	}
+}
+
 // A reliable subscriber that is within a pack keeps it, and the publisher waits for it.
 func TestPackSlow(t *testing.T) {
 	ipctest.NeedNames(t)
@@ -417,20 +436,7 @@ func TestPackSlow(t *testing.T) {
 	sent := uint64(0)
 	fill := func() {
 		t.Helper()
-		for {
-			b, err := p.LoanBatch(4, 16)
-			ipctest.NoErr(t, err)
-			for i := range b.Len() {
-				ipctest.Fill(b.Bytes(i), p.Next()+uint64(i))
-			}
-			ok, err := b.TryPublish()
-			ipctest.NoErr(t, err)
-			if !ok {
-				b.Discard()
-				return
-			}
-			sent += 4
-		}
+		sent += 4 * uint64(fillPacks(t, p))
 	}
 	fill()
 	room := sent
@@ -473,28 +479,11 @@ func TestPackReleaseWithin(t *testing.T) {
 	ipctest.Store(t)
 	p := newPub(t, "t", &pubsub.Options{MaxSize: 16, Pack: 64, Depth: 2})
 	s := newSub(t, "t", nil)
-	fill := func() (packs int) {
-		t.Helper()
-		for {
-			b, err := p.LoanBatch(4, 16)
-			ipctest.NoErr(t, err)
-			for i := range b.Len() {
-				ipctest.Fill(b.Bytes(i), p.Next()+uint64(i))
-			}
-			ok, err := b.TryPublish()
-			ipctest.NoErr(t, err)
-			if !ok {
-				b.Discard()
-				return packs
-			}
-			packs++
-		}
-	}
-	fill()
+	fillPacks(t, p)
 	for q := uint64(1); q < 200; q += 4 {
 		wantMessages(t, s, q, q+4) // the last one is of the next pack
 		s.Release()
-		if n := fill(); n != 1 {
+		if n := fillPacks(t, p); n != 1 {
 			t.Fatalf("room for %d packs, but the subscriber has let go of one", n)
 		}
 		if q += 4; q%8 == 1 {
@@ -502,7 +491,7 @@ func TestPackReleaseWithin(t *testing.T) {
 		}
 		wantMessages(t, s, q+1, q+3)
 		s.Release()
-		if n := fill(); n != 1 {
+		if n := fillPacks(t, p); n != 1 {
 			t.Fatalf("room for %d packs, but the subscriber has let go of another one", n)
 		}
 	}
