@@ -203,8 +203,7 @@ func (m *RWMutex) Lock(ctx context.Context) error {
 	}
 	fault.At(fault.WriteClaimed)
 	if ok, _ := (*drainWait)(m).Try(); !ok { // W2
-		// WaitFirst, because other goroutines of this handle wait for what is claimed here.
-		if err := segment.Deadline(m.h.WaitFirst(ctx, (*drainWait)(m))); err != nil {
+		if err := segment.Deadline(m.h.Wait(ctx, (*drainWait)(m))); err != nil {
 			m.unclaim()
 			return m.wrap("lock", err)
 		}

@@ -19,13 +19,14 @@
  *
  * Each of these must be found: A1 and A2, or W1 and W2, in the other order; A3 that
  * rings the writer it has seen at A2; a writer that gives up in W2 and rings nobody;
- * a writer in W2 that waits behind a sleeper of its own process; DIRTY lost.
+ * a leader that does not look at its followers; a follower that looks before the leader
+ * can see it; DIRTY lost.
  * breaks: -DMEMBERS=2 -DGOROUTINES=2 -DDEATHS=0 -DCANCELS=0 -DBREAK_A
  * breaks: -DMEMBERS=2 -DGOROUTINES=2 -DDEATHS=0 -DCANCELS=0 -DBREAK_W
  * breaks: -DMEMBERS=3 -DGOROUTINES=3 -DDEATHS=0 -DCANCELS=1 -DBREAK_A3
  * breaks: -DMEMBERS=3 -DGOROUTINES=3 -DDEATHS=0 -DCANCELS=1 -DBREAK_CANCEL
- * breaks: -DMEMBERS=3 -DGOROUTINES=4 -DDEATHS=0 -DCANCELS=0 -DBREAK_TURN
- * breaks: -DMEMBERS=2 -DGOROUTINES=3 -DROUNDS=2 -DDEATHS=0 -DCANCELS=0 -DBREAK_TURN
+ * breaks: -DMEMBERS=3 -DGOROUTINES=4 -DDEATHS=0 -DCANCELS=0 -DBREAK_TELL
+ * breaks: -DMEMBERS=2 -DGOROUTINES=3 -DROUNDS=2 -DDEATHS=0 -DCANCELS=0 -DBREAK_FOLLOW
  * breaks: -DMEMBERS=3 -DGOROUTINES=3 -DDEATHS=2 -DCANCELS=0 -DBREAK_DIRTY
  */
 
@@ -52,9 +53,12 @@ bool moved[MEMBERS];     /* Waker, since S1 */
 bool inUse[MEMBERS];
 byte reaper[MEMBERS];   /* who has the byte of a dead one: a member + 1 */
 
-/* Within a process: who may sleep, and whether a writer in W2 asks for that. */
+/* Within a process: whether there is a leader, what each follower waits for (1: word, 2:
+ * drain of member whom[g]), and whether it is told. */
 bool turn[4];
-bool asked[4];
+byte follows[4];
+byte whom[4];
+bool told[4];
 
 /* What is true, for the checks. */
 byte readers[4];         /* read locks of the living */
@@ -78,11 +82,18 @@ byte cancels = 0;
 #define blocked ((kind == word && ownerIsDead) || (kind == drain && free(t)))
 #if DEATHS > 0
 #define watch (holds || blocked)
-#define mortal unless { atomic { dead[m] -> k = 0; t = 0; w = 0; left = 0; kind = none; zero = false } }
+#define mortal unless { atomic { dead[m] -> k = 0; t = 0; w = 0; left = 0; kind = none; zero = false; follows[g] = 0; whom[g] = 0; told[g] = false } }
 #else
 #define watch false
 #define mortal
 #endif
+
+/* The leader tells follower i, if it is one of its own and its condition holds. */
+#define tell(i) \
+	if \
+	:: i % MEMBERS == m && ((follows[i] == 1 && owner == NOBODY) || (follows[i] == 2 && held[whom[i]] == 0)) -> told[i] = true \
+	:: else \
+	fi
 
 /* Only a member whose bit is set is rung. */
 #define ring(i) if :: sleepers & bit(i) -> moved[i] = true :: else fi
@@ -208,32 +219,60 @@ holding:
 		ringAll;
 		goto next;
 
-		/* Sleeping, as soon as it is this goroutine's turn. */
+		/* Sleeping: the first goroutine of a member leads, the others follow. */
 sleep:
-#ifdef BREAK_TURN
-		atomic { !turn[m] -> turn[m] = true };
-#else
+#ifdef BREAK_FOLLOW
 		if
-		:: atomic { kind == drain -> asked[m] = true };
-			moved[m] = true;                              /* ring the own waker */
-			atomic { !turn[m] -> turn[m] = true; asked[m] = false }
-		:: atomic { kind != drain && !turn[m] && !asked[m] -> turn[m] = true }
+		:: atomic { holds -> goto woken }
+		:: atomic { !holds -> skip }
 		fi;
 #endif
+		if
+		:: atomic { !turn[m] -> turn[m] = true; goto lead }
+		:: atomic { turn[m] -> whom[g] = t; if :: kind == word -> follows[g] = 1 :: else -> follows[g] = 2 fi }
+		fi;
+		do
+#ifndef BREAK_FOLLOW
+		:: if
+			:: atomic { holds -> break }
+			:: atomic { !holds && blocked -> break }
+			:: atomic { !holds && !blocked -> skip }
+			:: atomic { cancels < CANCELS -> cancels++; zero = true; break }
+			fi;
+#else
+		::
+#endif
+			if
+			:: atomic { !turn[m] -> turn[m] = true; follows[g] = 0; whom[g] = 0; told[g] = false; goto lead }
+#ifdef BREAK_FOLLOW
+			:: atomic { told[g] || watch -> break }
+#else
+			:: atomic { told[g] -> told[g] = false }
+			:: atomic { !told[g] && watch -> skip }
+#endif
+			fi
+		od;
+		atomic { follows[g] = 0; whom[g] = 0; told[g] = false; goto woken };
+lead:
 		do
 		:: moved[m] = false;                                  /* S1 */
 			sleepers = sleepers | bit(m);                 /* S2 */
 			if                                            /* S3 */
 			:: atomic { holds -> break }
-			:: atomic { !holds && (blocked || asked[m]) -> break }
-			:: atomic { !holds && !blocked && !asked[m] -> skip }
+			:: atomic { !holds && blocked -> break }
+			:: atomic { !holds && !blocked -> skip }
 			:: atomic { cancels < CANCELS -> cancels++; zero = true; break }
 			fi;
+#ifndef BREAK_TELL
+			/* A member has one follower at most here, so this is one look. */
+			atomic { tell(0); tell(1); tell(2); tell(3) };
+#endif
 			moved[m] || watch;                            /* S4 */
 			sleepers = sleepers & ~bit(m)                 /* S5 */
 		od;
 		atomic { sleepers = sleepers & ~bit(m) };
 		turn[m] = false;
+woken:
 		atomic {
 			if
 			:: zero && kind == drain -> goto giveUp

@@ -124,15 +124,14 @@ type Handle struct {
 
 	waker  Waker
 	ringer Ringer
-	// turn holds one token while a goroutine is the sleeper on the waker. The others wait for it.
-	turn chan struct{}
+	// turn holds one token while a goroutine is the leader: the sleeper on the waker.
+	turn      chan struct{}
+	followers followers
 	// watched is the entry of the sleeper in the death watch. cancel rings the sleeper when its
 	// context ends. Both belong to the goroutine that has the turn.
 	watched watched
 	own     ownWatch
 	cancel  cancel
-	// first counts the goroutines for which the sleeper makes way.
-	first   atomic.Int32
 	suspect atomic.Bool // the watch has found a condition that held while its waiter slept
 	// gone is set when the watch has found that the name no longer leads to this segment.
 	gone   atomic.Pointer[error]

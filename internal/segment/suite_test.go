@@ -42,7 +42,10 @@ func TestSuite(t *testing.T) {
 				{"DeadSleeper", 4, deadSleeper},
 				{"Cancel", 4, cancels},
 				{"CloseWhileWaiting", 4, closeWhileWaiting},
-				{"First", 4, goesFirst},
+				{"Followers", 4, followersOwnEvents},
+				{"FollowerLeads", 4, followerLeads},
+				{"FollowerOfMany", 4, followerOfMany},
+				{"FollowerOfDead", 4, followerOfDead},
 				{"NoSuchMember", 4, noSuchMember},
 			} {
 				t.Run(c.name, func(t *testing.T) {
@@ -568,24 +571,6 @@ func closeWhileWaiting(s *suite) {
 	s.noErr(<-passed)
 }
 
-// goesFirst: a sleeper of the handle makes way for a goroutine on which it depends.
-func goesFirst(s *suite) {
-	StopWatch(s)
-	h, o := s.member(), s.member()
-	s.noErr(o.Wait(s.ctx, lock{o}))
-	passed, first := make(chan error, 1), make(chan error, 1)
-	go func() { passed <- h.Wait(s.ctx, held{h}) }()
-	s.asleep(h)
-	c := &counted{Condition: lock{h}}
-	go func() { first <- h.WaitFirst(s.ctx, c) }()
-	s.until("the one that goes first has its turn", func() bool { return c.tries.Load() > 1 })
-	lock{o}.unlock()
-	s.noErr(<-first) // now there is what the other one waits for
-	h.Ring(h.slot)
-	s.noErr(<-passed)
-	lock{h}.unlock()
-}
-
 // counted is a condition that counts how often it was tried: once before the turn of who
 // waits, and in its turn before each sleep.
 type counted struct {
@@ -598,14 +583,6 @@ func (c *counted) Try() (bool, error) {
 	c.tries.Add(1)
 	return ok, err
 }
-
-// held is the Condition that this handle holds the lock.
-type held struct{ h *Handle }
-
-func (c held) Try() (bool, error)       { return c.Holds(), nil }
-func (c held) Holds() bool              { return lock(c).owner() == c.h.Me() }
-func (held) DependsOn(int) layout.Owner { return 0 }
-func (held) NeedsName() bool            { return true }
 
 // noSuchMember: a word names a slot beyond the table, and the wait ends with an error.
 func noSuchMember(s *suite) {

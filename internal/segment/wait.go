@@ -40,56 +40,27 @@ const SpinTime = 30 * time.Microsecond
 // Spins says whether trying in a loop is useful. It is not if only one processor is usable.
 func Spins() bool { return runtime.GOMAXPROCS(0) > 1 && runtime.NumCPU() > 1 }
 
-// Wait waits until it has taken c.
+// Wait waits until it has taken c. Several goroutines may wait with one handle, each for another
+// condition.
 //
 // Errors: those of c, fs.ErrClosed, syserr.ErrNameGone, the error of ctx.
-func (h *Handle) Wait(ctx context.Context, c Condition) error { return h.wait(ctx, c, false) }
-
-// Sleep is Wait without spinning first: for a caller that has tried in a loop already.
-func (h *Handle) Sleep(ctx context.Context, c Condition) error { return h.block(ctx, c, false) }
-
-// WaitFirst is Wait for a goroutine for which others of this handle wait. The sleeper of the
-// handle makes way for it; otherwise both would wait for ever.
-func (h *Handle) WaitFirst(ctx context.Context, c Condition) error { return h.wait(ctx, c, true) }
-
-// errYield tells the sleeper to make way for another goroutine of the handle.
-var errYield = errors.New("another goroutine of the handle goes first")
-
-func (h *Handle) wait(ctx context.Context, c Condition, first bool) error {
+func (h *Handle) Wait(ctx context.Context, c Condition) error {
 	if ok, err := h.spin(c); ok || err != nil {
 		return err
 	}
-	return h.block(ctx, c, first)
+	return h.Sleep(ctx, c)
 }
 
-func (h *Handle) block(ctx context.Context, c Condition, first bool) error {
-	for {
-		if ok, err := h.takeTurn(ctx, c, first); ok || err != nil {
-			return err
-		}
-		if err := h.sleep(ctx, c, first); err != errYield {
-			return err
-		}
-	}
-}
-
-// takeTurn makes this goroutine the sleeper of the handle. It returns true if it has taken c
-// instead.
-func (h *Handle) takeTurn(ctx context.Context, c Condition, first bool) (taken bool, err error) {
-	if first {
-		h.first.Add(1)
-		h.ringSelf()
-		defer h.first.Add(-1)
-	}
+// Sleep is Wait without spinning first: for a caller that has tried in a loop already.
+func (h *Handle) Sleep(ctx context.Context, c Condition) error {
 	select {
 	case h.turn <- struct{}{}:
-		return false, nil
-	case <-ctx.Done():
+	default:
+		if leads, err := h.follow(ctx, c); !leads {
+			return err
+		}
 	}
-	if ok, err := c.Try(); ok || err != nil {
-		return ok, err
-	}
-	return false, ctx.Err()
+	return h.sleep(ctx, c)
 }
 
 func (h *Handle) spin(c Condition) (bool, error) {
@@ -112,18 +83,24 @@ func (h *Handle) spin(c Condition) (bool, error) {
 	return false, nil
 }
 
-// sleep is the part of Wait in which only one goroutine of a handle can be at a time; that
-// goroutine has the turn. S1 to S6 are the steps of docs/protocol/waker.md.
+// sleep is the part of Wait in which only one goroutine of a handle can be at a time: the leader,
+// which has the turn. S1 to S6 are the steps of docs/protocol/waker.md.
 //
 // Preconditions:
-//   - The caller has the turn (takeTurn); sleep gives it back.
-func (h *Handle) sleep(ctx context.Context, c Condition, first bool) error {
+//   - The caller has the turn; sleep gives it back.
+func (h *Handle) sleep(ctx context.Context, c Condition) error {
 	defer func() { <-h.turn }()
 	h.cancel.by(ctx, h)
 	h.own.watch().add(h, c)
 	defer h.own.watch().remove(&h.watched)
-	err := h.sleepUntil(ctx, c, first)
-	if !h.broadcast && c.Holds() { // S6
+	err := h.sleepUntil(ctx, c)
+	h.pass(c)
+	return err
+}
+
+// pass is S6, for a leader and for a follower.
+func (h *Handle) pass(c Condition) {
+	if !h.broadcast && c.Holds() {
 		h.Wake(1)
 	}
 	if h.suspect.Swap(false) {
@@ -131,7 +108,6 @@ func (h *Handle) sleep(ctx context.Context, c Condition, first bool) error {
 		// meets a bad word returns it.
 		_ = h.ReapAsleep()
 	}
-	return err
 }
 
 // cancel rings the sleeper of a handle when a context ends. It stays in place for the next sleep,
@@ -157,7 +133,7 @@ func (c *cancel) drop() {
 	c.done, c.stop = nil, nil
 }
 
-func (h *Handle) sleepUntil(ctx context.Context, c Condition, first bool) error {
+func (h *Handle) sleepUntil(ctx context.Context, c Condition) error {
 	word := h.wakerWord(h.slot)
 	for {
 		if h.closed.Load() {
@@ -172,13 +148,11 @@ func (h *Handle) sleepUntil(ctx context.Context, c Condition, first bool) error 
 		if !ok && err == nil {
 			err = h.unblock(c)
 		}
-		if !ok && err == nil && !first && h.first.Load() > 0 {
-			err = errYield
-		}
 		if ok || err != nil {
 			h.clearBit(h.slot)
 			return err
 		}
+		h.followers.tell()
 		if !h.closed.Load() {
 			h.waker.Sleep(v) // S4
 		}
@@ -406,30 +380,21 @@ func (d *deathWatch) run() {
 }
 
 // look rings a sleeper if its condition holds, if its condition depends on a dead member, or if
-// its name is gone. The sleeper then does what is necessary.
+// its name is gone. The sleeper then does what is necessary. The followers are told in the same
+// way.
 func (w *watched) look(atName bool) {
-	if w.c.Holds() {
-		w.h.suspect.Store(true)
-		w.h.ringSelf()
-		return
-	}
 	if atName {
 		w.h.lookAtName()
 	}
-	if w.h.nameGone(w.c) != nil {
+	var alive layout.Owner
+	switch w.h.needs(w.c, &alive) {
+	case toTry:
+		w.h.suspect.Store(true)
 		w.h.ringSelf()
-		return
+	case toCheck:
+		w.h.ringSelf()
 	}
-	for k := 0; k < w.h.n; k++ {
-		o := w.c.DependsOn(k)
-		if o.Free() {
-			return
-		}
-		if dead, err := w.h.dead(o); dead || err != nil {
-			w.h.ringSelf()
-			return
-		}
-	}
+	w.h.followers.look(w.h)
 }
 
 // Until calls try now, and again at each look of the death watch, until try returns true or an

@@ -11,7 +11,7 @@ import (
 	"samepage/layout"
 )
 
-// Candidate is one of the things to wait for. Nobody may call WaitFirst of its Handle.
+// Candidate is one of the things to wait for.
 type Candidate struct {
 	Handle    *Handle
 	Condition Condition
@@ -22,8 +22,8 @@ type Candidate struct {
 //
 // Few threads sleep: each sleeps for as many candidates as the system allows
 // (waker.SleepsOnAtMost). The caller sleeps for the first group, and one goroutine for each
-// further group. If another goroutine already sleeps on the handle of a candidate, the candidate
-// gets a goroutine of its own, which queues for that handle. Only the caller takes, so it never
+// further group. If the handle of a candidate already has a leader, the candidate gets a goroutine
+// of its own, which is a follower. Only the caller takes, so it never
 // takes two.
 //
 // Errors: those of Wait.
@@ -194,7 +194,7 @@ type group struct {
 	bell    *waker.Bell
 }
 
-// enter makes the group the sleeper of a candidate's handle, if that handle has no sleeper.
+// enter makes the group the leader of a candidate's handle, if that handle has no leader.
 func (g *group) enter(i int) bool {
 	c := g.w.any[i]
 	h := c.Handle
@@ -225,6 +225,7 @@ func (g *group) look() (found bool, err error) {
 		}
 		g.old[k] = v
 		h.announce() // S2
+		h.followers.tell()
 		switch {
 		case h.Closed():
 			return false, fs.ErrClosed
