@@ -42,6 +42,8 @@ const (
 	KindTopic
 	// KindCell is a cell of package cell.
 	KindCell
+	// KindService is a service of package rpc.
+	KindService
 )
 
 // Kinds lists all kinds.
@@ -125,6 +127,7 @@ const (
 	_ = -(uint32(KindSemaphore) ^ uint32(layout.Semaphore))
 	_ = -(uint32(KindTopic) ^ uint32(layout.Topic))
 	_ = -(uint32(KindCell) ^ uint32(layout.Cell))
+	_ = -(uint32(KindService) ^ uint32(layout.Service))
 	_ = -(uint32(Persist) ^ uint32(layout.Persist))
 	_ = -(uint32(ReadOnly) ^ uint32(layout.ReadOnly))
 	_ = -(uint32(CopyOnWrite) ^ uint32(layout.CopyOnWrite))

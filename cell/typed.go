@@ -6,7 +6,6 @@ import (
 	"reflect"
 	"runtime"
 
-	"samepage/internal/laneseg"
 	"samepage/internal/segment"
 	"samepage/layout"
 )
@@ -22,7 +21,7 @@ type WriterOf[T any] struct{ writer }
 // CreateWriter.
 func CreateWriterOf[T any](name string, opts *Options) (*WriterOf[T], error) {
 	w := new(WriterOf[T])
-	_, err := w.start(name, opts, laneseg.ToCreate)
+	_, err := w.start(name, opts, segment.ToCreate)
 	return segment.OrNil(w, err)
 }
 
@@ -32,7 +31,7 @@ func CreateWriterOf[T any](name string, opts *Options) (*WriterOf[T], error) {
 // names both), and those of OpenWriter.
 func OpenWriterOf[T any](name string, opts *Options) (*WriterOf[T], error) {
 	w := new(WriterOf[T])
-	_, err := w.start(name, opts, laneseg.ToOpen)
+	_, err := w.start(name, opts, segment.ToOpen)
 	return segment.OrNil(w, err)
 }
 
@@ -41,7 +40,7 @@ func OpenWriterOf[T any](name string, opts *Options) (*WriterOf[T], error) {
 // Errors: those of OpenWriterOf and of OpenOrCreateWriter.
 func OpenOrCreateWriterOf[T any](name string, opts *Options) (w *WriterOf[T], existed bool, err error) {
 	w = new(WriterOf[T])
-	existed, err = w.start(name, opts, laneseg.ToOpenOrCreate)
+	existed, err = w.start(name, opts, segment.ToOpenOrCreate)
 	w, err = segment.OrNil(w, err)
 	return w, existed, err
 }
@@ -54,7 +53,7 @@ func AwaitWriterOf[T any](ctx context.Context, name string, opts *Options) (*Wri
 	return await(ctx, name, func() (*WriterOf[T], error) { return OpenWriterOf[T](name, opts) })
 }
 
-func (w *WriterOf[T]) start(name string, opts *Options, way laneseg.Way) (existed bool, err error) {
+func (w *WriterOf[T]) start(name string, opts *Options, way segment.Way) (existed bool, err error) {
 	ty, err := layout.TypeOf(reflect.TypeFor[T]())
 	if err != nil {
 		return false, wrap("write to", name, err)

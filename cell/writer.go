@@ -30,7 +30,7 @@ type writer struct {
 // samepage.Create.
 func CreateWriter(name string, size int, opts *Options) (*Writer, error) {
 	w := new(Writer)
-	_, err := w.start(name, size, opts, nil, laneseg.ToCreate)
+	_, err := w.start(name, size, opts, nil, segment.ToCreate)
 	return segment.OrNil(w, err)
 }
 
@@ -42,7 +42,7 @@ func CreateWriter(name string, size int, opts *Options) (*Writer, error) {
 // fs.ErrInvalid (of opts), and those of samepage.Open.
 func OpenWriter(name string, opts *Options) (*Writer, error) {
 	w := new(Writer)
-	_, err := w.start(name, 1, opts, nil, laneseg.ToOpen)
+	_, err := w.start(name, 1, opts, nil, segment.ToOpen)
 	return segment.OrNil(w, err)
 }
 
@@ -54,7 +54,7 @@ func OpenWriter(name string, opts *Options) (*Writer, error) {
 // CreateWriter and OpenWriter except fs.ErrExist and fs.ErrNotExist.
 func OpenOrCreateWriter(name string, size int, opts *Options) (w *Writer, existed bool, err error) {
 	w = new(Writer)
-	existed, err = w.start(name, size, opts, nil, laneseg.ToOpenOrCreate)
+	existed, err = w.start(name, size, opts, nil, segment.ToOpenOrCreate)
 	w, err = segment.OrNil(w, err)
 	return w, existed, err
 }
@@ -72,7 +72,7 @@ func await[T any](ctx context.Context, name string, open func() (T, error)) (T, 
 }
 
 // start is the common part of all constructors. Precondition: w is the zero value.
-func (w *writer) start(name string, size int, opts *Options, ty *layout.Type, way laneseg.Way) (existed bool, err error) {
+func (w *writer) start(name string, size int, opts *Options, ty *layout.Type, way segment.Way) (existed bool, err error) {
 	if opts == nil {
 		opts = &Options{}
 	}
@@ -80,8 +80,8 @@ func (w *writer) start(name string, size int, opts *Options, ty *layout.Type, wa
 	return existed, wrap("write to", name, err)
 }
 
-func (w *writer) join(name string, size int, opts *Options, ty *layout.Type, way laneseg.Way) (existed bool, err error) {
-	if way == laneseg.ToOpen {
+func (w *writer) join(name string, size int, opts *Options, ty *layout.Type, way segment.Way) (existed bool, err error) {
+	if way == segment.ToOpen {
 		if err := opts.unset(); err != nil {
 			return false, err
 		}

@@ -15,6 +15,7 @@ const (
 	Semaphore             // the same
 	Topic                 // a segment with lanes
 	Cell                  // a segment with one value
+	Service               // a segment with call slots
 	kinds
 )
 
@@ -25,6 +26,7 @@ const (
 	NoWords   Words = iota // the kind has no segment: no header, no members
 	LockState              // [LockWords]
 	LaneState              // [LockWords], of which only Sleepers is used, and then [LaneConfig]
+	CallSlots              // [LockWords], of which only Sleepers is used, and then [ServiceConfig]
 )
 
 // kindTable is the only place that says what a kind is. A new kind needs a constant above, a row
@@ -50,9 +52,13 @@ var kindTable = [kinds]struct {
 		name: "cell", version: 1, words: LaneState, broadcasts: true,
 		roles: []string{RoleWriter: "writer", RoleReader: "reader"},
 	},
+	Service: {
+		name: "service", version: 1, words: CallSlots, broadcasts: true,
+		roles: []string{RoleClient: "client", RoleWorker: "worker"},
+	},
 }
 
-// These are the roles of members, in [Member].Role: of a topic, and of a cell. 0 is the role of a
+// These are the roles of members, in [Member].Role: of a topic, a cell and a service. 0 is the role of a
 // member that is joining, and of all members of other kinds.
 const (
 	RolePublisher  = 1
@@ -61,6 +67,9 @@ const (
 
 	RoleWriter = 1
 	RoleReader = 2
+
+	RoleClient = 1
+	RoleWorker = 2
 )
 
 // Known says whether k is a kind that this version knows.

@@ -163,6 +163,7 @@ func TestGolden(t *testing.T) {
 		"record.bin":  goldenRecord().Append(nil),
 		"token.txt":   []byte(goldenToken().String() + "\n"),
 		"lanes.bin":   EncodeLaneConfig(goldenLaneConfig()),
+		"calls.bin":   EncodeServiceConfig(goldenServiceConfig()),
 	} {
 		path := "testdata/v1/" + name
 		if *update {

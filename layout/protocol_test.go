@@ -47,6 +47,7 @@ func TestProtocolWords(t *testing.T) {
 	types := []reflect.Type{
 		reflect.TypeFor[Member](), reflect.TypeFor[LockWords](), reflect.TypeFor[LaneWords](), reflect.TypeFor[CellWords](),
 		reflect.TypeFor[CursorLine](), reflect.TypeFor[Entry](), reflect.TypeFor[SlotHeader](),
+		reflect.TypeFor[CallOwner](), reflect.TypeFor[CallWork](), reflect.TypeFor[CallAsk](), reflect.TypeFor[CallAnswer](),
 	}
 	width := map[string]int{"SegmentHeader": SegmentHeaderSize * 8} // in bits
 	missing := map[string]bool{}
@@ -194,7 +195,7 @@ func TestLayoutPageKinds(t *testing.T) {
 			t.Errorf("docs/layout.md lacks: %s", want)
 		}
 	}
-	for k, roles := range map[Kind]string{Topic: "1 publisher, 2 reliable subscriber, 3 best-effort subscriber", Cell: "1 writer, 2 reader"} {
+	for k, roles := range map[Kind]string{Topic: "1 publisher, 2 reliable subscriber, 3 best-effort subscriber", Cell: "1 writer, 2 reader", Service: "1 client, 2 worker"} {
 		for _, m := range regexp.MustCompile(`(\d) ([\w-]+)`).FindAllStringSubmatch(roles, -1) {
 			if n, _ := strconv.Atoi(m[1]); k.Role(uint32(n)) != m[2] {
 				t.Errorf("role %d of a %v is %q, not %q", n, k, k.Role(uint32(n)), m[2])

@@ -31,7 +31,7 @@ type publisher struct {
 // range), samepage.ErrNoSpace, and those of samepage.Create.
 func CreatePublisher(name string, opts *Options) (*Publisher, error) {
 	p := new(Publisher)
-	_, err := p.start(name, opts, nil, laneseg.ToCreate)
+	_, err := p.start(name, opts, nil, segment.ToCreate)
 	return segment.OrNil(p, err)
 }
 
@@ -44,7 +44,7 @@ func CreatePublisher(name string, opts *Options) (*Publisher, error) {
 // messages of the topic have a Go type), fs.ErrInvalid (of opts), and those of samepage.Open.
 func OpenPublisher(name string, opts *Options) (*Publisher, error) {
 	p := new(Publisher)
-	_, err := p.start(name, opts, nil, laneseg.ToOpen)
+	_, err := p.start(name, opts, nil, segment.ToOpen)
 	return segment.OrNil(p, err)
 }
 
@@ -56,7 +56,7 @@ func OpenPublisher(name string, opts *Options) (*Publisher, error) {
 // those of CreatePublisher and OpenPublisher except fs.ErrExist and fs.ErrNotExist.
 func OpenOrCreatePublisher(name string, opts *Options) (p *Publisher, existed bool, err error) {
 	p = new(Publisher)
-	existed, err = p.start(name, opts, nil, laneseg.ToOpenOrCreate)
+	existed, err = p.start(name, opts, nil, segment.ToOpenOrCreate)
 	p, err = segment.OrNil(p, err)
 	return p, existed, err
 }
@@ -74,7 +74,7 @@ func await[T any](ctx context.Context, name string, open func() (T, error)) (T, 
 }
 
 // start is the common part of all constructors. Precondition: p is the zero value.
-func (p *publisher) start(name string, opts *Options, ty *layout.Type, way laneseg.Way) (existed bool, err error) {
+func (p *publisher) start(name string, opts *Options, ty *layout.Type, way segment.Way) (existed bool, err error) {
 	if opts == nil {
 		opts = &Options{}
 	}
@@ -82,8 +82,8 @@ func (p *publisher) start(name string, opts *Options, ty *layout.Type, way lanes
 	return existed, wrap("publish to", name, err)
 }
 
-func (p *publisher) join(name string, opts *Options, ty *layout.Type, way laneseg.Way) (existed bool, err error) {
-	if way == laneseg.ToOpen {
+func (p *publisher) join(name string, opts *Options, ty *layout.Type, way segment.Way) (existed bool, err error) {
+	if way == segment.ToOpen {
 		if err := opts.unset(); err != nil {
 			return false, err
 		}

@@ -9,7 +9,6 @@ import (
 	"runtime"
 
 	"samepage"
-	"samepage/internal/laneseg"
 	"samepage/internal/segment"
 	"samepage/layout"
 )
@@ -26,7 +25,7 @@ type PublisherOf[T any] struct{ publisher }
 // CreatePublisher.
 func CreatePublisherOf[T any](name string, opts *Options) (*PublisherOf[T], error) {
 	p := new(PublisherOf[T])
-	_, err := p.start(name, opts, laneseg.ToCreate)
+	_, err := p.start(name, opts, segment.ToCreate)
 	return segment.OrNil(p, err)
 }
 
@@ -36,7 +35,7 @@ func CreatePublisherOf[T any](name string, opts *Options) (*PublisherOf[T], erro
 // text names both), and those of OpenPublisher.
 func OpenPublisherOf[T any](name string, opts *Options) (*PublisherOf[T], error) {
 	p := new(PublisherOf[T])
-	_, err := p.start(name, opts, laneseg.ToOpen)
+	_, err := p.start(name, opts, segment.ToOpen)
 	return segment.OrNil(p, err)
 }
 
@@ -45,7 +44,7 @@ func OpenPublisherOf[T any](name string, opts *Options) (*PublisherOf[T], error)
 // Errors: those of OpenPublisherOf and of OpenOrCreatePublisher.
 func OpenOrCreatePublisherOf[T any](name string, opts *Options) (p *PublisherOf[T], existed bool, err error) {
 	p = new(PublisherOf[T])
-	existed, err = p.start(name, opts, laneseg.ToOpenOrCreate)
+	existed, err = p.start(name, opts, segment.ToOpenOrCreate)
 	p, err = segment.OrNil(p, err)
 	return p, existed, err
 }
@@ -60,7 +59,7 @@ func AwaitPublisherOf[T any](ctx context.Context, name string, opts *Options) (*
 
 func typeOf[T any]() (*layout.Type, error) { return layout.TypeOf(reflect.TypeFor[T]()) }
 
-func (p *PublisherOf[T]) start(name string, opts *Options, way laneseg.Way) (existed bool, err error) {
+func (p *PublisherOf[T]) start(name string, opts *Options, way segment.Way) (existed bool, err error) {
 	ty, err := typeOf[T]()
 	if err != nil {
 		return false, wrap("publish to", name, err)

@@ -13,21 +13,23 @@ import (
 	"samepage/ipcsync"
 	"samepage/layout"
 	"samepage/pubsub"
+	"samepage/rpc"
 )
 
 // Member is a member of an object of any kind. No kind uses all fields.
 type Member struct {
 	ipcsync.Member
-	Role    string   `json:"role,omitempty"`   // of a member of a topic or a cell
+	Role    string   `json:"role,omitempty"`   // of a member of a topic, a cell or a service
 	Behind  []uint64 `json:"behind,omitempty"` // of a reliable subscriber: messages, for each publisher
 	Packs   bool     `json:"packs,omitempty"`  // Behind counts packs of messages
 	Evicted bool     `json:"evicted,omitempty"`
+	Calls   int      `json:"calls,omitempty"` // in flight, of a member of a service
 }
 
 // State describes an object with members as it is now.
 type State struct {
-	// Of is the state that the package of its kind returns: *ipcsync.State, *pubsub.State or
-	// *cell.State.
+	// Of is the state that the package of its kind returns: *ipcsync.State, *pubsub.State,
+	// *cell.State or *rpc.State.
 	Of      any
 	Room    int // number of places for members
 	Members []Member
@@ -72,6 +74,7 @@ var inspectors = map[samepage.Kind]func(name string, o *samepage.InspectOptions)
 	samepage.KindSemaphore: lockState(ipcsync.InspectSemaphore),
 	samepage.KindTopic:     topicState,
 	samepage.KindCell:      cellState,
+	samepage.KindService:   serviceState,
 }
 
 // HasMembers says whether objects of that kind have a table of their members.
@@ -183,6 +186,25 @@ func cellState(name string, o *samepage.InspectOptions) (*State, error) {
 			mine.Role = layout.Cell.Role(layout.RoleWriter)
 		}
 		if m.Writing && m.Alive {
+			s.Blockers = append(s.Blockers, mine)
+		}
+		s.Members = append(s.Members, mine)
+	}
+	return s, nil
+}
+
+func serviceState(name string, o *samepage.InspectOptions) (*State, error) {
+	st, err := rpc.Inspect(name, o)
+	if err != nil {
+		return nil, err
+	}
+	s := &State{Of: st, Room: st.Room}
+	for _, m := range st.Members {
+		mine := Member{Member: ipcsync.Member{Member: m.Member}, Role: layout.Service.Role(layout.RoleClient), Calls: m.Calls}
+		if m.Worker {
+			mine.Role = layout.Service.Role(layout.RoleWorker)
+		}
+		if m.Expected && m.Alive {
 			s.Blockers = append(s.Blockers, mine)
 		}
 		s.Members = append(s.Members, mine)

@@ -10,6 +10,7 @@ import (
 	"samepage/ipcsync"
 	"samepage/layout"
 	"samepage/pubsub"
+	"samepage/rpc"
 )
 
 func TestMain(m *testing.M) { ipctest.Main(m, nil) }
@@ -23,6 +24,7 @@ var makes = map[samepage.Kind]func() (io.Closer, error){
 	samepage.KindSemaphore: func() (io.Closer, error) { return ipcsync.CreateSemaphore("o", 1, 1, nil) },
 	samepage.KindTopic:     func() (io.Closer, error) { return pubsub.CreatePublisher("o", nil) },
 	samepage.KindCell:      func() (io.Closer, error) { return cell.CreateWriter("o", 8, nil) },
+	samepage.KindService:   func() (io.Closer, error) { return rpc.CreateWorker("o", nil) },
 }
 
 // Each kind says what it is, and this is true for an object of the kind. A new kind must pass this
@@ -43,7 +45,7 @@ func TestEachKind(t *testing.T) {
 		if l.HasMembers() != (inspectors[k] != nil) || l.HasMembers() != (l.Words() != layout.NoWords) {
 			t.Errorf("%v: members %t, words %v, inspector %t", l, l.HasMembers(), l.Words(), inspectors[k] != nil)
 		}
-		if (l.Role(1) != "" || l.Broadcasts()) && l.Words() != layout.LaneState || l.Owned() && l.Words() != layout.LockState {
+		if (l.Role(1) != "" || l.Broadcasts()) && l.Words() != layout.LaneState && l.Words() != layout.CallSlots || l.Owned() && l.Words() != layout.LockState {
 			t.Errorf("%v: roles %q, broadcasts %t, owned %t, words %v", l, l.Role(1), l.Broadcasts(), l.Owned(), l.Words())
 		}
 		if makes[k] == nil {

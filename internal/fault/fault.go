@@ -55,6 +55,23 @@ const (
 	PackHalf       // a part of the messages of a pack is written
 	PackUnnumbered // a pack is published, Number is not stored yet
 
+	CallClaimed   // a client has a call slot, and has not yet asked
+	CallWritten   // the request is written
+	CallAsked     // the call is asked or handed to a worker, it has no hint yet
+	CallHinted    // the call has a hint, nobody is rung yet
+	CallUnhinted  // a worker has cleared a hint, and has not yet looked at the slot
+	CallTaken     // a worker has the call
+	CallBegun     // a worker executes the call
+	CallAnswering // the answer is written, and the client does not see it yet
+	CallReplied   // the client can see the answer, nobody is rung yet
+	CallConsumed  // a client has let go of a part, its worker is not rung yet
+	CallUnbound   // a worker does not look at the slot any more
+	CallCancelled // a client has given up a call that a worker has
+	CallEnding    // a client has what it wants, and still has the slot
+	CallReleased  // the slot is free, nobody is rung yet
+	CallReaped    // a reaper has looked at a call of a dead worker, and has not yet ended it
+	CallAdopted   // the slot of a client that is gone has a new owner
+
 	StoreDirMade    // the directory of objects is made, under another name (Linux)
 	StoreRecordMade // the record file of an object is made, and is still empty (Windows)
 	StoreDataMade   // the object's own file is made too (Windows)
@@ -72,6 +89,8 @@ var names = [points]string{
 	"lane-limit", "lane-waits", "lane-evicted", "lane-ending",
 	"lane-joining", "lane-joined", "lane-pinned", "lane-read", "lane-let-go", "lane-left",
 	"pack-half", "pack-unnumbered",
+	"call-claimed", "call-written", "call-asked", "call-hinted", "call-unhinted", "call-taken", "call-begun", "call-answering",
+	"call-replied", "call-consumed", "call-unbound", "call-cancelled", "call-ending", "call-released", "call-reaped", "call-adopted",
 	"store-dir-made", "store-record-made", "store-data-made",
 }
 
@@ -87,7 +106,10 @@ func Locks() []Point { return between(0, LaneRebuilt) }
 func Lanes() []Point { return between(LaneRebuilt, PackHalf) }
 
 // Packs lists the further crash points of lanes with packs.
-func Packs() []Point { return between(PackHalf, StoreDirMade) }
+func Packs() []Point { return between(PackHalf, CallClaimed) }
+
+// Calls lists the further crash points of services.
+func Calls() []Point { return between(CallClaimed, StoreDirMade) }
 
 // Store lists the crash points of a create. Each exists on one system only.
 func Store() []Point { return between(StoreDirMade, points) }

@@ -37,35 +37,17 @@ func (p *Plan) Size() int64 {
 	return segment.Size(p.Offsets.Live, int(p.Config.Readers), p.Offsets.Payload)
 }
 
-// Way says how a constructor gets to its segment.
-type Way int
-
-const (
-	ToCreate       Way = iota // it creates the segment, and fails if there is one
-	ToOpen                    // it opens the segment, and fails if there is none
-	ToOpenOrCreate            // it does what is possible
-)
-
 // Join creates or opens the segment of that name, and becomes a member of it that may write. If
 // the segment exists, it keeps its own layout, but it must have the type of the plan; ToOpen uses
 // only Kind and Type of the plan.
 //
-// Errors: those of segment.Spec.Create, segment.OpenObject and segment.Open,
+// Errors: those of segment.Spec.Get and segment.Open,
 // layout.ErrKindMismatch (another type), layout.ErrCorrupt.
-func (p *Plan) Join(way Way, o *object.Spec) (h *segment.Handle, set *lane.Set, existed bool, err error) {
+func (p *Plan) Join(way segment.Way, o *object.Spec) (h *segment.Handle, set *lane.Set, existed bool, err error) {
 	n := *o
 	n.Kind = p.Kind
 	s := p.spec()
-	var obj *object.Object
-	switch way {
-	case ToCreate:
-		obj, err = s.Create(&n)
-	case ToOpen:
-		existed = true
-		obj, err = segment.OpenObject(&n)
-	case ToOpenOrCreate:
-		obj, existed, err = s.OpenOrCreate(&n)
-	}
+	obj, existed, err := s.Get(way, &n)
 	if err != nil {
 		return nil, nil, false, err
 	}

@@ -26,7 +26,7 @@ func join(t *testing.T, name string, s lane.Settings) (*segment.Handle, *lane.Se
 	c, of, err := s.Config()
 	ipctest.NoErr(t, err)
 	p := &laneseg.Plan{Kind: layout.Topic, Config: c, Offsets: of}
-	h, set, _, err := p.Join(laneseg.ToOpenOrCreate, &object.Spec{Name: name, Kind: layout.Topic})
+	h, set, _, err := p.Join(segment.ToOpenOrCreate, &object.Spec{Name: name, Kind: layout.Topic})
 	ipctest.NoErr(t, err)
 	t.Cleanup(func() { ipctest.NoErr(t, h.Close()) })
 	return h, set
@@ -256,7 +256,7 @@ func TestCell(t *testing.T) {
 	o := &object.Spec{Name: "c", Kind: layout.Cell}
 	var ws [2]laneseg.CellWriter
 	for i := range ws {
-		h, set, _, err := p.Join(laneseg.ToOpenOrCreate, o)
+		h, set, _, err := p.Join(segment.ToOpenOrCreate, o)
 		ipctest.NoErr(t, err)
 		t.Cleanup(func() { ipctest.NoErr(t, h.Close()) })
 		ws[i].Join(h, set)

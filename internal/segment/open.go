@@ -39,6 +39,32 @@ func (s *Spec) OpenOrCreate(o *object.Spec) (obj *object.Object, existed bool, e
 		func() (*object.Object, error) { return s.Create(o) })
 }
 
+// Way says how a constructor gets to its segment.
+type Way int
+
+const (
+	ToCreate       Way = iota // it creates the segment, and fails if there is one
+	ToOpen                    // it opens the segment, and fails if there is none
+	ToOpenOrCreate            // it does what is possible
+)
+
+// Get creates or opens the object of that name. existed says which.
+//
+// Errors: those of Create and OpenObject.
+func (s *Spec) Get(way Way, o *object.Spec) (obj *object.Object, existed bool, err error) {
+	switch way {
+	case ToCreate:
+		obj, err = s.Create(o)
+		return obj, false, err
+	case ToOpen:
+		n := *o
+		n.Kind = s.Kind
+		obj, err = OpenObject(&n)
+		return obj, true, err
+	}
+	return s.OpenOrCreate(o)
+}
+
 // OpenObject opens the object of a segment, to join it.
 //
 // Errors: those of object.Open. If the system refuses write access, the text says that members

@@ -110,10 +110,12 @@ type Handle struct {
 	Edges edge.Object
 	// broadcast: each change rings all sleepers, so no sleeper passes a ring on.
 	broadcast bool
-	n         int     // number of slots; each index from shared memory is checked against it
-	live      uintptr // offsets in b
-	table     uintptr
-	repair    Repair
+	// WakeOnLeave makes a member that leaves ring all sleepers: they depend on who is there.
+	WakeOnLeave bool
+	n           int     // number of slots; each index from shared memory is checked against it
+	live        uintptr // offsets in b
+	table       uintptr
+	repair      Repair
 
 	// lockMu guards locks, because one open file description never excludes itself. It is locked
 	// while this process is a reaper.
@@ -400,6 +402,9 @@ func (h *Handle) leave() {
 	atomic.StoreUint64(h.identity(h.slot), uint64(h.inc)<<32)
 	fault.At(fault.LeaveUnmarked)
 	h.locks.Release(h.slot)
+	if h.WakeOnLeave {
+		h.WakeAll()
+	}
 }
 
 // Close leaves the segment. The sleepers of this handle return fs.ErrClosed. A second Close does
@@ -450,6 +455,12 @@ func (h *Handle) dead(o layout.Owner) (bool, error) {
 	held, err := h.locks.Held(slot)
 	return !held, err
 }
+
+// Gone says whether the member that o names is dead or has left. Then no member has this name ever
+// again.
+//
+// Errors: layout.ErrCorrupt (o names a slot that does not exist), fs.ErrClosed.
+func (h *Handle) Gone(o layout.Owner) (bool, error) { return h.dead(o) }
 
 // Reap repairs what the member that o names has left, if that member is dead, and wakes all
 // sleepers. It returns false if the member lives, or if another process is its reaper now.
@@ -538,6 +549,20 @@ func (h *Handle) List() []Who {
 		}
 	}
 	return all
+}
+
+// WithRole names the kth member, from 0, whose slot is in use and that has a role. After the last one
+// it is the zero Owner.
+func (h *Handle) WithRole(role uint32, k int) layout.Owner {
+	for i := range h.n {
+		if id := atomic.LoadUint64(h.identity(i)); id&inUse != 0 && h.Role(i) == role {
+			if k == 0 {
+				return layout.OwnerOf(i, uint32(id>>32))
+			}
+			k--
+		}
+	}
+	return 0
 }
 
 // HeldOf returns the Held word of a slot that is in use, and the word that names the slot's

@@ -51,6 +51,33 @@ func (h *Handle) Wait(ctx context.Context, c Condition) error {
 	return h.Sleep(ctx, c)
 }
 
+// Spin calls ready in a loop until it returns true, for SpinTime at the most. It looks more often than
+// Wait, for those whose partner looks, too.
+func Spin(ready func() bool) bool {
+	if ready() {
+		return true
+	}
+	if !Spins() {
+		return false
+	}
+	const often = 32 // about a microsecond; then the clock is read
+	for range often {
+		waker.Pause(1)
+		if ready() {
+			return true
+		}
+	}
+	for begun := time.Now(); time.Since(begun) < SpinTime; {
+		for range often {
+			waker.Pause(1)
+			if ready() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // Sleep is Wait without spinning first: for a caller that has tried in a loop already.
 func (h *Handle) Sleep(ctx context.Context, c Condition) error {
 	select {
@@ -249,7 +276,12 @@ func (h *Handle) Others(is func(role uint32, asleep bool) bool) bool {
 // Preconditions:
 //   - The caller has changed the condition, with a full fence (R1).
 //   - The handle has joined.
-func (h *Handle) Wake(k int) {
+func (h *Handle) Wake(k int) { h.wake(k, 0) }
+
+// WakeFor is Wake for the members whose Held has a bit of want.
+func (h *Handle) WakeFor(want uint64, k int) { h.wake(k, want) }
+
+func (h *Handle) wake(k int, want uint64) {
 	words := (h.n + 63) / 64
 	first := h.slot + 1
 	for step := range words + 1 {
@@ -262,7 +294,7 @@ func (h *Handle) Wake(k int) {
 			set &= 1<<(first%64) - 1
 		}
 		for ; set != 0 && k > 0; set &= set - 1 {
-			if i := w*64 + bits.TrailingZeros64(set); i < h.n {
+			if i := w*64 + bits.TrailingZeros64(set); i < h.n && (want == 0 || atomic.LoadUint64(h.held(i))&want != 0) {
 				h.ring(i)
 				k--
 			}
@@ -434,6 +466,25 @@ func (a awaited) look(bool) {
 	default:
 	}
 }
+
+// Look calls look at each look of the death watch, until stop is called. look must not block, and
+// must not call stop.
+func Look(look func()) (stop func()) {
+	d := new(ownWatch).watch()
+	l := looking{look}
+	d.mu.Lock()
+	d.put(&l)
+	d.mu.Unlock()
+	return func() {
+		d.mu.Lock()
+		delete(d.all, looker(&l))
+		d.mu.Unlock()
+	}
+}
+
+type looking struct{ f func() }
+
+func (l *looking) look(bool) { l.f() }
 
 // Pause tells the processor n times that this loop waits.
 func Pause(n uint32) { waker.Pause(n) }

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"samepage/rpc"
+)
+
+// playCalls calls a service in place. The first process is the worker. Both touch the first line
+// of each request and response, as the limit does.
+func playCalls(o order, ready func() error) (s sample, err error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	opts := &rpc.Options{Request: o.Size, Response: o.Size, Calls: 2, Members: 4}
+	if !o.First {
+		c, _, err := rpc.OpenOrCreateClient(o.Name, opts)
+		if err != nil {
+			return s, err
+		}
+		if err := ready(); err != nil {
+			return s, err
+		}
+		if err := c.AwaitWorker(ctx); err != nil {
+			return s, err
+		}
+		n := uint64(0)
+		s, err = trips(o, func() error {
+			n++
+			return callOnce(ctx, c, o.Size, n)
+		})
+		// The worker ends when the last call says so.
+		return s, errors.Join(err, callOnce(ctx, c, o.Size, 0), c.Close())
+	}
+	w, _, err := rpc.OpenOrCreateWorker(o.Name, opts)
+	if err != nil {
+		return s, err
+	}
+	if err := ready(); err != nil {
+		return s, err
+	}
+	var served uint64
+	err = w.Serve(ctx, func(j *rpc.Job) error {
+		n := binary.LittleEndian.Uint64(j.Request())
+		b, err := j.Response(o.Size)
+		if err != nil {
+			return err
+		}
+		binary.LittleEndian.PutUint64(b, n)
+		if n == 0 {
+			cancel()
+		}
+		served++
+		return nil
+	})
+	if ctx.Err() != nil {
+		err = nil
+	}
+	return s, errors.Join(err, w.Close())
+}
+
+func callOnce(ctx context.Context, c *rpc.Client, size int, n uint64) error {
+	k, err := c.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer k.Release()
+	binary.LittleEndian.PutUint64(k.Request(), n)
+	if err := k.Do(ctx, size); err != nil {
+		return err
+	}
+	if got := binary.LittleEndian.Uint64(k.Response()); got != n {
+		return fmt.Errorf("the answer to call %d says %d", n, got)
+	}
+	return nil
+}
