@@ -130,9 +130,11 @@ func (w *Worker) begin(slot int, n uint16, c *Call) bool {
 	fault.At(fault.CallTaken)
 	s := w.s
 	lc := atomic.LoadUint64(s.askWord(slot, layout.CallLengthOffset))
-	*c = Call{Header{uint32(lc), uint32(lc >> 32),
+	*c = Call{Header{
+		uint32(lc), uint32(lc >> 32),
 		int64(atomic.LoadUint64(s.askWord(slot, layout.CallDeadlineOffset))),
-		uint32(atomic.LoadUint64(s.askWord(slot, layout.CallFlagsOffset)))}, slot, n}
+		uint32(atomic.LoadUint64(s.askWord(slot, layout.CallFlagsOffset))),
+	}, slot, n}
 	return true
 }
 
