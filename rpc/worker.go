@@ -195,6 +195,9 @@ type Job struct {
 // Request is the request, in place and read-only.
 func (j *Job) Request() []byte { return j.req }
 
+// MaxResponse returns the bytes of the largest response, or of the largest part.
+func (j *Job) MaxResponse() int { return j.s.MaxResponse() }
+
 // Response sets the size of the response, and returns its n bytes, in place. They have old contents:
 // the handler must set all of them. Without Response the response is empty.
 //

@@ -58,7 +58,8 @@ func newRoot(a *app) *cobra.Command {
 		Short: "Shared memory, events and topics between processes",
 		Long: `samepage creates, shows, fills and removes named shared memory and events. It
 also passes messages through topics: samepage pub publishes its standard input,
-and samepage sub writes the messages to its standard output.
+and samepage sub writes the messages to its standard output. samepage call calls
+a service, and samepage serve answers calls with a command.
 
 A name belongs to this user (scope local) or to the whole machine (scope global).
 The prefixes Local\ and Global\ choose the scope, too. Objects of different kinds
@@ -78,7 +79,7 @@ powers of 1024. The number may be a fraction, such as 1.5GiB, if it makes whole 
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON instead of text")
 	root.AddCommand(
 		newCreateCommand(a), newLsCommand(a), newStatCommand(a), newCatCommand(a), newPutCommand(a),
-		newRmCommand(a), newCleanCommand(a), newEventCommand(a), newPubCommand(a), newSubCommand(a), newHzCommand(a), newCellCommand(a),
+		newRmCommand(a), newCleanCommand(a), newEventCommand(a), newPubCommand(a), newSubCommand(a), newHzCommand(a), newCellCommand(a), newCallCommand(a), newServeCommand(a),
 		newLegacyCommand(a),
 		newDoctorCommand(a), newDemoCommand(a), newDemoRoleCommand(a),
 	)

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -22,7 +25,26 @@ const raceOptions = "atexit_sleep_ms=0"
 
 func TestMain(m *testing.M) {
 	_ = os.Setenv("GORACE", raceOptions)
-	testscript.Main(tests{m}, map[string]func(){"samepage": main})
+	testscript.Main(tests{m}, map[string]func(){"samepage": main, "answer": answer})
+}
+
+// answer is a program that answers calls. Its argument says how.
+func answer() {
+	in, err := io.ReadAll(os.Stdin)
+	if err != nil {
+		panic(err)
+	}
+	switch os.Args[1] {
+	case "upper":
+		_, _ = os.Stdout.Write(bytes.ToUpper(in))
+	case "fail":
+		fmt.Fprintln(os.Stderr, "no such picture")
+		os.Exit(7)
+	case "large":
+		_, _ = os.Stdout.Write(make([]byte, 2000))
+	case "hang":
+		time.Sleep(time.Hour)
+	}
 }
 
 // tests removes testscript's copy of this program itself. testscript uses os.RemoveAll for
@@ -33,7 +55,7 @@ func (t tests) Run() int {
 	code := t.m.Run()
 	if exe, err := exec.LookPath("samepage"); err == nil {
 		bin := filepath.Dir(exe)
-		for _, p := range []string{exe, bin, filepath.Dir(bin)} {
+		for _, p := range []string{exe, filepath.Join(bin, "answer"+filepath.Ext(exe)), bin, filepath.Dir(bin)} {
 			_ = os.Remove(p)
 		}
 	}

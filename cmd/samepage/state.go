@@ -11,6 +11,7 @@ import (
 	"samepage/internal/facts"
 	"samepage/ipcsync"
 	"samepage/pubsub"
+	"samepage/rpc"
 )
 
 // state is what is known about an object with members, in words for people.
@@ -42,6 +43,8 @@ func stateOf(st *facts.State) *state {
 		s.text, s.more = topicText(of), topicLines(of)
 	case *cell.State:
 		s.text, s.more = cellText(of)
+	case *rpc.State:
+		s.text, s.more = serviceText(of)
 	}
 	return s
 }
@@ -85,6 +88,26 @@ func cellText(st *cell.State) (text string, more [][2]string) {
 	return text, [][2]string{{"values", made}}
 }
 
+// serviceText tells how many workers a service has and how many calls are in flight, and how the
+// service was created.
+func serviceText(st *rpc.State) (text string, more [][2]string) {
+	workers := 0
+	for _, m := range st.Members {
+		if m.Worker && m.Alive {
+			workers++
+		}
+	}
+	text = count(workers, "worker") + ", " + count(st.InFlight, "call") + " in flight"
+	if st.Waiting > 0 {
+		text += fmt.Sprintf(", %d of them wait for a worker", st.Waiting)
+	}
+	made := fmt.Sprintf("%s, up to %d at a time, requests up to %s, responses up to %s", plain(st.Type), st.Calls, formatSize(int64(st.MaxRequest)), formatSize(int64(st.MaxResponse)))
+	if st.Parts > 1 {
+		made += fmt.Sprintf(", %d parts", st.Parts)
+	}
+	return text, [][2]string{{"calls", made}}
+}
+
 // blocked says what the blocked members of st wait for, and what that means.
 func blocked(st *facts.State) (way, note string) {
 	switch st.Of.(type) {
@@ -92,6 +115,10 @@ func blocked(st *facts.State) (way, note string) {
 		return "its publisher waits for " + count(len(st.Blockers), "subscriber"),
 			"normal for a moment: a reliable subscriber misses nothing. If it stays so, that process does not take its messages; " +
 				"whoever creates the topic can limit the wait (Options.EvictAfter, samepage pub --evict-after)"
+	case *rpc.State:
+		return "clients wait for the answers of " + count(len(st.Blockers), "worker"),
+			"normal while a worker executes a call. If it stays so, that process is stopped, or its handler hangs; " +
+				"a client can limit its wait with a context (samepage call --timeout)"
 	case *cell.State:
 		return "a writer has its turn",
 			"normal for a moment: writers take turns. If it stays so, that process is stopped in its turn, or keeps a value on loan; " +
@@ -255,6 +282,9 @@ func memberLine(m facts.Member, past bool) string {
 	}
 	if behind := sum(m.Behind); behind > 0 {
 		s += fmt.Sprintf(", %s behind", behindText(behind, m.Packs))
+	}
+	if m.Calls > 0 {
+		s += ", " + count(m.Calls, "call") + " in flight"
 	}
 	if m.Evicted {
 		s += ", evicted because it was too slow"
