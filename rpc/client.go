@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync"
 	"sync/atomic"
 
 	"samepage"
@@ -310,7 +311,7 @@ func (c *Call) Wait(ctx context.Context) error {
 
 func (c *client) answer(ctx context.Context, k *Call) error {
 	if !segment.Spin(func() bool { return c.set.Answered(k.slot, k.n) }) {
-		if err := c.sleep(ctx, k, &answerWait{service: c.service, slot: k.slot, n: k.n}); err != nil {
+		if err := c.sleep(ctx, k, answerWait{}); err != nil {
 			return err
 		}
 	}
@@ -321,12 +322,22 @@ func (c *client) answer(ctx context.Context, k *Call) error {
 	return errOf(&a)
 }
 
-// sleep waits for the answer, or for a part of it. After an error the call has ended.
-func (c *client) sleep(ctx context.Context, k *Call, w *answerWait) error {
-	if err := c.h.Sleep(ctx, w); err != nil {
+// waits has answerWaits that are not in use: the death watch has the address of each that is.
+var waits = sync.Pool{New: func() any { return new(answerWait) }}
+
+// sleep waits for the answer, or for the part of it that of says. After an error the call has ended.
+func (c *client) sleep(ctx context.Context, k *Call, of answerWait) error {
+	w := waits.Get().(*answerWait)
+	*w = of
+	w.service, w.slot, w.n = c.service, k.slot, k.n
+	err := c.h.Sleep(ctx, w)
+	seen := w.seen
+	*w = answerWait{}
+	waits.Put(w)
+	if err != nil {
 		return c.giveUp(k, err)
 	}
-	if w.seen == call.Abandoned {
+	if seen == call.Abandoned {
 		return c.diedDuring(k.slot, k.n)
 	}
 	return nil

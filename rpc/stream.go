@@ -45,8 +45,7 @@ func (c *Call) Stream(ctx context.Context, n int) iter.Seq2[[]byte, error] {
 // part waits for part i of the answer. ok is false if the answer has ended.
 func (c *client) part(ctx context.Context, k *Call, i uint32) (a call.Answer, ok bool, err error) {
 	if !segment.Spin(func() bool { return c.set.Arrived(k.slot, k.n, i) }) {
-		w := &answerWait{service: c.service, slot: k.slot, n: k.n, stream: true, k: i}
-		if err := c.sleep(ctx, k, w); err != nil {
+		if err := c.sleep(ctx, k, answerWait{stream: true, k: i}); err != nil {
 			return a, false, err
 		}
 	}
