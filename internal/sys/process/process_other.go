@@ -4,6 +4,7 @@ package process
 
 import (
 	"os"
+	"os/exec"
 
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
@@ -42,3 +43,40 @@ func Whereabouts(layout.Process, uint64) (foreign, ended bool) { return false, f
 func Usage() (handles, mappings int, err error) {
 	return 0, 0, syserr.Unsupported("counting descriptors")
 }
+
+type job struct{}
+
+// StartGroup is not supported.
+func StartGroup(*exec.Cmd, GroupOptions) (*Group, error) { return nil, errNaming }
+
+// HoldGroup is not supported.
+func HoldGroup(layout.Process, GroupID) (*Group, error) { return nil, errNaming }
+
+// Await does nothing.
+func (*Group) Await() {}
+
+// Ask is not supported.
+func (*Group) Ask() error { return errNaming }
+
+// Kill is not supported.
+func (*Group) Kill() error { return errNaming }
+
+// Keep is not supported.
+func (*Group) Keep() error { return errNaming }
+
+// Exit is not known here.
+func (*Group) Exit() Exit { return Exit{} }
+
+// Close does nothing.
+func (*Group) Close() error { return nil }
+
+// ExitOf returns how a process ended that cmd.Wait has waited for.
+func ExitOf(s *os.ProcessState) Exit {
+	if s == nil {
+		return Exit{}
+	}
+	return Exit{Known: true, Code: s.ExitCode()}
+}
+
+// WithVariable returns no process.
+func WithVariable(string) []layout.Process { return nil }

@@ -49,8 +49,11 @@ type Running struct {
 
 // Hold opens a handle to a process. Errors: ErrPeerNotStarted, if it has ended or another process
 // has its id; fs.ErrPermission.
-func Hold(p layout.Process) (*Running, error) {
-	h, now, err := kernel.OpenProcess(int(p.PID), 0)
+func Hold(p layout.Process) (*Running, error) { return hold(p, 0) }
+
+// hold is Hold with more rights.
+func hold(p layout.Process, rights uint32) (*Running, error) {
+	h, now, err := kernel.OpenProcess(int(p.PID), rights)
 	if err != nil {
 		return nil, err
 	}
