@@ -75,6 +75,8 @@ const (
 	StoreDirMade    // the directory of objects is made, under another name (Linux)
 	StoreRecordMade // the record file of an object is made, and is still empty (Windows)
 	StoreDataMade   // the object's own file is made too (Windows)
+
+	WorkerStarted // a worker process is started, and its record does not name it yet
 	points
 )
 
@@ -92,6 +94,7 @@ var names = [points]string{
 	"call-claimed", "call-written", "call-asked", "call-hinted", "call-unhinted", "call-taken", "call-begun", "call-answering",
 	"call-replied", "call-consumed", "call-unbound", "call-cancelled", "call-ending", "call-released", "call-reaped", "call-adopted",
 	"store-dir-made", "store-record-made", "store-data-made",
+	"worker-started",
 }
 
 func (p Point) String() string { return names[p] }
@@ -112,7 +115,7 @@ func Packs() []Point { return between(PackHalf, CallClaimed) }
 func Calls() []Point { return between(CallClaimed, StoreDirMade) }
 
 // Store lists the crash points of a create. Each exists on one system only.
-func Store() []Point { return between(StoreDirMade, points) }
+func Store() []Point { return between(StoreDirMade, WorkerStarted) }
 
 func between(from, to Point) (all []Point) {
 	for p := from; p < to; p++ {

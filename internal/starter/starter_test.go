@@ -2,8 +2,10 @@ package starter
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,7 +24,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	ipctest.Main(m, map[string]func([]string){"child": child, "producer": producer})
+	ipctest.Main(m, map[string]func([]string){
+		"child": child, "producer": producer, "worker": worker, "supervised": supervised,
+	})
 }
 
 // child writes to a file of the folder that it was started. It runs until it is killed, or ends
@@ -97,13 +101,18 @@ func children(t *testing.T, dir string) (all []layout.Process) {
 	return all
 }
 
-// folder is a folder for the files of children. The children are killed at the end of the test.
+// folder is a folder for the files of children, and for temporary files. The children are killed at
+// the end of the test. No file with standard error may be left then.
 func folder(t *testing.T) string {
 	t.Helper()
 	dir := ipctest.Dir(t)
+	t.Setenv(map[bool]string{true: "TMP", false: "TMPDIR"}[runtime.GOOS == "windows"], dir)
 	t.Cleanup(func() {
 		for _, p := range children(t, dir) {
 			kill(t, p)
+		}
+		if left, err := filepath.Glob(filepath.Join(dir, "samepage-stderr-*")); len(left) > 0 || err != nil {
+			t.Errorf("the files %v are left, %v", left, err)
 		}
 	})
 	return dir
@@ -231,9 +240,7 @@ func TestMission003_08_ReusedID(t *testing.T) {
 	s := openStarter(t, "child")
 	self := process.Self()
 	self.Start++ // a process of the same id that has ended long ago
-	var b [recordSize]byte
-	appendRecord(b[:0], self)
-	if _, err := s.mem.WriteAt(b[:], 0); err != nil {
+	if err := s.write(&record{State: stateRuns, ChildPID: self.PID, ChildStart: self.Start}); err != nil {
 		t.Fatal(err)
 	}
 	p := ensure(t, s, func() (*exec.Cmd, error) { return childCommand(dir) }, true)
@@ -321,20 +328,20 @@ func TestRecordInPart(t *testing.T) {
 	ipctest.Store(t)
 	dir := folder(t)
 	s := openStarter(t, "child")
-	var b [recordSize]byte
-	appendRecord(b[:0], process.Self())
-	if _, ok := parseRecord(b[:]); !ok {
+	self := process.Self()
+	b := appendRecord(nil, &record{State: stateRuns, ChildPID: self.PID, ChildStart: self.Start})
+	if parseRecord(b).child() != self {
 		t.Error("a whole record is not read")
 	}
-	for i := range recordSum {
-		c := b
+	for i := range b {
+		c := slices.Clone(b)
 		c[i] ^= 0x10
-		if p, ok := parseRecord(c[:]); ok {
-			t.Errorf("with byte %d changed it is %v", i, p)
+		if r := parseRecord(c); r.State != stateEmpty {
+			t.Errorf("with byte %d changed it is %v", i, r)
 		}
 	}
-	b[10] ^= 1
-	if _, err := s.mem.WriteAt(b[:], 0); err != nil {
+	b[40] ^= 1
+	if _, err := s.mem.WriteAt(b, 0); err != nil {
 		t.Fatal(err)
 	}
 	p := ensure(t, s, func() (*exec.Cmd, error) { return childCommand(dir, "0") }, true)
@@ -342,14 +349,28 @@ func TestRecordInPart(t *testing.T) {
 }
 
 func FuzzRecord(f *testing.F) {
-	f.Add(appendRecord(nil, layout.Process{PID: 1, Start: 2}))
+	f.Add(appendRecord(nil, &record{State: stateRuns, ChildPID: 1, ChildStart: 2, SignalSize: 1 << 31, TailSize: 1 << 31}))
 	f.Add(make([]byte, recordSize))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		p, ok := parseRecord(b)
-		if ok && string(appendRecord(nil, p)) != string(b[:recordSum+4]) {
-			t.Errorf("%x is read as %v", b, p)
+		n := len(appendRecord(nil, &record{}))
+		for _, b := range [][]byte{b, sealed(b, n)} {
+			r := parseRecord(b)
+			if len(r.tail()) > tailSize || len(r.exit().Signal) > len(r.Signal) {
+				t.Errorf("%x is read as %v", b, r)
+			}
+			if r.State != stateEmpty && len(appendRecord(nil, r)) != n {
+				t.Errorf("%x is read as %v", b, r)
+			}
 		}
 	})
+}
+
+// sealed gives b the size n, and the magic number, the version and the checksum of a record.
+func sealed(b []byte, n int) []byte {
+	c := make([]byte, n)
+	copy(c, b)
+	copy(c, appendRecord(nil, &record{})[:12])
+	return binary.LittleEndian.AppendUint32(c[:n-4], crc32.Checksum(c[:n-4], castagnoli))
 }
 
 // given are the files that this process has from its own parent, for instance the lock of
