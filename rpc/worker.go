@@ -97,7 +97,7 @@ func Func(f func(ctx context.Context, req []byte) ([]byte, error)) Handler {
 // returns. Several goroutines may call Serve: then the Worker answers as many calls at a time.
 //
 // Errors: samepage.ErrClosed; samepage.ErrNameGone (there is no client, and the name no longer leads
-// to this service, so no client can come); samepage.ErrCorrupt; the error of ctx.
+// to this service, so no client can come); the error of ctx.
 func (w *Worker) Serve(ctx context.Context, h Handler) error { return w.serve(ctx, h) }
 
 func (w *worker) serve(ctx context.Context, h Handler) error {
@@ -128,24 +128,25 @@ func (s *server) serve(h Handler) error {
 			}
 		}
 		for have := true; have; {
-			err := s.job.run(h)
+			s.job.run(h)
+			over := false
 			select {
 			case <-done:
-				err = errors.Join(err, s.ctx.Err())
+				over = true
 			default:
 			}
-			if err == nil && segment.Spins() {
+			if !over && segment.Spins() {
 				break // the worker goes on looking at the slot
 			}
 			have = !s.w.Unbind(c)
-			if err == nil {
+			if !over {
 				continue
 			}
 			if have { // another worker takes the call that was handed over meanwhile
 				s.w.Return(c)
 				s.ringWorker()
 			}
-			return err
+			return s.ctx.Err()
 		}
 	}
 }
@@ -272,21 +273,23 @@ func (j *Job) answer(code uint32, status layout.CallReply) {
 // Idempotent says whether the client has marked the call as idempotent.
 func (j *Job) Idempotent() bool { return j.call.Flags&layout.CallIdempotent != 0 }
 
-// run calls the handler and answers.
-func (j *Job) run(h Handler) error {
+// run calls the handler and answers. A request that makes no sense fails, and the worker goes on: the
+// error is its client's.
+func (j *Job) run(h Handler) {
 	s := j.s
-	var err error
 	j.length, j.begun, j.sent = 0, false, 0
-	if j.req, err = s.w.RequestOf(&j.call); err != nil {
-		j.fail(err)
-		return err
-	}
 	s.w.Begin(&j.call)
-	if err = h(j); err != nil {
+	req, err := s.w.RequestOf(&j.call)
+	if err == nil {
+		j.req = req
+		err = h(j)
+	}
+	switch {
+	case err != nil:
 		j.fail(err)
-	} else if j.begun || j.sent == 0 {
+	case j.begun || j.sent == 0:
 		j.answer(0, layout.ReplyDone)
-	} else {
+	default:
 		j.answer(0, layout.ReplyEnd)
 	}
 	j.req = nil
@@ -294,7 +297,6 @@ func (j *Job) run(h Handler) error {
 		j.ctx.end()
 		j.ctx = nil
 	}
-	return nil
 }
 
 // fail answers with an error.
