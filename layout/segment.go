@@ -292,15 +292,17 @@ func Text(b []byte) string {
 }
 
 // PutText stores s into a field of fixed width. If s is too long, it is cut between two runes.
-func PutText(b []byte, s string) {
-	if len(s) > len(b) {
-		n := len(b)
-		for n > 0 && !utf8.RuneStart(s[n]) {
-			n--
-		}
-		s = s[:n]
+func PutText(b []byte, s string) { clear(b[copy(b, CutText(s, len(b))):]) }
+
+// CutText returns the first bytes of s, at most n of them. It cuts s between two runes.
+func CutText(s string, n int) string {
+	if len(s) <= n {
+		return s
 	}
-	clear(b[copy(b, s):])
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
 }
 
 // Owner is the word that names the member that holds a lock, or writes to a lane. It is 0 if

@@ -152,6 +152,7 @@ const (
 	ReplyDone   CallReply = 2 << 16 // the last part is complete
 	ReplyFailed CallReply = 3 << 16 // the last part is the text of an error
 	ReplyEnd    CallReply = 4 << 16 // there is no further part
+	ReplyCut    CallReply = 5 << 16 // there is no further part, and the response is not complete
 
 	replyStatus CallReply = 7 << 16
 )
@@ -172,7 +173,7 @@ func (r CallReply) Parts() uint32 { return uint32(r >> 32) }
 
 // Ended says whether the worker has finished call number.
 func (r CallReply) Ended(number uint16) bool {
-	return r.Number() == number && r.Status() >= ReplyDone && r.Status() <= ReplyEnd
+	return r.Number() == number && r.Status() >= ReplyDone && r.Status() <= ReplyCut
 }
 
 // These are the sizes and offsets of a service, in bytes, and its limits.

@@ -79,9 +79,9 @@ func TestCallWords(t *testing.T) {
 					t.Errorf("%v, %v, %d became %v, %v, %d", phase, w, n, s.Phase(), s.Worker(), s.Number())
 				}
 			}
-			for _, status := range []CallReply{ReplyMore, ReplyDone, ReplyFailed, ReplyEnd, ReplyEnd + ReplyMore} {
+			for _, status := range []CallReply{ReplyMore, ReplyDone, ReplyFailed, ReplyEnd, ReplyCut, ReplyCut + ReplyMore} {
 				r := CallReplyOf(status, n, 1<<32-1)
-				if r.Status() != status || r.Number() != n || r.Parts() != 1<<32-1 || r.Ended(n) != (status != ReplyMore && status != ReplyEnd+ReplyMore) || r.Ended(n+1) {
+				if r.Status() != status || r.Number() != n || r.Parts() != 1<<32-1 || r.Ended(n) != (status != ReplyMore && status != ReplyCut+ReplyMore) || r.Ended(n+1) {
 					t.Errorf("%v, %d became %v, %d, %d", status, n, r.Status(), r.Number(), r.Parts())
 				}
 			}

@@ -24,7 +24,7 @@ type client struct {
 	*service
 	guard forgotten.Guard
 	last  atomic.Int32 // the slot that was used last
-	calls atomic.Int32 // calls of the user that have not ended
+	calls uses         // calls of the user that have not ended
 }
 
 // CreateClient creates the service, and becomes one of its clients.
@@ -120,15 +120,14 @@ type Call struct {
 func (c *Client) Begin(ctx context.Context) (Call, error) { return c.begin(ctx) }
 
 func (c *client) begin(ctx context.Context) (Call, error) {
-	if c.h.Closed() {
+	if !c.calls.begin() {
 		return Call{}, c.wrap("call", samepage.ErrClosed)
 	}
-	c.calls.Add(1)
 	slot := int(c.last.Load())
 	if !c.set.Claim(slot, c.me()) {
 		var err error
 		if slot, err = c.claim(ctx); err != nil {
-			c.calls.Add(-1)
+			c.calls.done()
 			return Call{}, c.wrap("call", err)
 		}
 	}
@@ -219,6 +218,7 @@ func (s *service) adopt(slot int) (bool, error) {
 // abandon leaves a call to its worker. A goroutine frees the slot when the worker has finished.
 func (s *service) abandon(slot int, n uint16) {
 	s.set.Cancel(slot, n)
+	s.ringWorkerOf(slot) // it may wait for the client to take a part
 	go func() {
 		w := &answerWait{service: s, slot: slot, n: n, nobody: true}
 		if err := s.h.Wait(context.Background(), w); err == nil {
@@ -442,7 +442,7 @@ func (c *Call) Release() {
 }
 
 func (c *Call) end() {
-	c.c.calls.Add(-1)
+	c.c.calls.done()
 	c.c = nil
 }
 
@@ -492,7 +492,7 @@ func (c *client) Close() error {
 	if c.h.Closed() {
 		return nil
 	}
-	if n := c.calls.Load(); n > 0 {
+	if n := c.calls.end(); n > 0 {
 		return c.wrap("close a client of", fmt.Errorf("calls in flight: %d: %w", n, samepage.ErrBusy))
 	}
 	c.guard.Done()

@@ -43,6 +43,9 @@ func errOf(a *call.Answer) error {
 	return &Error{Code: a.Code, Text: string(a.Bytes)}
 }
 
+// errBroken is the error of a call whose handler did not return.
+var errBroken = &Error{Text: "the handler panicked, or ended its goroutine"}
+
 // PeerDiedError says which worker died during a call. It matches samepage.ErrPeerDied.
 type PeerDiedError struct {
 	PID     int       // 0: not known

@@ -287,7 +287,7 @@ func (s *service) close() error {
 		}
 		st := s.set.StateOf(slot)
 		if s.set.Idle(slot) || s.set.Withdraw(slot, st.Number()) {
-			s.set.Release(slot)
+			s.set.Release(slot, me)
 			continue
 		}
 		s.set.Cancel(slot, st.Number())
@@ -310,12 +310,47 @@ func (s *service) ringWorker() {
 	}
 }
 
+// ringWorkerOf rings the worker that has the call in a slot, if it sleeps.
+func (s *service) ringWorkerOf(slot int) {
+	if s.h.Asleep() {
+		if w := s.set.StateOf(slot).Worker(); !w.Free() {
+			s.h.Ring(w.Slot())
+		}
+	}
+}
+
 // free gives a call slot back, and rings one client that waits for one.
 func (s *service) free(slot int) {
-	s.set.Release(slot)
+	s.set.Release(slot, s.me())
 	if s.h.Asleep() {
 		s.h.WakeFor(wantSlot, 1)
 	}
+}
+
+// uses counts what the user does with a handle, until Close ends it.
+type uses struct{ n atomic.Int32 }
+
+// closed is added by end: then n is negative for ever.
+const closed = math.MinInt32 / 2
+
+// begin begins a use. It returns false after end.
+func (u *uses) begin() bool {
+	if u.n.Add(1) > 0 {
+		return true
+	}
+	u.n.Add(-1)
+	return false
+}
+
+func (u *uses) done() { u.n.Add(-1) }
+
+// end makes every later begin fail. If there are uses now, it does nothing, and returns their number.
+// A second end does nothing.
+func (u *uses) end() int {
+	if u.n.CompareAndSwap(0, closed) {
+		return 0
+	}
+	return int(max(u.n.Load(), 0))
 }
 
 // isWorker is for segment.Handle.Others.

@@ -33,7 +33,7 @@ func (c *Call) Stream(ctx context.Context, n int) iter.Seq2[[]byte, error] {
 				yield(nil, k.wrap("call", err))
 				return
 			}
-			if !ok || !yield(a.Bytes, nil) {
+			if !ok || !yield(a.Bytes, nil) || c.c == nil { // the user has released the call
 				return
 			}
 			k.consume(c, part+1)
@@ -58,11 +58,7 @@ func (c *client) part(ctx context.Context, k *Call, i uint32) (a call.Answer, ok
 // consume lets go of the first i parts.
 func (c *client) consume(k *Call, i uint32) {
 	c.set.Consume(k.slot, k.n, i)
-	if c.h.Asleep() {
-		if w := c.set.StateOf(k.slot).Worker(); !w.Free() {
-			c.h.Ring(w.Slot())
-		}
-	}
+	c.ringWorkerOf(k.slot)
 }
 
 // Stream sends a copy of req, and takes one part of the response after the other; see Call.Stream.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"sync/atomic"
 	"time"
 
 	"samepage"
@@ -22,7 +21,7 @@ type Worker struct{ worker }
 type worker struct {
 	*service
 	guard   forgotten.Guard
-	serving atomic.Int32 // calls of Serve that run
+	serving uses // calls of Serve that run
 }
 
 // CreateWorker creates the service, and becomes one of its workers.
@@ -94,17 +93,21 @@ func Func(f func(ctx context.Context, req []byte) ([]byte, error)) Handler {
 }
 
 // Serve answers one call after the other, until ctx ends. Then it answers the call that it has, and
-// returns. Several goroutines may call Serve: then the Worker answers as many calls at a time.
+// returns. Several goroutines may call Serve: then the Worker answers as many calls at a time. If h
+// panics, its call ends with an Error.
 //
 // Errors: samepage.ErrClosed; samepage.ErrNameGone (there is no client, and the name no longer leads
 // to this service, so no client can come); the error of ctx.
 func (w *Worker) Serve(ctx context.Context, h Handler) error { return w.serve(ctx, h) }
 
 func (w *worker) serve(ctx context.Context, h Handler) error {
-	w.serving.Add(1)
-	defer w.serving.Add(-1)
+	if !w.serving.begin() {
+		return w.wrap("serve", samepage.ErrClosed)
+	}
+	defer w.serving.done()
 	s := &server{service: w.service, w: w.set.NewWorker(w.me()), ctx: ctx}
 	s.job.s = s
+	defer s.broken()
 	err := s.serve(h)
 	runtime.KeepAlive(w)
 	return w.wrap("serve", err)
@@ -116,6 +119,22 @@ type server struct {
 	w   *call.Worker
 	ctx context.Context
 	job Job
+	// running: the handler has begun, and has not returned.
+	running bool
+}
+
+// broken ends the call of a handler that has not returned: it has panicked, or it has ended its
+// goroutine.
+func (s *server) broken() {
+	if !s.running {
+		return
+	}
+	s.job.fail(errBroken, false)
+	s.job.done()
+	if c := &s.job.call; !s.w.Unbind(c) {
+		s.w.Return(c)
+		s.ringWorker()
+	}
 }
 
 func (s *server) serve(h Handler) error {
@@ -255,8 +274,19 @@ func (j *Job) room() error {
 // roomWait is the segment.Condition of a worker that waits until its client has let go of a part.
 type roomWait Job
 
-func (w *roomWait) Try() (bool, error) { return w.Holds(), nil }
-func (w *roomWait) Holds() bool        { return w.s.set.Room(w.call.Slot, w.call.N, w.sent) }
+func (w *roomWait) Try() (bool, error) {
+	switch {
+	case w.s.set.Room(w.call.Slot, w.call.N, w.sent):
+		return true, nil
+	case w.s.set.Cancelled(w.call.Slot, w.call.N):
+		return false, errGivenUp
+	}
+	return false, nil
+}
+
+func (w *roomWait) Holds() bool {
+	return w.s.set.Room(w.call.Slot, w.call.N, w.sent) || w.s.set.Cancelled(w.call.Slot, w.call.N)
+}
 
 // DependsOn returns nobody: if the client dies, the context of the Job ends.
 func (*roomWait) DependsOn(int) layout.Owner { return 0 }
@@ -282,16 +312,23 @@ func (j *Job) run(h Handler) {
 	req, err := s.w.RequestOf(&j.call)
 	if err == nil {
 		j.req = req
+		s.running = true
 		err = h(j)
+		s.running = false
 	}
 	switch {
 	case err != nil:
-		j.fail(err)
+		j.fail(err, true)
 	case j.begun || j.sent == 0:
 		j.answer(0, layout.ReplyDone)
 	default:
 		j.answer(0, layout.ReplyEnd)
 	}
+	j.done()
+}
+
+// done ends what the handler could use.
+func (j *Job) done() {
 	j.req = nil
 	if j.ctx != nil {
 		j.ctx.end()
@@ -299,16 +336,16 @@ func (j *Job) run(h Handler) {
 	}
 }
 
-// fail answers with an error.
-func (j *Job) fail(err error) {
-	if j.room() != nil {
-		j.answer(0, layout.ReplyEnd) // nobody waits for the error
+// fail answers with an error. If it must not wait for room, or the context of the Job ends, it
+// answers without the error.
+func (j *Job) fail(err error, wait bool) {
+	if wait && j.room() != nil || !j.s.set.Room(j.call.Slot, j.call.N, j.sent) {
+		j.answer(0, layout.ReplyCut)
 		return
 	}
 	e := answerOf(err)
 	room := j.s.set.Response(j.call.Slot, j.sent%j.s.set.C.Parts)
-	layout.PutText(room, e.Text) // cuts a text that is too long
-	j.length = uint32(min(len(e.Text), len(room)))
+	j.length = uint32(copy(room, layout.CutText(e.Text, len(room))))
 	j.answer(e.Code, layout.ReplyFailed)
 }
 
@@ -372,7 +409,7 @@ func (w *worker) Close() error {
 	if w.h.Closed() {
 		return nil
 	}
-	if w.serving.Load() > 0 {
+	if w.serving.end() > 0 {
 		return w.wrap("close a worker of", fmt.Errorf("it serves: %w", samepage.ErrBusy))
 	}
 	w.guard.Done()

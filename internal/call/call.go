@@ -163,15 +163,16 @@ func (s *Set) Free() bool {
 	return false
 }
 
-// Release gives a slot back (R1). A full fence: the caller then looks for clients that wait for a
-// slot.
+// Release gives a slot of the client me back (R1). A full fence: the caller then looks for clients
+// that wait for a slot. It does nothing if me does not own the slot: when a client closes, another
+// goroutine may release the same slot.
 //
 // Preconditions:
-//   - The caller owns the slot, and no worker has a call in it (Idle).
-func (s *Set) Release(slot int) {
+//   - No worker has a call in the slot (Idle).
+func (s *Set) Release(slot int, me layout.Owner) {
 	fault.At(fault.CallEnding)
 	s.release(slot, edgeOwner)
-	atomic.StoreUint64(s.owner(slot), 0)
+	atomic.CompareAndSwapUint64(s.owner(slot), uint64(me), 0)
 	fault.At(fault.CallReleased)
 }
 
@@ -379,8 +380,14 @@ type Answer struct {
 // Errors: layout.ErrCorrupt.
 func (s *Set) Last(slot int) (Answer, error) {
 	r := s.ReplyOf(slot)
+	if r.Status() == layout.ReplyCut {
+		return cut, nil
+	}
 	return s.part(slot, r.Parts()-1, r.Status() == layout.ReplyFailed)
 }
+
+// cut is what is in the place of the last part if the status is ReplyCut.
+var cut = Answer{Bytes: []byte("the handler failed before its response was complete"), Failed: true}
 
 // Arrived says whether part k of the answer to call n is complete, or the call has ended. ACQUIRE.
 // Pairs with RELEASE in (*Worker).Answer.
@@ -406,6 +413,9 @@ func (s *Set) Part(slot int, n uint16, k uint32) (a Answer, ok bool, err error) 
 	if parts := r.Parts(); r.Number() != n || parts < k || parts-k > s.C.Parts {
 		return a, false, fmt.Errorf("call slot %d says %#x, want %d to %d parts of call %d: %w", slot, uint64(r), k, k+s.C.Parts, n, layout.ErrCorrupt)
 	} else if parts == k {
+		if r.Status() == layout.ReplyCut {
+			return cut, true, nil
+		}
 		return a, false, nil
 	}
 	a, err = s.part(slot, k, r.Status() == layout.ReplyFailed && k == r.Parts()-1)

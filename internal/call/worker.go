@@ -183,8 +183,9 @@ func (w *Worker) RequestOf(c *Call) ([]byte, error) {
 	return w.s.Request(c.Slot)[:c.Length:c.Length], nil
 }
 
-// Answer makes part k of the response visible (P1, P2). With ReplyEnd there is no part k, and length
-// and code do not matter. If the call has ended, the worker is bound to the slot now. A full fence: the caller then rings the client, if it sleeps.
+// Answer makes part k of the response visible (P1, P2). With ReplyEnd and ReplyCut there is no part k,
+// and length and code do not matter. If the call has ended, the worker is bound to the slot now. A
+// full fence: the caller then rings the client, if it sleeps.
 //
 // Preconditions:
 //   - The worker has the call, and has written length bytes of part k.
@@ -192,13 +193,13 @@ func (w *Worker) RequestOf(c *Call) ([]byte, error) {
 func (w *Worker) Answer(c *Call, k, length, code uint32, status layout.CallReply) {
 	s := w.s
 	parts := k
-	if status != layout.ReplyEnd {
+	if status != layout.ReplyEnd && status != layout.ReplyCut {
 		put(s.partWord(c.Slot, k%s.C.Parts, layout.CallLengthOffset), uint64(length)|uint64(code)<<32)
 		parts++
 	}
 	fault.At(fault.CallAnswering)
 	s.release(c.Slot, edgeReply)
-	// RELEASE: publishes the part. A full fence. Pairs with ACQUIRE in Answered and Parts.
+	// RELEASE: publishes the part. A full fence. Pairs with ACQUIRE in Answered and Arrived.
 	atomic.StoreUint64(s.reply(c.Slot), uint64(layout.CallReplyOf(status, c.N, parts)))
 	fault.At(fault.CallReplied)
 	if status != layout.ReplyMore {
