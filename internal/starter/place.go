@@ -160,13 +160,19 @@ func (o *Options) delayAfter(failures uint32) time.Duration {
 	return min(d, o.MaxDelay)
 }
 
-// delay returns how long the next start must wait. A record of a time when the clock was ahead does
-// not matter for longer than MaxDelay.
-func (s *Starter) delay(r *record) time.Duration {
+// delay returns how long the next start must wait. If the record has a later time than is possible,
+// the clock was set back, and delay corrects the record. The caller holds the lock.
+func (s *Starter) delay(r *record) (time.Duration, error) {
 	if r.State != stateEnded || r.NotBefore == 0 {
-		return 0
+		return 0, nil
 	}
-	return min(max(0, time.Duration(r.NotBefore-nanos(s.clock.Now()))), s.opts.MaxDelay)
+	now := nanos(s.clock.Now())
+	d := max(0, time.Duration(r.NotBefore-now))
+	if d <= s.opts.MaxDelay {
+		return d, nil
+	}
+	r.NotBefore = now + int64(s.opts.MaxDelay)
+	return s.opts.MaxDelay, s.write(r)
 }
 
 // trim cuts the file of a running child to nothing if it has more than some bytes. What the child

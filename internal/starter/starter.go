@@ -234,9 +234,9 @@ func (s *Starter) attempt(ctx context.Context, command func() (*exec.Cmd, error)
 		if delay = pause; delay != 0 {
 			return nil
 		}
-		if delay = s.delay(r); delay != 0 {
+		if delay, err = s.delay(r); delay != 0 || err != nil {
 			last = s.ended(r, nil)
-			return nil
+			return err
 		}
 		started = true
 		return s.start(r, command)

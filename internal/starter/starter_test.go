@@ -23,11 +23,12 @@ import (
 	"samepage/layout"
 )
 
-func TestMain(m *testing.M) {
-	ipctest.Main(m, map[string]func([]string){
-		"child": child, "producer": producer, "worker": worker, "supervised": supervised,
-	})
+// helpers are what children of the tests do.
+var helpers = map[string]func([]string){
+	"child": child, "producer": producer, "worker": worker, "supervised": supervised, "tell": tell,
 }
+
+func TestMain(m *testing.M) { ipctest.Main(m, helpers) }
 
 // child writes to a file of the folder that it was started. It runs until it is killed, or ends
 // with an exit code.
