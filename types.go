@@ -44,6 +44,8 @@ const (
 	KindCell
 	// KindService is a service of package rpc.
 	KindService
+	// KindListener is a listener of package stream, with its connections.
+	KindListener
 )
 
 // Kinds lists all kinds.
@@ -128,6 +130,7 @@ const (
 	_ = -(uint32(KindTopic) ^ uint32(layout.Topic))
 	_ = -(uint32(KindCell) ^ uint32(layout.Cell))
 	_ = -(uint32(KindService) ^ uint32(layout.Service))
+	_ = -(uint32(KindListener) ^ uint32(layout.Listener))
 	_ = -(uint32(Persist) ^ uint32(layout.Persist))
 	_ = -(uint32(ReadOnly) ^ uint32(layout.ReadOnly))
 	_ = -(uint32(CopyOnWrite) ^ uint32(layout.CopyOnWrite))

@@ -16,6 +16,7 @@ const (
 	Topic                 // a segment with lanes
 	Cell                  // a segment with one value
 	Service               // a segment with call slots
+	Listener              // a segment with the connections of package stream
 	kinds
 )
 
@@ -27,6 +28,7 @@ const (
 	LockState              // [LockWords]
 	LaneState              // [LockWords], of which only Sleepers is used, and then [LaneConfig]
 	CallSlots              // [LockWords], of which only Sleepers is used, and then [ServiceConfig]
+	ConnTable              // [ListenerWords], and then a [ConnWords] for each connection
 )
 
 // kindTable is the only place that says what a kind is. A new kind needs a constant above, a row
@@ -56,9 +58,13 @@ var kindTable = [kinds]struct {
 		name: "service", version: 1, words: CallSlots, broadcasts: true,
 		roles: []string{RoleClient: "client", RoleWorker: "worker"},
 	},
+	Listener: {
+		name: "listener", version: 1, words: ConnTable, owned: true, broadcasts: true,
+		roles: []string{RoleListener: "listener", RoleDialer: "dialer"},
+	},
 }
 
-// These are the roles of members, in [Member].Role: of a topic, a cell and a service. 0 is the role of a
+// These are the roles of members, in [Member].Role: of a topic, a cell, a service and a listener. 0 is the role of a
 // member that is joining, and of all members of other kinds.
 const (
 	RolePublisher  = 1
@@ -70,6 +76,9 @@ const (
 
 	RoleClient = 1
 	RoleWorker = 2
+
+	RoleListener = 1
+	RoleDialer   = 2
 )
 
 // Known says whether k is a kind that this version knows.

@@ -204,6 +204,7 @@ func TestLayoutPage(t *testing.T) {
 	}
 	page := strings.ReplaceAll(string(b), "\r\n", "\n")
 	samePage(t, reflect.TypeFor[SegmentHeader](), reflect.TypeFor[Member](), reflect.TypeFor[LockWords]())
+	samePage(t, reflect.TypeFor[ListenerWords](), reflect.TypeFor[ConnWords](), reflect.TypeFor[EndWords]())
 	for name, value := range map[string]string{
 		"SegmentMagic": fmt.Sprintf("%#x", uint64(SegmentMagic)), "SegmentVersion": fmt.Sprint(SegmentVersion),
 		"SegmentFeatures":   fmt.Sprint(SegmentFeatures),

@@ -48,6 +48,7 @@ func TestProtocolWords(t *testing.T) {
 		reflect.TypeFor[Member](), reflect.TypeFor[LockWords](), reflect.TypeFor[LaneWords](), reflect.TypeFor[CellWords](),
 		reflect.TypeFor[CursorLine](), reflect.TypeFor[Entry](), reflect.TypeFor[SlotHeader](),
 		reflect.TypeFor[CallOwner](), reflect.TypeFor[CallWork](), reflect.TypeFor[CallAsk](), reflect.TypeFor[CallAnswer](),
+		reflect.TypeFor[ListenerWords](), reflect.TypeFor[ConnWords](), reflect.TypeFor[EndWords](),
 	}
 	width := map[string]int{"SegmentHeader": SegmentHeaderSize * 8} // in bits
 	missing := map[string]bool{}

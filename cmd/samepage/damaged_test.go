@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,9 +16,12 @@ import (
 	"samepage"
 	"samepage/cell"
 	"samepage/internal/ipctest"
+	shared "samepage/internal/object"
+	"samepage/internal/segment"
 	"samepage/ipcsync"
 	"samepage/layout"
 	"samepage/pubsub"
+	"samepage/stream"
 )
 
 // persistent creates an object of each kind that stays without users.
@@ -45,6 +49,14 @@ var persistent = map[samepage.Kind]func(name string) error{
 	samepage.KindTopic: func(name string) error {
 		p, _, err := pubsub.OpenOrCreatePublisher(name, &pubsub.Options{Lifetime: samepage.Persist, MaxSize: 16})
 		return closeMade(p, err)
+	},
+	samepage.KindListener: func(name string) error { // which never persists, as package stream makes it
+		s := segment.Spec{Kind: layout.Listener, Live: make([]byte, layout.ListenerLive(1)), Payload: 2 * layout.MinConnRing}
+		o, err := s.Create(&shared.Spec{Name: name, Lifetime: layout.Persist})
+		if err == nil {
+			err = o.Release()
+		}
+		return err
 	},
 	samepage.KindCell: func(name string) error {
 		w, _, err := cell.OpenOrCreateWriter(name, 16, &cell.Options{Lifetime: samepage.Persist})
@@ -85,6 +97,17 @@ var opens = map[samepage.Kind]map[string]func(name string) error{
 		"OpenPublisher":  func(n string) error { return closeMade(pubsub.OpenPublisher(n, nil)) },
 		"OpenSubscriber": func(n string) error { return closeMade(pubsub.OpenSubscriber(n, nil)) },
 		"Inspect":        func(n string) error { _, err := pubsub.Inspect(n, nil); return err },
+	},
+	samepage.KindListener: {
+		"Dial": func(n string) error {
+			c, err := stream.Dial(context.Background(), n, nil)
+			if errors.Is(err, samepage.ErrPeerNotStarted) {
+				return nil // nobody listens at it
+			}
+			return closeMade(c, err)
+		},
+		"Listen":  func(n string) error { return closeMade(stream.Listen(n, nil)) },
+		"Inspect": func(n string) error { _, err := stream.Inspect(n, nil); return err },
 	},
 	samepage.KindCell: {
 		"OpenWriter": func(n string) error { return closeMade(cell.OpenWriter(n, nil)) },

@@ -14,22 +14,24 @@ import (
 	"samepage/layout"
 	"samepage/pubsub"
 	"samepage/rpc"
+	"samepage/stream"
 )
 
 // Member is a member of an object of any kind. No kind uses all fields.
 type Member struct {
 	ipcsync.Member
-	Role    string   `json:"role,omitempty"`   // of a member of a topic, a cell or a service
+	Role    string   `json:"role,omitempty"`   // of a member of a topic, a cell, a service or a listener
 	Behind  []uint64 `json:"behind,omitempty"` // of a reliable subscriber: messages, for each publisher
 	Packs   bool     `json:"packs,omitempty"`  // Behind counts packs of messages
 	Evicted bool     `json:"evicted,omitempty"`
-	Calls   int      `json:"calls,omitempty"` // in flight, of a member of a service
+	Calls   int      `json:"calls,omitempty"`       // in flight, of a member of a service
+	Conns   int      `json:"connections,omitempty"` // of a member of a listener
 }
 
 // State describes an object with members as it is now.
 type State struct {
 	// Of is the state that the package of its kind returns: *ipcsync.State, *pubsub.State,
-	// *cell.State or *rpc.State.
+	// *cell.State, *rpc.State or *stream.State.
 	Of      any
 	Room    int // number of places for members
 	Members []Member
@@ -75,6 +77,7 @@ var inspectors = map[samepage.Kind]func(name string, o *samepage.InspectOptions)
 	samepage.KindTopic:     topicState,
 	samepage.KindCell:      cellState,
 	samepage.KindService:   serviceState,
+	samepage.KindListener:  listenerState,
 }
 
 // HasMembers says whether objects of that kind have a table of their members.
@@ -205,6 +208,25 @@ func serviceState(name string, o *samepage.InspectOptions) (*State, error) {
 			mine.Role = layout.Service.Role(layout.RoleWorker)
 		}
 		if m.Expected && m.Alive {
+			s.Blockers = append(s.Blockers, mine)
+		}
+		s.Members = append(s.Members, mine)
+	}
+	return s, nil
+}
+
+func listenerState(name string, o *samepage.InspectOptions) (*State, error) {
+	st, err := stream.Inspect(name, o)
+	if err != nil {
+		return nil, err
+	}
+	s := &State{Of: st, Room: st.Room}
+	for _, m := range st.Members {
+		mine := Member{Member: ipcsync.Member{Member: m.Member}, Role: layout.Listener.Role(layout.RoleDialer), Conns: m.Connections}
+		if m.Listener {
+			mine.Role = layout.Listener.Role(layout.RoleListener)
+		}
+		if m.Listens && m.Alive && st.Asked > 0 {
 			s.Blockers = append(s.Blockers, mine)
 		}
 		s.Members = append(s.Members, mine)

@@ -11,6 +11,7 @@ import (
 	"samepage/layout"
 	"samepage/pubsub"
 	"samepage/rpc"
+	"samepage/stream"
 )
 
 func TestMain(m *testing.M) { ipctest.Main(m, nil) }
@@ -25,6 +26,7 @@ var makes = map[samepage.Kind]func() (io.Closer, error){
 	samepage.KindTopic:     func() (io.Closer, error) { return pubsub.CreatePublisher("o", nil) },
 	samepage.KindCell:      func() (io.Closer, error) { return cell.CreateWriter("o", 8, nil) },
 	samepage.KindService:   func() (io.Closer, error) { return rpc.CreateWorker("o", nil) },
+	samepage.KindListener:  func() (io.Closer, error) { return stream.Listen("o", nil) },
 }
 
 // Each kind says what it is, and this is true for an object of the kind. A new kind must pass this
@@ -45,7 +47,7 @@ func TestEachKind(t *testing.T) {
 		if l.HasMembers() != (inspectors[k] != nil) || l.HasMembers() != (l.Words() != layout.NoWords) {
 			t.Errorf("%v: members %t, words %v, inspector %t", l, l.HasMembers(), l.Words(), inspectors[k] != nil)
 		}
-		if (l.Role(1) != "" || l.Broadcasts()) && l.Words() != layout.LaneState && l.Words() != layout.CallSlots || l.Owned() && l.Words() != layout.LockState {
+		if (l.Role(1) != "" || l.Broadcasts()) && l.Words() == layout.LockState || l.Owned() && (l.Words() == layout.LaneState || l.Words() == layout.CallSlots) {
 			t.Errorf("%v: roles %q, broadcasts %t, owned %t, words %v", l, l.Role(1), l.Broadcasts(), l.Owned(), l.Words())
 		}
 		if makes[k] == nil {

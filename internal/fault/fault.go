@@ -71,6 +71,17 @@ const (
 	CallReleased  // the slot is free, nobody is rung yet
 	CallReaped    // a reaper has looked at a call of a dead worker, and has not yet ended it
 	CallAdopted   // the slot of a client that is gone has a new owner
+	ConnClaimed   // a member has claimed a connection, to prepare it or to take it down
+	ConnAsked     // a connection is asked for, and there is no hint yet
+	ConnAccepted  // a connection is accepted, its acceptor has done nothing yet
+	ConnWritten   // bytes are in the ring, and are not published yet
+	ConnPublished // bytes are published, the reader is not rung yet
+	ConnRead      // bytes are read, and their space is not given back yet
+	ConnConsumed  // the space is given back, the writer is not rung yet
+	ConnWaits     // an end has said that it waits, and does not sleep yet
+	ConnClosed    // an end has said that it is closed, the other end is not rung yet
+	ConnLeft      // an end has left the connection
+	ConnHalf      // a reaper has repaired one connection of several
 
 	StoreDirMade    // the directory of objects is made, under another name (Linux)
 	StoreRecordMade // the record file of an object is made, and is still empty (Windows)
@@ -93,6 +104,8 @@ var names = [points]string{
 	"pack-half", "pack-unnumbered",
 	"call-claimed", "call-written", "call-asked", "call-hinted", "call-unhinted", "call-taken", "call-begun", "call-answering",
 	"call-replied", "call-consumed", "call-unbound", "call-cancelled", "call-ending", "call-released", "call-reaped", "call-adopted",
+	"conn-claimed", "conn-asked", "conn-accepted", "conn-written", "conn-published", "conn-read", "conn-consumed",
+	"conn-waits", "conn-closed", "conn-left", "conn-half",
 	"store-dir-made", "store-record-made", "store-data-made",
 	"worker-started",
 }
@@ -112,7 +125,10 @@ func Lanes() []Point { return between(LaneRebuilt, PackHalf) }
 func Packs() []Point { return between(PackHalf, CallClaimed) }
 
 // Calls lists the further crash points of services.
-func Calls() []Point { return between(CallClaimed, StoreDirMade) }
+func Calls() []Point { return between(CallClaimed, ConnClaimed) }
+
+// Conns lists the further crash points of connections.
+func Conns() []Point { return between(ConnClaimed, StoreDirMade) }
 
 // Store lists the crash points of a create. Each exists on one system only.
 func Store() []Point { return between(StoreDirMade, WorkerStarted) }

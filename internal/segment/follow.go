@@ -21,6 +21,44 @@ type follower struct {
 	// check is set by the watch: a blocker of c is dead, or the name is gone.
 	check atomic.Bool
 	at    int // its index in followers.all
+	// plain is its index in followers.plain, or -1 if hint is its index in followers.hinted.
+	plain, hint int
+}
+
+// Hinted is a Condition of which the handle is told quickly that it may hold now. So a leader does
+// not look at a thousand followers each time it wakes; see Handle.Hints.
+type Hinted interface {
+	Condition
+	// Hint is a number from 0 to the n of Handle.Hints - 1. No two goroutines wait with the same
+	// hint at a time.
+	Hint() int
+}
+
+// Hints makes the leader tell followers with a Hinted condition only if look tells their hints. The
+// leader calls look at S3; look calls tell for each hint whose condition may hold now, and has
+// taken back what said so before. The one that changes such a condition says so, with a full fence,
+// before it looks at the bits of sleepers. The death watch looks at all conditions nevertheless.
+//
+// Preconditions:
+//   - No goroutine waits with the handle yet.
+func (h *Handle) Hints(n int, look func(tell func(hint int))) {
+	h.followers.hinted = make([]*follower, n)
+	h.followers.hints = look
+	h.followers.byHint = h.followers.tellHint
+}
+
+// Again makes the goroutine that waits with this hint look again. It is for changes that this
+// process makes itself, and not in the segment.
+func (h *Handle) Again(hint int) {
+	h.followers.mu.Lock()
+	f := h.followers.hinted[hint]
+	if f != nil {
+		f.tell()
+	}
+	h.followers.mu.Unlock()
+	if f == nil {
+		h.ringSelf()
+	}
 }
 
 // tell makes the follower try again. It reports whether the follower was not told already.
@@ -38,7 +76,13 @@ type followers struct {
 	n     atomic.Int32 // len(all)
 	mu    sync.Mutex
 	all   []*follower
+	plain []*follower // those whose condition has no hint
 	spare []*follower // not in use, for the next ones
+
+	// See Handle.Hints; set once.
+	hinted []*follower // by hint
+	hints  func(tell func(hint int))
+	byHint func(hint int) // tellHint
 }
 
 // add is a full fence: afterwards each look of a leader sees the follower.
@@ -53,6 +97,13 @@ func (l *followers) add(c Condition) *follower {
 	}
 	f.c, f.at = c, len(l.all)
 	l.all = append(l.all, f)
+	if h, ok := c.(Hinted); ok && l.hinted != nil {
+		f.plain, f.hint = -1, h.Hint()
+		l.hinted[f.hint] = f
+	} else {
+		f.plain = len(l.plain)
+		l.plain = append(l.plain, f)
+	}
 	l.n.Store(int32(len(l.all)))
 	return f
 }
@@ -65,6 +116,15 @@ func (l *followers) remove(f *follower) {
 	l.all[f.at].at = f.at
 	l.all[last] = nil
 	l.all = l.all[:last]
+	if f.plain < 0 {
+		l.hinted[f.hint] = nil
+	} else {
+		last := len(l.plain) - 1
+		l.plain[f.plain] = l.plain[last]
+		l.plain[f.plain].plain = f.plain
+		l.plain[last] = nil
+		l.plain = l.plain[:last]
+	}
 	l.n.Store(int32(last))
 	f.c = nil
 	f.check.Store(false)
@@ -82,10 +142,19 @@ func (l *followers) tell() {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, f := range l.all {
+	for _, f := range l.plain {
 		if f.c.Holds() {
 			f.tell()
 		}
+	}
+	if l.hints != nil {
+		l.hints(l.byHint)
+	}
+}
+
+func (l *followers) tellHint(hint int) {
+	if f := l.hinted[hint]; f != nil && f.c.Holds() {
+		f.tell()
 	}
 }
 

@@ -300,6 +300,28 @@ func (h *Handle) MapPayload(a layout.Access) ([]byte, error) {
 	return m.At(int64(h.hd.Payload), int(h.hd.PayloadSize)), nil
 }
 
+// Reserve reserves space for n bytes of the payload at off, of a segment that was made with
+// object.Spec.Later. Discard gives it back; the bytes are zeros then. Both do nothing for a segment
+// of a test.
+//
+// Errors: syserr.ErrNoSpace.
+//
+// Preconditions:
+//   - The bytes lie in the payload, and the Handle is not closed.
+func (h *Handle) Reserve(off, n int64) error {
+	if h.obj == nil {
+		return nil
+	}
+	return h.obj.Sys.Reserve(int64(h.hd.Payload)+off, n)
+}
+
+// Discard is the inverse of Reserve.
+func (h *Handle) Discard(off, n int64) {
+	if h.obj != nil {
+		h.obj.Sys.Discard(int64(h.hd.Payload)+off, n)
+	}
+}
+
 // keep keeps m mapped until nobody can touch it any more. A method that runs in another goroutine
 // while the handle is closed must not fault.
 func (h *Handle) keep(m *object.Mapping) {

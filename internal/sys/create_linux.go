@@ -116,7 +116,14 @@ func prepare(d *store.Dir, s *Spec) (n *newEntry, err error) {
 		if err := mappable(n.entryFD, d.Path, layout.ReadWrite); err != nil {
 			return n, err
 		}
-		if err := reserve(n.entryFD, 0, s.Size, s.Sparse); err != nil {
+		have := int64(0)
+		if s.Later {
+			have = int64(len(s.Init))
+			if err := reserve(n.entryFD, 0, have, s.Sparse); err != nil {
+				return n, err
+			}
+		}
+		if err := reserve(n.entryFD, have, s.Size, s.Sparse || s.Later); err != nil {
 			return n, err
 		}
 		if _, err := n.entryFD.WriteAt(s.Init, 0); err != nil {

@@ -51,6 +51,7 @@ type Spec struct {
 	Size      int64           // of a new object; over a file, 0 means the size of the file
 	Lifetime  layout.Lifetime // of a new object
 	Sparse    bool            // reserve no space
+	Later     bool            // reserve space for Init only; Object.Reserve reserves the rest
 	File      string          // over this file; empty: over memory
 	Exclusive bool            // nobody else may open File
 	Truncate  bool            // discard what File has; only with Exclusive

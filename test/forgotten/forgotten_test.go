@@ -22,6 +22,7 @@ import (
 	"samepage/internal/sys/process"
 	"samepage/ipcsync"
 	"samepage/pubsub"
+	"samepage/stream"
 )
 
 // forgettable is a kind of object, and how one of that name is opened, used and dropped.
@@ -214,6 +215,25 @@ var forgettables = []forgettable{
 			return err
 		}
 		_, err = m.Hold()
+		return err
+	}},
+	{kind: "listener", told: "listener", open: func(name, _ string) error {
+		l, err := stream.Listen(name, nil)
+		if err != nil {
+			return err
+		}
+		d, err := stream.Dial(context.Background(), name, nil)
+		if err != nil {
+			return err
+		}
+		a, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		if err := d.SetDeadline(time.Now().Add(time.Hour)); err != nil {
+			return err
+		}
+		_, err = a.Write([]byte("x"))
 		return err
 	}},
 	{kind: "cell", told: "writer of cell", open: func(name, _ string) error {

@@ -39,7 +39,7 @@ func exported(t *testing.T, room string) (names []string) {
 func TestAPIPage(t *testing.T) {
 	page := read(t, "docs/api.md")
 	rooms := map[string][]string{"samepage": exported(t, ".")}
-	for _, r := range []string{"ipcsync", "cell", "pubsub", "rpc", "frame"} {
+	for _, r := range []string{"ipcsync", "cell", "pubsub", "rpc", "stream", "frame"} {
 		rooms[r] = exported(t, r)
 	}
 	for _, r := range []string{"baseimage", "earseimage", "sharememory", "text"} {
@@ -77,7 +77,7 @@ func TestAPIPage(t *testing.T) {
 		}
 	}
 	opens := regexp.MustCompile(`^(Create|Open|OpenOrCreate|Await)([A-Z]\w*)?$`)
-	for _, r := range []string{"samepage", "ipcsync", "cell", "pubsub", "rpc", "frame"} {
+	for _, r := range []string{"samepage", "ipcsync", "cell", "pubsub", "rpc", "stream", "frame"} {
 		for _, n := range rooms[r] {
 			if opens.MatchString(n) && !named[r+"."+n] {
 				t.Errorf("docs/api.md does not name %s.%s", r, n)

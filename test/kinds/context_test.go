@@ -20,6 +20,7 @@ import (
 	"samepage/legacy/sharememory"
 	"samepage/legacy/text"
 	"samepage/pubsub"
+	"samepage/stream"
 	"samepage/test/house"
 )
 
@@ -254,6 +255,14 @@ func allWaits(t *testing.T) map[string]waits {
 	}
 	all["frame.Publisher.WaitSubscribers"] = W{
 		func(c C) error { return frameFull.WaitSubscribers(c, 1) }, func(c C) error { return frameFull.WaitSubscribers(c, 2) },
+	}
+
+	// Listeners: one has a free connection, the other has none.
+	closing(must(stream.Listen("free", nil))(t))
+	closing(must(stream.Listen("full", &stream.Options{Connections: 1}))(t))
+	closing(must(stream.Dial(bg, "full", nil))(t))
+	all["stream.Dial"] = W{
+		func(c C) error { return closed(stream.Dial(c, "free", nil)) }, func(c C) error { return closed(stream.Dial(c, "full", nil)) },
 	}
 
 	some := must(pubsub.CreatePublisher("some", nil))(t)

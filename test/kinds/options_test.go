@@ -23,6 +23,7 @@ import (
 	"samepage/legacy/sharememory"
 	"samepage/legacy/text"
 	"samepage/pubsub"
+	"samepage/stream"
 )
 
 // optionsCase is one type of options: which values of each field are out of range, and
@@ -69,8 +70,9 @@ func optionsCases() []optionsCase {
 		p := must(pubsub.CreatePublisher("there", nil))(t)
 		c := must(cell.CreateWriter("there", 8, nil))(t)
 		g := must(samepage.Create("there", 8, nil))(t)
+		l := must(stream.Listen("there", nil))(t)
 		err := f()
-		if cerr := errors.Join(m.Close(), s.Close(), w.Close(), e.Close(), p.Close(), c.Close(), g.Close()); cerr != nil {
+		if cerr := errors.Join(m.Close(), s.Close(), w.Close(), e.Close(), p.Close(), c.Close(), g.Close(), l.Close()); cerr != nil {
 			t.Error(cerr)
 		}
 		return err
@@ -190,6 +192,7 @@ func optionsCases() []optionsCase {
 				"InspectEvent":     look(ipcsync.InspectEvent),
 				"pubsub.Inspect":   look(pubsub.Inspect),
 				"cell.Inspect":     look(cell.Inspect),
+				"stream.Inspect":   look(stream.Inspect),
 			},
 		},
 		{
@@ -254,6 +257,22 @@ func optionsCases() []optionsCase {
 					return both(func(n string) error { return closed(cell.OpenWriter(n, o.(*cell.Options))) })(t)
 				},
 				"Options.Size": func(_ *testing.T, o any) error { _, err := o.(*cell.Options).Size(8); return err },
+			},
+		},
+		{
+			zero: stream.Options{},
+			bad: M{
+				"Scope": badScope, "Members": badMembers, "Perm": badPerm, "Connections": {-1, 4097},
+				"Buffer": {-1, 4095, 4097, 1<<30 + 1},
+			},
+			free: []string{"SecurityDescriptor", "Owner"},
+			use: U{
+				"Listen": func(t *testing.T, o any) error {
+					return both(func(n string) error { return closed(stream.Listen(n, o.(*stream.Options))) })(t)
+				},
+				"Dial": func(t *testing.T, o any) error {
+					return both(func(n string) error { return closed(stream.Dial(ended(), n, o.(*stream.Options))) })(t)
+				},
 			},
 		},
 		{
@@ -465,7 +484,8 @@ func TestOptionOfTheSystemOutOfRange(t *testing.T) {
 		"topic": func(s string) error {
 			return closed(pubsub.CreatePublisher("x", &pubsub.Options{SecurityDescriptor: s}))
 		},
-		"cell": func(s string) error { return closed(cell.CreateWriter("x", 8, &cell.Options{SecurityDescriptor: s})) },
+		"cell":     func(s string) error { return closed(cell.CreateWriter("x", 8, &cell.Options{SecurityDescriptor: s})) },
+		"listener": func(s string) error { return closed(stream.Listen("x", &stream.Options{SecurityDescriptor: s})) },
 	} {
 		t.Run(name, func(t *testing.T) { ipctest.WantErr(t, f("nonsense"), fs.ErrInvalid, "nonsense") })
 	}

@@ -4,6 +4,7 @@ package mappings
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"os"
 	"runtime"
@@ -16,6 +17,7 @@ import (
 	"samepage/internal/object"
 	"samepage/ipcsync"
 	"samepage/pubsub"
+	"samepage/stream"
 )
 
 func TestMain(m *testing.M) { ipctest.Main(m, nil) }
@@ -57,6 +59,10 @@ var kinds = map[samepage.Kind]struct{ make, open func() (io.Closer, error) }{
 	samepage.KindTopic: {
 		func() (io.Closer, error) { return pubsub.CreatePublisher("o", &pubsub.Options{Members: many + 1}) },
 		func() (io.Closer, error) { return pubsub.OpenSubscriber("o", nil) },
+	},
+	samepage.KindListener: {
+		func() (io.Closer, error) { return stream.Listen("o", &stream.Options{Connections: many}) },
+		func() (io.Closer, error) { return stream.Dial(context.Background(), "o", nil) },
 	},
 	samepage.KindCell: {
 		func() (io.Closer, error) { return cell.CreateWriter("o", 64, &cell.Options{Members: many + 1}) },

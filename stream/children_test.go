@@ -1,0 +1,3 @@
+package stream_test
+
+var children = map[string]func([]string){}
