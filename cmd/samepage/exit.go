@@ -130,7 +130,7 @@ func message(err error) string {
 	if errors.Is(err, context.Canceled) {
 		text = "interrupted"
 	}
-	for _, prefix := range []string{"samepage: ", "ipcsync: ", "pubsub: ", "cell: ", "rpc: ", "frame: ", "baseimage: ", "earseimage: ", "sharememory: ", "text: "} {
+	for _, prefix := range []string{"samepage: ", "ipcsync: ", "pubsub: ", "cell: ", "rpc: ", "stream: ", "frame: ", "baseimage: ", "earseimage: ", "sharememory: ", "text: "} {
 		text = strings.TrimPrefix(text, prefix)
 		text = strings.ReplaceAll(text, ": "+prefix, ": ")
 	}
