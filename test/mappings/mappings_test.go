@@ -17,6 +17,7 @@ import (
 	"samepage/internal/object"
 	"samepage/ipcsync"
 	"samepage/pubsub"
+	"samepage/rpc"
 	"samepage/stream"
 )
 
@@ -59,6 +60,10 @@ var kinds = map[samepage.Kind]struct{ make, open func() (io.Closer, error) }{
 	samepage.KindTopic: {
 		func() (io.Closer, error) { return pubsub.CreatePublisher("o", &pubsub.Options{Members: many + 1}) },
 		func() (io.Closer, error) { return pubsub.OpenSubscriber("o", nil) },
+	},
+	samepage.KindService: {
+		func() (io.Closer, error) { return rpc.CreateWorker("o", &rpc.Options{Members: many + 1}) },
+		func() (io.Closer, error) { return rpc.OpenClient("o", nil) },
 	},
 	samepage.KindListener: {
 		func() (io.Closer, error) { return stream.Listen("o", &stream.Options{Connections: many}) },
