@@ -26,12 +26,12 @@ func newDemoCommand(a *app) *cobra.Command {
 		Use:   "demo",
 		Short: "Show processes that work on shared pictures",
 		Long: `demo starts three processes: the base, the worker (an algorithm) and a viewer. The
-base publishes pictures, one after another, as frames of a topic in shared memory. The
-worker erases a region of each picture, and publishes two results in shared memory, too:
-the pixels that fill the erased region, and the pixels that were there. The base waits
-for the results and checks them, pixel by pixel. The viewer looks at as many frames as
-it has time for, and no other process waits for it. If the worker is killed, a new worker replaces
-it and does its picture again. A killed viewer is replaced, too.
+base publishes pictures, one after another, as frames of a topic in shared memory. For
+each picture it calls a service. The worker of the service erases a region, and responds
+with two results in shared memory, too: the pixels that fill the erased region, and the
+pixels that were there. The base checks them, pixel by pixel. The viewer looks at as many
+frames as it has time for, and no other process waits for it. If the worker is killed, a
+new worker replaces it and does its picture again. A killed viewer is replaced, too.
 
 With --images the pictures come from a folder (` + strings.Join(demo.Extensions, " ") + `), and
 the middle of each is erased. Without --images the base draws a scene, and a ball is erased. A
@@ -40,7 +40,7 @@ second between base and worker, the latency from the request to the answer, and 
 frames the viewer has missed.
 
 A picture is skipped, with a message, if it cannot be read or if there is not enough
-shared memory: 32 bytes are needed for each pixel of the largest picture. demo also
+shared memory: 29 bytes are needed for each pixel of the largest picture. demo also
 names the files in the folder that are not pictures. The exit code is 1 if a result was wrong. After Ctrl-C it is
 130; all processes have then ended, and nothing is left behind.`,
 		Example: "  samepage demo\n  samepage demo --images photos --out results",
@@ -147,8 +147,8 @@ func (l *demoLines) rest() {
 }
 
 func (l *demoLines) Started(base, worker, viewer demo.Ready) {
-	fmt.Fprintf(l.w, "base process %d, worker process %d and viewer process %d share the topics %s (%s)\n",
-		base.PID, worker.PID, viewer.PID, strings.Join(base.Topics, " and "), formatSize(base.Size))
+	fmt.Fprintf(l.w, "base process %d, worker process %d and viewer process %d share the topic %s and the service %s (%s)\n",
+		base.PID, worker.PID, viewer.PID, base.Topic, base.Service, formatSize(base.Size))
 }
 
 func (l *demoLines) Restarted(role string, died, pid int, why string) {

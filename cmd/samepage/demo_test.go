@@ -42,7 +42,7 @@ func startDemo(t *testing.T, stderr *bytes.Buffer, args ...string) (c *ipctest.C
 			t.Logf("the demo says %s", stderr)
 		}
 	})
-	p := match(t, c.Line(), `^base process (\d+), worker process (\d+) and viewer process (\d+) share the topics demo-\S+-frames and demo-\S+-results `)
+	p := match(t, c.Line(), `^base process (\d+), worker process (\d+) and viewer process (\d+) share the topic demo-\S+-frames and the service demo-\S+-worker `)
 	return c, number(t, p[1]), number(t, p[2]), number(t, p[3])
 }
 

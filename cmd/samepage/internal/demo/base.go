@@ -18,7 +18,7 @@ import (
 	"samepage"
 	"samepage/cmd/samepage/internal/picture"
 	"samepage/frame"
-	"samepage/pubsub"
+	"samepage/rpc"
 )
 
 // maxWorkers is how many workers may die while they work on one picture.
@@ -30,8 +30,8 @@ type base struct {
 	tell    func(message)
 	src     source
 	frames  *frame.Publisher
-	results *pubsub.Subscriber
-	room    room // of the topics
+	service *rpc.Client
+	room    room // of the topic and the service
 	job     uint64
 	total   tally
 }
@@ -67,16 +67,16 @@ func runBase(ctx context.Context, name string, o Options, tell func(message)) (e
 			return err
 		}
 	}
-	if err := b.openTopics(ctx, name); err != nil {
+	if err := b.openLargest(ctx, name); err != nil {
 		return unlessEnded(ctx, err)
 	}
-	defer func() { err = errors.Join(err, b.results.Close(), b.frames.Close()) }()
+	defer func() { err = errors.Join(err, b.service.Close(), b.frames.Close()) }()
 	size, err := b.room.size()
 	if err != nil {
 		return err
 	}
-	tell(message{Ready: &Ready{PID: os.Getpid(), Topics: []string{framesName(name), resultsName(name)}, Size: size}})
-	if err := b.awaitWorker(ctx); err != nil {
+	tell(message{Ready: &Ready{PID: os.Getpid(), Topic: framesName(name), Service: workerName(name), Size: size}})
+	if err := b.service.AwaitWorker(ctx); err != nil {
 		return unlessEnded(ctx, err)
 	}
 
@@ -95,9 +95,9 @@ func runBase(ctx context.Context, name string, o Options, tell func(message)) (e
 	return nil
 }
 
-// openTopics creates both topics, with room for the largest picture for which there is
-// space. A picture for which there is no space is reported when its turn comes.
-func (b *base) openTopics(ctx context.Context, name string) error {
+// openLargest creates the topic and the service, with room for the largest picture for which there
+// is space. A picture for which there is no space is reported when its turn comes.
+func (b *base) openLargest(ctx context.Context, name string) error {
 	for {
 		need, err := b.src.room(ctx)
 		if err != nil {
@@ -131,23 +131,15 @@ func remedy() string {
 	return more + ", or a smaller " + picture.LimitOption + ", which leaves large pictures out"
 }
 
-// open creates both topics with room for pictures that need this much.
+// open creates the topic and the service with room for pictures that need this much.
 func (b *base) open(name string, need room) (err error) {
-	if b.frames, _, err = frame.OpenOrCreatePublisher(framesName(name), pictureSpec(image.Pt(1, 1)), need.framesOptions()); err != nil {
+	if b.frames, err = frame.CreatePublisher(framesName(name), pictureSpec(image.Pt(1, 1)), need.framesOptions()); err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, b.frames.Close())
-		}
-	}()
-	// The worker starts when both topics exist. It takes the place of this publisher.
-	p, _, err := pubsub.OpenOrCreatePublisher(resultsName(name), need.resultsOptions())
-	if err != nil {
-		return err
+	if b.service, err = rpc.CreateClient(workerName(name), need.workerOptions()); err != nil {
+		return errors.Join(err, b.frames.Close())
 	}
-	b.results, err = pubsub.OpenSubscriber(resultsName(name), nil)
-	return errors.Join(err, p.Close())
+	return nil
 }
 
 // nrgba returns the picture of a frame whose format is known to be RGBA.
@@ -189,35 +181,37 @@ func (b *base) do(ctx context.Context, p *drawable) error {
 		b.skip(&Bad{p.name, fmt.Sprintf("%d x %d pixels do not fit into the shared memory: it is only as large as the largest picture at the start of the demo needs", spec.Width, spec.Height)})
 		return nil
 	}
-	l, err := b.frames.LoanExtra(spec, requestSize)
+	l, err := b.frames.Loan(spec)
 	if err != nil {
 		return err
 	}
 	p.draw(l.Frame)
-	putRequest(l.Extra(), p.region)
+	src := *nrgba(l.Frame) // it stays unchanged while it is the history of the topic
 	began := time.Now()
-	src, err := b.publish(ctx, l)
+	if err := l.Publish(ctx); err != nil {
+		l.Discard()
+		return err
+	}
+	c, err := b.call(ctx, p.region)
+	took := time.Since(began)
+	if bad, ok := errors.AsType[*rpc.Error](err); ok {
+		b.fail(&Bad{p.name, bad.Text})
+		return nil
+	}
 	if err != nil {
 		return err
 	}
-	a, src, err := b.await(ctx, src, p.region)
-	took := time.Since(began)
-	switch {
-	case errors.Is(err, errMessage):
-		b.fail(&Bad{p.name, err.Error()})
-		return nil
-	case err != nil:
-		return err
-	case a.what != done:
-		b.fail(&Bad{p.name, a.text})
-		return nil
+	defer c.Release()
+	a, err := readAnswer(c.Response())
+	if err == nil {
+		err = check(&src, a, p.region)
 	}
-	if err := check(src, a, p.region); err != nil {
+	if err != nil {
 		b.fail(&Bad{p.name, err.Error()})
 		return nil
 	}
 	if b.o.Out != "" {
-		erased, cut := results(src, a)
+		erased, cut := results(&src, a)
 		for _, r := range []struct {
 			suffix string
 			m      image.Image
@@ -232,69 +226,32 @@ func (b *base) do(ctx context.Context, p *drawable) error {
 	return nil
 }
 
-// publish publishes a frame, and returns its picture in place. The picture stays unchanged
-// until the next frame but one: the ring of the topic has at least two messages, and only the
-// base writes to it.
-func (b *base) publish(ctx context.Context, l *frame.Loan) (*image.NRGBA, error) {
-	src := *nrgba(l.Frame)
-	if err := l.Publish(ctx); err != nil {
-		l.Discard()
-		return nil, err
-	}
-	return &src, nil
-}
-
-// await waits for the answer to the picture src, and publishes the picture again for each new
-// worker. It returns the picture as it was published last.
-func (b *base) await(ctx context.Context, src *image.NRGBA, region image.Rectangle) (*answer, *image.NRGBA, error) {
-	for workers := 1; ; {
-		a, err := b.nextAnswer(ctx)
-		switch {
-		case err != nil:
-			return nil, src, err
-		case a.what != ready && a.job == b.job:
-			return a, src, nil
-		case a.what != ready:
-			continue // an answer to a job that an earlier worker has answered already
-		case workers == maxWorkers:
-			return &answer{what: refused, text: fmt.Sprintf("%d workers died while they worked on it", workers)}, src, nil
+// call calls the service for the frame that was published last. If the worker dies, it calls the
+// next one. The caller releases the call. A *rpc.Error says why there are no results.
+func (b *base) call(ctx context.Context, region image.Rectangle) (*rpc.Call, error) {
+	for died := 0; ; {
+		if err := b.service.AwaitWorker(ctx); err != nil {
+			return nil, err
 		}
-		workers++
-		b.total.redone()
-		spec := pictureSpec(src.Rect.Size())
-		spec.Seq = b.job
-		l, err := b.frames.LoanExtra(spec, requestSize)
-		if err != nil {
-			return nil, src, err
-		}
-		frame.Draw(l.Frame, src)
-		putRequest(l.Extra(), region)
-		if src, err = b.publish(ctx, l); err != nil {
-			return nil, src, err
-		}
-	}
-}
-
-// awaitWorker waits for the first worker.
-func (b *base) awaitWorker(ctx context.Context) error {
-	for {
-		if a, err := b.nextAnswer(ctx); err != nil || a.what == ready {
-			return err
-		}
-	}
-}
-
-// nextAnswer returns the next message of any worker. The death of a worker does not end it.
-func (b *base) nextAnswer(ctx context.Context) (*answer, error) {
-	for {
-		m, err := b.results.Take(ctx)
-		if err == io.EOF || errors.Is(err, samepage.ErrPeerDied) {
-			continue // the supervisor starts another one
-		}
+		c, err := b.service.Begin(ctx)
 		if err != nil {
 			return nil, err
 		}
-		return readAnswer(m.Bytes())
+		putRequest(c.Request(), b.job, region)
+		if err = c.Do(ctx, requestSize); err == nil {
+			return &c, nil
+		}
+		c.Release()
+		switch {
+		case errors.Is(err, samepage.ErrPeerNotStarted):
+			continue // the worker died before it took the call
+		case !errors.Is(err, samepage.ErrPeerDied):
+			return nil, err
+		}
+		if died++; died == maxWorkers {
+			return nil, &rpc.Error{Text: fmt.Sprintf("%d workers died while they worked on it", died)}
+		}
+		b.total.redone()
 	}
 }
 

@@ -1,7 +1,7 @@
-// Package demo shows what topics in shared memory are for. A base process publishes camera
-// frames. An algorithm process, the worker, makes two results of each frame and publishes
-// them. A viewer looks at as many frames as it has time for. All of them work on the pixels
-// in the shared memory itself.
+// Package demo shows what topics and services in shared memory are for. A base process publishes
+// camera frames in a topic, and calls a service for each. An algorithm process, the worker of the
+// service, makes two results of the frame. A viewer looks at as many frames as it has time for. All
+// of them work on the pixels in the shared memory itself.
 //
 // Four processes take part; all of them run this program. Run is the supervisor: it starts
 // the others, starts a new worker or viewer if one dies, and ends all of them. RunRole is
@@ -9,7 +9,7 @@
 // input, which stays open. When it closes, also because the supervisor was killed, they end.
 // They report in lines of JSON on their standard output.
 //
-// topics.go has the topics and their messages.
+// messages.go has the topic, the service and their messages.
 package demo
 
 import (
@@ -59,7 +59,7 @@ type Summary struct {
 	LatencyP99        float64 `json:"latency_p99_ms"`
 	LatencyMax        float64 `json:"latency_max_ms"`
 	WorkerRestarts    int     `json:"worker_restarts"`
-	Redone            int     `json:"redone"` // times that a picture was published again for a new worker
+	Redone            int     `json:"redone"` // times that a picture was given to a new worker because the worker before died
 	Viewer            Viewed  `json:"viewer"`
 	ViewerRestarts    int     `json:"viewer_restarts"`
 	Interrupted       bool    `json:"interrupted"`
@@ -77,9 +77,10 @@ type Viewed struct {
 
 // Ready is about a process that is ready.
 type Ready struct {
-	PID    int      `json:"pid"`
-	Topics []string `json:"topics,omitempty"`
-	Size   int64    `json:"size,omitempty"` // bytes of shared memory
+	PID     int    `json:"pid"`
+	Topic   string `json:"topic,omitempty"`
+	Service string `json:"service,omitempty"`
+	Size    int64  `json:"size,omitempty"` // bytes of shared memory
 }
 
 // RemoteError is an error of a process of the demo, with its exit code.
@@ -104,7 +105,7 @@ type message struct {
 
 // orders is the line that a process reads first.
 type orders struct {
-	Name string `json:"name"` // begins the names of the topics
+	Name string `json:"name"` // begins the names of the topic and the service
 	Options
 }
 

@@ -296,7 +296,6 @@ func exitReason(err error) error {
 
 // sweep removes what killed processes could not remove.
 func (s *supervisor) sweep() {
-	for _, n := range []string{framesName(s.orders.Name), resultsName(s.orders.Name)} {
-		_ = samepage.Remove(n, &samepage.Options{Kind: samepage.KindTopic})
-	}
+	_ = samepage.Remove(framesName(s.orders.Name), &samepage.Options{Kind: samepage.KindTopic})
+	_ = samepage.Remove(workerName(s.orders.Name), &samepage.Options{Kind: samepage.KindService})
 }

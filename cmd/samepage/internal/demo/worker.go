@@ -4,54 +4,31 @@ import (
 	"context"
 	"errors"
 
-	"samepage"
 	"samepage/frame"
 	"samepage/pubsub"
+	"samepage/rpc"
 )
 
-// runWorker does what the base requests until ctx ends. It calls up when it is subscribed to
-// the requests, and so misses none.
+// runWorker answers the calls of the base until ctx ends. It calls up before the first one.
 func runWorker(ctx context.Context, name string, up func()) (err error) {
-	frames, err := frame.OpenSubscriber(framesName(name), &pubsub.SubscriberOptions{From: pubsub.FromNow})
+	frames, err := openFrames(name)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, frames.Close()) }()
-	results, err := openResults(ctx, name)
+	w, err := rpc.OpenWorker(workerName(name), nil)
 	if err != nil {
-		return unlessEnded(ctx, err)
+		return err
 	}
-	defer func() { err = errors.Join(err, results.Close()) }()
-	if err := publishReady(ctx, results); err != nil {
-		return unlessEnded(ctx, err)
-	}
+	defer func() { err = errors.Join(err, w.Close()) }()
 	up()
-	for m, err := range frames.Frames(ctx) {
-		if errors.Is(err, samepage.ErrPeerDied) {
-			continue // the demo is about to end
-		}
-		if err == nil {
-			err = work(ctx, results, m)
-		}
-		if err != nil {
-			return unlessEnded(ctx, err)
-		}
-	}
-	// The base has ended its stream. If the worker ended now, before it is told to, the
-	// supervisor could think that it had died.
-	<-ctx.Done()
-	return nil
+	return unlessEnded(ctx, w.Serve(ctx, func(j *rpc.Job) error { return work(frames, j) }))
 }
 
-// openResults opens the topic of the results, which the base has created. There is one
-// worker: while its place is taken, the base is repairing what the previous worker left.
-func openResults(ctx context.Context, name string) (*pubsub.Publisher, error) {
-	for {
-		p, _, err := pubsub.OpenOrCreatePublisher(resultsName(name), &pubsub.Options{MaxSize: answerHead})
-		if taken := errors.Is(err, samepage.ErrBusy) || errors.Is(err, samepage.ErrTooManyMembers); !taken || ctx.Err() != nil {
-			return p, err
-		}
-	}
+// openFrames opens the topic of the frames for a worker. The base waits for the answer to each
+// frame, and so does not have to wait for the worker here, too.
+func openFrames(name string) (*frame.Subscriber, error) {
+	return frame.OpenSubscriber(framesName(name), &pubsub.SubscriberOptions{From: pubsub.FromOldest, BestEffort: true})
 }
 
 // unlessEnded returns err, but nil if ctx has ended.
@@ -62,29 +39,19 @@ func unlessEnded(ctx context.Context, err error) error {
 	return err
 }
 
-// work publishes both results of a frame, or the reason why there are none.
-func work(ctx context.Context, results *pubsub.Publisher, m *frame.Message) error {
-	l, err := bothResults(results, m)
+// work answers a call with both results of a frame, or with the reason why there are none.
+func work(frames *frame.Subscriber, j *rpc.Job) error {
+	r, err := readRequest(j.Request())
 	if err != nil {
-		return publishText(ctx, results, refused, m.Seq(), err.Error())
-	}
-	if err := l.Publish(ctx); err != nil {
-		l.Discard()
 		return err
 	}
-	return nil
-}
-
-// bothResults makes both results of a frame, in the message that will carry them.
-func bothResults(results *pubsub.Publisher, m *frame.Message) (pubsub.Loan, error) {
-	src, region, err := readRequest(m)
+	src, err := r.picture(frames)
 	if err != nil {
-		return pubsub.Loan{}, err
+		return err
 	}
-	l, erased, cut, err := loanResults(results, m.Seq(), region)
-	if err != nil {
-		return pubsub.Loan{}, err
+	erased, cut, err := respond(j, r.region)
+	if err == nil {
+		erase(src, erased, cut, r.region)
 	}
-	erase(src, nrgba(erased), nrgba(cut), region)
-	return l, nil
+	return err
 }

@@ -12,88 +12,84 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"samepage"
 	"samepage/frame"
 	"samepage/internal/ipctest"
-	"samepage/pubsub"
+	"samepage/rpc"
 )
 
-// stage has both ends of both topics, for pictures of 50 x 40 pixels.
+// stage has a base, for pictures of 50 x 40 pixels, and a worker, both in this process.
 type stage struct {
-	t       testing.TB
-	base    *frame.Publisher
-	frames  *frame.Subscriber // the worker's
-	worker  *pubsub.Publisher
-	results *pubsub.Subscriber // the base's
-	job     uint64
+	t      testing.TB
+	frames *frame.Publisher
+	client *rpc.Client
+	seq    uint64
 }
 
-func newStage(t testing.TB, results func(*pubsub.Options)) *stage {
+// newStage starts the worker. largest is the largest region.
+func newStage(t testing.TB, largest image.Rectangle) *stage {
 	t.Helper()
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
 	s := &stage{t: t}
 	var err error
-	need := roomFor(image.Pt(50, 40), image.Rect(0, 0, 50, 40))
-	fo := need.framesOptions()
-	fo.MaxSize += 4000 // for other formats
-	s.base, _, err = frame.OpenOrCreatePublisher(framesName("job"), pictureSpec(image.Pt(50, 40)), fo)
+	need := roomFor(image.Pt(50, 40), largest)
+	s.frames, err = frame.CreatePublisher(framesName("job"), pictureSpec(image.Pt(50, 40)), need.framesOptions())
 	ipctest.NoErr(t, err)
-	s.frames, err = frame.OpenSubscriber(framesName("job"), nil)
+	s.client, err = rpc.CreateClient(workerName("job"), need.workerOptions())
 	ipctest.NoErr(t, err)
-	ro := need.resultsOptions()
-	if results != nil {
-		results(ro)
-	}
-	s.worker, _, err = pubsub.OpenOrCreatePublisher(resultsName("job"), ro)
-	ipctest.NoErr(t, err)
-	s.results, err = pubsub.OpenSubscriber(resultsName("job"), nil)
-	ipctest.NoErr(t, err)
-	t.Cleanup(func() { _ = errors.Join(s.base.Close(), s.frames.Close(), s.worker.Close(), s.results.Close()) })
+	t.Cleanup(func() { ipctest.NoErr(t, errors.Join(s.client.Close(), s.frames.Close())) })
+	startWorker(t, "job", func() {})
+	ipctest.NoErr(t, s.client.AwaitWorker(t.Context()))
 	return s
 }
 
-// do makes the worker do a picture of noise, and returns the picture and the answer. spoil may
-// change the request.
-func (s *stage) do(w, h int, region image.Rectangle, spoil func(l *frame.Loan)) (*image.NRGBA, []byte) {
+// publish publishes a picture of noise.
+func (s *stage) publish(spec frame.Spec) *image.NRGBA {
 	s.t.Helper()
-	spec := pictureSpec(image.Pt(w, h))
-	s.job++
-	spec.Seq = s.job
-	l, err := s.base.LoanExtra(spec, requestSize)
+	s.seq++
+	spec.Seq = s.seq
+	l, err := s.frames.Loan(spec)
 	ipctest.NoErr(s.t, err)
-	src := noise(image.Rect(0, 0, w, h))
+	src := noise(image.Rect(0, 0, spec.Width, spec.Height))
 	frame.Draw(l.Frame, src)
-	putRequest(l.Extra(), region)
-	if spoil != nil {
-		spoil(l)
-	}
 	ipctest.NoErr(s.t, l.Publish(s.t.Context()))
-	return src, s.work()
+	return src
 }
 
-// work makes the worker do what is published, and returns the answer.
-func (s *stage) work() []byte {
+// do has the worker do a picture of noise, and returns the picture and a copy of the response.
+// spoil may change the request.
+func (s *stage) do(w, h int, region image.Rectangle, spoil func(request []byte)) (*image.NRGBA, []byte, error) {
 	s.t.Helper()
-	m, err := s.frames.Take(s.t.Context())
-	ipctest.NoErr(s.t, err)
-	ipctest.NoErr(s.t, work(s.t.Context(), s.worker, m))
-	r, err := s.results.Take(s.t.Context())
-	ipctest.NoErr(s.t, err)
-	return r.Bytes()
+	src := s.publish(pictureSpec(image.Pt(w, h)))
+	request := make([]byte, requestSize)
+	putRequest(request, s.seq, region)
+	if spoil != nil {
+		spoil(request)
+	}
+	b, err := s.client.Call(s.t.Context(), request)
+	return src, b, err
+}
+
+// wantRefused checks that the worker has refused a call with a text.
+func (s *stage) wantRefused(what string, err error, text string) {
+	s.t.Helper()
+	if e, ok := errors.AsType[*rpc.Error](err); !ok || !strings.Contains(e.Text, text) {
+		s.t.Errorf("%s: %v, want a refusal with %q", what, err, text)
+	}
 }
 
 // 000-24: one request has two results, with offsets and sizes, as expected.
 func TestWork(t *testing.T) {
-	s := newStage(t, nil)
+	s := newStage(t, image.Rect(0, 0, 50, 40))
 	for _, size := range []image.Point{{50, 40}, {1, 1}, {50, 40}, {7, 31}} {
 		region := middle(image.Rectangle{Max: size})
-		src, b := s.do(size.X, size.Y, region, nil)
+		src, b, err := s.do(size.X, size.Y, region, nil)
+		ipctest.NoErr(t, err)
 		a, err := readAnswer(b)
-		if err != nil || a.what != done || a.job != s.job {
-			t.Fatalf("answer %+v, %v", a, err)
-		}
+		ipctest.NoErr(t, err)
 		if err := check(src, a, region); err != nil {
 			t.Errorf("%v: %v", size, err)
 		}
@@ -103,56 +99,73 @@ func TestWork(t *testing.T) {
 	}
 }
 
+// A worker that was not called for some frames finds the frame of its call.
+func TestWorkSkipsFrames(t *testing.T) {
+	s := newStage(t, image.Rect(0, 0, 50, 40))
+	for skipped := range 5 {
+		for range skipped {
+			s.publish(pictureSpec(image.Pt(50, 40)))
+		}
+		region := image.Rect(10, 10, 20, 30)
+		src, b, err := s.do(50, 40, region, nil)
+		ipctest.NoErr(t, err)
+		a, err := readAnswer(b)
+		ipctest.NoErr(t, err)
+		if err := check(src, a, region); err != nil {
+			t.Errorf("%d frames skipped: %v", skipped, err)
+		}
+	}
+}
+
 // 000-25: results that do not fit are refused, and nothing is written past the end.
 func TestResultsTooLarge(t *testing.T) {
-	s := newStage(t, func(o *pubsub.Options) {
-		o.MaxSize = answerHead + 2*alignUp(int(regionSpec(image.Rect(0, 0, 40, 30)).Size())) - 1
-	})
-	_, b := s.do(50, 40, image.Rect(1, 1, 41, 31), nil)
-	a, err := readAnswer(b)
-	if err != nil || a.what != refused || a.job != s.job || !strings.Contains(a.text, "want 0 to ") {
-		t.Errorf("answer %+v, %v", a, err)
-	}
-	_, b = s.do(49, 40, image.Rect(1, 1, 40, 31), nil)
-	if a, err := readAnswer(b); err != nil || a.what != done {
-		t.Errorf("the next one: %+v, %v", a, err)
+	s := newStage(t, image.Rect(0, 0, 39, 30))
+	_, _, err := s.do(50, 40, image.Rect(1, 1, 41, 31), nil)
+	s.wantRefused("a large region", err, "want 0 to ")
+	_, b, err := s.do(49, 40, image.Rect(1, 1, 40, 31), nil)
+	ipctest.NoErr(t, err)
+	if _, err := readAnswer(b); err != nil {
+		t.Errorf("the next one: %v", err)
 	}
 }
 
 // 000-26: a request that makes no sense gets an answer with an error text.
 func TestWorkRefuses(t *testing.T) {
-	s := newStage(t, nil)
-	put := func(i int, v uint32) func(*frame.Loan) {
-		return func(l *frame.Loan) { binary.LittleEndian.PutUint32(l.Extra()[4*i:], v) }
+	s := newStage(t, image.Rect(0, 0, 50, 40))
+	region := image.Rect(10, 10, 20, 30)
+	put := func(i int, v uint32) func([]byte) {
+		return func(b []byte) { binary.LittleEndian.PutUint32(b[8+4*i:], v) }
 	}
-	for what, spoil := range map[string]func(*frame.Loan){
-		"region empty":   put(2, 0),
-		"region outside": put(0, 45),
-		"region far":     put(1, 1<<32-1),
-		"region huge":    put(3, 1<<32-1),
-		"region wraps":   func(l *frame.Loan) { put(0, 1<<31)(l); put(2, 1<<31)(l) },
+	for what, spoil := range map[string]func([]byte){
+		"empty":   put(2, 0),
+		"outside": put(0, 45),
+		"far":     put(1, 1<<32-1),
+		"huge":    put(3, 1<<32-1),
+		"wraps":   func(b []byte) { put(0, 1<<31)(b); put(2, 1<<31)(b) },
 	} {
-		_, b := s.do(50, 40, image.Rect(10, 10, 20, 30), spoil)
-		if a, err := readAnswer(b); err != nil || a.what != refused || a.job != s.job || !strings.Contains(a.text, "region") {
-			t.Errorf("%s: %+v, %v", what, a, err)
-		}
+		_, _, err := s.do(50, 40, region, spoil)
+		s.wantRefused(what, err, "region")
 	}
-	for what, spec := range map[string]frame.Spec{
-		"format": {Format: frame.BGR, Width: 50, Height: 40}, "request of": pictureSpec(image.Pt(50, 40)),
-	} {
-		l, err := s.base.LoanExtra(spec, requestSize-1)
-		ipctest.NoErr(t, err)
-		ipctest.NoErr(t, l.Publish(t.Context()))
-		if a, err := readAnswer(s.work()); err != nil || a.what != refused || !strings.Contains(a.text, what) {
-			t.Errorf("%s: %+v, %v", what, a, err)
-		}
+	for _, seq := range []uint64{0, s.seq, s.seq + 2, 1<<64 - 1} {
+		_, _, err := s.do(50, 40, region, func(b []byte) { binary.LittleEndian.PutUint64(b, seq) })
+		s.wantRefused("another frame", err, "not in the topic")
 	}
+	_, err := s.client.Call(t.Context(), make([]byte, requestSize-1))
+	s.wantRefused("a short request", err, "request of 23 bytes")
+	s.publish(frame.Spec{Format: frame.BGR, Width: 50, Height: 40})
+	request := make([]byte, requestSize)
+	putRequest(request, s.seq, region)
+	_, err = s.client.Call(t.Context(), request)
+	s.wantRefused("another format", err, "format")
+	_, _, err = s.do(50, 40, region, nil)
+	ipctest.NoErr(t, err)
 }
 
 // An answer is refused if its results cannot be where it says.
 func TestAnswerRefused(t *testing.T) {
-	s := newStage(t, nil)
-	_, good := s.do(50, 40, image.Rect(10, 10, 20, 30), nil)
+	s := newStage(t, image.Rect(0, 0, 50, 40))
+	_, good, err := s.do(50, 40, image.Rect(10, 10, 20, 30), nil)
+	ipctest.NoErr(t, err)
 	le := binary.LittleEndian
 	for what, spoil := range map[string]func(b []byte){
 		"in the header":   func(b []byte) { le.PutUint64(b[offErased:], 0) },
@@ -167,7 +180,6 @@ func TestAnswerRefused(t *testing.T) {
 			_, err := frame.New(b[answerHead:], frame.Spec{Format: frame.RGB, Width: 5, Height: 4})
 			ipctest.NoErr(t, err)
 		},
-		"unknown": func(b []byte) { le.PutUint32(b[offWhat:], 4) },
 	} {
 		b := bytes.Clone(good)
 		spoil(b)
@@ -182,13 +194,12 @@ func TestAnswerRefused(t *testing.T) {
 
 // Whatever a worker writes, the base does not crash.
 func FuzzAnswer(f *testing.F) {
-	s := newStage(f, nil)
-	src, good := s.do(5, 4, image.Rect(1, 1, 3, 3), nil)
-	f.Add(bytes.Clone(good))
-	_, bad := s.do(5, 4, image.Rectangle{}, nil)
-	f.Add(bytes.Clone(bad))
+	s := newStage(f, image.Rect(0, 0, 2, 2))
+	src, good, err := s.do(5, 4, image.Rect(1, 1, 3, 3), nil)
+	ipctest.NoErr(f, err)
+	f.Add(good)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if a, err := readAnswer(b); err == nil && a.what == done {
+		if a, err := readAnswer(b); err == nil {
 			_ = check(src, a, image.Rect(1, 1, 3, 3))
 		}
 	})
@@ -197,54 +208,55 @@ func FuzzAnswer(f *testing.F) {
 // Whatever a base requests, the worker does not crash.
 func FuzzRequest(f *testing.F) {
 	b := make([]byte, requestSize)
-	putRequest(b, image.Rect(1, 1, 3, 3))
+	putRequest(b, 1, image.Rect(1, 1, 3, 3))
 	f.Add(b, 5, 4)
-	s := newStage(f, nil)
+	s := newStage(f, image.Rect(0, 0, 50, 40))
 	f.Fuzz(func(t *testing.T, request []byte, w, h int) {
-		spec := frame.Spec{Format: frame.RGBA, Width: w, Height: h}
-		l, err := s.base.LoanExtra(spec, len(request))
+		if len(request) > requestSize {
+			return
+		}
+		l, err := s.frames.Loan(frame.Spec{Format: frame.RGBA, Width: w, Height: h, Seq: 1})
 		if err != nil {
 			return
 		}
-		copy(l.Extra(), request)
 		ipctest.NoErr(t, l.Publish(t.Context()))
-		now := *s
-		now.t = t
-		if _, err := readAnswer(now.work()); err != nil {
+		b, err := s.client.Call(t.Context(), request)
+		if _, refused := errors.AsType[*rpc.Error](err); refused {
+			return
+		}
+		ipctest.NoErr(t, err)
+		if _, err := readAnswer(b); err != nil {
 			t.Errorf("an answer that does not read: %v", err)
 		}
 	})
 }
 
-// The messages are as the comment in topics.go says.
+// The messages are as the comment in messages.go says.
 func TestLayout(t *testing.T) {
-	s := newStage(t, nil)
+	s := newStage(t, image.Rect(0, 0, 50, 40))
 	var request []byte
-	_, b := s.do(50, 40, image.Rect(10, 11, 20, 30), func(l *frame.Loan) { request = bytes.Clone(l.Extra()) })
+	_, b, err := s.do(50, 40, image.Rect(10, 11, 20, 30), func(b []byte) { request = bytes.Clone(b) })
+	ipctest.NoErr(t, err)
 	le := binary.LittleEndian
-	for i, want := range []uint32{10, 11, 10, 19} {
+	for i, want := range []uint32{1, 0, 10, 11, 10, 19} {
 		if got := le.Uint32(request[4*i:]); got != want {
 			t.Errorf("word %d of the request is %d, want %d", i, got, want)
 		}
 	}
 	// A region of 10 x 19 pixels has a frame of 128 + 760 bytes.
-	for off, want := range map[int]uint32{0: 2, 4: 0, 8: 1, 16: 1024, 24: 888, 32: 1920, 40: 888} {
-		if got := le.Uint32(b[off:]); got != want {
+	for off, want := range map[int]uint64{0: 64, 8: 888, 16: 960, 24: 888} {
+		if got := le.Uint64(b[off:]); got != want {
 			t.Errorf("word at %d is %d, want %d", off, got, want)
 		}
 	}
-	if f, err := frame.Open(b[1920:]); err != nil || f.Region() != image.Rect(10, 11, 20, 30) {
+	if f, err := frame.Open(b[960:]); err != nil || f.Region() != image.Rect(10, 11, 20, 30) {
 		t.Error(f.Region(), err)
-	}
-	_, b = s.do(50, 40, image.Rectangle{}, nil)
-	if n := le.Uint32(b[4:]); le.Uint32(b) != 3 || n < 20 || !strings.Contains(string(b[64:64+n]), errMessage.Error()) {
-		t.Errorf("refused with %q", b[64:64+n])
 	}
 }
 
-// startWorker runs a worker in this process until the test ends. The worker calls up when it is
-// subscribed to all requests, and does none before up returns.
-func startWorker(t *testing.T, name string, up func()) {
+// startWorker runs a worker in this process until the test ends. The worker answers no call before
+// up returns.
+func startWorker(t testing.TB, name string, up func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
@@ -271,21 +283,20 @@ func halfWorker(args []string) {
 			os.Exit(1)
 		}
 	}
-	ctx := context.Background()
-	frames, err := frame.OpenSubscriber(framesName(args[0]), &pubsub.SubscriberOptions{From: pubsub.FromNow})
-	die(err)
-	results, err := openResults(ctx, args[0])
+	frames, err := openFrames(args[0])
 	die(err)
 	stop("before it was ready")
-	die(publishReady(ctx, results))
+	w, err := rpc.OpenWorker(workerName(args[0]), nil)
+	die(err)
 	stop("before it began")
-	m, err := frames.Take(ctx)
-	die(err)
-	stop("when it had begun")
-	l, err := bothResults(results, m)
-	die(err)
-	stop("before it answered")
-	die(l.Publish(ctx))
+	ctx, cancel := context.WithCancel(context.Background())
+	_ = w.Serve(ctx, func(j *rpc.Job) error {
+		stop("when it had begun")
+		err := work(frames, j)
+		stop("before it answered")
+		cancel() // Serve returns after this answer
+		return err
+	})
 	stop("when it had answered")
 }
 
@@ -308,12 +319,12 @@ func startBase(t *testing.T, o Options) (up, sum chan message, ended chan error)
 // was done is done twice.
 func TestWorkerTakesOver(t *testing.T) {
 	ipctest.NeedNames(t)
-	for at, redone := range map[string][2]int{
-		"before it was ready":  {0, 0},
-		"before it began":      {0, 1}, // by whether the base had requested
-		"when it had begun":    {1, 1},
-		"before it answered":   {1, 1},
-		"when it had answered": {0, 1}, // the next picture, by the same
+	for at, redone := range map[string]int{
+		"before it was ready":  0,
+		"before it began":      0,
+		"when it had begun":    1,
+		"before it answered":   1,
+		"when it had answered": 0,
 	} {
 		t.Run(at, func(t *testing.T) {
 			ipctest.Store(t)
@@ -327,10 +338,45 @@ func TestWorkerTakesOver(t *testing.T) {
 			startWorker(t, "job", func() {})
 			ipctest.NoErr(t, <-ended)
 			s := (<-sum).Summary
-			if s.Pictures != 2 || len(s.Failed) > 0 || s.Redone < redone[0] || s.Redone > redone[1] {
+			if s.Pictures != 2 || len(s.Failed) > 0 || s.Redone != redone {
 				t.Errorf("%+v", s)
 			}
 		})
+	}
+}
+
+// A call that nobody has taken is made again when there is a worker.
+func TestWorkerDiesBeforeItBegins(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	up, sum, ended := startBase(t, Options{Count: 1})
+	<-up
+	half := ipctest.Start(t, "half", "job", "before it began")
+	if l := half.Line(); l != "stopped" {
+		t.Fatal(l)
+	}
+	waitCalls(t, 1)
+	half.Kill()
+	waitCalls(t, 0)
+	startWorker(t, "job", func() {})
+	ipctest.NoErr(t, <-ended)
+	if s := (<-sum).Summary; s.Pictures != 1 || len(s.Failed) > 0 || s.Redone != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// waitCalls waits until the service has so many calls in flight.
+func waitCalls(t *testing.T, n int) {
+	t.Helper()
+	for begun := time.Now(); ; time.Sleep(time.Millisecond) {
+		st, err := rpc.Inspect(workerName("job"), nil)
+		ipctest.NoErr(t, err)
+		if st.InFlight == n {
+			return
+		}
+		if time.Since(begun) > ipctest.Patience {
+			t.Fatalf("%d calls are in flight, want %d", st.InFlight, n)
+		}
 	}
 }
 
