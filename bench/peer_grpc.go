@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"path/filepath"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -73,8 +72,8 @@ func (e *echo) receive(_ any, s grpc.ServerStream) error {
 }
 
 // playServer serves until the other process has ended its work.
-func playServer(o order, ready func() error, e *echo) (s sample, err error) {
-	l, err := net.Listen("unix", filepath.Join(o.Dir, o.Name+".sock"))
+func playServer(w wire, o order, ready func() error, e *echo) (s sample, err error) {
+	l, err := w.listen(o)
 	if err != nil {
 		return s, err
 	}
@@ -107,8 +106,9 @@ func playServer(o order, ready func() error, e *echo) (s sample, err error) {
 }
 
 // playClient calls f, and stops the server.
-func playClient(o order, ready func() error, f func(ctx context.Context, c *grpc.ClientConn) (sample, error)) (s sample, err error) {
-	c, err := grpc.NewClient("unix://"+filepath.Join(o.Dir, o.Name+".sock"),
+func playClient(w wire, o order, ready func() error, f func(ctx context.Context, c *grpc.ClientConn) (sample, error)) (s sample, err error) {
+	c, err := grpc.NewClient("passthrough:///"+o.Name,
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return w.dial(ctx, o) }),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawBytes{}), grpc.MaxCallRecvMsgSize(64<<20)))
 	if err != nil {
@@ -130,11 +130,15 @@ func newEcho(o order) *echo {
 	return &echo{o: o, received: make(chan sample, 1), failed: make(chan error, 1)}
 }
 
-func playGRPC(o order, ready func() error) (sample, error) {
+func playGRPC(w wire) role {
+	return func(o order, ready func() error) (sample, error) { return w.grpc(o, ready) }
+}
+
+func (w wire) grpc(o order, ready func() error) (sample, error) {
 	if o.First {
-		return playServer(o, ready, newEcho(o))
+		return playServer(w, o, ready, newEcho(o))
 	}
-	return playClient(o, ready, func(ctx context.Context, c *grpc.ClientConn) (sample, error) {
+	return playClient(w, o, ready, func(ctx context.Context, c *grpc.ClientConn) (sample, error) {
 		there, back := make([]byte, o.Size), make([]byte, o.Size)
 		return trips(o, func() error { return c.Invoke(ctx, "/bench.Echo/Answer", &there, &back) })
 	})
@@ -142,9 +146,9 @@ func playGRPC(o order, ready func() error) (sample, error) {
 
 func playGRPCStream(o order, ready func() error) (sample, error) {
 	if o.First {
-		return playServer(o, ready, newEcho(o))
+		return playServer(unixWire, o, ready, newEcho(o))
 	}
-	return playClient(o, ready, func(ctx context.Context, c *grpc.ClientConn) (sample, error) {
+	return playClient(unixWire, o, ready, func(ctx context.Context, c *grpc.ClientConn) (sample, error) {
 		s, err := c.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true}, "/bench.Echo/Receive")
 		if err != nil {
 			return sample{}, err

@@ -101,9 +101,16 @@ var (
 	publish     = &group{name: "publish, CPU time", about: "a publish, nobody asleep", limit: publishCost(1), unit: perOp, length: 3}
 	first1M     = &group{name: "first message of a topic of 64 MiB, 1 MiB", about: whole, limit: newTopic{1 << 20, hundredth}, unit: perOp, size: 1 << 20, oneCPU: true, tolerance: 1.5}
 	first64     = &group{name: "first message of a topic of 64 MiB, 64 B", about: whole, limit: newTopic{64, hundredth}, unit: perOp, size: 64, oneCPU: true, tolerance: 1.5}
+	grpc64      = &group{name: "gRPC, 64 B", about: unary, limit: grpcUnix(64), unit: perOp, size: 64, tolerance: 1.5}
+	grpc1K      = &group{name: "gRPC, 1 KiB", about: unary, limit: grpcUnix(1 << 10), unit: perOp, size: 1 << 10, tolerance: 1.5}
+	grpc64K     = &group{name: "gRPC, 64 KiB", about: unary, limit: grpcUnix(64 << 10), unit: perOp, size: 64 << 10, tolerance: 1.5}
+	grpc1M      = &group{name: "gRPC, 1 MiB", about: unary, limit: grpcUnix(1 << 20), unit: perOp, size: 1 << 20, tolerance: 1.5}
+	http1M      = &group{name: "HTTP GET, 1 MiB", about: "half of a GET", limit: pair{role: "http", size: 1 << 20}, unit: perOp, size: 1 << 20, tolerance: 1.5}
+	writes1M    = &group{name: "stream of writes, 1 MiB", about: oneWay, limit: pair{role: "socket stream", size: 1 << 20}, unit: volume, size: 1 << 20, tolerance: 1.5}
 	groups      = []*group{
 		mutexAlone, rlockAlone, readers, handoverHot, handover, handoverToC, idle,
 		message64, message1M, message8M, asleep64, asleep1M, stream64, stream1M, publish, first64, first1M, cellIdle, cell64, cell1K,
+		grpc64, grpc1K, grpc64K, grpc1M, http1M, writes1M,
 	}
 )
 
@@ -147,6 +154,12 @@ var ours = []subject{
 	{group: first64, name: "topic", measurer: newTopic{64, 1}, goal: atMost(10)},
 	{group: first1M, name: "topic", measurer: newTopic{1 << 20, 1}, goal: atMost(10)},
 	{group: cellIdle, name: "cell", measurer: alone("cell"), goal: noMoreThan(10)},
+	{group: grpc64, name: "connection", measurer: pair{role: "grpc, connection", size: 64}, goal: atMost(1)},
+	{group: grpc1K, name: "connection", measurer: pair{role: "grpc, connection", size: 1 << 10}, goal: atMost(1)},
+	{group: grpc64K, name: "connection", measurer: pair{role: "grpc, connection", size: 64 << 10}, goal: atMost(0.65)},
+	{group: grpc1M, name: "connection", measurer: pair{role: "grpc, connection", size: 1 << 20}, goal: atMost(0.65)},
+	{group: http1M, name: "connection", measurer: pair{role: "http, connection", size: 1 << 20}, goal: atMost(0.5)},
+	{group: writes1M, name: "connection", measurer: pair{role: "connection stream", size: 1 << 20}, goal: atLeast(2)},
 	{group: cell64, name: "cell", measurer: pair{role: "busy cell", size: 64, bind: late, timed: true}, goal: atMost(1)},
 	{group: cell1K, name: "cell", measurer: pair{role: "busy cell", size: 1 << 10, bind: late, timed: true}, goal: atMost(1)},
 }
@@ -163,12 +176,16 @@ var roles = map[string]role{
 	"socket stream": playSocketStream,
 	"pipe":          playPipe,
 	"pipe stream":   playPipeStream,
-	"grpc":          playGRPC,
+	"grpc":          playGRPC(unixWire),
 	"grpc stream":   playGRPCStream,
 	"shmipc":        playShmipc,
 	"shmipc stream": playShmipcStream,
 
 	"calls":              playCalls,
+	"grpc, connection":   playGRPC(streamWire),
+	"http":               playHTTP(unixWire),
+	"http, connection":   playHTTP(streamWire),
+	"connection stream":  playConnectionStream,
 	"topic":              playTopic,
 	"topic, best effort": playTopicBestEffort,
 	"topic stream":       streamMessages(1),
