@@ -330,9 +330,6 @@ func (c *conn) ready(d *deadline) error {
 	return nil
 }
 
-// SpinTime is how long an end looks in a loop before it sleeps.
-const spinTime = segment.SpinTime
-
 // maxLuck is the largest luck. An end that often found what it waited for while it spun has much
 // luck, and spins. An end without luck spins only now and then.
 const maxLuck = 8
@@ -340,17 +337,5 @@ const maxLuck = 8
 // luck says whether the next wait should spin.
 func spins(luck int, waits uint64) bool { return segment.Spins() && (luck > 0 || waits%16 == 0) }
 
-// spin looks until holds, for a short time. Others of the process that want the processor get it.
-func spin(holds func() bool) bool {
-	for begun := time.Now(); ; runtime.Gosched() {
-		for range 16 {
-			segment.Pause(8)
-			if holds() {
-				return true
-			}
-		}
-		if time.Since(begun) > spinTime {
-			return false
-		}
-	}
-}
+// spin looks until holds, for a short time.
+func spin(holds func() bool) bool { return segment.Spin(holds) }
