@@ -146,8 +146,10 @@ func (s *Supervisor) Ensure(ctx context.Context) error {
 			s.mu.Unlock()
 			return err
 		}
-		for _, k := range s.all {
-			k.want()
+		for i, k := range s.all {
+			if k.failures == before[i] {
+				k.want()
+			}
 		}
 		changed := s.changed
 		s.mu.Unlock()
