@@ -108,6 +108,21 @@ func TestMission003_09_SupervisedService(t *testing.T) {
 	}
 }
 
+// Nobody needs a Supervisor: a worker that was started in another way serves.
+func TestMission003_10_SupervisorIsOptional(t *testing.T) {
+	ipctest.Store(t)
+	ipctest.NeedNames(t)
+	w := ipctest.Start(t, "supervised", "alone")
+	c, err := rpc.AwaitClient(inTime(t), "alone", nil)
+	ipctest.NoErr(t, err)
+	defer c.Close()
+	ipctest.NoErr(t, c.AwaitWorker(inTime(t)))
+	b, err := c.Call(inTime(t), nil)
+	if err != nil || string(b) != fmt.Sprint(w.PID()) {
+		t.Errorf("%q, %v", b, err)
+	}
+}
+
 // The command fails: those who need a worker get the exit status and the last lines.
 func TestMission000_27_SupervisedWorkerFails(t *testing.T) {
 	ipctest.Store(t)

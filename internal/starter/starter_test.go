@@ -323,6 +323,35 @@ func TestMission003_09_RespawnAfterKill(t *testing.T) {
 	}
 }
 
+// A child that was started without a Supervisor goes on when all have closed, and is found by the
+// next. When it has ended, the last one that closes leaves nothing.
+func TestChildIsFoundLater(t *testing.T) {
+	ipctest.Store(t)
+	ipctest.NeedNames(t)
+	dir := folder(t)
+	command := func() (*exec.Cmd, error) { return childCommand(dir) }
+	var p layout.Process
+	for i := range 3 {
+		s, err := Open("later", nil)
+		ipctest.NoErr(t, err)
+		q := ensure(t, s, command, i == 0)
+		if i == 0 {
+			p = q
+			told(t, dir, int(p.PID))
+		}
+		if q != p {
+			t.Errorf("child %v was started beside %v", q, p)
+		}
+		if i == 2 {
+			kill(t, p)
+		}
+		ipctest.NoErr(t, s.Close())
+	}
+	if _, err := samepage.Stat(prefix+"later", nil); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the record is left: %v", err)
+	}
+}
+
 // A producer dies while it holds the lock. It blocks nobody, and its half-written record names no
 // process.
 func TestRecordInPart(t *testing.T) {

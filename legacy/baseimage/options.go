@@ -33,10 +33,10 @@ type SenderOptions struct {
 	Align int
 	// Start returns the command of the receiver's program. If that program does not run, the
 	// Sender starts it before it sends a picture. If several processes send to receivers of that
-	// name, they start only one program together. The program goes on when the Sender ends. After
-	// all senders have ended, a new Sender does not know the program and starts another one. On
-	// Windows this process must have the right to open the program's process. Default: nothing is
-	// started.
+	// name, they start only one program together. The program goes on when the Sender ends, and a
+	// new Sender finds it, also if all senders had ended. The program has the variable
+	// SAMEPAGE_WORKER in its environment. On Windows this process must have the right to open the
+	// program's process. Default: nothing is started.
 	Start func() (*exec.Cmd, error)
 }
 
