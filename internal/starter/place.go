@@ -213,11 +213,14 @@ func (s *Starter) Stop(ctx context.Context) error {
 func (s *Starter) end() error {
 	kill := s.held.Kill
 	if s.opts.Grace > 0 {
-		if err := s.held.Ask(); err != nil {
+		asked, err := s.held.Ask()
+		if err != nil {
 			return err
 		}
-		if err := s.gone(s.opts.Grace); !errors.Is(err, context.DeadlineExceeded) {
-			return errors.Join(err, kill()) // the rest of the group
+		if asked {
+			if err := s.gone(s.opts.Grace); !errors.Is(err, context.DeadlineExceeded) {
+				return errors.Join(err, kill()) // the rest of the group
+			}
 		}
 	}
 	if err := kill(); err != nil {

@@ -388,6 +388,64 @@ func TestWorkerStays(t *testing.T) {
 	}
 }
 
+// Of two Supervisors the one that has started the worker closes. The worker goes on, the other one
+// learns of its end, and the worker's group ends with it. Nobody waits for an exit status that nobody
+// will tell.
+func TestStarterCloses(t *testing.T) {
+	ipctest.Store(t)
+	dir := folder(t)
+	a, err := Supervise("closes", config(dir, "child"))
+	ipctest.NoErr(t, err)
+	p := ensured(t, a, dir)
+	both := awaitChildren(t, dir, 2)
+	c := config(dir)
+	c.Restart = OnDemand
+	b := supervise(t, "closes", c)
+	if q := ensured(t, b, dir); q != p {
+		t.Fatalf("worker %v was started beside %v", q, p)
+	}
+	ipctest.NoErr(t, a.Close())
+	if !alive(t, p) {
+		t.Fatal("the worker has ended with the first of two")
+	}
+	if r, err := b.all[0].st.read(); err != nil || r.Reports || r.child() != p {
+		t.Errorf("the record names %v, reports: %v, %v", r.child(), r.Reports, err)
+	}
+	kill(t, p)
+	e, err := b.End(patience(t), int(p.PID))
+	ipctest.NoErr(t, err)
+	ipctest.WantErr(t, e, samepage.ErrPeerDied)
+	for _, q := range both {
+		awaitEnd(t, q)
+	}
+}
+
+// The process that has started a worker waits for it also without a Supervisor: it leaves no zombie,
+// and ends the group.
+func TestWorkerEndsAfterClose(t *testing.T) {
+	ipctest.Store(t)
+	dir := folder(t)
+	c := config(dir, "child")
+	c.Stop = Stay
+	s, err := Supervise("after", c)
+	ipctest.NoErr(t, err)
+	p := ensured(t, s, dir)
+	both := awaitChildren(t, dir, 2)
+	ipctest.NoErr(t, s.Close())
+	kill(t, p)
+	for _, q := range both {
+		awaitEnd(t, q)
+	}
+	s.all[0].st.children.Wait()
+	if _, err := os.Stat(fmt.Sprintf("/proc/%d", p.PID)); runtime.GOOS == "linux" && err == nil {
+		t.Error("the worker is a zombie")
+	}
+	last := supervise(t, "after", config(dir))
+	if e := last.all[0].st.Last(); e != nil {
+		t.Errorf("the end was recorded, although nobody looked: %v", e)
+	}
+}
+
 // A worker's process group ends with it: also if the process that has started it has ended.
 func TestGroupEndsTogether(t *testing.T) {
 	ipctest.Store(t)
@@ -445,12 +503,12 @@ func TestReady(t *testing.T) {
 	}
 	r, err := s.all[0].st.read()
 	if err != nil || r.ReadyAt != 0 {
-		t.Errorf("the record says ready: %+v, %v", r, err)
+		t.Errorf("the record says ready at %d, %v", r.ReadyAt, err)
 	}
 	answer <- nil
 	ipctest.NoErr(t, <-done)
 	if r, err = s.all[0].st.read(); err != nil || r.ReadyAt == 0 || int(r.ChildPID) != pid {
-		t.Errorf("the record says not ready: %+v, %v", r, err)
+		t.Errorf("the record says that %v is ready at %d, %v", r.child(), r.ReadyAt, err)
 	}
 }
 

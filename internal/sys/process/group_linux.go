@@ -117,8 +117,8 @@ func (g *Group) Await() {
 	}
 }
 
-// Ask asks the processes of the group to end, with SIGTERM.
-func (g *Group) Ask() error { return g.signal(unix.SIGTERM) }
+// Ask asks the processes of the group to end, with SIGTERM. asked says that the system can do this.
+func (g *Group) Ask() (asked bool, err error) { return true, g.signal(unix.SIGTERM) }
 
 // Kill ends all processes of the group, also if the first one has ended. The first process need not
 // have ended when Kill returns.

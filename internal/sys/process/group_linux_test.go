@@ -82,7 +82,9 @@ func TestGroupNumberOfAnother(t *testing.T) {
 	if ended, err := g.Ended(); ended || err != nil {
 		t.Errorf("the other process has ended: %v, %v", ended, err)
 	}
-	ipctest.NoErr(t, g.Ask())
+	if asked, err := g.Ask(); !asked || err != nil {
+		t.Fatal(asked, err)
+	}
 	g.Await()
 	err = cmd.Wait()
 	if e := ExitOf(cmd.ProcessState); err == nil || !e.Known || e.Code != -1 || e.Signal != "terminated" {

@@ -171,8 +171,8 @@ func (g *Group) Await() {
 	runtime.KeepAlive(g.held)
 }
 
-// Ask does nothing: Windows has no way to ask every process to end.
-func (g *Group) Ask() error { return nil }
+// Ask does nothing, and returns false: Windows has no way to ask every process to end.
+func (g *Group) Ask() (asked bool, err error) { return false, nil }
 
 // Kill ends all processes of the group, also if the first one has ended. The first process need not
 // have ended when Kill returns.

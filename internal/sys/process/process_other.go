@@ -56,7 +56,7 @@ func HoldGroup(layout.Process, GroupID) (*Group, error) { return nil, errNaming 
 func (*Group) Await() {}
 
 // Ask is not supported.
-func (*Group) Ask() error { return errNaming }
+func (*Group) Ask() (asked bool, err error) { return false, errNaming }
 
 // Kill is not supported.
 func (*Group) Kill() error { return errNaming }
