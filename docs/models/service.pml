@@ -1,6 +1,6 @@
 /*
  * This models the calls of docs/protocol/service.md: clients call, workers answer, and both share
- * a pool of call slots.
+ * a pool of call slots. Names such as A2 and T3 are those of that page.
  *
  * Processes: callers, each of which makes CALLS calls one after another; for each client a
  * collector, a goroutine that waits for the end of calls that the client has given up; workers; a
@@ -20,6 +20,8 @@
  * Options:
  *   BUSY    no worker ever sleeps, as if each one always found another call: it looks at the
  *           hints only
+ *   SLEEPY  a worker that is not bound looks at the hints only when it sleeps
+ *   RETURN  a bound worker may give a call back to take another one (U2)
  *   LATE    the workers join late
  *   LEAVES  a worker may leave when it sleeps
  *   PARTS   a worker stores a part of its response in Reply before the end
@@ -61,6 +63,7 @@
  * check: -DCLIENTS=2 -DSLOTS=2 -DCALLS=2 -DBUSY
  * check: -DCLIENTS=2 -DSLOTS=2 -DDEATHS=1 -DKILL=1
  * check: -DCLIENTS=2 -DSLOTS=2 -DWORKERS=2 -DHANGS=1
+ * check: -DCLIENTS=2 -DSLOTS=2 -DMORE=1 -DRETURN -DCANCELS=1
  * check: -DCLIENTS=3 -DCANCELS=1
  *
  * spin must find an error with each "breaks:" line.
@@ -71,11 +74,13 @@
  * breaks: -DCALLS=3 -DNUMBERS=3 -DCANCELS=2 -DBREAK_NUMBER
  * breaks: -DCALLS=4 -DNUMBERS=3 -DCANCELS=2 -DHANGS=1 -DBREAK_CANCEL
  * Taking: a hint that is cleared after the look; a bound worker that takes another call without
- * unbinding, that clears the hint before it unbinds, or that unbinds by a store.
+ * unbinding, that clears the hint before it unbinds, that unbinds by a store, or that gives a call
+ * back and rings nobody.
  * breaks: -DCALLS=2 -DBUSY -DBREAK_HINT
  * breaks: -DCLIENTS=2 -DSLOTS=2 -DCALLS=2 -DBREAK_BOUND
  * breaks: -DCLIENTS=2 -DSLOTS=2 -DCALLS=2 -DBUSY -DBREAK_HINTFIRST
  * breaks: -DCALLS=2 -DBREAK_UNBIND
+ * breaks: -DCLIENTS=2 -DSLOTS=2 -DWORKERS=2 -DMORE=1 -DRETURN -DHANGS=1 -DSLEEPY -DBREAK_RETURN
  * Answering: Reply before the response; Reply without a fence before the look at the sleepers;
  * Client loaded before Reply is stored.
  * breaks: -DBREAK_ANSWER
@@ -125,6 +130,9 @@
 #ifndef CALLS
 #define CALLS 1   /* of each client */
 #endif
+#ifndef MORE
+#define MORE 0    /* so many more calls of the first client */
+#endif
 #ifndef WORKERS
 #define WORKERS 1
 #endif
@@ -168,6 +176,7 @@ byte client[SLOTS];        /* the header's Client */
 byte cancel[SLOTS];        /* a number, or NONE */
 byte reply[SLOTS];         /* the number in Reply */
 bool final[SLOTS];         /* the status in Reply: the call is over, not only a part is there */
+byte begun[SLOTS];         /* the worker and number that were begun last; 0: none */
 byte died[SLOTS];          /* the worker + 1 that the reaper has written */
 byte request[SLOTS];       /* the call; 0: it is being written, or its writer died */
 byte response[SLOTS];
@@ -176,7 +185,6 @@ byte response[SLOTS];
 byte hints = 0;            /* Asked, the bitmap */
 byte in = 0;               /* Identity: the member is in use */
 byte want = 0;             /* Held: the client wants room */
-byte begun[WORKERS];       /* slot and number that the worker has begun last; 0: none */
 byte sleepers = 0;
 byte moved = 0;            /* sleepers that were rung since S1 */
 
@@ -193,7 +201,7 @@ byte hung = 0;             /* workers whose handler does not end by itself */
 byte noticed = 0;          /* dead workers that a member repairs which does not depend on them */
 byte running[SLOTS];       /* the worker + 1 that executes the call */
 byte reader[SLOTS];        /* the client + 1 that reads the response */
-byte fate[CLIENTS * CALLS + 1]; /* of a call: who has executed it (worker + 1), or OVER */
+byte fate[CLIENTS * (CALLS + MORE) + 1]; /* of a call: who has executed it (worker + 1), or OVER */
 byte quit = 0;             /* calls whose callers have returned before their end, as bits */
 #define OVER 15
 
@@ -206,7 +214,7 @@ byte quit = 0;             /* calls whose callers have returned before their end
 #else
 #define answered(k, n) (reply[k] == n && final[k])
 #endif
-#define mark(k, n) (k * NUMBERS + n + 1)
+#define mark(w, n) (w * NUMBERS + n + 1)
 #if SLOTS == 1
 #define each(c0) (c0(0))
 #define some(c0) (c0(0))
@@ -282,12 +290,12 @@ proctype caller(byte me)
 next:
 		atomic {
 			if
-			:: j == CALLS -> goto out
-			:: else -> j++; id = me * CALLS + j; k = 0; n = 0
+			:: j == CALLS + (me == 0 -> MORE : 0) -> goto out
+			:: else -> j++; id = me * (CALLS + MORE) + j; k = 0; n = 0
 			fi
 		};
 		if
-		:: atomic { owner[0] == NOBODY -> owner[0] = me + 1; k = 0; goto ask }
+		:: atomic { owner[0] == NOBODY -> owner[0] = me + 1; k = 0; goto ask } /* C1 */
 #if SLOTS > 1
 		:: atomic { owner[1] == NOBODY -> owner[1] = me + 1; k = 1; goto ask }
 #endif
@@ -305,7 +313,7 @@ look:
 #ifdef BREAK_ADOPT
 			:: k < SLOTS && ownerGone(k) -> skip
 #else
-			:: k < SLOTS && ownerGone(k) -> owner[k] = me + 1
+			:: k < SLOTS && ownerGone(k) -> owner[k] = me + 1 /* O1 */
 #endif
 			:: else -> k++; goto look
 			fi
@@ -314,7 +322,7 @@ look:
 		owner[k] = me + 1;
 #endif
 #ifndef BREAK_CLIENT
-		client[k] = me;
+		client[k] = me;					/* O2 */
 #endif
 		atomic {
 			if
@@ -341,7 +349,7 @@ have:
 		atomic { if :: some(isRoom) -> ringRoom :: else fi };
 #endif
 ask:
-		atomic { assert(running[k] == NOBODY && reader[k] == NOBODY); request[k] = 0 };
+		atomic { assert(running[k] == NOBODY && reader[k] == NOBODY); request[k] = 0 }; /* A1 */
 		atomic { assert(running[k] == NOBODY); request[k] = id; client[k] = me;
 #ifndef BREAK_CANCEL
 			cancel[k] = NONE
@@ -361,7 +369,7 @@ ask:
 #ifndef BREAK_NUMBER
 				if :: n == reply[k] -> n = (n + 1) % NUMBERS :: else fi;
 #endif
-				phase[k] = ASKED; number[k] = n
+				phase[k] = ASKED; number[k] = n	/* A2 */
 			:: else ->
 				assert(phase[k] == TAKEN && answered(k, number[k]));
 				n = (number[k] + 1) % NUMBERS; number[k] = n;
@@ -380,7 +388,7 @@ sleep:
 		atomic { if :: answered(k, n) -> goto got :: else fi };
 		atomic {
 			if
-			:: phase[k] == FREE -> skip
+			:: phase[k] == FREE -> skip		/* E2 */
 			:: phase[k] == ASKED && noWorker -> goto retract
 			:: else -> goto end_waits
 			fi
@@ -407,11 +415,11 @@ end_waits:
 		:: atomic { cancels < CANCELS -> cancels++ };
 			atomic {
 				if
-				:: phase[k] == ASKED -> withdraw(k); goto release
+				:: phase[k] == ASKED -> withdraw(k); goto release /* W1 */
 #ifdef BREAK_WITHDRAW
 				:: else -> phase[k] = FREE; goto release
 #else
-				:: else -> cancel[k] = n; quit = quit | bit(id)
+				:: else -> cancel[k] = n; quit = quit | bit(id) /* W2 */
 #endif
 				fi
 			};
@@ -428,10 +436,10 @@ got:
 #ifdef BREAK_RELEASE
 		owner[k] = NOBODY;
 #endif
-		atomic { assert(response[k] == id); reader[k] = me + 1 };
+		atomic { assert(response[k] == id); reader[k] = me + 1 }; /* E1 */
 		atomic { assert(response[k] == id); reader[k] = NOBODY };
 release:
-		atomic { clear(me); owner[k] = NOBODY };
+		atomic { clear(me); owner[k] = NOBODY };	/* R1 */
 		atomic { ringRoom; goto next };
 out:
 		atomic { done = done | bit(me); reset }
@@ -513,9 +521,11 @@ idle:
 end_idle:
 #endif
 		if
+#ifndef SLEEPY
 		:: atomic { hints & 1 -> k = 0 }
 #if SLOTS > 1
 		:: atomic { hints & 2 -> k = 1 }
+#endif
 #endif
 #ifndef BUSY
 		:: goto sleep
@@ -527,7 +537,7 @@ end_idle:
 take:
 		atomic {
 			if
-			:: phase[k] == ASKED -> phase[k] = TAKEN; by[k] = me; n = number[k]; goto taken
+			:: phase[k] == ASKED -> phase[k] = TAKEN; by[k] = me; n = number[k]; goto taken /* T3 */
 			:: else
 			fi
 		};
@@ -541,7 +551,7 @@ scan:
 		atomic {
 			if
 			:: k == SLOTS -> k = 0; goto end_asleep
-			:: k < SLOTS && isSeen(k) -> clear(SERVER(me))
+			:: k < SLOTS && isSeen(k) -> clear(SERVER(me)) /* T4 */
 			:: else -> k++; goto scan
 			fi
 		};
@@ -579,16 +589,16 @@ taken:
 begin:
 		atomic {
 #ifndef BREAK_BEGUNLATE
-			begun[me] = mark(k, n);
+			begun[k] = mark(me, n);
 #endif
-			id = request[k];
+			id = request[k];			/* B1 */
 			assert(!(reply[k] == n && !final[k]));
 			assert(id != 0 && running[k] == NOBODY && reader[k] == NOBODY);
 			assert(fate[id] == 0 || (IDEMPOTENT && fate[id] != OVER && (dead & bit(WORKER(fate[id] - 1)))));
 			fate[id] = me + 1; running[k] = me + 1
 		};
 #ifdef BREAK_BEGUNLATE
-		begun[me] = mark(k, n);
+		begun[k] = mark(me, n);
 #endif
 #if HANGS > 0
 		if
@@ -596,12 +606,12 @@ begin:
 		:: atomic { hangs < HANGS -> hangs++; hung = hung | bit(me) };
 end_hung:
 			atomic { cancel[k] == n || ownerGone(k) ->
-				assert((quit & bit(id)) || ownerGone(k) || !living((id - 1) / CALLS));
+				assert((quit & bit(id)) || ownerGone(k) || !living((id - 1) / (CALLS + MORE)));
 				hung = hung & ~bit(me)
 			}
 		fi;
 #endif
-		atomic { assert(request[k] == id && reader[k] == NOBODY); response[k] = 0 };
+		atomic { assert(request[k] == id && reader[k] == NOBODY); response[k] = 0 }; /* P1 */
 #ifdef PARTS
 		atomic { reply[k] = n; final[k] = false };
 #endif
@@ -626,19 +636,39 @@ answer:
 		atomic { ringMember(id); id = 0 };
 #else
 		atomic { reply[k] = n; final[k] = true };
-		ringMember(client[k]);
+		ringMember(client[k]);				/* P2 */
 #endif
 #endif
 #ifdef BREAK_ANSWER
 		atomic { response[k] = id; id = 0; running[k] = NOBODY };
 #endif
 		if
-		:: atomic { number[k] != n -> n = number[k]; goto begin }
+		:: atomic { number[k] != n -> n = number[k]; goto begin } /* T1 */
 #ifdef BREAK_UNBIND
 		:: atomic { number[k] == n -> skip };
 			atomic { phase[k] = FREE; number[k] = n; k = 0; n = 0; goto idle }
 #else
-		:: atomic { number[k] == n -> phase[k] = FREE; k = 0; n = 0; goto idle }
+		:: atomic { number[k] == n -> phase[k] = FREE; k = 0; n = 0; goto idle } /* U1 */
+#endif
+#ifdef RETURN
+		:: atomic { number[k] != n && (hints & bit(1 - k)) -> phase[k] = ASKED }; /* U2 */
+			hints = hints | bit(k);
+			atomic { k = 1 - k; hints = hints & ~bit(k) };
+			atomic {
+				if
+				:: phase[k] == ASKED -> phase[k] = TAKEN; by[k] = me; n = number[k]
+				:: else -> n = NONE
+				fi
+			};
+#ifndef BREAK_RETURN
+			atomic { ringWorker };
+#endif
+			atomic {
+				if
+				:: n == NONE -> n = 0; k = 0; goto idle
+				:: else -> goto begin
+				fi
+			}
 #endif
 #ifdef BREAK_BOUND
 		:: atomic { hints & 1 -> k = 0; n = 0; goto idle }
@@ -705,12 +735,12 @@ slot:
 	};
 	atomic {
 		if
-		:: answered(k, n) -> to = FREE
+		:: answered(k, n) -> to = FREE			/* D1 */
 #ifndef BREAK_BEGUN
-		:: !answered(k, n) && begun[w] != mark(k, n) -> to = ASKED
+		:: !answered(k, n) && begun[k] != mark(w, n) -> to = ASKED /* D2 */
 #endif
-		:: !answered(k, n) && begun[w] == mark(k, n) && again -> to = ASKED
-		:: else -> to = FREE; died[k] = w + 1
+		:: !answered(k, n) && begun[k] == mark(w, n) && again -> to = ASKED
+		:: else -> to = FREE; died[k] = w + 1		/* D3 */
 		fi
 	};
 	atomic {
