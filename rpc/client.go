@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/bits"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -177,17 +178,45 @@ func (w *slotWait) Try() (bool, error) {
 	return false, nil
 }
 
-func (w *slotWait) Holds() bool { return w.set.Free() }
-
-// DependsOn returns the clients that have the slots.
-func (w *slotWait) DependsOn(k int) layout.Owner {
+// Holds says whether a slot is free, or has an owner that has left.
+func (w *slotWait) Holds() bool {
 	for slot := range w.set.Calls() {
-		if o := w.set.OwnerOf(slot); o != w.me() && !o.Free() {
-			if k == 0 {
-				return o
-			}
-			k--
+		o := w.set.OwnerOf(slot)
+		if o == 0 || o != w.me() && !w.present(o) {
+			return true
 		}
+	}
+	return false
+}
+
+// present says whether the slot of the member that o names is in use by that member.
+func (w *slotWait) present(o layout.Owner) bool {
+	if o.Slot() < 0 || o.Slot() >= w.h.Members() {
+		return false // Try returns the error
+	}
+	_, has := w.h.HeldOf(o.Slot())
+	return has == layout.OwnerOf(o.Slot(), o.Incarnation())
+}
+
+// DependsOn returns each client that has slots once: a few clients may have all slots.
+func (w *slotWait) DependsOn(k int) layout.Owner {
+	var owners [layout.MaxMembers / 64]uint64
+	for slot := range w.set.Calls() {
+		if o := w.set.OwnerOf(slot); o != 0 && o != w.me() && w.present(o) {
+			owners[o.Slot()/64] |= 1 << (o.Slot() % 64)
+		}
+	}
+	for i, set := range owners {
+		n := bits.OnesCount64(set)
+		if k >= n {
+			k -= n
+			continue
+		}
+		for range k {
+			set &= set - 1
+		}
+		_, o := w.h.HeldOf(i*64 + bits.TrailingZeros64(set))
+		return o
 	}
 	return 0
 }

@@ -146,6 +146,9 @@ func (s *server) serve(h Handler) error {
 				return err
 			}
 		}
+		if s.w.GaveBack() {
+			s.ringWorker()
+		}
 		for have := true; have; {
 			s.job.run(h)
 			over := false

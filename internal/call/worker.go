@@ -21,6 +21,8 @@ type Worker struct {
 	bound int // slot, or -1
 	n     uint16
 	next  int // slot at which the next scan begins, so that all slots have their turn
+	// gaveBack: Poll has given back a call that was handed over.
+	gaveBack bool
 	// inRow counts the calls that were handed over since the worker has looked at the hints.
 	inRow int
 }
@@ -41,12 +43,16 @@ type Call struct {
 
 // Poll takes a call, if it sees one that was handed to it or that has a hint (T1 to T3). It looks
 // only at a few lines, and may overlook a call whose hint was lost because its taker died.
+//
+// If GaveBack says so afterwards, the caller rings a worker: nobody was rung for the call that was
+// handed over.
 func (w *Worker) Poll(c *Call) bool {
 	if w.bound >= 0 && w.handed(c) {
 		if w.inRow++; w.inRow < fair || !w.s.Hinted() {
 			return true
 		}
 		w.Return(c) // another call comes first
+		w.gaveBack = true
 	}
 	s := w.s
 	words := (s.Calls() + 63) / 64
@@ -67,6 +73,7 @@ func (w *Worker) Poll(c *Call) bool {
 			w.inRow = 0
 			if !w.Unbind(c) { // before the hint is cleared
 				w.Return(c)
+				w.gaveBack = true
 			}
 			atomic.AndUint64(s.hints(k), ^(uint64(1) << (slot % 64))) // T2: before the look
 			fault.At(fault.CallUnhinted)
@@ -79,6 +86,15 @@ func (w *Worker) Poll(c *Call) bool {
 	return false
 }
 
+// GaveBack says whether Poll has given a call back since the last GaveBack.
+func (w *Worker) GaveBack() bool {
+	was := w.gaveBack
+	if was {
+		w.gaveBack = false
+	}
+	return was
+}
+
 // Scan takes a call, if there is one. It looks at all slots. A worker must call it after it has
 // announced that it sleeps (T4).
 //
@@ -89,6 +105,8 @@ func (w *Worker) Scan(c *Call) bool {
 		slot := w.next
 		w.next = (slot + 1) % w.s.Calls()
 		if w.take(slot, c) {
+			// The hint is for this call: nobody asks in the slot until it is answered.
+			atomic.AndUint64(w.s.hints(slot/64), ^(uint64(1) << (slot % 64)))
 			return true
 		}
 	}
