@@ -2,6 +2,8 @@ package rpc_test
 
 import (
 	"fmt"
+	"io"
+	"os"
 	"testing"
 
 	"samepage/internal/ipctest"
@@ -25,7 +27,7 @@ func holder(args []string) {
 		return
 	}
 	fmt.Println("ready")
-	select {}
+	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
 // waitAsleep waits until n members of the service sleep.

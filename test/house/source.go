@@ -147,7 +147,7 @@ func Waiting(t *testing.T) map[string]string {
 	all := map[string]string{}
 	for _, s := range sources(t) {
 		room, _, _ := strings.Cut(s.room, "/")
-		if s.isTest() || !slices.Contains([]string{".", "ipcsync", "cell", "pubsub", "frame", "legacy"}, room) {
+		if s.isTest() || !slices.Contains([]string{".", "ipcsync", "cell", "pubsub", "rpc", "frame", "legacy"}, room) {
 			continue
 		}
 		for _, d := range s.ast.Decls {
@@ -179,7 +179,10 @@ func receiver(f *ast.FuncDecl) string {
 	if p, ok := of.(*ast.StarExpr); ok {
 		of = p.X
 	}
-	if g, ok := of.(*ast.IndexExpr); ok {
+	switch g := of.(type) {
+	case *ast.IndexExpr:
+		of = g.X
+	case *ast.IndexListExpr:
 		of = g.X
 	}
 	return of.(*ast.Ident).Name

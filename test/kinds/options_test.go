@@ -23,6 +23,7 @@ import (
 	"samepage/legacy/sharememory"
 	"samepage/legacy/text"
 	"samepage/pubsub"
+	"samepage/rpc"
 	"samepage/stream"
 )
 
@@ -71,8 +72,9 @@ func optionsCases() []optionsCase {
 		c := must(cell.CreateWriter("there", 8, nil))(t)
 		g := must(samepage.Create("there", 8, nil))(t)
 		l := must(stream.Listen("there", nil))(t)
+		r := must(rpc.CreateClient("there", nil))(t)
 		err := f()
-		if cerr := errors.Join(m.Close(), s.Close(), w.Close(), e.Close(), p.Close(), c.Close(), g.Close(), l.Close()); cerr != nil {
+		if cerr := errors.Join(r.Close(), m.Close(), s.Close(), w.Close(), e.Close(), p.Close(), c.Close(), g.Close(), l.Close()); cerr != nil {
 			t.Error(cerr)
 		}
 		return err
@@ -98,6 +100,11 @@ func optionsCases() []optionsCase {
 	topic := func(f func(name string, o *pubsub.Options) error) func(*testing.T, any) error {
 		return func(t *testing.T, o any) error {
 			return both(func(name string) error { return f(name, o.(*pubsub.Options)) })(t)
+		}
+	}
+	service := func(f func(name string, o *rpc.Options) error) func(*testing.T, any) error {
+		return func(t *testing.T, o any) error {
+			return both(func(name string) error { return f(name, o.(*rpc.Options)) })(t)
 		}
 	}
 	memory := func(f func(name string, o *samepage.Options) error) func(*testing.T, any) error {
@@ -193,6 +200,7 @@ func optionsCases() []optionsCase {
 				"pubsub.Inspect":   look(pubsub.Inspect),
 				"cell.Inspect":     look(cell.Inspect),
 				"stream.Inspect":   look(stream.Inspect),
+				"rpc.Inspect":      look(rpc.Inspect),
 			},
 		},
 		{
@@ -284,6 +292,31 @@ func optionsCases() []optionsCase {
 				"AwaitReader": func(_ *testing.T, o any) error {
 					return closed(cell.AwaitReader(ended(), "none", o.(*cell.ReaderOptions)))
 				},
+			},
+		},
+		{
+			zero: rpc.Options{},
+			bad: M{
+				"Scope": badScope, "Lifetime": badLifetime, "Members": badMembers, "Perm": badPerm, "Calls": {-1, 1025}, "Parts": {-1, 65},
+				"Request": large(-1, 1<<32), "Response": large(-1, 1<<32),
+			},
+			free: []string{"SecurityDescriptor", "Owner"},
+			use: U{
+				"CreateClient":       service(func(n string, o *rpc.Options) error { return closed(rpc.CreateClient(n, o)) }),
+				"OpenClient":         service(func(n string, o *rpc.Options) error { return closed(rpc.OpenClient(n, o)) }),
+				"OpenOrCreateClient": service(func(n string, o *rpc.Options) error { return closed(existing(rpc.OpenOrCreateClient(n, o))) }),
+				"AwaitClient":        service(func(n string, o *rpc.Options) error { return closed(rpc.AwaitClient(ended(), n, o)) }),
+				"CreateWorker":       service(func(n string, o *rpc.Options) error { return closed(rpc.CreateWorker(n, o)) }),
+				"OpenWorker":         service(func(n string, o *rpc.Options) error { return closed(rpc.OpenWorker(n, o)) }),
+				"OpenOrCreateWorker": service(func(n string, o *rpc.Options) error { return closed(existing(rpc.OpenOrCreateWorker(n, o))) }),
+				"AwaitWorker":        service(func(n string, o *rpc.Options) error { return closed(rpc.AwaitWorker(ended(), n, o)) }),
+				"CreateClientOf": service(func(n string, o *rpc.Options) error {
+					return closed(rpc.CreateClientOf[value, value](n, o))
+				}),
+				"OpenOrCreateWorkerOf": service(func(n string, o *rpc.Options) error {
+					return closed(existing(rpc.OpenOrCreateWorkerOf[value, value](n, o)))
+				}),
+				"Options.Size": service(func(_ string, o *rpc.Options) error { _, err := o.Size(); return err }),
 			},
 		},
 		{
@@ -486,6 +519,9 @@ func TestOptionOfTheSystemOutOfRange(t *testing.T) {
 		},
 		"cell":     func(s string) error { return closed(cell.CreateWriter("x", 8, &cell.Options{SecurityDescriptor: s})) },
 		"listener": func(s string) error { return closed(stream.Listen("x", &stream.Options{SecurityDescriptor: s})) },
+		"service": func(s string) error {
+			return closed(rpc.CreateWorker("x", &rpc.Options{SecurityDescriptor: s}))
+		},
 	} {
 		t.Run(name, func(t *testing.T) { ipctest.WantErr(t, f("nonsense"), fs.ErrInvalid, "nonsense") })
 	}
