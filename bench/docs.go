@@ -14,42 +14,67 @@ import (
 	"strings"
 )
 
-// The pages: docs/bench.md, the README and the plots are made from docs/bench.json, so that
-// nobody types a figure. A page has marked regions:
+// The pages: docs/bench.md, docs/choosing.md, the README and the plots are made from JSON files in
+// docs, so that nobody types a figure. A page has marked regions:
 //
 //	<!-- bench: table -->made text<!-- /bench -->
 //
-// Everything else on a page is written by hand. A sentence may have a figure, a ratio or a limit of
-// one subject, in one mood or in the commonest one:
+// The first word is the mark of a JSON file. Everything else on a page is written by hand. A
+// sentence may have a figure, a ratio or a limit of one subject, in one mood or in the commonest one:
 //
 //	<!-- bench: ratio; message, 64 B/topic; far -->1.04<!-- /bench -->
 
+// mark is what the regions of a page call a JSON file.
+type mark string
+
 const (
-	pagesJSON  = "docs/bench.json"
+	ofBench    mark = "bench"
+	ofChoosing mark = "choosing"
+	ofWine     mark = "wine" // what docs/choosing.md says about Windows
+)
+
+// pagesJSON are the JSON files, relative to the root of the repository.
+var pagesJSON = map[mark]string{
+	ofBench:    "docs/bench.json",
+	ofChoosing: "docs/choosing.json",
+	ofWine:     "docs/choosing-wine.json",
+}
+
+const (
 	pagesSVG   = "docs/bench.svg"
-	pagesPlots = "docs/bench" // a folder, with a plot for each group
+	pagesPlots = "docs/bench" // a folder, with a plot for each group of docs/bench.json
 )
 
 // pagesWithRegions are relative to the root of the repository.
-var pagesWithRegions = []string{"docs/bench.md", "README.md"}
+var pagesWithRegions = []string{"docs/bench.md", "docs/choosing.md", "README.md"}
 
 // writeDocs makes the pages below root. If there are files of runs, it first tells these runs
-// together, and this becomes docs/bench.json.
+// together, and this becomes the JSON files. A JSON file whose groups are in none of the runs stays
+// as it is.
 func writeDocs(root string, runs []string) error {
-	if len(runs) > 0 {
-		var all []report
-		for _, f := range runs {
-			r, err := readReport(f)
-			if err != nil {
-				return err
-			}
-			all = append(all, r)
-		}
-		merged, err := merge(all)
+	var all []report
+	for _, f := range runs {
+		r, err := readReport(f)
 		if err != nil {
 			return err
 		}
-		if err := merged.save(filepath.Join(root, pagesJSON)); err != nil {
+		all = append(all, r)
+	}
+	for m, file := range pagesJSON {
+		var parts []report
+		for _, r := range all {
+			if part := r.part(m); len(part.Groups) > 0 {
+				parts = append(parts, part)
+			}
+		}
+		if len(parts) == 0 {
+			continue
+		}
+		merged, err := merge(parts)
+		if err != nil {
+			return err
+		}
+		if err := merged.save(filepath.Join(root, file)); err != nil {
 			return err
 		}
 	}
@@ -79,6 +104,19 @@ func writeDocs(root string, runs []string) error {
 	return nil
 }
 
+// part is what a report says about the groups of one JSON file.
+func (all *report) part(m mark) report {
+	p := *all
+	p.Groups, p.Results = nil, nil
+	for _, g := range all.Groups {
+		if cmp.Or(g.Mark, ofBench) == m {
+			p.Groups = append(p.Groups, g)
+			p.Results = append(p.Results, all.of(g.Name)...)
+		}
+	}
+	return p
+}
+
 func readReport(file string) (r report, err error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -90,11 +128,15 @@ func readReport(file string) (r report, err error) {
 	return r, nil
 }
 
-// makeDocs returns the pages that docs/bench.json gives, by their names below root.
+// makeDocs returns the pages that the JSON files give, by their names below root.
 func makeDocs(root string) (map[string][]byte, error) {
-	all, err := readReport(filepath.Join(root, pagesJSON))
-	if err != nil {
-		return nil, err
+	reports := map[mark]*report{}
+	for m, file := range pagesJSON {
+		r, err := readReport(filepath.Join(root, file))
+		if err != nil {
+			return nil, err
+		}
+		reports[m] = &r
 	}
 	pages := map[string][]byte{}
 	for _, name := range pagesWithRegions {
@@ -104,16 +146,17 @@ func makeDocs(root string) (map[string][]byte, error) {
 		}
 		// Git may check text files out with other line ends.
 		text = bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n"))
-		if pages[name], err = all.fill(text); err != nil {
+		if pages[name], err = fillRegions(reports, text); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 	}
+	all := reports[ofBench]
 	for _, g := range all.Groups {
-		if drawn := drawGroup(g, &all); drawn != nil {
+		if drawn := drawGroup(g, all); drawn != nil {
 			pages[pagesPlots+"/"+plotName(g)] = drawn
 		}
 	}
-	pages[pagesSVG] = drawGlance(&all)
+	pages[pagesSVG] = drawGlance(all)
 	return pages, nil
 }
 
@@ -123,16 +166,19 @@ func plotName(g groupInfo) string {
 	return strings.Join(words, "-") + ".svg"
 }
 
-var region = regexp.MustCompile(`(?s)<!-- bench: ([^>]*) -->.*?<!-- /bench -->`)
+var region = regexp.MustCompile(`(?s)<!-- (bench|choosing|wine): ([^>]*) -->.*?<!-- /(?:bench|choosing|wine) -->`)
 
-// fill fills the regions of a page.
-func (all *report) fill(page []byte) ([]byte, error) {
+// fillRegions fills the regions of a page.
+func fillRegions(reports map[mark]*report, page []byte) ([]byte, error) {
 	var failed error
 	page = region.ReplaceAllFunc(page, func(old []byte) []byte {
-		what := string(region.FindSubmatch(old)[1])
-		text, err := all.text(what)
-		failed = errors.Join(failed, err)
-		return []byte("<!-- bench: " + what + " -->" + text + "<!-- /bench -->")
+		found := region.FindSubmatch(old)
+		m, what := mark(found[1]), string(found[2])
+		text, err := reports[m].text(what)
+		if err != nil {
+			failed = errors.Join(failed, fmt.Errorf("region %q of %s: %w", what, pagesJSON[m], err))
+		}
+		return fmt.Appendf(nil, "<!-- %s: %s -->%s<!-- /%s -->", m, what, text, m)
 	})
 	return page, failed
 }
@@ -142,17 +188,23 @@ func (all *report) text(what string) (string, error) {
 	words := strings.Split(what, "; ")
 	blocks := map[string]func() string{
 		"machine": all.machineText, "table": all.goalsTable, "others": all.othersTable, "plots": all.plotsText,
-		"dropped": all.droppedText, "readme": all.glanceText,
+		"dropped": all.droppedText, "readme": all.glanceText, "measured": all.measuredText,
+	}
+	if what == "mood" {
+		return all.commonestMood(), nil
 	}
 	if f := blocks[words[0]]; f != nil && len(words) == 1 {
 		return "\n" + strings.TrimSpace(f()) + "\n", nil
 	}
 	if len(words) < 2 || len(words) > 3 {
-		return "", fmt.Errorf("no region %q", what)
+		return "", errors.New("there is no such text")
+	}
+	if words[0] == "row" {
+		return all.rowText(words[1])
 	}
 	i := slices.IndexFunc(all.Results, func(r result) bool { return r.id() == words[1] })
 	if i < 0 {
-		return "", fmt.Errorf("region %q: no such subject in %s", what, pagesJSON)
+		return "", errors.New("there is no such subject")
 	}
 	r := &all.Results[i]
 	m, found := r.commonest(), len(r.Moods) > 0
@@ -170,7 +222,7 @@ func (all *report) text(what string) (string, error) {
 	case "ratio":
 		return digits(m.Ratio.Median), nil
 	}
-	return "", fmt.Errorf("region %q: want figure, limit or ratio", what)
+	return "", errors.New("want figure, limit, ratio or row")
 }
 
 // commonest is the summary of the commonest mood.
@@ -276,7 +328,7 @@ func (all *report) inOrder() {
 	slices.SortStableFunc(all.Results, func(a, b result) int { return cmp.Compare(at(ss, a.id()), at(ss, b.id())) })
 }
 
-// differing returns the names of pages that are not as docs/bench.json gives them.
+// differing returns the names of pages that are not as the JSON files give them.
 func differing(root string) (names []string, err error) {
 	pages, err := makeDocs(root)
 	if err != nil {

@@ -191,6 +191,7 @@ func TestRegions(t *testing.T) {
 		"It takes <!-- bench: figure; message, 64 B/topic; far -->7 ns<!-- /bench -->, <!-- bench: ratio; message, 64 B/topic -->1<!-- /bench --> of it.\n"
 	write("docs/bench.md", page)
 	write("README.md", "<!-- bench: readme --><!-- /bench -->")
+	write("docs/choosing.md", "| <!-- choosing: row; topic -->1 | 2<!-- /choosing --> |\n<!-- wine: row; limit --><!-- /wine -->, <!-- choosing: mood --><!-- /choosing -->")
 	run := fullReport(t)
 	if err := run.save(filepath.Join(root, "run.json")); err != nil {
 		t.Fatal(err)
@@ -213,6 +214,10 @@ func TestRegions(t *testing.T) {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}
+	}
+	choosing, err := os.ReadFile(filepath.Join(root, "docs/choosing.md"))
+	if want := "| <!-- choosing: row; topic -->"; err != nil || !strings.HasPrefix(string(choosing), want) || strings.Count(string(choosing), " | ") != 4 {
+		t.Errorf("%v:\n%s", err, choosing)
 	}
 	if names, err := differing(root); err != nil || len(names) > 0 {
 		t.Errorf("%q, %v", names, err)
@@ -249,9 +254,11 @@ func TestPagesAreMadeFromTheJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(names) > 0 {
-		t.Errorf("%q are not as docs/bench.json gives them: go run ./bench -docs .", names)
+		t.Errorf("%q are not as the JSON files in docs give them: go run ./bench -docs .", names)
 	}
-	if st, err := os.Stat(filepath.Join("..", pagesJSON)); err != nil || st.Size() > 1<<20 {
-		t.Errorf("%v, %v", st, err)
+	for _, file := range pagesJSON {
+		if st, err := os.Stat(filepath.Join("..", file)); err != nil || st.Size() > 1<<20 {
+			t.Errorf("%v, %v", st, err)
+		}
 	}
 }

@@ -72,7 +72,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	flags.Float64Var(&t.seconds, "seconds", 0.2, "length of each measurement; for idle waiters fifty times as long")
 	flags.StringVar(&t.json, "json", "", "also write all rounds to this `file`, for -docs")
 	docs := flags.String("docs", "", "only make the pages and plots of the repository in this `folder`, "+
-		"from the -json files of runs, or from "+pagesJSON)
+		"from the -json files of runs, or from the JSON files of the last time")
 	list := flags.Bool("list", false, "only list the subjects")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -89,12 +89,12 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	}
 	var chosen []subject
 	for _, s := range subjects() {
-		if match.MatchString(s.id()) {
+		if match.MatchString(s.id()) && (*list || s.here()) {
 			chosen = append(chosen, s)
 		}
 	}
 	if len(chosen) == 0 {
-		return fmt.Errorf("no subject matches %q; -list lists them", *only)
+		return fmt.Errorf("no subject that can be measured here matches %q; -list lists all", *only)
 	}
 	if *list {
 		for _, s := range chosen {

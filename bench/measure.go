@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"samepage/internal/sys/doctor"
 )
 
 // report is what -json writes.
@@ -30,7 +32,8 @@ type machine struct {
 	CPUs   int    `json:"cpus"`
 	Kernel string `json:"kernel"`
 	Go     string `json:"go"`
-	Bound  string `json:"bound"` // which processes are bound to CPUs
+	Bound  string `json:"bound"`            // which processes are bound to CPUs
+	System string `json:"system,omitempty"` // what runs on the kernel, if the programs are for another one
 }
 
 // result is the result of one subject. Samples are in nanoseconds (of one message if the unit
@@ -197,15 +200,29 @@ func thisMachine() machine {
 			"ours that poll after they opened everything, those called asleep and messages of peers in Go from the start; " +
 			"all subscribers of a publish, to CPU 1; streams of peers in Go are not bound",
 	}
-	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+	root := ""
+	if runtime.GOOS != "linux" {
+		m.System, m.Bound, root = systemFact(), "none", "Z:" // where Wine has the files of Linux
+	}
+	if b, err := os.ReadFile(root + "/proc/cpuinfo"); err == nil {
 		if f := regexp.MustCompile(`(?m)^model name\s*:\s*(.*)$`).FindSubmatch(b); f != nil {
 			m.CPU = string(f[1])
 		}
 	}
-	if b, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
+	if b, err := os.ReadFile(root + "/proc/sys/kernel/osrelease"); err == nil {
 		m.Kernel = strings.TrimSpace(string(b))
 	}
 	return m
+}
+
+// systemFact names the system, and also says if it is Wine.
+func systemFact() string {
+	for _, f := range doctor.Facts() {
+		if f.Name == "system" {
+			return f.Value
+		}
+	}
+	return runtime.GOOS
 }
 
 // measureAll measures, and writes tables to out. It goes on after a failure, and saves what there
@@ -217,14 +234,16 @@ func measureAll(ctx context.Context, chosen []subject, t task, out, progress io.
 	}
 	defer b.close()
 	_, _ = fmt.Fprintln(progress, "compiling the limits, looking for peers")
-	if err := b.compileLimits(ctx); err != nil {
-		return err
+	if slices.ContainsFunc(chosen, subject.needsC) {
+		if err := b.compileLimits(ctx); err != nil {
+			return err
+		}
 	}
 	begun := time.Now()
 	all := report{
 		Machine: thisMachine(), Date: begun.UTC().Format(time.DateOnly), Seconds: t.seconds, Runs: 1, LeftOut: []leftOut{},
 	}
-	_, _ = fmt.Fprintf(out, "%s, %d CPUs, Linux %s, %s\n", all.Machine.CPU, all.Machine.CPUs, all.Machine.Kernel, all.Machine.Go)
+	_, _ = fmt.Fprintf(out, "%s, %d CPUs, %s, %s\n", all.Machine.CPU, all.Machine.CPUs, all.Machine.system(), all.Machine.Go)
 	chosen, left := b.prepare(ctx, chosen)
 	all.LeftOut = append(all.LeftOut, left...)
 	var failed error

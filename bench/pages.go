@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -9,6 +11,11 @@ import (
 // The texts of the regions.
 
 func (all *report) machineText() string {
+	return all.measuredText() + "\n\n" + wrap("Bound are "+all.Machine.Bound+".")
+}
+
+// measuredText says when and where the figures were measured.
+func (all *report) measuredText() string {
 	m := all.Machine
 	most := 0
 	for _, r := range all.Results {
@@ -18,9 +25,8 @@ func (all *report) machineText() string {
 	if all.Runs > 1 {
 		runs = fmt.Sprintf("%d runs", all.Runs)
 	}
-	return wrap(fmt.Sprintf("Measured on %s in %s, on a machine with %d virtual processors (%s, Linux %s), %s. Each block lasts %g s. "+
-		"A subject has up to %d rounds in all.", all.Date, runs, m.CPUs, m.CPU, release(m.Kernel), m.Go, all.Seconds, most)) +
-		"\n\n" + wrap("Bound are "+m.Bound+".")
+	return wrap(fmt.Sprintf("Measured on %s in %s, on a machine with %d virtual processors (%s, %s), %s. Each block lasts %g s. "+
+		"A subject has up to %d rounds in all.", all.Date, runs, m.CPUs, m.CPU, m.system(), m.Go, all.Seconds, most))
 }
 
 // wrap breaks a text into lines of up to 100 characters.
@@ -42,6 +48,14 @@ func wrap(text string) string {
 		at += n
 	}
 	return out.String()
+}
+
+// system names the system.
+func (m machine) system() string {
+	if m.System != "" {
+		return fmt.Sprintf("%s, on Linux %s", m.System, release(m.Kernel))
+	}
+	return "Linux " + release(m.Kernel)
 }
 
 // release is the part of a kernel's release that says which source it was built from.
@@ -175,4 +189,52 @@ func (all *report) glanceText() string {
 	}
 	return wrap(text + fmt.Sprintf(" The two processors were %s: [docs/bench.md](docs/bench.md) says what that means, how it was measured, "+
 		"and which goals are not met.", moods))
+}
+
+// theLimit is the name of a row that has the limits.
+const theLimit = "limit"
+
+// rowText has the cells of one way in the table of docs/choosing.md, one for each size.
+func (all *report) rowText(name string) (string, error) {
+	if name != theLimit && !slices.ContainsFunc(subjects(), func(s subject) bool { return s.name == name }) {
+		return "", errors.New("there is no such way")
+	}
+	mood := all.commonestMood()
+	var cells []string
+	for _, g := range all.Groups {
+		cells = append(cells, all.cell(g, name, mood))
+	}
+	return strings.Join(cells, " | "), nil
+}
+
+// commonestMood is the mood of most rounds.
+func (all *report) commonestMood() (mood string) {
+	rounds := map[string]int{}
+	for _, r := range all.Results {
+		for _, m := range r.Moods {
+			if rounds[m.Mood] += m.Rounds; rounds[m.Mood] > rounds[mood] {
+				mood = m.Mood
+			}
+		}
+	}
+	return mood
+}
+
+// cell has the figure of a way, and its ratio to the limit. If it was not measured in that mood, it
+// has another mood, and says which.
+func (all *report) cell(g groupInfo, name, mood string) string {
+	for _, r := range all.of(g.Name) {
+		m, found := r.mood(mood)
+		switch {
+		case name == theLimit && found:
+			return g.figure(m.Limit.Median)
+		case name != r.Name || len(r.Moods) == 0:
+		case found:
+			return fmt.Sprintf("%s (%s)", g.figure(m.Value.Median), digits(m.Ratio.Median))
+		default:
+			m = r.commonest()
+			return fmt.Sprintf("%s (%s, %s)", g.figure(m.Value.Median), digits(m.Ratio.Median), m.Mood)
+		}
+	}
+	return "not measured"
 }

@@ -14,7 +14,10 @@ import (
 
 // gRPC over a Unix socket, with bytes as messages, so that no encoding is measured. A message
 // is a unary call, and a stream is a client stream. One way is half of a call.
-var grpcGo = &peer{name: "gRPC-go, sleeping", prepare: onLinux, subjects: goExchanges("grpc", false)}
+var grpcGo = &peer{
+	name: "gRPC-go, sleeping", prepare: onLinux,
+	subjects: append(goExchanges("grpc", false), wholes("grpc", false)...),
+}
 
 // rawBytes is the codec.
 type rawBytes struct{}
@@ -48,12 +51,18 @@ func (rawBytes) Unmarshal(data mem.BufferSlice, v any) error {
 type echo struct {
 	o        order
 	message  []byte
+	calls    int
 	received chan sample
 	failed   chan error
 }
 
 func (e *echo) answer(_ any, _ context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
 	err := decode(&e.message)
+	if err == nil && e.o.Whole {
+		e.calls++
+		err = check(e.message, e.calls)
+		fill(e.message, e.calls)
+	}
 	return &e.message, err
 }
 
@@ -140,7 +149,16 @@ func (w wire) grpc(o order, ready func() error) (sample, error) {
 	}
 	return playClient(w, o, ready, func(ctx context.Context, c *grpc.ClientConn) (sample, error) {
 		there, back := make([]byte, o.Size), make([]byte, o.Size)
-		return trips(o, func() error { return c.Invoke(ctx, "/bench.Echo/Answer", &there, &back) })
+		calls := 0
+		return trips(o, func() error {
+			if calls++; o.Whole {
+				fill(there, calls)
+			}
+			if err := c.Invoke(ctx, "/bench.Echo/Answer", &there, &back); err != nil || !o.Whole {
+				return err
+			}
+			return check(back, calls)
+		})
 	})
 }
 

@@ -18,7 +18,7 @@ type peer struct {
 	subjects []subject // their names are the peer's
 }
 
-var peers = []*peer{iceoryx, boostQueue, shmipcGo, unixSocket, goPipe, grpcGo}
+var peers = []*peer{iceoryx, boostQueue, shmipcGo, unixSocket, goPipe, loopback, grpcGo, namedPipe, copyDataMessage}
 
 // exchanges returns the subjects of a peer: the measurements of its messages. A peer that polls
 // is measured beside a spinning word, and a peer that sleeps beside a futex.
@@ -51,6 +51,14 @@ func goExchanges(role string, pipes bool) []subject {
 func onLinux(context.Context, *bench) error {
 	if runtime.GOOS != "linux" {
 		return missing("measured on Linux only")
+	}
+	return nil
+}
+
+// onWindows is the prepare function of a peer that needs only Windows.
+func onWindows(context.Context, *bench) error {
+	if runtime.GOOS != "windows" {
+		return missing("only Windows has it")
 	}
 	return nil
 }

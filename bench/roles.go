@@ -28,6 +28,7 @@ type order struct {
 	Seconds float64 // how long to measure
 	Count   int     // how many operations, if they are counted
 	Size    int     // of a message
+	Whole   bool    // each message is written whole and read whole; otherwise its first line
 	Bind    binding
 	Procs   int // GOMAXPROCS
 }
@@ -153,13 +154,18 @@ func (p *player) begin() error {
 	return err
 }
 
+// result waits until the player has told its sample, and has ended. It does not wait for the end of a
+// player that was cut: under Wine its standard error may stay open until the other one ends.
 func (p *player) result() (s sample, err error) {
 	line, err := p.out.ReadBytes('\n')
 	if err == nil {
 		err = json.Unmarshal(line, &s)
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return s, p.failed(err)
+	case s.Cut:
+		return s, nil
 	}
 	return s, p.cmd.Wait()
 }
@@ -244,14 +250,21 @@ func (c crowd) measure(ctx context.Context, b *bench, seconds float64) (sample, 
 // of times, or for a time if timed is set.
 type pair struct {
 	role  string
-	size  int // of a message
+	size  int  // of a message
+	whole bool // each message is written whole and read whole
 	bind  binding
 	procs int  // GOMAXPROCS; 0: as many as the machine has CPUs, as in a process that is not bound
 	pipes bool // they inherit a pipe in each direction, to read from and to write to
 	timed bool
 }
 
-func (a pair) String() string { return fmt.Sprintf("%s %d", a.role, a.size) }
+func (a pair) String() string {
+	s := fmt.Sprintf("%s %d", a.role, a.size)
+	if a.whole {
+		s += ", whole"
+	}
+	return s
+}
 
 // few is the number of exchanges with which the search for the count of a block begins.
 const few = 20
@@ -283,7 +296,7 @@ func (a pair) measure(ctx context.Context, b *bench, seconds float64) (s sample,
 
 func (a pair) exchange(ctx context.Context, b *bench, count int, seconds float64) (sample, error) {
 	o := order{
-		Name: b.fresh(), First: true, Count: count, Seconds: seconds, Size: a.size, Bind: a.bind,
+		Name: b.fresh(), First: true, Count: count, Seconds: seconds, Size: a.size, Whole: a.whole, Bind: a.bind,
 		Procs: cmp.Or(a.procs, runtime.NumCPU()),
 	}
 	var ends [2][]*os.File
@@ -384,8 +397,8 @@ func trips(o order, trip func() error) (s sample, err error) {
 		}
 		return done, took, nil
 	}
-	n := max(1, o.Count/2)
-	done, took, err := several(n / 10) // warms up
+	n, warmUp, singles := o.trips()
+	done, took, err := several(warmUp)
 	if err == nil && !s.Cut {
 		done, took, err = several(n)
 	}
@@ -394,7 +407,7 @@ func trips(o order, trip func() error) (s sample, err error) {
 		return s, err
 	}
 	s.Mean = each(took, 2*done)
-	single := make([]float64, min(max(1, n/4), 4096))
+	single := make([]float64, singles)
 	last := time.Now()
 	for i := range single {
 		if err := trip(); err != nil {
@@ -411,6 +424,28 @@ func trips(o order, trip func() error) (s sample, err error) {
 	slices.Sort(single)
 	s.P50, s.P99 = quantile(single, 0.5), quantile(single, 0.99)
 	return s, nil
+}
+
+// passing is trips of numbered messages. In each exchange the first process puts a message and
+// takes the answer, and the other one takes and puts.
+func passing(o order, put, take func(n int) error) (sample, error) {
+	if !o.First {
+		put, take = take, put
+	}
+	n := 0
+	return trips(o, func() error {
+		n++
+		if err := put(n); err != nil {
+			return err
+		}
+		return take(n)
+	})
+}
+
+// trips says how many exchanges trips does: in the block, before it, and after it one by one.
+func (o order) trips() (block, before, single int) {
+	block = max(1, o.Count/2)
+	return block, block / 10, min(max(1, block/4), 4096)
 }
 
 // mostBlocks is how many times longer than planned an exchange may take.
@@ -451,4 +486,15 @@ func readLines(message []byte) (sum byte) {
 func fill(message []byte, n int) {
 	clear(message)
 	message[0] = byte(n)
+}
+
+// Of a message that is written whole, all bytes behind the first one are 0. So the sum of the bytes
+// that readLines reads is the first byte, and says whether this is the message that was sent.
+
+// check reads a whole message, the nth.
+func check(message []byte, n int) error {
+	if sum := readLines(message); sum != byte(n) {
+		return fmt.Errorf("message %d has the sum %d", n, sum)
+	}
+	return nil
 }

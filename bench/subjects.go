@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"runtime"
 )
 
 // measurer measures one block that lasts so many seconds.
@@ -25,6 +26,8 @@ type group struct {
 	oneCPU bool    // the distance of the CPUs does not matter
 	// tolerance is how much two limits may differ; 0: disagreement.
 	tolerance float64
+	mark      mark   // of the JSON file; "": ofBench
+	system    string // the only one on which it is measured, as a GOOS; "": each
 }
 
 // groupInfo is what a report says about a group.
@@ -34,9 +37,12 @@ type groupInfo struct {
 	Limit string `json:"limit"`
 	Unit  unit   `json:"unit"`
 	Size  int    `json:"size,omitempty"`
+	Mark  mark   `json:"mark,omitempty"`
 }
 
-func (g *group) info() groupInfo { return groupInfo{g.name, g.about, g.limit.String(), g.unit, g.size} }
+func (g *group) info() groupInfo {
+	return groupInfo{g.name, g.about, g.limit.String(), g.unit, g.size, g.mark}
+}
 
 // unit is how a sample is shown.
 type unit string
@@ -62,6 +68,15 @@ type subject struct {
 
 // id is what -run matches.
 func (s subject) id() string { return s.group.name + "/" + s.name }
+
+// here says whether the subject can be measured on this system.
+func (s subject) here() bool { return s.system == "" || s.system == runtime.GOOS }
+
+// needsC says whether a C program has a part in the measurement.
+func (s subject) needsC() bool {
+	_, limit := s.limit.(program)
+	return limit || s.ofC || !s.oneCPU
+}
 
 // The limits.
 var (
@@ -111,6 +126,7 @@ var (
 		mutexAlone, rlockAlone, readers, handoverHot, handover, handoverToC, idle,
 		message64, message1M, message8M, asleep64, asleep1M, stream64, stream1M, publish, first64, first1M, cellIdle, cell64, cell1K,
 		grpc64, grpc1K, grpc64K, grpc1M, http1M, writes1M,
+		choose64, choose64K, choose3M, wine64, wine64K, wine3M,
 	}
 )
 
@@ -118,7 +134,7 @@ var (
 // that its processes run, in roles. A role is a function that prepares, calls ready, measures
 // (trips, arrivals, repeat), and cleans up. Its limit is that of its group: a program of the
 // folder limits, or another role.
-var ours = []subject{
+var ours = append([]subject{
 	{group: mutexAlone, name: "mutex", measurer: alone("mutex"), goal: atMost(1.2)},
 	{group: rlockAlone, name: "read lock", measurer: alone("rlock"), goal: atMost(1.5)},
 	{group: readers, name: "4 processes", measurer: crowd{"reader", 4}},
@@ -162,7 +178,7 @@ var ours = []subject{
 	{group: writes1M, name: "connection", measurer: pair{role: "connection stream", size: 1 << 20}, goal: atLeast(2)},
 	{group: cell64, name: "cell", measurer: pair{role: "busy cell", size: 64, bind: late, timed: true}, goal: atMost(1)},
 	{group: cell1K, name: "cell", measurer: pair{role: "busy cell", size: 1 << 10, bind: late, timed: true}, goal: atMost(1)},
-}
+}, choices()...)
 
 // roles are the programs of the processes, ours and those of peers in Go.
 var roles = map[string]role{
@@ -200,7 +216,13 @@ var roles = map[string]role{
 	"publisher":                     playPublisher,
 	"idle subscriber":               playIdleSubscriber,
 	"cell":                          playCell,
-	"busy cell":                     playBusyCell,
+
+	"memory and event":  playMemory,
+	"section and event": playSection,
+	"TCP":               playTCP,
+	"named pipe":        playNamedPipe,
+	"WM_COPYDATA":       playCopyData,
+	"busy cell":         playBusyCell,
 }
 
 // ofC are C programs that are not limits, but show the parts of limits.

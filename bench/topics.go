@@ -34,52 +34,52 @@ func exchange(o order, ready func() error, opts pubsub.Options, sub *pubsub.Subs
 	return p, s, err
 }
 
-// passMessages passes a message to and fro. It touches the first line of each message, as the
-// limit does: the machine decides what it costs to write and read the rest.
+// passMessages passes a message to and fro. It touches the first line of each message, if the order
+// is not for whole ones, as the limit does: the machine decides what it costs to write and read the
+// rest.
 func passMessages(o order, ready func() error, sub *pubsub.SubscriberOptions) (sample, error) {
-	p, s, err := exchange(o, ready, pubsub.Options{Depth: depthFor(o.Size)}, sub)
+	p, s, err := exchange(o, ready, pubsub.Options{Depth: o.depth()}, sub)
 	if err != nil {
 		return sample{}, err
 	}
 	defer p.Close()
 	defer s.Close()
 	ctx := context.Background()
-	n := uint64(0)
-	put := func() error {
+	return passing(o, func(n int) error {
 		l, err := p.Loan(o.Size)
 		if err != nil {
 			return err
 		}
-		n++
-		binary.LittleEndian.PutUint64(l.Bytes(), n)
+		if o.Whole {
+			fill(l.Bytes(), n)
+		} else {
+			binary.LittleEndian.PutUint64(l.Bytes(), uint64(n))
+		}
 		return l.Publish(ctx)
-	}
-	take := func() error {
+	}, func(n int) error {
 		m, err := s.Take(ctx)
-		if err == nil && binary.LittleEndian.Uint64(m.Bytes()) < n {
-			err = fmt.Errorf("message %d says %d", m.Seq(), binary.LittleEndian.Uint64(m.Bytes()))
-		}
-		return err
-	}
-	return trips(o, func() error {
-		if o.First {
-			if err := put(); err != nil {
-				return err
-			}
-			return take()
-		}
-		if err := take(); err != nil {
+		switch {
+		case err != nil:
 			return err
+		case o.Whole:
+			return check(m.Bytes(), n)
+		case binary.LittleEndian.Uint64(m.Bytes()) != uint64(n):
+			return fmt.Errorf("message %d says %d", m.Seq(), binary.LittleEndian.Uint64(m.Bytes()))
 		}
-		return put()
+		return nil
 	})
 }
 
-func depthFor(size int) int {
-	if size > 4096 {
-		return 4
+// depth is that of a topic for single messages. The fewer large messages a topic has, the fewer slots
+// are written in turn, and the more of them stay in the caches.
+func (o order) depth() int {
+	switch {
+	case o.Size <= 4096:
+		return 64
+	case o.Whole:
+		return 1
 	}
-	return 64
+	return 4
 }
 
 func playTopic(o order, ready func() error) (sample, error) {

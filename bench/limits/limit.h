@@ -86,6 +86,13 @@ static inline void readLines(const void *p, size_t n)
 	keep(sum);
 }
 
+// fill writes all bytes of a message, if it has any.
+static inline void fill(void *p, size_t n, unsigned v)
+{
+	if (n)
+		memset(p, (int)v, n);
+}
+
 struct plan {
 	double seconds; // of each block
 	int rounds;     // blocks

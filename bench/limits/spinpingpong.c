@@ -16,12 +16,6 @@ struct shared {
 	_Alignas(128) _Atomic unsigned pong;
 };
 
-static inline void fill(void *p, size_t n, unsigned v)
-{
-	if (n)
-		memset(p, (int)v, n);
-}
-
 static inline void pass(_Atomic unsigned *to, unsigned n) { atomic_store_explicit(to, n, memory_order_release); }
 
 static inline void await(_Atomic unsigned *from, unsigned n)
