@@ -117,7 +117,7 @@ func nthMessage(name string, opts *pubsub.Options, n int) (ns float64, err error
 		if err != nil {
 			return 0, err
 		}
-		readLines(m.Bytes())
+		readSum += readLines(m.Bytes())
 		ns = each(time.Since(begun), 1)
 	}
 	return ns, nil

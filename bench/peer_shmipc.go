@@ -95,7 +95,7 @@ func take(s *shmipc.Stream, o order, whole bool) error {
 		return err
 	}
 	if whole {
-		readLines(message)
+		readSum += readLines(message)
 	}
 	s.BufferReader().ReleasePreviousRead()
 	return nil
