@@ -25,7 +25,8 @@ type client struct {
 	*service
 	guard forgotten.Guard
 	last  atomic.Int32 // the slot that was used last
-	calls uses         // calls of the user that have not ended
+	sup   atomic.Pointer[Supervisor]
+	calls uses // calls of the user that have not ended
 }
 
 // CreateClient creates the service, and becomes one of its clients.
@@ -85,12 +86,23 @@ func (c *client) start(way segment.Way, name string, opts *Options, ty *layout.T
 	return existed, nil
 }
 
-// AwaitWorker waits until the service has a worker. If the call does not have to wait, it ignores
-// ctx.
+// StartWith makes s start the workers of the service when they are first needed: a call that finds no
+// worker waits until s has started one. If a worker of s dies during a call, the error says how it
+// ended. StartWith must be called before the first call. Several Clients may use one Supervisor. Close
+// does not close it.
+func (c *client) StartWith(s *Supervisor) { c.sup.Store(s) }
+
+// AwaitWorker waits until the service has a worker. With StartWith it starts one. If the call does not
+// have to wait, it ignores ctx.
 //
 // Errors: samepage.ErrClosed; samepage.ErrNameGone (there is no worker, and the name no longer leads
 // to this service, so no worker can come); the error of ctx.
 func (c *client) AwaitWorker(ctx context.Context) error {
+	if s := c.sup.Load(); s != nil && !c.h.Others(isWorker) {
+		if err := s.Ensure(ctx); err != nil {
+			return err
+		}
+	}
 	err := c.h.Wait(ctx, (*workerWait)(c.service))
 	runtime.KeepAlive(c)
 	return c.wrap("wait for a worker of", err)
@@ -111,6 +123,7 @@ type Call struct {
 	slot  int
 	n     uint16
 	flags uint32
+	size  int // of the request
 	asked bool
 }
 
@@ -316,7 +329,7 @@ func (c *client) ask(ctx context.Context, k *Call, n int) error {
 	if err != nil {
 		return err
 	}
-	k.n, k.asked = num, true
+	k.n, k.size, k.asked = num, n, true
 	if !handed {
 		c.set.Hint(k.slot)
 		c.ringWorker()
@@ -360,6 +373,17 @@ func (c *client) sleep(ctx context.Context, k *Call, of answerWait) error {
 	*w = of
 	w.service, w.slot, w.n = c.service, k.slot, k.n
 	err := c.h.Sleep(ctx, w)
+	if s := c.sup.Load(); s != nil && err == errNoWorker {
+		*w = answerWait{}
+		waits.Put(w)
+		if err := s.Ensure(ctx); err != nil {
+			return c.giveUp(k, err)
+		}
+		if err := c.ask(ctx, k, k.size); err != nil {
+			return err
+		}
+		return c.sleep(ctx, k, of)
+	}
 	seen := w.seen
 	*w = answerWait{}
 	waits.Put(w)
@@ -367,7 +391,7 @@ func (c *client) sleep(ctx context.Context, k *Call, of answerWait) error {
 		return c.giveUp(k, err)
 	}
 	if seen == call.Abandoned {
-		return c.diedDuring(k.slot, k.n)
+		return c.diedDuring(ctx, k)
 	}
 	return nil
 }

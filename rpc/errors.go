@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -51,6 +52,9 @@ type PeerDiedError struct {
 	PID     int       // 0: not known
 	Name    string    // of the program
 	Noticed time.Time // when a member of the service noticed the death
+	// Worker says how the worker ended, if a Supervisor of the client has started it. Otherwise it
+	// is nil.
+	Worker *WorkerError
 }
 
 func (e *PeerDiedError) Error() string {
@@ -58,7 +62,11 @@ func (e *PeerDiedError) Error() string {
 	if e.PID != 0 {
 		who = fmt.Sprintf("the worker, process %d (%s),", e.PID, e.Name)
 	}
-	return fmt.Sprintf("%s has died before it answered: %v", who, samepage.ErrPeerDied)
+	text := fmt.Sprintf("%s has died before it answered: %v", who, samepage.ErrPeerDied)
+	if e.Worker != nil {
+		text += "; " + e.Worker.Error()
+	}
+	return text
 }
 
 // Is makes the error match samepage.ErrPeerDied.
@@ -67,12 +75,15 @@ func (e *PeerDiedError) Is(target error) bool { return target == samepage.ErrPee
 func now() int64 { return time.Now().UnixNano() }
 
 // diedDuring is the error of a call whose worker has died.
-func (s *service) diedDuring(slot int, n uint16) error {
-	d, ok := s.set.Died(slot, n)
-	if !ok {
-		d = call.Died{At: now()}
+func (c *client) diedDuring(ctx context.Context, k *Call) error {
+	e := &PeerDiedError{Noticed: time.Now()}
+	if d, ok := c.set.Died(k.slot, k.n); ok {
+		e.PID, e.Name, e.Noticed = int(d.PID), d.Name, time.Unix(0, d.At)
 	}
-	return &PeerDiedError{PID: int(d.PID), Name: d.Name, Noticed: time.Unix(0, d.At)}
+	if s := c.sup.Load(); s != nil && e.PID != 0 {
+		e.Worker, _ = s.End(ctx, e.PID)
+	}
+	return e
 }
 
 // errNoWorker is the error of a call that nobody will take.

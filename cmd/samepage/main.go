@@ -79,7 +79,7 @@ powers of 1024. The number may be a fraction, such as 1.5GiB, if it makes whole 
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON instead of text")
 	root.AddCommand(
 		newCreateCommand(a), newLsCommand(a), newStatCommand(a), newCatCommand(a), newPutCommand(a),
-		newRmCommand(a), newCleanCommand(a), newEventCommand(a), newPubCommand(a), newSubCommand(a), newHzCommand(a), newCellCommand(a), newCallCommand(a), newServeCommand(a), newProxyCommand(a),
+		newRmCommand(a), newCleanCommand(a), newEventCommand(a), newPubCommand(a), newSubCommand(a), newHzCommand(a), newCellCommand(a), newCallCommand(a), newServeCommand(a), newWorkerCommand(a), newProxyCommand(a),
 		newLegacyCommand(a),
 		newDoctorCommand(a), newDemoCommand(a), newDemoRoleCommand(a),
 	)

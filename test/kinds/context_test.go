@@ -6,6 +6,7 @@ import (
 	"image"
 	"io"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -20,6 +21,7 @@ import (
 	"samepage/legacy/sharememory"
 	"samepage/legacy/text"
 	"samepage/pubsub"
+	"samepage/rpc"
 	"samepage/stream"
 	"samepage/test/house"
 )
@@ -124,6 +126,32 @@ func allWaits(t *testing.T) map[string]waits {
 	all["text.Await"] = W{
 		func(c C) error { return closed(text.Await(c, "text")) },
 		func(c C) error { return closed(text.Await(c, "none")) },
+	}
+	supervised := func(name, helper string, o rpc.SupervisorOptions) *rpc.Supervisor {
+		o.Command = func() (*exec.Cmd, error) {
+			cmd, err := ipctest.Self()
+			if err == nil {
+				ipctest.SetHelper(cmd, helper)
+			}
+			return cmd, err
+		}
+		o.Stop = rpc.StopWithStarter
+		s := must(rpc.Supervise(name, o))(t)
+		closing(s)
+		return s
+	}
+	atOnce := func(context.Context, int) error { return nil }
+	never := func(c context.Context, _ int) error { <-c.Done(); return c.Err() }
+	runs := supervised("runs", "stays", rpc.SupervisorOptions{Ready: atOnce})
+	over := supervised("over", "ends", rpc.SupervisorOptions{Ready: atOnce, Restart: rpc.RestartOnDemand})
+	unready := supervised("unready", "stays", rpc.SupervisorOptions{Ready: never})
+	_ = over.Ensure(bg) // it may have ended before it was ready
+	ipctest.NoErr(t, errors.Join(runs.Ensure(bg), over.Wait(bg)))
+	all["rpc.Supervisor.Ensure"] = W{runs.Ensure, unready.Ensure}
+	all["rpc.Supervisor.Wait"] = W{over.Wait, runs.Wait}
+	all["rpc.Supervisor.End"] = W{
+		func(c C) error { _, err := over.End(c, runs.PIDs()[0]); return err },
+		func(c C) error { _, err := runs.End(c, runs.PIDs()[0]); return err },
 	}
 	all["sharememory.AwaitReader"] = W{
 		func(c C) error {

@@ -1,7 +1,9 @@
 package kinds
 
 import (
+	"io"
 	"testing"
+	"time"
 
 	"samepage/internal/ipctest"
 	"samepage/internal/sys/store"
@@ -10,7 +12,18 @@ import (
 func TestMain(m *testing.M) {
 	// However long somebody takes who is at a name.
 	store.RemovalWait = ipctest.Patience
-	ipctest.Main(m, nil)
+	ipctest.Main(m, map[string]func([]string){
+		"ends":  func([]string) {},
+		"stays": func([]string) { _, _ = io.Copy(io.Discard, neverEnds{}) },
+	})
+}
+
+// neverEnds is a Reader that waits for ever.
+type neverEnds struct{}
+
+func (neverEnds) Read([]byte) (int, error) {
+	time.Sleep(time.Hour)
+	return 0, nil
 }
 
 // must returns v, or fails the test.
