@@ -114,7 +114,7 @@ func passBytes(o order, in io.Reader, out io.Writer) (sample, error) {
 		if _, err := io.ReadFull(in, message); err != nil || !o.Whole {
 			return err
 		}
-		return check(message, n+1)
+		return check(message, n)
 	})
 }
 
