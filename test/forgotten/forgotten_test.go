@@ -22,6 +22,7 @@ import (
 	"samepage/internal/sys/process"
 	"samepage/ipcsync"
 	"samepage/pubsub"
+	"samepage/rpc"
 	"samepage/stream"
 )
 
@@ -261,6 +262,34 @@ var forgettables = []forgettable{
 			return err
 		}
 		_, err := cell.OpenReaderOf[int64](name, nil)
+		return err
+	}},
+	{kind: "client", told: "client of service", open: func(name, _ string) error {
+		_, err := rpc.CreateClient(name, nil)
+		return err
+	}},
+	{kind: "client with a call, and worker", told: "client of service", open: func(name, _ string) error {
+		w, err := rpc.CreateWorker(name, nil)
+		if err != nil {
+			return err
+		}
+		c, err := rpc.OpenClient(name, nil)
+		if err != nil {
+			return err
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan error, 1)
+		go func() { ended <- w.Serve(ctx, func(*rpc.Job) error { return nil }) }()
+		_, err = c.Call(goesOn, []byte("x"))
+		cancel()
+		if serr := <-ended; !errors.Is(serr, context.Canceled) {
+			return errors.Join(err, serr)
+		}
+		_, berr := c.Begin(context.Background())
+		return errors.Join(err, berr)
+	}},
+	{kind: "typed worker", told: "worker of service", open: func(name, _ string) error {
+		_, err := rpc.CreateWorkerOf[int64, int64](name, nil)
 		return err
 	}},
 	{kind: "frames", told: "publisher of topic", open: func(name, _ string) error {

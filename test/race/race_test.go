@@ -89,7 +89,7 @@ func (p *program) run(tb testing.TB) {
 
 // TestRightPrograms: the detector has nothing to say.
 func TestRightPrograms(t *testing.T) {
-	test(t, slices.Concat(right, rightMessages, rightBusy), func(t *testing.T, code int, out []byte) {
+	test(t, slices.Concat(right, rightMessages, rightCalls, rightBusy), func(t *testing.T, code int, out []byte) {
 		if code != 0 {
 			t.Errorf("exit code %d, want 0: %s", code, out)
 		}
@@ -98,7 +98,7 @@ func TestRightPrograms(t *testing.T) {
 
 // TestWrongPrograms: the detector reports the race, and nothing else.
 func TestWrongPrograms(t *testing.T) {
-	test(t, wrong, func(t *testing.T, code int, out []byte) {
+	test(t, slices.Concat(wrong, wrongCalls), func(t *testing.T, code int, out []byte) {
 		const raced = 66 // the detector's
 		if code != raced || bytes.Count(out, []byte("WARNING: DATA RACE")) != 1 || !bytes.Contains(out, []byte("(*world).touch")) {
 			t.Errorf("exit code %d, want %d and a report of one race, in touch: %s", code, raced, out)
@@ -128,7 +128,7 @@ func test(t *testing.T, programs []program, check func(t *testing.T, code int, o
 
 // runProgram is the child.
 func runProgram(args []string) {
-	for _, p := range slices.Concat(right, rightMessages, rightBusy, wrong) {
+	for _, p := range slices.Concat(right, rightMessages, rightCalls, rightBusy, wrong, wrongCalls) {
 		if p.name == args[0] {
 			c := &child{}
 			p.run(c)
