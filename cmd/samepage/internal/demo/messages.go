@@ -144,8 +144,8 @@ func (r *request) picture(frames *frame.Subscriber) (*image.NRGBA, error) {
 	}
 }
 
-// respond makes the response to a call. It returns both results of a region, in place, for the caller
-// to draw.
+// respond makes the response to a call. It returns both results of a region, in place, for the
+// caller to draw.
 func respond(j *rpc.Job, region image.Rectangle) (erased, cut *image.NRGBA, err error) {
 	spec := regionSpec(region)
 	size := int(spec.Size())

@@ -274,7 +274,7 @@ func halfWorker(args []string) {
 	stop := func(at string) {
 		if args[1] == at {
 			fmt.Println("stopped")
-			select {}
+			time.Sleep(time.Hour) // not select: without another goroutine that would end the process
 		}
 	}
 	die := func(err error) {
