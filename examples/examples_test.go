@@ -3,12 +3,16 @@ package examples_test
 import (
 	"bytes"
 	"errors"
+	"image"
+	"image/jpeg"
+	"image/png"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"strings"
 	"testing"
 
 	"samepage/internal/ipctest"
@@ -30,6 +34,11 @@ var examples = map[string][]string{
 	},
 	"legacytext": {
 		`(?s)\Aserver: hello my first mapping file!\nclient: hello my first mapping file!\n(server: second data!\n){3}\z`,
+	},
+	"erase": {
+		`(?m)^client: sending a picture of 640 x 480 pixels, \d+ bytes$`,
+		`(?m)^client: the picture "erased" has \d+ bytes$`,
+		`(?m)^client: the picture "region" has \d+ bytes$`,
 	},
 	"config": {
 		`(?m)^worker: ended after 3 changes$`,
@@ -66,6 +75,43 @@ func TestExamples(t *testing.T) {
 			wantEmpty(t, store)
 		})
 	}
+}
+
+// With a file, the example erase writes both results beside the file.
+func TestEraseFile(t *testing.T) {
+	needGo(t)
+	store, dir := ipctest.Store(t), ipctest.Dir(t)
+	var b bytes.Buffer
+	if err := jpeg.Encode(&b, image.NewGray(image.Rect(0, 0, 31, 20)), nil); err != nil {
+		t.Fatal(err)
+	}
+	for name, bytes := range map[string][]byte{"photo.jpg": b.Bytes(), "cut.jpg": b.Bytes()[:b.Len()-4]} {
+		if err := os.WriteFile(filepath.Join(dir, name), bytes, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run := func(name string) (string, error) {
+		out, err := exec.CommandContext(t.Context(), "go", "run", "./erase", filepath.Join(dir, name)).CombinedOutput()
+		return string(out), err
+	}
+	if out, err := run("photo.jpg"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for name, size := range map[string]image.Point{"photo-erased.png": {31, 20}, "photo-region.png": {11, 8}} {
+		f, err := os.Open(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := png.Decode(f)
+		if err := errors.Join(err, f.Close()); err != nil || m.Bounds().Size() != size {
+			t.Errorf("%s: %v, %v", name, m, err)
+		}
+	}
+	// The worker cannot decode this file.
+	if out, err := run("cut.jpg"); err == nil || !strings.Contains(out, "decode the picture: invalid JPEG") {
+		t.Errorf("half a picture: %v\n%s", err, out)
+	}
+	wantEmpty(t, store)
 }
 
 // Ctrl-C ends an example early, with all its processes, and leaves nothing.
