@@ -69,7 +69,7 @@ func (e *endpoint) conn(k int, peer layout.Owner) *conn {
 		c.own, c.far, c.wr.ring, c.rd.ring = from, to, up, down
 	}
 	c.users.Store(1)
-	c.rd.luck, c.wr.luck = maxLuck/2, maxLuck/2
+	c.rd.luck, c.wr.luck = mostLuck, mostLuck
 	e.mine[k/64].Or(1 << (k % 64))
 	return c
 }
@@ -330,12 +330,50 @@ func (c *conn) ready(d *deadline) error {
 	return nil
 }
 
-// maxLuck is the largest luck. An end that often found what it waited for while it spun has much
-// luck, and spins. An end without luck spins only now and then.
-const maxLuck = 8
+// luck says whether looking in a loop is worth it: whether the last waits were short. An end that
+// waits long, such as that of an idle connection, does not spin.
+type luck int
 
-// luck says whether the next wait should spin.
-func spins(luck int, waits uint64) bool { return segment.Spins() && (luck > 0 || waits%16 == 0) }
+const (
+	mostLuck = 2
+	// spinTime is longer than it takes to wake a follower (by way of its leader). Otherwise two ends
+	// that have both begun to sleep would do so for each answer.
+	spinTime = 100 * time.Microsecond
+	// short is a wait that is not much longer than that. It counts as luck.
+	short = 3 * spinTime / 2
+)
+
+// spinners counts the goroutines of this process that spin. Half of the processors are left to others.
+var spinners atomic.Int32
+
+// spin looks until holds, if l says that it is worth it, and says whether it holds.
+func (l *luck) spin(holds func() bool) bool {
+	if *l == 0 || !segment.Spins() {
+		return false
+	}
+	defer spinners.Add(-1)
+	return int(spinners.Add(1)) <= max(1, runtime.GOMAXPROCS(0)/2) && spin(holds)
+}
+
+func (l *luck) slept(d time.Duration) {
+	if d < short {
+		*l = mostLuck
+	} else if *l > 0 {
+		*l--
+	}
+}
 
 // spin looks until holds, for a short time.
-func spin(holds func() bool) bool { return segment.Spin(holds) }
+func spin(holds func() bool) bool {
+	for begun := time.Now(); ; {
+		for range 16 {
+			segment.Pause(8)
+			if holds() {
+				return true
+			}
+		}
+		if time.Since(begun) > spinTime {
+			return false
+		}
+	}
+}

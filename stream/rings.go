@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"samepage"
 	"samepage/internal/fault"
@@ -21,7 +22,7 @@ type reader struct {
 	avail    uint64 // bytes in the ring when it was last looked at; only less than there are
 	number   uint64 // own.readWaits
 	rungFor  uint64 // the far.writeWaits for which the other end was rung
-	luck     int
+	luck     luck
 	deadline deadline
 }
 
@@ -34,8 +35,7 @@ type writer struct {
 	reserved int    // bytes of the ring, from its beginning, that the system has reserved
 	want     uint64 // own.writeWaits
 	rungFor  uint64 // the far.readWaits for which the other end was rung
-	waits    uint64
-	luck     int
+	luck     luck
 	shut     bool // CloseWrite was called
 	deadline deadline
 }
@@ -119,17 +119,18 @@ func (c *conn) read(b []byte) (n int, err error) {
 	if err != nil || len(b) == 0 {
 		return 0, err
 	}
-	ok := sys.Guard(c.rd.ring, func() {
-		for n < len(b) && uint64(n) < have {
-			at := (c.rd.consumed + uint64(n)) & uint64(len(c.rd.ring)-1)
-			n += copy(b[n:], c.rd.ring[at:min(at+have-uint64(n), uint64(len(c.rd.ring)))])
+	for n < len(b) && have > 0 {
+		k := 0
+		if !sys.Guard(c.rd.ring, func() { k = copy(b[n:], c.rd.part(min(have, piece))) }) {
+			return n, samepage.ErrCorrupt
 		}
-	})
-	if !ok {
-		return 0, samepage.ErrCorrupt
+		c.edgeAcquire()
+		c.took(k)
+		n += k
+		if have, err = c.look(); err != nil {
+			break // the next call returns it
+		}
 	}
-	c.edgeAcquire()
-	c.took(n)
 	return n, nil
 }
 
@@ -151,19 +152,17 @@ func (c *conn) await(look bool) (uint64, error) {
 func (c *conn) waitToRead() error {
 	r := &c.rd
 	w := (*readWait)(c)
-	if spins(r.luck, r.number/2) {
-		if spin(w.Holds) {
-			r.luck = min(r.luck+1, maxLuck)
-			return nil
-		}
-		r.luck = max(r.luck-1, 0)
+	if r.luck.spin(w.Holds) {
+		return nil
 	}
+	begun := time.Now()
 	r.number++
 	atomic.StoreUint64(c.own.readWaits, r.number)
 	fault.At(fault.ConnWaits)
 	err := c.e.h.Sleep(context.Background(), w)
 	r.number++
 	atomic.StoreUint64(c.own.readWaits, r.number)
+	r.luck.slept(time.Since(begun))
 	return err
 }
 
@@ -235,9 +234,12 @@ func (c *conn) writeTo(w io.Writer) (n int64, err error) {
 //	P3  own.produced = the new number          (full fence)
 //	P4  load far.readWaits; if it is odd, ring
 
-// piece is the number of bytes that a writer publishes at a time, so that the reader copies one
-// piece while the writer copies the next.
-const piece = 64 << 10
+// piece is the number of bytes that are published, or given back, at a time. So the reader copies
+// one piece while the writer copies the next.
+const piece = 16 << 10
+
+// reservePiece is the number of bytes that a writer reserves at a time.
+const reservePiece = 64 << 10
 
 // room is P1. It returns the room in the ring. Errors: those of Write.
 func (c *conn) roomIn() (uint64, error) {
@@ -290,7 +292,7 @@ func (c *conn) reserve(end int) error {
 	if end <= w.reserved {
 		return nil
 	}
-	to := min((end+piece-1)&^(piece-1), len(w.ring))
+	to := min((end+reservePiece-1)&^(reservePiece-1), len(w.ring))
 	first := 2 * c.k
 	if !c.e.dialer {
 		first++
@@ -355,21 +357,19 @@ func (c *conn) write(b []byte) (n int, err error) {
 
 func (c *conn) waitToWrite(most int) error {
 	w := &c.wr
-	// Not each byte of room is worth a wake.
-	w.want = w.produced - uint64(len(w.ring)) + uint64(min(most, len(w.ring)/4))
+	full := w.produced - uint64(len(w.ring)) // far.consumed when the ring is full
 	wait := (*writeWait)(c)
-	w.waits++
-	if spins(w.luck, w.waits) {
-		if spin(wait.Holds) {
-			w.luck = min(w.luck+1, maxLuck)
-			return nil
-		}
-		w.luck = max(w.luck-1, 0)
+	w.want = full + uint64(min(most, piece, len(w.ring)/4))
+	if w.luck.spin(wait.Holds) {
+		return nil
 	}
+	begun := time.Now()
+	w.want = full + uint64(min(most, len(w.ring)/4)) // less room is not worth a wake
 	atomic.StoreUint64(c.own.writeWaits, w.want)
 	fault.At(fault.ConnWaits)
 	err := c.e.h.Sleep(context.Background(), wait)
 	atomic.StoreUint64(c.own.writeWaits, 0)
+	w.luck.slept(time.Since(begun))
 	return err
 }
 
