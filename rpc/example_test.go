@@ -20,6 +20,18 @@ func ok(err error) {
 	}
 }
 
+// serving serves until stop is called. A worker of its own process would just call Serve.
+func serving(w interface{ Close() error }, serve func(context.Context) error) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() { ended <- serve(ctx) }()
+	return func() {
+		cancel()
+		<-ended
+		ok(w.Close())
+	}
+}
+
 // A worker answers, and a client calls. Most often they are two processes.
 func ExampleClient() {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -50,22 +62,22 @@ func ExampleClient() {
 // Nothing is copied: the client writes the request where the worker reads it, and reads the response
 // where the worker has written it.
 func ExampleCall() {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+	ctx := context.Background()
 	worker, _, err := rpc.OpenOrCreateWorker("example-invert", &rpc.Options{Request: 1 << 20, Response: 1 << 20})
 	ok(err)
-	go func() {
-		_ = worker.Serve(ctx, func(j *rpc.Job) error {
+	defer serving(worker, func(ctx context.Context) error {
+		return worker.Serve(ctx, func(j *rpc.Job) error {
 			room, err := j.Response(len(j.Request()))
 			for i, b := range j.Request() {
 				room[i] = ^b
 			}
 			return err
 		})
-	}()
+	})()
 
 	client, err := rpc.OpenClient("example-invert", nil)
 	ok(err)
+	defer client.Close()
 	call, err := client.Begin(ctx)
 	ok(err)
 	defer call.Release()
@@ -77,12 +89,11 @@ func ExampleCall() {
 
 // A response may have many parts, one after the other.
 func ExampleClient_Stream() {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+	ctx := context.Background()
 	worker, _, err := rpc.OpenOrCreateWorker("example-count", nil)
 	ok(err)
-	go func() {
-		_ = worker.Serve(ctx, func(j *rpc.Job) error {
+	defer serving(worker, func(ctx context.Context) error {
+		return worker.Serve(ctx, func(j *rpc.Job) error {
 			for i := range 3 {
 				room, err := j.Response(1) // waits until there is room
 				if err != nil {
@@ -95,10 +106,11 @@ func ExampleClient_Stream() {
 			}
 			return nil
 		})
-	}()
+	})()
 
 	client, err := rpc.OpenClient("example-count", nil)
 	ok(err)
+	defer client.Close()
 	for part, err := range client.Stream(ctx, nil) {
 		ok(err)
 		fmt.Printf("%s\n", part) // good until the next turn of the loop
@@ -111,16 +123,16 @@ func ExampleClient_Stream() {
 
 // A handler may return an Error, with a code for the program that calls.
 func ExampleError() {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+	ctx := context.Background()
 	worker, _, err := rpc.OpenOrCreateWorker("example-error", nil)
 	ok(err)
-	go func() {
-		_ = worker.Serve(ctx, func(*rpc.Job) error { return &rpc.Error{Code: 404, Text: "no such picture"} })
-	}()
+	defer serving(worker, func(ctx context.Context) error {
+		return worker.Serve(ctx, func(*rpc.Job) error { return &rpc.Error{Code: 404, Text: "no such picture"} })
+	})()
 
 	client, err := rpc.OpenClient("example-error", nil)
 	ok(err)
+	defer client.Close()
 	_, err = client.Call(ctx, []byte("a picture"))
 	var e *rpc.Error
 	if errors.As(err, &e) {
@@ -131,21 +143,21 @@ func ExampleError() {
 
 // The deadline of a call travels to the worker. The client returns at once when it ends.
 func ExampleWorker() {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+	ctx := context.Background()
 	worker, _, err := rpc.OpenOrCreateWorker("example-slow", nil)
 	ok(err)
 	ended := make(chan struct{})
-	go func() {
-		_ = worker.Serve(ctx, func(j *rpc.Job) error {
+	defer serving(worker, func(ctx context.Context) error {
+		return worker.Serve(ctx, func(j *rpc.Job) error {
 			<-j.Context().Done()
 			close(ended)
 			return nil
 		})
-	}()
+	})()
 
 	client, err := rpc.OpenClient("example-slow", nil)
 	ok(err)
+	defer client.Close()
 	short, stop := context.WithTimeout(ctx, time.Millisecond)
 	defer stop()
 	_, err = client.Call(short, nil)
@@ -158,16 +170,15 @@ type Point struct{ X, Y float64 }
 
 // Calls with Go types. A program with other types cannot open the service.
 func ExampleClientOf() {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+	ctx := context.Background()
 	worker, _, err := rpc.OpenOrCreateWorkerOf[Point, float64]("example-norm", nil)
 	ok(err)
-	go func() {
-		_ = worker.Serve(ctx, func(_ *rpc.Job, p *Point, norm *float64) error {
+	defer serving(worker, func(ctx context.Context) error {
+		return worker.Serve(ctx, func(_ *rpc.Job, p *Point, norm *float64) error {
 			*norm = p.X*p.X + p.Y*p.Y
 			return nil
 		})
-	}()
+	})()
 
 	client, err := rpc.OpenClientOf[Point, float64]("example-norm", nil)
 	ok(err)
