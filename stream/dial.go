@@ -200,14 +200,4 @@ func (*roomWait) NeedsName() bool { return false }
 func (w *roomWait) Hint() int     { return w.e.roomHint() }
 
 // DependsOn names all members: each of them may have a connection.
-func (w *roomWait) DependsOn(k int) layout.Owner {
-	for slot := range w.e.h.Members() {
-		if _, o := w.e.h.HeldOf(slot); o != 0 {
-			if k == 0 {
-				return o
-			}
-			k--
-		}
-	}
-	return 0
-}
+func (w *roomWait) DependsOn(k int) layout.Owner { return w.e.member(k) }

@@ -119,6 +119,19 @@ func (e *endpoint) askedBit(k int) (*uint64, uint64) {
 	return e.h.Live64(layout.ListenerAskedOffset + uintptr(k/64)*8), 1 << (k % 64)
 }
 
+// member is the kth member of the segment, or 0.
+func (e *endpoint) member(k int) layout.Owner {
+	for slot := range e.h.Members() {
+		if _, o := e.h.HeldOf(slot); o != 0 {
+			if k == 0 {
+				return o
+			}
+			k--
+		}
+	}
+	return 0
+}
+
 // table gives the words of connections.
 type table struct{ h *segment.Handle }
 

@@ -131,10 +131,13 @@ func (w *acceptWait) Try() (bool, error) {
 	}
 }
 
-func (w *acceptWait) Holds() bool              { return w.closed.Load() || w.e.find(layout.ConnAsked) >= 0 }
-func (*acceptWait) DependsOn(int) layout.Owner { return 0 }
-func (*acceptWait) NeedsName() bool            { return false }
-func (w *acceptWait) Hint() int                { return w.e.acceptHint() }
+func (w *acceptWait) Holds() bool   { return w.closed.Load() || w.e.find(layout.ConnAsked) >= 0 }
+func (*acceptWait) NeedsName() bool { return false }
+func (w *acceptWait) Hint() int     { return w.e.acceptHint() }
+
+// DependsOn names all members: who listens repairs what the dead have left. Otherwise nobody might
+// notice that a member has died after the other end has left.
+func (w *acceptWait) DependsOn(k int) layout.Owner { return w.e.member(k) }
 
 // find returns a connection in a phase, or -1. It looks at hints first.
 func (e *endpoint) find(p layout.ConnPhase) int {

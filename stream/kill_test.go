@@ -1,0 +1,249 @@
+package stream_test
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"syscall"
+	"testing"
+	"time"
+
+	"samepage"
+	"samepage/internal/edge"
+	"samepage/internal/fault"
+	"samepage/internal/ipctest"
+	"samepage/internal/object"
+	"samepage/stream"
+)
+
+func init() {
+	// A client writes numbers, and wants them back in order. It says "n" for each hundred.
+	children["client"] = func(args []string) {
+		c, err := dialOn("stream", args[0])
+		if err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		out, in := make([]byte, 8), make([]byte, 8)
+		for n := uint64(0); ; n++ {
+			binary.LittleEndian.PutUint64(out, n)
+			_, err := c.Write(out)
+			if err == nil {
+				_, err = io.ReadFull(c, in)
+			}
+			if err != nil || binary.LittleEndian.Uint64(in) != n {
+				fmt.Println("after", n, err)
+				os.Exit(1)
+			}
+			if n%1000 == 0 {
+				fmt.Println("n")
+			}
+			if n%50 == 49 { // also take connections down
+				_ = c.Close()
+				if c, err = dialOn("stream", args[0]); err != nil {
+					fmt.Println(err)
+					os.Exit(1)
+				}
+			}
+		}
+	}
+}
+
+// idle waits until all connections of the listener are free.
+func idle(t *testing.T, open int) {
+	t.Helper()
+	for begun := time.Now(); ; time.Sleep(time.Millisecond) {
+		st, err := stream.Inspect("s", nil)
+		ipctest.NoErr(t, err)
+		if st.Open == open && st.Asked == 0 {
+			return
+		}
+		if time.Since(begun) > ipctest.Patience {
+			t.Fatalf("connections of the dead stay: %+v", st)
+		}
+	}
+}
+
+// echoes accepts connections and gives back what comes.
+func echoes(l *stream.Listener) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go func() { _, _ = io.Copy(c, struct{ io.Reader }{c}); _ = c.Close() }()
+	}
+}
+
+// Clients are killed at random moments. The listener serves the others, and nothing of the dead
+// stays. SAMEPAGE_KILLS says how many.
+func TestKilledClients(t *testing.T) {
+	store(t)
+	l := listen(t, nil)
+	go echoes(l)
+	mine := dial(t)
+	b := make([]byte, 8)
+	for range ipctest.Repeat(t, 40, 8, "SAMEPAGE_KILLS") {
+		c := ipctest.Start(t, "client", "s")
+		if got := c.Line(); got != "n" {
+			t.Fatal(got)
+		}
+		time.Sleep(time.Duration(rand.IntN(3000)) * time.Microsecond)
+		c.Kill()
+		_, err := mine.Write(b)
+		ipctest.NoErr(t, err)
+		_, err = io.ReadFull(mine, b)
+		ipctest.NoErr(t, err)
+	}
+	idle(t, 1)
+}
+
+// Clients die at each crash point. So do listeners.
+func TestCrashPoints(t *testing.T) {
+	if !fault.Enabled {
+		t.Skip("needs -tags samepagefault")
+	}
+	store(t)
+	for _, p := range append(fault.Conns(), fault.Locks()...) {
+		for _, skip := range []int{0, 1, 30} {
+			t.Run(fmt.Sprintf("client/%v:%d", p, skip), func(t *testing.T) {
+				l := listen(t, nil)
+				go echoes(l)
+				c := startAt(t, p, skip, "client", "s")
+				time.Sleep(20 * time.Millisecond)
+				c.Kill() // if it has not come to the point
+				idle(t, 0)
+				d := dial(t)
+				_, err := d.Write([]byte("x"))
+				ipctest.NoErr(t, err)
+				_, err = io.ReadFull(d, make([]byte, 1))
+				ipctest.NoErr(t, err)
+				ipctest.NoErr(t, errors.Join(d.Close(), l.Close()))
+			})
+		}
+	}
+}
+
+func startAt(t *testing.T, p fault.Point, skip int, helper string, args ...string) *ipctest.Child {
+	cmd := ipctest.Command(t, helper, args...)
+	cmd.Env = append(os.Environ(), cmd.Env...)
+	cmd.Env = append(cmd.Env, fmt.Sprintf("SAMEPAGE_FAULT=%v:%d", p, skip))
+	return ipctest.StartCmd(t, cmd)
+}
+
+// The listener is killed. Its clients get an error that matches ErrPeerDied and ECONNRESET, and the
+// next listener takes over the name.
+func TestKilledListener(t *testing.T) {
+	store(t)
+	for round := range ipctest.Repeat(t, 10, 3, "") {
+		s := ipctest.Start(t, "echo", "stream", "s")
+		if got := s.Line(); got != "ready" {
+			t.Fatalf("round %d: %s", round, got)
+		}
+		read, full := dial(t), dial(t)
+		_, err := read.Write([]byte("x"))
+		ipctest.NoErr(t, err)
+		_, err = io.ReadFull(read, make([]byte, 1))
+		ipctest.NoErr(t, err)
+		ended := make(chan error, 2)
+		go func() { _, err := read.Read(make([]byte, 1)); ended <- err }()
+		go func() {
+			for {
+				if _, err := full.Write(make([]byte, 100_000)); err != nil { // until both rings are full
+					ended <- err
+					return
+				}
+			}
+		}()
+		time.Sleep(time.Duration(rand.IntN(20)) * time.Millisecond)
+		s.Kill()
+		for range cap(ended) {
+			err := <-ended
+			ipctest.WantErr(t, err, samepage.ErrPeerDied)
+			ipctest.WantErr(t, err, syscall.ECONNRESET)
+		}
+		_, err = stream.Dial(bg, "s", nil)
+		ipctest.WantErr(t, err, samepage.ErrPeerNotStarted)
+		ipctest.WantErr(t, err, syscall.ECONNREFUSED)
+		if round%2 == 0 { // else the next listener takes over
+			ipctest.NoErr(t, errors.Join(read.Close(), full.Close()))
+		}
+	}
+}
+
+// 10,000 connections are opened and closed. Nothing stays open, and no thread.
+func TestManyConnections(t *testing.T) {
+	store(t)
+	l := listen(t, &stream.Options{Connections: 64})
+	go echoes(l)
+	round := func(n int) {
+		for range n {
+			c, err := stream.Dial(bg, "s", nil)
+			ipctest.NoErr(t, err)
+			_, err = c.Write([]byte("x"))
+			ipctest.NoErr(t, err)
+			_, err = io.ReadFull(c, make([]byte, 1))
+			ipctest.NoErr(t, err)
+			ipctest.NoErr(t, c.Close())
+		}
+	}
+	round(50)
+	objects, before, goroutines := object.OpenCount(), threads(), runtime.NumGoroutine()
+	round(ipctest.Repeat(t, 10_000, 1000, ""))
+	idle(t, 0)
+	if n := object.OpenCount(); n > objects {
+		t.Errorf("%d objects are open, before %d", n, objects)
+	}
+	// With the race detector each handle has a death watch of its own, which ends a moment later.
+	if n := threads(); n > before+8 && !edge.Enabled {
+		t.Errorf("%d threads, before %d", n, before)
+	}
+	if n := runtime.NumGoroutine(); n > goroutines+8 && !edge.Enabled {
+		t.Errorf("%d goroutines, before %d", n, goroutines)
+	}
+	i, err := samepage.Stat("s", &samepage.Options{Kind: samepage.KindListener})
+	ipctest.NoErr(t, err)
+	if runtime.GOOS == "linux" && i.Allocated > 1<<20 {
+		t.Errorf("the rings of closed connections take %d bytes", i.Allocated)
+	}
+}
+
+// A thousand idle connections of a process take few threads, and one byte still wakes its reader.
+func TestIdleConnections(t *testing.T) {
+	store(t)
+	n := ipctest.Repeat(t, 1000, 200, "")
+	l := listen(t, &stream.Options{Connections: n, Buffer: 4096})
+	before := threads()
+	var all []*stream.Conn
+	got := make(chan error, n)
+	for range n {
+		d, a := pair(t, l)
+		all = append(all, d)
+		go func() {
+			b := make([]byte, 1)
+			_, err := io.ReadFull(a, b)
+			got <- err
+		}()
+	}
+	for _, i := range rand.Perm(n)[:100] {
+		_, err := all[i].Write([]byte("x"))
+		ipctest.NoErr(t, err)
+		ipctest.NoErr(t, <-got)
+		all[i] = nil
+	}
+	more := threads() - before
+	t.Logf("%d connections, of which %d wait: %d threads more", n, n-100, more)
+	if more > n/64+8 {
+		t.Errorf("%d connections take %d threads", n, more)
+	}
+}
+
+// threads is the number of threads of this process, or 0 where the system does not tell.
+func threads() int {
+	all, _ := os.ReadDir("/proc/self/task")
+	return len(all)
+}
