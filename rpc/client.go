@@ -444,7 +444,8 @@ func (w *answerWait) Holds() bool {
 		return true
 	}
 	p, _, err := w.set.Look(w.slot, w.n)
-	return err != nil || p >= call.Ended
+	// Try gives up if there is no worker: each that leaves wakes all, and each that dies is noticed.
+	return err != nil || p >= call.Ended || p == call.Waiting && w.h.WithRole(layout.RoleWorker, 0).Free()
 }
 
 // DependsOn returns the worker that has the call. If none has it, it returns all workers. The hint of

@@ -244,6 +244,7 @@ func (s *Set) putHeader(slot int, h *Header) {
 	put(s.askWord(slot, layout.CallLengthOffset), uint64(h.Length)|uint64(h.Client)<<32)
 	put(s.askWord(slot, layout.CallDeadlineOffset), uint64(h.Deadline))
 	put(s.askWord(slot, layout.CallFlagsOffset), uint64(h.Flags))
+	put(s.consumed(slot), 0) // of a call that had the same number
 	if atomic.LoadUint64(s.cancel(slot)) != 0 {
 		atomic.StoreUint64(s.cancel(slot), 0)
 	}
