@@ -245,9 +245,7 @@ func (s *Set) putHeader(slot int, h *Header) {
 	put(s.askWord(slot, layout.CallDeadlineOffset), uint64(h.Deadline))
 	put(s.askWord(slot, layout.CallFlagsOffset), uint64(h.Flags))
 	put(s.consumed(slot), 0) // of a call that had the same number
-	if atomic.LoadUint64(s.cancel(slot)) != 0 {
-		atomic.StoreUint64(s.cancel(slot), 0)
-	}
+	put(s.cancel(slot), 0)
 }
 
 func put(word *uint64, v uint64) {
