@@ -276,17 +276,14 @@ func TestMission003_17_Service(t *testing.T) {
 // A client and a worker that wait do not poll.
 func TestMission000_22_ServiceIdle(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes 22 s")
+		t.Skip("takes 11 s")
 	}
 	w, _ := startEraser(t)
 	client := ipctest.Start(t, "idle client")
 	if l := w.Line(); l != "hangs" {
 		t.Fatal(l)
 	}
-	ipctest.WantIdle(t, client)
-	client.Wait()
-	idle := ipctest.Start(t, "idle worker")
-	ipctest.WantIdle(t, idle)
+	ipctest.WantIdle(t, client, ipctest.Start(t, "idle worker"))
 }
 
 func idleClient([]string) {

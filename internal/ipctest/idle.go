@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// WantIdle fails the test unless a process that waits is idle: its death watch looks
-// 20 times a second, and it does nothing else. The child's next line is "ok" and what
-// RestCost returns there.
+// WantIdle fails the test unless processes that wait are idle: the death watch of each looks
+// 20 times a second, and it does nothing else. The next line of each child, which has begun just
+// now, is "ok" and what RestCost returns there.
 //
 // It is decided by counting how often the process gives up the processor of its own
 // accord, against a process at the same time that wakes 20 times a second and does
@@ -22,10 +22,17 @@ import (
 //
 // Where the system does not count, CPU time decides, with room: the figure then tells
 // a poller of every millisecond, and one that spins, from a process that waits.
-func WantIdle(t testing.TB, child *Child) {
+func WantIdle(t testing.TB, children ...*Child) {
 	t.Helper()
 	clock := Start(t, "clock")
-	waits, wakes := child.cost(), clock.cost()
+	wakes := clock.cost()
+	for _, child := range children {
+		wantIdle(t, child.cost(), wakes)
+	}
+}
+
+func wantIdle(t testing.TB, waits, wakes cost) {
+	t.Helper()
 	t.Logf("in 10 s a process that waits uses %v; one that wakes %d times a second %v", waits, time.Second/clockEvery, wakes)
 	if waits.switches >= 0 {
 		if 2*waits.switches > 5*wakes.switches {
