@@ -24,6 +24,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"samepage/rpc"
 )
@@ -69,39 +70,31 @@ func client() error {
 		return err
 	}
 	defer c.Close()
-	exe, err := os.Executable()
+	// The first call starts the worker: this program, in another process. It ends with the supervisor,
+	// also if the client is killed.
+	workers, err := rpc.Supervise(service, rpc.SupervisorOptions{
+		Command: func() (*exec.Cmd, error) {
+			exe, err := os.Executable()
+			return exec.Command(exe, "worker", service), err
+		},
+		Stop: rpc.StopWithStarter, Restart: rpc.RestartOnDemand,
+	})
 	if err != nil {
 		return err
 	}
-	w := exec.Command(exe, "worker", service)
-	w.Stderr = os.Stderr
-	stdin, err := w.StdinPipe() // the worker ends when it closes, also if the client is killed
-	if err == nil {
-		err = w.Start()
-	}
-	if err != nil {
-		return err
-	}
-	ended := make(chan error, 1)
-	go func() {
-		ended <- w.Wait()
-		stop() // nobody waits for a worker that has ended
-	}()
+	defer workers.Close()
+	c.StartWith(workers)
 	fmt.Printf("client: sending a picture of %d x %d pixels, %d bytes\n", info.Width, info.Height, photo.Size())
 	err = send(ctx, c, photo, strings.TrimSuffix(path, filepath.Ext(path)))
 	if errors.Is(err, context.Canceled) {
-		err = nil // Ctrl-C, or the worker has ended
+		err = nil // Ctrl-C
 	}
-	_ = stdin.Close() // it is closed already if the worker has ended
-	return errors.Join(err, <-ended)
+	return err
 }
 
 // send calls the service, and takes the results one after the other. It saves them if there is a
 // path, which begins their names.
 func send(ctx context.Context, c *rpc.Client, photo *io.SectionReader, path string) error {
-	if err := c.AwaitWorker(ctx); err != nil {
-		return err
-	}
 	call, err := c.Begin(ctx)
 	if err != nil {
 		return err
@@ -128,13 +121,8 @@ func send(ctx context.Context, c *rpc.Client, photo *io.SectionReader, path stri
 }
 
 func worker(service string) error {
-	// The worker ignores Ctrl-C: it ends when its standard input closes.
-	signal.Notify(make(chan os.Signal, 1), os.Interrupt)
-	ctx, cancel := context.WithCancel(context.Background())
-	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		cancel()
-	}()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	w, err := rpc.OpenWorker(service, nil)
 	if err != nil {
 		return err
