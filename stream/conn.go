@@ -69,7 +69,6 @@ func (e *endpoint) conn(k int, peer layout.Owner) *conn {
 		c.own, c.far, c.wr.ring, c.rd.ring = from, to, up, down
 	}
 	c.users.Store(1)
-	c.rd.luck, c.wr.luck = mostLuck, mostLuck
 	e.mine[k/64].Or(1 << (k % 64))
 	return c
 }
@@ -330,17 +329,21 @@ func (c *conn) ready(d *deadline) error {
 	return nil
 }
 
-// luck says whether looking in a loop is worth it: whether the last waits were short. An end that
-// waits long, such as that of an idle connection, does not spin.
-type luck int
+// luck says whether looking in a loop is worth it: whether answers come soon. An end that waits long,
+// such as that of an idle connection, does not spin. Nor does an end whose answer needs other
+// goroutines of the process: they would need the processor on which it spins.
+type luck struct{ misses, backoff, skip int }
 
 const (
-	mostLuck = 2
 	// spinTime is longer than it takes to wake a follower (by way of its leader). Otherwise two ends
 	// that have both begun to sleep would do so for each answer.
 	spinTime = 100 * time.Microsecond
-	// short is a wait that is not much longer than that. It counts as luck.
-	short = 3 * spinTime / 2
+	// soon is when an answer shows that the other end spins, too.
+	soon = 40 * time.Microsecond
+	// After so many misses, an end sleeps at once the next few times: 16, and twice as many each time
+	// that it misses again.
+	mostMisses = 4
+	mostSkips  = 128
 )
 
 // spinners counts the goroutines of this process that spin. Half of the processors are left to others.
@@ -348,24 +351,35 @@ var spinners atomic.Int32
 
 // spin looks until holds, if l says that it is worth it, and says whether it holds.
 func (l *luck) spin(holds func() bool) bool {
-	if *l == 0 || !segment.Spins() {
+	if l.skip > 0 {
+		l.skip--
+		return false
+	}
+	if !segment.Spins() {
 		return false
 	}
 	defer spinners.Add(-1)
-	return int(spinners.Add(1)) <= max(1, runtime.GOMAXPROCS(0)/2) && spin(holds)
-}
-
-func (l *luck) slept(d time.Duration) {
-	if d < short {
-		*l = mostLuck
-	} else if *l > 0 {
-		*l--
+	if int(spinners.Add(1)) > max(1, runtime.GOMAXPROCS(0)/2) {
+		return false
 	}
+	begun := time.Now()
+	ok := spin(begun, holds)
+	if ok {
+		if time.Since(begun) < soon {
+			*l = luck{}
+		}
+		return true // a late answer says only that the other end was asleep
+	}
+	if l.misses++; l.misses >= mostMisses {
+		l.backoff = min(max(16, 2*l.backoff), mostSkips)
+		l.misses, l.skip = mostMisses-2, l.backoff
+	}
+	return false
 }
 
 // spin looks until holds, for a short time.
-func spin(holds func() bool) bool {
-	for begun := time.Now(); ; {
+func spin(begun time.Time, holds func() bool) bool {
+	for {
 		for range 16 {
 			segment.Pause(8)
 			if holds() {

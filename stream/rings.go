@@ -6,7 +6,6 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"samepage"
 	"samepage/internal/fault"
@@ -155,14 +154,12 @@ func (c *conn) waitToRead() error {
 	if r.luck.spin(w.Holds) {
 		return nil
 	}
-	begun := time.Now()
 	r.number++
 	atomic.StoreUint64(c.own.readWaits, r.number)
 	fault.At(fault.ConnWaits)
 	err := c.e.h.Sleep(context.Background(), w)
 	r.number++
 	atomic.StoreUint64(c.own.readWaits, r.number)
-	r.luck.slept(time.Since(begun))
 	return err
 }
 
@@ -363,13 +360,11 @@ func (c *conn) waitToWrite(most int) error {
 	if w.luck.spin(wait.Holds) {
 		return nil
 	}
-	begun := time.Now()
 	w.want = full + uint64(min(most, len(w.ring)/4)) // less room is not worth a wake
 	atomic.StoreUint64(c.own.writeWaits, w.want)
 	fault.At(fault.ConnWaits)
 	err := c.e.h.Sleep(context.Background(), wait)
 	atomic.StoreUint64(c.own.writeWaits, 0)
-	w.luck.slept(time.Since(begun))
 	return err
 }
 
