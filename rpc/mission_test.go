@@ -138,7 +138,7 @@ func startEraser(t *testing.T) (*ipctest.Child, *rpc.Client) {
 // both.
 func TestMission000_24_Service(t *testing.T) {
 	_, c := startEraser(t)
-	for n := range ipctest.Exchanges(t) {
+	for n := range ipctest.Repeat(t, 200, 20, "SAMEPAGE_EXCHANGES") {
 		src := picture(n)
 		resp, err := c.Call(bg, encode(src))
 		ipctest.NoErr(t, err)

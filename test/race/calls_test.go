@@ -20,7 +20,7 @@ func service(w *world) (*rpc.Worker, *rpc.Client) {
 func serveOne(w *world, wk *rpc.Worker, h rpc.Handler) {
 	ctx, cancel := context.WithCancel(bg)
 	err := wk.Serve(ctx, func(j *rpc.Job) error {
-		cancel()
+		defer cancel() // not earlier: the context of the Job ends with it
 		return h(j)
 	})
 	if !errors.Is(err, context.Canceled) {
