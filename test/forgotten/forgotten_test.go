@@ -219,7 +219,7 @@ var forgettables = []forgettable{
 		return err
 	}},
 	{kind: "listener", told: "listener", open: func(name, _ string) error {
-		l, err := stream.Listen(name, nil)
+		l, err := stream.Listen(name, &stream.Options{Connections: 4, Buffer: 4096})
 		if err != nil {
 			return err
 		}
