@@ -151,3 +151,48 @@ func followerOfDead(s *suite) {
 	leader.set(o)
 	s.noErr(<-led)
 }
+
+// hinted is a flag whose follower is told only if the hints name it.
+type hinted struct{ *flag }
+
+func (f hinted) Hint() int { return f.k }
+
+// followersByHint: the leader tells a follower whose hint is set, and does not look at the others.
+// Again tells a follower without a ring.
+func followersByHint(s *suite) {
+	StopWatch(s)
+	h, o := s.member(), s.member()
+	var hints atomic.Uint64
+	h.Hints(3, func(tell func(int)) {
+		set := hints.Swap(0)
+		for k := range 3 {
+			if set>>k&1 != 0 {
+				tell(k)
+			}
+		}
+	})
+	leader, led := s.waiter(s.ctx, h, 5)
+	s.asleep(h)
+	var all [3]hinted
+	var ended [3]chan error
+	for k := range all {
+		all[k], ended[k] = hinted{&flag{h: h, k: k}}, make(chan error, 1)
+		go func() { ended[k] <- h.Wait(s.ctx, all[k]) }()
+		s.follow(h, k+1)
+		s.until("it has tried as a follower", func() bool { return all[k].tries.Load() > 1 })
+	}
+	atomic.OrUint64(all[0].word(), 1<<0|1<<1|1<<2)
+	hints.Store(1 << 1)
+	o.Ring(h.slot)
+	s.noErr(<-ended[1])
+	if len(ended[0]) != 0 || len(ended[2]) != 0 {
+		s.Error("a follower was told without a hint")
+	}
+	h.Again(0)
+	s.noErr(<-ended[0])
+	hints.Store(1 << 2)
+	o.Ring(h.slot)
+	s.noErr(<-ended[2])
+	leader.set(o)
+	s.noErr(<-led)
+}

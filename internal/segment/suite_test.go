@@ -43,6 +43,7 @@ func TestSuite(t *testing.T) {
 				{"Cancel", 4, cancels},
 				{"CloseWhileWaiting", 4, closeWhileWaiting},
 				{"Followers", 4, followersOwnEvents},
+				{"FollowersByHint", 4, followersByHint},
 				{"FollowerLeads", 4, followerLeads},
 				{"FollowerOfMany", 4, followerOfMany},
 				{"FollowerOfDead", 4, followerOfDead},
