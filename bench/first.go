@@ -117,7 +117,7 @@ func nthMessage(name string, opts *pubsub.Options, n int) (ns float64, err error
 		if err != nil {
 			return 0, err
 		}
-		readSum += readLines(m.Bytes())
+		use(readLines(m.Bytes()))
 		ns = each(time.Since(begun), 1)
 	}
 	return ns, nil

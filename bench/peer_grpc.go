@@ -69,7 +69,7 @@ func (e *echo) answer(_ any, _ context.Context, decode func(any) error, _ grpc.U
 func (e *echo) receive(_ any, s grpc.ServerStream) error {
 	got, err := arrivals(e.o, func() error {
 		err := s.RecvMsg(&e.message)
-		readSum += readLines(e.message)
+		use(readLines(e.message))
 		return err
 	})
 	if err != nil {

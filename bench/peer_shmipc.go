@@ -95,7 +95,7 @@ func take(s *shmipc.Stream, o order, whole bool) error {
 		return err
 	}
 	if whole {
-		readSum += readLines(message)
+		use(readLines(message))
 	}
 	s.BufferReader().ReleasePreviousRead()
 	return nil

@@ -127,7 +127,7 @@ func streamBytes(o order, in io.Reader, out io.Writer) (sample, error) {
 		}
 		return arrivals(o, func() error {
 			_, err := io.ReadFull(in, message)
-			readSum += readLines(message)
+			use(readLines(message))
 			return err
 		})
 	}

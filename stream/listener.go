@@ -191,7 +191,7 @@ func (l *listener) close() error {
 		l.e.h.WakeAll() // those who wait for a free connection
 		l.e.h.Again(l.e.acceptHint())
 		l.mu.Lock() // until Accept has returned
-		l.mu.Unlock()
+		defer l.mu.Unlock()
 		l.err = l.e.release()
 	})
 	return l.err

@@ -24,7 +24,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"samepage/rpc"
 )
@@ -121,7 +120,7 @@ func send(ctx context.Context, c *rpc.Client, photo *io.SectionReader, path stri
 }
 
 func worker(service string) error {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	w, err := rpc.OpenWorker(service, nil)
 	if err != nil {

@@ -133,7 +133,7 @@ func TestDelayAfterBadCommand(t *testing.T) {
 	ipctest.Store(t)
 	clock := &fakeClock{now: time.Unix(1000, 0), stuck: true}
 	a, b := delayed(t, "bad", clock), delayed(t, "bad", clock)
-	_, _, err := a.Ensure(t.Context(), func() (*exec.Cmd, error) { return exec.Command("no such command"), nil })
+	_, _, err := a.Ensure(t.Context(), func() (*exec.Cmd, error) { return exec.Command("no-such-command"), nil })
 	ipctest.WantErr(t, err, exec.ErrNotFound)
 	if e := workerError(t, err); e.PID != 0 || e.Failures != 1 {
 		t.Errorf("%+v", e)

@@ -44,7 +44,10 @@ func Usage() (handles, mappings int, err error) {
 	return 0, 0, syserr.Unsupported("counting descriptors")
 }
 
+// job would be a group.
 type job struct{}
+
+var _ = Group{}.job
 
 // StartGroup is not supported.
 func StartGroup(*exec.Cmd, GroupOptions) (*Group, error) { return nil, errNaming }
