@@ -330,18 +330,12 @@ func (c *conn) ready(d *deadline) error {
 }
 
 // luck says whether looking in a loop is worth it: whether answers come soon. An end that waits long,
-// such as that of an idle connection, does not spin. Nor does an end whose answer needs other
-// goroutines of the process: they would need the processor on which it spins.
+// such as that of an idle connection, does not spin.
 type luck struct{ misses, backoff, skip int }
 
+// After so many misses, an end does not spin the next few times: 16, and twice as many each time that
+// it misses again.
 const (
-	// spinTime is longer than it takes to wake a follower (by way of its leader). Otherwise two ends
-	// that have both begun to sleep would do so for each answer.
-	spinTime = 100 * time.Microsecond
-	// soon is when an answer shows that the other end spins, too.
-	soon = 40 * time.Microsecond
-	// After so many misses, an end sleeps at once the next few times: 16, and twice as many each time
-	// that it misses again.
 	mostMisses = 4
 	mostSkips  = 128
 )
@@ -349,8 +343,12 @@ const (
 // spinners counts the goroutines of this process that spin. Half of the processors are left to others.
 var spinners atomic.Int32
 
-// spin looks until holds, if l says that it is worth it, and says whether it holds.
+// spin looks until holds, if l says that it is worth it, and says whether it holds. It always lets
+// other goroutines run first: what the other end waits for may be their work.
 func (l *luck) spin(holds func() bool) bool {
+	if segment.Yield(holds) {
+		return true
+	}
 	if l.skip > 0 {
 		l.skip--
 		return false
@@ -362,13 +360,9 @@ func (l *luck) spin(holds func() bool) bool {
 	if int(spinners.Add(1)) > max(1, runtime.GOMAXPROCS(0)/2) {
 		return false
 	}
-	begun := time.Now()
-	ok := spin(begun, holds)
-	if ok {
-		if time.Since(begun) < soon {
-			*l = luck{}
-		}
-		return true // a late answer says only that the other end was asleep
+	if spin(holds) {
+		*l = luck{}
+		return true
 	}
 	if l.misses++; l.misses >= mostMisses {
 		l.backoff = min(max(16, 2*l.backoff), mostSkips)
@@ -377,17 +371,19 @@ func (l *luck) spin(holds func() bool) bool {
 	return false
 }
 
-// spin looks until holds, for a short time.
-func spin(begun time.Time, holds func() bool) bool {
-	for {
-		for range 16 {
+// spin looks until holds, for a short time. In a loaded system the other end may not run at all, so
+// a longer time would only take its processor.
+func spin(holds func() bool) bool {
+	for begun := time.Now(); time.Since(begun) < segment.SpinTime; {
+		for range 16 { // some microseconds
 			segment.Pause(8)
 			if holds() {
 				return true
 			}
 		}
-		if time.Since(begun) > spinTime {
-			return false
+		if segment.Yield(holds) {
+			return true
 		}
 	}
+	return false
 }

@@ -232,11 +232,8 @@ func (c *conn) writeTo(w io.Writer) (n int64, err error) {
 //	P4  load far.readWaits; if it is odd, ring
 
 // piece is the number of bytes that are published, or given back, at a time. So the reader copies
-// one piece while the writer copies the next.
-const piece = 16 << 10
-
-// reservePiece is the number of bytes that a writer reserves at a time.
-const reservePiece = 64 << 10
+// one piece while the writer copies the next. The system reserves a ring in such pieces, too.
+const piece = 64 << 10
 
 // room is P1. It returns the room in the ring. Errors: those of Write.
 func (c *conn) roomIn() (uint64, error) {
@@ -289,7 +286,7 @@ func (c *conn) reserve(end int) error {
 	if end <= w.reserved {
 		return nil
 	}
-	to := min((end+reservePiece-1)&^(reservePiece-1), len(w.ring))
+	to := min((end+piece-1)&^(piece-1), len(w.ring))
 	first := 2 * c.k
 	if !c.e.dialer {
 		first++
@@ -354,13 +351,12 @@ func (c *conn) write(b []byte) (n int, err error) {
 
 func (c *conn) waitToWrite(most int) error {
 	w := &c.wr
-	full := w.produced - uint64(len(w.ring)) // far.consumed when the ring is full
+	// Less room is not worth a wake.
+	w.want = w.produced - uint64(len(w.ring)) + uint64(min(most, len(w.ring)/4))
 	wait := (*writeWait)(c)
-	w.want = full + uint64(min(most, piece, len(w.ring)/4))
 	if w.luck.spin(wait.Holds) {
 		return nil
 	}
-	w.want = full + uint64(min(most, len(w.ring)/4)) // less room is not worth a wake
 	atomic.StoreUint64(c.own.writeWaits, w.want)
 	fault.At(fault.ConnWaits)
 	err := c.e.h.Sleep(context.Background(), wait)
