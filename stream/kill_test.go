@@ -103,7 +103,7 @@ func TestKilledClients(t *testing.T) {
 }
 
 // Clients die at each crash point. So do listeners.
-func TestCrashPoints(t *testing.T) {
+func TestFaultEveryPoint(t *testing.T) {
 	if !fault.Enabled {
 		t.Skip("needs -tags samepagefault")
 	}
