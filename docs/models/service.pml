@@ -62,9 +62,11 @@
  * check: -DCLIENTS=2 -DWORKERS=2 -DLEAVES
  * check: -DCLIENTS=2 -DSLOTS=2 -DCALLS=2 -DBUSY
  * check: -DCLIENTS=2 -DSLOTS=2 -DDEATHS=1 -DKILL=1
- * check: -DCLIENTS=2 -DSLOTS=2 -DWORKERS=2 -DHANGS=1
  * check: -DCLIENTS=2 -DSLOTS=2 -DMORE=1 -DRETURN -DCANCELS=1
  * check: -DCLIENTS=3 -DCANCELS=1
+ *
+ * This one takes longer than all others together.
+ * deep: -DCLIENTS=2 -DSLOTS=2 -DWORKERS=2 -DHANGS=1
  *
  * spin must find an error with each "breaks:" line.
  *
