@@ -367,33 +367,36 @@ func (c *client) answer(ctx context.Context, k *Call) error {
 // waits has answerWaits that are not in use: the death watch has the address of each that is.
 var waits = sync.Pool{New: func() any { return new(answerWait) }}
 
-// sleep waits for the answer, or for the part of it that of says. After an error the call has ended.
+// sleep waits for the answer, or for the part of it that of says. If there is no worker, it has the
+// Supervisor start one, and asks again. After an error the call has ended.
 func (c *client) sleep(ctx context.Context, k *Call, of answerWait) error {
-	w := waits.Get().(*answerWait)
-	*w = of
-	w.service, w.slot, w.n = c.service, k.slot, k.n
-	err := c.h.Sleep(ctx, w)
-	if s := c.sup.Load(); s != nil && err == errNoWorker {
-		*w = answerWait{}
-		waits.Put(w)
+	seen, err := c.sleepOnce(ctx, k, of)
+	for s := c.sup.Load(); s != nil && err == errNoWorker; seen, err = c.sleepOnce(ctx, k, of) {
 		if err := s.Ensure(ctx); err != nil {
 			return c.giveUp(k, err)
 		}
 		if err := c.ask(ctx, k, k.size); err != nil {
 			return err
 		}
-		return c.sleep(ctx, k, of)
 	}
-	seen := w.seen
-	*w = answerWait{}
-	waits.Put(w)
-	if err != nil {
+	switch {
+	case err != nil:
 		return c.giveUp(k, err)
-	}
-	if seen == call.Abandoned {
+	case seen == call.Abandoned:
 		return c.diedDuring(ctx, k)
 	}
 	return nil
+}
+
+func (c *client) sleepOnce(ctx context.Context, k *Call, of answerWait) (call.Progress, error) {
+	w := waits.Get().(*answerWait)
+	*w = of
+	w.service, w.slot, w.n = c.service, k.slot, k.n
+	err := c.h.Sleep(ctx, w)
+	seen := w.seen
+	*w = answerWait{}
+	waits.Put(w)
+	return seen, err
 }
 
 // giveUp ends a call that has no answer yet, because of err.
