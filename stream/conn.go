@@ -333,11 +333,13 @@ func (c *conn) ready(d *deadline) error {
 // such as that of an idle connection, does not spin.
 type luck struct{ misses, backoff, skip int }
 
-// After so many misses, an end does not spin the next few times: 16, and twice as many each time that
-// it misses again.
+// After so many misses, an end does not spin the next few times: 4, and twice as many each time that
+// it misses again. If one end of a large transfer sleeps, the other misses. So both must try again
+// soon.
 const (
 	mostMisses = 4
-	mostSkips  = 128
+	fewSkips   = 4
+	mostSkips  = 16
 )
 
 // spinners counts the goroutines of this process that spin. Half of the processors are left to others.
@@ -365,7 +367,7 @@ func (l *luck) spin(holds func() bool) bool {
 		return true
 	}
 	if l.misses++; l.misses >= mostMisses {
-		l.backoff = min(max(16, 2*l.backoff), mostSkips)
+		l.backoff = min(max(fewSkips, 2*l.backoff), mostSkips)
 		l.misses, l.skip = mostMisses-2, l.backoff
 	}
 	return false

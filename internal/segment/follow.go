@@ -83,6 +83,7 @@ type followers struct {
 	hinted []*follower // by hint
 	hints  func(tell func(hint int))
 	byHint func(hint int) // tellHint
+	told   bool           // for tell
 }
 
 // add is a full fence: afterwards each look of a leader sees the follower.
@@ -136,25 +137,30 @@ func (l *followers) remove(f *follower) {
 }
 
 // tell is the part of S3 in which a leader looks for others: it tells those whose condition holds.
-func (l *followers) tell() {
+// It reports whether there was one.
+func (l *followers) tell() bool {
 	if l.n.Load() == 0 {
-		return
+		return false
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.told = false
 	for _, f := range l.plain {
 		if f.c.Holds() {
 			f.tell()
+			l.told = true
 		}
 	}
 	if l.hints != nil {
 		l.hints(l.byHint)
 	}
+	return l.told
 }
 
 func (l *followers) tellHint(hint int) {
 	if f := l.hinted[hint]; f != nil && f.c.Holds() {
 		f.tell()
+		l.told = true
 	}
 }
 

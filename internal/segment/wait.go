@@ -179,7 +179,9 @@ func (h *Handle) sleepUntil(ctx context.Context, c Condition) error {
 			h.clearBit(h.slot)
 			return err
 		}
-		h.followers.tell()
+		if h.followers.tell() {
+			Yield(c.Holds) // what they wait for has happened, and c can wait
+		}
 		if !h.closed.Load() {
 			h.waker.Sleep(v) // S4
 		}
