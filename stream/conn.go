@@ -259,7 +259,8 @@ func (c *conn) setDeadline(d *deadline, hint int, t time.Time) error {
 		return errClosed
 	}
 	d.set(t, func() {
-		if c.enter() {
+		// A goroutine that does not sleep yet looks at the deadline before it does.
+		if d.asleep.Load() && c.enter() {
 			c.e.h.Again(hint)
 			_ = c.exit()
 		}
@@ -270,6 +271,7 @@ func (c *conn) setDeadline(d *deadline, hint int, t time.Time) error {
 // deadline is the deadline of one direction.
 type deadline struct {
 	expired atomic.Bool
+	asleep  atomic.Bool // a goroutine is in segment.Handle.Sleep, or just before it
 	mu      sync.Mutex
 	timer   *time.Timer
 	number  int // of the last call of set
@@ -277,6 +279,13 @@ type deadline struct {
 
 // set sets the deadline. again is called when it has expired.
 func (d *deadline) set(t time.Time, again func()) {
+	if d.change(t, again) {
+		again()
+	}
+}
+
+// change is the part of set that has the mutex. It reports whether the deadline has expired.
+func (d *deadline) change(t time.Time, again func()) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.number++
@@ -291,10 +300,10 @@ func (d *deadline) set(t time.Time, again func()) {
 			number := d.number
 			d.timer = time.AfterFunc(left, func() { d.expire(number, again) })
 		}
-		return
+		return false
 	}
 	d.expired.Store(true)
-	go again() // it may wait for locks of the segment
+	return true
 }
 
 func (d *deadline) expire(number int, again func()) {

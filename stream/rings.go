@@ -157,7 +157,9 @@ func (c *conn) waitToRead() error {
 	r.number++
 	atomic.StoreUint64(c.own.readWaits, r.number)
 	fault.At(fault.ConnWaits)
+	r.deadline.asleep.Store(true)
 	err := c.e.h.Sleep(context.Background(), w)
+	r.deadline.asleep.Store(false)
 	r.number++
 	atomic.StoreUint64(c.own.readWaits, r.number)
 	return err
@@ -359,7 +361,9 @@ func (c *conn) waitToWrite(most int) error {
 	}
 	atomic.StoreUint64(c.own.writeWaits, w.want)
 	fault.At(fault.ConnWaits)
+	w.deadline.asleep.Store(true)
 	err := c.e.h.Sleep(context.Background(), wait)
+	w.deadline.asleep.Store(false)
 	atomic.StoreUint64(c.own.writeWaits, 0)
 	return err
 }
