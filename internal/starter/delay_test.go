@@ -141,7 +141,7 @@ func TestDelayAfterBadCommand(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	_, _, err = b.Ensure(ctx, func() (*exec.Cmd, error) { return nil, errors.New("called") })
-	ipctest.WantErr(t, err, context.DeadlineExceeded, "no such command", "could not be started")
+	ipctest.WantErr(t, err, context.DeadlineExceeded, "no-such-command", "could not be started")
 	// Close ends a delay.
 	done := make(chan error)
 	go func() {
