@@ -231,7 +231,7 @@ func (c *conn) writeTo(w io.Writer) (n int64, err error) {
 //	P1  load far.consumed                      (acquire)
 //	P2  copy
 //	P3  own.produced = the new number          (full fence)
-//	P4  load far.readWaits; if it is odd, ring
+//	P4  load far.readWaits, then far.consumed; if the first is odd and there are bytes, ring
 
 // piece is the number of bytes that are published, or given back, at a time. So the reader copies
 // one piece while the writer copies the next. The system reserves a ring in such pieces, too.
@@ -300,7 +300,8 @@ func (c *conn) reserve(end int) error {
 	return nil
 }
 
-// put is P3 and P4, for n bytes.
+// put is P3, for n bytes, and P4 if half of the ring is full. The caller calls wake before it returns
+// or waits for anything but room: a reader that is woken late finds more.
 func (c *conn) put(n int) {
 	w := &c.wr
 	fault.At(fault.ConnWritten)
@@ -309,7 +310,17 @@ func (c *conn) put(n int) {
 	c.edgeRelease()
 	atomic.StoreUint64(c.own.produced, w.produced)
 	fault.At(fault.ConnPublished)
-	if waits := atomic.LoadUint64(c.far.readWaits); waits&1 != 0 && waits != w.rungFor {
+	if w.produced-atomic.LoadUint64(c.far.consumed) >= uint64(len(w.ring)/2) {
+		c.wake()
+	}
+}
+
+// wake is P4. A reader that has read everything already and waits for more is not rung: it would sleep
+// on with the same number in ReadWaits, and would not be rung again for that number.
+func (c *conn) wake() {
+	w := &c.wr
+	waits := atomic.LoadUint64(c.far.readWaits)
+	if waits&1 != 0 && waits != w.rungFor && atomic.LoadUint64(c.far.consumed) != w.produced {
 		w.rungFor = waits
 		c.ring()
 	}
@@ -336,6 +347,7 @@ func (c *conn) write(b []byte) (n int, err error) {
 	if len(b) == 0 {
 		return 0, c.ready(&c.wr.deadline)
 	}
+	defer c.wake()
 	for n < len(b) {
 		to, err := c.space(len(b) - n)
 		if err != nil {
@@ -407,6 +419,7 @@ func (c *conn) readFrom(r io.Reader) (n int64, err error) {
 		}
 		if k > 0 {
 			c.put(k)
+			c.wake() // r may take long for the next bytes
 			n += int64(k)
 		}
 		if err == io.EOF {
