@@ -74,7 +74,7 @@ func (r *record) starter() layout.Process {
 }
 
 func (r *record) exit() process.Exit {
-	return process.Exit{Known: r.ExitKnown, Code: int(r.ExitCode), Signal: string(r.Signal[:min(int(r.SignalSize), len(r.Signal))])}
+	return process.Exit{Known: r.ExitKnown, Code: int(r.ExitCode), Signal: string(r.Signal[:min(r.SignalSize, uint32(len(r.Signal)))])}
 }
 
 func (r *record) setExit(e process.Exit) {
@@ -83,7 +83,7 @@ func (r *record) setExit(e process.Exit) {
 	r.SignalSize = uint32(copy(r.Signal[:], e.Signal))
 }
 
-func (r *record) tail() []byte { return r.Tail[:min(int(r.TailSize), tailSize)] }
+func (r *record) tail() []byte { return r.Tail[:min(r.TailSize, tailSize)] }
 
 func (r *record) setTail(b []byte) {
 	b = b[max(0, len(b)-tailSize):]
