@@ -22,7 +22,7 @@ const maxFile = 1 << 20
 // file returns the path of the child's file. The name has a random number, so nobody knows it before
 // the file exists. Whatever a record says, the name is one of these.
 func (r *record) file() string {
-	dir := string(r.Dir[:min(uint32(r.DirSize), uint32(len(r.Dir)))])
+	dir := string(r.Dir[:min(r.DirSize, uint32(len(r.Dir)))])
 	return filepath.Join(dir, "samepage-stderr-"+hex.EncodeToString(r.ID[:]))
 }
 
