@@ -3,6 +3,7 @@ package stream
 import (
 	"fmt"
 	"io/fs"
+	"math/bits"
 
 	"samepage"
 	"samepage/internal/object"
@@ -17,7 +18,7 @@ import (
 type Options struct {
 	Scope samepage.Scope
 	// Connections is the number of connections that can be open at the same time, together with
-	// those that wait for Accept: 1 to 4096, by default 256. Each takes 384 bytes, whether it is open
+	// those that wait for Accept: 1 to 4096, by default 256, or 32 in a program of 32 bits. Each takes 384 bytes, whether it is open
 	// or not.
 	Connections int
 	// Buffer is the number of bytes that each direction of a connection can hold: a power of two
@@ -33,10 +34,10 @@ type Options struct {
 	Owner              string
 }
 
-const (
-	defaultConns  = 256
-	defaultBuffer = 256 << 10
-)
+const defaultBuffer = 256 << 10
+
+// defaultConns is smaller where the address space is small: all rings are mapped.
+var defaultConns = map[bool]int{false: 256, true: 32}[bits.UintSize == 32]
 
 // plan returns the segment and the object of a new listener. Errors: fs.ErrInvalid.
 func (o *Options) plan(name string) (*segment.Spec, *object.Spec, error) {
