@@ -75,10 +75,11 @@ LRESULT handle(UINT message, LPARAM) {
   last = std::to_string(job->source.type) + " " + earse::narrow(name, wcsnlen(name, 260));
   LeaveCriticalSection(&guard);
   std::string what = behaviour();
+  const int hang_ms = wait_ms;  // now: the next "do" may come as soon as the job has begun
   jobs++;
   SetEvent(begun);
   if (what == "die") TerminateProcess(GetCurrentProcess(), 9);
-  if (what == "hang") WaitForSingleObject(resume, wait_ms);
+  if (what == "hang") WaitForSingleObject(resume, hang_ms);
   work(job, section, what);
   if (what != "silent") {
     HWND requester = FindWindowW(nullptr, EARSE_WIDE(EARSE_REQUESTER_TITLE));
