@@ -18,8 +18,8 @@ import (
 type Options struct {
 	Scope samepage.Scope
 	// Connections is the number of connections that can be open at the same time, together with
-	// those that wait for Accept: 1 to 4096, by default 256, or 32 in a program of 32 bits. Each takes 384 bytes, whether it is open
-	// or not.
+	// those that wait for Accept: 1 to 4096, by default 256, or 32 in a program of 32 bits. Each
+	// takes 384 bytes, whether it is open or not.
 	Connections int
 	// Buffer is the number of bytes that each direction of a connection can hold: a power of two
 	// from 4 KiB to 1 GiB, by default 256 KiB. On Linux a connection takes this memory when it first
