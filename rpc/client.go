@@ -532,11 +532,8 @@ func (c *client) call(ctx context.Context, req, b []byte, flags uint32) ([]byte,
 	}
 	defer k.Release()
 	k.flags = flags
-	n := copy(k.Request(), req)
-	if n < len(req) {
-		n = len(req) // Do refuses it
-	}
-	if err := k.Do(ctx, n); err != nil {
+	copy(k.Request(), req) // if it is too long, Do refuses it
+	if err := k.Do(ctx, len(req)); err != nil {
 		return b, err
 	}
 	return append(b, k.Response()...), nil

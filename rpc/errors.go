@@ -8,7 +8,6 @@ import (
 
 	"samepage"
 	"samepage/internal/call"
-	"samepage/internal/segment"
 )
 
 // Error is the error of a handler. A handler may return one. Then the call returns an Error with the
@@ -93,7 +92,7 @@ var errNoWorker = fmt.Errorf("no worker of the service is running: %w", samepage
 func (s *service) whoHas(slot int, n uint16, err error) error {
 	if _, w, lerr := s.set.Look(slot, n); lerr == nil && !w.Free() {
 		if who, ok := s.h.WhoIs(w); ok {
-			return fmt.Errorf("%v has not answered yet: %w", segment.Who(who), err)
+			return fmt.Errorf("%v has not answered yet: %w", who, err)
 		}
 	}
 	return err

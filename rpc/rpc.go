@@ -18,6 +18,7 @@
 package rpc
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -78,18 +79,11 @@ func (o *Options) untyped() error {
 // defaults are the options of a service that says nothing else.
 var defaults = Options{Members: layout.DefaultMembers, Calls: 16, Request: 64 << 10, Response: 64 << 10, Parts: 1}
 
-func or(v, without int) int {
-	if v == 0 {
-		return without
-	}
-	return v
-}
-
 // plan returns the layout of a new service. ty is the type of its calls; nil: bytes.
 func (o *Options) plan(ty *layout.Type) (*segment.Spec, error) {
 	s := call.Settings{
-		Calls: or(o.Calls, defaults.Calls), Parts: or(o.Parts, defaults.Parts),
-		Request: int64(or(o.Request, defaults.Request)), Response: int64(or(o.Response, defaults.Response)),
+		Calls: cmp.Or(o.Calls, defaults.Calls), Parts: cmp.Or(o.Parts, defaults.Parts),
+		Request: int64(cmp.Or(o.Request, defaults.Request)), Response: int64(cmp.Or(o.Response, defaults.Response)),
 	}
 	if err := option.Named(layout.Scope(o.Scope), layout.Lifetime(o.Lifetime), o.Perm); err != nil {
 		return nil, err
@@ -104,7 +98,7 @@ func (o *Options) plan(ty *layout.Type) (*segment.Spec, error) {
 	if of.Payload > math.MaxInt/2 {
 		return nil, fmt.Errorf("a service of %d bytes: %w", of.Payload, samepage.ErrTooLarge)
 	}
-	sp := &segment.Spec{Kind: layout.Service, Members: or(o.Members, defaults.Members), Live: call.Live(c), Payload: of.Payload}
+	sp := &segment.Spec{Kind: layout.Service, Members: cmp.Or(o.Members, defaults.Members), Live: call.Live(c), Payload: of.Payload}
 	if ty != nil {
 		sp.Fingerprint, sp.TypeName = ty.Fingerprint, ty.Name
 	}

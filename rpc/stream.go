@@ -2,11 +2,9 @@ package rpc
 
 import (
 	"context"
-	"fmt"
 	"iter"
 	"runtime"
 
-	"samepage"
 	"samepage/internal/call"
 	"samepage/internal/segment"
 	"samepage/layout"
@@ -73,11 +71,7 @@ func (c *Client) Stream(ctx context.Context, req []byte) iter.Seq2[[]byte, error
 			return
 		}
 		defer k.Release()
-		if len(req) > len(k.Request()) {
-			yield(nil, c.wrap("call", fmt.Errorf("a request of %d bytes, want 0 to %d: %w", len(req), c.MaxRequest(), samepage.ErrTooLarge)))
-			return
-		}
-		copy(k.Request(), req)
+		copy(k.Request(), req) // if it is too long, Stream refuses it
 		k.Stream(ctx, len(req))(yield)
 	}
 }

@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -156,13 +157,6 @@ func closeForgotten(s *starter.Supervisor) (kept bool) {
 	return false
 }
 
-func orDuration(d, without time.Duration) time.Duration {
-	if d == 0 {
-		return without
-	}
-	return d
-}
-
 // config checks the options. Errors: fs.ErrInvalid.
 func (o *SupervisorOptions) config(name string) (c starter.Config, err error) {
 	if o.Command == nil {
@@ -182,8 +176,8 @@ func (o *SupervisorOptions) config(name string) (c starter.Config, err error) {
 			Scope: o.Scope, Perm: o.Perm, SecurityDescriptor: o.SecurityDescriptor, Owner: o.Owner,
 			Stop:     map[StopPolicy]starter.Stop{StopWithLast: starter.WithLast, StopWithStarter: starter.WithStarter, StopNever: starter.Stay}[o.Stop],
 			Together: true, Tail: true,
-			MinDelay: orDuration(o.MinDelay, 100*time.Millisecond), MaxDelay: orDuration(o.MaxDelay, 10*time.Second),
-			Steady: orDuration(o.Steady, 10*time.Second), Grace: orDuration(o.Grace, 5*time.Second),
+			MinDelay: cmp.Or(o.MinDelay, 100*time.Millisecond), MaxDelay: cmp.Or(o.MaxDelay, 10*time.Second),
+			Steady: cmp.Or(o.Steady, 10*time.Second), Grace: cmp.Or(o.Grace, 5*time.Second),
 		},
 		Places: max(1, o.Workers), Command: o.Command, Ready: o.Ready,
 		Restart: map[RestartPolicy]starter.Restart{RestartAlways: starter.Always, RestartOnFailure: starter.OnFailure, RestartOnDemand: starter.OnDemand}[o.Restart],

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,16 +48,8 @@ If the service does not exist, serve creates it; --request, --response, --calls 
 --members are for a new service. Several processes may serve one service: each call
 goes to one of them. serve ends with Ctrl-C, or after --count calls. The service lives while
 it is used.`,
-		Example: "  samepage serve upper -- tr a-z A-Z\n  samepage serve thumbnail --request 16MiB --parallel 4 -- convert - -resize 200x200 jpg:-",
-		Args: func(c *cobra.Command, args []string) error {
-			if len(args) > 0 && c.ArgsLenAtDash() != 1 {
-				return usage(c, "want SERVICE, --, and a command")
-			}
-			if len(args) == 1 {
-				return usage(c, "the COMMAND after -- is missing")
-			}
-			return names(1, math.MaxInt)(c, args)
-		},
+		Example:           "  samepage serve upper -- tr a-z A-Z\n  samepage serve thumbnail --request 16MiB --parallel 4 -- convert - -resize 200x200 jpg:-",
+		Args:              serviceAndCommand,
 		ValidArgsFunction: completeNames(false, samepage.KindService),
 		RunE: func(c *cobra.Command, args []string) error {
 			return runServe(c.Context(), a, o, args[0], args[1:])
@@ -75,19 +68,24 @@ it is used.`,
 	return c
 }
 
+// serviceAndCommand checks that the arguments are SERVICE -- COMMAND ARG...
+func serviceAndCommand(c *cobra.Command, args []string) error {
+	if len(args) > 0 && c.ArgsLenAtDash() != 1 {
+		return usage(c, "want SERVICE, --, and a command")
+	}
+	if len(args) == 1 {
+		return usage(c, "the COMMAND after -- is missing")
+	}
+	return names(1, math.MaxInt)(c, args)
+}
+
 // serveSize is the size of requests and responses of a service that serve creates.
 const serveSize = 1 << 20
 
 func (o *serveOptions) open(a *app, name string) (*rpc.Worker, error) {
-	size := func(n int64) int {
-		if n == 0 {
-			return serveSize
-		}
-		return int(n)
-	}
 	opts := &rpc.Options{
 		Scope: o.scope, Owner: o.owner, Perm: o.perm, SecurityDescriptor: o.sddl, Members: o.members, Calls: o.calls,
-		Request: size(o.request), Response: size(o.response),
+		Request: int(cmp.Or(o.request, serveSize)), Response: int(cmp.Or(o.response, serveSize)),
 	}
 	most := int64(min(math.MaxInt, math.MaxUint32))
 	if err := errors.Join(option.Range("request", o.request, 0, most), option.Range("response", o.response, 0, most),

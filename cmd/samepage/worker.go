@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os/exec"
 	"sync/atomic"
 	"time"
@@ -46,16 +45,8 @@ worker tells on standard error what happens. It ends with Ctrl-C. With --restart
 on-failure it also ends when COMMAND has ended with exit status 0, and with --restart
 never when COMMAND has ended. If COMMAND fails then, the exit code is 8, or 10 if no
 worker of the service was running before.`,
-		Example: "  samepage worker thumbnail -- ./thumbnailer --quality 80\n  samepage worker upper --processes 4 -- samepage serve upper -- tr a-z A-Z",
-		Args: func(c *cobra.Command, args []string) error {
-			if len(args) > 0 && c.ArgsLenAtDash() != 1 {
-				return usage(c, "want SERVICE, --, and a command")
-			}
-			if len(args) == 1 {
-				return usage(c, "the COMMAND after -- is missing")
-			}
-			return names(1, math.MaxInt)(c, args)
-		},
+		Example:           "  samepage worker thumbnail -- ./thumbnailer --quality 80\n  samepage worker upper --processes 4 -- samepage serve upper -- tr a-z A-Z",
+		Args:              serviceAndCommand,
 		ValidArgsFunction: completeNames(false, samepage.KindService),
 		RunE: func(c *cobra.Command, args []string) error {
 			if _, ok := restarts[o.restart]; !ok {

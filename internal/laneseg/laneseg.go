@@ -44,10 +44,8 @@ func (p *Plan) Size() int64 {
 // Errors: those of segment.Spec.Get and segment.Open,
 // layout.ErrKindMismatch (another type), layout.ErrCorrupt.
 func (p *Plan) Join(way segment.Way, o *object.Spec) (h *segment.Handle, set *lane.Set, existed bool, err error) {
-	n := *o
-	n.Kind = p.Kind
 	s := p.spec()
-	obj, existed, err := s.Get(way, &n)
+	obj, existed, err := s.Get(way, o)
 	if err != nil {
 		return nil, nil, false, err
 	}
