@@ -250,7 +250,7 @@ func (s *service) adopt(slot int) (bool, error) {
 		return false, nil
 	}
 	n := s.set.StateOf(slot).Number()
-	if s.set.Idle(slot) || s.set.Withdraw(slot, n) {
+	if s.set.Settle(slot, n) {
 		return true, nil
 	}
 	s.abandon(slot, n)
@@ -401,7 +401,7 @@ func (c *client) sleepOnce(ctx context.Context, k *Call, of answerWait) (call.Pr
 
 // giveUp ends a call that has no answer yet, because of err.
 func (c *client) giveUp(k *Call, err error) error {
-	if errors.Is(err, samepage.ErrCorrupt) || c.set.Idle(k.slot) || c.set.Withdraw(k.slot, k.n) {
+	if errors.Is(err, samepage.ErrCorrupt) || c.set.Settle(k.slot, k.n) {
 		return err
 	}
 	err = c.whoHas(k.slot, k.n, err)
@@ -489,7 +489,7 @@ func (c *Call) Release() {
 	if k == nil {
 		return
 	}
-	if c.asked && !k.set.Idle(c.slot) && !k.set.Withdraw(c.slot, c.n) {
+	if c.asked && !k.set.Settle(c.slot, c.n) {
 		k.abandon(c.slot, c.n)
 	} else {
 		k.free(c.slot)

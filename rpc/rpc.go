@@ -279,12 +279,11 @@ func (s *service) close() error {
 		if s.set.OwnerOf(slot) != me {
 			continue
 		}
-		st := s.set.StateOf(slot)
-		if s.set.Idle(slot) || s.set.Withdraw(slot, st.Number()) {
+		if n := s.set.StateOf(slot).Number(); s.set.Settle(slot, n) {
 			s.set.Release(slot, me)
-			continue
+		} else {
+			s.set.Cancel(slot, n)
 		}
-		s.set.Cancel(slot, st.Number())
 	}
 	return s.h.Close()
 }

@@ -318,6 +318,12 @@ func (s *Set) Idle(slot int) bool {
 	return false
 }
 
+// Settle ends call n unless a worker has it. It says whether the slot is idle now.
+//
+// Preconditions:
+//   - The caller owns the slot, and n is the number of the call that was asked in it last.
+func (s *Set) Settle(slot int, n uint16) bool { return s.Idle(slot) || s.Withdraw(slot, n) }
+
 // Progress is what the client of a call sees of it.
 type Progress int
 
