@@ -3,11 +3,8 @@ package pubsub_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -229,15 +226,7 @@ func hostileTopic(t *testing.T, seed uint64, flags uint8) {
 // The fuzz test with one seed after the other, for SAMEPAGE_SECONDS (make soak: 300).
 func TestSoakHostileTopic(t *testing.T) {
 	ipctest.NeedNames(t)
-	seconds, _ := strconv.Atoi(os.Getenv("SAMEPAGE_SECONDS"))
-	first := rand.Uint64()
-	n := uint64(0)
-	for begun := time.Now(); n < 10 || time.Since(begun) < time.Duration(seconds)*time.Second; n++ {
-		if !t.Run(fmt.Sprint("seed ", first+n), func(t *testing.T) { hostileTopic(t, first+n, uint8(n)) }) {
-			return
-		}
-	}
-	t.Logf("%d seeds from %d on", n, first)
+	ipctest.Seeds(t, func(t *testing.T, seed, n uint64) { hostileTopic(t, seed, uint8(n)) })
 }
 
 // If a member changes all entries and slots all the time, calls of others still end with their

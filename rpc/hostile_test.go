@@ -3,10 +3,7 @@ package rpc_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -238,13 +235,5 @@ func hostileService(t *testing.T, seed uint64, flags uint8) {
 // The fuzz test with one seed after the other, for SAMEPAGE_SECONDS (make soak: 300).
 func TestSoakHostileService(t *testing.T) {
 	ipctest.NeedNames(t)
-	seconds, _ := strconv.Atoi(os.Getenv("SAMEPAGE_SECONDS"))
-	first := rand.Uint64()
-	n := uint64(0)
-	for begun := time.Now(); n < 10 || time.Since(begun) < time.Duration(seconds)*time.Second; n++ {
-		if !t.Run(fmt.Sprint("seed ", first+n), func(t *testing.T) { hostileService(t, first+n, uint8(n)) }) {
-			return
-		}
-	}
-	t.Logf("%d seeds from %d on", n, first)
+	ipctest.Seeds(t, func(t *testing.T, seed, n uint64) { hostileService(t, seed, uint8(n)) })
 }

@@ -15,13 +15,6 @@ import (
 	"samepage/layout"
 )
 
-// aligned is n zero bytes on the heap that begin at a line of 128 bytes.
-func aligned(n uint64) []byte {
-	b := make([]byte, n+128)
-	off := -uintptr(unsafe.Pointer(&b[0])) & 127
-	return b[off : uint64(off)+n]
-}
-
 // heap makes a Set in private memory of the process, where the race detector sees all accesses.
 func heap(t testing.TB, st Settings) *Set {
 	t.Helper()
@@ -29,9 +22,9 @@ func heap(t testing.TB, st Settings) *Set {
 	if err != nil {
 		t.Fatal(err)
 	}
-	live := aligned(o.Live)
+	live := ipctest.Aligned(o.Live)
 	copy(live, Live(c, o))
-	s, err := Open(live, aligned(o.Payload), st.Readers)
+	s, err := Open(live, ipctest.Aligned(o.Payload), st.Readers)
 	if err != nil {
 		t.Fatal(err)
 	}

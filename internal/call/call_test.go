@@ -8,27 +8,19 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"unsafe"
 
 	"samepage/internal/ipctest"
 	"samepage/layout"
 )
-
-// aligned is n zero bytes on the heap that begin at a line of 128 bytes.
-func aligned(n uint64) []byte {
-	b := make([]byte, n+128)
-	off := -uintptr(unsafe.Pointer(&b[0])) & 127
-	return b[off : uint64(off)+n]
-}
 
 // heap makes a Set in private memory of the process, where the race detector sees all accesses.
 func heap(t testing.TB, st Settings) *Set {
 	t.Helper()
 	c, o, err := st.Config()
 	ipctest.NoErr(t, err)
-	live := aligned(layout.ServiceLiveSize)
+	live := ipctest.Aligned(layout.ServiceLiveSize)
 	copy(live, Live(c))
-	s, err := Open(live, aligned(o.Payload))
+	s, err := Open(live, ipctest.Aligned(o.Payload))
 	ipctest.NoErr(t, err)
 	return s
 }
