@@ -37,8 +37,8 @@ func choice(name string, size int, length float64) *group {
 	}
 }
 
-// windowsChoice is a group on Windows. No C program is a limit there, but a section and an event, as
-// programs in C++ use them.
+// windowsChoice is a group on Windows. No C program is a limit there, but a section and an event,
+// as programs in C++ use them.
 func windowsChoice(name string, size int, length float64) *group {
 	return &group{
 		name: "choosing on Windows, " + name, about: wholeToAndFro, limit: pair{role: "section and event", size: size, whole: true},

@@ -20,7 +20,8 @@ import (
 //	<!-- bench: table -->made text<!-- /bench -->
 //
 // The first word is the mark of a JSON file. Everything else on a page is written by hand. A
-// sentence may have a figure, a ratio or a limit of one subject, in one mood or in the commonest one:
+// sentence may have a figure, a ratio or a limit of one subject, in one mood or in the commonest
+// one:
 //
 //	<!-- bench: ratio; message, 64 B/topic; far -->1.04<!-- /bench -->
 

@@ -25,8 +25,8 @@ func playTCP(o order, ready func() error) (sample, error) {
 	return passBytes(o, c, c)
 }
 
-// connectTCP joins the two processes of a pair. The first one listens, and writes its address into a
-// file.
+// connectTCP joins the two processes of a pair. The first one listens, and writes its address
+// into a file.
 func connectTCP(o order, ready func() error) (net.Conn, error) {
 	file := filepath.Join(o.Dir, o.Name+".address")
 	if !o.First {

@@ -154,8 +154,8 @@ func (p *player) begin() error {
 	return err
 }
 
-// result waits until the player has told its sample, and has ended. It does not wait for the end of a
-// player that was cut: under Wine its standard error may stay open until the other one ends.
+// result waits until the player has told its sample, and has ended. It does not wait for the end
+// of a player that was cut: under Wine its standard error may stay open until the other one ends.
 func (p *player) result() (s sample, err error) {
 	line, err := p.out.ReadBytes('\n')
 	if err == nil {

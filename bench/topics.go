@@ -70,8 +70,8 @@ func passMessages(o order, ready func() error, sub *pubsub.SubscriberOptions) (s
 	})
 }
 
-// depth is that of a topic for single messages. The fewer large messages a topic has, the fewer slots
-// are written in turn, and the more of them stay in the caches.
+// depth is that of a topic for single messages. The fewer large messages a topic has, the fewer
+// slots are written in turn, and the more of them stay in the caches.
 func (o order) depth() int {
 	switch {
 	case o.Size <= 4096:

@@ -64,8 +64,8 @@ var kindTable = [kinds]struct {
 	},
 }
 
-// These are the roles of members, in [Member].Role: of a topic, a cell, a service and a listener. 0 is the role of a
-// member that is joining, and of all members of other kinds.
+// These are the roles of members, in [Member].Role: of a topic, a cell, a service and a listener.
+// 0 is the role of a member that is joining, and of all members of other kinds.
 const (
 	RolePublisher  = 1
 	RoleReliable   = 2

@@ -96,8 +96,8 @@ const (
 //	| number of call | incarnation, 32 bits         |  0  |phase| slot + 1      |
 //	+----------------+------------------------------+-----+-----+---------------+
 //
-// Slot and incarnation name the worker that has the call. They are 0 if no worker has it. The number
-// is the lower 16 bits of the number of calls that were asked in the slot.
+// Slot and incarnation name the worker that has the call. They are 0 if no worker has it. The
+// number is the lower 16 bits of the number of calls that were asked in the slot.
 type CallState uint64
 
 // These are the phases of a CallState.

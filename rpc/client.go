@@ -31,8 +31,8 @@ type client struct {
 
 // CreateClient creates the service, and becomes one of its clients.
 //
-// Errors: fs.ErrExist (there is a service of that name), samepage.ErrNoSpace, fs.ErrInvalid (options
-// out of range), and those of samepage.Create.
+// Errors: fs.ErrExist (there is a service of that name), samepage.ErrNoSpace, fs.ErrInvalid
+// (options out of range), and those of samepage.Create.
 func CreateClient(name string, opts *Options) (*Client, error) {
 	c := new(Client)
 	_, err := c.start(segment.ToCreate, name, opts, nil)
@@ -86,17 +86,17 @@ func (c *client) start(way segment.Way, name string, opts *Options, ty *layout.T
 	return existed, nil
 }
 
-// StartWith makes s start the workers of the service when they are first needed: a call that finds no
-// worker waits until s has started one. If a worker of s dies during a call, the error says how it
-// ended. StartWith must be called before the first call. Several Clients may use one Supervisor. Close
-// does not close it.
+// StartWith makes s start the workers of the service when they are first needed: a call that
+// finds no worker waits until s has started one. If a worker of s dies during a call, the error
+// says how it ended. StartWith must be called before the first call. Several Clients may use one
+// Supervisor. Close does not close it.
 func (c *client) StartWith(s *Supervisor) { c.sup.Store(s) }
 
-// AwaitWorker waits until the service has a worker. With StartWith it starts one. If the call does not
-// have to wait, it ignores ctx.
+// AwaitWorker waits until the service has a worker. With StartWith it starts one. If the call
+// does not have to wait, it ignores ctx.
 //
-// Errors: samepage.ErrClosed; samepage.ErrNameGone (there is no worker, and the name no longer leads
-// to this service, so no worker can come); the error of ctx.
+// Errors: samepage.ErrClosed; samepage.ErrNameGone (there is no worker, and the name no longer
+// leads to this service, so no worker can come); the error of ctx.
 func (c *client) AwaitWorker(ctx context.Context) error {
 	if s := c.sup.Load(); s != nil && !c.h.Others(isWorker) {
 		if err := s.Ensure(ctx); err != nil {
@@ -236,8 +236,8 @@ func (w *slotWait) DependsOn(k int) layout.Owner {
 
 func (*slotWait) NeedsName() bool { return false }
 
-// adopt takes over a slot whose client is gone. If a worker still has the call, adopt returns false,
-// and the slot will be free when the worker has finished.
+// adopt takes over a slot whose client is gone. If a worker still has the call, adopt returns
+// false, and the slot will be free when the worker has finished.
 func (s *service) adopt(slot int) (bool, error) {
 	was := s.set.OwnerOf(slot)
 	if was.Free() || was == s.me() {
@@ -451,8 +451,9 @@ func (w *answerWait) Holds() bool {
 	return err != nil || p >= call.Ended || p == call.Waiting && w.h.WithRole(layout.RoleWorker, 0).Free()
 }
 
-// DependsOn returns the worker that has the call. If none has it, it returns all workers. The hint of
-// such a call may have been lost with a worker that died, so DependsOn also sets it again.
+// DependsOn returns the worker that has the call. If none has it, it returns all workers. The
+// hint of such a call may have been lost with a worker that died, so DependsOn also sets it
+// again.
 func (w *answerWait) DependsOn(k int) layout.Owner {
 	p, worker, _ := w.set.Look(w.slot, w.n)
 	switch {

@@ -10,8 +10,8 @@ import (
 	"samepage/internal/call"
 )
 
-// Error is the error of a handler. A handler may return one. Then the call returns an Error with the
-// same fields. If a handler returns another error, the call returns an Error with its text.
+// Error is the error of a handler. A handler may return one. Then the call returns an Error with
+// the same fields. If a handler returns another error, the call returns an Error with its text.
 type Error struct {
 	// Code is for the programs at both ends. 0: the handler has given none.
 	Code uint32

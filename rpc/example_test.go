@@ -59,8 +59,8 @@ func ExampleClient() {
 	// true
 }
 
-// Nothing is copied: the client writes the request where the worker reads it, and reads the response
-// where the worker has written it.
+// Nothing is copied: the client writes the request where the worker reads it, and reads the
+// response where the worker has written it.
 func ExampleCall() {
 	ctx := context.Background()
 	worker, _, err := rpc.OpenOrCreateWorker("example-invert", &rpc.Options{Request: 1 << 20, Response: 1 << 20})

@@ -24,8 +24,8 @@ var (
 	goldenOptions = &rpc.Options{Calls: 2, Members: 2, Request: 64, Response: 64, Lifetime: samepage.Persist}
 )
 
-// writeGolden makes the service of the golden file: an answered call, and an asked one whose client is
-// gone.
+// writeGolden makes the service of the golden file: an answered call, and an asked one whose
+// client is gone.
 func writeGolden(t *testing.T) {
 	t.Helper()
 	c, err := rpc.CreateClient("s", goldenOptions)

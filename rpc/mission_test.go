@@ -27,8 +27,8 @@ func init() {
 	helpers["idle worker"] = idleWorker
 }
 
-// eraser is a worker. Its request is a picture in PNG, and its response are two: the picture without
-// its middle, and the middle. Other requests say what else it does.
+// eraser is a worker. Its request is a picture in PNG, and its response are two: the picture
+// without its middle, and the middle. Other requests say what else it does.
 func eraser([]string) {
 	w, _, err := rpc.OpenOrCreateWorker("s", nil)
 	if err != nil {
@@ -181,8 +181,8 @@ func TestMission000_26_Service(t *testing.T) {
 	}
 }
 
-// Without a worker a call fails at once. A worker that ends or is killed during a call ends the call.
-// The next call goes to another worker.
+// Without a worker a call fails at once. A worker that ends or is killed during a call ends the
+// call. The next call goes to another worker.
 func TestMission000_27_Service(t *testing.T) {
 	w, c := startEraser(t)
 	pid := w.PID()

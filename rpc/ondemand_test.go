@@ -35,8 +35,8 @@ func moodyWorker(args []string) {
 	}))
 }
 
-// Calls start the worker that they need, one for all of them, and again after it has ended. The error
-// of the call during which it ends says how.
+// Calls start the worker that they need, one for all of them, and again after it has ended. The
+// error of the call during which it ends says how.
 func TestMission003_09_StartedByACall(t *testing.T) {
 	ipctest.Store(t)
 	s := supervise(t, "s", rpc.SupervisorOptions{

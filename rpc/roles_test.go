@@ -19,9 +19,9 @@ import (
 	"samepage/rpc"
 )
 
-// The processes of the kill tests. A caller calls, and a server is a worker. They open and close the
-// service again and again: each time is a life. They end at a line of input, or when they are killed.
-// For each line "count" they print the number of their calls.
+// The processes of the kill tests. A caller calls, and a server is a worker. They open and close
+// the service again and again: each time is a life. They end at a line of input, or when they are
+// killed. For each line "count" they print the number of their calls.
 
 func init() { helpers["caller"], helpers["server"] = caller, server }
 
@@ -228,7 +228,8 @@ func right(b []byte, id, seq uint64, i int) error {
 	return ipctest.Check(b[16:], seq+uint64(i))
 }
 
-// server is a worker. args: the milliseconds of a life, at most; 0: there is one life without an end.
+// server is a worker. args: the milliseconds of a life, at most; 0: there is one life without an
+// end.
 func server(args []string) {
 	var span int
 	_, _ = fmt.Sscan(args[0], &span)
@@ -377,8 +378,8 @@ func (c *crowd) goOn() time.Duration {
 	return time.Since(begun)
 }
 
-// finish ends the crowd. It checks that no call was executed twice, that no slot of a call or member is
-// lost, and that nothing is left after the last process.
+// finish ends the crowd. It checks that no call was executed twice, that no slot of a call or
+// member is lost, and that nothing is left after the last process.
 func (c *crowd) finish() {
 	t := c.t
 	t.Helper()

@@ -3,12 +3,12 @@
 //
 // A service has a fixed number of call slots in shared memory. A client writes its request into a
 // slot, where the worker reads it. The worker writes its response into the same slot, where the
-// client reads it. So no byte is copied, unless the user asks for a copy ([Client.Call]). One worker
-// takes each call. A response wakes its client, and nobody else.
+// client reads it. So no byte is copied, unless the user asks for a copy ([Client.Call]). One
+// worker takes each call. A response wakes its client, and nobody else.
 //
-// If a worker dies, the calls that it had fail with [samepage.ErrPeerDied], and the next call goes
-// to another worker. A call that is marked as idempotent goes to another worker at once. If a client
-// dies or gives up, its call ends without it. See docs/protocol/service.md.
+// If a worker dies, the calls that it had fail with [samepage.ErrPeerDied], and the next call
+// goes to another worker. A call that is marked as idempotent goes to another worker at once. If
+// a client dies or gives up, its call ends without it. See docs/protocol/service.md.
 //
 // If a program drops a Client or Worker without Close, the garbage collector closes it. This does
 // not happen while one of its calls is reachable.
@@ -337,8 +337,8 @@ func (u *uses) begin() bool {
 
 func (u *uses) done() { u.n.Add(-1) }
 
-// end makes every later begin fail. If there are uses now, it does nothing, and returns their number.
-// A second end does nothing.
+// end makes every later begin fail. If there are uses now, it does nothing, and returns their
+// number. A second end does nothing.
 func (u *uses) end() int {
 	if u.n.CompareAndSwap(0, closed) {
 		return 0

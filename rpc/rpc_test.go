@@ -215,7 +215,8 @@ func TestStream(t *testing.T) {
 }
 
 // streamer responds with as many parts as the first byte of the request says. Part i has i % 100
-// bytes of value i. The second byte says how it ends: 0 after a Send, 1 without one, 2 with an error.
+// bytes of value i. The second byte says how it ends: 0 after a Send, 1 without one, 2 with an
+// error.
 func streamer(j *rpc.Job) error {
 	n := int(j.Request()[0])
 	for i := range n {

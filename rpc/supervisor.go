@@ -117,12 +117,12 @@ type WorkerEvent struct {
 //	Err                           why it could not be started
 type WorkerError = starter.WorkerError
 
-// Supervisor keeps the workers of a service running. It starts them when they are first needed, and
-// starts others when they end. All Supervisors of a service, in any processes, share the workers: of
-// those that want to start a worker at the same time only one does.
+// Supervisor keeps the workers of a service running. It starts them when they are first needed,
+// and starts others when they end. All Supervisors of a service, in any processes, share the
+// workers: of those that want to start a worker at the same time only one does.
 //
-// A worker and the processes that it has started end together: on Linux they are a process group, on
-// Windows a job.
+// A worker and the processes that it has started end together: on Linux they are a process group,
+// on Windows a job.
 //
 // Its methods may be called concurrently. The zero value is not usable. If a program drops a
 // Supervisor without Close, the garbage collector closes it.
@@ -132,11 +132,11 @@ type Supervisor struct {
 	guard forgotten.Guard
 }
 
-// Supervise returns a Supervisor of the workers of a service. It starts no worker, and does not need
-// the service to exist.
+// Supervise returns a Supervisor of the workers of a service. It starts no worker, and does not
+// need the service to exist.
 //
-// Errors: fs.ErrInvalid (options), samepage.ErrName (also if the name is longer than 189 bytes), and
-// those of samepage.OpenOrCreate.
+// Errors: fs.ErrInvalid (options), samepage.ErrName (also if the name is longer than 189 bytes),
+// and those of samepage.OpenOrCreate.
 func Supervise(name string, opts SupervisorOptions) (*Supervisor, error) {
 	c, err := opts.config(name)
 	if err != nil {
@@ -210,9 +210,9 @@ func awaitMember(ctx context.Context, name string, opts *samepage.InspectOptions
 	})
 }
 
-// Ensure waits until a worker is ready, and starts all that are missing. If workers end before one is
-// ready, it returns how they ended. While a delay is not over, it waits. If the call does not have to
-// wait, it ignores ctx.
+// Ensure waits until a worker is ready, and starts all that are missing. If workers end before
+// one is ready, it returns how they ended. While a delay is not over, it waits. If the call does
+// not have to wait, it ignores ctx.
 //
 // Errors: samepage.ErrClosed; a *WorkerError, one for each worker; the errors of Command and Ready;
 // the error of ctx, together with how the last workers ended.
@@ -222,9 +222,9 @@ func (s *Supervisor) Ensure(ctx context.Context) error {
 	return wrap("start a worker of", s.name, err)
 }
 
-// Wait waits until no worker runs, and none will be started before the next Ensure. It returns nil if
-// the exit status of each is known to be 0. If Ensure was never called, Wait waits for that. If the
-// call does not have to wait, it ignores ctx.
+// Wait waits until no worker runs, and none will be started before the next Ensure. It returns
+// nil if the exit status of each is known to be 0. If Ensure was never called, Wait waits for
+// that. If the call does not have to wait, it ignores ctx.
 //
 // Errors: samepage.ErrClosed, the error of ctx, a *WorkerError, one for each worker.
 func (s *Supervisor) Wait(ctx context.Context) error {
@@ -233,8 +233,8 @@ func (s *Supervisor) Wait(ctx context.Context) error {
 	return wrap("wait for the workers of", s.name, err)
 }
 
-// End returns how the worker with that process id ended. It waits until that is known. It returns nil
-// if it is none of the last workers. If the call does not have to wait, it ignores ctx.
+// End returns how the worker with that process id ended. It waits until that is known. It returns
+// nil if it is none of the last workers. If the call does not have to wait, it ignores ctx.
 //
 // Errors: samepage.ErrClosed, the error of ctx.
 func (s *Supervisor) End(ctx context.Context, pid int) (*WorkerError, error) {
@@ -246,8 +246,8 @@ func (s *Supervisor) End(ctx context.Context, pid int) (*WorkerError, error) {
 // PIDs returns the process ids of the workers that run. Before the first Ensure it returns none.
 func (s *Supervisor) PIDs() []int { return s.s.PIDs() }
 
-// Close closes the Supervisor. SupervisorOptions.Stop says whether the workers go on. Close waits for
-// the end of those that it ends. A second Close does nothing.
+// Close closes the Supervisor. SupervisorOptions.Stop says whether the workers go on. Close waits
+// for the end of those that it ends. A second Close does nothing.
 func (s *Supervisor) Close() error {
 	s.guard.Done()
 	return wrap("close the supervisor of", s.name, s.s.Close())

@@ -65,8 +65,8 @@ func inTime(t *testing.T) context.Context {
 	return ctx
 }
 
-// A worker is started when it is first needed. It is killed again and again: the call that it had, if
-// any, fails, and the service goes on with the next one.
+// A worker is started when it is first needed. It is killed again and again: the call that it
+// had, if any, fails, and the service goes on with the next one.
 func TestMission003_09_SupervisedService(t *testing.T) {
 	ipctest.Store(t)
 	s := supervise(t, "upper", rpc.SupervisorOptions{

@@ -13,7 +13,8 @@ import (
 // called concurrently.
 type ClientOf[T, U any] struct{ client }
 
-// CreateClientOf is CreateClient for calls with a T and a U. Options.Request and Response must be 0.
+// CreateClientOf is CreateClient for calls with a T and a U. Options.Request and Response must be
+// 0.
 //
 // Errors: samepage.ErrType (a type cannot be in shared memory; the text says why), and those of
 // CreateClient.
@@ -119,7 +120,8 @@ func (c *ClientOf[T, U]) call(ctx context.Context, req *T, resp *U, flags uint32
 // WorkerOf answers calls of a service with requests of type T and responses of type U.
 type WorkerOf[T, U any] struct{ worker }
 
-// CreateWorkerOf is CreateWorker for calls with a T and a U. Options.Request and Response must be 0.
+// CreateWorkerOf is CreateWorker for calls with a T and a U. Options.Request and Response must be
+// 0.
 //
 // Errors: those of CreateClientOf.
 func CreateWorkerOf[T, U any](name string, opts *Options) (*WorkerOf[T, U], error) {

@@ -96,8 +96,8 @@ func Func(f func(ctx context.Context, req []byte) ([]byte, error)) Handler {
 // returns. Several goroutines may call Serve: then the Worker answers as many calls at a time. If h
 // panics, its call ends with an Error.
 //
-// Errors: samepage.ErrClosed; samepage.ErrNameGone (there is no client, and the name no longer leads
-// to this service, so no client can come); the error of ctx.
+// Errors: samepage.ErrClosed; samepage.ErrNameGone (there is no client, and the name no longer
+// leads to this service, so no client can come); the error of ctx.
 func (w *Worker) Serve(ctx context.Context, h Handler) error { return w.serve(ctx, h) }
 
 func (w *worker) serve(ctx context.Context, h Handler) error {
@@ -221,10 +221,11 @@ func (j *Job) Request() []byte { return j.req }
 // MaxResponse returns the bytes of the largest response, or of the largest part.
 func (j *Job) MaxResponse() int { return j.s.MaxResponse() }
 
-// Response sets the size of the response, and returns its n bytes, in place. They have old contents:
-// the handler must set all of them. Without Response the response is empty.
+// Response sets the size of the response, and returns its n bytes, in place. They have old
+// contents: the handler must set all of them. Without Response the response is empty.
 //
-// After Send, Response is for the next part. It waits until the client has let go of an earlier one.
+// After Send, Response is for the next part. It waits until the client has let go of an earlier
+// one.
 //
 // Errors: samepage.ErrTooLarge, ErrNegativeSize, and after Send also the error of Context.
 func (j *Job) Response(n int) ([]byte, error) {
@@ -306,8 +307,8 @@ func (j *Job) answer(code uint32, status layout.CallReply) {
 // Idempotent says whether the client has marked the call as idempotent.
 func (j *Job) Idempotent() bool { return j.call.Flags&layout.CallIdempotent != 0 }
 
-// run calls the handler and answers. A request that makes no sense fails, and the worker goes on: the
-// error is its client's.
+// run calls the handler and answers. A request that makes no sense fails, and the worker goes on:
+// the error is its client's.
 func (j *Job) run(h Handler) {
 	s := j.s
 	j.length, j.begun, j.sent = 0, false, 0
@@ -352,8 +353,9 @@ func (j *Job) fail(err error, wait bool) {
 	j.answer(e.Code, layout.ReplyFailed)
 }
 
-// Context is a context for what the handler does. It ends when the client gives the call up or dies,
-// when the context of Serve ends, and when the handler returns. Its deadline is that of the client.
+// Context is a context for what the handler does. It ends when the client gives the call up or
+// dies, when the context of Serve ends, and when the handler returns. Its deadline is that of the
+// client.
 func (j *Job) Context() context.Context {
 	if j.ctx == nil {
 		j.ctx = newJobContext(j)

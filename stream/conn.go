@@ -338,20 +338,21 @@ func (c *conn) ready(d *deadline) error {
 	return nil
 }
 
-// luck says whether looking in a loop is worth it: whether answers come soon. An end that waits long,
-// such as that of an idle connection, does not spin.
+// luck says whether looking in a loop is worth it: whether answers come soon. An end that waits
+// long, such as that of an idle connection, does not spin.
 type luck struct{ misses, backoff, skip int }
 
-// After so many misses, an end does not spin the next few times: 4, and twice as many each time that
-// it misses again. If one end of a large transfer sleeps, the other misses. So both must try again
-// soon.
+// After so many misses, an end does not spin the next few times: 4, and twice as many each time
+// that it misses again. If one end of a large transfer sleeps, the other misses. So both must try
+// again soon.
 const (
 	mostMisses = 4
 	fewSkips   = 4
 	mostSkips  = 16
 )
 
-// spinners counts the goroutines of this process that spin. Half of the processors are left to others.
+// spinners counts the goroutines of this process that spin. Half of the processors are left to
+// others.
 var spinners atomic.Int32
 
 // spin looks until holds, if l says that it is worth it, and says whether it holds. It always lets

@@ -300,8 +300,8 @@ func (c *conn) reserve(end int) error {
 	return nil
 }
 
-// put is P3, for n bytes, and P4 if half of the ring is full. The caller calls wake before it returns
-// or waits for anything but room: a reader that is woken late finds more.
+// put is P3, for n bytes, and P4 if half of the ring is full. The caller calls wake before it
+// returns or waits for anything but room: a reader that is woken late finds more.
 func (c *conn) put(n int) {
 	w := &c.wr
 	fault.At(fault.ConnWritten)
@@ -315,8 +315,8 @@ func (c *conn) put(n int) {
 	}
 }
 
-// wake is P4. A reader that has read everything already and waits for more is not rung: it would sleep
-// on with the same number in ReadWaits, and would not be rung again for that number.
+// wake is P4. A reader that has read everything already and waits for more is not rung: it would
+// sleep on with the same number in ReadWaits, and would not be rung again for that number.
 func (c *conn) wake() {
 	w := &c.wr
 	waits := atomic.LoadUint64(c.far.readWaits)

@@ -9,8 +9,8 @@ import (
 	"samepage/internal/ipctest"
 )
 
-// A writer that comes to P4 late, when the reader has read everything and waits again, does not use up
-// the ring for this wait of the reader: the next Write must ring it.
+// A writer that comes to P4 late, when the reader has read everything and waits again, does not
+// use up the ring for this wait of the reader: the next Write must ring it.
 func TestLateRing(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)

@@ -137,8 +137,8 @@ func runWorker(ctx context.Context, a *app, o workerOptions, name string, comman
 	return err
 }
 
-// awaitWorker waits until the service has a worker. The command need not be the worker itself: it may
-// be a shell that starts it.
+// awaitWorker waits until the service has a worker. The command need not be the worker itself: it
+// may be a shell that starts it.
 func (o *workerOptions) awaitWorker(ctx context.Context, name string) (err error) {
 	c, err := rpc.AwaitClient(ctx, name, &rpc.Options{Scope: o.scope, Owner: o.owner})
 	if err != nil {

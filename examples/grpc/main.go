@@ -1,6 +1,6 @@
-// Grpc is a gRPC server and its client in two processes. Both are of grpc-go, without a change. Only
-// two lines differ from those over a socket: the listener and the dialer. The service is the health
-// service that comes with grpc-go: a unary call (Check), and a stream of answers (Watch).
+// Grpc is a gRPC server and its client in two processes. Both are of grpc-go, without a change.
+// Only two lines differ from those over a socket: the listener and the dialer. The service is the
+// health service that comes with grpc-go: a unary call (Check), and a stream of answers (Watch).
 //
 //	go run ./examples/grpc
 //

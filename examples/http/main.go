@@ -1,6 +1,6 @@
 // Http is an HTTP server and its client in two processes. They are an ordinary http.Server and an
-// ordinary http.Client. Only two lines differ from those over a socket: the listener and the dialer.
-// The bytes of requests and responses pass through shared memory.
+// ordinary http.Client. Only two lines differ from those over a socket: the listener and the
+// dialer. The bytes of requests and responses pass through shared memory.
 //
 //	go run ./examples/http
 //

@@ -1,7 +1,7 @@
 // Package call has the lock-free protocol of a service: clients ask in call slots, and workers
-// answer in place. The package works on plain bytes, makes no system calls, and never waits. Package
-// rpc decides who is alive, who sleeps and who rings. docs/protocol/service.md describes the
-// protocol and names its steps.
+// answer in place. The package works on plain bytes, makes no system calls, and never waits.
+// Package rpc decides who is alive, who sleeps and who rings. docs/protocol/service.md describes
+// the protocol and names its steps.
 package call
 
 import (
@@ -305,8 +305,8 @@ func (s *Set) Cancelled(slot int, n uint16) bool {
 	return atomic.LoadUint64(s.cancel(slot)) == cancelled(n)
 }
 
-// Idle says whether a slot has no call that a worker may answer or take. The slot's owner may use it
-// then.
+// Idle says whether a slot has no call that a worker may answer or take. The slot's owner may use
+// it then.
 func (s *Set) Idle(slot int) bool {
 	st := s.StateOf(slot)
 	switch st.Phase() {
@@ -405,8 +405,8 @@ func (s *Set) Arrived(slot int, n uint16, k uint32) bool {
 	return true
 }
 
-// Part is part k of the answer to call n. ok is false if there is no such part, because the call has
-// ended before.
+// Part is part k of the answer to call n. ok is false if there is no such part, because the call
+// has ended before.
 //
 // Preconditions:
 //   - Arrived has said that there is something.
@@ -435,7 +435,8 @@ func (s *Set) Consume(slot int, n uint16, k uint32) {
 	fault.At(fault.CallConsumed)
 }
 
-// Room says whether the worker may write part k of the answer to call n. ACQUIRE. Pairs with Consume.
+// Room says whether the worker may write part k of the answer to call n. ACQUIRE. Pairs with
+// Consume.
 func (s *Set) Room(slot int, n uint16, k uint32) bool {
 	if k < s.C.Parts {
 		return true

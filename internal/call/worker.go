@@ -12,9 +12,9 @@ import (
 // Worker takes calls and answers them. Only one goroutine at a time may call its methods. Several
 // Workers of one member share the calls.
 //
-// After Answer a worker is bound to the slot: it has promised to look at State of this slot, and its
-// client may hand it the next call there. Unbind ends the promise. While a worker is bound, it must
-// look for calls (Poll) without a pause.
+// After Answer a worker is bound to the slot: it has promised to look at State of this slot, and
+// its client may hand it the next call there. Unbind ends the promise. While a worker is bound,
+// it must look for calls (Poll) without a pause.
 type Worker struct {
 	s     *Set
 	me    layout.Owner
@@ -177,8 +177,8 @@ func (w *Worker) Unbind(c *Call) bool {
 // Bound says whether the worker is bound to a slot.
 func (w *Worker) Bound() bool { return w.bound >= 0 }
 
-// Return gives back a call that the worker has not begun, so that a worker takes it (U2). The caller
-// then rings a worker, if it does not look itself.
+// Return gives back a call that the worker has not begun, so that a worker takes it (U2). The
+// caller then rings a worker, if it does not look itself.
 func (w *Worker) Return(c *Call) {
 	atomic.CompareAndSwapUint64(w.s.state(c.Slot), uint64(layout.CallStateOf(layout.CallTaken, w.me, c.N)), uint64(layout.CallStateOf(layout.CallAsked, 0, c.N)))
 	w.s.Hint(c.Slot)
@@ -201,9 +201,9 @@ func (w *Worker) RequestOf(c *Call) ([]byte, error) {
 	return w.s.Request(c.Slot)[:c.Length:c.Length], nil
 }
 
-// Answer makes part k of the response visible (P1, P2). With ReplyEnd and ReplyCut there is no part k,
-// and length and code do not matter. If the call has ended, the worker is bound to the slot now. A
-// full fence: the caller then rings the client, if it sleeps.
+// Answer makes part k of the response visible (P1, P2). With ReplyEnd and ReplyCut there is no
+// part k, and length and code do not matter. If the call has ended, the worker is bound to the
+// slot now. A full fence: the caller then rings the client, if it sleeps.
 //
 // Preconditions:
 //   - The worker has the call, and has written length bytes of part k.
@@ -225,8 +225,8 @@ func (w *Worker) Answer(c *Call, k, length, code uint32, status layout.CallReply
 	}
 }
 
-// Reap ends what a dead worker has left, in all slots (D1 to D3). It returns the number of calls that
-// other workers can take now. died describes the dead worker.
+// Reap ends what a dead worker has left, in all slots (D1 to D3). It returns the number of calls
+// that other workers can take now. died describes the dead worker.
 //
 // Preconditions:
 //   - The caller holds the lock byte of the dead member.
@@ -261,9 +261,9 @@ func (s *Set) Reap(dead layout.Owner, died Died) (again int) {
 	return again
 }
 
-// again says whether another worker shall execute a call whose worker has died: the dead one has not
-// begun it, or it is idempotent and has no part of an answer. If its client has given it up, nobody
-// shall.
+// again says whether another worker shall execute a call whose worker has died: the dead one has
+// not begun it, or it is idempotent and has no part of an answer. If its client has given it up,
+// nobody shall.
 func (s *Set) again(slot int, st layout.CallState, r layout.CallReply) bool {
 	n := st.Number()
 	if s.Cancelled(slot, n) {

@@ -44,7 +44,8 @@ func (s *suite) follow(h *Handle, n int) {
 	s.until("all follow", func() bool { return int(h.followers.n.Load()) == n })
 }
 
-// followersOwnEvents: of many goroutines of one handle, each wakes for its own event, and for no other.
+// followersOwnEvents: of many goroutines of one handle, each wakes for its own event, and for no
+// other.
 func followersOwnEvents(s *suite) {
 	StopWatch(s)
 	h, o := s.member(), s.member()

@@ -573,8 +573,8 @@ func (h *Handle) List() []Who {
 	return all
 }
 
-// WithRole names the kth member, from 0, whose slot is in use and that has a role. After the last one
-// it is the zero Owner.
+// WithRole names the kth member, from 0, whose slot is in use and that has a role. After the last
+// one it is the zero Owner.
 func (h *Handle) WithRole(role uint32, k int) layout.Owner {
 	for i := range h.n {
 		if id := atomic.LoadUint64(h.identity(i)); id&inUse != 0 && h.Role(i) == role {

@@ -51,8 +51,8 @@ func (h *Handle) Wait(ctx context.Context, c Condition) error {
 	return h.Sleep(ctx, c)
 }
 
-// Spin calls ready in a loop until it returns true, for SpinTime at the most. It looks more often than
-// Wait, for those whose partner looks, too.
+// Spin calls ready in a loop until it returns true, for SpinTime at the most. It looks more often
+// than Wait, for those whose partner looks, too.
 func Spin(ready func() bool) bool {
 	if ready() {
 		return true

@@ -148,8 +148,8 @@ func TestLargeStandardError(t *testing.T) {
 	}
 }
 
-// A process dies after it has started a worker, before the record says so. There is no second worker:
-// on Linux the next process finds the first one, on Windows the kernel has ended it.
+// A process dies after it has started a worker, before the record says so. There is no second
+// worker: on Linux the next process finds the first one, on Windows the kernel has ended it.
 func TestFaultStarterDiesBeforeItsRecord(t *testing.T) {
 	if !fault.Enabled {
 		t.Skip("needs -tags samepagefault")

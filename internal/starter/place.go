@@ -24,8 +24,8 @@ const (
 )
 
 // lookUp reads the record, and gets a handle on the child that it names, if that child runs. It
-// records that a child has ended. A pause says that the process that has started the child runs, but
-// has not told yet how the child ended. The caller holds the lock.
+// records that a child has ended. A pause says that the process that has started the child runs,
+// but has not told yet how the child ended. The caller holds the lock.
 func (s *Starter) lookUp() (r *record, running bool, pause time.Duration, err error) {
 	if r, err = s.read(); err != nil {
 		return nil, false, 0, err
@@ -96,8 +96,9 @@ func (s *Starter) awaitsReport(r *record) bool {
 	return true
 }
 
-// adopt finds the child that a process has started which died before it could record it. If there is
-// none, the place is free. The caller holds the lock, so that process does not start a child now.
+// adopt finds the child that a process has started which died before it could record it. If there
+// is none, the place is free. The caller holds the lock, so that process does not start a child
+// now.
 func (s *Starter) adopt(r *record) (bool, error) {
 	for _, p := range process.WithVariable(variable + "=" + hex.EncodeToString(r.ID[:])) {
 		// Descendants of the child have the variable, too. The child is the oldest.

@@ -99,8 +99,8 @@ func appendRecord(b []byte, r *record) []byte {
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b[at:], castagnoli))
 }
 
-// parseRecord returns the record in b. It returns an empty one if b was written only in part, or not
-// yet.
+// parseRecord returns the record in b. It returns an empty one if b was written only in part, or
+// not yet.
 func parseRecord(b []byte) *record {
 	r := &record{}
 	n := binary.Size(r)

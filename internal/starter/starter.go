@@ -4,10 +4,10 @@
 // A Starter starts one child of a name: it has one place. A Supervisor has several places, restarts
 // children that end, and knows when they are ready.
 //
-// All processes that open a place by one name share a record of the child that was started last: its
-// id and its start time. No two processes have both in common. The record changes under a lock that
-// all share. So if several processes find that the child does not run, only one of them starts
-// it. The record also says how the last child ended, and when the next one can be started.
+// All processes that open a place by one name share a record of the child that was started last:
+// its id and its start time. No two processes have both in common. The record changes under a
+// lock that all share. So if several processes find that the child does not run, only one of them
+// starts it. The record also says how the last child ended, and when the next one can be started.
 //
 // A handle on the process (a pidfd, a process handle) shows whether the child runs. The exit code
 // does not, because 259 (STILL_ACTIVE) is also a possible exit code. The parent waits for its

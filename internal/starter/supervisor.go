@@ -115,8 +115,8 @@ func Supervise(name string, c Config) (*Supervisor, error) {
 	return s, nil
 }
 
-// Ensure waits until a worker is ready, and starts all that are missing. It returns at once if one is
-// ready. If the workers end before one is ready, Ensure returns how they ended.
+// Ensure waits until a worker is ready, and starts all that are missing. It returns at once if
+// one is ready. If the workers end before one is ready, Ensure returns how they ended.
 //
 // Errors: samepage.ErrClosed; one *WorkerError for each place, or the errors of Config.Command and
 // Config.Ready; the error of ctx, together with how the last workers ended.
@@ -211,8 +211,8 @@ func (s *Supervisor) Wait(ctx context.Context) error {
 	}
 }
 
-// End returns how the worker with that process id ended. It waits until that is known. It returns nil
-// if the worker is none of the last ones of this Supervisor.
+// End returns how the worker with that process id ended. It waits until that is known. It returns
+// nil if the worker is none of the last ones of this Supervisor.
 //
 // Errors: samepage.ErrClosed, the error of ctx.
 func (s *Supervisor) End(ctx context.Context, pid int) (*WorkerError, error) {
@@ -320,8 +320,8 @@ func (k *keeper) want() {
 	}
 }
 
-// satisfied forgets that a worker was wanted: all that wait get an answer now. The caller holds mu of
-// the Supervisor.
+// satisfied forgets that a worker was wanted: all that wait get an answer now. The caller holds
+// mu of the Supervisor.
 func (k *keeper) satisfied() {
 	select {
 	case <-k.wanted:

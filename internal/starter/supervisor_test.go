@@ -192,8 +192,8 @@ func awaitChildren(t *testing.T, dir string, n int) []layout.Process {
 	}
 }
 
-// Eight processes want two workers at the same time: there are two. One is killed, and there are two
-// again. The processes are killed, all but one: the workers go on. It closes: they end.
+// Eight processes want two workers at the same time: there are two. One is killed, and there are
+// two again. The processes are killed, all but one: the workers go on. It closes: they end.
 func TestMission003_09_WorkersOfManyProcesses(t *testing.T) {
 	ipctest.Store(t)
 	dir := folder(t)
@@ -290,8 +290,8 @@ func TestMission003_09_ReadyWorkerKilled(t *testing.T) {
 	}
 }
 
-// The process that has started a worker is killed. The worker goes on, also if it writes to standard
-// error. When it ends, others say who has started it, and have its last lines.
+// The process that has started a worker is killed. The worker goes on, also if it writes to
+// standard error. When it ends, others say who has started it, and have its last lines.
 func TestMission003_09_StarterKilled(t *testing.T) {
 	ipctest.Store(t)
 	dir := folder(t)
@@ -388,9 +388,9 @@ func TestWorkerStays(t *testing.T) {
 	}
 }
 
-// Of two Supervisors the one that has started the worker closes. The worker goes on, the other one
-// learns of its end, and the worker's group ends with it. Nobody waits for an exit status that nobody
-// will tell.
+// Of two Supervisors the one that has started the worker closes. The worker goes on, the other
+// one learns of its end, and the worker's group ends with it. Nobody waits for an exit status
+// that nobody will tell.
 func TestStarterCloses(t *testing.T) {
 	ipctest.Store(t)
 	dir := folder(t)
@@ -420,8 +420,8 @@ func TestStarterCloses(t *testing.T) {
 	}
 }
 
-// The process that has started a worker waits for it also without a Supervisor: it leaves no zombie,
-// and ends the group.
+// The process that has started a worker waits for it also without a Supervisor: it leaves no
+// zombie, and ends the group.
 func TestWorkerEndsAfterClose(t *testing.T) {
 	ipctest.Store(t)
 	dir := folder(t)

@@ -19,8 +19,8 @@ import (
 // maxFile is the size at which the file of a child is cut to nothing, in bytes.
 const maxFile = 1 << 20
 
-// file returns the path of the child's file. The name has a random number, so nobody knows it before
-// the file exists. Whatever a record says, the name is one of these.
+// file returns the path of the child's file. The name has a random number, so nobody knows it
+// before the file exists. Whatever a record says, the name is one of these.
 func (r *record) file() string {
 	dir := string(r.Dir[:min(r.DirSize, uint32(len(r.Dir)))])
 	return filepath.Join(dir, "samepage-stderr-"+hex.EncodeToString(r.ID[:]))

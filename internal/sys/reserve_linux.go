@@ -8,8 +8,8 @@ import (
 	"samepage/internal/sys/syserr"
 )
 
-// Reserve reserves space for n bytes at off. Without it a write to a part of an object that was made
-// with Spec.Later may fault. Errors: ErrNoSpace.
+// Reserve reserves space for n bytes at off. Without it a write to a part of an object that was
+// made with Spec.Later may fault. Errors: ErrNoSpace.
 func (o *Object) Reserve(off, n int64) error {
 	for {
 		switch err := unix.Fallocate(int(o.file.Fd()), 0, off, n); err {

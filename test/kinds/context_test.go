@@ -29,8 +29,8 @@ import (
 // contextRule is in the comment of each function that waits.
 const contextRule = "If the call does not have to wait, it ignores ctx."
 
-// alwaysWait are those for which it says nothing: what they wait for is never there. One of them does
-// not wait.
+// alwaysWait are those for which it says nothing: what they wait for is never there. One of them
+// does not wait.
 var alwaysWait = []string{
 	"earseimage.Requester.Do", "earseimage.Serve",
 	"rpc.Call.Start", // does not wait
