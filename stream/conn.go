@@ -351,8 +351,8 @@ const (
 	mostSkips  = 16
 )
 
-// spinners counts the goroutines of this process that spin. Half of the processors are left to
-// others.
+// spinners counts the goroutines of this process that spin: at most one for each processor. If there
+// were more, a goroutine with work to do would wait for all of them.
 var spinners atomic.Int32
 
 // spin looks until holds, if l says that it is worth it, and says whether it holds. It always lets
@@ -369,7 +369,7 @@ func (l *luck) spin(holds func() bool) bool {
 		return false
 	}
 	defer spinners.Add(-1)
-	if int(spinners.Add(1)) > max(1, runtime.GOMAXPROCS(0)/2) {
+	if int(spinners.Add(1)) > runtime.GOMAXPROCS(0) {
 		return false
 	}
 	if spin(holds) {
@@ -383,11 +383,15 @@ func (l *luck) spin(holds func() bool) bool {
 	return false
 }
 
-// spin looks until holds, for a short time. In a loaded system the other end may not run at all, so
-// a longer time would only take its processor.
+// spinTime is longer than segment.SpinTime: before a server answers, several of its goroutines have
+// work to do.
+const spinTime = 100 * time.Microsecond
+
+// spin looks until holds, for spinTime at the most. It gives way to goroutines of this process, and
+// to threads of any process: in a loaded system the other end may need this very processor.
 func spin(holds func() bool) bool {
-	for begun := time.Now(); time.Since(begun) < segment.SpinTime; {
-		for range 16 { // some microseconds
+	for begun := time.Now(); time.Since(begun) < spinTime; {
+		for range 8 { // some microseconds
 			segment.Pause(8)
 			if holds() {
 				return true
@@ -396,6 +400,7 @@ func spin(holds func() bool) bool {
 		if segment.Yield(holds) {
 			return true
 		}
+		segment.GiveWay()
 	}
 	return false
 }

@@ -490,3 +490,7 @@ func (l *looking) look(bool) { l.f() }
 
 // Pause tells the processor n times that this loop waits.
 func Pause(n uint32) { waker.Pause(n) }
+
+// GiveWay lets other threads run that wait for this processor. A loop that spins for longer than
+// SpinTime calls it often, so that it takes no time from those that have work to do.
+func GiveWay() { waker.GiveWay() }
