@@ -14,7 +14,6 @@ import (
 
 	"samepage"
 	"samepage/internal/edge"
-	"samepage/internal/fault"
 	"samepage/internal/ipctest"
 	"samepage/internal/object"
 	"samepage/stream"
@@ -100,39 +99,6 @@ func TestKilledClients(t *testing.T) {
 		ipctest.NoErr(t, err)
 	}
 	idle(t, 1)
-}
-
-// Clients die at each crash point. So do listeners.
-func TestFaultEveryPoint(t *testing.T) {
-	if !fault.Enabled {
-		t.Skip("needs -tags samepagefault")
-	}
-	store(t)
-	for _, p := range append(fault.Conns(), fault.Locks()...) {
-		for _, skip := range []int{0, 1, 30} {
-			t.Run(fmt.Sprintf("client/%v:%d", p, skip), func(t *testing.T) {
-				l := listen(t, nil)
-				go echoes(l)
-				c := startAt(t, p, skip, "client", "s")
-				time.Sleep(20 * time.Millisecond)
-				c.Kill() // if it has not come to the point
-				idle(t, 0)
-				d := dial(t)
-				_, err := d.Write([]byte("x"))
-				ipctest.NoErr(t, err)
-				_, err = io.ReadFull(d, make([]byte, 1))
-				ipctest.NoErr(t, err)
-				ipctest.NoErr(t, errors.Join(d.Close(), l.Close()))
-			})
-		}
-	}
-}
-
-func startAt(t *testing.T, p fault.Point, skip int, helper string, args ...string) *ipctest.Child {
-	cmd := ipctest.Command(t, helper, args...)
-	cmd.Env = append(os.Environ(), cmd.Env...)
-	cmd.Env = append(cmd.Env, fmt.Sprintf("SAMEPAGE_FAULT=%v:%d", p, skip))
-	return ipctest.StartCmd(t, cmd)
 }
 
 // The listener is killed. Its clients get an error that matches ErrPeerDied and ECONNRESET, and the
