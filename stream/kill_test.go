@@ -7,15 +7,12 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
-	"runtime"
 	"syscall"
 	"testing"
 	"time"
 
 	"samepage"
-	"samepage/internal/edge"
 	"samepage/internal/ipctest"
-	"samepage/internal/object"
 	"samepage/stream"
 )
 
@@ -139,77 +136,4 @@ func TestKilledListener(t *testing.T) {
 			ipctest.NoErr(t, errors.Join(read.Close(), full.Close()))
 		}
 	}
-}
-
-// 10,000 connections are opened and closed. Nothing stays open, and no thread.
-func TestManyConnections(t *testing.T) {
-	store(t)
-	l := listen(t, &stream.Options{Connections: 64})
-	go echoes(l)
-	round := func(n int) {
-		for range n {
-			c, err := stream.Dial(bg, "s", nil)
-			ipctest.NoErr(t, err)
-			_, err = c.Write([]byte("x"))
-			ipctest.NoErr(t, err)
-			_, err = io.ReadFull(c, make([]byte, 1))
-			ipctest.NoErr(t, err)
-			ipctest.NoErr(t, c.Close())
-		}
-	}
-	round(50)
-	objects, before, goroutines := object.OpenCount(), threads(), runtime.NumGoroutine()
-	round(ipctest.Repeat(t, 10_000, 1000, ""))
-	idle(t, 0)
-	if n := object.OpenCount(); n > objects {
-		t.Errorf("%d objects are open, before %d", n, objects)
-	}
-	// With the race detector each handle has a death watch of its own, which ends a moment later.
-	if n := threads(); n > before+8 && !edge.Enabled {
-		t.Errorf("%d threads, before %d", n, before)
-	}
-	if n := runtime.NumGoroutine(); n > goroutines+8 && !edge.Enabled {
-		t.Errorf("%d goroutines, before %d", n, goroutines)
-	}
-	i, err := samepage.Stat("s", &samepage.Options{Kind: samepage.KindListener})
-	ipctest.NoErr(t, err)
-	if runtime.GOOS == "linux" && i.Allocated > 1<<20 {
-		t.Errorf("the rings of closed connections take %d bytes", i.Allocated)
-	}
-}
-
-// A thousand idle connections of a process take few threads, and one byte still wakes its reader.
-func TestIdleConnections(t *testing.T) {
-	store(t)
-	n := ipctest.Repeat(t, 1000, 200, "")
-	l := listen(t, &stream.Options{Connections: n, Buffer: 4096})
-	before := threads()
-	var all []*stream.Conn
-	got := make(chan error, n)
-	for range n {
-		d, a := pair(t, l)
-		all = append(all, d)
-		go func() {
-			b := make([]byte, 1)
-			_, err := io.ReadFull(a, b)
-			got <- err
-		}()
-	}
-	for _, i := range rand.Perm(n)[:100] {
-		_, err := all[i].Write([]byte("x"))
-		ipctest.NoErr(t, err)
-		ipctest.NoErr(t, <-got)
-		all[i] = nil
-	}
-	more := threads() - before
-	t.Logf("%d connections, of which %d wait: %d threads more", n, n-100, more)
-	if more > n/64+8 {
-		t.Errorf("%d connections take %d threads", n, more)
-	}
-}
-
-// threads is the number of threads of this process, or 0 where the system does not tell.
-func threads() int {
-	all, _ := os.ReadDir("/proc/self/task")
-	return len(all)
 }

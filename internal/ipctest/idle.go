@@ -72,7 +72,10 @@ func (c *Child) cost() cost {
 // RestCost is what this process uses in ten seconds while wait waits, which ends
 // with its context: milliseconds of CPU and switches, for WantIdle. The switches are
 // twenty times the median of twenty windows.
-func RestCost(wait func(context.Context)) string {
+func RestCost(wait func(context.Context)) string { return RestCostIn(10*time.Second, wait) }
+
+// RestCostIn is RestCost for another time than ten seconds.
+func RestCostIn(d time.Duration, wait func(context.Context)) string {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -86,7 +89,7 @@ func RestCost(wait func(context.Context)) string {
 	var switches []int64
 	for range windows {
 		last := after.switches
-		time.Sleep(10 * time.Second / windows)
+		time.Sleep(d / windows)
 		after = used()
 		switches = append(switches, after.switches-last)
 	}

@@ -4,27 +4,10 @@ import (
 	"runtime"
 	"testing"
 	"time"
-	"unsafe"
-
-	"golang.org/x/sys/windows"
 
 	"samepage/internal/ipctest"
 	"samepage/internal/sys/process"
 )
-
-// threads counts those of this process.
-func threads(t *testing.T) (n int) {
-	t.Helper()
-	h := must(windows.CreateToolhelp32Snapshot(windows.TH32CS_SNAPTHREAD, 0))(t)
-	defer windows.CloseHandle(h)
-	e := windows.ThreadEntry32{Size: uint32(unsafe.Sizeof(windows.ThreadEntry32{}))}
-	for err := windows.Thread32First(h, &e); err == nil; err = windows.Thread32Next(h, &e) {
-		if e.OwnerProcessID == windows.GetCurrentProcessId() {
-			n++
-		}
-	}
-	return n
-}
 
 // A thousand windows leave no thread, no handle and no goroutine.
 func TestWindowsLeaveNothing(t *testing.T) {
@@ -36,7 +19,7 @@ func TestWindowsLeaveNothing(t *testing.T) {
 	count := func() (n [3]int) {
 		handles, _, err := process.Usage()
 		noErr(t, err)
-		return [3]int{threads(t), handles, runtime.NumGoroutine()}
+		return [3]int{ipctest.Threads(), handles, runtime.NumGoroutine()}
 	}
 	for range 20 {
 		round()
