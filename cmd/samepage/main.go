@@ -124,10 +124,15 @@ func noSubcommand(c *cobra.Command, args []string) error {
 	return usage(c, "unknown command %q%s", args[0], hint)
 }
 
+// release is the version of a released program; tools/release sets it when it links the program.
+var release string
+
 // version tells what the build knows about itself: version, revision, compiler and system.
 func version() string {
 	v := "unknown"
-	if b, ok := debug.ReadBuildInfo(); ok {
+	if release != "" {
+		v = release
+	} else if b, ok := debug.ReadBuildInfo(); ok {
 		v = b.Main.Version
 		for _, s := range b.Settings {
 			if s.Key == "vcs.revision" && v == "(devel)" {

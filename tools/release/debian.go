@@ -1,0 +1,94 @@
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/goreleaser/nfpm/v2"
+	"github.com/goreleaser/nfpm/v2/deb"
+	"github.com/goreleaser/nfpm/v2/files"
+)
+
+// maintainer is in the packages. Change it before the first release: Debian wants an address that
+// somebody reads.
+const maintainer = "the samepage authors <samepage@invalid.example>"
+
+// debian makes a .deb of what is in the archive.
+func (b *builder) debian(goarch string, content []file) (file, error) {
+	stage := filepath.Join(b.dir, "debian-"+goarch)
+	info := &nfpm.Info{
+		Name: "samepage", Arch: goarch, Platform: "linux", Version: b.version, MTime: b.time,
+		Section: "utils", Priority: "optional", Maintainer: maintainer, License: "MIT",
+		Description:     "shared memory, messages and locks between processes\nThe command samepage creates, shows, fills and removes shared memory. It publishes\nand receives messages, and says what is wrong with a machine.",
+		DisableGlobbing: true,
+	}
+	info.Deb.Compression = "xz"
+	for _, f := range content {
+		dest, data := debianPath(f)
+		if dest == "" {
+			continue
+		}
+		if strings.HasSuffix(dest, ".gz") {
+			var z bytes.Buffer
+			w, err := gzip.NewWriterLevel(&z, gzip.BestCompression)
+			if err != nil {
+				return file{}, err
+			}
+			if _, err := w.Write(data); err != nil {
+				return file{}, err
+			}
+			if err := w.Close(); err != nil {
+				return file{}, err
+			}
+			data = z.Bytes()
+		}
+		source := filepath.Join(stage, filepath.FromSlash(dest))
+		if err := os.MkdirAll(filepath.Dir(source), 0o755); err != nil {
+			return file{}, err
+		}
+		if err := os.WriteFile(source, data, f.mode); err != nil {
+			return file{}, err
+		}
+		info.Contents = append(info.Contents, &files.Content{
+			Source: source, Destination: dest,
+			FileInfo: &files.ContentFileInfo{Owner: "root", Group: "root", Mode: f.mode, MTime: b.time},
+		})
+	}
+	info = nfpm.WithDefaults(info)
+	if err := nfpm.PrepareForPackager(info, "deb"); err != nil {
+		return file{}, err
+	}
+	var pack bytes.Buffer
+	d := &deb.Deb{}
+	err := d.Package(info, &pack)
+	return file{d.ConventionalFileName(info), 0o644, pack.Bytes()}, err
+}
+
+// debianPath is where a file of the archive lies on Debian, and its content there. The path is
+// empty if the file is for another system.
+func debianPath(f file) (string, []byte) {
+	const doc = "/usr/share/doc/samepage/"
+	switch dir, name := path.Split(f.name); {
+	case dir == "man/":
+		return "/usr/share/man/man1/" + name + ".gz", f.data
+	case dir == "completions/":
+		for _, c := range completions {
+			if c.file == name {
+				return c.debian, f.data
+			}
+		}
+		return "", nil
+	case name == "samepage":
+		return "/usr/bin/samepage", f.data
+	case name == "LICENSE":
+		return doc + "copyright", f.data
+	case name == "CHANGELOG.md":
+		return doc + "changelog.gz", f.data
+	default:
+		return doc + name, f.data
+	}
+}
