@@ -62,14 +62,11 @@ func (b *builder) shared(log string) (files []file, err error) {
 		return nil, err
 	}
 	files = append(files, man...)
-	for _, name := range []string{"LICENSE", "README.md"} {
-		text, err := os.ReadFile(filepath.Join(b.tree, name))
-		if err != nil {
-			return nil, err
-		}
-		files = append(files, file{name, 0o644, text})
+	text, err := os.ReadFile(filepath.Join(b.tree, "LICENSE"))
+	if err != nil {
+		return nil, err
 	}
-	return append(files, file{"CHANGELOG.md", 0o644, []byte(log)}), nil
+	return append(files, file{"LICENSE", 0o644, text}, file{"CHANGELOG.md", 0o644, []byte(log)}), nil
 }
 
 // man are the pages for man(1), which the command writes itself.
