@@ -69,7 +69,7 @@ func changelog(dir string) (string, error) {
 					fmt.Fprintf(&b, "\n### %s\n", g.title)
 					first = false
 				}
-				fmt.Fprintf(&b, "\n**%s.** %s\n", n.title, n.text)
+				fmt.Fprintf(&b, "\n%s\n", strings.TrimSpace("**"+n.title+".** "+n.text))
 			}
 		}
 	}
