@@ -227,3 +227,47 @@ func ExampleFromHandle() {
 		log.Fatal(err)
 	}
 }
+
+// A matrix in shared memory, and its rows.
+func ExampleSlice() {
+	m, err := samepage.CreateUnnamed(4096, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer m.Close()
+	v, err := m.View(0, 0, samepage.ReadWrite)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer v.Close()
+
+	matrix, err := samepage.As[[2][3]float32](v, 0)
+	if err != nil {
+		log.Fatal(err)
+	}
+	matrix[1] = [3]float32{4, 5, 6}
+	all, err := samepage.Slice[float32](v, 0, 6) // the same bytes
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(all)
+	// Output: [0 0 0 4 5 6]
+}
+
+// What a unit test says about a type.
+func ExampleCheckType() {
+	type Pose struct {
+		Valid bool
+		X     float64
+		Turns int
+	}
+	fmt.Println(samepage.CheckType[Pose]())
+	// Output:
+	// samepage: samepage_test.Pose.Valid is a bool, which has bit patterns that are not valid; use samepage.Bool; samepage_test.Pose has 7 bytes of padding before X; samepage_test.Pose.Turns is an int, whose size differs between systems; use int64 or int32: the type cannot be stored in shared memory; this one can:
+	// type Pose struct {
+	// 	Valid samepage.Bool
+	// 	_     [7]byte
+	// 	X     float64
+	// 	Turns int64
+	// }
+}

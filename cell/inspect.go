@@ -15,7 +15,9 @@ type State struct {
 	Type string        `json:"type"` // type of the values: the name of a Go type, or "bytes"
 	// Fingerprint is the fingerprint of the type, in hexadecimal. It is empty for bytes.
 	Fingerprint string `json:"fingerprint,omitempty"`
-	Cap         int    `json:"cap"` // bytes of the largest value
+	// Schema tells the fields of the type, see docs/layout.md. It is empty for bytes.
+	Schema string `json:"schema,omitempty"`
+	Cap    int    `json:"cap"` // bytes of the largest value
 	// Generation has the lower 44 bits of the generation of the latest value. It is 0 if there is
 	// no value.
 	Generation uint64   `json:"generation"`
@@ -55,7 +57,7 @@ func inspect(name string, opts *samepage.InspectOptions) (*State, error) {
 
 func (st *State) look(s *laneseg.Seen) {
 	set := s.Set
-	st.Room, st.Type, st.Fingerprint = s.Room, s.Type, s.Fingerprint
+	st.Room, st.Type, st.Fingerprint, st.Schema = s.Room, s.Type.Name, s.Type.Fingerprint, s.Type.Schema
 	st.Cap, st.Generation = int(set.C.MaxSize), set.Generation()
 	st.Checksums, st.Times = set.C.Flags&layout.LaneChecksum != 0, set.C.Flags&layout.LaneTime != 0
 	owner := layout.Owner(atomic.LoadUint64(set.Owner(0)))

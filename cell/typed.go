@@ -10,9 +10,9 @@ import (
 	"samepage/layout"
 )
 
-// WriterOf writes values of type T. T must have a fixed size. It must not have pointers, int, uint,
-// uintptr, bool or padding in it. A WriterOf or ReaderOf of another type cannot open the cell, and
-// neither can a Writer. The rules for goroutines are those of Writer.
+// WriterOf writes values of type T, which [samepage.CheckType] must accept. A WriterOf or ReaderOf
+// of another type cannot open the cell, and neither can a Writer. The rules for goroutines are
+// those of Writer.
 type WriterOf[T any] struct{ writer }
 
 // CreateWriterOf is CreateWriter for a cell of T.

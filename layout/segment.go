@@ -49,7 +49,8 @@ type SegmentHeader struct {
 	PID         uint32   //  96 process that created it
 	Flags       uint32   // 100 meaning by kind
 	Space       uint64   // 104 pid namespace of PID, see Member
-	_           [12]byte // 112
+	SchemaSize  uint32   // 112 bytes of the schema of the payload's type, which follows the header
+	_           [8]byte  // 116
 	CRC         uint32   // 124 CRC-32C of bytes 0..123 and 128..255
 	TypeName    [64]byte // 128 of the payload's type, UTF-8, then zeros
 	Creator     [64]byte // 192 name of the process that created it
@@ -133,6 +134,7 @@ const (
 const (
 	_ = -(unsafe.Sizeof(SegmentHeader{}) ^ SegmentHeaderSize)
 	_ = -(unsafe.Offsetof(SegmentHeader{}.Space) ^ 104)
+	_ = -(unsafe.Offsetof(SegmentHeader{}.SchemaSize) ^ 112)
 	_ = -(unsafe.Offsetof(SegmentHeader{}.CRC) ^ 124)
 	_ = -(unsafe.Offsetof(SegmentHeader{}.Creator) ^ 192)
 	_ = -(unsafe.Sizeof(Member{}) ^ MemberSize)
@@ -176,6 +178,7 @@ func EncodeSegment(h *SegmentHeader) []byte {
 	le.PutUint32(b[96:], h.PID)
 	le.PutUint32(b[100:], h.Flags)
 	le.PutUint64(b[104:], h.Space)
+	le.PutUint32(b[112:], h.SchemaSize)
 	copy(b[128:192], h.TypeName[:])
 	copy(b[192:256], h.Creator[:])
 	le.PutUint32(b[124:], segmentCRC(b))
@@ -236,7 +239,7 @@ func ParseSegment(b []byte, kind Kind, size int64) (*SegmentHeader, error) {
 		Live: le.Uint64(b[32:]), LiveSize: le.Uint64(b[40:]), Table: le.Uint64(b[48:]),
 		Members: le.Uint32(b[56:]), Stride: le.Uint32(b[60:]), Payload: le.Uint64(b[64:]), PayloadSize: le.Uint64(b[72:]),
 		Fingerprint: le.Uint64(b[80:]), Created: int64(le.Uint64(b[88:])), PID: le.Uint32(b[96:]), Flags: le.Uint32(b[100:]), Space: le.Uint64(b[104:]),
-		CRC: le.Uint32(b[124:]), TypeName: [64]byte(b[128:192]), Creator: [64]byte(b[192:256]),
+		SchemaSize: le.Uint32(b[112:]), CRC: le.Uint32(b[124:]), TypeName: [64]byte(b[128:192]), Creator: [64]byte(b[192:256]),
 	}
 	if h.Features&^SegmentFeatures != 0 {
 		return nil, fmt.Errorf("segment of version %d has features %#x, but this program has version %d with features %#x: %w",
@@ -254,7 +257,10 @@ func ParseSegment(b []byte, kind Kind, size int64) (*SegmentHeader, error) {
 			h.Size, size, h.Members, h.Stride, MaxMembers, MemberSize, ErrCorrupt)
 	}
 	// The regions lie in ascending order, and each begins on a line of 128 bytes.
-	end := uint64(SegmentHeaderSize)
+	if h.SchemaSize > MaxSchema {
+		return nil, fmt.Errorf("segment has a schema of %d bytes, want at most %d: %w", h.SchemaSize, MaxSchema, ErrCorrupt)
+	}
+	end := SegmentHeaderSize + uint64(h.SchemaSize)
 	for _, r := range []struct{ off, n uint64 }{
 		{h.Live, h.LiveSize},
 		{h.Table, uint64(h.Members) * MemberSize},

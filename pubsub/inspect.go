@@ -16,11 +16,13 @@ type State struct {
 	Kind samepage.Kind `json:"kind"`
 	Type string        `json:"type"` // type of the messages: the name of a Go type, or "bytes"
 	// Fingerprint is the fingerprint of the type, in hexadecimal. It is empty for bytes.
-	Fingerprint string      `json:"fingerprint,omitempty"`
-	Options     Options     `json:"options"` // with which the topic was created
-	Lanes       []LaneState `json:"lanes"`   // the places of publishers, also those without one
-	Members     []Member    `json:"members"` // publishers and subscribers in all processes
-	Room        int         `json:"room"`    // the largest number of members
+	Fingerprint string `json:"fingerprint,omitempty"`
+	// Schema tells the fields of the type, see docs/layout.md. It is empty for bytes.
+	Schema  string      `json:"schema,omitempty"`
+	Options Options     `json:"options"` // with which the topic was created
+	Lanes   []LaneState `json:"lanes"`   // the places of publishers, also those without one
+	Members []Member    `json:"members"` // publishers and subscribers in all processes
+	Room    int         `json:"room"`    // the largest number of members
 }
 
 // LaneState is the state of the place of one publisher. Its index is Message.Publisher.
@@ -115,7 +117,7 @@ func inspect(name string, opts *samepage.InspectOptions) (*State, error) {
 
 func (st *State) look(seen *laneseg.Seen) {
 	set, members := seen.Set, seen.Members
-	st.Room, st.Type, st.Fingerprint, st.Options = seen.Room, seen.Type, seen.Fingerprint, optionsOf(&set.C)
+	st.Room, st.Type, st.Fingerprint, st.Schema, st.Options = seen.Room, seen.Type.Name, seen.Type.Fingerprint, seen.Type.Schema, optionsOf(&set.C)
 	heads := make([]uint64, set.C.Lanes)
 	for l := range heads {
 		heads[l] = hint(set.Head(l))

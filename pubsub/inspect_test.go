@@ -98,9 +98,34 @@ func TestInspectTyped(t *testing.T) {
 	p, _, err := pubsub.OpenOrCreatePublisherOf[point]("t", nil)
 	ipctest.NoErr(t, err)
 	defer p.Close()
-	if st := inspect(t, "t"); st.Type != "pubsub_test.point" || len(st.Fingerprint) != 16 {
-		t.Errorf("type %q, fingerprint %q", st.Type, st.Fingerprint)
+	if st := inspect(t, "t"); st.Type != "pubsub_test.point" || len(st.Fingerprint) != 16 || st.Schema != "point={0 X int32;4 Y int32;}8" {
+		t.Errorf("type %q, fingerprint %q, schema %q", st.Type, st.Fingerprint, st.Schema)
 	}
+	// A schema that another process has changed is told, and harms nobody.
+	m, err := samepage.Open("t", &samepage.Options{Kind: samepage.KindTopic})
+	ipctest.NoErr(t, err)
+	defer func() { ipctest.NoErr(t, m.Close()) }()
+	_, err = m.WriteAt([]byte("P"), layout.SegmentHeaderSize)
+	ipctest.NoErr(t, err)
+	_, err = pubsub.Inspect("t", nil)
+	ipctest.WantErr(t, err, samepage.ErrCorrupt)
+}
+
+// The name of a type belongs to it, its package does not. So two programs that both have a main.pose
+// understand each other, and another type with the same fields is refused.
+func TestTypeNames(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	p, err := pubsub.CreatePublisherOf[samepage.Scope]("t", nil)
+	ipctest.NoErr(t, err)
+	defer p.Close()
+	s, err := pubsub.OpenSubscriberOf[layout.Scope]("t", nil)
+	ipctest.NoErr(t, err)
+	ipctest.NoErr(t, s.Close())
+	_, err = pubsub.OpenSubscriberOf[samepage.Lifetime]("t", nil)
+	ipctest.WantErr(t, err, samepage.ErrKindMismatch)
+	_, err = pubsub.OpenSubscriberOf[uint32]("t", nil)
+	ipctest.WantErr(t, err, samepage.ErrKindMismatch)
 }
 
 // Inspect shows a killed publisher, before and after a reaper has repaired the topic.

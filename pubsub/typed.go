@@ -13,9 +13,9 @@ import (
 	"samepage/layout"
 )
 
-// PublisherOf publishes values of type T. T must have a fixed size. It must not have pointers, int,
-// uint, uintptr, bool or padding in it. A PublisherOf or SubscriberOf of another type cannot open
-// the topic, and neither can a Publisher. The rules for goroutines are those of Publisher.
+// PublisherOf publishes values of type T, which [samepage.CheckType] must accept. A PublisherOf or
+// SubscriberOf of another type cannot open the topic, and neither can a Publisher. The rules for
+// goroutines are those of Publisher.
 type PublisherOf[T any] struct{ publisher }
 
 // CreatePublisherOf is CreatePublisher for a topic of T. MaxSize is the size of T:

@@ -2,7 +2,6 @@ package rpc
 
 import (
 	"errors"
-	"fmt"
 
 	"samepage"
 	"samepage/internal/call"
@@ -16,7 +15,9 @@ type State struct {
 	Kind samepage.Kind `json:"kind"`
 	Type string        `json:"type"` // type of the calls: "func(T) U", or "bytes"
 	// Fingerprint is the fingerprint of the type, in hexadecimal. It is empty for bytes.
-	Fingerprint string   `json:"fingerprint,omitempty"`
+	Fingerprint string `json:"fingerprint,omitempty"`
+	// Schema tells the fields of the type, see docs/layout.md. It is empty for bytes.
+	Schema      string   `json:"schema,omitempty"`
 	MaxRequest  int      `json:"max_request"`  // bytes
 	MaxResponse int      `json:"max_response"` // bytes
 	Parts       int      `json:"parts"`        // of a streamed response that may wait
@@ -57,14 +58,17 @@ func inspect(name string, opts *samepage.InspectOptions) (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	st := &State{Kind: samepage.KindService, Type: "bytes", Members: []Member{}}
+	st := &State{Kind: samepage.KindService, Members: []Member{}}
 	var bad error
 	err = segment.Peek(obj, layout.Service, layout.ServiceLiveSize, func(h *segment.Handle, members []segment.Seen) {
 		hd := h.Header()
 		st.Room = h.Members()
-		if hd.Fingerprint != 0 {
-			st.Type, st.Fingerprint = layout.Text(hd.TypeName[:]), fmt.Sprintf("%016x", hd.Fingerprint)
+		ty, err := h.Type()
+		if err != nil {
+			bad = err
+			return
 		}
+		st.Type, st.Fingerprint, st.Schema = ty.Name, ty.Fingerprint, ty.Schema
 		m, err := obj.Map(int64(hd.Payload), int(hd.PayloadSize), layout.ReadOnly)
 		if err != nil {
 			bad = err

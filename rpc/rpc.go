@@ -21,7 +21,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"io/fs"
 	"math"
 	"reflect"
@@ -98,10 +97,7 @@ func (o *Options) plan(ty *layout.Type) (*segment.Spec, error) {
 	if of.Payload > math.MaxInt/2 {
 		return nil, fmt.Errorf("a service of %d bytes: %w", of.Payload, samepage.ErrTooLarge)
 	}
-	sp := &segment.Spec{Kind: layout.Service, Members: cmp.Or(o.Members, defaults.Members), Live: call.Live(c), Payload: of.Payload}
-	if ty != nil {
-		sp.Fingerprint, sp.TypeName = ty.Fingerprint, ty.Name
-	}
+	sp := &segment.Spec{Kind: layout.Service, Members: cmp.Or(o.Members, defaults.Members), Live: call.Live(c), Payload: of.Payload, Type: ty}
 	return sp, nil
 }
 
@@ -137,9 +133,8 @@ func callType[T, U any]() (*layout.Type, [2]int, error) {
 	if err != nil {
 		return nil, [2]int{}, err
 	}
-	h := fnv.New64a()
-	fmt.Fprintf(h, "%016x %016x", t.Fingerprint, u.Fingerprint)
-	return &layout.Type{Name: "func(" + t.Name + ") " + u.Name, Fingerprint: max(h.Sum64(), 1)}, [2]int{t.Size, u.Size}, nil
+	ty, err := layout.NewType("func("+t.Name+") "+u.Name, t.Schema+" "+u.Schema, t.Size, t.Align)
+	return ty, [2]int{t.Size, u.Size}, err
 }
 
 // service is the inner part of a client or a worker: it does not refer to the part that the user

@@ -7,10 +7,9 @@ import (
 	"samepage/layout"
 )
 
-// ClientOf calls a service with requests of type T and responses of type U. Both types must have a
-// fixed size. They must not have pointers, int, uint, uintptr, bool or padding in them. An end for
-// other types cannot open the service, and neither can a Client or a Worker. Its methods may be
-// called concurrently.
+// ClientOf calls a service with requests of type T and responses of type U, which
+// [samepage.CheckType] must accept. An end for other types cannot open the service, and neither
+// can a Client or a Worker. Its methods may be called concurrently.
 type ClientOf[T, U any] struct{ client }
 
 // CreateClientOf is CreateClient for calls with a T and a U. Options.Request and Response must be

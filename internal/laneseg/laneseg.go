@@ -54,11 +54,9 @@ func (p *Plan) Join(way segment.Way, o *object.Spec) (h *segment.Handle, set *la
 }
 
 func (p *Plan) spec() segment.Spec {
-	s := segment.Spec{Kind: p.Kind, Members: int(p.Config.Readers), Live: lane.Live(p.Config, p.Offsets), Payload: p.Offsets.Payload}
-	if p.Type != nil {
-		s.Fingerprint, s.TypeName = p.Type.Fingerprint, p.Type.Name
+	return segment.Spec{
+		Kind: p.Kind, Members: int(p.Config.Readers), Live: lane.Live(p.Config, p.Offsets), Payload: p.Offsets.Payload, Type: p.Type,
 	}
-	return s
 }
 
 // Open opens the segment of that name and of o.Kind, and becomes a member of it that reads only. If
@@ -156,11 +154,10 @@ func Abandon(h *segment.Handle) error {
 
 // Seen is the state of a segment, for a process that is not a member of it.
 type Seen struct {
-	Set         *lane.Set // without a payload
-	Type        string    // type of the messages or values, or "bytes"
-	Fingerprint string    // of the type, in hexadecimal; empty: bytes
-	Room        int       // the largest number of members
-	Members     []segment.Seen
+	Set     *lane.Set    // without a payload
+	Type    segment.Type // of the messages or values
+	Room    int          // the largest number of members
+	Members []segment.Seen
 }
 
 // Peek calls f with the state of the segment of that name and of o.Kind. f may use it only until f
@@ -174,12 +171,12 @@ func Peek(o *object.Spec, f func(*Seen)) error {
 	}
 	var bad error
 	err = segment.Peek(obj, o.Kind, layout.LaneWordsOffset, func(h *segment.Handle, members []segment.Seen) {
-		s := &Seen{Type: "bytes", Room: h.Members(), Members: members}
+		s := &Seen{Room: h.Members(), Members: members}
 		if s.Set, bad = open(h, nil, o.Kind); bad != nil {
 			return
 		}
-		if hd := h.Header(); hd.Fingerprint != 0 {
-			s.Type, s.Fingerprint = layout.Text(hd.TypeName[:]), fmt.Sprintf("%016x", hd.Fingerprint)
+		if s.Type, bad = h.Type(); bad != nil {
+			return
 		}
 		f(s)
 	})

@@ -82,7 +82,7 @@ func PeekDead(r io.ReaderAt, kind layout.Kind, size int64, f func(h *Handle, mem
 	// Only the first live words are needed, so only a little is copied.
 	is := *hd
 	is.Live, is.LiveSize = layout.SegmentHeaderSize, layout.LockWordsSize
-	is.Table = is.Live + is.LiveSize
+	is.Table, is.SchemaSize = is.Live+is.LiveSize, 0
 	b := words(int(control(&is)))
 	_, err = r.ReadAt(b[is.Live:is.Table], int64(hd.Live))
 	if err == nil {

@@ -34,9 +34,8 @@ type Spec struct {
 	Live    []byte // the first content of the live words
 	// Payload is the number of bytes after the table. They begin as zeros. They lie in a region
 	// that can be mapped alone.
-	Payload     uint64
-	Fingerprint uint64 // of the payload's type
-	TypeName    string
+	Payload uint64
+	Type    *layout.Type // of the payload; nil: bytes
 }
 
 // align is the alignment of the regions of a segment: a line of 128 bytes.
@@ -53,19 +52,25 @@ func (s *Spec) Init() (b []byte, size int64, err error) {
 	}
 	h := &layout.SegmentHeader{
 		Kind: uint32(s.Kind), Flags: s.Flags, Members: uint32(n),
-		Live: layout.SegmentHeaderSize, LiveSize: uint64(len(s.Live)),
-		Created: time.Now().UnixNano(), PID: uint32(os.Getpid()), Space: process.PIDSpace(), Fingerprint: s.Fingerprint,
+		LiveSize: uint64(len(s.Live)),
+		Created:  time.Now().UnixNano(), PID: uint32(os.Getpid()), Space: process.PIDSpace(),
 	}
-	h.Table, h.Payload, h.Size = regions(h.LiveSize, n, s.Payload)
+	var schema string
+	if s.Type != nil {
+		schema = s.Type.Schema
+		h.Fingerprint, h.SchemaSize = s.Type.Fingerprint, uint32(len(schema))
+		layout.PutText(h.TypeName[:], s.Type.Name)
+	}
+	h.Live, h.Table, h.Payload, h.Size = regions(len(schema), h.LiveSize, n, s.Payload)
 	h.PayloadSize = s.Payload
 	end := control(h)
 	if s.Payload > math.MaxInt64/2 {
 		return nil, 0, fmt.Errorf("segment with a payload of %d bytes, want at most %d: %w", s.Payload, uint64(math.MaxInt64/2), option.ErrTooLarge)
 	}
 	layout.PutText(h.Creator[:], processName())
-	layout.PutText(h.TypeName[:], s.TypeName)
 	b = make([]byte, end)
 	copy(b, layout.EncodeSegment(h))
+	copy(b[layout.SegmentHeaderSize:], schema)
 	copy(b[h.Live:], s.Live)
 	return b, int64(h.Size), nil
 }
@@ -79,20 +84,22 @@ func CheckMembers(n int) error {
 	return option.Range("Members", n, 1, layout.MaxMembers)
 }
 
-// regions returns where the table and the payload of a segment begin, and its size.
-func regions(live uint64, members int, payload uint64) (table, at, size uint64) {
-	table = (layout.SegmentHeaderSize + live + align - 1) &^ (align - 1)
+// regions returns where the live words, the table and the payload of a segment begin, and its size.
+func regions(schema int, live uint64, members int, payload uint64) (words, table, at, size uint64) {
+	words = (layout.SegmentHeaderSize + uint64(schema) + align - 1) &^ (align - 1)
+	table = (words + live + align - 1) &^ (align - 1)
 	size = table + uint64(members)*layout.MemberSize
 	if payload > 0 {
 		at = (size + layout.PayloadAlign - 1) &^ (layout.PayloadAlign - 1)
 		size = at + payload
 	}
-	return table, at, size
+	return words, table, at, size
 }
 
-// Size is the size in bytes of a segment with live bytes of live words, and a payload.
+// Size is the size in bytes of a segment with live bytes of live words, and a payload without a
+// type.
 func Size(live uint64, members int, payload uint64) int64 {
-	_, _, size := regions(live, members, payload)
+	_, _, _, size := regions(0, live, members, payload)
 	return int64(size)
 }
 
