@@ -22,7 +22,7 @@ import (
 var bg = context.Background()
 
 func TestMain(m *testing.M) {
-	ipctest.Main(m, map[string]func([]string){"writer": writerRole, "reader": readerRole})
+	ipctest.Main(m, map[string]func([]string){"writer": writerRole, "reader": readerRole, "once": onceRole})
 }
 
 func newWriter(t testing.TB, name string, size int, o *cell.Options) *cell.Writer {

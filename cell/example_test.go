@@ -4,9 +4,12 @@ package cell_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"time"
 
+	"samepage"
 	"samepage/cell"
 )
 
@@ -134,4 +137,28 @@ func ExampleReaderOf() {
 	// 1 1
 	// 2 2
 	// 3 3
+}
+
+// A reader that must not go on with an old value: it sees how old the value is, and that its writer
+// is gone.
+func ExampleReaderOptions() {
+	ctx := context.Background()
+	w, err := cell.CreateWriterOf[Config]("example-watched", &cell.Options{Times: true})
+	must(err)
+	must(w.Set(ctx, &Config{Rate: 25}))
+	r, err := cell.OpenReaderOf[Config]("example-watched", &cell.ReaderOptions{NeedsWriter: true})
+	must(err)
+	defer r.Close()
+	must(w.Close())
+	for v, err := range r.Values(ctx) {
+		if errors.Is(err, samepage.ErrPeerNotStarted) {
+			fmt.Println("the writer is gone")
+			break
+		}
+		must(err)
+		fmt.Println(v.Value().Rate, v.Generation(), v.Age() < time.Minute)
+	}
+	// Output:
+	// 25 1 true
+	// the writer is gone
 }

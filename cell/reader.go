@@ -32,6 +32,9 @@ type reader struct {
 type ReaderOptions struct {
 	Scope samepage.Scope
 	Owner string
+	// NeedsWriter makes Changed and Values end when no writer has the cell open: each has closed it,
+	// or has died. The default is to wait for the next writer.
+	NeedsWriter bool
 }
 
 // OpenReader opens a cell that exists. Only writers create cells. If the values of the cell have a
@@ -63,6 +66,7 @@ func (r *reader) start(name string, opts *ReaderOptions, ty *layout.Type) error 
 	}
 	r.member = newMember("reader of cell", name, h, set)
 	r.r.Join(h, set)
+	r.r.NeedsWriter = opts.NeedsWriter
 	return nil
 }
 
@@ -154,9 +158,20 @@ func (r *Reader) ReadInto(buf []byte) (n int, generation uint64, ok bool, err er
 // it waits until there is a value. If the call does not have to wait, it ignores ctx.
 //
 // Errors: samepage.ErrNameGone (no writer has the cell open, and its name no longer leads to it, so
-// no writer can open it), samepage.ErrClosed, the error of ctx.
+// no writer can open it), samepage.ErrPeerNotStarted (ReaderOptions.NeedsWriter is set, and no
+// writer has the cell open; this is found within about 50 ms), samepage.ErrClosed, the error of
+// ctx.
 func (r *reader) Changed(ctx context.Context) error {
 	return r.wrap("wait for", r.r.Wait(ctx))
+}
+
+// Writers returns the number of living writers that have the cell open. It asks the system about
+// each. It is 0 when the Reader is closed.
+func (r *reader) Writers() int {
+	if r.h.Closed() {
+		return 0
+	}
+	return r.r.Writers()
 }
 
 // Values yields the value of the cell, and then the latest value each time that it has changed. If

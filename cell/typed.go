@@ -195,17 +195,26 @@ func (r *ReaderOf[T]) Load() (ValueOf[T], bool, error) {
 //
 // Errors: those of Reader.Load.
 func (r *ReaderOf[T]) Get() (v T, ok bool, err error) {
+	_, ok, err = r.ReadInto(&v)
+	return v, ok, err
+}
+
+// ReadInto copies the latest value to v, and returns its generation. It does not allocate memory.
+// ok is false if no value was written yet; then v is unchanged.
+//
+// Errors: those of Reader.Load.
+func (r *ReaderOf[T]) ReadInto(v *T) (generation uint64, ok bool, err error) {
 	m, err := r.load()
 	if m == nil {
-		return v, false, err
+		return 0, false, err
 	}
 	p, err := layout.As[T](r.r.Payload(m))
 	if err != nil {
-		return v, false, r.wrap("read", err)
+		return 0, false, r.wrap("read", err)
 	}
-	v = *p
+	*v = *p
 	runtime.KeepAlive(r) // or it is taken back, and the value with it
-	return v, true, nil
+	return m.Seq, true, nil
 }
 
 // Values yields the value of the cell, and then the latest value each time that it has changed,

@@ -10,6 +10,7 @@ import (
 	"samepage/internal/lane"
 	"samepage/internal/object"
 	"samepage/internal/segment"
+	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
 
@@ -43,6 +44,7 @@ type CellWriter struct {
 //   - h has joined, and its payload is mapped for writing.
 func (w *CellWriter) Join(h *segment.Handle, set *lane.Set) {
 	h.SetRole(layout.RoleWriter)
+	h.WakeOnLeave = true // some may wait as long as there is a writer
 	*w = CellWriter{
 		CellWriter: *lane.NewCellWriter(set, h.Me()), h: h, set: set,
 		sum: set.C.Flags&layout.LaneChecksum != 0, times: set.C.Flags&layout.LaneTime != 0,
@@ -160,6 +162,8 @@ type CellReader struct {
 	h   *segment.Handle
 	set *lane.Set
 	sum bool
+	// NeedsWriter makes Wait end when the segment has no writer.
+	NeedsWriter bool
 	holds
 }
 
@@ -191,7 +195,8 @@ func (r *CellReader) Check(m *lane.Message) error {
 // Wait waits until the latest value is not the one that was loaded last.
 //
 // Errors: syserr.ErrNameGone (there is no writer, and the name no longer leads to this segment, so
-// no writer can come), ErrClosed, the error of ctx.
+// no writer can come), syserr.ErrPeerNotStarted (NeedsWriter is set, and there is no writer),
+// ErrClosed, the error of ctx.
 func (r *CellReader) Wait(ctx context.Context) error {
 	if r.h.Closed() {
 		return fs.ErrClosed
@@ -203,14 +208,40 @@ func (r *CellReader) Wait(ctx context.Context) error {
 	return err
 }
 
+// Writers returns the number of living writers.
+func (r *CellReader) Writers() int { return r.h.Living(layout.RoleWriter) }
+
 // changeWait is the segment.Condition of a CellReader that waits.
 type changeWait CellReader
 
-func (c *changeWait) Try() (bool, error) { return c.Changed(), nil }
-func (c *changeWait) Holds() bool        { return c.Changed() }
+func (c *changeWait) Try() (bool, error) {
+	if c.Changed() {
+		return true, nil
+	}
+	if !c.NeedsWriter || !c.writer(0).Free() {
+		return false, nil
+	}
+	if c.Changed() { // a writer may have written and left between the two looks
+		return true, nil
+	}
+	return false, fmt.Errorf("it has no writer: %w", syserr.ErrPeerNotStarted)
+}
 
-// DependsOn returns nobody, because any writer may write next.
-func (*changeWait) DependsOn(int) layout.Owner { return 0 }
+func (c *changeWait) Holds() bool {
+	return c.Changed() || c.NeedsWriter && c.writer(0).Free()
+}
+
+// writer returns the k-th writer. Each that leaves wakes all, and each that dies is noticed.
+func (c *changeWait) writer(k int) layout.Owner { return c.h.WithRole(layout.RoleWriter, k) }
+
+// DependsOn returns all writers if NeedsWriter is set. Otherwise it returns nobody, because any
+// writer may write next.
+func (c *changeWait) DependsOn(k int) layout.Owner {
+	if !c.NeedsWriter {
+		return 0
+	}
+	return c.writer(k)
+}
 
 // NeedsName: only a writer that has the segment open can change the value.
 func (c *changeWait) NeedsName() bool {

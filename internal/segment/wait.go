@@ -272,6 +272,20 @@ func (h *Handle) Others(is func(role uint32, asleep bool) bool) bool {
 	return false
 }
 
+// Living returns the number of living members that have a role.
+func (h *Handle) Living(role uint32) (n int) {
+	for k := range h.n {
+		o := h.WithRole(role, k)
+		if o.Free() {
+			break
+		}
+		if dead, err := h.dead(o); !dead && err == nil {
+			n++
+		}
+	}
+	return n
+}
+
 // Wake rings up to k members that sleep. It begins after this member's slot and goes round the
 // table (R2, R3).
 //

@@ -286,7 +286,7 @@ func optionsCases() []optionsCase {
 		{
 			zero: cell.ReaderOptions{},
 			bad:  M{"Scope": badScope},
-			free: []string{"Owner"},
+			free: []string{"Owner", "NeedsWriter"},
 			use: U{
 				"OpenReader": func(_ *testing.T, o any) error { return closed(cell.OpenReader("none", o.(*cell.ReaderOptions))) },
 				"AwaitReader": func(_ *testing.T, o any) error {
