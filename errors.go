@@ -17,8 +17,16 @@ import (
 var (
 	// ErrClosed: the Memory or View is closed.
 	ErrClosed = fs.ErrClosed
-	// ErrBusy: the object is in use, by views of the caller or by another process.
+	// ErrBusy: the object is in use. ErrUnreleased and ErrTooManyPublishers match it, too. If neither
+	// of them matches, a process uses the object: another one, or this one.
 	ErrBusy = syserr.ErrBusy
+	// ErrUnreleased: Close was called before the caller has given everything back: there are open
+	// views, held messages or values, loans, calls in flight, or a lock that is held. The object
+	// stays open. ErrUnreleased also matches ErrBusy.
+	ErrUnreleased = object.ErrUnreleased
+	// ErrTooManyPublishers: the topic has as many publishers as its options allow. It also matches
+	// ErrBusy.
+	ErrTooManyPublishers = object.ErrTooManyPublishers
 	// ErrName: the text is not a valid name of an object.
 	ErrName = object.ErrName
 	// ErrZeroSize: an object or a view would have no bytes.

@@ -2,6 +2,7 @@ package samepage_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -59,7 +60,7 @@ func TestMission000_19_CloseAndUseAfterClose(t *testing.T) {
 	m := unnamed(t, 1<<16, nil)
 	v := must(m.View(0, 0, samepage.ReadWrite))(t)
 	err := m.Close()
-	ipctest.WantErr(t, err, samepage.ErrBusy, "open views: 1", "lifetime_test.go:")
+	ipctest.WantErr(t, err, samepage.ErrUnreleased, "open views: 1", "lifetime_test.go:")
 	ipctest.NoErr(t, v.Close())
 	ipctest.NoErr(t, v.Close())
 	if v.Bytes() != nil || v.Len() != 0 {
@@ -285,4 +286,16 @@ func TestManyOpenAndClose(t *testing.T) {
 		t.Errorf("%d bytes stay mapped", now-before)
 	}
 	wantNames(t)
+}
+
+// ErrBusy has two cases that programs treat in another way.
+func TestBusyCases(t *testing.T) {
+	for _, err := range []error{samepage.ErrUnreleased, samepage.ErrTooManyPublishers} {
+		if wrapped := fmt.Errorf("close: %w", err); !errors.Is(wrapped, samepage.ErrBusy) || !errors.Is(wrapped, err) {
+			t.Errorf("%v does not match ErrBusy and itself", err)
+		}
+	}
+	if errors.Is(samepage.ErrUnreleased, samepage.ErrTooManyPublishers) || errors.Is(samepage.ErrBusy, samepage.ErrUnreleased) {
+		t.Error("two cases match each other")
+	}
 }

@@ -272,11 +272,11 @@ func (m *Memory) String() string {
 // Close closes the Memory. If the name does not persist and this was its last user, the name
 // goes. A second Close does nothing, and returns when the first Close is done.
 //
-// Errors: ErrBusy while a View is open; the text says where each View was taken.
+// Errors: ErrUnreleased while a View is open; the text says where each View was taken.
 func (m *Memory) Close() (err error) {
 	m.mu.Lock()
 	if len(m.views) > 0 {
-		err := fmt.Errorf("samepage: close %v: open views: %d%s: %w", m, len(m.views), takenAt(m.views), ErrBusy)
+		err := fmt.Errorf("samepage: close %v: open views: %d%s: %w", m, len(m.views), takenAt(m.views), ErrUnreleased)
 		m.mu.Unlock()
 		return err
 	}

@@ -105,7 +105,7 @@ func TestSetLoad(t *testing.T) {
 	}
 	_, err = v.Hold()
 	ipctest.WantErr(t, err, samepage.ErrTooManyHolds)
-	ipctest.WantErr(t, r.Close(), samepage.ErrBusy)
+	ipctest.WantErr(t, r.Close(), samepage.ErrUnreleased)
 	buf := make([]byte, 4)
 	n, _, ok, err := r.ReadInto(buf)
 	if n != 4 || !ok {
@@ -139,7 +139,7 @@ func TestLoanAndUpdate(t *testing.T) {
 	ctx, cancel := context.WithTimeout(bg, 10*time.Millisecond)
 	defer cancel()
 	ipctest.WantErr(t, w2.Set(ctx, []byte("x")), os.ErrDeadlineExceeded)
-	ipctest.WantErr(t, w.Close(), samepage.ErrBusy)
+	ipctest.WantErr(t, w.Close(), samepage.ErrUnreleased)
 	l.Discard()
 	l.Discard()
 	ipctest.WantErr(t, l.Commit(), samepage.ErrClosed)

@@ -306,13 +306,13 @@ func (h *held) Release() {
 
 // Close leaves the cell. A second Close does nothing.
 //
-// Errors: samepage.ErrBusy, while values are held.
+// Errors: samepage.ErrUnreleased, while values are held.
 func (r *reader) Close() error {
 	if r.h.Closed() {
 		return nil
 	}
 	if n := r.r.Held(); n > 0 {
-		return r.wrap("close", fmt.Errorf("values held: %d: %w", n, samepage.ErrBusy))
+		return r.wrap("close", fmt.Errorf("values held: %d: %w", n, samepage.ErrUnreleased))
 	}
 	r.r.Unpin()
 	return r.wrap("close", r.member.close())

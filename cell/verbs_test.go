@@ -94,7 +94,7 @@ func TestVerbsOf(t *testing.T) {
 	if v.Value() != nil {
 		t.Error("the value before is still good")
 	}
-	ipctest.WantErr(t, r.Close(), samepage.ErrBusy)
+	ipctest.WantErr(t, r.Close(), samepage.ErrUnreleased)
 	h.Release()
 	if h.Value() != nil {
 		t.Error("what was released is still good")

@@ -239,13 +239,13 @@ func (w *Writer) Update(ctx context.Context, f func(b, old []byte) (n int, err e
 // Close leaves the cell. The cell keeps its value while others have it open. A second Close does
 // nothing.
 //
-// Errors: samepage.ErrBusy, while a value is on loan.
+// Errors: samepage.ErrUnreleased, while a value is on loan.
 func (w *writer) Close() error {
 	if w.h.Closed() {
 		return nil
 	}
 	if w.w.Working() {
-		return w.wrap("close", fmt.Errorf("a value is on loan: %w", samepage.ErrBusy))
+		return w.wrap("close", fmt.Errorf("a value is on loan: %w", samepage.ErrUnreleased))
 	}
 	return w.wrap("close", w.member.close())
 }

@@ -122,13 +122,13 @@ func (p *Publisher) Subscribers() int { return p.p.Subscribers() }
 
 // Close ends the stream and leaves the topic, see pubsub.Publisher.Close.
 //
-// Errors: samepage.ErrBusy, while frames are on loan.
+// Errors: samepage.ErrUnreleased, while frames are on loan.
 func (p *Publisher) Close() error { return p.p.Close() }
 
 // Abort leaves the topic, and subscribers get samepage.ErrPeerDied instead of the end of the
 // stream, see pubsub.Publisher.Abort.
 //
-// Errors: samepage.ErrBusy, while frames are on loan.
+// Errors: samepage.ErrUnreleased, while frames are on loan.
 func (p *Publisher) Abort() error { return p.p.Abort() }
 
 // Loan is a frame in shared memory that the caller draws, and then publishes or discards. After

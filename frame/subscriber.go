@@ -46,7 +46,7 @@ func (s *Subscriber) Topic() *pubsub.Subscriber { return s.s }
 
 // Close leaves the topic. A second Close does nothing.
 //
-// Errors: samepage.ErrBusy, while frames are held.
+// Errors: samepage.ErrUnreleased, while frames are held.
 func (s *Subscriber) Close() error { return s.s.Close() }
 
 // Message is a frame in shared memory that is read-only: drawing into it faults. It is good until

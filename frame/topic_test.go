@@ -32,7 +32,7 @@ func TestLoan(t *testing.T) {
 	ipctest.NoErr(t, err)
 	_, err = p.Loan(vga)
 	ipctest.WantErr(t, err, samepage.ErrTooManyHolds)
-	ipctest.WantErr(t, p.Close(), samepage.ErrBusy)
+	ipctest.WantErr(t, p.Close(), samepage.ErrUnreleased)
 
 	// In another order than they were taken: numbers are those of publishing.
 	before := time.Now()
@@ -160,7 +160,7 @@ func TestExtraAndHold(t *testing.T) {
 		t.Errorf("%q is held, %d missed", h.Extra(), h.Missed())
 	}
 	ipctest.NoErr(t, intact(h.Frame, 1))
-	ipctest.WantErr(t, s.Close(), samepage.ErrBusy)
+	ipctest.WantErr(t, s.Close(), samepage.ErrUnreleased)
 	h.Release()
 	h.Release()
 	if h.Image() != nil || h.Extra() != nil {

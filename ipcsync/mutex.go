@@ -161,7 +161,7 @@ func (m *Mutex) Consistent() error {
 // Close closes the mutex. Calls that wait with it return samepage.ErrClosed. A second Close does
 // nothing.
 //
-// Errors: samepage.ErrBusy if this handle holds the lock. Then the mutex stays open and locked,
+// Errors: samepage.ErrUnreleased if this handle holds the lock. Then the mutex stays open and locked,
 // because only the holder knows whether the data that the mutex guards is consistent. So a
 // deferred Close does nothing if a function returns or panics between Lock and Unlock: the process
 // holds the lock until it ends. Therefore defer Unlock after each Lock that succeeds. Deferred

@@ -57,7 +57,7 @@ func TestMutexBasics(t *testing.T) {
 	defer cancel()
 	ipctest.WantErr(t, o.Lock(ctx), os.ErrDeadlineExceeded)
 	ipctest.WantErr(t, m.Lock(ctx), context.DeadlineExceeded) // its own goroutines exclude each other as well
-	ipctest.WantErr(t, m.Close(), samepage.ErrBusy)
+	ipctest.WantErr(t, m.Close(), samepage.ErrUnreleased)
 	done := make(chan error, 1)
 	go func() { done <- o.Lock(bg) }()
 	time.Sleep(5 * time.Millisecond)

@@ -98,7 +98,7 @@ func (l *owned) consistent() error {
 }
 
 // errHeld is the error of Close while this handle holds the lock.
-var errHeld = fmt.Errorf("this handle holds the lock (unlock it first): %w", samepage.ErrBusy)
+var errHeld = fmt.Errorf("this handle holds the lock (unlock it first): %w", samepage.ErrUnreleased)
 
 // close leaves the segment, unless this handle holds the lock.
 func (l *owned) close() error {

@@ -54,7 +54,7 @@ func TestRWMutexBasics(t *testing.T) {
 		}
 		ipctest.NoErr(t, m.RUnlock())
 	}
-	ipctest.WantErr(t, a.Close(), samepage.ErrBusy)
+	ipctest.WantErr(t, a.Close(), samepage.ErrUnreleased)
 	ctx, cancel := context.WithTimeout(bg, 5*time.Millisecond)
 	defer cancel()
 	ipctest.WantErr(t, b.Lock(ctx), os.ErrDeadlineExceeded)
@@ -63,7 +63,7 @@ func TestRWMutexBasics(t *testing.T) {
 	ipctest.NoErr(t, a.RUnlock())
 	ipctest.NoErr(t, b.RUnlock())
 	ipctest.NoErr(t, a.Lock(bg))
-	ipctest.WantErr(t, a.Close(), samepage.ErrBusy)
+	ipctest.WantErr(t, a.Close(), samepage.ErrUnreleased)
 	ipctest.WantErr(t, b.Unlock(), samepage.ErrNotLocked)
 	if ok, err := b.TryRLock(); ok || err != nil {
 		t.Errorf("TryRLock beside a writer is %v, %v", ok, err)

@@ -259,7 +259,7 @@ func TestPackPublish(t *testing.T) {
 	if b.Len() != 6 || b.Bytes(6) != nil {
 		t.Errorf("truncated to %d messages", b.Len())
 	}
-	ipctest.WantErr(t, p.Close(), samepage.ErrBusy)
+	ipctest.WantErr(t, p.Close(), samepage.ErrUnreleased)
 	copied := b
 	ipctest.NoErr(t, b.Publish(bg))
 	if b.Len() != 0 || b.Bytes(0) != nil {
@@ -361,7 +361,7 @@ func TestPackParts(t *testing.T) {
 					t.Fatal(ok, err)
 				}
 			}
-			ipctest.WantErr(t, s.Close(), samepage.ErrBusy)
+			ipctest.WantErr(t, s.Close(), samepage.ErrUnreleased)
 			ipctest.NoErr(t, ipctest.Check(one.Bytes(), first+1))
 			if all.Len() != 3 || all.Bytes(3) != nil || len(all.Bytes(2)) != sizes[4] {
 				t.Errorf("%d messages are held", all.Len())

@@ -39,9 +39,10 @@ func CreatePublisher(name string, opts *Options) (*Publisher, error) {
 // of a publisher that died. The messages of that publisher stay. OpenPublisher uses only Scope and
 // Owner of opts; if any other option is set, it returns an error.
 //
-// Errors: fs.ErrNotExist (there is no topic of that name; see AwaitPublisher), samepage.ErrBusy
-// (the topic has Options.Publishers publishers already), ErrTooManyMembers, ErrKindMismatch (the
-// messages of the topic have a Go type), fs.ErrInvalid (of opts), and those of samepage.Open.
+// Errors: fs.ErrNotExist (there is no topic of that name; see AwaitPublisher),
+// samepage.ErrTooManyPublishers (the topic has Options.Publishers publishers already),
+// ErrTooManyMembers, ErrKindMismatch (the messages of the topic have a Go type), fs.ErrInvalid (of
+// opts), and those of samepage.Open.
 func OpenPublisher(name string, opts *Options) (*Publisher, error) {
 	p := new(Publisher)
 	_, err := p.start(name, opts, nil, segment.ToOpen)
@@ -115,7 +116,7 @@ func (p *publisher) claim(size int) error {
 	err := p.w.Claim(p.h, p.set, layout.RolePublisher)
 	if err == laneseg.ErrNoLane {
 		err = fmt.Errorf("it has the largest number of publishers, %d: %s: %w",
-			p.set.C.Lanes, segment.Names(laneseg.Writers(p.h, p.set)), samepage.ErrBusy)
+			p.set.C.Lanes, segment.Names(laneseg.Writers(p.h, p.set)), samepage.ErrTooManyPublishers)
 	}
 	return err
 }
@@ -278,7 +279,7 @@ func (p *publisher) Evicted() int { return p.w.Evicted() }
 // without Close, nobody knows whether all was published. So subscribers get samepage.ErrPeerDied
 // when the publisher is collected.
 //
-// Errors: samepage.ErrBusy, while messages are on loan.
+// Errors: samepage.ErrUnreleased, while messages are on loan.
 func (p *publisher) Close() error { return p.leave(laneseg.InOrder) }
 
 // Abort leaves the topic, but does not end the stream in order. It is for a publisher that could
@@ -286,7 +287,7 @@ func (p *publisher) Close() error { return p.leave(laneseg.InOrder) }
 // get samepage.ErrPeerDied, as if the publisher had died. A second Abort, or a Close after it, does
 // nothing.
 //
-// Errors: samepage.ErrBusy, while messages are on loan.
+// Errors: samepage.ErrUnreleased, while messages are on loan.
 func (p *publisher) Abort() error { return p.leave(laneseg.Cut) }
 
 func (p *publisher) leave(how uint64) error {
@@ -294,7 +295,7 @@ func (p *publisher) leave(how uint64) error {
 		return nil
 	}
 	if n := p.w.Loans(); n > 0 {
-		return p.wrap("close", fmt.Errorf("messages on loan: %d%s: %w", n, p.leaks.String(), samepage.ErrBusy))
+		return p.wrap("close", fmt.Errorf("messages on loan: %d%s: %w", n, p.leaks.String(), samepage.ErrUnreleased))
 	}
 	p.w.Leave(how)
 	return p.wrap("close", p.topic.close())

@@ -95,7 +95,7 @@ func TestSendTake(t *testing.T) {
 	_, err = p.Loan(-1)
 	ipctest.WantErr(t, err, samepage.ErrNegativeSize)
 	_, _, err = pubsub.OpenOrCreatePublisher("t", nil)
-	ipctest.WantErr(t, err, samepage.ErrBusy)
+	ipctest.WantErr(t, err, samepage.ErrTooManyPublishers)
 	_, _, err = pubsub.OpenOrCreatePublisher("u", &pubsub.Options{Depth: -1})
 	ipctest.WantErr(t, err, fs.ErrInvalid)
 }
@@ -114,7 +114,7 @@ func TestLoans(t *testing.T) {
 	}
 	_, err := p.Loan(8)
 	ipctest.WantErr(t, err, samepage.ErrTooManyHolds)
-	ipctest.WantErr(t, p.Close(), samepage.ErrBusy)
+	ipctest.WantErr(t, p.Close(), samepage.ErrUnreleased)
 	ipctest.NoErr(t, all[2].Truncate(4))
 	ipctest.WantErr(t, all[2].Truncate(5), samepage.ErrTooLarge)
 	if n := math.MaxInt &^ math.MaxUint32; n > 0 { // 0 as an uint32
@@ -164,7 +164,7 @@ func TestHold(t *testing.T) {
 			_, err := s.Take(bg)
 			ipctest.NoErr(t, err)
 		}
-		ipctest.WantErr(t, s.Close(), samepage.ErrBusy)
+		ipctest.WantErr(t, s.Close(), samepage.ErrUnreleased)
 		for _, h := range held {
 			ipctest.NoErr(t, ipctest.Check(h.Bytes(), h.Seq()))
 			h.Release()

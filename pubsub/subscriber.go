@@ -159,13 +159,13 @@ func (s *subscriber) Publishers() int { return s.r.Writers() }
 
 // Close leaves the topic. A second Close does nothing.
 //
-// Errors: samepage.ErrBusy, while messages are held.
+// Errors: samepage.ErrUnreleased, while messages are held.
 func (s *subscriber) Close() error {
 	if s.h.Closed() {
 		return nil
 	}
 	if n := s.r.Held(); n > 0 {
-		return s.wrap("close", fmt.Errorf("messages held: %d%s: %w", n, s.leaks.String(), samepage.ErrBusy))
+		return s.wrap("close", fmt.Errorf("messages held: %d%s: %w", n, s.leaks.String(), samepage.ErrUnreleased))
 	}
 	s.r.Leave()
 	return s.wrap("close", s.topic.close())

@@ -542,13 +542,13 @@ func (c *client) call(ctx context.Context, req, b []byte, flags uint32) ([]byte,
 
 // Close leaves the service. A second Close does nothing.
 //
-// Errors: samepage.ErrBusy, while calls are in flight.
+// Errors: samepage.ErrUnreleased, while calls are in flight.
 func (c *client) Close() error {
 	if c.h.Closed() {
 		return nil
 	}
 	if n := c.calls.end(); n > 0 {
-		return c.wrap("close a client of", fmt.Errorf("calls in flight: %d: %w", n, samepage.ErrBusy))
+		return c.wrap("close a client of", fmt.Errorf("calls in flight: %d: %w", n, samepage.ErrUnreleased))
 	}
 	c.guard.Done()
 	return c.wrap("close a client of", c.service.close())

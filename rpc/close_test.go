@@ -60,7 +60,7 @@ func TestServeAfterClose(t *testing.T) {
 		return nil
 	})
 	ipctest.WantErr(t, err, samepage.ErrClosed)
-	ipctest.WantErr(t, c.Close(), samepage.ErrBusy)
+	ipctest.WantErr(t, c.Close(), samepage.ErrUnreleased)
 	k.Release()
 	ipctest.NoErr(t, c.Close())
 	_, err = c.Begin(bg)

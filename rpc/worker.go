@@ -409,13 +409,13 @@ func (c *jobContext) end() {
 
 // Close leaves the service. A second Close does nothing.
 //
-// Errors: samepage.ErrBusy, while Serve runs: end its context first.
+// Errors: samepage.ErrUnreleased, while Serve runs: end its context first.
 func (w *worker) Close() error {
 	if w.h.Closed() {
 		return nil
 	}
 	if w.serving.end() > 0 {
-		return w.wrap("close a worker of", fmt.Errorf("it serves: %w", samepage.ErrBusy))
+		return w.wrap("close a worker of", fmt.Errorf("it serves: %w", samepage.ErrUnreleased))
 	}
 	w.guard.Done()
 	return w.wrap("close a worker of", w.service.close())

@@ -1,6 +1,10 @@
 package object
 
-import "errors"
+import (
+	"errors"
+
+	"samepage/internal/sys/syserr"
+)
 
 // These are the errors that the packages above have in common. Package samepage exports them
 // under the same names, and says there what each one means.
@@ -14,4 +18,13 @@ var (
 	ErrChecksum       = errors.New("checksum does not match")
 	ErrTruncated      = errors.New("truncated")
 	ErrPeerDied       = errors.New("the process at the other end has died")
+
+	ErrUnreleased        error = busy("still in use by the caller")
+	ErrTooManyPublishers error = busy("too many publishers")
 )
+
+// busy is an error that also matches ErrBusy.
+type busy string
+
+func (b busy) Error() string { return string(b) }
+func (busy) Unwrap() error   { return syserr.ErrBusy }

@@ -78,7 +78,7 @@ func (s *block) Name() string { return s.name }
 // Close closes the block. The system frees its memory when all readers and writers have closed it
 // or have ended. A second Close does nothing.
 //
-// Errors: samepage.ErrBusy while one of its methods holds the lock.
+// Errors: samepage.ErrUnreleased while one of its methods holds the lock.
 func (s *block) Close() error {
 	// Afterwards nobody gets at the content any more.
 	if err := s.lock.Close(); err != nil {

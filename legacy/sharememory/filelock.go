@@ -291,7 +291,7 @@ func (l *FileLock) RUnlock() error {
 // Close closes the FileLock. Calls that wait for the lock return samepage.ErrClosed. The
 // files stay. A second Close does nothing.
 //
-// Errors: samepage.ErrBusy (this FileLock holds the lock, and still holds it afterwards; see
+// Errors: samepage.ErrUnreleased (this FileLock holds the lock, and still holds it afterwards; see
 // ipcsync.Mutex.Close for a deferred Close).
 func (l *FileLock) Close() error {
 	l.mu.Lock()
@@ -300,7 +300,7 @@ func (l *FileLock) Close() error {
 		return nil
 	}
 	if l.held() {
-		return l.wrap("close", samepage.ErrBusy)
+		return l.wrap("close", samepage.ErrUnreleased)
 	}
 	l.closed = true
 	l.guard.Done()

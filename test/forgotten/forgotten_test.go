@@ -459,7 +459,7 @@ func TestForgottenOnlyWhenBothAre(t *testing.T) {
 
 	m, _ := open()
 	collected(t)
-	ipctest.WantErr(t, m.Close(), samepage.ErrBusy, "forgotten_test.go:")
+	ipctest.WantErr(t, m.Close(), samepage.ErrUnreleased, "forgotten_test.go:")
 	m = nil
 	ipctest.Collect(t, "both", noNames(t))
 }

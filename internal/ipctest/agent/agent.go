@@ -56,6 +56,7 @@ func Classify(err error) string {
 		{"ErrInvalid", fs.ErrInvalid},
 		{"ErrClosed", samepage.ErrClosed},
 		{"ErrBusy", samepage.ErrBusy},
+		{"ErrUnreleased", samepage.ErrUnreleased},
 		{"ErrName", samepage.ErrName},
 		{"ErrZeroSize", samepage.ErrZeroSize},
 		{"ErrNegativeSize", samepage.ErrNegativeSize},
