@@ -17,11 +17,11 @@ import (
 
 type callOptions struct {
 	object
+	waiting
 	raw        bool
 	await      bool
 	idempotent bool
 	stream     bool
-	timeout    time.Duration // 0: none
 }
 
 func newCallCommand(a *app) *cobra.Command {
@@ -43,10 +43,7 @@ UTF-8, "data" in base64 replaces "text".`,
 		Args:              names(1, 1),
 		ValidArgsFunction: completeNames(false, samepage.KindService),
 		RunE: func(c *cobra.Command, args []string) error {
-			switch {
-			case o.timeout < 0:
-				return usage(c, "--timeout %v is negative", o.timeout)
-			case a.json && o.stream:
+			if a.json && o.stream {
 				return usage(c, "--stream and --json exclude each other")
 			}
 			return runCall(c.Context(), a, o, args[0])
@@ -58,7 +55,7 @@ UTF-8, "data" in base64 replaces "text".`,
 	f.BoolVar(&o.await, "await", false, "wait for the service and a worker")
 	f.BoolVar(&o.idempotent, "idempotent", false, "the request does no harm if it is executed twice: if its worker dies, another one executes it")
 	f.BoolVar(&o.stream, "stream", false, "write each part of the response as it arrives")
-	f.DurationVar(&o.timeout, "timeout", 0, "give up after this time, such as 500ms or 2m; 0: never")
+	o.addTimeout(c, noLimit)
 	return c
 }
 
@@ -86,11 +83,8 @@ func newCalled(name string, resp []byte, took time.Duration) *called {
 }
 
 func runCall(ctx context.Context, a *app, o callOptions, name string) (err error) {
-	if o.timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, o.timeout)
-		defer cancel()
-	}
+	ctx, cancel := o.within(ctx)
+	defer cancel()
 	c, err := o.open(ctx, name)
 	if err != nil {
 		return err

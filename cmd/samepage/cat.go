@@ -68,7 +68,7 @@ func catPart(ctx context.Context, a *app, m *samepage.Memory, name, verb string,
 	if a.json {
 		return catJSON(ctx, a, m, name, offset, r)
 	}
-	p := newProgress(a.stderr, n)
+	p := newProgress(a.notes(), n)
 	defer p.done()
 	out := a.payload(raw)
 	if _, err := copyBytes(ctx, out, r, p); err != nil {
@@ -91,7 +91,7 @@ func catJSON(ctx context.Context, a *app, m *samepage.Memory, name string, offse
 	if _, err := fmt.Fprintf(visibleJSON{a.stdout}, "%s,\"data\":\"", head[:len(head)-1]); err != nil {
 		return err
 	}
-	p := newProgress(a.stderr, r.Size())
+	p := newProgress(a.notes(), r.Size())
 	defer p.done()
 	b64 := base64.NewEncoder(base64.StdEncoding, a.stdout)
 	if _, err := copyBytes(ctx, b64, r, p); err != nil {

@@ -22,11 +22,11 @@ import (
 
 type cellOptions struct {
 	object
-	size    int64
-	create  bool
-	raw     bool
-	count   uint64
-	timeout time.Duration // negative: none
+	waiting
+	size   int64
+	create bool
+	raw    bool
+	count  uint64
 }
 
 // defaultCell is the size of the largest value of a new cell, in bytes, if neither --size nor
@@ -61,20 +61,8 @@ func (o *cellOptions) reader() *cell.ReaderOptions {
 	return &cell.ReaderOptions{Scope: o.scope, Owner: o.owner}
 }
 
-func (o *cellOptions) addTimeout(c *cobra.Command, what string) {
-	c.Flags().DurationVar(&o.timeout, "timeout", -1, what)
-	c.Flags().Lookup("timeout").DefValue = "0" // keeps "(default -1ns)" out of the help
-}
-
-func (o *cellOptions) check(c *cobra.Command) error {
-	if c.Flags().Changed("timeout") && o.timeout < 0 {
-		return usage(c, "--timeout %v is negative", o.timeout)
-	}
-	return nil
-}
-
 func newCellGetCommand(a *app) *cobra.Command {
-	o := cellOptions{timeout: -1}
+	var o cellOptions
 	c := &cobra.Command{
 		Use:   "get NAME",
 		Short: "Write the value to standard output, unchanged",
@@ -86,20 +74,17 @@ With --json the output is {"name", "generation", "written", "size", "text"}. If 
 value is not UTF-8, "data" in base64 replaces "text".`,
 		Args: names(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if err := o.check(c); err != nil {
-				return err
-			}
 			return runCellGet(c.Context(), a, o, args[0])
 		},
 	}
 	o.addCellFlags(c)
 	addRaw(c, &o.raw)
-	o.addTimeout(c, "wait for a value at most this long, such as 500ms or 2m (default: do not wait)")
+	o.addTimeout(c, "do not wait")
 	return c
 }
 
 func newCellPutCommand(a *app) *cobra.Command {
-	o := cellOptions{timeout: -1}
+	var o cellOptions
 	c := &cobra.Command{
 		Use:   "put NAME [VALUE]",
 		Short: "Make VALUE, or standard input, the latest value",
@@ -119,9 +104,6 @@ writer that has its turn.`,
 			return names(1, 2)(c, args)
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			if err := o.check(c); err != nil {
-				return err
-			}
 			return runCellPut(c.Context(), a, o, args)
 		},
 	}
@@ -129,12 +111,12 @@ writer that has its turn.`,
 	o.addRights(c.Flags())
 	c.Flags().BoolVar(&o.create, "create", false, "create the cell if it does not exist")
 	c.Flags().Var(sizeFlag{&o.size, 1}, "size", "create the cell if it does not exist, for values of up to this size (default 4KiB, or the size of the value if it is larger)")
-	o.addTimeout(c, "give up if the turn of another writer takes longer than this, such as 500ms or 2m (default: no limit)")
+	o.addTimeout(c, noLimit)
 	return c
 }
 
 func newCellWatchCommand(a *app) *cobra.Command {
-	o := cellOptions{timeout: -1}
+	var o cellOptions
 	c := &cobra.Command{
 		Use:   "watch NAME",
 		Short: "Write the value, and each new value, as lines",
@@ -148,16 +130,13 @@ number of bytes in place of bytes that are not text, unless --raw is given.
 With --json each value is a line with an object, as samepage cell get writes it.`,
 		Args: names(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if err := o.check(c); err != nil {
-				return err
-			}
 			return runCellWatch(c.Context(), a, o, args[0])
 		},
 	}
 	o.addCellFlags(c)
 	c.Flags().Uint64VarP(&o.count, "count", "n", 0, "end after this many values; 0: never")
 	addRaw(c, &o.raw)
-	o.addTimeout(c, "give up if the value does not change for this long (default: no limit)")
+	o.addTimeout(c, noLimit)
 	return c
 }
 
@@ -190,11 +169,11 @@ func (v *cellValue) text(io.Writer) error { return errors.ErrUnsupported } // it
 
 // openCell opens a cell. If there is a --timeout, it waits for the cell and its first value.
 func openCell(ctx context.Context, o *cellOptions, name string) (*cell.Reader, error) {
-	if o.timeout < 0 {
+	if !o.given {
 		r, err := cell.OpenReader(name, o.reader())
 		return r, o.notThere(samepage.KindCell, name, err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	ctx, cancel := o.within(ctx)
 	defer cancel()
 	r, err := o.await(ctx, name)
 	if err != nil {
@@ -210,14 +189,6 @@ func openCell(ctx context.Context, o *cellOptions, name string) (*cell.Reader, e
 func (o *cellOptions) await(ctx context.Context, name string) (*cell.Reader, error) {
 	r, err := cell.AwaitReader(ctx, name, o.reader())
 	return r, o.notYet(samepage.KindCell, name, err)
-}
-
-// limit is ctx with the --timeout.
-func (o *cellOptions) limit(ctx context.Context) (context.Context, context.CancelFunc) {
-	if o.timeout < 0 {
-		return ctx, func() {}
-	}
-	return context.WithTimeout(ctx, o.timeout)
 }
 
 func runCellGet(ctx context.Context, a *app, o cellOptions, name string) (err error) {
@@ -297,9 +268,9 @@ func runCellPut(ctx context.Context, a *app, o cellOptions, args []string) (err 
 		if o.size != 0 && o.size != int64(w.Cap()) {
 			others = append(others, fmt.Sprintf("--size (it has %d)", w.Cap()))
 		}
-		o.tellUnused(a.stderr, name, others...)
+		o.tellUnused(a.notes(), name, others...)
 	}
-	limit, cancel := o.limit(ctx)
+	limit, cancel := o.within(ctx)
 	defer cancel()
 	if err := w.Set(limit, b); err != nil {
 		return err
@@ -308,7 +279,7 @@ func runCellPut(ctx context.Context, a *app, o cellOptions, args []string) (err 
 }
 
 func runCellWatch(ctx context.Context, a *app, o cellOptions, name string) (err error) {
-	c, cancel := o.limit(ctx)
+	c, cancel := o.within(ctx)
 	r, err := o.await(c, name)
 	cancel()
 	if err != nil {
@@ -319,7 +290,7 @@ func runCellWatch(ctx context.Context, a *app, o cellOptions, name string) (err 
 	e := json.NewEncoder(visibleJSON{a.stdout})
 	e.SetEscapeHTML(false)
 	for n := uint64(0); o.count == 0 || n < o.count; {
-		c, cancel := o.limit(ctx)
+		c, cancel := o.within(ctx)
 		err := r.Changed(c)
 		cancel()
 		if err != nil {

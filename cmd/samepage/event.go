@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,10 +15,9 @@ import (
 
 type eventOptions struct {
 	object
-	manual  bool
-	hold    bool
-	quiet   bool
-	timeout time.Duration // negative: none
+	waiting
+	manual bool
+	hold   bool
 }
 
 // event returns the options that find the event.
@@ -65,10 +63,6 @@ func newEventVerb(o *eventOptions, c *cobra.Command) *cobra.Command {
 	return c
 }
 
-func (o *eventOptions) addQuiet(c *cobra.Command) {
-	c.Flags().BoolVarP(&o.quiet, "quiet", "q", false, "write only errors to standard error")
-}
-
 func newEventSetCommand(a *app) *cobra.Command {
 	var o eventOptions
 	c := newEventVerb(&o, &cobra.Command{
@@ -83,7 +77,6 @@ func newEventSetCommand(a *app) *cobra.Command {
 		},
 	})
 	o.addRights(c.Flags())
-	o.addQuiet(c)
 	c.Flags().BoolVar(&o.manual, "manual", false, "an event that set creates is manual-reset")
 	c.Flags().BoolVar(&o.hold, "hold", false, "keep running and use the event until Ctrl-C; an event that set creates then lives only while it is used")
 	return c
@@ -99,7 +92,7 @@ func newEventResetCommand(a *app) *cobra.Command {
 }
 
 func newEventWaitCommand(a *app) *cobra.Command {
-	o := eventOptions{timeout: -1}
+	var o eventOptions
 	c := newEventVerb(&o, &cobra.Command{
 		Use:   "wait NAME",
 		Short: "Wait until an event is set",
@@ -107,15 +100,10 @@ func newEventWaitCommand(a *app) *cobra.Command {
 event does not exist, wait says so on standard error, and waits until somebody creates
 it. The exit code is 7 if the time runs out first, and 130 after Ctrl-C.`,
 		RunE: func(c *cobra.Command, args []string) error {
-			if c.Flags().Changed("timeout") && o.timeout < 0 {
-				return usage(c, "--timeout %v is negative", o.timeout)
-			}
 			return runEventWait(c.Context(), a, o, args[0])
 		},
 	})
-	o.addQuiet(c)
-	c.Flags().DurationVar(&o.timeout, "timeout", -1, "wait at most this long, such as 500ms or 2m; 0: do not wait (default: no limit)")
-	c.Flags().Lookup("timeout").DefValue = "0" // keeps "(default -1ns)" out of the help
+	o.addTimeout(c, noLimit)
 	return c
 }
 
@@ -156,13 +144,13 @@ func runEventSet(ctx context.Context, a *app, o eventOptions, name string) (err 
 		if o.manual {
 			others = append(others, "--manual")
 		}
-		o.tellUnused(a.stderr, name, others...)
+		o.tellUnused(a.notes(), name, others...)
 	}
 	if err := e.Set(); err != nil {
 		return err
 	}
-	if !existed && !o.hold && !o.quiet {
-		fmt.Fprintf(a.stderr, "samepage: there was no event %s: created it; it stays until samepage rm --kind event %[1]s\n", plain(name))
+	if !existed && !o.hold {
+		fmt.Fprintf(a.notes(), "samepage: there was no event %s: created it; it stays until samepage rm --kind event %[1]s\n", plain(name))
 	}
 	if err := a.printer().print(happened{name, "set", !existed, o.hold}); err != nil {
 		return err
@@ -186,11 +174,8 @@ func runEventReset(p printer, o eventOptions, name string) (err error) {
 }
 
 func runEventWait(ctx context.Context, a *app, o eventOptions, name string) (err error) {
-	if o.timeout >= 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, o.timeout)
-		defer cancel()
-	}
+	ctx, cancel := o.within(ctx)
+	defer cancel()
 	e, err := o.await(ctx, a, name)
 	if err != nil {
 		return err
@@ -208,8 +193,8 @@ func (o *eventOptions) await(ctx context.Context, a *app, name string) (*ipcsync
 	if !errors.Is(err, fs.ErrNotExist) {
 		return e, err
 	}
-	if !o.quiet && o.timeout != 0 {
-		fmt.Fprintf(a.stderr, "samepage: waiting for event %s\n", plain(name))
+	if !o.given || o.timeout > 0 {
+		fmt.Fprintf(a.notes(), "samepage: waiting for event %s\n", plain(name))
 	}
 	e, err = ipcsync.AwaitEvent(ctx, name, o.event())
 	return e, o.notYet(samepage.KindEvent, name, err)

@@ -56,7 +56,7 @@ messages, after --duration, with the stream, or with Ctrl-C: then the exit code 
 			return runHz(c.Context(), a, o, args[0])
 		},
 	}
-	o.addTopicFlags(c)
+	o.addFlags(c)
 	f := c.Flags()
 	f.DurationVar(&o.window, "window", time.Second, "show a result for each period of this length")
 	f.Uint64VarP(&o.count, "count", "n", 0, "end after this many messages; 0: never")

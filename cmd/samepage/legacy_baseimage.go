@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -18,12 +17,12 @@ import (
 )
 
 type baseImageOptions struct {
+	waiting
 	name, event string
 	align       int
 	out         string
 	count       int
 	wait        bool
-	timeout     time.Duration // negative: none
 	start       string
 	limit       int64 // of the picture that is read, in bytes
 	noAlpha     bool
@@ -50,7 +49,7 @@ func (o *baseImageOptions) addNames(c *cobra.Command) {
 }
 
 func newBaseImageGrabCommand(a *app) *cobra.Command {
-	o := baseImageOptions{timeout: -1}
+	var o baseImageOptions
 	c := &cobra.Command{
 		Use:   "grab --out FILE",
 		Short: "Take the next picture of a base program into a file",
@@ -78,8 +77,7 @@ if the base ends while grab waits for a picture.`,
 	c.Flags().IntVar(&o.count, "count", 1, "number of pictures")
 	c.Flags().BoolVar(&o.noAlpha, "drop-alpha", false, "write 32-bit pictures without the fourth byte of their pixels")
 	c.Flags().BoolVar(&o.wait, "wait", false, "wait until a base program runs")
-	c.Flags().DurationVar(&o.timeout, "timeout", -1, "wait at most this long in total, such as 500ms or 2m")
-	c.Flags().Lookup("timeout").DefValue = "0" // keeps "(default -1ns)" out of the help
+	o.addTimeout(c, noLimit)
 	return c
 }
 
@@ -89,8 +87,6 @@ func (o *baseImageOptions) checkGrab(c *cobra.Command) error {
 		return usage(c, "--out FILE is missing")
 	case o.count < 1:
 		return usage(c, "--count %d, want 1 or more", o.count)
-	case c.Flags().Changed("timeout") && o.timeout < 0:
-		return usage(c, "--timeout %v is negative", o.timeout)
 	case o.count > 1 && !pictureNumber.MatchString(o.out):
 		return usage(c, "--out %q has no %%d for the number of each picture", o.out)
 	}
@@ -136,11 +132,8 @@ func (r baseImages) text(w io.Writer) error {
 }
 
 func runBaseImageGrab(ctx context.Context, p printer, o baseImageOptions) (err error) {
-	if o.timeout >= 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, o.timeout)
-		defer cancel()
-	}
+	ctx, cancel := o.within(ctx)
+	defer cancel()
 	var r *baseimage.Receiver
 	opts := &baseimage.ReceiverOptions{Name: o.name, Event: o.event}
 	if o.wait {
@@ -253,7 +246,7 @@ func runBaseImageSend(ctx context.Context, a *app, o baseImageOptions, file stri
 		return err
 	}
 	if img.Pages > 1 {
-		fmt.Fprintf(a.stderr, "samepage: %s has %d pictures, and only the first one is sent\n", plain(file), img.Pages)
+		fmt.Fprintf(a.notes(), "samepage: %s has %d pictures, and only the first one is sent\n", plain(file), img.Pages)
 	}
 	size := img.Bounds().Size()
 	sent := sentBaseImage{baseImage: baseImage{File: file, Width: size.X, Height: size.Y}, Section: o.name}
@@ -261,7 +254,7 @@ func runBaseImageSend(ctx context.Context, a *app, o baseImageOptions, file stri
 		if err := a.printer().print(sent); err != nil {
 			return err
 		}
-		fmt.Fprintln(a.stderr, "samepage: the picture stays until Ctrl-C")
+		fmt.Fprintln(a.notes(), "samepage: the picture stays until Ctrl-C")
 		<-ctx.Done()
 		return nil
 	}
@@ -271,7 +264,7 @@ func runBaseImageSend(ctx context.Context, a *app, o baseImageOptions, file stri
 		return fmt.Errorf("start %s: %w", o.start, noProgram(err))
 	}
 	sent.Started = program.Process.Pid
-	fmt.Fprintf(a.stderr, "samepage: the picture stays until %s ends, or Ctrl-C\n", plain(o.start))
+	fmt.Fprintf(a.notes(), "samepage: the picture stays until %s ends, or Ctrl-C\n", plain(o.start))
 	ended := make(chan error, 1)
 	go func() { ended <- program.Wait() }()
 	if err := a.printer().print(sent); err != nil {

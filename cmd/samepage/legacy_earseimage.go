@@ -43,13 +43,13 @@ var imageTypes = map[string]earseimage.Type{
 }
 
 type earseRequestOptions struct {
-	out     [2]string
-	limit   int64         // of a picture, in bytes
-	timeout time.Duration // negative: none
+	out   [2]string
+	limit int64 // of a picture, in bytes
+	waiting
 }
 
 func newEarseRequestCommand(a *app) *cobra.Command {
-	o := earseRequestOptions{timeout: -1}
+	var o earseRequestOptions
 	c := &cobra.Command{
 		Use:   "request FILE --out1 FILE --out2 FILE",
 		Short: "Let a worker make two images from a file, and write them",
@@ -68,9 +68,6 @@ The exit code is 10 if no worker runs, 8 if the worker dies before it answers, 7
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			if c.Flags().Changed("timeout") && o.timeout < 0 {
-				return usage(c, "--timeout %v is negative", o.timeout)
-			}
 			job, err := o.job(args[0])
 			if err != nil {
 				return usage(c, "%w", err)
@@ -81,8 +78,7 @@ The exit code is 10 if no worker runs, 8 if the worker dies before it answers, 7
 	c.Flags().StringVar(&o.out[0], "out1", "", "file for the first result")
 	c.Flags().StringVar(&o.out[1], "out2", "", "file for the second result")
 	addLimit(c, &o.limit)
-	c.Flags().DurationVar(&o.timeout, "timeout", -1, "wait at most this long, such as 500ms or 2m")
-	c.Flags().Lookup("timeout").DefValue = "0" // keeps "(default -1ns)" out of the help
+	o.addTimeout(c, noLimit)
 	return c
 }
 
@@ -135,11 +131,8 @@ func (r earseResults) text(w io.Writer) error {
 }
 
 func runEarseRequest(ctx context.Context, a *app, o earseRequestOptions, job earseimage.Job) (err error) {
-	if o.timeout >= 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, o.timeout)
-		defer cancel()
-	}
+	ctx, cancel := o.within(ctx)
+	defer cancel()
 	r, err := earseimage.CreateRequester(nil)
 	if err != nil {
 		return err
@@ -270,7 +263,7 @@ func runEarseServe(ctx context.Context, a *app, o earseServeOptions) error {
 	ended, mute := make(chan error, 1), make(chan error, 1)
 	go func() {
 		ended <- earseimage.Serve(ctx, &earseimage.WorkerOptions{
-			Ready: func() { fmt.Fprintln(a.stderr, "samepage: waiting for jobs until Ctrl-C") },
+			Ready: func() { fmt.Fprintln(a.notes(), "samepage: waiting for jobs until Ctrl-C") },
 			Log: func(err error) {
 				if _, told := errors.AsType[toldError](err); !told {
 					fmt.Fprintln(a.stderr, message(err))

@@ -24,10 +24,10 @@ const lockPatience = 10 * time.Second
 
 type shareOptions struct {
 	sharememory.Options
-	size    int64
-	raw     bool
-	once    bool
-	timeout time.Duration // negative: none was given
+	waiting
+	size int64
+	raw  bool
+	once bool
 }
 
 func newLegacyShareMemoryCommand(a *app) *cobra.Command {
@@ -48,7 +48,7 @@ The block goes when the last program that has it open closes it or ends.`,
 }
 
 // newShareVerb adds what the commands have in common.
-func newShareVerb(o *shareOptions, timeout string, c *cobra.Command) *cobra.Command {
+func newShareVerb(o *shareOptions, otherwise string, c *cobra.Command) *cobra.Command {
 	c.Args = names(1, 1)
 	c.ValidArgsFunction = cobra.NoFileCompletions
 	f := c.Flags()
@@ -56,16 +56,8 @@ func newShareVerb(o *shareOptions, timeout string, c *cobra.Command) *cobra.Comm
 	f.StringVar(&o.Lock.Dir, "lock-dir", "", "folder of the lock files (default: where the C++ programs have it)")
 	f.Int64Var(&o.Lock.Boot, "boot", 0, "time of boot in the names of the lock files in layout head, in seconds since 1970; -1: unknown (default: what the system says)")
 	f.Lookup("boot").DefValue = "0" // the text above says it
-	f.DurationVar(&o.timeout, "timeout", -1, timeout)
-	f.Lookup("timeout").DefValue = "0" // keeps "(default -1ns)" out of the help
+	o.addTimeout(c, otherwise)
 	completeChoices(c, "layout", sharememory.Seed.String(), sharememory.Head.String())
-	run := c.RunE
-	c.RunE = func(c *cobra.Command, args []string) error {
-		if c.Flags().Changed("timeout") && o.timeout < 0 {
-			return usage(c, "--timeout %v is negative", o.timeout)
-		}
-		return run(c, args)
-	}
 	return c
 }
 
@@ -90,7 +82,11 @@ func (f shareLayoutFlag) Set(s string) error {
 	return errors.New("want seed or head")
 }
 
-const shareTimeout = "wait at most this long for the block and for its lock, such as 500ms or 2m (default: no wait for the block, and 10s for the lock)"
+// shareTimeout and lockTimeout say what the commands do without --timeout.
+const (
+	shareTimeout = "do not wait for the block, and wait 10s for its lock"
+	lockTimeout  = "wait 10s for the lock"
+)
 
 func newShareReadCommand(a *app) *cobra.Command {
 	var o shareOptions
@@ -112,7 +108,7 @@ With --json it prints {"name", "layout", "size", "text"}. A value that is not UT
 
 func newShareWriteCommand(a *app) *cobra.Command {
 	var o shareOptions
-	c := newShareVerb(&o, "wait at most this long for the lock (default 10s)", &cobra.Command{
+	c := newShareVerb(&o, lockTimeout, &cobra.Command{
 		Use:   "write NAME",
 		Short: "Make standard input the value, and keep the block open until Ctrl-C",
 		Long: `write reads standard input to its end and makes that the value. If the block does not
@@ -149,17 +145,17 @@ for instance if the checksum does not match, stat says so last, and the exit cod
 	})
 }
 
-// limit returns ctx with the time limit for locks.
-func (o *shareOptions) limit(ctx context.Context) (context.Context, context.CancelFunc) {
-	if o.timeout < 0 {
+// lockLimit returns ctx with the time limit for locks.
+func (o *shareOptions) lockLimit(ctx context.Context) (context.Context, context.CancelFunc) {
+	if !o.given {
 		return context.WithTimeout(ctx, lockPatience)
 	}
-	return context.WithTimeout(ctx, o.timeout)
+	return o.within(ctx)
 }
 
 // open opens a block, and waits for it if --timeout was given.
 func (o *shareOptions) open(ctx context.Context, name string) (*sharememory.Reader, error) {
-	if o.timeout < 0 {
+	if !o.given {
 		r, err := sharememory.OpenReader(name, &o.Options)
 		return r, o.notThere(name, err)
 	}
@@ -199,7 +195,7 @@ type shareValue struct {
 func (v *shareValue) text(io.Writer) error { return errors.ErrUnsupported } // written as it is
 
 func runShareRead(ctx context.Context, a *app, o *shareOptions, name string) (err error) {
-	limit, cancel := o.limit(ctx)
+	limit, cancel := o.within(ctx)
 	defer cancel()
 	r, err := o.open(limit, name)
 	if err != nil {
@@ -257,7 +253,7 @@ func runShareWrite(ctx context.Context, a *app, o *shareOptions, name string) (e
 	if err != nil {
 		return fmt.Errorf("read standard input: %w", err)
 	}
-	limit, cancel := o.limit(ctx)
+	limit, cancel := o.within(ctx)
 	defer cancel()
 	var w *sharememory.Writer
 	existed, size := true, int(o.size)
@@ -284,7 +280,7 @@ func runShareWrite(ctx context.Context, a *app, o *shareOptions, name string) (e
 			return err
 		}
 	}
-	if err := done.text(a.stderr); err != nil {
+	if err := done.text(a.notes()); err != nil {
 		return err
 	}
 	<-ctx.Done()
@@ -328,7 +324,7 @@ func (s shareStat) text(w io.Writer) error {
 }
 
 func runShareStat(ctx context.Context, a *app, o *shareOptions, name string) (err error) {
-	limit, cancel := o.limit(ctx)
+	limit, cancel := o.within(ctx)
 	defer cancel()
 	r, err := o.open(limit, name)
 	if err != nil {

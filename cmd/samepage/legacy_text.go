@@ -216,7 +216,7 @@ func runLegacyTextServe(ctx context.Context, a *app, o textServeOptions, name st
 		}
 		over = " over " + over
 	}
-	fmt.Fprintf(a.stderr, "serving text %s, %s%s, until Ctrl-C\n", plain(name), formatSize(t.Size()), visible(over))
+	fmt.Fprintf(a.notes(), "serving text %s, %s%s, until Ctrl-C\n", plain(name), formatSize(t.Size()), visible(over))
 
 	type read struct {
 		text string

@@ -41,8 +41,16 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
-	json           bool
+	json, quiet    bool
 	told           bool // the error of the command has already been printed
+}
+
+// notes is where commands write what is neither their output nor an error.
+func (a *app) notes() io.Writer {
+	if a.quiet {
+		return io.Discard
+	}
+	return a.stderr
 }
 
 func (a *app) printer() printer {
@@ -50,6 +58,15 @@ func (a *app) printer() printer {
 		return jsonPrinter{a.stdout}
 	}
 	return textPrinter{a.stdout}
+}
+
+// summary prints what a command has done at its end: in JSON as its output, and else as a note,
+// because the output belongs to the data, or to nobody.
+func (a *app) summary(r result) error {
+	if a.json {
+		return a.printer().print(r)
+	}
+	return r.text(visibleWriter{a.notes()})
 }
 
 func newRoot(a *app) *cobra.Command {
@@ -77,6 +94,7 @@ powers of 1024. The number may be a fraction, such as 1.5GiB, if it makes whole 
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(c, "%w", err) })
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON instead of text")
+	root.PersistentFlags().BoolVarP(&a.quiet, "quiet", "q", false, "write only errors to standard error")
 	root.AddCommand(
 		newCreateCommand(a), newLsCommand(a), newStatCommand(a), newCatCommand(a), newPutCommand(a),
 		newRmCommand(a), newCleanCommand(a), newEventCommand(a), newPubCommand(a), newSubCommand(a), newHzCommand(a), newCellCommand(a), newCallCommand(a), newServeCommand(a), newWorkerCommand(a), newProxyCommand(a),

@@ -20,7 +20,6 @@ type proxyOptions struct {
 	object
 	listen, to  string
 	connections int
-	quiet       bool
 }
 
 func newProxyCommand(a *app) *cobra.Command {
@@ -56,7 +55,6 @@ ends with Ctrl-C; then it tells how much it has copied.`,
 	f.StringVar(&o.listen, "listen", "", "accept connections at this `address`")
 	f.StringVar(&o.to, "to", "", "connect to this `address`")
 	f.IntVar(&o.connections, "connections", 0, "largest number of connections of a listener in shared memory; 0: 256")
-	f.BoolVarP(&o.quiet, "quiet", "q", false, "write only errors to standard error")
 	return c
 }
 
@@ -130,9 +128,7 @@ func runProxy(ctx context.Context, a *app, o proxyOptions) error {
 	if from.network == "tcp" {
 		from.address = l.Addr().String() // has the port that the system has chosen for port 0
 	}
-	if !o.quiet {
-		fmt.Fprintf(a.stderr, "samepage: proxy listens at %s\n", visible(from.String()))
-	}
+	fmt.Fprintf(a.notes(), "samepage: proxy listens at %s\n", visible(from.String()))
 	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
 	defer stop()
 	for {
@@ -149,13 +145,7 @@ func runProxy(ctx context.Context, a *app, o proxyOptions) error {
 	_ = l.Close()
 	p.all.Wait()
 	r := proxied{from.String(), to.String(), p.count.Load(), p.failed.Load(), p.there.Load(), p.back.Load()}
-	switch {
-	case a.json:
-		err = errors.Join(err, a.printer().print(r))
-	case !o.quiet:
-		err = errors.Join(err, r.text(a.stderr))
-	}
-	return err
+	return errors.Join(err, a.summary(r))
 }
 
 // connect connects one connection with the other address until both directions have ended.

@@ -40,7 +40,6 @@ type pubOptions struct {
 	wait  int
 	rate  float64
 	batch int
-	quiet bool
 }
 
 func newPubCommand(a *app) *cobra.Command {
@@ -112,7 +111,6 @@ output.`,
 	f.IntVar(&o.wait, "wait", 1, "begin when there are at least this many reliable subscribers")
 	f.Float64Var(&o.rate, "rate", 0, "publish at most this many messages a second; after a delay it catches up on at most 100 ms; 0: publish at once")
 	f.IntVar(&o.batch, "batch", 1, "publish up to this many lines or records together, if they have been read already; with --pack "+strconv.Itoa(packBatch))
-	f.BoolVarP(&o.quiet, "quiet", "q", false, "write only errors to standard error")
 	return c
 }
 
@@ -239,13 +237,13 @@ func runPub(ctx context.Context, a *app, o pubOptions, name string) (err error) 
 	if err := o.checkPersists(p); err != nil {
 		return err
 	}
-	if existed && !o.quiet {
-		o.tellUnused(a.stderr, name, o.unused(p.Options())...)
+	if existed {
+		o.tellUnused(a.notes(), name, o.unused(p.Options())...)
 	}
 	if err := o.waitSubscribers(ctx, a, p); err != nil {
 		return err
 	}
-	u := &publishing{ctx: ctx, o: &o, p: p, begun: time.Now(), progress: newProgress(a.stderr, -1)}
+	u := &publishing{ctx: ctx, o: &o, p: p, begun: time.Now(), progress: newProgress(a.notes(), -1)}
 	if y != nil {
 		err = u.frames(y)
 	} else {
@@ -315,13 +313,11 @@ func (o *pubOptions) waitSubscribers(ctx context.Context, a *app, p *pubsub.Publ
 	if n <= 0 {
 		return nil
 	}
-	if !o.quiet {
-		far := ""
-		if o.scope == samepage.Global {
-			far = " --scope global"
-		}
-		fmt.Fprintf(a.stderr, "samepage: waiting for %s: samepage sub %s%s (--wait 0 does not wait)\n", count(n, "reliable subscriber"), plain(p.Name()), far)
+	far := ""
+	if o.scope == samepage.Global {
+		far = " --scope global"
 	}
+	fmt.Fprintf(a.notes(), "samepage: waiting for %s: samepage sub %s%s (--wait 0 does not wait)\n", count(n, "reliable subscriber"), plain(p.Name()), far)
 	return p.WaitReliableSubscribers(ctx, o.wait)
 }
 
@@ -356,13 +352,7 @@ type publishing struct {
 func (u *publishing) tell(a *app) error {
 	r := published{u.p.Name(), u.messagesN, u.bytes, time.Since(u.begun).Seconds(), 0, u.p.Evicted()}
 	r.Rate = float64(r.Messages) / r.Seconds
-	switch {
-	case a.json:
-		return a.printer().print(r)
-	case u.o.quiet:
-		return nil
-	}
-	return r.text(a.stderr)
+	return a.summary(r)
 }
 
 func (u *publishing) count(messages int, bytes int) {

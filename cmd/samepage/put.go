@@ -129,7 +129,7 @@ func runPut(ctx context.Context, a *app, o putOptions, name string) (err error) 
 	}()
 	defer closing(m, &err)
 	if !made {
-		o.tellUnused(a.stderr, name)
+		o.tellUnused(a.notes(), name)
 	}
 	if o.size != 0 && o.size != m.Size() {
 		return fmt.Errorf("put %q: it exists and has %s, not the %d of --size: %w", name, numBytes(m.Size()), o.size, fs.ErrExist)
@@ -137,7 +137,7 @@ func runPut(ctx context.Context, a *app, o putOptions, name string) (err error) 
 	if o.offset > m.Size() || in.n > m.Size()-o.offset {
 		return fmt.Errorf("put %s at offset %d of %v, nothing was written: %w", numBytes(max(in.n, 0)), o.offset, m, samepage.ErrRange)
 	}
-	p := newProgress(a.stderr, in.n)
+	p := newProgress(a.notes(), in.n)
 	n, err := copyBytes(ctx, io.NewOffsetWriter(m, o.offset), in, p)
 	p.done()
 	switch {

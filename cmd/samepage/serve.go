@@ -31,7 +31,6 @@ type serveOptions struct {
 	members           int
 	parallel          int
 	count             uint64
-	quiet             bool
 }
 
 func newServeCommand(a *app) *cobra.Command {
@@ -64,7 +63,6 @@ it is used.`,
 	f.IntVar(&o.members, "members", 0, "largest number of clients and workers of a new service; 0: 64")
 	f.IntVar(&o.parallel, "parallel", 1, "answer up to this many calls at a time")
 	f.Uint64Var(&o.count, "count", 0, "end after this many calls; 0: never")
-	f.BoolVarP(&o.quiet, "quiet", "q", false, "write only errors to standard error")
 	return c
 }
 
@@ -107,9 +105,7 @@ func (o *serveOptions) open(a *app, name string) (*rpc.Worker, error) {
 			others = append(others, fmt.Sprintf("%s (it has %s)", flag, formatSize(x[1])))
 		}
 	}
-	if !o.quiet {
-		o.tellUnused(a.stderr, name, others...)
-	}
+	o.tellUnused(a.notes(), name, others...)
 	return w, nil
 }
 
@@ -159,14 +155,7 @@ func runServe(ctx context.Context, a *app, o serveOptions, name string, command 
 		})
 	}
 	all.Wait()
-	if !o.quiet {
-		r := served{name, calls.Load(), failed.Load()}
-		if a.json {
-			err = a.printer().print(r)
-		} else {
-			err = r.text(visibleWriter{a.stderr})
-		}
-	}
+	err = a.summary(served{name, calls.Load(), failed.Load()})
 	if cause := context.Cause(ctx); cause == done {
 		return err
 	}

@@ -24,11 +24,11 @@ import (
 
 type subOptions struct {
 	subscription
+	waiting
 	lines, raw, y4m, hex bool
 	from                 pubsub.From
 	bestEffort           bool
 	count                uint64
-	timeout              time.Duration // negative: none
 	stats                bool
 	fps                  frame.Ratio
 }
@@ -36,11 +36,10 @@ type subOptions struct {
 // subscription is what sub and hz share.
 type subscription struct {
 	object
-	quiet bool
 }
 
 func newSubCommand(a *app) *cobra.Command {
-	o := subOptions{timeout: -1}
+	var o subOptions
 	c := &cobra.Command{
 		Use:   "sub TOPIC",
 		Short: "Write the messages of a topic to standard output",
@@ -75,7 +74,7 @@ to standard error.`,
 		},
 	}
 	f := c.Flags()
-	o.addTopicFlags(c)
+	o.addFlags(c)
 	f.BoolVar(&o.lines, "lines", false, "write a line end after each message (the default)")
 	f.BoolVar(&o.raw, "raw", false, "write the messages unchanged, one after the other")
 	f.BoolVar(&o.y4m, "y4m", false, "write frames as a YUV4MPEG2 stream")
@@ -84,16 +83,10 @@ to standard error.`,
 	f.Var(fromFlag{&o.from}, "from", "begin with the oldest message of the history, with its newest, or with the next message")
 	f.BoolVar(&o.bestEffort, "best-effort", false, "never make a publisher wait; miss messages instead")
 	f.Uint64VarP(&o.count, "count", "n", 0, "end after this many messages; 0: end with the stream")
-	f.DurationVar(&o.timeout, "timeout", -1, "give up if no message comes for this long, such as 500ms or 2m (default: no limit)")
-	f.Lookup("timeout").DefValue = "0" // keeps "(default -1ns)" out of the help
+	o.addTimeout(c, noLimit)
 	f.BoolVar(&o.stats, "stats", false, "at the end write to standard error how much was read")
 	completeChoices(c, "from", "oldest", "newest", "now")
 	return c
-}
-
-func (s *subscription) addTopicFlags(c *cobra.Command) {
-	s.addFlags(c)
-	c.Flags().BoolVarP(&s.quiet, "quiet", "q", false, "write only errors to standard error")
 }
 
 type fromFlag struct{ p *pubsub.From }
@@ -146,8 +139,6 @@ func (o *subOptions) check(c *cobra.Command, a *app) (messageWriter, error) {
 	switch {
 	case forms > 1:
 		return nil, usage(c, "--lines, --raw, --hex, --y4m and --json exclude each other")
-	case c.Flags().Changed("timeout") && o.timeout < 0:
-		return nil, usage(c, "--timeout %v is negative", o.timeout)
 	}
 	if c.Flags().Changed("fps") && !o.y4m {
 		return nil, usage(c, "--fps needs --y4m")
@@ -176,9 +167,7 @@ func (s *subscription) await(ctx context.Context, a *app, name string, from pubs
 	if !errors.Is(err, fs.ErrNotExist) {
 		return sub, err
 	}
-	if !s.quiet {
-		fmt.Fprintf(a.stderr, "samepage: waiting for topic %s\n", plain(name))
-	}
+	fmt.Fprintf(a.notes(), "samepage: waiting for topic %s\n", plain(name))
 	sub, err = pubsub.AwaitSubscriber(ctx, name, opts)
 	return sub, s.notYet(samepage.KindTopic, name, err)
 }
@@ -205,7 +194,7 @@ func runSub(ctx context.Context, a *app, o subOptions, name string, write messag
 	// The reader of the output may end early. The write then returns an error, and not a
 	// signal, so that sub can leave the topic properly.
 	signal.Ignore(syscall.SIGPIPE)
-	first, cancel := o.limit(ctx)
+	first, cancel := o.within(ctx)
 	s, err := o.await(first, a, name, o.from, o.bestEffort)
 	cancel()
 	if err != nil {
@@ -227,14 +216,6 @@ func runSub(ctx context.Context, a *app, o subOptions, name string, write messag
 		}
 	}
 	return errors.Join(err, r.tell(), s.Close())
-}
-
-// limit is ctx with the --timeout.
-func (o *subOptions) limit(ctx context.Context) (context.Context, context.CancelFunc) {
-	if o.timeout < 0 {
-		return ctx, func() {}
-	}
-	return context.WithTimeout(ctx, o.timeout)
 }
 
 // receiving is a run of sub.
@@ -294,7 +275,7 @@ func (r *receiving) next(q *quit) (pubsub.Message, error) {
 			if err := r.out.Flush(); err != nil {
 				return m, err
 			}
-			ctx, cancel := r.o.limit(r.ctx)
+			ctx, cancel := r.o.within(r.ctx)
 			m, err = q.take(ctx, r.s)
 			cancel()
 		}
@@ -366,8 +347,8 @@ func (r *receiving) tell() error {
 		return jsonPrinter{r.a.stderr}.print(got)
 	case r.o.stats:
 		return got.text(r.a.stderr)
-	case got.Missed > 0 && !r.o.quiet:
-		fmt.Fprintf(r.a.stderr, "samepage: %s missed, %d taken\n", count64(got.Missed, "message"), got.Messages)
+	case got.Missed > 0:
+		fmt.Fprintf(r.a.notes(), "samepage: %s missed, %d taken\n", count64(got.Missed, "message"), got.Messages)
 	}
 	return nil
 }

@@ -22,7 +22,6 @@ type workerOptions struct {
 	processes int
 	delay     time.Duration
 	maxDelay  time.Duration
-	quiet     bool
 }
 
 // restarts are the values of --restart.
@@ -63,7 +62,6 @@ worker of the service was running before.`,
 	f.IntVar(&o.processes, "processes", 1, "keep this many processes running")
 	f.DurationVar(&o.delay, "delay", 100*time.Millisecond, "wait this long before the next start, if the worker has ended soon")
 	f.DurationVar(&o.maxDelay, "max-delay", 10*time.Second, "wait at most this long before the next start")
-	f.BoolVarP(&o.quiet, "quiet", "q", false, "write only errors to standard error")
 	return c
 }
 
@@ -111,8 +109,8 @@ func runWorker(ctx context.Context, a *app, o workerOptions, name string, comman
 			default:
 				started.Add(1)
 			}
-			if !o.quiet && ctx.Err() == nil {
-				fmt.Fprintf(a.stderr, "samepage: worker %d of %s, process %d, %s\n", e.Place+1, plain(name), e.PID, text)
+			if ctx.Err() == nil {
+				fmt.Fprintf(a.notes(), "samepage: worker %d of %s, process %d, %s\n", e.Place+1, plain(name), e.PID, text)
 			}
 		},
 		Workers: o.processes, Stop: rpc.StopWithStarter, Restart: restarts[o.restart], MinDelay: o.delay, MaxDelay: max(o.delay, o.maxDelay),
@@ -128,13 +126,7 @@ func runWorker(ctx context.Context, a *app, o workerOptions, name string, comman
 	} else if err == nil || ctx.Err() == nil {
 		err = s.Wait(ctx)
 	}
-	err = errors.Join(err, s.Close())
-	if a.json {
-		err = errors.Join(err, a.printer().print(supervised{name, started.Load(), failed.Load()}))
-	} else if !o.quiet {
-		err = errors.Join(err, supervised{name, started.Load(), failed.Load()}.text(visibleWriter{a.stderr}))
-	}
-	return err
+	return errors.Join(err, s.Close(), a.summary(supervised{name, started.Load(), failed.Load()}))
 }
 
 // awaitWorker waits until the service has a worker. The command need not be the worker itself: it
