@@ -1,9 +1,11 @@
 package frame
 
 import (
+	"cmp"
 	"image"
 	"image/color"
 	"image/draw"
+	"runtime"
 )
 
 // Draw draws src onto dst. It does not scale: the upper left pixel of src is drawn onto the upper
@@ -16,14 +18,23 @@ import (
 //     alpha is. draw.Draw would lose the colours whose alpha is 0. Such sources are NRGBA,
 //     NRGBA64, palettes of such colours, and images with color.NRGBAModel.
 //
-// In all other cases the result is the same as with draw.Draw, with these exceptions: gray of
-// translucent colours may differ by one, and gray of a YCbCr image is its Y. A colour sample of
-// NV12 and I420 is the mean of the pixels that share it.
+// Y, Cb and Cr are converted as the Range and the Matrix of each side say. If they are unknown, they
+// are the limited range and BT.601, as in ffmpeg; those of an image.YCbCr are the full range and
+// BT.601. Results differ from exact arithmetic by at most 1. Colour samples are not interpolated:
+// each one is the colour of all pixels that share it, and is made from the mean of these pixels.
+// Gray of a picture with Y, Cb and Cr is its Y.
+//
+// In all other cases the result is the same as with draw.Draw, with one exception: gray of
+// translucent colours may differ by 1.
+//
+// Colours pass with 8 bits a component, with these exceptions: if both sides have the same samples,
+// and if dst is Gray16 or gray of another depth above 8.
 //
 // Gray, Gray16, RGBA, NRGBA and YCbCr of package image and the images of this package are drawn
 // without allocations, once dst has drawn an image of that width. If both sides have the same
-// samples, rows are copied. Other images are drawn by draw.Draw, or pixel by pixel. So are some of
-// these images if dst is Gray16, and YCbCr and NV12 images whose bounds are negative.
+// samples, range and matrix, rows are copied. Other images are drawn by draw.Draw, or pixel by pixel.
+// So are some of these images if dst is gray of more than 8 bits, and YCbCr images whose bounds are
+// negative.
 //
 // Nothing else may use dst at the same time, and src must not share pixels with dst. If the frame
 // is empty or the image is nil, Draw does nothing.
@@ -31,22 +42,25 @@ func Draw(dst *Frame, src image.Image) {
 	if dst.image == nil || src == nil {
 		return
 	}
+	// The bytes of both stay mapped while they are reachable.
+	defer runtime.KeepAlive(dst)
+	defer runtime.KeepAlive(src)
 	b := src.Bounds()
 	w, h := min(b.Dx(), dst.Width()), min(b.Dy(), dst.Height())
 	if w <= 0 || h <= 0 || copySamples(dst, src, w, h) {
 		return
 	}
-	if dst.Format() == RGBA || dst.Format() == BGRA {
-		if line := straightLines(src); line != nil {
-			drawStraight(dst, w, h, line)
+	if dst.hasAlpha() {
+		if read := straightLines(src); read != nil {
+			drawLines(dst, src, w, h, read)
 			return
 		}
 	}
-	if d, ok := dst.image.(draw.Image); ok && (!readable(src) || dst.Format() == Gray16 && !shallow(src)) {
+	if d, ok := dst.image.(draw.Image); ok && (!readable(src) || dst.image == &dst.gray16 && !shallow(src)) {
 		draw.Draw(d, image.Rect(0, 0, w, h), src, b.Min, draw.Src)
 		return
 	}
-	drawLines(dst, src, w, h)
+	drawLines(dst, src, w, h, nil)
 }
 
 // straightLines returns a function that reads lines of an image whose colours are not
@@ -83,52 +97,58 @@ func straightLines(src image.Image) func(line []byte, y int) {
 	}
 }
 
-// drawStraight draws lines onto RGBA or BGRA.
-func drawStraight(dst *Frame, w, h int, read func(line []byte, y int)) {
-	if n := 8 * w; len(dst.lines) < n {
-		dst.lines = make([]byte, n)
-	}
-	line, pix, stride := dst.lines[:4*w], dst.Pix(0), dst.Stride(0)
-	for y := range h {
-		read(line, y)
-		if dst.Format() == RGBA {
-			copy(pix[y*stride:], line)
-		} else {
-			putPacked(pix[y*stride:], line, BGRA)
-		}
-	}
-}
+// hasAlpha says whether pixels have alpha.
+func (f *Frame) hasAlpha() bool { return f.Format() == RGBA || f.Format() == BGRA || f.yuv.A != nil }
 
-// drawLines draws line by line. Lines have eight bits a component.
-func drawLines(dst *Frame, src image.Image, w, h int) {
+// drawLines draws line by line. Lines have eight bits a component. If read is not nil, it reads them.
+func drawLines(dst *Frame, src image.Image, w, h int, read func(line []byte, y int)) {
 	if n := 8 * w; len(dst.lines) < n {
 		dst.lines = make([]byte, n)
 	}
 	first, second := dst.lines[:4*w], dst.lines[4*w:8*w]
 	b := src.Bounds()
 	want := premultiplied
-	if dst.Format() == RGBA || dst.Format() == BGRA {
+	if dst.hasAlpha() {
 		want = straight
 	}
+	samples, isYUV := samplesOf(src)
+	get := func(line []byte, y int) {
+		switch {
+		case read != nil:
+			read(line, y)
+		case isYUV && dst.Format() == Gray:
+			samples.grayLine(line, b.Min.X, b.Min.Y+y, w)
+		default:
+			readLine(line, src, b.Min.X, b.Min.Y+y, w, want)
+		}
+	}
 	for y := 0; y < h; y++ {
-		readLine(first, src, b.Min.X, b.Min.Y+y, w, want)
-		switch dst.Format() {
-		case Gray:
-			putGray(dst.gray.Pix[y*dst.gray.Stride:], first)
-		case Gray16:
-			putGray16(dst.gray16.Pix[y*dst.gray16.Stride:], first)
+		if isYUV && !samples.hasAlpha() && (dst.Format() == RGBA || dst.Format() == BGRA) {
+			samples.line(dst.Pix(0)[y*dst.Stride(0):], b.Min.X, b.Min.Y+y, w, dst.Format() == BGRA)
+			continue
+		}
+		get(first, y)
+		switch format := dst.Format(); format.shape() {
+		case Gray, Gray16:
+			if format == Gray {
+				putGray(dst.gray.Pix[y*dst.gray.Stride:], first)
+			} else {
+				putGray16(dst.gray16.Pix[y*dst.gray16.Stride:], first, format.Depth())
+			}
 		case RGBA:
 			copy(dst.nrgba.Pix[y*dst.nrgba.Stride:], first)
 		case RGB, BGR, BGRA:
 			putPacked(dst.packed.Pix[y*dst.packed.Stride:], first, dst.packed.Format)
-		case NV12, I420:
+		default:
 			pair := first
-			if y+1 < h {
-				readLine(second, src, b.Min.X, b.Min.Y+y+1, w, want)
+			if _, down := dst.yuv.sharing(); down > 0 && y+1 < h {
+				get(second, y+1)
 				pair = second
 			}
-			put420(dst, y, first, pair, y+1 < h)
-			y++
+			dst.yuv.put(y, first, pair, &pair[0] != &first[0])
+			if _, down := dst.yuv.sharing(); down > 0 {
+				y++
+			}
 		}
 	}
 }
@@ -143,7 +163,7 @@ func copySamples(dst *Frame, src image.Image, w, h int) bool {
 			return copyLines(pix, stride, s.Pix[s.PixOffset(at.X, at.Y):], s.Stride, w, h)
 		}
 	case *Gray16Image:
-		if dst.Format() == Gray16 {
+		if dst.image == &dst.gray16 && dst.Format().Depth() == cmp.Or(s.Depth, 16) {
 			return copyLines(pix, stride, s.Pix[s.PixOffset(at.X, at.Y):], s.Stride, 2*w, h)
 		}
 	case *image.Gray16:
@@ -164,61 +184,13 @@ func copySamples(dst *Frame, src image.Image, w, h int) bool {
 		if dst.Format() == s.Format {
 			return copyLines(pix, stride, s.Pix[s.PixOffset(at.X, at.Y):], s.Stride, orders[s.Format].n*w, h)
 		}
-	case *image.YCbCr:
-		cw, ch := (w+1)/2, (h+1)/2
-		if dst.Format() == Gray {
-			return copyLines(pix, stride, s.Y[s.YOffset(at.X, at.Y):], s.YStride, w, h)
+	default:
+		if from, ok := samplesOf(src); ok {
+			return from.copyTo(dst, at, w, h)
 		}
-		if s.SubsampleRatio != image.YCbCrSubsampleRatio420 || !whole(at) {
-			return false
-		}
-		c := s.COffset(at.X, at.Y)
-		switch dst.Format() {
-		case I420:
-			copyLines(dst.Pix(1), dst.Stride(1), s.Cb[c:], s.CStride, cw, ch)
-			copyLines(dst.Pix(2), dst.Stride(2), s.Cr[c:], s.CStride, cw, ch)
-		case NV12:
-			for y := range ch {
-				d := dst.Pix(1)[y*dst.Stride(1):][:2*cw]
-				cb, cr := s.Cb[c+y*s.CStride:][:cw], s.Cr[c+y*s.CStride:][:cw]
-				for i := range cb {
-					d[2*i], d[2*i+1] = cb[i], cr[i]
-				}
-			}
-		default:
-			return false
-		}
-		return copyLines(pix, stride, s.Y[s.YOffset(at.X, at.Y):], s.YStride, w, h)
-	case *NV12Image:
-		cw, ch := (w+1)/2, (h+1)/2
-		if dst.Format() == Gray {
-			return copyLines(pix, stride, s.Y[s.YOffset(at.X, at.Y):], s.YStride, w, h)
-		}
-		if !whole(at) {
-			return false
-		}
-		c := s.COffset(at.X, at.Y)
-		switch dst.Format() {
-		case NV12:
-			copyLines(dst.Pix(1), dst.Stride(1), s.CbCr[c:], s.CStride, 2*cw, ch)
-		case I420:
-			for y := range ch {
-				cb, cr := dst.Pix(1)[y*dst.Stride(1):][:cw], dst.Pix(2)[y*dst.Stride(2):][:cw]
-				c := s.CbCr[c+y*s.CStride:][:2*cw]
-				for i := range cb {
-					cb[i], cr[i] = c[2*i], c[2*i+1]
-				}
-			}
-		default:
-			return false
-		}
-		return copyLines(pix, stride, s.Y[s.YOffset(at.X, at.Y):], s.YStride, w, h)
 	}
 	return false
 }
-
-// whole says whether p is the upper left pixel of the pixels that share a colour sample.
-func whole(p image.Point) bool { return p.X%2 == 0 && p.Y%2 == 0 }
 
 // copyLines copies rows of n bytes, and returns true.
 func copyLines(dst []byte, dstStride int, src []byte, srcStride, n, rows int) bool {
@@ -244,11 +216,9 @@ const (
 // readable says whether readLine has a fast path for an image.
 func readable(src image.Image) bool {
 	switch s := src.(type) {
-	case *image.Gray, *image.Gray16, *Gray16Image, *image.RGBA, *image.NRGBA, *PackedImage:
+	case *image.Gray, *image.Gray16, *Gray16Image, *image.RGBA, *image.NRGBA, *PackedImage, *YUVImage:
 		return true
 	case *image.YCbCr:
-		return s.Rect.Min.X >= 0 && s.Rect.Min.Y >= 0
-	case *NV12Image:
 		return s.Rect.Min.X >= 0 && s.Rect.Min.Y >= 0
 	}
 	return false
@@ -278,7 +248,14 @@ func readLine(line []byte, src image.Image, x, y, w int, want alpha) {
 	case *image.Gray16:
 		putHigh(line, s.Pix[s.PixOffset(x, y):])
 	case *Gray16Image:
-		putHigh(line, s.Pix[s.PixOffset(x, y)+1:])
+		if s.Depth == 0 || s.Depth == 16 {
+			putHigh(line, s.Pix[s.PixOffset(x, y)+1:])
+			break
+		}
+		for i := range w {
+			v, p := uint8(s.Gray16At(x+i, y).Y>>8), line[4*i:][:4]
+			p[0], p[1], p[2], p[3] = v, v, v, 0xff
+		}
 	case *image.RGBA:
 		copy(line, s.Pix[s.PixOffset(x, y):][:4*w])
 		has = premultiplied
@@ -290,27 +267,17 @@ func readLine(line []byte, src image.Image, x, y, w int, want alpha) {
 		if orders[s.Format].a >= 0 {
 			has = straight
 		}
-	case *image.YCbCr:
-		if !readable(src) {
+	case *image.YCbCr, *YUVImage:
+		samples, ok := samplesOf(src)
+		if !ok {
 			has = readAny(line, src, x, y, w)
 			break
 		}
-		shift := 0
-		switch s.SubsampleRatio {
-		case image.YCbCrSubsampleRatio422, image.YCbCrSubsampleRatio420:
-			shift = 1
-		case image.YCbCrSubsampleRatio411, image.YCbCrSubsampleRatio410:
-			shift = 2
+		samples.line(line, x, y, w, false)
+		if samples.hasAlpha() {
+			samples.alphaLine(line, x, y, w)
+			has = straight
 		}
-		c := s.COffset(x, y)
-		getYCbCr(line, s.Y[s.YOffset(x, y):][:w], s.Cb[c:], s.Cr[c:], 1, x&(1<<shift-1), shift)
-	case *NV12Image:
-		if !readable(src) {
-			has = readAny(line, src, x, y, w)
-			break
-		}
-		c := s.COffset(x, y)
-		getYCbCr(line, s.Y[s.YOffset(x, y):][:w], s.CbCr[c:], s.CbCr[c+1:], 2, x&1, 1)
 	default:
 		has = readAny(line, src, x, y, w)
 	}

@@ -9,10 +9,22 @@ import (
 	"image/draw"
 	"math/rand/v2"
 	"testing"
+
+	"samepage/internal/yuv"
 )
 
 // plain hides the type of an image.
 type plain struct{ image.Image }
+
+// someFormats are all formats with 8 bits a sample, and some with more.
+func someFormats() (all []Format) {
+	for _, f := range Formats() {
+		if f == f.shape() {
+			all = append(all, f)
+		}
+	}
+	return append(all, Gray.WithDepth(10), I420.WithDepth(10), I422.WithDepth(12), I444A.WithDepth(16), I411.WithDepth(9))
+}
 
 // sources returns images of all types with random pixels. Their bounds do not begin at (0, 0), or
 // are negative, or are a part of a larger image.
@@ -59,8 +71,11 @@ func sources(t testing.TB) map[string]image.Image {
 			fill(y.Y, y.Cb, y.Cr)
 			all[fmt.Sprintf("%v at %v", ratio, at)] = y
 		}
-		for _, format := range Formats() {
-			f := noise(mustNew(t, Spec{Format: format, Width: 20, Height: 20}), uint64(format))
+		for i, format := range someFormats() {
+			f := noise(mustNew(t, Spec{Format: format, Width: 20, Height: 20, Range: Range(i % 3), Matrix: Matrix(i % 4)}), uint64(format))
+			for i := 1; format == Gray.WithDepth(10) && i < len(f.Pix(0)); i += 2 {
+				f.Pix(0)[i] &= 3
+			}
 			part := f.Image().(interface {
 				SubImage(image.Rectangle) image.Image
 			}).SubImage(b)
@@ -75,96 +90,145 @@ func sources(t testing.TB) map[string]image.Image {
 	return all
 }
 
-// by returns the frame that package image/draw makes of src. For NV12 and I420 it is made of the
-// RGB image that package image/draw makes.
-func by(t testing.TB, spec Spec, src image.Image) *Frame {
-	f := mustNew(t, spec)
+// by returns the frame that package image/draw makes of src. Frames with Y, Cb and Cr are made pixel
+// by pixel of the RGB image that package image/draw makes. off is how far samples may be from them,
+// in steps of 1/255.
+func by(t testing.TB, spec Spec, src image.Image) (f *Frame, off int) {
+	f = mustNew(t, spec)
+	from, hasYUV := samplesOf(src)
+	if hasYUV {
+		off = 1
+	}
 	r := image.Rect(0, 0, min(src.Bounds().Dx(), spec.Width), min(src.Bounds().Dy(), spec.Height))
 	if d, ok := f.Image().(draw.Image); ok {
-		if y, ok := src.(*image.YCbCr); ok && spec.Format == Gray { // as Draw says
-			src = &image.Gray{Pix: y.Y, Stride: y.YStride, Rect: y.Rect}
-		}
-		if y, ok := src.(*NV12Image); ok && spec.Format == Gray {
-			src = &image.Gray{Pix: y.Y, Stride: y.YStride, Rect: y.Rect}
+		if hasYUV && spec.Format == Gray { // its Y
+			b := src.Bounds()
+			gray := image.NewGray(b)
+			for y := b.Min.Y; y < b.Max.Y; y++ {
+				for x := b.Min.X; x < b.Max.X; x++ {
+					var p [4]byte
+					from.space.Line(p[:], &yuv.Samples{Y: from.yFrom(x, y), Cb: from.flat[:], Cr: from.flat[:]}, 1, false)
+					gray.SetGray(x, y, color.Gray{p[0]})
+				}
+			}
+			src = gray
 		}
 		if n, ok := src.(*image.NRGBA64); ok && (spec.Format == RGBA || spec.Format == BGRA) {
-			upper := image.NewNRGBA(n.Rect) // the bits that there is room for
-			for i := range upper.Pix {
-				upper.Pix[i] = n.Pix[2*i]
-			}
-			src = upper
+			src = upperBits(n)
 		}
 		draw.Draw(d, r, plain{src}, src.Bounds().Min, draw.Src)
-		return f
+		return f, off
 	}
-	rgb := image.NewRGBA(r)
-	draw.Draw(rgb, r, src, src.Bounds().Min, draw.Src)
-	mean := func(x, y int) (c color.RGBA) {
-		var sum [3]int
-		for _, p := range []image.Point{{x, y}, {min(x+1, r.Max.X-1), y}, {x, min(y+1, r.Max.Y-1)}, {min(x+1, r.Max.X-1), min(y+1, r.Max.Y-1)}} {
-			c := rgb.RGBAAt(p.X, p.Y)
-			sum[0], sum[1], sum[2] = sum[0]+int(c.R), sum[1]+int(c.G), sum[2]+int(c.B)
+	if n, ok := src.(*image.NRGBA64); ok && spec.Format.Planes() == 4 {
+		src = upperBits(n)
+	}
+	var rgb draw.Image = image.NewRGBA(r)
+	if spec.Format.Planes() == 4 {
+		rgb = image.NewNRGBA(r)
+	}
+	draw.Draw(rgb, r, plain{src}, src.Bounds().Min, draw.Src)
+	at := func(x, y int) color.NRGBA {
+		switch c := rgb.At(x, y).(type) {
+		case color.RGBA:
+			return color.NRGBA{c.R, c.G, c.B, 255}
+		default:
+			return c.(color.NRGBA)
 		}
-		return color.RGBA{uint8((sum[0] + 2) / 4), uint8((sum[1] + 2) / 4), uint8((sum[2] + 2) / 4), 255}
 	}
+	p := &f.yuv
+	across, down := p.sharing()
 	for y := range r.Max.Y {
 		for x := range r.Max.X {
-			c := rgb.RGBAAt(x, y)
-			f.Pix(0)[y*f.Stride(0)+x], _, _ = color.RGBToYCbCr(c.R, c.G, c.B)
-			if x%2 == 0 && y%2 == 0 {
-				m := mean(x, y)
-				_, cb, cr := color.RGBToYCbCr(m.R, m.G, m.B)
-				if f.Format() == NV12 {
-					c := f.Pix(1)[y/2*f.Stride(1)+x:]
-					c[0], c[1] = cb, cr
-				} else {
-					f.Pix(1)[y/2*f.Stride(1)+x/2], f.Pix(2)[y/2*f.Stride(2)+x/2] = cb, cr
+			c := at(x, y)
+			p.space().PutY(p.Y[p.YOffset(x, y):][:p.unit()], []byte{c.R, c.G, c.B, c.A})
+			if p.A != nil {
+				a := flatten(uint16(c.A)*0x101, spec.Format.Depth())
+				if p.A[p.AOffset(x, y)] = uint8(a); p.unit() == 2 {
+					p.A[p.AOffset(x, y)+1] = uint8(a >> 8)
+				}
+			}
+			if x&(1<<across-1) != 0 || y&(1<<down-1) != 0 {
+				continue
+			}
+			var sum [3]int
+			n := 0
+			for i := range 1 << down {
+				for k := range 1 << across {
+					if (image.Point{x + k, y + i}.In(r)) {
+						c := at(x+k, y+i)
+						sum[0], sum[1], sum[2], n = sum[0]+int(c.R), sum[1]+int(c.G), sum[2]+int(c.B), n+1
+					}
+				}
+			}
+			mean := []byte{uint8((sum[0] + n/2) / n), uint8((sum[1] + n/2) / n), uint8((sum[2] + n/2) / n), 255}
+			o := p.COffset(x, y)
+			p.space().PutColours(p.Cb[o:], p.Cr[o:], p.step(), mean, mean, 0)
+		}
+	}
+	return f, off + 1
+}
+
+func upperBits(n *image.NRGBA64) *image.NRGBA {
+	upper := image.NewNRGBA(n.Rect) // the bits that there is room for
+	for i := range upper.Pix {
+		upper.Pix[i] = n.Pix[2*i]
+	}
+	return upper
+}
+
+// differ says where samples differ by more than off steps of 1/255, or other bytes differ.
+func differ(got, want *Frame, off int) string {
+	a, b := bytes.Clone(got.Bytes()), bytes.Clone(want.Bytes())
+	scale := 1
+	if bits := got.Format().Depth(); bits > 8 && got.Format().yuv() {
+		scale = 1 << (bits - 8)
+	}
+	for i := range got.Planes() {
+		row, rows := got.Plane(i)
+		for y := range rows {
+			from := int(got.h.Offset[i]) + y*got.Stride(i)
+			for x := 0; x < row; {
+				g, w := int(a[from+x]), int(b[from+x])
+				a[from+x] = b[from+x]
+				if x++; got.Format().Depth() > 8 {
+					g, w = g|int(a[from+x])<<8, w|int(b[from+x])<<8
+					a[from+x] = b[from+x]
+					x++
+				}
+				if g-w > off*scale || w-g > off*scale {
+					return fmt.Sprintf("byte %d of row %d of plane %d is %d, want %d", x, y, i, g, w)
 				}
 			}
 		}
 	}
-	return f
+	if !bytes.Equal(a, b) {
+		return "padding has changed"
+	}
+	return ""
 }
 
 // For every image and format Draw gives the same bytes as image/draw, and does not change the
 // pixels around. If both sides have the same samples, these do not change.
 func TestDraw(t *testing.T) {
 	for name, src := range sources(t) {
-		for _, format := range Formats() {
-			for _, size := range []image.Point{{13, 9}, {5, 4}, {20, 12}, {1, 1}} {
-				spec := Spec{Format: format, Width: size.X, Height: size.Y, Stride: 4*size.X + 3}
-				want := by(t, spec, src)
+		for i, format := range someFormats() {
+			for k, size := range []image.Point{{13, 9}, {5, 4}, {1, 1}} {
+				spec := Spec{Format: format, Width: size.X, Height: size.Y, Stride: 8*size.X + 3, Range: Range(i % 3), Matrix: Matrix((i + k) % 4)}
 				got := mustNew(t, spec)
 				Draw(got, src)
-				if bytes.Equal(got.Bytes(), want.Bytes()) {
+				if from, ok := samplesOf(src); ok && from.copyTo(mustNew(t, spec), src.Bounds().Min, 1, 1) && format != Gray {
+					checkSamples(t, name, got, src)
 					continue
 				}
-				at := src.Bounds().Min
-				is420 := format == NV12 || format == I420
-				if s, ok := src.(*image.YCbCr); ok && is420 && s.SubsampleRatio == image.YCbCrSubsampleRatio420 && at.X%2 == 0 && at.Y%2 == 0 {
-					checkSamples(t, name, got, src, func(x, y int) color.YCbCr { return s.YCbCrAt(x, y) })
-					continue
-				}
-				if s, ok := src.(*NV12Image); ok && is420 && at.X%2 == 0 && at.Y%2 == 0 {
-					checkSamples(t, name, got, src, s.YCbCrAt)
-					continue
-				}
-				translucent := false
-				switch s := src.(type) {
-				case *image.NRGBA:
-					translucent = true
-				case *PackedImage:
-					translucent = !s.Opaque()
-				}
-				for i := range got.Bytes() {
-					g, w := got.Bytes()[i], want.Bytes()[i]
-					if format == Gray && translucent && (g+1 == w || w+1 == g) {
-						continue
+				want, off := by(t, spec, src)
+				if _, ok := src.(interface{ Opaque() bool }); ok && format == Gray && off == 0 {
+					off = 1 // gray of translucent colours
+					if o := src.(interface{ Opaque() bool }); o.Opaque() {
+						off = 0
 					}
-					if g != w {
-						t.Errorf("%s on %v of %v: byte %d is %d, want %d", name, format, size, i, g, w)
-						break
-					}
+				}
+				if d := differ(got, want, off); d != "" {
+					t.Errorf("%s on %v, %v, %v of %v: %s", name, format, spec.Range, spec.Matrix, size, d)
 				}
 			}
 		}
@@ -202,13 +266,26 @@ func TestDrawKeepsColours(t *testing.T) {
 	}
 }
 
-func checkSamples(t *testing.T, name string, got *Frame, src image.Image, want func(x, y int) color.YCbCr) {
+// checkSamples checks that got has the samples of src. Its samples are those of the same colours.
+func checkSamples(t *testing.T, name string, got *Frame, src image.Image) {
 	t.Helper()
 	at := src.Bounds().Min
+	from, _ := samplesOf(src)
+	word := func(b []byte, i, unit int) int {
+		if unit == 1 {
+			return int(b[i])
+		}
+		return int(b[i]) | int(b[i+1])<<8
+	}
+	p := &got.yuv
 	for y := range min(got.Height(), src.Bounds().Dy()) {
 		for x := range min(got.Width(), src.Bounds().Dx()) {
-			if g := got.Image().At(x, y); g != want(at.X+x, at.Y+y) {
-				t.Fatalf("%s: samples at %d, %d are %v, want %v", name, x, y, g, want(at.X+x, at.Y+y))
+			c, k := p.COffset(x, y), from.cOffset(at.X+x, at.Y+y)
+			u := p.unit()
+			g := [3]int{word(p.Y, p.YOffset(x, y), u), word(p.Cb, c, u), word(p.Cr, c, u)}
+			w := [3]int{word(from.yFrom(at.X+x, at.Y+y), 0, u), word(from.Cb, k, u), word(from.Cr, k, u)}
+			if g != w || p.A != nil && word(p.A, p.AOffset(x, y), u) != word(from.aFrom(at.X+x, at.Y+y), 0, u) {
+				t.Fatalf("%s: samples at %d, %d are %v, want %v", name, x, y, g, w)
 			}
 		}
 	}
@@ -217,16 +294,6 @@ func checkSamples(t *testing.T, name string, got *Frame, src image.Image, want f
 // The loops of lines.go give the same as image/color, for all colours with all alphas.
 func TestLoops(t *testing.T) {
 	var line [4]byte
-	for v := range 1 << 24 {
-		if v%7 != 0 && v>>16 != 0 && v>>16 != 255 { // every seventh is enough
-			continue
-		}
-		y, cb, cr := uint8(v), uint8(v>>8), uint8(v>>16)
-		getYCbCr(line[:], []byte{y}, []byte{cb}, []byte{cr}, 1, 0, 1)
-		if r, g, b := color.YCbCrToRGB(y, cb, cr); line != [4]byte{r, g, b, 255} {
-			t.Fatalf("%d %d %d is %v, want %d %d %d", y, cb, cr, line, r, g, b)
-		}
-	}
 	for a := range 256 {
 		for v := range 256 {
 			line = [4]byte{uint8(v), 255, 0, uint8(a)}
@@ -259,8 +326,8 @@ func TestDrawAllocates(t *testing.T) {
 		if y, ok := src.(*image.YCbCr); ok && y.Rect.Min.X < 0 {
 			continue
 		}
-		for _, format := range Formats() {
-			if _, nv12 := src.(*NV12Image); format == Gray16 || nv12 && src.Bounds().Min.X < 0 {
+		for _, format := range someFormats() {
+			if format.shape() <= Gray16 && format != Gray {
 				continue
 			}
 			f := mustNew(t, Spec{Format: format, Width: 13, Height: 9})

@@ -67,7 +67,7 @@ func ExampleSpec() {
 	spec.Stride = 1000
 	fmt.Println(spec.Check())
 	// Output:
-	// 262272 bytes <nil>
+	// 262400 bytes <nil>
 	// frame: Stride is 1000, want 0, or at least the 1024 bytes of a row: wrong picture specification
 }
 
@@ -107,10 +107,17 @@ func ExampleGray16Image() {
 	// Output: 00 00 34 12
 }
 
-func ExampleNV12Image() {
-	p := &frame.NV12Image{Y: []byte{10, 20, 30, 40}, CbCr: []byte{5, 6}, YStride: 2, CStride: 2, Rect: image.Rect(0, 0, 2, 2)}
-	fmt.Println(p.At(0, 0), p.At(1, 1))
-	// Output: {10 5 6} {40 5 6}
+// The same samples are white in one range and gray in the other.
+func ExampleYUVImage() {
+	colours := []byte{128, 128}
+	p := &frame.YUVImage{Format: frame.NV12, Y: []byte{235}, Cb: colours, Cr: colours[1:], YStride: 1, CStride: 2, Rect: image.Rect(0, 0, 1, 1)}
+	p.Range = frame.RangeLimited
+	fmt.Println(p.At(0, 0))
+	p.Range = frame.RangeFull
+	fmt.Println(p.At(0, 0))
+	// Output:
+	// {255 255 255 255}
+	// {235 235 235 255}
 }
 
 // Pictures from a pipe of ffmpeg are read directly into the messages that are sent.

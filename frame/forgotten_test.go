@@ -70,7 +70,7 @@ func TestForgottenNotWhileItsImageIsUsed(t *testing.T) {
 					img = whole.SubImage(image.Rect(5, 5, 20, 20))
 				case *frame.Gray16Image:
 					img = whole.SubImage(image.Rect(5, 5, 20, 20))
-				case *frame.NV12Image:
+				case *frame.YUVImage:
 					img = whole.SubImage(image.Rect(4, 4, 20, 20))
 				}
 				collectedAll(t)

@@ -1,11 +1,14 @@
 package frame
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"image"
 	"io"
 	"math"
+	"strconv"
+	"strings"
 	"time"
 
 	"samepage/internal/option"
@@ -14,6 +17,9 @@ import (
 
 // MaxSide is the largest width and height, in pixels.
 const MaxSide = 16384
+
+// MaxParams is the largest length of the Params of a Spec, in bytes.
+const MaxParams = layout.MaxFrameParams
 
 // ErrSpec: a Spec is out of range, or a frame has another format or size than a stream needs. If
 // a Spec is out of range the error also matches fs.ErrInvalid.
@@ -40,8 +46,9 @@ type Spec struct {
 	Format        Format
 	Width, Height int // pixels, at most MaxSide
 	// Stride is the number of bytes from the start of a row of the first plane to the start of
-	// the next row. If it is 0, rows have no padding. The colour planes of I420 have half of this
-	// stride, rounded up. The colour plane of NV12 has this stride, rounded up to an even number.
+	// the next row. If it is 0, rows have no padding. The other planes have room for as many pixels:
+	// the colour planes of I420 have half of this stride, rounded up to whole samples. The colour
+	// plane of NV12 has this stride, rounded up to an even number.
 	Stride int
 	Seq    uint64    // the number of the frame, which the writer chooses
 	Time   time.Time // when the picture was taken; zero: unknown
@@ -52,8 +59,14 @@ type Spec struct {
 
 	Siting    Siting
 	Range     Range
+	Matrix    Matrix
 	Interlace Interlace
 	Aspect    Ratio // width of a pixel divided by its height
+	Rate      Ratio // frames per second of the stream
+	// Params is text about this frame, of one line and at most MaxParams bytes: the parameters after
+	// FRAME in a YUV4MPEG2 stream. In streams with InterlaceMixed they say how the frame is
+	// interlaced.
+	Params string
 }
 
 // Size returns the number of bytes of the frame, with its header. New needs so many bytes, and
@@ -91,14 +104,22 @@ func (s Spec) header() (layout.FrameHeader, error) {
 		return layout.FrameHeader{}, badSpec("Siting", s.Siting, fmt.Sprint("one of ", []Siting{SitingUnknown, SitingCentre, SitingLeft, SitingPALDV}))
 	case s.Range > RangeLimited:
 		return layout.FrameHeader{}, badSpec("Range", s.Range, fmt.Sprint("one of ", []Range{RangeUnknown, RangeFull, RangeLimited}))
+	case s.Matrix > MatrixBT2020:
+		return layout.FrameHeader{}, badSpec("Matrix", s.Matrix, fmt.Sprint("one of ", []Matrix{MatrixUnknown, MatrixBT601, MatrixBT709, MatrixBT2020}))
+	case !s.Rate.ok():
+		return layout.FrameHeader{}, badSpec("Rate", s.Rate, "two positive numbers or two zeros")
+	case len(s.Params) > MaxParams || strings.ContainsAny(s.Params, "\n\x00"):
+		return layout.FrameHeader{}, badSpec("Params", strconv.Quote(s.Params), fmt.Sprintf("at most %d bytes without line breaks and zeros", MaxParams))
 	case s.Interlace > InterlaceMixed:
 		return layout.FrameHeader{}, badSpec("Interlace", s.Interlace, fmt.Sprint("one of ", []Interlace{InterlaceUnknown, InterlaceNone, InterlaceTopFirst, InterlaceBottomFirst, InterlaceMixed}))
 	}
 	h := layout.FrameHeader{
 		Format: layout.FrameFormat(s.Format), Width: uint32(s.Width), Height: uint32(s.Height), Seq: s.Seq, Time: nanos(s.Time),
 		Siting: layout.FrameSiting(s.Siting), Range: layout.FrameRange(s.Range), Interlace: layout.FrameInterlace(s.Interlace),
-		AspectNum: uint32(s.Aspect.Num), AspectDen: uint32(s.Aspect.Den),
+		Matrix: layout.FrameMatrix(s.Matrix), AspectNum: uint32(s.Aspect.Num), AspectDen: uint32(s.Aspect.Den),
+		RateNum: uint32(s.Rate.Num), RateDen: uint32(s.Rate.Den),
 	}
+	copy(h.Params[:], s.Params)
 	if r := s.Region; r != (image.Rectangle{}) {
 		if r.Empty() || r.Min.X < 0 || r.Min.Y < 0 || r.Max.X > math.MaxInt32 || r.Max.Y > math.MaxInt32 {
 			return h, badSpec("Region", r, "a rectangle that is not empty, with coordinates from 0 to 2147483647")
@@ -109,13 +130,10 @@ func (s Spec) header() (layout.FrameHeader, error) {
 	if stride == 0 {
 		stride, _ = s.Format.Plane(0, s.Width, s.Height)
 	}
-	end := uint64(layout.FrameHeaderSize)
+	end, first := uint64(layout.FrameHeaderSize), stride
 	for i := range s.Format.Planes() {
-		if i == 1 {
-			stride = (stride + 1) / 2
-			if s.Format == NV12 {
-				stride *= 2
-			}
+		if i > 0 {
+			stride = s.strideOf(i, first)
 		}
 		row, rows := s.Format.Plane(i, s.Width, s.Height)
 		if stride < row {
@@ -130,6 +148,18 @@ func (s Spec) header() (layout.FrameHeader, error) {
 		return h, fmt.Errorf("frame: %v: %w", err, ErrSpec)
 	}
 	return h, nil
+}
+
+// strideOf returns the stride of plane i, which is not the first one. The first one has the stride
+// first.
+func (s *Spec) strideOf(i, first int) int {
+	unit := (s.Format.Depth() + 7) / 8
+	across, _ := layout.FrameFormat(s.Format).Sharing(i)
+	samples := ((first+unit-1)/unit + 1<<across - 1) >> across
+	if s.Format == NV12 {
+		samples *= 2
+	}
+	return samples * unit
 }
 
 func nanos(t time.Time) int64 {
@@ -160,7 +190,7 @@ type Frame struct {
 	ycbcr  image.YCbCr
 	gray16 Gray16Image
 	packed PackedImage
-	nv12   NV12Image
+	yuv    YUVImage // also of formats whose image is ycbcr
 }
 
 // New makes a new frame in buf. Errors: those of Frame.Reset.
@@ -220,7 +250,7 @@ func (f *Frame) Attach(buf []byte) error {
 func (f *Frame) clear() {
 	f.h, f.buf, f.image = layout.FrameHeader{}, nil, nil
 	f.gray, f.nrgba, f.ycbcr = image.Gray{}, image.NRGBA{}, image.YCbCr{}
-	f.gray16, f.packed, f.nv12 = Gray16Image{}, PackedImage{Format: RGB}, NV12Image{}
+	f.gray16, f.packed, f.yuv = Gray16Image{}, PackedImage{Format: RGB}, YUVImage{}
 }
 
 // set makes f the frame that h describes. Precondition: h was checked against len(buf).
@@ -228,28 +258,34 @@ func (f *Frame) set(h layout.FrameHeader, buf []byte) {
 	f.h, f.buf = h, buf[:h.Size:h.Size]
 	r := image.Rect(0, 0, int(h.Width), int(h.Height))
 	pix, stride := f.Pix(0), f.Stride(0)
-	switch Format(h.Format) {
-	case Gray:
-		f.gray = image.Gray{Pix: pix, Stride: stride, Rect: r}
-		f.image = &f.gray
-	case Gray16:
-		f.gray16 = Gray16Image{Pix: pix, Stride: stride, Rect: r}
+	switch format := Format(h.Format); format.shape() {
+	case Gray, Gray16:
+		if format == Gray {
+			f.gray = image.Gray{Pix: pix, Stride: stride, Rect: r}
+			f.image = &f.gray
+			return
+		}
+		f.gray16 = Gray16Image{Depth: format.Depth(), Pix: pix, Stride: stride, Rect: r}
 		f.image = &f.gray16
 	case RGBA:
 		f.nrgba = image.NRGBA{Pix: pix, Stride: stride, Rect: r}
 		f.image = &f.nrgba
 	case RGB, BGR, BGRA:
-		f.packed = PackedImage{Format: Format(h.Format), Pix: pix, Stride: stride, Rect: r}
+		f.packed = PackedImage{Format: format, Pix: pix, Stride: stride, Rect: r}
 		f.image = &f.packed
-	case NV12:
-		f.nv12 = NV12Image{Y: pix, CbCr: f.Pix(1), YStride: stride, CStride: f.Stride(1), Rect: r}
-		f.image = &f.nv12
-	case I420:
-		f.ycbcr = image.YCbCr{
-			Y: pix, Cb: f.Pix(1), Cr: f.Pix(2), YStride: stride, CStride: f.Stride(1),
-			SubsampleRatio: image.YCbCrSubsampleRatio420, Rect: r,
+	default:
+		f.yuv = YUVImage{
+			Format: format, Range: Range(h.Range), Matrix: Matrix(h.Matrix),
+			Y: pix, Cb: f.Pix(1), Cr: f.Pix(2), A: f.Pix(3), YStride: stride, CStride: f.Stride(1), AStride: f.Stride(3), Rect: r,
 		}
-		f.image = &f.ycbcr
+		if format == NV12 {
+			f.yuv.Cr = f.yuv.Cb[1:]
+		}
+		f.image = &f.yuv
+		if ratio, ok := f.yuv.jpeg(); ok {
+			f.ycbcr = image.YCbCr{Y: pix, Cb: f.yuv.Cb, Cr: f.yuv.Cr, YStride: stride, CStride: f.yuv.CStride, SubsampleRatio: ratio, Rect: r}
+			f.image = &f.ycbcr
+		}
 	}
 }
 
@@ -272,10 +308,10 @@ func (f *Frame) Width() int { return int(f.h.Width) }
 // Height returns the height in pixels.
 func (f *Frame) Height() int { return int(f.h.Height) }
 
-// Bits returns the average number of bits of a pixel.
+// Bits returns the average number of bits that a pixel takes.
 func (f *Frame) Bits() int { return f.h.Format.Bits() }
 
-// Planes returns the number of planes: 1 to 3, or 0 for an empty frame.
+// Planes returns the number of planes: 1 to 4, or 0 for an empty frame.
 func (f *Frame) Planes() int { return f.h.Format.Planes() }
 
 // Pix returns the frame's own bytes of a plane, from the first pixel to the last one. The padding
@@ -341,8 +377,15 @@ func (f *Frame) Spec() Spec {
 	return Spec{
 		Format: f.Format(), Width: f.Width(), Height: f.Height(), Stride: f.Stride(0), Seq: f.h.Seq, Time: f.Time(), Region: f.Region(),
 		Siting: Siting(f.h.Siting), Range: Range(f.h.Range), Interlace: Interlace(f.h.Interlace),
-		Aspect: Ratio{int(f.h.AspectNum), int(f.h.AspectDen)},
+		Matrix: Matrix(f.h.Matrix), Aspect: Ratio{int(f.h.AspectNum), int(f.h.AspectDen)}, Rate: Ratio{int(f.h.RateNum), int(f.h.RateDen)},
+		Params: string(f.params()),
 	}
+}
+
+// params returns the text in the header's private copy.
+func (f *Frame) params() []byte {
+	text, _, _ := bytes.Cut(f.h.Params[:], []byte{0})
+	return text
 }
 
 // Image returns the pixels as an image that starts at (0, 0). The package comment lists the types

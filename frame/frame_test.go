@@ -10,6 +10,7 @@ import (
 	"io"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -36,7 +37,7 @@ func noise(f *Frame, seed uint64) *Frame {
 
 func fullSpec(format Format) Spec {
 	return Spec{
-		Format: format, Width: 7, Height: 5, Stride: 40, Seq: math.MaxUint64, Time: time.Unix(1_700_000_000, 123_456_789),
+		Format: format, Width: 7, Height: 5, Stride: 40, Matrix: MatrixBT709, Rate: Ratio{60000, 1001}, Params: "It", Seq: math.MaxUint64, Time: time.Unix(1_700_000_000, 123_456_789),
 		Region: image.Rect(10, 20, 24, 30), Siting: SitingLeft, Range: RangeLimited, Interlace: InterlaceTopFirst, Aspect: Ratio{128, 117},
 	}
 }
@@ -60,7 +61,7 @@ func TestFrame(t *testing.T) {
 			g.Seq() != spec.Seq || !g.Time().Equal(spec.Time) || g.Region() != spec.Region {
 			t.Errorf("%v: %+v", format, g.Spec())
 		}
-		for i := -1; i < 4; i++ {
+		for i := -1; i < 5; i++ {
 			row, rows := g.Plane(i)
 			want := 0
 			if rows > 0 {
@@ -99,10 +100,13 @@ func TestImageInPlace(t *testing.T) {
 			pix = p.Pix
 		case *PackedImage:
 			pix = p.Pix
-		case *NV12Image:
+		case *YUVImage:
 			pix = p.Y
-			if &p.CbCr[0] != &f.Pix(1)[0] {
+			if &p.Cb[0] != &f.Pix(1)[0] || format == NV12 && &p.Cr[0] != &f.Pix(1)[1] || format != NV12 && &p.Cr[0] != &f.Pix(2)[0] {
 				t.Errorf("%v copies its colour", format)
+			}
+			if (p.A != nil) != (f.Planes() == 4) || p.A != nil && &p.A[0] != &f.Pix(3)[0] {
+				t.Errorf("%v copies its alpha", format)
 			}
 		case *image.YCbCr:
 			pix = p.Y
@@ -113,7 +117,7 @@ func TestImageInPlace(t *testing.T) {
 		if len(pix) == 0 || &pix[0] != &f.Pix(0)[0] || f.Image().Bounds() != image.Rect(0, 0, 7, 5) {
 			t.Errorf("%v copies its pixels, or has bounds %v", format, f.Image().Bounds())
 		}
-		if _, ok := f.Image().(draw.Image); ok == (format == NV12 || format == I420) {
+		if _, ok := f.Image().(draw.Image); ok == format.yuv() {
 			t.Errorf("%v can be drawn on: %v", format, ok)
 		}
 		if _, ok := f.Image().(image.RGBA64Image); !ok {
@@ -143,6 +147,13 @@ func TestSpec(t *testing.T) {
 		{Format: Gray, Width: 1, Height: 1, Aspect: Ratio{1, 0}},
 		{Format: Gray, Width: 1, Height: 1, Aspect: Ratio{-1, 1}},
 		{Format: Gray, Width: 1, Height: 1, Siting: 9},
+		{Format: Gray, Width: 1, Height: 1, Matrix: 9},
+		{Format: Gray, Width: 1, Height: 1, Rate: Ratio{0, 1}},
+		{Format: Gray, Width: 1, Height: 1, Params: "a\nb"},
+		{Format: Gray, Width: 1, Height: 1, Params: "a\x00b"},
+		{Format: Gray, Width: 1, Height: 1, Params: strings.Repeat("x", MaxParams+1)},
+		{Format: I420.WithDepth(11), Width: 1, Height: 1},
+		{Format: I420.WithDepth(10), Width: 10, Height: 1, Stride: 19},
 		{Format: Gray, Width: 1, Height: 1, Range: 9},
 		{Format: Gray, Width: 1, Height: 1, Interlace: 9},
 	} {
@@ -157,13 +168,18 @@ func TestSpec(t *testing.T) {
 		s    Spec
 		size int64
 	}{
-		{Spec{Format: Gray, Width: 1, Height: 1}, 128 + 1},
-		{Spec{Format: RGBA, Width: MaxSide, Height: MaxSide}, 128 + 1<<30},
-		{Spec{Format: BGR, Width: 640, Height: 480}, 128 + 640*480*3},
-		{Spec{Format: I420, Width: 5, Height: 3}, 128 + 64 + 64 + 6},
-		{Spec{Format: NV12, Width: 5, Height: 3}, 128 + 64 + 12},
-		{Spec{Format: NV12, Width: 5, Height: 3, Stride: 15}, 128 + 64 + 32},
-		{Spec{Format: Gray, Width: 1, Height: MaxSide, Stride: layout.MaxFrameStride}, 128 + 1<<34},
+		{Spec{Format: Gray, Width: 1, Height: 1}, 256 + 1},
+		{Spec{Format: RGBA, Width: MaxSide, Height: MaxSide}, 256 + 1<<30},
+		{Spec{Format: BGR, Width: 640, Height: 480}, 256 + 640*480*3},
+		{Spec{Format: I420, Width: 5, Height: 3}, 256 + 64 + 64 + 6},
+		{Spec{Format: NV12, Width: 5, Height: 3}, 256 + 64 + 12},
+		{Spec{Format: NV12, Width: 5, Height: 3, Stride: 15}, 256 + 64 + 32},
+		{Spec{Format: I420.WithDepth(10), Width: 5, Height: 3}, 256 + 64 + 64 + 12},
+		{Spec{Format: I420.WithDepth(10), Width: 5, Height: 3, Stride: 13}, 256 + 64 + 64 + 16},
+		{Spec{Format: I422, Width: 5, Height: 3}, 256 + 64 + 64 + 9},
+		{Spec{Format: I411, Width: 5, Height: 3}, 256 + 64 + 64 + 6},
+		{Spec{Format: I444A, Width: 5, Height: 3}, 256 + 3*64 + 15},
+		{Spec{Format: Gray, Width: 1, Height: MaxSide, Stride: layout.MaxFrameStride}, 256 + 1<<34},
 	} {
 		if got := c.s.Size(); got != c.size {
 			t.Errorf("%+v has %d bytes, want %d", c.s, got, c.size)
@@ -224,13 +240,13 @@ func TestHostileHeader(t *testing.T) {
 
 // Other writers may put the planes in another order.
 func TestForeignPlanes(t *testing.T) {
-	b := make([]byte, 128+8*4+2*8)
+	b := make([]byte, 256+8*4+2*8)
 	h := layout.FrameHeader{
-		Format: layout.FrameI420, Width: 7, Height: 4, Size: uint64(len(b)),
-		Offset: [3]uint64{128, 128 + 32 + 8, 128 + 32}, Stride: [3]uint32{8, 4, 4}, // YV12
+		Format: layout.FrameI420, Range: layout.RangeFull, Width: 7, Height: 4, Size: uint64(len(b)),
+		Offset: [4]uint64{256, 256 + 32 + 8, 256 + 32}, Stride: [4]uint32{8, 4, 4}, // YV12
 	}
 	h.Encode(b)
-	b[128+32], b[128+32+8] = 200, 100
+	b[256+32], b[256+32+8] = 200, 100
 	f, err := Open(b)
 	if err != nil {
 		t.Fatal(err)
@@ -302,12 +318,12 @@ func TestLargest(t *testing.T) {
 // FuzzOpen reads all pixels of any bytes that Open accepts.
 func FuzzOpen(f *testing.F) {
 	for _, format := range Formats() {
-		g, err := New(make([]byte, 600), fullSpec(format))
+		g, err := New(make([]byte, 3000), fullSpec(format))
 		if err != nil {
 			f.Fatal(err)
 		}
 		f.Add(g.Bytes(), 16, uint32(7), true)
-		f.Add(g.Bytes(), 48, uint32(200), true)
+		f.Add(g.Bytes(), 48, uint32(300), true)
 	}
 	table := crc32.MakeTable(crc32.Castagnoli)
 	gray := mustNew(f, Spec{Format: Gray, Width: 9, Height: 9})
@@ -317,7 +333,7 @@ func FuzzOpen(f *testing.F) {
 			binary.LittleEndian.PutUint32(b[at:], x)
 		}
 		if sign && len(b) >= layout.FrameHeaderSize {
-			binary.LittleEndian.PutUint32(b[124:], crc32.Checksum(b[:124], table))
+			binary.LittleEndian.PutUint32(b[252:], crc32.Checksum(b[:252], table))
 		}
 		g, err := Open(b)
 		if err != nil {

@@ -24,7 +24,7 @@ func TestMission003_04_FrameHeader(t *testing.T) {
 	child := ipctest.Start(t, "describe", "t")
 	ipctest.NoErr(t, p.WaitSubscribers(bg, 1))
 	for i, format := range frame.Formats() {
-		l, err := p.Loan(frame.Spec{Format: format, Width: 61 - i, Height: 33 + i})
+		l, err := p.Loan(frame.Spec{Format: format, Width: 41 - i/2, Height: 33 + i/4})
 		ipctest.NoErr(t, err)
 		for k := range l.Planes() {
 			copy(l.Pix(k), bytes.Repeat([]byte{byte(i), 7, 200, byte(k), 99}, 4000))
@@ -69,7 +69,7 @@ func TestMission003_04_FrameHeader(t *testing.T) {
 		"height":         func(h *layout.FrameHeader) { h.Height = 1 << 31 },
 		"rows":           func(h *layout.FrameHeader) { h.Height++ },
 		"a far plane":    func(h *layout.FrameHeader) { h.Offset[0] = 1 << 63 },
-		"in the header":  func(h *layout.FrameHeader) { h.Offset[0] = 64 },
+		"in the header":  func(h *layout.FrameHeader) { h.Offset[0] = 192 },
 		"a short stride": func(h *layout.FrameHeader) { h.Stride[0]-- },
 	} {
 		bad, b := h, bytes.Clone(good.Bytes())

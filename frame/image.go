@@ -28,17 +28,10 @@ type PackedImage struct {
 	whole *PackedImage // the image of which it is a SubImage; this keeps the bytes mapped
 }
 
-// opaqueModel is the model of images without alpha. It converts a translucent colour to the colour
-// that it has on a black background.
-var opaqueModel = color.ModelFunc(func(c color.Color) color.Color {
-	r, g, b, _ := c.RGBA()
-	return color.NRGBA{uint8(r >> 8), uint8(g >> 8), uint8(b >> 8), 0xff}
-})
-
-// ColorModel returns color.NRGBAModel, or a model of opaque colours if the format has no alpha.
+// ColorModel returns color.NRGBAModel, or color.RGBAModel if the format has no alpha.
 func (p *PackedImage) ColorModel() color.Model {
 	if orders[p.Format].a < 0 {
-		return opaqueModel
+		return color.RGBAModel
 	}
 	return color.NRGBAModel
 }
@@ -51,8 +44,14 @@ func (p *PackedImage) PixOffset(x, y int) int {
 	return (y-p.Rect.Min.Y)*p.Stride + (x-p.Rect.Min.X)*orders[p.Format].n
 }
 
-// At returns the colour of a pixel, a color.NRGBA.
-func (p *PackedImage) At(x, y int) color.Color { return p.NRGBAAt(x, y) }
+// At returns the colour of a pixel, a color.NRGBA, or a color.RGBA if the format has no alpha.
+func (p *PackedImage) At(x, y int) color.Color {
+	c := p.NRGBAAt(x, y)
+	if orders[p.Format].a < 0 {
+		return color.RGBA(c)
+	}
+	return c
+}
 
 // NRGBAAt returns the colour of a pixel, or the zero colour outside the bounds.
 func (p *PackedImage) NRGBAAt(x, y int) color.NRGBA {
@@ -74,11 +73,17 @@ func (p *PackedImage) RGBA64At(x, y int) color.RGBA64 {
 	return color.RGBA64{uint16(r), uint16(g), uint16(b), uint16(a)}
 }
 
-// Set sets the colour of a pixel. Outside the bounds it does nothing.
+// Set sets the colour of a pixel. Outside the bounds it does nothing. If the format has no alpha, a
+// translucent colour becomes the colour that it has on a black background.
 func (p *PackedImage) Set(x, y int, c color.Color) {
-	if (image.Point{x, y}.In(p.Rect)) {
-		p.SetNRGBA(x, y, p.ColorModel().Convert(c).(color.NRGBA))
+	if !(image.Point{x, y}.In(p.Rect)) {
+		return
 	}
+	if orders[p.Format].a < 0 {
+		p.SetNRGBA(x, y, color.NRGBA(color.RGBAModel.Convert(c).(color.RGBA)))
+		return
+	}
+	p.SetNRGBA(x, y, color.NRGBAModel.Convert(c).(color.NRGBA))
 }
 
 // SetNRGBA sets the bytes of a pixel. If the format has no alpha, c.A is not used.
@@ -129,11 +134,12 @@ func (p *PackedImage) Opaque() bool {
 	return true
 }
 
-// Gray16Image is an image.Image and draw.Image of gray pixels of 16 bits. They are little-endian,
-// as cameras and C++ programs on today's machines write them. Those of image.Gray16 are
-// big-endian. Methods that only read may be called concurrently, as with the images of package
+// Gray16Image is an image.Image and draw.Image of gray pixels of 9 to 16 bits. They are
+// little-endian, as cameras and C++ programs on today's machines write them. Those of image.Gray16
+// are big-endian. Methods that only read may be called concurrently, as with the images of package
 // image.
 type Gray16Image struct {
+	Depth  int // bits of a pixel, 9 to 16; 0 is 16
 	Pix    []byte
 	Stride int // bytes from a row to the next
 	Rect   image.Rectangle
@@ -155,13 +161,30 @@ func (p *Gray16Image) PixOffset(x, y int) int {
 // At returns the colour of a pixel, a color.Gray16.
 func (p *Gray16Image) At(x, y int) color.Color { return p.Gray16At(x, y) }
 
-// Gray16At returns the colour of a pixel, or black outside the bounds.
+// Gray16At returns the colour of a pixel with 16 bits, or black outside the bounds.
 func (p *Gray16Image) Gray16At(x, y int) color.Gray16 {
 	if !(image.Point{x, y}.In(p.Rect)) {
 		return color.Gray16{}
 	}
 	i := p.PixOffset(x, y)
-	return color.Gray16{Y: uint16(p.Pix[i]) | uint16(p.Pix[i+1])<<8}
+	return color.Gray16{Y: deepen(uint32(p.Pix[i])|uint32(p.Pix[i+1])<<8, p.Depth)}
+}
+
+// deepen returns a sample of that many bits with 16 bits. It limits a sample that has more bits.
+func deepen(v uint32, depth int) uint16 {
+	if depth == 0 || depth == 16 {
+		return uint16(v)
+	}
+	top := uint32(1)<<depth - 1
+	return uint16((min(v, top)*0xffff + top/2) / top)
+}
+
+// flatten is the inverse of deepen.
+func flatten(v uint16, depth int) uint16 {
+	if depth == 0 || depth == 16 {
+		return v
+	}
+	return uint16((uint32(v)*(1<<depth-1) + 0x7fff) / 0xffff)
 }
 
 // RGBA64At returns the colour of a pixel.
@@ -182,8 +205,8 @@ func (p *Gray16Image) SetGray16(x, y int, c color.Gray16) {
 	if !(image.Point{x, y}.In(p.Rect)) {
 		return
 	}
-	i := p.PixOffset(x, y)
-	p.Pix[i], p.Pix[i+1] = uint8(c.Y), uint8(c.Y>>8)
+	i, v := p.PixOffset(x, y), flatten(c.Y, p.Depth)
+	p.Pix[i], p.Pix[i+1] = uint8(v), uint8(v>>8)
 }
 
 // SetRGBA64 sets the colour of a pixel.
@@ -196,69 +219,11 @@ func (p *Gray16Image) SubImage(r image.Rectangle) image.Image {
 	if r = r.Intersect(p.Rect); r.Empty() {
 		return &Gray16Image{}
 	}
-	return &Gray16Image{Pix: p.Pix[p.PixOffset(r.Min.X, r.Min.Y):], Stride: p.Stride, Rect: r, whole: p}
+	return &Gray16Image{Depth: p.Depth, Pix: p.Pix[p.PixOffset(r.Min.X, r.Min.Y):], Stride: p.Stride, Rect: r, whole: p}
 }
 
 // Opaque returns true.
 func (p *Gray16Image) Opaque() bool { return true }
-
-// NV12Image is an image.Image with a plane of Y and a plane of interleaved Cb and Cr, one pair for
-// each two by two pixels. It has no Set, because each colour sample belongs to four pixels; see
-// Draw. Its methods may be called concurrently.
-type NV12Image struct {
-	Y, CbCr          []byte
-	YStride, CStride int // bytes from a row to the next
-	Rect             image.Rectangle
-
-	whole *NV12Image // as in PackedImage
-}
-
-// ColorModel returns color.YCbCrModel.
-func (p *NV12Image) ColorModel() color.Model { return color.YCbCrModel }
-
-// Bounds returns the rectangle of the pixels.
-func (p *NV12Image) Bounds() image.Rectangle { return p.Rect }
-
-// YOffset returns the index in Y of a pixel.
-func (p *NV12Image) YOffset(x, y int) int {
-	return (y-p.Rect.Min.Y)*p.YStride + (x - p.Rect.Min.X)
-}
-
-// COffset returns the index in CbCr of the Cb of a pixel. Its Cr is the next byte.
-func (p *NV12Image) COffset(x, y int) int {
-	return (y/2-p.Rect.Min.Y/2)*p.CStride + (x/2-p.Rect.Min.X/2)*2
-}
-
-// At returns the colour of a pixel, a color.YCbCr.
-func (p *NV12Image) At(x, y int) color.Color { return p.YCbCrAt(x, y) }
-
-// YCbCrAt returns the colour of a pixel, or the zero colour outside the bounds.
-func (p *NV12Image) YCbCrAt(x, y int) color.YCbCr {
-	if !(image.Point{x, y}.In(p.Rect)) {
-		return color.YCbCr{}
-	}
-	c := p.COffset(x, y)
-	return color.YCbCr{Y: p.Y[p.YOffset(x, y)], Cb: p.CbCr[c], Cr: p.CbCr[c+1]}
-}
-
-// RGBA64At returns the colour of a pixel.
-func (p *NV12Image) RGBA64At(x, y int) color.RGBA64 {
-	r, g, b, a := p.YCbCrAt(x, y).RGBA()
-	return color.RGBA64{uint16(r), uint16(g), uint16(b), uint16(a)}
-}
-
-// SubImage returns the part of the image within r, an *NV12Image. It uses the same bytes.
-func (p *NV12Image) SubImage(r image.Rectangle) image.Image {
-	if r = r.Intersect(p.Rect); r.Empty() {
-		return &NV12Image{}
-	}
-	q := &NV12Image{YStride: p.YStride, CStride: p.CStride, Rect: r, whole: p}
-	q.Y, q.CbCr = p.Y[p.YOffset(r.Min.X, r.Min.Y):], p.CbCr[p.COffset(r.Min.X, r.Min.Y):]
-	return q
-}
-
-// Opaque returns true.
-func (p *NV12Image) Opaque() bool { return true }
 
 // luma returns the brightness of a colour, times 65536, with the weights of package image/color.
 func luma(r, g, b uint32) uint32 { return 19595*r + 38470*g + 7471*b + 1<<15 }

@@ -5,11 +5,12 @@ import (
 	"image"
 	"image/color"
 	"image/draw"
+	"image/png"
 	"math/rand/v2"
 	"testing"
 )
 
-// settable has the methods of all images except those of NV12 and I420.
+// settable has the methods of all images except those with Y, Cb and Cr.
 type settable interface {
 	draw.RGBA64Image
 	SubImage(image.Rectangle) image.Image
@@ -22,7 +23,7 @@ func settables(t *testing.T) map[Format]settable {
 			all[format] = p
 		}
 	}
-	if len(all) != 6 {
+	if len(all) != 10 {
 		t.Fatalf("%d formats can be set", len(all))
 	}
 	return all
@@ -41,10 +42,12 @@ func TestAtSet(t *testing.T) {
 			switch format {
 			case Gray:
 				c = color.Gray{uint8(v)}
-			case Gray16:
-				c = color.Gray16{v}
+			default:
+				if depth := format.Depth(); depth > 8 {
+					c = color.Gray16{deepen(uint32(v)&(1<<depth-1), depth)}
+				}
 			case RGB, BGR:
-				c = color.NRGBA{uint8(r.Uint32()), uint8(r.Uint32()), uint8(r.Uint32()), 255}
+				c = color.RGBA{uint8(r.Uint32()), uint8(r.Uint32()), uint8(r.Uint32()), 255}
 			}
 			p.Set(x, y, c)
 			if got := p.At(x, y); got != c {
@@ -89,12 +92,12 @@ func TestAsPackageImage(t *testing.T) {
 		switch format {
 		case Gray:
 			like = image.NewGray(bounds)
-		case Gray16:
-			like = image.NewGray16(bounds)
 		case RGB, BGR:
 			like = image.NewRGBA(bounds) // drawn on black below
-		default:
+		case RGBA, BGRA:
 			like = image.NewNRGBA(bounds)
+		default:
+			like = image.NewGray16(bounds)
 		}
 		for i := range 3000 {
 			x, y := r.IntN(9)-1, r.IntN(7)-1
@@ -119,6 +122,10 @@ func TestAsPackageImage(t *testing.T) {
 			want = like.RGBA64At(x, y)
 			if (format == RGB || format == BGR) && (image.Point{x, y}.In(bounds)) {
 				want.A = 0xffff
+			}
+			if depth := format.Depth(); format.shape() == Gray && depth > 8 {
+				want.R = deepen(uint32(flatten(want.R, depth)), depth)
+				want.G, want.B = want.R, want.R
 			}
 			if got != want {
 				t.Fatalf("%v: %d, %d set to %v is %v, want %v", format, x, y, c, got, want)
@@ -169,8 +176,11 @@ func TestSubImage(t *testing.T) {
 func TestOpaque(t *testing.T) {
 	for _, format := range Formats() {
 		f := noise(mustNew(t, fullSpec(format)), 2)
+		if a := f.Pix(3); a != nil {
+			a[0], a[1] = 0, 0
+		}
 		p := f.Image().(interface{ Opaque() bool })
-		if want := format != RGBA && format != BGRA; p.Opaque() != want {
+		if want := format != RGBA && format != BGRA && format.Planes() < 4; p.Opaque() != want {
 			t.Errorf("%v is opaque: %v", format, p.Opaque())
 		}
 		if d, ok := p.(draw.Image); ok {
@@ -189,19 +199,55 @@ func TestOpaque(t *testing.T) {
 	}
 }
 
-// NV12 and I420 images with the same samples, and the one of package image, have the same pixels.
+// NV12 and I420 images with the same samples have the same pixels. With the full range of BT.601
+// they are those of package image, at most 1 away.
 func TestNV12(t *testing.T) {
-	f, g := noise(mustNew(t, fullSpec(I420)), 4), mustNew(t, fullSpec(NV12))
-	Draw(g, f.Image())
-	a, b := f.Image().(*image.YCbCr), g.Image().(*NV12Image)
-	if b.ColorModel() != color.YCbCrModel {
-		t.Error("another model")
-	}
-	for y := -1; y < 6; y++ {
-		for x := -1; x < 8; x++ {
-			if a.At(x, y) != b.At(x, y) || a.RGBA64At(x, y) != b.RGBA64At(x, y) {
-				t.Errorf("%d, %d: %v and %v", x, y, a.At(x, y), b.At(x, y))
+	for _, spec := range []Spec{{}, {Range: RangeFull}, {Range: RangeLimited, Matrix: MatrixBT2020}} {
+		spec.Width, spec.Height, spec.Format = 7, 5, I420
+		f := noise(mustNew(t, spec), 4)
+		spec.Format = NV12
+		g := mustNew(t, spec)
+		Draw(g, f.Image())
+		a, b := f.Image().(image.RGBA64Image), g.Image().(*YUVImage)
+		if b.ColorModel() != color.RGBAModel {
+			t.Error("another model")
+		}
+		for y := range 5 {
+			for x := range 7 {
+				c, d := a.RGBA64At(x, y), b.RGBA64At(x, y)
+				far := false
+				for _, v := range [][2]uint16{{c.R, d.R}, {c.G, d.G}, {c.B, d.B}} {
+					far = far || max(v[0]>>8, v[1]>>8)-min(v[0]>>8, v[1]>>8) > 1
+				}
+				if _, is := a.(*image.YCbCr); is != (spec.Range == RangeFull) || !is && c != d || far {
+					t.Errorf("%v: %d, %d: %T %v and %v", spec.Range, x, y, a, c, d)
+				}
 			}
+		}
+	}
+}
+
+// A PNG has as many bits as the frame: package image/png looks at the model of colours.
+func TestPNG(t *testing.T) {
+	for format, want := range map[Format]color.Model{
+		RGB: color.RGBAModel, BGR: color.RGBAModel, RGBA: color.NRGBAModel, BGRA: color.NRGBAModel, NV12: color.RGBAModel, I420: color.RGBAModel,
+		I444A: color.NRGBAModel, Gray: color.GrayModel, Gray16: color.Gray16Model, I420.WithDepth(10): color.RGBA64Model, I444A.WithDepth(10): color.NRGBA64Model,
+	} {
+		f := noise(mustNew(t, Spec{Format: format, Width: 40, Height: 8}), 1)
+		var b bytes.Buffer
+		if err := png.Encode(&b, f.Image()); err != nil {
+			t.Fatal(err)
+		}
+		c, err := png.DecodeConfig(bytes.NewReader(b.Bytes()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.ColorModel != want {
+			t.Errorf("%v is a PNG of another model", format)
+		}
+		back, err := png.Decode(&b)
+		if err != nil || back.At(39, 7) != f.Image().At(39, 7) {
+			t.Errorf("%v: %v reads as %v, %v", format, f.Image().At(39, 7), back.At(39, 7), err)
 		}
 	}
 }
@@ -223,8 +269,11 @@ func TestImageDraw(t *testing.T) {
 				switch format {
 				case Gray:
 					want = color.GrayModel.Convert(want)
-				case Gray16:
-					want = color.Gray16Model.Convert(want)
+				default:
+					if format.Depth() > 8 {
+						g := color.Gray16Model.Convert(want).(color.Gray16)
+						want = color.Gray16{deepen(uint32(flatten(g.Y, format.Depth())), format.Depth())}
+					}
 				}
 				if got := dst.At(x, y); got != color.NRGBAModel.Convert(want) {
 					t.Errorf("%v: %d, %d is %v, want %v", format, x, y, got, want)

@@ -187,7 +187,7 @@ func TestFrames(t *testing.T) {
 	p := newPub(t, "t", vga, nil)
 	s := newSub(t, "t", nil)
 	ipctest.NoErr(t, publish(bg, p, vga))
-	ipctest.NoErr(t, p.Topic().Send(bg, make([]byte, 200)))
+	ipctest.NoErr(t, p.Topic().Send(bg, make([]byte, 300)))
 	ipctest.NoErr(t, publish(bg, p, vga))
 	ipctest.NoErr(t, p.Close())
 	var got []uint64

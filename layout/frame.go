@@ -1,6 +1,7 @@
 package layout
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
@@ -12,17 +13,18 @@ import (
 const FrameMagic = 0x4d41524667706d73
 
 // FrameVersion is the layout version that this code writes. It reads no other version.
-const FrameVersion = 1
+const FrameVersion = 2
 
 // These are the limits of a frame.
 const (
-	FrameHeaderSize = 128     // bytes
+	FrameHeaderSize = 256     // bytes
 	MaxFrameSide    = 16384   // largest width and height, in pixels
 	MaxFrameStride  = 1 << 20 // bytes from one row to the next
-	MaxFramePlanes  = 3
+	MaxFramePlanes  = 4
+	MaxFrameParams  = 80 // bytes of text
 )
 
-// FrameHeader is the first 128 bytes of a frame's message. The pixels follow it, in one to three
+// FrameHeader is the first 256 bytes of a frame's message. The pixels follow it, in one to four
 // planes. The maker of the message writes the header, and publishes it together with the pixels;
 // the transport (a topic or a cell) orders the two. Readers first copy the header, and then check
 // and use the copy.
@@ -36,20 +38,23 @@ type FrameHeader struct {
 	Time      int64                  //  32 when the frame was taken, nanoseconds since 1970; 0: unknown
 	Size      uint64                 //  40 bytes of the message, with this header
 	Offset    [MaxFramePlanes]uint64 //  48 of each plane, from the start of the header; 0: no such plane
-	Stride    [MaxFramePlanes]uint32 //  72 bytes from one row of the plane to the next; 0: no such plane
-	Flags     uint32                 //  84 bits that a reader must understand; none yet
-	RegionX   uint32                 //  88 the part of the whole picture that this frame shows,
-	RegionY   uint32                 //  92 in pixels of the whole picture;
-	RegionW   uint32                 //  96 this frame may have another number of pixels.
-	RegionH   uint32                 // 100 All four 0: the frame shows the whole picture
-	Siting    FrameSiting            // 104
-	Range     FrameRange             // 105
-	Interlace FrameInterlace         // 106
-	_         uint8                  // 107
-	AspectNum uint32                 // 108 width of a pixel
-	AspectDen uint32                 // 112 divided by its height; both 0: unknown
-	_         [8]byte                // 116
-	CRC       uint32                 // 124 CRC-32C of bytes 0 to 123
+	Stride    [MaxFramePlanes]uint32 //  80 bytes from one row of the plane to the next; 0: no such plane
+	Flags     uint32                 //  96 bits that a reader must understand; none yet
+	RegionX   uint32                 // 100 the part of the whole picture that this frame shows,
+	RegionY   uint32                 // 104 in pixels of the whole picture;
+	RegionW   uint32                 // 108 this frame may have another number of pixels.
+	RegionH   uint32                 // 112 All four 0: the frame shows the whole picture
+	Siting    FrameSiting            // 116
+	Range     FrameRange             // 117
+	Interlace FrameInterlace         // 118
+	Matrix    FrameMatrix            // 119
+	AspectNum uint32                 // 120 width of a pixel
+	AspectDen uint32                 // 124 divided by its height; both 0: unknown
+	RateNum   uint32                 // 128 frames
+	RateDen   uint32                 // 132 in that many seconds; both 0: unknown
+	Params    [MaxFrameParams]byte   // 136 text about this frame; zeros follow it
+	_         [36]byte               // 216
+	CRC       uint32                 // 252 CRC-32C of bytes 0 to 251
 }
 
 // These lines stop the build if the structure differs from docs/layout.md.
@@ -57,174 +62,15 @@ const (
 	_ = -(unsafe.Sizeof(FrameHeader{}) ^ FrameHeaderSize)
 	_ = -(unsafe.Offsetof(FrameHeader{}.Seq) ^ 24)
 	_ = -(unsafe.Offsetof(FrameHeader{}.Offset) ^ 48)
-	_ = -(unsafe.Offsetof(FrameHeader{}.Stride) ^ 72)
-	_ = -(unsafe.Offsetof(FrameHeader{}.RegionX) ^ 88)
-	_ = -(unsafe.Offsetof(FrameHeader{}.Siting) ^ 104)
-	_ = -(unsafe.Offsetof(FrameHeader{}.AspectNum) ^ 108)
-	_ = -(unsafe.Offsetof(FrameHeader{}.CRC) ^ 124)
+	_ = -(unsafe.Offsetof(FrameHeader{}.Stride) ^ 80)
+	_ = -(unsafe.Offsetof(FrameHeader{}.RegionX) ^ 100)
+	_ = -(unsafe.Offsetof(FrameHeader{}.Siting) ^ 116)
+	_ = -(unsafe.Offsetof(FrameHeader{}.AspectNum) ^ 120)
+	_ = -(unsafe.Offsetof(FrameHeader{}.Params) ^ 136)
+	_ = -(unsafe.Offsetof(FrameHeader{}.CRC) ^ frameCRC)
 )
 
-// FrameFormat says how pixels lie in memory. The zero value is no format.
-type FrameFormat uint32
-
-const (
-	FrameGray   FrameFormat = iota + 1 // one byte per pixel
-	FrameGray16                        // two bytes per pixel, the less significant one first
-	FrameRGB                           // three bytes per pixel: red, green, blue
-	FrameBGR                           // three bytes per pixel: blue, green, red
-	FrameRGBA                          // four bytes per pixel: red, green, blue, alpha; not premultiplied
-	FrameBGRA                          // four bytes per pixel: blue, green, red, alpha; not premultiplied
-	FrameNV12                          // two planes: Y; alternating Cb and Cr, one pair for 2 by 2 pixels
-	FrameI420                          // three planes: Y; Cb and Cr, one sample for 2 by 2 pixels
-	frameFormats
-)
-
-type framePlane struct{ bytes, shift uint8 }
-
-// frameShapes has the name of each format and describes its planes: the bytes of a sample, and
-// the binary logarithm of the number of pixels, in each direction, that share a sample.
-var frameShapes = [frameFormats]struct {
-	name   string
-	planes []framePlane
-}{
-	FrameGray:   {"gray", []framePlane{{1, 0}}},
-	FrameGray16: {"gray16", []framePlane{{2, 0}}},
-	FrameRGB:    {"rgb", []framePlane{{3, 0}}},
-	FrameBGR:    {"bgr", []framePlane{{3, 0}}},
-	FrameRGBA:   {"rgba", []framePlane{{4, 0}}},
-	FrameBGRA:   {"bgra", []framePlane{{4, 0}}},
-	FrameNV12:   {"nv12", []framePlane{{1, 0}, {2, 1}}},
-	FrameI420:   {"i420", []framePlane{{1, 0}, {1, 1}, {1, 1}}},
-}
-
-// Known says whether f is a format that this version knows.
-func (f FrameFormat) Known() bool { return f > 0 && f < frameFormats }
-
-// FrameFormats lists all formats.
-func FrameFormats() []FrameFormat {
-	return []FrameFormat{FrameGray, FrameGray16, FrameRGB, FrameBGR, FrameRGBA, FrameBGRA, FrameNV12, FrameI420}
-}
-
-func (f FrameFormat) String() string {
-	if f.Known() {
-		return frameShapes[f].name
-	}
-	return fmt.Sprintf("format %d", uint32(f))
-}
-
-// MarshalText gives the format's name.
-func (f FrameFormat) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
-
-// UnmarshalText is the inverse of MarshalText.
-func (f *FrameFormat) UnmarshalText(b []byte) error { return unmarshal(f, b, FrameFormats()...) }
-
-// Planes is the number of planes of the format. It is 0 for an unknown format.
-func (f FrameFormat) Planes() int {
-	if !f.Known() {
-		return 0
-	}
-	return len(frameShapes[f].planes)
-}
-
-// Bits is the average number of bits per pixel. It is 0 for an unknown format.
-func (f FrameFormat) Bits() int {
-	bits := 0
-	if f.Known() {
-		for _, p := range frameShapes[f].planes {
-			bits += int(p.bytes) * 8 >> (2 * p.shift)
-		}
-	}
-	return bits
-}
-
-// Plane describes plane i of a picture of that many pixels: the bytes of a row, without padding,
-// and the number of rows. Both are 0 for a plane that the format does not have.
-func (f FrameFormat) Plane(i, width, height int) (row, rows int) {
-	if i < 0 || i >= f.Planes() {
-		return 0, 0
-	}
-	p := frameShapes[f].planes[i]
-	up := 1<<p.shift - 1
-	return (width + up) >> p.shift * int(p.bytes), (height + up) >> p.shift
-}
-
-// FrameSiting says where the colour samples of NV12 and I420 lie among the pixels that share
-// them.
-type FrameSiting uint8
-
-const (
-	SitingUnknown FrameSiting = iota
-	SitingCentre              // in the middle of the four pixels, as in JPEG and MPEG-1
-	SitingLeft                // between the two pixels on the left, as in MPEG-2 and H.264
-	SitingPALDV               // on the upper left pixel, Cb and Cr on different lines, as in 625-line DV
-	sitings
-)
-
-func (s FrameSiting) String() string {
-	return word(s, "siting", "unknown", "centre", "left", "paldv")
-}
-
-// MarshalText gives the siting's name.
-func (s FrameSiting) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
-
-// UnmarshalText is the inverse of MarshalText.
-func (s *FrameSiting) UnmarshalText(b []byte) error {
-	return unmarshal(s, b, SitingUnknown, SitingCentre, SitingLeft, SitingPALDV)
-}
-
-// FrameRange says which values the samples of NV12 and I420 have.
-type FrameRange uint8
-
-const (
-	RangeUnknown FrameRange = iota
-	RangeFull               // 0 to 255, as in JPEG
-	RangeLimited            // Y from 16 to 235, Cb and Cr from 16 to 240, as in video
-	ranges
-)
-
-func (r FrameRange) String() string {
-	return word(r, "range", "unknown", "full", "limited")
-}
-
-// MarshalText gives the range's name.
-func (r FrameRange) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
-
-// UnmarshalText is the inverse of MarshalText.
-func (r *FrameRange) UnmarshalText(b []byte) error {
-	return unmarshal(r, b, RangeUnknown, RangeFull, RangeLimited)
-}
-
-// FrameInterlace says in which order the lines of a frame were taken.
-type FrameInterlace uint8
-
-const (
-	InterlaceUnknown     FrameInterlace = iota
-	InterlaceNone                       // all at the same time (progressive)
-	InterlaceTopFirst                   // first the even lines, then the odd lines
-	InterlaceBottomFirst                // first the odd lines, then the even lines
-	InterlaceMixed                      // it differs from frame to frame of the stream
-	interlaces
-)
-
-func (i FrameInterlace) String() string {
-	return word(i, "interlace", "unknown", "none", "top first", "bottom first", "mixed")
-}
-
-// MarshalText gives the interlacing's name.
-func (i FrameInterlace) MarshalText() ([]byte, error) { return []byte(i.String()), nil }
-
-// UnmarshalText is the inverse of MarshalText.
-func (i *FrameInterlace) UnmarshalText(b []byte) error {
-	return unmarshal(i, b, InterlaceUnknown, InterlaceNone, InterlaceTopFirst, InterlaceBottomFirst, InterlaceMixed)
-}
-
-// word is names[v], or the number if v is out of range.
-func word[T ~uint8](v T, kind string, names ...string) string {
-	if int(v) < len(names) {
-		return names[v]
-	}
-	return fmt.Sprintf("%s %d", kind, uint8(v))
-}
+const frameCRC = 252 // the offset of FrameHeader.CRC
 
 // Encode writes the header into the first FrameHeaderSize bytes of b. It fills in magic, version
 // and CRC.
@@ -242,19 +88,19 @@ func (h *FrameHeader) Encode(b []byte) {
 	le.PutUint64(b[40:], h.Size)
 	for i := range MaxFramePlanes {
 		le.PutUint64(b[48+8*i:], h.Offset[i])
-		le.PutUint32(b[72+4*i:], h.Stride[i])
+		le.PutUint32(b[80+4*i:], h.Stride[i])
 	}
-	le.PutUint32(b[84:], h.Flags)
-	le.PutUint32(b[88:], h.RegionX)
-	le.PutUint32(b[92:], h.RegionY)
-	le.PutUint32(b[96:], h.RegionW)
-	le.PutUint32(b[100:], h.RegionH)
-	b[104], b[105], b[106], b[107] = byte(h.Siting), byte(h.Range), byte(h.Interlace), 0
-	le.PutUint32(b[108:], h.AspectNum)
-	le.PutUint32(b[112:], h.AspectDen)
-	clear(b[116:124])
-	h.CRC = crc32.Checksum(b[:124], castagnoli)
-	le.PutUint32(b[124:], h.CRC)
+	for i, v := range [...]uint32{h.Flags, h.RegionX, h.RegionY, h.RegionW, h.RegionH} {
+		le.PutUint32(b[96+4*i:], v)
+	}
+	b[116], b[117], b[118], b[119] = byte(h.Siting), byte(h.Range), byte(h.Interlace), byte(h.Matrix)
+	for i, v := range [...]uint32{h.AspectNum, h.AspectDen, h.RateNum, h.RateDen} {
+		le.PutUint32(b[120+4*i:], v)
+	}
+	copy(b[136:], h.Params[:])
+	clear(b[136+MaxFrameParams : frameCRC])
+	h.CRC = crc32.Checksum(b[:frameCRC], castagnoli)
+	le.PutUint32(b[frameCRC:], h.CRC)
 }
 
 // ParseFrame checks a frame's header against the real size of the message in bytes. b is a
@@ -273,19 +119,22 @@ func ParseFrame(b []byte, size int64) (FrameHeader, error) {
 	if v := le.Uint32(b[8:]); v != FrameVersion {
 		return FrameHeader{}, fmt.Errorf("frame of version %d, but this program reads version %d: %w", v, FrameVersion, ErrVersion)
 	}
-	if got, want := le.Uint32(b[124:]), crc32.Checksum(b[:124], castagnoli); got != want {
+	if got, want := le.Uint32(b[frameCRC:]), crc32.Checksum(b[:frameCRC], castagnoli); got != want {
 		return FrameHeader{}, fmt.Errorf("frame header has CRC %#08x, but its bytes give %#08x: %w", got, want, ErrCorrupt)
 	}
 	h := FrameHeader{
 		Magic: FrameMagic, Version: FrameVersion, Format: FrameFormat(le.Uint32(b[12:])),
 		Width: le.Uint32(b[16:]), Height: le.Uint32(b[20:]), Seq: le.Uint64(b[24:]), Time: int64(le.Uint64(b[32:])), Size: le.Uint64(b[40:]),
-		Offset:  [MaxFramePlanes]uint64{le.Uint64(b[48:]), le.Uint64(b[56:]), le.Uint64(b[64:])},
-		Stride:  [MaxFramePlanes]uint32{le.Uint32(b[72:]), le.Uint32(b[76:]), le.Uint32(b[80:])},
-		Flags:   le.Uint32(b[84:]),
-		RegionX: le.Uint32(b[88:]), RegionY: le.Uint32(b[92:]), RegionW: le.Uint32(b[96:]), RegionH: le.Uint32(b[100:]),
-		Siting: FrameSiting(b[104]), Range: FrameRange(b[105]), Interlace: FrameInterlace(b[106]),
-		AspectNum: le.Uint32(b[108:]), AspectDen: le.Uint32(b[112:]), CRC: le.Uint32(b[124:]),
+		Flags:   le.Uint32(b[96:]),
+		RegionX: le.Uint32(b[100:]), RegionY: le.Uint32(b[104:]), RegionW: le.Uint32(b[108:]), RegionH: le.Uint32(b[112:]),
+		Siting: FrameSiting(b[116]), Range: FrameRange(b[117]), Interlace: FrameInterlace(b[118]), Matrix: FrameMatrix(b[119]),
+		AspectNum: le.Uint32(b[120:]), AspectDen: le.Uint32(b[124:]), RateNum: le.Uint32(b[128:]), RateDen: le.Uint32(b[132:]),
+		CRC: le.Uint32(b[frameCRC:]),
 	}
+	for i := range MaxFramePlanes {
+		h.Offset[i], h.Stride[i] = le.Uint64(b[48+8*i:]), le.Uint32(b[80+4*i:])
+	}
+	copy(h.Params[:], b[136:])
 	return h, h.Validate(size)
 }
 
@@ -294,9 +143,10 @@ func ParseFrame(b []byte, size int64) (FrameHeader, error) {
 //
 // Errors: ErrVersion if this version does not know the format or another word, else ErrCorrupt.
 func (h *FrameHeader) Validate(size int64) error {
-	if !h.Format.Known() || h.Flags != 0 || h.Siting >= sitings || h.Range >= ranges || h.Interlace >= interlaces {
-		return fmt.Errorf("frame with format %v, flags %#x, siting %v, range %v, interlacing %v, not all known to version %d: %w",
-			h.Format, h.Flags, h.Siting, h.Range, h.Interlace, FrameVersion, ErrVersion)
+	if !h.Format.Known() || h.Flags != 0 || h.Siting >= sitings || h.Range >= ranges ||
+		h.Interlace >= interlaces || h.Matrix >= matrices {
+		return fmt.Errorf("frame with format %v, flags %#x, siting %v, range %v, interlacing %v, matrix %v, not all known to version %d: %w",
+			h.Format, h.Flags, h.Siting, h.Range, h.Interlace, h.Matrix, FrameVersion, ErrVersion)
 	}
 	if h.Width == 0 || h.Height == 0 || h.Width > MaxFrameSide || h.Height > MaxFrameSide {
 		return fmt.Errorf("frame of %d x %d pixels, want 1 x 1 to %d x %d: %w", h.Width, h.Height, MaxFrameSide, MaxFrameSide, ErrCorrupt)
@@ -312,10 +162,19 @@ func (h *FrameHeader) Validate(size int64) error {
 		(r[2] == 0 || r[3] == 0 || uint64(r[0])+uint64(r[2]) > math.MaxInt32 || uint64(r[1])+uint64(r[3]) > math.MaxInt32) {
 		return fmt.Errorf("frame of a region of %d x %d at %d, %d: %w", h.RegionW, h.RegionH, h.RegionX, h.RegionY, ErrCorrupt)
 	}
-	if (h.AspectNum == 0) != (h.AspectDen == 0) || h.AspectNum > math.MaxInt32 || h.AspectDen > math.MaxInt32 {
-		return fmt.Errorf("frame with a pixel aspect of %d:%d: %w", h.AspectNum, h.AspectDen, ErrCorrupt)
+	if !ratioOK(h.AspectNum, h.AspectDen) || !ratioOK(h.RateNum, h.RateDen) {
+		return fmt.Errorf("frame with a pixel aspect of %d:%d and %d:%d frames a second: %w", h.AspectNum, h.AspectDen, h.RateNum, h.RateDen, ErrCorrupt)
+	}
+	text, _, _ := bytes.Cut(h.Params[:], []byte{0})
+	if bytes.IndexByte(text, '\n') >= 0 || len(bytes.Trim(h.Params[len(text):], "\x00")) > 0 {
+		return fmt.Errorf("frame with the parameters %q, want text of one line and then zeros: %w", string(h.Params[:]), ErrCorrupt)
 	}
 	return nil
+}
+
+// ratioOK says whether both numbers are 0, or positive integers of 32 bits with a sign.
+func ratioOK(num, den uint32) bool {
+	return (num == 0) == (den == 0) && num <= math.MaxInt32 && den <= math.MaxInt32
 }
 
 // checkPlanes checks the planes. Format, sides and Size have been checked already.
@@ -346,7 +205,7 @@ func (h *FrameHeader) checkPlanes() error {
 		}
 	}
 	// image.YCbCr has one stride for both planes.
-	if h.Format == FrameI420 && h.Stride[1] != h.Stride[2] {
+	if h.Format.Planes() > 2 && h.Stride[1] != h.Stride[2] {
 		return fmt.Errorf("frame has strides of %d for Cb and %d for Cr, want the same: %w", h.Stride[1], h.Stride[2], ErrCorrupt)
 	}
 	return nil

@@ -13,15 +13,16 @@ import (
 	"testing"
 )
 
-const goldenFrameSize = 128 + 64*9 + 2*32*5
+const goldenFrameSize = 256 + 64*9 + 2*32*5
 
 // goldenFrame has planes with padding, in an unusual order.
 func goldenFrame() *FrameHeader {
 	return &FrameHeader{
 		Format: FrameI420, Width: 61, Height: 9, Seq: 0x1122334455667788, Time: 1_700_000_000_123_456_789, Size: goldenFrameSize,
-		Offset: [3]uint64{128, 128 + 64*9 + 32*5, 128 + 64*9}, Stride: [3]uint32{64, 32, 32},
+		Offset: [4]uint64{256, 256 + 64*9 + 32*5, 256 + 64*9}, Stride: [4]uint32{64, 32, 32},
 		RegionX: 100, RegionY: 200, RegionW: 122, RegionH: 18,
 		Siting: SitingLeft, Range: RangeLimited, Interlace: InterlaceBottomFirst, AspectNum: 128, AspectDen: 117,
+		Matrix: MatrixBT709, RateNum: 30000, RateDen: 1001, Params: [80]byte{'I', 't', 'p', 'p'},
 	}
 }
 
@@ -32,12 +33,12 @@ func encodeFrame(h *FrameHeader) []byte {
 }
 
 func signFrame(b []byte) {
-	binary.LittleEndian.PutUint32(b[124:], crc32.Checksum(b[:124], castagnoli))
+	binary.LittleEndian.PutUint32(b[frameCRC:], crc32.Checksum(b[:frameCRC], castagnoli))
 }
 
-// The golden file is what version 1 wrote.
+// The golden file is what version 2 writes.
 func TestGoldenFrame(t *testing.T) {
-	const path = "testdata/v1/frame.bin"
+	const path = "testdata/v2/frame.bin"
 	want := goldenFrame()
 	got := encodeFrame(want)
 	if *update {
@@ -73,19 +74,20 @@ func TestFramePage(t *testing.T) {
 	for _, row := range []string{
 		fmt.Sprintf("| FrameMagic | `%#x` |", uint64(FrameMagic)), fmt.Sprintf("| FrameVersion | `%d` |", FrameVersion),
 		fmt.Sprintf("| FrameHeaderSize | `%d` |", FrameHeaderSize), fmt.Sprintf("| MaxFrameSide | `%d` |", MaxFrameSide),
-		fmt.Sprintf("| MaxFrameStride | `%d` |", MaxFrameStride), fmt.Sprintf("| MaxFramePlanes | `%d` |", MaxFramePlanes),
+		fmt.Sprintf("| MaxFrameStride | `%d` |", MaxFrameStride), fmt.Sprintf("| MaxFrameParams | `%d` |", MaxFrameParams), fmt.Sprintf("| MaxFramePlanes | `%d` |", MaxFramePlanes),
 	} {
 		if !strings.Contains(page, row) {
 			t.Errorf("docs/layout.md lacks the row %s", row)
 		}
 	}
-	for _, f := range FrameFormats() {
-		if row := fmt.Sprintf("\n| %d | %v | %d |", f, f, f.Bits()); !strings.Contains(page, row) {
+	for f := range frameFormats {
+		if row := fmt.Sprintf("\n| %d | %v | %d |", f, f, f.Bits()); f > 0 && !strings.Contains(page, row) {
 			t.Errorf("docs/layout.md lacks the row %s", row)
 		}
 	}
 	for kind, words := range map[string]fmt.Stringer{
 		"0 unknown, 1 centre, 2 left, 3 paldv":                        SitingPALDV,
+		"0 unknown, 1 bt601, 2 bt709, 3 bt2020":                       MatrixBT2020,
 		"0 unknown, 1 full, 2 limited":                                RangeLimited,
 		"0 unknown, 1 none, 2 top first, 3 bottom first, 4 mixed |\n": InterlaceMixed,
 	} {
@@ -103,9 +105,13 @@ func TestFrameVersion(t *testing.T) {
 		text string
 	}{
 		"no frame":             {0, 0x67706d74, ErrKindMismatch, "not a frame"},
-		"version":              {8, 2, ErrVersion, "version 2"},
+		"version":              {8, 1, ErrVersion, "version 1"},
 		"format 0":             {12, 0, ErrVersion, "format 0"},
-		"unknown format":       {12, 9, ErrVersion, "format 9"},
+		"unknown format":       {12, 13, ErrVersion, "format 13"},
+		"unknown depth":        {12, 8 | 11<<8, ErrVersion, "format 2824"},
+		"deep rgb":             {12, 3 | 10<<8, ErrVersion, "format 2563"},
+		"deeper than it is":    {12, 8 | 10<<8, ErrCorrupt, "stride of 64"},
+		"a bit too much":       {12, 8 | 1<<16, ErrVersion, "format 65544"},
 		"no width":             {16, 0, ErrCorrupt, "0 x 9"},
 		"wide":                 {16, 16385, ErrCorrupt, "16385 x 9"},
 		"negative width":       {16, 1 << 31, ErrCorrupt, "2147483648"},
@@ -115,30 +121,35 @@ func TestFrameVersion(t *testing.T) {
 		"size":                 {40, goldenFrameSize + 1, ErrCorrupt, fmt.Sprint(goldenFrameSize + 1)},
 		"large size":           {44, 1 << 31, ErrCorrupt, "bytes in a message"},
 		"size below planes":    {40, goldenFrameSize - 2, ErrCorrupt, "plane of 159"},
-		"size below header":    {40, 127, ErrCorrupt, "127"},
-		"plane in header":      {48, 127, ErrCorrupt, "at 127"},
+		"size below header":    {40, 255, ErrCorrupt, "255"},
+		"plane in header":      {48, 255, ErrCorrupt, "at 255"},
 		"plane outside":        {48, goldenFrameSize, ErrCorrupt, "plane of 573"},
 		"plane far outside":    {52, ^uint32(0), ErrCorrupt, "plane of 573"},
-		"planes 0, 1 overlap":  {56, 128 + 64*8, ErrCorrupt, "planes at 128 to 701"},
-		"planes 1, 2 overlap":  {64, 128 + 64*9 + 32, ErrCorrupt, "planes at 864"},
-		"planes 0, 2 overlap":  {64, 128, ErrCorrupt, "planes at 128"},
-		"stride small":         {72, 60, ErrCorrupt, "stride of 60"},
-		"stride 0":             {72, 0, ErrCorrupt, "stride of 0"},
-		"stride large":         {72, 65, ErrCorrupt, "planes"},
-		"stride too large":     {72, 1<<20 + 1, ErrCorrupt, "stride of 1048577"},
-		"negative stride":      {72, ^uint32(63), ErrCorrupt, "stride of 4294967232"},
-		"chroma stride":        {76, 30, ErrCorrupt, "stride of 30"},
-		"two strides":          {80, 31, ErrCorrupt, "strides of 32 for Cb and 31"},
-		"unknown flag":         {84, 4, ErrVersion, "0x4"},
-		"region without sides": {96, 0, ErrCorrupt, "0 x 18"},
-		"region without rows":  {100, 0, ErrCorrupt, "122 x 0"},
-		"region far out":       {88, 1<<31 - 1, ErrCorrupt, "2147483647"},
-		"region far down":      {92, 1<<32 - 1, ErrCorrupt, "4294967295"},
-		"siting":               {104, 4, ErrVersion, "siting 4"},
-		"range":                {104, 0x300, ErrVersion, "range 3"},
-		"interlace":            {104, 0x50000, ErrVersion, "interlace 5"},
-		"aspect":               {108, 0, ErrCorrupt, "0:117"},
-		"negative aspect":      {112, 1 << 31, ErrCorrupt, "2147483648"},
+		"planes 0, 1 overlap":  {56, 256 + 64*8, ErrCorrupt, "planes at 256 to 829"},
+		"planes 1, 2 overlap":  {64, 256 + 64*9 + 32, ErrCorrupt, "planes at 992"},
+		"planes 0, 2 overlap":  {64, 256, ErrCorrupt, "planes at 256"},
+		"stride small":         {80, 60, ErrCorrupt, "stride of 60"},
+		"stride 0":             {80, 0, ErrCorrupt, "stride of 0"},
+		"stride large":         {80, 65, ErrCorrupt, "planes"},
+		"stride too large":     {80, 1<<20 + 1, ErrCorrupt, "stride of 1048577"},
+		"negative stride":      {80, ^uint32(63), ErrCorrupt, "stride of 4294967232"},
+		"chroma stride":        {84, 30, ErrCorrupt, "stride of 30"},
+		"two strides":          {88, 31, ErrCorrupt, "strides of 32 for Cb and 31"},
+		"unknown flag":         {96, 4, ErrVersion, "0x4"},
+		"region without sides": {108, 0, ErrCorrupt, "0 x 18"},
+		"region without rows":  {112, 0, ErrCorrupt, "122 x 0"},
+		"region far out":       {100, 1<<31 - 1, ErrCorrupt, "2147483647"},
+		"region far down":      {104, 1<<32 - 1, ErrCorrupt, "4294967295"},
+		"siting":               {116, 4, ErrVersion, "siting 4"},
+		"range":                {116, 0x300, ErrVersion, "range 3"},
+		"interlace":            {116, 0x50000, ErrVersion, "interlace 5"},
+		"matrix":               {116, 0x4000000, ErrVersion, "matrix 4"},
+		"aspect":               {120, 0, ErrCorrupt, "0:117"},
+		"negative aspect":      {124, 1 << 31, ErrCorrupt, "2147483648"},
+		"rate":                 {128, 0, ErrCorrupt, "0:1001"},
+		"negative rate":        {132, 1 << 31, ErrCorrupt, "2147483648"},
+		"line break":           {136, '\n', ErrCorrupt, "parameters"},
+		"two texts":            {144, 'x', ErrCorrupt, "parameters"},
 	} {
 		b := encodeFrame(goldenFrame())
 		binary.LittleEndian.PutUint32(b[c.at:], c.to)
@@ -151,39 +162,39 @@ func TestFrameVersion(t *testing.T) {
 		}
 	}
 	b := encodeFrame(goldenFrame())
-	for _, size := range []int64{-1, 0, 127, 128, goldenFrameSize - 1} {
+	for _, size := range []int64{-1, 0, 255, 256, goldenFrameSize - 1} {
 		if _, err := ParseFrame(b, size); !errors.Is(err, ErrCorrupt) {
 			t.Errorf("in %d bytes: %v", size, err)
 		}
 	}
-	if _, err := ParseFrame(b[:127], goldenFrameSize); !errors.Is(err, ErrCorrupt) {
+	if _, err := ParseFrame(b[:255], goldenFrameSize); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("a short header is %v", err)
 	}
 	if _, err := ParseFrame(b, 1<<40); err != nil {
 		t.Errorf("in a longer message: %v", err)
 	}
-	gray := &FrameHeader{Format: FrameGray, Width: 1, Height: 1, Size: 129, Offset: [3]uint64{128}, Stride: [3]uint32{MaxFrameStride}}
-	if err := gray.Validate(129); err != nil {
+	gray := &FrameHeader{Format: FrameGray, Width: 1, Height: 1, Size: 257, Offset: [4]uint64{256}, Stride: [4]uint32{MaxFrameStride}}
+	if err := gray.Validate(257); err != nil {
 		t.Errorf("the last row wants padding: %v", err)
 	}
 	gray.Offset[0] = ^uint64(0) // its end is 0
-	if err := gray.Validate(129); !errors.Is(err, ErrCorrupt) {
+	if err := gray.Validate(257); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("a plane whose end wraps around: %v", err)
 	}
-	gray.Offset[0], gray.Stride[2] = 128, 1
-	if err := gray.Validate(129); !errors.Is(err, ErrCorrupt) {
+	gray.Offset[0], gray.Stride[2] = 256, 1
+	if err := gray.Validate(257); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("gray with a third plane: %v", err)
 	}
-	gray.Stride[2], gray.Offset[1] = 0, 128
-	if err := gray.Validate(129); !errors.Is(err, ErrCorrupt) {
+	gray.Stride[2], gray.Offset[1] = 0, 256
+	if err := gray.Validate(257); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("gray with a second plane: %v", err)
 	}
 }
 
 func TestFrameFormats(t *testing.T) {
 	all := FrameFormats()
-	if len(all) != int(frameFormats)-1 {
-		t.Errorf("%d formats of %d", len(all), frameFormats-1)
+	if n := int(frameFormats) - 1 + len(frameDepths)*6 - 1; len(all) != n {
+		t.Errorf("%d formats, want %d", len(all), n)
 	}
 	for _, f := range all {
 		bits := 0
@@ -197,11 +208,30 @@ func TestFrameFormats(t *testing.T) {
 		if bits != f.Bits()*256 || bits == 0 {
 			t.Errorf("%v has %d bits in 256 pixels, %d a pixel", f, bits, f.Bits())
 		}
+		if f.WithDepth(f.Depth()) != f {
+			t.Errorf("%v has %d bits a sample, and with so many is %v", f, f.Depth(), f.WithDepth(f.Depth()))
+		}
 	}
-	if row, rows := FrameNV12.Plane(1, 5, 3); row != 6 || rows != 2 {
-		t.Errorf("the colour of 5 x 3 pixels has %d x %d", row, rows)
+	for f, want := range map[FrameFormat]FrameFormat{
+		FrameI420.WithDepth(10): FrameI420 | 10<<8, FrameGray.WithDepth(16): FrameGray16, FrameGray16.WithDepth(8): FrameGray,
+		FrameGray16.WithDepth(12): FrameGray | 12<<8, (FrameI422 | 9<<8).WithDepth(8): FrameI422,
+		FrameI420.WithDepth(11): 0, FrameRGB.WithDepth(16): 0, FrameI420.WithDepth(256 + 8): 0, FrameFormat(0).WithDepth(8): 0,
+	} {
+		if f != want {
+			t.Errorf("%v instead of %v", f, want)
+		}
 	}
-	if none := FrameFormat(0); none.Known() || none.Planes() != 0 || none.Bits() != 0 {
+	for f, want := range map[FrameFormat]string{FrameGray | 9<<8: "gray9", FrameI444A | 12<<8: "i444ap12", FrameI411: "i411"} {
+		if f.String() != want {
+			t.Errorf("%v instead of %s", f, want)
+		}
+	}
+	for f, want := range map[FrameFormat][2]int{FrameNV12: {6, 2}, FrameI422: {3, 3}, FrameI411 | 9<<8: {4, 3}, FrameI444A | 16<<8: {10, 3}} {
+		if row, rows := f.Plane(1, 5, 3); row != want[0] || rows != want[1] {
+			t.Errorf("the colour of 5 x 3 pixels of %v has %d x %d", f, row, rows)
+		}
+	}
+	if none := FrameFormat(0); none.Known() || none.Planes() != 0 || none.Bits() != 0 || none.Depth() != 0 {
 		t.Error("the zero value is a format")
 	}
 	if row, rows := FrameGray.Plane(-1, 5, 3); row != 0 || rows != 0 {
@@ -213,8 +243,9 @@ func TestFrameWords(t *testing.T) {
 	roundTrip(t, FrameFormats()...)
 	roundTrip(t, SitingUnknown, SitingCentre, SitingLeft, SitingPALDV)
 	roundTrip(t, RangeUnknown, RangeFull, RangeLimited)
+	roundTrip(t, MatrixUnknown, MatrixBT601, MatrixBT709, MatrixBT2020)
 	roundTrip(t, InterlaceUnknown, InterlaceNone, InterlaceTopFirst, InterlaceBottomFirst, InterlaceMixed)
-	for _, s := range []fmt.Stringer{FrameFormat(99), FrameSiting(99), FrameRange(99), FrameInterlace(99)} {
+	for _, s := range []fmt.Stringer{FrameFormat(99), FrameSiting(99), FrameRange(99), FrameInterlace(99), FrameMatrix(99)} {
 		if !strings.Contains(s.String(), " 99") {
 			t.Errorf("an unknown value prints as %q", s)
 		}
@@ -246,7 +277,7 @@ func FuzzParseFrame(f *testing.F) {
 	good := encodeFrame(goldenFrame())
 	f.Add(good, 12, uint32(7), true, int64(goldenFrameSize))
 	f.Add(good, 48, ^uint32(0), true, int64(goldenFrameSize))
-	f.Add(good, 72, uint32(1<<20), true, int64(1<<40))
+	f.Add(good, 80, uint32(1<<20), true, int64(1<<40))
 	f.Add(good, 16, uint32(16384), true, int64(1<<62))
 	f.Add(good, 0, uint32(0), false, int64(-1))
 	f.Fuzz(func(t *testing.T, b []byte, at int, x uint32, sign bool, size int64) {
