@@ -125,6 +125,8 @@ func TestManyConnections(t *testing.T) {
 	// If no other connection is open, Dial opens the listener's files, and Close closes them. Wine keeps
 	// a file that was closed open while any process has a lock on it, up to the limit of its server.
 	n := ipctest.Repeat(t, 10_000, 1000, "SAMEPAGE_ROUNDS")
+	// Without another connection, Dial opens the listener's files, and Close closes them. The server of
+	// Wine keeps a file that was closed, while a process has a lock on it: 20,000 of them at most.
 	round(n / 10)
 	keeps := dial(t)
 	round(n - n/10)
