@@ -150,7 +150,7 @@ func runEventSet(ctx context.Context, a *app, o eventOptions, name string) (err 
 		return err
 	}
 	if !existed && !o.hold {
-		fmt.Fprintf(a.notes(), "samepage: there was no event %s: created it; it stays until samepage rm --kind event %[1]s\n", plain(name))
+		a.tellCreated(samepage.KindEvent, name)
 	}
 	if err := a.printer().print(happened{name, "set", !existed, o.hold}); err != nil {
 		return err

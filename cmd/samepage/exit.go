@@ -20,6 +20,7 @@ import (
 const (
 	exitFailed  = 1
 	exitUsage   = 2
+	exitMissing = 3
 	exitTimeout = 7
 )
 
@@ -36,7 +37,7 @@ var exits = []exit{
 	{exitUsage, "wrong usage", []error{errUsage, samepage.ErrName, errNotText}},
 	// This one stands before code 3, since these errors also match fs.ErrNotExist.
 	{10, "the process at the other end is not running", []error{samepage.ErrPeerNotStarted}},
-	{3, "no such object", []error{fs.ErrNotExist}},
+	{exitMissing, "no such object", []error{fs.ErrNotExist}},
 	{4, "the object already exists, is in use by others, or is full: no more can join", []error{fs.ErrExist, samepage.ErrBusy, samepage.ErrTooManyMembers}},
 	{5, "permission denied, or a privilege is missing", []error{fs.ErrPermission, samepage.ErrPrivilege}},
 	{6, "no space", []error{samepage.ErrNoSpace, syscall.ENOSPC}},
@@ -56,7 +57,8 @@ func exitHelp() string {
 	for _, e := range byCode {
 		fmt.Fprintf(&b, "  %-4d %s\n", e.code, e.meaning)
 	}
-	return strings.TrimSuffix(b.String(), "\n")
+	b.WriteString("  other samepage lock and samepage semaphore run: the exit code of their command")
+	return b.String()
 }
 
 func exitCode(err error) int {
@@ -67,6 +69,10 @@ func exitCode(err error) int {
 	var r *demo.RemoteError
 	if errors.As(err, &r) {
 		return r.Code
+	}
+	var command *exitError
+	if errors.As(err, &command) {
+		return command.code
 	}
 	for _, e := range exits {
 		for _, target := range e.errs {

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -15,22 +19,43 @@ import (
 	"samepage/internal/facts"
 )
 
+type lsOptions struct {
+	object
+	verbose, watch bool
+}
+
 func newLsCommand(a *app) *cobra.Command {
-	verbose := false
+	var o lsOptions
 	c := &cobra.Command{
-		Use:   "ls",
+		Use:   "ls [NAME|PATTERN...]",
 		Short: "List the objects that are in use or persist",
 		Long: `ls lists the objects of both scopes that a living process uses or that persist. It
 removes nothing: what dead processes left is not listed, and samepage clean removes
 it. Exact names are not listed.
 
+With arguments ls lists only objects that have one of these names, or whose names match one
+of these patterns: * stands for any characters, ? for one, and [a-z] for one of these. If
+there are none, the exit code is 3. With --watch ls lists again whenever the list has changed, until
+Ctrl-C; it looks once a second.
+
 A ? (with --json null) stands for a value that is not known. The reason is below the
 table: the object belongs to another user, or is damaged, or something else lies in its
 place. The exit code is 1 if an object is damaged.`,
-		Args: names(0, 0),
-		RunE: func(*cobra.Command, []string) error { return runLs(a.printer(), verbose) },
+		Example: `  samepage ls 'cam-*' --kind topic --watch`,
+		Args:    cobra.ArbitraryArgs,
+
+		ValidArgsFunction: completeNames(true, samepage.Kinds()...),
+		RunE: func(c *cobra.Command, args []string) error {
+			if o.watch {
+				return watchLs(c.Context(), a, o, args)
+			}
+			return runLs(a.printer(), o, args)
+		},
 	}
-	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "also show the state, how many members there are and how many wait, id, memory taken, file and path")
+	o.addKind(c)
+	c.Flags().Lookup("kind").Usage = "list only objects of this kind"
+	c.Flags().BoolVarP(&o.watch, "watch", "w", false, "list again whenever the list has changed")
+	c.Flags().BoolVarP(&o.verbose, "verbose", "v", false, "also show the state, how many members there are and how many wait, id, memory taken, file and path")
 	return c
 }
 
@@ -83,15 +108,64 @@ func stateCells(st *state) []string {
 	return []string{st.text, strconv.Itoa(len(st.Members)), strconv.Itoa(st.Waiting())}
 }
 
+// wants says whether ls lists an object.
+func (o *lsOptions) wants(i samepage.Info, names []string) bool {
+	if !slices.Contains(o.kinds, i.Kind) {
+		return false
+	}
+	for _, name := range names {
+		if scope, pattern := scoped(name, i.Scope); scope == i.Scope && matches(pattern, i.Name) {
+			return true
+		}
+	}
+	return len(names) == 0
+}
+
+// watchLs lists the objects each time that the list has changed, until ctx ends.
+func watchLs(ctx context.Context, a *app, o lsOptions, names []string) error {
+	var last []byte
+	for {
+		var now bytes.Buffer
+		err := runLs((&app{stdout: &now, json: a.json}).printer(), o, names)
+		if err != nil && exitCode(err) != exitMissing && !errors.Is(err, samepage.ErrCorrupt) {
+			return err
+		}
+		if last == nil || !bytes.Equal(now.Bytes(), last) {
+			begin := ""
+			switch {
+			case terminalOf(a.stdout) != nil:
+				begin = "\x1b[H\x1b[2J" // clears the screen
+			case last != nil && !a.json:
+				begin = "\n"
+			}
+			if _, err := io.WriteString(a.stdout, begin+now.String()); err != nil {
+				if readerGone(err) {
+					return nil
+				}
+				return err
+			}
+			last = append([]byte{}, now.Bytes()...)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
+}
+
 // runLs looks into each object that has members, so that a damaged header is found and told.
-func runLs(p printer, verbose bool) error {
+func runLs(p printer, opts lsOptions, names []string) error {
 	objects, err := facts.Objects()
 	if err != nil {
 		return err
 	}
-	l := listing{verbose: verbose}
+	l := listing{verbose: opts.verbose}
 	var damaged []error
 	for _, o := range objects {
+		if !opts.wants(o.Info, names) {
+			continue
+		}
 		i := o.Info
 		i.Err = o.Err
 		if errors.Is(i.Err, samepage.ErrCorrupt) {
@@ -101,6 +175,13 @@ func runLs(p printer, verbose bool) error {
 	}
 	if err := p.print(l); err != nil {
 		return err
+	}
+	if len(names) > 0 && len(l.infos) == 0 {
+		quoted := make([]string, len(names))
+		for n, name := range names {
+			quoted[n] = strconv.Quote(name)
+		}
+		return &missingError{"there is no object " + strings.Join(quoted, " or "), fs.ErrNotExist}
 	}
 	return errors.Join(damaged...)
 }

@@ -4,13 +4,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"runtime"
-	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -30,7 +29,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	c, err := root.ExecuteContextC(ctx)
-	err = flagError(c, err)
+	err = cmp.Or(flagError(c, err), a.helpErr)
 	if err != nil && !a.told {
 		fmt.Fprintln(stderr, message(err))
 	}
@@ -42,7 +41,8 @@ type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	json, quiet    bool
-	told           bool // the error of the command has already been printed
+	told           bool  // the error of the command has already been printed
+	helpErr        error // help was asked for on a command that does not exist
 }
 
 // notes is where commands write what is neither their output nor an error.
@@ -73,10 +73,10 @@ func newRoot(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "samepage",
 		Short: "Shared memory, events and topics between processes",
-		Long: `samepage creates, shows, fills and removes named shared memory and events. It
-also passes messages through topics: samepage pub publishes its standard input,
-and samepage sub writes the messages to its standard output. samepage call calls
-a service, and samepage serve answers calls with a command.
+		Long: `samepage creates, shows, fills and removes named shared memory, cells, events, locks
+and semaphores. It passes messages through topics: samepage pub publishes its standard
+input, and samepage sub writes the messages to its standard output. samepage call
+calls a service, and samepage serve answers calls with a command.
 
 A name belongs to this user (scope local) or to the whole machine (scope global).
 The prefixes Local\ and Global\ choose the scope, too. Objects of different kinds
@@ -84,8 +84,12 @@ may have the same name. A size is a number of bytes, or a number with a unit: kB
 MB, GB and TB are powers of 1000; KiB, MiB, GiB and TiB, and K, M, G and T, are
 powers of 1024. The number may be a fraction, such as 1.5GiB, if it makes whole bytes.
 
+With --timeout a command waits at most that long, at a time, for other processes; then
+its exit code is 7. --timeout 0 does not wait. With --quiet it writes only errors to
+standard error. Both are the same for all commands.
+
 ` + exitHelp(),
-		Version:       version(),
+		Version:       thisVersion().String(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          noSubcommand,
@@ -95,13 +99,37 @@ powers of 1024. The number may be a fraction, such as 1.5GiB, if it makes whole 
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(c, "%w", err) })
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON instead of text")
 	root.PersistentFlags().BoolVarP(&a.quiet, "quiet", "q", false, "write only errors to standard error")
-	root.AddCommand(
-		newCreateCommand(a), newLsCommand(a), newStatCommand(a), newCatCommand(a), newPutCommand(a),
-		newRmCommand(a), newCleanCommand(a), newEventCommand(a), newPubCommand(a), newSubCommand(a), newHzCommand(a), newCellCommand(a), newCallCommand(a), newServeCommand(a), newWorkerCommand(a), newProxyCommand(a),
-		newLegacyCommand(a),
-		newDoctorCommand(a), newDemoCommand(a), newDemoRoleCommand(a),
-	)
+	for _, g := range []struct {
+		id, title string
+		commands  []*cobra.Command
+	}{
+		{"objects", "Objects:", []*cobra.Command{
+			newCreateCommand(a), newPutCommand(a), newCatCommand(a), newCellCommand(a), newEventCommand(a), newLockCommand(a),
+			newSemaphoreCommand(a), newRmCommand(a), newCleanCommand(a),
+		}},
+		{"messages", "Messages and calls:", []*cobra.Command{
+			newPubCommand(a), newSubCommand(a), newCallCommand(a), newServeCommand(a), newWorkerCommand(a),
+		}},
+		{"looking", "Looking:", []*cobra.Command{newLsCommand(a), newStatCommand(a), newHzCommand(a), newDoctorCommand(a), newDemoCommand(a)}},
+		{"others", "Other programs:", []*cobra.Command{newProxyCommand(a), newLegacyCommand(a)}},
+	} {
+		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})
+		for _, c := range g.commands {
+			c.GroupID = g.id
+		}
+		root.AddCommand(g.commands...)
+	}
+	root.AddCommand(newVersionCommand(a), newManCommand(a), newDemoRoleCommand(a))
 	strictDefaults(root)
+	help := root.HelpFunc()
+	root.SetHelpFunc(func(c *cobra.Command, args []string) {
+		// cobra gives help about the command that it has found, also if more words follow.
+		if rest := c.Flags().Args(); c.HasAvailableSubCommands() && len(rest) > 0 {
+			a.helpErr = noSubcommand(c, rest)
+			return
+		}
+		help(c, args)
+	})
 	return root
 }
 
@@ -140,23 +168,4 @@ func noSubcommand(c *cobra.Command, args []string) error {
 		hint = " (did you mean " + strings.Join(s, " or ") + "?)"
 	}
 	return usage(c, "unknown command %q%s", args[0], hint)
-}
-
-// release is the version of a released program; tools/release sets it when it links the program.
-var release string
-
-// version tells what the build knows about itself: version, revision, compiler and system.
-func version() string {
-	v := "unknown"
-	if release != "" {
-		v = release
-	} else if b, ok := debug.ReadBuildInfo(); ok {
-		v = b.Main.Version
-		for _, s := range b.Settings {
-			if s.Key == "vcs.revision" && v == "(devel)" {
-				v += " " + s.Value
-			}
-		}
-	}
-	return fmt.Sprintf("%s %s %s/%s", v, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }

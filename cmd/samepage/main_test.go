@@ -42,6 +42,8 @@ func answer() {
 		os.Exit(7)
 	case "large":
 		_, _ = os.Stdout.Write(make([]byte, 2000))
+	case "env":
+		fmt.Println(os.Getenv(os.Args[2]))
 	case "hang":
 		time.Sleep(time.Hour)
 	}

@@ -48,7 +48,7 @@ If the service does not exist, serve creates it; --request, --response, --calls 
 goes to one of them. serve ends with Ctrl-C, or after --count calls. The service lives while
 it is used.`,
 		Example:           "  samepage serve upper -- tr a-z A-Z\n  samepage serve thumbnail --request 16MiB --parallel 4 -- convert - -resize 200x200 jpg:-",
-		Args:              serviceAndCommand,
+		Args:              nameAndCommand,
 		ValidArgsFunction: completeNames(false, samepage.KindService),
 		RunE: func(c *cobra.Command, args []string) error {
 			return runServe(c.Context(), a, o, args[0], args[1:])
@@ -66,10 +66,10 @@ it is used.`,
 	return c
 }
 
-// serviceAndCommand checks that the arguments are SERVICE -- COMMAND ARG...
-func serviceAndCommand(c *cobra.Command, args []string) error {
+// nameAndCommand checks that the arguments are NAME -- COMMAND ARG...
+func nameAndCommand(c *cobra.Command, args []string) error {
 	if len(args) > 0 && c.ArgsLenAtDash() != 1 {
-		return usage(c, "want SERVICE, --, and a command")
+		return usage(c, "want %s, --, and a command", strings.Fields(c.Use)[1])
 	}
 	if len(args) == 1 {
 		return usage(c, "the COMMAND after -- is missing")

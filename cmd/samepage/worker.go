@@ -45,7 +45,7 @@ on-failure it also ends when COMMAND has ended with exit status 0, and with --re
 never when COMMAND has ended. If COMMAND fails then, the exit code is 8, or 10 if no
 worker of the service was running before.`,
 		Example:           "  samepage worker thumbnail -- ./thumbnailer --quality 80\n  samepage worker upper --processes 4 -- samepage serve upper -- tr a-z A-Z",
-		Args:              serviceAndCommand,
+		Args:              nameAndCommand,
 		ValidArgsFunction: completeNames(false, samepage.KindService),
 		RunE: func(c *cobra.Command, args []string) error {
 			if _, ok := restarts[o.restart]; !ok {
