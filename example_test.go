@@ -19,8 +19,7 @@ import (
 )
 
 // Two processes share a picture in four steps. Here both run in one process; with two processes
-// the code is the same. (Row 003-01 of docs/mission/samepage.md. README.md has exactly the body of
-// this function.)
+// the code is the same. (Row 003-01 of docs/mission/samepage.md.)
 func Example() {
 	// 1. One process creates a memory and an event.
 	base, err := samepage.Create("picture", 1<<20, nil)

@@ -1,9 +1,13 @@
 package house
 
 import (
+	"cmp"
 	"fmt"
+	"io/fs"
 	"maps"
+	"os"
 	"path"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -119,17 +123,85 @@ func TestBaseImagePage(t *testing.T) {
 	}
 }
 
-// README.md shows what compiles and runs.
-func TestReadmeShowsTheExample(t *testing.T) {
-	src := read(t, "example_test.go")
-	_, body, _ := strings.Cut(src, "func Example() {\n")
-	body, _, ok := strings.Cut(body, "\t// Output:")
-	if !ok {
-		t.Fatal("no Example")
+// docs/troubles.md has a row for each exported error, with its words, and no other.
+func TestTroublesHasEachError(t *testing.T) {
+	words := map[string]string{"ErrClosed": fs.ErrClosed.Error()}
+	exported := map[string]bool{}
+	for _, s := range sources(t) {
+		if s.isTest() || strings.HasPrefix(s.room, "cmd/") {
+			continue
+		}
+		for _, m := range regexp.MustCompile(`(?m)^(?:var|\t) ?(Err\w+)\s+=\s*(?:errors\.New\("([^"]+)"\))?`).FindAllStringSubmatch(string(s.src), -1) {
+			if m[2] != "" {
+				words[m[1]] = m[2]
+			}
+			exported[m[1]] = exported[m[1]] || !strings.HasPrefix(s.room, "internal/") && s.room != "layout"
+		}
 	}
-	body = strings.TrimPrefix(strings.ReplaceAll("\n"+body, "\n\t", "\n"), "\n")
-	readme := read(t, "README.md")
-	if !strings.Contains(readme, "```go\n"+body+"```") {
-		t.Errorf("README.md lacks the body of Example:\n%s", body)
+	rows := map[string]string{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `(Err\\w+)` \\| ([^|]+) \\|").FindAllStringSubmatch(read(t, "docs/troubles.md"), -1) {
+		rows[m[1]] = m[2]
+	}
+	for name, ok := range exported {
+		if ok && rows[name] != words[name] {
+			t.Errorf("docs/troubles.md has the words %q of %s, want %q", rows[name], name, words[name])
+		}
+	}
+	for name := range rows {
+		if !exported[name] {
+			t.Errorf("docs/troubles.md has %s, which does not exist", name)
+		}
+	}
+	if len(rows) < 20 {
+		t.Errorf("docs/troubles.md has %d errors", len(rows))
+	}
+}
+
+// docs/troubles.md has a row for each exit code of the command, and no other.
+func TestTroublesHasEachExitCode(t *testing.T) {
+	var want, have []string
+	source := read(t, "cmd/samepage/exit.go")
+	consts := map[string]string{}
+	for _, m := range regexp.MustCompile(`(?m)^\t(exit\w+)\s+= (\d+)$`).FindAllStringSubmatch(source, -1) {
+		consts[m[1]] = m[2]
+	}
+	for _, m := range regexp.MustCompile(`(?m)^\t\{(\w+), "`).FindAllStringSubmatch(source, -1) {
+		want = append(want, cmp.Or(consts[m[1]], m[1]))
+	}
+	want = append(want, "0", consts["exitFailed"])
+	for _, m := range regexp.MustCompile(`(?m)^\| (\d+) \|`).FindAllStringSubmatch(read(t, "docs/troubles.md"), -1) {
+		have = append(have, m[1])
+	}
+	slices.Sort(want)
+	slices.Sort(have)
+	if len(want) < 10 || !slices.Equal(have, want) {
+		t.Errorf("docs/troubles.md has the exit codes %q, want %q", have, want)
+	}
+}
+
+// Each link of a page to a file of the repository leads to one.
+func TestLinks(t *testing.T) {
+	root, links := root(t), 0
+	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() && p != root && strings.HasPrefix(d.Name(), ".") {
+			return cmp.Or(err, filepath.SkipDir)
+		}
+		if filepath.Ext(p) != ".md" {
+			return nil
+		}
+		page, err := os.ReadFile(p)
+		for _, m := range regexp.MustCompile(`\]\(([^)#\s]+)(?:#[^)]*)?\)`).FindAllStringSubmatch(string(page), -1) {
+			if strings.Contains(m[1], "://") {
+				continue
+			}
+			links++
+			if _, err := os.Stat(filepath.Join(filepath.Dir(p), m[1])); err != nil {
+				t.Errorf("%s: the link to %s leads nowhere", p, m[1])
+			}
+		}
+		return err
+	})
+	if err != nil || links < 100 {
+		t.Errorf("%d links, %v", links, err)
 	}
 }
