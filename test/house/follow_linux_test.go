@@ -114,7 +114,9 @@ func userPages(t *testing.T, root string) (pages []string) {
 }
 
 func TestPages(t *testing.T) {
-	ipctest.NeedNames(t)
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	if _, err := exec.LookPath("go"); err != nil {
 		t.Skip("there is no go command here")
 	}
@@ -296,7 +298,7 @@ var module = reflect.TypeFor[samepage.Options]().PkgPath()
 
 // fragmentImports are the packages that parts of functions may use, by their names.
 var fragmentImports = map[string]string{
-	"samepage": module, "ipcsync": module + "/ipcsync", "cell": module + "/cell", "pubsub": module + "/pubsub",
+	"ipcsync": module + "/ipcsync", "samepage": module, "cell": module + "/cell", "pubsub": module + "/pubsub",
 	"rpc": module + "/rpc", "stream": module + "/stream", "frame": module + "/frame",
 	"baseimage": module + "/legacy/baseimage", "earseimage": module + "/legacy/earseimage",
 	"sharememory": module + "/legacy/sharememory", "text": module + "/legacy/text",
