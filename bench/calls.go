@@ -10,7 +10,7 @@ import (
 )
 
 // playCalls calls a service in place. The first process is the worker. Both touch the first line
-// of each request and response, as the limit does.
+// of each request and response, as the limit does, or write and read all of it (o.Whole).
 func playCalls(o order, ready func() error) (s sample, err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -29,10 +29,10 @@ func playCalls(o order, ready func() error) (s sample, err error) {
 		n := uint64(0)
 		s, err = trips(o, func() error {
 			n++
-			return callOnce(ctx, c, o.Size, n)
+			return callOnce(ctx, c, o, n)
 		})
 		// The worker ends when the last call says so.
-		return s, errors.Join(err, callOnce(ctx, c, o.Size, 0), c.Close())
+		return s, errors.Join(err, callOnce(ctx, c, o, 0), c.Close())
 	}
 	w, _, err := rpc.OpenOrCreateWorker(o.Name, opts)
 	if err != nil {
@@ -43,12 +43,15 @@ func playCalls(o order, ready func() error) (s sample, err error) {
 	}
 	var served uint64
 	err = w.Serve(ctx, func(j *rpc.Job) error {
-		n := binary.LittleEndian.Uint64(j.Request())
+		n, err := readNumber(j.Request(), o)
+		if err != nil {
+			return err
+		}
 		b, err := j.Response(o.Size)
 		if err != nil {
 			return err
 		}
-		binary.LittleEndian.PutUint64(b, n)
+		writeNumber(b, o, n)
 		if n == 0 {
 			cancel()
 		}
@@ -61,18 +64,36 @@ func playCalls(o order, ready func() error) (s sample, err error) {
 	return s, errors.Join(err, w.Close())
 }
 
-func callOnce(ctx context.Context, c *rpc.Client, size int, n uint64) error {
+func callOnce(ctx context.Context, c *rpc.Client, o order, n uint64) error {
 	k, err := c.Begin(ctx)
 	if err != nil {
 		return err
 	}
 	defer k.Release()
-	binary.LittleEndian.PutUint64(k.Request(), n)
-	if err := k.Do(ctx, size); err != nil {
+	writeNumber(k.Request()[:o.Size], o, n)
+	if err := k.Do(ctx, o.Size); err != nil {
 		return err
 	}
-	if got := binary.LittleEndian.Uint64(k.Response()); got != n {
-		return fmt.Errorf("the answer to call %d says %d", n, got)
+	got, err := readNumber(k.Response(), o)
+	if err == nil && got != n {
+		err = fmt.Errorf("the answer to call %d says %d", n, got)
 	}
-	return nil
+	return err
+}
+
+// writeNumber writes a request or a response that has a number.
+func writeNumber(b []byte, o order, n uint64) {
+	if o.Whole {
+		fill(b, 0)
+	}
+	binary.LittleEndian.PutUint64(b, n)
+}
+
+// readNumber reads a request or a response of writeNumber.
+func readNumber(b []byte, o order) (n uint64, err error) {
+	n = binary.LittleEndian.Uint64(b)
+	if o.Whole {
+		err = check(b, int(n))
+	}
+	return n, err
 }

@@ -55,9 +55,17 @@ func choices() (all []subject) {
 		of("topic, polled", "topic", late)
 		of("topic", "topic", early)
 		of("memory and event", "memory and event", early)
+		of("call, polled", "calls", late)
+		of("call", "calls", early)
+		of("connection", "connection", early)
 	}
 	for _, g := range []*group{wine64, wine64K, wine3M} {
-		all = append(all, subject{group: g, name: "topic, polled", measurer: pair{role: "topic", size: g.size, whole: true}})
+		of := func(name, role string) {
+			all = append(all, subject{group: g, name: name, measurer: pair{role: role, size: g.size, whole: true}})
+		}
+		of("topic, polled", "topic")
+		of("call, polled", "calls")
+		of("connection, polled", "connection")
 	}
 	return all
 }

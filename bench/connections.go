@@ -106,31 +106,42 @@ func (w wire) serveHTTP(o order, ready func() error) (s sample, err error) {
 	return s, err
 }
 
-// playConnectionStream is playSocketStream over a connection in shared memory.
-func playConnectionStream(o order, ready func() error) (s sample, err error) {
-	if !o.First {
-		c, err := stream.Dial(context.Background(), o.Name, nil)
-		if err != nil {
-			return s, err
-		}
-		defer c.Close()
-		if err := ready(); err != nil {
-			return s, err
-		}
-		return streamBytes(o, c, c)
-	}
-	l, err := stream.Listen(o.Name, nil)
+// playConnection is playSocket over a connection in shared memory.
+func playConnection(o order, ready func() error) (s sample, err error) {
+	c, err := connectStream(o, ready)
 	if err != nil {
 		return s, err
 	}
-	defer l.Close()
-	if err := ready(); err != nil {
-		return s, err
-	}
-	c, err := l.Accept()
+	defer c.Close()
+	return passBytes(o, c, c)
+}
+
+// playConnectionStream is playSocketStream over a connection in shared memory.
+func playConnectionStream(o order, ready func() error) (s sample, err error) {
+	c, err := connectStream(o, ready)
 	if err != nil {
 		return s, err
 	}
 	defer c.Close()
 	return streamBytes(o, c, c)
+}
+
+// connectStream is connect over shared memory.
+func connectStream(o order, ready func() error) (net.Conn, error) {
+	if !o.First {
+		c, err := streamWire.dial(context.Background(), o)
+		if err != nil {
+			return nil, err
+		}
+		return c, ready()
+	}
+	l, err := streamWire.listen(o)
+	if err != nil {
+		return nil, err
+	}
+	defer l.Close()
+	if err := ready(); err != nil {
+		return nil, err
+	}
+	return l.Accept()
 }

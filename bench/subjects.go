@@ -198,6 +198,7 @@ var roles = map[string]role{
 	"shmipc stream": playShmipcStream,
 
 	"calls":              playCalls,
+	"connection":         playConnection,
 	"grpc, connection":   playGRPC(streamWire),
 	"http":               playHTTP(unixWire),
 	"http, connection":   playHTTP(streamWire),
