@@ -21,6 +21,7 @@ type reader struct {
 	avail    uint64 // bytes in the ring when it was last looked at; only less than there are
 	number   uint64 // own.readWaits
 	rungFor  uint64 // the far.writeWaits for which the other end was rung
+	eof      bool   // io.EOF was returned: nothing comes after it
 	luck     luck
 	deadline deadline
 }
@@ -53,6 +54,9 @@ func (c *conn) look() (uint64, error) {
 	if r.avail > 0 {
 		return r.avail, nil
 	}
+	if r.eof {
+		return 0, io.EOF
+	}
 	for ended := error(nil); ; {
 		n := atomic.LoadUint64(c.far.produced) - r.consumed
 		if n > uint64(len(r.ring)) {
@@ -63,12 +67,15 @@ func (c *conn) look() (uint64, error) {
 			if n > 0 {
 				ended = nil
 			}
+			r.eof = ended == io.EOF
 			return n, ended
 		}
-		// The other end may have written before it ended: look once more.
+		// An end sets Closed before it leaves, so State is loaded first. The other end may have
+		// written before it ended: look once more.
+		ended = c.lost()
 		if atomic.LoadUint64(c.far.closed)&layout.ConnNoWrites != 0 {
 			ended = io.EOF
-		} else if ended = c.lost(); ended == nil {
+		} else if ended == nil {
 			return 0, nil
 		}
 	}
@@ -243,11 +250,12 @@ func (c *conn) roomIn() (uint64, error) {
 	if w.shut {
 		return 0, errNoWrites
 	}
+	lost := c.lost() // before Closed, as in look
 	if atomic.LoadUint64(c.far.closed)&layout.ConnNoReads != 0 {
 		return 0, errPeerGone
 	}
-	if err := c.lost(); err != nil {
-		return 0, err
+	if lost != nil {
+		return 0, lost
 	}
 	if w.free == 0 {
 		used := w.produced - atomic.LoadUint64(c.far.consumed)
@@ -358,6 +366,9 @@ func (c *conn) write(b []byte) (n int, err error) {
 			return n, samepage.ErrCorrupt
 		}
 		c.put(k)
+		if c.closed.Load() {
+			return n, errClosed // the other end may have had io.EOF before it could see these bytes
+		}
 		n += k
 	}
 	return n, nil
@@ -420,6 +431,9 @@ func (c *conn) readFrom(r io.Reader) (n int64, err error) {
 		if k > 0 {
 			c.put(k)
 			c.wake() // r may take long for the next bytes
+			if c.closed.Load() {
+				return n, wrap("write", c.e.at, errClosed) // as in write
+			}
 			n += int64(k)
 		}
 		if err == io.EOF {
