@@ -103,7 +103,9 @@ func (c *conn) exit() (err error) {
 	if c.users.Add(-1) > 0 {
 		return nil
 	}
-	c.e.mine[c.k/64].And(^(uint64(1) << (c.k % 64)))
+	// A leader that looks at hints may be about to clear that of this connection. When the connection
+	// is free, the hint belongs to another endpoint.
+	c.e.h.BetweenLooks(func() { c.e.mine[c.k/64].And(^(uint64(1) << (c.k % 64))) })
 	leave(c.e.h, int64(c.e.ring), c.k, c.e.h.Me())
 	return c.e.release()
 }

@@ -61,6 +61,13 @@ func (h *Handle) Again(hint int) {
 	}
 }
 
+// BetweenLooks calls f while no leader of this handle looks at hints. f must not wait.
+func (h *Handle) BetweenLooks(f func()) {
+	h.followers.mu.Lock()
+	defer h.followers.mu.Unlock()
+	f()
+}
+
 // tell makes the follower try again. It reports whether the follower was not told already.
 func (f *follower) tell() bool {
 	select {
