@@ -73,7 +73,7 @@ func dial(ctx context.Context, name string, at Addr, opts *Options) (*conn, erro
 		e.h.Ring(o.Slot())
 		return c, nil
 	}
-	c.exit()
+	_ = c.close() // a new listener may have accepted it: it gets io.EOF
 	return nil, refused(" any more")
 }
 

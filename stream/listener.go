@@ -163,13 +163,13 @@ func (e *endpoint) find(p layout.ConnPhase) int {
 func (e *endpoint) acceptAt(k int) *conn {
 	t := e.table()
 	s := t.load(k)
-	peer := layout.Owner(atomic.LoadUint64(t.dialer(k)))
 	if s.Phase() != layout.ConnAsked || !t.swap(k, s, s.With(layout.ConnOpen, e.h.Me())) {
 		return nil
 	}
 	fault.At(fault.ConnAccepted)
 	e.uses.Add(1)
-	return e.conn(k, peer)
+	// Nobody changes Dialer while the connection is open.
+	return e.conn(k, layout.Owner(atomic.LoadUint64(t.dialer(k))))
 }
 
 // Close stops listening. Calls of Accept return net.ErrClosed. Connections that are not accepted
@@ -182,6 +182,11 @@ func (l *Listener) Close() error {
 func (l *listener) close() error {
 	l.once.Do(func() {
 		l.closed.Store(true)
+		l.e.h.Again(l.e.acceptHint())
+		// Until Accept has returned: it clears bits of Asked, which belong to the next listener as
+		// soon as this one does not listen.
+		l.mu.Lock()
+		defer l.mu.Unlock()
 		atomic.CompareAndSwapUint64(l.e.h.Live64(layout.LockStateOffset), uint64(l.e.h.Me()), 0)
 		for k := range l.e.n {
 			if c := l.e.acceptAt(k); c != nil {
@@ -189,9 +194,6 @@ func (l *listener) close() error {
 			}
 		}
 		l.e.h.WakeAll() // those who wait for a free connection
-		l.e.h.Again(l.e.acceptHint())
-		l.mu.Lock() // until Accept has returned
-		defer l.mu.Unlock()
 		l.err = l.e.release()
 	})
 	return l.err
