@@ -2,6 +2,7 @@ package cell
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"runtime"
@@ -65,7 +66,9 @@ func (r *reader) start(name string, opts *ReaderOptions, ty *layout.Type) error 
 		return wrap("read", name, err)
 	}
 	r.member = newMember("reader of cell", name, h, set)
-	r.r.Join(h, set)
+	if err := r.r.Join(h, set); err != nil {
+		return wrap("read", name, errors.Join(err, r.member.close()))
+	}
 	r.r.NeedsWriter = opts.NeedsWriter
 	return nil
 }
@@ -251,8 +254,8 @@ type held struct {
 // Hold keeps the value after the next Load. Writers do not use its memory again before Release, and
 // they do not wait for Release.
 //
-// Errors: samepage.ErrTooManyHolds (the reader holds Options.Holds values already), ErrClosed (the
-// value is no longer good).
+// Errors: samepage.ErrTooManyHolds (the reader holds Options.Holds values already), ErrNoSpace (it
+// holds more values than ever before), ErrClosed (the value is no longer good).
 func (v *Value) Hold() (*Held, error) {
 	h := new(Held)
 	return segment.OrNil(h, h.hold(&v.value))
@@ -263,9 +266,12 @@ func (h *held) hold(v *value) error {
 		return fmt.Errorf("cell: hold a value that is no longer good, because the next one was loaded or the reader is closed: %w", samepage.ErrClosed)
 	}
 	r := v.r
-	k, ok := r.r.Hold(&v.m)
-	if !ok {
-		return r.wrap("hold a value of", fmt.Errorf("%d held, Options.Holds of the cell is %d: %w", r.r.Held(), r.r.MaxHeld(), samepage.ErrTooManyHolds))
+	k, err := r.r.Hold(&v.m)
+	if err == samepage.ErrTooManyHolds {
+		err = fmt.Errorf("%d held, Options.Holds of the cell is %d: %w", r.r.Held(), r.r.MaxHeld(), err)
+	}
+	if err != nil {
+		return r.wrap("hold a value of", err)
 	}
 	h.value, h.k = *v, k
 	return nil
@@ -314,6 +320,6 @@ func (r *reader) Close() error {
 	if n := r.r.Held(); n > 0 {
 		return r.wrap("close", fmt.Errorf("values held: %d: %w", n, samepage.ErrUnreleased))
 	}
-	r.r.Unpin()
+	r.r.Leave()
 	return r.wrap("close", r.member.close())
 }

@@ -3,7 +3,6 @@ package cell_test
 import (
 	"errors"
 	"os"
-	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -12,9 +11,6 @@ import (
 	"samepage"
 	"samepage/cell"
 	"samepage/internal/ipctest"
-	"samepage/internal/lane"
-	"samepage/internal/object"
-	"samepage/internal/segment"
 	"samepage/layout"
 )
 
@@ -193,49 +189,6 @@ func TestMission002_27_AttachKeepsContent(t *testing.T) {
 	ipctest.NoErr(t, w.Set(bg, []byte("new")))
 	if v, _, _ := r.Load(); string(v.Bytes()) != "new" || v.Generation() != 2 {
 		t.Errorf("%q, generation %d", v.Bytes(), v.Generation())
-	}
-}
-
-// Sizes have 64 bits: values of the cell lie beyond 3 GiB. The test touches only the ends of the
-// values, and on Linux the memory is sparse.
-func TestMission002_28_BeyondThreeGiB(t *testing.T) {
-	if strconv.IntSize < 64 {
-		t.Skip("a cell is mapped whole, and a 32-bit process has 4 GiB for everything")
-	}
-	ipctest.NeedNames(t)
-	ipctest.Store(t)
-	const size = 128 << 20
-	settings := lane.Settings{MaxSize: size, Readers: 2}
-	c, of, err := settings.CellConfig()
-	ipctest.NoErr(t, err)
-	spec := segment.Spec{Kind: layout.Cell, Members: int(c.Readers), Live: lane.Live(c, of), Payload: of.Payload}
-	mem, err := spec.Create(&object.Spec{Name: "c", Sparse: runtime.GOOS == "linux"})
-	if errors.Is(err, samepage.ErrNoSpace) { // Windows sets it aside
-		t.Skip(err)
-	}
-	ipctest.NoErr(t, err)
-	w := newWriter(t, "c", size, nil)
-	r := newReader(t, "c")
-	_, slot := cellMap(t)
-	ipctest.NoErr(t, mem.Release())
-	far, beyond := false, uint64(3<<30)
-	for q := range 2 * int(c.Slots) { // each slot, and again
-		l, err := w.Loan(bg, size-q)
-		ipctest.NoErr(t, err)
-		b := l.Bytes()
-		copy(b, strconv.Itoa(q))
-		copy(b[len(b)-4:], strconv.Itoa(1000+q))
-		ipctest.NoErr(t, l.Commit())
-		far = far || uint64(slot(-1)) > beyond
-		v, ok, err := r.Load()
-		ipctest.NoErr(t, err)
-		b = v.Bytes()
-		if !ok || len(b) != size-q || string(b[:len(strconv.Itoa(q))]) != strconv.Itoa(q) || string(b[len(b)-4:]) != strconv.Itoa(1000+q) {
-			t.Errorf("value %d has %d bytes, begins with %q and ends with %q", q, len(b), b[:2], b[len(b)-4:])
-		}
-	}
-	if !far {
-		t.Errorf("no value lay beyond 3 GiB of %d bytes", mem.Sys.Size)
 	}
 }
 

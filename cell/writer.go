@@ -90,7 +90,8 @@ func (w *writer) join(name string, size int, opts *Options, ty *layout.Type, way
 	if err != nil {
 		return false, err
 	}
-	h, set, existed, err := p.Join(way, opts.spec(name))
+	spec := opts.spec(name)
+	h, set, existed, err := p.Join(way, spec)
 	if err != nil {
 		return false, err
 	}
@@ -98,7 +99,11 @@ func (w *writer) join(name string, size int, opts *Options, ty *layout.Type, way
 	if w.Cap() < size {
 		return false, errors.Join(fmt.Errorf("size is %d, want at most the %d of the existing cell: %w", size, w.Cap(), samepage.ErrTooLarge), w.member.close())
 	}
-	w.w.Join(h, set)
+	if err := w.w.Join(h, set); err != nil {
+		err = errors.Join(err, w.member.close())
+		p.Unmake(existed, spec)
+		return false, err
+	}
 	return existed, nil
 }
 

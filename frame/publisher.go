@@ -21,9 +21,7 @@ type Publisher struct {
 
 // CreatePublisher creates the topic and becomes one of its publishers. A message has room for
 // largest.Size() bytes, or for opts.MaxSize bytes if that is more. Frames of any format may use
-// this room. Pack must be 0. If Depth and Members of opts are zero, they are 4 and 8. That is less
-// than in package pubsub, because each of them takes the memory of a frame or more: see
-// pubsub.Options.Size.
+// this room. Pack must be 0. See pubsub.Options.InUse for the memory that this takes.
 //
 // Errors: ErrSpec, samepage.ErrTooLarge, and those of pubsub.CreatePublisher.
 func CreatePublisher(name string, largest Spec, opts *pubsub.Options) (*Publisher, error) {
@@ -95,12 +93,6 @@ func withSize(size int64, opts *pubsub.Options) (*pubsub.Options, error) {
 		return nil, option.Bad("Pack", o.Pack, "0, because frames are not packed")
 	}
 	o.MaxSize = max(o.MaxSize, int(size))
-	if o.Depth == 0 {
-		o.Depth = 4
-	}
-	if o.Members == 0 {
-		o.Members = 8
-	}
 	return &o, nil
 }
 

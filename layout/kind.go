@@ -47,11 +47,11 @@ var kindTable = [kinds]struct {
 	RWMutex:   {name: "rwmutex", version: 1, words: LockState, owned: true},
 	Semaphore: {name: "semaphore", version: 1, words: LockState},
 	Topic: {
-		name: "topic", version: 2, words: LaneState, broadcasts: true,
+		name: "topic", version: 3, words: LaneState, broadcasts: true,
 		roles: []string{RolePublisher: "publisher", RoleReliable: "reliable", RoleBestEffort: "best-effort"},
 	},
 	Cell: {
-		name: "cell", version: 1, words: LaneState, broadcasts: true,
+		name: "cell", version: 2, words: LaneState, broadcasts: true,
 		roles: []string{RoleWriter: "writer", RoleReader: "reader"},
 	},
 	Service: {

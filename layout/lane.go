@@ -52,7 +52,7 @@ const (
 //	| by death, or by Abort       | normally, by Close          |
 //	+-----------------------------+-----------------------------+
 //
-// Two words lie outside of this structure, because their number depends on LaneConfig. There is
+// Three words lie outside of this structure, because their number depends on LaneConfig. There is
 // one Evicted for each lane and member:
 //
 //	63                          32 31                          0
@@ -61,7 +61,8 @@ const (
 //	+-----------------------------+-----------------------------+
 //
 // There are several pins for each member: 1 + the slot's number, counted through all lanes. In
-// both words, 0 means none.
+// both words, 0 means none. And for each lane (a cell has one) and member there is one Keeps: for
+// how many messages that the member keeps it has reserved space.
 type LaneWords struct {
 	Owner   uint64     //   0 an Owner without Dirty and HeldBit
 	Ends    uint64     //   8
@@ -70,7 +71,8 @@ type LaneWords struct {
 	Head    uint64     // 128
 	Limit   uint64     // 136
 	Number  uint64     // 144 of the next message, in a topic with packs
-	_       [104]byte  // 152
+	Used    uint64     // 152 slots 0 to Used - 1 have space
+	_       [96]byte   // 160
 	Readers [16]uint64 // 256
 }
 
@@ -87,7 +89,9 @@ type CellWords struct {
 	Writer  uint64    //   8 an Owner without Dirty and HeldBit: the member that wrote last
 	_       [112]byte //  16
 	Current uint64    // 128
-	_       [120]byte // 136
+	_       [16]byte  // 136
+	Used    uint64    // 152 as in LaneWords
+	_       [96]byte  // 160
 }
 
 // CursorLine has the words that a member writes for one lane.
@@ -128,6 +132,7 @@ const (
 	LaneHeadOffset    = 128
 	LaneLimitOffset   = 136
 	LaneNumberOffset  = 144
+	LaneUsedOffset    = 152
 	LaneReadersOffset = 256
 
 	CellWordsSize     = 256
@@ -168,7 +173,9 @@ const (
 	_ = -(unsafe.Offsetof(LaneWords{}.Limit) ^ LaneLimitOffset)
 	_ = -(unsafe.Offsetof(LaneWords{}.Number) ^ LaneNumberOffset)
 	_ = -(unsafe.Offsetof(LaneWords{}.Readers) ^ LaneReadersOffset)
+	_ = -(unsafe.Offsetof(LaneWords{}.Used) ^ LaneUsedOffset)
 	_ = -(unsafe.Sizeof(CellWords{}) ^ CellWordsSize)
+	_ = -(unsafe.Offsetof(CellWords{}.Used) ^ LaneUsedOffset)
 	_ = -(unsafe.Offsetof(CellWords{}.Current) ^ CellCurrentOffset)
 	_ = -(unsafe.Sizeof(CursorLine{}) ^ CursorLineSize)
 	_ = -(unsafe.Sizeof(Entry{}) ^ EntrySize)
@@ -178,19 +185,22 @@ const (
 	_ = -(unsafe.Offsetof(SlotHeader{}.Next) ^ SlotNextOffset)
 )
 
-// LaneOffsets say where the parts of lanes lie, in bytes: Words, Evicted, Cursors and Pins in the
-// live region, Entries and Slots in the payload.
+// LaneOffsets say where the parts of lanes lie, in bytes: Words, Evicted, Cursors, Keeps and Pins
+// in the live region, entries and slots in the payload. The entries of all lanes come before all
+// slots, and the entries of lane 0 are at 0.
 type LaneOffsets struct {
-	Words    uint64 // of lane 0; each lane has LaneWordsSize bytes (a cell: CellWordsSize)
-	Evicted  uint64 // of lane 0, member 0; each member has 8 bytes
-	EvictRow uint64 // bytes from one lane to the next
-	Cursors  uint64 // of lane 0, member 0; each member has CursorLineSize bytes
-	Pins     uint64 // of member 0
-	PinRow   uint64 // bytes from one member to the next
-	Live     uint64 // bytes of the live region
-	Slots    uint64 // offset in a lane's part of the payload, after the entries
-	Lane     uint64 // bytes of a lane's part of the payload
-	Payload  uint64 // bytes of the payload
+	Words   uint64 // of lane 0; each lane has LaneWordsSize bytes (a cell: CellWordsSize)
+	Evicted uint64 // of lane 0, member 0; each member has 8 bytes
+	Cursors uint64 // of lane 0, member 0; each member has CursorLineSize bytes
+	Keeps   uint64 // of lane 0, member 0; each member has 8 bytes
+	Row     uint64 // bytes from one lane to the next, in Evicted and Keeps
+	Pins    uint64 // of member 0
+	PinRow  uint64 // bytes from one member to the next
+	Live    uint64 // bytes of the live region
+	Entries uint64 // bytes from the entries of one lane to those of the next
+	Slots   uint64 // slots of lane 0
+	Lane    uint64 // bytes from the slots of one lane to those of the next
+	Payload uint64 // bytes of the payload
 }
 
 func lines(n uint64) uint64 { return (n + 127) &^ 127 }
@@ -242,22 +252,24 @@ func (c *LaneConfig) Offsets() (*LaneOffsets, error) {
 	if least := c.LeastSlots(); uint64(c.Slots) < least {
 		return nil, bad("Slots", uint64(c.Slots), least, MaxSlots)
 	}
-	o := &LaneOffsets{Words: LaneWordsOffset, EvictRow: lines(uint64(c.Readers) * 8), PinRow: lines(uint64(c.Pins) * 8)}
+	o := &LaneOffsets{Words: LaneWordsOffset, Row: lines(uint64(c.Readers) * 8), PinRow: lines(uint64(c.Pins) * 8)}
 	end := o.Words + words
 	if c.Lanes > 0 {
 		o.Evicted = end
-		o.Cursors = o.Evicted + lanes*o.EvictRow
+		o.Cursors = o.Evicted + lanes*o.Row
 		end = o.Cursors + lanes*uint64(c.Readers)*CursorLineSize
 	}
-	o.Pins = end
+	o.Keeps = end
+	o.Pins = o.Keeps + lanes*o.Row
 	o.Live = o.Pins + uint64(c.Readers)*o.PinRow
-	o.Slots = lines(uint64(c.Entries) * EntrySize)
+	o.Entries = lines(uint64(c.Entries) * EntrySize)
+	o.Slots = lanes * o.Entries
 	hi, n := bits.Mul64(uint64(c.Slots), c.SlotSize)
 	if hi != 0 || n > 1<<56 {
 		return nil, fmt.Errorf("lane settings have %d slots of %d bytes, too many bytes: %w", c.Slots, c.SlotSize, ErrCorrupt)
 	}
-	o.Lane = o.Slots + n
-	o.Payload = lanes * o.Lane
+	o.Lane = n
+	o.Payload = o.Slots + lanes*o.Lane
 	return o, nil
 }
 
@@ -287,6 +299,17 @@ func (c *LaneConfig) LeastSlots() uint64 {
 		n += uint64(c.Step) + 1
 	} else if c.EvictAfter > 0 {
 		n += uint64(c.Readers)
+	}
+	return n
+}
+
+// WriterSlots is the number of slots that a writer needs while nobody keeps a message: for all
+// entries (a cell: for all former values and the latest), for one loan, and the spare ones. For
+// each message that a member may keep, it needs one more, up to Slots.
+func (c *LaneConfig) WriterSlots() uint64 {
+	n := uint64(c.Entries) + 1 + uint64(c.Slots) - c.LeastSlots()
+	if c.Lanes == 0 {
+		n += uint64(c.Step) + 1
 	}
 	return n
 }

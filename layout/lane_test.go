@@ -73,8 +73,8 @@ func TestLaneConfig(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 	want := LaneOffsets{
-		Words: 384, Evicted: 384 + 2*384, EvictRow: 128, Cursors: 1152 + 2*128, Pins: 1408 + 2*16*128, PinRow: 128,
-		Live: 5504 + 16*128, Slots: 256, Lane: 256 + 60*1152, Payload: 2 * (256 + 60*1152),
+		Words: 384, Evicted: 384 + 2*384, Cursors: 1152 + 2*128, Keeps: 1408 + 2*16*128, Row: 128, Pins: 5504 + 2*128, PinRow: 128,
+		Live: 5760 + 16*128, Entries: 256, Slots: 2 * 256, Lane: 60 * 1152, Payload: 2 * (256 + 60*1152),
 	}
 	if *o != want {
 		t.Errorf("%+v, want %+v", *o, want)
@@ -138,8 +138,8 @@ func FuzzParseLaneConfig(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if o.Live < o.Pins || o.Pins < o.Words || o.Lane < o.Slots || o.Payload/max(uint64(c.Lanes), 1) != o.Lane ||
-			o.Lane-o.Slots != uint64(c.Slots)*c.SlotSize || c.MaxSize+SlotHeaderSize > c.SlotSize {
+		if o.Live < o.Pins || o.Pins < o.Keeps || o.Keeps < o.Words || o.Slots != uint64(c.Lanes)*o.Entries ||
+			(o.Payload-o.Slots)/max(uint64(c.Lanes), 1) != o.Lane || o.Lane != uint64(c.Slots)*c.SlotSize || c.WriterSlots() > uint64(c.Slots) || c.MaxSize+SlotHeaderSize > c.SlotSize {
 			t.Errorf("%+v is laid out as %+v", c, o)
 		}
 	})

@@ -73,7 +73,8 @@ func TestProtocolWords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	width["LaneOffsets.Evicted"] = int(o.EvictRow) / 16 * 8
+	width["LaneOffsets.Evicted"] = int(o.Row) / 16 * 8
+	width["LaneOffsets.Keeps"] = int(o.Row) / 16 * 8
 	width["LaneOffsets.Pins"] = int(o.PinRow) / 16 * 8
 
 	paths, err := filepath.Glob("../docs/protocol/*.md")

@@ -22,7 +22,7 @@ const SegmentMagic = 0x4d47455367706d73
 
 // SegmentVersion is the newest layout version that this code knows. Each kind has a version of its
 // own, see [Kind.Version].
-const SegmentVersion = 2
+const SegmentVersion = 3
 
 // SegmentFeatures are the feature bits that this code understands. A segment with any other
 // feature bit is refused.

@@ -68,7 +68,7 @@ func (h *topicMap) anywhere(rnd *rand.Rand) uint64 {
 	case 1:
 		return h.hd.Table + uint64(rnd.IntN(int(h.c.Readers)*layout.MemberSize/8))*8
 	case 2:
-		return h.hd.Payload + uint64(lane)*h.o.Lane + uint64(rnd.IntN(int(h.c.Entries)*layout.EntrySize/8))*8
+		return h.hd.Payload + uint64(lane)*h.o.Entries + uint64(rnd.IntN(int(h.c.Entries)*layout.EntrySize/8))*8
 	default:
 		return h.slot(lane, rnd.IntN(int(h.c.Slots))) + uint64(rnd.IntN(4))*8
 	}

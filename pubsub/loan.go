@@ -22,7 +22,7 @@ type loan struct {
 // set all n bytes.
 //
 // Errors: samepage.ErrTooLarge, ErrNegativeSize, ErrTooManyHolds (Options.Loans messages are on
-// loan already), ErrClosed.
+// loan already), ErrNoSpace (more messages are on loan than ever before), ErrClosed.
 func (p *Publisher) Loan(n int) (Loan, error) {
 	l, err := p.borrow(n)
 	return Loan{l}, err
@@ -52,7 +52,11 @@ func (p *publisher) badSize(n int) error {
 	return fmt.Errorf("a message of %d bytes, want 0 to %d: %w", n, p.w.Largest(), err)
 }
 
+// tooMany says why there is no free slot.
 func (p *publisher) tooMany() error {
+	if err := p.w.NoSpace(); err != nil {
+		return err
+	}
 	return fmt.Errorf("%d on loan, Options.Loans of the topic is %d: %w", p.w.Loans(), p.set.C.Loans, samepage.ErrTooManyHolds)
 }
 

@@ -66,8 +66,8 @@ type held struct {
 // Hold keeps the message after the next one is taken. Publishers do not use its memory again before
 // Release, and they do not wait for Release. In a topic with Options.Pack it keeps the whole pack.
 //
-// Errors: samepage.ErrTooManyHolds (the subscriber holds Options.Holds messages already), ErrClosed
-// (the message is no longer good).
+// Errors: samepage.ErrTooManyHolds (the subscriber holds Options.Holds messages already), ErrNoSpace
+// (it holds more messages than ever before), ErrClosed (the message is no longer good).
 func (m *Message) Hold() (*Held, error) {
 	h := new(Held)
 	return segment.OrNil(h, h.hold(&m.message))
@@ -79,9 +79,12 @@ func (h *held) hold(m *message) error {
 		return fmt.Errorf("pubsub: hold a message that is no longer good, because it was released, the next one was taken, or the subscriber is closed: %w", samepage.ErrClosed)
 	}
 	s.r.Message(&h.m)
-	k, ok := s.r.Hold(&h.m)
-	if !ok {
-		return s.wrap("hold a message of", fmt.Errorf("%d held, Options.Holds of the topic is %d: %w", s.r.Held(), s.r.MaxHeld(), samepage.ErrTooManyHolds))
+	k, err := s.r.Hold(&h.m)
+	if err == samepage.ErrTooManyHolds {
+		err = fmt.Errorf("%d held, Options.Holds of the topic is %d: %w", s.r.Held(), s.r.MaxHeld(), err)
+	}
+	if err != nil {
+		return s.wrap("hold a message of", err)
 	}
 	s.leaks.took(uint32(k))
 	h.message, h.k = *m, k

@@ -2,15 +2,10 @@ package pubsub_test
 
 import (
 	"errors"
-	"runtime"
-	"strconv"
 	"testing"
 
 	"samepage"
 	"samepage/internal/ipctest"
-	"samepage/internal/lane"
-	"samepage/internal/object"
-	"samepage/internal/segment"
 	"samepage/layout"
 	"samepage/pubsub"
 )
@@ -214,49 +209,6 @@ func TestMission002_26_Lifetime(t *testing.T) {
 	if len(all) != 0 {
 		t.Errorf("%d messages were taken after the death of the publisher; left behind: %v", n, all)
 	}
-}
-
-// Sizes have 64 bits: messages have 3 GiB, and slots begin beyond 3 GiB. The test touches only the
-// ends of the messages, and on Linux the memory is sparse.
-func TestMission002_28_BeyondThreeGiB(t *testing.T) {
-	if strconv.IntSize < 64 {
-		t.Skip("a topic is mapped whole, and a 32-bit process has 4 GiB for everything")
-	}
-	ipctest.NeedNames(t)
-	ipctest.Store(t)
-	var size int64 = 3 << 30
-	settings := lane.Settings{Lanes: 1, Depth: 1, MaxSize: size, Readers: 2, Loans: 1}
-	c, of, err := settings.Config()
-	ipctest.NoErr(t, err)
-	spec := segment.Spec{Kind: layout.Topic, Members: int(c.Readers), Live: lane.Live(c, of), Payload: of.Payload}
-	mem, err := spec.Create(&object.Spec{Name: "t", Sparse: runtime.GOOS == "linux"})
-	if errors.Is(err, samepage.ErrNoSpace) { // Windows sets it aside
-		t.Skip(err)
-	}
-	ipctest.NoErr(t, err)
-	p := newPub(t, "t", &pubsub.Options{MaxSize: int(size), Depth: 1, Members: 2, Holds: 0, Loans: 1})
-	s := newSub(t, "t", nil)
-	ipctest.NoErr(t, mem.Release())
-	if got := int64(p.Options().MaxSize); got != size || mem.Sys.Size < int64(c.Slots)*size {
-		t.Errorf("%d slots for messages of %d bytes have %d bytes", c.Slots, got, mem.Sys.Size)
-	}
-	for q := range 2 * int(c.Slots) { // each slot, and again
-		l, err := p.Loan(int(size) - q)
-		ipctest.NoErr(t, err)
-		b := l.Bytes()
-		copy(b, strconv.Itoa(q))
-		copy(b[len(b)-4:], strconv.Itoa(1000+q))
-		ipctest.NoErr(t, l.Publish(bg))
-		m, err := s.Take(bg)
-		ipctest.NoErr(t, err)
-		b = m.Bytes()
-		if int64(len(b)) != size-int64(q) || string(b[:len(strconv.Itoa(q))]) != strconv.Itoa(q) || string(b[len(b)-4:]) != strconv.Itoa(1000+q) {
-			t.Errorf("message %d has %d bytes, begins with %q and ends with %q", q, len(b), b[:2], b[len(b)-4:])
-		}
-	}
-	_, err = p.Loan(int(size) + 1)
-	ipctest.WantErr(t, err, samepage.ErrTooLarge)
-	t.Logf("a topic of %d bytes, with %d slots", mem.Sys.Size, c.Slots)
 }
 
 // A subscriber gets the size of the topic, of the largest message and of the message. It reads in

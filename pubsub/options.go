@@ -32,7 +32,8 @@ type Options struct {
 	// up to a multiple of 8, and 4 bytes more if the pack has messages of different sizes.
 	Pack int `json:"pack,omitempty"`
 	// Depth is the history kept for late subscribers, in messages of each publisher: 1 to 524288.
-	// The default is 64 if MaxSize and Pack are up to 4096, else 8. A reliable subscriber may be at
+	// The default is as many as have 64 KiB, but at least 8 and at most 64; and 3 if MaxSize or Pack
+	// is more than 1 MiB. A reliable subscriber may be at
 	// least Depth messages behind before the publisher waits for it. In a topic with packs the
 	// history has Depth packs, so it has at least Depth messages, and it takes the memory of Depth
 	// full packs. The same is true for how far a subscriber may be behind.
@@ -40,15 +41,14 @@ type Options struct {
 	// Publishers is the largest number of publishers at a time: 1 to 64, by default 1.
 	Publishers int `json:"publishers"`
 	// Members is the largest number of publishers and subscribers together at a time: 1 to 1024,
-	// by default 16. A lock has a larger default, 64, because here members need more memory. For
-	// each place of a publisher, a member needs memory for at least one message, and for one more
-	// for each message that it may hold; if messages are small, for up to four. See Size.
+	// by default 16. They take memory when they join, see InUse.
 	Members int `json:"members"`
 	// Holds is the largest number of messages that each subscriber may hold: up to 1023, by
-	// default 0. Each message that is held keeps the whole pack that it is in.
+	// default 0. A message takes memory when it is held. It keeps the whole pack that it is in.
 	Holds int `json:"holds"`
 	// Loans is the largest number of messages that each publisher may have on loan at a time: 1 to
-	// 65536, by default 2. A Batch counts as one message.
+	// 65536, by default 2. A Batch counts as one message. Each after the first takes memory when it
+	// is on loan.
 	Loans int `json:"loans"`
 	// EvictAfter is how long a reliable subscriber may make a publisher wait. After this time the
 	// publisher evicts it. 0 means that subscribers are never evicted. If EvictAfter is set, each
@@ -73,9 +73,9 @@ func (o *Options) settings() *lane.Settings {
 		return v
 	}
 	size := or(o.MaxSize, 4096)
-	depth := 64
-	if max(size, o.Pack) > 4096 {
-		depth = 8
+	depth := min(max((64<<10)/max(size, o.Pack, 1), 8), 64)
+	if max(size, o.Pack) > 1<<20 {
+		depth = 3
 	}
 	s := &lane.Settings{
 		Lanes: or(o.Publishers, 1), Depth: or(o.Depth, depth), MaxSize: int64(size), Pack: int64(o.Pack), Readers: or(o.Members, 16),
@@ -90,7 +90,10 @@ func (o *Options) settings() *lane.Settings {
 	return s
 }
 
-// Size returns the number of bytes of shared memory that a topic with these options takes.
+// Size returns the number of bytes of shared memory that a topic with these options takes at most:
+// with all its members, and if all of them hold as many messages as they may. On Windows this is
+// what the system commits when the topic is made, but it takes physical memory only for what is in
+// use. See InUse.
 //
 // Errors: fs.ErrInvalid, if an option is out of range.
 func (o *Options) Size() (int64, error) {
@@ -99,6 +102,22 @@ func (o *Options) Size() (int64, error) {
 		return 0, fmt.Errorf("pubsub: %w", err)
 	}
 	return p.Size(), nil
+}
+
+// InUse returns the number of bytes of shared memory that such a topic takes while it has so many
+// publishers and best-effort subscribers, and nobody holds a message. Reliable subscribers take
+// memory only if EvictAfter is set. Each message that is held takes one more of MaxSize.
+//
+// The memory is reserved by whoever joins, holds or takes on loan, and it stays reserved for the
+// next one until the topic is removed.
+//
+// Errors: fs.ErrInvalid, if an option is out of range.
+func (o *Options) InUse(publishers, subscribers int) (int64, error) {
+	p, err := o.plan(nil)
+	if err != nil {
+		return 0, fmt.Errorf("pubsub: %w", err)
+	}
+	return p.InUse(publishers, subscribers), nil
 }
 
 func (o *Options) plan(ty *layout.Type) (*laneseg.Plan, error) {

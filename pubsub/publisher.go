@@ -97,13 +97,16 @@ func (p *publisher) join(name string, opts *Options, ty *layout.Type, way segmen
 	if err != nil {
 		return false, err
 	}
-	h, set, existed, err := plan.Join(way, opts.spec(name))
+	spec := opts.spec(name)
+	h, set, existed, err := plan.Join(way, spec)
 	if err != nil {
 		return false, err
 	}
 	p.topic = newTopic("publisher of topic", name, h, set)
 	if err := p.claim(o.MaxSize); err != nil {
-		return false, errors.Join(err, p.topic.close())
+		err = errors.Join(err, p.topic.close())
+		plan.Unmake(existed, spec)
+		return false, err
 	}
 	return existed, nil
 }

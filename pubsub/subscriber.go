@@ -63,7 +63,9 @@ func (s *subscriber) join(name string, opts *SubscriberOptions, ty *layout.Type)
 		return err
 	}
 	s.topic = newTopic("subscriber to topic", name, h, set)
-	s.r.Join(h, set, !opts.BestEffort, from)
+	if err := s.r.Join(h, set, !opts.BestEffort, from); err != nil {
+		return errors.Join(err, s.topic.close())
+	}
 	return nil
 }
 

@@ -301,7 +301,8 @@ func (c *conn) reserve(end int) error {
 	if !c.e.dialer {
 		first++
 	}
-	if err := c.e.h.Reserve(int64(first)*int64(len(w.ring))+int64(w.reserved), int64(to-w.reserved)); err != nil {
+	n := int64(to - w.reserved)
+	if err := c.e.h.Reserve(int64(first)*int64(len(w.ring))+int64(w.reserved), n, n); err != nil {
 		return err
 	}
 	w.reserved = to

@@ -35,6 +35,8 @@ const (
 	ReleaseUnrung               // units are released, nobody is rung yet
 
 	LaneRebuilt   // a new writer has its lane, and has found its slots
+	LaneReserved  // a new writer has space, and has not yet found its slots
+	LaneKeeps     // a reader has said how many messages it may keep, and has no space for them yet
 	LaneFilled    // a message is written, and nobody sees it yet
 	LanePublished // readers that look at the slot see the message, its entry is not yet touched
 	LaneZeroed    // the entry has no message
@@ -98,7 +100,7 @@ var names = [points]string{
 	"lock-taken", "unlock-unrung", "consistent-done",
 	"read-counted", "read-held", "read-uncounted", "write-claimed", "write-held",
 	"acquire-taken", "release-unrung",
-	"lane-rebuilt", "lane-filled", "lane-published", "lane-zeroed", "lane-named", "lane-committed", "lane-reclaim",
+	"lane-rebuilt", "lane-reserved", "lane-keeps", "lane-filled", "lane-published", "lane-zeroed", "lane-named", "lane-committed", "lane-reclaim",
 	"lane-limit", "lane-waits", "lane-evicted", "lane-ending",
 	"lane-joining", "lane-joined", "lane-pinned", "lane-read", "lane-let-go", "lane-left",
 	"pack-half", "pack-unnumbered",

@@ -42,10 +42,14 @@ func NewCellWriter(s *Set, me layout.Owner) *CellWriter {
 // Begin takes a slot for the next value.
 //
 // Preconditions:
+//   - ReserveWriter has succeeded.
 //   - The caller has won the lease (Owner), and holds it until it has called Commit, or
 //     TakeBack and Discard.
 func (w *CellWriter) Begin() (slot uint32, ok bool) {
 	if atomic.LoadUint64(w.set.lastWriter()) != w.me {
+		if w.noSpace = w.set.reserveSlots(0, w.set.usedSlots(0)); w.noSpace != nil {
+			return 0, false
+		}
 		// This comes before any other store. So if this writer dies, the next writer also
 		// rebuilds its slots.
 		atomic.StoreUint64(w.set.lastWriter(), w.me)
@@ -61,6 +65,8 @@ func (w *CellWriter) Begin() (slot uint32, ok bool) {
 // rebuild finds out what another writer has left: which slot has the value, and which of the
 // other slots were written last.
 func (w *CellWriter) rebuild() {
+	w.slotsN = w.set.ready[0].Load()
+	w.set.setUsed(0, w.slotsN)
 	w.free, w.retired, w.loans = w.free[:0], w.retired[:0], 0
 	clear(w.out)
 	c := atomic.LoadUint64(w.set.current())
@@ -180,7 +186,9 @@ func (r *CellReader) load() (*Message, error) {
 		}
 		slot := uint32(c & (1<<cellSlotBits - 1))
 		if slot >= r.slotsN {
-			return nil, r.set.corrupt("the value is in slot %d, want 0 to %d", slot, r.slotsN-1)
+			if r.slotsN = r.set.refresh(0); slot >= r.slotsN {
+				return nil, r.set.corrupt("the value is in slot %d, want a slot below %d", slot, r.slotsN)
+			}
 		}
 		r.letGo()
 		atomic.StoreUint64(r.pin, uint64(slot)+1) // C2, a full fence: pairs with F2
@@ -246,6 +254,7 @@ func (s *Set) Generation() uint64 {
 	if len(s.payload) == 0 {
 		return c >> cellSlotBits
 	}
+	s.refresh(0)
 	p := s.part(0)
 	slot := uint32(c & (1<<cellSlotBits - 1))
 	if c == 0 || slot >= p.slotsN {

@@ -7,6 +7,7 @@ package lane
 import (
 	"fmt"
 	"math"
+	"sync/atomic"
 
 	"samepage/internal/edge"
 	"samepage/internal/option"
@@ -21,6 +22,10 @@ type Set struct {
 	o     layout.LaneOffsets
 
 	live, payload []byte
+
+	reserve func(off, n, more uint64) error // see Later; nil: all bytes have space
+	// ready is the number of slots of each lane that this process may touch.
+	ready []atomic.Uint32
 }
 
 // Settings describe a new Set.
@@ -42,10 +47,9 @@ const MaxSize = 1<<32 - 1
 // A lane has more slots than necessary, so that reclaiming is rare: the writer looks at the pins
 // once in so many messages.
 const (
-	smallSlot  = 4096      // bytes; the largest size of a small slot
-	spareSlots = 64        // small slots that it has more, at least
-	pinSpare   = 512       // with many pins it has more small slots, up to so many
-	spareBytes = 256 << 10 // bytes of the larger slots that it has more
+	spareSlots = 64       // so many it has more
+	spareBytes = 64 << 10 // but not more than have so many bytes
+	smallSlot  = 4096     // bytes; with larger slots the step is a quarter of the depth
 )
 
 // Config computes the layout of a new Set of lanes.
@@ -64,8 +68,14 @@ func (s *Settings) Config() (*layout.LaneConfig, *layout.LaneOffsets, error) {
 	return s.finish(c)
 }
 
-// keep is K: the number of values of a cell that stay unchanged after a newer one was written.
-const keep = 32
+// K is the number of values of a cell that stay unchanged after a newer one was written: as many as
+// have keptBytes, but from leastKept to mostKept. A reader must be interrupted for as long as so
+// many values are written before it has to look again.
+const (
+	leastKept = 2
+	mostKept  = 32
+	keptBytes = 256 << 10
+)
 
 // CellConfig computes the layout of a new cell.
 //
@@ -77,7 +87,7 @@ func (s *Settings) CellConfig() (*layout.LaneConfig, *layout.LaneOffsets, error)
 		return nil, nil, err
 	}
 	c := t.config()
-	c.Step = keep
+	c.Step = uint32(min(max(keptBytes/c.SlotSize, leastKept), mostKept))
 	return t.finish(c)
 }
 
@@ -121,15 +131,7 @@ func (s *Settings) config() *layout.LaneConfig {
 
 func (s *Settings) finish(c *layout.LaneConfig) (*layout.LaneConfig, *layout.LaneOffsets, error) {
 	n := c.LeastSlots()
-	pins := uint64(c.Readers) * uint64(c.Pins)
-	switch {
-	case c.Lanes == 0:
-		n += pins
-	case c.SlotSize <= smallSlot:
-		n += max(pins, min(4*pins, pinSpare), spareSlots)
-	default:
-		n += spareBytes / c.SlotSize
-	}
+	n += min(spareSlots, spareBytes/c.SlotSize)
 	// Each setting is in range, but together they may need too many slots.
 	if err := option.Range("the number of slots that Depth, Members, Holds and Loans need", n, 1, layout.MaxSlots); err != nil {
 		return nil, nil, err
@@ -166,7 +168,11 @@ func Open(live, payload []byte, members int) (*Set, error) {
 		return nil, fmt.Errorf("lanes are made for %d members, %d live bytes and a payload of %d, but the segment has %d, %d and %d: %w",
 			c.Readers, o.Live, o.Payload, members, len(live), len(payload), layout.ErrCorrupt)
 	}
-	return &Set{C: *c, o: *o, live: live, payload: payload}, nil
+	s := &Set{C: *c, o: *o, live: live, payload: payload, ready: make([]atomic.Uint32, max(c.Lanes, 1))}
+	for i := range s.ready {
+		s.ready[i].Store(c.Slots)
+	}
+	return s, nil
 }
 
 // noSlot means no slot.

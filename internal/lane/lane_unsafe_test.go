@@ -28,6 +28,11 @@ func heap(t testing.TB, st Settings) *Set {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for l := range st.Lanes {
+		for m := range st.Readers {
+			ipctest.NoErr(t, s.Keep(l, m, st.Holds+1))
+		}
+	}
 	return s
 }
 

@@ -12,10 +12,11 @@ func TestPrepare(t *testing.T) {
 	s := heap(t, Settings{Lanes: 2, Depth: 4, MaxSize: 100, Readers: 4, Loans: 1})
 	for lane := range 2 {
 		w := NewWriter(s, lane)
-		var got []byte
-		w.Prepare(func(b []byte) { got = b })
-		if first := s.payload[lane*int(s.o.Lane):]; len(got) != int(s.o.Lane) || &got[0] != &first[0] {
-			t.Errorf("lane %d of %d bytes: %d bytes, or at the wrong place", lane, s.o.Lane, len(got))
+		var got [][]byte
+		w.Prepare(func(b []byte) { got = append(got, b) })
+		entries, slots := s.payload[lane*int(s.o.Entries):], s.payload[int(s.o.Slots)+lane*int(s.o.Lane):]
+		if len(got) != 2 || len(got[0]) != int(s.o.Entries) || &got[0][0] != &entries[0] || len(got[1]) != int(s.o.Lane) || &got[1][0] != &slots[0] {
+			t.Errorf("lane %d of %d and %d bytes: %d parts, or of wrong sizes, or at wrong places", lane, s.o.Entries, s.o.Lane, len(got))
 		}
 		if len(w.retired) != 0 || len(w.free) != int(w.slotsN) {
 			t.Errorf("%d slots are free and %d retired, want all %d free", len(w.free), len(w.retired), w.slotsN)
@@ -23,8 +24,8 @@ func TestPrepare(t *testing.T) {
 	}
 	large := heap(t, Settings{Lanes: 1, Depth: 4, MaxSize: 16 << 20, Readers: 1, Loans: 1})
 	NewWriter(large, 0).Prepare(func(b []byte) {
-		if len(b) != 64<<20 {
-			t.Errorf("%d bytes of a lane of %d, want 64 MiB", len(b), large.o.Lane)
+		if n := len(b); n != 64<<20 && n != int(large.o.Entries) {
+			t.Errorf("%d bytes of a lane of %d, want 64 MiB", n, large.o.Lane)
 		}
 	})
 }

@@ -109,16 +109,23 @@ func NewReader(s *Set, lane int, me layout.Owner, reliable bool, from uint64) *R
 func (r *Reader) seek(to uint64) {
 	r.next = to
 	r.i = uint32(to % uint64(r.n))
+	r.extend(0) // so that the slot of the message before is known
 	r.expect(r.predicted(to))
 }
 
 // expect says in which slot the next message is expected.
 func (r *Reader) expect(slot uint32) {
-	if slot >= r.slotsN {
+	if slot >= r.slotsN && !r.extend(slot) {
 		r.slot, r.at = noSlot, r.none
 		return
 	}
 	r.slot, r.at = slot, r.generation(slot)
+}
+
+// extend says whether there is a slot that the reader did not know yet.
+func (r *Reader) extend(slot uint32) bool {
+	r.slotsN = r.set.refresh(r.lane)
+	return slot < r.slotsN
 }
 
 // predicted is the slot in which message q is expected: the Next of message q - 1, and slot 0 for
@@ -221,6 +228,7 @@ func (r *Reader) pinSlot() {
 // find looks for the next message by its entry, because the slot in which it was expected does not
 // have it. If it is there, find sets r.slot, and for a best-effort reader also the pin.
 func (r *Reader) find() (bool, error) {
+	r.expectFirst()
 	if !r.reliable {
 		return r.findPinned()
 	}
@@ -237,7 +245,7 @@ func (r *Reader) find() (bool, error) {
 	case q > r.next:
 		return false, r.set.corrupt("lane %d: entry %d of %d has message %d, but a reliable reader is at message %d", r.lane, r.i, r.n, q, r.next)
 	case q == r.next && !found:
-		return false, r.set.corrupt("lane %d: message %d is in slot %d, want one of the slots 0 to %d that has this message", r.lane, q, slot, r.slotsN-1)
+		return false, r.set.corrupt("lane %d: message %d is in slot %d, want a slot below %d that has this message", r.lane, q, slot, r.slotsN)
 	}
 	return found, nil
 }
@@ -258,10 +266,10 @@ func (r *Reader) findPinned() (bool, error) {
 			continue
 		}
 		slot := atomic.LoadUint32(r.slotOf(r.i))
-		if slot >= r.slotsN {
-			return false, r.set.corrupt("lane %d: message %d is in slot %d, want 0 to %d", r.lane, q, slot, r.slotsN-1)
-		}
 		r.expect(slot)
+		if r.slot == noSlot {
+			return false, r.set.corrupt("lane %d: message %d is in slot %d, want a slot below %d", r.lane, q, slot, r.slotsN)
+		}
 		if r.pinFound() {
 			return true, nil
 		}
@@ -314,6 +322,21 @@ func (r *Reader) Lost() bool {
 // goroutine sleeps.
 func (r *Reader) Ready() bool {
 	return atomic.LoadUint64(r.at) == r.next || atomic.LoadUint64(r.sequence(r.i)) >= r.next
+}
+
+// Look is Ready for the reader's goroutine. It also finds message 1 of a lane that had no writer
+// when the reader looked the last time.
+func (r *Reader) Look() bool {
+	r.expectFirst()
+	return r.Ready()
+}
+
+// expectFirst expects message 1 in slot 0, since that has space: a lane without a writer has no
+// space for any slot.
+func (r *Reader) expectFirst() {
+	if r.next == 1 && r.slot == noSlot {
+		r.expect(0)
+	}
 }
 
 // Poll checks for the next message in a loop of about n pauses, and then once by its entry.
@@ -411,8 +434,8 @@ func (r *Reader) Hold(m *Message, k int) {
 //   - The caller is the member, or holds its lock byte.
 func (s *Set) Unpin(member, k int) { atomic.StoreUint64(s.pin(member, k), 0) }
 
-// Reap clears what a dead member has left in all lanes, except Owner: its pins, its cursors and
-// its bits.
+// Reap clears what a dead member has left in all lanes, except Owner: its pins, its cursors, its
+// bits, and what it may keep.
 //
 // Preconditions:
 //   - The caller holds the member's lock byte.
@@ -422,6 +445,9 @@ func (s *Set) Reap(member int) {
 	}
 	for k := range int(s.C.Pins) {
 		s.Unpin(member, k)
+	}
+	for l := range s.ready {
+		s.Release(l, member)
 	}
 }
 

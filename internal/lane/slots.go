@@ -9,8 +9,10 @@ import (
 
 // This is the life of a slot. Each slot is in one of four states:
 //
-//	       loan              TakeBack, Publish          a later message takes its
 //	                                                    entry (a cell: Commit)
+//	hole
+//	 | grow, and Generation = 0, F2, F3
+//	 v     loan            TakeBack, Publish          a later message takes its
 //	free ---------> on loan -----------------> in the ring ---------------> retired
 //	^  ^               |                                                    |  |  ^
 //	|  +---------------+                                                    |  +--+
@@ -48,6 +50,9 @@ type slots struct {
 	zeroed  bool     // the Generation of all retired slots is 0
 	loans   int      // number of slots on loan
 	most    int      // largest number of slots on loan
+	noSpace error    // the last loan failed because of it
+
+	populate func(pages []byte) // see Prepare
 }
 
 func newSlots(s *Set, lane int) slots {
@@ -127,12 +132,15 @@ func (s *slots) TakeBack(slot uint32) bool {
 }
 
 func (s *slots) loanSlowly() (uint32, bool) {
+	s.noSpace = nil
 	if s.loans >= s.most {
 		return 0, false
 	}
 	s.reclaim(len(s.retired))
-	if len(s.free) == 0 {
-		return 0, false // impossible: there are enough slots
+	for len(s.free) == 0 {
+		if !s.grow() {
+			return 0, false
+		}
 	}
 	return s.loan()
 }
@@ -144,7 +152,7 @@ func (s *slots) loanSlowly() (uint32, bool) {
 func (s *slots) Discard(slot uint32) { s.free = append(s.free, slot) }
 
 // likely is the slot that the next message will probably have: the one that is on loan for the
-// longest time, or the next free one.
+// longest time, or the next free one, or the one that will be reclaimed next.
 func (s *slots) likely() uint32 {
 	if s.loans > 0 {
 		for ; s.oldest < len(s.lent); s.oldest++ {
@@ -155,6 +163,9 @@ func (s *slots) likely() uint32 {
 	}
 	if n := len(s.free); n > 0 {
 		return s.free[n-1]
+	}
+	if n := len(s.retired); n > 0 {
+		return s.retired[n-1]
 	}
 	return 0
 }
@@ -198,12 +209,16 @@ func (s *slots) reclaim(n int) {
 	s.retired = kept
 }
 
-// markPinned loads all pins. It loads the first pin of each member first, because a message that
-// is held moves from the first pin to one of the others.
+// markPinned loads all pins of members that may keep a message of this lane. It loads the first pin
+// of each member first, because a message that is held moves from the first pin to one of the
+// others.
 func (s *slots) markPinned() {
 	clear(s.pinned)
 	first := s.set.number(s.lane, 0)
 	for m := range int(s.set.C.Readers) {
+		if atomic.LoadUint64(s.set.keeps(s.lane, m)) == 0 {
+			continue // a pin that is set after H1 is set after F2, so B4 fails
+		}
 		for k := range int(s.set.C.Pins) {
 			// Number 0 means none. This comparison also excludes slots of other lanes.
 			if i := atomic.LoadUint64(s.set.pin(m, k)) - 1 - first; i < uint64(s.slotsN) {

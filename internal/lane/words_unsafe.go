@@ -36,8 +36,16 @@ func (s *Set) readers(lane, w int) *uint64 {
 }
 
 func (s *Set) evicted(lane, member int) *uint64 {
-	return s.word(s.o.Evicted + uint64(lane)*s.o.EvictRow + uint64(member)*8)
+	return s.word(s.o.Evicted + uint64(lane)*s.o.Row + uint64(member)*8)
 }
+
+// keeps is the number of messages of a lane that a member may keep.
+func (s *Set) keeps(lane, member int) *uint64 {
+	return s.word(s.o.Keeps + uint64(lane)*s.o.Row + uint64(member)*8)
+}
+
+// used is the number of slots of a lane that writers have used.
+func (s *Set) used(lane int) *uint64 { return s.laneWord(lane, layout.LaneUsedOffset) }
 
 func (s *Set) cursor(lane, member int) *uint64 {
 	return s.word(s.o.Cursors + (uint64(lane)*uint64(s.C.Readers)+uint64(member))*layout.CursorLineSize)
@@ -56,13 +64,16 @@ type part struct {
 	entries, slots unsafe.Pointer
 	slotSize       uintptr
 	n              uint32 // number of entries
-	slotsN         uint32
+	slotsN         uint32 // number of slots that this process may touch
 	max            uint32 // bytes of the largest payload
 }
 
 func (s *Set) part(lane int) part {
-	base := unsafe.Add(unsafe.Pointer(&s.payload[0]), uint64(lane)*s.o.Lane)
-	return part{base, unsafe.Add(base, s.o.Slots), uintptr(s.C.SlotSize), s.C.Entries, s.C.Slots, uint32(s.C.MaxSize)}
+	base := unsafe.Pointer(&s.payload[0])
+	return part{
+		unsafe.Add(base, uint64(lane)*s.o.Entries), unsafe.Add(base, s.o.Slots+uint64(lane)*s.o.Lane),
+		uintptr(s.C.SlotSize), s.C.Entries, s.ready[lane].Load(), uint32(s.C.MaxSize),
+	}
 }
 
 func (p *part) entry(i uint32) unsafe.Pointer {

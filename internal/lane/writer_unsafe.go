@@ -32,6 +32,7 @@ const maxSequence = math.MaxUint64 >> 2
 //
 // Preconditions:
 //   - The caller has won the lane's Owner word (O1), and holds it while it uses the Writer.
+//   - ReserveWriter has succeeded since then.
 //   - s has a payload that may be written.
 func NewWriter(s *Set, lane int) *Writer {
 	w := &Writer{slots: newSlots(s, lane), ring: make([]uint32, s.C.Entries), slowest: -1, head: s.Head(lane), none: unsafe.Pointer(new(uint64))}

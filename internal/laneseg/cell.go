@@ -42,7 +42,12 @@ type CellWriter struct {
 // Preconditions:
 //   - w is the zero value.
 //   - h has joined, and its payload is mapped for writing.
-func (w *CellWriter) Join(h *segment.Handle, set *lane.Set) {
+//
+// Errors: syserr.ErrNoSpace. Then the member has no role.
+func (w *CellWriter) Join(h *segment.Handle, set *lane.Set) error {
+	if err := set.ReserveWriter(0); err != nil {
+		return err
+	}
 	h.SetRole(layout.RoleWriter)
 	h.WakeOnLeave = true // some may wait as long as there is a writer
 	*w = CellWriter{
@@ -50,6 +55,7 @@ func (w *CellWriter) Join(h *segment.Handle, set *lane.Set) {
 		sum: set.C.Flags&layout.LaneChecksum != 0, times: set.C.Flags&layout.LaneTime != 0,
 		owner: set.Owner(0), me: uint64(h.Me()),
 	}
+	return nil
 }
 
 // Working says whether this writer is at work.
@@ -57,8 +63,8 @@ func (w *CellWriter) Working() bool { return atomic.LoadUint64(w.owner) == w.me 
 
 // Begin waits for the lease, and takes a slot on loan.
 //
-// Errors: object.ErrTooManyHolds (this writer is at work already), ErrClosed, the error
-// of ctx.
+// Errors: object.ErrTooManyHolds (this writer is at work already), syserr.ErrNoSpace (only if a
+// member breaks the protocol), ErrClosed, the error of ctx.
 func (w *CellWriter) Begin(ctx context.Context) (uint32, error) {
 	if w.h.Closed() {
 		return 0, fs.ErrClosed
@@ -76,9 +82,12 @@ func (w *CellWriter) Begin(ctx context.Context) (uint32, error) {
 		}
 	}
 	slot, ok := w.CellWriter.Begin()
-	if !ok { // impossible: there are enough slots
+	if !ok {
 		w.end()
-		return 0, object.ErrTooManyHolds
+		if err := w.NoSpace(); err != nil {
+			return 0, err
+		}
+		return 0, object.ErrTooManyHolds // impossible: there are enough slots
 	}
 	return slot, nil
 }
@@ -172,11 +181,26 @@ type CellReader struct {
 // Preconditions:
 //   - r is the zero value.
 //   - h has joined, and its payload is mapped.
-func (r *CellReader) Join(h *segment.Handle, set *lane.Set) {
+//
+// Errors: syserr.ErrNoSpace. Then the member has no role.
+func (r *CellReader) Join(h *segment.Handle, set *lane.Set) error {
+	r.holds.at(set, h.Me().Slot(), true)
+	if err := r.holds.keep(0); err != nil {
+		return err
+	}
 	h.SetRole(layout.RoleReader)
 	r.CellReader = *lane.NewCellReader(set, h.Me())
 	r.h, r.set, r.sum = h, set, set.C.Flags&layout.LaneChecksum != 0
-	r.holds.used = make([]bool, set.C.Pins)
+	return nil
+}
+
+// Leave ends the reading.
+//
+// Preconditions:
+//   - h is not closed, and nothing is held.
+func (r *CellReader) Leave() {
+	r.Unpin()
+	r.set.Release(0, r.h.Me().Slot())
 }
 
 // HasSums says whether the values of the cell have checksums.
@@ -248,20 +272,22 @@ func (c *changeWait) NeedsName() bool {
 	return !c.h.Others(func(role uint32, _ bool) bool { return role == layout.RoleWriter })
 }
 
-// Hold keeps a value after the next Load, with pin word k. ok is false if all pin words are in use.
+// Hold keeps a value after the next Load, with pin word k.
 //
 // Preconditions:
 //   - m is the value that was loaded last.
-func (r *CellReader) Hold(m *lane.Message) (k int, ok bool) {
-	if k = r.holds.take(); k > 0 {
+//
+// Errors: object.ErrTooManyHolds (all pin words are in use), syserr.ErrNoSpace.
+func (r *CellReader) Hold(m *lane.Message) (k int, err error) {
+	if k, err = r.holds.take(0); err == nil {
 		r.CellReader.Hold(m, k)
 	}
-	return k, k > 0
+	return k, err
 }
 
 // Unhold lets go of the value that pin word k keeps. It must be called once for each Hold.
 func (r *CellReader) Unhold(m *lane.Message, k int) {
 	r.set.Done(0, m.Slot)
 	r.set.Unpin(r.h.Me().Slot(), k)
-	r.holds.giveBack(k)
+	r.holds.giveBack(0, k)
 }

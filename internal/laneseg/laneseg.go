@@ -37,20 +37,48 @@ func (p *Plan) Size() int64 {
 	return segment.Size(p.Offsets.Live, int(p.Config.Readers), p.Offsets.Payload)
 }
 
+// InUse returns how many bytes of the segment have space while there are so many writers (of a
+// cell: any number), and members keep so many messages of each lane.
+func (p *Plan) InUse(writers, keeps int) int64 {
+	if p.Config.Lanes == 0 {
+		writers = 1
+	}
+	slots := min(p.Config.WriterSlots()+uint64(keeps), uint64(p.Config.Slots))
+	return p.Size() - int64(p.Offsets.Payload-p.Offsets.Slots) + int64(uint64(writers)*slots*p.Config.SlotSize)
+}
+
 // Join creates or opens the segment of that name, and becomes a member of it that may write. If
 // the segment exists, it keeps its own layout, but it must have the type of the plan; ToOpen uses
 // only Kind and Type of the plan.
 //
 // Errors: those of segment.Spec.Get and segment.Open,
-// layout.ErrKindMismatch (another type), layout.ErrCorrupt.
+// layout.ErrKindMismatch (another type), layout.ErrCorrupt, syserr.ErrNoSpace.
 func (p *Plan) Join(way segment.Way, o *object.Spec) (h *segment.Handle, set *lane.Set, existed bool, err error) {
 	s := p.spec()
-	obj, existed, err := s.Get(way, o)
+	n := *o
+	n.Later = true
+	obj, existed, err := s.Get(way, &n)
 	if err != nil {
 		return nil, nil, false, err
 	}
 	h, set, err = join(obj, p.Kind, layout.ReadWrite, func(h *layout.SegmentHeader) error { return h.CheckType(p.Type) })
+	if err != nil {
+		p.Unmake(existed, o)
+	}
 	return h, set, existed, err
+}
+
+// Unmake removes a segment that Join has made if its maker cannot use it, and it would persist. If
+// others use it already, it stays. existed is the result of Join.
+//
+// Preconditions:
+//   - The maker has closed it.
+func (p *Plan) Unmake(existed bool, o *object.Spec) {
+	if !existed && o.Lifetime == layout.Persist {
+		n := *o
+		n.Kind = p.Kind
+		_ = object.Remove(&n)
+	}
 }
 
 func (p *Plan) spec() segment.Spec {
@@ -63,7 +91,7 @@ func (p *Plan) spec() segment.Spec {
 // ty is not nil, the segment must have this type; if it is nil, any type is accepted.
 //
 // Errors: those of object.Open and segment.Open, layout.ErrKindMismatch (another type),
-// layout.ErrCorrupt.
+// layout.ErrCorrupt, syserr.ErrNoSpace.
 func Open(o *object.Spec, ty *layout.Type) (*segment.Handle, *lane.Set, error) {
 	obj, err := segment.OpenObject(o)
 	if err != nil {
@@ -100,6 +128,10 @@ func join(o *object.Object, kind layout.Kind, payload layout.Access, check func(
 		return nil, nil, err
 	}
 	set.Reap(h.Me().Slot()) // clears what an earlier member of this slot has left
+	set.Later(func(off, n, more uint64) error { return h.Reserve(int64(off), int64(n), int64(more)) })
+	if err := set.ReserveEntries(); err != nil {
+		return nil, nil, err
+	}
 	return h, set, nil
 }
 

@@ -50,7 +50,7 @@ func reader(t *testing.T, name string) *laneseg.Reader {
 	ipctest.NoErr(t, err)
 	t.Cleanup(func() { ipctest.NoErr(t, h.Close()) })
 	r := new(laneseg.Reader)
-	r.Join(h, set, true, lane.Oldest)
+	ipctest.NoErr(t, r.Join(h, set, true, lane.Oldest))
 	return r
 }
 
@@ -84,7 +84,7 @@ func TestReaderCountsWhenItHasJoined(t *testing.T) {
 	if n := w.Readers(laneseg.Reliable); n != 0 {
 		t.Errorf("%d readers count, although the only one is still joining", n)
 	}
-	new(laneseg.Reader).Join(h, set, true, lane.Now)
+	ipctest.NoErr(t, new(laneseg.Reader).Join(h, set, true, lane.Now))
 	if n := w.Readers(laneseg.Reliable); n != 1 {
 		t.Errorf("%d readers count, want 1", n)
 	}
@@ -125,16 +125,16 @@ func TestWritersAndReader(t *testing.T) {
 	if string(m.Bytes()) != "of a" || m.Seq != 1 || !r.Good(&m) {
 		t.Errorf("%+v %q", m, m.Bytes())
 	}
-	k, ok := r.Hold(&m)
-	if !ok || r.Held() != 1 || r.MaxHeld() != 1 {
-		t.Error(k, ok, r.Held(), r.MaxHeld())
+	k, err := r.Hold(&m)
+	if err != nil || r.Held() != 1 || r.MaxHeld() != 1 {
+		t.Error(k, err, r.Held(), r.MaxHeld())
 	}
 	other, err := take(r)
 	if err != nil || string(other.Bytes()) != "of b" || r.Good(&m) || string(m.Bytes()) != "of a" {
 		t.Error(err)
 	}
-	if _, ok := r.Hold(&other); ok {
-		t.Error("there was no pin word left")
+	if _, err := r.Hold(&other); !errors.Is(err, object.ErrTooManyHolds) {
+		t.Error("there was a pin word left:", err)
 	}
 	r.Unhold(&m, k)
 	if m, err := take(r); err != nil || m.Len != 0 {
@@ -259,12 +259,12 @@ func TestCell(t *testing.T) {
 		h, set, _, err := p.Join(segment.ToOpenOrCreate, o)
 		ipctest.NoErr(t, err)
 		t.Cleanup(func() { ipctest.NoErr(t, h.Close()) })
-		ws[i].Join(h, set)
+		ipctest.NoErr(t, ws[i].Join(h, set))
 	}
 	h, set, err := laneseg.Open(o, nil)
 	ipctest.NoErr(t, err)
 	var r laneseg.CellReader
-	r.Join(h, set)
+	ipctest.NoErr(t, r.Join(h, set))
 	short, cancel := context.WithTimeout(bg, time.Millisecond)
 	defer cancel()
 	ipctest.WantErr(t, r.Wait(short), context.DeadlineExceeded)
@@ -291,10 +291,8 @@ func TestCell(t *testing.T) {
 	if r.Changed() {
 		t.Error("a value that was discarded")
 	}
-	k, ok := r.Hold(m)
-	if !ok {
-		t.Error("no pin word")
-	}
+	k, err := r.Hold(m)
+	ipctest.NoErr(t, err)
 	r.Unhold(m, k)
 	r.Unpin()
 	ipctest.NoErr(t, h.Close())

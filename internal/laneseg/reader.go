@@ -79,11 +79,18 @@ type Message struct {
 // Preconditions:
 //   - r is the zero value.
 //   - h has joined, and its payload is mapped.
-func (r *Reader) Join(h *segment.Handle, set *lane.Set, reliable bool, from uint64) {
+//
+// Errors: syserr.ErrNoSpace. Then the member has no role and reads nothing.
+func (r *Reader) Join(h *segment.Handle, set *lane.Set, reliable bool, from uint64) error {
+	r.holds.at(set, h.Me().Slot(), !reliable || set.C.EvictAfter > 0)
+	for l := range int(set.C.Lanes) {
+		if err := r.holds.keep(l); err != nil {
+			return err
+		}
+	}
 	r.h, r.set = h, set
 	r.sum = set.C.Flags&layout.LaneChecksum != 0
 	r.opens = r.sum || set.C.Pack > 0
-	r.holds.used = make([]bool, set.C.Pins)
 	heads := make([]uint64, set.C.Lanes)
 	for l := range heads {
 		heads[l] = atomic.LoadUint64(set.Head(l))
@@ -115,6 +122,7 @@ func (r *Reader) Join(h *segment.Handle, set *lane.Set, reliable bool, from uint
 	}
 	set.EdgeRelease(lane.EdgeReaders)
 	h.SetRole(role) // RELEASE: from here on a best-effort reader counts, see Writer.Readers
+	return nil
 }
 
 // ringWriter rings the writer of a lane. The writer waits for room.
@@ -394,7 +402,7 @@ func (r *Reader) slow() error {
 		if !r.over(l, ends) {
 			continue
 		}
-		if lr.Ready() {
+		if lr.Look() {
 			return errAgain
 		}
 		if ends>>32 != r.ends[l]>>32 {
@@ -429,7 +437,7 @@ func (r *Reader) over(l int, ends uint64) bool {
 
 func (r *Reader) ready() bool {
 	for _, lr := range r.lanes {
-		if lr.Ready() {
+		if lr.Look() {
 			return true
 		}
 	}
@@ -534,16 +542,17 @@ func (w *messageWait) DependsOn(k int) layout.Owner {
 // NeedsName: only a writer that has the segment open can publish.
 func (w *messageWait) NeedsName() bool { return (*Reader)(w).Writers() == 0 }
 
-// Hold keeps a message after the next Take, with pin word k. ok is false if all pin words are in
-// use.
+// Hold keeps a message after the next Take, with pin word k.
 //
 // Preconditions:
 //   - m is Good, and h is not closed.
-func (r *Reader) Hold(m *Message) (k int, ok bool) {
-	if k = r.holds.take(); k > 0 {
+//
+// Errors: object.ErrTooManyHolds (all pin words are in use), syserr.ErrNoSpace.
+func (r *Reader) Hold(m *Message) (k int, err error) {
+	if k, err = r.holds.take(m.Lane()); err == nil {
 		m.r.Hold(&m.Message, k)
 	}
-	return k, k > 0
+	return k, err
 }
 
 // Unhold lets go of the message that pin word k keeps. Any goroutine may call it, once for each
@@ -551,7 +560,7 @@ func (r *Reader) Hold(m *Message) (k int, ok bool) {
 func (r *Reader) Unhold(m *Message, k int) {
 	r.set.Done(m.r.Lane(), m.Slot)
 	r.set.Unpin(r.h.Me().Slot(), k)
-	r.holds.giveBack(k)
+	r.holds.giveBack(m.r.Lane(), k)
 }
 
 // Leave ends the reading.
@@ -566,12 +575,16 @@ func (r *Reader) Leave() {
 	}
 	r.cur, r.left = nil, 0
 	r.turn++
+	me := r.h.Me().Slot()
 	for l, lr := range r.lanes {
 		if lr.Leave() {
 			r.ringWriter(l)
 		}
 	}
-	r.set.Unpin(r.h.Me().Slot(), 0)
+	r.set.Unpin(me, 0)
+	for l := range r.lanes {
+		r.set.Release(l, me)
+	}
 }
 
 // WaitAny waits for n Readers, at(0) to at(n - 1). It returns the index of the first one whose next

@@ -65,10 +65,15 @@ var ErrNoLane = errors.New("no lane is free")
 //   - h has joined, and its payload is mapped for writing.
 //   - The member of h is not the writer of another lane of set.
 //
-// Errors: ErrNoLane, those of Handle.Reap.
+// Errors: ErrNoLane, syserr.ErrNoSpace, those of Handle.Reap.
 func (w *Writer) Claim(h *segment.Handle, set *lane.Set, role uint32) error {
 	l, err := claimSoon(h, set)
 	if err != nil {
+		return err
+	}
+	if err := set.ReserveWriter(l); err != nil {
+		atomic.CompareAndSwapUint64(set.Owner(l), uint64(h.Me()), 0)
+		h.WakeAll()
 		return err
 	}
 	h.SetRole(role)

@@ -308,18 +308,19 @@ func (h *Handle) MapPayload(a layout.Access) ([]byte, error) {
 }
 
 // Reserve reserves space for n bytes of the payload at off, of a segment that was made with
-// object.Spec.Later. Discard gives it back; the bytes are zeros then. Both do nothing for a segment
-// of a test.
+// object.Spec.Later. more is how many of the bytes probably have no space yet, see
+// sys.Object.Reserve. Discard gives the space back; the bytes are zeros then. Both do nothing for a
+// segment of a test.
 //
 // Errors: syserr.ErrNoSpace.
 //
 // Preconditions:
 //   - The bytes lie in the payload, and the Handle is not closed.
-func (h *Handle) Reserve(off, n int64) error {
+func (h *Handle) Reserve(off, n, more int64) error {
 	if h.obj == nil {
 		return nil
 	}
-	return h.obj.Sys.Reserve(int64(h.hd.Payload)+off, n)
+	return h.obj.Sys.Reserve(int64(h.hd.Payload)+off, n, more)
 }
 
 // Discard is the inverse of Reserve.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -15,76 +14,7 @@ import (
 	"samepage/layout"
 )
 
-// The file below an object: how it is opened, extended and locked.
-
-// reservePiece is how much is reserved in one call. So a signal does not have to wait until the
-// kernel has cleared gigabytes.
-const reservePiece = 64 << 20
-
-// reserve makes the file size bytes long; it has the first have bytes already. Unless sparse is
-// set it reserves space for all of them, so that a lack of space is an error here and never a
-// fault later.
-func reserve(f *os.File, have, size int64, sparse bool) error {
-	fd := int(f.Fd())
-	if sparse {
-		if size > have {
-			if err := unix.Ftruncate(fd, size); err != nil {
-				return fmt.Errorf("extend %s to %d bytes: %w", f.Name(), size, syserr.Space(err))
-			}
-		}
-		return nil
-	}
-	if size-have >= reservePiece {
-		if err := checkRoom(f, size-have); err != nil {
-			return err
-		}
-	}
-	for off := have; off < size; {
-		n := min(reservePiece, size-off)
-		switch err := unix.Fallocate(fd, 0, off, n); err {
-		case nil:
-			off += n
-		case unix.EINTR:
-		case unix.EOPNOTSUPP:
-			return fmt.Errorf("the file system of %s cannot reserve space (use Sparse): %w", f.Name(), err)
-		default:
-			return fmt.Errorf("reserve %d bytes in %s, failed at %d: %w", size, f.Name(), off, syserr.Space(err))
-		}
-	}
-	return nil
-}
-
-// checkRoom returns an error if there is not enough room, before any of it is reserved: when all
-// memory is reserved, the kernel kills processes, and not always this one.
-func checkRoom(f *os.File, need int64) error {
-	var st unix.Statfs_t
-	if err := unix.Fstatfs(int(f.Fd()), &st); err != nil {
-		return os.NewSyscallError("fstatfs", err)
-	}
-	if st.Blocks > 0 && uint64(need)/uint64(st.Bsize) > st.Bavail {
-		return fmt.Errorf("reserve %d bytes in %s, of which %d are free: %w", need, f.Name(), st.Bavail*uint64(st.Bsize), syserr.ErrNoSpace)
-	}
-	if st.Type != unix.TMPFS_MAGIC {
-		return nil
-	}
-	b, err := os.ReadFile("/proc/meminfo")
-	if err != nil {
-		return nil // then the kernel decides
-	}
-	var free int64
-	for line := range strings.Lines(string(b)) {
-		var kib int64
-		if n, _ := fmt.Sscanf(line, "MemAvailable: %d kB", &kib); n == 1 {
-			free += kib << 10
-		} else if n, _ := fmt.Sscanf(line, "SwapFree: %d kB", &kib); n == 1 {
-			free += kib << 10
-		}
-	}
-	if free > 0 && need > free {
-		return fmt.Errorf("reserve %d bytes of memory, of which %d are available: %w", need, free, syserr.ErrNoSpace)
-	}
-	return nil
-}
+// The file below an object: how it is opened and locked.
 
 // backing is a file that an object lies over.
 type backing struct {
