@@ -109,24 +109,30 @@ func NewReader(s *Set, lane int, me layout.Owner, reliable bool, from uint64) *R
 func (r *Reader) seek(to uint64) {
 	r.next = to
 	r.i = uint32(to % uint64(r.n))
-	r.extend(0) // so that the slot of the message before is known
+	r.extend() // so that the slot of the message before is known
 	r.expect(r.predicted(to))
 }
 
 // expect says in which slot the next message is expected.
 func (r *Reader) expect(slot uint32) {
-	if slot >= r.slotsN && !r.extend(slot) {
-		r.slot, r.at = noSlot, r.none
+	if slot >= r.slotsN {
+		r.expectNew(slot)
 		return
 	}
 	r.slot, r.at = slot, r.generation(slot)
 }
 
-// extend says whether there is a slot that the reader did not know yet.
-func (r *Reader) extend(slot uint32) bool {
-	r.slotsN = r.set.refresh(r.lane)
-	return slot < r.slotsN
+// expectNew is expect for a slot that the reader does not know yet. Without it expect is small
+// enough to be inlined.
+func (r *Reader) expectNew(slot uint32) {
+	r.slot, r.at = noSlot, r.none
+	if r.extend(); slot < r.slotsN {
+		r.slot, r.at = slot, r.generation(slot)
+	}
 }
+
+// extend learns of slots that writers use now.
+func (r *Reader) extend() { r.slotsN = r.set.refresh(r.lane) }
 
 // predicted is the slot in which message q is expected: the Next of message q - 1, and slot 0 for
 // message 1. It is noSlot or another number that is too large if message q - 1 is gone; then
