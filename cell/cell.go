@@ -119,10 +119,11 @@ func (o *Options) spec(name string) *object.Spec {
 // member is the common part of a writer and a reader. Only writers, readers, loans and values refer
 // to it. So it is collected together with the last of them.
 type member struct {
-	name  string
-	h     *segment.Handle
-	set   *lane.Set
-	guard forgotten.Guard
+	name   string
+	schema string
+	h      *segment.Handle
+	set    *lane.Set
+	guard  forgotten.Guard
 }
 
 func (m *member) wrap(op string, err error) error { return wrap(op, m.name, err) }
@@ -140,6 +141,10 @@ func (m *member) Name() string { return m.name }
 // ID returns an ID that no other existing object has. All members of the cell see the same ID.
 func (m *member) ID() samepage.ID { return samepage.ID(m.h.ID()) }
 
+// Schema returns the description of the Go type of the values, with which a program that does not
+// have the type can read them: see docs/layout.md and layout.ParseSchema. It is empty for bytes.
+func (m *member) Schema() string { return m.schema }
+
 // CheckName checks whether the name still leads to this cell, see [samepage.Memory.CheckName].
 //
 // Errors: samepage.ErrNameGone; samepage.ErrClosed; any other error means that the check failed.
@@ -156,6 +161,9 @@ func (m *member) Cap() int { return int(m.set.C.MaxSize) }
 
 func newMember(what, name string, h *segment.Handle, set *lane.Set) *member {
 	m := &member{name: name, h: h, set: set}
+	if ty, err := h.Type(); err == nil {
+		m.schema = ty.Schema
+	}
 	m.guard = forgotten.Watch(m, what, name, giveBack, h)
 	return m
 }

@@ -214,6 +214,14 @@ func (v *Value) Bytes() []byte {
 // Generation returns the number of the value. It grows by 1 with each value.
 func (v *value) Generation() uint64 { return v.m.Seq }
 
+// Schema returns the schema of the cell, see Reader.
+func (v *value) Schema() string {
+	if v.r == nil {
+		return ""
+	}
+	return v.r.schema
+}
+
 // Time returns when the value was committed. It is zero if the cell does not have Times, or if the
 // value is no longer good.
 func (v *value) Time() time.Time {

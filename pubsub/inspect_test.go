@@ -101,6 +101,9 @@ func TestInspectTyped(t *testing.T) {
 	if st := inspect(t, "t"); st.Type != "pubsub_test.point" || len(st.Fingerprint) != 16 || st.Schema != "point={0 X int32;4 Y int32;}8" {
 		t.Errorf("type %q, fingerprint %q, schema %q", st.Type, st.Fingerprint, st.Schema)
 	}
+	if s := newSub(t, "t", nil); s.Schema() != p.Schema() || s.Schema() != inspect(t, "t").Schema {
+		t.Errorf("schema %q", s.Schema())
+	}
 	// A schema that another process has changed is told, and harms nobody.
 	m, err := samepage.Open("t", &samepage.Options{Kind: samepage.KindTopic})
 	ipctest.NoErr(t, err)
@@ -108,6 +111,8 @@ func TestInspectTyped(t *testing.T) {
 	_, err = m.WriteAt([]byte("P"), layout.SegmentHeaderSize)
 	ipctest.NoErr(t, err)
 	_, err = pubsub.Inspect("t", nil)
+	ipctest.WantErr(t, err, samepage.ErrCorrupt)
+	_, err = pubsub.OpenSubscriber("t", nil)
 	ipctest.WantErr(t, err, samepage.ErrCorrupt)
 }
 

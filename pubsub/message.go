@@ -22,6 +22,14 @@ type message struct {
 
 func (m *message) good() bool { return m.s != nil && m.s.r.Marks(m.mark) }
 
+// Schema returns the schema of the topic, see Subscriber.
+func (m *message) Schema() string {
+	if m.s == nil {
+		return ""
+	}
+	return m.s.schema
+}
+
 // Bytes returns the bytes of the message, in place. It is nil if the message is no longer good.
 func (m *Message) Bytes() []byte {
 	if !m.good() {

@@ -43,14 +43,18 @@ import (
 // of the segment. Only publishers, subscribers, loans and messages refer to it. So it is collected
 // together with the last of them.
 type topic struct {
-	name  string
-	h     *segment.Handle
-	set   *lane.Set
-	guard forgotten.Guard
+	name   string
+	schema string
+	h      *segment.Handle
+	set    *lane.Set
+	guard  forgotten.Guard
 }
 
 func newTopic(what, name string, h *segment.Handle, set *lane.Set) *topic {
 	t := &topic{name: name, h: h, set: set}
+	if ty, err := h.Type(); err == nil {
+		t.schema = ty.Schema
+	}
 	t.guard = forgotten.Watch(t, what, name, giveBack, h)
 	return t
 }
@@ -82,6 +86,10 @@ func (t *topic) Name() string { return t.name }
 
 // ID returns an ID that no other existing object has. All members of the topic see the same ID.
 func (t *topic) ID() samepage.ID { return samepage.ID(t.h.ID()) }
+
+// Schema returns the description of the Go type of the messages, with which a program that does not
+// have the type can read them: see docs/layout.md and layout.ParseSchema. It is empty for bytes.
+func (t *topic) Schema() string { return t.schema }
 
 // CheckName checks whether the name still leads to this topic, see [samepage.Memory.CheckName].
 //

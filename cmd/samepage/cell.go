@@ -71,7 +71,8 @@ or it has no value yet, the exit code is 3; with --timeout get waits for both. O
 terminal get writes only text, unless --raw is given, and ends the line.
 
 With --json the output is {"name", "generation", "written", "size", "text"}. If the
-value is not UTF-8, "data" in base64 replaces "text".`,
+value is not UTF-8, "data" in base64 replaces "text". In a cell of a Go type "value"
+does: an object with the fields of the type, which the cell describes.`,
 		Args: names(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return runCellGet(c.Context(), a, o, args[0])
@@ -148,21 +149,28 @@ type cellValue struct {
 	Size       int        `json:"size"`
 	Text       *string    `json:"text,omitempty"`
 	Data       *string    `json:"data,omitempty"`
+	Value      typed      `json:"value,omitempty"` // of a Go type
 }
 
-func newCellValue(name string, v *cell.Value) *cellValue {
+func newCellValue(d *decoder, name string, v *cell.Value) (*cellValue, error) {
 	s := string(v.Bytes())
 	j := &cellValue{Name: name, Generation: v.Generation(), Size: len(s)}
 	if t := v.Time(); !t.IsZero() {
 		j.Written = &t
 	}
-	if utf8.ValidString(s) {
+	var err error
+	if j.Value, err = d.decode(v.Schema(), s); err != nil {
+		return nil, fmt.Errorf("value %d of cell %q: %w", v.Generation(), name, err)
+	}
+	if j.Value != nil {
+		// the value says it all
+	} else if utf8.ValidString(s) {
 		j.Text = &s
 	} else {
 		data := base64.StdEncoding.EncodeToString([]byte(s))
 		j.Data = &data
 	}
-	return j
+	return j, nil
 }
 
 func (v *cellValue) text(io.Writer) error { return errors.ErrUnsupported } // it is written unchanged
@@ -205,7 +213,11 @@ func runCellGet(ctx context.Context, a *app, o cellOptions, name string) (err er
 		return &missingError{fmt.Sprintf("cell %q has no value yet", name), fs.ErrNotExist}
 	}
 	if a.json {
-		return a.printer().print(newCellValue(name, &v))
+		j, err := newCellValue(new(decoder), name, &v)
+		if err != nil {
+			return err
+		}
+		return a.printer().print(j)
 	}
 	return a.writeAll(ctx, v.Bytes(), o.raw)
 }
@@ -287,6 +299,7 @@ func runCellWatch(ctx context.Context, a *app, o cellOptions, name string) (err 
 	}
 	defer closing(r, &err)
 	terminal := !o.raw && terminalOf(a.stdout) != nil
+	var d decoder
 	e := json.NewEncoder(visibleJSON{a.stdout})
 	e.SetEscapeHTML(false)
 	for n := uint64(0); o.count == 0 || n < o.count; {
@@ -305,7 +318,10 @@ func runCellWatch(ctx context.Context, a *app, o cellOptions, name string) (err 
 		}
 		n++
 		if a.json {
-			err = e.Encode(newCellValue(name, &v))
+			var j *cellValue
+			if j, err = newCellValue(&d, name, &v); err == nil {
+				err = e.Encode(j)
+			}
 		} else {
 			b := v.Bytes()
 			if terminal {

@@ -58,7 +58,8 @@ topic with --evict-after evicts a subscriber that is too slow: the exit code is
 then 9.
 
 With --json a message is {"seq", "publisher", "time", "missed", "size", "text"}. If it
-is not UTF-8, "data" in base64 replaces "text". --stats then writes a JSON object, too,
+is not UTF-8, "data" in base64 replaces "text". In a topic of a Go type "value" does: an
+object with the fields of the type, which the topic describes. --stats then writes a JSON object, too,
 to standard error.`,
 		Example: `  samepage sub log | grep error
   samepage sub cam --y4m | ffplay -

@@ -56,14 +56,22 @@ type messageJSON struct {
 	Size      int       `json:"size"`
 	Text      *string   `json:"text,omitempty"`
 	Data      *string   `json:"data,omitempty"`
+	Value     typed     `json:"value,omitempty"` // in a topic of a Go type
 }
 
 func newJSONWriter() messageWriter {
+	var d decoder
 	return func(w *bufio.Writer, m *pubsub.Message) error {
 		// Others may still change the message, so it is read once.
 		text := string(m.Bytes())
 		j := messageJSON{Seq: m.Seq(), Publisher: m.Publisher(), Time: m.Time(), Missed: m.Missed(), Size: len(text)}
-		if utf8.ValidString(text) {
+		var err error
+		if j.Value, err = d.decode(m.Schema(), text); err != nil {
+			return fmt.Errorf("message %d: %w", m.Seq(), err)
+		}
+		if j.Value != nil {
+			// the value says it all
+		} else if utf8.ValidString(text) {
 			j.Text = &text
 		} else {
 			data := base64.StdEncoding.EncodeToString([]byte(text))

@@ -119,6 +119,9 @@ func join(o *object.Object, kind layout.Kind, payload layout.Access, check func(
 	if err := check(h.Header()); err != nil {
 		return nil, nil, err
 	}
+	if _, err := h.Type(); err != nil {
+		return nil, nil, err
+	}
 	b, err := h.MapPayload(payload)
 	if err != nil {
 		return nil, nil, err
