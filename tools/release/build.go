@@ -71,9 +71,6 @@ func (b *builder) shared(log string) (files []file, err error) {
 
 // man are the pages for man(1), which the command writes itself.
 func (b *builder) man(exe string) (files []file, err error) {
-	if _, err := output(b.dir, nil, exe, "help", "man"); err != nil {
-		return nil, nil // this command cannot write them
-	}
 	dir := filepath.Join(b.dir, "man")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err

@@ -3,10 +3,13 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
+	"fmt"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/goreleaser/nfpm/v2"
 	"github.com/goreleaser/nfpm/v2/deb"
@@ -23,10 +26,16 @@ func (b *builder) debian(goarch string, content []file) (file, error) {
 	info := &nfpm.Info{
 		Name: "samepage", Arch: goarch, Platform: "linux", Version: b.version, MTime: b.time,
 		Section: "utils", Priority: "optional", Maintainer: maintainer, License: "MIT",
-		Description:     "shared memory, messages and locks between processes\nThe command samepage creates, shows, fills and removes shared memory. It publishes\nand receives messages, and says what is wrong with a machine.",
+		Release: "1",
+		Description: `shared memory, messages and locks between processes
+The command samepage creates, shows, fills and removes shared memory. It
+publishes and receives messages, and says what is wrong with a machine.`,
 		DisableGlobbing: true,
 	}
 	info.Deb.Compression = "xz"
+	content = append(slices.Clone(content), file{"changelog.Debian", 0o644, []byte(fmt.Sprintf(
+		"samepage (%s-1) unstable; urgency=medium\n\n  * The release %[1]s: see changelog.gz.\n\n -- %s  %s\n",
+		debianVersion(b.version), maintainer, b.time.Format(time.RFC1123Z)))})
 	for _, f := range content {
 		dest, data := debianPath(f)
 		if dest == "" {
@@ -68,6 +77,11 @@ func (b *builder) debian(goarch string, content []file) (file, error) {
 	return file{d.ConventionalFileName(info), 0o644, pack.Bytes()}, err
 }
 
+// debianVersion is the version for Debian. There a ~ makes it older than the release.
+func debianVersion(version string) string {
+	return strings.Replace(strings.TrimPrefix(version, "v"), "-", "~", 1)
+}
+
 // debianPath is where a file of the archive lies on Debian, and its content there. The path is
 // empty if the file is for another system.
 func debianPath(f file) (string, []byte) {
@@ -88,6 +102,8 @@ func debianPath(f file) (string, []byte) {
 		return doc + "copyright", f.data
 	case name == "CHANGELOG.md":
 		return doc + "changelog.gz", f.data
+	case name == "changelog.Debian":
+		return doc + "changelog.Debian.gz", f.data
 	default:
 		return doc + name, f.data
 	}
