@@ -153,7 +153,7 @@ func ExampleY4MWriter() {
 	var pipe bytes.Buffer
 	w, err := frame.NewY4MWriter(&pipe, &frame.Y4MHeader{Format: spec.Format, Width: 3, Height: 1, Rate: frame.Ratio{Num: 25, Den: 1}})
 	check(err)
-	check(w.WriteFrame(f, nil))
+	check(w.WriteFrame(f))
 	fmt.Println(pipe.String())
 	// Output:
 	// YUV4MPEG2 W3 H1 F25:1 I? A0:0 Cmono

@@ -4,12 +4,16 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"image"
 	"io"
-	"os/exec"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"samepage/layout"
 )
 
 // y4mStream returns a stream with that header and n pictures, whose bytes count up.
@@ -53,7 +57,7 @@ func throughY4M(r io.Reader, pad int) ([]byte, *Y4MHeader, int, error) {
 		default:
 			return out.Bytes(), y.Header(), n, err
 		}
-		if err := w.WriteFrame(f, y.Params()); err != nil {
+		if err := w.WriteFrame(f); err != nil {
 			return nil, nil, n, err
 		}
 	}
@@ -76,6 +80,14 @@ func TestY4M(t *testing.T) {
 		{"YUV4MPEG2 W2 H2 F0:0 Ib A0:0 C420paldv", 6, Y4MHeader{Format: I420, Width: 2, Height: 2, Interlace: InterlaceBottomFirst, Siting: SitingPALDV}},
 		{"YUV4MPEG2 W2 H2 F0:0 Im A0:0 C420", 6, Y4MHeader{Format: I420, Width: 2, Height: 2, Interlace: InterlaceMixed}},
 		{"YUV4MPEG2 W3 H2 F1:1 I? A0:0 Cmono", 6, Y4MHeader{Format: Gray, Width: 3, Height: 2, Rate: Ratio{1, 1}}},
+		{"YUV4MPEG2 W3 H2 F1:1 I? A0:0 Cmono10", 12, Y4MHeader{Format: Gray.WithDepth(10), Width: 3, Height: 2, Rate: Ratio{1, 1}}},
+		{"YUV4MPEG2 W3 H2 F1:1 I? A0:0 C420p12 XYSCSS=420P12", 12 + 8, Y4MHeader{
+			Format: I420.WithDepth(12), Width: 3, Height: 2, Rate: Ratio{1, 1}, Extensions: []string{"YSCSS=420P12"},
+		}},
+		{"YUV4MPEG2 W5 H1 F1:1 I? A0:0 C411", 5 + 4, Y4MHeader{Format: I411, Width: 5, Height: 1, Rate: Ratio{1, 1}}},
+		{"YUV4MPEG2 W3 H2 F1:1 I? A0:0 C444alpha XMATRIX=BT709", 24, Y4MHeader{
+			Format: I444A, Width: 3, Height: 2, Rate: Ratio{1, 1}, Matrix: MatrixBT709, Extensions: []string{"MATRIX=BT709"},
+		}},
 		{"YUV4MPEG2 W3 H2 F1:1 I? A0:0 Cmono16", 12, Y4MHeader{Format: Gray16, Width: 3, Height: 2, Rate: Ratio{1, 1}}},
 	} {
 		in := y4mStream(c.header, 3, c.size)
@@ -128,8 +140,8 @@ func TestY4MDefaults(t *testing.T) {
 		t.Errorf("%+v, want %+v", y.Header(), want)
 	}
 	var out bytes.Buffer
-	h := &Y4MHeader{Format: I420, Width: 3, Height: 2, Siting: SitingLeft, Range: RangeFull, Extensions: []string{"A"}}
-	if _, err := NewY4MWriter(&out, h); err != nil || out.String() != "YUV4MPEG2 W3 H2 F0:0 I? A0:0 C420mpeg2 XA XCOLORRANGE=FULL\n" {
+	h := &Y4MHeader{Format: I420, Width: 3, Height: 2, Siting: SitingLeft, Range: RangeFull, Matrix: MatrixBT2020, Extensions: []string{"A"}}
+	if _, err := NewY4MWriter(&out, h); err != nil || out.String() != "YUV4MPEG2 W3 H2 F0:0 I? A0:0 C420mpeg2 XA XCOLORRANGE=FULL XMATRIX=BT2020\n" {
 		t.Errorf("%q, %v", out.String(), err)
 	}
 }
@@ -143,54 +155,48 @@ func TestY4MParams(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := mustNew(t, Spec{Format: Gray, Width: 2, Height: 1})
-	for _, p := range []string{"It\nFRAME", strings.Repeat("x", maxY4MLine)} {
-		if err := w.WriteFrame(f, []byte(p)); !errors.Is(err, ErrY4M) {
-			t.Errorf("parameters %.9q: %v", p, err)
+	// The frame carries them to other processes.
+	y, err := NewY4MReader(bytes.NewReader(in))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := mustNew(t, y.Spec())
+	for _, want := range []string{"It XA=1 ", "", "Ib"} {
+		if err := y.ReadFrame(f); err != nil {
+			t.Fatal(err)
+		}
+		g, err := Open(f.Bytes())
+		if err != nil || g.Spec().Params != want {
+			t.Errorf("parameters %q, %v, want %q", g.Spec().Params, err, want)
 		}
 	}
-	if err := w.WriteFrame(mustNew(t, Spec{Format: Gray, Width: 2, Height: 2}), nil); !errors.Is(err, ErrSpec) {
+	if err := w.WriteFrame(mustNew(t, Spec{Format: Gray, Width: 2, Height: 2})); !errors.Is(err, ErrSpec) {
 		t.Errorf("another size: %v", err)
 	}
-	if err := w.WriteFrame(&Frame{}, nil); !errors.Is(err, ErrSpec) {
+	if err := w.WriteFrame(&Frame{}); !errors.Is(err, ErrSpec) {
 		t.Errorf("an empty frame: %v", err)
 	}
 }
 
 func TestY4MRefuses(t *testing.T) {
 	for header, want := range map[string]error{
-		"YUV4MPEG":                                            io.ErrUnexpectedEOF,
-		"RIFF12345678":                                        ErrY4M,
-		"YUV4MPEG2W2 H2":                                      ErrY4M,
-		"YUV4MPEG2":                                           ErrY4M,
-		"YUV4MPEG2 W2":                                        ErrY4M,
-		"YUV4MPEG2 W2 H0":                                     ErrY4M,
-		"YUV4MPEG2 W-2 H2":                                    ErrY4M,
-		"YUV4MPEG2 W2 H16385":                                 ErrY4M,
-		"YUV4MPEG2 W99999999999999999999 H2":                  ErrY4M,
-		"YUV4MPEG2 W2 H2 F25":                                 ErrY4M,
-		"YUV4MPEG2 W2 H2 F25:0":                               ErrY4M,
-		"YUV4MPEG2 W2 H2 F-1:1":                               ErrY4M,
-		"YUV4MPEG2 W2 H2 A1:4294967296":                       ErrY4M,
-		"YUV4MPEG2 W2 H2 I":                                   ErrY4M,
-		"YUV4MPEG2 W2 H2 Ix":                                  ErrY4M,
-		"YUV4MPEG2 W2 H2 Ipt":                                 ErrY4M,
-		"YUV4MPEG2 W2 H2 Zx":                                  ErrY4M,
-		"YUV4MPEG2 W2 H2 C444":                                errors.ErrUnsupported,
-		"YUV4MPEG2 W2 H2 C422":                                errors.ErrUnsupported,
-		"YUV4MPEG2 W2 H2 C420p10":                             errors.ErrUnsupported,
-		"YUV4MPEG2 W2 H2 C":                                   errors.ErrUnsupported,
-		"YUV4MPEG2 W4 H2 XYSCSS=411":                          errors.ErrUnsupported,
-		"YUV4MPEG2 W4 H2 XYSCSS=410":                          errors.ErrUnsupported,
-		"YUV4MPEG2 XYSCSS=422 W2 H2":                          errors.ErrUnsupported,
-		"YUV4MPEG2 W2 H2 XYSCSS=444 Ip":                       errors.ErrUnsupported,
-		"YUV4MPEG2 W2 H2 XYSCSS=444P10":                       errors.ErrUnsupported,
-		"YUV4MPEG2 W2 H2 XYSCSS=420P10":                       errors.ErrUnsupported,
-		"YUV4MPEG2 W2 H2 XYSCSS=444ALPHA":                     errors.ErrUnsupported,
-		"YUV4MPEG2 W2 H2 XYSCSS=MONO":                         errors.ErrUnsupported,
-		"YUV4MPEG2 W2 H2 XYSCSS=":                             errors.ErrUnsupported,
-		"YUV4MPEG2 W2 H2 XYSCSS=420jpeg":                      errors.ErrUnsupported,
-		"YUV4MPEG2 W2 H2 XYSCSS=444 XYSCSS=420JPEG":           errors.ErrUnsupported,
+		"YUV4MPEG":                           io.ErrUnexpectedEOF,
+		"RIFF12345678":                       ErrY4M,
+		"YUV4MPEG2W2 H2":                     ErrY4M,
+		"YUV4MPEG2":                          ErrY4M,
+		"YUV4MPEG2 W2":                       ErrY4M,
+		"YUV4MPEG2 W2 H0":                    ErrY4M,
+		"YUV4MPEG2 W-2 H2":                   ErrY4M,
+		"YUV4MPEG2 W2 H16385":                ErrY4M,
+		"YUV4MPEG2 W99999999999999999999 H2": ErrY4M,
+		"YUV4MPEG2 W2 H2 C420p11":            errors.ErrUnsupported,
+		"YUV4MPEG2 W2 H2 C410":               errors.ErrUnsupported,
+		"YUV4MPEG2 W2 H2 Cmono14":            errors.ErrUnsupported,
+		"YUV4MPEG2 W2 H2 XYSCSS=410":         errors.ErrUnsupported,
+		"YUV4MPEG2 W2 H2 C":                  errors.ErrUnsupported,
+		"YUV4MPEG2 W4 H2 XYSCSS=410":         errors.ErrUnsupported,
+		"YUV4MPEG2 W2 H2 XYSCSS=MONO":        errors.ErrUnsupported,
+		"YUV4MPEG2 W2 H2 XYSCSS=":            errors.ErrUnsupported,
 		"YUV4MPEG2 W2 H2 X" + strings.Repeat("x", maxY4MLine): ErrY4M,
 	} {
 		_, err := NewY4MReader(strings.NewReader(header + "\n"))
@@ -201,24 +207,13 @@ func TestY4MRefuses(t *testing.T) {
 			t.Errorf("%q: %v, which does not name what there is", header, err)
 		}
 	}
-	// Without a C tag the extension tells the siting; with one it is not heeded, as ffmpeg
-	// does.
-	for header, want := range map[string]Siting{
-		"": SitingCentre, " XYSCSS=420JPEG": SitingCentre, " XYSCSS=420MPEG2": SitingLeft, " XYSCSS=420PALDV": SitingPALDV,
-		" XYSCSS=420": SitingUnknown, " C420mpeg2 XYSCSS=444": SitingLeft, " XYSCSS=411 C420paldv": SitingPALDV,
-	} {
-		y, err := NewY4MReader(strings.NewReader("YUV4MPEG2 W2 H2" + header + "\n"))
-		if err != nil {
-			t.Errorf("%q: %v", header, err)
-		} else if h := y.Header(); h.Format != I420 || h.Siting != want {
-			t.Errorf("%q is %v, %v, want %v", header, h.Format, h.Siting, want)
-		}
-	}
 	for _, c := range []struct {
 		h    Y4MHeader
 		want error
 	}{
 		{Y4MHeader{Format: NV12, Width: 2, Height: 2}, errors.ErrUnsupported},
+		{Y4MHeader{Format: I411.WithDepth(10), Width: 2, Height: 2}, errors.ErrUnsupported},
+		{Y4MHeader{Format: Gray.WithDepth(14), Width: 2, Height: 2}, errors.ErrUnsupported},
 		{Y4MHeader{Format: RGB, Width: 2, Height: 2}, errors.ErrUnsupported},
 		{Y4MHeader{Format: I420, Width: 2}, ErrSpec},
 		{Y4MHeader{Format: I420, Width: 2, Height: 2, Interlace: 5}, ErrSpec},
@@ -231,7 +226,11 @@ func TestY4MRefuses(t *testing.T) {
 			t.Errorf("%.200v: %v, want %v", c.h, err, c.want)
 		}
 	}
-	for _, picture := range []string{"FRAMES\nabcd", "frame\nabcd", "FRAME\tI\nabcd", "\nFRAME\nabcd", "FRAME " + strings.Repeat("x", maxY4MLine) + "\n"} {
+	for _, picture := range []string{
+		"FRAMES\nabcd", "frame\nabcd", "\nFRAME\nabcd", "FRAME " + strings.Repeat("x", maxY4MLine) + "\n",
+		"FRAME " + strings.Repeat("x", MaxParams+1) + "\nabcd", "FRAME a\x00b\nabcd", "YUV4M\n", "YUV4MPEG2 W2 H3 Cmono\n", "YUV4MPEG2 W2 H2\n",
+		"YUV4MPEG2 W2 H2 Cmono XCOLORRANGE=FULL\n",
+	} {
 		y, err := NewY4MReader(strings.NewReader("YUV4MPEG2 W2 H2 Cmono\n" + picture))
 		if err != nil {
 			t.Fatal(err)
@@ -252,6 +251,118 @@ func TestY4MRefuses(t *testing.T) {
 	}
 }
 
+// The reader is as tolerant as that of ffmpeg.
+func TestY4MTolerates(t *testing.T) {
+	type facts struct {
+		format    Format
+		siting    Siting
+		rate      Ratio
+		aspect    Ratio
+		interlace Interlace
+	}
+	centre := facts{format: I420, siting: SitingCentre}
+	with := func(f facts, change func(f *facts)) facts {
+		change(&f)
+		return f
+	}
+	for tags, want := range map[string]facts{
+		"": centre, " XYSCSS=420JPEG": centre, " XYSCSS=420jpeg": centre,
+		" XYSCSS=420MPEG2": {format: I420, siting: SitingLeft}, " XYSCSS=420PALDV": {format: I420, siting: SitingPALDV}, " XYSCSS=420": {format: I420},
+		" XYSCSS=411": {format: I411}, " XYSCSS=422 Ip": {format: I422, interlace: InterlaceNone}, " XYSCSS=444P10": {format: I444.WithDepth(10)},
+		" C420mpeg2 XYSCSS=444": {format: I420, siting: SitingLeft}, " XYSCSS=411 C420paldv": {format: I420, siting: SitingPALDV},
+		" F25": with(centre, func(f *facts) { f.rate = Ratio{25, 1} }), " F25:0": centre, " F-1:1": centre, " Fx": centre, " F": centre,
+		" A1:4294967296": centre, " A4:3": with(centre, func(f *facts) { f.aspect = Ratio{4, 3} }),
+		" I": centre, " Ix": centre, " Ipt": with(centre, func(f *facts) { f.interlace = InterlaceNone }), " Zx Qabc XFOO XCOLORRANGE=ODD XMATRIX=": centre,
+		"\tC444\t": {format: I444}, "  ": centre,
+	} {
+		for _, end := range []string{"\n", "\r\n"} {
+			header := "YUV4MPEG2 W2 H2" + tags + end
+			y, err := NewY4MReader(strings.NewReader(header))
+			if err != nil {
+				t.Errorf("%q: %v", header, err)
+				continue
+			}
+			if h := y.Header(); (facts{h.Format, h.Siting, h.Rate, h.Aspect, h.Interlace}) != want || h.Range != RangeUnknown || h.Matrix != MatrixUnknown {
+				t.Errorf("%q is %+v", header, h)
+			}
+		}
+	}
+	// Streams one behind the other, and lines that end with CR LF.
+	const head = "YUV4MPEG2 W2 H1 F1:1 Ip A0:0 Cmono XCOLORRANGE=LIMITED"
+	in := head + "\r\nFRAME\r\nabFRAME It\r\ncd" + head + " F2:1\nFRAME\tIb\nef" + head + "\n" + head + "\nFRAME\ngh"
+	out, _, n, err := throughY4M(strings.NewReader(in), 0)
+	if want := head + "\nFRAME\nabFRAME It\ncdFRAME Ib\nefFRAME\ngh"; err != nil || n != 4 || string(out) != want {
+		t.Errorf("%d pictures, %v\n%q\n%q", n, err, out, want)
+	}
+}
+
+// A writer converts frames of other formats, ranges and matrices. NV12 keeps its samples.
+func TestY4MConverts(t *testing.T) {
+	for _, c := range []struct {
+		spec   Spec
+		header string
+	}{
+		{Spec{Format: NV12, Range: RangeLimited, Siting: SitingLeft, Rate: Ratio{60, 1}}, "YUV4MPEG2 W6 H4 F60:1 I? A0:0 C420mpeg2 XCOLORRANGE=LIMITED"},
+		{Spec{Format: RGB}, "YUV4MPEG2 W6 H4 F0:0 I? A0:0 C444 XCOLORRANGE=FULL XMATRIX=BT601"},
+		{Spec{Format: BGR}, "YUV4MPEG2 W6 H4 F0:0 I? A0:0 C444 XCOLORRANGE=FULL XMATRIX=BT601"},
+		{Spec{Format: RGBA}, "YUV4MPEG2 W6 H4 F0:0 I? A0:0 C444alpha XCOLORRANGE=FULL XMATRIX=BT601"},
+		{Spec{Format: BGRA, Params: "Ib"}, "YUV4MPEG2 W6 H4 F0:0 I? A0:0 C444alpha XCOLORRANGE=FULL XMATRIX=BT601"},
+		{Spec{Format: I422.WithDepth(10), Matrix: MatrixBT709}, "YUV4MPEG2 W6 H4 F0:0 I? A0:0 C422p10 XMATRIX=BT709"},
+		{Spec{Format: Gray.WithDepth(12)}, "YUV4MPEG2 W6 H4 F0:0 I? A0:0 Cmono12"},
+	} {
+		c.spec.Width, c.spec.Height = 6, 4
+		f := noise(mustNew(t, c.spec), 5)
+		h, err := Y4MHeaderFor(c.spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		w, err := NewY4MWriter(&out, h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.WriteFrame(f); err != nil {
+			t.Fatal(err)
+		}
+		if line, _, _ := strings.Cut(out.String(), "\n"); line != c.header {
+			t.Errorf("%+v becomes %s", c.spec, line)
+		}
+		y, err := NewY4MReader(&out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := mustNew(t, y.Spec())
+		if err := y.ReadFrame(g); err != nil {
+			t.Fatal(err)
+		}
+		want := mustNew(t, h.Spec())
+		Draw(want, f.Image())
+		if d := differ(g, want, 0); g.Spec().Params != c.spec.Params || d != "" && !strings.HasPrefix(d, "padding") {
+			t.Errorf("%v: %q, %s", c.spec.Format, g.Spec().Params, d)
+		}
+	}
+	for _, format := range []Format{I411.WithDepth(10), I444A.WithDepth(12), Gray.WithDepth(14)} {
+		if _, err := Y4MHeaderFor(Spec{Format: format, Width: 2, Height: 2}); !errors.Is(err, errors.ErrUnsupported) {
+			t.Errorf("%v: %v", format, err)
+		}
+	}
+	// A frame of another range than the stream's.
+	h, err := Y4MHeaderFor(Spec{Format: I444, Width: 1, Height: 1, Range: RangeLimited})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	w, err := NewY4MWriter(&out, h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	white := mustNew(t, Spec{Format: I444, Width: 1, Height: 1, Range: RangeFull})
+	Draw(white, image.White)
+	if err := w.WriteFrame(white); err != nil || !bytes.HasSuffix(out.Bytes(), []byte("FRAME\n\xeb\x80\x80")) {
+		t.Errorf("white is %q, %v", out.Bytes(), err)
+	}
+}
+
 // The reader takes no byte more than it needs, and allocates nothing for a picture.
 func TestY4MReads(t *testing.T) {
 	in := bytes.NewReader(y4mStream("YUV4MPEG2 W16 H16 Cmono", 100, 256))
@@ -266,7 +377,7 @@ func TestY4MReads(t *testing.T) {
 	f := mustNew(t, y.Spec())
 	left := in.Len()
 	turn := func() {
-		if err := errors.Join(y.ReadFrame(f), w.WriteFrame(f, nil)); err != nil {
+		if err := errors.Join(y.ReadFrame(f), w.WriteFrame(f)); err != nil {
 			t.Fatal(err)
 		}
 		if left -= 256 + 6; in.Len() != left {
@@ -311,59 +422,68 @@ func FuzzY4M(f *testing.F) {
 	})
 }
 
-// A stream that ffmpeg writes is written again unchanged, and ffmpeg reads the same pictures from
-// it.
+// Streams of every pixel format that ffmpeg writes are written again unchanged, and ffmpeg reads the
+// same pictures from them.
 func TestY4MFFmpeg(t *testing.T) {
-	ffmpeg, err := exec.LookPath("ffmpeg")
-	if err != nil {
-		t.Skip("ffmpeg is not installed (apt-get install ffmpeg)")
+	list := ffmpegOf(t, nil, "-h muxer=yuv4mpegpipe")
+	if !bytes.Contains(list, []byte("yuv4mpegpipe")) {
+		t.Fatalf("ffmpeg writes no such stream: %s", list)
 	}
-	run := func(in []byte, args ...string) []byte {
-		t.Helper()
-		cmd := exec.Command(ffmpeg, append([]string{"-hide_banner", "-loglevel", "error"}, args...)...)
-		var stderr bytes.Buffer
-		cmd.Stdin, cmd.Stderr = bytes.NewReader(in), &stderr
-		out, err := cmd.Output()
-		if err != nil {
-			t.Fatalf("ffmpeg %v: %v\n%s", args, err, &stderr)
-		}
-		return out
-	}
-	for _, c := range []struct {
-		name   string
-		args   string
-		format Format
-	}{
-		{"i420", "-pix_fmt yuv420p", I420},
-		{"odd", "-vf scale=321:241 -pix_fmt yuv420p", I420},
-		{"mpeg2", "-pix_fmt yuv420p -chroma_sample_location left", I420},
-		{"paldv", "-pix_fmt yuv420p -chroma_sample_location topleft", I420},
-		{"full range", "-pix_fmt yuvj420p", I420},
-		{"aspect and rate", "-vf setsar=128/117 -r 30000/1001 -pix_fmt yuv420p", I420},
-		{"interlaced", "-vf setfield=tff -field_order tt -pix_fmt yuv420p", I420},
-		{"gray", "-pix_fmt gray", Gray},
-		{"gray16", "-pix_fmt gray16le -strict -1", Gray16},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			args := append(strings.Fields("-f lavfi -i testsrc=size=320x240:rate=25 -frames:v 5"), strings.Fields(c.args)...)
-			in := run(nil, append(args, strings.Fields("-f yuv4mpegpipe -")...)...)
-			line, _, _ := bytes.Cut(in, []byte("\n"))
-			t.Logf("%s", line)
-			for _, pad := range []int{0, 5} {
-				out, h, n, err := throughY4M(bytes.NewReader(in), pad)
-				if err != nil || n != 5 || h.Format != c.format {
-					t.Fatalf("%d pictures of %v, %v", n, h.Format, err)
-				}
-				if !bytes.Equal(in, out) {
-					line2, _, _ := bytes.Cut(out, []byte("\n"))
-					t.Errorf("%d bytes that begin with %q become %d with %q", len(in), line, len(out), line2)
-				}
-				md5 := strings.Fields("-f yuv4mpegpipe -i - -f framemd5 -")
-				if a, b := run(in, md5...), run(out, md5...); !bytes.Equal(a, b) || bytes.Count(a, []byte("\n0,")) != 5 {
-					t.Errorf("framemd5 is\n%s\nand then\n%s", a, b)
-				}
+	through := func(t *testing.T, in []byte, format Format) {
+		line, _, _ := bytes.Cut(in, []byte("\n"))
+		for _, pad := range []int{0, 5} {
+			out, h, n, err := throughY4M(bytes.NewReader(in), pad)
+			if err != nil || n != 2 || h.Format != format {
+				t.Fatalf("%s: %d pictures of %v, %v", line, n, h, err)
 			}
-		})
+			if !bytes.Equal(in, out) {
+				line2, _, _ := bytes.Cut(out, []byte("\n"))
+				t.Errorf("%d bytes that begin with %q become %d with %q", len(in), line, len(out), line2)
+			}
+		}
+	}
+	formats := map[string]Format{
+		"yuv420p": I420, "yuv422p": I422, "yuv444p": I444, "yuv411p": I411, "yuva444p": I444A, "gray": Gray, "gray16le": Gray16,
+		"yuvj420p": I420, "yuvj422p": I422, "yuvj444p": I444,
+		"gray9le": Gray.WithDepth(9), "gray10le": Gray.WithDepth(10), "gray12le": Gray.WithDepth(12),
+	}
+	for _, bits := range []int{9, 10, 12, 14, 16} {
+		formats[fmt.Sprintf("yuv420p%dle", bits)] = I420.WithDepth(bits)
+		formats[fmt.Sprintf("yuv422p%dle", bits)] = I422.WithDepth(bits)
+		formats[fmt.Sprintf("yuv444p%dle", bits)] = I444.WithDepth(bits)
+	}
+	// One process of ffmpeg writes all of them, even and odd.
+	dir := t.TempDir()
+	args := "-y"
+	for _, size := range []string{"64x16", "63x15", "64x15"} {
+		args += " -f lavfi -i testsrc=rate=30000/1001:size=" + size
+	}
+	for name, format := range formats {
+		for i, size := range []string{"even", "odd"} {
+			// ffmpeg 5.1 leaves out half of the last colour sample of rows of odd length, if it has
+			// two bytes, and cannot read that itself.
+			if across, _ := layout.FrameFormat(format).Sharing(1); i == 1 && across > 0 && format.Depth() > 8 {
+				i = 2
+			}
+			args += fmt.Sprintf(" -map %d:v -frames:v 2 -pix_fmt %s -strict -1 -f yuv4mpegpipe %s", i, name, filepath.Join(dir, name+size))
+		}
+	}
+	ffmpegOf(t, nil, args)
+	for name, format := range formats {
+		for _, size := range []string{"even", "odd"} {
+			in, err := os.ReadFile(filepath.Join(dir, name+size))
+			if err != nil {
+				t.Fatal(err)
+			}
+			through(t, in, format)
+		}
+	}
+	for _, args := range []string{
+		"-pix_fmt yuv420p -chroma_sample_location left", "-pix_fmt yuv420p -chroma_sample_location topleft",
+		"-vf setsar=128/117 -r 30000/1001 -pix_fmt yuv420p", "-vf setfield=tff -field_order tt -pix_fmt yuv420p",
+		"-vf setfield=bff -field_order bb -pix_fmt yuv422p",
+	} {
+		through(t, ffmpegOf(t, nil, "-f lavfi -i testsrc=size=64x16:rate=25 -frames:v 2 "+args+" -f yuv4mpegpipe -"), map[bool]Format{true: I422, false: I420}[strings.Contains(args, "yuv422p")])
 	}
 	t.Run("made here", func(t *testing.T) {
 		var out bytes.Buffer
@@ -372,13 +492,13 @@ func TestY4MFFmpeg(t *testing.T) {
 			t.Fatal(err)
 		}
 		rgb := noise(mustNew(t, Spec{Format: RGB, Width: 64, Height: 48}), 1)
-		f := mustNew(t, Spec{Format: I420, Width: 64, Height: 48})
+		f := mustNew(t, Spec{Format: I420, Width: 64, Height: 48, Range: RangeFull})
 		Draw(f, rgb.Image())
-		if err := w.WriteFrame(f, nil); err != nil {
+		if err := w.WriteFrame(f); err != nil {
 			t.Fatal(err)
 		}
 		want := fmt.Appendf(nil, "%s%s%s", f.Pix(0), f.Pix(1), f.Pix(2))
-		if got := run(out.Bytes(), strings.Fields("-f yuv4mpegpipe -i - -f rawvideo -")...); !bytes.Equal(got, want) {
+		if got := ffmpegOf(t, out.Bytes(), "-f yuv4mpegpipe -i - -f rawvideo -"); !bytes.Equal(got, want) {
 			t.Errorf("ffmpeg sees %d other bytes than the %d written", len(got), len(want))
 		}
 	})

@@ -25,6 +25,7 @@ type pubOptions struct {
 	lines   bool
 	record  int64
 	y4m     bool
+	matrix  frame.Matrix
 	partial bool
 
 	size       int64
@@ -66,6 +67,10 @@ are for a new topic. A topic that exists keeps its options: pub says which flags
 not use, and fails if the messages of the topic are too small. A new topic has room for
 lines of up to ` + formatSize(lineSize) + `, unless --size or a smaller --pack is given.
 
+--y4m reads every pixel format that ffmpeg can write as YUV4MPEG2; with more than 8 bits ffmpeg
+wants -strict -1. Frames keep range, rate, aspect and interlacing. The stream does not
+say the matrix of the colours: without --matrix it is BT.601 for viewers, as for ffmpeg.
+
 --pack is for very many small messages: lines or records that have been read already are
 published together in packs, which is faster. Subscribers get the same messages. The
 history has --depth packs, and each pack takes the memory of a full one.
@@ -76,7 +81,8 @@ output.`,
   samepage pub samples --record 4KiB --times <samples.bin
   samepage pub ticks --record 64 --pack 4KiB <ticks.bin
   date | samepage pub started --persist
-  ffmpeg -i film.mkv -pix_fmt yuv420p -f yuv4mpegpipe - | samepage pub cam --y4m`,
+  ffmpeg -i film.mkv -pix_fmt yuv420p -f yuv4mpegpipe - | samepage pub cam --y4m
+  ffmpeg -i hd.mkv -pix_fmt yuv422p10 -strict -1 -f yuv4mpegpipe - | samepage pub cam --y4m --matrix bt709`,
 		Args:              names(1, 1),
 		ValidArgsFunction: completeNames(false, samepage.KindTopic),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -98,6 +104,8 @@ output.`,
 	f.BoolVar(&o.lines, "lines", false, "each line is a message (the default)")
 	f.Var(sizeFlag{&o.record, 1}, "record", "each message has this many bytes of the input")
 	f.BoolVar(&o.y4m, "y4m", false, "each picture of a YUV4MPEG2 stream is a message: a frame, with its header")
+	f.TextVar(&o.matrix, "matrix", frame.MatrixUnknown, "the `matrix` of the colours of a YUV4MPEG2 stream that does not say it: bt601, bt709 or bt2020")
+	f.Lookup("matrix").DefValue = ""
 	f.BoolVar(&o.partial, "partial", false, "the last record may be shorter")
 	f.Var(sizeFlag{&o.size, 1}, "size", "size of the largest message of a new topic")
 	f.Var(sizeFlag{&o.pack, 0}, "pack", "size of the packs of a new topic; 0: no packs")
@@ -124,6 +132,8 @@ func (o *pubOptions) check(c *cobra.Command) error {
 	switch {
 	case forms > 1:
 		return usage(c, "--lines, --record and --y4m exclude each other")
+	case c.Flags().Changed("matrix") && !o.y4m:
+		return usage(c, "--matrix needs --y4m")
 	case o.partial && o.record == 0:
 		return usage(c, "--partial needs --record")
 	case o.record > math.MaxUint32 || o.size > math.MaxUint32:
@@ -437,6 +447,9 @@ func (u *publishing) flush() error {
 // frames publishes pictures. It reads them directly into the shared memory.
 func (u *publishing) frames(y *frame.Y4MReader) error {
 	spec := y.Spec()
+	if spec.Matrix == frame.MatrixUnknown {
+		spec.Matrix = u.o.matrix
+	}
 	size := int(spec.Size())
 	var f frame.Frame
 	for {

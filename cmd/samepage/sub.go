@@ -7,10 +7,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
+	"math/big"
 	"os"
 	"os/signal"
 	"runtime"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -57,6 +58,11 @@ input, the exit code is 8. sub is a reliable subscriber: publishers wait for it.
 topic with --evict-after evicts a subscriber that is too slow: the exit code is
 then 9.
 
+--y4m writes frames of NV12 as 4:2:0, of RGB and BGR as 4:4:4, and of RGBA and BGRA as 4:4:4
+with alpha; ffmpeg makes other formats of them, for example with -pix_fmt yuv420p.
+A YUV4MPEG2 stream does not tell ffmpeg the matrix of the colours: tell it with
+-colorspace bt709 after -i -.
+
 With --json a message is {"seq", "publisher", "time", "missed", "size", "text"}. If it
 is not UTF-8, "data" in base64 replaces "text". In a topic of a Go type "value" does: an
 object with the fields of the type, which the topic describes. --stats then writes a JSON object, too,
@@ -80,7 +86,7 @@ to standard error.`,
 	f.BoolVar(&o.raw, "raw", false, "write the messages unchanged, one after the other")
 	f.BoolVar(&o.y4m, "y4m", false, "write frames as a YUV4MPEG2 stream")
 	f.BoolVar(&o.hex, "hex", false, "write hexadecimal digits, and a line end after each message")
-	f.Var(fpsFlag{&o.fps}, "fps", "frames a second for the header of the YUV4MPEG2 stream, such as 25 or 30000:1001; frames do not have this number")
+	f.Var(fpsFlag{&o.fps}, "fps", "frames a second for the header of the YUV4MPEG2 stream, such as 25, 29.97 or 30000/1001 (default: the rate of the frames)")
 	f.Var(fromFlag{&o.from}, "from", "begin with the oldest message of the history, with its newest, or with the next message")
 	f.BoolVar(&o.bestEffort, "best-effort", false, "never make a publisher wait; miss messages instead")
 	f.Uint64VarP(&o.count, "count", "n", 0, "end after this many messages; 0: end with the stream")
@@ -116,16 +122,15 @@ func (f fpsFlag) String() string {
 func (fpsFlag) Type() string { return "ratio" }
 
 func (f fpsFlag) Set(s string) error {
-	num, den, two := strings.Cut(s, ":")
-	if !two {
-		den = "1"
+	bad := errors.New("want a number or a ratio, such as 25, 29.97 or 30000/1001")
+	if strings.Trim(s, "0123456789.:/") != "" || len(s) > 24 { // an exponent may be huge
+		return bad
 	}
-	n, err := strconv.ParseUint(num, 10, 31)
-	d, err2 := strconv.ParseUint(den, 10, 31)
-	if err != nil || err2 != nil || n == 0 || d == 0 {
-		return errors.New("want a number or a ratio, such as 25 or 30000:1001")
+	r, ok := new(big.Rat).SetString(strings.Replace(s, ":", "/", 1))
+	if !ok || r.Sign() <= 0 || !r.Num().IsInt64() || r.Num().Int64() > math.MaxInt32 || r.Denom().Cmp(big.NewInt(math.MaxInt32)) > 0 {
+		return bad
 	}
-	*f.p = frame.Ratio{Num: int(n), Den: int(d)}
+	*f.p = frame.Ratio{Num: int(r.Num().Int64()), Den: int(r.Denom().Int64())}
 	return nil
 }
 

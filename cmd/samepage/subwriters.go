@@ -83,22 +83,24 @@ func newJSONWriter() messageWriter {
 	}
 }
 
-// newFrameWriter writes a YUV4MPEG2 stream with the format of the first frame. Frames do not
-// have a rate, so fps gives it; zero: it is not known.
+// newFrameWriter writes a YUV4MPEG2 stream with the format of the first frame, or one that such a
+// stream can carry. If fps is not zero, it replaces the rate of the frames.
 func newFrameWriter(fps frame.Ratio) messageWriter {
 	var y *frame.Y4MWriter
 	var f frame.Frame
 	return func(w *bufio.Writer, m *pubsub.Message) error {
 		err := f.Attach(m.Bytes())
 		if err == nil && y == nil {
-			s := f.Spec()
-			y, err = frame.NewY4MWriter(w, &frame.Y4MHeader{
-				Rate: fps, Format: s.Format, Width: s.Width, Height: s.Height, Siting: s.Siting, Range: s.Range,
-				Interlace: s.Interlace, Aspect: s.Aspect,
-			})
+			var h *frame.Y4MHeader
+			if h, err = frame.Y4MHeaderFor(f.Spec()); err == nil {
+				if fps != (frame.Ratio{}) {
+					h.Rate = fps
+				}
+				y, err = frame.NewY4MWriter(w, h)
+			}
 		}
 		if err == nil {
-			err = y.WriteFrame(&f, nil)
+			err = y.WriteFrame(&f)
 		}
 		if err != nil && !readerGone(err) {
 			err = fmt.Errorf("message %d: %w", m.Seq(), err)

@@ -9,8 +9,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -352,70 +350,6 @@ func TestSubStuck(t *testing.T) {
 		pub.want(0, "1 subscriber evicted")
 		_, _ = io.Copy(io.Discard, sub.out)
 		sub.want(9, "evicted")
-	}
-}
-
-// Pictures that ffmpeg makes pass through a topic unchanged: raw ones, and those of encoded
-// clips.
-func TestFFmpeg(t *testing.T) {
-	ipctest.NeedNames(t)
-	if runtime.GOOS == "windows" {
-		t.Skip("ffmpeg is the system's own")
-	}
-	ffmpeg, err := exec.LookPath("ffmpeg")
-	if err != nil {
-		t.Skip("ffmpeg is not installed")
-	}
-	ipctest.Store(t)
-	dir := ipctest.Dir(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 5*ipctest.Patience)
-	defer cancel()
-	run := func(in io.Reader, args ...string) []byte {
-		t.Helper()
-		c := exec.CommandContext(ctx, ffmpeg, append([]string{"-v", "error", "-nostdin"}, args...)...)
-		c.Stdin = in
-		var errs bytes.Buffer
-		c.Stderr = &errs
-		out, err := c.Output()
-		if err != nil {
-			t.Fatalf("ffmpeg %v: %v, %s", args, err, errs.String())
-		}
-		return out
-	}
-	y4m := []string{"-pix_fmt", "yuv420p", "-f", "yuv4mpegpipe", "-"}
-	encoders := string(run(nil, "-hide_banner", "-encoders"))
-	for _, codec := range []string{"", "libx264", "mpeg4"} {
-		if !strings.Contains(encoders, " "+codec+" ") && codec != "" {
-			t.Logf("this ffmpeg has no %s", codec)
-			continue
-		}
-		source := []string{"-f", "lavfi", "-i", "testsrc=size=320x240:rate=25", "-t", "2"}
-		if codec != "" {
-			clip := filepath.Join(dir, codec+".mkv")
-			run(nil, append(source, "-c:v", codec, "-pix_fmt", "yuv420p", clip)...)
-			source = []string{"-i", clip}
-		}
-		direct := run(nil, append(source, y4m...)...)
-		want := run(bytes.NewReader(direct), "-f", "yuv4mpegpipe", "-i", "-", "-f", "framemd5", "-")
-
-		sub := startProcess(t, "sub", "cam", "--y4m", "--fps", "25")
-		pub := exec.CommandContext(ctx, "samepage", "pub", "cam", "--y4m", "-q")
-		producer := exec.CommandContext(ctx, ffmpeg, append(append([]string{"-v", "error", "-nostdin"}, source...), y4m...)...)
-		pub.Stdin, err = producer.StdoutPipe()
-		if err == nil {
-			err = errors.Join(producer.Start(), pub.Start())
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := run(sub.out, "-f", "yuv4mpegpipe", "-i", "-", "-f", "framemd5", "-")
-		if err := errors.Join(pub.Wait(), producer.Wait()); err != nil {
-			t.Error(err)
-		}
-		sub.want(0, "")
-		if n := bytes.Count(want, []byte("115200")); !bytes.Equal(got, want) || n < 50 {
-			t.Errorf("codec %q: of %d frames %d bytes of hashes differ from %d", codec, n, len(got), len(want))
-		}
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 
 	lib "samepage"
 	"samepage/cmd/samepage/internal/demo"
+	"samepage/frame"
 	"samepage/internal/facts"
 	"samepage/ipcsync"
 )
@@ -148,5 +149,18 @@ func TestProcessText(t *testing.T) {
 	m := facts.Member{Member: ipcsync.Member{Member: lib.Member{PID: 7, Name: "x", Alive: true, Ended: true}, Owner: true}}
 	if got := memberLine(m, false); !strings.HasPrefix(got, "process 7 (x), since ") || !strings.HasSuffix(got, ", holds it, which has ended: a descendant still has its descriptor") {
 		t.Error(got)
+	}
+}
+
+// Rates as users and ffmpeg write them.
+func TestFPS(t *testing.T) {
+	for s, want := range map[string]frame.Ratio{
+		"25": {Num: 25, Den: 1}, "29.97": {Num: 2997, Den: 100}, "30000/1001": {Num: 30000, Den: 1001}, "30000:1001": {Num: 30000, Den: 1001}, "0.5": {Num: 1, Den: 2},
+		"": {}, "0": {}, "-1": {}, "x": {}, "1/0": {}, "25:": {}, "1e99": {}, "1e-99": {}, "inf": {}, "1e99999999": {}, "1/2/3": {},
+	} {
+		var got frame.Ratio
+		if err := (fpsFlag{&got}).Set(s); got != want || (err == nil) != (want != frame.Ratio{}) {
+			t.Errorf("%q is %v, %v, want %v", s, got, err, want)
+		}
 	}
 }

@@ -325,7 +325,8 @@ func optionsCases() []optionsCase {
 				"Format": {frame.Format(0), frame.Format(99)}, "Width": {-1, 0, 16385}, "Height": {-1, 0, 16385},
 				"Stride": {-1, 3, 1<<20 + 1}, "Region": {image.Rect(-1, 0, 1, 1), image.Rect(3, 3, 3, 4)},
 				"Siting": {frame.Siting(99)}, "Range": {frame.Range(99)}, "Interlace": {frame.Interlace(99)},
-				"Aspect": {frame.Ratio{Num: 1}, frame.Ratio{Num: -1, Den: 1}},
+				"Aspect": {frame.Ratio{Num: 1}, frame.Ratio{Num: -1, Den: 1}}, "Rate": {frame.Ratio{Den: 1}, frame.Ratio{Num: 1, Den: -1}},
+				"Matrix": {frame.Matrix(99)}, "Params": {"two\nlines", strings.Repeat("x", frame.MaxParams+1)},
 			},
 			free: []string{"Seq", "Time"},
 			use: U{

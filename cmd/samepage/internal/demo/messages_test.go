@@ -243,13 +243,13 @@ func TestLayout(t *testing.T) {
 			t.Errorf("word %d of the request is %d, want %d", i, got, want)
 		}
 	}
-	// A region of 10 x 19 pixels has a frame of 128 + 760 bytes.
-	for off, want := range map[int]uint64{0: 64, 8: 888, 16: 960, 24: 888} {
+	// A region of 10 x 19 pixels has a frame of 256 + 760 bytes.
+	for off, want := range map[int]uint64{0: 64, 8: 1016, 16: 1088, 24: 1016} {
 		if got := le.Uint64(b[off:]); got != want {
 			t.Errorf("word at %d is %d, want %d", off, got, want)
 		}
 	}
-	if f, err := frame.Open(b[960:]); err != nil || f.Region() != image.Rect(10, 11, 20, 30) {
+	if f, err := frame.Open(b[1088:]); err != nil || f.Region() != image.Rect(10, 11, 20, 30) {
 		t.Error(f.Region(), err)
 	}
 }

@@ -116,6 +116,8 @@ func samples(img image.Image) image.Image {
 			}
 		}
 		return g
+	case *frame.YUVImage:
+		return ofYUV(m)
 	case *frame.PackedImage:
 		n := image.NewNRGBA(m.Rect)
 		for y := m.Rect.Min.Y; y < m.Rect.Max.Y; y++ {
@@ -134,6 +136,36 @@ func samples(img image.Image) image.Image {
 		return m
 	}
 	return unmultiplied(img)
+}
+
+// ofYUV returns red, green, blue and perhaps alpha in place of Y, Cb and Cr.
+func ofYUV(m *frame.YUVImage) image.Image {
+	deep := m.Format.Depth() > 8
+	var dst draw.Image
+	switch {
+	case deep && m.A != nil:
+		dst = image.NewNRGBA64(m.Rect)
+	case deep:
+		dst = image.NewRGBA64(m.Rect)
+	case m.A != nil:
+		dst = image.NewNRGBA(m.Rect)
+	default:
+		dst = image.NewRGBA(m.Rect)
+	}
+	// An image.RGBA that is opaque has the bytes of a frame.
+	spec := frame.Spec{Format: frame.RGBA, Width: m.Rect.Dx(), Height: m.Rect.Dy()}
+	if f, err := frame.New(make([]byte, spec.Size()), spec); err == nil && !deep {
+		frame.Draw(f, m)
+		pix, _, _ := rowsOf(dst)
+		copy(pix, f.Pix(0))
+		return dst
+	}
+	for y := m.Rect.Min.Y; y < m.Rect.Max.Y; y++ {
+		for x := m.Rect.Min.X; x < m.Rect.Max.X; x++ {
+			dst.Set(x, y, m.At(x, y))
+		}
+	}
+	return dst
 }
 
 // opaque returns an image of three samples with the colours of m, whatever its alpha.
