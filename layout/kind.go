@@ -32,7 +32,7 @@ const (
 )
 
 // kindTable is the only place that says what a kind is. A new kind needs a constant above, a row
-// here, and a row in package internal/facts, which says how to inspect it.
+// here, and a row in package inspect, which says how to inspect it.
 var kindTable = [kinds]struct {
 	name       string // in the names of its files, in the command, and in JSON
 	version    uint32 // of the layout of its segments; this code reads no other

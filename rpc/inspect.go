@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"errors"
+	"slices"
 
 	"samepage"
 	"samepage/internal/call"
@@ -34,6 +35,8 @@ type Member struct {
 	Worker bool `json:"worker,omitempty"`
 	// Calls is the number of calls in flight that a client has asked, or that a worker has taken.
 	Calls int `json:"calls,omitempty"`
+	// Awaits are the workers that have taken calls of a client: indices of State.Members.
+	Awaits []int `json:"awaits,omitempty"`
 	// Expected: a client sleeps until this worker answers.
 	Expected bool `json:"expected,omitempty"`
 }
@@ -91,26 +94,29 @@ func (st *State) look(set *call.Set, members []segment.Seen) {
 	for _, m := range members {
 		st.Members = append(st.Members, Member{Member: samepage.Member(m.Member()), Worker: m.Role == layout.RoleWorker})
 	}
-	find := func(o layout.Owner) *Member {
+	find := func(o layout.Owner) (int, *Member) {
 		for i, m := range members {
 			if o.Names(layout.OwnerOf(m.Slot, m.Incarnation)) {
-				return &st.Members[i]
+				return i, &st.Members[i]
 			}
 		}
-		return nil
+		return 0, nil
 	}
 	for slot := range set.Calls() {
 		s := set.StateOf(slot)
-		client := find(set.OwnerOf(slot))
+		_, client := find(set.OwnerOf(slot))
 		switch {
 		case set.Idle(slot):
 			continue
 		case s.Phase() == layout.CallAsked:
 			st.Waiting++
 		case s.Phase() == layout.CallTaken:
-			if w := find(s.Worker()); w != nil {
+			if i, w := find(s.Worker()); w != nil {
 				w.Calls++
 				w.Expected = w.Expected || client != nil && client.Waits
+				if client != nil && !slices.Contains(client.Awaits, i) {
+					client.Awaits = append(client.Awaits, i)
+				}
 			}
 		}
 		st.InFlight++

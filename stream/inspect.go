@@ -27,6 +27,7 @@ type Member struct {
 	Listener    bool `json:"listener,omitempty"` // it accepts connections, or has accepted some
 	Listens     bool `json:"listens,omitempty"`  // it accepts connections now
 	Connections int  `json:"connections"`
+	Asked       int  `json:"asked,omitempty"` // of its connections: those that wait for Accept
 }
 
 // Inspect returns the state of a listener. It does not become a member of it.
@@ -69,7 +70,7 @@ func (st *State) look(h *segment.Handle, all []segment.Seen) error {
 	}
 	st.Connections, st.Buffer, st.Room = n, int(ring), h.Members()
 	listens := h.Owner()
-	conns := make(map[int]int) // by slot
+	conns, asked := make(map[int]int), make(map[int]int) // by slot
 	t := table{h}
 	for k := range n {
 		s := t.load(k)
@@ -78,6 +79,7 @@ func (st *State) look(h *segment.Handle, all []segment.Seen) error {
 		case layout.ConnAsked:
 			st.Asked++
 			conns[dialer.Slot()]++
+			asked[dialer.Slot()]++
 		case layout.ConnOpen:
 			st.Open++
 			if s&layout.ConnDialerLeft == 0 {
@@ -92,7 +94,7 @@ func (st *State) look(h *segment.Handle, all []segment.Seen) error {
 		st.Members = append(st.Members, Member{
 			Member: samepage.Member(m.Member()), Listener: m.Role == layout.RoleListener,
 			Listens:     !listens.Free() && listens.Names(layout.OwnerOf(m.Slot, m.Incarnation)),
-			Connections: conns[m.Slot],
+			Connections: conns[m.Slot], Asked: asked[m.Slot],
 		})
 	}
 	return nil

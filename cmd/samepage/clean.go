@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"samepage"
-	"samepage/internal/facts"
+	"samepage/inspect"
 )
 
 func newCleanCommand(a *app) *cobra.Command {
@@ -36,15 +36,15 @@ objects, so this command is never necessary: it only frees the memory at once.`,
 type cleaned struct {
 	samepage.Leftover
 	Kept    bool
-	Members []facts.Member `json:"members"` // replace the Members of Leftover
+	Members []inspect.Member `json:"members"` // replace the Members of Leftover
 }
 
 func (c cleaned) MarshalJSON() ([]byte, error) {
 	l := c.Leftover
 	l.Members = nil
 	return joined(l, struct {
-		Kept    bool           `json:"kept,omitempty"`
-		Members []facts.Member `json:"members,omitempty"`
+		Kept    bool             `json:"kept,omitempty"`
+		Members []inspect.Member `json:"members,omitempty"`
 	}{c.Kept, c.Members})
 }
 
@@ -104,7 +104,7 @@ func runClean(p printer, dryRun, verbose bool) error {
 	all := cleanedList{dryRun: dryRun}
 	var errs []error
 	for _, l := range found {
-		c := cleaned{Leftover: l, Members: facts.Died(&l)}
+		c := cleaned{Leftover: l, Members: inspect.Died(&l)}
 		if l.Err != nil {
 			errs = append(errs, fmt.Errorf("clean %q: %w", l.Name, l.Err))
 		}
@@ -125,8 +125,11 @@ func runClean(p printer, dryRun, verbose bool) error {
 
 // inUse returns the objects that a living process uses, or may use.
 func inUse() (kept []cleaned, err error) {
-	used, err := facts.Objects()
-	for _, o := range used {
+	now, err := inspect.Snapshot(nil)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range now.Objects {
 		c := cleaned{Leftover: samepage.Leftover{Info: o.Info, Reason: "a living process uses it"}, Kept: true}
 		switch {
 		case o.Info.Err != nil:
@@ -135,10 +138,10 @@ func inUse() (kept []cleaned, err error) {
 			continue
 		case o.Err != nil:
 			c.Reason += fmt.Sprintf("; it is not known which one: %v", o.Err)
-		case o.State != nil:
-			c.Members = o.State.Members
+		case o.Detail != nil:
+			c.Members = o.Detail.Members
 		}
 		kept = append(kept, c)
 	}
-	return kept, err
+	return kept, nil
 }

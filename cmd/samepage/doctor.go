@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"samepage"
-	"samepage/internal/facts"
+	"samepage/inspect"
 	"samepage/internal/sys/doctor"
 	"samepage/internal/sys/syserr"
 	"samepage/ipcsync"
@@ -47,7 +47,7 @@ type finding struct {
 	Finding string                  `json:"finding,omitempty"`
 	Object  *objectName             `json:"object,omitempty"`
 	Died    *ipcsync.OwnerDiedError `json:"died,omitempty"`
-	Members []facts.Member          `json:"members,omitempty"` // the dead ones, or the blockers
+	Members []inspect.Member        `json:"members,omitempty"` // the dead ones, or the blockers
 	// Processes are those that have an object open whose name was removed.
 	Processes []doctor.Program `json:"processes,omitempty"`
 }
@@ -115,17 +115,13 @@ func runDoctor(p printer, machine []doctor.Fact) error {
 
 // lookAtObjects returns the findings about the objects that exist.
 func lookAtObjects() findings {
-	used, err := facts.Objects()
-	var left []samepage.Leftover
-	if err == nil {
-		left, err = samepage.Leftovers()
-	}
+	now, err := inspect.Snapshot(nil)
 	if err != nil {
 		return findings{{Fact: doctor.Fact{Name: "objects", Value: "unknown", Note: err.Error()}}}
 	}
-	all := findings{{Fact: doctor.Fact{Name: "objects", Value: count(len(used), "object") + " in use or persistent", OK: true}}}
-	all = append(all, unused(left)...)
-	for _, o := range used {
+	all := findings{{Fact: doctor.Fact{Name: "objects", Value: count(len(now.Objects), "object") + " in use or persistent", OK: true}}}
+	all = append(all, unused(now.Leftovers)...)
+	for _, o := range now.Objects {
 		for _, f := range o.Findings() {
 			all = append(all, inWords(f))
 		}
@@ -137,7 +133,7 @@ func lookAtObjects() findings {
 // them open.
 func nameGone(removed []doctor.Removed) (all findings) {
 	for _, r := range removed {
-		f := finding{Finding: facts.NameGone, Processes: r.Processes, Fact: doctor.Fact{
+		f := finding{Finding: inspect.NameGone, Processes: r.Processes, Fact: doctor.Fact{
 			Name:  plain(r.Path),
 			Value: "it was removed while " + count(len(r.Processes), "process") + " had it open",
 			Note:  "whoever opens the name now gets another object (ErrNameGone); restart these processes, so that all use the same object again",
@@ -160,7 +156,7 @@ func unused(left []samepage.Leftover) (all findings) {
 	n := 0
 	for _, l := range left {
 		if l.Err != nil {
-			f := findingOf(l.Info, facts.Unreadable, l.Reason)
+			f := findingOf(l.Info, inspect.Unreadable, l.Reason)
 			f.Note, f.Mend = syserr.Mend(l.Err)
 			all = append(all, f)
 			continue
@@ -177,33 +173,33 @@ func unused(left []samepage.Leftover) (all findings) {
 	if n > few {
 		note += fmt.Sprintf(" and %d more", n-few)
 	}
-	return append(all, finding{Finding: facts.Unused, Fact: doctor.Fact{
+	return append(all, finding{Finding: inspect.Unused, Fact: doctor.Fact{
 		Name: "left over", OK: true, Mend: "samepage clean", Note: note,
 		Value: fmt.Sprintf("%s that no living process uses, %s", count(n, "object"), formatSize(size)),
 	}})
 }
 
 // inWords puts a finding into words for people.
-func inWords(found facts.Finding) finding {
+func inWords(found inspect.Finding) finding {
 	f := findingOf(found.Object.Info, found.What, "")
 	f.OK, f.Members, f.Mend, f.Note = found.OK, found.Members, found.Mend, found.Note
-	st := found.Object.State
+	st := found.Object.Detail
 	switch found.What {
-	case facts.Unreadable:
+	case inspect.Unreadable:
 		f.Value = "it cannot be read"
-	case facts.Dirty:
+	case inspect.Dirty:
 		f.Value = "its owner died, and nobody has declared it consistent since"
 		f.Note = "each Lock returns ErrOwnerDied until an owner has checked what the lock guards and calls Consistent"
 		if d := st.Died; d != nil {
 			f.Died = d
 			f.Note = fmt.Sprintf("it was %s (%s), noticed %s; %s", processID(d.PID, d.Foreign), plain(d.Name), when(d.At), f.Note)
 		}
-	case facts.Full:
+	case inspect.Full:
 		f.Value = fmt.Sprintf("its member table is full: %d of %d", len(st.Members), st.Room)
 		f.Note = "nobody else can open it; whoever creates it sets the number (Options.Members)"
-	case facts.InTheWay:
+	case inspect.InTheWay:
 		f.Value, f.Note = blocked(st)
-	case facts.Dead:
+	case inspect.Dead:
 		f.Value = fmt.Sprintf("%d of %s died with it open", len(found.Members), count(len(st.Members), "member"))
 		f.Note = "harmless: the next member that meets them repairs what they held"
 	}

@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"samepage"
-	"samepage/internal/facts"
 	"samepage/pubsub"
 )
 
@@ -64,9 +63,6 @@ messages, after --duration, with the stream, or with Ctrl-C: then the exit code 
 	return c
 }
 
-// rates is the result for a period of time, in words.
-type rates struct{ facts.Rates }
-
 func (r rates) text(w io.Writer) error {
 	_, err := fmt.Fprintln(w, r.line())
 	return err
@@ -96,8 +92,8 @@ type measuring struct {
 	o     *hzOptions
 	s     *pubsub.Subscriber
 	live  *progress   // nil: there is no terminal
-	now   facts.Meter // of this window
-	all   facts.Meter // of the whole time
+	now   meter       // of this window
+	all   meter       // of the whole time
 	last  []time.Time // when the last message of each publisher came
 	quit  quit
 	until time.Time // when to end; zero: never
@@ -116,7 +112,7 @@ func runHz(ctx context.Context, a *app, o hzOptions, name string) (err error) {
 	s, err := o.await(first, a, name, pubsub.FromNow, true)
 	cancel()
 	if errors.Is(err, context.Canceled) { // interrupted while it waited: exit code 0, too
-		return (&measuring{a: a}).tell(rates{facts.Rates{Topic: name, Total: true}})
+		return (&measuring{a: a}).tell(rates{Topic: name, Total: true})
 	}
 	if err != nil {
 		return err
@@ -127,7 +123,7 @@ func runHz(ctx context.Context, a *app, o hzOptions, name string) (err error) {
 		m.live = newProgress(a.stdout, -1)
 	}
 	now := time.Now()
-	m.now.Begun, m.all.Begun = now, now
+	m.now.begun, m.all.begun = now, now
 	if o.duration > 0 {
 		m.until = now.Add(o.duration)
 	}
@@ -136,7 +132,7 @@ func runHz(ctx context.Context, a *app, o hzOptions, name string) (err error) {
 	if errors.Is(err, context.Canceled) {
 		err = nil
 	}
-	r := rates{m.all.Rates(s.Name(), time.Now())}
+	r := m.all.rates(s.Name(), time.Now())
 	r.Total = true
 	if err = errors.Join(err, m.tell(r)); readerGone(err) {
 		err = nil
@@ -147,7 +143,7 @@ func runHz(ctx context.Context, a *app, o hzOptions, name string) (err error) {
 // run measures window after window.
 func (m *measuring) run(ctx context.Context) error {
 	for {
-		end := m.now.Begun.Add(m.o.window)
+		end := m.now.begun.Add(m.o.window)
 		last := !m.until.IsZero() && !m.until.After(end)
 		if last {
 			end = m.until
@@ -158,25 +154,25 @@ func (m *measuring) run(ctx context.Context) error {
 			}
 			return err
 		}
-		full := m.o.count > 0 && m.all.Messages >= m.o.count
+		full := m.o.count > 0 && m.all.messages >= m.o.count
 		if last || full {
 			return nil
 		}
 		now := time.Now()
-		r := rates{m.now.Rates(m.s.Name(), now)}
+		r := m.now.rates(m.s.Name(), now)
 		if m.live != nil {
 			m.live.show(r.line())
 		} else if err := m.tell(r); err != nil {
 			return err
 		}
-		m.now = facts.Meter{Begun: now}
+		m.now = meter{begun: now}
 	}
 }
 
 func (m *measuring) window(ctx context.Context, end time.Time) error {
 	ctx, cancel := context.WithDeadline(ctx, end)
 	defer cancel()
-	for m.o.count == 0 || m.all.Messages < m.o.count {
+	for m.o.count == 0 || m.all.messages < m.o.count {
 		m.rest()
 		msg, ok, err := m.s.TryTake()
 		if !ok && err == nil {
@@ -234,12 +230,12 @@ func (m *measuring) took(msg *pubsub.Message, now time.Time) {
 		at, known = t, true
 	}
 	size, missed := len(msg.Bytes()), msg.Missed()
-	m.now.Message(size, missed)
-	m.all.Message(size, missed)
+	m.now.message(size, missed)
+	m.all.message(size, missed)
 	if last := m.last[lane]; !last.IsZero() && missed == 0 && known {
 		s := max(at.Sub(last).Seconds(), 0) // clocks can be set
-		m.now.Interval(s)
-		m.all.Interval(s)
+		m.now.interval(s)
+		m.all.interval(s)
 	}
 	m.last[lane] = at
 }

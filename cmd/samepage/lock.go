@@ -117,7 +117,7 @@ func (o *lockOptions) heldBy(name string, err error) error {
 	if serr != nil {
 		return err
 	}
-	st, serr := inspect(i)
+	st, serr := look(i)
 	if serr != nil {
 		return err
 	}

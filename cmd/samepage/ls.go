@@ -16,7 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"samepage"
-	"samepage/internal/facts"
+	"samepage/inspect"
 )
 
 type lsOptions struct {
@@ -156,22 +156,19 @@ func watchLs(ctx context.Context, a *app, o lsOptions, names []string) error {
 
 // runLs looks into each object that has members, so that a damaged header is found and told.
 func runLs(p printer, opts lsOptions, names []string) error {
-	objects, err := facts.Objects()
+	now, err := inspect.Snapshot(&inspect.Options{Match: func(i *samepage.Info) bool { return opts.wants(*i, names) }})
 	if err != nil {
 		return err
 	}
 	l := listing{verbose: opts.verbose}
 	var damaged []error
-	for _, o := range objects {
-		if !opts.wants(o.Info, names) {
-			continue
-		}
+	for _, o := range now.Objects {
 		i := o.Info
 		i.Err = o.Err
 		if errors.Is(i.Err, samepage.ErrCorrupt) {
 			damaged = append(damaged, fmt.Errorf("ls: %s: %w", nameOf(i), i.Err))
 		}
-		l.infos, l.states = append(l.infos, i), append(l.states, stateOf(o.State))
+		l.infos, l.states = append(l.infos, i), append(l.states, stateOf(o.Detail))
 	}
 	if err := p.print(l); err != nil {
 		return err

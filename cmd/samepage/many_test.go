@@ -18,7 +18,7 @@ import (
 
 	lib "samepage"
 	"samepage/cell"
-	"samepage/internal/facts"
+	"samepage/inspect"
 	"samepage/internal/ipctest"
 	"samepage/ipcsync"
 	"samepage/pubsub"
@@ -453,8 +453,8 @@ func checkKept(t *testing.T, name string, c cleaned, pid int) {
 	if c.Kind == lib.KindMemory {
 		return
 	}
-	alive := slices.ContainsFunc(c.Members, func(m facts.Member) bool { return m.PID == pid && m.Alive })
-	dead := slices.ContainsFunc(c.Members, func(m facts.Member) bool { return m.PID != pid && !m.Alive && m.Owner })
+	alive := slices.ContainsFunc(c.Members, func(m inspect.Member) bool { return m.PID == pid && m.Alive })
+	dead := slices.ContainsFunc(c.Members, func(m inspect.Member) bool { return m.PID != pid && !m.Alive && m.Owner })
 	if !alive || dead != strings.Contains(name, "both") {
 		t.Errorf("%s of process %d has members %+v", name, pid, c.Members)
 	}
@@ -472,9 +472,9 @@ func checkDoctor(t *testing.T, unused, dead int) {
 	told := ""
 	for _, f := range all {
 		switch f.Finding {
-		case facts.Unused:
+		case inspect.Unused:
 			told = f.Value
-		case facts.Dead:
+		case inspect.Dead:
 			dead--
 		case "":
 		default:

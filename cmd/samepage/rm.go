@@ -6,12 +6,11 @@ import (
 	"io"
 	"math"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"samepage"
-	"samepage/internal/facts"
+	"samepage/inspect"
 )
 
 func newRmCommand(a *app) *cobra.Command {
@@ -69,27 +68,18 @@ func (rs removals) text(w io.Writer) error {
 // usedBy returns err. If err says that the object is in use, and the object has members,
 // usedBy adds who they are.
 func (o *object) usedBy(name string, opts *samepage.Options, err error) error {
-	if !errors.Is(err, samepage.ErrBusy) || !facts.HasMembers(opts.Kind) {
+	if !errors.Is(err, samepage.ErrBusy) || !inspect.HasMembers(opts.Kind) {
 		return err
 	}
 	i, serr := samepage.Stat(name, opts)
 	if serr != nil {
 		return err
 	}
-	st, serr := inspect(i)
+	st, serr := look(i)
 	if serr != nil || len(st.Members) == 0 {
 		return err
 	}
-	const few = 4
-	var by []string
-	for _, m := range st.Members[:min(len(st.Members), few)] {
-		by = append(by, processName(m.PID, m.Name, m.Foreign, m.Ended))
-	}
-	text := strings.Join(by, ", ")
-	if more := len(st.Members) - few; more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
-	}
-	return fmt.Errorf("%w by %s", err, text)
+	return fmt.Errorf("%w by %s", err, someProcesses(st.Members))
 }
 
 // matching returns the objects that a pattern matches. It returns none if there is an object of that

@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"samepage"
-	"samepage/internal/facts"
+	"samepage/inspect"
 )
 
 func newStatCommand(a *app) *cobra.Command {
@@ -19,8 +19,9 @@ func newStatCommand(a *app) *cobra.Command {
 object, and changes nothing. For a lock or an event it also shows who has it open,
 who holds it and who waits. For a topic it shows who publishes and who subscribes,
 and how many messages each reliable subscriber is behind. For a cell it shows the
-number of the latest value and who writes. On Windows the size of an exact object
-is rounded up to a page.`,
+number of the latest value and who writes. If members wait for others, a sentence
+says who waits for whom, and whether that process is stopped (Linux). On Windows the
+size of an exact object is rounded up to a page.`,
 		Args:              names(1, 1),
 		ValidArgsFunction: completeNames(false, samepage.Kinds()...),
 		RunE:              func(_ *cobra.Command, args []string) error { return runStat(a.printer(), o, args[0]) },
@@ -106,10 +107,10 @@ func runStat(p printer, o object, name string) error {
 		if err != nil {
 			return err
 		}
-		if !facts.HasMembers(i.Kind) || opts.Exact {
+		if !inspect.HasMembers(i.Kind) || opts.Exact {
 			return p.print(about{i})
 		}
-		st, err := inspect(i)
+		st, err := look(i)
 		if err != nil {
 			return err
 		}

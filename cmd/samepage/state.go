@@ -8,7 +8,7 @@ import (
 
 	"samepage"
 	"samepage/cell"
-	"samepage/internal/facts"
+	"samepage/inspect"
 	"samepage/ipcsync"
 	"samepage/pubsub"
 	"samepage/rpc"
@@ -16,14 +16,14 @@ import (
 
 // state is what is known about an object with members, in words for people.
 type state struct {
-	*facts.State
+	*inspect.Detail
 	text string      // its state now, in a few words
 	more [][2]string // lines of label and value that stat adds
 }
 
-// inspect looks at an object with members. The object may belong to any user.
-func inspect(i samepage.Info) (*state, error) {
-	st, err := facts.Of(i)
+// look looks at an object with members. The object may belong to any user.
+func look(i samepage.Info) (*state, error) {
+	st, err := inspect.Of(i)
 	if err != nil {
 		return nil, err
 	}
@@ -31,11 +31,11 @@ func inspect(i samepage.Info) (*state, error) {
 }
 
 // stateOf puts st into words. It returns nil for nil.
-func stateOf(st *facts.State) *state {
+func stateOf(st *inspect.Detail) *state {
 	if st == nil {
 		return nil
 	}
-	s := &state{State: st}
+	s := &state{Detail: st}
 	switch of := st.Of.(type) {
 	case *ipcsync.State:
 		s.text = lockText(of)
@@ -53,6 +53,9 @@ func (st *state) write(w io.Writer) error {
 	pairs := append([][2]string{{"state", st.text}}, st.more...)
 	if d := st.Died; d != nil {
 		pairs = append(pairs, [2]string{"died", fmt.Sprintf("%s (%s), noticed %s", processID(d.PID, d.Foreign), plain(d.Name), when(d.At))})
+	}
+	for _, text := range waitLines(st.Detail) {
+		pairs = append(pairs, [2]string{"waits", text})
 	}
 	pairs = append(pairs, [2]string{"members", fmt.Sprintf("%d of %d", len(st.Members), st.Room)})
 	if err := lines(w, pairs...); err != nil {
@@ -109,7 +112,7 @@ func serviceText(st *rpc.State) (text string, more [][2]string) {
 }
 
 // blocked says what the blocked members of st wait for, and what that means.
-func blocked(st *facts.State) (way, note string) {
+func blocked(st *inspect.Detail) (way, note string) {
 	switch st.Of.(type) {
 	case *pubsub.State:
 		return "its publisher waits for " + count(len(st.Blockers), "subscriber"),
@@ -262,7 +265,7 @@ func processName(pid int, name string, foreign, ended bool) string {
 }
 
 // memberLine tells about a member: what it has, or, if past is set, what it had.
-func memberLine(m facts.Member, past bool) string {
+func memberLine(m inspect.Member, past bool) string {
 	holds, waits := "holds it", "waits"
 	if past {
 		holds, waits = "held it", "waited"
@@ -291,6 +294,9 @@ func memberLine(m facts.Member, past bool) string {
 	}
 	if m.Waits {
 		s += ", " + waits
+	}
+	if m.Stopped && !past {
+		s += ", stopped"
 	}
 	if !m.Alive && !past {
 		s += ", dead"

@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"samepage/internal/facts"
 	"samepage/internal/ipctest"
 	"samepage/pubsub"
 )
@@ -413,21 +412,21 @@ func TestFeed(t *testing.T) {
 }
 
 func TestMeter(t *testing.T) {
-	m := facts.Meter{Begun: time.Unix(100, 0)}
-	if r := m.Rates("t", time.Unix(101, 0)); r.Rate != 0 || (rates{r}).line() != "no messages" {
+	m := meter{begun: time.Unix(100, 0)}
+	if r := m.rates("t", time.Unix(101, 0)); r.Rate != 0 || r.line() != "no messages" {
 		t.Errorf("%+v", r)
 	}
-	m.Message(100, 0)
+	m.message(100, 0)
 	for _, s := range []float64{0.1, 0.3, 0.1, 0.3} {
-		m.Message(100, 1)
-		m.Interval(s)
+		m.message(100, 1)
+		m.interval(s)
 	}
-	r := m.Rates("t", time.Unix(102, 0))
+	r := m.rates("t", time.Unix(102, 0))
 	if r.Rate != 4.5 || r.Bandwidth != 450 || r.Messages != 5 || r.Missed != 4 {
 		t.Errorf("%+v", r)
 	}
-	if want := "4.5/s, 450 B/s, intervals 100ms to 300ms, mean 200ms, jitter 100ms, 4 missed"; (rates{r}).line() != want {
-		t.Errorf("%s, want %s", (rates{r}).line(), want)
+	if want := "4.5/s, 450 B/s, intervals 100ms to 300ms, mean 200ms, jitter 100ms, 4 missed"; r.line() != want {
+		t.Errorf("%s, want %s", r.line(), want)
 	}
 	for f, want := range map[float64]string{0.0125: "0.0125/s", 25: "25/s", 99.97: "100/s", 12345.6: "12346/s", 1.25e6: "1.25 M/s", 3e9: "3 G/s"} {
 		if got := formatRate(f); got != want {

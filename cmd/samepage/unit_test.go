@@ -17,7 +17,7 @@ import (
 	lib "samepage"
 	"samepage/cmd/samepage/internal/demo"
 	"samepage/frame"
-	"samepage/internal/facts"
+	"samepage/inspect"
 	"samepage/ipcsync"
 )
 
@@ -146,7 +146,7 @@ func TestProcessText(t *testing.T) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
-	m := facts.Member{Member: ipcsync.Member{Member: lib.Member{PID: 7, Name: "x", Alive: true, Ended: true}, Owner: true}}
+	m := inspect.Member{Member: ipcsync.Member{Member: lib.Member{PID: 7, Name: "x", Alive: true, Ended: true}, Owner: true}}
 	if got := memberLine(m, false); !strings.HasPrefix(got, "process 7 (x), since ") || !strings.HasSuffix(got, ", holds it, which has ended: a descendant still has its descriptor") {
 		t.Error(got)
 	}

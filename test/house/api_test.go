@@ -39,7 +39,7 @@ func exported(t *testing.T, room string) (names []string) {
 func TestAPIPage(t *testing.T) {
 	page := read(t, "docs/api.md")
 	rooms := map[string][]string{"samepage": exported(t, ".")}
-	for _, r := range []string{"ipcsync", "cell", "pubsub", "rpc", "stream", "frame"} {
+	for _, r := range []string{"ipcsync", "cell", "pubsub", "rpc", "stream", "inspect", "frame"} {
 		rooms[r] = exported(t, r)
 	}
 	for _, r := range []string{"baseimage", "earseimage", "sharememory", "text"} {

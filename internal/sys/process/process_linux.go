@@ -190,6 +190,13 @@ func Whereabouts(p layout.Process, space uint64) (foreign, ended bool) {
 	return space == 0, space != 0
 }
 
+// Stopped says whether a signal or a debugger has stopped a process. It is false if that is not
+// known.
+func Stopped(pid int) bool {
+	state, _, err := stat(strconv.Itoa(pid))
+	return err == nil && (state == 'T' || state == 't')
+}
+
 // onlyZombie says whether all threads of a process have ended, and nobody has waited for it yet.
 // The first thread may end before the others.
 func onlyZombie(pid uint32) bool {

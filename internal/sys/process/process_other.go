@@ -36,6 +36,9 @@ func (*Running) Close() error { return nil }
 // PIDSpace would be the id of a pid namespace.
 func PIDSpace() uint64 { return 0 }
 
+// Stopped is always false.
+func Stopped(int) bool { return false }
+
 // Whereabouts returns false for both.
 func Whereabouts(layout.Process, uint64) (foreign, ended bool) { return false, false }
 

@@ -91,6 +91,9 @@ func (r *Running) Close() error {
 // PIDSpace would be the id of a pid namespace, which Windows does not have.
 func PIDSpace() uint64 { return 0 }
 
+// Stopped is always false: Windows stops threads, and not processes.
+func Stopped(int) bool { return false }
+
 // Whereabouts says whether a process has ended of which the id and the start are known.
 func Whereabouts(p layout.Process, _ uint64) (foreign, ended bool) {
 	now, err := Find(int(p.PID))

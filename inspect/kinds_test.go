@@ -1,4 +1,4 @@
-package facts
+package inspect
 
 import (
 	"io"
@@ -13,8 +13,6 @@ import (
 	"samepage/rpc"
 	"samepage/stream"
 )
-
-func TestMain(m *testing.M) { ipctest.Main(m, nil) }
 
 // makes makes an object of each kind.
 var makes = map[samepage.Kind]func() (io.Closer, error){
@@ -58,16 +56,17 @@ func TestEachKind(t *testing.T) {
 		ipctest.NoErr(t, err)
 		defer c.Close()
 	}
-	all, err := Objects()
+	st, err := Snapshot(nil)
 	ipctest.NoErr(t, err)
+	all := st.Objects
 	if len(all) != len(makes) {
 		t.Errorf("%d objects of %d kinds", len(all), len(makes))
 	}
 	for _, o := range all {
-		if o.Err != nil || (o.State != nil) != HasMembers(o.Kind) || len(o.Findings()) != 0 {
-			t.Errorf("%v: state %v, %v, findings %v", o.Kind, o.State, o.Err, o.Findings())
+		if o.Err != nil || (o.Detail != nil) != HasMembers(o.Kind) || len(o.Findings()) != 0 {
+			t.Errorf("%v: detail %v, %v, findings %v", o.Kind, o.Detail, o.Err, o.Findings())
 		}
-		if st := o.State; st != nil && (st.Room < 1 || len(st.Members) != 1 || !st.Members[0].Alive || st.Full() || len(st.Dead()) != 0) {
+		if st := o.Detail; st != nil && (st.Room < 1 || len(st.Members) != 1 || !st.Members[0].Alive || st.Full() || len(st.Dead()) != 0) {
 			t.Errorf("%v: %+v", o.Kind, st)
 		}
 	}

@@ -1,4 +1,4 @@
-package facts
+package inspect
 
 import (
 	"errors"
@@ -7,15 +7,15 @@ import (
 	"samepage/internal/sys/syserr"
 )
 
-// These are the kinds of Findings. The words are for programs, and do not change.
+// These are the kinds of Findings. The words do not change.
 const (
-	Unused     = "unused"
-	Dead       = "dead-members"
-	Dirty      = "dirty"
-	Full       = "full"
-	Unreadable = "unreadable"
-	InTheWay   = "in-the-way"
-	NameGone   = "name-gone"
+	Unused     = "unused"       // no living process uses the object, and it does not persist
+	Dead       = "dead-members" // members died with the object open
+	Dirty      = "dirty"        // an owner died while holding the lock
+	Full       = "full"         // living members have all places, so nobody else can join
+	Unreadable = "unreadable"   // the object belongs to another user, or is damaged
+	InTheWay   = "in-the-way"   // others wait for members of the object
+	NameGone   = "name-gone"    // the name was removed while processes had the object open
 )
 
 // Finding is a fact about one object that should be reported. If OK is true, it is harmless.
@@ -37,7 +37,7 @@ func (o *Object) Findings() (all []Finding) {
 		f.OK = f.Mend == "" && errors.Is(o.Err, fs.ErrPermission)
 		return append(all, f)
 	}
-	st := o.State
+	st := o.Detail
 	if st == nil {
 		return nil
 	}

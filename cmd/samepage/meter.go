@@ -1,12 +1,12 @@
-package facts
+package main
 
 import (
 	"math"
 	"time"
 )
 
-// Rates are what was measured over a time.
-type Rates struct {
+// rates are what hz has measured over a time.
+type rates struct {
 	Topic     string  `json:"topic"`
 	Total     bool    `json:"total,omitempty"` // over the whole time
 	Seconds   float64 `json:"seconds"`
@@ -20,10 +20,10 @@ type Rates struct {
 	Jitter    float64 `json:"jitter"`
 }
 
-// Meter counts the messages of a topic over a time. It is for one goroutine.
-type Meter struct {
-	Begun            time.Time
-	Messages, Missed uint64 // received, and not received
+// meter counts the messages of a topic over a time. It is for one goroutine.
+type meter struct {
+	begun            time.Time
+	messages, missed uint64 // received, and not received
 	bytes            uint64
 
 	// These are about the intervals, by Welford's method.
@@ -32,15 +32,15 @@ type Meter struct {
 	min, max_ float64
 }
 
-// Message counts one message, and the messages that were missed before it.
-func (m *Meter) Message(size int, missed uint64) {
-	m.Messages++
-	m.Missed += missed
+// message counts one message, and the messages that were missed before it.
+func (m *meter) message(size int, missed uint64) {
+	m.messages++
+	m.missed += missed
 	m.bytes += uint64(size)
 }
 
-// Interval counts one interval between two messages, in seconds.
-func (m *Meter) Interval(s float64) {
+// interval counts one interval between two messages, in seconds.
+func (m *meter) interval(s float64) {
 	if m.n == 0 {
 		m.min, m.max_ = s, s
 	}
@@ -51,12 +51,12 @@ func (m *Meter) Interval(s float64) {
 	m.min, m.max_ = min(m.min, s), max(m.max_, s)
 }
 
-// Rates are the rates from Begun to now.
-func (m *Meter) Rates(topic string, now time.Time) Rates {
-	r := Rates{Topic: topic, Seconds: now.Sub(m.Begun).Seconds(), Messages: m.Messages, Missed: m.Missed}
-	if all := float64(m.Messages + m.Missed); m.Messages > 0 && r.Seconds > 0 {
+// rates are the rates from begun to now.
+func (m *meter) rates(topic string, now time.Time) rates {
+	r := rates{Topic: topic, Seconds: now.Sub(m.begun).Seconds(), Messages: m.messages, Missed: m.missed}
+	if all := float64(m.messages + m.missed); m.messages > 0 && r.Seconds > 0 {
 		r.Rate = all / r.Seconds
-		r.Bandwidth = float64(m.bytes) / float64(m.Messages) * r.Rate
+		r.Bandwidth = float64(m.bytes) / float64(m.messages) * r.Rate
 	}
 	if m.n > 0 {
 		r.Min, r.Mean, r.Max, r.Jitter = m.min, m.mean, m.max_, math.Sqrt(m.m2/float64(m.n))

@@ -1,0 +1,226 @@
+package inspect
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"slices"
+	"time"
+
+	"samepage"
+	"samepage/cell"
+	"samepage/ipcsync"
+	"samepage/pubsub"
+	"samepage/rpc"
+	"samepage/stream"
+)
+
+// State is what Snapshot has seen.
+type State struct {
+	At        time.Time           `json:"at"`
+	Objects   []Object            `json:"objects"`   // that somebody uses, or that persist
+	Leftovers []samepage.Leftover `json:"leftovers"` // that samepage.Clean would remove
+	Memory    Memory              `json:"memory"`
+	// Cycles are processes that wait for one another in a circle. This can be a deadlock. Often it
+	// is none: a process can have other goroutines that go on.
+	Cycles [][]Step `json:"cycles"`
+}
+
+// Memory is the memory of all objects, each counted once.
+type Memory struct {
+	Size      int64 `json:"size"`      // bytes, as the objects were created
+	Allocated int64 `json:"allocated"` // bytes that they take now, including leftovers
+	Leftover  int64 `json:"leftover"`  // of these: bytes that leftovers take
+}
+
+// Object is an object that somebody uses or that persists.
+type Object struct {
+	samepage.Info
+	Detail *Detail // nil for plain memory, and if Err is not nil
+	// Err says why the object could not be inspected. It may differ from Info.Err: only Of finds
+	// a header that makes no sense.
+	Err  error
+	Rate *Rate // what State.Since has found; nil if nothing is known
+}
+
+// Rate is what happened to an object between two snapshots.
+type Rate struct {
+	Seconds   float64 `json:"seconds"`    // between the snapshots
+	Count     uint64  `json:"count"`      // messages of a topic, or values of a cell
+	PerSecond float64 `json:"per_second"` // the same in a second
+}
+
+// Options say what Snapshot looks at. nil means everything.
+type Options struct {
+	// Match says whether Snapshot looks at an object. Cycles are those of these objects only. nil
+	// means all objects.
+	Match func(*samepage.Info) bool
+}
+
+// Snapshot describes the objects of both scopes. An object that goes during the call is left out.
+//
+// Errors: those of samepage.List. The error of one object is in Object.Err or Leftover.Err.
+func Snapshot(opts *Options) (*State, error) {
+	if opts == nil || opts.Match == nil {
+		opts = &Options{Match: func(*samepage.Info) bool { return true }}
+	}
+	infos, err := samepage.List()
+	if err != nil {
+		return nil, err
+	}
+	left, err := samepage.Leftovers()
+	if err != nil {
+		return nil, err
+	}
+	s := &State{At: time.Now(), Objects: []Object{}, Leftovers: []samepage.Leftover{}, Cycles: [][]Step{}}
+	for _, i := range infos {
+		if !opts.Match(&i) {
+			continue
+		}
+		o := Object{Info: i, Err: i.Err}
+		if o.Err == nil && HasMembers(i.Kind) {
+			o.Detail, o.Err = Of(i)
+		}
+		if errors.Is(o.Err, fs.ErrNotExist) {
+			continue
+		}
+		s.Memory.Size += i.Size
+		s.Memory.Allocated += i.Allocated
+		s.Objects = append(s.Objects, o)
+	}
+	for _, l := range left {
+		if opts.Match(&l.Info) {
+			s.Memory.Allocated += l.Allocated
+			s.Memory.Leftover += l.Allocated
+			s.Leftovers = append(s.Leftovers, l)
+		}
+	}
+	s.Cycles = append(s.Cycles, findCycles(s.Objects)...)
+	return s, nil
+}
+
+// key says which object it is, also if another object gets its name later.
+type key struct {
+	samepage.Kind
+	samepage.ID
+	scope samepage.Scope
+	name  string
+}
+
+func keyOf(o *Object) key { return key{o.Kind, o.ID, o.Scope, o.Name} }
+
+// Since sets in s what can only be known from two snapshots: Object.Rate and Wait.Since. before is
+// an earlier snapshot, and has itself gone through Since if there was one before it. Nobody may use
+// s meanwhile.
+func (s *State) Since(before *State) {
+	old := map[key]*Object{}
+	for i := range before.Objects {
+		old[keyOf(&before.Objects[i])] = &before.Objects[i]
+	}
+	seconds := s.At.Sub(before.At).Seconds()
+	for i := range s.Objects {
+		now := &s.Objects[i]
+		was := old[keyOf(now)]
+		if now.Detail == nil {
+			continue
+		}
+		if was == nil || was.Detail == nil {
+			was = &Object{Detail: &Detail{}}
+		}
+		n, ok := now.Detail.count()
+		if m, before := was.Detail.count(); ok && before && n >= m && seconds > 0 {
+			now.Rate = &Rate{Seconds: seconds, Count: n - m, PerSecond: float64(n-m) / seconds}
+		}
+		for k := range now.Detail.Waits {
+			w := &now.Detail.Waits[k]
+			w.Since = s.At
+			for j := range was.Detail.Waits {
+				v := &was.Detail.Waits[j]
+				if v.sameAs(was.Detail, w, now.Detail) {
+					w.Since = v.Since
+					if v.Since.IsZero() {
+						w.Since = before.At
+					}
+				}
+			}
+		}
+	}
+}
+
+// sameAs says whether w, of an object with details d, is the wait v of the same object later.
+func (w *Wait) sameAs(d *Detail, v *Wait, later *Detail) bool {
+	same := func(i, k int) bool {
+		a, b := d.Members[i].Member, later.Members[k].Member
+		return a.PID == b.PID && a.Joined.Equal(b.Joined)
+	}
+	return w.For == v.For && w.progress == v.progress && same(w.Member, v.Member) && slices.EqualFunc(w.On, v.On, same)
+}
+
+// count is the number of messages or values since the object was created.
+func (d *Detail) count() (n uint64, ok bool) {
+	switch of := d.Of.(type) {
+	case *pubsub.State:
+		for _, l := range of.Lanes {
+			n += l.Messages
+		}
+		return n, true
+	case *cell.State:
+		return of.Generation, true
+	}
+	return 0, false
+}
+
+// none hides the members of the embedded states: they are in Object already.
+type none *int
+
+// MarshalJSON gives the fields of Info as "info", and the details: "members" and "waits", and
+// "state", which has what the package of its kind tells, without the members.
+func (o Object) MarshalJSON() ([]byte, error) {
+	j := struct {
+		Info     samepage.Info `json:"info"`
+		Room     int           `json:"room,omitempty"`
+		Members  []Member      `json:"members,omitempty"`
+		Waits    []Wait        `json:"waits,omitempty"`
+		State    any           `json:"state,omitempty"`
+		Rate     *Rate         `json:"rate,omitempty"`
+		Findings []string      `json:"findings,omitempty"`
+		Error    string        `json:"error,omitempty"`
+	}{Info: o.Info, Rate: o.Rate}
+	if o.Err != nil {
+		j.Error = o.Err.Error()
+	}
+	for _, f := range o.Findings() {
+		j.Findings = append(j.Findings, f.What)
+	}
+	if d := o.Detail; d != nil {
+		j.Room, j.Members, j.Waits = d.Room, d.Members, d.Waits
+		switch of := d.Of.(type) {
+		case *ipcsync.State:
+			j.State = struct {
+				*ipcsync.State
+				Members none `json:"members,omitempty"`
+			}{State: of}
+		case *pubsub.State:
+			j.State = struct {
+				*pubsub.State
+				Members none `json:"members,omitempty"`
+			}{State: of}
+		case *cell.State:
+			j.State = struct {
+				*cell.State
+				Members none `json:"members,omitempty"`
+			}{State: of}
+		case *rpc.State:
+			j.State = struct {
+				*rpc.State
+				Members none `json:"members,omitempty"`
+			}{State: of}
+		case *stream.State:
+			j.State = struct {
+				*stream.State
+				Members none `json:"members,omitempty"`
+			}{State: of}
+		}
+	}
+	return json.Marshal(j)
+}
