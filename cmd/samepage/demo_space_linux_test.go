@@ -58,7 +58,7 @@ func TestDemoSmallStore(t *testing.T) {
 	for _, s := range sum.Skipped {
 		told[filepath.Base(s.File)] = s.Reason
 	}
-	const large = "pictures of its size need 166 MiB of shared memory, and there is no space for that; use a larger /dev/shm (docker run --shm-size), or set SAMEPAGE_DIR to a folder of another file system, or a smaller --max-bytes, "
+	const large = "pictures of its size need 120 MiB of shared memory, and there is no space for that; use a larger /dev/shm (docker run --shm-size), or set SAMEPAGE_DIR to a folder of another file system, or a smaller --max-bytes, "
 	for name, why := range map[string]string{"large1.png": large, "large2.png": large, "long.png": "for which a png needs at least 155038 bytes, and it has 68"} {
 		if !strings.Contains(told[name], why) || !strings.Contains(stderr, "skipped "+filepath.Join(dir, name)) {
 			t.Errorf("%s is told to be %q, and standard error has %s", name, told[name], stderr)

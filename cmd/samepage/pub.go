@@ -109,9 +109,9 @@ output.`,
 	f.BoolVar(&o.partial, "partial", false, "the last record may be shorter")
 	f.Var(sizeFlag{&o.size, 1}, "size", "size of the largest message of a new topic")
 	f.Var(sizeFlag{&o.pack, 0}, "pack", "size of the packs of a new topic; 0: no packs")
-	f.IntVar(&o.depth, "depth", 0, "history kept for late subscribers, in `messages`; a reliable subscriber may be at least this many behind; 0: as many as fit into 4 MiB, from 8 to 1024; for frames 4")
+	f.IntVar(&o.depth, "depth", 0, "history kept for late subscribers, in `messages`; a reliable subscriber may be at least this many behind; 0: as many as fit into 4 MiB, from 8 to 1024; for frames 8, or 3 if they have more than 1 MiB")
 	f.IntVar(&o.publishers, "publishers", 0, "largest number of publishers at a time; 0: 1")
-	f.IntVar(&o.members, "members", 0, "largest number of publishers and subscribers together; 0: 16; for frames 8")
+	f.IntVar(&o.members, "members", 0, "largest number of publishers and subscribers together; 0: 16")
 	f.BoolVar(&o.times, "times", false, "each message has the time of its publication")
 	f.BoolVar(&o.checksums, "checksums", false, "each message has a checksum, which subscribers check")
 	f.DurationVar(&o.evictAfter, "evict-after", 0, "evict a subscriber that made a publisher wait this long; 0: never")
@@ -166,24 +166,16 @@ const packBatch = 1024
 
 // topic returns the options of a new topic for messages of up to size bytes.
 func (o *pubOptions) topic(size int64) *pubsub.Options {
-	depth, members := o.depth, o.members
-	if depth == 0 && size > 0 {
+	depth := o.depth
+	if depth == 0 && size > 0 && !o.y4m { // frames are large, so fewer are kept
 		depth = int(min(max(depthBytes/max(size, o.pack), 8), 1024))
-	}
-	if o.y4m { // frames are large, so fewer are kept
-		if o.depth == 0 {
-			depth = 4
-		}
-		if members == 0 {
-			members = 8
-		}
 	}
 	var life samepage.Lifetime
 	if o.persist {
 		life = samepage.Persist
 	}
 	return &pubsub.Options{
-		Lifetime: life, Scope: o.scope, Owner: o.owner, Perm: o.perm, SecurityDescriptor: o.sddl, MaxSize: int(size), Pack: int(o.pack), Depth: depth, Publishers: o.publishers, Members: members,
+		Lifetime: life, Scope: o.scope, Owner: o.owner, Perm: o.perm, SecurityDescriptor: o.sddl, MaxSize: int(size), Pack: int(o.pack), Depth: depth, Publishers: o.publishers, Members: o.members,
 		EvictAfter: o.evictAfter, Checksums: o.checksums, Times: o.times,
 	}
 }

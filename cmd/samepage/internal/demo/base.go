@@ -18,6 +18,7 @@ import (
 	"samepage"
 	"samepage/cmd/samepage/internal/picture"
 	"samepage/frame"
+	"samepage/pubsub"
 	"samepage/rpc"
 )
 
@@ -136,8 +137,24 @@ func (b *base) open(name string, need room) (err error) {
 	if b.frames, err = frame.CreatePublisher(framesName(name), pictureSpec(image.Pt(1, 1)), need.framesOptions()); err != nil {
 		return err
 	}
-	if b.service, err = rpc.CreateClient(workerName(name), need.workerOptions()); err != nil {
+	if err = reserve(name); err == nil {
+		b.service, err = rpc.CreateClient(workerName(name), need.workerOptions())
+	}
+	if err != nil {
 		return errors.Join(err, b.frames.Close())
+	}
+	return nil
+}
+
+// reserve reserves the space that the worker and the viewer will need, so that the base gets the
+// error if there is none. It stays reserved.
+func reserve(name string) (err error) {
+	for range looks {
+		s, serr := frame.OpenSubscriber(framesName(name), &pubsub.SubscriberOptions{BestEffort: true})
+		if serr != nil {
+			return errors.Join(err, serr)
+		}
+		defer func() { err = errors.Join(err, s.Close()) }()
 	}
 	return nil
 }

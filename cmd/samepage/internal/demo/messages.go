@@ -68,7 +68,8 @@ func (r room) with(s room) room { return room{max(r.picture, s.picture), max(r.r
 func (r room) holds(s room) bool { return r.with(s) == r }
 
 // framesOptions has as little room as possible, since pictures may be large. The members are
-// the base, the worker, the viewer, and one more for somebody who looks on.
+// the base, the worker, the viewer, and one more for somebody who looks on. looks of them are
+// subscribers for which the base reserves space.
 func (r room) framesOptions() *pubsub.Options {
 	return &pubsub.Options{MaxSize: int(r.picture), Depth: 1, Members: 4, Loans: 1, Holds: 0}
 }
@@ -78,9 +79,11 @@ func (r room) workerOptions() *rpc.Options {
 	return &rpc.Options{Calls: 1, Request: requestSize, Response: answerHead + 2*alignUp(int(r.region))}
 }
 
+const looks = 2
+
 // size is how many bytes of shared memory the topic and the service take.
 func (r room) size() (int64, error) {
-	frames, err := r.framesOptions().Size()
+	frames, err := r.framesOptions().InUse(1, looks)
 	if err != nil {
 		return 0, err
 	}
