@@ -101,7 +101,7 @@ func (w *writer) join(name string, size int, opts *Options, ty *layout.Type, way
 	}
 	if err := w.w.Join(h, set); err != nil {
 		err = errors.Join(err, w.member.close())
-		p.Unmake(existed, spec)
+		segment.Unmake(existed, spec)
 		return false, err
 	}
 	return existed, nil

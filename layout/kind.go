@@ -55,7 +55,7 @@ var kindTable = [kinds]struct {
 		roles: []string{RoleWriter: "writer", RoleReader: "reader"},
 	},
 	Service: {
-		name: "service", version: 1, words: CallSlots, broadcasts: true,
+		name: "service", version: 2, words: CallSlots, broadcasts: true,
 		roles: []string{RoleClient: "client", RoleWorker: "worker"},
 	},
 	Listener: {

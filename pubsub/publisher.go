@@ -105,7 +105,7 @@ func (p *publisher) join(name string, opts *Options, ty *layout.Type, way segmen
 	p.topic = newTopic("publisher of topic", name, h, set)
 	if err := p.claim(o.MaxSize); err != nil {
 		err = errors.Join(err, p.topic.close())
-		plan.Unmake(existed, spec)
+		segment.Unmake(existed, spec)
 		return false, err
 	}
 	return existed, nil

@@ -130,7 +130,8 @@ type Call struct {
 // Begin takes a call slot. It waits until one is free. The caller writes the request into Request,
 // and then calls Do. If the call does not have to wait, it ignores ctx.
 //
-// Errors: samepage.ErrClosed, the error of ctx.
+// Errors: samepage.ErrNoSpace (there is no memory for a call slot that was not in use before),
+// ErrClosed, the error of ctx.
 func (c *Client) Begin(ctx context.Context) (Call, error) { return c.begin(ctx) }
 
 func (c *client) begin(ctx context.Context) (Call, error) {
@@ -145,7 +146,30 @@ func (c *client) begin(ctx context.Context) (Call, error) {
 			return Call{}, c.wrap("call", err)
 		}
 	}
+	if err := c.set.Reserve(slot); err != nil {
+		if slot = c.reserved(slot); slot < 0 {
+			c.calls.done()
+			return Call{}, c.wrap("call", err)
+		}
+	}
 	return Call{c: c, slot: slot}, nil
+}
+
+// reserved gives a slot back for which there is no space, and takes one that has space. It returns
+// -1 if there is none.
+func (c *client) reserved(slot int) int {
+	c.free(slot)
+	for slot := range c.set.Calls() {
+		if !c.set.Used(slot) || !c.set.Claim(slot, c.me()) {
+			continue
+		}
+		if c.set.Reserve(slot) == nil {
+			c.last.Store(int32(slot))
+			return slot
+		}
+		c.free(slot)
+	}
+	return -1
 }
 
 // claim takes a slot that is not the one that was used last. It waits until one is free.

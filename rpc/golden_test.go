@@ -19,10 +19,14 @@ import (
 
 var update = flag.Bool("update", false, "write the golden file anew")
 
-var (
-	goldenFile    = filepath.Join("..", "layout", "testdata", "v1", "service.bin.gz")
-	goldenOptions = &rpc.Options{Calls: 2, Members: 2, Request: 64, Response: 64, Lifetime: samepage.Persist}
-)
+// newest is the version that this code writes.
+const newest = 2
+
+var goldenOptions = &rpc.Options{Calls: 2, Members: 2, Request: 64, Response: 64, Lifetime: samepage.Persist}
+
+func goldenFile(version int) string {
+	return filepath.Join("..", "layout", "testdata", fmt.Sprint("v", version), "service.bin.gz")
+}
 
 // writeGolden makes the service of the golden file: an answered call, and an asked one whose
 // client is gone.
@@ -47,7 +51,7 @@ func writeGolden(t *testing.T) {
 	z := gzip.NewWriter(&b)
 	_, _ = z.Write(h.v.Bytes())
 	ipctest.NoErr(t, z.Close())
-	ipctest.NoErr(t, os.WriteFile(goldenFile, b.Bytes(), 0o644))
+	ipctest.NoErr(t, os.WriteFile(goldenFile(newest), b.Bytes(), 0o644))
 	ipctest.NoErr(t, h.close())
 	k.Release()
 	ipctest.NoErr(t, errors.Join(c.Close(), w.Close()))
@@ -67,15 +71,10 @@ func uproot(t *testing.T) {
 	})
 }
 
-// A service that version 1 wrote, with a call that nobody has taken, can be opened and goes on. Its
-// members were not there any more: a worker executes the call, and nobody waits for the answer.
-func TestGoldenService(t *testing.T) {
-	ipctest.NeedNames(t)
-	ipctest.Store(t)
-	if *update {
-		writeGolden(t)
-	}
-	f, err := os.Open(goldenFile)
+// plant makes a service that has the bytes of a golden file.
+func plant(t *testing.T, version int) {
+	t.Helper()
+	f, err := os.Open(goldenFile(version))
 	ipctest.NoErr(t, err)
 	defer f.Close()
 	z, err := gzip.NewReader(f)
@@ -93,7 +92,29 @@ func TestGoldenService(t *testing.T) {
 	}
 	copy(h.v.Bytes(), b)
 	ipctest.NoErr(t, h.close())
+}
 
+// A service of version 1 is refused, and stays as it is.
+func TestGoldenOldService(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	plant(t, 1)
+	_, err := rpc.OpenClient("s", nil)
+	ipctest.WantErr(t, err, samepage.ErrVersion)
+	_, err = rpc.OpenWorker("s", nil)
+	ipctest.WantErr(t, err, samepage.ErrVersion)
+	uproot(t)
+}
+
+// A service that this version wrote, with a call that nobody has taken, can be opened and goes on. Its
+// members were not there any more: a worker executes the call, and nobody waits for the answer.
+func TestGoldenService(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	if *update {
+		writeGolden(t)
+	}
+	plant(t, newest)
 	w, err := rpc.OpenWorker("s", nil)
 	ipctest.NoErr(t, err)
 	var got []string

@@ -2,12 +2,14 @@ package rpc
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 
 	"samepage"
 	"samepage/internal/call"
 	"samepage/internal/object"
 	"samepage/internal/segment"
+	"samepage/internal/sys"
 	"samepage/layout"
 )
 
@@ -83,7 +85,10 @@ func inspect(name string, opts *samepage.InspectOptions) (*State, error) {
 			bad = err
 			return
 		}
-		st.look(set, members)
+		// A slot without space faults if there is no more (only while the service is made).
+		if !sys.Guard(m.Bytes, func() { st.look(set, members) }) {
+			bad = fmt.Errorf("the call slots cannot be read: %w", samepage.ErrCorrupt)
+		}
 	})
 	return st, errors.Join(err, obj.Damaged(bad))
 }

@@ -78,19 +78,23 @@ func (o *Options) untyped() error {
 // defaults are the options of a service that says nothing else.
 var defaults = Options{Members: layout.DefaultMembers, Calls: 16, Request: 64 << 10, Response: 64 << 10, Parts: 1}
 
-// plan returns the layout of a new service. ty is the type of its calls; nil: bytes.
-func (o *Options) plan(ty *layout.Type) (*segment.Spec, error) {
-	s := call.Settings{
+// settings returns the settings of the call slots.
+func (o *Options) settings() *call.Settings {
+	return &call.Settings{
 		Calls: cmp.Or(o.Calls, defaults.Calls), Parts: cmp.Or(o.Parts, defaults.Parts),
 		Request: int64(cmp.Or(o.Request, defaults.Request)), Response: int64(cmp.Or(o.Response, defaults.Response)),
 	}
+}
+
+// plan returns the layout of a new service. ty is the type of its calls; nil: bytes.
+func (o *Options) plan(ty *layout.Type) (*segment.Spec, error) {
 	if err := option.Named(layout.Scope(o.Scope), layout.Lifetime(o.Lifetime), o.Perm); err != nil {
 		return nil, err
 	}
 	if err := segment.CheckMembers(o.Members); err != nil {
 		return nil, err
 	}
-	c, of, err := s.Config()
+	c, of, err := o.settings().Config()
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +105,8 @@ func (o *Options) plan(ty *layout.Type) (*segment.Spec, error) {
 	return sp, nil
 }
 
-// Size returns the number of bytes of shared memory that a service with these options takes.
+// Size returns the number of bytes of shared memory that a service with these options takes at
+// most. See InUse.
 //
 // Errors: samepage.ErrTooLarge, fs.ErrInvalid (an option is out of range).
 func (o *Options) Size() (int64, error) {
@@ -115,10 +120,31 @@ func (o *Options) Size() (int64, error) {
 	return segment.Size(uint64(len(s.Live)), s.Members, s.Payload), nil
 }
 
+// InUse returns about how many bytes of shared memory such a service takes if up to so many calls
+// were made at a time. A call slot is reserved by the call that uses it first, and it stays reserved
+// until the service is removed.
+//
+// Errors: those of Size.
+func (o *Options) InUse(calls int) (int64, error) {
+	if o == nil {
+		o = &Options{}
+	}
+	s, err := o.plan(nil)
+	if err != nil {
+		return 0, fmt.Errorf("rpc: %w", err)
+	}
+	c, of, err := o.settings().Config()
+	if err != nil {
+		return 0, err
+	}
+	return segment.Size(uint64(len(s.Live)), s.Members, s.Payload) - int64(of.Payload-call.InUse(c, of, calls)), nil
+}
+
 // spec returns the name, place and rights of the service.
 func (o *Options) spec(name string) *object.Spec {
 	return &object.Spec{
-		Name: name, Scope: layout.Scope(o.Scope), Kind: layout.Service, Lifetime: layout.Lifetime(o.Lifetime), Perm: o.Perm,
+		Later: true,
+		Name:  name, Scope: layout.Scope(o.Scope), Kind: layout.Service, Lifetime: layout.Lifetime(o.Lifetime), Perm: o.Perm,
 		SDDL: o.SecurityDescriptor, Owner: o.Owner,
 	}
 }
@@ -209,7 +235,8 @@ func join(way segment.Way, name string, o *Options, ty *layout.Type, role uint32
 	if err != nil {
 		return nil, false, err
 	}
-	obj, existed, err := plan.Get(way, o.spec(name))
+	spec := o.spec(name)
+	obj, existed, err := plan.Get(way, spec)
 	if err != nil {
 		return nil, false, err
 	}
@@ -218,9 +245,11 @@ func join(way segment.Way, name string, o *Options, ty *layout.Type, role uint32
 		return nil, false, err
 	}
 	s = &service{name: name, h: h}
-	err = s.open(o, ty)
+	err = s.open(o, ty, !existed)
 	if err != nil {
-		return nil, false, errors.Join(obj.Damaged(err), h.Close())
+		err = errors.Join(obj.Damaged(err), h.Close())
+		segment.Unmake(existed, spec)
+		return nil, false, err
 	}
 	h.WakeOnLeave = true
 	h.SetRole(role)
@@ -228,11 +257,11 @@ func join(way segment.Way, name string, o *Options, ty *layout.Type, role uint32
 	return s, existed, nil
 }
 
-func (s *service) open(o *Options, ty *layout.Type) (err error) {
+func (s *service) open(o *Options, ty *layout.Type, isNew bool) (err error) {
 	if err := s.h.Header().CheckType(ty); err != nil {
 		return err
 	}
-	if s.set, err = slots(s.h); err != nil {
+	if s.set, err = slots(s.h, isNew); err != nil {
 		return err
 	}
 	s.set.Edges = s.h.Edges
@@ -247,19 +276,23 @@ func (s *service) open(o *Options, ty *layout.Type) (err error) {
 	return nil
 }
 
-// slots maps the call slots of a service.
-func slots(h *segment.Handle) (*call.Set, error) {
+// slots maps the call slots of a service. isNew says that the service has just been made.
+func slots(h *segment.Handle, isNew bool) (*call.Set, error) {
 	b, err := h.MapPayload(layout.ReadWrite)
 	if err != nil {
 		return nil, err
 	}
-	return call.Open(h.Live(), b)
+	set, err := call.Open(h.Live(), b)
+	if err != nil {
+		return nil, err
+	}
+	return set, set.Later(isNew, func(off, n, more uint64) error { return h.Reserve(int64(off), int64(n), int64(more)) })
 }
 
 // repair ends the calls that a dead worker had. It is the segment.Repair of services. What a dead
 // client had is adopted by the client that needs the slot.
 func repair(h *segment.Handle, dead layout.Owner, who segment.Who) {
-	set, err := slots(h)
+	set, err := slots(h, false)
 	if err != nil {
 		return // the next process that opens the segment gets the error
 	}

@@ -30,6 +30,10 @@ type Set struct {
 	o     layout.ServiceOffsets
 
 	live, payload []byte
+
+	reserve func(off, n, more uint64) error // see Later
+	// ready says for each slot whether this process may touch its request and response.
+	ready []atomic.Bool
 }
 
 // Settings describe a new Set.
@@ -90,7 +94,11 @@ func Open(live, payload []byte) (*Set, error) {
 	if o.Payload > uint64(len(payload)) {
 		return nil, fmt.Errorf("call slots have %d bytes, but the segment has a payload of %d: %w", o.Payload, len(payload), layout.ErrCorrupt)
 	}
-	return &Set{C: *c, o: *o, live: live, payload: payload}, nil
+	s := &Set{C: *c, o: *o, live: live, payload: payload, ready: make([]atomic.Bool, c.Calls)}
+	for slot := range s.ready {
+		s.ready[slot].Store(true)
+	}
+	return s, nil
 }
 
 // Calls is the number of call slots.
@@ -177,12 +185,19 @@ func (s *Set) Release(slot int, me layout.Owner) {
 }
 
 // Request is the room for the request of a slot.
+//
+// Preconditions:
+//   - Reserve has succeeded for the slot.
 func (s *Set) Request(slot int) []byte { return s.bytes(s.askAt(slot)+layout.CallAskSize, s.C.Request) }
 
 // Response is the room for part k of a response. It has at least layout.MinErrorRoom bytes, also
-// if responses are smaller.
+// if responses are smaller. It has no more if the slot is not reserved.
 func (s *Set) Response(slot int, k uint32) []byte {
-	return s.bytes(s.partAt(slot, k)+layout.CallAnswerSize, max(s.C.Response, layout.MinErrorRoom))
+	n := uint64(layout.MinErrorRoom)
+	if s.ready[slot].Load() {
+		n = max(n, s.C.Response)
+	}
+	return s.bytes(s.partAt(slot, k)+layout.CallAnswerSize, n)
 }
 
 // Header is what an Ask says about its request.
@@ -459,7 +474,11 @@ func (s *Set) part(slot int, k uint32, failed bool) (a Answer, err error) {
 	if n > most {
 		return a, fmt.Errorf("call slot %d has a response of %d bytes, want at most %d: %w", slot, n, most, layout.ErrCorrupt)
 	}
-	return Answer{Bytes: s.Response(slot, k)[:n:n], Code: uint32(w >> 32), Failed: failed}, nil
+	room := s.Response(slot, k)
+	if n > uint64(len(room)) {
+		return a, fmt.Errorf("call slot %d has a response, but is not reserved: %w", slot, layout.ErrCorrupt)
+	}
+	return Answer{Bytes: room[:n:n], Code: uint32(w >> 32), Failed: failed}, nil
 }
 
 // Died describes the worker that died during a call.

@@ -193,10 +193,13 @@ func (w *Worker) Begin(c *Call) {
 
 // RequestOf is the request of a call.
 //
-// Errors: layout.ErrCorrupt.
+// Errors: layout.ErrCorrupt, those of Set.Reserve.
 func (w *Worker) RequestOf(c *Call) ([]byte, error) {
 	if uint64(c.Length) > w.s.C.Request {
 		return nil, fmt.Errorf("call slot %d has a request of %d bytes, want at most %d: %w", c.Slot, c.Length, w.s.C.Request, layout.ErrCorrupt)
+	}
+	if err := w.s.Reserve(c.Slot); err != nil {
+		return nil, err // only if its client has not reserved it
 	}
 	return w.s.Request(c.Slot)[:c.Length:c.Length], nil
 }

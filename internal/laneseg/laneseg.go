@@ -63,22 +63,9 @@ func (p *Plan) Join(way segment.Way, o *object.Spec) (h *segment.Handle, set *la
 	}
 	h, set, err = join(obj, p.Kind, layout.ReadWrite, func(h *layout.SegmentHeader) error { return h.CheckType(p.Type) })
 	if err != nil {
-		p.Unmake(existed, o)
+		segment.Unmake(existed, o)
 	}
 	return h, set, existed, err
-}
-
-// Unmake removes a segment that Join has made if its maker cannot use it, and it would persist. If
-// others use it already, it stays. existed is the result of Join.
-//
-// Preconditions:
-//   - The maker has closed it.
-func (p *Plan) Unmake(existed bool, o *object.Spec) {
-	if !existed && o.Lifetime == layout.Persist {
-		n := *o
-		n.Kind = p.Kind
-		_ = object.Remove(&n)
-	}
 }
 
 func (p *Plan) spec() segment.Spec {

@@ -65,6 +65,17 @@ func (s *Spec) Get(way Way, o *object.Spec) (obj *object.Object, existed bool, e
 	return s.OpenOrCreate(o)
 }
 
+// Unmake removes the object of o if Get has made it, its maker cannot use it, and it would persist.
+// If others use it already, it stays. existed is the result of Get.
+//
+// Preconditions:
+//   - The maker has closed it.
+func Unmake(existed bool, o *object.Spec) {
+	if !existed && o.Lifetime == layout.Persist {
+		_ = object.Remove(o)
+	}
+}
+
 // OpenObject opens the object of a segment, to join it.
 //
 // Errors: those of object.Open. If the system refuses write access, the text says that members
