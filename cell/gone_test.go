@@ -17,7 +17,7 @@ func onceRole(args []string) {
 		err = w.Set(bg, &config{Rate: 1})
 	}
 	fmt.Println("ready", err)
-	select {}
+	time.Sleep(time.Hour)
 }
 
 // A reader of a Go type sees how old its value is, and that the writer is gone, by Close or by death.
@@ -57,7 +57,7 @@ func TestWriterGone(t *testing.T) {
 			t.Error(g, ok, err, into)
 		}
 		if n := r.Writers(); n != 1 {
-			t.Error(n, "writers, want 1")
+			t.Error(turn, n, "writers, want 1")
 		}
 		if turn == 1 { // another writer keeps the reader waiting after the death of the first
 			w, err := cell.OpenWriterOf[config]("c", nil)

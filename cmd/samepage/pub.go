@@ -353,7 +353,9 @@ type publishing struct {
 // tell tells what was published.
 func (u *publishing) tell(a *app) error {
 	r := published{u.p.Name(), u.messagesN, u.bytes, time.Since(u.begun).Seconds(), 0, u.p.Evicted()}
-	r.Rate = float64(r.Messages) / r.Seconds
+	if r.Seconds > 0 { // a clock can be too coarse for a few messages
+		r.Rate = float64(r.Messages) / r.Seconds
+	}
 	return a.summary(r)
 }
 
