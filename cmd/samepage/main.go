@@ -108,7 +108,7 @@ standard error. Both are the same for all commands.
 			newSemaphoreCommand(a), newRmCommand(a), newCleanCommand(a),
 		}},
 		{"messages", "Messages and calls:", []*cobra.Command{
-			newPubCommand(a), newSubCommand(a), newCallCommand(a), newServeCommand(a), newWorkerCommand(a),
+			newPubCommand(a), newSubCommand(a), newSnapshotCommand(a), newCallCommand(a), newServeCommand(a), newWorkerCommand(a),
 		}},
 		{"looking", "Looking:", []*cobra.Command{newLsCommand(a), newStatCommand(a), newHzCommand(a), newDoctorCommand(a), newDemoCommand(a)}},
 		{"others", "Other programs:", []*cobra.Command{newProxyCommand(a), newLegacyCommand(a)}},

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"samepage"
+	"samepage/cmd/samepage/internal/picture"
 	"samepage/frame"
 	"samepage/pubsub"
 )
@@ -26,6 +27,9 @@ type pubOptions struct {
 	record  int64
 	y4m     bool
 	matrix  frame.Matrix
+	images  string
+	fps     frame.Ratio
+	limit   int64
 	partial bool
 
 	size       int64
@@ -71,6 +75,11 @@ lines of up to ` + formatSize(lineSize) + `, unless --size or a smaller --pack i
 wants -strict -1. Frames keep range, rate, aspect and interlacing. The stream does not
 say the matrix of the colours: without --matrix it is BT.601 for viewers, as for ffmpeg.
 
+--images publishes the picture files of a directory in the order of their names
+(` + picture.ReadableKinds + `), the first page of each. Gray pictures are
+frames of gray, others of RGB, and with alpha of RGBA. The orientation that EXIF gives to
+a JPEG is applied.
+
 --pack is for very many small messages: lines or records that have been read already are
 published together in packs, which is faster. Subscribers get the same messages. The
 history has --depth packs, and each pack takes the memory of a full one.
@@ -82,7 +91,8 @@ output.`,
   samepage pub ticks --record 64 --pack 4KiB <ticks.bin
   date | samepage pub started --persist
   ffmpeg -i film.mkv -pix_fmt yuv420p -f yuv4mpegpipe - | samepage pub cam --y4m
-  ffmpeg -i hd.mkv -pix_fmt yuv422p10 -strict -1 -f yuv4mpegpipe - | samepage pub cam --y4m --matrix bt709`,
+  ffmpeg -i hd.mkv -pix_fmt yuv422p10 -strict -1 -f yuv4mpegpipe - | samepage pub cam --y4m --matrix bt709
+  samepage pub cam --images frames --fps 25`,
 		Args:              names(1, 1),
 		ValidArgsFunction: completeNames(false, samepage.KindTopic),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -106,6 +116,9 @@ output.`,
 	f.BoolVar(&o.y4m, "y4m", false, "each picture of a YUV4MPEG2 stream is a message: a frame, with its header")
 	f.TextVar(&o.matrix, "matrix", frame.MatrixUnknown, "the `matrix` of the colours of a YUV4MPEG2 stream that does not say it: bt601, bt709 or bt2020")
 	f.Lookup("matrix").DefValue = ""
+	f.StringVar(&o.images, "images", "", "each picture file of this `directory` is a message: a frame")
+	f.Var(fpsFlag{&o.fps}, "fps", "publish so many pictures of --images a second, such as 25 or 29.97 (default: at once)")
+	addLimit(c, &o.limit)
 	f.BoolVar(&o.partial, "partial", false, "the last record may be shorter")
 	f.Var(sizeFlag{&o.size, 1}, "size", "size of the largest message of a new topic")
 	f.Var(sizeFlag{&o.pack, 0}, "pack", "size of the packs of a new topic; 0: no packs")
@@ -124,14 +137,14 @@ output.`,
 
 func (o *pubOptions) check(c *cobra.Command) error {
 	forms := 0
-	for _, f := range []string{"lines", "record", "y4m"} {
+	for _, f := range []string{"lines", "record", "y4m", "images"} {
 		if c.Flags().Changed(f) {
 			forms++
 		}
 	}
 	switch {
 	case forms > 1:
-		return usage(c, "--lines, --record and --y4m exclude each other")
+		return usage(c, "--lines, --record, --y4m and --images exclude each other")
 	case c.Flags().Changed("matrix") && !o.y4m:
 		return usage(c, "--matrix needs --y4m")
 	case o.partial && o.record == 0:
@@ -151,6 +164,9 @@ func (o *pubOptions) check(c *cobra.Command) error {
 	case o.batch > 1 && (o.rate > 0 || o.y4m):
 		return usage(c, "--batch excludes --rate and --y4m")
 	}
+	if err := o.checkImages(c); err != nil {
+		return err
+	}
 	if _, err := o.topic(1).Size(); errors.Is(err, fs.ErrInvalid) { // before the input is read
 		return err
 	}
@@ -167,7 +183,7 @@ const packBatch = 1024
 // topic returns the options of a new topic for messages of up to size bytes.
 func (o *pubOptions) topic(size int64) *pubsub.Options {
 	depth := o.depth
-	if depth == 0 && size > 0 && !o.y4m { // frames are large, so fewer are kept
+	if depth == 0 && size > 0 && !o.y4m && o.images == "" { // frames are large, so fewer are kept
 		depth = int(min(max(depthBytes/max(size, o.pack), 8), 1024))
 	}
 	var life samepage.Lifetime
@@ -223,6 +239,15 @@ func runPub(ctx context.Context, a *app, o pubOptions, name string) (err error) 
 			return fmt.Errorf("frames of %d x %d pixels have %d bytes, --size is %d: %w", spec.Width, spec.Height, least, o.size, samepage.ErrTooLarge)
 		}
 	}
+	var files []string
+	if o.images != "" {
+		if files, err = imageFiles(o.images); err == nil {
+			least, err = largestImage(files, o.limit)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	p, existed, err := o.open(name, least)
 	if err != nil {
 		return err
@@ -246,9 +271,12 @@ func runPub(ctx context.Context, a *app, o pubOptions, name string) (err error) 
 		return err
 	}
 	u := &publishing{ctx: ctx, o: &o, p: p, begun: time.Now(), progress: newProgress(a.notes(), -1)}
-	if y != nil {
+	switch {
+	case y != nil:
 		err = u.frames(y)
-	} else {
+	case files != nil:
+		err = u.images(files)
+	default:
 		var s source
 		if o.record > 0 {
 			s = newRecordSource(in, int(o.record), o.partial)

@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"samepage"
+	"samepage/cmd/samepage/internal/picture"
 	"samepage/frame"
 	"samepage/pubsub"
 )
@@ -32,6 +33,7 @@ type subOptions struct {
 	count                uint64
 	stats                bool
 	fps                  frame.Ratio
+	png, jpg             string
 }
 
 // subscription is what sub and hz share.
@@ -63,12 +65,16 @@ with alpha; ffmpeg makes other formats of them, for example with -pix_fmt yuv420
 A YUV4MPEG2 stream does not tell ffmpeg the matrix of the colours: tell it with
 -colorspace bt709 after -i -.
 
+--png and --jpg write each frame to a file of its own. Its name is the argument with the
+number of the frame in place of %d, counted from 1; %06d has at least six digits.
+
 With --json a message is {"seq", "publisher", "time", "missed", "size", "text"}. If it
 is not UTF-8, "data" in base64 replaces "text". In a topic of a Go type "value" does: an
 object with the fields of the type, which the topic describes. --stats then writes a JSON object, too,
 to standard error.`,
 		Example: `  samepage sub log | grep error
   samepage sub cam --y4m | ffplay -
+  samepage sub cam --png cam-%06d.png --count 100
   samepage sub samples --raw --from now --count 100 >samples.bin`,
 		Args:              names(1, 1),
 		ValidArgsFunction: completeNames(false, samepage.KindTopic),
@@ -86,6 +92,8 @@ to standard error.`,
 	f.BoolVar(&o.raw, "raw", false, "write the messages unchanged, one after the other")
 	f.BoolVar(&o.y4m, "y4m", false, "write frames as a YUV4MPEG2 stream")
 	f.BoolVar(&o.hex, "hex", false, "write hexadecimal digits, and a line end after each message")
+	f.StringVar(&o.png, "png", "", "write each frame to a PNG `file`; its name has a number, such as cam-%06d.png")
+	f.StringVar(&o.jpg, "jpg", "", "the same, to a JPEG `file`")
 	f.Var(fpsFlag{&o.fps}, "fps", "frames a second for the header of the YUV4MPEG2 stream, such as 25, 29.97 or 30000/1001 (default: the rate of the frames)")
 	f.Var(fromFlag{&o.from}, "from", "begin with the oldest message of the history, with its newest, or with the next message")
 	f.BoolVar(&o.bestEffort, "best-effort", false, "never make a publisher wait; miss messages instead")
@@ -137,19 +145,25 @@ func (f fpsFlag) Set(s string) error {
 // check checks the flags, and returns the writer for the messages.
 func (o *subOptions) check(c *cobra.Command, a *app) (messageWriter, error) {
 	forms := 0
-	for _, yes := range []bool{o.lines, o.raw, o.y4m, o.hex, a.json} {
+	for _, yes := range []bool{o.lines, o.raw, o.y4m, o.hex, a.json, o.png != "", o.jpg != ""} {
 		if yes {
 			forms++
 		}
 	}
 	switch {
 	case forms > 1:
-		return nil, usage(c, "--lines, --raw, --hex, --y4m and --json exclude each other")
+		return nil, usage(c, "--lines, --raw, --hex, --y4m, --png, --jpg and --json exclude each other")
 	}
 	if c.Flags().Changed("fps") && !o.y4m {
 		return nil, usage(c, "--fps needs --y4m")
 	}
 	switch {
+	case o.png+o.jpg != "" && !numbered.MatchString(o.png+o.jpg):
+		return nil, usage(c, "%q is not the name of many files: %w", o.png+o.jpg, errNoNumber)
+	case o.png != "":
+		return newImageWriter(o.png, encodePNG), nil
+	case o.jpg != "":
+		return newImageWriter(o.jpg, picture.JPEG), nil
 	case o.raw:
 		return writeRaw, nil
 	case o.y4m && terminalOf(a.stdout) != nil:

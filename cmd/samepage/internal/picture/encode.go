@@ -8,6 +8,7 @@ import (
 	"image"
 	"image/color"
 	"image/draw"
+	"image/jpeg"
 	"image/png"
 	"strings"
 
@@ -57,6 +58,25 @@ func Encode(img image.Image, ext string) ([]byte, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("encode a %s of %v: %w", ext, img.Bounds().Size(), err)
+	}
+	return b.Bytes(), nil
+}
+
+// jpegQuality is a little more than the default of package jpeg: these files are looked at.
+const jpegQuality = 90
+
+// JPEG returns the JPEG file of a picture. It keeps the samples only roughly, with 8 bits and without
+// alpha.
+func JPEG(img image.Image) ([]byte, error) {
+	var b bytes.Buffer
+	m := img
+	switch img.(type) {
+	case *image.YCbCr, *image.Gray: // as they are
+	default:
+		m = DropAlpha(img)
+	}
+	if err := jpeg.Encode(&b, m, &jpeg.Options{Quality: jpegQuality}); err != nil {
+		return nil, fmt.Errorf("encode a JPEG of %v: %w", img.Bounds().Size(), err)
 	}
 	return b.Bytes(), nil
 }

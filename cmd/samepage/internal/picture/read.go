@@ -13,10 +13,12 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"syscall"
 
 	"golang.org/x/image/bmp"
 	"golang.org/x/image/tiff"
+	"golang.org/x/image/webp"
 
 	"samepage"
 )
@@ -30,12 +32,13 @@ const LimitOption = "--max-bytes"
 
 // Info is what the header of a file says about its picture.
 type Info struct {
-	Kind          string // "png", "jpeg", "gif", "tiff" or "bmp"
+	Kind          string // "png", "jpeg", "gif", "tiff", "bmp" or "webp"
 	Width, Height int    // pixels
 	Bytes         int64  // needed for decoding: the pixels, and the extra of a progressive JPEG or an interlaced PNG
 	Pages         int    // pictures in the file; only the first one is read
 	least         int64  // the fewest bytes that a file of such a picture can have, however well it is compressed
 	tiff          *tiffInfo
+	orientation   int // of EXIF, 1 to 8; Read applies it; 0: none
 }
 
 // Picture is a picture that was read. Its bounds may begin anywhere, as those of any image.
@@ -52,8 +55,20 @@ func (p *Picture) TIFF() *TIFFOptions {
 	return &TIFFOptions{OneBit: p.tiff.bits == 1, WhiteIsZero: p.tiff.photometric == whiteIsZero}
 }
 
+// ReadableKinds names the kinds of files that Read reads, for messages and help texts.
+const ReadableKinds = "PNG, JPEG, GIF, TIFF, BMP or WebP"
+
+// Readable says whether a file with this extension may be a picture that Read reads.
+func Readable(ext string) bool {
+	switch strings.ToLower(ext) {
+	case ".jpg", ".jpeg", ".gif", ".webp":
+		return true
+	}
+	return Kind(ext) != ""
+}
+
 // ErrUnknown is the error about a file that is not a picture of a known kind.
-var ErrUnknown = errors.New("unknown format: want PNG, JPEG, GIF, TIFF or BMP")
+var ErrUnknown = errors.New("unknown format: want " + ReadableKinds)
 
 // errNotRegular is the end of the error about what is not a regular file.
 var errNotRegular = errors.New("want a regular file")
@@ -176,11 +191,15 @@ func Decode(r io.ReaderAt, size, limit int64) (*Picture, error) {
 		img, err = tiff.Decode(s) // it reads at any offset
 	case "bmp":
 		img, err = bmp.Decode(bufio.NewReader(s))
+	case "webp":
+		if img, err = webp.Decode(bufio.NewReader(s)); err == nil {
+			img = ofWebP(img)
+		}
 	}
 	if err != nil {
 		return nil, unexpected(err)
 	}
-	return &Picture{grayBMP(img, i.Kind), i}, nil
+	return &Picture{turned(grayBMP(img, i.Kind), i.orientation), i}, nil
 }
 
 // grayBMP returns a BMP whose palette has all grays in order as a gray image: a BMP has no
@@ -250,6 +269,7 @@ func header(r io.ReaderAt, size int64) (i Info, err error) {
 		i.Kind = "jpeg"
 		if c, err = jpeg.DecodeConfig(buffered); err == nil {
 			err = i.jpeg(again, c)
+			i.turn()
 		}
 	case begins("GIF87a"), begins("GIF89a"):
 		i.Kind = "gif"
@@ -261,13 +281,29 @@ func header(r io.ReaderAt, size int64) (i Info, err error) {
 		if c, err = tiff.DecodeConfig(s); err == nil {
 			i.size(c)
 			i.tiff, err = readTIFF(s)
+		} else {
+			err = oddTIFF(s, err)
+		}
+		if err == nil {
+			err = i.tiff.odd()
 		}
 		if err == nil {
 			i.Pages, i.least = i.tiff.pages, i.tiff.least()
 		}
+	case begins("RIFF") && isWebP(s):
+		i.Kind = "webp"
+		if c, err = webp.DecodeConfig(buffered); err == nil {
+			i.size(c)
+			i.Bytes = times(i.pixels(), 12) // the samples, and two copies of their colours
+		} else {
+			err = fmt.Errorf("a WebP that is animated, or broken: %w", err)
+		}
 	case begins("BM"):
 		i.Kind = "bmp"
-		if c, err = bmp.DecodeConfig(buffered); err == nil {
+		if c, err = bmp.DecodeConfig(buffered); errors.Is(err, bmp.ErrUnsupported) {
+			err = oddBMP(s)
+		}
+		if err == nil {
 			i.size(c)
 			var bits [2]byte
 			_, err = s.ReadAt(bits[:], 28)

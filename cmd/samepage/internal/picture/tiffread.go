@@ -19,6 +19,7 @@ type tiffInfo struct {
 	bits, samples int64 // bits of a sample, samples of a pixel
 	compression   int64
 	photometric   int64
+	planar        int64 // 2: each sample has a plane of its own
 	extra         int64 // the meaning of a fourth sample
 	blockW        int64 // pixels of a strip or tile
 	blockH        int64
@@ -154,6 +155,8 @@ func (t *tiffInfo) keep(tag int, l tiffList, s *io.SectionReader) {
 		t.compression = l.first(s)
 	case tagPhotometric:
 		t.photometric = l.first(s)
+	case tagPlanar:
+		t.planar = l.first(s)
 	case tagExtra:
 		t.extra = l.first(s)
 	case tagRows, tagTileHeight:
