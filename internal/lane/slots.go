@@ -131,18 +131,25 @@ func (s *slots) TakeBack(slot uint32) bool {
 	return true
 }
 
+// looks is how often the writer looks for a slot before it reports that there is no space. One look
+// may count the pins of a member that leaves meanwhile and of one that comes meanwhile.
+const looks = 4
+
 func (s *slots) loanSlowly() (uint32, bool) {
 	s.noSpace = nil
 	if s.loans >= s.most {
 		return 0, false
 	}
-	s.reclaim(len(s.retired))
-	for len(s.free) == 0 {
-		if !s.grow() {
-			return 0, false
+	for range looks {
+		s.reclaim(len(s.retired))
+		for len(s.free) == 0 && s.grow() {
+		}
+		if len(s.free) > 0 {
+			s.noSpace = nil
+			return s.loan()
 		}
 	}
-	return s.loan()
+	return 0, false
 }
 
 // Discard makes a slot free.
