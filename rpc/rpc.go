@@ -48,7 +48,7 @@ type Options struct {
 	// default 64.
 	Members int
 	// Calls is the largest number of calls of all clients at a time: 1 to 1024, by default 16.
-	// Further calls wait. Each call slot has memory for a request and a response.
+	// Further calls wait. Each call slot that was used has memory for a request and a response.
 	Calls int
 	// Request and Response are the bytes of the largest request and the largest response: 1 to
 	// 4 GiB - 1, by default 64 KiB.
