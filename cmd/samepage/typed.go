@@ -43,7 +43,7 @@ func (d *decoder) decode(schema, b string) (typed, error) {
 	if len(b) != d.schema.Size {
 		return nil, fmt.Errorf("%s, but the type has %d: %w", numBytes(int64(len(b))), d.schema.Size, samepage.ErrCorrupt)
 	}
-	e := valueEncoder{b: []byte(b), most: 1<<20 + 1024*len(b)}
+	e := valueEncoder{b: []byte(b), most: 1<<20 + 256*len(b)}
 	e.value(&d.schema, 0)
 	if len(e.out) > e.most {
 		return nil, fmt.Errorf("the JSON of a value of %s is longer than %d: %w", numBytes(int64(len(b))), e.most, samepage.ErrTooLarge)

@@ -79,7 +79,7 @@ func TestDecodeHostile(t *testing.T) {
 		{"int64", 7, samepage.ErrCorrupt},
 		{"int64", 9, samepage.ErrCorrupt},
 		{"[1000000000]{}0", 0, nil},
-		{"[100000]{0 " + long + " uint8;}1", 100000, samepage.ErrTooLarge},
+		{"[10000]{0 " + long + " uint8;}1", 10000, samepage.ErrTooLarge},
 		{"[100000]{" + strings.Repeat("0 A {}0;", 5000) + "0 B uint8;}1", 100000, nil},
 	} {
 		var d decoder
