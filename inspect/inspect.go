@@ -61,6 +61,16 @@ type Detail struct {
 // Waiting is the number of members that sleep.
 func (d *Detail) Waiting() int { return len(d.Waits) }
 
+// Blocked is the number of members that wait for certain others, see Wait.On.
+func (d *Detail) Blocked() (n int) {
+	for _, w := range d.Waits {
+		if len(w.On) > 0 {
+			n++
+		}
+	}
+	return n
+}
+
 // Dead are the members whose processes have died.
 func (d *Detail) Dead() (dead []Member) {
 	for _, m := range d.Members {

@@ -170,8 +170,12 @@ func (d *Detail) count() (n uint64, ok bool) {
 	return 0, false
 }
 
-// none hides the members of the embedded states: they are in Object already.
-type none *int
+// outside has the fields of a state that stand outside of it in the JSON of an Object. Two fields
+// of one name that are embedded side by side hide each other.
+type outside struct {
+	Room    int      `json:"room"`
+	Members []Member `json:"members"`
+}
 
 // MarshalJSON gives the fields of Info as "info", and the details: "members" and "waits", and
 // "state", which has what the package of its kind tells, without the members.
@@ -198,27 +202,27 @@ func (o Object) MarshalJSON() ([]byte, error) {
 		case *ipcsync.State:
 			j.State = struct {
 				*ipcsync.State
-				Members none `json:"members,omitempty"`
+				outside
 			}{State: of}
 		case *pubsub.State:
 			j.State = struct {
 				*pubsub.State
-				Members none `json:"members,omitempty"`
+				outside
 			}{State: of}
 		case *cell.State:
 			j.State = struct {
 				*cell.State
-				Members none `json:"members,omitempty"`
+				outside
 			}{State: of}
 		case *rpc.State:
 			j.State = struct {
 				*rpc.State
-				Members none `json:"members,omitempty"`
+				outside
 			}{State: of}
 		case *stream.State:
 			j.State = struct {
 				*stream.State
-				Members none `json:"members,omitempty"`
+				outside
 			}{State: of}
 		}
 	}

@@ -108,8 +108,9 @@ func stateCells(st *state) []string {
 	return []string{st.text, strconv.Itoa(len(st.Members)), strconv.Itoa(st.Waiting())}
 }
 
-// wants says whether ls lists an object.
-func (o *lsOptions) wants(i samepage.Info, names []string) bool {
+// wants says whether a command shows an object: its kind is asked for, and so is its name, or no
+// name is given.
+func (o *object) wants(i samepage.Info, names []string) bool {
 	if !slices.Contains(o.kinds, i.Kind) {
 		return false
 	}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"time"
 
 	"samepage"
 	"samepage/cell"
@@ -18,6 +19,7 @@ import (
 type state struct {
 	*inspect.Detail
 	text string      // its state now, in a few words
+	now  time.Time   // says for how long members wait; zero: not known
 	more [][2]string // lines of label and value that stat adds
 }
 
@@ -54,7 +56,7 @@ func (st *state) write(w io.Writer) error {
 	if d := st.Died; d != nil {
 		pairs = append(pairs, [2]string{"died", fmt.Sprintf("%s (%s), noticed %s", processID(d.PID, d.Foreign), plain(d.Name), when(d.At))})
 	}
-	for _, text := range waitLines(st.Detail) {
+	for _, text := range waitLines(st.Detail, st.now) {
 		pairs = append(pairs, [2]string{"waits", text})
 	}
 	pairs = append(pairs, [2]string{"members", fmt.Sprintf("%d of %d", len(st.Members), st.Room)})

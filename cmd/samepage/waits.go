@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"samepage/inspect"
 )
@@ -18,8 +19,8 @@ var untils = map[inspect.Reason]string{
 }
 
 // waitLines are sentences that say who waits for whom. Members that wait for the same members are
-// in one sentence.
-func waitLines(d *inspect.Detail) (all []string) {
+// in one sentence. now says for how long, if the details tell since when.
+func waitLines(d *inspect.Detail, now time.Time) (all []string) {
 	var done []inspect.Wait
 	for _, w := range d.Waits {
 		same := func(v inspect.Wait) bool { return v.For == w.For && slices.Equal(v.On, w.On) }
@@ -28,9 +29,13 @@ func waitLines(d *inspect.Detail) (all []string) {
 		}
 		done = append(done, w)
 		var waiters, on []inspect.Member
+		since := now
 		for _, v := range d.Waits {
 			if same(v) {
 				waiters = append(waiters, d.Members[v.Member])
+				if !v.Since.IsZero() && v.Since.Before(since) {
+					since = v.Since
+				}
 			}
 		}
 		for _, i := range w.On {
@@ -44,7 +49,11 @@ func waitLines(d *inspect.Detail) (all []string) {
 		if len(on) > 1 {
 			each = "each of "
 		}
-		all = append(all, fmt.Sprintf("%s %s until %s%s %s", someProcesses(waiters), verb, each, someProcesses(on), untils[w.For]))
+		text := fmt.Sprintf("%s %s until %s%s %s", someProcesses(waiters), verb, each, someProcesses(on), untils[w.For])
+		if since.Before(now) {
+			text += fmt.Sprintf(", for at least %v", roundDuration(now.Sub(since)))
+		}
+		all = append(all, text)
 	}
 	return all
 }

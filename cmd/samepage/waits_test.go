@@ -3,6 +3,7 @@ package main
 import (
 	"slices"
 	"testing"
+	"time"
 
 	lib "samepage"
 	"samepage/inspect"
@@ -20,11 +21,13 @@ func TestWaitLines(t *testing.T) {
 		d.Waits = append(d.Waits, inspect.Wait{Member: i, For: inspect.ForSpace, On: []int{0}})
 	}
 	d.Waits = append(d.Waits, inspect.Wait{Member: 1, For: inspect.ForLock, On: []int{2, 3}}, inspect.Wait{Member: 2, For: inspect.ForMessage})
+	at := time.Unix(1e9, 0)
+	d.Waits[0].Since, d.Waits[1].Since = at.Add(-3*time.Second), at.Add(-time.Minute)
 	want := []string{
-		"process 2 (p), process 3 (p), process 4 (p), process 5 (p) and 2 more wait until process 1 (sub), which is stopped, lets go of messages",
+		"process 2 (p), process 3 (p), process 4 (p), process 5 (p) and 2 more wait until process 1 (sub), which is stopped, lets go of messages, for at least 1m0s",
 		"process 2 (p) waits until each of process 3 (p), process 4 (p) unlocks it",
 	}
-	if got := waitLines(d); !slices.Equal(got, want) {
+	if got := waitLines(d, at); !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
