@@ -42,12 +42,12 @@ func TestAtSet(t *testing.T) {
 			switch format {
 			case Gray:
 				c = color.Gray{uint8(v)}
+			case RGB, BGR:
+				c = color.RGBA{uint8(r.Uint32()), uint8(r.Uint32()), uint8(r.Uint32()), 255}
 			default:
 				if depth := format.Depth(); depth > 8 {
 					c = color.Gray16{deepen(uint32(v)&(1<<depth-1), depth)}
 				}
-			case RGB, BGR:
-				c = color.RGBA{uint8(r.Uint32()), uint8(r.Uint32()), uint8(r.Uint32()), 255}
 			}
 			p.Set(x, y, c)
 			if got := p.At(x, y); got != c {
