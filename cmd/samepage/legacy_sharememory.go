@@ -195,7 +195,7 @@ type shareValue struct {
 func (v *shareValue) text(io.Writer) error { return errors.ErrUnsupported } // written as it is
 
 func runShareRead(ctx context.Context, a *app, o *shareOptions, name string) (err error) {
-	limit, cancel := o.within(ctx)
+	limit, cancel := o.lockLimit(ctx)
 	defer cancel()
 	r, err := o.open(limit, name)
 	if err != nil {
@@ -253,7 +253,7 @@ func runShareWrite(ctx context.Context, a *app, o *shareOptions, name string) (e
 	if err != nil {
 		return fmt.Errorf("read standard input: %w", err)
 	}
-	limit, cancel := o.within(ctx)
+	limit, cancel := o.lockLimit(ctx)
 	defer cancel()
 	var w *sharememory.Writer
 	existed, size := true, int(o.size)
@@ -324,7 +324,7 @@ func (s shareStat) text(w io.Writer) error {
 }
 
 func runShareStat(ctx context.Context, a *app, o *shareOptions, name string) (err error) {
-	limit, cancel := o.within(ctx)
+	limit, cancel := o.lockLimit(ctx)
 	defer cancel()
 	r, err := o.open(limit, name)
 	if err != nil {
