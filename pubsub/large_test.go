@@ -49,8 +49,9 @@ func TestMission002_28_BeyondThreeGiB(t *testing.T) {
 	}
 	ipctest.NeedNames(t)
 	t.Run("topic", func(t *testing.T) {
-		const size = 3 << 30
-		s := lane.Settings{Lanes: 1, Depth: 1, MaxSize: size, Readers: 2, Loans: 1}
+		var most int64 = 3 << 30
+		size := int(most)
+		s := lane.Settings{Lanes: 1, Depth: 1, MaxSize: most, Readers: 2, Loans: 1}
 		c, of, err := s.Config()
 		ipctest.NoErr(t, err)
 		set := sparse(t, c, of)

@@ -115,7 +115,7 @@ func pageFaults(t *testing.T) int64 {
 	t.Helper()
 	var r unix.Rusage
 	ipctest.NoErr(t, unix.Getrusage(unix.RUSAGE_THREAD, &r))
-	return r.Minflt + r.Majflt
+	return int64(r.Minflt) + int64(r.Majflt)
 }
 
 // fill takes all space that the store has left.
