@@ -79,6 +79,12 @@ var (
 	ErrPeerDied = object.ErrPeerDied
 	// ErrEvicted: a reliable reader was too slow, so the writer no longer waits for it.
 	ErrEvicted = layout.ErrEvicted
+	// ErrRetired: the topic was retired, because a publisher needs one of this name with other
+	// options. Nobody publishes to it any more. It goes when all have closed it.
+	ErrRetired = layout.ErrRetired
+	// ErrDiffers: the object exists with other options than those of the caller. The text names each
+	// difference.
+	ErrDiffers = option.ErrDiffers
 	// ErrPeerNotStarted: the other process is not running.
 	ErrPeerNotStarted = syserr.ErrPeerNotStarted
 )

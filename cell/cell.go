@@ -56,6 +56,9 @@ type Options struct {
 	Checksums bool
 	// Times adds the time of its commit to each value.
 	Times bool
+	// AsItIs makes OpenOrCreateWriter accept a cell that exists with other options, except one for
+	// smaller values.
+	AsItIs bool
 
 	Perm               fs.FileMode
 	SecurityDescriptor string
@@ -106,6 +109,13 @@ func (o *Options) Size(size int) (int64, error) {
 		return 0, fmt.Errorf("cell: %w", err)
 	}
 	return p.Size(), nil
+}
+
+// optionsOf returns the options that a cell was created with, as far as its settings have them.
+func optionsOf(c *layout.LaneConfig) Options {
+	return Options{
+		Members: int(c.Readers), Holds: int(c.Pins) - 1, Checksums: c.Flags&layout.LaneChecksum != 0, Times: c.Flags&layout.LaneTime != 0,
+	}
 }
 
 // spec returns the name, place and rights of the cell.

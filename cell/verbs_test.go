@@ -30,7 +30,7 @@ func TestVerbs(t *testing.T) {
 	ipctest.NoErr(t, err)
 	awaited, err := cell.AwaitWriter(bg, "c", nil)
 	ipctest.NoErr(t, err)
-	again, existed, err := cell.OpenOrCreateWriter("c", 50, &cell.Options{Times: true})
+	again, existed, err := cell.OpenOrCreateWriter("c", 50, &cell.Options{Times: true, AsItIs: true})
 	ipctest.NoErr(t, err)
 	if !existed || again.Cap() != 100 {
 		t.Error(existed, again.Cap())

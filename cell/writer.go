@@ -8,6 +8,7 @@ import (
 
 	"samepage"
 	"samepage/internal/laneseg"
+	"samepage/internal/option"
 	"samepage/internal/segment"
 	"samepage/layout"
 )
@@ -48,10 +49,11 @@ func OpenWriter(name string, opts *Options) (*Writer, error) {
 
 // OpenOrCreateWriter opens the cell of that name, or creates it for values of up to size bytes, and
 // becomes one of its writers. If the cell existed, it keeps its value and the options that it was
-// created with. Only size is compared with them.
+// created with. They must be those of opts: its Members and Holds at least as large, and Checksums
+// and Times set if they are set in opts; see also Options.AsItIs.
 //
-// Errors: samepage.ErrTooLarge (the cell existed, and its Cap is less than size), and those of
-// CreateWriter and OpenWriter except fs.ErrExist and fs.ErrNotExist.
+// Errors: samepage.ErrTooLarge (the cell existed, and its Cap is less than size), ErrDiffers (its
+// options are others; the text names each difference), and those of CreateWriter and OpenWriter except fs.ErrExist and fs.ErrNotExist.
 func OpenOrCreateWriter(name string, size int, opts *Options) (w *Writer, existed bool, err error) {
 	w = new(Writer)
 	existed, err = w.start(name, size, opts, nil, segment.ToOpenOrCreate)
@@ -96,8 +98,14 @@ func (w *writer) join(name string, size int, opts *Options, ty *layout.Type, way
 		return false, err
 	}
 	w.member = newMember("writer of cell", name, h, set)
-	if w.Cap() < size {
-		return false, errors.Join(fmt.Errorf("size is %d, want at most the %d of the existing cell: %w", size, w.Cap(), samepage.ErrTooLarge), w.member.close())
+	switch {
+	case w.Cap() < size:
+		err = fmt.Errorf("size is %d, want at most the %d of the existing cell: %w", size, w.Cap(), samepage.ErrTooLarge)
+	case existed && !opts.AsItIs:
+		err = option.Differ(*opts, optionsOf(&set.C), []string{"Members", "Holds"}, []string{"Checksums", "Times"})
+	}
+	if err != nil {
+		return false, errors.Join(err, w.member.close())
 	}
 	if err := w.w.Join(h, set); err != nil {
 		err = errors.Join(err, w.member.close())

@@ -2,6 +2,7 @@ package frame
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -21,11 +22,13 @@ type Publisher struct {
 
 // CreatePublisher creates the topic and becomes one of its publishers. A message has room for
 // largest.Size() bytes, or for opts.MaxSize bytes if that is more. Frames of any format may use
-// this room. Pack must be 0. See pubsub.Options.InUse for the memory that this takes.
+// this room. Pack must be 0. See pubsub.Options.InUse for the memory that this takes. If EvictAfter
+// is zero, it is a second, so a viewer that hangs does not stop a camera for longer. If it is
+// negative, reliable subscribers are never evicted.
 //
 // Errors: ErrSpec, samepage.ErrTooLarge, and those of pubsub.CreatePublisher.
 func CreatePublisher(name string, largest Spec, opts *pubsub.Options) (*Publisher, error) {
-	o, err := topicOptions(name, largest, opts)
+	_, o, err := topicOptions(name, largest, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -40,18 +43,45 @@ func OpenPublisher(name string, opts *pubsub.Options) (*Publisher, error) {
 }
 
 // OpenOrCreatePublisher opens the topic, or creates it like CreatePublisher, and becomes one of
-// its publishers. If the topic existed, it keeps its options.
+// its publishers. If the topic existed, it keeps its options. They must be those of opts, and its
+// messages must have room for largest.
 //
-// Errors: ErrSpec; samepage.ErrTooLarge, also if the topic existed and its messages have no room
-// for largest; those of pubsub.OpenOrCreatePublisher.
+// Errors: ErrSpec; samepage.ErrTooLarge; those of pubsub.OpenOrCreatePublisher, such as
+// samepage.ErrDiffers (see ReplacePublisher).
 func OpenOrCreatePublisher(name string, largest Spec, opts *pubsub.Options) (p *Publisher, existed bool, err error) {
-	o, err := topicOptions(name, largest, opts)
+	asked, o, err := topicOptions(name, largest, opts)
 	if err != nil {
 		return nil, false, err
 	}
+	o.AsItIs = true // the defaults of this package say nothing about a topic that exists
 	t, existed, err := pubsub.OpenOrCreatePublisher(name, o)
-	p, err = publisher(t, err)
+	if err == nil && existed && !asked.AsItIs {
+		if err = asked.Differs(t.Options()); err != nil {
+			err = fmt.Errorf("frame: publish to topic %q: %w", name, errors.Join(err, t.Close()))
+		}
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	p, err = publisher(t, nil)
 	return p, existed, err
+}
+
+// ReplacePublisher is OpenOrCreatePublisher for a publisher that needs its own options, or room for
+// larger frames: if the topic has others and no publisher, it is retired, see
+// pubsub.ReplacePublisher. If the call does not have to wait, it ignores ctx.
+//
+// Errors: ErrSpec, samepage.ErrTooLarge, those of pubsub.ReplacePublisher.
+func ReplacePublisher(ctx context.Context, name string, largest Spec, opts *pubsub.Options) (*Publisher, error) {
+	p, _, err := OpenOrCreatePublisher(name, largest, opts)
+	if !errors.Is(err, samepage.ErrDiffers) && !errors.Is(err, samepage.ErrRetired) && !errors.Is(err, samepage.ErrKindMismatch) {
+		return p, err
+	}
+	_, o, err := topicOptions(name, largest, opts)
+	if err != nil {
+		return nil, err
+	}
+	return publisher(pubsub.ReplacePublisher(ctx, name, o))
 }
 
 // AwaitPublisher waits until the topic exists, and then opens it like OpenPublisher. If the call
@@ -69,16 +99,21 @@ func publisher(p *pubsub.Publisher, err error) (*Publisher, error) {
 	return &Publisher{p: p, max: int64(p.Options().MaxSize)}, nil
 }
 
-// topicOptions returns the options of a topic for frames of up to largest.Size() bytes.
-func topicOptions(name string, largest Spec, opts *pubsub.Options) (*pubsub.Options, error) {
+// topicOptions returns the options of a topic for frames of up to largest.Size() bytes: asked has
+// those that the caller has set, all also has the defaults.
+func topicOptions(name string, largest Spec, opts *pubsub.Options) (asked, all *pubsub.Options, err error) {
 	if err := largest.Check(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	o, err := withSize(largest.Size(), opts)
+	asked, err = withSize(largest.Size(), opts)
 	if err != nil {
-		return nil, fmt.Errorf("frame: publish to topic %q: %w", name, err)
+		return nil, nil, fmt.Errorf("frame: publish to topic %q: %w", name, err)
 	}
-	return o, nil
+	o := *asked
+	if opts == nil || opts.EvictAfter == 0 {
+		o.EvictAfter = time.Second
+	}
+	return asked, &o, nil
 }
 
 func withSize(size int64, opts *pubsub.Options) (*pubsub.Options, error) {
@@ -93,6 +128,7 @@ func withSize(size int64, opts *pubsub.Options) (*pubsub.Options, error) {
 		return nil, option.Bad("Pack", o.Pack, "0, because frames are not packed")
 	}
 	o.MaxSize = max(o.MaxSize, int(size))
+	o.EvictAfter = max(o.EvictAfter, 0)
 	return &o, nil
 }
 

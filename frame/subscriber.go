@@ -88,7 +88,7 @@ func (s *Subscriber) Take(ctx context.Context) (*Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.attach(m)
+	return s.attached(m)
 }
 
 // TryTake takes the next frame, if there is one. The frame before is no longer good.
@@ -101,17 +101,25 @@ func (s *Subscriber) TryTake() (*Message, bool, error) {
 	if !ok || err != nil {
 		return nil, false, err
 	}
-	f, err := s.attach(m)
+	f, err := s.attached(m)
 	return f, err == nil, err
 }
 
-func (s *Subscriber) attach(m pubsub.Message) (*Message, error) {
-	b := m.Bytes()
-	if err := s.m.f.Attach(b); err != nil {
-		return nil, fmt.Errorf("frame: message %d of topic %q: %w", m.Seq(), s.s.Name(), errors.Unwrap(err))
+func (s *Subscriber) attached(m pubsub.Message) (*Message, error) {
+	if err := s.m.attach(m, s.s.Name()); err != nil {
+		return nil, err
 	}
-	s.m.m, s.m.extra = m, b[s.m.f.h.Size:]
 	return &s.m, nil
+}
+
+// attach makes m the frame in p, a message of that topic.
+func (m *Message) attach(p pubsub.Message, topic string) error {
+	b := p.Bytes()
+	if err := m.f.Attach(b); err != nil {
+		return fmt.Errorf("frame: message %d of topic %q: %w", p.Seq(), topic, errors.Unwrap(err))
+	}
+	m.m, m.extra = p, b[m.f.h.Size:]
+	return nil
 }
 
 // Frames takes one frame after the other. A frame is good until the next turn of the loop.
@@ -127,7 +135,7 @@ func (s *Subscriber) Frames(ctx context.Context) iter.Seq2[*Message, error] {
 		for m, err := range s.s.Messages(ctx) {
 			var f *Message
 			if err == nil {
-				f, err = s.attach(m)
+				f, err = s.attached(m)
 			}
 			if !yield(f, err) {
 				return

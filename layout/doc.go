@@ -20,6 +20,7 @@ var (
 	ErrCorrupt      = errors.New("corrupt shared memory")
 	ErrVersion      = errors.New("layout version not supported")
 	ErrEvicted      = errors.New("evicted, because it was too slow")
+	ErrRetired      = errors.New("retired, so that another one can take its name")
 	ErrType         = errors.New("the type cannot be stored in shared memory")
 	ErrKindMismatch = errors.New("another kind of object")
 	ErrBadToken     = errors.New("bad token")

@@ -67,7 +67,8 @@ type LaneWords struct {
 	Owner   uint64     //   0 an Owner without Dirty and HeldBit
 	Ends    uint64     //   8
 	Waits   uint64     //  16 1 while the writer waits for readers
-	_       [104]byte  //  24
+	Retired uint64     //  24 of lane 0: not 0 if the topic was retired
+	_       [96]byte   //  32
 	Head    uint64     // 128
 	Limit   uint64     // 136
 	Number  uint64     // 144 of the next message, in a topic with packs
@@ -129,6 +130,7 @@ const (
 	LaneWordsSize     = 384
 	LaneEndsOffset    = 8
 	LaneWaitsOffset   = 16
+	LaneRetiredOffset = 24
 	LaneHeadOffset    = 128
 	LaneLimitOffset   = 136
 	LaneNumberOffset  = 144
@@ -169,6 +171,7 @@ const (
 	_ = -(unsafe.Offsetof(LaneConfig{}.Pack) ^ 56)
 	_ = -(unsafe.Offsetof(LaneConfig{}.CRC) ^ 124)
 	_ = -(unsafe.Sizeof(LaneWords{}) ^ LaneWordsSize)
+	_ = -(unsafe.Offsetof(LaneWords{}.Retired) ^ LaneRetiredOffset)
 	_ = -(unsafe.Offsetof(LaneWords{}.Head) ^ LaneHeadOffset)
 	_ = -(unsafe.Offsetof(LaneWords{}.Limit) ^ LaneLimitOffset)
 	_ = -(unsafe.Offsetof(LaneWords{}.Number) ^ LaneNumberOffset)

@@ -23,8 +23,7 @@ import (
 type Options struct {
 	Scope    samepage.Scope    `json:"scope,omitzero"`
 	Lifetime samepage.Lifetime `json:"lifetime,omitzero"`
-	// MaxSize is the largest size of a message in bytes: up to 4 GiB - 1, by default 4096. If it
-	// is set, OpenOrCreatePublisher refuses an existing topic with a smaller MaxSize.
+	// MaxSize is the largest size of a message in bytes: up to 4 GiB - 1, by default 4096.
 	MaxSize int `json:"max_size"`
 	// Pack is how many bytes of messages one pack has: MaxSize, rounded up to a multiple of 8, to
 	// 4 GiB - 24. The default is 0: there are no packs. Packs are for very many small messages:
@@ -58,6 +57,9 @@ type Options struct {
 	Checksums bool `json:"checksums,omitempty"`
 	// Times adds the time of publication to each message.
 	Times bool `json:"times,omitempty"`
+	// AsItIs makes OpenOrCreatePublisher accept a topic that exists with other options, except one
+	// with a smaller MaxSize.
+	AsItIs bool `json:"as_it_is,omitempty"`
 
 	Perm               fs.FileMode `json:"perm,omitzero"`
 	SecurityDescriptor string      `json:"security_descriptor,omitempty"`
@@ -161,6 +163,17 @@ func optionsOf(c *layout.LaneConfig) Options {
 	}
 }
 
+// Differs compares o with the options of a topic that exists. Only the fields MaxSize to Times of o
+// that are set count. MaxSize, Publishers, Members, Holds and Loans of the topic must be at least
+// as large, and its other options the same.
+//
+// Errors: samepage.ErrDiffers, with each difference; it also matches ErrTooLarge if the MaxSize of
+// the topic is too small.
+func (o *Options) Differs(is Options) error {
+	return option.Differ(*o, is, []string{"MaxSize", "Publishers", "Members", "Holds", "Loans"},
+		[]string{"Pack", "Depth", "EvictAfter", "Checksums", "Times"})
+}
+
 // From says where a subscriber begins.
 type From int
 
@@ -215,6 +228,11 @@ func (f From) lane() (uint64, error) {
 type SubscriberOptions struct {
 	Scope samepage.Scope
 	From  From
+	// At has the number of the first message for each publisher's place, see Message.Publisher. A
+	// place for which At has no number, or 0, begins at From. If such a message does not exist any
+	// more, the subscriber begins with the oldest one, and Message.Missed tells how many are gone. If
+	// it does not exist yet, the subscriber begins with the next message that is published.
+	At []uint64
 	// BestEffort: publishers do not wait for the subscriber, so it misses messages if it is slow.
 	// The default is reliable: publishers wait, and it misses nothing.
 	BestEffort bool

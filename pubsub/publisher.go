@@ -41,8 +41,8 @@ func CreatePublisher(name string, opts *Options) (*Publisher, error) {
 //
 // Errors: fs.ErrNotExist (there is no topic of that name; see AwaitPublisher),
 // samepage.ErrTooManyPublishers (the topic has Options.Publishers publishers already),
-// ErrTooManyMembers, ErrKindMismatch (the messages of the topic have a Go type), fs.ErrInvalid (of
-// opts), and those of samepage.Open.
+// ErrTooManyMembers, ErrRetired, ErrKindMismatch (the messages of the topic have a Go type),
+// fs.ErrInvalid (of opts), and those of samepage.Open.
 func OpenPublisher(name string, opts *Options) (*Publisher, error) {
 	p := new(Publisher)
 	_, err := p.start(name, opts, nil, segment.ToOpen)
@@ -51,15 +51,32 @@ func OpenPublisher(name string, opts *Options) (*Publisher, error) {
 
 // OpenOrCreatePublisher opens the topic of that name, or creates it, and becomes one of its
 // publishers. If the topic existed, it keeps the options that it was created with: the method
-// Options returns them. Of opts, only MaxSize is compared with them.
+// Options returns them. They must be those of opts, see Options.Differs and Options.AsItIs.
 //
-// Errors: samepage.ErrTooLarge (the topic existed, and its MaxSize is less than opts.MaxSize), and
-// those of CreatePublisher and OpenPublisher except fs.ErrExist and fs.ErrNotExist.
+// Errors: samepage.ErrDiffers (the topic existed with other options; see ReplacePublisher),
+// ErrTooLarge (its MaxSize is less than opts.MaxSize), ErrRetired (the topic was retired, and its
+// subscribers still have it open), and those of CreatePublisher and OpenPublisher except fs.ErrExist
+// and fs.ErrNotExist.
 func OpenOrCreatePublisher(name string, opts *Options) (p *Publisher, existed bool, err error) {
 	p = new(Publisher)
 	existed, err = p.start(name, opts, nil, segment.ToOpenOrCreate)
 	p, err = segment.OrNil(p, err)
 	return p, existed, err
+}
+
+// ReplacePublisher is OpenOrCreatePublisher for a publisher that needs its own options. If the topic
+// exists with other options, or with messages of another type, and has no publisher,
+// ReplacePublisher retires it. Then its subscribers get samepage.ErrRetired after the last message.
+// ReplacePublisher waits until all have closed it, and creates the new topic. Follow does all that
+// for a subscriber. If the call does not have to wait, it ignores ctx.
+//
+// If a subscriber does not close the topic, the error of ctx names it.
+//
+// Errors: samepage.ErrBusy (the existing topic has a publisher), the error of ctx, and those of
+// OpenOrCreatePublisher except samepage.ErrDiffers and ErrRetired.
+func ReplacePublisher(ctx context.Context, name string, opts *Options) (*Publisher, error) {
+	p := new(Publisher)
+	return segment.OrNil(p, p.replace(ctx, name, opts, nil))
 }
 
 // AwaitPublisher waits until the topic exists, and then opens it like OpenPublisher. If the call
@@ -103,7 +120,13 @@ func (p *publisher) join(name string, opts *Options, ty *layout.Type, way segmen
 		return false, err
 	}
 	p.topic = newTopic("publisher of topic", name, h, set)
-	if err := p.claim(o.MaxSize); err != nil {
+	if existed {
+		err = o.fits(p.Options())
+	}
+	if err == nil {
+		err = p.claim()
+	}
+	if err != nil {
 		err = errors.Join(err, p.topic.close())
 		segment.Unmake(existed, spec)
 		return false, err
@@ -111,11 +134,16 @@ func (p *publisher) join(name string, opts *Options, ty *layout.Type, way segmen
 	return existed, nil
 }
 
-// claim makes p the writer of a lane, for messages of size bytes.
-func (p *publisher) claim(size int) error {
-	if most := p.set.C.Largest(); uint64(size) > most {
-		return fmt.Errorf("MaxSize is %d, want at most the %d of the existing topic: %w", size, most, samepage.ErrTooLarge)
+// fits compares the options of a publisher with those of the topic that it has opened.
+func (o *Options) fits(is Options) error {
+	if o.AsItIs {
+		o = &Options{MaxSize: o.MaxSize}
 	}
+	return o.Differs(is)
+}
+
+// claim makes p the writer of a lane.
+func (p *publisher) claim() error {
 	err := p.w.Claim(p.h, p.set, layout.RolePublisher)
 	if err == laneseg.ErrNoLane {
 		err = fmt.Errorf("it has the largest number of publishers, %d: %s: %w",

@@ -34,7 +34,7 @@ type subscriber struct {
 // samepage.ErrTooManyMembers, fs.ErrInvalid (From is out of range), and those of samepage.Open.
 func OpenSubscriber(name string, opts *SubscriberOptions) (*Subscriber, error) {
 	s := new(Subscriber)
-	return segment.OrNil(s, s.start(name, opts, nil))
+	return segment.OrNil(s, s.start(name, opts, nil, nil))
 }
 
 // AwaitSubscriber waits until the topic exists, and then opens it like OpenSubscriber. If the call
@@ -45,15 +45,16 @@ func AwaitSubscriber(ctx context.Context, name string, opts *SubscriberOptions) 
 	return await(ctx, name, func() (*Subscriber, error) { return OpenSubscriber(name, opts) })
 }
 
-// start is the common part of all constructors. Precondition: s is the zero value.
-func (s *subscriber) start(name string, opts *SubscriberOptions, ty *layout.Type) error {
+// start is the common part of all constructors. last is nil, or the topic that Follow had open
+// before. Precondition: s is the zero value.
+func (s *subscriber) start(name string, opts *SubscriberOptions, ty *layout.Type, last *laneseg.Last) error {
 	if opts == nil {
 		opts = &SubscriberOptions{}
 	}
-	return wrap("subscribe to", name, s.join(name, opts, ty))
+	return wrap("subscribe to", name, s.join(name, opts, ty, last))
 }
 
-func (s *subscriber) join(name string, opts *SubscriberOptions, ty *layout.Type) error {
+func (s *subscriber) join(name string, opts *SubscriberOptions, ty *layout.Type, last *laneseg.Last) error {
 	from, err := opts.From.lane()
 	if err != nil {
 		return err
@@ -63,10 +64,37 @@ func (s *subscriber) join(name string, opts *SubscriberOptions, ty *layout.Type)
 		return err
 	}
 	s.topic = newTopic("subscriber to topic", name, h, set)
-	if err := s.r.Join(h, set, !opts.BestEffort, from); err != nil {
+	begin := &laneseg.Start{Reliable: !opts.BestEffort, From: from, At: opts.At}
+	if last != nil {
+		begin.From, begin.At = 1, nil
+		if last.ID == h.ID() {
+			begin.At = last.At
+		}
+	}
+	if err := s.r.Join(h, set, begin); err != nil {
 		return errors.Join(err, s.topic.close())
 	}
 	return nil
+}
+
+// Next returns the number of the message that comes next from a publisher's place, for
+// SubscriberOptions.At. It is 0 if the topic has no such place. In a topic with Options.Pack it is
+// also 0 if the subscriber has no At for this place and has not taken a message from it yet, or if
+// a pack was damaged and none was taken since.
+func (s *subscriber) Next(publisher int) uint64 {
+	if uint(publisher) >= uint(s.set.C.Lanes) {
+		return 0
+	}
+	return s.r.Next(publisher)
+}
+
+// next returns the numbers of the messages that come next, from each publisher's place.
+func (s *subscriber) next() []uint64 {
+	at := make([]uint64, s.set.C.Lanes)
+	for l := range at {
+		at[l] = s.r.Next(l)
+	}
+	return at
 }
 
 // TryTake takes the next message, if there is one. The message before is no longer good.
@@ -76,10 +104,15 @@ func (s *subscriber) join(name string, opts *SubscriberOptions, ty *layout.Type)
 // last message, or Release after its last message.
 //
 // Errors:
-//   - io.EOF, once, after the last publisher has ended its stream and all messages were taken.
+//   - io.EOF, once, after the last publisher has ended its stream and all messages were taken. The
+//     Subscriber stays open: if another publisher opens the topic, the next TryTake takes its
+//     messages, and after them returns io.EOF again. Follow goes on in this way.
 //   - samepage.ErrPeerDied, once for each publisher that died or called Abort, after all its
 //     messages were taken. Later messages may come from other publishers.
 //   - samepage.ErrEvicted, from then on always: close the Subscriber and open a new one.
+//   - samepage.ErrRetired, after all messages were taken, from then on always: a publisher waits
+//     until all have closed the topic, and then creates another one of its name, see
+//     ReplacePublisher.
 //   - samepage.ErrChecksum, for one message, or for one pack. The next message may be good.
 //     Messages of such a pack do not count as missed.
 //   - samepage.ErrCorrupt, samepage.ErrClosed.
@@ -121,7 +154,8 @@ func (s *Subscriber) Take(ctx context.Context) (m Message, err error) {
 
 // Messages takes one message after the other. A message is good until the next turn of the loop.
 //
-// The loop ends when the last publisher has ended its stream. It also ends after an error, which it
+// The loop ends when the last publisher has ended its stream. Another loop after it goes on with the
+// messages of a later publisher, and waits for one. The loop also ends after an error, which it
 // yields. But after samepage.ErrPeerDied and ErrChecksum it yields the error and goes on.
 //
 // Messages waits only if there is no message. If the call does not have to wait, it ignores ctx.

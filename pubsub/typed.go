@@ -49,6 +49,19 @@ func OpenOrCreatePublisherOf[T any](name string, opts *Options) (p *PublisherOf[
 	return p, existed, err
 }
 
+// ReplacePublisherOf is ReplacePublisher for a topic of T. If the call does not have to wait, it
+// ignores ctx.
+//
+// Errors: samepage.ErrType, and those of ReplacePublisher.
+func ReplacePublisherOf[T any](ctx context.Context, name string, opts *Options) (*PublisherOf[T], error) {
+	ty, err := typeOf[T]()
+	if err != nil {
+		return nil, wrap("publish to", name, err)
+	}
+	p := new(PublisherOf[T])
+	return segment.OrNil(p, p.replace(ctx, name, opts, ty))
+}
+
 // AwaitPublisherOf waits until the topic exists, and then opens it like OpenPublisherOf. If the
 // call does not have to wait, it ignores ctx.
 //
@@ -143,7 +156,7 @@ func OpenSubscriberOf[T any](name string, opts *SubscriberOptions) (*SubscriberO
 		return nil, wrap("subscribe to", name, err)
 	}
 	s := new(SubscriberOf[T])
-	return segment.OrNil(s, s.start(name, opts, ty))
+	return segment.OrNil(s, s.start(name, opts, ty, nil))
 }
 
 // AwaitSubscriberOf waits until the topic exists, and then opens it like OpenSubscriberOf. If the

@@ -33,12 +33,17 @@ func TestVerbs(t *testing.T) {
 	ipctest.NoErr(t, err)
 	awaited, err := pubsub.AwaitPublisher(bg, "t", nil)
 	ipctest.NoErr(t, err)
-	again, existed, err := pubsub.OpenOrCreatePublisher("t", &pubsub.Options{MaxSize: 50, Depth: 7})
+	_, existed, err := pubsub.OpenOrCreatePublisher("t", &pubsub.Options{MaxSize: 50, Depth: 7})
+	ipctest.WantErr(t, err, samepage.ErrDiffers, "Depth is 64, want 7")
+	if existed {
+		t.Error("existed, with an error")
+	}
+	again, existed, err := pubsub.OpenOrCreatePublisher("t", &pubsub.Options{MaxSize: 50, Depth: 7, AsItIs: true})
 	ipctest.NoErr(t, err)
 	if o := again.Options(); !existed || o.MaxSize != 100 || o.Depth == 7 {
 		t.Errorf("existed %v, %+v", existed, o)
 	}
-	_, existed, err = pubsub.OpenOrCreatePublisher("t", &pubsub.Options{MaxSize: 101})
+	_, existed, err = pubsub.OpenOrCreatePublisher("t", &pubsub.Options{MaxSize: 101, AsItIs: true})
 	ipctest.WantErr(t, err, samepage.ErrTooLarge)
 	if existed {
 		t.Error("existed, with an error")

@@ -269,7 +269,7 @@ func runCellPut(ctx context.Context, a *app, o cellOptions, args []string) (err 
 	}
 	w, existed, err := cell.OpenOrCreateWriter(name, size, &cell.Options{
 		Scope: o.scope, Owner: o.owner, Perm: o.perm, SecurityDescriptor: o.sddl,
-		Lifetime: samepage.Persist, Times: true, Checksums: true,
+		Lifetime: samepage.Persist, Times: true, Checksums: true, AsItIs: true,
 	})
 	if err != nil {
 		return err

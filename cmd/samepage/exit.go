@@ -38,13 +38,14 @@ var exits = []exit{
 	// This one stands before code 3, since these errors also match fs.ErrNotExist.
 	{10, "the process at the other end is not running", []error{samepage.ErrPeerNotStarted}},
 	{exitMissing, "no such object", []error{fs.ErrNotExist}},
-	{4, "the object already exists, is in use by others, or is full: no more can join", []error{fs.ErrExist, samepage.ErrBusy, samepage.ErrTooManyMembers}},
+	// This one stands before code 4: a topic whose messages are too small also has other options.
+	{11, "it does not fit: an input too long for the object, or a range past its end", []error{samepage.ErrRange, samepage.ErrTooLarge, errTooLong}},
+	{4, "the object already exists, perhaps with other options, is in use by others, or is full: no more can join", []error{fs.ErrExist, samepage.ErrDiffers, samepage.ErrRetired, samepage.ErrBusy, samepage.ErrTooManyMembers}},
 	{5, "permission denied, or a privilege is missing", []error{fs.ErrPermission, samepage.ErrPrivilege}},
 	{6, "no space", []error{samepage.ErrNoSpace, syscall.ENOSPC}},
 	{exitTimeout, "timed out", []error{os.ErrDeadlineExceeded, context.DeadlineExceeded}},
 	{8, "the process at the other end died", []error{samepage.ErrPeerDied}},
 	{9, "evicted because it was too slow", []error{samepage.ErrEvicted}},
-	{11, "it does not fit: an input too long for the object, or a range past its end", []error{samepage.ErrRange, samepage.ErrTooLarge, errTooLong}},
 	{12, "there is no file or folder at that path", []error{errNoFile}},
 	{13, "the name was removed while it was in use", []error{samepage.ErrNameGone}},
 	{130, "interrupted", []error{context.Canceled}},

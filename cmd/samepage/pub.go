@@ -41,6 +41,8 @@ type pubOptions struct {
 	checksums  bool
 	evictAfter time.Duration
 	persist    bool
+	asItIs     bool
+	replace    bool
 
 	wait  int
 	rate  float64
@@ -67,9 +69,12 @@ its history stay for later subscribers, until samepage rm --kind topic removes t
 pub waits for no subscriber unless --wait is given.
 
 --size, --pack, --depth, --publishers, --members, --times, --checksums and --evict-after
-are for a new topic. A topic that exists keeps its options: pub says which flags it does
-not use, and fails if the messages of the topic are too small. A new topic has room for
-lines of up to ` + formatSize(lineSize) + `, unless --size or a smaller --pack is given.
+are for a new topic. If the topic exists with other options, pub fails and says which
+differ. With --as-it-is it uses the topic, and fails only if its messages are too small.
+With --replace it retires the topic, if that has no publisher: its subscribers are told
+to close it (samepage sub --follow goes on with the new one), pub waits until they have,
+and makes a new topic. A new topic has room for lines of up to ` + formatSize(lineSize) + `, unless --size or
+a smaller --pack is given.
 
 --y4m reads every pixel format that ffmpeg can write as YUV4MPEG2; with more than 8 bits ffmpeg
 wants -strict -1. Frames keep range, rate, aspect and interlacing. The stream does not
@@ -129,6 +134,8 @@ output.`,
 	f.BoolVar(&o.checksums, "checksums", false, "each message has a checksum, which subscribers check")
 	f.DurationVar(&o.evictAfter, "evict-after", 0, "evict a subscriber that made a publisher wait this long; 0: never")
 	f.BoolVar(&o.persist, "persist", false, "the topic and its history stay until the topic is removed")
+	f.BoolVar(&o.asItIs, "as-it-is", false, "use a topic that exists with other options")
+	f.BoolVar(&o.replace, "replace", false, "retire a topic that exists with other options, and make a new one")
 	f.IntVar(&o.wait, "wait", 1, "begin when there are at least this many reliable subscribers")
 	f.Float64Var(&o.rate, "rate", 0, "publish at most this many messages a second; after a delay it catches up on at most 100 ms; 0: publish at once")
 	f.IntVar(&o.batch, "batch", 1, "publish up to this many lines or records together, if they have been read already; with --pack "+strconv.Itoa(packBatch))
@@ -159,6 +166,8 @@ func (o *pubOptions) check(c *cobra.Command) error {
 		return usage(c, "--rate %v is not a rate: want 0 or more messages a second", o.rate)
 	case o.pack > 0 && o.y4m:
 		return usage(c, "--pack and --y4m exclude each other")
+	case o.asItIs && o.replace:
+		return usage(c, "--as-it-is and --replace exclude each other")
 	case o.batch < 1:
 		return usage(c, "--batch is %d, want at least 1", o.batch)
 	case o.batch > 1 && (o.rate > 0 || o.y4m):
@@ -186,14 +195,13 @@ func (o *pubOptions) topic(size int64) *pubsub.Options {
 	if depth == 0 && size > 0 && !o.y4m && o.images == "" { // frames are large, so fewer are kept
 		depth = int(min(max(depthBytes/max(size, o.pack), 8), 1024))
 	}
-	var life samepage.Lifetime
+	t := o.asked()
+	t.Scope, t.Owner, t.Perm, t.SecurityDescriptor = o.scope, o.owner, o.perm, o.sddl
+	t.MaxSize, t.Depth = int(size), depth
 	if o.persist {
-		life = samepage.Persist
+		t.Lifetime = samepage.Persist
 	}
-	return &pubsub.Options{
-		Lifetime: life, Scope: o.scope, Owner: o.owner, Perm: o.perm, SecurityDescriptor: o.sddl, MaxSize: int(size), Pack: int(o.pack), Depth: depth, Publishers: o.publishers, Members: o.members,
-		EvictAfter: o.evictAfter, Checksums: o.checksums, Times: o.times,
-	}
+	return t
 }
 
 // published tells what was published.
@@ -248,7 +256,7 @@ func runPub(ctx context.Context, a *app, o pubOptions, name string) (err error) 
 			return err
 		}
 	}
-	p, existed, err := o.open(name, least)
+	p, existed, err := o.open(ctx, name, least)
 	if err != nil {
 		return err
 	}
@@ -290,7 +298,7 @@ func runPub(ctx context.Context, a *app, o pubOptions, name string) (err error) 
 }
 
 // open opens or makes the topic, for messages of least bytes or more; 0: lines.
-func (o *pubOptions) open(name string, least int64) (p *pubsub.Publisher, existed bool, err error) {
+func (o *pubOptions) open(ctx context.Context, name string, least int64) (p *pubsub.Publisher, existed bool, err error) {
 	size, pack := max(o.size, least), o.pack
 	if size == 0 {
 		size = lineSize
@@ -304,7 +312,30 @@ func (o *pubOptions) open(name string, least int64) (p *pubsub.Publisher, existe
 	}
 	opts := o.topic(size)
 	opts.Pack = int(pack)
-	return pubsub.OpenOrCreatePublisher(name, opts)
+	opts.AsItIs = true // the defaults of pub say nothing about a topic that exists
+	p, existed, err = pubsub.OpenOrCreatePublisher(name, opts)
+	if err == nil && existed && !o.asItIs {
+		if err = o.asked().Differs(p.Options()); err != nil {
+			err = errors.Join(fmt.Errorf("publish to topic %q: %w (see --as-it-is and --replace)", name, err), p.Close())
+		}
+	}
+	if o.replace && (errors.Is(err, samepage.ErrDiffers) || errors.Is(err, samepage.ErrRetired) || errors.Is(err, samepage.ErrKindMismatch)) {
+		opts.AsItIs = false
+		p, err = pubsub.ReplacePublisher(ctx, name, opts)
+		return p, false, err
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	return p, existed, nil
+}
+
+// asked returns the options of a topic that flags say.
+func (o *pubOptions) asked() *pubsub.Options {
+	return &pubsub.Options{
+		MaxSize: int(o.size), Pack: int(o.pack), Depth: o.depth, Publishers: o.publishers, Members: o.members,
+		EvictAfter: o.evictAfter, Checksums: o.checksums, Times: o.times,
+	}
 }
 
 // unused lists the flags that had no effect, since the topic exists with other options.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,6 +33,7 @@ type subOptions struct {
 	bestEffort           bool
 	count                uint64
 	stats                bool
+	follow               bool
 	fps                  frame.Ratio
 	png, jpg             string
 }
@@ -59,6 +61,10 @@ input, the exit code is 8. sub is a reliable subscriber: publishers wait for it.
 --best-effort they do not wait, and sub says at the end how many messages it missed. A
 topic with --evict-after evicts a subscriber that is too slow: the exit code is
 then 9.
+
+With --follow sub does not end there. It goes on with the next publisher, and with the
+next topic of that name, also one of another size. It says on standard error what has
+happened, and how many messages it missed.
 
 --y4m writes frames of NV12 as 4:2:0, of RGB and BGR as 4:4:4, and of RGBA and BGRA as 4:4:4
 with alpha; ffmpeg makes other formats of them, for example with -pix_fmt yuv420p.
@@ -99,6 +105,7 @@ to standard error.`,
 	f.BoolVar(&o.bestEffort, "best-effort", false, "never make a publisher wait; miss messages instead")
 	f.Uint64VarP(&o.count, "count", "n", 0, "end after this many messages; 0: end with the stream")
 	o.addTimeout(c, noLimit)
+	f.BoolVarP(&o.follow, "follow", "f", false, "go on after the end of the stream, and with later topics of that name")
 	f.BoolVar(&o.stats, "stats", false, "at the end write to standard error how much was read")
 	completeChoices(c, "from", "oldest", "newest", "now")
 	return c
@@ -214,15 +221,20 @@ func runSub(ctx context.Context, a *app, o subOptions, name string, write messag
 	// The reader of the output may end early. The write then returns an error, and not a
 	// signal, so that sub can leave the topic properly.
 	signal.Ignore(syscall.SIGPIPE)
-	first, cancel := o.within(ctx)
-	s, err := o.await(first, a, name, o.from, o.bestEffort)
-	cancel()
-	if err != nil {
-		return err
+	r := &receiving{ctx: ctx, a: a, o: &o, name: name, out: bufio.NewWriterSize(a.stdout, 64<<10), write: write}
+	run, leave := r.following, func() error { return nil }
+	if !o.follow {
+		first, cancel := o.within(ctx)
+		s, err := o.await(first, a, name, o.from, o.bestEffort)
+		cancel()
+		if err != nil {
+			return err
+		}
+		r.s, run, leave = s, r.messages, s.Close
 	}
-	r := &receiving{ctx: ctx, a: a, o: &o, s: s, out: bufio.NewWriterSize(a.stdout, 64<<10), write: write}
 	ended := make(chan error, 1)
-	go func() { ended <- r.run() }()
+	go func() { ended <- r.run(run) }()
+	var err error
 	select {
 	case err = <-ended:
 	case <-ctx.Done():
@@ -235,7 +247,7 @@ func runSub(ctx context.Context, a *app, o subOptions, name string, write messag
 			return ctx.Err()
 		}
 	}
-	return errors.Join(err, r.tell(), s.Close())
+	return errors.Join(err, r.tell(), leave())
 }
 
 // receiving is a run of sub.
@@ -243,17 +255,20 @@ type receiving struct {
 	ctx   context.Context
 	a     *app
 	o     *subOptions
-	s     *pubsub.Subscriber
+	name  string
+	s     *pubsub.Subscriber // nil with --follow
 	out   *bufio.Writer
 	write messageWriter
 
+	taken       uint64
+	missed      uint64
 	bytes       uint64
 	first, last time.Time
 	spoilt      error // of the first message whose checksum was wrong
 }
 
-func (r *receiving) run() error {
-	err := r.messages()
+func (r *receiving) run(messages func() error) error {
+	err := messages()
 	if ferr := r.out.Flush(); err == nil {
 		err = ferr
 	}
@@ -276,12 +291,55 @@ func (r *receiving) messages() error {
 		if err != nil {
 			return err
 		}
-		if r.last = time.Now(); r.first.IsZero() {
-			r.first = r.last
-		}
-		r.bytes += uint64(len(m.Bytes()))
-		if err := r.write(r.out, &m); err != nil {
+		if err := r.took(&m); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+func (r *receiving) took(m *pubsub.Message) error {
+	if r.last = time.Now(); r.first.IsZero() {
+		r.first = r.last
+	}
+	r.taken++
+	r.missed += m.Missed()
+	r.bytes += uint64(len(m.Bytes()))
+	return r.write(r.out, m)
+}
+
+// following is messages with --follow.
+func (r *receiving) following() error {
+	ctx, cancel := context.WithCancelCause(r.ctx)
+	defer cancel(nil)
+	silence := time.AfterFunc(r.o.timeout, func() { cancel(context.DeadlineExceeded) })
+	defer silence.Stop()
+	if !r.o.given {
+		silence.Stop()
+	}
+	opts := &pubsub.FollowOptions{
+		SubscriberOptions: pubsub.SubscriberOptions{Scope: r.o.scope, Owner: r.o.owner, From: r.o.from, BestEffort: r.o.bestEffort},
+		News:              true,
+	}
+	for m, err := range pubsub.Follow(ctx, r.name, opts) {
+		if err != nil {
+			return cmp.Or(r.ctx.Err(), context.Cause(ctx), err)
+		}
+		r.missed += m.Since.Missed
+		if what := m.Since.String(); what != "" {
+			fmt.Fprintf(r.a.notes(), "samepage: %s: %s\n", plain(r.name), what)
+		}
+		if m.OK() {
+			r.missed -= m.Missed() // took adds it
+			if r.o.given {
+				silence.Reset(r.o.timeout)
+			}
+			if err := errors.Join(r.took(&m.Message), r.out.Flush()); err != nil {
+				return err
+			}
+			if r.o.count > 0 && r.taken >= r.o.count {
+				return nil
+			}
 		}
 	}
 	return nil
@@ -358,7 +416,7 @@ func (q *quit) take(ctx context.Context, s *pubsub.Subscriber) (pubsub.Message, 
 
 // tell says how many messages were missed; with --stats also how many were read.
 func (r *receiving) tell() error {
-	got := received{Topic: r.s.Name(), Messages: r.s.Taken(), Bytes: r.bytes, Missed: r.s.Missed(), Seconds: r.last.Sub(r.first).Seconds()}
+	got := received{Topic: r.name, Messages: r.taken, Bytes: r.bytes, Missed: r.missed, Seconds: r.last.Sub(r.first).Seconds()}
 	if got.Seconds > 0 {
 		got.Rate = float64(got.Messages-1) / got.Seconds
 	}
@@ -367,7 +425,7 @@ func (r *receiving) tell() error {
 		return jsonPrinter{r.a.stderr}.print(got)
 	case r.o.stats:
 		return got.text(r.a.stderr)
-	case got.Missed > 0:
+	case got.Missed > 0 && !r.o.follow:
 		fmt.Fprintf(r.a.notes(), "samepage: %s missed, %d taken\n", count64(got.Missed, "message"), got.Messages)
 	}
 	return nil

@@ -53,6 +53,7 @@ const (
 	LaneRead      // a reader reads a message
 	LaneLetGo     // a reliable reader has stored its cursor, the writer is not rung yet
 	LaneLeft      // a reader has left a lane, the writer is not rung yet
+	LaneRetired   // a topic is retired, its lanes are still taken
 
 	PackHalf       // a part of the messages of a pack is written
 	PackUnnumbered // a pack is published, Number is not stored yet
@@ -102,7 +103,7 @@ var names = [points]string{
 	"acquire-taken", "release-unrung",
 	"lane-rebuilt", "lane-reserved", "lane-keeps", "lane-filled", "lane-published", "lane-zeroed", "lane-named", "lane-committed", "lane-reclaim",
 	"lane-limit", "lane-waits", "lane-evicted", "lane-ending",
-	"lane-joining", "lane-joined", "lane-pinned", "lane-read", "lane-let-go", "lane-left",
+	"lane-joining", "lane-joined", "lane-pinned", "lane-read", "lane-let-go", "lane-left", "lane-retired",
 	"pack-half", "pack-unnumbered",
 	"call-claimed", "call-written", "call-asked", "call-hinted", "call-unhinted", "call-taken", "call-begun", "call-answering",
 	"call-replied", "call-consumed", "call-unbound", "call-cancelled", "call-ending", "call-released", "call-reaped", "call-adopted",

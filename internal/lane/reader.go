@@ -49,9 +49,10 @@ type Message struct {
 	Len    uint32
 }
 
-// These values say where a reader begins.
+// These values say where a reader begins. Any other value is the number of a message. If this
+// message and others after it do not exist any more, the reader has missed them.
 const (
-	Oldest = 1                  // with the oldest message that exists
+	Oldest = math.MaxUint64 - 2 // with the oldest message that exists
 	Now    = math.MaxUint64     // with the next message
 	Newest = math.MaxUint64 - 1 // with the newest message that exists, if there is one
 )
@@ -77,7 +78,10 @@ func NewReader(s *Set, lane int, me layout.Owner, reliable bool, from uint64) *R
 	if n := uint64(r.n); head > n {
 		oldest = head - n
 	}
+	wanted := from
 	switch from {
+	case Oldest:
+		from = oldest
 	case Now:
 		from = head
 	case Newest:
@@ -100,6 +104,9 @@ func NewReader(s *Set, lane int, me layout.Owner, reliable bool, from uint64) *R
 		atomic.StoreUint64(r.cursor, from)
 		r.dirty = true // so Settle checks Waits
 		fault.At(fault.LaneJoined)
+	}
+	if wanted < Oldest && wanted < from {
+		r.missed = from - max(wanted, 1)
 	}
 	r.seek(from)
 	return r
@@ -153,6 +160,16 @@ func (p *part) predicted(q uint64) uint32 {
 		return noSlot
 	}
 	return atomic.LoadUint32(p.after(slot))
+}
+
+// Back makes the message that was taken last the next one again. It is for a reader that has only
+// looked at it.
+//
+// Preconditions:
+//   - LetGo was not called since.
+func (r *Reader) Back(m *Message) {
+	r.seek(m.Seq)
+	r.missed = m.Missed
 }
 
 // Next is the number of the next message to take.

@@ -26,6 +26,9 @@ func (s *Set) Ends(lane int) *uint64 { return s.laneWord(lane, layout.LaneEndsOf
 
 func (s *Set) waits(lane int) *uint64 { return s.laneWord(lane, layout.LaneWaitsOffset) }
 
+// Retired is not 0 if the topic was retired: then nobody publishes to it any more.
+func (s *Set) Retired() *uint64 { return s.laneWord(0, layout.LaneRetiredOffset) }
+
 // Head is a hint: the number of a lane's next message.
 func (s *Set) Head(lane int) *uint64 { return s.laneWord(lane, layout.LaneHeadOffset) }
 

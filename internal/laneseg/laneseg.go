@@ -118,6 +118,9 @@ func join(o *object.Object, kind layout.Kind, payload layout.Access, check func(
 		return nil, nil, err
 	}
 	set.Reap(h.Me().Slot()) // clears what an earlier member of this slot has left
+	if atomic.LoadUint64(set.Retired()) != 0 {
+		return nil, nil, retired(h)
+	}
 	set.Later(func(off, n, more uint64) error { return h.Reserve(int64(off), int64(n), int64(more)) })
 	if err := set.ReserveEntries(); err != nil {
 		return nil, nil, err

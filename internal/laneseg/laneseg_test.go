@@ -50,7 +50,7 @@ func reader(t *testing.T, name string) *laneseg.Reader {
 	ipctest.NoErr(t, err)
 	t.Cleanup(func() { ipctest.NoErr(t, h.Close()) })
 	r := new(laneseg.Reader)
-	ipctest.NoErr(t, r.Join(h, set, true, lane.Oldest))
+	ipctest.NoErr(t, r.Join(h, set, &laneseg.Start{Reliable: true, From: lane.Oldest}))
 	return r
 }
 
@@ -84,7 +84,7 @@ func TestReaderCountsWhenItHasJoined(t *testing.T) {
 	if n := w.Readers(laneseg.Reliable); n != 0 {
 		t.Errorf("%d readers count, although the only one is still joining", n)
 	}
-	ipctest.NoErr(t, new(laneseg.Reader).Join(h, set, true, lane.Now))
+	ipctest.NoErr(t, new(laneseg.Reader).Join(h, set, &laneseg.Start{Reliable: true, From: lane.Now}))
 	if n := w.Readers(laneseg.Reliable); n != 1 {
 		t.Errorf("%d readers count, want 1", n)
 	}

@@ -24,17 +24,43 @@ type unpacking struct {
 	largest  uint32
 	next     []uint64 // of each lane: the number that comes next; 0: not known
 	newest   []uint64 // of each lane: of this pack, only the last message is wanted
+	begin    []uint64 // of each lane: the first message that is wanted; 0: taken, or any
 }
 
 // joinPacks prepares the Reader for packs. heads are the numbers of the next pack of each lane,
 // from before the Reader joined.
-func (r *Reader) joinPacks(reliable bool, from uint64, heads []uint64) {
-	r.packs, r.reliable, r.largest = true, reliable, uint32(r.set.C.Largest())
-	r.next, r.newest = make([]uint64, len(r.lanes)), make([]uint64, len(r.lanes))
+func (r *Reader) joinPacks(begin *Start, heads []uint64) {
+	r.packs, r.reliable, r.largest = true, begin.Reliable, uint32(r.set.C.Largest())
+	n := len(r.lanes)
+	r.next, r.newest, r.begin = make([]uint64, n), make([]uint64, n), make([]uint64, n)
 	for l, lr := range r.lanes {
+		from := begin.of(l)
 		// Messages that were published since the Reader joined are all wanted.
 		if q := lr.Next(); from == lane.Newest && q+1 == heads[l] {
 			r.newest[l] = q
+		}
+		if from < lane.Oldest {
+			r.begin[l] = from
+			r.seekPack(l, lr, from)
+		}
+	}
+}
+
+// seekPack moves a lane's reader past the packs that end before message first.
+func (r *Reader) seekPack(l int, lr *lane.Reader, first uint64) {
+	for range r.set.C.Entries { // a hostile writer may publish more all the time
+		var m lane.Message
+		if ok, err := lr.Try(&m); !ok || err != nil {
+			return // Take returns the error again
+		}
+		h, err := layout.ParsePack(lr.Payload(&m), r.largest)
+		if err != nil || h.First+uint64(h.Count) > first {
+			lr.Back(&m)
+			return
+		}
+		r.set.Done(l, m.Slot)
+		if lr.LetGo() {
+			r.ringWriter(l)
 		}
 	}
 }
@@ -113,6 +139,11 @@ func (r *Reader) openPack(err error) error {
 		}
 		r.msg.Missed = h.First - want // messages; until here it was packs
 	}
+	skip := uint64(0)
+	if first := r.begin[l]; first > 0 {
+		r.begin[l], r.msg.Missed = 0, max(h.First, first)-first
+		skip = min(max(first, h.First)-h.First, uint64(h.Count-1))
+	}
 	r.missed += r.msg.Missed - lost
 	r.next[l] = h.First + uint64(h.Count)
 	r.bytes, r.left, r.i = r.msg.Len, h.Count-1, 0
@@ -124,21 +155,25 @@ func (r *Reader) openPack(err error) error {
 		}
 	}
 	if r.newest[l] == q {
-		return r.toLast()
+		skip = uint64(r.left)
 	}
-	return nil
+	return r.skip(uint32(skip))
 }
 
-// toLast moves to the last message of the pack.
-func (r *Reader) toLast() error {
-	r.msg.Seq += uint64(r.left)
+// skip moves n messages on in the pack.
+//
+// Preconditions:
+//   - n is at most left.
+func (r *Reader) skip(n uint32) error {
+	r.msg.Seq += uint64(n)
 	if r.stride > 0 {
-		r.part += r.left * r.stride
-		r.i, r.left = r.i+r.left, 0
+		r.part += n * r.stride
+		r.i, r.left = r.i+n, r.left-n
 		return nil
 	}
-	for ; r.left > 0; r.left-- {
+	for ; n > 0; n-- {
 		r.i++
+		r.left--
 		if err := r.measure(r.part + layout.PackAligned(r.msg.Len)); err != nil {
 			return err
 		}

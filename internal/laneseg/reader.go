@@ -73,16 +73,34 @@ type Message struct {
 	at   uint32 // its offset in the payload of the slot
 }
 
-// Join begins to read all lanes, from message from of each (lane.Oldest, Newest or Now),
-// and then gives the member of h its role, layout.RoleReliable or RoleBestEffort.
+// Start says where a Reader begins.
+type Start struct {
+	Reliable bool
+	// From is lane.Oldest, Newest or Now, or the number of a message: of all lanes for which At has
+	// nothing.
+	From uint64
+	// At has the number of a message for each lane. It may be shorter, and 0 means From. If such a
+	// message does not exist any more, the Reader has missed it.
+	At []uint64
+}
+
+func (s *Start) of(l int) uint64 {
+	if l < len(s.At) && s.At[l] > 0 {
+		return s.At[l]
+	}
+	return s.From
+}
+
+// Join begins to read all lanes, and then gives the member of h its role, layout.RoleReliable or
+// RoleBestEffort.
 //
 // Preconditions:
 //   - r is the zero value.
 //   - h has joined, and its payload is mapped.
 //
 // Errors: syserr.ErrNoSpace. Then the member has no role and reads nothing.
-func (r *Reader) Join(h *segment.Handle, set *lane.Set, reliable bool, from uint64) error {
-	r.holds.at(set, h.Me().Slot(), !reliable || set.C.EvictAfter > 0)
+func (r *Reader) Join(h *segment.Handle, set *lane.Set, begin *Start) error {
+	r.holds.at(set, h.Me().Slot(), !begin.Reliable || set.C.EvictAfter > 0)
 	for l := range int(set.C.Lanes) {
 		if err := r.holds.keep(l); err != nil {
 			return err
@@ -97,7 +115,11 @@ func (r *Reader) Join(h *segment.Handle, set *lane.Set, reliable bool, from uint
 	}
 	for l := range heads {
 		ends := atomic.LoadUint64(set.Ends(l))
-		lr := lane.NewReader(set, l, h.Me(), reliable, from)
+		from := begin.of(l)
+		if set.C.Pack > 0 && from < lane.Oldest {
+			from = lane.Oldest // the numbers of a lane are those of packs
+		}
+		lr := lane.NewReader(set, l, h.Me(), begin.Reliable, from)
 		if lr.Ready() {
 			if uint32(ends) > 0 {
 				ends-- // the messages that are still there have an end, or will have one
@@ -114,10 +136,10 @@ func (r *Reader) Join(h *segment.Handle, set *lane.Set, reliable bool, from uint
 		r.lanes, r.ends = append(r.lanes, lr), append(r.ends, ends)
 	}
 	if set.C.Pack > 0 {
-		r.joinPacks(reliable, from, heads)
+		r.joinPacks(begin, heads)
 	}
 	role := uint32(layout.RoleReliable)
-	if !reliable {
+	if !begin.Reliable {
 		role = layout.RoleBestEffort
 	}
 	set.EdgeRelease(lane.EdgeReaders)
@@ -220,7 +242,7 @@ func (r *Reader) refusal() error {
 
 // noted keeps an error that all later calls of Take return.
 func (r *Reader) noted(err error) error {
-	if errors.Is(err, layout.ErrEvicted) {
+	if errors.Is(err, layout.ErrEvicted) || errors.Is(err, layout.ErrRetired) {
 		r.gone = err
 	}
 	return err
@@ -238,8 +260,8 @@ func checkSum(what string, b []byte, want uint32, m *lane.Message) error {
 // took a message.
 //
 // Errors: err; io.EOF (once, when the last writer has ended its stream), ErrCut (once for each
-// writer that died or cut its stream), layout.ErrEvicted (from then on always), ErrChecksum (for
-// one message), ErrCorrupt, ErrClosed.
+// writer that died or cut its stream), layout.ErrEvicted and ErrRetired (from then on always),
+// ErrChecksum (for one message), ErrCorrupt, ErrClosed.
 func (r *Reader) TrySlowly(err error) (ok bool, _ error) {
 	for range 16 { // a hostile writer changes all words all the time
 		r.settle()
@@ -424,7 +446,13 @@ func (r *Reader) slow() error {
 		}
 		return io.EOF
 	}
-	return nil
+	if atomic.LoadUint64(r.set.Retired()) == 0 {
+		return nil
+	}
+	if r.ready() { // ACQUIRE: all messages are there
+		return errAgain
+	}
+	return r.noted(layout.ErrRetired)
 }
 
 // over says whether ends has something that was not reported to the user. A writer that has ended
@@ -458,6 +486,36 @@ func (r *Reader) Writers() (n int) {
 // has taken.
 func (r *Reader) Missed() uint64 { return r.missed }
 func (r *Reader) Taken() uint64  { return r.taken }
+
+// Next returns the number of the message of lane l that comes next. It is 0 in a segment with packs,
+// if no pack was taken since a damaged one, or since the Reader began without a number.
+func (r *Reader) Next(l int) uint64 {
+	if r.cur != nil && r.cur.Lane() == l && (r.left > 0 || r.ahead) {
+		if r.ahead { // WaitAny has taken it, and the user has not
+			return r.msg.Seq
+		}
+		return r.msg.Seq + 1
+	}
+	if r.packs {
+		return max(r.next[l], r.begin[l])
+	}
+	return r.lanes[l].Next()
+}
+
+// Behind returns how many messages there are that the Reader has not taken, as far as the hints
+// of the lanes say. It is for a Reader that takes no more.
+func (r *Reader) Behind() (n uint64) {
+	for l := range r.lanes {
+		head := r.set.Head(l)
+		if r.packs {
+			head = r.set.Number(l)
+		}
+		if h, next := atomic.LoadUint64(head), r.Next(l); next > 0 && h > next && h < layout.MaxNumber {
+			n += h - next
+		}
+	}
+	return n
+}
 
 // takeWaiting waits until something happens: first it polls, then it sleeps.
 func (r *Reader) takeWaiting(ctx context.Context) (bool, error) {
@@ -523,7 +581,7 @@ func (w *messageWait) Holds() bool {
 			return true
 		}
 	}
-	return false
+	return atomic.LoadUint64(r.set.Retired()) != 0
 }
 
 // DependsOn returns the writers.

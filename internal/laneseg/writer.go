@@ -65,11 +65,15 @@ var ErrNoLane = errors.New("no lane is free")
 //   - h has joined, and its payload is mapped for writing.
 //   - The member of h is not the writer of another lane of set.
 //
-// Errors: ErrNoLane, syserr.ErrNoSpace, those of Handle.Reap.
+// Errors: ErrNoLane, layout.ErrRetired, syserr.ErrNoSpace, those of Handle.Reap.
 func (w *Writer) Claim(h *segment.Handle, set *lane.Set, role uint32) error {
 	l, err := claimSoon(h, set)
 	if err != nil {
 		return err
+	}
+	if atomic.LoadUint64(set.Retired()) != 0 { // since h has joined
+		atomic.CompareAndSwapUint64(set.Owner(l), uint64(h.Me()), 0)
+		return retired(h)
 	}
 	if err := set.ReserveWriter(l); err != nil {
 		atomic.CompareAndSwapUint64(set.Owner(l), uint64(h.Me()), 0)
@@ -106,20 +110,35 @@ func claim(h *segment.Handle, set *lane.Set) (int, error) {
 	n := int(set.C.Lanes)
 	for range 2 {
 		for l := range n {
-			if atomic.CompareAndSwapUint64(set.Owner(l), 0, uint64(h.Me())) {
-				set.EdgeAcquire(lane.EdgeWriters + uint64(l))
+			if claimLane(h, set, l) {
 				return l, nil
 			}
 		}
 		for l := range n {
-			if o := layout.Owner(atomic.LoadUint64(set.Owner(l))); !o.Free() {
-				if _, err := h.Reap(o); err != nil {
-					return 0, err
-				}
+			if err := reapWriter(h, set, l); err != nil {
+				return 0, err
 			}
 		}
 	}
 	return 0, ErrNoLane
+}
+
+func claimLane(h *segment.Handle, set *lane.Set, l int) bool {
+	if !atomic.CompareAndSwapUint64(set.Owner(l), 0, uint64(h.Me())) {
+		return false
+	}
+	set.EdgeAcquire(lane.EdgeWriters + uint64(l))
+	return true
+}
+
+// reapWriter frees a lane if its writer is dead.
+func reapWriter(h *segment.Handle, set *lane.Set, l int) error {
+	o := layout.Owner(atomic.LoadUint64(set.Owner(l)))
+	if o.Free() {
+		return nil
+	}
+	_, err := h.Reap(o)
+	return err
 }
 
 // Writers returns the members that have a lane of set.

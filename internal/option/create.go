@@ -1,8 +1,6 @@
 package option
 
 import (
-	"fmt"
-	"io/fs"
 	"reflect"
 )
 
@@ -19,14 +17,7 @@ func OnlyCreate(opts any, fields ...string) error {
 		if f.IsZero() {
 			continue
 		}
-		value := fmt.Sprint(f.Interface())
-		switch mode, ok := f.Interface().(fs.FileMode); {
-		case ok:
-			value = fmt.Sprintf("%#o", uint32(mode))
-		case f.Kind() == reflect.Slice:
-			value = fmt.Sprintf("%d elements", f.Len())
-		}
-		return Bad(name, value, "none, because it counts only when the object is made")
+		return Bad(name, shown(f), "none, because it counts only when the object is made")
 	}
 	return nil
 }

@@ -90,11 +90,17 @@ func OpenObject(o *object.Spec) (*object.Object, error) {
 	return obj, err
 }
 
-// Await calls open until its error is not fs.ErrNotExist. wrap adds context to the error of ctx.
+// NotYet says whether err is the error of an open that may succeed later: there is no object of that
+// name, or only one that was retired.
+func NotYet(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, layout.ErrRetired)
+}
+
+// Await calls open until its error is not NotYet. wrap adds context to the error of ctx.
 func Await[T any](ctx context.Context, open func() (T, error), wrap func(error) error) (o T, err error) {
 	ended := Until(ctx, func() (bool, error) {
 		o, err = open()
-		return !errors.Is(err, fs.ErrNotExist), nil
+		return !NotYet(err), nil
 	})
 	if ended != nil {
 		err = wrap(ended)

@@ -247,8 +247,9 @@ func (h *Handle) CheckName() error {
 	return h.obj.Sys.CheckName()
 }
 
-// lookAtName is CheckName for the watch.
-func (h *Handle) lookAtName() {
+// LookAtName is CheckName for the watch. After it, waits that need the name end at once if the name
+// is gone.
+func (h *Handle) LookAtName() {
 	if h.gone.Load() != nil {
 		return
 	}
@@ -432,7 +433,7 @@ func (d *deathWatch) run() {
 // way.
 func (w *watched) look(atName bool) {
 	if atName {
-		w.h.lookAtName()
+		w.h.LookAtName()
 	}
 	var alive layout.Owner
 	switch w.h.needs(w.c, &alive) {

@@ -518,6 +518,7 @@ func allWaits(t *testing.T) map[string]waits {
 		},
 	}
 	callWaits(t, all)
+	followWaits(t, all)
 	return all
 }
 

@@ -210,7 +210,7 @@ func optionsCases() []optionsCase {
 				"MaxSize": large(-1, 1<<32), "Pack": large(-1, 7, 1<<32-23), "Depth": {-1, 524289}, "Publishers": {-1, 65}, "Holds": {-1, 1024},
 				"Loans": {-1, 65537}, "EvictAfter": {time.Duration(-1)},
 			},
-			free: []string{"Checksums", "Times", "SecurityDescriptor", "Owner"},
+			free: []string{"Checksums", "Times", "AsItIs", "SecurityDescriptor", "Owner"},
 			use: U{
 				"OpenOrCreatePublisher": topic(func(n string, o *pubsub.Options) error { return closed(existing(pubsub.OpenOrCreatePublisher(n, o))) }),
 				"CreatePublisher":       topic(func(n string, o *pubsub.Options) error { return closed(pubsub.CreatePublisher(n, o)) }),
@@ -220,15 +220,15 @@ func optionsCases() []optionsCase {
 				"OpenOrCreatePublisherOf": notFor("MaxSize", topic(func(n string, o *pubsub.Options) error {
 					return closed(existing(pubsub.OpenOrCreatePublisherOf[value](n, o)))
 				})),
-				"frame.OpenOrCreatePublisher": notFor("MaxSize", topic(func(n string, o *pubsub.Options) error {
+				"frame.OpenOrCreatePublisher": notFor("MaxSize", notFor("EvictAfter", topic(func(n string, o *pubsub.Options) error {
 					return closed(existing(frame.OpenOrCreatePublisher(n, frame.Spec{Format: frame.Gray, Width: 1, Height: 1}, o)))
-				})),
+				}))),
 			},
 		},
 		{
 			zero: pubsub.Options{Members: 1024, Depth: 524288}, // each in range, and too much together
 			bad:  M{"Holds": {1023}},
-			free: []string{"Scope", "Lifetime", "Members", "Perm", "MaxSize", "Pack", "Depth", "Publishers", "Loans", "EvictAfter", "Checksums", "Times", "SecurityDescriptor", "Owner"},
+			free: []string{"Scope", "Lifetime", "Members", "Perm", "MaxSize", "Pack", "Depth", "Publishers", "Loans", "EvictAfter", "Checksums", "Times", "AsItIs", "SecurityDescriptor", "Owner"},
 			use: U{
 				"OpenOrCreatePublisher": topic(func(n string, o *pubsub.Options) error { return closed(existing(pubsub.OpenOrCreatePublisher(n, o))) }),
 			},
@@ -236,7 +236,7 @@ func optionsCases() []optionsCase {
 		{
 			zero: pubsub.SubscriberOptions{},
 			bad:  M{"Scope": badScope, "From": {pubsub.From(-1), pubsub.From(3)}},
-			free: []string{"BestEffort", "Owner"},
+			free: []string{"At", "BestEffort", "Owner"},
 			use: U{
 				"OpenSubscriber": func(_ *testing.T, o any) error {
 					return closed(pubsub.OpenSubscriber("none", o.(*pubsub.SubscriberOptions)))
@@ -255,7 +255,7 @@ func optionsCases() []optionsCase {
 		{
 			zero: cell.Options{},
 			bad:  M{"Scope": badScope, "Lifetime": badLifetime, "Members": badMembers, "Perm": badPerm, "Holds": {-1, 1024}},
-			free: []string{"Checksums", "Times", "SecurityDescriptor", "Owner"},
+			free: []string{"Checksums", "Times", "AsItIs", "SecurityDescriptor", "Owner"},
 			use: U{
 				"OpenOrCreateWriter": func(t *testing.T, o any) error {
 					return both(func(n string) error { return closed(existing(cell.OpenOrCreateWriter(n, 8, o.(*cell.Options)))) })(t)
