@@ -10,8 +10,9 @@ import (
 )
 
 var helpers = map[string]func(args []string){
-	"churn": churn,
-	"agent": agent.Run,
+	"churn":    churn,
+	"followed": followed,
+	"agent":    agent.Run,
 }
 
 func TestMain(m *testing.M) {

@@ -1,0 +1,266 @@
+package soak
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"samepage"
+	"samepage/internal/ipctest"
+	"samepage/pubsub"
+)
+
+// followed publishes to a topic, as the lines of its standard input say:
+//
+//	open SIZE DEPTH EVICT PACK  opens or replaces the topic: "ok ID", or an error
+//	send N                      publishes N messages: "ok NUMBER" of the last one
+//	flood                       publishes until the process is killed
+//	close, abort                ends the stream: "ok"
+//
+// A message begins with the ID of its topic and its number, and its size depends on the number.
+func followed([]string) {
+	var p *pubsub.Publisher
+	say := func(err error, what any) {
+		if err != nil {
+			fmt.Println("error", err)
+			return
+		}
+		fmt.Println("ok", what)
+	}
+	send := func() error {
+		b := fmt.Appendf(nil, "%v %d ", p.ID(), p.Next())
+		n := len(b) + int(p.Next()*7919%100)
+		b = append(b, bytes.Repeat([]byte{'.'}, n-len(b))...)
+		return p.Send(context.Background(), b)
+	}
+	in := bufio.NewScanner(os.Stdin)
+	for in.Scan() {
+		var o pubsub.Options
+		var n int
+		switch what := in.Text(); {
+		case what == "close":
+			say(p.Close(), "")
+		case what == "abort":
+			say(p.Abort(), "")
+		case what == "flood":
+			fmt.Println("ok")
+			for send() == nil {
+			}
+		case scans(what, "send %d", &n):
+			var err error
+			for ; n > 0 && err == nil; n-- {
+				err = send()
+			}
+			say(err, p.Next()-1)
+		case scans(what, "open %d %d %d %d", &o.MaxSize, &o.Depth, &n, &o.Pack):
+			o.EvictAfter = time.Duration(n)
+			var err error
+			if p, err = pubsub.ReplacePublisher(context.Background(), "followed", &o); err != nil {
+				say(err, "")
+				break
+			}
+			say(nil, p.ID())
+		}
+	}
+}
+
+func scans(line, format string, to ...any) bool {
+	n, err := fmt.Sscanf(line, format, to...)
+	return err == nil && n == len(to)
+}
+
+// seen is what a follower has got so far.
+type seen struct {
+	mu     sync.Mutex
+	cond   *sync.Cond
+	id     string // of the topic of the last message
+	next   uint64 // the number that comes next there
+	topics map[string]bool
+	total  uint64
+	since  samepage.Since
+	err    error
+}
+
+// take checks that a message is the next one.
+func (s *seen) take(m *pubsub.Followed) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer s.cond.Broadcast()
+	var id string
+	var number uint64
+	if _, err := fmt.Sscanf(string(m.Bytes()), "%s %d ", &id, &number); err != nil {
+		return fmt.Errorf("message %d is %q: %w", m.Seq(), m.Bytes(), err)
+	}
+	before := fmt.Sprintf("after message %d of %s", s.next-1, s.id)
+	if id != s.id {
+		if s.id != "" && !m.Since.New || s.topics[id] {
+			return fmt.Errorf("%s: message %d of %s, which is new: %v, seen before: %v", before, number, id, m.Since, s.topics[id])
+		}
+		s.topics[id] = true
+		s.id, s.next = id, 1
+	} else if m.Since.New && m.Since.Missed == 0 && s.next > 1 {
+		return fmt.Errorf("%s: %v, but the topic is the same", before, m.Since)
+	}
+	s.since = s.since.And(m.Since)
+	missed := m.Missed() // those of the topic before are in Since only
+	if s.total == 0 {
+		missed = number - 1 // the first topic begins with its history
+	}
+	if number != m.Seq() || number != s.next+missed {
+		return fmt.Errorf("%s: message %d says that it is %d, missed %d", before, m.Seq(), number, missed)
+	}
+	if n := len(fmt.Sprintf("%s %d ", id, number)) + int(number*7919%100); n != len(m.Bytes()) {
+		return fmt.Errorf("%s: message %d has %d bytes, want %d", before, number, len(m.Bytes()), n)
+	}
+	s.next = number + 1
+	s.total++
+	return nil
+}
+
+// want waits until message number of topic id has come, or was missed.
+func (s *seen) want(t *testing.T, id string, number uint64) {
+	t.Helper()
+	late := time.AfterFunc(ipctest.Patience, func() {
+		s.mu.Lock()
+		s.err = errors.Join(s.err, fmt.Errorf("at %s %d, message %d of %s does not come", s.id, s.next, number, id))
+		s.mu.Unlock()
+		s.cond.Broadcast()
+	})
+	defer late.Stop()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.err == nil && (s.id != id || s.next <= number) {
+		s.cond.Wait()
+	}
+	if s.err != nil {
+		t.Fatal(s.err)
+	}
+}
+
+// One process follows a name. Publishers are killed, end their streams, come with other sizes, and
+// somebody removes all names, at random, $SAMEPAGE_ROUNDS times. The follower gets every message
+// of a topic that lives once and in order, and knows how many it has missed.
+func TestFollowRandom(t *testing.T) {
+	ipctest.NeedNames(t)
+	dir := ipctest.Store(t)
+	rounds := ipctest.Repeat(t, 60, 10, "SAMEPAGE_ROUNDS")
+	seed := rand.Uint64()
+	r := rand.New(rand.NewPCG(seed, 1))
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &seen{topics: map[string]bool{}}
+	s.cond = sync.NewCond(&s.mu)
+	ended := make(chan error, 1)
+	go func() {
+		for m, err := range pubsub.Follow(ctx, "followed", nil) {
+			if err == nil {
+				err = s.take(&m)
+			}
+			if err != nil {
+				s.mu.Lock()
+				s.err = err
+				s.mu.Unlock()
+				s.cond.Broadcast()
+				ended <- err
+				return
+			}
+			if m.Seq()%97 == 0 {
+				time.Sleep(time.Millisecond) // longer than EvictAfter of some topics
+			}
+		}
+		ended <- nil
+	}()
+	var p *ipctest.Child
+	id, last, evicts := "", 0, false
+	for round := range rounds {
+		if p == nil {
+			p = ipctest.Start(t, "followed")
+			pack := 0
+			if r.IntN(4) == 0 {
+				pack = 4096
+			}
+			evict := r.IntN(2) * 100_000
+			evicts = evict > 0
+			answer := p.Ask("open %d %d %d %d", 200<<r.IntN(4), 1+r.IntN(100), evict, pack)
+			if !scans(answer, "ok %s", &id) {
+				t.Fatalf("seed %d, round %d: %s", seed, round, answer)
+			}
+		}
+		if answer := p.Ask("send %d", 1+r.IntN(300)); !scans(answer, "ok %d", &last) {
+			t.Fatalf("seed %d, round %d: %s", seed, round, answer)
+		}
+		wiped := false
+		switch r.IntN(8) {
+		case 0: // the topic lives on without a name
+			if r.IntN(3) > 0 {
+				s.want(t, id, uint64(last))
+			}
+			ipctest.Wipe(t, dir)
+			wiped = true
+		case 1, 2, 3: // the follower need not be there
+		default:
+			s.want(t, id, uint64(last))
+		}
+		if wiped && !evicts && s.at(id) { // it stays in this topic
+			if answer := p.Ask("send 50"); !scans(answer, "ok %d", &last) {
+				t.Fatalf("seed %d, round %d: %s", seed, round, answer)
+			}
+			s.want(t, id, uint64(last))
+		}
+		switch r.IntN(5) {
+		case 0:
+			p.Want("ok ", "close")
+			p.Kill()
+			p = nil
+		case 1:
+			p.Want("ok ", "abort")
+			p.Kill()
+			p = nil
+		case 2:
+			p.Kill()
+			p = nil
+		case 3:
+			p.Want("ok", "flood")
+			time.Sleep(time.Duration(r.IntN(5000)) * time.Microsecond)
+			p.Kill()
+			p = nil
+		}
+		if wiped && p != nil { // nobody can come to its topic any more
+			p.Kill()
+			p = nil
+		}
+	}
+	if p == nil {
+		p = ipctest.Start(t, "followed")
+		if answer := p.Ask("open 300 10 0 0"); !scans(answer, "ok %s", &id) {
+			t.Fatal(answer)
+		}
+		if answer := p.Ask("send 5"); !scans(answer, "ok %d", &last) {
+			t.Fatal(answer)
+		}
+	}
+	s.want(t, id, uint64(last))
+	cancel()
+	p.Kill()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	t.Logf("seed %d, %d rounds: %d messages of %d topics; %v", seed, rounds, s.total, len(s.topics), s.since)
+	if all, err := samepage.List(); err != nil && !errors.Is(err, fs.ErrNotExist) || len(all) > 0 {
+		t.Errorf("left behind: %v, %v", all, err)
+	}
+}
+
+// at says whether the last message was of topic id.
+func (s *seen) at(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.id == id
+}
