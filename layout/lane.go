@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"hash/fnv"
+	"io"
 	"math/bits"
 	"unsafe"
 )
@@ -24,7 +26,8 @@ type LaneConfig struct {
 	EvictAfter int64  // 48 nanoseconds that a reliable reader may keep the writer waiting; 0: no limit
 	Pack       uint32 // 56 bytes of the messages of a pack (PackHeader); 0: payloads are not packs
 	Message    uint32 // 60 bytes of the largest message in a pack; 0 without Pack
-	_          [60]byte
+	Named      uint32 // 64 places of named readers; a cell: 0
+	_          [56]byte
 	CRC        uint32 // 124 CRC-32C of bytes 0..123
 }
 
@@ -102,6 +105,20 @@ type CursorLine struct {
 	_           [112]byte // 16
 }
 
+// NamedReader is the place of a named reader. After it come the numbers of the messages that the
+// reader wants next, one of 8 bytes for each lane; 0: it has acknowledged none.
+type NamedReader struct {
+	Owner uint64 // 0 an Owner without Dirty and HeldBit: the member that reads under this name
+	Key   uint64 // 8 of the name, see NameKey; 0: the place is free. It never changes again
+}
+
+// NameKey returns the Key of a named reader.
+func NameKey(name string) uint64 {
+	h := fnv.New64a()
+	_, _ = io.WriteString(h, name)
+	return max(h.Sum64(), 1)
+}
+
 // Entry is an entry of a lane's ring.
 type Entry struct {
 	Sequence uint64 //  0
@@ -141,6 +158,9 @@ const (
 	CellWriterOffset  = 8
 	CellCurrentOffset = 128
 
+	NamedReaderSize = 16
+	NamedKeyOffset  = 8
+
 	CursorLineSize          = 128
 	CursorIncarnationOffset = 8
 
@@ -162,6 +182,7 @@ const (
 	MaxSlots    = 1 << 20 // Current of a cell has 20 bits for a slot
 	MaxPins     = 1 << 10
 	MaxLoans    = 1 << 16
+	MaxNamed    = 1 << 10
 	MaxSlotSize = 1 << 40
 )
 
@@ -180,6 +201,9 @@ const (
 	_ = -(unsafe.Sizeof(CellWords{}) ^ CellWordsSize)
 	_ = -(unsafe.Offsetof(CellWords{}.Used) ^ LaneUsedOffset)
 	_ = -(unsafe.Offsetof(CellWords{}.Current) ^ CellCurrentOffset)
+	_ = -(unsafe.Sizeof(NamedReader{}) ^ NamedReaderSize)
+	_ = -(unsafe.Offsetof(NamedReader{}.Key) ^ NamedKeyOffset)
+	_ = -(unsafe.Offsetof(LaneConfig{}.Named) ^ 64)
 	_ = -(unsafe.Sizeof(CursorLine{}) ^ CursorLineSize)
 	_ = -(unsafe.Sizeof(Entry{}) ^ EntrySize)
 	_ = -(unsafe.Offsetof(Entry{}.Slot) ^ EntrySlotOffset)
@@ -188,22 +212,24 @@ const (
 	_ = -(unsafe.Offsetof(SlotHeader{}.Next) ^ SlotNextOffset)
 )
 
-// LaneOffsets say where the parts of lanes lie, in bytes: Words, Evicted, Cursors, Keeps and Pins
-// in the live region, entries and slots in the payload. The entries of all lanes come before all
+// LaneOffsets say where the parts of lanes lie, in bytes: Words, Evicted, Cursors, Keeps, Pins
+// and Named in the live region, entries and slots in the payload. The entries of all lanes come before all
 // slots, and the entries of lane 0 are at 0.
 type LaneOffsets struct {
-	Words   uint64 // of lane 0; each lane has LaneWordsSize bytes (a cell: CellWordsSize)
-	Evicted uint64 // of lane 0, member 0; each member has 8 bytes
-	Cursors uint64 // of lane 0, member 0; each member has CursorLineSize bytes
-	Keeps   uint64 // of lane 0, member 0; each member has 8 bytes
-	Row     uint64 // bytes from one lane to the next, in Evicted and Keeps
-	Pins    uint64 // of member 0
-	PinRow  uint64 // bytes from one member to the next
-	Live    uint64 // bytes of the live region
-	Entries uint64 // bytes from the entries of one lane to those of the next
-	Slots   uint64 // slots of lane 0
-	Lane    uint64 // bytes from the slots of one lane to those of the next
-	Payload uint64 // bytes of the payload
+	Words    uint64 // of lane 0; each lane has LaneWordsSize bytes (a cell: CellWordsSize)
+	Evicted  uint64 // of lane 0, member 0; each member has 8 bytes
+	Cursors  uint64 // of lane 0, member 0; each member has CursorLineSize bytes
+	Keeps    uint64 // of lane 0, member 0; each member has 8 bytes
+	Row      uint64 // bytes from one lane to the next, in Evicted and Keeps
+	Pins     uint64 // of member 0
+	PinRow   uint64 // bytes from one member to the next
+	Named    uint64 // of place 0
+	NamedRow uint64 // bytes from one place to the next; 0 if there are none
+	Live     uint64 // bytes of the live region
+	Entries  uint64 // bytes from the entries of one lane to those of the next
+	Slots    uint64 // slots of lane 0
+	Lane     uint64 // bytes from the slots of one lane to those of the next
+	Payload  uint64 // bytes of the payload
 }
 
 func lines(n uint64) uint64 { return (n + 127) &^ 127 }
@@ -229,6 +255,7 @@ func (c *LaneConfig) Offsets() (*LaneOffsets, error) {
 		{"Slots", uint64(c.Slots), 1, MaxSlots},
 		{"EvictAfter", uint64(c.EvictAfter), 0, 1 << 62},
 		{"Flags", uint64(c.Flags), 0, laneFlagsMask},
+		{"Named", uint64(c.Named), 0, min(lanes, 1) * MaxNamed},
 	} {
 		if x.v < x.least || x.v > x.most {
 			return nil, bad(x.what, x.v, x.least, x.most)
@@ -264,7 +291,11 @@ func (c *LaneConfig) Offsets() (*LaneOffsets, error) {
 	}
 	o.Keeps = end
 	o.Pins = o.Keeps + lanes*o.Row
-	o.Live = o.Pins + uint64(c.Readers)*o.PinRow
+	o.Named = o.Pins + uint64(c.Readers)*o.PinRow
+	if c.Named > 0 {
+		o.NamedRow = lines(NamedReaderSize + lanes*8)
+	}
+	o.Live = o.Named + uint64(c.Named)*o.NamedRow
 	o.Entries = lines(uint64(c.Entries) * EntrySize)
 	o.Slots = lanes * o.Entries
 	hi, n := bits.Mul64(uint64(c.Slots), c.SlotSize)
@@ -334,6 +365,7 @@ func EncodeLaneConfig(c *LaneConfig) []byte {
 	le.PutUint64(b[48:], uint64(c.EvictAfter))
 	le.PutUint32(b[56:], c.Pack)
 	le.PutUint32(b[60:], c.Message)
+	le.PutUint32(b[64:], c.Named)
 	le.PutUint32(b[124:], crc32.Checksum(b[:124], castagnoli))
 	return b
 }
@@ -353,7 +385,7 @@ func ParseLaneConfig(b []byte) (*LaneConfig, *LaneOffsets, error) {
 		Lanes: le.Uint32(b[0:]), Entries: le.Uint32(b[4:]), Step: le.Uint32(b[8:]), Slots: le.Uint32(b[12:]),
 		SlotSize: le.Uint64(b[16:]), MaxSize: le.Uint64(b[24:]), Readers: le.Uint32(b[32:]), Pins: le.Uint32(b[36:]),
 		Loans: le.Uint32(b[40:]), Flags: le.Uint32(b[44:]), EvictAfter: int64(le.Uint64(b[48:])), Pack: le.Uint32(b[56:]),
-		Message: le.Uint32(b[60:]), CRC: le.Uint32(b[124:]),
+		Message: le.Uint32(b[60:]), Named: le.Uint32(b[64:]), CRC: le.Uint32(b[124:]),
 	}
 	o, err := c.Offsets()
 	return c, o, err

@@ -51,7 +51,7 @@ func samePage(t *testing.T, types ...reflect.Type) {
 
 func TestLanePage(t *testing.T) {
 	samePage(t, reflect.TypeFor[LaneConfig](), reflect.TypeFor[LaneWords](), reflect.TypeFor[CellWords](),
-		reflect.TypeFor[CursorLine](), reflect.TypeFor[Entry](), reflect.TypeFor[SlotHeader](), reflect.TypeFor[PackHeader]())
+		reflect.TypeFor[CursorLine](), reflect.TypeFor[Entry](), reflect.TypeFor[SlotHeader](), reflect.TypeFor[PackHeader](), reflect.TypeFor[NamedReader]())
 }
 
 func goldenLaneConfig() *LaneConfig {
@@ -74,7 +74,7 @@ func TestLaneConfig(t *testing.T) {
 	}
 	want := LaneOffsets{
 		Words: 384, Evicted: 384 + 2*384, Cursors: 1152 + 2*128, Keeps: 1408 + 2*16*128, Row: 128, Pins: 5504 + 2*128, PinRow: 128,
-		Live: 5760 + 16*128, Entries: 256, Slots: 2 * 256, Lane: 60 * 1152, Payload: 2 * (256 + 60*1152),
+		Named: 5760 + 16*128, Live: 5760 + 16*128, Entries: 256, Slots: 2 * 256, Lane: 60 * 1152, Payload: 2 * (256 + 60*1152),
 	}
 	if *o != want {
 		t.Errorf("%+v, want %+v", *o, want)

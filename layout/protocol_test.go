@@ -47,6 +47,7 @@ func TestProtocolWords(t *testing.T) {
 	types := []reflect.Type{
 		reflect.TypeFor[Member](), reflect.TypeFor[LockWords](), reflect.TypeFor[LaneWords](), reflect.TypeFor[CellWords](),
 		reflect.TypeFor[CursorLine](), reflect.TypeFor[Entry](), reflect.TypeFor[SlotHeader](),
+		reflect.TypeFor[NamedReader](),
 		reflect.TypeFor[CallOwner](), reflect.TypeFor[CallWork](), reflect.TypeFor[CallAsk](), reflect.TypeFor[CallAnswer](),
 		reflect.TypeFor[ListenerWords](), reflect.TypeFor[ConnWords](), reflect.TypeFor[EndWords](),
 	}

@@ -2,6 +2,7 @@ package pubsub
 
 import (
 	"context"
+	"fmt"
 	"iter"
 
 	"samepage"
@@ -28,6 +29,18 @@ type Followed struct {
 
 // OK says whether there is a message. It is false only with FollowOptions.News.
 func (f *Followed) OK() bool { return f.s != nil }
+
+// Acknowledge is Subscriber.Acknowledge: this message and all before it are done.
+//
+// Errors: those of Subscriber.Acknowledge, samepage.ErrClosed if there is no message.
+func (f *Followed) Acknowledge() error { return f.acknowledge() }
+
+func (m *message) acknowledge() error {
+	if m.s == nil {
+		return fmt.Errorf("pubsub: acknowledge no message: %w", samepage.ErrClosed)
+	}
+	return m.s.Acknowledge()
+}
 
 // Follow takes one message after the other from all topics that have the name one after the other.
 // It waits until there is a topic. It goes on after the end of a stream, the death of a publisher,
@@ -63,6 +76,9 @@ type FollowedOf[T any] struct {
 
 // OK says whether there is a value. It is false only with FollowOptions.News.
 func (f *FollowedOf[T]) OK() bool { return f.s != nil }
+
+// Acknowledge is Followed.Acknowledge.
+func (f *FollowedOf[T]) Acknowledge() error { return f.acknowledge() }
 
 // FollowOf is Follow for topics of T. If the call does not have to wait, it ignores ctx.
 //

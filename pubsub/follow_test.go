@@ -238,3 +238,22 @@ func removeTopic(name string) error {
 	}
 	return err
 }
+
+// idleFollower follows a name of which nothing comes, see ipctest.WantIdle.
+func idleFollower(args []string) {
+	fmt.Println("ok", ipctest.RestCost(func(ctx context.Context) {
+		for range pubsub.Follow(ctx, args[0], nil) {
+		}
+	}))
+}
+
+// While nothing happens, Follow does not poll: there is no topic, or none with a publisher.
+func TestFollowIdle(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes 11 s")
+	}
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	publisherWith(t, "quiet", &pubsub.Options{Lifetime: samepage.Persist}, "a").Close()
+	ipctest.WantIdle(t, ipctest.Start(t, "idle follower", "none"), ipctest.Start(t, "idle follower", "quiet"))
+}

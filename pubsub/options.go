@@ -57,6 +57,10 @@ type Options struct {
 	Checksums bool `json:"checksums,omitempty"`
 	// Times adds the time of publication to each message.
 	Times bool `json:"times,omitempty"`
+	// NamedReaders is the largest number of names of subscribers, see SubscriberOptions.Reader: up to
+	// 1024, by default 0. A name takes 128 bytes, or more if there are more than 14 Publishers. It
+	// keeps its place as long as the topic exists.
+	NamedReaders int `json:"named_readers,omitempty"`
 	// AsItIs makes OpenOrCreatePublisher accept a topic that exists with other options, except one
 	// with a smaller MaxSize.
 	AsItIs bool `json:"as_it_is,omitempty"`
@@ -81,7 +85,7 @@ func (o *Options) settings() *lane.Settings {
 	}
 	s := &lane.Settings{
 		Lanes: or(o.Publishers, 1), Depth: or(o.Depth, depth), MaxSize: int64(size), Pack: int64(o.Pack), Readers: or(o.Members, 16),
-		Holds: o.Holds, Loans: or(o.Loans, 2), EvictAfter: int64(o.EvictAfter),
+		Holds: o.Holds, Loans: or(o.Loans, 2), EvictAfter: int64(o.EvictAfter), Named: o.NamedReaders,
 	}
 	if o.Checksums {
 		s.Flags |= layout.LaneChecksum
@@ -143,7 +147,7 @@ func (o *Options) plan(ty *layout.Type) (*laneseg.Plan, error) {
 // unset returns an error if an option is set that is for a new topic only.
 func (o *Options) unset() error {
 	return option.OnlyCreate(o, "Lifetime", "MaxSize", "Pack", "Depth", "Publishers", "Members", "Holds", "Loans", "EvictAfter",
-		"Checksums", "Times", "Perm", "SecurityDescriptor")
+		"Checksums", "Times", "NamedReaders", "Perm", "SecurityDescriptor")
 }
 
 // spec returns the name, place and rights of the topic.
@@ -159,18 +163,18 @@ func optionsOf(c *layout.LaneConfig) Options {
 	return Options{
 		MaxSize: int(c.Largest()), Pack: int(c.Pack), Depth: int(c.Entries - c.Step), Publishers: int(c.Lanes), Members: int(c.Readers),
 		Holds: int(c.Pins) - 1, Loans: int(c.Loans), EvictAfter: time.Duration(c.EvictAfter),
-		Checksums: c.Flags&layout.LaneChecksum != 0, Times: c.Flags&layout.LaneTime != 0,
+		Checksums: c.Flags&layout.LaneChecksum != 0, Times: c.Flags&layout.LaneTime != 0, NamedReaders: int(c.Named),
 	}
 }
 
-// Differs compares o with the options of a topic that exists. Only the fields MaxSize to Times of o
-// that are set count. MaxSize, Publishers, Members, Holds and Loans of the topic must be at least
-// as large, and its other options the same.
+// Differs compares o with the options of a topic that exists. Only the fields MaxSize to NamedReaders
+// of o that are set count. MaxSize, Publishers, Members, Holds, Loans and NamedReaders of the topic
+// must be at least as large, and its other options the same.
 //
 // Errors: samepage.ErrDiffers, with each difference; it also matches ErrTooLarge if the MaxSize of
 // the topic is too small.
 func (o *Options) Differs(is Options) error {
-	return option.Differ(*o, is, []string{"MaxSize", "Publishers", "Members", "Holds", "Loans"},
+	return option.Differ(*o, is, []string{"MaxSize", "Publishers", "Members", "Holds", "Loans", "NamedReaders"},
 		[]string{"Pack", "Depth", "EvictAfter", "Checksums", "Times"})
 }
 
@@ -233,6 +237,12 @@ type SubscriberOptions struct {
 	// more, the subscriber begins with the oldest one, and Message.Missed tells how many are gone. If
 	// it does not exist yet, the subscriber begins with the next message that is published.
 	At []uint64
+	// Reader is a name for this subscriber. It begins after the last message that a subscriber of this
+	// name has acknowledged, see Subscriber.Acknowledge; From and At are only for a name that has
+	// acknowledged nothing. So a process that dies and comes again goes on where it was. Publishers
+	// do not wait for a name without a subscriber: what is no longer in the history is missed. The
+	// topic must have NamedReaders.
+	Reader string
 	// BestEffort: publishers do not wait for the subscriber, so it misses messages if it is slow.
 	// The default is reliable: publishers wait, and it misses nothing.
 	BestEffort bool

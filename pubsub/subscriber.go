@@ -7,10 +7,12 @@ import (
 	"io"
 	"iter"
 	"runtime"
+	"slices"
 
 	"samepage"
 	"samepage/internal/laneseg"
 	"samepage/internal/object"
+	"samepage/internal/option"
 	"samepage/internal/segment"
 	"samepage/layout"
 )
@@ -24,6 +26,7 @@ type Subscriber struct{ subscriber }
 type subscriber struct {
 	*topic
 	r     laneseg.Reader
+	named *laneseg.Named // nil: the subscriber has no name
 	leaks leaks
 }
 
@@ -31,7 +34,9 @@ type subscriber struct {
 // the messages of the topic have a Go type, the Subscriber gets their bytes.
 //
 // Errors: fs.ErrNotExist (there is no topic of that name; see AwaitSubscriber),
-// samepage.ErrTooManyMembers, fs.ErrInvalid (From is out of range), and those of samepage.Open.
+// samepage.ErrTooManyMembers, also if there is no place for another SubscriberOptions.Reader;
+// ErrBusy (another subscriber has this Reader), ErrRetired, fs.ErrInvalid (From is out of range), and
+// those of samepage.Open.
 func OpenSubscriber(name string, opts *SubscriberOptions) (*Subscriber, error) {
 	s := new(Subscriber)
 	return segment.OrNil(s, s.start(name, opts, nil, nil))
@@ -64,12 +69,23 @@ func (s *subscriber) join(name string, opts *SubscriberOptions, ty *layout.Type,
 		return err
 	}
 	s.topic = newTopic("subscriber to topic", name, h, set)
-	begin := &laneseg.Start{Reliable: !opts.BestEffort, From: from, At: opts.At}
+	begin := &laneseg.Start{Reliable: !opts.BestEffort, From: from, At: slices.Clone(opts.At)}
 	if last != nil {
 		begin.From, begin.At = 1, nil
-		if last.ID == h.ID() {
-			begin.At = last.At
+	}
+	if opts.Reader != "" {
+		if s.named, err = laneseg.ClaimNamed(h, set, opts.Reader); err != nil {
+			return errors.Join(err, s.topic.close())
 		}
+		for l, next := range s.named.At() {
+			if next > 0 {
+				begin.At = append(begin.At, make([]uint64, max(l+1-len(begin.At), 0))...)
+				begin.At[l] = next
+			}
+		}
+	}
+	if last != nil && last.ID == h.ID() {
+		begin.At = last.At
 	}
 	if err := s.r.Join(h, set, begin); err != nil {
 		return errors.Join(err, s.topic.close())
@@ -183,6 +199,27 @@ func (s *subscriber) Release() {
 	runtime.KeepAlive(s)
 }
 
+// Acknowledge stores that all messages that were taken so far are done, also the one that was taken
+// last. The next subscriber with the same SubscriberOptions.Reader begins after them. It costs about
+// as much as a store to memory for each publisher's place. If the process dies between its work and
+// Acknowledge, the next one gets the messages since the last Acknowledge again. With Subscriber.TakeAll
+// it also counts the messages of the whole pack.
+//
+// Errors: fs.ErrInvalid (the subscriber has no Reader), samepage.ErrClosed.
+func (s *subscriber) Acknowledge() error {
+	switch {
+	case s.named == nil:
+		return s.wrap("acknowledge messages of", option.Bad("Reader", `""`, "a name"))
+	case s.h.Closed():
+		return s.wrap("acknowledge messages of", samepage.ErrClosed)
+	}
+	for l := range int(s.set.C.Lanes) {
+		s.named.Acknowledge(l, s.r.Next(l))
+	}
+	runtime.KeepAlive(s)
+	return nil
+}
+
 // Missed returns how many messages the subscriber has missed since it was opened. It is 0 for
 // reliable subscribers.
 func (s *subscriber) Missed() uint64 { return s.r.Missed() }
@@ -204,6 +241,9 @@ func (s *subscriber) Close() error {
 		return s.wrap("close", fmt.Errorf("messages held: %d%s: %w", n, s.leaks.String(), samepage.ErrUnreleased))
 	}
 	s.r.Leave()
+	if s.named != nil {
+		s.named.Leave()
+	}
 	return s.wrap("close", s.topic.close())
 }
 

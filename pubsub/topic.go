@@ -96,7 +96,7 @@ func (t *topic) Schema() string { return t.schema }
 // Errors: samepage.ErrNameGone; samepage.ErrClosed; any other error means that the check failed.
 func (t *topic) CheckName() error { return t.wrap("check the name of", t.h.CheckName()) }
 
-// Options returns the options that the topic was created with: the fields MaxSize to Times.
+// Options returns the options that the topic was created with: the fields MaxSize to NamedReaders.
 func (t *topic) Options() Options { return optionsOf(&t.set.C) }
 
 func (t *topic) times() bool { return t.set.C.Flags&layout.LaneTime != 0 }

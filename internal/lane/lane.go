@@ -38,6 +38,7 @@ type Settings struct {
 	Holds      int   // messages that a reader may keep besides the one that it reads
 	Loans      int   // slots that a writer may have on loan at a time
 	EvictAfter int64 // nanoseconds; see layout.LaneConfig
+	Named      int   // places of named readers
 	Flags      uint32
 }
 
@@ -103,6 +104,7 @@ func (s *Settings) check() error {
 		{"Holds", int64(s.Holds), 0, layout.MaxPins - 1},
 		{"Loans", int64(s.Loans), 1, layout.MaxLoans},
 		{"EvictAfter", s.EvictAfter, 0, math.MaxInt64},
+		{"NamedReaders", int64(s.Named), 0, layout.MaxNamed},
 	} {
 		if err := option.Range(x.what, x.v, x.least, x.most); err != nil {
 			return err
@@ -120,7 +122,7 @@ func (s *Settings) check() error {
 func (s *Settings) config() *layout.LaneConfig {
 	c := &layout.LaneConfig{
 		MaxSize: uint64(s.MaxSize), Readers: uint32(s.Readers), Pins: uint32(s.Holds + 1), Loans: uint32(s.Loans),
-		EvictAfter: s.EvictAfter, Flags: s.Flags,
+		EvictAfter: s.EvictAfter, Flags: s.Flags, Named: uint32(s.Named),
 	}
 	if s.Pack > 0 {
 		c.Pack, c.Message, c.MaxSize = uint32(s.Pack), uint32(s.MaxSize), uint64(layout.PackHeaderSize+s.Pack)

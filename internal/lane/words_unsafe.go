@@ -62,6 +62,22 @@ func (s *Set) pin(member, k int) *uint64 {
 	return s.word(s.o.Pins + uint64(member)*s.o.PinRow + uint64(k)*8)
 }
 
+func (s *Set) namedWord(place int, off uint64) *uint64 {
+	return s.word(s.o.Named + uint64(place)*s.o.NamedRow + off)
+}
+
+// NamedOwner is the word that names the member that reads under the name of a place.
+func (s *Set) NamedOwner(place int) *uint64 { return s.namedWord(place, 0) }
+
+// NamedKey is the layout.NameKey of the name of a place; 0: the place is free.
+func (s *Set) NamedKey(place int) *uint64 { return s.namedWord(place, layout.NamedKeyOffset) }
+
+// NamedNext is the number of the message of a lane that the reader of a place wants next; 0: it has
+// acknowledged none.
+func (s *Set) NamedNext(place, lane int) *uint64 {
+	return s.namedWord(place, layout.NamedReaderSize+uint64(lane)*8)
+}
+
 // part has the entries and the slots of one lane.
 type part struct {
 	entries, slots unsafe.Pointer

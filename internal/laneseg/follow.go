@@ -100,6 +100,7 @@ func (f *follower[M]) attach(ctx context.Context) error {
 		return nil
 	}
 	return segment.Until(ctx, func() (bool, error) {
+		f.close() // what the user holds no more may be in the way
 		now, err := f.open(f.last)
 		switch {
 		case err == nil:

@@ -152,6 +152,12 @@ func repair(h *segment.Handle, dead layout.Owner, _ segment.Who) {
 	if _, o := h.HeldOf(dead.Slot()); o == dead || o.Free() {
 		set.Reap(dead.Slot())
 	}
+	for p := range int(set.C.Named) {
+		own := set.NamedOwner(p)
+		if v := atomic.LoadUint64(own); layout.Owner(v).Names(dead) {
+			atomic.CompareAndSwapUint64(own, v, 0)
+		}
+	}
 	// A cell has no lanes. The lease of its writers is in the place of the Owner of lane 0.
 	n := int(set.C.Lanes)
 	for l := range max(n, 1) {

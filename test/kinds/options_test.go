@@ -207,7 +207,7 @@ func optionsCases() []optionsCase {
 			zero: pubsub.Options{},
 			bad: M{
 				"Scope": badScope, "Lifetime": badLifetime, "Members": badMembers, "Perm": badPerm,
-				"MaxSize": large(-1, 1<<32), "Pack": large(-1, 7, 1<<32-23), "Depth": {-1, 524289}, "Publishers": {-1, 65}, "Holds": {-1, 1024},
+				"MaxSize": large(-1, 1<<32), "Pack": large(-1, 7, 1<<32-23), "Depth": {-1, 524289}, "NamedReaders": {-1, 1025}, "Publishers": {-1, 65}, "Holds": {-1, 1024},
 				"Loans": {-1, 65537}, "EvictAfter": {time.Duration(-1)},
 			},
 			free: []string{"Checksums", "Times", "AsItIs", "SecurityDescriptor", "Owner"},
@@ -228,7 +228,7 @@ func optionsCases() []optionsCase {
 		{
 			zero: pubsub.Options{Members: 1024, Depth: 524288}, // each in range, and too much together
 			bad:  M{"Holds": {1023}},
-			free: []string{"Scope", "Lifetime", "Members", "Perm", "MaxSize", "Pack", "Depth", "Publishers", "Loans", "EvictAfter", "Checksums", "Times", "AsItIs", "SecurityDescriptor", "Owner"},
+			free: []string{"Scope", "Lifetime", "Members", "Perm", "MaxSize", "Pack", "Depth", "Publishers", "Loans", "EvictAfter", "Checksums", "Times", "NamedReaders", "AsItIs", "SecurityDescriptor", "Owner"},
 			use: U{
 				"OpenOrCreatePublisher": topic(func(n string, o *pubsub.Options) error { return closed(existing(pubsub.OpenOrCreatePublisher(n, o))) }),
 			},
@@ -236,7 +236,7 @@ func optionsCases() []optionsCase {
 		{
 			zero: pubsub.SubscriberOptions{},
 			bad:  M{"Scope": badScope, "From": {pubsub.From(-1), pubsub.From(3)}},
-			free: []string{"At", "BestEffort", "Owner"},
+			free: []string{"At", "Reader", "BestEffort", "Owner"},
 			use: U{
 				"OpenSubscriber": func(_ *testing.T, o any) error {
 					return closed(pubsub.OpenSubscriber("none", o.(*pubsub.SubscriberOptions)))
