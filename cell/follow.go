@@ -96,7 +96,7 @@ func follow[R, V any](ctx context.Context, name string, opts *FollowOptions, ty 
 			return v, err
 		}}, nil
 	}
-	laneseg.Follow(ctx, opts.News, open, func(v V, since laneseg.Since, err error) bool {
+	laneseg.Follow(ctx, opts.spec(name), opts.News, open, func(v V, since laneseg.Since, err error) bool {
 		if err == context.Canceled || err == context.DeadlineExceeded {
 			err = wrap("follow", name, err)
 		}

@@ -56,12 +56,16 @@ func AwaitReader(ctx context.Context, name string, opts *ReaderOptions) (*Reader
 	return await(ctx, name, func() (*Reader, error) { return OpenReader(name, opts) })
 }
 
+func (o *ReaderOptions) spec(name string) *object.Spec {
+	return &object.Spec{Name: name, Scope: layout.Scope(o.Scope), Kind: layout.Cell, Owner: o.Owner}
+}
+
 // start is the common part of all constructors. Precondition: r is the zero value.
 func (r *reader) start(name string, opts *ReaderOptions, ty *layout.Type) error {
 	if opts == nil {
 		opts = &ReaderOptions{}
 	}
-	h, set, err := laneseg.Open(&object.Spec{Name: name, Scope: layout.Scope(opts.Scope), Kind: layout.Cell, Owner: opts.Owner}, ty)
+	h, set, err := laneseg.Open(opts.spec(name), ty)
 	if err != nil {
 		return wrap("read", name, err)
 	}

@@ -124,7 +124,7 @@ func follow[S, M any](ctx context.Context, name string, opts *FollowOptions, ty 
 			Take: func(ctx context.Context) (M, error) { return take(outer, ctx) },
 		}, nil
 	}
-	laneseg.Follow(ctx, opts.News, open, func(m M, since laneseg.Since, err error) bool {
+	laneseg.Follow(ctx, opts.spec(name), opts.News, open, func(m M, since laneseg.Since, err error) bool {
 		return yield(m, since, wrapFollow(name, err))
 	})
 }

@@ -59,12 +59,16 @@ func (s *subscriber) start(name string, opts *SubscriberOptions, ty *layout.Type
 	return wrap("subscribe to", name, s.join(name, opts, ty, last))
 }
 
+func (o *SubscriberOptions) spec(name string) *object.Spec {
+	return &object.Spec{Name: name, Scope: layout.Scope(o.Scope), Kind: layout.Topic, Owner: o.Owner}
+}
+
 func (s *subscriber) join(name string, opts *SubscriberOptions, ty *layout.Type, last *laneseg.Last) error {
 	from, err := opts.From.lane()
 	if err != nil {
 		return err
 	}
-	h, set, err := laneseg.Open(&object.Spec{Name: name, Scope: layout.Scope(opts.Scope), Kind: layout.Topic, Owner: opts.Owner}, ty)
+	h, set, err := laneseg.Open(opts.spec(name), ty)
 	if err != nil {
 		return err
 	}

@@ -39,7 +39,7 @@ type Last struct {
 }
 
 // Follow calls yield with one message after the other of all objects that have a name one after the
-// other, until yield returns false, or after an error that it yields. open opens the name. If it
+// other, until yield returns false, or after an error that it yields. open opens the name of. If it
 // opens the object of last again, it continues at last.At; with any other object it begins with
 // message 1. last is nil for the first object. If news is set, Follow also yields without a message
 // when something has happened.
@@ -47,8 +47,8 @@ type Last struct {
 // Follow waits only with the death watch and in Take. So it never spins: an object that is over is
 // never opened again, and after several events without a message it waits for a look of the death
 // watch before each event.
-func Follow[M any](ctx context.Context, news bool, open func(last *Last) (*Followed[M], error), yield func(m M, since Since, err error) bool) {
-	f := follower[M]{open: open}
+func Follow[M any](ctx context.Context, of *object.Spec, news bool, open func(last *Last) (*Followed[M], error), yield func(m M, since Since, err error) bool) {
+	f := follower[M]{of: of, open: open}
 	defer f.end()
 	var none M
 	for {
@@ -86,6 +86,7 @@ func Follow[M any](ctx context.Context, news bool, open func(last *Last) (*Follo
 
 // follower is a run of Follow.
 type follower[M any] struct {
+	of     *object.Spec // the name
 	open   func(*Last) (*Followed[M], error)
 	now    *Followed[M] // nil: none is open
 	last   *Last
@@ -99,8 +100,12 @@ func (f *follower[M]) attach(ctx context.Context) error {
 	if f.now != nil {
 		return nil
 	}
+	looks := 0
 	return segment.Until(ctx, func() (bool, error) {
 		f.close() // what the user holds no more may be in the way
+		if looks++; looks > 1 && object.Absent(f.of) {
+			return false, nil // cheaper than the error of open
+		}
 		now, err := f.open(f.last)
 		switch {
 		case err == nil:

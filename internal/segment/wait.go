@@ -446,41 +446,24 @@ func (w *watched) look(atName bool) {
 	w.h.followers.look(w.h)
 }
 
-// Until calls try now, and again at each look of the death watch, until try returns true or an
-// error. It is for conditions that no member can ring for, such as a name that does not exist
-// yet.
+// Until calls try now, and then as often as the death watch looks, until try returns true or an
+// error. It is for conditions that no member can ring for, such as a name that does not exist yet.
+// It has a timer of its own: that costs a third of being woken by the goroutine of the watch.
 func Until(ctx context.Context, try func() (bool, error)) error {
-	a := make(awaited, 1)
-	d := new(ownWatch).watch()
-	for waiting := false; ; waiting = true {
+	var looks *time.Ticker
+	for {
 		if ok, err := try(); ok || err != nil {
 			return err
 		}
-		if !waiting {
-			d.mu.Lock()
-			d.put(a)
-			d.mu.Unlock()
-			defer func() {
-				d.mu.Lock()
-				delete(d.all, looker(a))
-				d.mu.Unlock()
-			}()
+		if looks == nil {
+			looks = time.NewTicker(watchEvery)
+			defer looks.Stop()
 		}
 		select {
-		case <-a:
+		case <-looks.C:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-	}
-}
-
-// awaited is a goroutine in Until.
-type awaited chan struct{}
-
-func (a awaited) look(bool) {
-	select {
-	case a <- struct{}{}:
-	default:
 	}
 }
 

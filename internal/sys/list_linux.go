@@ -34,6 +34,15 @@ func Stat(s *Spec) (Info, error) {
 	return info, err
 }
 
+// Absent says whether there is no entry of that name. It is one system call, and verifies nothing.
+//
+// Preconditions:
+//   - s is not Exact.
+func Absent(s *Spec) bool {
+	var st unix.Stat_t
+	return unix.Lstat(filepath.Join(store.Where(s.Scope), store.EntryName(s.Kind, s.Name)), &st) == unix.ENOENT
+}
+
 // fill fills in the facts from the status of a file.
 func (i *Info) fill(st *unix.Stat_t) {
 	i.Size, i.Allocated = st.Size, st.Blocks*512

@@ -39,6 +39,16 @@ func Stat(s *Spec) (Info, error) {
 	return l.Info, l.err
 }
 
+// Absent says whether there is no entry of that name. It is one system call, and verifies nothing.
+//
+// Preconditions:
+//   - s is not Exact.
+func Absent(s *Spec) bool {
+	d := store.Dir{Path: store.Where(s.Scope)}
+	_, err := os.Lstat(d.EntryPath(s.Kind, s.Name))
+	return errors.Is(err, fs.ErrNotExist)
+}
+
 // rights returns the text of kernel.SecurityOf for people.
 func rights(h windows.Handle, t windows.SE_OBJECT_TYPE) (owner, sddl string) {
 	sd, err := kernel.SecurityOf(h, t)

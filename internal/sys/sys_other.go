@@ -33,6 +33,9 @@ func Remove(*Spec) error { return syserr.Unsupported("a named object") }
 // Stat is not supported.
 func Stat(*Spec) (Info, error) { return Info{}, syserr.Unsupported("a named object") }
 
+// Absent is false: Open says that it is not supported.
+func Absent(*Spec) bool { return false }
+
 // List finds nothing: there are no named objects.
 func List(layout.Scope) ([]Info, error) { return nil, nil }
 
