@@ -208,12 +208,12 @@ func TestPubCutInput(t *testing.T) {
 	}
 }
 
-// Samples that no format has are refused before anything is published: a header without a C tag
-// is no reason to take them for 4:2:0.
+// Samples that no format has are refused before anything is published: they are not taken for
+// 4:2:0.
 func TestPubOtherSamples(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
-	for _, header := range []string{"XYSCSS=411", "XYSCSS=422", "XYSCSS=444", "XYSCSS=444P10", "C444", "C420p10"} {
+	for _, header := range []string{"XYSCSS=440", "XYSCSS=444P11", "C440", "C411p10", "C444alphap10", "Cmono14"} {
 		cmd := exec.Command("samepage", "pub", "t", "--y4m", "--wait", "0")
 		cmd.Stdin = strings.NewReader("YUV4MPEG2 W4 H2 " + header + "\nFRAME\n" + strings.Repeat("a", 12) + "FRAME\n" + strings.Repeat("a", 12))
 		b, err := cmd.CombinedOutput()
