@@ -133,11 +133,11 @@ func fill(t *testing.T, store string) {
 // Who needs space that is not there gets the error: a publisher, a subscriber, a hold and a loan.
 // Nobody else notices anything, and nobody faults.
 func TestNoSpace(t *testing.T) {
-	if err := ipctest.SmallStore(t, "size=8m"); err != nil {
+	if err := ipctest.SmallStore(t, "size=1m"); err != nil {
 		t.Skip(err)
 	}
 	store := os.Getenv("SAMEPAGE_DIR")
-	const size = 1<<20 - 32 // a slot of 1 MiB
+	const size = 128<<10 - 32 // a slot of 128 KiB
 	o := &pubsub.Options{MaxSize: size, Depth: 1, Publishers: 2, Holds: 8, Loans: 8, Members: 64}
 	p := newPub(t, "t", o) // 3 slots
 	best := newSub(t, "t", &pubsub.SubscriberOptions{BestEffort: true})
@@ -225,7 +225,7 @@ func TestHostileHoles(t *testing.T) {
 		t.Skip(err)
 	}
 	store := os.Getenv("SAMEPAGE_DIR")
-	o := &pubsub.Options{MaxSize: 64 << 10, Depth: 2, Loans: 1000, Members: 64, Publishers: 2}
+	o := &pubsub.Options{MaxSize: 64 << 10, Depth: 2, Loans: 100, Members: 64, Publishers: 2}
 	for what, spoil := range map[string]func(h *topicMap, newest uint64){
 		"Entry.Slot": func(h *topicMap, newest uint64) {
 			at := h.hd.Payload + (newest+1)%uint64(h.c.Entries)*layout.EntrySize

@@ -56,7 +56,7 @@ func someObjects(t *testing.T) {
 	ipctest.NoErr(t, w.Set(t.Context(), []byte("value")))
 	r, err := rpc.CreateWorker("service", nil)
 	closes(r, err)
-	l, err := stream.Listen("listener", nil)
+	l, err := stream.Listen("listener", &stream.Options{Connections: 2})
 	closes(l, err)
 }
 
