@@ -2,11 +2,13 @@ package pubsub_test
 
 import (
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
 
+	"samepage"
 	"samepage/internal/fault"
 	"samepage/internal/ipctest"
 	"samepage/pubsub"
@@ -73,6 +75,43 @@ func faultAt(t *testing.T, name string, p fault.Point, o *pubsub.Options) (all t
 		c.finish()
 	})
 	return all
+}
+
+// A publisher dies when it has just retired a topic. The subscribers of the topic are told, and the
+// next publisher makes a new one.
+func TestFaultRetired(t *testing.T) {
+	if !fault.Enabled {
+		t.Skip("needs -tags samepagefault")
+	}
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	p := publisherWith(t, "t", &pubsub.Options{MaxSize: 10}, "a")
+	s, err := pubsub.OpenSubscriber("t", nil)
+	ipctest.NoErr(t, err)
+	ipctest.NoErr(t, p.Close())
+	cmd := ipctest.Command(t, "replacer", "t")
+	cmd.Env = append(cmd.Env, "SAMEPAGE_FAULT="+fault.LaneRetired.String())
+	if end := ipctest.StartCmd(t, cmd).Wait(); end.Success() {
+		t.Fatalf("the publisher has not died: %v", end)
+	}
+	m, err := s.Take(bg)
+	ipctest.NoErr(t, err)
+	if string(m.Bytes()) != "a" {
+		t.Errorf("%q, want a", m.Bytes())
+	}
+	for err == nil || err == io.EOF {
+		_, err = s.Take(bg)
+	}
+	ipctest.WantErr(t, err, samepage.ErrRetired)
+	ipctest.NoErr(t, s.Close())
+	p, err = pubsub.ReplacePublisher(bg, "t", &pubsub.Options{MaxSize: 100_000})
+	ipctest.NoErr(t, err)
+	ipctest.NoErr(t, p.Close())
+}
+
+func replacer(args []string) {
+	_, err := pubsub.ReplacePublisher(bg, args[0], &pubsub.Options{MaxSize: 100_000})
+	fmt.Println(err)
 }
 
 // SAMEPAGE_KILLS members (make soak: 10000) are killed at random moments. Two publishers, a

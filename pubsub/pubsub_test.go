@@ -22,7 +22,7 @@ import (
 var bg = context.Background()
 
 // roles are the helper processes of the tests of this package.
-var roles = map[string]func([]string){"sub": subRole, "pub": pubRole, "logger": logger, "idle follower": idleFollower}
+var roles = map[string]func([]string){"sub": subRole, "pub": pubRole, "logger": logger, "idle follower": idleFollower, "replacer": replacer}
 
 func TestMain(m *testing.M) {
 	store.RemovalWait = ipctest.Patience // however long somebody takes who is at a name

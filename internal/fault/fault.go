@@ -121,8 +121,8 @@ func All() []Point { return between(0, points) }
 // Locks lists the crash points of locks and events.
 func Locks() []Point { return between(0, LaneRebuilt) }
 
-// Lanes lists the further crash points of lanes.
-func Lanes() []Point { return between(LaneRebuilt, PackHalf) }
+// Lanes lists the further crash points of lanes, without LaneRetired: it ends a topic.
+func Lanes() []Point { return between(LaneRebuilt, LaneRetired) }
 
 // Packs lists the further crash points of lanes with packs.
 func Packs() []Point { return between(PackHalf, CallClaimed) }
