@@ -20,8 +20,8 @@ import (
 //
 // A View that is dropped without Close is unmapped when the View and its Memory are garbage
 // collected. Exception: if Bytes, Uint32, Uint64, As or Slice was ever called, the caller may
-// still use what it returned. Then the bytes stay mapped, and take memory, until the process ends. But they do
-// not keep the View or the Memory from being collected, so the name goes.
+// still use what it returned. Then the bytes stay mapped, and take memory, until the process
+// ends. But they do not keep the View or the Memory from being collected, so the name goes.
 type View struct {
 	m      *Memory
 	access Access

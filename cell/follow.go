@@ -27,17 +27,17 @@ type Followed struct {
 // OK says whether there is a value. It is false only with FollowOptions.News.
 func (f *Followed) OK() bool { return f.r != nil }
 
-// Follow yields the value of the cell, and then the latest value each time that it has changed, of
-// all cells that have the name one after the other. It waits until there is a cell. If the cell is
-// removed and has no writer any more, Follow goes on with the next cell of its name, also one for
-// larger values. Followed.Since says what has happened since the value before. A value is good until
-// the next turn of the loop. The end of the loop closes everything, except a cell of which values
-// are held.
+// Follow yields the value of the cell, and then the latest value each time that it has changed,
+// of all cells that have the name one after the other. It waits until there is a cell. If the
+// cell is removed and has no writer any more, Follow goes on with the next cell of its name, also
+// one for larger values. Followed.Since says what has happened since the value before. A value is
+// good until the next turn of the loop. The end of the loop closes everything, except a cell of
+// which values are held.
 //
-// The loop ends after an error, which it yields. Such an error is the error of ctx, or it says that
-// the cell cannot be opened or read: those of OpenReader except fs.ErrNotExist, and
-// samepage.ErrCorrupt. If all places of a new cell are taken, Follow waits for one. If the call does
-// not have to wait, it ignores ctx.
+// The loop ends after an error, which it yields. Such an error is the error of ctx, or it says
+// that the cell cannot be opened or read: those of OpenReader except fs.ErrNotExist, and
+// samepage.ErrCorrupt. If all places of a new cell are taken, Follow waits for one. If the call
+// does not have to wait, it ignores ctx.
 func Follow(ctx context.Context, name string, opts *FollowOptions) iter.Seq2[Followed, error] {
 	return func(yield func(Followed, error) bool) {
 		follow(ctx, name, opts, nil,

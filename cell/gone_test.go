@@ -20,8 +20,8 @@ func onceRole(args []string) {
 	time.Sleep(time.Hour)
 }
 
-// A reader of a Go type sees how old its value is, and that the writer is gone, by Close or by death.
-// A reader that does not ask for that waits for the next writer.
+// A reader of a Go type sees how old its value is, and that the writer is gone, by Close or by
+// death. A reader that does not ask for that waits for the next writer.
 func TestWriterGone(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)

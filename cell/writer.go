@@ -53,7 +53,8 @@ func OpenWriter(name string, opts *Options) (*Writer, error) {
 // and Times set if they are set in opts; see also Options.AsItIs.
 //
 // Errors: samepage.ErrTooLarge (the cell existed, and its Cap is less than size), ErrDiffers (its
-// options are others; the text names each difference), and those of CreateWriter and OpenWriter except fs.ErrExist and fs.ErrNotExist.
+// options are others; the text names each difference), and those of CreateWriter and OpenWriter
+// except fs.ErrExist and fs.ErrNotExist.
 func OpenOrCreateWriter(name string, size int, opts *Options) (w *Writer, existed bool, err error) {
 	w = new(Writer)
 	existed, err = w.start(name, size, opts, nil, segment.ToOpenOrCreate)

@@ -14,8 +14,8 @@ import (
 
 var update = flag.Bool("update", false, "let ffmpeg make the files of testdata/colours again")
 
-// bars is a picture of 16 bars: black, white, gray, the pure colours at full and at half strength, and
-// others.
+// bars is a picture of 16 bars: black, white, gray, the pure colours at full and at half
+// strength, and others.
 func bars(t *testing.T) *Frame {
 	f := mustNew(t, Spec{Format: RGB, Width: 64, Height: 2})
 	for i, c := range [][3]byte{

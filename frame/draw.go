@@ -18,11 +18,11 @@ import (
 //     alpha is. draw.Draw would lose the colours whose alpha is 0. Such sources are NRGBA,
 //     NRGBA64, palettes of such colours, and images with color.NRGBAModel.
 //
-// Y, Cb and Cr are converted as the Range and the Matrix of each side say. If they are unknown, they
-// are the limited range and BT.601, as in ffmpeg; those of an image.YCbCr are the full range and
-// BT.601. Results differ from exact arithmetic by at most 1. Colour samples are not interpolated:
-// each one is the colour of all pixels that share it, and is made from the mean of these pixels.
-// Gray of a picture with Y, Cb and Cr is its Y.
+// Y, Cb and Cr are converted as the Range and the Matrix of each side say. If they are unknown,
+// they are the limited range and BT.601, as in ffmpeg; those of an image.YCbCr are the full range
+// and BT.601. Results differ from exact arithmetic by at most 1. Colour samples are not
+// interpolated: each one is the colour of all pixels that share it, and is made from the mean of
+// these pixels. Gray of a picture with Y, Cb and Cr is its Y.
 //
 // In all other cases the result is the same as with draw.Draw, with one exception: gray of
 // translucent colours may differ by 1.
@@ -32,9 +32,9 @@ import (
 //
 // Gray, Gray16, RGBA, NRGBA and YCbCr of package image and the images of this package are drawn
 // without allocations, once dst has drawn an image of that width. If both sides have the same
-// samples, range and matrix, rows are copied. Other images are drawn by draw.Draw, or pixel by pixel.
-// So are some of these images if dst is gray of more than 8 bits, and YCbCr images whose bounds are
-// negative.
+// samples, range and matrix, rows are copied. Other images are drawn by draw.Draw, or pixel by
+// pixel. So are some of these images if dst is gray of more than 8 bits, and YCbCr images whose
+// bounds are negative.
 //
 // Nothing else may use dst at the same time, and src must not share pixels with dst. If the frame
 // is empty or the image is nil, Draw does nothing.
@@ -100,7 +100,8 @@ func straightLines(src image.Image) func(line []byte, y int) {
 // hasAlpha says whether pixels have alpha.
 func (f *Frame) hasAlpha() bool { return f.Format() == RGBA || f.Format() == BGRA || f.yuv.A != nil }
 
-// drawLines draws line by line. Lines have eight bits a component. If read is not nil, it reads them.
+// drawLines draws line by line. Lines have eight bits a component. If read is not nil, it reads
+// them.
 func drawLines(dst *Frame, src image.Image, w, h int, read func(line []byte, y int)) {
 	if n := 8 * w; len(dst.lines) < n {
 		dst.lines = make([]byte, n)

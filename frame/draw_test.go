@@ -90,9 +90,9 @@ func sources(t testing.TB) map[string]image.Image {
 	return all
 }
 
-// by returns the frame that package image/draw makes of src. Frames with Y, Cb and Cr are made pixel
-// by pixel of the RGB image that package image/draw makes. off is how far samples may be from them,
-// in steps of 1/255.
+// by returns the frame that package image/draw makes of src. Frames with Y, Cb and Cr are made
+// pixel by pixel of the RGB image that package image/draw makes. off is how far samples may be
+// from them, in steps of 1/255.
 func by(t testing.TB, spec Spec, src image.Image) (f *Frame, off int) {
 	f = mustNew(t, spec)
 	from, hasYUV := samplesOf(src)

@@ -35,8 +35,8 @@ func (f *Followed) OK() bool { return f.Message != nil }
 
 // Follow takes one frame after the other from all topics that have the name one after the other,
 // like pubsub.Follow, but best-effort by default. A new topic may have frames of another size. A
-// message that is not a valid frame is skipped, and counts as damaged. Follow waits only if there is
-// no frame. If the call does not have to wait, it ignores ctx.
+// message that is not a valid frame is skipped, and counts as damaged. Follow waits only if there
+// is no frame. If the call does not have to wait, it ignores ctx.
 func Follow(ctx context.Context, name string, opts *FollowOptions) iter.Seq2[Followed, error] {
 	if opts == nil {
 		opts = &FollowOptions{}

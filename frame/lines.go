@@ -1,8 +1,8 @@
 package frame
 
 // The loops of Draw work on one line at a time: four bytes a pixel, red first. They compute the
-// same values as package image/color. Those for Y, Cb and Cr are in internal/yuv. Slice expressions such as [:4] spare the bounds checks of
-// the accesses after them.
+// same values as package image/color. Those for Y, Cb and Cr are in internal/yuv. Slice
+// expressions such as [:4] spare the bounds checks of the accesses after them.
 
 // multiply multiplies the colours with alpha.
 func multiply(line []byte) {

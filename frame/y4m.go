@@ -10,10 +10,10 @@ import (
 	"samepage/layout"
 )
 
-// Y4MReader reads the frames of a YUV4MPEG2 stream. Streams one after the other are one stream, if
-// their pictures have the same format, size, range and matrix. Lines of text may end with CR LF. Tags
-// that are not known or have no known value are ignored, except W, H and C. Its methods must not be
-// called concurrently. The zero value is not usable: use NewY4MReader.
+// Y4MReader reads the frames of a YUV4MPEG2 stream. Streams one after the other are one stream,
+// if their pictures have the same format, size, range and matrix. Lines of text may end with CR
+// LF. Tags that are not known or have no known value are ignored, except W, H and C. Its methods
+// must not be called concurrently. The zero value is not usable: use NewY4MReader.
 type Y4MReader struct {
 	r    io.Reader
 	h    *Y4MHeader
@@ -173,8 +173,9 @@ type Y4MWriter struct {
 }
 
 // NewY4MWriter writes the header of the stream. Y4MHeaderFor makes one. With the header of a
-// Y4MReader it writes the same stream again. Frames without padding are written one plane at a time,
-// directly from the frame. If frames are small or have padding, a bufio.Writer may be faster.
+// Y4MReader it writes the same stream again. Frames without padding are written one plane at a
+// time, directly from the frame. If frames are small or have padding, a bufio.Writer may be
+// faster.
 //
 // Errors: ErrSpec; ErrY4M for extensions that cannot be written; errors.ErrUnsupported for a format
 // that a stream cannot have; those of w.

@@ -422,8 +422,8 @@ func FuzzY4M(f *testing.F) {
 	})
 }
 
-// Streams of every pixel format that ffmpeg writes are written again unchanged, and ffmpeg reads the
-// same pictures from them.
+// Streams of every pixel format that ffmpeg writes are written again unchanged, and ffmpeg reads
+// the same pictures from them.
 func TestY4MFFmpeg(t *testing.T) {
 	list := ffmpegOf(t, nil, "-h muxer=yuv4mpegpipe")
 	if !bytes.Contains(list, []byte("yuv4mpegpipe")) {

@@ -16,8 +16,8 @@ type samples struct {
 	flat         [2]byte // a colour sample of gray
 }
 
-// samplesOf returns the samples of an image. It returns false if the image has none, or if Draw reads
-// it through its methods.
+// samplesOf returns the samples of an image. It returns false if the image has none, or if Draw
+// reads it through its methods.
 func samplesOf(src image.Image) (s samples, ok bool) {
 	switch p := src.(type) {
 	case *YUVImage:

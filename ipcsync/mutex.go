@@ -161,11 +161,11 @@ func (m *Mutex) Consistent() error {
 // Close closes the mutex. Calls that wait with it return samepage.ErrClosed. A second Close does
 // nothing.
 //
-// Errors: samepage.ErrUnreleased if this handle holds the lock. Then the mutex stays open and locked,
-// because only the holder knows whether the data that the mutex guards is consistent. So a
-// deferred Close does nothing if a function returns or panics between Lock and Unlock: the process
-// holds the lock until it ends. Therefore defer Unlock after each Lock that succeeds. Deferred
-// calls run in reverse order, so it runs before a Close that was deferred earlier.
+// Errors: samepage.ErrUnreleased if this handle holds the lock. Then the mutex stays open and
+// locked, because only the holder knows whether the data that the mutex guards is consistent. So
+// a deferred Close does nothing if a function returns or panics between Lock and Unlock: the
+// process holds the lock until it ends. Therefore defer Unlock after each Lock that succeeds.
+// Deferred calls run in reverse order, so it runs before a Close that was deferred earlier.
 func (m *Mutex) Close() error { return m.wrap("close", m.close()) }
 
 // mutexWait is the segment.Condition of those who lock.

@@ -293,8 +293,8 @@ func (m *RWMutex) Consistent() error {
 // Close closes the lock. Calls that wait with it return samepage.ErrClosed. A second Close does
 // nothing.
 //
-// Errors: samepage.ErrUnreleased if this handle holds the lock, also for reading. Then it stays open
-// and locked. Mutex.Close says what that means for a deferred Close.
+// Errors: samepage.ErrUnreleased if this handle holds the lock, also for reading. Then it stays
+// open and locked. Mutex.Close says what that means for a deferred Close.
 func (m *RWMutex) Close() error {
 	if !m.h.Closed() && atomic.LoadUint64(m.held) != 0 {
 		return m.wrap("close", errHeld)

@@ -213,8 +213,8 @@ const (
 )
 
 // LaneOffsets say where the parts of lanes lie, in bytes: Words, Evicted, Cursors, Keeps, Pins
-// and Named in the live region, entries and slots in the payload. The entries of all lanes come before all
-// slots, and the entries of lane 0 are at 0.
+// and Named in the live region, entries and slots in the payload. The entries of all lanes come
+// before all slots, and the entries of lane 0 are at 0.
 type LaneOffsets struct {
 	Words    uint64 // of lane 0; each lane has LaneWordsSize bytes (a cell: CellWordsSize)
 	Evicted  uint64 // of lane 0, member 0; each member has 8 bytes

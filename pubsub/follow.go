@@ -82,8 +82,8 @@ func (f *FollowedOf[T]) Acknowledge() error { return f.acknowledge() }
 
 // FollowOf is Follow for topics of T. If the call does not have to wait, it ignores ctx.
 //
-// Errors: samepage.ErrType, ErrKindMismatch (the topic, or a new one, has messages of another type),
-// and those of Follow.
+// Errors: samepage.ErrType, ErrKindMismatch (the topic, or a new one, has messages of another
+// type), and those of Follow.
 func FollowOf[T any](ctx context.Context, name string, opts *FollowOptions) iter.Seq2[FollowedOf[T], error] {
 	return func(yield func(FollowedOf[T], error) bool) {
 		ty, err := typeOf[T]()

@@ -111,7 +111,8 @@ func TestFollowGoesOn(t *testing.T) {
 	}
 }
 
-// A reliable subscriber that is evicted goes on where it was. What is gone by then counts as missed.
+// A reliable subscriber that is evicted goes on where it was. What is gone by then counts as
+// missed.
 func TestFollowEvicted(t *testing.T) {
 	ipctest.NeedNames(t)
 	for name, opts := range map[string]*pubsub.Options{

@@ -116,8 +116,8 @@ func TestInspectTyped(t *testing.T) {
 	ipctest.WantErr(t, err, samepage.ErrCorrupt)
 }
 
-// The name of a type belongs to it, its package does not. So two programs that both have a main.pose
-// understand each other, and another type with the same fields is refused.
+// The name of a type belongs to it, its package does not. So two programs that both have a
+// main.pose understand each other, and another type with the same fields is refused.
 func TestTypeNames(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)

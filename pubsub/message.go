@@ -74,8 +74,9 @@ type held struct {
 // Hold keeps the message after the next one is taken. Publishers do not use its memory again before
 // Release, and they do not wait for Release. In a topic with Options.Pack it keeps the whole pack.
 //
-// Errors: samepage.ErrTooManyHolds (the subscriber holds Options.Holds messages already), ErrNoSpace
-// (it holds more messages than ever before), ErrClosed (the message is no longer good).
+// Errors: samepage.ErrTooManyHolds (the subscriber holds Options.Holds messages already),
+// ErrNoSpace (it holds more messages than ever before), ErrClosed (the message is no longer
+// good).
 func (m *Message) Hold() (*Held, error) {
 	h := new(Held)
 	return segment.OrNil(h, h.hold(&m.message))

@@ -167,9 +167,9 @@ func optionsOf(c *layout.LaneConfig) Options {
 	}
 }
 
-// Differs compares o with the options of a topic that exists. Only the fields MaxSize to NamedReaders
-// of o that are set count. MaxSize, Publishers, Members, Holds, Loans and NamedReaders of the topic
-// must be at least as large, and its other options the same.
+// Differs compares o with the options of a topic that exists. Only the fields MaxSize to
+// NamedReaders of o that are set count. MaxSize, Publishers, Members, Holds, Loans and
+// NamedReaders of the topic must be at least as large, and its other options the same.
 //
 // Errors: samepage.ErrDiffers, with each difference; it also matches ErrTooLarge if the MaxSize of
 // the topic is too small.

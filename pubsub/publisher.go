@@ -55,8 +55,8 @@ func OpenPublisher(name string, opts *Options) (*Publisher, error) {
 //
 // Errors: samepage.ErrDiffers (the topic existed with other options; see ReplacePublisher),
 // ErrTooLarge (its MaxSize is less than opts.MaxSize), ErrRetired (the topic was retired, and its
-// subscribers still have it open), and those of CreatePublisher and OpenPublisher except fs.ErrExist
-// and fs.ErrNotExist.
+// subscribers still have it open), and those of CreatePublisher and OpenPublisher except
+// fs.ErrExist and fs.ErrNotExist.
 func OpenOrCreatePublisher(name string, opts *Options) (p *Publisher, existed bool, err error) {
 	p = new(Publisher)
 	existed, err = p.start(name, opts, nil, segment.ToOpenOrCreate)
@@ -64,11 +64,11 @@ func OpenOrCreatePublisher(name string, opts *Options) (p *Publisher, existed bo
 	return p, existed, err
 }
 
-// ReplacePublisher is OpenOrCreatePublisher for a publisher that needs its own options. If the topic
-// exists with other options, or with messages of another type, and has no publisher,
-// ReplacePublisher retires it. Then its subscribers get samepage.ErrRetired after the last message.
-// ReplacePublisher waits until all have closed it, and creates the new topic. Follow does all that
-// for a subscriber. If the call does not have to wait, it ignores ctx.
+// ReplacePublisher is OpenOrCreatePublisher for a publisher that needs its own options. If the
+// topic exists with other options, or with messages of another type, and has no publisher,
+// ReplacePublisher retires it. Then its subscribers get samepage.ErrRetired after the last
+// message. ReplacePublisher waits until all have closed it, and creates the new topic. Follow
+// does all that for a subscriber. If the call does not have to wait, it ignores ctx.
 //
 // If a subscriber does not close the topic, the error of ctx names it.
 //

@@ -35,8 +35,8 @@ type subscriber struct {
 //
 // Errors: fs.ErrNotExist (there is no topic of that name; see AwaitSubscriber),
 // samepage.ErrTooManyMembers, also if there is no place for another SubscriberOptions.Reader;
-// ErrBusy (another subscriber has this Reader), ErrRetired, fs.ErrInvalid (From is out of range), and
-// those of samepage.Open.
+// ErrBusy (another subscriber has this Reader), ErrRetired, fs.ErrInvalid (From is out of range),
+// and those of samepage.Open.
 func OpenSubscriber(name string, opts *SubscriberOptions) (*Subscriber, error) {
 	s := new(Subscriber)
 	return segment.OrNil(s, s.start(name, opts, nil, nil))
@@ -174,9 +174,9 @@ func (s *Subscriber) Take(ctx context.Context) (m Message, err error) {
 
 // Messages takes one message after the other. A message is good until the next turn of the loop.
 //
-// The loop ends when the last publisher has ended its stream. Another loop after it goes on with the
-// messages of a later publisher, and waits for one. The loop also ends after an error, which it
-// yields. But after samepage.ErrPeerDied and ErrChecksum it yields the error and goes on.
+// The loop ends when the last publisher has ended its stream. Another loop after it goes on with
+// the messages of a later publisher, and waits for one. The loop also ends after an error, which
+// it yields. But after samepage.ErrPeerDied and ErrChecksum it yields the error and goes on.
 //
 // Messages waits only if there is no message. If the call does not have to wait, it ignores ctx.
 func (s *Subscriber) Messages(ctx context.Context) iter.Seq2[Message, error] {
@@ -203,11 +203,11 @@ func (s *subscriber) Release() {
 	runtime.KeepAlive(s)
 }
 
-// Acknowledge stores that all messages that were taken so far are done, also the one that was taken
-// last. The next subscriber with the same SubscriberOptions.Reader begins after them. It costs about
-// as much as a store to memory for each publisher's place. If the process dies between its work and
-// Acknowledge, the next one gets the messages since the last Acknowledge again. With Subscriber.TakeAll
-// it also counts the messages of the whole pack.
+// Acknowledge stores that all messages that were taken so far are done, also the one that was
+// taken last. The next subscriber with the same SubscriberOptions.Reader begins after them. It
+// costs about as much as a store to memory for each publisher's place. If the process dies
+// between its work and Acknowledge, the next one gets the messages since the last Acknowledge
+// again. With Subscriber.TakeAll it also counts the messages of the whole pack.
 //
 // Errors: fs.ErrInvalid (the subscriber has no Reader), samepage.ErrClosed.
 func (s *subscriber) Acknowledge() error {

@@ -106,8 +106,9 @@ func TestGoldenOldService(t *testing.T) {
 	uproot(t)
 }
 
-// A service that this version wrote, with a call that nobody has taken, can be opened and goes on. Its
-// members were not there any more: a worker executes the call, and nobody waits for the answer.
+// A service that this version wrote, with a call that nobody has taken, can be opened and goes
+// on. Its members were not there any more: a worker executes the call, and nobody waits for the
+// answer.
 func TestGoldenService(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)

@@ -121,8 +121,8 @@ func (o *Options) Size() (int64, error) {
 }
 
 // InUse returns about how many bytes of shared memory such a service takes if up to so many calls
-// were made at a time. A call slot is reserved by the call that uses it first, and it stays reserved
-// until the service is removed.
+// were made at a time. A call slot is reserved by the call that uses it first, and it stays
+// reserved until the service is removed.
 //
 // Errors: those of Size.
 func (o *Options) InUse(calls int) (int64, error) {

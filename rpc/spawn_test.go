@@ -22,8 +22,8 @@ import (
 	"samepage/rpc"
 )
 
-// How a Supervisor starts the workers of a service, and how they end. Package internal/starter tests
-// the same for the child of a place.
+// How a Supervisor starts the workers of a service, and how they end. Package internal/starter
+// tests the same for the child of a place.
 
 func init() {
 	helpers["teller"] = teller
@@ -56,8 +56,8 @@ func ownFacts() facts {
 	return f
 }
 
-// parentsFiles are the files that the tests have from their own parent, such as the lock of flock(1).
-// They go on to every child.
+// parentsFiles are the files that the tests have from their own parent, such as the lock of
+// flock(1). They go on to every child.
 var parentsFiles = ownFacts().Files
 
 // teller is a worker that tells what it has, or starts a child, or ends.

@@ -24,8 +24,8 @@ func init() {
 	}
 }
 
-// The fields of SysProcAttr that only Windows has: a worker gets a console of its own, and its window
-// begins as the caller says.
+// The fields of SysProcAttr that only Windows has: a worker gets a console of its own, and its
+// window begins as the caller says.
 func TestMission003_11_SupervisedWindow(t *testing.T) {
 	for _, hide := range []bool{false, true} {
 		t.Run(fmt.Sprint(hide), func(t *testing.T) {

@@ -353,8 +353,8 @@ const (
 	mostSkips  = 16
 )
 
-// spinners counts the goroutines of this process that spin: at most one for each processor. If there
-// were more, a goroutine with work to do would wait for all of them.
+// spinners counts the goroutines of this process that spin: at most one for each processor. If
+// there were more, a goroutine with work to do would wait for all of them.
 var spinners atomic.Int32
 
 // spin looks until holds, if l says that it is worth it, and says whether it holds. It always lets

@@ -122,8 +122,9 @@ func repairs(p fault.Point) bool {
 	return p == fault.ConnHalf || p >= fault.RepairTaken && p <= fault.RepairUnrung
 }
 
-// A listener dies at each crash point of Listen, Accept, Close and its connections. Each dialer gets
-// its bytes, the end, or an error that says what has happened, and a new Listener takes over.
+// A listener dies at each crash point of Listen, Accept, Close and its connections. Each dialer
+// gets its bytes, the end, or an error that says what has happened, and a new Listener takes
+// over.
 func TestFaultListener(t *testing.T) {
 	if !fault.Enabled {
 		t.Skip("needs -tags samepagefault")

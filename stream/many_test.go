@@ -81,8 +81,8 @@ func sayRest(threads int) {
 // process has one thread for 64 connections at most, and one byte still wakes its reader.
 //
 // The test only prints what waiting costs. Twenty times a second the death watch looks at all
-// conditions. Go's monitor thread wakes many times during such a long look, so switches do not tell a
-// process that polls.
+// conditions. Go's monitor thread wakes many times during such a long look, so switches do not
+// tell a process that polls.
 func TestIdleConnections(t *testing.T) {
 	store(t)
 	const n = 1000
@@ -103,8 +103,8 @@ func TestIdleConnections(t *testing.T) {
 	}
 }
 
-// SAMEPAGE_ROUNDS connections (10,000, fewer under Wine) are opened and closed. No object, descriptor,
-// thread or memory stays.
+// SAMEPAGE_ROUNDS connections (10,000, fewer under Wine) are opened and closed. No object,
+// descriptor, thread or memory stays.
 func TestManyConnections(t *testing.T) {
 	store(t)
 	l := listen(t, &stream.Options{Connections: 64})
@@ -122,11 +122,13 @@ func TestManyConnections(t *testing.T) {
 	}
 	round(50)
 	before := usage(t)
-	// If no other connection is open, Dial opens the listener's files, and Close closes them. Wine keeps
-	// a file that was closed open while any process has a lock on it, up to the limit of its server.
+	// If no other connection is open, Dial opens the listener's files, and Close closes them. Wine
+	// keeps a file that was closed open while any process has a lock on it, up to the limit of its
+	// server.
 	n := ipctest.Repeat(t, 10_000, 1000, "SAMEPAGE_ROUNDS")
-	// Without another connection, Dial opens the listener's files, and Close closes them. The server of
-	// Wine keeps a file that was closed, while a process has a lock on it: 20,000 of them at most.
+	// Without another connection, Dial opens the listener's files, and Close closes them. The server
+	// of Wine keeps a file that was closed, while a process has a lock on it: 20,000 of them at
+	// most.
 	round(n / 10)
 	keeps := dial(t)
 	round(n - n/10)

@@ -11,8 +11,8 @@ import (
 	"samepage/internal/ipctest"
 )
 
-// Nothing comes after io.EOF: a ReadFrom that is in the middle of a piece while its end is closed does
-// not count this piece.
+// Nothing comes after io.EOF: a ReadFrom that is in the middle of a piece while its end is closed
+// does not count this piece.
 func TestNothingAfterEOF(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)

@@ -90,9 +90,9 @@ func TestFFmpeg(t *testing.T) {
 	}
 }
 
-// Every pixel format that ffmpeg writes as YUV4MPEG2 passes through two processes unchanged, in even
-// and odd sizes, with interlacing, rate, aspect and range: the sums of all pictures and the facts
-// that ffmpeg lists are the same.
+// Every pixel format that ffmpeg writes as YUV4MPEG2 passes through two processes unchanged, in
+// even and odd sizes, with interlacing, rate, aspect and range: the sums of all pictures and the
+// facts that ffmpeg lists are the same.
 func TestFFmpegFormats(t *testing.T) {
 	run, _ := ffmpegOf(t)
 	ipctest.Store(t)

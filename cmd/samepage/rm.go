@@ -82,8 +82,8 @@ func (o *object) usedBy(name string, opts *samepage.Options, err error) error {
 	return fmt.Errorf("%w by %s", err, someProcesses(st.Members))
 }
 
-// matching returns the objects that a pattern matches. It returns none if there is an object of that
-// name.
+// matching returns the objects that a pattern matches. It returns none if there is an object of
+// that name.
 func (o *object) matching(pattern string) (found []samepage.Info, err error) {
 	if o.exact || !isPattern(pattern) {
 		return nil, nil

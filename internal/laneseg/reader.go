@@ -487,8 +487,8 @@ func (r *Reader) Writers() (n int) {
 func (r *Reader) Missed() uint64 { return r.missed }
 func (r *Reader) Taken() uint64  { return r.taken }
 
-// Next returns the number of the message of lane l that comes next. It is 0 in a segment with packs,
-// if no pack was taken since a damaged one, or since the Reader began without a number.
+// Next returns the number of the message of lane l that comes next. It is 0 in a segment with
+// packs, if no pack was taken since a damaged one, or since the Reader began without a number.
 func (r *Reader) Next(l int) uint64 {
 	if r.cur != nil && r.cur.Lane() == l && (r.left > 0 || r.ahead) {
 		if r.ahead { // WaitAny has taken it, and the user has not

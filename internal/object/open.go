@@ -284,8 +284,8 @@ func Stat(s *Spec) (sys.Info, error) {
 	return i, damaged(s, err)
 }
 
-// Absent says whether nothing has that name now. It is much cheaper than Open, and verifies nothing:
-// it is for those who have called Open before.
+// Absent says whether nothing has that name now. It is much cheaper than Open, and verifies
+// nothing: it is for those who have called Open before.
 func Absent(s *Spec) bool {
 	s, err := Named(s)
 	return err == nil && !s.Exact && sys.Absent(s)

@@ -90,8 +90,8 @@ func OpenObject(o *object.Spec) (*object.Object, error) {
 	return obj, err
 }
 
-// NotYet says whether err is the error of an open that may succeed later: there is no object of that
-// name, or only one that was retired.
+// NotYet says whether err is the error of an open that may succeed later: there is no object of
+// that name, or only one that was retired.
 func NotYet(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, layout.ErrRetired)
 }

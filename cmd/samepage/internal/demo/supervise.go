@@ -47,12 +47,12 @@ func Run(ctx context.Context, o Options, start Start, w Watcher) (Summary, error
 	return s.summary, err
 }
 
-// supervisor starts the three processes and ends them. It is not an rpc.Supervisor. That one keeps the
-// workers of a service running, which need no orders and end when they are killed. Here the base, of
-// which there is only one, and the viewer are no workers of a service. Each process gets its orders at
-// its standard input, and reports at its standard output. It ends when its input ends, so that it
-// reports its last figures, also on Windows. With an rpc.Supervisor for the worker, these processes
-// would have two ways to start, to report and to end.
+// supervisor starts the three processes and ends them. It is not an rpc.Supervisor. That one
+// keeps the workers of a service running, which need no orders and end when they are killed. Here
+// the base, of which there is only one, and the viewer are no workers of a service. Each process
+// gets its orders at its standard input, and reports at its standard output. It ends when its
+// input ends, so that it reports its last figures, also on Windows. With an rpc.Supervisor for
+// the worker, these processes would have two ways to start, to report and to end.
 type supervisor struct {
 	orders     orders
 	start      Start

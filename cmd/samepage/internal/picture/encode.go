@@ -65,8 +65,8 @@ func Encode(img image.Image, ext string) ([]byte, error) {
 // jpegQuality is a little more than the default of package jpeg: these files are looked at.
 const jpegQuality = 90
 
-// JPEG returns the JPEG file of a picture. It keeps the samples only roughly, with 8 bits and without
-// alpha.
+// JPEG returns the JPEG file of a picture. It keeps the samples only roughly, with 8 bits and
+// without alpha.
 func JPEG(img image.Image) ([]byte, error) {
 	var b bytes.Buffer
 	m := img

@@ -20,8 +20,8 @@ func isWebP(s *io.SectionReader) bool {
 	return err == nil && string(b[:]) == "WEBP"
 }
 
-// ofWebP returns the colours of a lossy WebP. Its samples have the limited range of BT.601, and those
-// of an image.YCbCr would have the full range.
+// ofWebP returns the colours of a lossy WebP. Its samples have the limited range of BT.601, and
+// those of an image.YCbCr would have the full range.
 func ofWebP(img image.Image) image.Image {
 	yuv := func(m *image.YCbCr) image.Image {
 		return ofYUV(&frame.YUVImage{
