@@ -11,19 +11,27 @@ import (
 	"samepage/internal/ipctest"
 )
 
-// Nothing comes after io.EOF: a ReadFrom that is in the middle of a piece while its end is closed
-// does not count this piece.
-func TestNothingAfterEOF(t *testing.T) {
+// connected returns both ends of a connection, which are closed with the test.
+func connected(t *testing.T) (dialed *Conn, accepted net.Conn) {
+	t.Helper()
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
 	l, err := Listen("s", nil)
 	ipctest.NoErr(t, err)
-	defer l.Close()
+	t.Cleanup(func() { _ = l.Close() })
 	d, err := Dial(context.Background(), "s", nil)
 	ipctest.NoErr(t, err)
+	t.Cleanup(func() { _ = d.Close() })
 	a, err := l.Accept()
 	ipctest.NoErr(t, err)
-	defer a.Close()
+	t.Cleanup(func() { _ = a.Close() })
+	return d, a
+}
+
+// Nothing comes after io.EOF: a ReadFrom that is in the middle of a piece while its end is closed
+// does not count this piece.
+func TestNothingAfterEOF(t *testing.T) {
+	d, a := connected(t)
 	b := make([]byte, 8)
 	n, err := d.ReadFrom(readerFunc(func(to []byte) (int, error) {
 		ipctest.NoErr(t, d.Close())
@@ -48,17 +56,7 @@ func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
 // A writer that comes to P4 late, when the reader has read everything and waits again, does not
 // use up the ring for this wait of the reader: the next Write must ring it.
 func TestLateRing(t *testing.T) {
-	ipctest.NeedNames(t)
-	ipctest.Store(t)
-	l, err := Listen("s", nil)
-	ipctest.NoErr(t, err)
-	defer l.Close()
-	d, err := Dial(context.Background(), "s", nil)
-	ipctest.NoErr(t, err)
-	defer d.Close()
-	a, err := l.Accept()
-	ipctest.NoErr(t, err)
-	defer a.Close()
+	d, a := connected(t)
 	read := make(chan error, 1)
 	go func() {
 		_, err := a.Read(make([]byte, 1))
@@ -71,7 +69,7 @@ func TestLateRing(t *testing.T) {
 	if d.wr.rungFor != 0 {
 		t.Error("the reader was rung, but there was nothing to read")
 	}
-	_, err = d.Write([]byte{1})
+	_, err := d.Write([]byte{1})
 	ipctest.NoErr(t, err)
 	ipctest.NoErr(t, <-read)
 }
