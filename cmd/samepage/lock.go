@@ -76,8 +76,13 @@ func (o *lockOptions) kind() samepage.Kind {
 	return samepage.KindMutex
 }
 
+// persistentLock returns the options that open a lock or a semaphore, or create one that stays.
+func (o *object) persistentLock() *ipcsync.Options {
+	return &ipcsync.Options{Scope: o.scope, Owner: o.owner, Perm: o.perm, SecurityDescriptor: o.sddl, Lifetime: samepage.Persist}
+}
+
 func (o *lockOptions) open(a *app, name string) (l namedLock, err error) {
-	opts := &ipcsync.Options{Scope: o.scope, Owner: o.owner, Perm: o.perm, SecurityDescriptor: o.sddl, Lifetime: samepage.Persist}
+	opts := o.persistentLock()
 	var existed bool
 	if o.kind() == samepage.KindMutex {
 		var m *ipcsync.Mutex

@@ -57,7 +57,7 @@ func newSemaphoreCreateCommand(a *app) *cobra.Command {
 			if err := o.checkUnits(c); err != nil {
 				return err
 			}
-			s, err := ipcsync.CreateSemaphore(args[0], o.units, cmp.Or(o.max, o.units), o.creating())
+			s, err := ipcsync.CreateSemaphore(args[0], o.units, cmp.Or(o.max, o.units), o.persistentLock())
 			if err != nil {
 				return err
 			}
@@ -85,10 +85,6 @@ func (o *semaphoreOptions) checkUnits(c *cobra.Command) error {
 		return usage(c, "--units is %d, but --max is %d", o.units, o.max)
 	}
 	return nil
-}
-
-func (o *semaphoreOptions) creating() *ipcsync.Options {
-	return &ipcsync.Options{Scope: o.scope, Owner: o.owner, Perm: o.perm, SecurityDescriptor: o.sddl, Lifetime: samepage.Persist}
 }
 
 func newSemaphoreAcquireCommand(a *app) *cobra.Command {
@@ -200,7 +196,7 @@ func runSemaphoreRun(ctx context.Context, a *app, o semaphoreOptions, name strin
 		return noProgram(err)
 	}
 	if o.units > 0 || o.max > 0 {
-		first, existed, err := ipcsync.OpenOrCreateSemaphore(name, o.units, cmp.Or(o.max, o.units), o.creating())
+		first, existed, err := ipcsync.OpenOrCreateSemaphore(name, o.units, cmp.Or(o.max, o.units), o.persistentLock())
 		if err != nil {
 			return err
 		}
