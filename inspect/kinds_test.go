@@ -27,6 +27,20 @@ var makes = map[samepage.Kind]func() (io.Closer, error){
 	samepage.KindListener:  func() (io.Closer, error) { return stream.Listen("o", nil) },
 }
 
+// MakeEach makes an object of each kind.
+func MakeEach(t *testing.T) (all []io.Closer) {
+	for _, k := range samepage.Kinds() {
+		if makes[k] == nil {
+			t.Errorf("%v: no row in this test", k)
+			continue
+		}
+		c, err := makes[k]()
+		ipctest.NoErr(t, err)
+		all = append(all, c)
+	}
+	return all
+}
+
 // Each kind says what it is, and this is true for an object of the kind. A new kind must pass this
 // list.
 func TestEachKind(t *testing.T) {
@@ -48,12 +62,8 @@ func TestEachKind(t *testing.T) {
 		if (l.Role(1) != "" || l.Broadcasts()) && l.Words() == layout.LockState || l.Owned() && (l.Words() == layout.LaneState || l.Words() == layout.CallSlots) {
 			t.Errorf("%v: roles %q, broadcasts %t, owned %t, words %v", l, l.Role(1), l.Broadcasts(), l.Owned(), l.Words())
 		}
-		if makes[k] == nil {
-			t.Errorf("%v: no row in this test", l)
-			continue
-		}
-		c, err := makes[k]()
-		ipctest.NoErr(t, err)
+	}
+	for _, c := range MakeEach(t) {
 		defer c.Close()
 	}
 	st, err := Snapshot(nil)

@@ -43,6 +43,18 @@ func TestMain(m *testing.M) {
 				check(err)
 			}
 		},
+		// publishes publishes until it is killed. It prints a line after some messages.
+		"publishes": func([]string) {
+			p := must(pubsub.OpenPublisher("t", nil))
+			fmt.Println("publishes")
+			hear()
+			for n := 1; ; n++ {
+				check(p.Send(bg, []byte("message")))
+				if n == 100 {
+					fmt.Println(n)
+				}
+			}
+		},
 		// works takes a call, and never answers.
 		"works": func([]string) {
 			w := must(rpc.CreateWorker("s", nil))
