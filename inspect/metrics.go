@@ -76,6 +76,8 @@ func (o *MetricsOptions) check() error {
 	for _, m := range metrics {
 		taken = append(taken, m.labels...)
 	}
+	slices.Sort(taken)
+	taken = slices.Compact(taken)
 	for _, name := range slices.Sorted(maps.Keys(o.Labels)) {
 		if !labelName.MatchString(name) || strings.HasPrefix(name, "__") {
 			return option.Bad("Labels", strconv.Quote(name), "names of letters, digits and _, which begin neither with a digit nor with __")
