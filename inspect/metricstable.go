@@ -70,7 +70,7 @@ var metrics = []metric{
 	},
 	{
 		name: "samepage_leftover_bytes", typ: gauge,
-		help:  "Bytes that these objects take.",
+		help:  "Bytes that objects take that no living process uses and that do not persist.",
 		state: func(s *State, put put) { put(float64(s.Memory.Leftover)) },
 	},
 	{
@@ -212,7 +212,7 @@ var metrics = []metric{
 	},
 	{
 		name: "samepage_topic_lag_messages", typ: gauge,
-		help: "The same in messages, or in packs in a topic with packs.",
+		help: "How many messages the slowest reliable subscriber is behind; in a topic with packs, how many packs.",
 		object: of(func(st *pubsub.State) float64 {
 			return float64(slowest(st))
 		}),
