@@ -40,10 +40,11 @@ var exits = []exit{
 	{exitMissing, "no such object", []error{fs.ErrNotExist}},
 	// This one stands before code 4: a topic whose messages are too small also has other options.
 	{11, "it does not fit: an input too long for the object, or a range past its end", []error{samepage.ErrRange, samepage.ErrTooLarge, errTooLong}},
+	// This one stands before code 4: the error of a wait also says what it waited for.
+	{exitTimeout, "timed out", []error{os.ErrDeadlineExceeded, context.DeadlineExceeded}},
 	{4, "the object already exists, perhaps with other options, is in use by others, or is full: no more can join", []error{fs.ErrExist, samepage.ErrDiffers, samepage.ErrRetired, samepage.ErrBusy, samepage.ErrTooManyMembers}},
 	{5, "permission denied, or a privilege is missing", []error{fs.ErrPermission, samepage.ErrPrivilege}},
 	{6, "no space", []error{samepage.ErrNoSpace, syscall.ENOSPC}},
-	{exitTimeout, "timed out", []error{os.ErrDeadlineExceeded, context.DeadlineExceeded}},
 	{8, "the process at the other end died", []error{samepage.ErrPeerDied}},
 	{9, "evicted because it was too slow", []error{samepage.ErrEvicted}},
 	{12, "there is no file or folder at that path", []error{errNoFile}},

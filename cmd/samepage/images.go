@@ -177,7 +177,7 @@ func (u *publishing) images(files []string) error {
 			err = u.pace()
 		}
 		if err == nil {
-			err = l.Publish(u.ctx)
+			err = u.publish(l)
 		}
 		if err != nil {
 			l.Discard()

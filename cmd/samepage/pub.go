@@ -23,6 +23,7 @@ const lineSize = 64 << 10
 
 type pubOptions struct {
 	object
+	waiting
 	lines   bool
 	record  int64
 	y4m     bool
@@ -40,6 +41,7 @@ type pubOptions struct {
 	times      bool
 	checksums  bool
 	evictAfter time.Duration
+	named      int
 	persist    bool
 	asItIs     bool
 	replace    bool
@@ -68,8 +70,8 @@ they miss nothing. The topic lives only while it is used. With --persist the top
 its history stay for later subscribers, until samepage rm --kind topic removes them, and
 pub waits for no subscriber unless --wait is given.
 
---size, --pack, --depth, --publishers, --members, --times, --checksums and --evict-after
-are for a new topic. If the topic exists with other options, pub fails and says which
+--size, --pack, --depth, --publishers, --members, --times, --checksums, --evict-after and
+--named-readers are for a new topic. If the topic exists with other options, pub fails and says which
 differ. With --as-it-is it uses the topic, and fails only if its messages are too small.
 With --replace it retires the topic, if that has no publisher: its subscribers are told
 to close it (samepage sub --follow goes on with the new one), pub waits until they have,
@@ -133,11 +135,13 @@ output.`,
 	f.BoolVar(&o.times, "times", false, "each message has the time of its publication")
 	f.BoolVar(&o.checksums, "checksums", false, "each message has a checksum, which subscribers check")
 	f.DurationVar(&o.evictAfter, "evict-after", 0, "evict a subscriber that made a publisher wait this long; 0: never")
+	f.IntVar(&o.named, "named-readers", 0, "largest number of names of subscribers that go on where they were, see samepage sub --reader")
 	f.BoolVar(&o.persist, "persist", false, "the topic and its history stay until the topic is removed")
 	f.BoolVar(&o.asItIs, "as-it-is", false, "use a topic that exists with other options")
 	f.BoolVar(&o.replace, "replace", false, "retire a topic that exists with other options, and make a new one")
 	f.IntVar(&o.wait, "wait", 1, "begin when there are at least this many reliable subscribers")
 	f.Float64Var(&o.rate, "rate", 0, "publish at most this many messages a second; after a delay it catches up on at most 100 ms; 0: publish at once")
+	o.addTimeout(c, noLimit)
 	f.IntVar(&o.batch, "batch", 1, "publish up to this many lines or records together, if they have been read already; with --pack "+strconv.Itoa(packBatch))
 	return c
 }
@@ -321,6 +325,8 @@ func (o *pubOptions) open(ctx context.Context, name string, least int64) (p *pub
 	}
 	if o.replace && (errors.Is(err, samepage.ErrDiffers) || errors.Is(err, samepage.ErrRetired) || errors.Is(err, samepage.ErrKindMismatch)) {
 		opts.AsItIs = false
+		ctx, cancel := o.within(ctx)
+		defer cancel()
 		p, err = pubsub.ReplacePublisher(ctx, name, opts)
 		return p, false, err
 	}
@@ -334,7 +340,7 @@ func (o *pubOptions) open(ctx context.Context, name string, least int64) (p *pub
 func (o *pubOptions) asked() *pubsub.Options {
 	return &pubsub.Options{
 		MaxSize: int(o.size), Pack: int(o.pack), Depth: o.depth, Publishers: o.publishers, Members: o.members,
-		EvictAfter: o.evictAfter, Checksums: o.checksums, Times: o.times,
+		EvictAfter: o.evictAfter, Checksums: o.checksums, Times: o.times, NamedReaders: o.named,
 	}
 }
 
@@ -352,6 +358,7 @@ func (o *pubOptions) unused(has pubsub.Options) (all []string) {
 	add("--members", o.members != 0 && o.members != has.Members, has.Members)
 	add("--times", o.times && !has.Times, "none")
 	add("--checksums", o.checksums && !has.Checksums, "none")
+	add("--named-readers", o.named != 0 && o.named != has.NamedReaders, has.NamedReaders)
 	add("--evict-after", o.evictAfter != 0 && o.evictAfter != has.EvictAfter, has.EvictAfter)
 	return all
 }
@@ -379,6 +386,8 @@ func (o *pubOptions) waitSubscribers(ctx context.Context, a *app, p *pubsub.Publ
 		far = " --scope global"
 	}
 	fmt.Fprintf(a.notes(), "samepage: waiting for %s: samepage sub %s%s (--wait 0 does not wait)\n", count(n, "reliable subscriber"), plain(p.Name()), far)
+	ctx, cancel := o.within(ctx)
+	defer cancel()
 	return p.WaitReliableSubscribers(ctx, o.wait)
 }
 
@@ -463,11 +472,21 @@ func (u *publishing) messages(s source) error {
 		if err := u.pace(); err != nil {
 			return err
 		}
-		if err := u.p.Send(u.ctx, b); err != nil {
+		ctx, cancel := u.o.within(u.ctx)
+		err = u.p.Send(ctx, b)
+		cancel()
+		if err != nil {
 			return err
 		}
 		u.count(1, len(b))
 	}
+}
+
+// publish publishes a frame.
+func (u *publishing) publish(l pubsub.Loan) error {
+	ctx, cancel := u.o.within(u.ctx)
+	defer cancel()
+	return l.Publish(ctx)
 }
 
 // behind returns the error that ended the input, and nil for its end.
@@ -489,7 +508,9 @@ func (u *publishing) flush() error {
 		u.all = append(u.all, u.arena[from:to])
 		from = to
 	}
-	n, err := u.p.SendAll(u.ctx, u.all)
+	ctx, cancel := u.o.within(u.ctx)
+	n, err := u.p.SendAll(ctx, u.all)
+	cancel()
 	if n > 0 {
 		u.count(n, u.ends[n-1])
 	}
@@ -524,7 +545,7 @@ func (u *publishing) frames(y *frame.Y4MReader) error {
 		}
 		err = u.pace()
 		if err == nil {
-			err = l.Publish(u.ctx)
+			err = u.publish(l)
 		}
 		if err != nil {
 			l.Discard()

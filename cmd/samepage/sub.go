@@ -41,6 +41,7 @@ type subOptions struct {
 // subscription is what sub and hz share.
 type subscription struct {
 	object
+	reader string // of sub
 }
 
 func newSubCommand(a *app) *cobra.Command {
@@ -65,6 +66,12 @@ then 9.
 With --follow sub does not end there. It goes on with the next publisher, and with the
 next topic of that name, also one of another size. It says on standard error what has
 happened, and how many messages it missed.
+
+With --reader the topic remembers which messages sub has written, and the next sub with
+that name begins after them; --from is only for a new name. Publishers do not wait for a
+name while there is no sub: what is no longer in the history (samepage pub --depth) is
+missed. If sub is killed, the next one can write the last messages again. A topic has such names if
+it was created with samepage pub --named-readers.
 
 --y4m writes frames of NV12 as 4:2:0, of RGB and BGR as 4:4:4, and of RGBA and BGRA as 4:4:4
 with alpha; ffmpeg makes other formats of them, for example with -pix_fmt yuv420p.
@@ -102,6 +109,7 @@ to standard error.`,
 	f.StringVar(&o.jpg, "jpg", "", "the same, to a JPEG `file`")
 	f.Var(fpsFlag{&o.fps}, "fps", "frames a second for the header of the YUV4MPEG2 stream, such as 25, 29.97 or 30000/1001 (default: the rate of the frames)")
 	f.Var(fromFlag{&o.from}, "from", "begin with the oldest message of the history, with its newest, or with the next message")
+	f.StringVar(&o.reader, "reader", "", "go on after the last message that a subscriber of this `name` has written; the topic needs --named-readers")
 	f.BoolVar(&o.bestEffort, "best-effort", false, "never make a publisher wait; miss messages instead")
 	f.Uint64VarP(&o.count, "count", "n", 0, "end after this many messages; 0: end with the stream")
 	o.addTimeout(c, noLimit)
@@ -189,7 +197,7 @@ func (o *subOptions) check(c *cobra.Command, a *app) (messageWriter, error) {
 
 // await joins the topic. If it does not exist, await says so and waits for it.
 func (s *subscription) await(ctx context.Context, a *app, name string, from pubsub.From, bestEffort bool) (*pubsub.Subscriber, error) {
-	opts := &pubsub.SubscriberOptions{Scope: s.scope, Owner: s.owner, From: from, BestEffort: bestEffort}
+	opts := &pubsub.SubscriberOptions{Scope: s.scope, Owner: s.owner, From: from, BestEffort: bestEffort, Reader: s.reader}
 	sub, err := pubsub.OpenSubscriber(name, opts)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return sub, err
@@ -265,11 +273,24 @@ type receiving struct {
 	bytes       uint64
 	first, last time.Time
 	spoilt      error // of the first message whose checksum was wrong
+	failed      bool  // the message that was taken last could not be written
+}
+
+// doneEvery is after how many messages sub stores at the latest that they are written.
+const doneEvery = 256
+
+// flush writes all messages that were taken. With --reader they are done then.
+func (r *receiving) flush() error {
+	err := r.out.Flush()
+	if err == nil && r.o.reader != "" && r.s != nil && !r.failed {
+		err = r.s.Acknowledge()
+	}
+	return err
 }
 
 func (r *receiving) run(messages func() error) error {
 	err := messages()
-	if ferr := r.out.Flush(); err == nil {
+	if ferr := r.flush(); err == nil {
 		err = ferr
 	}
 	switch {
@@ -292,7 +313,13 @@ func (r *receiving) messages() error {
 			return err
 		}
 		if err := r.took(&m); err != nil {
+			r.failed = true
 			return err
+		}
+		if r.o.reader != "" && r.taken%doneEvery == 0 {
+			if err := r.flush(); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -318,7 +345,7 @@ func (r *receiving) following() error {
 		silence.Stop()
 	}
 	opts := &pubsub.FollowOptions{
-		SubscriberOptions: pubsub.SubscriberOptions{Scope: r.o.scope, Owner: r.o.owner, From: r.o.from, BestEffort: r.o.bestEffort},
+		SubscriberOptions: pubsub.SubscriberOptions{Scope: r.o.scope, Owner: r.o.owner, From: r.o.from, BestEffort: r.o.bestEffort, Reader: r.o.reader},
 		News:              true,
 	}
 	for m, err := range pubsub.Follow(ctx, r.name, opts) {
@@ -337,6 +364,11 @@ func (r *receiving) following() error {
 			if err := errors.Join(r.took(&m.Message), r.out.Flush()); err != nil {
 				return err
 			}
+			if r.o.reader != "" {
+				if err := m.Acknowledge(); err != nil {
+					return err
+				}
+			}
 			if r.o.count > 0 && r.taken >= r.o.count {
 				return nil
 			}
@@ -350,7 +382,7 @@ func (r *receiving) next(q *quit) (pubsub.Message, error) {
 	for {
 		m, ok, err := r.s.TryTake()
 		if !ok && err == nil {
-			if err := r.out.Flush(); err != nil {
+			if err := r.flush(); err != nil {
 				return m, err
 			}
 			ctx, cancel := r.o.within(r.ctx)
