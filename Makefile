@@ -1,10 +1,8 @@
 # "work" names all packages of the modules in go.work.
-.PHONY: test race 386 lint fuzz bench wine models soak dist ci
+.PHONY: test race lint bench wine models soak dist ci
 test: ; tools/test work
 race: ; tools/test -race work
-386: ; tools/arch 386
 lint: ; tools/lint
-fuzz: ; tools/fuzz 10s
 bench: ; go test -timeout 30m -run='^$$' -bench=. work && go run ./bench
 wine: ; test/wine/setup && test/wine/test "" work && test/wine/interop
 models: ; docs/models/check && docs/models/check -deep

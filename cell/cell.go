@@ -95,8 +95,9 @@ func (o *Options) plan(size int, ty *layout.Type) (*laneseg.Plan, error) {
 	return p, p.Check()
 }
 
-// Size returns the number of bytes of shared memory that a cell with these options takes, if its
-// values have up to size bytes.
+// Size returns the number of bytes of shared memory that a cell with these options takes at most, if
+// its values have up to size bytes: with all its members, and if all of them hold as many values as
+// they may. See InUse.
 //
 // Errors: samepage.ErrZeroSize, ErrNegativeSize, ErrTooLarge, fs.ErrInvalid (an option is out of
 // range).
@@ -109,6 +110,26 @@ func (o *Options) Size(size int) (int64, error) {
 		return 0, fmt.Errorf("cell: %w", err)
 	}
 	return p.Size(), nil
+}
+
+// InUse returns the number of bytes of shared memory that such a cell takes while it has so many
+// readers, and nobody holds a value. Writers take no more, however many there are. Each value that
+// is held takes one more of size.
+//
+// The memory is reserved by whoever joins or holds, and it stays reserved for the next one until the
+// cell is removed. On Windows the system commits Size when the cell is made, but the cell takes
+// physical memory only for what is in use.
+//
+// Errors: those of Size.
+func (o *Options) InUse(size, readers int) (int64, error) {
+	if o == nil {
+		o = &Options{}
+	}
+	p, err := o.plan(size, nil)
+	if err != nil {
+		return 0, fmt.Errorf("cell: %w", err)
+	}
+	return p.InUse(1, readers), nil
 }
 
 // optionsOf returns the options that a cell was created with, as far as its settings have them.

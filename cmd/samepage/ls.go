@@ -55,7 +55,7 @@ place. The exit code is 1 if an object is damaged.`,
 	o.addKind(c)
 	c.Flags().Lookup("kind").Usage = "list only objects of this kind"
 	c.Flags().BoolVarP(&o.watch, "watch", "w", false, "list again whenever the list has changed")
-	c.Flags().BoolVarP(&o.verbose, "verbose", "v", false, "also show the state, how many members there are and how many wait, id, memory taken, file and path")
+	c.Flags().BoolVarP(&o.verbose, "verbose", "v", false, "also show the state, how many members there are and how many wait, id, memory that it takes now, file and path")
 	return c
 }
 
@@ -72,7 +72,7 @@ func (l listing) text(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	head := "NAME\tKIND\tSCOPE\tSIZE\tLIFETIME\tIN-USE\tOWNER\tCREATED"
 	if l.verbose {
-		head += "\tSTATE\tMEMBERS\tWAITING\tID\tALLOCATED\tFILE\tPATH"
+		head += "\tSTATE\tMEMBERS\tWAITING\tID\tMEMORY\tFILE\tPATH"
 	}
 	fmt.Fprintln(t, head)
 	for n, i := range l.infos {

@@ -21,7 +21,8 @@ who holds it and who waits. For a topic it shows who publishes and who subscribe
 and how many messages each reliable subscriber is behind. For a cell it shows the
 number of the latest value and who writes. If members wait for others, a sentence
 says who waits for whom, and whether that process is stopped (Linux). On Windows the
-size of an exact object is rounded up to a page.`,
+size of an exact object is rounded up to a page. The size is what an object takes at
+most, and the memory is what it takes now.`,
 		Args:              names(1, 1),
 		ValidArgsFunction: completeNames(false, samepage.Kinds()...),
 		RunE:              func(_ *cobra.Command, args []string) error { return runStat(a.printer(), o, args[0]) },
@@ -81,7 +82,7 @@ func (i about) text(w io.Writer) error {
 		{"kind", i.Kind.String()},
 		{"scope", i.Scope.String()},
 		{"size", size},
-		{"allocated", bytes(i.Allocated)},
+		{"memory", bytes(i.Allocated)},
 		{"lifetime", lifetimeText(i.Info)},
 		{"in use", inUseText(i.Info)},
 		{"owner", dash(i.Owner)},

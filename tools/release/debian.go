@@ -16,9 +16,17 @@ import (
 	"github.com/goreleaser/nfpm/v2/files"
 )
 
-// maintainer is in the packages. Change it before the first release: Debian wants an address that
-// somebody reads.
+// maintainer is in the packages. Debian wants an address that somebody reads, and there is none yet:
+// checkMaintainer refuses to make a release with this one.
 const maintainer = "the samepage authors <samepage@invalid.example>"
+
+// checkMaintainer refuses a maintainer without an address. A version without a tag is no release.
+func checkMaintainer(who, version string) error {
+	if strings.HasSuffix(who, ".example>") && !strings.HasPrefix(version, "v0.0.0-") {
+		return fmt.Errorf("%s would have the maintainer %s: first set an address that somebody reads, in tools/release/debian.go", version, who)
+	}
+	return nil
+}
 
 // debian makes a .deb of what is in the archive.
 func (b *builder) debian(goarch string, content []file) (file, error) {

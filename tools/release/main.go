@@ -42,6 +42,9 @@ func main() {
 // run makes the release twice, compares the two, and keeps the first in the folder out.
 func run(out, version string, targets []string, cached bool) error {
 	c, err := lastCommit(version)
+	if err == nil {
+		err = checkMaintainer(maintainer, c.version)
+	}
 	if err != nil {
 		return err
 	}

@@ -36,3 +36,15 @@ func TestSame(t *testing.T) {
 		t.Error("a file is missing, and that is no error")
 	}
 }
+
+// A release needs the address of a maintainer. A build without a tag does not.
+func TestMaintainer(t *testing.T) {
+	if err := checkMaintainer("someone <a@invalid.example>", "v1.0.0"); err == nil || !strings.Contains(err.Error(), "debian.go") {
+		t.Error(err)
+	}
+	for who, version := range map[string]string{"someone <a@invalid.example>": "v0.0.0-20260101000000-0123456789ab", "someone <a@b.org>": "v1.0.0"} {
+		if err := checkMaintainer(who, version); err != nil {
+			t.Error(err)
+		}
+	}
+}
