@@ -226,6 +226,17 @@ func TestY4MRefuses(t *testing.T) {
 			t.Errorf("%.200v: %v, want %v", c.h, err, c.want)
 		}
 	}
+	// The error about a format has the option of ffmpeg that helps, and a format that a stream can have.
+	for _, f := range Formats() {
+		_, err := NewY4MWriter(io.Discard, &Y4MHeader{Format: f, Width: 2, Height: 2})
+		if err == nil {
+			continue
+		}
+		near, option := y4mNear(f)
+		if _, nerr := NewY4MWriter(io.Discard, &Y4MHeader{Format: near, Width: 2, Height: 2}); nerr != nil || !strings.Contains(err.Error(), option) {
+			t.Errorf("%v: %v; %v: %v", f, err, near, nerr)
+		}
+	}
 	for _, picture := range []string{
 		"FRAMES\nabcd", "frame\nabcd", "\nFRAME\nabcd", "FRAME " + strings.Repeat("x", maxY4MLine) + "\n",
 		"FRAME " + strings.Repeat("x", MaxParams+1) + "\nabcd", "FRAME a\x00b\nabcd", "YUV4M\n", "YUV4MPEG2 W2 H3 Cmono\n", "YUV4MPEG2 W2 H2\n",

@@ -63,6 +63,23 @@ func y4mTag(format Format, siting Siting) string {
 	return ""
 }
 
+// y4mNear returns a format that a stream can have, for one that it cannot have, and the options with
+// which ffmpeg writes it.
+func y4mNear(f Format) (near Format, option string) {
+	switch f.shape() {
+	case Gray, Gray16:
+		return Gray16, "-pix_fmt gray16le -strict -1"
+	case I411:
+		near = I422.WithDepth(f.Depth())
+		return near, fmt.Sprintf("-pix_fmt yuv422p%dle -strict -1", f.Depth())
+	case RGB, BGR:
+		return I444, "-pix_fmt yuv444p"
+	case I444A, RGBA, BGRA:
+		return I444A, "-pix_fmt yuva444p -strict -1"
+	}
+	return I420, "-pix_fmt yuv420p"
+}
+
 // Y4MHeader is the first line of a YUV4MPEG2 stream. It describes all frames of the stream.
 type Y4MHeader struct {
 	// Format is Gray, I420, I422, I444 (all with 8, 9, 10, 12 or 16 bits a sample, the last three also
@@ -123,8 +140,9 @@ func (h *Y4MHeader) append(b []byte) ([]byte, error) {
 	}
 	colour := y4mTag(h.Format, h.Siting)
 	if colour == "" {
-		return nil, fmt.Errorf("frame: a YUV4MPEG2 stream cannot have the format %v, only those of the tags %s; convert the frames with Draw: %w",
-			h.Format, y4mTags(), errors.ErrUnsupported)
+		near, option := y4mNear(h.Format)
+		return nil, fmt.Errorf("frame: a YUV4MPEG2 stream cannot have the format %v, only those of the tags %s; convert the frames with Draw, for example to %v; a stream of ffmpeg has this format with %s: %w",
+			h.Format, y4mTags(), near, option, errors.ErrUnsupported)
 	}
 	b = fmt.Appendf(b, "%s W%d H%d F%v I%c A%v C%s", y4mMagic, h.Width, h.Height, h.Rate, y4mInterlaces[h.Interlace], h.Aspect, colour)
 	ranged, matrixed := h.Range == RangeUnknown, h.Matrix == MatrixUnknown

@@ -248,6 +248,9 @@ func runBaseImageSend(ctx context.Context, a *app, o baseImageOptions, file stri
 	if img.Pages > 1 {
 		fmt.Fprintf(a.notes(), "samepage: %s has %d pictures, and only the first one is sent\n", plain(file), img.Pages)
 	}
+	if turned := img.Turned(); turned != "" {
+		fmt.Fprintf(a.notes(), "samepage: %s is %s\n", plain(file), turned)
+	}
 	size := img.Bounds().Size()
 	sent := sentBaseImage{baseImage: baseImage{File: file, Width: size.X, Height: size.Y}, Section: o.name}
 	if o.start == "" {

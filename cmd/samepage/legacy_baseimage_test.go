@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"image"
 	"image/color"
+	"image/jpeg"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
@@ -16,6 +18,7 @@ import (
 	"samepage/frame"
 	"samepage/internal/ipctest"
 	"samepage/legacy/baseimage"
+	"samepage/legacy/earseimage"
 )
 
 // checkSamePicture compares two files pixel by pixel.
@@ -217,4 +220,29 @@ func wantSentAgain(t *testing.T, file string, want *frame.Frame) {
 		t.Errorf("%s is sent with other samples, as %v", file, f.Format())
 	}
 	base.Kill()
+}
+
+// Where a picture is turned as EXIF says, the programs for other programs say so.
+func TestLegacySaysTurned(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	ipctest.Alone(t, "BaseImage")
+	dir := ipctest.Dir(t)
+	var b bytes.Buffer
+	ipctest.NoErr(t, jpeg.Encode(&b, image.NewGray(image.Rect(0, 0, 40, 30)), nil))
+	exif := "\xff\xd8\xff\xe1\x00\x22Exif\x00\x00II*\x00\x08\x00\x00\x00\x01\x00\x12\x01\x03\x00\x01\x00\x00\x00\x06\x00\x00\x00\x00\x00\x00\x00"
+	file := filepath.Join(dir, "turned.jpg")
+	ipctest.NoErr(t, os.WriteFile(file, append([]byte(exif), b.Bytes()[2:]...), 0o600))
+	stdout, stderr, code := command(t, "legacy", "baseimage", "send", file, "--start", "samepage", "--", "version")
+	if code != 0 || !strings.Contains(stdout, "turned.jpg: 30 x 40 pixels") || !strings.Contains(stderr, "turned.jpg is turned or mirrored as its EXIF orientation 6 says") {
+		t.Errorf("%d, %s, %s", code, stdout, stderr)
+	}
+	// A source of the other protocol is a PNG, a BMP or a TIFF by its name only.
+	var told earseServed
+	_, err := (&earseServeOptions{limit: 1 << 20}).make(earseimage.Job{Source: file, Type: earseimage.PNG}, &told)
+	ipctest.NoErr(t, err)
+	told.Sizes = []int{1, 2}
+	if line := told.line(false); !strings.Contains(line, "30 x 40 pixels, turned or mirrored as its EXIF orientation 6 says, results of 1 and 2 bytes") {
+		t.Error(line)
+	}
 }

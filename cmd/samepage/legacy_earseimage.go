@@ -229,8 +229,9 @@ type earseServed struct {
 	Type   string `json:"type"`
 	Width  int    `json:"width,omitempty"`
 	Height int    `json:"height,omitempty"`
-	Pages  int    `json:"pages,omitempty"` // of the source, if there are several; the first one is used
-	Sizes  []int  `json:"sizes,omitempty"` // of the results, in bytes
+	Pages  int    `json:"pages,omitempty"`  // of the source, if there are several; the first one is used
+	Turned string `json:"turned,omitempty"` // in words, if the source was turned as EXIF says
+	Sizes  []int  `json:"sizes,omitempty"`  // of the results, in bytes
 	Error  string `json:"error,omitempty"`
 }
 
@@ -248,6 +249,9 @@ func (j *earseServed) line(asJSON bool) string {
 	pages := ""
 	if j.Pages > 1 {
 		pages = fmt.Sprintf(", the first of %d pages", j.Pages)
+	}
+	if j.Turned != "" {
+		pages += ", " + j.Turned
 	}
 	return fmt.Sprintf("%s: %s of %d x %d pixels%s, results of %d and %d bytes", plain(j.Source), j.Type, j.Width, j.Height, pages, j.Sizes[0], j.Sizes[1])
 }
@@ -356,6 +360,7 @@ func (o *earseServeOptions) make(j earseimage.Job, told *earseServed) (res [2][]
 		return res, err
 	}
 	told.Width, told.Height = p.Bounds().Dx(), p.Bounds().Dy()
+	told.Turned = p.Turned()
 	if p.Pages > 1 {
 		told.Pages = p.Pages
 	}

@@ -88,12 +88,12 @@ func (i *Info) jpeg(r *bufio.Reader, c image.Config) error {
 			return err
 		}
 		n := int(binary.BigEndian.Uint16(length[:])) - 2
-		if marker == 0xe1 && i.orientation == 0 {
+		if marker == 0xe1 && i.Orientation == 0 {
 			b := make([]byte, max(n, 0))
 			if _, err := io.ReadFull(r, b); err != nil {
 				return err
 			}
-			i.orientation = orientationOf(b)
+			i.Orientation = orientationOf(b)
 			continue
 		}
 		if marker < 0xc0 || marker > 0xc2 {

@@ -127,13 +127,21 @@ func orientationOf(b []byte) int {
 
 // turn changes the sides and the memory of a picture to those of the picture that is turned.
 func (i *Info) turn() {
-	if i.orientation <= 1 {
+	if i.Orientation <= 1 {
 		return
 	}
-	if i.orientation >= 5 {
+	if i.Orientation >= 5 {
 		i.Width, i.Height = i.Height, i.Width
 	}
 	i.Bytes += times(i.pixels(), 8) // a copy in RGBA, and the turned one
+}
+
+// Turned says in words that Read has turned the picture, and why. It is empty if it has not.
+func (i *Info) Turned() string {
+	if i.Orientation <= 1 {
+		return ""
+	}
+	return fmt.Sprintf("turned or mirrored as its EXIF orientation %d says", i.Orientation)
 }
 
 // turned returns a picture that is turned and mirrored as the orientation says.

@@ -38,7 +38,8 @@ type Info struct {
 	Pages         int    // pictures in the file; only the first one is read
 	least         int64  // the fewest bytes that a file of such a picture can have, however well it is compressed
 	tiff          *tiffInfo
-	orientation   int // of EXIF, 1 to 8; Read applies it; 0: none
+	// Orientation is that of EXIF. Read has turned and mirrored the picture as it says; 0 and 1: not.
+	Orientation int
 }
 
 // Picture is a picture that was read. Its bounds may begin anywhere, as those of any image.
@@ -199,7 +200,7 @@ func Decode(r io.ReaderAt, size, limit int64) (*Picture, error) {
 	if err != nil {
 		return nil, unexpected(err)
 	}
-	return &Picture{turned(grayBMP(img, i.Kind), i.orientation), i}, nil
+	return &Picture{turned(grayBMP(img, i.Kind), i.Orientation), i}, nil
 }
 
 // grayBMP returns a BMP whose palette has all grays in order as a gray image: a BMP has no
