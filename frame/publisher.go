@@ -22,7 +22,7 @@ type Publisher struct {
 
 // CreatePublisher creates the topic and becomes one of its publishers. A message has room for
 // largest.Size() bytes, or for opts.MaxSize bytes if that is more. Frames of any format may use
-// this room. Pack must be 0. See pubsub.Options.InUse for the memory that this takes. If EvictAfter
+// this room. Pack must be 0, and Schema empty. See pubsub.Options.InUse for the memory that this takes. If EvictAfter
 // is zero, it is a second, so a viewer that hangs does not stop a camera for longer. If it is
 // negative, reliable subscribers are never evicted.
 //
@@ -126,6 +126,9 @@ func withSize(size int64, opts *pubsub.Options) (*pubsub.Options, error) {
 	}
 	if o.Pack != 0 {
 		return nil, option.Bad("Pack", o.Pack, "0, because frames are not packed")
+	}
+	if o.Schema != "" {
+		return nil, option.Bad("Schema", "set", "none, because frames have no Go type")
 	}
 	o.MaxSize = max(o.MaxSize, int(size))
 	o.EvictAfter = max(o.EvictAfter, 0)

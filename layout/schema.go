@@ -65,6 +65,44 @@ func ParseSchema(text string) ([]Schema, error) {
 	return nil, fmt.Errorf("schema of %d bytes goes on at byte %d: %w", len(text), len(text)-len(p.rest), ErrCorrupt)
 }
 
+// TypeOfSchema returns the type that a schema of one type describes. Its name is the one in the
+// schema, or the schema itself.
+//
+// Errors: ErrCorrupt; ErrType (the type has no bytes).
+func TypeOfSchema(text string) (*Type, error) {
+	all, err := ParseSchema(text)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(all) != 1:
+		return nil, fmt.Errorf("a schema of %d types, want one: %w", len(all), ErrCorrupt)
+	case all[0].Size == 0:
+		return nil, fmt.Errorf("a type that has no bytes: %w", ErrType)
+	}
+	name := text
+	if i := strings.IndexByte(text, '='); i >= 0 && !strings.ContainsAny(text[:i], "{ ") {
+		name = text[:i]
+	}
+	return NewType(name, text, all[0].Size, all[0].align())
+}
+
+// align returns the alignment of values, on every system.
+func (s *Schema) align() int {
+	switch s.Kind {
+	case "struct":
+		a := 1
+		for i := range s.Fields {
+			a = max(a, s.Fields[i].align())
+		}
+		return a
+	case "array":
+		return s.Elem.align()
+	case "complex64", "complex128":
+		return s.Size / 2
+	}
+	return s.Size
+}
+
 // schemaParser reads a schema from its begin to its end. rest is what it has not read yet.
 type schemaParser struct{ rest string }
 

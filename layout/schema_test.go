@@ -37,6 +37,28 @@ func TestParseSchema(t *testing.T) {
 	}
 }
 
+// A program that does not have a type makes the same type of its schema.
+func TestTypeOfSchema(t *testing.T) {
+	for _, v := range []any{good{}, pair[good, [2]int32]{}, rowsOK{}, [2]float64{}, [3]complex64{}, int16(0), struct{ A [2]complex128 }{}} {
+		want, err := TypeOf(reflect.TypeOf(v))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := TypeOfSchema(want.Schema)
+		if err != nil || got.Size != want.Size || got.Align != want.Align || got.Schema != want.Schema || got.Fingerprint != want.Fingerprint {
+			t.Errorf("%T: %+v, want %+v, %v", v, got, want, err)
+		}
+	}
+	for text, want := range map[string]error{"": ErrCorrupt, "int8 int8": ErrCorrupt, "a={}0": ErrType, "[0]int8": ErrType} {
+		if ty, err := TypeOfSchema(text); !errors.Is(err, want) {
+			t.Errorf("%q: %+v, %v", text, ty, err)
+		}
+	}
+	if ty, err := TypeOfSchema("good={0 A int8;}1"); err != nil || ty.Name != "good" {
+		t.Error(ty, err)
+	}
+}
+
 func FuzzParseSchema(f *testing.F) {
 	for _, v := range []any{good{}, pair[good, [2]int32]{}, rowsOK{}, [2]float64{}} {
 		ty, err := TypeOf(reflect.TypeOf(v))

@@ -3,6 +3,7 @@ package pubsub
 import (
 	"fmt"
 	"io/fs"
+	"strconv"
 	"time"
 
 	"samepage"
@@ -15,7 +16,7 @@ import (
 
 // Options say how a topic is created. The zero value, and nil, mean the default of each field.
 // Scope and Owner also say where to find a topic that exists. All other fields are for a new topic
-// only: OpenPublisher and AwaitPublisher return an error if one of them is set.
+// only: OpenPublisher and AwaitPublisher return an error if one of them is set, except Schema.
 //
 // Scope, Lifetime, Perm, SecurityDescriptor and Owner are the same as in samepage.Options. Also
 // subscribers need the right to write, because they write their entry in the member table: with
@@ -64,6 +65,11 @@ type Options struct {
 	// AsItIs makes OpenOrCreatePublisher accept a topic that exists with other options, except one
 	// with a smaller MaxSize.
 	AsItIs bool `json:"as_it_is,omitempty"`
+	// Schema is the description of a Go type that the program does not have: Subscriber.Schema of
+	// another topic, for example. Then a Publisher publishes the bytes of values of this type, and
+	// MaxSize is the size of the type. Each message must have this size: other sizes are an error for
+	// a SubscriberOf. Publishers of a Go type do not use Schema.
+	Schema string `json:"schema,omitempty"`
 
 	Perm               fs.FileMode `json:"perm,omitzero"`
 	SecurityDescriptor string      `json:"security_descriptor,omitempty"`
@@ -126,9 +132,32 @@ func (o *Options) InUse(publishers, subscribers int) (int64, error) {
 	return p.InUse(publishers, subscribers), nil
 }
 
+// typeOf returns ty, or the type that Schema describes if ty is nil; nil means bytes.
+func (o *Options) typeOf(ty *layout.Type) (*layout.Type, error) {
+	if ty != nil || o.Schema == "" {
+		return ty, nil
+	}
+	ty, err := layout.TypeOfSchema(o.Schema)
+	if err != nil {
+		return nil, option.Bad("Schema", strconv.Quote(o.Schema[:min(len(o.Schema), 40)]), "the description of a type: "+err.Error())
+	}
+	return ty, nil
+}
+
 func (o *Options) plan(ty *layout.Type) (*laneseg.Plan, error) {
 	if o == nil {
 		o = &Options{}
+	}
+	if ty == nil {
+		var err error
+		if ty, err = o.typeOf(nil); err != nil {
+			return nil, err
+		}
+	}
+	if ty != nil {
+		sized := *o
+		sized.MaxSize = ty.Size
+		o = &sized
 	}
 	if err := option.AtLeast("EvictAfter", o.EvictAfter, 0); err != nil {
 		return nil, err

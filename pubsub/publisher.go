@@ -36,8 +36,8 @@ func CreatePublisher(name string, opts *Options) (*Publisher, error) {
 }
 
 // OpenPublisher opens a topic that exists and becomes one of its publishers. It may get the place
-// of a publisher that died. The messages of that publisher stay. OpenPublisher uses only Scope and
-// Owner of opts; if any other option is set, it returns an error.
+// of a publisher that died. The messages of that publisher stay. OpenPublisher uses only Scope,
+// Owner and Schema of opts; if any other option is set, it returns an error.
 //
 // Errors: fs.ErrNotExist (there is no topic of that name; see AwaitPublisher),
 // samepage.ErrTooManyPublishers (the topic has Options.Publishers publishers already),
@@ -107,6 +107,9 @@ func (p *publisher) join(name string, opts *Options, ty *layout.Type, way segmen
 		}
 	}
 	o := *opts
+	if ty, err = o.typeOf(ty); err != nil {
+		return false, err
+	}
 	if ty != nil {
 		o.MaxSize = ty.Size
 	}

@@ -17,7 +17,10 @@ func (p *publisher) replace(ctx context.Context, name string, opts *Options, ty 
 	if opts == nil {
 		opts = &Options{}
 	}
-	var err error
+	ty, err := opts.typeOf(ty)
+	if err != nil {
+		return wrap("publish to", name, err)
+	}
 	retry := func() bool {
 		*p = publisher{}
 		_, err = p.start(name, opts, ty, segment.ToOpenOrCreate)

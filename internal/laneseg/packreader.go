@@ -19,18 +19,17 @@ type unpacking struct {
 	i      uint32 // index of the message in the pack
 	bytes  uint32 // of the pack, with its header
 
-	packs    bool
-	reliable bool
-	largest  uint32
-	next     []uint64 // of each lane: the number that comes next; 0: not known
-	newest   []uint64 // of each lane: of this pack, only the last message is wanted
-	begin    []uint64 // of each lane: the first message that is wanted; 0: taken, or any
+	packs   bool
+	largest uint32
+	next    []uint64 // of each lane: the number that comes next; 0: not known
+	newest  []uint64 // of each lane: of this pack, only the last message is wanted
+	begin   []uint64 // of each lane: the first message that is wanted; 0: taken, or any
 }
 
 // joinPacks prepares the Reader for packs. heads are the numbers of the next pack of each lane,
 // from before the Reader joined.
 func (r *Reader) joinPacks(begin *Start, heads []uint64) {
-	r.packs, r.reliable, r.largest = true, begin.Reliable, uint32(r.set.C.Largest())
+	r.packs, r.largest = true, uint32(r.set.C.Largest())
 	n := len(r.lanes)
 	r.next, r.newest, r.begin = make([]uint64, n), make([]uint64, n), make([]uint64, n)
 	for l, lr := range r.lanes {
@@ -134,7 +133,7 @@ func (r *Reader) openPack(err error) error {
 		return r.spoilt(err)
 	}
 	if want := r.next[l]; want > 0 {
-		if h.First < want || r.reliable && h.First > want {
+		if h.First < want { // if it is more, they are missed, or the writer has left numbers out
 			return r.spoilt(fmt.Errorf("a pack begins at message %d, but message %d comes next: %w", h.First, want, layout.ErrCorrupt))
 		}
 		r.msg.Missed = h.First - want // messages; until here it was packs

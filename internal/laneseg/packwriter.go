@@ -65,6 +65,12 @@ func (w *Writer) Next() uint64 {
 	return w.Writer.Next()
 }
 
+// Skip leaves out n numbers: readers miss so many messages. It counts with the next pack.
+//
+// Preconditions:
+//   - There are packs, and n is at most layout.MaxNumber - Next.
+func (w *Writer) Skip(n uint64) { w.number += n }
+
 // Lag returns the number of messages by which the slowest reliable reader is behind. All messages
 // of a pack count until the reader has let go of the pack.
 func (w *Writer) Lag() uint64 {

@@ -47,7 +47,8 @@ type Writer struct {
 	h          *segment.Handle
 	set        *lane.Set
 	sum, times bool
-	bare       bool // messages have neither checksums nor times, and are not packs
+	bare       bool  // messages have neither checksums nor times, and are not packs
+	at         int64 // the time of the messages, in nanoseconds since 1970; 0: the present time
 	evicted    int
 	blocked    time.Time // since this time there is no room for message blockedAt
 	blockedAt  uint64
@@ -162,7 +163,8 @@ func (w *Writer) Seal(slot, n uint32) {
 }
 
 func (w *Writer) seal(slot, n uint32) {
-	sum, now := seal(w.Payload(slot)[:n], w.sum, w.times)
+	sum, now := seal(w.Payload(slot)[:n], w.sum, w.times && w.at == 0)
+	now += w.at
 	w.Describe(slot, sum, now)
 }
 
@@ -175,6 +177,14 @@ func seal(b []byte, sum, times bool) (crc uint32, now int64) {
 		now = time.Now().UnixNano()
 	}
 	return crc, now
+}
+
+// SetTime sets the time of the next messages, if the segment has times. The zero time is the present.
+func (w *Writer) SetTime(t time.Time) {
+	w.at = 0
+	if !t.IsZero() && w.times {
+		w.at = t.UnixNano()
+	}
 }
 
 // Publish makes the message of n bytes visible and rings the sleepers (P2 to P6).

@@ -208,7 +208,7 @@ func optionsCases() []optionsCase {
 			bad: M{
 				"Scope": badScope, "Lifetime": badLifetime, "Members": badMembers, "Perm": badPerm,
 				"MaxSize": large(-1, 1<<32), "Pack": large(-1, 7, 1<<32-23), "Depth": {-1, 524289}, "NamedReaders": {-1, 1025}, "Publishers": {-1, 65}, "Holds": {-1, 1024},
-				"Loans": {-1, 65537}, "EvictAfter": {time.Duration(-1)},
+				"Loans": {-1, 65537}, "EvictAfter": {time.Duration(-1)}, "Schema": {"x"},
 			},
 			free: []string{"Checksums", "Times", "AsItIs", "SecurityDescriptor", "Owner"},
 			use: U{
@@ -217,9 +217,9 @@ func optionsCases() []optionsCase {
 				"OpenPublisher":         topic(func(n string, o *pubsub.Options) error { return closed(pubsub.OpenPublisher(n, o)) }),
 				"AwaitPublisher":        topic(func(n string, o *pubsub.Options) error { return closed(pubsub.AwaitPublisher(ended(), n, o)) }),
 				"Options.Size":          topic(func(_ string, o *pubsub.Options) error { _, err := o.Size(); return err }),
-				"OpenOrCreatePublisherOf": notFor("MaxSize", topic(func(n string, o *pubsub.Options) error {
+				"OpenOrCreatePublisherOf": notFor("Schema", notFor("MaxSize", topic(func(n string, o *pubsub.Options) error {
 					return closed(existing(pubsub.OpenOrCreatePublisherOf[value](n, o)))
-				})),
+				}))),
 				"frame.OpenOrCreatePublisher": notFor("MaxSize", notFor("EvictAfter", topic(func(n string, o *pubsub.Options) error {
 					return closed(existing(frame.OpenOrCreatePublisher(n, frame.Spec{Format: frame.Gray, Width: 1, Height: 1}, o)))
 				}))),
@@ -228,7 +228,7 @@ func optionsCases() []optionsCase {
 		{
 			zero: pubsub.Options{Members: 1024, Depth: 524288}, // each in range, and too much together
 			bad:  M{"Holds": {1023}},
-			free: []string{"Scope", "Lifetime", "Members", "Perm", "MaxSize", "Pack", "Depth", "Publishers", "Loans", "EvictAfter", "Checksums", "Times", "NamedReaders", "AsItIs", "SecurityDescriptor", "Owner"},
+			free: []string{"Scope", "Lifetime", "Members", "Perm", "MaxSize", "Pack", "Depth", "Publishers", "Loans", "EvictAfter", "Checksums", "Times", "NamedReaders", "AsItIs", "Schema", "SecurityDescriptor", "Owner"},
 			use: U{
 				"OpenOrCreatePublisher": topic(func(n string, o *pubsub.Options) error { return closed(existing(pubsub.OpenOrCreatePublisher(n, o))) }),
 			},

@@ -1,0 +1,117 @@
+package pubsub_test
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"testing"
+	"time"
+
+	"samepage"
+	"samepage/internal/ipctest"
+	"samepage/pubsub"
+)
+
+// A publisher that passes on messages keeps their numbers and times. Reliable and best-effort
+// subscribers count the numbers that it leaves out.
+func TestRelay(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	p := publisherWith(t, "t", &pubsub.Options{Pack: 4096, Times: true})
+	defer p.Close()
+	var subs []*pubsub.Subscriber
+	for _, o := range []*pubsub.SubscriberOptions{{}, {BestEffort: true}} {
+		s, err := pubsub.OpenSubscriber("t", o)
+		ipctest.NoErr(t, err)
+		defer s.Close()
+		subs = append(subs, s)
+	}
+	at := time.Unix(1700000000, 123)
+	ipctest.NoErr(t, p.Relay(10, at))
+	ipctest.NoErr(t, p.Send(bg, []byte("10")))
+	n, err := p.SendAll(bg, [][]byte{[]byte("11"), []byte("12")})
+	if ipctest.NoErr(t, err); n != 2 {
+		t.Fatal(n)
+	}
+	ipctest.NoErr(t, p.Relay(20, at.Add(time.Second)))
+	l, err := p.Loan(2)
+	ipctest.NoErr(t, err)
+	copy(l.Bytes(), "20")
+	ipctest.NoErr(t, l.Publish(bg))
+	before := time.Now()
+	ipctest.NoErr(t, p.Relay(21, time.Time{}))
+	ipctest.NoErr(t, p.Send(bg, []byte("21")))
+	ipctest.WantErr(t, p.Relay(21, at), fs.ErrInvalid, "seq is 21, want 22 to")
+	ipctest.WantErr(t, p.Relay(1<<61+1, at), fs.ErrInvalid)
+	for i, s := range subs {
+		for _, want := range []struct {
+			seq, missed uint64
+			at          time.Time
+		}{{10, 0, at}, {11, 0, at}, {12, 0, at}, {20, 7, at.Add(time.Second)}, {21, 0, time.Time{}}} {
+			m, err := s.Take(bg)
+			ipctest.NoErr(t, err)
+			good := m.Time().Equal(want.at) || want.at.IsZero() && !m.Time().Before(before.Truncate(time.Second))
+			if m.Seq() != want.seq || m.Missed() != want.missed || string(m.Bytes()) != fmt.Sprint(want.seq) || !good {
+				t.Errorf("subscriber %d: %d %q, %d missed, %v; want %+v", i, m.Seq(), m.Bytes(), m.Missed(), m.Time(), want)
+			}
+		}
+		if s.Missed() != 7 || s.Taken() != 5 {
+			t.Error(s.Missed(), s.Taken())
+		}
+	}
+}
+
+// Without packs, a publisher keeps times, and cannot leave out numbers.
+func TestRelayWithoutPacks(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	p := publisherWith(t, "t", &pubsub.Options{Times: true})
+	defer p.Close()
+	at := time.Unix(1700000000, 123)
+	if err := p.Relay(2, at); !errors.Is(err, errors.ErrUnsupported) {
+		t.Error(err)
+	}
+	ipctest.NoErr(t, p.Relay(1, at))
+	ipctest.NoErr(t, p.Send(bg, []byte("x")))
+	s, err := pubsub.OpenSubscriber("t", nil)
+	ipctest.NoErr(t, err)
+	defer s.Close()
+	m, err := s.Take(bg)
+	if ipctest.NoErr(t, err); !m.Time().Equal(at) {
+		t.Error(m.Time())
+	}
+}
+
+// A program makes a topic of a type that it does not have, of the schema.
+func TestSchemaOption(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	a, err := pubsub.CreatePublisherOf[pose]("a", nil)
+	ipctest.NoErr(t, err)
+	defer a.Close()
+	b := publisherWith(t, "b", &pubsub.Options{Schema: a.Schema(), Pack: 4096})
+	defer b.Close()
+	if b.Schema() != a.Schema() || b.Options().MaxSize != a.Options().MaxSize {
+		t.Error(b.Schema(), b.Options())
+	}
+	s, err := pubsub.OpenSubscriberOf[pose]("b", nil)
+	ipctest.NoErr(t, err)
+	defer s.Close()
+	as, err := pubsub.OpenSubscriber("a", nil)
+	ipctest.NoErr(t, err)
+	defer as.Close()
+	ipctest.NoErr(t, a.Send(bg, &pose{X: 7}))
+	m, err := as.Take(bg)
+	ipctest.NoErr(t, err)
+	ipctest.NoErr(t, b.Send(bg, m.Bytes()))
+	v, err := s.Take(bg)
+	if ipctest.NoErr(t, err); v.Value().X != 7 {
+		t.Error(v.Value())
+	}
+	_, err = pubsub.OpenPublisher("b", nil)
+	ipctest.WantErr(t, err, samepage.ErrKindMismatch)
+	_, err = pubsub.OpenPublisher("b", &pubsub.Options{Schema: a.Schema()})
+	ipctest.WantErr(t, err, samepage.ErrTooManyPublishers)
+	_, err = pubsub.OpenPublisher("b", &pubsub.Options{Schema: "pose=int8"})
+	ipctest.WantErr(t, err, samepage.ErrKindMismatch, "pose")
+}
