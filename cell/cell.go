@@ -56,6 +56,12 @@ type Options struct {
 	Checksums bool
 	// Times adds the time of its commit to each value.
 	Times bool
+	// Schema is the description of a Go type, as Reader.Schema returns it. A Writer with a Schema is
+	// one of a cell of this type, so the program does not have to have the type. The cell is made for
+	// values of the size of the type, whatever size is given, and each value must have it: readers of
+	// the type return samepage.ErrCorrupt for any other. The default is bytes. WriterOf has a type of
+	// its own, and does not use Schema.
+	Schema string
 	// AsItIs makes OpenOrCreateWriter accept a cell that exists with other options, except one for
 	// smaller values.
 	AsItIs bool
@@ -71,6 +77,13 @@ func (o *Options) unset() error {
 }
 
 func (o *Options) plan(size int, ty *layout.Type) (*laneseg.Plan, error) {
+	ty, err := option.TypeOr(ty, o.Schema)
+	if err != nil {
+		return nil, err
+	}
+	if o.Schema != "" {
+		size = ty.Size
+	}
 	s := lane.Settings{MaxSize: int64(size), Readers: o.Members, Holds: o.Holds}
 	if s.Readers == 0 {
 		s.Readers = 16

@@ -36,10 +36,12 @@ func CreateWriter(name string, size int, opts *Options) (*Writer, error) {
 }
 
 // OpenWriter opens a cell that exists and becomes one of its writers. The cell keeps its value.
-// OpenWriter uses only Scope and Owner of opts; if any other option is set, it returns an error.
+// OpenWriter uses only Scope, Owner and Schema of opts; if any other option is set, it returns an
+// error.
 //
 // Errors: fs.ErrNotExist (there is no cell of that name; see AwaitWriter),
-// samepage.ErrTooManyMembers, ErrKindMismatch (the values of the cell have a Go type),
+// samepage.ErrTooManyMembers, ErrKindMismatch (the values of the cell have another type than that
+// of Schema),
 // fs.ErrInvalid (of opts), and those of samepage.Open.
 func OpenWriter(name string, opts *Options) (*Writer, error) {
 	w := new(Writer)

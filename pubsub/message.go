@@ -30,6 +30,22 @@ func (m *message) Schema() string {
 	return m.s.schema
 }
 
+// Options returns the options of the topic, see Subscriber.
+func (m *message) Options() Options {
+	if m.s == nil {
+		return Options{}
+	}
+	return m.s.Options()
+}
+
+// ID returns the ID of the topic, see Subscriber.
+func (m *message) ID() samepage.ID {
+	if m.s == nil {
+		return samepage.ID{}
+	}
+	return m.s.ID()
+}
+
 // Bytes returns the bytes of the message, in place. It is nil if the message is no longer good.
 func (m *Message) Bytes() []byte {
 	if !m.good() {

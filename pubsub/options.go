@@ -3,7 +3,6 @@ package pubsub
 import (
 	"fmt"
 	"io/fs"
-	"strconv"
 	"time"
 
 	"samepage"
@@ -132,27 +131,13 @@ func (o *Options) InUse(publishers, subscribers int) (int64, error) {
 	return p.InUse(publishers, subscribers), nil
 }
 
-// typeOf returns ty, or the type that Schema describes if ty is nil; nil means bytes.
-func (o *Options) typeOf(ty *layout.Type) (*layout.Type, error) {
-	if ty != nil || o.Schema == "" {
-		return ty, nil
-	}
-	ty, err := layout.TypeOfSchema(o.Schema)
-	if err != nil {
-		return nil, option.Bad("Schema", strconv.Quote(o.Schema[:min(len(o.Schema), 40)]), "the description of a type: "+err.Error())
-	}
-	return ty, nil
-}
-
 func (o *Options) plan(ty *layout.Type) (*laneseg.Plan, error) {
 	if o == nil {
 		o = &Options{}
 	}
-	if ty == nil {
-		var err error
-		if ty, err = o.typeOf(nil); err != nil {
-			return nil, err
-		}
+	ty, err := option.TypeOr(ty, o.Schema)
+	if err != nil {
+		return nil, err
 	}
 	if ty != nil {
 		sized := *o

@@ -8,6 +8,7 @@ import (
 
 	"samepage"
 	"samepage/internal/laneseg"
+	"samepage/internal/option"
 	"samepage/internal/segment"
 	"samepage/layout"
 )
@@ -107,7 +108,7 @@ func (p *publisher) join(name string, opts *Options, ty *layout.Type, way segmen
 		}
 	}
 	o := *opts
-	if ty, err = o.typeOf(ty); err != nil {
+	if ty, err = option.TypeOr(ty, o.Schema); err != nil {
 		return false, err
 	}
 	if ty != nil {

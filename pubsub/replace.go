@@ -8,6 +8,7 @@ import (
 	"samepage"
 	"samepage/internal/laneseg"
 	"samepage/internal/object"
+	"samepage/internal/option"
 	"samepage/internal/segment"
 	"samepage/layout"
 )
@@ -17,7 +18,7 @@ func (p *publisher) replace(ctx context.Context, name string, opts *Options, ty 
 	if opts == nil {
 		opts = &Options{}
 	}
-	ty, err := opts.typeOf(ty)
+	ty, err := option.TypeOr(ty, opts.Schema)
 	if err != nil {
 		return wrap("publish to", name, err)
 	}
