@@ -55,6 +55,8 @@ func TestMain(m *testing.M) {
 				}
 			}
 		},
+		"floods": floods,
+		"sets":   sets,
 		// works takes a call, and never answers.
 		"works": func([]string) {
 			w := must(rpc.CreateWorker("s", nil))

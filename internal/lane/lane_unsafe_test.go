@@ -241,6 +241,7 @@ func FuzzHostile(f *testing.F) {
 		s := heap(t, Settings{Lanes: 1, Depth: 3, MaxSize: 64, Readers: 2, Holds: 1, Loans: 2, EvictAfter: 1})
 		w := NewWriter(s, 0)
 		rs := []*Reader{NewReader(s, 0, layout.OwnerOf(0, 1), true, Oldest), NewReader(s, 0, layout.OwnerOf(1, 1), false, Oldest)}
+		watcher := NewWatcher(s, 0, Newest)
 		var msg Message
 		for i := range 200 {
 			if len(junk) > 0 {
@@ -267,6 +268,12 @@ func FuzzHostile(f *testing.F) {
 				}
 				r.Lost()
 				r.Settle()
+			}
+			if i%4 == 0 {
+				watcher.SeekNewest()
+			}
+			if ok, _ := watcher.Try(&msg); ok {
+				watcher.Copy(&msg, make([]byte, msg.Len))
 			}
 			if i%50 == 49 {
 				w = NewWriter(s, 0)

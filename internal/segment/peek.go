@@ -58,9 +58,12 @@ func Peek(o *object.Object, kind layout.Kind, liveSize int, f func(h *Handle, me
 	}
 	defer locks.Close()
 	h := New(m.At(0, int(control(hd))), hd, locks, nil)
-	members, err := h.look(locks.Held)
-	f(h, members)
-	return err
+	bad := object.Guarded(m, func() {
+		var members []Seen
+		members, err = h.look(locks.Held)
+		f(h, members)
+	})
+	return errors.Join(err, o.Damaged(bad))
 }
 
 // PeekDead is Peek for a segment that nobody uses any more. r has its bytes, and size is their

@@ -15,6 +15,7 @@ import (
 	"samepage"
 	"samepage/cell"
 	"samepage/frame"
+	"samepage/inspect"
 	"samepage/internal/ipctest"
 	"samepage/ipcsync"
 	"samepage/legacy/baseimage"
@@ -181,6 +182,12 @@ func allWaits(t *testing.T) map[string]waits {
 		func(c C) error { return closed(ipcsync.AwaitEvent(c, "free", nil)) },
 		func(c C) error { return closed(ipcsync.AwaitEvent(c, "none", nil)) },
 	}
+
+	closing(must(pubsub.CreatePublisher("watched", nil))(t))
+	watched := func(name string) func(C) error {
+		return func(c C) error { return closed(inspect.AwaitWatcher(c, samepage.KindTopic, name, nil)) }
+	}
+	all["inspect.AwaitWatcher"] = W{watched("watched"), watched("not watched")}
 
 	// Topics: a publisher has room, or its subscriber lags as far behind as it may; a
 	// subscriber has a message, or none.

@@ -15,6 +15,7 @@ import (
 	"samepage"
 	"samepage/cell"
 	"samepage/frame"
+	"samepage/inspect"
 	"samepage/internal/ipctest"
 	"samepage/internal/ipctest/memtest"
 	"samepage/ipcsync"
@@ -249,6 +250,19 @@ func optionsCases() []optionsCase {
 				},
 				"frame.OpenSubscriber": func(_ *testing.T, o any) error {
 					return closed(frame.OpenSubscriber("none", o.(*pubsub.SubscriberOptions)))
+				},
+			},
+		},
+		{
+			zero: inspect.WatchOptions{},
+			bad:  M{"Scope": badScope, "From": {inspect.From(-1), inspect.From(3)}, "Most": {-2}},
+			free: []string{"Owner"},
+			use: U{
+				"Watch": func(_ *testing.T, o any) error {
+					return closed(inspect.Watch(samepage.KindTopic, "none", o.(*inspect.WatchOptions)))
+				},
+				"AwaitWatcher": func(_ *testing.T, o any) error {
+					return closed(inspect.AwaitWatcher(ended(), samepage.KindCell, "none", o.(*inspect.WatchOptions)))
 				},
 			},
 		},
