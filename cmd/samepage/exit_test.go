@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"errors"
 	"os"
 	"os/exec"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"samepage/internal/ipctest"
+	"samepage/pubsub"
 )
 
 // Each class of error of each command has the exit code from the table in the help.
@@ -87,7 +89,7 @@ func TestExitCodes(t *testing.T) {
 
 		{"pub one", "x", 4, "no place for another member, all 1 are taken: process"},
 		{"sub one", "", 4, "no place for another member, all 1 are taken: process"},
-		{"hz one", "", 4, "no place for another member, all 1 are taken: process"},
+		{"hz one --duration 1ms", "", 0, "total"},
 		{"pub t --wait 0 --size 4", "12345\n", 11, "line 1 has 5 bytes"},
 		{"pub t --wait 0 --record 4", "12345", 1, "record 2"},
 		{"sub missing --timeout 1ms", "", 7, `there is no topic "missing"`},
@@ -135,4 +137,20 @@ func TestHzInterruptedWhileItWaits(t *testing.T) {
 		t.Skip("no Ctrl-C can be sent here: ", err)
 	}
 	hz.want(0, "")
+}
+
+// hz joins nothing, and reports the death of the publisher.
+func TestHzJoinsNothing(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	pub := startProcess(t, holderCommand, "steady=t")
+	hz := startProcess(t, "hz", "t", "--window", "30ms")
+	if l := hz.line(bufio.NewReader(hz.out)); !strings.Contains(l, "/s") && l != "no messages" {
+		t.Errorf("hz says %q", l)
+	}
+	if st, err := pubsub.Inspect("t", nil); err != nil || len(st.Members) != 1 {
+		t.Errorf("members: %+v, %v", st, err)
+	}
+	ipctest.NoErr(t, pub.cmd.Process.Kill())
+	hz.want(8, "the process at the other end has died")
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os/signal"
 	"syscall"
 	"time"
@@ -13,7 +14,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"samepage"
-	"samepage/pubsub"
+	"samepage/inspect"
+	"samepage/layout"
 )
 
 type hzOptions struct {
@@ -34,11 +36,13 @@ them for each --window, and at the end for the whole time. On a terminal it rewr
 line; elsewhere it writes a line each time. With --json each line is an object, in which
 times are seconds.
 
-hz never makes a publisher wait. If messages come very fast, it reads only a part of
-them. The rate includes the messages that it misses. The bandwidth includes them, too,
-each with the mean size of the messages that it read. Intervals do not include them.
-If messages have times (samepage pub --times), the intervals are between the times of
-publication. Otherwise they are between the times of arrival.
+hz does not join the topic: it looks from time to time, also if all places are taken,
+and no publisher notices it. It may miss messages. The rate includes those. The bandwidth
+includes them, too, each with the mean size of the messages that it saw. Intervals do not
+include them. If messages have times (samepage pub --times), the intervals are between the
+times of publication. Otherwise they are between the times at which hz saw them: these are
+exact only to a part of the mean interval, and there are none if messages come faster than
+hz looks, which is up to 4000 times a second.
 
 If the topic does not exist, hz waits until somebody creates it. It ends after --count
 messages, after --duration, with the stream, or with Ctrl-C: then the exit code is 0.`,
@@ -90,17 +94,17 @@ func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Se
 type measuring struct {
 	a     *app
 	o     *hzOptions
-	s     *pubsub.Subscriber
-	live  *progress   // nil: there is no terminal
-	now   meter       // of this window
-	all   meter       // of the whole time
-	last  []time.Time // when the last message of each publisher came
-	quit  quit
-	until time.Time // when to end; zero: never
+	name  string
+	w     *inspect.Watcher
+	live  *progress                  // nil: there is no terminal
+	now   meter                      // of this window
+	all   meter                      // of the whole time
+	last  [layout.MaxLanes]time.Time // when the last message of each publisher came; zero: not known
+	until time.Time                  // when to end; zero: never
 
-	burst  time.Time // when rest began to count messages
-	n      int       // how many messages it has counted
-	behind bool      // it has rested, and has not caught up yet
+	times  bool      // messages have times
+	looked time.Time // when the Watcher was asked last whether there is a publisher
+	seen   int       // messages since the last pause
 }
 
 func runHz(ctx context.Context, a *app, o hzOptions, name string) (err error) {
@@ -109,16 +113,16 @@ func runHz(ctx context.Context, a *app, o hzOptions, name string) (err error) {
 	if o.duration > 0 {
 		first, cancel = context.WithTimeout(ctx, o.duration)
 	}
-	s, err := o.await(first, a, name, pubsub.FromNow, true)
+	w, err := o.watch(first, a, name, &inspect.WatchOptions{Most: inspect.NoData})
 	cancel()
+	m := &measuring{a: a, o: &o, name: name, w: w}
 	if errors.Is(err, context.Canceled) { // interrupted while it waited: exit code 0, too
-		return (&measuring{a: a}).tell(rates{Topic: name, Total: true})
+		return m.tell(rates{Topic: name, Total: true})
 	}
 	if err != nil {
 		return err
 	}
-	defer closing(s, &err)
-	m := &measuring{a: a, o: &o, s: s, last: make([]time.Time, s.Options().Publishers)}
+	defer closing(w, &err)
 	if !a.json {
 		m.live = newProgress(a.stdout, -1)
 	}
@@ -132,12 +136,24 @@ func runHz(ctx context.Context, a *app, o hzOptions, name string) (err error) {
 	if errors.Is(err, context.Canceled) {
 		err = nil
 	}
-	r := m.all.rates(s.Name(), time.Now())
+	r := m.all.rates(name, time.Now())
 	r.Total = true
 	if err = errors.Join(err, m.tell(r)); readerGone(err) {
 		err = nil
 	}
 	return err
+}
+
+// watch begins to watch the topic. If it does not exist, watch says so and waits for it.
+func (s *subscription) watch(ctx context.Context, a *app, name string, opts *inspect.WatchOptions) (*inspect.Watcher, error) {
+	opts.Scope, opts.Owner = s.scope, s.owner
+	w, err := inspect.Watch(samepage.KindTopic, name, opts)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return w, err
+	}
+	fmt.Fprintf(a.notes(), "samepage: waiting for topic %s\n", plain(name))
+	w, err = inspect.AwaitWatcher(ctx, samepage.KindTopic, name, opts)
+	return w, s.notYet(samepage.KindTopic, name, err)
 }
 
 // run measures window after window.
@@ -149,8 +165,8 @@ func (m *measuring) run(ctx context.Context) error {
 			end = m.until
 		}
 		if err := m.window(ctx, end); err != nil {
-			if err == io.EOF {
-				err = m.quit.died
+			if errors.Is(err, io.EOF) {
+				err = nil
 			}
 			return err
 		}
@@ -159,7 +175,7 @@ func (m *measuring) run(ctx context.Context) error {
 			return nil
 		}
 		now := time.Now()
-		r := m.now.rates(m.s.Name(), now)
+		r := m.now.rates(m.name, now)
 		if m.live != nil {
 			m.live.show(r.line())
 		} else if err := m.tell(r); err != nil {
@@ -170,74 +186,96 @@ func (m *measuring) run(ctx context.Context) error {
 }
 
 func (m *measuring) window(ctx context.Context, end time.Time) error {
-	ctx, cancel := context.WithDeadline(ctx, end)
-	defer cancel()
 	for m.o.count == 0 || m.all.messages < m.o.count {
-		m.rest()
-		msg, ok, err := m.s.TryTake()
-		if !ok && err == nil {
-			m.behind = false
-			msg, err = m.quit.take(ctx, m.s)
-		}
+		msg, ok, err := m.w.Next(nil)
 		switch {
-		case errors.Is(err, context.DeadlineExceeded):
-			return nil
-		case errors.Is(err, samepage.ErrPeerDied):
-			if err := m.quit.lost(m.a, m.s, err); err != nil {
-				return err
-			}
-			continue
 		case errors.Is(err, samepage.ErrChecksum):
 			continue // samepage sub reports these
 		case err != nil:
 			return err
+		case ok:
+			m.took(&msg)
+		}
+		if ok && m.seen%restEach != 0 {
+			continue
 		}
 		now := time.Now()
-		m.took(&msg, now)
-		if !now.Before(end) { // messages came without a pause
+		if !now.Before(end) {
 			return nil
+		}
+		if !ok {
+			if over := m.over(now); over != nil {
+				return over
+			}
+		}
+		m.seen = 0
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(min(m.pause(), end.Sub(now))):
 		}
 	}
 	return nil
 }
 
-// If more than restAbove messages a second come, hz reads only a part of them: it must not
-// take the processor from the processes that work with them.
-const (
-	restEach  = 1024
-	restAbove = 50_000
-	restMost  = 20 * time.Millisecond
-)
-
-// rest is called before each message.
-func (m *measuring) rest() {
-	if m.n++; m.n < restEach {
-		return
+// over says, now and then, that nothing more can come.
+func (m *measuring) over(now time.Time) error {
+	const each = 100 * time.Millisecond
+	if now.Sub(m.looked) < each {
+		return nil
 	}
-	now := time.Now()
-	if spent := now.Sub(m.burst); spent < restEach*time.Second/restAbove {
-		m.s.Release()
-		time.Sleep(min(4*spent, restMost))
-		m.behind = true
-		now = time.Now()
+	m.looked = now
+	_, err := m.w.Writers()
+	if err == nil {
+		return nil
 	}
-	m.burst, m.n = now, 0
+	for m.o.count == 0 || m.all.messages < m.o.count { // what was published before that
+		msg, ok, nerr := m.w.Next(nil)
+		if nerr != nil || !ok {
+			return err
+		}
+		m.took(&msg)
+	}
+	return nil
 }
 
-func (m *measuring) took(msg *pubsub.Message, now time.Time) {
-	at, lane, known := now, msg.Publisher(), !m.behind
-	if t := msg.Time(); !t.IsZero() {
-		at, known = t, true
+// hz takes so many messages, and then pauses: it must not take the processor from the processes
+// that work with them.
+const restEach = 1024
+
+// pause is how long hz waits before it looks again: a part of the mean interval, because without
+// times it sees a message so much too late.
+func (m *measuring) pause() time.Duration {
+	const least, most = 250 * time.Microsecond, 10 * time.Millisecond
+	mean := m.all.mean
+	if m.times {
+		return min(max(seconds(mean), time.Millisecond), most)
 	}
-	size, missed := len(msg.Bytes()), msg.Missed()
-	m.now.message(size, missed)
-	m.all.message(size, missed)
-	if last := m.last[lane]; !last.IsZero() && missed == 0 && known {
-		s := max(at.Sub(last).Seconds(), 0) // clocks can be set
+	if m.all.n == 0 && m.all.messages > 1 { // they come faster than hz looks
+		return least
+	}
+	return min(max(seconds(mean/32), least), most)
+}
+
+func (m *measuring) took(msg *inspect.Message) {
+	m.seen++
+	// Of several messages that are seen at once, nobody knows when they came.
+	at, known := time.Now(), m.seen == 1
+	if !msg.Time.IsZero() {
+		at, known, m.times = msg.Time, true, true
+	}
+	m.now.message(msg.Size, msg.Missed)
+	m.all.message(msg.Size, msg.Missed)
+	if !known {
+		at = time.Time{}
+	}
+	last := &m.last[msg.Publisher]
+	if known && !last.IsZero() && msg.Missed == 0 {
+		s := max(at.Sub(*last).Seconds(), 0) // clocks can be set
 		m.now.interval(s)
 		m.all.interval(s)
 	}
-	m.last[lane] = at
+	*last = at
 }
 
 func (m *measuring) tell(r rates) error {
