@@ -88,7 +88,7 @@ func TestExitCodes(t *testing.T) {
 		{"cell get small", "", 3, `cell "small" has no value yet`},
 
 		{"pub one", "x", 4, "no place for another member, all 1 are taken: process"},
-		{"sub one", "", 4, "no place for another member, all 1 are taken: process"},
+		{"sub one --timeout 1ms", "", 7, "all places of topic one are taken, so this process watches it without joining"},
 		{"hz one --duration 1ms", "", 0, "total"},
 		{"pub t --wait 0 --size 4", "12345\n", 11, "line 1 has 5 bytes"},
 		{"pub t --wait 0 --record 4", "12345", 1, "record 2"},

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os/signal"
 	"syscall"
 	"time"
@@ -95,16 +94,15 @@ type measuring struct {
 	a     *app
 	o     *hzOptions
 	name  string
-	w     *inspect.Watcher
+	w     *bystander
 	live  *progress                  // nil: there is no terminal
 	now   meter                      // of this window
 	all   meter                      // of the whole time
 	last  [layout.MaxLanes]time.Time // when the last message of each publisher came; zero: not known
 	until time.Time                  // when to end; zero: never
 
-	times  bool      // messages have times
-	looked time.Time // when the Watcher was asked last whether there is a publisher
-	seen   int       // messages since the last pause
+	times bool // messages have times
+	seen  int  // messages since the last pause
 }
 
 func runHz(ctx context.Context, a *app, o hzOptions, name string) (err error) {
@@ -144,18 +142,6 @@ func runHz(ctx context.Context, a *app, o hzOptions, name string) (err error) {
 	return err
 }
 
-// watch begins to watch the topic. If it does not exist, watch says so and waits for it.
-func (s *subscription) watch(ctx context.Context, a *app, name string, opts *inspect.WatchOptions) (*inspect.Watcher, error) {
-	opts.Scope, opts.Owner = s.scope, s.owner
-	w, err := inspect.Watch(samepage.KindTopic, name, opts)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return w, err
-	}
-	fmt.Fprintf(a.notes(), "samepage: waiting for topic %s\n", plain(name))
-	w, err = inspect.AwaitWatcher(ctx, samepage.KindTopic, name, opts)
-	return w, s.notYet(samepage.KindTopic, name, err)
-}
-
 // run measures window after window.
 func (m *measuring) run(ctx context.Context) error {
 	for {
@@ -165,10 +151,7 @@ func (m *measuring) run(ctx context.Context) error {
 			end = m.until
 		}
 		if err := m.window(ctx, end); err != nil {
-			if errors.Is(err, io.EOF) {
-				err = nil
-			}
-			return err
+			return ended(err)
 		}
 		full := m.o.count > 0 && m.all.messages >= m.o.count
 		if last || full {
@@ -187,7 +170,7 @@ func (m *measuring) run(ctx context.Context) error {
 
 func (m *measuring) window(ctx context.Context, end time.Time) error {
 	for m.o.count == 0 || m.all.messages < m.o.count {
-		msg, ok, err := m.w.Next(nil)
+		msg, ok, err := m.w.next(nil)
 		switch {
 		case errors.Is(err, samepage.ErrChecksum):
 			continue // samepage sub reports these
@@ -203,38 +186,12 @@ func (m *measuring) window(ctx context.Context, end time.Time) error {
 		if !now.Before(end) {
 			return nil
 		}
-		if !ok {
-			if over := m.over(now); over != nil {
-				return over
-			}
-		}
 		m.seen = 0
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(min(m.pause(), end.Sub(now))):
 		}
-	}
-	return nil
-}
-
-// over says, now and then, that nothing more can come.
-func (m *measuring) over(now time.Time) error {
-	const each = 100 * time.Millisecond
-	if now.Sub(m.looked) < each {
-		return nil
-	}
-	m.looked = now
-	_, err := m.w.Writers()
-	if err == nil {
-		return nil
-	}
-	for m.o.count == 0 || m.all.messages < m.o.count { // what was published before that
-		msg, ok, nerr := m.w.Next(nil)
-		if nerr != nil || !ok {
-			return err
-		}
-		m.took(&msg)
 	}
 	return nil
 }

@@ -26,14 +26,14 @@ var numbered = regexp.MustCompile(`^[^%]*%(0\d{1,2})?d[^%]*$`)
 // newImageWriter writes each frame to a file of its own. encode makes the file.
 func newImageWriter(pattern string, encode func(image.Image) ([]byte, error)) messageWriter {
 	n := 0
-	return func(_ *bufio.Writer, m *pubsub.Message) error {
+	return func(_ *bufio.Writer, m taken) error {
 		n++
 		return writeFrame(fmt.Sprintf(pattern, n), m, encode)
 	}
 }
 
 // writeFrame writes the frame of a message to a file.
-func writeFrame(path string, m *pubsub.Message, encode func(image.Image) ([]byte, error)) error {
+func writeFrame(path string, m taken, encode func(image.Image) ([]byte, error)) error {
 	var f frame.Frame
 	err := f.Attach(m.Bytes())
 	var b []byte
@@ -105,7 +105,7 @@ the matrix of the frame say.`,
 
 func runSnapshot(ctx context.Context, a *app, o subOptions, name, file string, encode func(image.Image) ([]byte, error)) error {
 	var s *shot
-	err := runSub(ctx, a, o, name, func(_ *bufio.Writer, m *pubsub.Message) error {
+	err := runSub(ctx, a, o, name, func(_ *bufio.Writer, m taken) error {
 		if err := writeFrame(file, m, encode); err != nil {
 			return err
 		}

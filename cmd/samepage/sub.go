@@ -61,7 +61,8 @@ publisher ends its stream. If the last publisher dies or fails before the end of
 input, the exit code is 8. sub is a reliable subscriber: publishers wait for it. With
 --best-effort they do not wait, and sub says at the end how many messages it missed. A
 topic with --evict-after evicts a subscriber that is too slow: the exit code is
-then 9.
+then 9. If all places for members are taken, sub says so and watches the topic without
+joining it: no publisher waits for it, and it may miss messages.
 
 With --follow sub does not end there. It goes on with the next publisher, and with the
 next topic of that name, also one of another size. It says on standard error what has
@@ -234,11 +235,17 @@ func runSub(ctx context.Context, a *app, o subOptions, name string, write messag
 	if !o.follow {
 		first, cancel := o.within(ctx)
 		s, err := o.await(first, a, name, o.from, o.bestEffort)
+		if err == nil {
+			r.s, run, leave = s, r.messages, s.Close
+		} else if errors.Is(err, samepage.ErrTooManyMembers) {
+			if err = r.instead(first); err == nil {
+				run, leave = r.copies, r.by.Close
+			}
+		}
 		cancel()
 		if err != nil {
 			return err
 		}
-		r.s, run, leave = s, r.messages, s.Close
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- r.run(run) }()
@@ -265,6 +272,7 @@ type receiving struct {
 	o     *subOptions
 	name  string
 	s     *pubsub.Subscriber // nil with --follow
+	by    *bystander         // instead of s
 	out   *bufio.Writer
 	write messageWriter
 
@@ -325,7 +333,7 @@ func (r *receiving) messages() error {
 	return nil
 }
 
-func (r *receiving) took(m *pubsub.Message) error {
+func (r *receiving) took(m taken) error {
 	if r.last = time.Now(); r.first.IsZero() {
 		r.first = r.last
 	}
@@ -377,6 +385,22 @@ func (r *receiving) following() error {
 	return nil
 }
 
+// spoils reports a message whose checksum was wrong.
+func (r *receiving) spoils(err error) {
+	fmt.Fprintln(r.a.stderr, message(err))
+	if r.spoilt == nil {
+		r.spoilt, r.a.told = err, true
+	}
+}
+
+// ended is nil if err is the end of a stream.
+func ended(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
 // next takes the next message. Before it waits, it writes all messages taken so far.
 func (r *receiving) next(q *quit) (pubsub.Message, error) {
 	for {
@@ -391,10 +415,7 @@ func (r *receiving) next(q *quit) (pubsub.Message, error) {
 		}
 		switch {
 		case errors.Is(err, samepage.ErrChecksum):
-			fmt.Fprintln(r.a.stderr, message(err))
-			if r.spoilt == nil {
-				r.spoilt, r.a.told = err, true
-			}
+			r.spoils(err)
 			continue
 		case errors.Is(err, samepage.ErrPeerDied):
 			if err := q.lost(r.a, r.s, err); err != nil {

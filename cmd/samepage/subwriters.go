@@ -11,18 +11,17 @@ import (
 	"unicode/utf8"
 
 	"samepage/frame"
-	"samepage/pubsub"
 )
 
 // messageWriter writes a message in one of the forms of sub.
-type messageWriter func(w *bufio.Writer, m *pubsub.Message) error
+type messageWriter func(w *bufio.Writer, m taken) error
 
-func writeRaw(w *bufio.Writer, m *pubsub.Message) error {
+func writeRaw(w *bufio.Writer, m taken) error {
 	_, err := w.Write(m.Bytes())
 	return err
 }
 
-func writeLine(w *bufio.Writer, m *pubsub.Message) error {
+func writeLine(w *bufio.Writer, m taken) error {
 	if _, err := w.Write(m.Bytes()); err != nil {
 		return err
 	}
@@ -30,7 +29,7 @@ func writeLine(w *bufio.Writer, m *pubsub.Message) error {
 }
 
 // writeShown is writeLine for a terminal.
-func writeShown(w *bufio.Writer, m *pubsub.Message) error {
+func writeShown(w *bufio.Writer, m taken) error {
 	// Others may still change the message, so it is read once.
 	if _, err := w.Write(shown(bytes.Clone(m.Bytes()), "--hex or --raw")); err != nil {
 		return err
@@ -40,7 +39,7 @@ func writeShown(w *bufio.Writer, m *pubsub.Message) error {
 
 func newHexWriter() messageWriter {
 	var line []byte
-	return func(w *bufio.Writer, m *pubsub.Message) error {
+	return func(w *bufio.Writer, m taken) error {
 		line = append(hex.AppendEncode(line[:0], m.Bytes()), '\n')
 		_, err := w.Write(line)
 		return err
@@ -61,7 +60,7 @@ type messageJSON struct {
 
 func newJSONWriter() messageWriter {
 	var d decoder
-	return func(w *bufio.Writer, m *pubsub.Message) error {
+	return func(w *bufio.Writer, m taken) error {
 		// Others may still change the message, so it is read once.
 		text := string(m.Bytes())
 		j := messageJSON{Seq: m.Seq(), Publisher: m.Publisher(), Time: m.Time(), Missed: m.Missed(), Size: len(text)}
@@ -88,7 +87,7 @@ func newJSONWriter() messageWriter {
 func newFrameWriter(fps frame.Ratio) messageWriter {
 	var y *frame.Y4MWriter
 	var f frame.Frame
-	return func(w *bufio.Writer, m *pubsub.Message) error {
+	return func(w *bufio.Writer, m taken) error {
 		err := f.Attach(m.Bytes())
 		if err == nil && y == nil {
 			var h *frame.Y4MHeader

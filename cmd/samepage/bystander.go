@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"samepage"
+	"samepage/inspect"
+	"samepage/pubsub"
+)
+
+// bystander copies the messages of a topic that it has not joined.
+type bystander struct {
+	*inspect.Watcher
+	schema string
+	looked time.Time // when it looked last whether more can come
+}
+
+// watch begins to watch the topic. If it does not exist, watch says so and waits for it.
+func (s *subscription) watch(ctx context.Context, a *app, name string, opts *inspect.WatchOptions) (*bystander, error) {
+	opts.Scope, opts.Owner = s.scope, s.owner
+	w, err := inspect.Watch(samepage.KindTopic, name, opts)
+	if errors.Is(err, fs.ErrNotExist) {
+		fmt.Fprintf(a.notes(), "samepage: waiting for topic %s\n", plain(name))
+		w, err = inspect.AwaitWatcher(ctx, samepage.KindTopic, name, opts)
+		err = s.notYet(samepage.KindTopic, name, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &bystander{Watcher: w, schema: w.Schema()}, nil
+}
+
+// next copies the next message, if there is one. If no more can come, it returns the error of
+// Writers some time later, after the last message.
+func (b *bystander) next(buf []byte) (m inspect.Message, ok bool, err error) {
+	const each = 100 * time.Millisecond
+	m, ok, err = b.Next(buf)
+	if ok || err != nil || time.Since(b.looked) < each {
+		return m, ok, err
+	}
+	_, over := b.Writers()
+	if over == nil {
+		b.looked = time.Now()
+		return m, false, nil
+	}
+	// What was published before that.
+	if m, ok, err = b.Next(buf); !ok && err == nil {
+		err = over
+	}
+	return m, ok, err
+}
+
+// wait is next, but waits for a message. It calls idle before it waits.
+func (b *bystander) wait(ctx context.Context, buf []byte, idle func() error) (inspect.Message, error) {
+	const least, most = 250 * time.Microsecond, 10 * time.Millisecond
+	for pause := time.Duration(0); ; pause = min(max(2*pause, least), most) {
+		m, ok, err := b.next(buf)
+		if ok || err != nil {
+			return m, err
+		}
+		if pause == 0 {
+			if err := idle(); err != nil {
+				return m, err
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return m, fmt.Errorf("wait for a message: %w", ctx.Err())
+		case <-time.After(pause):
+		}
+	}
+}
+
+// taken is a message that sub writes: one that a subscriber has taken, or a copy.
+type taken interface {
+	Bytes() []byte
+	Seq() uint64
+	Missed() uint64
+	Publisher() int
+	Time() time.Time
+	Schema() string
+}
+
+// copied is the copy of a message.
+type copied struct {
+	m      inspect.Message
+	schema string
+}
+
+func (c copied) Bytes() []byte   { return c.m.Data }
+func (c copied) Seq() uint64     { return c.m.Seq }
+func (c copied) Missed() uint64  { return c.m.Missed }
+func (c copied) Publisher() int  { return c.m.Publisher }
+func (c copied) Time() time.Time { return c.m.Time }
+func (c copied) Schema() string  { return c.schema }
+
+// instead watches the topic, because all its places are taken.
+func (r *receiving) instead(ctx context.Context) (err error) {
+	from := map[pubsub.From]inspect.From{pubsub.FromOldest: inspect.FromOldest, pubsub.FromNewest: inspect.FromNewest, pubsub.FromNow: inspect.FromNow}
+	if r.by, err = r.o.watch(ctx, r.a, r.name, &inspect.WatchOptions{From: from[r.o.from]}); err != nil {
+		return err
+	}
+	fmt.Fprintf(r.a.notes(), "samepage: all places of topic %s are taken, so this process watches it without joining. "+
+		"No publisher waits for it, and it may miss messages\n", plain(r.name))
+	return nil
+}
+
+// copies is messages of a topic that is watched.
+func (r *receiving) copies() error {
+	var buf []byte
+	for n := uint64(0); r.o.count == 0 || n < r.o.count; n++ {
+		ctx, cancel := r.o.within(r.ctx)
+		m, err := r.by.wait(ctx, buf, r.out.Flush)
+		cancel()
+		switch {
+		case errors.Is(err, samepage.ErrChecksum):
+			r.spoils(err)
+			n--
+			continue
+		case err != nil:
+			return ended(err)
+		}
+		buf = m.Data
+		if err := r.took(copied{m, r.by.schema}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
