@@ -42,6 +42,7 @@ func TestAPIPage(t *testing.T) {
 	for _, r := range []string{"ipcsync", "cell", "pubsub", "rpc", "stream", "inspect", "frame"} {
 		rooms[r] = exported(t, r)
 	}
+	rooms["web"] = exported(t, "inspect/web")
 	for _, r := range []string{"baseimage", "earseimage", "sharememory", "text"} {
 		rooms[r] = exported(t, "legacy/"+r)
 	}

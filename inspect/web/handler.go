@@ -1,0 +1,102 @@
+// Package web shows in a browser what package inspect tells: a page for people, JSON for programs,
+// and server-sent events. It joins no object and changes nothing.
+//
+// A program mounts it in its own server, as it does with net/http/pprof:
+//
+//	http.Handle("/debug/samepage/", http.StripPrefix("/debug/samepage", web.Handler(nil)))
+//
+// Whoever can send requests to the server sees the messages of the objects that this process may
+// read. So listen on a loopback address only, or set Options.Token. Other users of this machine
+// can reach a loopback address, too.
+package web
+
+import (
+	"embed"
+	"io/fs"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"samepage/inspect"
+)
+
+// Options say who may see the page. nil means: whoever can reach the server.
+type Options struct {
+	// Token is what a request must have if it is not empty: "Authorization: Bearer TOKEN", or
+	// the cookie that the page gives who enters the token there, or who opens it with ?token=TOKEN.
+	Token string
+	// Hosts are host names that requests may be sent to. IP addresses, localhost and names below
+	// localhost are always allowed. Other names are refused, because a page on the internet can
+	// give its own name the address of this machine.
+	Hosts []string
+}
+
+// interval is the time from one snapshot to the next while somebody looks.
+const interval = time.Second
+
+//go:embed page
+var files embed.FS
+
+// Handler returns a handler for these paths and everything below them. All of them only read.
+//
+//	/             the page
+//	/api/state    inspect.State as JSON
+//	/api/events   the same again once a second, as server-sent events
+//
+// All clients share one snapshot a second. Nobody takes snapshots while there are no clients.
+func Handler(opts *Options) http.Handler {
+	return newServer(opts, &watch{snapshot: snapshot, interval: interval})
+}
+
+func snapshot() (*inspect.State, error) { return inspect.Snapshot(nil) }
+
+type server struct {
+	watch   *watch
+	streams atomic.Int64 // clients that get events
+}
+
+func newServer(opts *Options, w *watch) http.Handler {
+	s := &server{watch: w}
+	page, err := fs.Sub(files, "page")
+	if err != nil {
+		panic(err) // the folder is in this program
+	}
+	g := newGuard(opts)
+	m := http.NewServeMux()
+	m.Handle("GET /{$}", g.page(http.FileServerFS(page)))
+	m.HandleFunc("POST /{$}", g.login)
+	m.Handle("GET /page/", http.StripPrefix("/page", http.FileServerFS(onlyFiles{page})))
+	m.Handle("GET /api/state", g.api(s.state))
+	m.Handle("GET /api/events", g.api(s.events))
+	return g.check(m)
+}
+
+// onlyFiles shows no lists of folders.
+type onlyFiles struct{ fs.FS }
+
+func (f onlyFiles) Open(name string) (fs.File, error) {
+	i, err := fs.Stat(f.FS, name)
+	if err == nil && i.IsDir() {
+		return nil, fs.ErrNotExist
+	}
+	return f.FS.Open(name)
+}
+
+// reply sends a body.
+func reply(w http.ResponseWriter, kind string, body []byte) {
+	w.Header().Set("Content-Type", kind)
+	_, _ = w.Write(body) // if it fails, nobody is there to tell it to
+}
+
+func (s *server) state(w http.ResponseWriter, r *http.Request) {
+	l, err := s.watch.next(r.Context(), nil)
+	if err != nil {
+		return // the client has gone
+	}
+	b, err := l.json()
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	reply(w, "application/json", b)
+}

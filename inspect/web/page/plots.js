@@ -1,0 +1,75 @@
+// The plots of one object: its rate, and the lag of each subscriber.
+
+import { h, visible } from "./dom.js";
+import { past } from "./history.js";
+import * as words from "./words.js";
+
+const css = v => getComputedStyle(document.documentElement).getPropertyValue(v).trim();
+
+export class Plots {
+	constructor() {
+		this.element = h("div", { class: "plots", hidden: true });
+		this.plots = [];
+		new ResizeObserver(() => this.#resize()).observe(this.element);
+		matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { this.shape = null; });
+	}
+
+	hide() {
+		this.plots.forEach(p => p.destroy());
+		this.plots = [];
+		this.shape = null;
+		this.element.hidden = true;
+		this.element.replaceChildren();
+	}
+
+	#width() { return Math.max(220, this.element.clientWidth); }
+
+	#resize() {
+		for (const p of this.plots) {
+			if (this.element.clientWidth && p.width !== this.#width()) p.setSize({ width: this.#width(), height: p.height });
+		}
+	}
+
+	// show shows the last minutes of an object. The plots are made anew if there are other lines.
+	show(o) {
+		if (!o.rate && past(o.key).t.length === 0) { this.hide(); return; }
+		this.element.hidden = false;
+		const p = past(o.key), lags = [...p.lags.values()], bytes = p.bytes.some(v => v !== null);
+		const shape = JSON.stringify([o.key, bytes, [...p.lags.keys()]]);
+		const data = [[p.t, p.rate, ...(bytes ? [p.bytes] : [])]];
+		if (lags.length) data.push([p.t, ...lags.map(l => l.data)]);
+		if (shape === this.shape) {
+			this.plots.forEach((plot, i) => plot.setData(data[i]));
+			return;
+		}
+		this.hide();
+		this.shape = shape;
+		this.element.hidden = false;
+		const one = o.info.kind === "cell" ? "values" : "messages";
+		const series = [{ label: `${one} a second`, scale: "y", value: (_, v) => words.rate(v) }];
+		if (bytes) series.push({ label: "bytes a second", scale: "bytes", value: (_, v) => words.speed(v) });
+		this.#plot("Rate", series, data[0], v => words.rate(v));
+		if (lags.length) {
+			const unit = o.state?.options?.pack ? "packs" : "messages";
+			this.#plot(`Lag of each reliable subscriber, in ${unit}`, lags.map(l => ({ label: visible(l.label), scale: "y", value: (_, v) => (v === null ? "–" : words.number(v)) })), data[1], v => words.number(v));
+		}
+	}
+
+	#plot(title, series, data, tick) {
+		const text = css("--text-2"), grid = css("--line");
+		const axis = { stroke: text, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 }, font: "12px system-ui, sans-serif" };
+		const figure = h("figure", { role: "group", "aria-label": title }, h("figcaption", {}, title));
+		this.element.append(figure);
+		this.plots.push(new uPlot({
+			width: this.#width(), height: 150, cursor: { y: false }, legend: { live: true },
+			scales: { y: { range: (_, __, max) => [0, Math.max(1, (max ?? 0) * 1.1)] }, bytes: { range: (_, __, max) => [0, Math.max(1, (max ?? 0) * 1.1)] } },
+			axes: [
+				{ ...axis, space: 70 },
+				{ ...axis, scale: "y", size: 62, values: (_, all) => all.map(tick) },
+				...(series.some(s => s.scale === "bytes") ? [{ ...axis, scale: "bytes", side: 1, size: 70, grid: { show: false }, values: (_, all) => all.map(words.speed) }] : []),
+			],
+			series: [{ label: "time", value: (_, v) => (v ? new Date(v * 1000).toLocaleTimeString() : "–") },
+				...series.map((s, i) => ({ ...s, stroke: css(`--series-${i % 6 + 1}`), width: 2, points: { show: false } }))],
+		}, data, figure));
+	}
+}
