@@ -35,10 +35,27 @@ func TestHost(t *testing.T) {
 		host string
 		ok   bool
 	}{
-		{"127.0.0.1:7070", true}, {"127.0.0.1", true}, {"localhost:7070", true}, {"LOCALHOST", true}, {"localhost.", true}, {"samepage.localhost:1", true},
-		{"[::1]:7070", true}, {"[::1]", true}, {"192.168.7.7:80", true}, {"box.example:7070", true}, {"[fe80::1%25eth0]:7070", true},
-		{"evil.example", false}, {"evil.example:7070", false}, {"127.0.0.1.evil.example", false}, {"localhost.evil.example", false}, {"notlocalhost", false},
-		{"sub.box.example", false}, {"", false}, {":7070", false}, {"2130706433", false}, {"0x7f.1", false},
+		{"127.0.0.1:7070", true},
+		{"127.0.0.1", true},
+		{"localhost:7070", true},
+		{"LOCALHOST", true},
+		{"localhost.", true},
+		{"samepage.localhost:1", true},
+		{"[::1]:7070", true},
+		{"[::1]", true},
+		{"192.168.7.7:80", true},
+		{"box.example:7070", true},
+		{"[fe80::1%25eth0]:7070", true},
+		{"evil.example", false},
+		{"evil.example:7070", false},
+		{"127.0.0.1.evil.example", false},
+		{"localhost.evil.example", false},
+		{"notlocalhost", false},
+		{"sub.box.example", false},
+		{"", false},
+		{":7070", false},
+		{"2130706433", false},
+		{"0x7f.1", false},
 	} {
 		for _, p := range []string{"/", "/page/style.css", "/api/state"} {
 			r := httptest.NewRequest(http.MethodGet, p, nil)

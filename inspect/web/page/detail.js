@@ -14,7 +14,7 @@ export class Detail {
 		this.members = h("div", { class: "scroll members" });
 		element.append(
 			h("div", { class: "head" }, this.title, h("button", { type: "button", title: "Close (Esc)", onclick: close }, "Close")),
-			this.says, this.plots.element, this.facts, this.members);
+			this.says, this.plots.element, this.members, this.facts);
 		this.last = null;
 	}
 
@@ -24,12 +24,11 @@ export class Detail {
 		this.path = null;
 	}
 
-	// arrive puts the focus here, for those who use a keyboard or a screen reader.
+	// arrive is called when the user has opened an object. It stands above the list on a narrow window.
 	arrive() {
+		this.element.scrollTo(0, 0);
 		if (matchMedia("(max-width: 1000px)").matches) scrollTo(0, 0);
 	}
-
-	pause() {}
 
 	// show shows an object. o is undefined if it is gone.
 	show(o, path, state) {

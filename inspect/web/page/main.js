@@ -108,7 +108,7 @@ function draw() {
 		(state.leftovers.length ? `, ${words.size(state.memory.leftover)} of it left by dead processes` : ""));
 
 	const lines = all.flatMap(o => words.sentences(o, at).map(s => ({ ...s, o })));
-	drawAlerts(lines);
+	drawAlerts(lines.filter(s => s.o.path !== open)); // the panel of the open object has its own
 	set($("count-objects"), String(all.length));
 	set($("count-waits"), String(lines.length));
 	const locking = all.filter(o => ["mutex", "rwmutex", "semaphore", "event"].includes(o.info.kind));
@@ -233,7 +233,6 @@ function pause() {
 	$("pause").setAttribute("aria-pressed", String(paused));
 	set($("pause"), paused ? "Go on" : "Pause");
 	tell(paused ? "paused" : "live", paused ? "warn" : "good");
-	detail.pause(paused);
 }
 $("pause").addEventListener("click", pause);
 $("help").addEventListener("click", () => $("keys").showModal());

@@ -4,6 +4,13 @@ import { h, visible } from "./dom.js";
 import { past } from "./history.js";
 import * as words from "./words.js";
 
+const least = 60; // seconds that a plot shows at least
+
+const clock = seconds => words.clock(new Date(seconds * 1000));
+
+// em is the size of the text in pixels. It is larger on a very wide window.
+const em = () => parseFloat(getComputedStyle(document.documentElement).fontSize);
+
 const css = v => getComputedStyle(document.documentElement).getPropertyValue(v).trim();
 
 export class Plots {
@@ -26,7 +33,7 @@ export class Plots {
 
 	#resize() {
 		for (const p of this.plots) {
-			if (this.element.clientWidth && p.width !== this.#width()) p.setSize({ width: this.#width(), height: p.height });
+			if (this.element.clientWidth && p.width !== this.#width()) p.setSize({ width: this.#width(), height: 10 * em() });
 		}
 	}
 
@@ -39,7 +46,7 @@ export class Plots {
 		const data = [[p.t, p.rate, ...(bytes ? [p.bytes] : [])]];
 		if (lags.length) data.push([p.t, ...lags.map(l => l.data)]);
 		if (shape === this.shape) {
-			this.plots.forEach((plot, i) => plot.setData(data[i]));
+			this.plots.forEach((plot, i) => { plot.setData(data[i]); this.#latest(plot); });
 			return;
 		}
 		this.hide();
@@ -55,21 +62,27 @@ export class Plots {
 		}
 	}
 
+	// latest shows the newest values in the legend, unless the user points at others.
+	#latest(plot) {
+		if (plot.cursor.left < 0 || plot.cursor.left === undefined) plot.setLegend({ idx: plot.data[0].length - 1 });
+	}
+
 	#plot(title, series, data, tick) {
 		const text = css("--text-2"), grid = css("--line");
-		const axis = { stroke: text, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 }, font: "12px system-ui, sans-serif" };
+		const axis = { stroke: text, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 }, font: `${0.8 * em()}px system-ui, sans-serif` };
 		const figure = h("figure", { role: "group", "aria-label": title }, h("figcaption", {}, title));
 		this.element.append(figure);
 		this.plots.push(new uPlot({
-			width: this.#width(), height: 150, cursor: { y: false }, legend: { live: true },
-			scales: { y: { range: (_, __, max) => [0, Math.max(1, (max ?? 0) * 1.1)] }, bytes: { range: (_, __, max) => [0, Math.max(1, (max ?? 0) * 1.1)] } },
+			width: this.#width(), height: 10 * em(), cursor: { y: false }, legend: { live: true },
+			scales: { x: { range: (_, min, max) => [Math.min(min ?? 0, (max ?? 0) - least), max ?? 0] }, y: { range: (_, __, max) => [0, Math.max(1, (max ?? 0) * 1.1)] }, bytes: { range: (_, __, max) => [0, Math.max(1, (max ?? 0) * 1.1)] } },
 			axes: [
-				{ ...axis, space: 70 },
-				{ ...axis, scale: "y", size: 62, values: (_, all) => all.map(tick) },
-				...(series.some(s => s.scale === "bytes") ? [{ ...axis, scale: "bytes", side: 1, size: 70, grid: { show: false }, values: (_, all) => all.map(words.speed) }] : []),
+				{ ...axis, space: 6 * em(), size: 2.2 * em(), values: (_, all) => all.map(clock) },
+				{ ...axis, scale: "y", size: 4.2 * em(), values: (_, all) => all.map(tick) },
+				...(series.some(s => s.scale === "bytes") ? [{ ...axis, scale: "bytes", side: 1, size: 5 * em(), grid: { show: false }, values: (_, all) => all.map(words.speed) }] : []),
 			],
-			series: [{ label: "time", value: (_, v) => (v ? new Date(v * 1000).toLocaleTimeString() : "–") },
+			series: [{ label: "time", value: (_, v) => (v ? clock(v) : "–") },
 				...series.map((s, i) => ({ ...s, stroke: css(`--series-${i % 6 + 1}`), width: 2, points: { show: false } }))],
 		}, data, figure));
+		this.#latest(this.plots.at(-1));
 	}
 }

@@ -49,10 +49,14 @@ export function lasting(ms) {
 	return `${Math.floor(s / 86400)} days`;
 }
 
+export function clock(time) {
+	return time.toLocaleTimeString("en-GB");
+}
+
 export function when(text) {
 	if (!text || text.startsWith("0001")) return "?";
 	const t = new Date(text), day = t.toDateString() === new Date().toDateString();
-	return day ? t.toLocaleTimeString() : t.toLocaleString();
+	return day ? clock(t) : `${t.toLocaleDateString("sv")} ${clock(t)}`; // 2026-01-31
 }
 
 export function sum(all) {
