@@ -133,13 +133,13 @@ func fill(t *testing.T, store string) {
 // Who needs space that is not there gets the error: a publisher, a subscriber, a hold and a loan.
 // Nobody else notices anything, and nobody faults.
 func TestNoSpace(t *testing.T) {
-	if err := ipctest.SmallStore(t, "size=1m"); err != nil {
+	if err := ipctest.SmallStore(t, "size=2m"); err != nil {
 		t.Skip(err)
 	}
 	store := os.Getenv("SAMEPAGE_DIR")
 	const size = 128<<10 - 32 // a slot of 128 KiB
 	o := &pubsub.Options{MaxSize: size, Depth: 1, Publishers: 2, Holds: 8, Loans: 8, Members: 64}
-	p := newPub(t, "t", o) // 3 slots
+	p := newPub(t, "t", o) // 6 slots
 	best := newSub(t, "t", &pubsub.SubscriberOptions{BestEffort: true})
 	all := newSub(t, "t", nil)
 	b := make([]byte, size)
