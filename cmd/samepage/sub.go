@@ -347,10 +347,10 @@ func (r *receiving) took(m taken) error {
 func (r *receiving) following() error {
 	ctx, cancel := context.WithCancelCause(r.ctx)
 	defer cancel(nil)
-	silence := time.AfterFunc(r.o.timeout, func() { cancel(context.DeadlineExceeded) })
-	defer silence.Stop()
-	if !r.o.given {
-		silence.Stop()
+	var silence *time.Timer // nil: there is no time-out
+	if r.o.given {
+		silence = time.AfterFunc(r.o.timeout, func() { cancel(context.DeadlineExceeded) })
+		defer silence.Stop()
 	}
 	opts := &pubsub.FollowOptions{
 		SubscriberOptions: pubsub.SubscriberOptions{Scope: r.o.scope, Owner: r.o.owner, From: r.o.from, BestEffort: r.o.bestEffort, Reader: r.o.reader},
@@ -366,7 +366,7 @@ func (r *receiving) following() error {
 		}
 		if m.OK() {
 			r.missed -= m.Missed() // took adds it
-			if r.o.given {
+			if silence != nil {
 				silence.Reset(r.o.timeout)
 			}
 			if err := errors.Join(r.took(&m.Message), r.out.Flush()); err != nil {
