@@ -110,7 +110,7 @@ func (o *Options) plan(size int, ty *layout.Type) (*laneseg.Plan, error) {
 
 // Size returns the number of bytes of shared memory that a cell with these options takes at most, if
 // its values have up to size bytes: with all its members, and if all of them hold as many values as
-// they may. See InUse.
+// they may. A cell of a Go type takes the bytes of Schema more: set Schema to count them. See InUse.
 //
 // Errors: samepage.ErrZeroSize, ErrNegativeSize, ErrTooLarge, fs.ErrInvalid (an option is out of
 // range).

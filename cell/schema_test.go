@@ -13,9 +13,15 @@ import (
 func TestSchemaOption(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
-	w, err := cell.CreateWriter("c", 1, &cell.Options{Schema: "reading={0 N uint32;4 V float32;}8"})
+	o := &cell.Options{Schema: "reading={0 N uint32;4 V float32;}8"}
+	w, err := cell.CreateWriter("c", 1, o)
 	if err != nil || w.Cap() != 8 {
 		t.Fatal(w, err)
+	}
+	size, err := o.Size(1)
+	ipctest.NoErr(t, err)
+	if i, err := samepage.Stat("c", &samepage.Options{Kind: samepage.KindCell}); err != nil || i.Size != size {
+		t.Errorf("the cell has %d bytes, and Size is %d, %v", i.Size, size, err)
 	}
 	type reading struct {
 		N uint32

@@ -40,29 +40,43 @@ var sizes = map[string]int{
 //
 // Errors: ErrCorrupt.
 func ParseSchema(text string) ([]Schema, error) {
+	all, _, err := parseSchema(text)
+	return all, err
+}
+
+// SplitSchema returns the schema of each type: one, or those of the requests and of the responses of
+// a service.
+//
+// Errors: ErrCorrupt.
+func SplitSchema(text string) ([]string, error) {
+	_, texts, err := parseSchema(text)
+	return texts, err
+}
+
+func parseSchema(text string) (all []Schema, texts []string, err error) {
 	if len(text) > MaxSchema {
-		return nil, fmt.Errorf("schema of %d bytes, want at most %d: %w", len(text), MaxSchema, ErrCorrupt)
+		return nil, nil, fmt.Errorf("schema of %d bytes, want at most %d: %w", len(text), MaxSchema, ErrCorrupt)
 	}
 	p := schemaParser{rest: text}
-	var all []Schema
 	for len(all) < 2 {
+		begin := len(text) - len(p.rest)
 		// The name ends with =, which is in no other place: it would need a field of that name.
 		if i := strings.IndexByte(p.rest, '='); i >= 0 && !strings.ContainsAny(p.rest[:i], "{ ") {
 			p.rest = p.rest[i+1:]
 		}
 		s, ok := p.parse(0)
 		if !ok {
-			return nil, fmt.Errorf("schema makes no sense at byte %d of %d: %w", len(text)-len(p.rest), len(text), ErrCorrupt)
+			return nil, nil, fmt.Errorf("schema makes no sense at byte %d of %d: %w", len(text)-len(p.rest), len(text), ErrCorrupt)
 		}
-		all = append(all, s)
+		all, texts = append(all, s), append(texts, text[begin:len(text)-len(p.rest)])
 		if p.rest == "" {
-			return all, nil
+			return all, texts, nil
 		}
 		if !p.skip(" ") {
 			break
 		}
 	}
-	return nil, fmt.Errorf("schema of %d bytes goes on at byte %d: %w", len(text), len(text)-len(p.rest), ErrCorrupt)
+	return nil, nil, fmt.Errorf("schema of %d bytes goes on at byte %d: %w", len(text), len(text)-len(p.rest), ErrCorrupt)
 }
 
 // TypeOfSchema returns the type that a schema of one type describes. Its name is the one in the
@@ -84,6 +98,34 @@ func TypeOfSchema(text string) (*Type, error) {
 		name = text[:i]
 	}
 	return NewType(name, text, all[0].Size, all[0].align())
+}
+
+// CallType returns the type of the calls of a service, and the bytes of a request and of a response.
+//
+// Errors: ErrType.
+func CallType(request, response *Type) (*Type, [2]int, error) {
+	ty, err := NewType("func("+request.Name+") "+response.Name, request.Schema+" "+response.Schema, request.Size, request.Align)
+	return ty, [2]int{request.Size, response.Size}, err
+}
+
+// CallTypeOfSchema is CallType for the types that the schema of a service describes.
+//
+// Errors: those of TypeOfSchema.
+func CallTypeOfSchema(text string) (*Type, [2]int, error) {
+	texts, err := SplitSchema(text)
+	if err == nil && len(texts) != 2 {
+		err = fmt.Errorf("a schema of %d types, want two: %w", len(texts), ErrCorrupt)
+	}
+	if err != nil {
+		return nil, [2]int{}, err
+	}
+	var types [2]*Type
+	for i, text := range texts {
+		if types[i], err = TypeOfSchema(text); err != nil {
+			return nil, [2]int{}, err
+		}
+	}
+	return CallType(types[0], types[1])
 }
 
 // align returns the alignment of values, on every system.

@@ -59,6 +59,28 @@ func TestTypeOfSchema(t *testing.T) {
 	}
 }
 
+// The schema of a service is split into its two types, and makes the same type.
+func TestCallTypeOfSchema(t *testing.T) {
+	a, aerr := TypeOf(reflect.TypeOf(good{}))
+	b, berr := TypeOf(reflect.TypeOf([2]float64{}))
+	want, sizes, err := CallType(a, b)
+	if err := errors.Join(aerr, berr, err); err != nil {
+		t.Fatal(err)
+	}
+	got, gotSizes, err := CallTypeOfSchema(want.Schema)
+	if err != nil || got.Fingerprint != want.Fingerprint || got.Align != want.Align || gotSizes != sizes || sizes != [2]int{a.Size, b.Size} || got.Name != "func(good) [2]float64" {
+		t.Errorf("%+v, %v, want %+v, %v; %v", got, gotSizes, want, sizes, err)
+	}
+	if all, err := SplitSchema(want.Schema); err != nil || len(all) != 2 || all[0] != a.Schema || all[1] != b.Schema {
+		t.Errorf("%q, %v", all, err)
+	}
+	for text, want := range map[string]error{"": ErrCorrupt, "int8": ErrCorrupt, "int8 int8 int8": ErrCorrupt, "int8 [0]int8": ErrType} {
+		if ty, _, err := CallTypeOfSchema(text); !errors.Is(err, want) {
+			t.Errorf("%q: %+v, %v", text, ty, err)
+		}
+	}
+}
+
 func FuzzParseSchema(f *testing.F) {
 	for _, v := range []any{good{}, pair[good, [2]int32]{}, rowsOK{}, [2]float64{}} {
 		ty, err := TypeOf(reflect.TypeOf(v))

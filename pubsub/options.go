@@ -104,7 +104,7 @@ func (o *Options) settings() *lane.Settings {
 // Size returns the number of bytes of shared memory that a topic with these options takes at most:
 // with all its members, and if all of them hold as many messages as they may. On Windows this is
 // what the system commits when the topic is made, but it takes physical memory only for what is in
-// use. See InUse.
+// use. A topic of a Go type takes the bytes of Schema more: set Schema to count them. See InUse.
 //
 // Errors: fs.ErrInvalid, if an option is out of range.
 func (o *Options) Size() (int64, error) {

@@ -94,6 +94,11 @@ func TestSchemaOption(t *testing.T) {
 	if b.Schema() != a.Schema() || b.Options().MaxSize != a.Options().MaxSize {
 		t.Error(b.Schema(), b.Options())
 	}
+	size, err := (&pubsub.Options{Schema: a.Schema(), Pack: 4096}).Size()
+	ipctest.NoErr(t, err)
+	if i, err := samepage.Stat("b", &samepage.Options{Kind: samepage.KindTopic}); err != nil || i.Size != size {
+		t.Errorf("the topic has %d bytes, and Size is %d, %v", i.Size, size, err)
+	}
 	s, err := pubsub.OpenSubscriberOf[pose]("b", nil)
 	ipctest.NoErr(t, err)
 	defer s.Close()

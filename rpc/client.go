@@ -39,11 +39,12 @@ func CreateClient(name string, opts *Options) (*Client, error) {
 	return segment.OrNil(c, err)
 }
 
-// OpenClient opens a service that exists and becomes one of its clients. It uses only Scope and
-// Owner of opts; if any other option is set, it returns an error.
+// OpenClient opens a service that exists and becomes one of its clients. It uses only Scope, Owner
+// and Schema of opts; if any other option is set, it returns an error.
 //
 // Errors: fs.ErrNotExist (there is no service of that name; see AwaitClient),
-// samepage.ErrTooManyMembers, ErrKindMismatch (the calls of the service have Go types),
+// samepage.ErrTooManyMembers, ErrKindMismatch (the calls of the service have other types than those
+// of Schema),
 // fs.ErrInvalid (of opts), and those of samepage.Open.
 func OpenClient(name string, opts *Options) (*Client, error) {
 	c := new(Client)

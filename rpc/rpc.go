@@ -24,6 +24,7 @@ import (
 	"io/fs"
 	"math"
 	"reflect"
+	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -37,7 +38,7 @@ import (
 
 // Options say how a service is created. The zero value, and nil, mean the default of each field.
 // Scope and Owner also say where to find a service that exists. All other fields are for a new
-// service only: the Open and Await functions return an error if one of them is set.
+// service only: the Open and Await functions return an error if one of them is set, except Schema.
 //
 // Scope, Lifetime, Perm, SecurityDescriptor and Owner are the same as in samepage.Options. All
 // clients and workers need the right to write.
@@ -56,6 +57,11 @@ type Options struct {
 	// Parts is the number of parts of a streamed response that may wait for the client: 1 to 64, by
 	// default 1. Each part may have Response bytes.
 	Parts int
+	// Schema is the description of the types of the calls, as Client.Schema returns it, for a program
+	// that does not have these types. Then requests and responses are the bytes of values of these
+	// types, and must have their sizes; Request and Response must be 0. The default is bytes. ClientOf
+	// and WorkerOf do not use Schema.
+	Schema string
 
 	Perm               fs.FileMode
 	SecurityDescriptor string
@@ -86,8 +92,29 @@ func (o *Options) settings() *call.Settings {
 	}
 }
 
-// plan returns the layout of a new service. ty is the type of its calls; nil: bytes.
+// described returns the options of a service whose calls have the types of Schema, and their type.
+func (o *Options) described() (*Options, *layout.Type, error) {
+	ty, sizes, err := layout.CallTypeOfSchema(o.Schema)
+	if err != nil {
+		return nil, nil, option.Bad("Schema", strconv.Quote(layout.CutText(o.Schema, 40)), "the description of the types of calls: "+err.Error())
+	}
+	if err := o.untyped(); err != nil {
+		return nil, nil, err
+	}
+	sized := *o
+	sized.Request, sized.Response = sizes[0], sizes[1]
+	return &sized, ty, nil
+}
+
+// plan returns the layout of a new service. ty is the type of its calls; nil: that of Schema, or
+// bytes.
 func (o *Options) plan(ty *layout.Type) (*segment.Spec, error) {
+	if ty == nil && o.Schema != "" {
+		var err error
+		if o, ty, err = o.described(); err != nil {
+			return nil, err
+		}
+	}
 	if err := option.Named(layout.Scope(o.Scope), layout.Lifetime(o.Lifetime), o.Perm); err != nil {
 		return nil, err
 	}
@@ -106,7 +133,7 @@ func (o *Options) plan(ty *layout.Type) (*segment.Spec, error) {
 }
 
 // Size returns the number of bytes of shared memory that a service with these options takes at
-// most. See InUse.
+// most. A service of Go types takes the bytes of Schema more: set Schema to count them. See InUse.
 //
 // Errors: samepage.ErrTooLarge, fs.ErrInvalid (an option is out of range).
 func (o *Options) Size() (int64, error) {
@@ -117,7 +144,7 @@ func (o *Options) Size() (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("rpc: %w", err)
 	}
-	return segment.Size(uint64(len(s.Live)), s.Members, s.Payload), nil
+	return segment.Size(s.Type, uint64(len(s.Live)), s.Members, s.Payload), nil
 }
 
 // InUse returns about how many bytes of shared memory such a service takes if up to so many calls
@@ -133,11 +160,14 @@ func (o *Options) InUse(calls int) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("rpc: %w", err)
 	}
+	if o.Schema != "" {
+		o, _, _ = o.described() // plan has checked it
+	}
 	c, of, err := o.settings().Config()
 	if err != nil {
 		return 0, err
 	}
-	return segment.Size(uint64(len(s.Live)), s.Members, s.Payload) - int64(of.Payload-call.InUse(c, of, calls)), nil
+	return segment.Size(s.Type, uint64(len(s.Live)), s.Members, s.Payload) - int64(of.Payload-call.InUse(c, of, calls)), nil
 }
 
 // spec returns the name, place and rights of the service.
@@ -159,16 +189,16 @@ func callType[T, U any]() (*layout.Type, [2]int, error) {
 	if err != nil {
 		return nil, [2]int{}, err
 	}
-	ty, err := layout.NewType("func("+t.Name+") "+u.Name, t.Schema+" "+u.Schema, t.Size, t.Align)
-	return ty, [2]int{t.Size, u.Size}, err
+	return layout.CallType(t, u)
 }
 
 // service is the inner part of a client or a worker: it does not refer to the part that the user
 // has. So a goroutine that waits for the end of a call that was given up may refer to it.
 type service struct {
-	name string
-	h    *segment.Handle
-	set  *call.Set
+	name   string
+	schema string
+	h      *segment.Handle
+	set    *call.Set
 
 	mu    sync.Mutex
 	wants [2]int // goroutines that sleep for each of the things below
@@ -215,6 +245,11 @@ func (s *service) ID() samepage.ID { return samepage.ID(s.h.ID()) }
 // Errors: samepage.ErrNameGone; samepage.ErrClosed; any other error means that the check failed.
 func (s *service) CheckName() error { return s.wrap("check the name of", s.h.CheckName()) }
 
+// Schema returns the description of the Go types of the calls, with which a program that does not
+// have the types can call the service: see Options.Schema, docs/layout.md and layout.SplitSchema. It
+// is empty for bytes.
+func (s *service) Schema() string { return s.schema }
+
 // MaxRequest returns the bytes of the largest request.
 func (s *service) MaxRequest() int { return int(s.set.C.Request) }
 
@@ -235,6 +270,7 @@ func join(way segment.Way, name string, o *Options, ty *layout.Type, role uint32
 	if err != nil {
 		return nil, false, err
 	}
+	ty = plan.Type
 	spec := o.spec(name)
 	obj, existed, err := plan.Get(way, spec)
 	if err != nil {
@@ -263,6 +299,9 @@ func (s *service) open(o *Options, ty *layout.Type, isNew bool) (err error) {
 	}
 	if s.set, err = slots(s.h, isNew); err != nil {
 		return err
+	}
+	if ty, err := s.h.Type(); err == nil {
+		s.schema = ty.Schema
 	}
 	s.set.Edges = s.h.Edges
 	for _, x := range []struct {

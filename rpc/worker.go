@@ -33,8 +33,8 @@ func CreateWorker(name string, opts *Options) (*Worker, error) {
 	return segment.OrNil(w, err)
 }
 
-// OpenWorker opens a service that exists and becomes one of its workers. It uses only Scope and
-// Owner of opts; if any other option is set, it returns an error.
+// OpenWorker opens a service that exists and becomes one of its workers. It uses only Scope, Owner
+// and Schema of opts; if any other option is set, it returns an error.
 //
 // Errors: those of OpenClient.
 func OpenWorker(name string, opts *Options) (*Worker, error) {

@@ -34,7 +34,7 @@ func (p *Plan) Check() error {
 
 // Size returns the size of the segment in bytes.
 func (p *Plan) Size() int64 {
-	return segment.Size(p.Offsets.Live, int(p.Config.Readers), p.Offsets.Payload)
+	return segment.Size(p.Type, p.Offsets.Live, int(p.Config.Readers), p.Offsets.Payload)
 }
 
 // InUse returns how many bytes of the segment have space while there are so many writers (of a

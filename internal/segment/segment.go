@@ -96,10 +96,14 @@ func regions(schema int, live uint64, members int, payload uint64) (words, table
 	return words, table, at, size
 }
 
-// Size is the size in bytes of a segment with live bytes of live words, and a payload without a
-// type.
-func Size(live uint64, members int, payload uint64) int64 {
-	_, _, _, size := regions(0, live, members, payload)
+// Size is the size in bytes of a segment with live bytes of live words, and a payload of type ty;
+// nil: bytes.
+func Size(ty *layout.Type, live uint64, members int, payload uint64) int64 {
+	schema := 0
+	if ty != nil {
+		schema = len(ty.Schema)
+	}
+	_, _, _, size := regions(schema, live, members, payload)
 	return int64(size)
 }
 

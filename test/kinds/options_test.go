@@ -312,7 +312,7 @@ func optionsCases() []optionsCase {
 			zero: rpc.Options{},
 			bad: M{
 				"Scope": badScope, "Lifetime": badLifetime, "Members": badMembers, "Perm": badPerm, "Calls": {-1, 1025}, "Parts": {-1, 65},
-				"Request": large(-1, 1<<32), "Response": large(-1, 1<<32),
+				"Request": large(-1, 1<<32), "Response": large(-1, 1<<32), "Schema": {"int8", "int8 a={", "int8 int8 int8", "[0]int8 int8"},
 			},
 			free: []string{"SecurityDescriptor", "Owner"},
 			use: U{
@@ -324,12 +324,12 @@ func optionsCases() []optionsCase {
 				"OpenWorker":         service(func(n string, o *rpc.Options) error { return closed(rpc.OpenWorker(n, o)) }),
 				"OpenOrCreateWorker": service(func(n string, o *rpc.Options) error { return closed(existing(rpc.OpenOrCreateWorker(n, o))) }),
 				"AwaitWorker":        service(func(n string, o *rpc.Options) error { return closed(rpc.AwaitWorker(ended(), n, o)) }),
-				"CreateClientOf": service(func(n string, o *rpc.Options) error {
+				"CreateClientOf": notFor("Schema", service(func(n string, o *rpc.Options) error {
 					return closed(rpc.CreateClientOf[value, value](n, o))
-				}),
-				"OpenOrCreateWorkerOf": service(func(n string, o *rpc.Options) error {
+				})),
+				"OpenOrCreateWorkerOf": notFor("Schema", service(func(n string, o *rpc.Options) error {
 					return closed(existing(rpc.OpenOrCreateWorkerOf[value, value](n, o)))
-				}),
+				})),
 				"Options.Size": service(func(_ string, o *rpc.Options) error { _, err := o.Size(); return err }),
 			},
 		},
