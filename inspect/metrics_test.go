@@ -269,3 +269,19 @@ func TestMetricsNeverGoBack(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkMetrics writes the metrics of 2000 topics with 16 members each.
+func BenchmarkMetrics(b *testing.B) {
+	s := &inspect.State{At: time.Now()}
+	for i := range 2000 {
+		o := inspect.Object{Info: samepage.Info{Name: fmt.Sprintf("topic-%d", i), Kind: samepage.KindTopic, Created: s.At}}
+		o.Detail = &inspect.Detail{Of: &pubsub.State{Type: "pose", Lanes: make([]pubsub.LaneState, 4)}, Room: 16, Members: make([]inspect.Member, 16)}
+		s.Objects = append(s.Objects, o)
+	}
+	var text bytes.Buffer
+	for b.Loop() {
+		text.Reset()
+		ipctest.NoErr(b, s.WriteMetrics(&text, nil))
+	}
+	b.ReportMetric(float64(text.Len()), "bytes/text")
+}
