@@ -111,7 +111,7 @@ standard error. Both are the same for all commands.
 			newPubCommand(a), newSubCommand(a), newSnapshotCommand(a), newCallCommand(a), newServeCommand(a), newWorkerCommand(a),
 		}},
 		{"looking", "Looking:", []*cobra.Command{newLsCommand(a), newStatCommand(a), newHzCommand(a), newTopCommand(a), newWebCommand(a), newMetricsCommand(a), newDoctorCommand(a), newDemoCommand(a)}},
-		{"others", "Other programs:", []*cobra.Command{newProxyCommand(a), newLegacyCommand(a)}},
+		{"others", "Other programs and machines:", []*cobra.Command{newBridgeCommand(a), newProxyCommand(a), newLegacyCommand(a)}},
 	} {
 		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})
 		for _, c := range g.commands {

@@ -1,0 +1,190 @@
+// Package bridge carries topics between machines, over NATS. docs/bridge.md says what it promises.
+package bridge
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"samepage"
+	"samepage/ipcsync"
+)
+
+// Options say what a bridge carries, and over which connection. Names, Conn, Space and Tell must be set.
+type Options struct {
+	Names  // the local names for Publish, the names on the way for Subscribe
+	Conn   *nats.Conn
+	Space  string // the first token of all subjects
+	Scope  samepage.Scope
+	Owner  string        // see samepage.Options
+	Policy Policy        // of Publish
+	Window int           // of Publish with the policy Wait: bytes that are not acknowledged yet
+	Tick   time.Duration // how often a publishing bridge tells where it is
+	// Silence is after how long a subscribing bridge takes a publishing bridge that it does not hear for dead,
+	// and the other way round with the policy Wait.
+	Silence time.Duration
+	Limit   int64 // of Subscribe: the largest number of bytes that a topic may take in use
+	Tell    func(Event)
+}
+
+// Bridge is a bridge that runs.
+type Bridge struct {
+	o        *Options
+	s        subjects
+	session  uint32
+	receiver uint64
+	mark     *ipcsync.Event
+	counters counters
+	largest  int // bytes of an envelope
+
+	mu      sync.Mutex
+	sources map[string]*source // by local name
+	sinks   map[string]*sink   // by far name
+	wg      sync.WaitGroup
+}
+
+// markName is the name of an event that exists while a subscribing bridge of this process id lives. With it
+// publishing bridges know its publishers, and cut loops.
+func markName(pid int) string { return fmt.Sprintf("samepage.bridge.%d", pid) }
+
+// New prepares a bridge.
+func New(o *Options) (*Bridge, error) {
+	var b [12]byte
+	_, _ = rand.Read(b[:]) // it never fails
+	n := &Bridge{
+		o: o, s: subjects{o.Space}, session: max(binary.LittleEndian.Uint32(b[:]), 1), receiver: binary.LittleEndian.Uint64(b[4:]),
+		sources: map[string]*source{}, sinks: map[string]*sink{},
+	}
+	// The server counts the subject, and a header of JetStream.
+	n.largest = min(int(o.Conn.MaxPayload())-1024, 16<<20)
+	if n.largest < headerSize+partSize+1024 {
+		return nil, fmt.Errorf("the server allows messages of %d bytes, which is too little for a bridge", o.Conn.MaxPayload())
+	}
+	return n, o.Check()
+}
+
+// Counts returns the counts of all topics.
+func (b *Bridge) Counts() []Counts { return b.counters.list() }
+
+func (b *Bridge) tell(what, topic string, lost uint64, format string, args ...any) {
+	b.o.Tell(Event{what, topic, fmt.Sprintf(format, args...), lost})
+}
+
+// each calls f for each name of a topic that o chooses: at once, and for those that appear later. A name
+// that is not a pattern counts also without a topic.
+func (b *Bridge) each(ctx context.Context, f func(name string)) error {
+	patterns := false
+	for _, p := range b.o.Patterns {
+		if patterns = patterns || isPattern(p); !isPattern(p) {
+			f(p)
+		}
+	}
+	if !patterns {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	t := time.NewTicker(100 * time.Millisecond) // nothing tells that a name appears
+	defer t.Stop()
+	for {
+		all, err := samepage.List()
+		if err != nil {
+			return err
+		}
+		for _, i := range all {
+			if i.Kind == samepage.KindTopic && i.Scope == b.o.Scope && b.o.Matches(i.Name) {
+				f(i.Name)
+			}
+		}
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// Publish sends topics of this machine until ctx ends.
+func (b *Bridge) Publish(ctx context.Context) error {
+	who, err := b.o.Conn.Subscribe(b.s.who(), func(*nats.Msg) { b.announce() })
+	if err != nil {
+		return err
+	}
+	defer func() { _ = who.Unsubscribe() }()
+	err = b.each(ctx, func(name string) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.sources[name] == nil {
+			s := newSource(b, name)
+			b.sources[name] = s
+			b.wg.Go(func() { s.run(ctx) })
+		}
+	})
+	b.wg.Wait()
+	_ = b.o.Conn.FlushTimeout(time.Second) // the other side learns that the bridge stops
+	return err
+}
+
+// announce tells all topics.
+func (b *Bridge) announce() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, s := range b.sources {
+		s.announce()
+	}
+}
+
+// Subscribe publishes here what other bridges send, until ctx ends.
+func (b *Bridge) Subscribe(ctx context.Context) (err error) {
+	b.mark, err = ipcsync.CreateEvent(markName(os.Getpid()), nil)
+	if errors.Is(err, fs.ErrExist) { // of another bridge of this process
+		b.mark, err = ipcsync.OpenEvent(markName(os.Getpid()), nil)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.mark.Close()) }()
+	meta, err := b.o.Conn.Subscribe(b.s.meta(), func(m *nats.Msg) { b.meta(ctx, m.Data) })
+	if err != nil {
+		return err
+	}
+	defer func() { _ = meta.Unsubscribe() }()
+	for _, p := range b.o.Patterns {
+		if !isPattern(p) {
+			b.sink(ctx, p)
+		}
+	}
+	if err := b.o.Conn.Publish(b.s.who(), nil); err != nil {
+		b.tell("lost", "", 0, "cannot ask for topics: %v", err) // each topic is announced again
+	}
+	<-ctx.Done()
+	b.wg.Wait()
+	return ctx.Err()
+}
+
+// meta is called for each announcement.
+func (b *Bridge) meta(ctx context.Context, data []byte) {
+	m, err := parseMeta(data)
+	if err == nil && b.o.Matches(m.Name) && ctx.Err() == nil {
+		b.sink(ctx, m.Name)
+	}
+}
+
+// sink starts the sink of a name, if there is none.
+func (b *Bridge) sink(ctx context.Context, name string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.sinks[name] != nil {
+		return
+	}
+	s := newSink(b, name)
+	b.sinks[name] = s
+	b.wg.Go(func() { s.run(ctx) })
+}

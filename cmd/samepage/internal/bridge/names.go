@@ -1,0 +1,114 @@
+package bridge
+
+import (
+	"fmt"
+	"path"
+	"strings"
+
+	"samepage"
+)
+
+// escape makes a token of a subject, and a part of the name of a stream, of a name: letters, digits
+// and the underscore stay, and each other byte is =XX.
+func escape(name string) string {
+	var b strings.Builder
+	for i := range len(name) {
+		c := name[i]
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "=%02X", c)
+		}
+	}
+	return b.String()
+}
+
+// Names chooses names, and gives them others. The zero value chooses none.
+type Names struct {
+	Patterns []string // a name, or a pattern as of package path, where * stands for any characters
+	Prefix   string   // is put in front of each name that Renames does not have
+	Renames  map[string]string
+}
+
+// Matches says whether the name is chosen.
+func (n *Names) Matches(name string) bool {
+	for _, p := range n.Patterns {
+		if p == name {
+			return true
+		}
+		if ok, _ := path.Match(p, name); ok { // Check has refused bad patterns
+			return true
+		}
+	}
+	return false
+}
+
+// To returns the other name of a name.
+func (n *Names) To(name string) string {
+	if to, ok := n.Renames[name]; ok {
+		return to
+	}
+	return n.Prefix + name
+}
+
+// Check checks the patterns.
+func (n *Names) Check() error {
+	for _, p := range n.Patterns {
+		if _, err := path.Match(p, ""); err != nil {
+			return fmt.Errorf("pattern %q: %w", p, err)
+		}
+	}
+	return nil
+}
+
+// isPattern says whether text can match other names than itself.
+func isPattern(text string) bool { return strings.ContainsAny(text, "*?[") }
+
+// subjects are the subjects of one space, see docs/bridge.md.
+type subjects struct{ space string }
+
+func (s subjects) data(name string) string { return s.space + ".topic." + escape(name) + ".data" }
+func (s subjects) back(name string) string { return s.space + ".topic." + escape(name) + ".back" }
+
+// meta is the subject on which each topic is announced, with its name in the body.
+func (s subjects) meta() string { return s.space + ".meta" }
+
+// who is the subject that asks for all announcements.
+func (s subjects) who() string { return s.space + ".who" }
+
+// Meta describes a topic at its origin. It is sent as JSON.
+type Meta struct {
+	Name    string      `json:"name"` // as it crosses
+	ID      samepage.ID `json:"id"`
+	Session uint32      `json:"session"` // a random number of the publishing bridge
+	Policy  Policy      `json:"policy"`
+	Host    string      `json:"host,omitempty"`
+	Type    string      `json:"type,omitempty"`   // of the messages
+	Schema  string      `json:"schema,omitempty"` // its description; empty: bytes
+	// These are the options of the topic.
+	MaxSize    int      `json:"max_size"`
+	Depth      int      `json:"depth"`
+	Publishers int      `json:"publishers"`
+	Members    int      `json:"members"`
+	Holds      int      `json:"holds,omitempty"`
+	Times      bool     `json:"times,omitempty"`
+	Checksums  bool     `json:"checksums,omitempty"`
+	EvictAfter int64    `json:"evict_after,omitempty"` // nanoseconds
+	Living     int      `json:"living"`                // the number of publishers now
+	Next       []uint64 `json:"next,omitempty"`        // the next number of each place
+	// For has the bridges that have asked. With the policy Wait they begin after envelope Number.
+	For    []uint64 `json:"for,omitempty"`
+	Number uint64   `json:"number,omitempty"` // of the last envelope
+}
+
+// Policy says what happens if the other side is slower than the publisher of a topic.
+type Policy string
+
+const (
+	// Newest never slows the local publisher: what the connection cannot carry is lost, and counted.
+	Newest Policy = "newest"
+	// Wait makes the local publisher wait until all subscribing bridges have taken its messages.
+	Wait Policy = "wait"
+	// Stored keeps the messages in a stream of JetStream, also for bridges that come later.
+	Stored Policy = "stored"
+)

@@ -1,0 +1,510 @@
+package bridge
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"samepage"
+	"samepage/layout"
+	"samepage/pubsub"
+)
+
+// sink publishes here the messages of one far topic, and of those that have its name later. The goroutine that
+// NATS calls it in has mu, and so has the one that watches for silence.
+type sink struct {
+	b         *Bridge
+	far, name string
+	c         *counter
+	ctx       context.Context
+
+	mu      sync.Mutex
+	meta    Meta // of the topic at its origin; Name is empty if it is not known
+	places  []place
+	part    assembly
+	heard   time.Time // when the publishing bridge was last heard
+	asked   time.Time // when it was last asked
+	silent  bool
+	refused string    // why the topic cannot be made here, as it was told
+	noGaps  bool      // it was told that the topic here cannot have gaps
+	retry   time.Time // when to try again to make it
+	made    bool      // this bridge has made the topic
+	bufs    [][]byte
+
+	session atomic.Uint32 // of the publishing bridge
+	number  atomic.Uint64 // of the last envelope
+}
+
+// place is the place of a publisher of the far topic.
+type place struct {
+	next  uint64 // the number of the message that comes next; 0: not known
+	p     *pubsub.Publisher
+	known bool  // shift is known
+	shift int64 // what is added to a number of the origin for the topic here
+}
+
+// assembly is a message of which parts have come.
+type assembly struct {
+	place  int
+	seq    uint64
+	have   uint32
+	loan   pubsub.Loan
+	active bool
+}
+
+func newSink(b *Bridge, far string) *sink {
+	s := &sink{b: b, far: far, name: b.o.To(far)}
+	s.c = b.counters.add(s.name, far)
+	return s
+}
+
+// pendingBytes is how much the connection keeps for one topic while its publisher here waits.
+const pendingBytes = 256 << 20
+
+// run publishes until ctx ends.
+func (s *sink) run(ctx context.Context) {
+	s.ctx = ctx
+	sub, err := s.b.o.Conn.Subscribe(s.b.s.data(s.far), func(m *nats.Msg) { s.take(m.Data, nil) })
+	if err == nil {
+		err = sub.SetPendingLimits(-1, pendingBytes)
+	}
+	if err != nil {
+		s.b.tell("failed", s.name, 0, "%v", err)
+		return
+	}
+	s.mu.Lock()
+	s.ask()
+	s.mu.Unlock()
+	t := time.NewTicker(time.Second / 4)
+	defer t.Stop()
+	dropped := 0
+	for ctx.Err() == nil {
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+		}
+		if n, err := sub.Dropped(); err == nil && n > dropped {
+			s.b.tell("slow", s.name, 0, "%d envelopes were dropped, because the subscribers of the topic here are too slow", n-dropped)
+			dropped = n
+		}
+		s.say(sayDone) // the publishing bridge hears it, also while take waits for subscribers here
+		if s.mu.TryLock() {
+			s.watch()
+			s.mu.Unlock()
+		}
+	}
+	_ = sub.Unsubscribe()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.abort()
+}
+
+// watch looks whether the publishing bridge is silent.
+func (s *sink) watch() {
+	if !s.b.o.Conn.IsConnected() {
+		s.heard = time.Now() // the silence has another reason
+		return
+	}
+	if s.meta.Name == "" {
+		s.ask()
+	}
+	if quiet := time.Since(s.heard); quiet > s.b.o.Silence && !s.silent && s.meta.Name != "" && s.meta.Policy != Stored {
+		s.silent = true
+		s.b.tell("silent", s.name, 0, "the publishing bridge was not heard for %v: its publishers count as dead", s.b.o.Silence)
+		s.abort()
+	}
+}
+
+// ask asks the publishing bridge for Meta, at most every 200 ms.
+func (s *sink) ask() {
+	if time.Since(s.asked) > 200*time.Millisecond {
+		s.asked = time.Now()
+		s.say(sayAsk)
+	}
+}
+
+// say tells the publishing bridge how far this one is.
+func (s *sink) say(what say) {
+	a := back{what, s.b.receiver, s.session.Load(), s.number.Load()}
+	_ = s.b.o.Conn.Publish(s.b.s.back(s.far), a.bytes())
+}
+
+// take takes an envelope. meta is nil, or returns the Meta of a topic whose Meta is not in an envelope.
+func (s *sink) take(data []byte, meta func() *Meta) {
+	e, err := parse(data)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil {
+		s.b.tell("damaged", s.name, 0, "%v", err)
+		return
+	}
+	if s.ctx.Err() != nil {
+		return
+	}
+	s.c.envelopes.Add(1)
+	s.heard = time.Now()
+	if s.silent {
+		s.silent = false
+		s.b.tell("back", s.name, 0, "the publishing bridge is heard again")
+	}
+	if e.kind == kindOpen {
+		if m, err := parseMeta(e.body); err == nil {
+			m.Session, m.Number, m.ID = e.session, e.number, e.id
+			s.open(&m)
+		}
+		return
+	}
+	if e.id != s.meta.ID || e.session != s.session.Load() || s.meta.Name == "" {
+		if s.meta.Name != "" && e.kind == kindOver { // of a topic that is over already
+			return
+		}
+		if meta != nil {
+			if m := meta(); m != nil && m.ID == e.id {
+				m.Session, m.Number = e.session, e.number-1
+				s.open(m)
+			}
+		}
+		if e.id != s.meta.ID || e.session != s.session.Load() {
+			s.ask()
+			return
+		}
+	}
+	if !s.inOrder(&e) {
+		return
+	}
+	if err := s.do(&e); err != nil {
+		s.b.tell("damaged", s.name, 0, "%v", err)
+	}
+}
+
+// inOrder says whether an envelope is the next one, and acknowledges it. With the policy newest it may be a
+// later one.
+func (s *sink) inOrder(e *envelope) bool {
+	last := s.number.Load()
+	if s.meta.Policy != Wait {
+		s.number.Store(max(last, e.number))
+		return true
+	}
+	switch {
+	case e.kind != kindTick && e.number == last+1:
+		s.number.Store(e.number)
+		return true
+	case e.number > last:
+		s.say(sayHole)
+	default: // a tick, or an envelope that has come already
+		s.say(sayDone)
+	}
+	return false
+}
+
+// do does what an envelope says.
+func (s *sink) do(e *envelope) error {
+	switch e.kind {
+	case kindMessages:
+		if err := s.messages(e.body); err != nil {
+			return err
+		}
+	case kindPart:
+		p, err := parsePart(e.body)
+		if err != nil {
+			return err
+		}
+		s.addPart(&p)
+	case kindEnd:
+		s.b.tell("ended", s.name, 0, "the last publisher has ended its stream")
+		s.end(func(*place) bool { return true }, (*pubsub.Publisher).Close)
+	case kindDeath:
+		s.b.tell("died", s.name, 0, "a publisher has died, or has given up")
+		for _, i := range e.body {
+			if int(i) < len(s.places) {
+				s.end(func(p *place) bool { return p == &s.places[i] }, (*pubsub.Publisher).Abort)
+			}
+		}
+	case kindTick:
+		for i, n := range numbers(e.body) {
+			if i < len(s.places) && n > s.places[i].next && s.places[i].next > 0 {
+				s.lost(n-s.places[i].next, "at the end")
+				s.places[i].next = n
+			}
+		}
+	case kindOver:
+		if e.flags&flagBye != 0 {
+			s.b.tell("bye", s.name, 0, "the publishing bridge has stopped")
+			s.abort()
+		} else {
+			s.end(func(*place) bool { return true }, (*pubsub.Publisher).Close)
+			s.meta = Meta{}
+		}
+	default:
+		return fmt.Errorf("kind %d: %w", e.kind, errEnvelope)
+	}
+	if s.meta.Policy == Wait {
+		s.say(sayDone)
+	}
+	return nil
+}
+
+// lost counts messages, and tells it.
+func (s *sink) lost(n uint64, where string) {
+	s.c.lost.Add(n)
+	s.b.tell("lost", s.name, n, "messages were lost %s", where)
+}
+
+// open begins with a topic, or goes on with it.
+func (s *sink) open(m *Meta) {
+	if m.ID == s.meta.ID && m.Session == s.session.Load() && s.meta.Name != "" {
+		if m.Policy == Wait && m.Number > s.number.Load() && slices.Contains(m.For, s.b.receiver) {
+			s.number.Store(m.Number) // the window has forgotten this bridge
+		}
+		return
+	}
+	same := m.ID == s.meta.ID && len(s.places) == m.Publishers // the publishing bridge has started again
+	if !same {
+		s.end(func(*place) bool { return true }, (*pubsub.Publisher).Abort)
+		s.places = make([]place, min(m.Publishers, layout.MaxLanes))
+		for i := range s.places {
+			if i < len(m.Next) && numbered(m.Next[i], 1) {
+				s.places[i].next = m.Next[i]
+			}
+		}
+	}
+	s.discard()
+	s.meta, s.retry = *m, time.Time{}
+	s.session.Store(m.Session)
+	s.number.Store(m.Number)
+	if m.Policy == Wait {
+		s.say(sayDone)
+	}
+	if m.Living > 0 {
+		_ = s.publisher(0)
+	}
+	s.b.tell("attached", s.name, 0, "it comes from %q of %s, policy %s", s.far, m.Host, m.Policy)
+}
+
+// end ends the streams of the publishers of some places.
+func (s *sink) end(which func(*place) bool, how func(*pubsub.Publisher) error) {
+	for i := range s.places {
+		p := &s.places[i]
+		if p.p != nil && which(p) {
+			if s.part.active && s.part.place == i {
+				s.discard()
+			}
+			if err := how(p.p); err != nil {
+				s.b.tell("failed", s.name, 0, "%v", err)
+			}
+			p.p = nil
+		}
+	}
+}
+
+// abort ends all streams as if the publishers had died.
+func (s *sink) abort() { s.end(func(*place) bool { return true }, (*pubsub.Publisher).Abort) }
+
+// publisher returns the publisher here of a place, or nil if it cannot be made. It makes those of the places before
+// it, too: so each place here is the same as at the origin if all are free.
+func (s *sink) publisher(i int) *pubsub.Publisher {
+	for k := range i + 1 {
+		p := &s.places[k]
+		if p.p != nil {
+			continue
+		}
+		if time.Since(s.retry) < time.Second {
+			return nil
+		}
+		var err error
+		if p.p, err = s.join(); err != nil {
+			s.retry = time.Now()
+			if s.refused != err.Error() {
+				s.refused = err.Error()
+				s.b.tell("refused", s.name, 0, "%v", err)
+			}
+			return nil
+		}
+		s.refused, p.known = "", false
+	}
+	return s.places[i].p
+}
+
+// join becomes a publisher of the topic here, and makes the topic if there is none.
+func (s *sink) join() (*pubsub.Publisher, error) {
+	m := &s.meta
+	o := &pubsub.Options{
+		Scope: s.b.o.Scope, Owner: s.b.o.Owner, MaxSize: m.MaxSize, Pack: packRoom(m.MaxSize), Depth: m.Depth, Publishers: m.Publishers,
+		Members: m.Members, Holds: m.Holds, Times: m.Times, Checksums: m.Checksums, EvictAfter: time.Duration(m.EvictAfter),
+		Schema: m.Schema,
+	}
+	n, err := o.InUse(1, 1)
+	if err == nil && n > s.b.o.Limit {
+		err = fmt.Errorf("the topic needs %d bytes, the limit is %d: %w", n, s.b.o.Limit, samepage.ErrTooLarge)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if s.made { // its options can be others now
+		ctx, cancel := context.WithTimeout(s.ctx, 200*time.Millisecond)
+		defer cancel()
+		return pubsub.ReplacePublisher(ctx, s.name, o)
+	}
+	o.AsItIs = true
+	p, existed, err := pubsub.OpenOrCreatePublisher(s.name, o)
+	s.made = s.made || err == nil && !existed
+	return p, err
+}
+
+// packRoom returns the size of packs for messages of up to size bytes. Topics of bridges have packs, because only
+// these can leave out numbers.
+func packRoom(size int) int { return (max(size, 4<<10) + 7) &^ 7 }
+
+// ready makes the publisher of a place ready for the message seq, and counts what was lost before it. If the
+// messages came already, or cannot be published, it returns nil.
+func (s *sink) ready(i int, seq uint64, at int64) *pubsub.Publisher {
+	pl := &s.places[i]
+	p := s.publisher(i)
+	if p == nil {
+		return nil
+	}
+	next := p.Next()
+	if !pl.known {
+		pl.known, pl.shift = true, 0
+		if next > 1 { // the topic here goes on, perhaps with other numbers
+			pl.shift = int64(next - cmp.Or(pl.next, seq))
+		}
+	}
+	if pl.next > 0 && seq > pl.next {
+		s.lost(seq-pl.next, fmt.Sprintf("before number %d", seq))
+	}
+	var t time.Time
+	if at != 0 {
+		t = time.Unix(0, at)
+	}
+	err := p.Relay(max(seq+uint64(pl.shift), next), t)
+	if errors.Is(err, errors.ErrUnsupported) {
+		if err = p.Relay(next, t); !s.noGaps {
+			s.noGaps = true
+			s.b.tell("gaps", s.name, 0, "subscribers here do not learn of lost messages, because the topic existed without packs")
+		}
+		pl.shift = int64(next - seq)
+	}
+	if err != nil {
+		s.b.tell("failed", s.name, 0, "%v", err)
+		return nil
+	}
+	return p
+}
+
+// messages publishes runs of messages.
+func (s *sink) messages(b []byte) error {
+	for len(b) > 0 {
+		r, rest, err := nextRun(b)
+		if err != nil {
+			return err
+		}
+		if r.place >= len(s.places) {
+			return fmt.Errorf("place %d of %d: %w", r.place, len(s.places), errEnvelope)
+		}
+		b = rest
+		s.discard()
+		s.publish(&r)
+	}
+	return nil
+}
+
+func (s *sink) publish(r *run) {
+	pl := &s.places[r.place]
+	if pl.next > r.seq {
+		old := min(pl.next-r.seq, uint64(r.count))
+		s.c.duplicates.Add(old)
+		r.seq, r.count, r.bytes = r.seq+old, r.count-uint32(old), r.bytes[old*uint64(r.size):]
+	}
+	if r.count == 0 {
+		return
+	}
+	p := s.ready(r.place, r.seq, r.time)
+	if p == nil {
+		return
+	}
+	all := s.bufs[:0]
+	for i := range int(r.count) {
+		all = append(all, r.bytes[i*int(r.size):(i+1)*int(r.size)])
+	}
+	s.bufs = all
+	n, err := p.SendAll(s.ctx, all)
+	s.c.messages.Add(uint64(n))
+	s.c.bytes.Add(uint64(n) * uint64(r.size))
+	pl.next = r.seq + uint64(n)
+	if err != nil && s.ctx.Err() == nil {
+		s.b.tell("failed", s.name, 0, "%v", err)
+	}
+}
+
+// addPart puts a part of a message into its place in the topic here.
+func (s *sink) addPart(p *part) {
+	if p.place >= len(s.places) {
+		return
+	}
+	if s.places[p.place].next > p.seq {
+		if p.offset == 0 {
+			s.c.duplicates.Add(1)
+		}
+		return
+	}
+	a := &s.part
+	if p.offset == 0 {
+		s.discard()
+		pub := s.publisher(p.place)
+		if pub == nil {
+			return
+		}
+		l, err := pub.Loan(int(p.total))
+		if err != nil {
+			s.b.tell("failed", s.name, 0, "%v", err)
+			return
+		}
+		*a = assembly{place: p.place, seq: p.seq, loan: l, active: true}
+	}
+	if !a.active || a.place != p.place || a.seq != p.seq || a.have != p.offset || len(a.loan.Bytes()) != int(p.total) {
+		s.discard() // a part is lost, and so is this message
+		return
+	}
+	a.have += uint32(copy(a.loan.Bytes()[a.have:], p.bytes))
+	if a.have < p.total {
+		return
+	}
+	pub := s.ready(p.place, p.seq, p.time)
+	if pub == nil {
+		return
+	}
+	if err := a.loan.Publish(s.ctx); err != nil {
+		s.discard()
+		return
+	}
+	a.active = false
+	s.places[p.place].next = p.seq + 1
+	s.c.messages.Add(1)
+	s.c.bytes.Add(uint64(p.total))
+}
+
+// discard gives up a message of which not all parts have come.
+func (s *sink) discard() {
+	if s.part.active {
+		s.part.loan.Discard()
+		s.part.active = false
+	}
+}
+
+// metaOf is parseMeta for a text that may be missing.
+func metaOf(text string) *Meta {
+	var m Meta
+	if json.Unmarshal([]byte(text), &m) != nil || m.Name == "" {
+		return nil
+	}
+	return &m
+}

@@ -1,0 +1,520 @@
+package bridge
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"samepage"
+	"samepage/pubsub"
+)
+
+// askAgain is how long a source does not answer a bridge again.
+const askAgain = 2 * time.Second
+
+// batchBytes is how many bytes of small messages travel in one envelope.
+const batchBytes = 64 << 10
+
+// source sends one topic of this machine, and those that have its name later. One goroutine reads the topic.
+type source struct {
+	b         *Bridge
+	name, far string
+	c         *counter
+	subject   string
+	w         *window // nil: the policy is not Wait
+	st        *store  // nil: the policy is not Stored
+
+	// These belong to the goroutine that reads.
+	sub    *pubsub.Subscriber
+	ctx    context.Context
+	buf    []byte // an envelope that is not full yet: its header, and runs
+	last   int    // offset of the last run in buf
+	run_   run    // the last run in buf
+	queued []uint64
+	local  []int // of each place: its publisher is a local one, a bridge, or not known yet
+	deaths []uint32
+	stale  atomic.Bool // time has passed since the last look at the publishers
+	asked  atomic.Bool // a bridge has come, and wants the history
+
+	mu     sync.Mutex
+	meta   Meta // Name is empty while there is no topic
+	number uint64
+	next   []uint64             // of each place: the number after the last message that was sent
+	wake   context.CancelFunc   // ends the wait for a message
+	asks   map[uint64]time.Time // when a bridge has asked last
+	who    []uint64             // the bridges that have asked, and got no answer yet
+}
+
+// A place of a publisher that the source has looked at.
+const (
+	unknown = iota
+	isLocal
+	isBridge
+)
+
+func newSource(b *Bridge, name string) *source {
+	s := &source{b: b, name: name, far: b.o.To(name), asks: map[uint64]time.Time{}}
+	s.c, s.subject = b.counters.add(name, s.far), b.s.data(s.far)
+	switch b.o.Policy {
+	case Wait:
+		s.w = newWindow(s)
+	case Stored:
+		s.st = &store{b: b, s: s}
+	}
+	return s
+}
+
+// run sends until ctx ends.
+func (s *source) run(ctx context.Context) {
+	s.ctx = ctx
+	asks, err := s.b.o.Conn.Subscribe(s.b.s.back(s.far), s.back)
+	if err != nil {
+		s.b.tell("failed", s.name, 0, "%v", err)
+		return
+	}
+	defer func() { _ = asks.Unsubscribe() }()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.tick(ctx)
+	}()
+	var id samepage.ID
+	var at []uint64
+	for ctx.Err() == nil {
+		opts := &pubsub.SubscriberOptions{Scope: s.b.o.Scope, Owner: s.b.o.Owner, BestEffort: s.b.o.Policy == Newest}
+		sub, err := pubsub.AwaitSubscriber(ctx, s.name, opts)
+		if err == nil && sub.ID() == id { // evicted: go on where it was
+			err = sub.Close()
+			opts.At = at
+			if err == nil {
+				sub, err = pubsub.OpenSubscriber(s.name, opts)
+			}
+		}
+		if err != nil {
+			if ctx.Err() == nil && !errors.Is(err, samepage.ErrRetired) {
+				s.b.tell("refused", s.name, 0, "%v", err)
+			}
+			pause(ctx, time.Second/2)
+			continue
+		}
+		s.sub, id = sub, sub.ID()
+		s.open()
+		err = s.read()
+		at = at[:0]
+		for place := range sub.Options().Publishers {
+			at = append(at, sub.Next(place))
+		}
+		s.close(err)
+	}
+	<-done
+	if s.w != nil {
+		s.w.close()
+	}
+}
+
+// pause waits, or returns earlier if ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// open begins to send the topic of s.sub.
+func (s *source) open() {
+	o := s.sub.Options()
+	host, _ := os.Hostname()
+	s.queued, s.local, s.deaths = make([]uint64, o.Publishers), make([]int, o.Publishers), make([]uint32, o.Publishers)
+	s.mu.Lock()
+	s.next = make([]uint64, o.Publishers)
+	for place := range s.next {
+		s.next[place] = s.sub.Next(place)
+	}
+	s.meta = Meta{
+		Name: s.far, ID: s.sub.ID(), Session: s.b.session, Policy: s.b.o.Policy, Host: host, Schema: s.sub.Schema(),
+		MaxSize: o.MaxSize, Depth: o.Depth, Publishers: o.Publishers, Members: o.Members, Holds: o.Holds, Times: o.Times,
+		Checksums: o.Checksums, EvictAfter: int64(o.EvictAfter), Living: s.sub.Publishers(),
+	}
+	s.mu.Unlock()
+	s.look()
+	s.buf = make([]byte, headerSize, headerSize+batchBytes)
+	if s.st != nil {
+		s.st.open(s.ctx)
+	} else {
+		s.sendOpen(nil)
+	}
+	s.announce()
+	s.b.tell("attached", s.name, 0, "it is sent as %q, policy %s", s.far, s.b.o.Policy)
+}
+
+// close ends the topic of s.sub, after the error that has ended read.
+func (s *source) close(err error) {
+	s.flush()
+	var flags uint8
+	if s.ctx.Err() != nil {
+		flags = flagBye
+	}
+	switch {
+	case flags != 0:
+	case errors.Is(err, samepage.ErrEvicted):
+		s.b.tell("evicted", s.name, 0, "the bridge was too slow: %v", err)
+		_ = s.sub.Close()
+		return
+	case errors.Is(err, samepage.ErrRetired), errors.Is(err, samepage.ErrNameGone):
+		s.b.tell("over", s.name, 0, "%v", err)
+	default:
+		s.b.tell("failed", s.name, 0, "%v", err)
+		pause(s.ctx, time.Second/2)
+	}
+	s.send(kindOver, flags, s.header())
+	s.mu.Lock()
+	s.meta.Name = ""
+	s.mu.Unlock()
+	_ = s.sub.Close()
+}
+
+// header returns a buffer with room for a header, for short envelopes.
+func (s *source) header() []byte { return make([]byte, headerSize, headerSize+64) }
+
+// read sends messages until an error.
+func (s *source) read() error {
+	for {
+		p, ok, err := s.sub.TryTakeAll()
+		if !ok && err == nil {
+			s.flush()
+			p, err = s.wait()
+		}
+		if s.asked.Swap(false) {
+			s.flush()
+			s.history()
+		}
+		switch {
+		case err == nil:
+			s.add(&p)
+		case errors.Is(err, context.Canceled) && s.ctx.Err() == nil:
+			err = nil // a bridge has asked
+		case err == io.EOF:
+			s.flush()
+			s.look()
+			s.send(kindEnd, 0, s.header())
+			err = nil
+		case errors.Is(err, samepage.ErrPeerDied):
+			s.flush()
+			if dead := s.look(); len(dead) > 0 {
+				s.send(kindDeath, 0, append(s.header(), dead...))
+			}
+			err = nil
+		case errors.Is(err, samepage.ErrChecksum):
+			err = nil // the numbers tell that they are lost
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// wait waits for a message, or until a bridge asks.
+func (s *source) wait() (pubsub.Pack, error) {
+	ctx, cancel := context.WithCancel(s.ctx)
+	defer cancel()
+	s.mu.Lock()
+	s.wake = cancel
+	s.mu.Unlock()
+	if s.asked.Load() {
+		cancel()
+	}
+	return s.sub.TakeAll(ctx)
+}
+
+// history sends Meta, and the messages that are still in the topic, for a bridge that has just come. Others
+// drop them, because they have them.
+func (s *source) history() {
+	if s.st != nil {
+		return // the server has it
+	}
+	opts := &pubsub.SubscriberOptions{Scope: s.b.o.Scope, Owner: s.b.o.Owner, BestEffort: true}
+	sub, err := pubsub.OpenSubscriber(s.name, opts)
+	if err == nil && sub.ID() != s.sub.ID() { // it has the name of the one that is read
+		err = errors.Join(samepage.ErrNameGone, sub.Close())
+	}
+	if err != nil {
+		s.sendOpen(nil)
+		return
+	}
+	defer func() { _ = sub.Close() }()
+	sent := s.next // only this goroutine changes it
+	first := slices.Clone(sent)
+	opened := false
+	left := len(sent) // places of which not all was sent again
+	done := make([]bool, left)
+	for left > 0 {
+		p, ok, err := sub.TryTakeAll()
+		if err == nil && !ok || err != nil && !errors.Is(err, samepage.ErrChecksum) {
+			break
+		}
+		if err != nil {
+			continue
+		}
+		place := p.Publisher()
+		if !opened {
+			// All places begin with what they have now. Where it is not known, the first message tells.
+			for i := range first {
+				first[i] = sub.Next(i)
+			}
+			first[place] = p.Seq()
+			s.sendOpen(first)
+			opened = true
+		}
+		if p.Seq() < sent[place] {
+			s.add(&p)
+		} else if !done[place] {
+			done[place] = true
+			left--
+		}
+	}
+	if !opened {
+		s.sendOpen(nil)
+	}
+	s.flush()
+	s.mu.Lock()
+	over := s.meta.Living == 0
+	s.mu.Unlock()
+	if over {
+		s.send(kindEnd, 0, s.header())
+	}
+}
+
+// look finds out which places have publishers that are bridges, and returns the places whose publishers have
+// died since the last look.
+func (s *source) look() (dead []byte) {
+	st, err := pubsub.Inspect(s.name, &samepage.InspectOptions{Scope: s.b.o.Scope, Owner: s.b.o.Owner})
+	if err != nil || len(st.Lanes) != len(s.local) {
+		return nil
+	}
+	living := 0
+	for i, l := range st.Lanes {
+		if l.Deaths != s.deaths[i] {
+			if s.local[i] != isBridge {
+				dead = append(dead, byte(i))
+			}
+			s.deaths[i] = l.Deaths
+		}
+		is := unknown
+		if p := l.Publisher; p != nil {
+			is = isLocal
+			if isBridgeProcess(p) {
+				is = isBridge
+			} else {
+				living++
+			}
+		} else if l.Messages > 0 {
+			is = s.local[i]
+		}
+		s.local[i] = is
+	}
+	s.mu.Lock()
+	s.meta.Living = living
+	s.mu.Unlock()
+	return dead
+}
+
+// isBridgeProcess says whether a member belongs to a subscribing bridge.
+func isBridgeProcess(m *pubsub.Member) bool {
+	if m.Foreign {
+		return false
+	}
+	i, err := samepage.Stat(markName(m.PID), &samepage.Options{Kind: samepage.KindEvent})
+	return err == nil && i.InUse
+}
+
+// add puts messages into the envelope, and sends it if it is full.
+func (s *source) add(p *pubsub.Pack) {
+	place := p.Publisher()
+	if s.local[place] == unknown || s.stale.Swap(false) {
+		if s.look(); s.local[place] == unknown {
+			s.local[place] = isLocal // its publisher has gone
+		}
+	}
+	if s.local[place] == isBridge {
+		return
+	}
+	var at int64
+	if t := p.Time(); !t.IsZero() {
+		at = t.UnixNano()
+	}
+	for seq, b := range p.All() {
+		if len(b) > s.b.largest-headerSize-runSize {
+			s.flush()
+			s.parts(&part{place: place, total: uint32(len(b)), seq: seq, time: at}, b)
+			continue
+		}
+		if len(s.buf)+runSize+len(b) > min(s.b.largest, headerSize+max(batchBytes, runSize+len(b))) {
+			s.flush()
+		}
+		r := &s.run_
+		if r.count > 0 && r.place == place && r.size == uint32(len(b)) && r.time == at && r.seq+uint64(r.count) == seq && r.count < 1<<16 {
+			r.count++
+			setCount(s.buf[s.last:], r.count)
+		} else {
+			*r = run{place: place, count: 1, size: uint32(len(b)), seq: seq, time: at}
+			s.last = len(s.buf)
+			s.buf = appendRun(s.buf, r)
+		}
+		s.buf = append(s.buf, b...)
+		s.queued[place] = seq + 1
+		s.c.messages.Add(1)
+		s.c.bytes.Add(uint64(len(b)))
+	}
+}
+
+// parts sends a message in parts.
+func (s *source) parts(p *part, b []byte) {
+	room := s.b.largest - headerSize - partSize
+	n := (len(b) + room - 1) / room
+	size := (len(b) + n - 1) / n
+	for from := 0; from < len(b); from += size {
+		p.offset, p.bytes = uint32(from), b[from:min(from+size, len(b))]
+		if from+size >= len(b) {
+			s.queued[p.place] = p.seq + 1
+		}
+		s.buf = appendPart(s.buf[:headerSize], p)
+		s.send(kindPart, 0, s.buf)
+	}
+	s.buf = s.buf[:headerSize]
+	s.c.messages.Add(1)
+	s.c.bytes.Add(uint64(len(b)))
+}
+
+// flush sends the messages in the envelope.
+func (s *source) flush() {
+	if len(s.buf) > headerSize {
+		s.send(kindMessages, 0, s.buf)
+	}
+	s.buf, s.run_ = s.buf[:headerSize], run{}
+}
+
+// send sends an envelope with the body behind the header in b. With the policy newest it is lost if there is
+// no connection. The others wait until it is accepted, or the bridge stops.
+func (s *source) send(k kind, flags uint8, b []byte) {
+	s.mu.Lock()
+	s.number++
+	e := envelope{kind: k, flags: flags, session: s.b.session, number: s.number, id: s.meta.ID}
+	for place, n := range s.queued {
+		s.next[place] = max(s.next[place], n)
+	}
+	e.seal(b)
+	s.c.envelopes.Add(1)
+	switch {
+	case s.w != nil:
+		s.mu.Unlock()
+		s.w.send(s.ctx, e.number, b)
+	case s.st != nil:
+		s.mu.Unlock()
+		s.st.send(s.ctx, b)
+	default:
+		_ = s.b.o.Conn.Publish(s.subject, b) // what is lost is counted by its number
+		s.mu.Unlock()
+	}
+}
+
+// sendOpen sends Meta among the messages. next has the number of the message that comes next of each place; nil
+// means that all that were published are sent. It does not count as an envelope: its number is the last one.
+func (s *source) sendOpen(next []uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.meta.Name != "" {
+		m := s.meta
+		m.Next, m.Number = next, s.number
+		if next == nil {
+			m.Next = s.next
+		}
+		m.For, s.who = s.who, nil
+		if s.w != nil {
+			s.w.admit(m.For, m.Number)
+		}
+		text, _ := json.Marshal(m) // a Meta has no value that JSON has not
+		b := append(s.header(), text...)
+		e := envelope{kind: kindOpen, session: s.b.session, number: s.number, id: s.meta.ID}
+		e.seal(b)
+		_ = s.b.o.Conn.Publish(s.subject, b)
+	}
+}
+
+// announce tells that there is the topic.
+func (s *source) announce() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.meta.Name != "" {
+		text, _ := json.Marshal(s.meta)
+		_ = s.b.o.Conn.Publish(s.b.s.meta(), text)
+	}
+}
+
+// tick tells from time to time where the topic is.
+func (s *source) tick(ctx context.Context) {
+	t := time.NewTicker(s.b.o.Tick)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return
+		}
+		s.stale.Store(true)
+		s.announce()
+		s.mu.Lock()
+		if s.meta.Name != "" && s.st == nil {
+			b := appendNumbers(s.header(), s.next)
+			e := envelope{kind: kindTick, session: s.b.session, number: s.number, id: s.meta.ID}
+			e.seal(b)
+			_ = s.b.o.Conn.Publish(s.subject, b)
+		}
+		s.mu.Unlock()
+	}
+}
+
+// back is called for each message of a subscribing bridge.
+func (s *source) back(m *nats.Msg) {
+	a, ok := parseBack(m.Data)
+	if !ok {
+		return
+	}
+	asks := a.say == sayAsk
+	if s.w != nil && !s.w.heard(&a) {
+		asks = true // the window has forgotten it
+	}
+	if !asks || s.st != nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if time.Since(s.asks[a.receiver]) < askAgain || s.meta.Name == "" {
+		return // the answer is on its way, or there is none
+	}
+	if len(s.asks) >= maxReceivers {
+		clear(s.asks)
+	}
+	s.asks[a.receiver] = time.Now()
+	s.who = append(s.who, a.receiver)
+	s.asked.Store(true)
+	if s.wake != nil {
+		s.wake()
+	}
+}
+
+func parseMeta(text []byte) (m Meta, err error) {
+	if err = json.Unmarshal(text, &m); err == nil && (m.Name == "" || m.Publishers < 1) {
+		err = errEnvelope
+	}
+	return m, err
+}

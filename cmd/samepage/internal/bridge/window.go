@@ -1,0 +1,189 @@
+package bridge
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// window is how a source waits for subscribing bridges. It keeps each envelope until all have acknowledged it. If one
+// has a hole, or the connection was lost, it sends all that it keeps again, in their order. A receiver takes envelopes
+// only in the order of their numbers. So nothing is lost, and nothing comes twice.
+type window struct {
+	s    *source
+	room int           // bytes of envelopes that may be kept
+	stop chan struct{} // closed at the end
+
+	mu        sync.Mutex
+	changed   chan struct{} // closed, and made again, when there may be room
+	kept      []sealed      // in the order of their numbers
+	bytes     int
+	receivers map[uint64]*receiver
+	resent    time.Time // when all were sent again
+	free      [][]byte  // buffers that are used again
+}
+
+// sealed is an envelope that is kept.
+type sealed struct {
+	number uint64
+	b      []byte
+}
+
+// receiver is a subscribing bridge.
+type receiver struct {
+	number uint64    // all envelopes up to this one are done
+	heard  time.Time // when it was last heard
+}
+
+// resendAfter is how long a window sends nothing again after it has done so: until then a receiver also
+// complains about envelopes that are on their way.
+const resendAfter = 500 * time.Millisecond
+
+func newWindow(s *source) *window {
+	w := &window{s: s, room: s.b.o.Window, stop: make(chan struct{}), changed: make(chan struct{}), receivers: map[uint64]*receiver{}}
+	go w.watch()
+	return w
+}
+
+func (w *window) close() { close(w.stop) }
+
+// send sends an envelope, and keeps a copy. Then it waits until there is room for the next one, or ctx ends.
+func (w *window) send(ctx context.Context, number uint64, b []byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.receivers) > 0 {
+		var buf []byte
+		if n := len(w.free) - 1; n >= 0 {
+			buf, w.free = w.free[n], w.free[:n]
+		}
+		w.kept = append(w.kept, sealed{number, append(buf[:0], b...)})
+		w.bytes += len(b)
+	}
+	_ = w.s.b.o.Conn.Publish(w.s.subject, b) // if it fails, it is sent again
+	for w.bytes >= w.room && ctx.Err() == nil {
+		changed := w.changed
+		w.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+		}
+		w.mu.Lock()
+	}
+}
+
+// admit adds bridges that know the topic from now on: they take the envelopes after number.
+func (w *window) admit(all []uint64, number uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, id := range all {
+		if len(w.receivers) < maxReceivers {
+			w.receivers[id] = &receiver{number, time.Now()}
+			w.s.b.tell("receiver", w.s.name, 0, "a bridge has come; there are %d", len(w.receivers))
+		}
+	}
+}
+
+// heard notes what a bridge has said. It returns false if the bridge is not admitted, or knows nothing of the
+// topic.
+func (w *window) heard(a *back) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	r := w.receivers[a.receiver]
+	if r == nil || a.session != w.s.b.session && a.session != 0 {
+		return a.session != w.s.b.session // it does not know this bridge yet: it will ask
+	}
+	if a.say == sayAsk { // it has not what was kept for it
+		delete(w.receivers, a.receiver)
+		w.trim()
+		return false
+	}
+	r.heard = time.Now()
+	if a.session == 0 {
+		return true // Meta is on its way
+	}
+	r.number = max(r.number, a.number)
+	w.trim()
+	if a.say == sayHole && time.Since(w.resent) > resendAfter {
+		w.resend()
+	}
+	return true
+}
+
+// resend sends all envelopes again that a receiver has not.
+func (w *window) resend() {
+	w.s.c.resent.Add(uint64(len(w.kept)))
+	for _, e := range w.kept {
+		if w.s.b.o.Conn.Publish(w.s.subject, e.b) != nil {
+			break
+		}
+	}
+	w.resent = time.Now()
+}
+
+const maxReceivers = 1024
+
+// trim drops the envelopes that all receivers have acknowledged.
+func (w *window) trim() {
+	n := 0
+	for n < len(w.kept) && w.done(w.kept[n].number) {
+		w.bytes -= len(w.kept[n].b)
+		if len(w.free) < 64 {
+			w.free = append(w.free, w.kept[n].b)
+		}
+		n++
+	}
+	if n > 0 {
+		w.kept = append(w.kept[:0], w.kept[n:]...)
+		close(w.changed)
+		w.changed = make(chan struct{})
+	}
+}
+
+// done says whether all receivers have an envelope.
+func (w *window) done(number uint64) bool {
+	for _, r := range w.receivers {
+		if r.number < number {
+			return false
+		}
+	}
+	return true
+}
+
+// watch sends envelopes again, and forgets receivers that are not heard any more.
+func (w *window) watch() {
+	t := time.NewTicker(resendAfter / 5)
+	defer t.Stop()
+	connected, lost := time.Now(), false
+	for {
+		select {
+		case <-t.C:
+		case <-w.stop:
+			return
+		}
+		if !w.s.b.o.Conn.IsConnected() {
+			connected, lost = time.Now(), true
+			continue
+		}
+		again := lost
+		lost = false
+		w.mu.Lock()
+		for id, r := range w.receivers {
+			if since := time.Since(later(r.heard, connected)); since > w.s.b.o.Silence {
+				delete(w.receivers, id)
+				w.s.b.tell("receiver", w.s.name, 0, "a bridge was not heard for %v, and is not waited for any more; there are %d", w.s.b.o.Silence, len(w.receivers))
+				w.trim()
+			}
+		}
+		if again {
+			w.resend()
+		}
+		w.mu.Unlock()
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
