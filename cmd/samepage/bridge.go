@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -28,6 +29,8 @@ type bridgeOptions struct {
 	window  int64
 	silence time.Duration
 	limit   int64
+	keep    int64
+	host    string
 	every   time.Duration
 }
 
@@ -78,6 +81,7 @@ What a bridge has published here is not sent on.`,
 	f.Var(&o.policy, "policy", "newest, wait or stored: what happens if the network is slower than the publisher")
 	completeChoices(c, "policy", string(bridge.Newest), string(bridge.Wait), string(bridge.Stored))
 	o.window = 64 << 20
+	f.Var(sizeFlag{&o.keep, 0}, "keep", "with --policy stored: bytes that the server keeps of a topic; 0: all")
 	f.Var(sizeFlag{&o.window, 1}, "window", "with --policy wait: bytes that are on their way at a time")
 	return c
 }
@@ -126,6 +130,7 @@ func (o *bridgeOptions) addFlags(c *cobra.Command) {
 	f.StringVar(&o.space, "space", "samepage", "first `word` of all subjects; bridges with different words do not see each other")
 	f.StringVar(&o.names.Prefix, "prefix", "", "`text` in front of each name on the other side of the bridge")
 	f.StringArrayVar(&o.renames, "rename", nil, "`NAME=OTHER`: the name on the other side of the bridge; may be repeated")
+	f.StringVar(&o.host, "host", "", "`name` of this machine; with it bridge subscribe goes on with what is stored (default: the host name)")
 	f.DurationVar(&o.silence, "silence", 10*time.Second, "take a bridge that was not heard this long for dead")
 	f.DurationVar(&o.every, "every", 0, "print the counts of all topics this often; 0: only at the end")
 }
@@ -165,6 +170,9 @@ func (o *bridgeOptions) run(c *cobra.Command, a *app, args []string, way func(*b
 	if err := o.check(c, args); err != nil {
 		return err
 	}
+	if o.host == "" {
+		o.host, _ = os.Hostname()
+	}
 	ctx := c.Context()
 	t := &teller{a: a}
 	o.link.Tell = t.tell
@@ -177,7 +185,7 @@ func (o *bridgeOptions) run(c *cobra.Command, a *app, args []string, way func(*b
 	defer stop()
 	b, err := bridge.New(&bridge.Options{
 		Names: o.names, Conn: nc, Space: o.space, Scope: o.scope, Owner: o.owner, Policy: bridge.Policy(o.policy), Window: int(o.window),
-		Tick: time.Second, Silence: o.silence, Limit: o.limit, Tell: t.tell,
+		Tick: time.Second, Silence: o.silence, Limit: o.limit, Keep: o.keep, Host: o.host, Tell: t.tell,
 	})
 	if err != nil {
 		return err

@@ -31,7 +31,9 @@ type Options struct {
 	// Silence is after how long a subscribing bridge takes a publishing bridge that it does not hear for dead,
 	// and the other way round with the policy Wait.
 	Silence time.Duration
-	Limit   int64 // of Subscribe: the largest number of bytes that a topic may take in use
+	Keep    int64  // of Publish with the policy Stored: bytes that the server keeps of a topic; 0: all
+	Host    string // the name of this host: with it a subscribing bridge goes on with what is stored
+	Limit   int64  // of Subscribe: the largest number of bytes that a topic may take in use
 	Tell    func(Event)
 }
 
@@ -161,9 +163,8 @@ func (b *Bridge) Subscribe(ctx context.Context) (err error) {
 			b.sink(ctx, p)
 		}
 	}
-	if err := b.o.Conn.Publish(b.s.who(), nil); err != nil {
-		b.tell("lost", "", 0, "cannot ask for topics: %v", err) // each topic is announced again
-	}
+	_ = b.o.Conn.Publish(b.s.who(), nil) // if it is lost: each topic is announced every second
+	b.findStored(ctx)
 	<-ctx.Done()
 	b.wg.Wait()
 	return ctx.Err()
@@ -173,18 +174,21 @@ func (b *Bridge) Subscribe(ctx context.Context) (err error) {
 func (b *Bridge) meta(ctx context.Context, data []byte) {
 	m, err := parseMeta(data)
 	if err == nil && b.o.Matches(m.Name) && ctx.Err() == nil {
-		b.sink(ctx, m.Name)
+		if s := b.sink(ctx, m.Name); m.Policy == Stored {
+			s.stored(ctx)
+		}
 	}
 }
 
-// sink starts the sink of a name, if there is none.
-func (b *Bridge) sink(ctx context.Context, name string) {
+// sink returns the sink of a name, and starts it if there is none.
+func (b *Bridge) sink(ctx context.Context, name string) *sink {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.sinks[name] != nil {
-		return
+	if s := b.sinks[name]; s != nil {
+		return s
 	}
-	s := newSink(b, name)
+	s := newSink(ctx, b, name)
 	b.sinks[name] = s
-	b.wg.Go(func() { s.run(ctx) })
+	b.wg.Go(s.run)
+	return s
 }

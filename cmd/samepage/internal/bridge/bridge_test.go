@@ -43,7 +43,7 @@ func bridgeProcess(args []string) {
 	defer stop()
 	o := &Options{
 		Names: Names{Patterns: args[3:]}, Conn: nc, Space: "test", Policy: Policy(args[2]), Window: 1 << 20, Tick: 100 * time.Millisecond,
-		Silence: time.Minute, Limit: 1 << 30, Tell: l.Tell,
+		Silence: time.Minute, Limit: 1 << 30, Host: "test", Tell: l.Tell,
 	}
 	way := (*Bridge).Publish
 	if args[0] == "subscribe" {
@@ -208,10 +208,10 @@ func TestMessages(t *testing.T) {
 	for _, c := range []struct {
 		policy     Policy
 		size, pack int
-	}{{Newest, 100, 0}, {Newest, 100, 4096}, {Wait, 5000, 0}, {Newest, 3 << 20, 0}, {Wait, 3 << 20, 0}} {
+	}{{Newest, 100, 0}, {Newest, 100, 4096}, {Wait, 5000, 0}, {Newest, 3 << 20, 0}, {Wait, 3 << 20, 0}, {Stored, 100, 0}, {Stored, 3 << 20, 0}} {
 		t.Run(fmt.Sprint(c.policy, c.size, c.pack), func(t *testing.T) {
 			ipctest.Store(t)
-			s := newServer(t, server.Options{})
+			s := newServer(t, server.Options{JetStream: c.policy == Stored, StoreDir: ipctest.Dir(t)})
 			far := start(t, s, "subscribe", Newest, "t*")
 			start(t, s, "publish", c.policy, "*")
 			p := ipctest.Start(t, "publisher", "t", fmt.Sprint(c.size), fmt.Sprint(c.pack))

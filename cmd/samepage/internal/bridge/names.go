@@ -70,6 +70,9 @@ type subjects struct{ space string }
 func (s subjects) data(name string) string { return s.space + ".topic." + escape(name) + ".data" }
 func (s subjects) back(name string) string { return s.space + ".topic." + escape(name) + ".back" }
 
+// stored is the subject of envelopes that the server stores.
+func (s subjects) stored(name string) string { return s.space + ".topic." + escape(name) + ".stored" }
+
 // meta is the subject on which each topic is announced, with its name in the body.
 func (s subjects) meta() string { return s.space + ".meta" }
 

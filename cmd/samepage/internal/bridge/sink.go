@@ -39,6 +39,9 @@ type sink struct {
 	made    bool      // this bridge has made the topic
 	bufs    [][]byte
 
+	once     sync.Once     // of stored
+	position atomic.Uint64 // of the last envelope in the stream, if the topic is stored
+
 	session atomic.Uint32 // of the publishing bridge
 	number  atomic.Uint64 // of the last envelope
 }
@@ -60,8 +63,8 @@ type assembly struct {
 	active bool
 }
 
-func newSink(b *Bridge, far string) *sink {
-	s := &sink{b: b, far: far, name: b.o.To(far)}
+func newSink(ctx context.Context, b *Bridge, far string) *sink {
+	s := &sink{b: b, far: far, name: b.o.To(far), ctx: ctx}
 	s.c = b.counters.add(s.name, far)
 	return s
 }
@@ -70,8 +73,8 @@ func newSink(b *Bridge, far string) *sink {
 const pendingBytes = 256 << 20
 
 // run publishes until ctx ends.
-func (s *sink) run(ctx context.Context) {
-	s.ctx = ctx
+func (s *sink) run() {
+	ctx := s.ctx
 	sub, err := s.b.o.Conn.Subscribe(s.b.s.data(s.far), func(m *nats.Msg) { s.take(m.Data, nil) })
 	if err == nil {
 		err = sub.SetPendingLimits(-1, pendingBytes)
@@ -113,7 +116,7 @@ func (s *sink) watch() {
 		s.heard = time.Now() // the silence has another reason
 		return
 	}
-	if s.meta.Name == "" {
+	if s.meta.Name == "" { // nobody answers if the topic is stored
 		s.ask()
 	}
 	if quiet := time.Since(s.heard); quiet > s.b.o.Silence && !s.silent && s.meta.Name != "" && s.meta.Policy != Stored {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -67,7 +66,7 @@ func newSource(b *Bridge, name string) *source {
 	case Wait:
 		s.w = newWindow(s)
 	case Stored:
-		s.st = &store{b: b, s: s}
+		s.st = &store{s: s}
 	}
 	return s
 }
@@ -133,7 +132,6 @@ func pause(ctx context.Context, d time.Duration) {
 // open begins to send the topic of s.sub.
 func (s *source) open() {
 	o := s.sub.Options()
-	host, _ := os.Hostname()
 	s.queued, s.local, s.deaths = make([]uint64, o.Publishers), make([]int, o.Publishers), make([]uint32, o.Publishers)
 	s.mu.Lock()
 	s.next = make([]uint64, o.Publishers)
@@ -141,7 +139,7 @@ func (s *source) open() {
 		s.next[place] = s.sub.Next(place)
 	}
 	s.meta = Meta{
-		Name: s.far, ID: s.sub.ID(), Session: s.b.session, Policy: s.b.o.Policy, Host: host, Schema: s.sub.Schema(),
+		Name: s.far, ID: s.sub.ID(), Session: s.b.session, Policy: s.b.o.Policy, Host: s.b.o.Host, Schema: s.sub.Schema(),
 		MaxSize: o.MaxSize, Depth: o.Depth, Publishers: o.Publishers, Members: o.Members, Holds: o.Holds, Times: o.Times,
 		Checksums: o.Checksums, EvictAfter: int64(o.EvictAfter), Living: s.sub.Publishers(),
 	}
