@@ -111,6 +111,7 @@ standard error. Both are the same for all commands.
 			newPubCommand(a), newSubCommand(a), newSnapshotCommand(a), newCallCommand(a), newServeCommand(a), newWorkerCommand(a),
 		}},
 		{"looking", "Looking:", []*cobra.Command{newLsCommand(a), newStatCommand(a), newHzCommand(a), newTopCommand(a), newWebCommand(a), newMetricsCommand(a), newDoctorCommand(a), newDemoCommand(a)}},
+		{"recordings", "Recordings:", []*cobra.Command{newRecordCommand(a), newPlayCommand(a), newInfoCommand(a)}},
 		{"others", "Other programs and machines:", []*cobra.Command{newBridgeCommand(a), newProxyCommand(a), newLegacyCommand(a)}},
 	} {
 		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})

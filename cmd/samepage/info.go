@@ -1,0 +1,111 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"samepage/cmd/samepage/internal/record"
+)
+
+func newInfoCommand(a *app) *cobra.Command {
+	var repair string
+	c := &cobra.Command{
+		Use:   "info FILE",
+		Short: "Tell what is in a recording",
+		Long: `info tells what is in an MCAP file: its topics and cells, how many messages they have and
+at which rate, how many messages the recorder missed, and how long the recording is.
+
+If the recorder was killed, the file has no end: info then reads all of the file, and
+tells what is whole. With --repair it also writes these messages, with an end, into
+another file, for programs that need the end.`,
+		Example: `  samepage info drive.mcap
+  samepage info cut.mcap --repair whole.mcap`,
+		Args:              file,
+		ValidArgsFunction: completeFiles,
+		RunE: func(c *cobra.Command, args []string) error {
+			f, err := record.Open(args[0])
+			if err != nil {
+				return noFile(err)
+			}
+			defer func() { _ = f.Close() }()
+			i, err := f.Info()
+			if err != nil {
+				return err
+			}
+			if repair != "" {
+				if sameFile(args[0], repair) {
+					return usage(c, "--repair is the file itself: want another one")
+				}
+				if err := f.Repair(repair); err != nil {
+					return err
+				}
+			}
+			return a.printer().print(recordingInfo{i})
+		},
+	}
+	c.Flags().StringVar(&repair, "repair", "", "write what is whole into this `file`, with an end")
+	return c
+}
+
+// file checks that a command has one argument, the path of a file.
+func file(c *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return usage(c, "one FILE is expected, got %q", args)
+	}
+	return nil
+}
+
+func completeFiles(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return []cobra.Completion{"mcap"}, cobra.ShellCompDirectiveFilterFileExt
+}
+
+func sameFile(a, b string) bool {
+	x, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	y, err := os.Stat(b)
+	return err == nil && os.SameFile(x, y)
+}
+
+type recordingInfo struct{ i *record.Info }
+
+func (r recordingInfo) MarshalJSON() ([]byte, error) { return json.Marshal(r.i) }
+
+func (r recordingInfo) text(w io.Writer) error {
+	i := r.i
+	length := time.Duration(i.Seconds * float64(time.Second))
+	pairs := [][2]string{
+		{"file", plain(i.File) + ", " + formatSize(i.Size)},
+		{"messages", fmt.Sprintf("%d in %s, compression: %s", i.Messages, count(i.Chunks, "chunk"), strings.Join(append([]string(nil), i.Compression...), ", "))},
+	}
+	if i.Messages > 0 {
+		pairs = append(pairs, [2]string{"time", i.Begin.Local().Format("2006-01-02 15:04:05.000") + ", " + roundDuration(length).String()})
+	}
+	if i.Lost != "" {
+		pairs = append(pairs, [2]string{"cut", fmt.Sprintf("%s; %s are lost", i.Lost, numBytes(i.LostBytes))})
+	}
+	if err := lines(w, pairs...); err != nil {
+		return err
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "NAME\tKIND\tMESSAGES\tRATE\tMISSED\tTYPE")
+	for _, x := range i.Topics {
+		kind, of := x.Kind, strings.Join(x.Schema, ", ")
+		if kind == "" {
+			kind = "-"
+		}
+		if of == "" {
+			of = strings.Join(x.Encoding, ", ")
+		}
+		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%d\t%s\n", plain(x.Topic), kind, x.Messages, formatRate(x.Rate), x.Missed, plain(of))
+	}
+	return t.Flush()
+}

@@ -1,0 +1,107 @@
+package record
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"github.com/foxglove/mcap/go/mcap"
+
+	"samepage"
+	"samepage/pubsub"
+)
+
+// Source tells where the messages of a channel came from: the place of a publisher in a topic, or a
+// cell. Files of other programs do not have it.
+type Source struct {
+	Kind      samepage.Kind  // KindTopic or KindCell
+	Object    samepage.ID    // which object of the name it was
+	Publisher int            // the number of the publisher's place
+	Options   pubsub.Options // those of the topic; of a cell MaxSize, Checksums, Times and Members are used
+	Schema    string         // the type, see docs/layout.md; empty: bytes
+}
+
+// The keys in the metadata of a channel.
+const (
+	keyKind      = "samepage.kind"
+	keyObject    = "samepage.object"
+	keyPublisher = "samepage.publisher"
+	keyOptions   = "samepage.options"
+	keySchema    = "samepage.schema"
+)
+
+// metadata is the inverse of sourceOf.
+func (s *Source) metadata() map[string]string {
+	options, err := json.Marshal(s.Options)
+	if err != nil {
+		panic(err) // impossible: numbers and texts
+	}
+	m := map[string]string{
+		keyKind: s.Kind.String(), keyObject: hex.EncodeToString(s.Object[:]), keyPublisher: strconv.Itoa(s.Publisher), keyOptions: string(options),
+	}
+	if s.Schema != "" {
+		m[keySchema] = s.Schema
+	}
+	return m
+}
+
+// sourceOf reads the metadata of a channel. It returns nil if another program wrote the channel.
+func sourceOf(c *mcap.Channel) (*Source, error) {
+	kind, ok := c.Metadata[keyKind]
+	if !ok {
+		return nil, nil
+	}
+	s := &Source{Schema: c.Metadata[keySchema]}
+	err := s.Kind.UnmarshalText([]byte(kind))
+	if err == nil && s.Kind != samepage.KindTopic && s.Kind != samepage.KindCell {
+		err = fmt.Errorf("kind %v", s.Kind)
+	}
+	if err == nil {
+		s.Publisher, err = strconv.Atoi(c.Metadata[keyPublisher])
+	}
+	if err == nil {
+		err = json.Unmarshal([]byte(c.Metadata[keyOptions]), &s.Options)
+	}
+	id, herr := hex.DecodeString(c.Metadata[keyObject])
+	if err == nil {
+		err = herr
+	}
+	if err != nil || len(id) != len(s.Object) || s.Publisher < 0 {
+		return nil, fmt.Errorf("the metadata of channel %d (%q) make no sense (%v): %w", c.ID, c.Topic, err, samepage.ErrCorrupt)
+	}
+	copy(s.Object[:], id)
+	return s, nil
+}
+
+// The encodings of messages.
+const (
+	encodingBytes = "x-bytes"          // the message itself
+	encodingFrame = "x-samepage-frame" // a frame that foxglove.RawImage cannot carry, see package frame
+	encodingCDR   = "cdr"              // a value of a Go type, as ROS 2 has it
+	encodingProto = "protobuf"         // a frame as foxglove.RawImage
+	encodingJSON  = "json"             // an event
+)
+
+// channel is a channel of the recording: messages of one source in one encoding.
+type channel struct {
+	id       uint16
+	topic    string
+	encoding string
+	schema   *mcap.Schema // nil: none
+	source   *Source      // nil: the events
+
+	in    *chunk // the chunk that index belongs to
+	index *mcap.MessageIndex
+}
+
+func (c *channel) record() *mcap.Channel {
+	r := &mcap.Channel{ID: c.id, Topic: c.topic, MessageEncoding: c.encoding}
+	if c.schema != nil {
+		r.SchemaID = c.schema.ID
+	}
+	if c.source != nil {
+		r.Metadata = c.source.metadata()
+	}
+	return r
+}

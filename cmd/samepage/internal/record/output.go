@@ -1,0 +1,197 @@
+package record
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/foxglove/mcap/go/mcap"
+
+	"samepage"
+	"samepage/cell"
+	"samepage/pubsub"
+)
+
+// output is the end of a topic, for one of its publishers, or of a cell, that a recording is played
+// into.
+type output struct {
+	name  string
+	pub   *pubsub.Publisher // nil: a cell
+	cell  *cell.Writer
+	depth int  // how many messages a history, or a cell, has
+	times bool // messages keep the time of their publication
+
+	// Messages that are not published yet, and the time of their publication, if times is set.
+	pending [][]byte
+	buf     []byte
+	at      uint64
+}
+
+// maxPending is how many messages, and bytes of them, are published together.
+const (
+	maxPending      = 256
+	maxPendingBytes = 64 << 10
+)
+
+// place is the key of an output: channels that were recorded from one publisher's place, of any
+// object of the name, are played by one publisher.
+type place struct {
+	kind      samepage.Kind
+	name      string
+	publisher int
+}
+
+// openOutputs opens the topics and cells that a recording is played into. The result has an output
+// for each channel that is played.
+func openOutputs(f *File, o *PlayOptions) (outs map[uint16]*output, err error) {
+	options := map[place]*Source{} // of a topic or cell; publisher is 0
+	at := map[uint16]place{}
+	for id, c := range f.info.Channels {
+		if c.Topic == eventTopic || !o.Want(c.Topic) {
+			continue
+		}
+		s := f.sources[id]
+		if s == nil {
+			if s, err = f.foreign(c); err != nil {
+				return nil, err
+			}
+		}
+		k := place{s.Kind, o.Rename(c.Topic), s.Publisher}
+		at[id] = k
+		all := place{k.kind, k.name, 0}
+		if options[all] == nil {
+			options[all] = &Source{Kind: s.Kind, Schema: s.Schema, Options: s.Options}
+		} else if err := options[all].include(s); err != nil {
+			return nil, fmt.Errorf("play %q: %w", c.Topic, err)
+		}
+	}
+	outs = map[uint16]*output{}
+	byPlace := map[place]*output{}
+	defer func() {
+		if err != nil {
+			for _, out := range byPlace {
+				_ = out.Close()
+			}
+		}
+	}()
+	for id, k := range at {
+		if byPlace[k] == nil {
+			if byPlace[k], err = openOutput(k, options[place{k.kind, k.name, 0}], o); err != nil {
+				return nil, err
+			}
+		}
+		outs[id] = byPlace[k]
+	}
+	return outs, nil
+}
+
+// include makes the options those of an object that can take the messages of both.
+func (s *Source) include(t *Source) error {
+	if s.Schema != t.Schema {
+		return fmt.Errorf("its type changes, and only one can be played: %w", samepage.ErrKindMismatch)
+	}
+	a, b := &s.Options, t.Options
+	a.MaxSize, a.Pack, a.Depth = max(a.MaxSize, b.MaxSize), max(a.Pack, b.Pack), max(a.Depth, b.Depth)
+	a.Publishers, a.Members, a.Holds, a.Loans = max(a.Publishers, b.Publishers), max(a.Members, b.Members), max(a.Holds, b.Holds), max(a.Loans, b.Loans)
+	a.NamedReaders, a.EvictAfter = max(a.NamedReaders, b.NamedReaders), max(a.EvictAfter, b.EvictAfter)
+	a.Checksums, a.Times = a.Checksums || b.Checksums, a.Times || b.Times
+	return nil
+}
+
+// foreign is the source of a channel that another program wrote: a topic with room for its messages.
+func (f *File) foreign(c *mcap.Channel) (*Source, error) {
+	s := &Source{Kind: samepage.KindTopic, Options: pubsub.Options{MaxSize: 1, Times: true}}
+	next, err := f.Messages(0, 1<<63-1, mcap.FileOrder, func(x *mcap.Channel) bool { return x.ID == c.ID })
+	for err == nil {
+		var m *Message
+		if m, err = next(); err == nil {
+			s.Options.MaxSize = max(s.Options.MaxSize, len(m.Data))
+		}
+	}
+	if err != io.EOF {
+		return nil, err
+	}
+	return s, nil
+}
+
+func openOutput(k place, s *Source, o *PlayOptions) (*output, error) {
+	out := &output{name: k.name, depth: 1, times: s.Options.Times}
+	var err error
+	if k.kind == samepage.KindCell {
+		opts := &cell.Options{Scope: o.Scope, Schema: s.Schema, Members: s.Options.Members, Checksums: s.Options.Checksums, Times: s.Options.Times}
+		out.cell, _, err = cell.OpenOrCreateWriter(k.name, max(s.Options.MaxSize, 1), opts)
+		return out, err
+	}
+	opts := s.Options
+	opts.Scope, opts.Schema = o.Scope, s.Schema
+	if out.pub, _, err = pubsub.OpenOrCreatePublisher(k.name, &opts); err == nil {
+		out.depth = out.pub.Options().Depth
+	}
+	return out, err
+}
+
+func uniqueOutputs(outs map[uint16]*output) (all []*output) {
+	for _, o := range outs {
+		if !slices.Contains(all, o) {
+			all = append(all, o)
+		}
+	}
+	return all
+}
+
+// Close ends the stream.
+func (o *output) Close() error {
+	switch {
+	case o.pub != nil:
+		return o.pub.Close()
+	case o.cell != nil:
+		return o.cell.Close()
+	}
+	return nil
+}
+
+// send plays a message. It may keep it until flush.
+func (o *output) send(ctx context.Context, m *Message) error {
+	b, err := m.original()
+	if err != nil {
+		return err
+	}
+	if o.cell != nil {
+		return o.cell.Set(ctx, b)
+	}
+	if len(o.pending) > 0 && (o.times && m.PublishTime != o.at || len(o.pending) == maxPending || len(o.buf)+len(b) > maxPendingBytes) {
+		if err := o.flush(ctx); err != nil {
+			return err
+		}
+	}
+	o.at = m.PublishTime
+	if len(b) > maxPendingBytes/2 { // not copied twice
+		o.pending = append(o.pending, b)
+		return o.flush(ctx)
+	}
+	// The buffer may move when it grows. The messages before stay where they are.
+	n := len(o.buf)
+	o.buf = append(o.buf, b...)
+	o.pending = append(o.pending, o.buf[n:])
+	return nil
+}
+
+func (o *output) flush(ctx context.Context) error {
+	if len(o.pending) == 0 {
+		return nil
+	}
+	all := o.pending
+	o.pending, o.buf = o.pending[:0], o.buf[:0]
+	if o.times {
+		if err := o.pub.Relay(o.pub.Next(), time.Unix(0, int64(o.at))); err != nil {
+			return err
+		}
+	}
+	_, err := o.pub.SendAll(ctx, all)
+	return err
+}
+
+// original returns the bytes of the message as they were in the topic, or in the cell.
+func (m *Message) original() ([]byte, error) { return m.Data, nil }

@@ -1,0 +1,232 @@
+package record
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+
+	"github.com/foxglove/mcap/go/mcap"
+
+	"samepage"
+)
+
+// File is a recording that is open for reading. Only one goroutine at a time may call its methods.
+type File struct {
+	Path string
+	// Lost says why the file has no end: the recorder was killed, for example. Then File reads what
+	// is whole. It is nil if the file is whole.
+	Lost error
+	// Whole is how many bytes of the file are read.
+	Whole int64
+	Size  int64 // of the file
+
+	f       *os.File
+	end     []byte // what follows the first Whole bytes, if the file has no end of its own
+	info    *mcap.Info
+	sources map[uint16]*Source
+}
+
+// Open opens a recording. If the file does not have its end, Open reads all of it, and finds what
+// is whole.
+//
+// Errors: those of os.Open, samepage.ErrCorrupt (it is not a recording).
+func Open(path string) (*File, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	r := &File{Path: path, f: f}
+	if err := r.open(); err != nil {
+		return nil, errors.Join(fmt.Errorf("read %s: %w", path, err), f.Close())
+	}
+	return r, nil
+}
+
+func (r *File) open() error {
+	st, err := r.f.Stat()
+	if err != nil {
+		return err
+	}
+	r.Size, r.Whole = st.Size(), st.Size()
+	if r.info, err = r.summary(); err != nil {
+		if r.info, err = r.repaired(); err != nil {
+			return err
+		}
+	}
+	r.sources = map[uint16]*Source{}
+	for id, c := range r.info.Channels {
+		if r.sources[id], err = sourceOf(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// summary reads the summary at the end.
+func (r *File) summary() (info *mcap.Info, err error) {
+	err = guard(func() error {
+		m, err := mcap.NewReader(r.bytes())
+		if err != nil {
+			return err
+		}
+		defer m.Close()
+		if info, err = m.Info(); err == nil && (info.Statistics == nil || info.Footer == nil || info.Footer.SummaryStart == 0) {
+			err = errors.New("the file has no summary")
+		}
+		if err == nil {
+			err = checkChunks(info, uint64(r.Whole)+uint64(len(r.end)))
+		}
+		return err
+	})
+	return info, err
+}
+
+// checkChunks checks where the chunks lie, because the library does not, in a file of n bytes.
+func checkChunks(info *mcap.Info, n uint64) error {
+	for _, c := range info.ChunkIndexes {
+		if c.ChunkStartOffset > n || c.ChunkLength > n-c.ChunkStartOffset || c.CompressedSize > c.ChunkLength || c.UncompressedSize > maxRecord {
+			return corrupt("a chunk of %d bytes at byte %d of %d", c.ChunkLength, c.ChunkStartOffset, n)
+		}
+	}
+	return nil
+}
+
+// repaired reads the whole file, and makes the end that it does not have.
+func (r *File) repaired() (*mcap.Info, error) {
+	if _, err := r.f.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	s, err := scan(r.f)
+	if err != nil {
+		return nil, err
+	}
+	if r.end, err = s.end(); err != nil {
+		return nil, err
+	}
+	r.Whole, r.Lost = s.at, s.lost
+	if r.Lost == nil {
+		r.Lost = fmt.Errorf("the summary is damaged: %w", samepage.ErrCorrupt)
+	}
+	return r.summary()
+}
+
+// guard calls f, which calls the library. The library panics at some files that make no sense.
+func guard(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = corrupt("%v", p)
+		}
+	}()
+	return f()
+}
+
+// bytes are the bytes of the recording.
+func (r *File) bytes() io.ReadSeeker {
+	return io.NewSectionReader(&joined{r.f, r.Whole, r.end}, 0, r.Whole+int64(len(r.end)))
+}
+
+// joined is the first n bytes of a file, and then other bytes.
+type joined struct {
+	f   io.ReaderAt
+	n   int64
+	end []byte
+}
+
+func (j *joined) ReadAt(b []byte, at int64) (n int, err error) {
+	if at < j.n {
+		n, err = j.f.ReadAt(b[:min(int64(len(b)), j.n-at)], at)
+		if n < len(b) && at+int64(n) == j.n {
+			err = nil
+		}
+		if err != nil || n == len(b) {
+			return n, err
+		}
+	}
+	k, err := bytes.NewReader(j.end).ReadAt(b[n:], at+int64(n)-j.n)
+	return n + k, err
+}
+
+// Close closes the file.
+func (r *File) Close() error { return r.f.Close() }
+
+// Repair writes a whole recording to path: what is whole of r, and an end. path must be that of
+// another file.
+func (r *File) Repair(path string) (err error) {
+	out, err := os.CreateTemp(filepath.Dir(path), ".samepage-*.mcap")
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, r.bytes())
+	if cerr := out.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(out.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(out.Name()))
+	}
+	return nil
+}
+
+// Message is a message of a recording. Data is good until the next message is read.
+type Message struct {
+	Channel *mcap.Channel
+	Schema  *mcap.Schema
+	Source  *Source // nil: another program wrote the channel
+	*mcap.Message
+}
+
+// Order is the order in which messages are read.
+type Order = mcap.ReadOrder
+
+// The orders: by the time at which messages were recorded.
+const (
+	Forward  = mcap.LogTimeOrder
+	Backward = mcap.ReverseLogTimeOrder
+)
+
+// Messages returns a function that reads one message after the other, of the topics that want
+// accepts: those that were recorded at from or later, and before to, in nanoseconds since 1970. At
+// the end the function returns io.EOF.
+func (r *File) Messages(from, to uint64, order Order, want func(c *mcap.Channel) bool) (func() (*Message, error), error) {
+	var topics []string
+	for _, c := range r.info.Channels {
+		if want(c) {
+			topics = append(topics, c.Topic)
+		}
+	}
+	if len(topics) == 0 { // for the library this means all topics
+		return func() (*Message, error) { return nil, io.EOF }, nil
+	}
+	var it mcap.MessageIterator
+	err := guard(func() error {
+		m, err := mcap.NewReader(r.bytes())
+		if err == nil {
+			it, err = m.Messages(mcap.WithTopics(topics), mcap.AfterNanos(from), mcap.BeforeNanos(min(to, math.MaxInt64)), mcap.InOrder(order))
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	var m Message
+	var msg mcap.Message
+	return func() (*Message, error) {
+		err := guard(func() (err error) {
+			for {
+				if m.Schema, m.Channel, m.Message, err = it.NextInto(&msg); err != nil {
+					return err
+				}
+				if m.Source = r.sources[m.Channel.ID]; want(m.Channel) {
+					return nil
+				}
+			}
+		})
+		return &m, err
+	}, nil
+}

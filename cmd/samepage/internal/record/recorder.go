@@ -1,0 +1,489 @@
+// Package record writes the messages of topics and the values of cells into files of the format
+// MCAP, reads and repairs such files, and plays them. docs/recording.md is the page for users.
+//
+// A message is copied once, into a chunk: the records of several messages, which are written at
+// once. One goroutine for each topic fills chunks. Another one writes them, in the order in which
+// they were sealed. A chunk is sealed when it is large, or after flushAfter. So a recorder that is
+// killed loses at most what came in the last part of a second.
+package record
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/foxglove/mcap/go/mcap"
+
+	"samepage"
+	"samepage/pubsub"
+)
+
+const (
+	chunkSize  = 4 << 20                // a chunk of more bytes is sealed
+	largeSize  = 256 << 10              // a larger message has a chunk of its own
+	flushAfter = 250 * time.Millisecond // an older chunk is sealed
+)
+
+// Options say what is recorded, and where to. Path and Buffer must be set.
+type Options struct {
+	// Path is the name of the file. If Split or Last is set, it has a place for a number, such as
+	// %d, and several files are made, counted from 1.
+	Path string
+	// Buffer is how many bytes may wait for the disk. If they are more, topics wait.
+	Buffer      int64
+	Compression Compression
+	SplitSize   int64         // begin a new file when one has more bytes; 0: never
+	SplitTime   time.Duration // begin a new file when one has messages of a longer time; 0: never
+	// Last makes a Recorder keep only the messages of this time, as far as Buffer has room for them,
+	// and write them when Trigger is called.
+	Last time.Duration
+
+	Library string // the program that records
+	Owner   string
+	From    pubsub.From
+	// BestEffort: publishers never wait for the recorder.
+	BestEffort bool
+	// Note is told what happens, such as that messages are missed. It may be called by several
+	// goroutines at the same time.
+	Note func(text string)
+}
+
+// Total is what was recorded of a topic or a cell.
+type Total struct {
+	Name     string        `json:"name"`
+	Kind     samepage.Kind `json:"kind"`
+	Messages uint64        `json:"messages"`
+	Bytes    uint64        `json:"bytes"`
+	Missed   uint64        `json:"missed"`
+	Damaged  uint64        `json:"damaged,omitempty"`
+}
+
+// Recorder records. All its methods may be called concurrently, except Close.
+type Recorder struct {
+	o     Options
+	start time.Time
+	queue chan queued
+	done  chan struct{} // closed when nothing is written any more
+	pack  chan *chunk   // chunks that wait for compression
+
+	mu       sync.Mutex
+	room     sync.Cond // used has become less
+	cur      *chunk    // nil: no message since the last one was sealed
+	used     int64     // bytes of chunks that are not written yet
+	free     [][]byte  // buffers for chunks
+	ids      uint16    // of the last channel
+	schemas  map[string]*mcap.Schema
+	events   *channel
+	takers   []*taker
+	err      error // the first one of the writer
+	finished bool
+
+	files []string // written by the writer until done is closed
+}
+
+// queued is what the writer gets: a chunk, or the order to write what the Recorder keeps.
+type queued struct {
+	c       *chunk
+	trigger chan error
+}
+
+// New begins a recording.
+//
+// Errors: those of os.OpenFile.
+func New(o Options) (*Recorder, error) {
+	r := &Recorder{
+		o: o, start: time.Now(), done: make(chan struct{}),
+		// All chunks that Buffer allows have a place, so send never waits.
+		queue: make(chan queued, o.Buffer/largeSize+64), pack: make(chan *chunk, o.Buffer/largeSize+64),
+		schemas: map[string]*mcap.Schema{},
+	}
+	r.room.L = &r.mu
+	r.events = &channel{topic: eventTopic, encoding: encodingJSON}
+	if err := r.register(r.events, eventSchema()); err != nil {
+		return nil, err
+	}
+	w := &writer{r: r}
+	if o.Last == 0 {
+		if err := w.open(); err != nil {
+			return nil, err
+		}
+	}
+	for range runtime.GOMAXPROCS(0) {
+		go func() {
+			for c := range r.pack {
+				c.seal(o.Compression)
+			}
+		}()
+	}
+	go w.run()
+	go r.tick()
+	return r, nil
+}
+
+// now is the time of a message that is taken now, in nanoseconds since 1970. It never goes back.
+func (r *Recorder) now() int64 { return r.start.UnixNano() + int64(time.Since(r.start)) }
+
+// register gives a channel its number and, if s is not nil, its schema.
+func (r *Recorder) register(c *channel, s *mcap.Schema) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ids == 1<<16-1 {
+		return errors.New("there are more than 65535 channels, which is more than a file can have")
+	}
+	r.ids++
+	c.id = r.ids
+	if s != nil {
+		key := s.Name + "\x00" + s.Encoding + "\x00" + string(s.Data)
+		if r.schemas[key] == nil {
+			s.ID = uint16(len(r.schemas) + 1)
+			r.schemas[key] = s
+		}
+		c.schema = r.schemas[key]
+	}
+	return nil
+}
+
+// put records a message. Only one goroutine may call put for a channel at a time.
+func (r *Recorder) put(c *channel, seq uint64, published time.Time, parts ...[]byte) error {
+	size := messageSize(0)
+	for _, p := range parts {
+		size += len(p)
+	}
+	if size > largeSize {
+		return r.putLarge(c, size, seq, published, parts)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.putLocked(c, size, seq, published, parts)
+}
+
+func (r *Recorder) putLocked(c *channel, size int, seq uint64, published time.Time, parts [][]byte) error {
+	for r.cur == nil || len(r.cur.b)+size > chunkSize {
+		if r.cur != nil {
+			r.sealLocked()
+		}
+		c := r.beginLocked(chunkSize)
+		if r.cur != nil { // beginLocked waited, and another goroutine has begun one meanwhile
+			r.sealLocked()
+		}
+		c.begun = time.Now()
+		r.cur = c
+	}
+	at := r.now()
+	r.cur.add(c, seq, at, nanos(published, at), parts...)
+	return r.err
+}
+
+// putLarge records a message in a chunk of its own. Others are not blocked while it is copied.
+func (r *Recorder) putLarge(c *channel, size int, seq uint64, published time.Time, parts [][]byte) error {
+	r.mu.Lock()
+	x := r.beginLocked(size)
+	r.mu.Unlock()
+	at := r.now()
+	x.add(c, seq, at, nanos(published, at), parts...)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.send(x)
+	return r.err
+}
+
+func nanos(t time.Time, otherwise int64) int64 {
+	if t.IsZero() {
+		return otherwise
+	}
+	return t.UnixNano()
+}
+
+// beginLocked returns an empty chunk with room for n bytes, when the bytes that wait for the disk
+// allow it.
+func (r *Recorder) beginLocked(n int) *chunk {
+	for r.used > 0 && r.used+int64(n) > r.o.Buffer && r.err == nil {
+		if r.cur != nil {
+			r.sealLocked()
+		}
+		r.room.Wait()
+	}
+	c := &chunk{ready: make(chan struct{})}
+	for i, b := range r.free {
+		if cap(b) >= n && cap(b) <= 2*n {
+			r.free = slices.Delete(r.free, i, i+1)
+			c.b = b[:0]
+			break
+		}
+	}
+	if c.b == nil {
+		c.b = make([]byte, 0, n)
+	}
+	c.room = int64(cap(c.b))
+	r.used += c.room
+	return c
+}
+
+// written says that c does not wait for the disk any more.
+func (r *Recorder) written(c *chunk) {
+	r.used -= c.room
+	r.room.Broadcast()
+}
+
+// maxFree is how many buffers are kept for later chunks.
+const maxFree = 8
+
+// reuse keeps the buffer of a chunk that is not used any more.
+func (r *Recorder) reuse(c *chunk) {
+	if len(r.free) == maxFree {
+		r.free = slices.Delete(r.free, 0, 1)
+	}
+	r.free = append(r.free, c.b)
+}
+
+// sealLocked gives the current chunk to the writer.
+func (r *Recorder) sealLocked() {
+	c := r.cur
+	r.cur = nil
+	r.send(c)
+}
+
+// send gives a chunk to the writer. r.mu is locked, so that chunks keep their order.
+func (r *Recorder) send(c *chunk) {
+	if r.err != nil {
+		r.written(c)
+		return
+	}
+	r.pack <- c
+	r.queue <- queued{c: c}
+}
+
+// tick seals chunks that are old.
+func (r *Recorder) tick() {
+	t := time.NewTicker(flushAfter / 2)
+	defer t.Stop()
+	for range t.C {
+		r.mu.Lock()
+		if r.cur != nil && time.Since(r.cur.begun) >= flushAfter {
+			r.sealLocked()
+		}
+		end := r.finished
+		r.mu.Unlock()
+		if end {
+			return
+		}
+	}
+}
+
+// Trigger writes the messages of the time Options.Last into a new file.
+func (r *Recorder) Trigger(ctx context.Context) error {
+	done := make(chan error, 1)
+	r.mu.Lock()
+	if r.cur != nil {
+		r.sealLocked()
+	}
+	r.queue <- queued{trigger: done}
+	r.mu.Unlock()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Close ends the recording, and returns what was recorded. Precondition: all calls of Topic and Cell
+// have returned.
+func (r *Recorder) Close() ([]Total, []string, error) {
+	r.mu.Lock()
+	if r.cur != nil {
+		r.sealLocked()
+	}
+	r.finished = true
+	close(r.queue)
+	r.mu.Unlock()
+	<-r.done
+	close(r.pack)
+	var all []Total
+	for _, t := range r.takers {
+		all = append(all, t.total)
+	}
+	return all, r.files, r.err
+}
+
+// fail keeps the first error of the writer. Takers end then.
+func (r *Recorder) fail(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err == nil {
+		r.err = err
+	}
+	r.room.Broadcast()
+}
+
+// eventTopic is the topic of the events of a recording.
+const eventTopic = "samepage.events"
+
+// Event is something that happened to a topic while it was recorded.
+type Event struct {
+	Topic  string `json:"topic"`
+	Event  string `json:"event"`            // what happened, in words
+	Missed uint64 `json:"missed,omitempty"` // messages that were lost just before this moment
+	// Damaged is the number of messages that were skipped because their checksum did not match.
+	Damaged uint64 `json:"damaged,omitempty"`
+}
+
+func eventSchema() *mcap.Schema {
+	return &mcap.Schema{Name: "samepage.Event", Encoding: "jsonschema", Data: []byte(`{"type":"object","properties":{` +
+		`"topic":{"type":"string"},"event":{"type":"string"},"missed":{"type":"integer"},"damaged":{"type":"integer"}}}`)}
+}
+
+// event records an event.
+func (r *Recorder) event(e Event) error {
+	b, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.putLocked(r.events, messageSize(len(b)), 0, time.Time{}, [][]byte{b})
+}
+
+// writer writes chunks into files.
+type writer struct {
+	r     *Recorder
+	n     int // number of the file
+	out   *os.File
+	f     *file
+	kept  []*chunk // with Last: what is written at the next trigger
+	bytes int64    // of kept
+}
+
+func (w *writer) run() {
+	defer close(w.r.done)
+	for q := range w.r.queue {
+		if q.trigger != nil {
+			q.trigger <- w.triggered()
+			continue
+		}
+		<-q.c.ready
+		if w.r.o.Last > 0 {
+			w.keep(q.c)
+			continue
+		}
+		w.put(q.c)
+	}
+	if err := w.close(); err != nil {
+		w.r.fail(err)
+	}
+}
+
+// put writes a chunk, into a new file if it is time for one, and frees it.
+func (w *writer) put(c *chunk) {
+	err := w.r.failure()
+	if err == nil && w.full(c) {
+		if err = w.close(); err == nil {
+			err = w.open()
+		}
+	}
+	if err == nil {
+		err = w.f.put(c)
+	}
+	w.r.mu.Lock()
+	w.r.written(c)
+	w.r.reuse(c)
+	w.r.mu.Unlock()
+	if err != nil {
+		w.r.fail(err)
+	}
+}
+
+func (r *Recorder) failure() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.err
+}
+
+func (w *writer) full(c *chunk) bool {
+	o := &w.r.o
+	if w.f.stats.MessageCount == 0 {
+		return false
+	}
+	return o.SplitSize > 0 && w.f.at+uint64(len(c.packed)) > uint64(o.SplitSize) ||
+		o.SplitTime > 0 && c.end > w.f.stats.MessageStartTime+uint64(o.SplitTime)
+}
+
+// keep keeps a chunk for the next trigger, and drops those that are too old or too many.
+func (w *writer) keep(c *chunk) {
+	w.r.mu.Lock()
+	defer w.r.mu.Unlock()
+	w.r.written(c)
+	if w.r.o.Compression != mcap.CompressionNone {
+		w.r.reuse(c)
+		c.b = nil
+	}
+	w.kept = append(w.kept, c)
+	w.bytes += int64(len(c.packed))
+	for len(w.kept) > 1 && (w.kept[0].end+uint64(w.r.o.Last) < c.end || w.bytes > w.r.o.Buffer) {
+		w.forget()
+	}
+}
+
+// forget drops the oldest chunk that is kept. w.r.mu is locked.
+func (w *writer) forget() {
+	old := w.kept[0]
+	w.kept = slices.Delete(w.kept, 0, 1)
+	w.bytes -= int64(len(old.packed))
+	if old.b != nil {
+		w.r.reuse(old)
+	}
+}
+
+// triggered writes what is kept into a new file.
+func (w *writer) triggered() error {
+	if w.r.o.Last == 0 {
+		return errors.New("this recorder writes all messages, and needs no trigger")
+	}
+	err := w.open()
+	for len(w.kept) > 0 && err == nil {
+		err = w.f.put(w.kept[0])
+		w.r.mu.Lock()
+		w.forget()
+		w.r.mu.Unlock()
+	}
+	if err == nil {
+		err = w.close()
+	}
+	return err
+}
+
+// open begins the next file.
+func (w *writer) open() error {
+	w.n++
+	path := w.r.o.Path
+	if w.r.o.SplitSize > 0 || w.r.o.SplitTime > 0 || w.r.o.Last > 0 {
+		path = fmt.Sprintf(path, w.n)
+	}
+	out, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	w.out = out
+	w.r.files = append(w.r.files, path)
+	w.f, err = newFile(out, w.r.o.Compression, w.r.o.Library)
+	return err
+}
+
+// close ends the file.
+func (w *writer) close() error {
+	if w.f == nil {
+		return nil
+	}
+	err := w.f.end()
+	if cerr := w.out.Close(); err == nil {
+		err = cerr
+	}
+	w.f = nil
+	return err
+}

@@ -1,0 +1,284 @@
+package record
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+
+	"github.com/foxglove/mcap/go/mcap"
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
+
+	"samepage"
+)
+
+// maxRecord is the largest record that a scan reads: a message, or a chunk, of 4 GiB and its header.
+const maxRecord = 1<<32 + 1<<20
+
+// scanner reads a file from its begin, record by record, as far as it is whole.
+type scanner struct {
+	contents
+	f    *bufio.Reader
+	at   int64 // the file is whole up to here
+	lost error // why it is not whole after that; nil: it has an end
+	// last is the chunk that was read last, until the record that follows its indexes was read.
+	last    *mcap.ChunkIndex
+	counts  map[uint16]uint64
+	indexes []*mcap.MessageIndex // of last, from its messages
+	found   int                  // how many bytes of indexes the file has for last
+	missing []byte               // the indexes of the last chunk of all, if the file does not have all of them
+	known   map[uint16]bool
+	schema  map[uint16]bool
+}
+
+// scan reads a file up to the end of its data section, or as far as it is whole. Everything in the
+// file may be wrong.
+//
+// Errors: samepage.ErrCorrupt (there is no recording), and those of reading.
+func scan(r io.Reader) (*scanner, error) {
+	s := &scanner{contents: newContents(), f: bufio.NewReaderSize(r, 1<<20), known: map[uint16]bool{}, schema: map[uint16]bool{}}
+	magic := make([]byte, len(mcap.Magic))
+	if _, err := io.ReadFull(s.f, magic); err != nil || !bytes.Equal(magic, mcap.Magic) {
+		return nil, fmt.Errorf("it does not begin as an MCAP file: %w", samepage.ErrCorrupt)
+	}
+	s.at = int64(len(magic))
+	var body []byte
+	for {
+		var head [9]byte
+		if _, err := io.ReadFull(s.f, head[:]); err != nil {
+			return s, s.cut("the file ends without a summary", err)
+		}
+		op, n := mcap.OpCode(head[0]), binary.LittleEndian.Uint64(head[1:])
+		if op == mcap.OpDataEnd || op == mcap.OpFooter {
+			return s, s.complete()
+		}
+		if n > maxRecord {
+			return s, s.cut(fmt.Sprintf("a record of %d bytes", n), samepage.ErrCorrupt)
+		}
+		var err error
+		if body, err = readRecord(s.f, body[:0], int64(n)); err != nil {
+			return s, s.cut(fmt.Sprintf("the file ends in a record of %d bytes", n), err)
+		}
+		if err := s.record(op, body); err != nil {
+			return s, s.cut(fmt.Sprintf("the record at byte %d", s.at), err)
+		}
+		if op != mcap.OpMessageIndex {
+			s.at += int64(len(head) + len(body))
+		}
+	}
+}
+
+// readRecord reads n bytes. It takes memory only for what there is.
+func readRecord(r io.Reader, b []byte, n int64) ([]byte, error) {
+	buf := bytes.NewBuffer(b)
+	k, err := io.CopyN(buf, r, n)
+	if err == nil && k < n {
+		err = io.ErrUnexpectedEOF
+	}
+	return buf.Bytes(), err
+}
+
+// cut ends the scan where the file is not whole any more. It returns an error only if reading has failed.
+func (s *scanner) cut(what string, err error) error {
+	if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = samepage.ErrTruncated
+	}
+	if !errors.Is(err, samepage.ErrCorrupt) && !errors.Is(err, samepage.ErrTruncated) {
+		return err
+	}
+	s.lost = fmt.Errorf("%s: %w", what, err)
+	return s.complete()
+}
+
+// whole ends the chunk that was read last: all its indexes have been read.
+func (s *scanner) whole() {
+	if s.last != nil {
+		s.at += int64(s.found)
+		s.add(s.last, s.counts)
+		s.last = nil
+	}
+}
+
+// complete is whole at the end of the file. It makes the indexes that are missing.
+func (s *scanner) complete() error {
+	if x := s.last; x != nil && len(x.MessageIndexOffsets) < len(s.indexes) {
+		small, encoder := newEncoder(false)
+		for _, i := range s.indexes {
+			x.MessageIndexOffsets[i.ChannelID] = uint64(s.at) + uint64(small.Len())
+			if err := encoder.WriteMessageIndex(i); err != nil {
+				return err
+			}
+		}
+		x.MessageIndexLength = uint64(small.Len())
+		s.missing, s.found = small.Bytes(), 0
+	}
+	s.whole()
+	return nil
+}
+
+// end returns what must follow the first s.at bytes of the file, so that it is a whole recording.
+func (s *scanner) end() ([]byte, error) {
+	b, err := s.tail(uint64(s.at) + uint64(len(s.missing)))
+	return append(s.missing, b...), err
+}
+
+// unpack returns the records of a chunk.
+func unpack(c *mcap.Chunk) ([]byte, error) {
+	var r io.Reader
+	switch how := mcap.CompressionFormat(c.Compression); how {
+	case mcap.CompressionNone:
+		return c.Records, nil
+	case mcap.CompressionLZ4:
+		r = lz4.NewReader(bytes.NewReader(c.Records))
+	case mcap.CompressionZSTD:
+		z, err := zstd.NewReader(bytes.NewReader(c.Records), zstd.WithDecoderConcurrency(1))
+		if err != nil {
+			return nil, err
+		}
+		defer z.Close()
+		r = z
+	default:
+		return nil, corrupt("chunk with the compression %q", c.Compression)
+	}
+	if c.UncompressedSize > maxRecord {
+		return nil, corrupt("a chunk of %d bytes", c.UncompressedSize)
+	}
+	b, err := readRecord(r, nil, int64(c.UncompressedSize))
+	if err != nil {
+		return nil, corrupt("decompress a chunk: %v", err)
+	}
+	return b, nil
+}
+
+func corrupt(format string, args ...any) error {
+	return fmt.Errorf(format+": %w", append(args, samepage.ErrCorrupt)...)
+}
+
+// record reads a record of the data section.
+func (s *scanner) record(op mcap.OpCode, b []byte) error {
+	if op == mcap.OpMessageIndex {
+		if s.last == nil {
+			return corrupt("an index of messages without a chunk")
+		}
+		if len(b) < 6 {
+			return corrupt("an index of messages of %d bytes", len(b))
+		}
+		s.last.MessageIndexOffsets[binary.LittleEndian.Uint16(b)] = uint64(s.at + int64(s.found))
+		s.found += 9 + len(b)
+		s.last.MessageIndexLength = uint64(s.found)
+		return nil
+	}
+	s.whole()
+	switch op {
+	case mcap.OpReserved:
+		return corrupt("a record of kind 0")
+	case mcap.OpSchema, mcap.OpChannel:
+		return s.define(op, b)
+	case mcap.OpMetadata:
+		m, err := parse(mcap.ParseMetadata, b)
+		if err != nil {
+			return err
+		}
+		s.metadata = append(s.metadata, &mcap.MetadataIndex{Offset: uint64(s.at), Length: uint64(9 + len(b)), Name: m.Name})
+	case mcap.OpMessage:
+		return corrupt("a message outside of a chunk, which samepage does not read")
+	case mcap.OpChunk:
+		return s.chunk(b)
+	}
+	return nil
+}
+
+// parse calls a parser of the library, which may panic if the record makes no sense.
+func parse[T any](f func([]byte) (T, error), b []byte) (v T, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = corrupt("%v", p)
+		}
+	}()
+	if v, err = f(b); err != nil {
+		err = corrupt("%v", err)
+	}
+	return v, err
+}
+
+// define reads the record of a schema or a channel. b is used again by the caller.
+func (s *scanner) define(op mcap.OpCode, b []byte) error {
+	b = bytes.Clone(b)
+	if op == mcap.OpSchema {
+		x, err := parse(mcap.ParseSchema, b)
+		if err == nil && !s.schema[x.ID] {
+			s.schema[x.ID] = true
+			s.schemas = append(s.schemas, x)
+		}
+		return err
+	}
+	c, err := parse(mcap.ParseChannel, b)
+	if err == nil && !s.known[c.ID] {
+		if c.SchemaID != 0 && !s.schema[c.SchemaID] {
+			return corrupt("channel %d has schema %d, which is not in the file", c.ID, c.SchemaID)
+		}
+		s.known[c.ID] = true
+		s.channels = append(s.channels, c)
+	}
+	return err
+}
+
+// chunk reads a chunk, and all its records.
+func (s *scanner) chunk(b []byte) error {
+	c, err := parse(mcap.ParseChunk, b)
+	if err != nil {
+		return err
+	}
+	records, err := unpack(c)
+	if err != nil {
+		return err
+	}
+	if c.UncompressedCRC != 0 && crc32.ChecksumIEEE(records) != c.UncompressedCRC {
+		return corrupt("the checksum of a chunk is wrong")
+	}
+	index := map[uint16]*mcap.MessageIndex{}
+	s.indexes, s.counts = s.indexes[:0], map[uint16]uint64{}
+	for at := 0; at < len(records); {
+		rest := records[at:]
+		if len(rest) < 9 {
+			return corrupt("%d bytes at the end of a chunk", len(rest))
+		}
+		n := binary.LittleEndian.Uint64(rest[1:])
+		if n > uint64(len(rest)-9) {
+			return corrupt("a record of %d bytes in a chunk with %d", n, len(rest)-9)
+		}
+		body := rest[9 : 9+n]
+		switch op := mcap.OpCode(rest[0]); op {
+		case mcap.OpSchema, mcap.OpChannel:
+			if err := s.define(op, body); err != nil {
+				return err
+			}
+		case mcap.OpMessage:
+			if n < messageFields {
+				return corrupt("a message of %d bytes", n)
+			}
+			id := binary.LittleEndian.Uint16(body)
+			if !s.known[id] {
+				return corrupt("a message of channel %d, which is not in the file", id)
+			}
+			if index[id] == nil {
+				index[id] = &mcap.MessageIndex{ChannelID: id}
+				s.indexes = append(s.indexes, index[id])
+			}
+			index[id].Add(binary.LittleEndian.Uint64(body[6:]), uint64(at))
+			s.counts[id]++
+		}
+		at += 9 + int(n)
+	}
+	s.last = &mcap.ChunkIndex{
+		MessageStartTime: c.MessageStartTime, MessageEndTime: c.MessageEndTime, ChunkStartOffset: uint64(s.at), ChunkLength: uint64(9 + len(b)),
+		MessageIndexOffsets: map[uint16]uint64{}, Compression: mcap.CompressionFormat(c.Compression), CompressedSize: uint64(len(c.Records)),
+		UncompressedSize: uint64(len(records)),
+	}
+	s.found = 0
+	return nil
+}

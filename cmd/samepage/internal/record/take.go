@@ -1,0 +1,174 @@
+package record
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"samepage"
+	"samepage/cell"
+	"samepage/frame"
+	"samepage/pubsub"
+)
+
+// taker takes the messages of one name.
+type taker struct {
+	r        *Recorder
+	scope    samepage.Scope
+	total    Total
+	source   Source // of the object, without the publisher
+	channels map[key]*channel
+	frame    frame.Frame
+	told     map[string]bool
+}
+
+// key tells the channels of an object apart.
+type key struct {
+	publisher int
+	encoding  string
+}
+
+func (r *Recorder) taker(scope samepage.Scope, name string, kind samepage.Kind) *taker {
+	t := &taker{r: r, scope: scope, total: Total{Name: name, Kind: kind}, told: map[string]bool{}}
+	r.mu.Lock()
+	r.takers = append(r.takers, t)
+	r.mu.Unlock()
+	return t
+}
+
+// note tells a text once.
+func (t *taker) note(format string, args ...any) {
+	text := fmt.Sprintf("%s %q: ", t.total.Kind, t.total.Name) + fmt.Sprintf(format, args...)
+	if !t.told[text] && t.r.o.Note != nil {
+		t.told[text] = true
+		t.r.o.Note(text)
+	}
+}
+
+// Topic records a topic until ctx ends, across all objects that have the name one after the other.
+// If once is set, it also ends when the last publisher has ended its stream, or died.
+//
+// Errors: those of pubsub.Follow except that of ctx, and those of writing.
+func (r *Recorder) Topic(ctx context.Context, scope samepage.Scope, name string, once bool) error {
+	t := r.taker(scope, name, samepage.KindTopic)
+	opts := &pubsub.FollowOptions{
+		SubscriberOptions: pubsub.SubscriberOptions{Scope: scope, Owner: r.o.Owner, From: r.o.From, BestEffort: r.o.BestEffort},
+		News:              true,
+	}
+	for m, err := range pubsub.Follow(ctx, name, opts) {
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		if m.Since != (samepage.Since{}) {
+			if m.Since.New {
+				t.channels = nil
+			}
+			if err := t.happened(m.Since); err != nil {
+				return err
+			}
+		}
+		if m.OK() {
+			if err := t.message(&m.Message); err != nil {
+				return err
+			}
+		}
+		if once && !m.OK() && (m.Since.Ended > 0 || m.Since.Died > 0) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// happened records what has happened to the topic.
+func (t *taker) happened(s samepage.Since) error {
+	t.total.Missed += s.Missed
+	t.total.Damaged += uint64(s.Damaged)
+	return t.r.event(Event{Topic: t.total.Name, Event: s.String(), Missed: s.Missed, Damaged: uint64(s.Damaged)})
+}
+
+func (t *taker) message(m *pubsub.Message) error {
+	if t.channels == nil {
+		t.channels = map[key]*channel{}
+		t.source = Source{Kind: samepage.KindTopic, Object: m.ID(), Options: m.Options(), Schema: m.Schema()}
+	}
+	published := time.Time{}
+	if t.source.Options.Times {
+		published = m.Time()
+	}
+	return t.put(m.Publisher(), m.Seq(), published, m.Bytes())
+}
+
+// put records a message in the channel of its encoding.
+func (t *taker) put(publisher int, seq uint64, published time.Time, b []byte) error {
+	t.total.Messages++
+	t.total.Bytes += uint64(len(b))
+	c, err := t.channel(publisher, encodingBytes)
+	if err != nil {
+		return err
+	}
+	return t.r.put(c, seq, published, b)
+}
+
+// channel returns the channel of this encoding for the place of a publisher.
+func (t *taker) channel(publisher int, encoding string) (*channel, error) {
+	k := key{publisher, encoding}
+	if c := t.channels[k]; c != nil {
+		return c, nil
+	}
+	s := t.source
+	s.Publisher = publisher
+	c := &channel{topic: t.total.Name, encoding: encoding, source: &s}
+	if err := t.r.register(c, nil); err != nil {
+		return nil, err
+	}
+	t.channels[k] = c
+	return c, nil
+}
+
+// Cell records the values of a cell until ctx ends, across all objects that have the name one after
+// the other. It records the latest value each time that it has changed: of values that follow each
+// other fast it misses some, as each reader does.
+//
+// Errors: those of cell.Follow except that of ctx, and those of writing.
+func (r *Recorder) Cell(ctx context.Context, scope samepage.Scope, name string) error {
+	t := r.taker(scope, name, samepage.KindCell)
+	opts := &cell.FollowOptions{ReaderOptions: cell.ReaderOptions{Scope: scope, Owner: r.o.Owner}, News: true}
+	for v, err := range cell.Follow(ctx, name, opts) {
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		if v.Since != (samepage.Since{}) {
+			if v.Since.New {
+				t.channels = nil
+			}
+			if err := t.happened(v.Since); err != nil {
+				return err
+			}
+		}
+		if v.OK() {
+			if err := t.value(&v.Value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (t *taker) value(v *cell.Value) error {
+	if t.channels == nil {
+		t.channels = map[key]*channel{}
+		t.source = Source{Kind: samepage.KindCell, Schema: v.Schema(), Options: pubsub.Options{MaxSize: len(v.Bytes())}}
+		// The cell may have been replaced since. Then these are the options of the next one.
+		st, err := cell.Inspect(t.total.Name, &samepage.InspectOptions{Scope: t.scope, Owner: t.r.o.Owner})
+		if err == nil && st.Schema == t.source.Schema {
+			t.source.Options = pubsub.Options{MaxSize: st.Cap, Members: st.Room, Checksums: st.Checksums, Times: st.Times}
+		}
+	}
+	return t.put(0, v.Generation(), v.Time(), v.Bytes())
+}

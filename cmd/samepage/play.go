@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"samepage/cmd/samepage/internal/record"
+)
+
+type playOptions struct {
+	object
+	rate     float64
+	loop     bool
+	from, to time.Duration
+	topics   []string
+	rename   []string
+	wait     int
+	paused   bool
+}
+
+func newPlayCommand(a *app) *cobra.Command {
+	var o playOptions
+	c := &cobra.Command{
+		Use:   "play FILE",
+		Short: "Play a recording into topics and cells",
+		Long: `play publishes the messages of an MCAP file, as samepage record writes it, in the rhythm
+in which they were recorded. It makes the topics and cells that the recording has, with
+the same options and types. Messages keep the time of their publication. At the end of
+the recording the streams end.
+
+A file whose recorder was killed is played up to where it is whole. Topics that another
+program has recorded are played as the bytes that are in the file.`,
+		Example: `  samepage play drive.mcap
+  samepage play drive.mcap --rate 0.5 --loop --topics 'cam*'
+  samepage play drive.mcap --from 1m30s --to 2m --rename cam=replay/cam`,
+		Args:              file,
+		ValidArgsFunction: completeFiles,
+		RunE: func(c *cobra.Command, args []string) error {
+			opts, err := o.check(c)
+			if err != nil {
+				return err
+			}
+			return runPlay(c.Context(), a, &o, opts, args[0])
+		},
+	}
+	f := c.Flags()
+	o.addFlags(c)
+	f.Float64Var(&o.rate, "rate", 1, "how fast: 1 is the original rhythm")
+	f.BoolVar(&o.loop, "loop", false, "begin again at the end")
+	f.DurationVar(&o.from, "from", 0, "begin this `time` after the first message")
+	f.DurationVar(&o.to, "to", 0, "end this `time` after the first message (default: at the end)")
+	f.StringSliceVar(&o.topics, "topics", nil, "play only topics and cells of these `names` or patterns")
+	f.StringSliceVar(&o.rename, "rename", nil, "play a topic or a cell under another name: `old=new`")
+	f.IntVar(&o.wait, "wait", 0, "begin when each topic has at least this many reliable subscribers")
+	return c
+}
+
+// check checks the flags.
+func (o *playOptions) check(c *cobra.Command) (record.PlayOptions, error) {
+	p := record.PlayOptions{Rate: o.rate, Loop: o.loop, From: o.from, To: o.to, Wait: o.wait, Scope: o.scope}
+	names := map[string]string{}
+	for _, r := range o.rename {
+		from, to, ok := strings.Cut(r, "=")
+		if !ok || from == "" || to == "" {
+			return p, usage(c, "--rename is %q, want OLD=NEW", r)
+		}
+		names[from] = to
+	}
+	switch {
+	case !(o.rate > 0 && o.rate <= 1e6):
+		return p, usage(c, "--rate is %v, want a number above 0", o.rate)
+	case o.from < 0 || o.to < 0 || o.to > 0 && o.to <= o.from:
+		return p, usage(c, "--from %v --to %v is no part of a recording", o.from, o.to)
+	case o.wait < 0:
+		return p, usage(c, "--wait is negative")
+	}
+	if len(o.topics) > 0 {
+		p.Want = func(name string) bool {
+			for _, t := range o.topics {
+				if matches(t, name) {
+					return true
+				}
+			}
+			return false
+		}
+	}
+	p.Rename = func(name string) string {
+		if to, ok := names[name]; ok {
+			return to
+		}
+		return name
+	}
+	return p, nil
+}
+
+// played is what play has played.
+type played struct {
+	File     string  `json:"file"`
+	Messages uint64  `json:"messages"`
+	Seconds  float64 `json:"seconds"` // that it took
+}
+
+func (p played) text(w io.Writer) error {
+	_, err := fmt.Fprintf(w, "played %s in %v\n", count64(p.Messages, "message"), roundDuration(time.Duration(p.Seconds*float64(time.Second))))
+	return err
+}
+
+func runPlay(ctx context.Context, a *app, o *playOptions, opts record.PlayOptions, path string) (err error) {
+	f, err := record.Open(path)
+	if err != nil {
+		return noFile(err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if f.Lost != nil {
+		fmt.Fprintf(a.notes(), "samepage: %s has no end (%s): play plays what is whole\n", plain(path), visible(f.Lost.Error()))
+	}
+	p, err := record.NewPlayer(f, opts)
+	if err != nil {
+		return err
+	}
+	begin, n := time.Now(), uint64(0)
+	err = p.Play(ctx)
+	n = p.Played()
+	if ctx.Err() != nil {
+		err = nil // Ctrl-C ends it
+	}
+	return errors.Join(err, p.Close(), a.summary(played{path, n, time.Since(begin).Seconds()}))
+}

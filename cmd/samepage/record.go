@@ -1,0 +1,230 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"samepage"
+	"samepage/cmd/samepage/internal/record"
+	"samepage/pubsub"
+)
+
+type recordOptions struct {
+	object
+	output      string
+	compression string
+	splitSize   int64
+	splitTime   time.Duration
+	buffer      int64
+	from        pubsub.From
+	bestEffort  bool
+	length      time.Duration
+	once        bool
+}
+
+func newRecordCommand(a *app) *cobra.Command {
+	var o recordOptions
+	c := &cobra.Command{
+		Use:   "record NAME...",
+		Short: "Record topics and cells into a file",
+		Long: `record writes the messages of topics, and the values of cells, into an MCAP file, which
+samepage play plays and many other programs read. A NAME may be a pattern: * stands for
+any characters, ? for one, and [a-z] for one of these. Topics and cells that appear
+later are recorded, too, and so is the next object of a name when one has gone.
+
+record goes on until it is interrupted with Ctrl-C, or until --for or --once end it. It
+then prints what it has recorded. If it is killed, the file has all messages but those
+of the last part of a second: samepage play plays it as it is, and samepage info
+--repair makes a whole file of it for other programs.
+
+record is a reliable subscriber: publishers wait for it if the disk is too slow for
+longer than --buffer lasts. With --best-effort they do not wait. The messages that it
+missed are counted, in the file and at the end.`,
+		Example: `  samepage record -o drive.mcap 'cam*' pose
+  samepage record -o 'day-%03d.mcap' --split-size 1GiB --compression zstd '*'
+  samepage record -o test.mcap --once log`,
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usage(c, "a NAME is missing")
+			}
+			return nil
+		},
+		ValidArgsFunction: completeNames(true, samepage.KindTopic, samepage.KindCell),
+		RunE: func(c *cobra.Command, args []string) error {
+			opts, err := o.check(c, a)
+			if err != nil {
+				return err
+			}
+			return runRecord(c.Context(), a, &o, opts, args)
+		},
+	}
+	f := c.Flags()
+	o.addFlags(c)
+	f.StringVarP(&o.output, "output", "o", "", "`file` to write; with --split-size or --split-time its name has a number, such as %03d")
+	f.StringVar(&o.compression, "compression", "none", "compress with `none|lz4|zstd`")
+	f.Var(sizeFlag{&o.splitSize, 1}, "split-size", "begin a new file when one would have more bytes")
+	f.DurationVar(&o.splitTime, "split-time", 0, "begin a new file when one has messages of this `time`")
+	o.buffer = 256 << 20
+	f.Var(sizeFlag{&o.buffer, 16 << 20}, "buffer", "how many bytes may wait for the disk")
+	f.Var(fromFlag{&o.from}, "from", "begin with the oldest message of the history, with its newest, or with the next message")
+	f.BoolVar(&o.bestEffort, "best-effort", false, "never make a publisher wait; miss messages instead")
+	f.DurationVar(&o.length, "for", 0, "end after this `time`")
+	f.BoolVar(&o.once, "once", false, "end when each NAME was found, and all their streams have ended")
+	completeChoices(c, "from", "oldest", "newest", "now")
+	completeChoices(c, "compression", "none", "lz4", "zstd")
+	return c
+}
+
+// check checks the flags.
+func (o *recordOptions) check(c *cobra.Command, a *app) (record.Options, error) {
+	r := record.Options{
+		Path: o.output, Buffer: o.buffer, SplitSize: o.splitSize, SplitTime: o.splitTime,
+		Library: "samepage " + thisVersion().String(), Owner: o.owner, From: o.from, BestEffort: o.bestEffort,
+		Note: func(text string) { fmt.Fprintln(a.notes(), "samepage: "+visible(text)) },
+	}
+	several := o.splitSize > 0 || o.splitTime > 0
+	switch {
+	case o.output == "":
+		return r, usage(c, "-o FILE is missing")
+	case several && !numbered.MatchString(o.output):
+		return r, usage(c, "%q is not the name of many files: %w", o.output, errNoNumber)
+	case o.splitTime < 0 || o.length < 0:
+		return r, usage(c, "a time is negative")
+	}
+	how, err := record.ParseCompression(o.compression)
+	if err != nil {
+		return r, usage(c, "--compression: %w", err)
+	}
+	r.Compression = how
+	return r, nil
+}
+
+// recorded is what record has recorded.
+type recorded struct {
+	Files  []string       `json:"files"`
+	Topics []record.Total `json:"topics"`
+}
+
+func (r recorded) text(w io.Writer) error {
+	for _, t := range r.Topics {
+		line := fmt.Sprintf("recorded %v %s: %s, %s", t.Kind, plain(t.Name), count64(t.Messages, "message"), formatSize(int64(t.Bytes)))
+		if t.Kind == samepage.KindTopic {
+			line += fmt.Sprintf(", %d missed", t.Missed)
+		}
+		if t.Damaged > 0 {
+			line += fmt.Sprintf(", %d damaged", t.Damaged)
+		}
+		if _, err := fmt.Fprintln(w, line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func runRecord(ctx context.Context, a *app, o *recordOptions, opts record.Options, patterns []string) error {
+	r, err := record.New(opts)
+	if err != nil {
+		return err
+	}
+	if o.length > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, o.length)
+		defer cancel()
+	}
+	f := &finder{o: o, r: r, patterns: patterns, begun: map[found]bool{}}
+	err = f.run(ctx)
+	totals, files, cerr := r.Close()
+	return errors.Join(err, cerr, a.summary(recorded{files, totals}))
+}
+
+// found is a topic or a cell that is recorded.
+type found struct {
+	kind  samepage.Kind
+	scope samepage.Scope
+	name  string
+}
+
+// finder finds what is to be recorded, also what appears later.
+type finder struct {
+	o        *recordOptions
+	r        *record.Recorder
+	patterns []string
+
+	begun map[found]bool
+	wg    sync.WaitGroup
+	mu    sync.Mutex
+	err   error // the first one
+}
+
+// lookEvery is how often the finder looks for new names.
+const lookEvery = 50 * time.Millisecond
+
+func (f *finder) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	fail := func(err error) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if err != nil {
+			f.err = errors.Join(f.err, err)
+			cancel()
+		}
+	}
+	t := time.NewTicker(lookEvery)
+	defer t.Stop()
+	for all := false; !all && ctx.Err() == nil; {
+		var err error
+		all, err = f.look(ctx, fail)
+		fail(err)
+		if all {
+			break
+		}
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+		}
+	}
+	f.wg.Wait()
+	return f.err
+}
+
+// look begins to record what has appeared. With --once it says whether all patterns have found something.
+func (f *finder) look(ctx context.Context, fail func(error)) (all bool, err error) {
+	infos, err := samepage.List()
+	if err != nil {
+		return false, err
+	}
+	all = f.o.once
+	for _, p := range f.patterns {
+		scope, pattern := scoped(p, f.o.scope)
+		any := slices.ContainsFunc(slices.Collect(maps.Keys(f.begun)), func(k found) bool { return k.scope == scope && matches(pattern, k.name) })
+		for _, i := range infos {
+			k := found{i.Kind, i.Scope, i.Name}
+			if i.Kind != samepage.KindTopic && i.Kind != samepage.KindCell || i.Scope != scope || !matches(pattern, i.Name) {
+				continue
+			}
+			any = true
+			if f.begun[k] {
+				continue
+			}
+			f.begun[k] = true
+			f.wg.Go(func() {
+				if k.kind == samepage.KindCell {
+					fail(f.r.Cell(ctx, scope, i.Name))
+				} else {
+					fail(f.r.Topic(ctx, scope, i.Name, f.o.once))
+				}
+			})
+		}
+		all = all && any
+	}
+	return all, nil
+}
