@@ -27,6 +27,7 @@ type output struct {
 	pending [][]byte
 	buf     []byte
 	at      uint64
+	scratch []byte // for Message.original
 }
 
 // maxPending is how many messages, and bytes of them, are published together.
@@ -154,7 +155,7 @@ func (o *output) Close() error {
 
 // send plays a message. It may keep it until flush.
 func (o *output) send(ctx context.Context, m *Message) error {
-	b, err := m.original()
+	b, err := m.original(&o.scratch)
 	if err != nil {
 		return err
 	}
@@ -192,6 +193,3 @@ func (o *output) flush(ctx context.Context) error {
 	_, err := o.pub.SendAll(ctx, all)
 	return err
 }
-
-// original returns the bytes of the message as they were in the topic, or in the cell.
-func (m *Message) original() ([]byte, error) { return m.Data, nil }

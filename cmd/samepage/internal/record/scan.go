@@ -19,6 +19,9 @@ import (
 // maxRecord is the largest record that a scan reads: a message, or a chunk, of 4 GiB and its header.
 const maxRecord = 1<<32 + 1<<20
 
+// maxHeader is the largest header of a file that a scan reads.
+const maxHeader = 1 << 20
+
 // scanner reads a file from its begin, record by record, as far as it is whole.
 type scanner struct {
 	contents
@@ -47,20 +50,29 @@ func scan(r io.Reader) (*scanner, error) {
 	}
 	s.at = int64(len(magic))
 	var body []byte
-	for {
+	for first := true; ; first = false {
 		var head [9]byte
 		if _, err := io.ReadFull(s.f, head[:]); err != nil {
+			if first {
+				return nil, corrupt("it has no header")
+			}
 			return s, s.cut("the file ends without a summary", err)
 		}
 		op, n := mcap.OpCode(head[0]), binary.LittleEndian.Uint64(head[1:])
 		if op == mcap.OpDataEnd || op == mcap.OpFooter {
 			return s, s.complete()
 		}
+		if first && (op != mcap.OpHeader || n > maxHeader) {
+			return nil, corrupt("it begins with a record of kind %v and %d bytes, and not with a header", op, n)
+		}
 		if n > maxRecord {
 			return s, s.cut(fmt.Sprintf("a record of %d bytes", n), samepage.ErrCorrupt)
 		}
 		var err error
 		if body, err = readRecord(s.f, body[:0], int64(n)); err != nil {
+			if first {
+				return nil, corrupt("it has no header")
+			}
 			return s, s.cut(fmt.Sprintf("the file ends in a record of %d bytes", n), err)
 		}
 		if err := s.record(op, body); err != nil {

@@ -5,9 +5,10 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/foxglove/mcap/go/mcap"
+
 	"samepage"
 	"samepage/cell"
-	"samepage/frame"
 	"samepage/pubsub"
 )
 
@@ -18,8 +19,10 @@ type taker struct {
 	total    Total
 	source   Source // of the object, without the publisher
 	channels map[key]*channel
-	frame    frame.Frame
+	ros      func() *mcap.Schema // of the type of the object; nil: it has none
 	told     map[string]bool
+
+	head, tail []byte // buffers for picture
 }
 
 // key tells the channels of an object apart.
@@ -91,8 +94,7 @@ func (t *taker) happened(s samepage.Since) error {
 
 func (t *taker) message(m *pubsub.Message) error {
 	if t.channels == nil {
-		t.channels = map[key]*channel{}
-		t.source = Source{Kind: samepage.KindTopic, Object: m.ID(), Options: m.Options(), Schema: m.Schema()}
+		t.object(Source{Kind: samepage.KindTopic, Object: m.ID(), Options: m.Options(), Schema: m.Schema()})
 	}
 	published := time.Time{}
 	if t.source.Options.Times {
@@ -105,15 +107,60 @@ func (t *taker) message(m *pubsub.Message) error {
 func (t *taker) put(publisher int, seq uint64, published time.Time, b []byte) error {
 	t.total.Messages++
 	t.total.Bytes += uint64(len(b))
-	c, err := t.channel(publisher, encodingBytes)
+	switch {
+	case t.ros != nil:
+		c, err := t.channel(publisher, encodingCDR, t.ros)
+		if err != nil {
+			return err
+		}
+		return t.r.put(c, seq, published, cdrHeader, b)
+	case t.source.Kind == samepage.KindTopic && t.source.Schema == "" && isFrame(b):
+		return t.picture(publisher, seq, published, b)
+	}
+	c, err := t.channel(publisher, encodingBytes, nil)
 	if err != nil {
 		return err
 	}
 	return t.r.put(c, seq, published, b)
 }
 
+// picture records a frame.
+func (t *taker) picture(publisher int, seq uint64, published time.Time, b []byte) error {
+	parts, format, ok := imageOf(b, t.total.Name, nanos(published, t.r.now()), t.head, t.tail)
+	if !ok {
+		if format.Known() {
+			t.note("foxglove.RawImage has no encoding for frames of %v: they are recorded as they are, which only samepage reads", format)
+		}
+		c, err := t.channel(publisher, encodingFrame, nil)
+		if err != nil {
+			return err
+		}
+		return t.r.put(c, seq, published, b)
+	}
+	t.head, t.tail = parts[0], parts[2]
+	c, err := t.channel(publisher, encodingProto, rawImage)
+	if err != nil {
+		return err
+	}
+	return t.r.put(c, seq, published, parts[0], parts[1], parts[2])
+}
+
+// object begins with the channels of another object.
+func (t *taker) object(s Source) {
+	t.channels = map[key]*channel{}
+	t.source, t.ros = s, nil
+	if s.Schema == "" {
+		return
+	}
+	if ros := rosSchema(s.Schema); ros != nil {
+		t.ros = func() *mcap.Schema { return ros }
+	} else {
+		t.note("its type has no description for other programs: it is recorded as bytes")
+	}
+}
+
 // channel returns the channel of this encoding for the place of a publisher.
-func (t *taker) channel(publisher int, encoding string) (*channel, error) {
+func (t *taker) channel(publisher int, encoding string, schema func() *mcap.Schema) (*channel, error) {
 	k := key{publisher, encoding}
 	if c := t.channels[k]; c != nil {
 		return c, nil
@@ -121,7 +168,11 @@ func (t *taker) channel(publisher int, encoding string) (*channel, error) {
 	s := t.source
 	s.Publisher = publisher
 	c := &channel{topic: t.total.Name, encoding: encoding, source: &s}
-	if err := t.r.register(c, nil); err != nil {
+	var described *mcap.Schema
+	if schema != nil {
+		described = schema()
+	}
+	if err := t.r.register(c, described); err != nil {
 		return nil, err
 	}
 	t.channels[k] = c
@@ -162,13 +213,13 @@ func (r *Recorder) Cell(ctx context.Context, scope samepage.Scope, name string) 
 
 func (t *taker) value(v *cell.Value) error {
 	if t.channels == nil {
-		t.channels = map[key]*channel{}
-		t.source = Source{Kind: samepage.KindCell, Schema: v.Schema(), Options: pubsub.Options{MaxSize: len(v.Bytes())}}
+		s := Source{Kind: samepage.KindCell, Schema: v.Schema(), Options: pubsub.Options{MaxSize: len(v.Bytes())}}
 		// The cell may have been replaced since. Then these are the options of the next one.
 		st, err := cell.Inspect(t.total.Name, &samepage.InspectOptions{Scope: t.scope, Owner: t.r.o.Owner})
-		if err == nil && st.Schema == t.source.Schema {
-			t.source.Options = pubsub.Options{MaxSize: st.Cap, Members: st.Room, Checksums: st.Checksums, Times: st.Times}
+		if err == nil && st.Schema == s.Schema {
+			s.Options = pubsub.Options{MaxSize: st.Cap, Members: st.Room, Checksums: st.Checksums, Times: st.Times}
 		}
+		t.object(s)
 	}
 	return t.put(0, v.Generation(), v.Time(), v.Bytes())
 }

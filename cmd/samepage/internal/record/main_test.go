@@ -1,0 +1,9 @@
+package record
+
+import (
+	"testing"
+
+	"samepage/internal/ipctest"
+)
+
+func TestMain(m *testing.M) { ipctest.Main(m, nil) }
