@@ -217,4 +217,3 @@ func (m *Message) original(buf *[]byte) ([]byte, error) {
 func rawImage() *mcap.Schema {
 	return &mcap.Schema{Name: imageName, Encoding: "protobuf", Data: imageSchema()}
 }
-

@@ -38,7 +38,9 @@ func TestRawImage(t *testing.T) {
 		}
 		m := dynamicpb.NewMessage(d.(protoreflect.MessageDescriptor))
 		ipctest.NoErr(t, proto.Unmarshal(bytes.Join(parts[:], nil), m))
-		get := func(name string) protoreflect.Value { return m.Get(m.Descriptor().Fields().ByName(protoreflect.Name(name))) }
+		get := func(name string) protoreflect.Value {
+			return m.Get(m.Descriptor().Fields().ByName(protoreflect.Name(name)))
+		}
 		if get("width").Uint() != 6 || get("height").Uint() != 4 || get("step").Uint() != 32 || get("encoding").String() != encoding || get("frame_id").String() != "cam" {
 			t.Errorf("%v: %v", format, m)
 		}

@@ -6,4 +6,4 @@ import (
 	"samepage/internal/ipctest"
 )
 
-func TestMain(m *testing.M) { ipctest.Main(m, nil) }
+func TestMain(m *testing.M) { ipctest.Main(m, map[string]func([]string){"record": recordUntilKilled}) }
