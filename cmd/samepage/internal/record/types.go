@@ -86,8 +86,7 @@ type rosTypes struct {
 
 // name makes a name of a type that is not in use of text.
 func (g *rosTypes) name(text string) string {
-	name := identifier(text, "Type")
-	name = strings.ToUpper(name[:1]) + name[1:]
+	name := typeName(text)
 	for n, base := 2, name; g.names[name]; n++ {
 		name = fmt.Sprint(base, n)
 	}
@@ -95,19 +94,47 @@ func (g *rosTypes) name(text string) string {
 	return name
 }
 
-// identifier is text without the characters that an identifier must not have.
-func identifier(text, otherwise string) string {
-	text = strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' {
-			return r
+// words are the words in text, in lower case: letters and digits, which begin with a letter.
+func words(text string) (all []string) {
+	r := []rune(text)
+	begin := true // of a word
+	for i, c := range r {
+		upper, lower, digit := c >= 'A' && c <= 'Z', c >= 'a' && c <= 'z', c >= '0' && c <= '9'
+		if !upper && !lower && !digit || digit && len(all) == 0 {
+			begin = true
+			continue
 		}
-		return -1
-	}, text)
-	text = strings.TrimLeft(text, "_0123456789")
-	if text == "" {
-		return otherwise
+		// An upper case letter begins a word after one of lower case, or before one: HTTPPort has two.
+		if upper && i > 0 && (r[i-1] < 'A' || r[i-1] > 'Z' || i+1 < len(r) && r[i+1] >= 'a' && r[i+1] <= 'z') {
+			begin = true
+		}
+		if begin && (len(all) == 0 || !digit) {
+			all = append(all, "")
+		}
+		begin = false
+		all[len(all)-1] += strings.ToLower(string(c))
 	}
-	return text
+	return all
+}
+
+// fieldName is the name of a field in ROS 2, such as gps_time.
+func fieldName(text string) string {
+	if w := words(text); len(w) > 0 {
+		return strings.Join(w, "_")
+	}
+	return "field"
+}
+
+// typeName is the name of a type in ROS 2, such as GpsTime.
+func typeName(text string) string {
+	var b strings.Builder
+	for _, w := range words(text) {
+		b.WriteString(strings.ToUpper(w[:1]) + w[1:])
+	}
+	if b.Len() == 0 {
+		return "Type"
+	}
+	return b.String()
 }
 
 // fields returns the lines of the fields of a struct.
@@ -121,13 +148,13 @@ func (g *rosTypes) fields(s *layout.Schema, of string) string {
 		}
 		name := "padding"
 		if f.Name != "_" {
-			name = identifier(f.Name, "field")
+			name = fieldName(f.Name)
 		}
 		for n, base := 2, name; used[name]; n++ {
 			name = fmt.Sprint(base, n)
 		}
 		used[name] = true
-		line := g.typeOf(&f.Schema, of+"_"+name) + " " + name + "\n"
+		line := g.typeOf(&f.Schema, of+typeName(f.Name)) + " " + name + "\n"
 		g.bytes += len(line)
 		b.WriteString(line)
 	}
