@@ -20,6 +20,9 @@ type Member struct {
 	Ended bool `json:"ended,omitempty"`
 	// Waits: the member sleeps until the object changes.
 	Waits bool `json:"waits,omitempty"`
+	// Since is when the member began to wait, by the clock of its process. It is zero if the member
+	// does not wait, or if that is not known.
+	Since time.Time `json:"waits_since,omitzero"`
 }
 
 // InspectOptions say which object the Inspect functions of ipcsync, pubsub and cell read. nil

@@ -32,6 +32,7 @@ type Member struct {
 	samepage.Member
 	Writer  bool `json:"writer,omitempty"`
 	Writing bool `json:"writing,omitempty"` // it has the turn
+	Holds   int  `json:"holds,omitempty"`   // values that it keeps with Hold
 }
 
 // Inspect returns the state of a cell. It does not become a member of the cell.
@@ -64,6 +65,7 @@ func (st *State) look(s *laneseg.Seen) {
 	for _, m := range s.Members {
 		st.Members = append(st.Members, Member{
 			Member: samepage.Member(m.Member()), Writer: m.Role == layout.RoleWriter,
+			Holds:   s.Set.Holds(m.Slot),
 			Writing: !owner.Free() && owner.Names(layout.OwnerOf(m.Slot, m.Incarnation)),
 		})
 	}

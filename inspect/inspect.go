@@ -33,11 +33,15 @@ type Member struct {
 	Behind  []uint64 `json:"behind,omitempty"` // of a reliable subscriber: messages, for each publisher
 	Packs   bool     `json:"packs,omitempty"`  // Behind counts packs of messages
 	Evicted bool     `json:"evicted,omitempty"`
+	Holds   int      `json:"holds,omitempty"`       // messages or values that it keeps with Hold
 	Calls   int      `json:"calls,omitempty"`       // in flight, of a member of a service
 	Conns   int      `json:"connections,omitempty"` // of a member of a listener
 	// Stopped: a signal or a debugger has stopped the process (Linux). It is known only of members
 	// for which others wait.
 	Stopped bool `json:"stopped,omitempty"`
+	// Command is the command line of the process. It is empty if it is not known, if this process
+	// may not read it, or if PID belongs to another pid namespace.
+	Command []string `json:"command,omitempty"`
 }
 
 // Detail describes an object with members as it is now.
@@ -102,7 +106,10 @@ func HasMembers(k samepage.Kind) bool { return layout.Kind(k).HasMembers() }
 // Of returns the details of one object with members, whoever owns it.
 //
 // Errors: fs.ErrInvalid (a kind without members), and those of the Inspect function of the kind.
-func Of(i samepage.Info) (*Detail, error) {
+func Of(i samepage.Info) (*Detail, error) { return detailOf(i, map[int][]string{}) }
+
+// detailOf is Of. commands has the command lines that are known, by process.
+func detailOf(i samepage.Info, commands map[int][]string) (*Detail, error) {
 	inspect := inspectors[i.Kind]
 	if inspect == nil {
 		return nil, fmt.Errorf("a %v has no members: %w", i.Kind, fs.ErrInvalid)
@@ -112,6 +119,21 @@ func Of(i samepage.Info) (*Detail, error) {
 		return nil, err
 	}
 	d.findBlockers()
+	for i := range d.Members {
+		if m := &d.Members[i]; m.Alive && !m.Foreign && !m.Ended {
+			c, ok := commands[m.PID]
+			if !ok {
+				c = process.Command(m.PID)
+				commands[m.PID] = c
+			}
+			m.Command = c
+		}
+	}
+	for i := range d.Waits {
+		w := &d.Waits[i]
+		w.Since = d.Members[w.Member].Since
+		w.Exact = !w.Since.IsZero()
+	}
 	return d, nil
 }
 
@@ -186,7 +208,7 @@ func topicDetail(name string, o *samepage.InspectOptions) (*Detail, error) {
 	for _, m := range st.Members {
 		d.Members = append(d.Members, Member{
 			Member: ipcsync.Member{Member: m.Member},
-			Role:   m.Role.String(), Behind: m.Behind, Evicted: m.Evicted,
+			Role:   m.Role.String(), Behind: m.Behind, Evicted: m.Evicted, Holds: m.Holds,
 			Packs: st.Options.Pack > 0 && len(m.Behind) > 0,
 		})
 	}
@@ -228,7 +250,7 @@ func cellDetail(name string, o *samepage.InspectOptions) (*Detail, error) {
 	d := &Detail{Of: st, Room: st.Room}
 	var writing []int
 	for i, m := range st.Members {
-		mine := Member{Member: ipcsync.Member{Member: m.Member}, Role: layout.Cell.Role(layout.RoleReader)}
+		mine := Member{Member: ipcsync.Member{Member: m.Member}, Role: layout.Cell.Role(layout.RoleReader), Holds: m.Holds}
 		if m.Writer {
 			mine.Role = layout.Cell.Role(layout.RoleWriter)
 		}

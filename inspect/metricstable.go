@@ -184,6 +184,11 @@ var metrics = []metric{
 		}),
 	},
 	{
+		name: "samepage_topic_bytes_total", typ: counter,
+		help:   "Bytes of these messages; in a topic with packs, with what the packs add.",
+		object: of(func(st *pubsub.State) float64 { return float64(topicBytes(st)) }),
+	},
+	{
 		name: "samepage_topic_ended_streams_total", typ: counter,
 		help: "Publishers that closed the topic.",
 		object: of(func(st *pubsub.State) (n float64) {

@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -9,7 +10,9 @@ import (
 
 	"samepage"
 	"samepage/cell"
+	"samepage/internal/sys"
 	"samepage/ipcsync"
+	"samepage/layout"
 	"samepage/pubsub"
 	"samepage/rpc"
 	"samepage/stream"
@@ -41,6 +44,9 @@ type Object struct {
 	// a header that makes no sense.
 	Err  error
 	Rate *Rate // what State.Since has found; nil if nothing is known
+	// Shares are the parts of the processes that have mapped the object, if Options.Shares is set.
+	// It is nil if that is not known.
+	Shares []Share
 }
 
 // Rate is what happened to an object between two snapshots.
@@ -48,6 +54,20 @@ type Rate struct {
 	Seconds   float64 `json:"seconds"`    // between the snapshots
 	Count     uint64  `json:"count"`      // messages of a topic, or values of a cell
 	PerSecond float64 `json:"per_second"` // the same in a second
+	// Bytes are those of the messages of a topic. In a topic with packs they include what the packs
+	// add. If programs of an older version publish, their bytes are missing.
+	Bytes          uint64  `json:"bytes,omitempty"`
+	BytesPerSecond float64 `json:"bytes_per_second,omitempty"`
+}
+
+// Share is the part of an object that a process has mapped.
+type Share struct {
+	PID      int    `json:"pid"`
+	Name     string `json:"name"`     // of the program
+	Resident int64  `json:"resident"` // bytes that it has used lately: they are in its page table
+	// Proportional is Resident, but each page counts only in part: half if two processes have it. So
+	// the sum of all processes is the memory that the object takes for them, counted once.
+	Proportional int64 `json:"proportional"`
 }
 
 // Options say what Snapshot looks at. nil means everything.
@@ -55,14 +75,21 @@ type Options struct {
 	// Match says whether Snapshot looks at an object. Cycles are those of these objects only. nil
 	// means all objects.
 	Match func(*samepage.Info) bool
+	// Shares sets Object.Shares (Linux). For this the system walks the page tables of the processes
+	// that have mapped an object. Meanwhile they may wait when they map memory.
+	Shares bool
 }
 
 // Snapshot describes the objects of both scopes. An object that goes during the call is left out.
 //
 // Errors: those of samepage.List. The error of one object is in Object.Err or Leftover.Err.
 func Snapshot(opts *Options) (*State, error) {
-	if opts == nil || opts.Match == nil {
-		opts = &Options{Match: func(*samepage.Info) bool { return true }}
+	if opts == nil {
+		opts = &Options{}
+	}
+	wanted := opts.Match
+	if wanted == nil {
+		wanted = func(*samepage.Info) bool { return true }
 	}
 	infos, err := samepage.List()
 	if err != nil {
@@ -73,13 +100,14 @@ func Snapshot(opts *Options) (*State, error) {
 		return nil, err
 	}
 	s := &State{At: time.Now(), Objects: []Object{}, Leftovers: []samepage.Leftover{}, Cycles: [][]Step{}}
+	commands := map[int][]string{}
 	for _, i := range infos {
-		if !opts.Match(&i) {
+		if !wanted(&i) {
 			continue
 		}
 		o := Object{Info: i, Err: i.Err}
 		if o.Err == nil && HasMembers(i.Kind) {
-			o.Detail, o.Err = Of(i)
+			o.Detail, o.Err = detailOf(i, commands)
 		}
 		if errors.Is(o.Err, fs.ErrNotExist) {
 			continue
@@ -89,14 +117,50 @@ func Snapshot(opts *Options) (*State, error) {
 		s.Objects = append(s.Objects, o)
 	}
 	for _, l := range left {
-		if opts.Match(&l.Info) {
+		if wanted(&l.Info) {
 			s.Memory.Allocated += l.Allocated
 			s.Memory.Leftover += l.Allocated
 			s.Leftovers = append(s.Leftovers, l)
 		}
 	}
+	if opts.Shares {
+		s.share()
+	}
 	s.Cycles = append(s.Cycles, findCycles(s.Objects)...)
 	return s, nil
+}
+
+// SharesOf returns the Shares of one object.
+//
+// Errors: errors.ErrUnsupported (only Linux tells them).
+func SharesOf(i samepage.Info) ([]Share, error) {
+	all, err := sys.Shares(func(id layout.ID) bool { return id == layout.ID(i.ID) })
+	return shares(all[layout.ID(i.ID)]), err
+}
+
+func shares(all []sys.Share) (s []Share) {
+	for _, a := range all {
+		s = append(s, Share(a))
+	}
+	slices.SortFunc(s, func(a, b Share) int {
+		return cmp.Or(cmp.Compare(b.Proportional, a.Proportional), cmp.Compare(a.PID, b.PID))
+	})
+	return s
+}
+
+func (s *State) share() {
+	at := map[layout.ID]*Object{}
+	for i := range s.Objects {
+		at[layout.ID(s.Objects[i].ID)] = &s.Objects[i]
+	}
+	delete(at, layout.ID{})
+	all, err := sys.Shares(func(id layout.ID) bool { return at[id] != nil })
+	if err != nil {
+		return // nothing is known
+	}
+	for id, o := range at {
+		o.Shares = append([]Share{}, shares(all[id])...)
+	}
 }
 
 // key says which object it is, also if another object gets its name later.
@@ -109,7 +173,8 @@ type key struct {
 
 func keyOf(o *Object) key { return key{o.Kind, o.ID, o.Scope, o.Name} }
 
-// Since sets in s what can only be known from two snapshots: Object.Rate and Wait.Since. before is
+// Since sets in s what can only be known from two snapshots: Object.Rate, and Wait.Since if it is
+// not Exact. before is
 // an earlier snapshot, and has itself gone through Since if there was one before it. Nobody may use
 // s meanwhile.
 func (s *State) Since(before *State) {
@@ -130,9 +195,15 @@ func (s *State) Since(before *State) {
 		n, ok := now.Detail.count()
 		if m, before := was.Detail.count(); ok && before && n >= m && seconds > 0 {
 			now.Rate = &Rate{Seconds: seconds, Count: n - m, PerSecond: float64(n-m) / seconds}
+			if b, a := now.Detail.bytes(), was.Detail.bytes(); b > a {
+				now.Rate.Bytes, now.Rate.BytesPerSecond = b-a, float64(b-a)/seconds
+			}
 		}
 		for k := range now.Detail.Waits {
 			w := &now.Detail.Waits[k]
+			if w.Exact {
+				continue
+			}
 			w.Since = s.At
 			for j := range was.Detail.Waits {
 				v := &was.Detail.Waits[j]
@@ -170,6 +241,21 @@ func (d *Detail) count() (n uint64, ok bool) {
 	return 0, false
 }
 
+// bytes is the number of bytes of all messages of a topic.
+func (d *Detail) bytes() uint64 {
+	if st, ok := d.Of.(*pubsub.State); ok {
+		return topicBytes(st)
+	}
+	return 0
+}
+
+func topicBytes(st *pubsub.State) (n uint64) {
+	for _, l := range st.Lanes {
+		n += l.Bytes
+	}
+	return n
+}
+
 // outside has the fields of a state that stand outside of it in the JSON of an Object. Two fields
 // of one name that are embedded side by side hide each other.
 type outside struct {
@@ -187,9 +273,10 @@ func (o Object) MarshalJSON() ([]byte, error) {
 		Waits    []Wait        `json:"waits,omitempty"`
 		State    any           `json:"state,omitempty"`
 		Rate     *Rate         `json:"rate,omitempty"`
+		Shares   []Share       `json:"shares,omitempty"`
 		Findings []string      `json:"findings,omitempty"`
 		Error    string        `json:"error,omitempty"`
-	}{Info: o.Info, Rate: o.Rate}
+	}{Info: o.Info, Rate: o.Rate, Shares: o.Shares}
 	if o.Err != nil {
 		j.Error = o.Err.Error()
 	}

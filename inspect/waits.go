@@ -34,9 +34,12 @@ type Wait struct {
 	// on before the wait ends. If there are none, the member waits for something new, which any
 	// other member can bring; such a wait is normally long.
 	On []int `json:"on,omitempty"`
-	// Since is when State.Since first saw this wait. The wait can be older, and it can have ended
-	// and begun again between two snapshots. It is zero without State.Since.
+	// Since is when the wait began, by the clock of the member, if Exact is set. A program of an
+	// older version does not tell it. Then it is when State.Since first saw this wait: the wait can
+	// be older, and it can have ended and begun again between two snapshots. It is zero if there was
+	// no snapshot before.
 	Since time.Time `json:"since,omitzero"`
+	Exact bool      `json:"exact,omitempty"`
 
 	// progress counts what the member waits for. If it has changed, this is another wait.
 	progress uint64

@@ -76,7 +76,8 @@ type LaneWords struct {
 	Limit   uint64     // 136
 	Number  uint64     // 144 of the next message, in a topic with packs
 	Used    uint64     // 152 slots 0 to Used - 1 have space
-	_       [96]byte   // 160
+	Bytes   uint64     // 160 of all messages; only for those who look
+	_       [88]byte   // 168
 	Readers [16]uint64 // 256
 }
 
@@ -152,6 +153,7 @@ const (
 	LaneLimitOffset   = 136
 	LaneNumberOffset  = 144
 	LaneUsedOffset    = 152
+	LaneBytesOffset   = 160
 	LaneReadersOffset = 256
 
 	CellWordsSize     = 256
@@ -198,6 +200,7 @@ const (
 	_ = -(unsafe.Offsetof(LaneWords{}.Number) ^ LaneNumberOffset)
 	_ = -(unsafe.Offsetof(LaneWords{}.Readers) ^ LaneReadersOffset)
 	_ = -(unsafe.Offsetof(LaneWords{}.Used) ^ LaneUsedOffset)
+	_ = -(unsafe.Offsetof(LaneWords{}.Bytes) ^ LaneBytesOffset)
 	_ = -(unsafe.Sizeof(CellWords{}) ^ CellWordsSize)
 	_ = -(unsafe.Offsetof(CellWords{}.Used) ^ LaneUsedOffset)
 	_ = -(unsafe.Offsetof(CellWords{}.Current) ^ CellCurrentOffset)

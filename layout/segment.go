@@ -75,8 +75,11 @@ type Member struct {
 	Held     uint64 //  32 what the member holds, by kind (docs/protocol/locks.md)
 	// Space is the id of the pid namespace of PID: the inode number of /proc/self/ns/pid. 0: the
 	// id is not known, or the system has no pid namespaces.
-	Space uint64   //  40
-	_     [80]byte //  48
+	Space uint64 //  40
+	// Since is when the member began its wait, in nanoseconds since 1970. It is only for those who
+	// look, and has a meaning while the member's bit in Sleepers is set. 0: not known.
+	Since int64    //  48
+	_     [72]byte //  56
 	Waker uint32   // 128 futex word; each process that rings the member adds 1
 	_     [60]byte // 132
 	Name  [64]byte // 192 of the process, UTF-8, then zeros
@@ -92,6 +95,7 @@ const (
 	MemberJoinedOffset = 24
 	MemberHeldOffset   = 32
 	MemberSpaceOffset  = 40
+	MemberSinceOffset  = 48
 	MemberWakerOffset  = 128
 	MemberNameOffset   = 192
 	MaxMembers         = 1024
@@ -144,6 +148,7 @@ const (
 	_ = -(unsafe.Offsetof(Member{}.Joined) ^ MemberJoinedOffset)
 	_ = -(unsafe.Offsetof(Member{}.Held) ^ MemberHeldOffset)
 	_ = -(unsafe.Offsetof(Member{}.Space) ^ MemberSpaceOffset)
+	_ = -(unsafe.Offsetof(Member{}.Since) ^ MemberSinceOffset)
 	_ = -(unsafe.Offsetof(Member{}.Waker) ^ MemberWakerOffset)
 	_ = -(unsafe.Offsetof(Member{}.Name) ^ MemberNameOffset)
 	_ = -(unsafe.Sizeof(LockWords{}) ^ LockWordsSize)

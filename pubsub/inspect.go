@@ -23,7 +23,23 @@ type State struct {
 	Lanes   []LaneState `json:"lanes"`   // the places of publishers, also those without one
 	Members []Member    `json:"members"` // publishers and subscribers in all processes
 	Room    int         `json:"room"`    // the largest number of members
+	// Readers are the names of subscribers that were used in the topic, see
+	// SubscriberOptions.Reader.
+	Readers []NamedReader `json:"named_readers,omitempty"`
 }
+
+// NamedReader is the place of a named reader.
+type NamedReader struct {
+	// Key is a hash of the name, in hexadecimal: KeyOf gives it. The topic does not have the name.
+	Key    string  `json:"key"`
+	Reader *Member `json:"reader,omitempty"` // that reads under the name now; nil: nobody
+	// Next are the numbers of the messages after those that were acknowledged, for each place of a
+	// publisher. 0: none was acknowledged.
+	Next []uint64 `json:"next"`
+}
+
+// KeyOf returns the NamedReader.Key of a name.
+func KeyOf(name string) string { return fmt.Sprintf("%016x", layout.NameKey(name)) }
 
 // LaneState is the state of the place of one publisher. Its index is Message.Publisher.
 type LaneState struct {
@@ -31,7 +47,10 @@ type LaneState struct {
 	// Messages is the number of messages that were published in this place, by all publishers that
 	// ever had it.
 	Messages uint64 `json:"messages"`
-	Ends     uint32 `json:"ends"` // the number of publishers that called Close
+	// Bytes is the number of bytes of all these messages. In a topic with Options.Pack it includes
+	// what the packs add to the messages. It may be one message behind.
+	Bytes uint64 `json:"bytes"`
+	Ends  uint32 `json:"ends"` // the number of publishers that called Close
 	// Deaths is the number of publishers that called Abort, or died and were found dead.
 	Deaths uint32 `json:"deaths"`
 }
@@ -44,6 +63,7 @@ type Member struct {
 	// place of a publisher. In a topic with Options.Pack it is the number of packs.
 	Behind  []uint64 `json:"behind,omitempty"`
 	Evicted bool     `json:"evicted,omitempty"` // a publisher evicted it, because it was too slow
+	Holds   int      `json:"holds,omitempty"`   // messages that it keeps with Hold
 }
 
 // Role says what a member does.
@@ -123,7 +143,7 @@ func (st *State) look(seen *laneseg.Seen) {
 		heads[l] = hint(set.Head(l))
 	}
 	for _, s := range members {
-		m := Member{Member: samepage.Member(s.Member()), Role: Role(s.Role)}
+		m := Member{Member: samepage.Member(s.Member()), Role: Role(s.Role), Holds: set.Holds(s.Slot)}
 		if m.Role == Reliable {
 			m.lag(set, s.Slot, heads)
 		}
@@ -134,7 +154,7 @@ func (st *State) look(seen *laneseg.Seen) {
 		if set.C.Pack > 0 {
 			head = hint(set.Number(l))
 		}
-		ls := LaneState{Messages: head - 1, Ends: uint32(ends), Deaths: uint32(ends >> 32)}
+		ls := LaneState{Messages: head - 1, Bytes: atomic.LoadUint64(set.Bytes(l)), Ends: uint32(ends), Deaths: uint32(ends >> 32)}
 		owner := layout.Owner(atomic.LoadUint64(set.Owner(l)))
 		for i, s := range members {
 			if !owner.Free() && owner.Names(layout.OwnerOf(s.Slot, s.Incarnation)) {
@@ -143,6 +163,26 @@ func (st *State) look(seen *laneseg.Seen) {
 			}
 		}
 		st.Lanes = append(st.Lanes, ls)
+	}
+	for p := range int(set.C.Named) {
+		key := atomic.LoadUint64(set.NamedKey(p))
+		if key == 0 {
+			break // places get their keys in order
+		}
+		r := NamedReader{Key: fmt.Sprintf("%016x", key), Next: make([]uint64, len(heads))}
+		for l := range heads {
+			if next := atomic.LoadUint64(set.NamedNext(p, l)); next < layout.MaxNumber {
+				r.Next[l] = next
+			}
+		}
+		owner := layout.Owner(atomic.LoadUint64(set.NamedOwner(p)))
+		for i, s := range members {
+			if !owner.Free() && owner.Names(layout.OwnerOf(s.Slot, s.Incarnation)) {
+				m := st.Members[i]
+				r.Reader = &m
+			}
+		}
+		st.Readers = append(st.Readers, r)
 	}
 }
 

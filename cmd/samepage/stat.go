@@ -17,12 +17,14 @@ func newStatCommand(a *app) *cobra.Command {
 		Short: "Show what is known about one object",
 		Long: `stat shows what is known about an object. It does not become a user of the
 object, and changes nothing. For a lock or an event it also shows who has it open,
-who holds it and who waits. For a topic it shows who publishes and who subscribes,
-and how many messages each reliable subscriber is behind. For a cell it shows the
-number of the latest value and who writes. If members wait for others, a sentence
-says who waits for whom, and whether that process is stopped (Linux). On Windows the
-size of an exact object is rounded up to a page. The size is what an object takes at
-most, and the memory is what it takes now.`,
+who holds it and who waits, with the command lines of their processes. For a topic it
+shows who publishes and who subscribes, how many messages each reliable subscriber is
+behind, and what named readers have acknowledged. A topic does not have their names:
+stat shows a hash. For a cell it shows the number of the latest value and who writes. If
+members wait for others, a sentence says who waits for whom and for how long, and
+whether that process is stopped (Linux). On Windows the size of an exact object is
+rounded up to a page. The size is what an object takes at most, and the memory is what
+it takes now. On Linux stat also shows which processes have mapped how much of it.`,
 		Args:              names(1, 1),
 		ValidArgsFunction: completeNames(false, samepage.Kinds()...),
 		RunE:              func(_ *cobra.Command, args []string) error { return runStat(a.printer(), o, args[0]) },
@@ -33,7 +35,16 @@ most, and the memory is what it takes now.`,
 	return c
 }
 
-type about struct{ samepage.Info }
+type about struct {
+	samepage.Info
+	shares []inspect.Share
+}
+
+func (i about) MarshalJSON() ([]byte, error) {
+	return joined(i.Info, struct {
+		Shares []inspect.Share `json:"shares,omitempty"`
+	}{i.shares})
+}
 
 // unknown stands in tables for a value that is not known.
 const unknown = "?"
@@ -99,7 +110,10 @@ func (i about) text(w io.Writer) error {
 	if i.Err != nil {
 		pairs = append(pairs, [2]string{"unknown", i.Err.Error()})
 	}
-	return lines(w, pairs...)
+	if err := lines(w, pairs...); err != nil {
+		return err
+	}
+	return writeShares(w, i.shares)
 }
 
 func runStat(p printer, o object, name string) error {
@@ -108,14 +122,16 @@ func runStat(p printer, o object, name string) error {
 		if err != nil {
 			return err
 		}
+		shares, _ := inspect.SharesOf(i) // only Linux tells them
 		if !inspect.HasMembers(i.Kind) || opts.Exact {
-			return p.print(about{i})
+			return p.print(about{i, shares})
 		}
 		st, err := look(i)
 		if err != nil {
 			return err
 		}
-		return p.print(stateAbout{about{i}, st.Of, st})
+		st.shares = shares
+		return p.print(stateAbout{about{i, nil}, st.Of, st})
 	})
 }
 
@@ -128,8 +144,11 @@ type stateAbout struct {
 
 func (s stateAbout) MarshalJSON() ([]byte, error) {
 	return joined(s.Info, struct {
-		State any `json:"state"`
-	}{s.State})
+		State   any              `json:"state"`
+		Members []inspect.Member `json:"members"`
+		Waits   []inspect.Wait   `json:"waits,omitempty"`
+		Shares  []inspect.Share  `json:"shares,omitempty"`
+	}{s.State, s.st.Members, s.st.Waits, s.st.shares})
 }
 
 func (s stateAbout) text(w io.Writer) error {

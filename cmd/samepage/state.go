@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -18,18 +19,21 @@ import (
 // state is what is known about an object with members, in words for people.
 type state struct {
 	*inspect.Detail
-	text string      // its state now, in a few words
-	now  time.Time   // says for how long members wait; zero: not known
-	more [][2]string // lines of label and value that stat adds
+	text   string // its state now, in a few words
+	shares []inspect.Share
+	now    time.Time   // says for how long members wait; zero: not known
+	more   [][2]string // lines of label and value that stat adds
 }
 
 // look looks at an object with members. The object may belong to any user.
 func look(i samepage.Info) (*state, error) {
-	st, err := inspect.Of(i)
+	d, err := inspect.Of(i)
 	if err != nil {
 		return nil, err
 	}
-	return stateOf(st), nil
+	st := stateOf(d)
+	st.now = time.Now()
+	return st, nil
 }
 
 // stateOf puts st into words. It returns nil for nil.
@@ -68,7 +72,62 @@ func (st *state) write(w io.Writer) error {
 			return err
 		}
 	}
+	if err := writeCommands(w, st.Members); err != nil {
+		return err
+	}
+	return writeShares(w, st.shares)
+}
+
+// writeCommands tells the command lines of the processes of members.
+func writeCommands(w io.Writer, members []inspect.Member) (err error) {
+	told := map[int]bool{}
+	for _, m := range members {
+		if len(m.Command) == 0 || told[m.PID] {
+			continue
+		}
+		label := "commands"
+		if len(told) > 0 {
+			label = ""
+		}
+		told[m.PID] = true
+		if _, err = fmt.Fprintf(w, "%-10s process %d: %s\n", label, m.PID, commandText(m.Command)); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// commandText is a command line, cut if it is long.
+func commandText(args []string) string {
+	const most = 200
+	text := []rune(strings.Join(args, " "))
+	if len(text) > most {
+		return string(text[:most]) + "..."
+	}
+	return string(text)
+}
+
+// writeShares tells which processes have how much of the memory of an object.
+func writeShares(w io.Writer, all []inspect.Share) error {
+	if len(all) == 0 {
+		return nil
+	}
+	var resident, proportional int64
+	for _, s := range all {
+		resident, proportional = resident+s.Resident, proportional+s.Proportional
+	}
+	many := "1 process"
+	if len(all) > 1 {
+		many = fmt.Sprintf("%d processes", len(all))
+	}
+	err := lines(w, [2]string{"mapped", fmt.Sprintf("%s by %s, each page counted once", formatSize(proportional), many)})
+	for _, s := range all {
+		if err == nil {
+			_, err = fmt.Fprintf(w, "           process %d (%s): %s, and its part of what others have mapped, too, is %s\n",
+				s.PID, plain(s.Name), formatSize(s.Resident), formatSize(s.Proportional))
+		}
+	}
+	return err
 }
 
 // cellText tells the generation of the latest value and who is writing, and how the cell was
@@ -163,8 +222,9 @@ func lockText(st *ipcsync.State) string {
 // behind.
 func topicText(st *pubsub.State) string {
 	var by []string
-	var messages uint64
+	var messages, bytes uint64
 	for _, l := range st.Lanes {
+		bytes += l.Bytes
 		if p := l.Publisher; p != nil {
 			by = append(by, processText(p.PID, p.Foreign, p.Ended))
 		}
@@ -179,6 +239,9 @@ func topicText(st *pubsub.State) string {
 		text = "published by " + strings.Join(by, ", ")
 	}
 	text += ", " + count64(messages, "message")
+	if bytes > 0 {
+		text += " of " + formatSize(int64(min(bytes, math.MaxInt64)))
+	}
 	subs, behind := 0, uint64(0)
 	for _, m := range st.Members {
 		if m.Role == pubsub.Reliable || m.Role == pubsub.BestEffort {
@@ -232,6 +295,22 @@ func topicLines(st *pubsub.State) [][2]string {
 			text += ", " + count(int(l.Deaths), "publisher") + " died"
 		}
 		pairs = append(pairs, [2]string{"publisher", text})
+	}
+	for _, r := range st.Readers {
+		text := "name " + r.Key + ", nobody reads now"
+		if m := r.Reader; m != nil {
+			text = "name " + r.Key + ", " + processName(m.PID, m.Name, m.Foreign, m.Ended)
+		}
+		var done []string
+		for l, next := range r.Next {
+			if next > 0 {
+				done = append(done, fmt.Sprintf("up to %d of %d", next-1, st.Lanes[l].Messages))
+			}
+		}
+		if len(done) == 0 {
+			done = []string{"nothing"}
+		}
+		pairs = append(pairs, [2]string{"reader", text + ", has acknowledged " + strings.Join(done, ", ")})
 	}
 	return pairs
 }
@@ -287,6 +366,9 @@ func memberLine(m inspect.Member, past bool) string {
 	}
 	if behind := sum(m.Behind); behind > 0 {
 		s += fmt.Sprintf(", %s behind", behindText(behind, m.Packs))
+	}
+	if m.Holds > 0 {
+		s += fmt.Sprintf(", keeps %d", m.Holds)
 	}
 	if m.Calls > 0 {
 		s += ", " + count(m.Calls, "call") + " in flight"

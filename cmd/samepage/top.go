@@ -36,13 +36,14 @@ func newTopCommand(a *app) *cobra.Command {
 		Long: `top shows the objects of both scopes again and again: the memory that each takes, its
 users, the rate of its messages or values, how far the slowest reliable subscriber is
 behind (LAG), and how many members wait for others (BLOCKED). Sentences say who waits
-for whom, and for how long at least. top joins no object, and no process notices it.
+for whom, and for how long. top joins no object, and no process notices it.
 
 On a terminal the keys are: arrows to choose an object, Enter for its details and
 members, w for all who wait, s to sort by the next column, r to reverse, / to show only
 names that contain a text, space to pause, Esc to go back, q to end. Elsewhere, and
 with --once, it writes tables. With --json it writes one object for each look, in a
-line; package samepage/inspect describes it.
+line; package samepage/inspect describes it. With --once it also has the processes that
+have mapped each object (Linux).
 
 With arguments top shows only objects that have one of these names, or whose names match
 one of these patterns, as in samepage ls.`,
@@ -237,7 +238,10 @@ func (l *looker) look() (*inspect.State, error) {
 
 func runTop(ctx context.Context, a *app, o topOptions, names []string) error {
 	signal.Ignore(syscall.SIGPIPE)
-	l := &looker{opts: inspect.Options{Match: func(i *samepage.Info) bool { return o.wants(*i, names) }}}
+	l := &looker{opts: inspect.Options{
+		Match:  func(i *samepage.Info) bool { return o.wants(*i, names) },
+		Shares: o.once && a.json,
+	}}
 	if !a.json && !o.once && terminalOf(a.stdout) != nil {
 		return showTop(ctx, a, l, o.interval, topColumn(o.sort))
 	}

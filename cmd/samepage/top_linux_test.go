@@ -58,7 +58,7 @@ func TestTopOnTerminal(t *testing.T) {
 	shows(moves)
 	ipctest.NoErr(t, sub.Process.Signal(syscall.SIGSTOP))
 	stands := func(s string) bool {
-		return strings.Contains(s, " 0/s") && strings.Contains(s, "which is stopped, lets go of messages, for at least")
+		return strings.Contains(s, " 0/s") && strings.Contains(s, "which is stopped, lets go of messages, for ")
 	}
 	shows(stands)
 	on("send-keys", "Enter", "End")

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"os"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -73,6 +74,10 @@ func TestTopJSON(t *testing.T) {
 	got := changing.ReplaceAll([]byte(out), []byte(`"$1": "..."`))
 	got = regexp.MustCompile(`"name": "[^"]*test[^"]*"`).ReplaceAll(got, []byte(`"name": "..."`))
 	got = regexp.MustCompile(`\n *"rounded": true,?`).ReplaceAll(got, nil)
+	if runtime.GOOS == "linux" && !bytes.Contains(got, []byte(`"proportional"`)) {
+		t.Error("it does not have the shares of processes")
+	}
+	got = regexp.MustCompile(`,\n *"(command|shares)": \[[^\]]*\]`).ReplaceAll(got, nil)
 	const golden = "testdata/top.json"
 	if *update {
 		ipctest.NoErr(t, os.WriteFile(golden, got, 0o644))
@@ -137,8 +142,8 @@ func TestTopView(t *testing.T) {
 	someObjects(t)
 	l := &looker{}
 	v := &topView{look: l.look, interval: 1, column: topColumn("name")}
-	v.Update(v.looks())
-	v.Update(v.looks())
+	v.Update(v.looks()())
+	v.Update(v.looks()())
 	shows := func(want ...string) {
 		t.Helper()
 		s := strings.Join(strings.Fields(ansi.Strip(v.View().Content)), " ")
@@ -190,6 +195,6 @@ func TestTopView(t *testing.T) {
 		t.Errorf("%d rows, chosen %d", len(v.rows), v.chosen)
 	}
 	v.look = func() (*inspect.State, error) { return nil, os.ErrPermission }
-	v.Update(v.looks())
+	v.Update(v.looks()())
 	shows("the last look failed: permission denied", "9 objects")
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -67,11 +68,23 @@ type (
 	topTick struct{}
 )
 
-func (v *topView) Init() tea.Cmd { return v.looks }
+func (v *topView) Init() tea.Cmd { return v.looks() }
 
-func (v *topView) looks() tea.Msg {
-	s, err := v.look()
-	return topLook{s, err}
+// looks takes a look. Of the object whose page is shown it also finds out the shares.
+func (v *topView) looks() tea.Cmd {
+	shown := ""
+	if v.page == topDetail {
+		shown = v.object
+	}
+	return func() tea.Msg {
+		s, err := v.look()
+		for i := 0; err == nil && i < len(s.Objects); i++ {
+			if o := &s.Objects[i]; topKey(o) == shown {
+				o.Shares, _ = inspect.SharesOf(o.Info)
+			}
+		}
+		return topLook{s, err}
+	}
 }
 
 func (v *topView) Update(m tea.Msg) (tea.Model, tea.Cmd) {
@@ -88,7 +101,7 @@ func (v *topView) Update(m tea.Msg) (tea.Model, tea.Cmd) {
 		if v.paused {
 			return v, tea.Tick(v.interval, func(time.Time) tea.Msg { return topTick{} })
 		}
-		return v, v.looks
+		return v, v.looks()
 	case tea.KeyPressMsg:
 		return v, v.key(m)
 	}
@@ -247,18 +260,22 @@ func (v *topView) detail() []string {
 			continue
 		}
 		var b strings.Builder
-		info := about{o.Info}
+		info := about{o.Info, o.Shares}
 		info.Err = o.Err
 		if o.Detail == nil {
 			_ = info.text(&b) // a Builder has no errors
 		} else {
 			st := stateOf(o.Detail)
-			st.now = v.state.At
-			_ = stateAbout{info, o.Detail.Of, st}.text(&b)
+			st.now, st.shares = v.state.At, o.Shares
+			_ = stateAbout{about{Info: info.Info}, o.Detail.Of, st}.text(&b)
 		}
 		lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
 		if r := o.Rate; r != nil {
-			lines = append(lines, fmt.Sprintf("%-10s %s", "rate", formatRate(r.PerSecond)))
+			text := formatRate(r.PerSecond)
+			if r.BytesPerSecond > 0 {
+				text += fmt.Sprintf(", %s/s", formatSize(int64(r.BytesPerSecond)))
+			}
+			lines = slices.Insert(lines, 1, fmt.Sprintf("%-10s %s", "rate", text)) // after the name
 		}
 		return lines
 	}

@@ -23,6 +23,7 @@ var untils = map[inspect.Reason]string{
 func waitLines(d *inspect.Detail, now time.Time) (all []string) {
 	var done []inspect.Wait
 	for _, w := range d.Waits {
+		exact := true
 		same := func(v inspect.Wait) bool { return v.For == w.For && slices.Equal(v.On, w.On) }
 		if len(w.On) == 0 || slices.ContainsFunc(done, same) {
 			continue
@@ -33,6 +34,7 @@ func waitLines(d *inspect.Detail, now time.Time) (all []string) {
 		for _, v := range d.Waits {
 			if same(v) {
 				waiters = append(waiters, d.Members[v.Member])
+				exact = exact && v.Exact
 				if !v.Since.IsZero() && v.Since.Before(since) {
 					since = v.Since
 				}
@@ -51,7 +53,11 @@ func waitLines(d *inspect.Detail, now time.Time) (all []string) {
 		}
 		text := fmt.Sprintf("%s %s until %s%s %s", someProcesses(waiters), verb, each, someProcesses(on), untils[w.For])
 		if since.Before(now) {
-			text += fmt.Sprintf(", for at least %v", roundDuration(now.Sub(since)))
+			least := "at least "
+			if exact {
+				least = ""
+			}
+			text += fmt.Sprintf(", for %s%v", least, roundDuration(now.Sub(since)))
 		}
 		all = append(all, text)
 	}

@@ -3,7 +3,7 @@
 #include "textflag.h"
 
 // The offsets are those of layout.Entry (Sequence 0, Slot 8) and layout.SlotHeader (Generation 0,
-// Length 8, Next 24).
+// Length 8, Next 24), and of LaneWords.Bytes after Head (32).
 
 // func commit(entry, header, old unsafe.Pointer, head *uint64, q uint64, slot, n, next uint32, fence bool)
 TEXT ·commit(SB), NOSPLIT, $0-53
@@ -26,11 +26,13 @@ TEXT ·commit(SB), NOSPLIT, $0-53
 	JEQ  plain
 	XCHGQ CX, 0(AX) // P5
 	MOVQ R9, (R8)
+	ADDQ DI, 32(R8) // MOVL has cleared the upper half of DI
 	MOVQ R11, (R10) // F1
 	RET
 plain:
 	MOVQ CX, 0(AX) // P5
 	MOVQ R9, (R8)
+	ADDQ DI, 32(R8) // MOVL has cleared the upper half of DI
 	MOVQ R11, (R10) // F1
 	RET
 

@@ -5,7 +5,7 @@ package lane
 import "unsafe"
 
 // commit stores the Length and the Next of a message of n bytes and then does P3 to P5 of
-// docs/protocol/lane.md, stores Head, and then does F1 for the slot with the header old. amd64
+// docs/protocol/lane.md, stores Head, adds n to Bytes, and then does F1 for the slot with the header old. amd64
 // keeps the order of stores. With fence the Sequence is stored by XCHG, which is a full fence.
 //
 //go:noescape

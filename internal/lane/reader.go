@@ -479,6 +479,16 @@ func (s *Set) reads(lane, member int) bool {
 	return atomic.LoadUint64(s.readers(lane, member/64))>>(member%64)&1 != 0
 }
 
+// Holds is the number of messages or values that a member keeps with Hold.
+func (s *Set) Holds(member int) (n int) {
+	for k := 1; k < int(s.C.Pins); k++ {
+		if atomic.LoadUint64(s.pin(member, k)) != 0 {
+			n++
+		}
+	}
+	return n
+}
+
 // Reliable says whether a member reads a lane reliably, at which message it is, and whether it
 // was evicted.
 func (s *Set) Reliable(lane, member int) (cursor uint64, yes, evicted bool) {

@@ -32,6 +32,9 @@ func (s *Set) Retired() *uint64 { return s.laneWord(0, layout.LaneRetiredOffset)
 // Head is a hint: the number of a lane's next message.
 func (s *Set) Head(lane int) *uint64 { return s.laneWord(lane, layout.LaneHeadOffset) }
 
+// Bytes is the number of bytes of all messages of a lane.
+func (s *Set) Bytes(lane int) *uint64 { return s.laneWord(lane, layout.LaneBytesOffset) }
+
 func (s *Set) limit(lane int) *uint64 { return s.laneWord(lane, layout.LaneLimitOffset) }
 
 func (s *Set) readers(lane, w int) *uint64 {

@@ -20,7 +20,8 @@ type Seen struct {
 	// Foreign: PID belongs to another pid namespace. Ended: the process has ended, and a
 	// descendant has inherited the descriptor that carries the lock.
 	Foreign, Ended bool
-	Asleep         bool // its bit in Sleepers is set
+	Asleep         bool      // its bit in Sleepers is set
+	Since          time.Time // when its wait began; zero: it does not wait, or that is not known
 }
 
 // Member has the facts that all kinds report about a member. Package samepage says what the
@@ -30,11 +31,12 @@ type Member struct {
 	Name                         string
 	Joined                       time.Time
 	Alive, Foreign, Ended, Waits bool
+	Since                        time.Time
 }
 
 // Member has the facts that all kinds report about the member.
 func (s *Seen) Member() Member {
-	return Member{PID: int(s.PID), Name: s.Name, Joined: s.Joined, Alive: s.Alive, Foreign: s.Foreign, Ended: s.Ended, Waits: s.Asleep}
+	return Member{PID: int(s.PID), Name: s.Name, Joined: s.Joined, Alive: s.Alive, Foreign: s.Foreign, Ended: s.Ended, Waits: s.Asleep, Since: s.Since}
 }
 
 // Peek reads the segment in o without joining it, and ends one use of o. While f runs, the Handle
@@ -110,6 +112,9 @@ func (h *Handle) look(held func(int) (bool, error)) (all []Seen, err error) {
 		alive, herr := held(i)
 		err = errors.Join(err, herr)
 		s := Seen{Who: h.who(i, layout.OwnerOf(i, uint32(id>>32))), Alive: alive, Asleep: h.bit(i)}
+		if ns := atomic.LoadUint64(h.since(i)); s.Asleep && ns != 0 {
+			s.Since = time.Unix(0, int64(ns))
+		}
 		s.Foreign, s.Ended = process.Whereabouts(layout.Process{PID: s.PID, Start: s.Start}, s.Space)
 		s.Ended = s.Ended && alive // a dead member has ended anyway
 		s.Foreign = s.Foreign && (alive || s.Space != 0)

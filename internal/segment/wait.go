@@ -117,6 +117,7 @@ func (h *Handle) spin(c Condition) (bool, error) {
 //   - The caller has the turn; sleep gives it back.
 func (h *Handle) sleep(ctx context.Context, c Condition) error {
 	defer func() { <-h.turn }()
+	h.waits()
 	h.cancel.by(ctx, h)
 	h.own.watch().add(h, c)
 	defer h.own.watch().remove(&h.watched)
@@ -196,6 +197,9 @@ func (h *Handle) announce() {
 	h.setBit()
 	fault.At(fault.SleepBit)
 }
+
+// waits says that a wait begins now.
+func (h *Handle) waits() { atomic.StoreUint64(h.since(h.slot), uint64(time.Now().UnixNano())) }
 
 // unblock is the end of S3, for a sleeper of one condition and of many. It repairs the dead
 // members that block c, and returns an error if c can never hold.

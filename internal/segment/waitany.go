@@ -207,6 +207,7 @@ func (g *group) enter(i int) bool {
 	default:
 		return false
 	}
+	h.waits()
 	g.w.own.watch().add(h, c.Condition)
 	g.members, g.wakers = append(g.members, i), append(g.wakers, w)
 	// So the first look checks all of them.

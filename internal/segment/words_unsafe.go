@@ -19,6 +19,11 @@ func (h *Handle) identity(i int) *uint64 { return (*uint64)(h.at(h.member(i))) }
 
 func (h *Handle) held(i int) *uint64 { return (*uint64)(h.at(h.member(i) + layout.MemberHeldOffset)) }
 
+// since is when the wait of the member in a slot began, in nanoseconds since 1970; 0: not known.
+func (h *Handle) since(i int) *uint64 {
+	return (*uint64)(h.at(h.member(i) + layout.MemberSinceOffset))
+}
+
 // Held is the Held word of this member. Only this member writes it.
 //
 // Preconditions:
@@ -73,6 +78,7 @@ func (h *Handle) putMember(i int, p layout.Process, space uint64, joined int64, 
 	atomic.StoreUint64((*uint64)(h.at(m+layout.MemberStartOffset)), p.Start)
 	atomic.StoreUint64((*uint64)(h.at(m+layout.MemberSpaceOffset)), space)
 	atomic.StoreUint64((*uint64)(h.at(m+layout.MemberJoinedOffset)), uint64(joined))
+	atomic.StoreUint64(h.since(i), 0)
 	var b [64]byte
 	layout.PutText(b[:], name)
 	h.putText(m+layout.MemberNameOffset, &b)

@@ -1,0 +1,6 @@
+//go:build !linux && !windows
+
+package process
+
+// Command is always empty.
+func Command(int) []string { return nil }

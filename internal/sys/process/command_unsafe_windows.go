@@ -1,0 +1,32 @@
+package process
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/windows"
+
+	"samepage/internal/sys/internal/kernel"
+)
+
+// Command returns the command line of a process: its arguments, with the program first. It is empty
+// if it is not known, or if this process may not read it.
+func Command(pid int) []string {
+	h, _, err := kernel.OpenProcess(pid, 0)
+	if err != nil {
+		return nil
+	}
+	defer windows.CloseHandle(h)
+	// A UNICODE_STRING and then its characters: 64 KiB at most.
+	b := make([]uint64, (64<<10)/8+4)
+	var n uint32
+	err = windows.NtQueryInformationProcess(h, windows.ProcessCommandLineInformation, unsafe.Pointer(&b[0]), uint32(len(b)*8), &n)
+	if err != nil {
+		return nil
+	}
+	s := (*windows.NTUnicodeString)(unsafe.Pointer(&b[0]))
+	args, err := windows.DecomposeCommandLine(s.String())
+	if err != nil {
+		return nil
+	}
+	return args
+}
