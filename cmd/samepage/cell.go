@@ -18,6 +18,7 @@ import (
 	"samepage"
 	"samepage/cell"
 	"samepage/internal/option"
+	"samepage/internal/typed"
 )
 
 type cellOptions struct {
@@ -143,23 +144,23 @@ With --json each value is a line with an object, as samepage cell get writes it.
 
 // cellValue is a value in JSON.
 type cellValue struct {
-	Name       string     `json:"name"`
-	Generation uint64     `json:"generation"`
-	Written    *time.Time `json:"written,omitempty"`
-	Size       int        `json:"size"`
-	Text       *string    `json:"text,omitempty"`
-	Data       *string    `json:"data,omitempty"`
-	Value      typed      `json:"value,omitempty"` // of a Go type
+	Name       string          `json:"name"`
+	Generation uint64          `json:"generation"`
+	Written    *time.Time      `json:"written,omitempty"`
+	Size       int             `json:"size"`
+	Text       *string         `json:"text,omitempty"`
+	Data       *string         `json:"data,omitempty"`
+	Value      json.RawMessage `json:"value,omitempty"` // of a Go type
 }
 
-func newCellValue(d *decoder, name string, v *cell.Value) (*cellValue, error) {
+func newCellValue(d *typed.Decoder, name string, v *cell.Value) (*cellValue, error) {
 	s := string(v.Bytes())
 	j := &cellValue{Name: name, Generation: v.Generation(), Size: len(s)}
 	if t := v.Time(); !t.IsZero() {
 		j.Written = &t
 	}
 	var err error
-	if j.Value, err = d.decode(v.Schema(), s); err != nil {
+	if j.Value, err = d.JSON(v.Schema(), s); err != nil {
 		return nil, fmt.Errorf("value %d of cell %q: %w", v.Generation(), name, err)
 	}
 	if j.Value != nil {
@@ -213,7 +214,7 @@ func runCellGet(ctx context.Context, a *app, o cellOptions, name string) (err er
 		return &missingError{fmt.Sprintf("cell %q has no value yet", name), fs.ErrNotExist}
 	}
 	if a.json {
-		j, err := newCellValue(new(decoder), name, &v)
+		j, err := newCellValue(new(typed.Decoder), name, &v)
 		if err != nil {
 			return err
 		}
@@ -299,7 +300,7 @@ func runCellWatch(ctx context.Context, a *app, o cellOptions, name string) (err 
 	}
 	defer closing(r, &err)
 	terminal := !o.raw && terminalOf(a.stdout) != nil
-	var d decoder
+	var d typed.Decoder
 	e := json.NewEncoder(visibleJSON{a.stdout})
 	e.SetEscapeHTML(false)
 	for n := uint64(0); o.count == 0 || n < o.count; {

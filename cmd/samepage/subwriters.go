@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"samepage/frame"
+	"samepage/internal/typed"
 )
 
 // messageWriter writes a message in one of the forms of sub.
@@ -48,24 +49,24 @@ func newHexWriter() messageWriter {
 
 // messageJSON is a message in JSON.
 type messageJSON struct {
-	Seq       uint64    `json:"seq"`
-	Publisher int       `json:"publisher"`
-	Time      time.Time `json:"time,omitzero"`
-	Missed    uint64    `json:"missed,omitempty"`
-	Size      int       `json:"size"`
-	Text      *string   `json:"text,omitempty"`
-	Data      *string   `json:"data,omitempty"`
-	Value     typed     `json:"value,omitempty"` // in a topic of a Go type
+	Seq       uint64          `json:"seq"`
+	Publisher int             `json:"publisher"`
+	Time      time.Time       `json:"time,omitzero"`
+	Missed    uint64          `json:"missed,omitempty"`
+	Size      int             `json:"size"`
+	Text      *string         `json:"text,omitempty"`
+	Data      *string         `json:"data,omitempty"`
+	Value     json.RawMessage `json:"value,omitempty"` // in a topic of a Go type
 }
 
 func newJSONWriter() messageWriter {
-	var d decoder
+	var d typed.Decoder
 	return func(w *bufio.Writer, m taken) error {
 		// Others may still change the message, so it is read once.
 		text := string(m.Bytes())
 		j := messageJSON{Seq: m.Seq(), Publisher: m.Publisher(), Time: m.Time(), Missed: m.Missed(), Size: len(text)}
 		var err error
-		if j.Value, err = d.decode(m.Schema(), text); err != nil {
+		if j.Value, err = d.JSON(m.Schema(), text); err != nil {
 			return fmt.Errorf("message %d: %w", m.Seq(), err)
 		}
 		if j.Value != nil {

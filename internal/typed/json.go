@@ -1,4 +1,5 @@
-package main
+// Package typed turns values of Go types, which a topic or a cell describes by a schema, into JSON.
+package typed
 
 import (
 	"encoding/binary"
@@ -12,20 +13,18 @@ import (
 	"samepage/layout"
 )
 
-// typed is a value of a Go type, in JSON.
-type typed = json.RawMessage
-
-// decoder turns values of Go types into JSON. This program does not have the types: the object
-// describes them. Other processes may write any description and any value.
-type decoder struct {
+// Decoder turns values of Go types into JSON. This program does not have the types: the object
+// describes them. Other processes may write any description and any value. The zero value works.
+// Only one goroutine at a time may use it.
+type Decoder struct {
 	text   string // the schema that was parsed last
 	schema layout.Schema
 }
 
-// decode returns the value in b, or nil if there is no schema.
+// JSON returns the value in b, or nil if there is no schema.
 //
 // Errors: samepage.ErrCorrupt, samepage.ErrTooLarge (the JSON is absurdly long for the value).
-func (d *decoder) decode(schema, b string) (typed, error) {
+func (d *Decoder) JSON(schema, b string) (json.RawMessage, error) {
 	if schema == "" {
 		return nil, nil
 	}
@@ -41,12 +40,12 @@ func (d *decoder) decode(schema, b string) (typed, error) {
 		d.text, d.schema = schema, all[0]
 	}
 	if len(b) != d.schema.Size {
-		return nil, fmt.Errorf("%s, but the type has %d: %w", numBytes(int64(len(b))), d.schema.Size, samepage.ErrCorrupt)
+		return nil, fmt.Errorf("%d bytes, but the type has %d: %w", len(b), d.schema.Size, samepage.ErrCorrupt)
 	}
 	e := valueEncoder{b: []byte(b), most: 1<<20 + 256*len(b)}
 	e.value(&d.schema, 0)
 	if len(e.out) > e.most {
-		return nil, fmt.Errorf("the JSON of a value of %s is longer than %d: %w", numBytes(int64(len(b))), e.most, samepage.ErrTooLarge)
+		return nil, fmt.Errorf("the JSON of a value of %d bytes is longer than %d: %w", len(b), e.most, samepage.ErrTooLarge)
 	}
 	return e.out, nil
 }
