@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"samepage"
 	"samepage/inspect"
 )
 
@@ -39,11 +40,20 @@ var files embed.FS
 
 // Handler returns a handler for these paths and everything below them. All of them only read.
 //
-//	/             the page
-//	/api/state    inspect.State as JSON
-//	/api/events   the same again once a second, as server-sent events
+//	/                      the page
+//	/metrics               metrics for Prometheus, see docs/observe.md
+//	/api/state             inspect.State as JSON
+//	/api/events            the same again once a second, as server-sent events
+//	/api/message/{topic}   the newest message: its number, time and size, and its beginning
+//	/api/value/{cell}      the same of a cell
+//	/api/frame/{topic}.jpg the newest frame (package frame), scaled; also .png
 //
-// All clients share one snapshot a second. Nobody takes snapshots while there are no clients.
+// Objects of scope Global need ?scope=global. A frame is at most 640 pixels wide and high, or as
+// ?width= says; with ?kind=cell it is the value of a cell. There is no content (204) if there is no
+// message.
+//
+// All clients share one snapshot a second. Nobody takes snapshots while there are no clients. A
+// message is copied without joining the topic, so no publisher waits for it.
 func Handler(opts *Options) http.Handler {
 	return newServer(opts, &watch{snapshot: snapshot, interval: interval})
 }
@@ -51,8 +61,9 @@ func Handler(opts *Options) http.Handler {
 func snapshot() (*inspect.State, error) { return inspect.Snapshot(nil) }
 
 type server struct {
-	watch   *watch
-	streams atomic.Int64 // clients that get events
+	watch    *watch
+	streams  atomic.Int64 // clients that get events
+	pictures pictures
 }
 
 func newServer(opts *Options, w *watch) http.Handler {
@@ -68,6 +79,10 @@ func newServer(opts *Options, w *watch) http.Handler {
 	m.Handle("GET /page/", http.StripPrefix("/page", http.FileServerFS(onlyFiles{page})))
 	m.Handle("GET /api/state", g.api(s.state))
 	m.Handle("GET /api/events", g.api(s.events))
+	m.Handle("GET /api/message/{name...}", g.api(s.message(samepage.KindTopic)))
+	m.Handle("GET /api/value/{name...}", g.api(s.message(samepage.KindCell)))
+	m.Handle("GET /api/frame/{name...}", g.api(s.picture))
+	m.Handle("GET /metrics", g.api(s.metrics))
 	return g.check(m)
 }
 
@@ -99,4 +114,18 @@ func (s *server) state(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	reply(w, "application/json", b)
+}
+
+func (s *server) metrics(w http.ResponseWriter, r *http.Request) {
+	l, err := s.watch.next(r.Context(), nil)
+	if err != nil {
+		return // the client has gone
+	}
+	if l.err != nil {
+		http.Error(w, l.err.Error(), http.StatusInternalServerError)
+		return
+	}
+	f := inspect.AcceptedMetrics(r.Header.Get("Accept"))
+	w.Header().Set("Content-Type", f.ContentType())
+	_ = l.state.WriteMetrics(w, &inspect.MetricsOptions{Format: f}) // if it fails, the client has gone
 }

@@ -42,7 +42,7 @@ func TestState(t *testing.T) {
 	p, err := pubsub.CreatePublisher("<script>\u202e", &pubsub.Options{MaxSize: 8})
 	ipctest.NoErr(t, err)
 	defer p.Close()
-	h := newServer(nil, &watch{snapshot: snapshot, interval: time.Millisecond})
+	h := newServer(nil, &watch{snapshot: snapshot, interval: 1})
 	for i := range 2 {
 		w := get(h, here+"/api/state")
 		var s struct {
@@ -78,6 +78,19 @@ func next(t *testing.T, r *bufio.Reader) (e event) {
 		case "data":
 			e.data = value
 		}
+	}
+}
+
+// The metrics are there in the format that the client accepts.
+func TestMetrics(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	h := Handler(nil)
+	if w := get(h, here+"/metrics"); w.Code != 200 || !strings.HasPrefix(w.Body.String(), "# HELP samepage_") || strings.HasSuffix(w.Body.String(), "# EOF\n") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if w := get(h, here+"/metrics", "Accept", "application/openmetrics-text"); !strings.HasPrefix(w.Header().Get("Content-Type"), "application/openmetrics-text") || !strings.HasSuffix(w.Body.String(), "# EOF\n") {
+		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
 

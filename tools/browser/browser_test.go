@@ -263,6 +263,14 @@ func (p *tab) picture(name string, width, height int64, scheme string) {
 	}
 }
 
+const (
+	// loaded says whether the picture of the newest frame is there.
+	loaded = "(i => i && i.naturalWidth > 0)(document.querySelector('.newest img'))"
+	// pixels are those of the picture.
+	pixels = "(i => { const c = document.createElement('canvas'); c.width = i.naturalWidth; c.height = i.naturalHeight; " +
+		"c.getContext('2d').drawImage(i, 0, 0); return c.toDataURL(); })(document.querySelector('.newest img'))"
+)
+
 // The page shows that a stopped subscriber makes its publisher wait, and that both go on.
 func TestStoppedSubscriber(t *testing.T) {
 	s := build(t)
@@ -290,6 +298,11 @@ func TestStoppedSubscriber(t *testing.T) {
 	p.hash("#/object/topic/local/cam")
 	p.shows("#detail h2", "cam")
 	p.until("document.querySelectorAll('#detail canvas').length === 2")
+	p.shows(".newest .note", "320 x 180, i444")
+	p.until(loaded)
+	first := run(p, chromedp.Evaluate[string](pixels))
+	p.until(pixels + " !== " + quote(first))
+	p.picture("topic-light", 1280, 1000, "light")
 
 	if err := sub.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 // One object: who uses it, its last minutes, and its newest message or value.
 
 import { h, mark, name, same, set, visible } from "./dom.js";
+import { Newest } from "./newest.js";
 import { Plots } from "./plots.js";
 import * as words from "./words.js";
 
@@ -10,18 +11,19 @@ export class Detail {
 		this.title = h("h2");
 		this.says = h("div", { class: "says" });
 		this.facts = h("dl", { class: "facts" });
+		this.newest = new Newest();
 		this.plots = new Plots();
 		this.members = h("div", { class: "scroll members" });
 		element.append(
 			h("div", { class: "head" }, this.title, h("button", { type: "button", title: "Close (Esc)", onclick: close }, "Close")),
-			this.says, this.plots.element, this.members, this.facts);
+			this.says, this.newest.element, this.plots.element, this.members, this.facts);
 		this.last = null;
 	}
 
 	hide() {
 		this.element.hidden = true;
 		this.plots.hide();
-		this.path = null;
+		this.newest.hide();
 	}
 
 	// arrive is called when the user has opened an object. It stands above the list on a narrow window.
@@ -37,6 +39,9 @@ export class Detail {
 		if (!o) {
 			same(this.title, `gone ${path}`, () => name(decodeURIComponent(path.split("/")[2] ?? "")));
 			same(this.says, "gone", () => h("p", { class: "alert" }, "There is no object of this kind and name now."));
+			for (const e of [this.facts, this.members]) same(e, "gone", () => []);
+			this.plots.hide();
+			this.newest.hide();
 			return;
 		}
 		const at = new Date(state.at), lines = words.sentences(o, at);
@@ -50,6 +55,7 @@ export class Detail {
 		lines.forEach((l, i) => set(times[i], l.since > 0 ? `, for at least ${words.lasting(l.since)}` : ""));
 		this.#facts(o);
 		this.#members(o);
+		this.newest.show(o);
 		this.plots.show(o);
 	}
 

@@ -233,6 +233,7 @@ function pause() {
 	$("pause").setAttribute("aria-pressed", String(paused));
 	set($("pause"), paused ? "Go on" : "Pause");
 	tell(paused ? "paused" : "live", paused ? "warn" : "good");
+	detail.newest.freeze(paused);
 }
 $("pause").addEventListener("click", pause);
 $("help").addEventListener("click", () => $("keys").showModal());
