@@ -86,7 +86,7 @@ powers of 1024. The number may be a fraction, such as 1.5GiB, if it makes whole 
 
 With --timeout a command waits at most that long, at a time, for other processes; then
 its exit code is 7. --timeout 0 does not wait. With --quiet it writes only errors to
-standard error. Both are the same for all commands.
+standard error. Both mean the same in every command that has them.
 
 ` + exitHelp(),
 		Version:       thisVersion().String(),
