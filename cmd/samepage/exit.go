@@ -132,7 +132,8 @@ func (e *noFileError) Error() string        { return e.err.Error() }
 func (e *noFileError) Is(target error) bool { return target == errNoFile }
 
 // message is the line that tells err. The packages put their names in front of their errors;
-// message replaces these names by the name of the command.
+// message replaces these names by the name of the command, and Go's words for a time-out by those
+// of the exit code.
 func message(err error) string {
 	text := err.Error()
 	if errors.Is(err, context.Canceled) {
@@ -141,6 +142,9 @@ func message(err error) string {
 	for _, prefix := range []string{"samepage: ", "ipcsync: ", "pubsub: ", "cell: ", "rpc: ", "stream: ", "frame: ", "baseimage: ", "earseimage: ", "sharememory: ", "text: "} {
 		text = strings.TrimPrefix(text, prefix)
 		text = strings.ReplaceAll(text, ": "+prefix, ": ")
+	}
+	for _, timeout := range []error{context.DeadlineExceeded, os.ErrDeadlineExceeded} {
+		text = strings.ReplaceAll(text, timeout.Error(), "timed out")
 	}
 	// Several errors become one line, too.
 	return "samepage: " + visible(strings.ReplaceAll(text, "\n", "; "))

@@ -78,7 +78,7 @@ func TestExitCodes(t *testing.T) {
 
 		{"event set m", "", 0, "created"},
 		{"event reset missing", "", 3, `there is no event "missing"`},
-		{"event wait missing --timeout 1ms", "", 7, `there is no event "missing"`},
+		{"event wait missing --timeout 1ms", "", 7, `there is no event "missing": wait for event "missing": timed out`},
 		{"event reset one", "", 3, `there is no event "one" (there is a topic of that name)`},
 		{"cell get m", "", 3, `there is no cell "m" (there are a memory and an event of that name)`},
 		{"cell get missing --timeout 1ms", "", 7, `there is no cell "missing"`},
