@@ -149,12 +149,13 @@ func (s *Settings) finish(c *layout.LaneConfig) (*layout.LaneConfig, *layout.Lan
 // spare is the number of slots more than necessary.
 //
 // It is odd for small slots: what is reclaimed together is used in reverse order, and if its
-// number divided that of the entries, all slots would be used in the order of their addresses for ever.
-// Then the prefetchers of the reader's processor fetch slots before they are written, which takes them
-// away from the writer: with 64 spare slots a stream of 64 B reached 0.6 of what it reaches with 65.
+// number divided that of the entries, all slots would be used in the order of their addresses for
+// ever. Then the prefetchers of the reader's processor fetch slots before they are written, which
+// takes them away from the writer: with 64 spare slots a stream of 64 B reached 0.6 of what it
+// reaches with 65.
 //
-// The least number is for slots of up to a few MiB: a slot that the reader has just read is still in
-// its cache, and is dear to write. A stream of 1 MiB is faster by a fifth with 3 of them.
+// The least number is for slots of up to a few MiB: a slot that the reader has just read is still
+// in its cache, and is dear to write. A stream of 1 MiB is faster by a fifth with 3 of them.
 func spare(c *layout.LaneConfig) uint64 {
 	bytes := uint64(spareBytes)
 	if c.Pack > 0 {
