@@ -2,7 +2,9 @@ package inspect_test
 
 import (
 	"fmt"
+	"io"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"testing"
@@ -44,7 +46,9 @@ func TestSnapshotFacts(t *testing.T) {
 		holds := 0
 		for _, m := range o.Detail.Members {
 			holds += m.Holds
-			if !slices.Equal(m.Command, os.Args) {
+			// Older versions of Wine tell only the program.
+			alone := runtime.GOOS == "windows" && len(m.Command) == 1 && filepath.Base(m.Command[0]) == filepath.Base(os.Args[0])
+			if !slices.Equal(m.Command, os.Args) && !alone {
 				t.Errorf("%s: the command line is %q, want %q", o.Name, m.Command, os.Args)
 			}
 		}
@@ -123,5 +127,5 @@ func touches(args []string) {
 		sum += int(b)
 	}
 	fmt.Println(sum)
-	select {}
+	_, _ = io.Copy(io.Discard, os.Stdin)
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -197,4 +198,32 @@ func TestTopView(t *testing.T) {
 	v.look = func() (*inspect.State, error) { return nil, os.ErrPermission }
 	v.Update(v.looks()())
 	shows("the last look failed: permission denied", "9 objects")
+}
+
+// An object that cannot be read is in the table with the reason, and all others are as they are.
+func TestTopBesideHostile(t *testing.T) {
+	someObjects(t)
+	_, before, _ := samepageIn("top", "--once", "--interval", "1ms", "--sort", "name")
+	m, err := lib.Create("zzz", 4096, &lib.Options{Kind: lib.KindTopic})
+	ipctest.NoErr(t, err)
+	defer m.Close()
+	code, out, errs := samepageIn("top", "--once", "--interval", "1ms", "--sort", "name")
+	if code != 0 || errs != "" || !strings.Contains(out, "unreadable: ") {
+		t.Errorf("exit code %d, %s%s", code, out, errs)
+	}
+	fields := func(text string) (all []string) {
+		for line := range strings.Lines(text) {
+			all = append(all, strings.Join(strings.Fields(line), " "))
+		}
+		return all
+	}
+	now := fields(out)
+	for _, line := range fields(before)[:10] { // the head and nine objects
+		if !slices.Contains(now, line) {
+			t.Errorf("no line %q in %s", line, out)
+		}
+	}
+	if _, out, _ := samepageIn("top", "--once", "--json", "zzz"); !strings.Contains(out, `"error": "`) || !strings.Contains(out, `"unreadable"`) {
+		t.Errorf("JSON: %s", out)
+	}
 }

@@ -21,7 +21,7 @@ func Command(pid int) []string {
 	var n uint32
 	err = windows.NtQueryInformationProcess(h, windows.ProcessCommandLineInformation, unsafe.Pointer(&b[0]), uint32(len(b)*8), &n)
 	if err != nil {
-		return nil
+		return program(h)
 	}
 	s := (*windows.NTUnicodeString)(unsafe.Pointer(&b[0]))
 	args, err := windows.DecomposeCommandLine(s.String())
@@ -29,4 +29,15 @@ func Command(pid int) []string {
 		return nil
 	}
 	return args
+}
+
+// program is the program of a process. It is for systems that do not tell the command line: Windows
+// before 8.1, and older versions of Wine.
+func program(h windows.Handle) []string {
+	b := make([]uint16, 32<<10)
+	n := uint32(len(b))
+	if windows.QueryFullProcessImageName(h, 0, &b[0], &n) != nil {
+		return nil
+	}
+	return []string{windows.UTF16ToString(b[:n])}
 }
