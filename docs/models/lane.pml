@@ -33,6 +33,7 @@
  *   LATE_F1      the writer does F1 only when it reclaims, as a cell does
  *   WRONG        a condition: when the writer may use another slot although the announced one is
  *                free
+ *   WATCH        a watcher copies messages, in two steps; it has no pin, and nobody knows of it
  *   KILL         who may be killed: one bit for each process
  *
  * Sleeping: a ring is one step. With DEATHS a sleeper may look again by itself if what it waits
@@ -51,6 +52,7 @@
  *        that left or died.
  *   6    A best-effort reader that stops for ever is one that dies: its pins stay.
  *   7    There is always a free slot. SLOTS is N + 1 loan + pins (+ 1 with EVICT).
+ *   A copy that the watcher does not throw away is of one message, of that number, and published.
  *   8    A writer that takes over begins with the first number that is not published.
  *
  * Left out: orders that are weaker than amd64's, hostile bytes, a second life of a member's slot,
@@ -72,6 +74,10 @@
  * check: -DN=3 -DD=2 -DSLOTS=4 -DMSGS=6 -DDEATHS=0 -DWRITERS=1 -DNO_BEST -DBATCH -DIDLE -DREST
  * check: -DN=2 -DD=1 -DSLOTS=4 -DMSGS=6 -DDEATHS=0 -DWRITERS=1 -DNO_BEST -DEVICT
  * check: -DN=2 -DD=1 -DSLOTS=4 -DMSGS=3 -DDEATHS=1 -DWRITERS=2 -DNO_BEST -DEVICT -DKILL=1 -DWRONG=q==3
+ * check: -DN=2 -DD=1 -DSLOTS=4 -DMSGS=6 -DDEATHS=0 -DWRITERS=1 -DNO_RELIABLE -DNO_BEST -DWATCH
+ * check: -DN=2 -DD=1 -DSLOTS=4 -DMSGS=6 -DDEATHS=0 -DWRITERS=1 -DNO_RELIABLE -DNO_BEST -DWATCH -DLAZY -DLATE_F1
+ * check: -DN=2 -DD=1 -DSLOTS=4 -DMSGS=3 -DDEATHS=1 -DWRITERS=2 -DNO_RELIABLE -DNO_BEST -DWATCH -DKILL=1
+ * deep: -DN=2 -DD=1 -DSLOTS=4 -DMSGS=4 -DDEATHS=1 -DWRITERS=2 -DNO_RELIABLE -DNO_BEST -DWATCH -DKILL=1
  *
  * spin must find an error with each "breaks:" line.
  *
@@ -122,6 +128,9 @@
  * breaks: -DN=2 -DD=1 -DSLOTS=3 -DMSGS=3 -DDEATHS=1 -DWRITERS=2 -DNO_BEST -DBREAK_ENDS
  * breaks: -DN=1 -DD=1 -DSLOTS=2 -DMSGS=3 -DDEATHS=1 -DWRITERS=2 -DNO_BEST
  * breaks: -DN=2 -DD=1 -DSLOTS=3 -DMSGS=4 -DDEATHS=0 -DWRITERS=1 -DNO_RELIABLE
+ * A watcher that looks at the Generation before it has copied all; no F1.
+ * breaks: -DN=2 -DD=1 -DSLOTS=4 -DMSGS=6 -DDEATHS=0 -DWRITERS=1 -DNO_RELIABLE -DNO_BEST -DWATCH -DBREAK_COPY
+ * breaks: -DN=2 -DD=1 -DSLOTS=4 -DMSGS=6 -DDEATHS=0 -DWRITERS=1 -DNO_RELIABLE -DNO_BEST -DWATCH -DNO_F1
  *
  * These changes are harmless: spin finds no error. A writer that takes over counts a Generation in
  * any slot (no number is used twice, but the message then comes after its writer's end was
@@ -368,7 +377,7 @@ loan:
 		:: free != 0
 #endif
 		:: true ->
-#ifndef BREAK_GEN
+#if !defined(BREAK_GEN) && !defined(NO_F1)
 			atomic {                                        /* F1, F2 */
 				do
 				:: c < SLOTS -> if :: zeroed & bit(c) -> generation[c] = 0 :: else fi; c++
@@ -417,7 +426,7 @@ loan:
 			fi;
 			free = free & ~bit(s);
 			assert(!inUse(s));
-#ifndef BREAK_STALE
+#if !defined(BREAK_STALE) && !defined(NO_F1)
 			assert(generation[s] == 0);
 #endif
 			payload[s] = 0;                                 /* P2 */
@@ -459,7 +468,7 @@ enter:
 #endif
 			if
 			:: old != 0 -> retired = retired | bit(old - 1);
-#if !defined(LATE_F1) && !defined(BREAK_GEN)
+#if !defined(LATE_F1) && !defined(BREAK_GEN) && !defined(NO_F1)
 				generation[old - 1] = 0;                /* F1 */
 #endif
 				old = 0
@@ -815,6 +824,64 @@ unlooked:
 #undef reset
 }
 
+#ifdef WATCH
+/* It takes a message like the best-effort reader, but sets no pin. */
+proctype watcher()
+{
+	byte w = 0;
+	byte p = NONE;
+	byte s = 0;
+	byte half = 0;     /* what it has copied first */
+	byte rest = 0;
+	if
+	:: atomic { w = 1; p = 0 }
+	:: w = head;
+		atomic { if
+		:: w == 1 -> p = 0; goto take
+		:: w != 1 && sequence[at(w - 1)] == w - 1 -> skip
+		:: else -> goto take
+		fi };
+		s = entry[at(w - 1)];
+		atomic { p = nextSlot[s]; s = 0 }
+	fi;
+take:
+	atomic { if                                                     /* B1 */
+	:: generation[p] == w -> s = p; goto next
+	:: else
+	fi };
+	if                                                              /* B2 */
+	:: atomic { sequence[at(w)] == w -> skip }
+	:: atomic { sequence[at(w)] > w -> w = sequence[at(w)]; goto take }
+	:: atomic { sequence[at(w)] < w -> skip };
+end_watcher:
+		atomic { generation[p] == w || sequence[at(w)] >= w -> goto take }
+	fi;
+	s = entry[at(w)];
+	atomic { if                                                     /* B4 */
+	:: generation[s] == w -> skip
+	:: else -> s = 0; w++; goto take
+	fi };
+next:
+	p = nextSlot[s];                                                /* B5 */
+	half = payload[s];                                              /* V1 */
+#ifdef BREAK_COPY
+	atomic { if :: generation[s] == w -> skip :: else -> goto missed fi };
+	atomic { rest = payload[s]; assert(half == w && rest == w); half = 0; rest = 0; s = 0; w++; goto take };
+#else
+	rest = payload[s];
+	atomic {                                                        /* V3 */
+		if
+		:: generation[s] == w -> assert(half == w && rest == w && w < published)
+		:: else -> goto missed
+		fi;
+		half = 0; rest = 0; s = 0; w++; goto take
+	};
+#endif
+missed:
+	atomic { p = NONE; half = 0; rest = 0; s = 0; w++; goto take }
+}
+#endif
+
 /* Store buffers. */
 proctype cpu()
 {
@@ -910,6 +977,9 @@ init
 #endif
 #ifndef NO_BEST
 		run best(BEST_READER);
+#endif
+#ifdef WATCH
+		run watcher();
 #endif
 		run cpu();
 #if DEATHS > 0

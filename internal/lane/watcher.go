@@ -67,8 +67,11 @@ type Copied struct {
 // Preconditions:
 //   - Try has just returned true for m.
 //   - dst is not longer than m.Len.
-func (w *Watcher) Copy(m *Message, dst []byte) (Copied, bool) {
-	return w.copy(m, dst, &w.private)
+func (w *Watcher) Copy(m *Message, dst []byte) (c Copied, ok bool) {
+	if c, ok = w.copy(m, dst, &w.private); !ok {
+		w.seek(w.next) // Next, too, may have been of another message
+	}
+	return c, ok
 }
 
 func (p *part) copy(m *Message, dst []byte, private *uint64) (c Copied, ok bool) {
