@@ -65,7 +65,9 @@ func TestWeb(t *testing.T) {
 	if line, err := bufio.NewReader(events.Body).ReadString('\n'); line != "event: state\n" {
 		t.Errorf("events begin with %q, %v", line, err)
 	}
-	ipctest.NoErr(t, interrupt(c))
+	if err := interrupt(c); err != nil {
+		t.Skip("this system has no Ctrl-Break for the process group: ", err) // Wine without a console
+	}
 	_ = c.Wait()
 	if code := c.ProcessState.ExitCode(); code != 130 {
 		t.Errorf("exit code %d, want 130", code)

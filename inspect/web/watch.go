@@ -57,8 +57,9 @@ func (w *watch) next(ctx context.Context, seen *look) (*look, error) {
 
 // look takes a look. Only one runs at a time, since next starts it only if none is pending.
 func (w *watch) look() {
-	l := &look{at: time.Now()}
+	l := &look{}
 	l.state, l.err = w.snapshot()
+	l.at = time.Now() // if looks take long, there are pauses between them
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if l.err == nil && w.last != nil && w.last.state != nil {

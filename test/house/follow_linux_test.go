@@ -299,7 +299,7 @@ var module = reflect.TypeFor[samepage.Options]().PkgPath()
 // fragmentImports are the packages that parts of functions may use, by their names.
 var fragmentImports = map[string]string{
 	"ipcsync": module + "/ipcsync", "samepage": module, "cell": module + "/cell", "pubsub": module + "/pubsub",
-	"inspect": module + "/inspect", "rpc": module + "/rpc", "stream": module + "/stream", "frame": module + "/frame",
+	"inspect": module + "/inspect", "web": module + "/inspect/web", "rpc": module + "/rpc", "stream": module + "/stream", "frame": module + "/frame",
 	"baseimage": module + "/legacy/baseimage", "earseimage": module + "/legacy/earseimage",
 	"sharememory": module + "/legacy/sharememory", "text": module + "/legacy/text",
 	"bytes": "bytes", "context": "context", "errors": "errors", "fmt": "fmt", "fs": "io/fs", "image": "image", "io": "io",

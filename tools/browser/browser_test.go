@@ -1,12 +1,13 @@
 // Package browser tests the page of samepage web in a real browser: Debian's chromium, or the
 // program that SAMEPAGE_BROWSER names. Without that variable the tests are skipped (make browser
-// sets it). With SAMEPAGE_SCREENSHOTS set to a folder they also save pictures of the page there.
+// sets it). With SAMEPAGE_SCREENSHOTS set to a folder, such as $PWD/docs/observe, they save the
+// pictures of docs/observe.md there. With SAMEPAGE_EXEC set to test/wine/run the command runs under
+// Wine, and chromium beside it. SAMEPAGE_OBJECTS is the number of objects in TestManyObjects.
 package browser
 
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/url"
@@ -26,12 +27,12 @@ import (
 )
 
 // patience is how long a test waits for what must come. It only ends a test that hangs.
-const patience = 5 * time.Minute
+const patience = 15 * time.Second
 
 // samepage starts the command with an object store of its own.
 type samepage struct {
 	t   *testing.T
-	exe string
+	exe []string // the command, and before it the program that runs it, if there is one
 }
 
 func build(t *testing.T) *samepage {
@@ -45,20 +46,31 @@ func build(t *testing.T) *samepage {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	t.Setenv("SAMEPAGE_DIR", dir)
-	s := &samepage{t, filepath.Join(dir, "samepage")}
-	c := exec.Command("go", "build", "-o", s.exe, "./cmd/samepage")
-	c.Dir = "../.."
-	c.Env = append(os.Environ(), "GOWORK=")
+	exe := filepath.Join(dir, "samepage")
+	s, env := &samepage{t, []string{exe}}, append(os.Environ(), "GOWORK=")
+	if with := os.Getenv("SAMEPAGE_EXEC"); with != "" {
+		exe += ".exe"
+		s.exe, env = []string{with, exe}, append(env, "GOOS=windows")
+	}
+	c := exec.Command("go", "build", "-o", exe, "./cmd/samepage")
+	c.Dir, c.Env = "../..", env
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v, %s", err, out)
 	}
 	return s
 }
 
+func (s *samepage) command(args ...string) *exec.Cmd {
+	return exec.Command(s.exe[0], append(s.exe[1:len(s.exe):len(s.exe)], args...)...)
+}
+
+// windows says whether the command is the one for Windows, run by Wine.
+func (s *samepage) windows() bool { return len(s.exe) > 1 }
+
 // start starts a command, which is killed at the end of the test.
 func (s *samepage) start(in io.Reader, args ...string) (*exec.Cmd, *bufio.Reader) {
 	s.t.Helper()
-	c := exec.Command(s.exe, args...)
+	c := s.command(args...)
 	if in != nil {
 		w, err := c.StdinPipe()
 		if err != nil {
@@ -76,6 +88,25 @@ func (s *samepage) start(in io.Reader, args ...string) (*exec.Cmd, *bufio.Reader
 	}
 	s.t.Cleanup(func() { _ = c.Process.Kill(); _ = c.Wait() })
 	return c, bufio.NewReader(out)
+}
+
+// web starts the server of the page, and returns its address.
+func (s *samepage) web(args ...string) string {
+	s.t.Helper()
+	_, out := s.start(nil, append([]string{"web", "--listen", "127.0.0.1:0"}, args...)...)
+	address, err := out.ReadString('\n')
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return strings.TrimSpace(address)
+}
+
+// run runs a command to its end.
+func (s *samepage) run(args ...string) {
+	s.t.Helper()
+	if out, err := s.command(args...).CombinedOutput(); err != nil {
+		s.t.Fatalf("%q: %v, %s", args, err, out)
+	}
 }
 
 // drain reads what a command writes, and forgets it.
@@ -158,6 +189,9 @@ func open(t *testing.T, address string) *tab {
 			if err != nil {
 				return
 			}
+			if m.Type == chromedp.ConsoleDebug {
+				continue // advice of the browser
+			}
 			p.mu.Lock()
 			p.faults = append(p.faults, fmt.Sprint(m))
 			p.mu.Unlock()
@@ -211,10 +245,7 @@ func (p *tab) shows(selector, text string) {
 	p.until(fmt.Sprintf("[...document.querySelectorAll(%s)].some(e => e.textContent.includes(%s))", quote(selector), quote(text)))
 }
 
-func quote(s string) string {
-	b, _ := json.Marshal(s)
-	return string(b)
-}
+func quote(s string) string { return jsonOf(s) }
 
 // hash goes to another address in the page.
 func (p *tab) hash(to string) {
@@ -241,18 +272,23 @@ func (p *tab) clean(address string) {
 	}
 }
 
-// picture saves the page as it is, if pictures are wanted.
-func (p *tab) picture(name string, width, height int64, scheme string) {
+// looks gives the page a size and a colour scheme, and checks that nothing stands outside of the window.
+func (p *tab) looks(width, height int64, scheme string) {
 	p.t.Helper()
-	dir := os.Getenv("SAMEPAGE_SCREENSHOTS")
 	run(p, chromedp.EmulateViewport(width, height))
 	run(p, func(ctx context.Context, t *chromedp.Target) (cdp.Empty, error) {
 		return cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
 			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
 		})
 	})
-	// Nothing may stand outside of the window.
-	p.until("document.documentElement.scrollWidth <= innerWidth")
+	p.until(fmt.Sprintf("innerWidth === %d && document.documentElement.scrollWidth <= innerWidth", width))
+}
+
+// picture is looks, and saves a picture for docs/observe.md, if pictures are wanted.
+func (p *tab) picture(name string, width, height int64, scheme string) {
+	p.t.Helper()
+	p.looks(width, height, scheme)
+	dir := os.Getenv("SAMEPAGE_SCREENSHOTS")
 	if dir == "" {
 		return
 	}
@@ -274,26 +310,23 @@ const (
 // The page shows that a stopped subscriber makes its publisher wait, and that both go on.
 func TestStoppedSubscriber(t *testing.T) {
 	s := build(t)
+	if s.windows() {
+		t.Skip("no signal stops a process of Windows")
+	}
 	drain(s.start(&film{}, "pub", "cam", "--y4m", "--rate", "25", "--depth", "8", "--times", "-q"))
 	sub, out := s.start(nil, "sub", "cam", "--raw")
 	drain(sub, out)
 	drain(s.start(nil, "sub", "cam", "--raw"))
 	drain(s.start(&lines{}, "pub", "words", "--rate", "100", "-q"))
 	drain(s.start(nil, "sub", "words"))
-	_, web := s.start(nil, "web", "--listen", "127.0.0.1:0")
-	address, err := web.ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
-	address = strings.TrimSpace(address)
-
+	address := s.web()
 	p := open(t, address)
 	p.shows("#status", "live")
 	p.shows("#objects tbody th", "cam")
 	p.until("document.querySelectorAll('#objects tbody tr').length === 2")
 	rate := "[...document.querySelectorAll('#objects tbody tr')].find(r => r.textContent.startsWith('cam')).querySelector('.c-rate').textContent"
 	p.until("parseFloat(" + rate + ") > 1")
-	p.picture("objects-light", 1280, 800, "light")
+	p.looks(1280, 800, "light")
 
 	p.hash("#/object/topic/local/cam")
 	p.shows("#detail h2", "cam")
@@ -302,25 +335,25 @@ func TestStoppedSubscriber(t *testing.T) {
 	p.until(loaded)
 	first := run(p, chromedp.Evaluate[string](pixels))
 	p.until(pixels + " !== " + quote(first))
-	p.picture("topic-light", 1280, 1000, "light")
+	p.looks(1280, 800, "light")
 
 	if err := sub.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
 	p.until(rate + " === '0/s'")
-	p.shows("#detail .alert.bad", fmt.Sprintf("waits until process %d (samepage), which is stopped, lets go of messages, for at least", sub.Process.Pid))
+	p.shows("#detail .alert.bad", fmt.Sprintf("waits until process %d (samepage), which is stopped, lets go of messages, for ", sub.Process.Pid))
 	member := fmt.Sprintf("[...document.querySelectorAll('#detail .members tbody tr')].find(r => r.textContent.startsWith('%d '))", sub.Process.Pid)
 	p.until(member + ".textContent.includes('stopped')")
 	p.until("parseInt(" + member + ".querySelector('.number').textContent) >= 8")
-	p.picture("stopped-light", 1280, 800, "light")
-	p.picture("stopped-dark", 1280, 800, "dark")
-	p.picture("stopped-narrow", 360, 800, "dark")
-	p.picture("stopped-4k", 3840, 2160, "light")
+	p.picture("page-light", 1280, 800, "light")
+	p.picture("page-dark", 1280, 800, "dark")
+	p.picture("page-narrow", 360, 800, "dark")
+	p.looks(3840, 2160, "light")
 	p.hash("#/waits")
 	p.shows("#alerts .bad", "which is stopped")
 	p.shows("#waits .box.bad", fmt.Sprintf("process %d, stopped", sub.Process.Pid))
-	p.picture("waits-light", 1280, 800, "light")
-	p.picture("waits-narrow", 360, 800, "light")
+	p.looks(1280, 800, "light")
+	p.picture("page-waits", 360, 800, "light")
 
 	p.hash("#/objects")
 	p.hash("#/object/topic/local/cam")

@@ -52,7 +52,7 @@ export class Detail {
 			...notes.map(f => h("p", { class: "alert" }, words.findings[f], " ", f === "unreadable" && visible(o.error))),
 		]);
 		const times = this.says.querySelectorAll(".for");
-		lines.forEach((l, i) => set(times[i], l.since > 0 ? `, for at least ${words.lasting(l.since)}` : ""));
+		lines.forEach((l, i) => set(times[i], l.lasts));
 		this.#facts(o);
 		this.#members(o);
 		this.newest.show(o);
@@ -63,13 +63,14 @@ export class Detail {
 		const i = o.info, s = o.state ?? {}, f = [];
 		const add = (label, value) => { if (value !== undefined && value !== null && value !== "") f.push([label, value]); };
 		if (o.rate) add("rate", words.rate(o.rate.per_second));
-		if (o.rate?.bytes_per_second !== undefined) add("bandwidth", words.speed(o.rate.bytes_per_second));
+		if (o.rate && i.kind === "topic") add("bandwidth", words.speed(o.rate.bytes_per_second ?? 0));
 		if (i.kind === "topic" && s.lanes) {
 			add("messages so far", words.number(words.sum(s.lanes.map(l => l.messages))));
 			const p = s.options;
 			add("kept", p.pack ? `${words.number(p.depth)} packs of up to ${words.size(p.pack)}` : words.count(p.depth, "message"));
 			add("largest message", words.size(p.max_size));
 			add("slow subscribers", p.evict_after ? `are evicted after ${words.lasting(p.evict_after / 1e6)}` : "make publishers wait");
+			for (const r of s.named_readers ?? []) add(`named reader ${r.key}`, `${r.reader ? `process ${r.reader.pid}` : "nobody now"}, goes on with ${(r.next ?? []).map(words.number).join(", ")}`);
 			const deaths = words.sum(s.lanes.map(l => l.deaths));
 			if (deaths) add("publishers that died", words.number(deaths));
 		} else {
@@ -103,13 +104,13 @@ export class Detail {
 			h("caption", {}, `${words.count(o.members.length, "member")}, of at most ${o.room}`),
 			h("thead", {}, h("tr", {}, ["Process", "Role", "Lag", "State", "Since"].map(t => h("th", { scope: "col", class: t === "Lag" ? "number" : "" }, t)))),
 			h("tbody", {}, o.members.map((m, i) => h("tr", {},
-				h("th", { scope: "row" }, String(m.pid), " ", name(m.name)),
+				h("th", { scope: "row" }, String(m.pid), " ", name(m.name), m.command?.length > 1 && h("small", { class: "command-line", title: visible(m.command.join(" ")) }, h("bdi", {}, visible(m.command.slice(1).join(" "))))),
 				h("td", {}, m.role ?? ""),
 				h("td", { class: "number" }, m.behind && depth ? h("meter", { min: 0, max: depth, value: Math.max(...m.behind), high: depth * 0.9, low: depth * 0.5, optimum: 0, "aria-hidden": "true" }) : null, " ", words.lag(m)),
 				h("td", {}, [
 					m.stopped && mark("stopped", "bad"), !m.alive && mark("dead", "bad"), m.evicted && mark("evicted", "bad"),
 					blockers.has(i) && mark("others wait for it", "warn"), m.owner && mark("holds it", "good"),
-					m.reads && mark(words.count(m.reads, "read lock"), "good"), m.calls && mark(`${words.count(m.calls, "call")} in flight`),
+					m.reads && mark(words.count(m.reads, "read lock"), "good"), m.holds && mark(`holds ${words.number(m.holds)}`, "good"), m.calls && mark(`${words.count(m.calls, "call")} in flight`),
 					m.connections && mark(words.count(m.connections, "connection")),
 					waits.has(i) && mark(`waits for ${words.reason(waits.get(i))}`, waits.get(i).on?.length ? "warn" : ""),
 				].filter(x => x).flatMap(x => [x, " "])),

@@ -6,6 +6,7 @@ import * as words from "./words.js";
 
 const box = { w: 190, h: 46, gapX: 190, gapY: 22, pad: 12 };
 const mostBoxes = 60;
+const narrow = 700; // pixels
 
 const cut = (text, n) => (text.length > n ? text.slice(0, n - 1) + "…" : text);
 
@@ -26,7 +27,7 @@ function edges(state) {
 				const from = node(o, o.members[w.member]), to = node(o, o.members[i]);
 				if (from === to) continue;
 				const k = `${from.id}>${to.id}>${o.path}`;
-				if (!arrows.has(k)) arrows.set(k, { from, to, o, why: words.reason(w), since: w.since });
+				if (!arrows.has(k)) arrows.set(k, { from, to, o, why: words.reason(w) });
 			}
 		}
 	}
@@ -68,38 +69,54 @@ function arrange(nodes, arrows) {
 	return columns;
 }
 
+// route is the way of an arrow, and the place of its label. An arrow that closes a circle goes around
+// the boxes.
+function route(a, x, y, down, width, height) {
+	const forward = a.to.column > a.from.column, midX = n => x(n) + box.w / 2, midY = n => y(n) + box.h / 2;
+	let x1, y1, x2, y2, curve;
+	if (down) {
+		[x1, y1, x2, y2] = forward ? [midX(a.from), y(a.from) + box.h, midX(a.to), y(a.to)] : [x(a.from) + box.w, midY(a.from), x(a.to) + box.w, midY(a.to)];
+		const bend = forward ? (y1 + y2) / 2 : width - 10;
+		curve = forward ? `${x1} ${bend} ${x2} ${bend}` : `${bend} ${y1} ${bend} ${y2}`;
+	} else {
+		[x1, y1, x2, y2] = forward ? [x(a.from) + box.w, midY(a.from), x(a.to), midY(a.to)] : [midX(a.from), y(a.from) + box.h, midX(a.to), y(a.to) + box.h];
+		const bend = forward ? (x1 + x2) / 2 : height - 10;
+		curve = forward ? `${bend} ${y1} ${bend} ${y2}` : `${x1} ${bend} ${x2} ${bend}`;
+	}
+	const lx = (x1 + x2) / 2, ly = (y1 + y2) / 2;
+	return { d: `M${x1} ${y1}C${curve} ${x2} ${y2}`, lx: !forward && down ? lx + 20 : lx, ly: forward ? ly - (down ? -4 : 6) : down ? ly : height - 20 };
+}
+
 // graph draws into an element.
 export function graph(element, state, pathOf, href) {
 	const { nodes, arrows } = edges(state);
 	const circle = new Set(state.cycles.flatMap(c => c.map((s, i) => `${s.pid}>${c[(i + 1) % c.length].pid}`)));
-	const key = nodes.map(n => `${n.id}${n.stopped}`).join() + arrows.map(a => `${a.from.id}>${a.to.id}>${a.o.path}${a.why}`).join() + [...circle];
+	const key = nodes.map(n => `${n.id}${n.stopped}`).join() + arrows.map(a => `${a.from.id}>${a.to.id}>${a.o.path}${a.why}`).join() + [...circle] + (element.clientWidth < narrow);
 	same(element, key, () => {
 		if (nodes.length === 0) return h("p", { class: "note" }, "Nobody waits for somebody else.");
 		const few = nodes.slice(0, mostBoxes), kept = new Set(few);
 		const shown = arrows.filter(a => kept.has(a.from) && kept.has(a.to));
 		const columns = arrange(few, shown);
-		const rows = Math.max(...columns.map(c => c.length));
-		const width = columns.length * box.w + (columns.length - 1) * box.gapX + 2 * box.pad;
-		const height = rows * (box.h + box.gapY) - box.gapY + 2 * box.pad + (shown.some(a => a.back) ? 50 : 0);
-		const x = n => box.pad + n.column * (box.w + box.gapX), y = n => box.pad + n.row * (box.h + box.gapY);
+		const down = element.clientWidth < narrow; // the columns stand below one another
+		const across = Math.max(...columns.map(c => c.length)), along = columns.length, back = shown.some(a => a.back) ? 50 : 0;
+		const place = (n, w, gap) => box.pad + n * (w + gap), total = (n, w, gap) => n * (w + gap) - gap + 2 * box.pad;
+		const width = down ? total(across, box.w, box.gapY) + back : total(along, box.w, box.gapX);
+		const height = down ? total(along, box.h, box.gapY * 3) : total(across, box.h, box.gapY) + back;
+		const x = n => (down ? place(n.row, box.w, box.gapY) : place(n.column, box.w, box.gapX));
+		const y = n => (down ? place(n.column, box.h, box.gapY * 3) : place(n.row, box.h, box.gapY));
 		const labels = new Map();
 		const drawing = svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": "Who waits for whom. The sentences above say the same." },
 			svg("defs", {}, ["", "bad"].map(sort => svg("marker", { id: `head${sort}`, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 8, markerHeight: 8, orient: "auto-start-reverse" },
 				svg("path", { d: "M0 0L8 4L0 8z", class: `arrowhead ${sort}` })))),
 			shown.map(a => {
 				const sort = circle.has(`${a.from.pid}>${a.to.pid}`) ? "bad" : "";
-				const x1 = x(a.from) + box.w, y1 = y(a.from) + box.h / 2, x2 = x(a.to), y2 = y(a.to) + box.h / 2;
-				const forward = a.to.column > a.from.column, bend = box.gapX / 2;
-				const below = height - 14;
-				const d = forward ? `M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}`
-					: `M${x(a.from) + box.w / 2} ${y(a.from) + box.h}C${x(a.from) + box.w / 2} ${below} ${x(a.to) + box.w / 2} ${below} ${x(a.to) + box.w / 2} ${y(a.to) + box.h}`;
-				let lx = forward ? (x1 + x2) / 2 : (x(a.from) + x(a.to) + box.w) / 2, ly = forward ? (y1 + y2) / 2 - 6 : below - 12;
+				const { d, lx, ly } = route(a, x, y, down, width, height);
 				const spot = `${Math.round(lx)} ${Math.round(ly)}`, n = labels.get(spot) ?? 0;
 				labels.set(spot, n + 1);
-				ly -= n * 14;
+				const object = visible(words.title(a.o.info));
 				return svg("g", {}, svg("path", { d, class: `arrow ${sort}`, "marker-end": `url(#head${sort})` }),
-					svg("a", { href: href(pathOf(a.o.info)) }, svg("text", { x: lx, y: ly, class: "label" }, cut(visible(words.title(a.o.info)), 24),
-						svg("title", {}, `${visible(words.title(a.o.info))}: process ${a.from.pid} waits for ${a.why} of process ${a.to.pid}`))));
+					svg("a", { href: href(pathOf(a.o.info)) }, svg("text", { x: lx, y: ly - 14 * n, class: "label" }, cut(object, 24),
+						svg("title", {}, `${object}: process ${a.from.pid} waits for ${a.why} of process ${a.to.pid}`))));
 			}),
 			few.map(n => svg("g", { class: `box ${n.stopped ? "bad" : ""}` },
 				svg("rect", { x: x(n), y: y(n), width: box.w, height: box.h, rx: 8 }),

@@ -18,7 +18,7 @@ export function remember(state) {
 		const p = kept.get(k);
 		p.t.push(at);
 		p.rate.push(o.rate.per_second);
-		p.bytes.push(o.rate.bytes_per_second ?? null);
+		p.bytes.push(o.info.kind === "topic" ? o.rate.bytes_per_second ?? 0 : null);
 		for (const m of o.members ?? []) {
 			if (!m.behind || !m.alive) continue;
 			const id = `${m.pid} ${m.joined}`;

@@ -33,6 +33,7 @@ const objects = new Table({
 		{ id: "memory", title: "Memory", numeric: true, value: o => o.info.allocated ?? 0, text: o => words.size(o.info.allocated), about: "Bytes that it takes now" },
 		{ id: "users", title: "Users", numeric: true, value: living, text: o => (o.members ? living(o) : "–"), about: "Living members" },
 		{ id: "rate", title: "Rate", numeric: true, value: o => o.rate?.per_second ?? -1, text: o => words.rate(o.rate?.per_second), about: "Messages or values a second" },
+		{ id: "speed", title: "Bandwidth", numeric: true, value: o => o.rate?.bytes_per_second ?? -1, text: o => words.speed(o.rate?.bytes_per_second), about: "Bytes of messages a second" },
 		{ id: "lag", title: "Lag", numeric: true, value: slowest, text: o => dash(slowest(o)), about: "How far the slowest reliable subscriber is behind" },
 		{ id: "blocked", title: "Blocked", numeric: true, value: blocked, text: o => dash(blocked(o)), about: "Members that wait for others" },
 		{ id: "state", title: "State", value: words.state, text: o => words.state(o) + (o.findings ?? []),
@@ -56,7 +57,7 @@ const locks = new Table({
 		{ id: "state", title: "State", value: words.state, cell: o => [words.state(o), o.state?.dirty && [" ", mark("dirty", "bad")]] },
 		{ id: "holders", title: "Held by", value: o => holders(o).length, text: o => JSON.stringify(holders(o)), numeric: false, cell: o => list(holders(o)) },
 		{ id: "waiting", title: "Waiting", numeric: true, value: o => waiters(o).length, text: o => JSON.stringify(waiters(o).map(m => m.pid)), cell: o => list(waiters(o)) },
-		{ id: "since", title: "For at least", numeric: true, value: o => -longest(o),
+		{ id: "since", title: "For", numeric: true, about: "How long the first of them has waited, as far as it was seen", value: o => -longest(o),
 			text: o => (longest(o) < Infinity ? words.lasting(new Date(state.at) - longest(o)) : "–") },
 	],
 });
@@ -108,6 +109,7 @@ function draw() {
 		(state.leftovers.length ? `, ${words.size(state.memory.leftover)} of it left by dead processes` : ""));
 
 	const lines = all.flatMap(o => words.sentences(o, at).map(s => ({ ...s, o })));
+	document.title = lines.length ? `(${lines.length}) samepage` : "samepage";
 	drawAlerts(lines.filter(s => s.o.path !== open)); // the panel of the open object has its own
 	set($("count-objects"), String(all.length));
 	set($("count-waits"), String(lines.length));
@@ -123,6 +125,7 @@ function draw() {
 	});
 	if (view === "objects") {
 		const text = filter.value.toLowerCase();
+		objects.empty = all.length ? "No object has such a name and kind." : "There are no objects.";
 		objects.show(all.filter(o => words.title(o.info).toLowerCase().includes(text) && (!kind.value || o.info.kind === kind.value)));
 		objects.choose(open);
 	}
@@ -154,7 +157,7 @@ function drawAlerts(lines) {
 		lines.length > most && h("p", { class: "note" }, h("a", { href: "#/waits" }, `${lines.length - most} more`)),
 	]);
 	const times = $("alerts").querySelectorAll(".for");
-	lines.slice(0, most).forEach((s, i) => set(times[i], s.since > 0 ? `, for at least ${words.lasting(s.since)}` : ""));
+	lines.slice(0, most).forEach((s, i) => set(times[i], s.lasts));
 }
 
 // drawIdle tells of the members that wait for something new, which any other member can bring.
@@ -219,7 +222,10 @@ function connect() {
 	source.addEventListener("failed", e => tell(visible(JSON.parse(e.data)), "bad"));
 	source.addEventListener("error", () => {
 		tell("no connection: trying again", "bad");
-		if (source.readyState === EventSource.CLOSED) setTimeout(connect, 2000);
+		if (source.readyState !== EventSource.CLOSED) return;
+		setTimeout(connect, 2000);
+		// A server that was started again wants the token again.
+		fetch("./", { method: "HEAD" }).then(r => { if (r.status === 401) location.reload(); }, () => {});
 	});
 }
 

@@ -11,6 +11,9 @@ const clock = seconds => words.clock(new Date(seconds * 1000));
 // em is the size of the text in pixels. It is larger on a very wide window.
 const em = () => parseFloat(getComputedStyle(document.documentElement).fontSize);
 
+// whole are the steps of an axis for numbers without fractions.
+const whole = Array.from({ length: 16 }, (_, i) => [1, 2, 5].map(n => n * 10 ** i)).flat();
+
 const css = v => getComputedStyle(document.documentElement).getPropertyValue(v).trim();
 
 export class Plots {
@@ -58,7 +61,7 @@ export class Plots {
 		this.#plot("Rate", series, data[0], v => words.rate(v));
 		if (lags.length) {
 			const unit = o.state?.options?.pack ? "packs" : "messages";
-			this.#plot(`Lag of each reliable subscriber, in ${unit}`, lags.map(l => ({ label: visible(l.label), scale: "y", value: (_, v) => (v === null ? "–" : words.number(v)) })), data[1], v => words.number(v));
+			this.#plot(`Lag of each reliable subscriber, in ${unit}`, lags.map(l => ({ label: visible(l.label), scale: "y", value: (_, v) => (v === null ? "–" : words.number(v)) })), data[1], v => words.number(v), whole);
 		}
 	}
 
@@ -67,7 +70,7 @@ export class Plots {
 		if (plot.cursor.left < 0 || plot.cursor.left === undefined) plot.setLegend({ idx: plot.data[0].length - 1 });
 	}
 
-	#plot(title, series, data, tick) {
+	#plot(title, series, data, tick, incrs) {
 		const text = css("--text-2"), grid = css("--line");
 		const axis = { stroke: text, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 }, font: `${0.8 * em()}px system-ui, sans-serif` };
 		const figure = h("figure", { role: "group", "aria-label": title }, h("figcaption", {}, title));
@@ -77,7 +80,7 @@ export class Plots {
 			scales: { x: { range: (_, min, max) => [Math.min(min ?? 0, (max ?? 0) - least), max ?? 0] }, y: { range: (_, __, max) => [0, Math.max(1, (max ?? 0) * 1.1)] }, bytes: { range: (_, __, max) => [0, Math.max(1, (max ?? 0) * 1.1)] } },
 			axes: [
 				{ ...axis, space: 6 * em(), size: 2.2 * em(), values: (_, all) => all.map(clock) },
-				{ ...axis, scale: "y", size: 4.2 * em(), values: (_, all) => all.map(tick) },
+				{ ...axis, scale: "y", size: 4.2 * em(), incrs, values: (_, all) => all.map(tick) },
 				...(series.some(s => s.scale === "bytes") ? [{ ...axis, scale: "bytes", side: 1, size: 5 * em(), grid: { show: false }, values: (_, all) => all.map(words.speed) }] : []),
 			],
 			series: [{ label: "time", value: (_, v) => (v ? clock(v) : "–") },

@@ -119,9 +119,10 @@ export function sentences(o, at) {
 	for (const w of o.waits ?? []) {
 		if (!w.on?.length) continue;
 		const k = `${w.for} ${w.on}`;
-		if (!groups.has(k)) groups.set(k, { wait: w, waiters: [], since: at });
+		if (!groups.has(k)) groups.set(k, { wait: w, waiters: [], since: at, exact: true });
 		const g = groups.get(k);
 		g.waiters.push(o.members[w.member]);
+		g.exact &&= w.exact;
 		if (w.since && new Date(w.since) < g.since) g.since = new Date(w.since);
 	}
 	return [...groups.entries()].map(([k, g]) => {
@@ -132,7 +133,7 @@ export function sentences(o, at) {
 		];
 		const stopped = on.some(m => m.stopped);
 		const ids = list => list.map(m => `${m.pid}${m.stopped ? "!" : ""}`).join();
-		return { key: `${k} ${ids(g.waiters)} ${ids(on)}`, parts, since: g.since < at ? at - g.since : 0, stopped };
+		return { key: `${k} ${ids(g.waiters)} ${ids(on)}`, parts, lasts: g.since < at ? `, for ${g.exact ? "" : "at least "}${lasting(at - g.since)}` : "", stopped };
 	});
 }
 
