@@ -237,7 +237,7 @@ func runSub(ctx context.Context, a *app, o subOptions, name string, write messag
 		s, err := o.await(first, a, name, o.from, o.bestEffort)
 		if err == nil {
 			r.s, run, leave = s, r.messages, s.Close
-		} else if errors.Is(err, samepage.ErrTooManyMembers) {
+		} else if errors.Is(err, samepage.ErrTooManyMembers) && o.reader == "" { // a name needs its place
 			if err = r.instead(first); err == nil {
 				run, leave = r.copies, r.by.Close
 			}
