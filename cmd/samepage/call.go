@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"samepage"
+	"samepage/internal/typed"
+	"samepage/layout"
 	"samepage/rpc"
 )
 
@@ -37,8 +40,12 @@ If the service does not exist, the exit code is 3, and if it has no worker, 10; 
 --await call waits for both. If the worker dies, the exit code is 8. If the worker
 answers with an error, call writes its text to standard error, and the exit code is 1.
 
+The calls of a service can have Go types, which the service describes. Then standard input
+must have the bytes of a value of the request's type.
+
 With --json the output is {"service", "size", "seconds", "text"}. If the response is not
-UTF-8, "data" in base64 replaces "text".`,
+UTF-8, "data" in base64 replaces "text". If it has a Go type, "value" does: an object with
+the fields of the type.`,
 		Example:           "  samepage call thumbnail <photo.jpg >small.jpg\n  echo hello | samepage call upper --await --timeout 5s",
 		Args:              names(1, 1),
 		ValidArgsFunction: completeNames(false, samepage.KindService),
@@ -61,25 +68,38 @@ UTF-8, "data" in base64 replaces "text".`,
 
 // called tells the response to a call.
 type called struct {
-	Service string  `json:"service"`
-	Size    int     `json:"size"` // of the response
-	Seconds float64 `json:"seconds"`
-	Text    *string `json:"text,omitempty"`
-	Data    *string `json:"data,omitempty"` // base64
+	Service string          `json:"service"`
+	Size    int             `json:"size"` // of the response
+	Seconds float64         `json:"seconds"`
+	Text    *string         `json:"text,omitempty"`
+	Data    *string         `json:"data,omitempty"` // base64
+	Value   json.RawMessage `json:"value,omitempty"`
 }
 
 func (*called) text(io.Writer) error { return errors.ErrUnsupported } // it is written unchanged
 
-func newCalled(name string, resp []byte, took time.Duration) *called {
+// newCalled describes the response of a service with that schema.
+func newCalled(name, schema string, resp []byte, took time.Duration) (*called, error) {
 	s := string(resp)
 	r := &called{Service: name, Size: len(s), Seconds: took.Seconds()}
-	if utf8.ValidString(s) {
+	if schema != "" {
+		types, err := layout.SplitSchema(schema)
+		if err == nil && len(types) != 2 {
+			err = fmt.Errorf("its calls have %d types, want two: %w", len(types), samepage.ErrCorrupt)
+		}
+		if err == nil {
+			r.Value, err = new(typed.Decoder).JSON(types[1], s)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("the response of %q: %w", name, err)
+		}
+	} else if utf8.ValidString(s) {
 		r.Text = &s
 	} else {
 		data := base64.StdEncoding.EncodeToString(resp)
 		r.Data = &data
 	}
-	return r
+	return r, nil
 }
 
 func runCall(ctx context.Context, a *app, o callOptions, name string) (err error) {
@@ -104,6 +124,9 @@ func runCall(ctx context.Context, a *app, o callOptions, name string) (err error
 	if err != nil {
 		return err
 	}
+	if want := c.MaxRequest(); c.Schema() != "" && n != want {
+		return fmt.Errorf("the input has %s, but a request of %q is a value of %s: %w", numBytes(int64(n)), name, numBytes(int64(want)), samepage.ErrRange)
+	}
 	if o.idempotent {
 		k.MarkIdempotent()
 	}
@@ -123,14 +146,29 @@ func runCall(ctx context.Context, a *app, o callOptions, name string) (err error
 		return err
 	}
 	if a.json {
-		return a.printer().print(newCalled(name, k.Response(), time.Since(begun)))
+		r, err := newCalled(name, c.Schema(), k.Response(), time.Since(begun))
+		if err != nil {
+			return err
+		}
+		return a.printer().print(r)
 	}
 	return a.writeAll(ctx, k.Response(), o.raw)
 }
 
-// open opens the service. With --await it waits for it.
+// open opens the service, of bytes or of any Go types. With --await it waits for it.
 func (o *callOptions) open(ctx context.Context, name string) (*rpc.Client, error) {
 	opts := &rpc.Options{Scope: o.scope, Owner: o.owner}
+	c, err := o.openWith(ctx, name, opts)
+	if errors.Is(err, samepage.ErrKindMismatch) {
+		if st, ierr := rpc.Inspect(name, &samepage.InspectOptions{Scope: o.scope, Owner: o.owner}); ierr == nil && st.Schema != "" {
+			opts.Schema = st.Schema
+			return o.openWith(ctx, name, opts)
+		}
+	}
+	return c, err
+}
+
+func (o *callOptions) openWith(ctx context.Context, name string, opts *rpc.Options) (*rpc.Client, error) {
 	if o.await {
 		c, err := rpc.AwaitClient(ctx, name, opts)
 		return c, o.notYet(samepage.KindService, name, err)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"math"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"samepage/cell"
 	"samepage/internal/ipctest"
 	"samepage/pubsub"
+	"samepage/rpc"
 )
 
 // Reading is a type that the command does not have.
@@ -63,5 +65,37 @@ func TestTypedJSON(t *testing.T) {
 			t.Error(code, err, stdout, stderr)
 		}
 	}
+	ipctest.NoErr(t, w.Close())
+}
+
+// call calls a service of types that it does not have, and shows the response.
+func TestTypedCall(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	w, err := rpc.CreateWorkerOf[[2]uint16, reading]("s", nil)
+	ipctest.NoErr(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() {
+		done <- w.Serve(ctx, func(_ *rpc.Job, q *[2]uint16, r *reading) error {
+			*r = aReading
+			r.Code = int16(q[0] + q[1])
+			return nil
+		})
+	}()
+	for request, want := range map[string]string{"\x02\x00\x03\x00": `"value":` + strings.Replace(readingJSON, "-300", "5", 1), "\x02": "", "12345": ""} {
+		var out, errs, line bytes.Buffer
+		code := run([]string{"call", "s", "--json"}, strings.NewReader(request), &out, &errs)
+		switch {
+		case want == "":
+			if code != 11 {
+				t.Errorf("%q: code %d, %s%s", request, code, &out, &errs)
+			}
+		case json.Compact(&line, out.Bytes()) != nil || code != 0 || !strings.Contains(line.String(), want) || strings.Contains(line.String(), "data"):
+			t.Errorf("%q: code %d, %s%s", request, code, &out, &errs)
+		}
+	}
+	cancel()
+	<-done
 	ipctest.NoErr(t, w.Close())
 }
