@@ -1,7 +1,6 @@
 package record
 
 import (
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -38,7 +37,7 @@ func (s *Source) metadata() map[string]string {
 		panic(err) // impossible: numbers and texts
 	}
 	m := map[string]string{
-		keyKind: s.Kind.String(), keyObject: hex.EncodeToString(s.Object[:]), keyPublisher: strconv.Itoa(s.Publisher), keyOptions: string(options),
+		keyKind: s.Kind.String(), keyObject: s.Object.String(), keyPublisher: strconv.Itoa(s.Publisher), keyOptions: string(options),
 	}
 	if s.Schema != "" {
 		m[keySchema] = s.Schema
@@ -63,14 +62,15 @@ func sourceOf(c *mcap.Channel) (*Source, error) {
 	if err == nil {
 		err = json.Unmarshal([]byte(c.Metadata[keyOptions]), &s.Options)
 	}
-	id, herr := hex.DecodeString(c.Metadata[keyObject])
 	if err == nil {
-		err = herr
+		err = s.Object.UnmarshalText([]byte(c.Metadata[keyObject]))
 	}
-	if err != nil || len(id) != len(s.Object) || s.Publisher < 0 {
-		return nil, fmt.Errorf("the metadata of channel %d (%q) make no sense (%v): %w", c.ID, c.Topic, err, samepage.ErrCorrupt)
+	if err == nil && s.Publisher < 0 {
+		err = fmt.Errorf("publisher %d", s.Publisher)
 	}
-	copy(s.Object[:], id)
+	if err != nil {
+		return nil, fmt.Errorf("the metadata of channel %d (%q): %w: %w", c.ID, c.Topic, samepage.ErrCorrupt, err)
+	}
 	return s, nil
 }
 

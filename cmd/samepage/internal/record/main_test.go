@@ -6,4 +6,6 @@ import (
 	"samepage/internal/ipctest"
 )
 
-func TestMain(m *testing.M) { ipctest.Main(m, map[string]func([]string){"record": recordUntilKilled}) }
+func TestMain(m *testing.M) {
+	ipctest.Main(m, map[string]func([]string){"record": recordUntilKilled, "load": recordLoad})
+}

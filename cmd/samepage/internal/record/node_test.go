@@ -30,7 +30,8 @@ type readByNode struct {
 }
 
 // The TypeScript library for MCAP reads in recordings what was published: counts, numbers, times, schemas and
-// pixels. It needs Node, and packages of npm: test/mcap/run installs them, and sets SAMEPAGE_NODE.
+// pixels. It needs Node, and packages of npm: test/mcap/run installs them, and sets SAMEPAGE_NODE to
+// the folder that has them.
 func TestNode(t *testing.T) {
 	if os.Getenv("SAMEPAGE_NODE") == "" {
 		t.Skip("SAMEPAGE_NODE is not set; test/mcap/run sets it")
@@ -100,7 +101,7 @@ func recordForNode(t *testing.T, path string, how Compression) map[string][]stri
 
 func compareWithNode(t *testing.T, path string, want map[string][]string) {
 	t.Helper()
-	cmd := exec.Command("node", filepath.Join("..", "..", "..", "..", "test", "mcap", "read.js"), path)
+	cmd := exec.Command("node", filepath.Join(os.Getenv("SAMEPAGE_NODE"), "read.js"), path)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	ipctest.NoErr(t, err)
