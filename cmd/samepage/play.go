@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,7 +22,7 @@ type playOptions struct {
 	topics   []string
 	rename   []string
 	wait     int
-	paused   bool
+	pause    bool
 }
 
 func newPlayCommand(a *app) *cobra.Command {
@@ -33,6 +34,9 @@ func newPlayCommand(a *app) *cobra.Command {
 in which they were recorded. It makes the topics and cells that the recording has, with
 the same options and types. Messages keep the time of their publication. At the end of
 the recording the streams end.
+
+On a terminal a line tells where play is, and keys change it:
+` + playKeys + `.
 
 A file whose recorder was killed is played up to where it is whole. Topics that another
 program has recorded are played as the bytes that are in the file.`,
@@ -57,13 +61,14 @@ program has recorded are played as the bytes that are in the file.`,
 	f.DurationVar(&o.to, "to", 0, "end this `time` after the first message (default: at the end)")
 	f.StringSliceVar(&o.topics, "topics", nil, "play only topics and cells of these `names` or patterns")
 	f.StringSliceVar(&o.rename, "rename", nil, "play a topic or a cell under another name: `old=new`")
+	f.BoolVar(&o.pause, "pause", false, "begin in a pause")
 	f.IntVar(&o.wait, "wait", 0, "begin when each topic has at least this many reliable subscribers")
 	return c
 }
 
 // check checks the flags.
 func (o *playOptions) check(c *cobra.Command) (record.PlayOptions, error) {
-	p := record.PlayOptions{Rate: o.rate, Loop: o.loop, From: o.from, To: o.to, Wait: o.wait, Scope: o.scope}
+	p := record.PlayOptions{Rate: o.rate, Loop: o.loop, From: o.from, To: o.to, Wait: o.wait, Scope: o.scope, Paused: o.pause}
 	names := map[string]string{}
 	for _, r := range o.rename {
 		from, to, ok := strings.Cut(r, "=")
@@ -120,13 +125,22 @@ func runPlay(ctx context.Context, a *app, o *playOptions, opts record.PlayOption
 	if f.Lost != nil {
 		fmt.Fprintf(a.notes(), "samepage: %s has no end (%s): play plays what is whole\n", plain(path), visible(f.Lost.Error()))
 	}
+	var at atomic.Pointer[record.Position]
+	shown := a.onTerminal()
+	if shown {
+		opts.Progress = func(p record.Position) { at.Store(&p) }
+	}
 	p, err := record.NewPlayer(f, opts)
 	if err != nil {
 		return err
 	}
-	begin, n := time.Now(), uint64(0)
-	err = p.Play(ctx)
-	n = p.Played()
+	begin := time.Now()
+	if shown {
+		err = playOnTerminal(ctx, a, p, &at)
+	} else {
+		err = p.Play(ctx)
+	}
+	n := p.Played()
 	if ctx.Err() != nil {
 		err = nil // Ctrl-C ends it
 	}

@@ -14,6 +14,7 @@ import (
 
 	"samepage"
 	"samepage/cmd/samepage/internal/record"
+	"samepage/ipcsync"
 	"samepage/pubsub"
 )
 
@@ -28,6 +29,8 @@ type recordOptions struct {
 	bestEffort  bool
 	length      time.Duration
 	once        bool
+	last        time.Duration
+	trigger     string
 }
 
 func newRecordCommand(a *app) *cobra.Command {
@@ -47,10 +50,15 @@ of the last part of a second: samepage play plays it as it is, and samepage info
 
 record is a reliable subscriber: publishers wait for it if the disk is too slow for
 longer than --buffer lasts. With --best-effort they do not wait. The messages that it
-missed are counted, in the file and at the end.`,
+missed are counted, in the file and at the end.
+
+With --last 30s record keeps the last 30 seconds in memory. It writes them into a file
+each time that somebody sets the event --trigger, with samepage event set or in a
+program. record makes the event if it does not exist.`,
 		Example: `  samepage record -o drive.mcap 'cam*' pose
   samepage record -o 'day-%03d.mcap' --split-size 1GiB --compression zstd '*'
-  samepage record -o test.mcap --once log`,
+  samepage record -o test.mcap --once log
+  samepage record -o 'crash-%d.mcap' --last 30s --trigger crashed 'cam*' log`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usage(c, "a NAME is missing")
@@ -76,6 +84,8 @@ missed are counted, in the file and at the end.`,
 	f.Var(sizeFlag{&o.buffer, 16 << 20}, "buffer", "how many bytes may wait for the disk")
 	f.Var(fromFlag{&o.from}, "from", "begin with the oldest message of the history, with its newest, or with the next message")
 	f.BoolVar(&o.bestEffort, "best-effort", false, "never make a publisher wait; miss messages instead")
+	f.DurationVar(&o.last, "last", 0, "keep only the messages of this `time`, as far as --buffer goes, and write them at each --trigger")
+	f.StringVar(&o.trigger, "trigger", "", "with --last: the `event` whose set writes a file; samepage event set sets it")
 	f.DurationVar(&o.length, "for", 0, "end after this `time`")
 	f.BoolVar(&o.once, "once", false, "end when each NAME was found, and all their streams have ended")
 	completeChoices(c, "from", "oldest", "newest", "now")
@@ -87,17 +97,21 @@ missed are counted, in the file and at the end.`,
 func (o *recordOptions) check(c *cobra.Command, a *app) (record.Options, error) {
 	r := record.Options{
 		Path: o.output, Buffer: o.buffer, SplitSize: o.splitSize, SplitTime: o.splitTime,
-		Library: "samepage " + thisVersion().String(), Owner: o.owner, From: o.from, BestEffort: o.bestEffort,
+		Library: "samepage " + thisVersion().String(), Owner: o.owner, From: o.from, BestEffort: o.bestEffort, Last: o.last,
 		Note: func(text string) { fmt.Fprintln(a.notes(), "samepage: "+visible(text)) },
 	}
-	several := o.splitSize > 0 || o.splitTime > 0
+	several := o.splitSize > 0 || o.splitTime > 0 || o.last > 0
 	switch {
 	case o.output == "":
 		return r, usage(c, "-o FILE is missing")
 	case several && !numbered.MatchString(o.output):
 		return r, usage(c, "%q is not the name of many files: %w", o.output, errNoNumber)
-	case o.splitTime < 0 || o.length < 0:
+	case o.splitTime < 0 || o.length < 0 || o.last < 0:
 		return r, usage(c, "a time is negative")
+	case (o.last > 0) != (o.trigger != ""):
+		return r, usage(c, "--last and --trigger need each other")
+	case o.last > 0 && o.splitSize > 0 || o.last > 0 && o.splitTime > 0:
+		return r, usage(c, "--last writes a file for each trigger, so it excludes --split-size and --split-time")
 	}
 	how, err := record.ParseCompression(o.compression)
 	if err != nil {
@@ -129,7 +143,7 @@ func (r recorded) text(w io.Writer) error {
 	return nil
 }
 
-func runRecord(ctx context.Context, a *app, o *recordOptions, opts record.Options, patterns []string) error {
+func runRecord(ctx context.Context, a *app, o *recordOptions, opts record.Options, patterns []string) (err error) {
 	r, err := record.New(opts)
 	if err != nil {
 		return err
@@ -140,9 +154,36 @@ func runRecord(ctx context.Context, a *app, o *recordOptions, opts record.Option
 		defer cancel()
 	}
 	f := &finder{o: o, r: r, patterns: patterns, begun: map[found]bool{}}
-	err = f.run(ctx)
+	if o.trigger != "" {
+		e, _, eerr := ipcsync.OpenOrCreateEvent(o.trigger, &ipcsync.EventOptions{Scope: o.scope, Owner: o.owner})
+		if eerr != nil {
+			_, _, cerr := r.Close()
+			return errors.Join(eerr, cerr)
+		}
+		defer func() { err = errors.Join(err, e.Close()) }()
+		var wg sync.WaitGroup
+		ctx, cancel := context.WithCancel(ctx)
+		wg.Go(func() { waitTriggers(ctx, a, r, e) })
+		err = f.run(ctx)
+		cancel()
+		wg.Wait()
+	} else {
+		err = f.run(ctx)
+	}
 	totals, files, cerr := r.Close()
 	return errors.Join(err, cerr, a.summary(recorded{files, totals}))
+}
+
+// waitTriggers writes a file each time that the event is set.
+func waitTriggers(ctx context.Context, a *app, r *record.Recorder, e *ipcsync.Event) {
+	for e.Wait(ctx) == nil && e.Reset() == nil { // a manual-reset event would stay set
+		file, err := r.Trigger(ctx)
+		if err != nil {
+			fmt.Fprintln(a.stderr, message(err))
+			continue
+		}
+		fmt.Fprintf(a.notes(), "samepage: wrote %s\n", plain(file))
+	}
 }
 
 // found is a topic or a cell that is recorded.

@@ -90,7 +90,13 @@ type Recorder struct {
 // queued is what the writer gets: a chunk, or the order to write what the Recorder keeps.
 type queued struct {
 	c       *chunk
-	trigger chan error
+	trigger chan triggered
+}
+
+// triggered is the result of a trigger.
+type triggered struct {
+	file string
+	err  error
 }
 
 // New begins a recording.
@@ -276,9 +282,9 @@ func (r *Recorder) tick() {
 	}
 }
 
-// Trigger writes the messages of the time Options.Last into a new file.
-func (r *Recorder) Trigger(ctx context.Context) error {
-	done := make(chan error, 1)
+// Trigger writes the messages of the time Options.Last into a new file, and returns its name.
+func (r *Recorder) Trigger(ctx context.Context) (file string, err error) {
+	done := make(chan triggered, 1)
 	r.mu.Lock()
 	if r.cur != nil {
 		r.sealLocked()
@@ -286,10 +292,10 @@ func (r *Recorder) Trigger(ctx context.Context) error {
 	r.queue <- queued{trigger: done}
 	r.mu.Unlock()
 	select {
-	case err := <-done:
-		return err
+	case t := <-done:
+		return t.file, t.err
 	case <-ctx.Done():
-		return ctx.Err()
+		return "", ctx.Err()
 	}
 }
 
@@ -364,7 +370,8 @@ func (w *writer) run() {
 	defer close(w.r.done)
 	for q := range w.r.queue {
 		if q.trigger != nil {
-			q.trigger <- w.triggered()
+			file, err := w.triggered()
+			q.trigger <- triggered{file, err}
 			continue
 		}
 		<-q.c.ready
@@ -441,21 +448,23 @@ func (w *writer) forget() {
 }
 
 // triggered writes what is kept into a new file.
-func (w *writer) triggered() error {
+func (w *writer) triggered() (file string, err error) {
 	if w.r.o.Last == 0 {
-		return errors.New("this recorder writes all messages, and needs no trigger")
+		return "", errors.New("this recorder writes all messages, and needs no trigger")
 	}
-	err := w.open()
+	if err := w.open(); err != nil {
+		return "", err
+	}
 	for len(w.kept) > 0 && err == nil {
 		err = w.f.put(w.kept[0])
 		w.r.mu.Lock()
 		w.forget()
 		w.r.mu.Unlock()
 	}
-	if err == nil {
-		err = w.close()
+	if cerr := w.close(); err == nil {
+		err = cerr
 	}
-	return err
+	return w.r.files[len(w.r.files)-1], err
 }
 
 // open begins the next file.
