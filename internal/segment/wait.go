@@ -450,18 +450,25 @@ func (w *watched) look(atName bool) {
 	w.h.followers.look(w.h)
 }
 
-// Until calls try now, and then as often as the death watch looks, until try returns true or an
-// error. It is for conditions that no member can ring for, such as a name that does not exist yet.
-// It has a timer of its own: that costs a third of being woken by the goroutine of the watch.
+// soon is for how many looks Until looks as often as the death watch.
+const soon = 20
+
+// Until calls try now, then as often as the death watch looks, and after a second half as often,
+// until try returns true or an error. It is for conditions that no member can ring for, such as a
+// name that does not exist yet. It has a timer of its own: that costs a third of being woken by the
+// goroutine of the watch.
 func Until(ctx context.Context, try func() (bool, error)) error {
 	var looks *time.Ticker
-	for {
+	for n := 0; ; n++ {
 		if ok, err := try(); ok || err != nil {
 			return err
 		}
-		if looks == nil {
+		switch n {
+		case 0:
 			looks = time.NewTicker(watchEvery)
 			defer looks.Stop()
+		case soon:
+			looks.Reset(2 * watchEvery)
 		}
 		select {
 		case <-looks.C:
