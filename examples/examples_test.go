@@ -86,6 +86,18 @@ func TestExamples(t *testing.T) {
 	}
 }
 
+// The script of the example twohosts shows pictures on another host.
+func TestTwoHosts(t *testing.T) {
+	needGo(t)
+	if runtime.GOOS != "linux" {
+		t.Skip("the script is for Linux")
+	}
+	out, err := exec.CommandContext(t.Context(), "sh", "twohosts/twohosts.sh").CombinedOutput()
+	if err != nil || !regexp.MustCompile(`(?m)^the viewer got [1-9]\d* pictures$`).Match(out) {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 // With a file, the example erase writes both results beside the file.
 func TestEraseFile(t *testing.T) {
 	needGo(t)

@@ -13,15 +13,15 @@ import (
 const maxSkip = layout.MaxNumber / 2
 
 // Relay prepares messages that come from elsewhere: from a topic of another machine, or from a
-// recording. The next message gets the number seq. Subscribers, also reliable ones, miss the numbers
-// from Next to seq - 1: they count in Message.Missed of this message. If the topic has
+// recording. The next message gets the number seq. Subscribers, also reliable ones, miss the
+// numbers from Next to seq - 1: they count in Message.Missed of this message. If the topic has
 // Options.Times, the next messages, until the next Relay, have the time at; the zero time is that
 // of their publication.
 //
 // Only topics with Options.Pack can leave out numbers.
 //
-// Errors: fs.ErrInvalid (seq is less than Next, or more than 1 << 61), errors.ErrUnsupported (seq is more
-// than Next, and the topic has no Options.Pack).
+// Errors: fs.ErrInvalid (seq is less than Next, or more than 1 << 61), errors.ErrUnsupported (seq
+// is more than Next, and the topic has no Options.Pack).
 func (p *publisher) Relay(seq uint64, at time.Time) error {
 	next := p.w.Next()
 	switch {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -29,6 +30,9 @@ type bridgeOptions struct {
 	window  int64
 	silence time.Duration
 	limit   int64
+	zstd    bool
+	metrics string
+	anyone  bool
 	keep    int64
 	host    string
 	every   time.Duration
@@ -37,7 +41,7 @@ type bridgeOptions struct {
 func newBridgeCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "bridge",
-		Short: "Carry topics between machines, over NATS",
+		Short: "Carry topics, cells and services between machines, over NATS",
 		Long: `bridge carries topics to other machines. bridge publish sends topics of this machine,
 and bridge subscribe makes them on another one. Nothing crosses that neither of them
 names. Both connect to a NATS server: an existing one (--nats URL), or one that a bridge
@@ -56,7 +60,7 @@ stream and the death of a publisher arrive, too.`,
 func newBridgePublishCommand(a *app) *cobra.Command {
 	o := bridgeOptions{policy: policyFlag(bridge.Newest)}
 	c := &cobra.Command{
-		Use:   "publish TOPIC...",
+		Use:   "publish [TOPIC...]",
 		Short: "Send topics of this machine to bridges on other machines",
 		Long: `bridge publish sends the messages of topics of this machine. A TOPIC is a name or a
 pattern, in which * stands for any characters. Topics that appear later are sent, too.
@@ -70,7 +74,7 @@ pattern, in which * stands for any characters. Topics that appear later are sent
 What a bridge has published here is not sent on.`,
 		Example: `  samepage bridge publish cam 'sensor.*' --serve :4222
   samepage bridge publish log --nats nats://hub:4222 --policy wait --prefix robot1.`,
-		Args:              someNames,
+		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: completeNames(true, samepage.KindTopic),
 		RunE: func(c *cobra.Command, args []string) error {
 			return o.run(c, a, args, (*bridge.Bridge).Publish)
@@ -81,6 +85,7 @@ What a bridge has published here is not sent on.`,
 	f.Var(&o.policy, "policy", "newest, wait or stored: what happens if the network is slower than the publisher")
 	completeChoices(c, "policy", string(bridge.Newest), string(bridge.Wait), string(bridge.Stored))
 	o.window = 64 << 20
+	f.BoolVar(&o.zstd, "zstd", false, "compress what is sent")
 	f.Var(sizeFlag{&o.keep, 0}, "keep", "with --policy stored: bytes that the server keeps of a topic; 0: all")
 	f.Var(sizeFlag{&o.window, 1}, "window", "with --policy wait: bytes that are on their way at a time")
 	return c
@@ -89,7 +94,7 @@ What a bridge has published here is not sent on.`,
 func newBridgeSubscribeCommand(a *app) *cobra.Command {
 	var o bridgeOptions
 	c := &cobra.Command{
-		Use:   "subscribe TOPIC...",
+		Use:   "subscribe [TOPIC...]",
 		Short: "Make topics of other machines on this machine",
 		Long: `bridge subscribe makes topics on this machine, and publishes the messages that bridges
 on other machines send. A TOPIC is a name or a pattern of their names, after their
@@ -97,7 +102,7 @@ on other machines send. A TOPIC is a name or a pattern of their names, after the
 origin. If a topic of that name exists with another type, it is refused.`,
 		Example: `  samepage bridge subscribe cam --nats nats://robot:4222
   samepage bridge subscribe '*' --nats nats://hub:4222 --prefix far.`,
-		Args: someNames,
+		Args: cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, args []string) error {
 			return o.run(c, a, args, (*bridge.Bridge).Subscribe)
 		},
@@ -106,14 +111,6 @@ origin. If a topic of that name exists with another type, it is refused.`,
 	o.limit = 4 << 30
 	c.Flags().Var(sizeFlag{&o.limit, 1}, "limit", "refuse topics that take more memory")
 	return c
-}
-
-// someNames checks that there is at least one argument.
-func someNames(c *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return usage(c, "a TOPIC is missing")
-	}
-	return nil
 }
 
 func (o *bridgeOptions) addFlags(c *cobra.Command) {
@@ -129,9 +126,13 @@ func (o *bridgeOptions) addFlags(c *cobra.Command) {
 	f.StringVar(&o.link.Key, "key", "", "`file` with the key of --cert")
 	f.StringVar(&o.space, "space", "samepage", "first `word` of all subjects; bridges with different words do not see each other")
 	f.StringVar(&o.names.Prefix, "prefix", "", "`text` in front of each name on the other side of the bridge")
+	f.StringArrayVar(&o.names.Cells, "cell", nil, "carry this cell, or the cells that match a `pattern`, as latest values; may be repeated")
+	f.StringArrayVar(&o.names.Services, "service", nil, "carry the calls of this service; may be repeated")
 	f.StringArrayVar(&o.renames, "rename", nil, "`NAME=OTHER`: the name on the other side of the bridge; may be repeated")
 	f.StringVar(&o.host, "host", "", "`name` of this machine; with it bridge subscribe goes on with what is stored (default: the host name)")
 	f.DurationVar(&o.silence, "silence", 10*time.Second, "take a bridge that was not heard this long for dead")
+	f.StringVar(&o.metrics, "metrics", "", "tell Prometheus the counts at this `address`, such as 127.0.0.1:7072")
+	f.BoolVar(&o.anyone, "unsafe-open", false, "allow an address of --metrics that other machines can reach")
 	f.DurationVar(&o.every, "every", 0, "print the counts of all topics this often; 0: only at the end")
 }
 
@@ -146,6 +147,8 @@ func (o *bridgeOptions) check(c *cobra.Command, args []string) error {
 		o.names.Renames[from] = to
 	}
 	switch {
+	case len(args)+len(o.names.Cells)+len(o.names.Services) == 0:
+		return usage(c, "a TOPIC, --cell or --service is missing")
 	case (o.link.URL == "") == (o.link.Serve == ""):
 		return usage(c, "--nats URL or --serve ADDRESS is needed, and not both")
 	case (o.link.Cert == "") != (o.link.Key == ""):
@@ -158,6 +161,11 @@ func (o *bridgeOptions) check(c *cobra.Command, args []string) error {
 		return usage(c, "--silence %v is less than 1s", o.silence)
 	case o.every < 0:
 		return usage(c, "--every %v is negative", o.every)
+	}
+	if o.metrics != "" && !o.anyone {
+		if err := onlyLoopback(o.metrics); err != nil {
+			return usage(c, "--metrics %q: %w", o.metrics, err)
+		}
 	}
 	if err := o.names.Check(); err != nil {
 		return usage(c, "%w", err)
@@ -185,7 +193,7 @@ func (o *bridgeOptions) run(c *cobra.Command, a *app, args []string, way func(*b
 	defer stop()
 	b, err := bridge.New(&bridge.Options{
 		Names: o.names, Conn: nc, Space: o.space, Scope: o.scope, Owner: o.owner, Policy: bridge.Policy(o.policy), Window: int(o.window),
-		Tick: time.Second, Silence: o.silence, Limit: o.limit, Keep: o.keep, Host: o.host, Tell: t.tell,
+		Tick: time.Second, Silence: o.silence, Limit: o.limit, Keep: o.keep, Zstd: o.zstd, Host: o.host, Tell: t.tell,
 	})
 	if err != nil {
 		return err
@@ -198,6 +206,13 @@ func (o *bridgeOptions) run(c *cobra.Command, a *app, args []string, way func(*b
 		}()
 	} else {
 		close(done)
+	}
+	if o.metrics != "" {
+		go func() {
+			if err := serveMetrics(ctx, a, o.metrics, bridgeMetrics{b, c.Name()}); ctx.Err() == nil {
+				t.tell(bridge.Event{What: "failed", Text: err.Error()})
+			}
+		}()
 	}
 	err = way(b, ctx)
 	if errors.Is(err, context.Canceled) { // this is how a bridge ends
@@ -286,4 +301,38 @@ func (p *policyFlag) Set(s string) error {
 	}
 	*p = policyFlag(s)
 	return nil
+}
+
+// bridgeMetrics answers requests for the counts of a bridge, in the text format of Prometheus.
+type bridgeMetrics struct {
+	b   *bridge.Bridge
+	way string
+}
+
+func (m bridgeMetrics) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; version=0.0.4")
+	all := m.b.Counts()
+	for _, x := range []struct {
+		name, help string
+		of         func(*bridge.Counts) uint64
+	}{
+		{"messages", "Messages that a bridge has sent, or published here.", func(c *bridge.Counts) uint64 { return c.Messages }},
+		{"bytes", "Bytes of these messages.", func(c *bridge.Counts) uint64 { return c.Bytes }},
+		{"lost", "Messages that were lost on the way.", func(c *bridge.Counts) uint64 { return c.Lost }},
+		{"duplicates", "Messages that came again and were dropped.", func(c *bridge.Counts) uint64 { return c.Duplicates }},
+		{"envelopes", "Messages of NATS that were sent or received.", func(c *bridge.Counts) uint64 { return c.Envelopes }},
+		{"resent", "Envelopes that were sent again.", func(c *bridge.Counts) uint64 { return c.Resent }},
+	} {
+		name := "samepage_bridge_" + x.name + "_total"
+		fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s counter\n", name, x.help, name)
+		for i := range all {
+			c := &all[i]
+			fmt.Fprintf(w, "%s{way=%q,name=\"%s\",far=\"%s\"} %d\n", name, m.way, labelText(c.Topic), labelText(c.Far), x.of(c))
+		}
+	}
+}
+
+// labelText is the value of a label, as Prometheus wants it.
+func labelText(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(strings.ToValidUTF8(s, "?"))
 }

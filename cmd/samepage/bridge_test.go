@@ -3,7 +3,10 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"io"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"strings"
@@ -49,8 +52,9 @@ func (b *bridgeCommand) event(what string) bridge.Event {
 	return bridge.Event{}
 }
 
-// Two machines, which are two directories of objects: a topic crosses, with its end and its name. When the
-// bridge that publishes is killed, far subscribers learn it. A topic of another type is refused.
+// Two machines, which are two directories of objects: a topic crosses, with its end and its name.
+// When the bridge that publishes is killed, far subscribers learn it. A topic of another type is
+// refused.
 func TestBridge(t *testing.T) {
 	ipctest.NeedNames(t)
 	near, far := ipctest.Store(t), ipctest.Store(t)
@@ -63,7 +67,11 @@ func TestBridge(t *testing.T) {
 	}
 	a := startBridge(t, near, "publish", "t", "u*", "--serve", "127.0.0.1:0", "--rename", "t=log", "--policy", "wait")
 	url := "nats://" + a.event("serving").Text
-	b := startBridge(t, far, "subscribe", "*", "--nats", url, "--prefix", "near.", "--silence", "1s")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ipctest.NoErr(t, err)
+	metrics := l.Addr().String()
+	ipctest.NoErr(t, l.Close())
+	b := startBridge(t, far, "subscribe", "*", "--nats", url, "--prefix", "near.", "--silence", "1s", "--metrics", metrics)
 	got := make(chan string)
 	go func() {
 		out, _ := on(far, "", "sub", "near.log", "-q")
@@ -77,6 +85,13 @@ func TestBridge(t *testing.T) {
 	}
 	if e := b.event("ended"); e.Topic != "near.log" {
 		t.Errorf("%+v", e)
+	}
+	r, err := http.Get("http://" + metrics + "/metrics")
+	ipctest.NoErr(t, err)
+	text, err := io.ReadAll(r.Body)
+	ipctest.NoErr(t, errors.Join(err, r.Body.Close()))
+	if want := `samepage_bridge_messages_total{way="subscribe",name="near.log",far="log"} 3`; !strings.Contains(string(text), want) {
+		t.Errorf("no %s in\n%s", want, text)
 	}
 
 	// The bridge dies.

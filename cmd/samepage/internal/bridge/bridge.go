@@ -18,7 +18,8 @@ import (
 	"samepage/ipcsync"
 )
 
-// Options say what a bridge carries, and over which connection. Names, Conn, Space and Tell must be set.
+// Options say what a bridge carries, and over which connection. Names, Conn, Space and Tell must be
+// set.
 type Options struct {
 	Names  // the local names for Publish, the names on the way for Subscribe
 	Conn   *nats.Conn
@@ -28,9 +29,10 @@ type Options struct {
 	Policy Policy        // of Publish
 	Window int           // of Publish with the policy Wait: bytes that are not acknowledged yet
 	Tick   time.Duration // how often a publishing bridge tells where it is
-	// Silence is after how long a subscribing bridge takes a publishing bridge that it does not hear for dead,
-	// and the other way round with the policy Wait.
+	// Silence is after how long a subscribing bridge takes a publishing bridge that it does not
+	// hear for dead, and the other way round with the policy Wait.
 	Silence time.Duration
+	Zstd    bool   // of Publish: compress what is sent
 	Keep    int64  // of Publish with the policy Stored: bytes that the server keeps of a topic; 0: all
 	Host    string // the name of this host: with it a subscribing bridge goes on with what is stored
 	Limit   int64  // of Subscribe: the largest number of bytes that a topic may take in use
@@ -48,13 +50,13 @@ type Bridge struct {
 	largest  int // bytes of an envelope
 
 	mu      sync.Mutex
-	sources map[string]*source // by local name
-	sinks   map[string]*sink   // by far name
+	sources []*source
+	sinks   map[string]*sink // by far name
 	wg      sync.WaitGroup
 }
 
-// markName is the name of an event that exists while a subscribing bridge of this process id lives. With it
-// publishing bridges know its publishers, and cut loops.
+// markName is the name of an event that exists while a subscribing bridge of this process id lives.
+// With it publishing bridges know its publishers, and cut loops.
 func markName(pid int) string { return fmt.Sprintf("samepage.bridge.%d", pid) }
 
 // New prepares a bridge.
@@ -63,7 +65,7 @@ func New(o *Options) (*Bridge, error) {
 	_, _ = rand.Read(b[:]) // it never fails
 	n := &Bridge{
 		o: o, s: subjects{o.Space}, session: max(binary.LittleEndian.Uint32(b[:]), 1), receiver: binary.LittleEndian.Uint64(b[4:]),
-		sources: map[string]*source{}, sinks: map[string]*sink{},
+		sinks: map[string]*sink{},
 	}
 	// The server counts the subject, and a header of JetStream.
 	n.largest = min(int(o.Conn.MaxPayload())-1024, 16<<20)
@@ -80,13 +82,22 @@ func (b *Bridge) tell(what, topic string, lost uint64, format string, args ...an
 	b.o.Tell(Event{what, topic, fmt.Sprintf(format, args...), lost})
 }
 
-// each calls f for each name of a topic that o chooses: at once, and for those that appear later. A name
-// that is not a pattern counts also without a topic.
-func (b *Bridge) each(ctx context.Context, f func(name string)) error {
+// each calls f for each object of a kind whose name is one of these, or matches: at once, and for
+// those that appear later. A name that is not a pattern counts also without an object.
+func (b *Bridge) each(ctx context.Context, kind samepage.Kind, names []string, f func(name string)) error {
+	seen := map[string]bool{}
+	once := func(name string) {
+		if !seen[name] {
+			seen[name] = true
+			f(name)
+		}
+	}
 	patterns := false
-	for _, p := range b.o.Patterns {
-		if patterns = patterns || isPattern(p); !isPattern(p) {
-			f(p)
+	for _, p := range names {
+		if isPattern(p) {
+			patterns = true
+		} else {
+			once(p)
 		}
 	}
 	if !patterns {
@@ -101,8 +112,8 @@ func (b *Bridge) each(ctx context.Context, f func(name string)) error {
 			return err
 		}
 		for _, i := range all {
-			if i.Kind == samepage.KindTopic && i.Scope == b.o.Scope && b.o.Matches(i.Name) {
-				f(i.Name)
+			if i.Kind == kind && i.Scope == b.o.Scope && matches(names, i.Name) {
+				once(i.Name)
 			}
 		}
 		select {
@@ -120,14 +131,23 @@ func (b *Bridge) Publish(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = who.Unsubscribe() }()
-	err = b.each(ctx, func(name string) {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		if b.sources[name] == nil {
-			s := newSource(b, name)
-			b.sources[name] = s
-			b.wg.Go(func() { s.run(ctx) })
+	b.wg.Go(func() {
+		err := b.each(ctx, samepage.KindCell, b.o.Cells, func(name string) {
+			b.wg.Go(func() { b.runCell(ctx, name) })
+		})
+		if ctx.Err() == nil {
+			b.tell("failed", "", 0, "look for cells: %v", err)
 		}
+	})
+	for _, name := range b.o.Services {
+		b.wg.Go(func() { b.publishService(ctx, name) })
+	}
+	err = b.each(ctx, samepage.KindTopic, b.o.Patterns, func(name string) {
+		s := newSource(b, name)
+		b.mu.Lock()
+		b.sources = append(b.sources, s)
+		b.mu.Unlock()
+		b.wg.Go(func() { s.run(ctx) })
 	})
 	b.wg.Wait()
 	_ = b.o.Conn.FlushTimeout(time.Second) // the other side learns that the bridge stops
@@ -165,6 +185,12 @@ func (b *Bridge) Subscribe(ctx context.Context) (err error) {
 	}
 	_ = b.o.Conn.Publish(b.s.who(), nil) // if it is lost: each topic is announced every second
 	b.findStored(ctx)
+	for _, name := range b.o.Services {
+		b.wg.Go(func() { b.subscribeService(ctx, name) })
+	}
+	if err := b.subscribeCells(ctx); err != nil {
+		return err
+	}
 	<-ctx.Done()
 	b.wg.Wait()
 	return ctx.Err()
@@ -173,7 +199,7 @@ func (b *Bridge) Subscribe(ctx context.Context) (err error) {
 // meta is called for each announcement.
 func (b *Bridge) meta(ctx context.Context, data []byte) {
 	m, err := parseMeta(data)
-	if err == nil && b.o.Matches(m.Name) && ctx.Err() == nil {
+	if err == nil && matches(b.o.Patterns, m.Name) && ctx.Err() == nil {
 		if s := b.sink(ctx, m.Name); m.Policy == Stored {
 			s.stored(ctx)
 		}

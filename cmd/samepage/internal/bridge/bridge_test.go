@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -15,12 +16,14 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"samepage"
+	"samepage/cell"
 	"samepage/internal/ipctest"
 	"samepage/pubsub"
+	"samepage/rpc"
 )
 
 func TestMain(m *testing.M) {
-	ipctest.Main(m, map[string]func([]string){"bridge": bridgeProcess, "publisher": publisherProcess})
+	ipctest.Main(m, map[string]func([]string){"bridge": bridgeProcess, "publisher": publisherProcess, "plain": plainProcess, "fast": fastProcess, "server": serverProcess})
 }
 
 // bridgeProcess is a bridge. Its arguments are the way, the URL, the policy and the names. Each
@@ -42,8 +45,11 @@ func bridgeProcess(args []string) {
 	}
 	defer stop()
 	o := &Options{
-		Names: Names{Patterns: args[3:]}, Conn: nc, Space: "test", Policy: Policy(args[2]), Window: 1 << 20, Tick: 100 * time.Millisecond,
+		Zstd: os.Getenv("ZSTD") != "", Names: Names{Patterns: args[3:]}, Conn: nc, Space: "test", Policy: Policy(args[2]), Window: 1 << 20, Tick: 100 * time.Millisecond,
 		Silence: time.Minute, Limit: 1 << 30, Host: "test", Tell: l.Tell,
+	}
+	if len(o.Patterns) == 0 {
+		o.Cells, o.Services = []string{"c*"}, []string{"s"}
 	}
 	way := (*Bridge).Publish
 	if args[0] == "subscribe" {
@@ -70,7 +76,8 @@ func bridgeProcess(args []string) {
 	}
 }
 
-// publisherProcess publishes to a topic what its input says: a number of messages, or "end". It answers each line.
+// publisherProcess publishes to a topic what its input says: a number of messages, or "end". It
+// answers each line.
 func publisherProcess(args []string) {
 	size, _ := strconv.Atoi(args[1])
 	pack, _ := strconv.Atoi(args[2])
@@ -98,9 +105,24 @@ func publisherProcess(args []string) {
 	}
 }
 
-// content is the content of message seq, of up to size bytes.
+// serverProcess is a server at an address, with JetStream in a directory.
+func serverProcess(args []string) {
+	s, err := server.NewServer(&server.Options{Host: args[0], Port: 4222, NoSigs: true, NoLog: true, JetStream: true, StoreDir: args[1], MaxPending: 256 << 20})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	go s.Start()
+	fmt.Println(s.ReadyForConnections(ipctest.Patience))
+	_, _ = io.Copy(io.Discard, os.Stdin)
+}
+
+// length is the length of message seq, up to size bytes.
+func length(seq uint64, size int) int { return max(8, size-int(seq%7)) }
+
+// content is the content of message seq.
 func content(seq uint64, size int) []byte {
-	b := make([]byte, max(8, size-int(seq%7)))
+	b := make([]byte, length(seq, size))
 	ipctest.Fill(b, seq)
 	return b
 }
@@ -201,8 +223,8 @@ func await(t testing.TB, name string) *pubsub.Subscriber {
 	return sub
 }
 
-// Messages, their numbers and times, the end of the stream and the death of a publisher arrive. So do messages
-// from before the bridges came, and topics that appear later.
+// Messages, their numbers and times, the end of the stream and the death of a publisher arrive. So
+// do messages from before the bridges came, and topics that appear later.
 func TestMessages(t *testing.T) {
 	ipctest.NeedNames(t)
 	for _, c := range []struct {
@@ -240,4 +262,291 @@ func TestMessages(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A topic of another type is refused, with both names, and nothing is written to it.
+func TestOtherType(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	type Pose struct{ X, Y float64 }
+	type Speed struct{ X, Y float64 }
+	a, err := pubsub.CreatePublisherOf[Pose]("t", nil)
+	ipctest.NoErr(t, err)
+	defer a.Close()
+	b, err := pubsub.CreatePublisherOf[Speed]("far.t", &pubsub.Options{Publishers: 2})
+	ipctest.NoErr(t, err)
+	defer b.Close()
+	c, err := pubsub.CreatePublisherOf[Pose]("u", nil)
+	ipctest.NoErr(t, err)
+	defer c.Close()
+	s := newServer(t, server.Options{})
+	far := start(t, s, "subscribe", Newest, "*")
+	start(t, s, "publish", Newest, "t", "u")
+	ipctest.NoErr(t, a.Send(t.Context(), &Pose{1, 2}))
+	if e := far.event("refused"); e.Topic != "far.t" || !strings.Contains(e.Text, "Pose") || !strings.Contains(e.Text, "Speed") {
+		t.Errorf("%+v", e)
+	}
+	ipctest.NoErr(t, c.Send(t.Context(), &Pose{3, 4}))
+	sub, err := pubsub.AwaitSubscriberOf[Pose](t.Context(), "far.u", nil)
+	ipctest.NoErr(t, err)
+	defer sub.Close()
+	m, err := sub.Take(t.Context())
+	if ipctest.NoErr(t, err); m.Value().Y != 4 || m.Seq() != 1 {
+		t.Error(m.Seq(), *m.Value())
+	}
+	if b.Next() != 1 {
+		t.Error(b.Next())
+	}
+}
+
+// What a bridge has published here is not sent on, also if its topic has other publishers.
+func TestLoops(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	s := newServer(t, server.Options{})
+	start(t, s, "subscribe", Newest, "bus")
+	p := ipctest.Start(t, "publisher", "bus", "100", "0")
+	p.Line()
+	start(t, s, "publish", Newest, "bus", "far.bus")
+	p.Want("done <nil>", "3")
+	sub := await(t, "far.bus")
+	want(t, sub, 1, 3, 100)
+	// A local publisher writes to the far topic, too. Only its messages cross: to far.far.bus.
+	start(t, s, "subscribe", Newest, "far.bus")
+	q := ipctest.Start(t, "publisher", "far.bus", "100", "4096")
+	if got := q.Line(); got != "ready" {
+		t.Fatal(got)
+	}
+	q.Want("done <nil>", "2")
+	p.Want("done <nil>", "2")
+	q.Want("done <nil>", "1")
+	both := await(t, "far.far.bus")
+	want(t, both, 1, 3, 100)
+	for range 5 { // of both publishers
+		m, err := sub.Take(t.Context())
+		ipctest.NoErr(t, err)
+		_ = m
+	}
+	if m, ok, err := both.TryTake(); ok || err != nil {
+		t.Errorf("message %d of place %d: %v", m.Seq(), m.Publisher(), err)
+	}
+}
+
+// The server is stopped and started again while messages are sent. With the policy newest each
+// message arrives or is counted, and with the others all arrive. SAMEPAGE_MESSAGES says how many
+// there are.
+func TestServerStops(t *testing.T) {
+	ipctest.NeedNames(t)
+	n := uint64(ipctest.Repeat(t, 3000, 600, "SAMEPAGE_MESSAGES"))
+	for _, policy := range []Policy{Newest, Wait, Stored} {
+		for _, size := range []int{100, 3 << 20} {
+			t.Run(fmt.Sprint(policy, size), func(t *testing.T) {
+				ipctest.Store(t)
+				n := n
+				if size > 1<<20 {
+					n /= 100
+				}
+				s := newServer(t, server.Options{JetStream: policy == Stored, StoreDir: ipctest.Dir(t)})
+				far := start(t, s, "subscribe", policy, "t")
+				start(t, s, "publish", policy, "t")
+				p := ipctest.Start(t, "publisher", "t", fmt.Sprint(size), "0")
+				p.Line()
+				p.Want("done <nil>", "1")
+				sub := await(t, "far.t")
+				want(t, sub, 1, 1, size)
+				type sum struct {
+					got, missed, last uint64
+					err               error
+				}
+				taken := make(chan sum)
+				go func() {
+					r := sum{last: 1}
+					for {
+						m, err := sub.Take(t.Context())
+						if err != nil {
+							r.err = err
+							break
+						}
+						if m.Seq() != r.last+m.Missed()+1 || string(m.Bytes()) != string(content(m.Seq(), size)) {
+							r.err = fmt.Errorf("message %d after %d, %d missed, %d bytes", m.Seq(), r.last, m.Missed(), len(m.Bytes()))
+							break
+						}
+						r.got, r.missed, r.last = r.got+1, r.missed+m.Missed(), m.Seq()
+					}
+					taken <- r
+				}()
+				for range 3 {
+					p.Send("%d", n/3)
+					s.stop()
+					s.start()
+					if got := p.Line(); got != "done <nil>" {
+						t.Fatal(got)
+					}
+				}
+				far.event("reconnected")
+				for sub := uint64(0); ; sub++ { // until messages get through again
+					p.Want("done <nil>", "1")
+					if far.counts().Messages+far.counts().Lost >= n+2 {
+						break
+					}
+				}
+				p.Want("done <nil>", "end")
+				r := <-taken
+				all := far.counts()
+				if r.err != io.EOF {
+					t.Fatal(r.err)
+				}
+				if r.got+1 != all.Messages || r.got+r.missed != r.last-1 || r.missed != all.Lost || policy != Newest && r.missed > 0 {
+					t.Errorf("%+v, the bridge %+v", r, all)
+				}
+			})
+		}
+	}
+}
+
+// A bridge that comes after the publishing machine is off gets what is stored. If it comes again,
+// it goes on.
+func TestStoredForLater(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	s := newServer(t, server.Options{JetStream: true, StoreDir: ipctest.Dir(t)})
+	near := start(t, s, "publish", Stored, "t")
+	p := ipctest.Start(t, "publisher", "t", "100", "0")
+	p.Line()
+	near.event("attached")
+	p.Want("done <nil>", "50")
+	p.Want("done <nil>", "end")
+	for near.counts().Messages < 50 {
+		time.Sleep(time.Millisecond)
+	}
+	near.EndInput()
+	near.Wait()
+	far := start(t, s, "subscribe", Stored, "*")
+	sub := await(t, "far.t")
+	want(t, sub, 1, 50, 100)
+	// The bridge may have stopped before it saw the end.
+	if _, err := sub.Take(t.Context()); err != io.EOF && !errors.Is(err, samepage.ErrPeerDied) {
+		t.Error(err)
+	}
+	far.EndInput()
+	far.Wait()
+	start(t, s, "publish", Stored, "t")
+	p = ipctest.Start(t, "publisher", "t", "100", "0")
+	p.Line()
+	p.Want("done <nil>", "2")
+	far = start(t, s, "subscribe", Stored, "*")
+	m, err := sub.Take(t.Context())
+	if ipctest.NoErr(t, err); m.Seq() != 51 || string(m.Bytes()) != string(content(1, 100)) {
+		t.Errorf("message %d of %d bytes", m.Seq(), len(m.Bytes()))
+	}
+	if got := far.counts(); got.Messages > 2 || got.Duplicates > 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// The latest value of a cell crosses, with its type, also to a bridge that comes later, and to
+// cells that are larger than an envelope.
+func TestCells(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	type Pose struct{ X, Y float64 }
+	s := newServer(t, server.Options{MaxPayload: 16 << 10})
+	start(t, s, "publish", Newest)
+	w, err := cell.CreateWriterOf[Pose]("c1", nil)
+	ipctest.NoErr(t, err)
+	defer w.Close()
+	large, err := cell.CreateWriter("c2", 1<<20, nil)
+	ipctest.NoErr(t, err)
+	defer large.Close()
+	ipctest.NoErr(t, w.Set(t.Context(), &Pose{1, 2}))
+	value := make([]byte, 1<<20)
+	ipctest.Fill(value, 7)
+	ipctest.NoErr(t, large.Set(t.Context(), value))
+	start(t, s, "subscribe", Newest)
+	r, err := cell.AwaitReaderOf[Pose](t.Context(), "far.c1", nil)
+	ipctest.NoErr(t, err)
+	defer r.Close()
+	for want := 2.0; want < 5; want++ {
+		for v, err := range r.Values(t.Context()) {
+			if ipctest.NoErr(t, err); v.Value().Y == want {
+				break
+			}
+		}
+		ipctest.NoErr(t, w.Set(t.Context(), &Pose{1, want + 1}))
+	}
+	l, err := cell.AwaitReader(t.Context(), "far.c2", nil)
+	ipctest.NoErr(t, err)
+	defer l.Close()
+	for v, err := range l.Values(t.Context()) {
+		ipctest.NoErr(t, err)
+		if string(v.Bytes()) != string(value) {
+			t.Error(len(v.Bytes()))
+		}
+		break
+	}
+}
+
+// Compressed messages, small and large, are the same on the other side.
+func TestZstd(t *testing.T) {
+	ipctest.NeedNames(t)
+	t.Setenv("ZSTD", "1")
+	for _, size := range []int{100, 3 << 20} {
+		ipctest.Store(t)
+		s := newServer(t, server.Options{})
+		start(t, s, "publish", Wait, "t")
+		start(t, s, "subscribe", Wait, "t")
+		p, err := pubsub.CreatePublisher("t", &pubsub.Options{MaxSize: size})
+		ipctest.NoErr(t, err)
+		sub := await(t, "far.t")
+		for i := range 3 {
+			b := make([]byte, size-i) // zeros, which become short
+			b[size/2] = byte(i)
+			ipctest.NoErr(t, p.Send(t.Context(), b))
+			m, err := sub.Take(t.Context())
+			if ipctest.NoErr(t, err); string(m.Bytes()) != string(b) {
+				t.Fatalf("message %d of %d bytes", m.Seq(), len(m.Bytes()))
+			}
+		}
+		ipctest.NoErr(t, p.Close())
+	}
+	b := make([]byte, headerSize+5000)
+	if out, flags := compress(newEncoder(), nil, b); flags != flagZstd || len(out) > 200 {
+		t.Error(len(out), flags)
+	}
+}
+
+// A service of another machine is called as one of this machine. Its errors arrive.
+func TestServices(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	s := newServer(t, server.Options{})
+	start(t, s, "publish", Newest)
+	start(t, s, "subscribe", Newest)
+	w, err := rpc.CreateWorker("s", nil)
+	ipctest.NoErr(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error)
+	go func() {
+		served <- w.Serve(ctx, rpc.Func(func(_ context.Context, req []byte) ([]byte, error) {
+			if len(req) == 0 {
+				return nil, errors.New("it is empty")
+			}
+			return append(req[:len(req):len(req)], req...), nil
+		}))
+	}()
+	c, err := rpc.AwaitClient(t.Context(), "far.s", nil)
+	ipctest.NoErr(t, err)
+	defer c.Close()
+	for range 3 {
+		got, err := c.Call(t.Context(), []byte("ab"))
+		if ipctest.NoErr(t, err); string(got) != "abab" {
+			t.Errorf("%q", got)
+		}
+	}
+	if _, err := c.Call(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "it is empty") {
+		t.Error(err)
+	}
+	cancel()
+	<-served
+	ipctest.NoErr(t, w.Close())
 }

@@ -25,8 +25,8 @@ type Link struct {
 	Tell      func(Event)
 }
 
-// Dial connects, and starts the server before if there is none yet. stop ends both. Dial waits until
-// the server can be reached, or ctx ends.
+// Dial connects, and starts the server before if there is none yet. stop ends both. Dial waits
+// until the server can be reached, or ctx ends.
 func (l *Link) Dial(ctx context.Context) (nc *nats.Conn, stop func(), err error) {
 	var srv *server.Server
 	url := l.URL
@@ -125,7 +125,8 @@ func (l *Link) serve() (*server.Server, error) {
 	}
 	o := &server.Options{
 		ServerName: "samepage", Host: host, Port: n, NoSigs: true, NoLog: true, MaxPayload: 1 << 20,
-		// A subscribing bridge whose subscribers are slow stops to read. The server keeps so much for it.
+		// A subscribing bridge whose subscribers are slow stops to read. The server keeps so much
+		// for it.
 		MaxPending: 256 << 20,
 	}
 	if l.Cert != "" {

@@ -3,6 +3,7 @@ package bridge
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"samepage"
@@ -25,14 +26,16 @@ func escape(name string) string {
 
 // Names chooses names, and gives them others. The zero value chooses none.
 type Names struct {
-	Patterns []string // a name, or a pattern as of package path, where * stands for any characters
+	Patterns []string // of topics: a name, or a pattern as of package path, where * stands for any characters
+	Cells    []string // of cells, in the same form
+	Services []string // of services: names only
 	Prefix   string   // is put in front of each name that Renames does not have
 	Renames  map[string]string
 }
 
-// Matches says whether the name is chosen.
-func (n *Names) Matches(name string) bool {
-	for _, p := range n.Patterns {
+// matches says whether the name is one of these, or matches one of these patterns.
+func matches(patterns []string, name string) bool {
+	for _, p := range patterns {
 		if p == name {
 			return true
 		}
@@ -53,7 +56,7 @@ func (n *Names) To(name string) string {
 
 // Check checks the patterns.
 func (n *Names) Check() error {
-	for _, p := range n.Patterns {
+	for _, p := range slices.Concat(n.Patterns, n.Cells) {
 		if _, err := path.Match(p, ""); err != nil {
 			return fmt.Errorf("pattern %q: %w", p, err)
 		}
@@ -108,7 +111,8 @@ type Meta struct {
 type Policy string
 
 const (
-	// Newest never slows the local publisher: what the connection cannot carry is lost, and counted.
+	// Newest never slows the local publisher: what the connection cannot carry is lost, and
+	// counted.
 	Newest Policy = "newest"
 	// Wait makes the local publisher wait until all subscribing bridges have taken its messages.
 	Wait Policy = "wait"

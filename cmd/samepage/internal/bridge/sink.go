@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/nats-io/nats.go"
 
 	"samepage"
@@ -18,8 +19,8 @@ import (
 	"samepage/pubsub"
 )
 
-// sink publishes here the messages of one far topic, and of those that have its name later. The goroutine that
-// NATS calls it in has mu, and so has the one that watches for silence.
+// sink publishes here the messages of one far topic, and of those that have its name later. The
+// goroutine that NATS calls it in has mu, and so has the one that watches for silence.
 type sink struct {
 	b         *Bridge
 	far, name string
@@ -37,7 +38,12 @@ type sink struct {
 	noGaps  bool      // it was told that the topic here cannot have gaps
 	retry   time.Time // when to try again to make it
 	made    bool      // this bridge has made the topic
-	bufs    [][]byte
+	// kept keeps the topic here while the one at the origin exists, also between its publishers: as
+	// there.
+	kept  *pubsub.Subscriber
+	bufs  [][]byte
+	z     *zstd.Decoder // nil: nothing was compressed yet
+	plain []byte        // what was decompressed last
 
 	once     sync.Once     // of stored
 	position atomic.Uint64 // of the last envelope in the stream, if the topic is stored
@@ -108,6 +114,7 @@ func (s *sink) run() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.abort()
+	s.letGo()
 }
 
 // watch looks whether the publishing bridge is silent.
@@ -140,7 +147,8 @@ func (s *sink) say(what say) {
 	_ = s.b.o.Conn.Publish(s.b.s.back(s.far), a.bytes())
 }
 
-// take takes an envelope. meta is nil, or returns the Meta of a topic whose Meta is not in an envelope.
+// take takes an envelope. meta is nil, or returns the Meta of a topic whose Meta is not in an
+// envelope.
 func (s *sink) take(data []byte, meta func() *Meta) {
 	e, err := parse(data)
 	s.mu.Lock()
@@ -188,8 +196,8 @@ func (s *sink) take(data []byte, meta func() *Meta) {
 	}
 }
 
-// inOrder says whether an envelope is the next one, and acknowledges it. With the policy newest it may be a
-// later one.
+// inOrder says whether an envelope is the next one, and acknowledges it. With the policy newest it
+// may be a later one.
 func (s *sink) inOrder(e *envelope) bool {
 	last := s.number.Load()
 	if s.meta.Policy != Wait {
@@ -210,6 +218,13 @@ func (s *sink) inOrder(e *envelope) bool {
 
 // do does what an envelope says.
 func (s *sink) do(e *envelope) error {
+	if e.flags&flagZstd != 0 {
+		b, err := s.decompress(e.body)
+		if err != nil {
+			return err
+		}
+		e.body = b
+	}
 	switch e.kind {
 	case kindMessages:
 		if err := s.messages(e.body); err != nil {
@@ -244,6 +259,7 @@ func (s *sink) do(e *envelope) error {
 			s.abort()
 		} else {
 			s.end(func(*place) bool { return true }, (*pubsub.Publisher).Close)
+			s.letGo()
 			s.meta = Meta{}
 		}
 	default:
@@ -271,7 +287,8 @@ func (s *sink) open(m *Meta) {
 	}
 	same := m.ID == s.meta.ID && len(s.places) == m.Publishers // the publishing bridge has started again
 	if !same {
-		s.end(func(*place) bool { return true }, (*pubsub.Publisher).Abort)
+		s.abort()
+		s.letGo()
 		s.places = make([]place, min(m.Publishers, layout.MaxLanes))
 		for i := range s.places {
 			if i < len(m.Next) && numbered(m.Next[i], 1) {
@@ -311,8 +328,8 @@ func (s *sink) end(which func(*place) bool, how func(*pubsub.Publisher) error) {
 // abort ends all streams as if the publishers had died.
 func (s *sink) abort() { s.end(func(*place) bool { return true }, (*pubsub.Publisher).Abort) }
 
-// publisher returns the publisher here of a place, or nil if it cannot be made. It makes those of the places before
-// it, too: so each place here is the same as at the origin if all are free.
+// publisher returns the publisher here of a place, or nil if it cannot be made. It makes those of
+// the places before it, too: so each place here is the same as at the origin if all are free.
 func (s *sink) publisher(i int) *pubsub.Publisher {
 	for k := range i + 1 {
 		p := &s.places[k]
@@ -332,8 +349,30 @@ func (s *sink) publisher(i int) *pubsub.Publisher {
 			return nil
 		}
 		s.refused, p.known = "", false
+		s.keep()
 	}
 	return s.places[i].p
+}
+
+// keep keeps the topic here, and its history.
+func (s *sink) keep() {
+	if s.kept != nil {
+		return
+	}
+	var err error
+	o := &pubsub.SubscriberOptions{Scope: s.b.o.Scope, Owner: s.b.o.Owner, From: pubsub.FromNow, BestEffort: true}
+	if s.kept, err = pubsub.OpenSubscriber(s.name, o); err != nil {
+		s.kept = nil
+		s.b.tell("failed", s.name, 0, "keep the topic: %v", err)
+	}
+}
+
+// letGo lets the topic here go when nobody else uses it.
+func (s *sink) letGo() {
+	if s.kept != nil {
+		_ = s.kept.Close()
+		s.kept = nil
+	}
 }
 
 // join becomes a publisher of the topic here, and makes the topic if there is none.
@@ -341,7 +380,7 @@ func (s *sink) join() (*pubsub.Publisher, error) {
 	m := &s.meta
 	o := &pubsub.Options{
 		Scope: s.b.o.Scope, Owner: s.b.o.Owner, MaxSize: m.MaxSize, Pack: packRoom(m.MaxSize), Depth: m.Depth, Publishers: m.Publishers,
-		Members: m.Members, Holds: m.Holds, Times: m.Times, Checksums: m.Checksums, EvictAfter: time.Duration(m.EvictAfter),
+		Members: min(m.Members+1, 1024), Holds: m.Holds, Times: m.Times, Checksums: m.Checksums, EvictAfter: time.Duration(m.EvictAfter),
 		Schema: m.Schema,
 	}
 	n, err := o.InUse(1, 1)
@@ -351,7 +390,7 @@ func (s *sink) join() (*pubsub.Publisher, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.made { // its options can be others now
+	if s.made && s.kept == nil { // its options can be others now
 		ctx, cancel := context.WithTimeout(s.ctx, 200*time.Millisecond)
 		defer cancel()
 		return pubsub.ReplacePublisher(ctx, s.name, o)
@@ -362,12 +401,12 @@ func (s *sink) join() (*pubsub.Publisher, error) {
 	return p, err
 }
 
-// packRoom returns the size of packs for messages of up to size bytes. Topics of bridges have packs, because only
-// these can leave out numbers.
+// packRoom returns the size of packs for messages of up to size bytes. Topics of bridges have
+// packs, because only these can leave out numbers.
 func packRoom(size int) int { return (max(size, 4<<10) + 7) &^ 7 }
 
-// ready makes the publisher of a place ready for the message seq, and counts what was lost before it. If the
-// messages came already, or cannot be published, it returns nil.
+// ready makes the publisher of a place ready for the message seq, and counts what was lost before
+// it. If the messages came already, or cannot be published, it returns nil.
 func (s *sink) ready(i int, seq uint64, at int64) *pubsub.Publisher {
 	pl := &s.places[i]
 	p := s.publisher(i)

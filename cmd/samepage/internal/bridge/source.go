@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/nats-io/nats.go"
 
 	"samepage"
@@ -19,10 +20,14 @@ import (
 // askAgain is how long a source does not answer a bridge again.
 const askAgain = 2 * time.Second
 
+// leastCompressed is the size of the smallest envelope that is worth compressing.
+const leastCompressed = 256
+
 // batchBytes is how many bytes of small messages travel in one envelope.
 const batchBytes = 64 << 10
 
-// source sends one topic of this machine, and those that have its name later. One goroutine reads the topic.
+// source sends one topic of this machine, and those that have its name later. One goroutine reads
+// the topic.
 type source struct {
 	b         *Bridge
 	name, far string
@@ -40,8 +45,10 @@ type source struct {
 	queued []uint64
 	local  []int // of each place: its publisher is a local one, a bridge, or not known yet
 	deaths []uint32
-	stale  atomic.Bool // time has passed since the last look at the publishers
-	asked  atomic.Bool // a bridge has come, and wants the history
+	z      *zstd.Encoder // nil: nothing is compressed
+	zipped []byte        // memory for the envelope that is compressed
+	stale  atomic.Bool   // time has passed since the last look at the publishers
+	asked  atomic.Bool   // a bridge has come, and wants the history
 
 	mu     sync.Mutex
 	meta   Meta // Name is empty while there is no topic
@@ -62,6 +69,9 @@ const (
 func newSource(b *Bridge, name string) *source {
 	s := &source{b: b, name: name, far: b.o.To(name), asks: map[uint64]time.Time{}}
 	s.c, s.subject = b.counters.add(name, s.far), b.s.data(s.far)
+	if b.o.Zstd {
+		s.z = newEncoder()
+	}
 	switch b.o.Policy {
 	case Wait:
 		s.w = newWindow(s)
@@ -234,8 +244,8 @@ func (s *source) wait() (pubsub.Pack, error) {
 	return s.sub.TakeAll(ctx)
 }
 
-// history sends Meta, and the messages that are still in the topic, for a bridge that has just come. Others
-// drop them, because they have them.
+// history sends Meta, and the messages that are still in the topic, for a bridge that has just
+// come. Others drop them, because they have them.
 func (s *source) history() {
 	if s.st != nil {
 		return // the server has it
@@ -265,7 +275,8 @@ func (s *source) history() {
 		}
 		place := p.Publisher()
 		if !opened {
-			// All places begin with what they have now. Where it is not known, the first message tells.
+			// All places begin with what they have now. Where it is not known, the first message
+			// tells.
 			for i := range first {
 				first[i] = sub.Next(i)
 			}
@@ -292,8 +303,8 @@ func (s *source) history() {
 	}
 }
 
-// look finds out which places have publishers that are bridges, and returns the places whose publishers have
-// died since the last look.
+// look finds out which places have publishers that are bridges, and returns the places whose
+// publishers have died since the last look.
 func (s *source) look() (dead []byte) {
 	st, err := pubsub.Inspect(s.name, &samepage.InspectOptions{Scope: s.b.o.Scope, Owner: s.b.o.Owner})
 	if err != nil || len(st.Lanes) != len(s.local) {
@@ -310,7 +321,7 @@ func (s *source) look() (dead []byte) {
 		is := unknown
 		if p := l.Publisher; p != nil {
 			is = isLocal
-			if isBridgeProcess(p) {
+			if isBridgeProcess(&p.Member) {
 				is = isBridge
 			} else {
 				living++
@@ -327,7 +338,7 @@ func (s *source) look() (dead []byte) {
 }
 
 // isBridgeProcess says whether a member belongs to a subscribing bridge.
-func isBridgeProcess(m *pubsub.Member) bool {
+func isBridgeProcess(m *samepage.Member) bool {
 	if m.Foreign {
 		return false
 	}
@@ -360,7 +371,7 @@ func (s *source) add(p *pubsub.Pack) {
 			s.flush()
 		}
 		r := &s.run_
-		if r.count > 0 && r.place == place && r.size == uint32(len(b)) && r.time == at && r.seq+uint64(r.count) == seq && r.count < 1<<16 {
+		if r.count > 0 && len(b) > 0 && r.place == place && r.size == uint32(len(b)) && r.time == at && r.seq+uint64(r.count) == seq && r.count < 1<<16 {
 			r.count++
 			setCount(s.buf[s.last:], r.count)
 		} else {
@@ -401,9 +412,16 @@ func (s *source) flush() {
 	s.buf, s.run_ = s.buf[:headerSize], run{}
 }
 
-// send sends an envelope with the body behind the header in b. With the policy newest it is lost if there is
-// no connection. The others wait until it is accepted, or the bridge stops.
+// send sends an envelope with the body behind the header in b. With the policy newest it is lost if
+// there is no connection. The others wait until it is accepted, or the bridge stops.
 func (s *source) send(k kind, flags uint8, b []byte) {
+	if s.z != nil && len(b) >= leastCompressed {
+		var zipped uint8
+		b, zipped = compress(s.z, s.zipped, b)
+		if flags |= zipped; zipped != 0 {
+			s.zipped = b
+		}
+	}
 	s.mu.Lock()
 	s.number++
 	e := envelope{kind: k, flags: flags, session: s.b.session, number: s.number, id: s.meta.ID}
@@ -425,8 +443,9 @@ func (s *source) send(k kind, flags uint8, b []byte) {
 	}
 }
 
-// sendOpen sends Meta among the messages. next has the number of the message that comes next of each place; nil
-// means that all that were published are sent. It does not count as an envelope: its number is the last one.
+// sendOpen sends Meta among the messages. next has the number of the message that comes next of
+// each place; nil means that all that were published are sent. It does not count as an envelope:
+// its number is the last one.
 func (s *source) sendOpen(next []uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

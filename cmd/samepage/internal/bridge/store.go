@@ -13,8 +13,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// store is how a source stores its topic: in a stream of JetStream, one for each name. It waits until the server
-// has stored an envelope, and sends it again if it does not hear that. The server drops what comes twice.
+// store is how a source stores its topic: in a stream of JetStream, one for each name. It waits
+// until the server has stored an envelope, and sends it again if it does not hear that. The server
+// drops what comes twice.
 type store struct {
 	s  *source
 	js jetstream.JetStream
@@ -110,7 +111,7 @@ func (b *Bridge) findStored(ctx context.Context) {
 	defer cancel()
 	all := js.ListStreams(within)
 	for info := range all.Info() {
-		if m := metaOf(info.Config.Metadata[metaKey]); m != nil && info.Config.Name == b.s.streamName(m.Name) && b.o.Matches(m.Name) {
+		if m := metaOf(info.Config.Metadata[metaKey]); m != nil && info.Config.Name == b.s.streamName(m.Name) && matches(b.o.Patterns, m.Name) {
 			b.sink(ctx, m.Name).stored(ctx)
 		}
 	}
@@ -134,7 +135,8 @@ func (s *sink) stored(ctx context.Context) {
 	})
 }
 
-// consume takes the stored envelopes, in their order, after those that the bridge of this host had last time.
+// consume takes the stored envelopes, in their order, after those that the bridge of this host had
+// last time.
 func (s *sink) consume(ctx context.Context) error {
 	js, err := jetstream.New(s.b.o.Conn)
 	if err != nil {

@@ -6,9 +6,10 @@ import (
 	"time"
 )
 
-// window is how a source waits for subscribing bridges. It keeps each envelope until all have acknowledged it. If one
-// has a hole, or the connection was lost, it sends all that it keeps again, in their order. A receiver takes envelopes
-// only in the order of their numbers. So nothing is lost, and nothing comes twice.
+// window is how a source waits for subscribing bridges. It keeps each envelope until all have
+// acknowledged it. If one has a hole, or the connection was lost, it sends all that it keeps again,
+// in their order. A receiver takes envelopes only in the order of their numbers. So nothing is
+// lost, and nothing comes twice.
 type window struct {
 	s    *source
 	room int           // bytes of envelopes that may be kept
@@ -35,8 +36,8 @@ type receiver struct {
 	heard  time.Time // when it was last heard
 }
 
-// resendAfter is how long a window sends nothing again after it has done so: until then a receiver also
-// complains about envelopes that are on their way.
+// resendAfter is how long a window sends nothing again after it has done so: until then a receiver
+// also complains about envelopes that are on their way.
 const resendAfter = 500 * time.Millisecond
 
 func newWindow(s *source) *window {
@@ -47,7 +48,8 @@ func newWindow(s *source) *window {
 
 func (w *window) close() { close(w.stop) }
 
-// send sends an envelope, and keeps a copy. Then it waits until there is room for the next one, or ctx ends.
+// send sends an envelope, and keeps a copy. Then it waits until there is room for the next one, or
+// ctx ends.
 func (w *window) send(ctx context.Context, number uint64, b []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -83,8 +85,8 @@ func (w *window) admit(all []uint64, number uint64) {
 	}
 }
 
-// heard notes what a bridge has said. It returns false if the bridge is not admitted, or knows nothing of the
-// topic.
+// heard notes what a bridge has said. It returns false if the bridge is not admitted, or knows
+// nothing of the topic.
 func (w *window) heard(a *back) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -37,6 +37,7 @@ const (
 	kindEnd                      // the last publisher has ended its stream
 	kindDeath                    // publishers have died: a byte for each, the number of its place
 	kindTick                     // the next number of each place; sent when time has passed
+	kindValue                    // a value of a cell, or a part of it
 	kindOver                     // the topic is gone, or with flagBye the bridge stops
 )
 
@@ -92,7 +93,7 @@ func parse(b []byte) (e envelope, err error) {
 // In an envelope it has this header, and then the bytes of the messages:
 //
 //	 0  uint8   place of the publisher
-//	 4  uint32  count: at least 1
+//	 4  uint32  count: at least 1, and 1 if the size is 0
 //	 8  uint32  size of each message
 //	16  uint64  number of the first message
 //	24  int64   time, in nanoseconds since 1970; 0: none
@@ -128,7 +129,7 @@ func nextRun(b []byte) (r run, rest []byte, err error) {
 	}
 	r = run{place: int(b[0]), count: le.Uint32(b[4:]), size: le.Uint32(b[8:]), seq: le.Uint64(b[16:]), time: int64(le.Uint64(b[24:]))}
 	n := uint64(r.count) * uint64(r.size)
-	if r.place >= layout.MaxLanes || r.count == 0 || n > uint64(len(b)-runSize) || r.count > 1<<20 || !numbered(r.seq, r.count) {
+	if r.place >= layout.MaxLanes || r.count == 0 || n > uint64(len(b)-runSize) || r.count > 1 && r.size == 0 || !numbered(r.seq, r.count) {
 		return r, nil, fmt.Errorf("a run of %d messages of %d bytes from number %d of place %d: %w", r.count, r.size, r.seq, r.place, errEnvelope)
 	}
 	r.bytes, rest = b[runSize:runSize+n], b[runSize+n:]

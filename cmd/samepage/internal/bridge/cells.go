@@ -1,0 +1,257 @@
+package bridge
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"samepage"
+	"samepage/cell"
+)
+
+// Cells cross as their latest values. A value is sent when it has changed, and again at each tick,
+// so that a bridge that comes later, or has lost it, gets it. It is in one envelope or more, of the
+// kind kindValue, whose body has this header, CellMeta in JSON, and the bytes:
+//
+//	 0  uint64  generation of the value
+//	 8  uint32  size of the whole value
+//	12  uint32  offset of these bytes
+//	16  uint32  length of CellMeta
+const valueSize = 24
+
+// CellMeta describes a cell at its origin.
+type CellMeta struct {
+	Name      string `json:"name"` // as it crosses
+	Schema    string `json:"schema,omitempty"`
+	Cap       int    `json:"cap"`
+	Times     bool   `json:"times,omitempty"`
+	Checksums bool   `json:"checksums,omitempty"`
+}
+
+func (s subjects) cell(name string) string { return s.space + ".cell." + escape(name) }
+
+// cellSource sends one cell of this machine.
+type cellSource struct {
+	b         *Bridge
+	name, far string
+	c         *counter
+	id        samepage.ID
+
+	mu   sync.Mutex
+	last [][]byte // the envelopes of the latest value
+}
+
+// runCell sends a cell until ctx ends.
+func (b *Bridge) runCell(ctx context.Context, name string) {
+	s := &cellSource{b: b, name: name, far: b.o.To(name)}
+	s.c = b.counters.add(name, s.far)
+	b.wg.Go(func() {
+		t := time.NewTicker(b.o.Tick)
+		defer t.Stop()
+		for {
+			select {
+			case <-t.C:
+				s.send()
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	for ctx.Err() == nil {
+		opts := &cell.FollowOptions{ReaderOptions: cell.ReaderOptions{Scope: b.o.Scope, Owner: b.o.Owner}}
+		var m CellMeta
+		for v, err := range cell.Follow(ctx, name, opts) {
+			if err != nil {
+				if ctx.Err() == nil {
+					b.tell("refused", name, 0, "%v", err)
+				}
+				break
+			}
+			if m.Name == "" || v.Since.New {
+				st, err := cell.Inspect(name, &samepage.InspectOptions{Scope: b.o.Scope, Owner: b.o.Owner})
+				i, serr := samepage.Stat(name, &samepage.Options{Scope: b.o.Scope, Owner: b.o.Owner, Kind: samepage.KindCell})
+				if err == nil && serr == nil {
+					s.id = i.ID
+					m = CellMeta{Name: s.far, Schema: v.Schema(), Cap: st.Cap, Times: st.Times, Checksums: st.Checksums}
+					b.tell("attached", name, 0, "the cell is sent as %q", s.far)
+				}
+			}
+			if m.Name != "" {
+				s.set(&m, &v.Value)
+				s.send()
+			}
+		}
+		pause(ctx, time.Second/2)
+	}
+}
+
+// set makes the envelopes of a value.
+func (s *cellSource) set(m *CellMeta, v *cell.Value) {
+	meta, _ := json.Marshal(m) // a CellMeta has no value that JSON has not
+	b := v.Bytes()
+	room := s.b.largest - headerSize - valueSize - len(meta)
+	var all [][]byte
+	for from := 0; from == 0 || from < len(b); from += room {
+		part := b[from:min(from+room, len(b))]
+		e := make([]byte, headerSize, headerSize+valueSize+len(meta)+len(part))
+		e = binary.LittleEndian.AppendUint64(e, v.Generation())
+		e = binary.LittleEndian.AppendUint32(e, uint32(len(b)))
+		e = binary.LittleEndian.AppendUint32(e, uint32(from))
+		e = binary.LittleEndian.AppendUint32(e, uint32(len(meta)))
+		e = binary.LittleEndian.AppendUint32(e, 0)
+		e = append(append(e, meta...), part...)
+		h := envelope{kind: kindValue, session: s.b.session, number: v.Generation(), id: s.id}
+		h.seal(e)
+		all = append(all, e)
+	}
+	s.c.messages.Add(1)
+	s.c.bytes.Add(uint64(len(b)))
+	s.mu.Lock()
+	s.last = all
+	s.mu.Unlock()
+}
+
+// send sends the latest value, unless a bridge writes the cell.
+func (s *cellSource) send() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.last) == 0 {
+		return
+	}
+	st, err := cell.Inspect(s.name, &samepage.InspectOptions{Scope: s.b.o.Scope, Owner: s.b.o.Owner})
+	if err != nil {
+		return // the cell is gone
+	}
+	for i := range st.Members {
+		if m := &st.Members[i]; m.Writer && isBridgeProcess(&m.Member) {
+			return
+		}
+	}
+	for _, e := range s.last {
+		s.c.envelopes.Add(1)
+		_ = s.b.o.Conn.Publish(s.b.s.cell(s.far), e)
+	}
+}
+
+// cellSink sets one cell here.
+type cellSink struct {
+	name       string
+	c          *counter
+	w          *cell.Writer
+	meta       CellMeta
+	id         samepage.ID // of the cell at its origin
+	generation uint64      // of the value that was set last
+	buf        []byte      // the parts of the next value
+	refused    string
+}
+
+// subscribeCells sets cells here until ctx ends.
+func (b *Bridge) subscribeCells(ctx context.Context) error {
+	if len(b.o.Cells) == 0 {
+		return nil
+	}
+	sinks := map[string]*cellSink{}
+	sub, err := b.o.Conn.Subscribe(b.s.space+".cell.*", func(m *nats.Msg) { b.setCell(ctx, sinks, m.Data) })
+	if err != nil {
+		return err
+	}
+	b.wg.Go(func() {
+		<-ctx.Done()
+		done := make(chan struct{})
+		sub.SetClosedHandler(func(string) { close(done) })
+		if sub.Unsubscribe() == nil {
+			<-done
+		}
+		for _, s := range sinks {
+			if s.w != nil {
+				_ = s.w.Close()
+			}
+		}
+	})
+	return nil
+}
+
+// setCell sets a cell to the value in an envelope, if it is complete.
+func (b *Bridge) setCell(ctx context.Context, sinks map[string]*cellSink, data []byte) {
+	e, err := parse(data)
+	if err == nil && (e.kind != kindValue || len(e.body) < valueSize) {
+		err = errEnvelope
+	}
+	le := binary.LittleEndian
+	var m CellMeta
+	var part []byte
+	if err == nil {
+		n := int64(le.Uint32(e.body[16:]))
+		if rest := e.body[valueSize:]; n > int64(len(rest)) {
+			err = errEnvelope
+		} else {
+			err, part = json.Unmarshal(rest[:n], &m), rest[n:]
+		}
+	}
+	if err != nil {
+		b.tell("damaged", "", 0, "a value of a cell: %v", err)
+		return
+	}
+	if ctx.Err() != nil || !matches(b.o.Cells, m.Name) {
+		return
+	}
+	s := sinks[m.Name]
+	if s == nil {
+		s = &cellSink{name: b.o.To(m.Name)}
+		s.c = b.counters.add(s.name, m.Name)
+		sinks[m.Name] = s
+	}
+	s.c.envelopes.Add(1)
+	total, offset := int64(le.Uint32(e.body[8:])), int64(le.Uint32(e.body[12:]))
+	if e.id == s.id && e.number == s.generation && m == s.meta {
+		return // it is here already
+	}
+	if offset == 0 {
+		s.buf = s.buf[:0]
+	}
+	if int64(len(s.buf)) != offset || offset+int64(len(part)) > total || total > b.o.Limit {
+		s.buf = s.buf[:0] // a part is lost; the value comes again
+		return
+	}
+	if s.buf = append(s.buf, part...); int64(len(s.buf)) < total {
+		return
+	}
+	if err := s.set(ctx, b, &m); err != nil {
+		if s.refused != err.Error() {
+			s.refused = err.Error()
+			b.tell("refused", s.name, 0, "%v", err)
+		}
+		return
+	}
+	s.id, s.generation, s.refused = e.id, e.number, ""
+	s.c.messages.Add(1)
+	s.c.bytes.Add(uint64(total))
+}
+
+// set sets the cell to the value in buf.
+func (s *cellSink) set(ctx context.Context, b *Bridge, m *CellMeta) (err error) {
+	if s.w == nil || s.meta != *m {
+		if s.w != nil {
+			if err := s.w.Close(); err != nil {
+				return err
+			}
+			s.w = nil
+		}
+		if int64(m.Cap) > b.o.Limit {
+			return fmt.Errorf("the cell has room for %d bytes, the limit is %d: %w", m.Cap, b.o.Limit, samepage.ErrTooLarge)
+		}
+		o := &cell.Options{Scope: b.o.Scope, Owner: b.o.Owner, Schema: m.Schema, Times: m.Times, Checksums: m.Checksums, AsItIs: true}
+		if s.w, _, err = cell.OpenOrCreateWriter(s.name, m.Cap, o); err != nil {
+			s.w = nil
+			return err
+		}
+		s.meta = *m
+		b.tell("attached", s.name, 0, "the cell comes from %q", m.Name)
+	}
+	return s.w.Set(ctx, s.buf)
+}
