@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -112,6 +113,23 @@ func TestViews(t *testing.T) {
 	p.looks(1000, 400, "dark")
 	s.run("clean")
 	p.shows("#leftovers .note", "Dead processes left nothing.")
+
+	// A damaged object has its error, and the others stay as they are.
+	found, err := filepath.Glob(filepath.Join(os.Getenv("SAMEPAGE_DIR"), "samepage-*", "event.start"))
+	if err != nil || len(found) != 1 {
+		t.Fatal(found, err)
+	}
+	f, err := os.OpenFile(found[0], os.O_WRONLY, 0)
+	if err == nil {
+		_, err = f.WriteAt([]byte("damaged"), 32)
+		_ = f.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.keys("1")
+	p.shows("#objects tbody .c-state", "unreadable: ")
+	p.shows("#objects tbody .c-state", "value 1")
 
 	p.keys("?")
 	p.until("document.querySelector('#keys').open")

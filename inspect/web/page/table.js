@@ -53,23 +53,24 @@ export class Table {
 		const ordered = this.data.map((d, i) => ({ d, i, v: c.value(d) }));
 		ordered.sort((a, b) => (a.v < b.v ? -sign : a.v > b.v ? sign : a.i - b.i));
 		const shown = this.all ? ordered : ordered.slice(0, mostRows);
-		const seen = new Set();
+		this.order = shown.map(({ d }) => this.key(d));
+		const kept = new Set(this.order);
+		for (const [k, r] of this.rows) {
+			if (!kept.has(k)) { r.tr.remove(); this.rows.delete(k); }
+		}
+		let at = this.body.firstChild; // where the next row belongs
 		shown.forEach(({ d }, i) => {
-			const k = this.key(d);
-			seen.add(k);
+			const k = this.order[i];
 			let r = this.rows.get(k);
 			if (!r) this.rows.set(k, r = this.#row(k));
 			this.#update(r, d);
-			if (this.body.children[i] !== r.tr) this.body.insertBefore(r.tr, this.body.children[i] ?? null);
+			if (r.tr === at) at = at.nextSibling;
+			else this.body.insertBefore(r.tr, at);
 		});
-		for (const [k, r] of this.rows) {
-			if (!seen.has(k)) { r.tr.remove(); this.rows.delete(k); }
-		}
 		const left = ordered.length - shown.length;
 		this.more.hidden = left === 0;
 		this.note.hidden = left === 0 && ordered.length > 0;
 		set(this.note, left > 0 ? `${left} more rows are not shown.` : this.empty);
-		this.order = shown.map(({ d }) => this.key(d));
 	}
 
 	#row(k) {

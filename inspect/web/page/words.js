@@ -3,6 +3,8 @@
 
 import { h, name, visible } from "./dom.js";
 
+const space = "\u00a0"; // a number and its unit stay on one line
+
 // three is a number with three significant digits, and all digits before the point.
 function three(n) {
 	return n >= 99.95 ? Math.round(n).toString() : Number(n.toPrecision(3)).toString();
@@ -13,13 +15,13 @@ export function size(n) {
 	const units = ["B", "KiB", "MiB", "GiB", "TiB"];
 	let i = 0;
 	while (n >= 1024 && i < units.length - 1) { n /= 1024; i++; }
-	return `${three(n)} ${units[i]}`;
+	return `${three(n)}${space}${units[i]}`;
 }
 
 export function rate(n) {
 	if (n === null || n === undefined) return "–";
-	if (n >= 1e9) return `${three(n / 1e9)} G/s`;
-	if (n >= 1e6) return `${three(n / 1e6)} M/s`;
+	if (n >= 1e9) return `${three(n / 1e9)}${space}G/s`;
+	if (n >= 1e6) return `${three(n / 1e6)}${space}M/s`;
 	return `${three(n)}/s`;
 }
 
@@ -29,7 +31,7 @@ export function speed(n) {
 	const units = ["B/s", "kB/s", "MB/s", "GB/s", "TB/s"];
 	let i = 0;
 	while (n >= 1000 && i < units.length - 1) { n /= 1000; i++; }
-	return `${three(n)} ${units[i]}`;
+	return `${three(n)}${space}${units[i]}`;
 }
 
 export function number(n) {
@@ -43,7 +45,7 @@ export function count(n, one, many = one + "s") {
 // lasting is a number of milliseconds.
 export function lasting(ms) {
 	const s = Math.max(0, ms) / 1000;
-	if (s < 100) return `${s < 10 ? s.toFixed(1) : Math.round(s)} s`;
+	if (s < 100) return `${s < 10 ? s.toFixed(1) : Math.round(s)}${space}s`;
 	if (s < 6000) return `${Math.floor(s / 60)} min ${Math.floor(s % 60)} s`;
 	if (s < 172800) return `${Math.floor(s / 3600)} h ${Math.floor(s % 3600 / 60)} min`;
 	return `${Math.floor(s / 86400)} days`;
