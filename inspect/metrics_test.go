@@ -200,6 +200,33 @@ func TestAcceptedMetrics(t *testing.T) {
 	}
 }
 
+// A named reader that does not run is behind, whatever others read.
+func TestMetricsOfNamedReaders(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	p := must(pubsub.CreatePublisher("t", &pubsub.Options{MaxSize: 8, NamedReaders: 2}))
+	defer p.Close()
+	const line = `samepage_topic_unacknowledged_messages{kind="topic",scope="local",name="t"}`
+	unacknowledged := func() (float64, bool) {
+		_, values := metricsOf(t, must(inspect.Snapshot(nil)), nil)
+		v, ok := values[line]
+		return v, ok
+	}
+	if v, ok := unacknowledged(); ok {
+		t.Errorf("without named readers: %v", v)
+	}
+	s := must(pubsub.OpenSubscriber("t", &pubsub.SubscriberOptions{Reader: "logger"}))
+	for range 5 {
+		ipctest.NoErr(t, p.Send(bg, []byte("message")))
+	}
+	must(s.Take(bg))
+	ipctest.NoErr(t, s.Acknowledge())
+	ipctest.NoErr(t, s.Close())
+	if v, ok := unacknowledged(); v != 4 || !ok {
+		t.Errorf("%v, %t, want 4", v, ok)
+	}
+}
+
 // An object that cannot be read is counted by its reason. What is known about it is told.
 func TestMetricsOfDamaged(t *testing.T) {
 	ipctest.NeedNames(t)

@@ -223,6 +223,15 @@ var metrics = []metric{
 		}),
 	},
 	{
+		name: "samepage_topic_unacknowledged_messages", typ: gauge,
+		help: "Messages that the named reader that is furthest behind has not acknowledged. There is no line without named readers.",
+		object: func(_ *State, o *Object, put put) {
+			if st, ok := stateOf[*pubsub.State](o); ok && len(st.Readers) > 0 {
+				put(unacknowledged(st))
+			}
+		},
+	},
+	{
 		name: "samepage_topic_evicted_subscribers", typ: gauge,
 		help: "Living subscribers that a publisher has evicted because they were too slow.",
 		object: of(func(st *pubsub.State) (n float64) {
@@ -460,4 +469,18 @@ func slowest(st *pubsub.State) (n uint64) {
 		}
 	}
 	return n
+}
+
+// unacknowledged is how many messages the named reader that is furthest behind has not acknowledged.
+func unacknowledged(st *pubsub.State) (most float64) {
+	for _, r := range st.Readers {
+		var n float64
+		for l, next := range r.Next {
+			if done := max(next, 1) - 1; l < len(st.Lanes) && st.Lanes[l].Messages > done {
+				n += float64(st.Lanes[l].Messages - done)
+			}
+		}
+		most = max(most, n)
+	}
+	return most
 }

@@ -58,9 +58,10 @@ func TestMetricsPrometheus(t *testing.T) {
 		ipctest.NoErr(t, err)
 		t.Cleanup(func() { _ = c.Close() })
 	}
-	p, err := pubsub.CreatePublisher("lines", nil)
+	p, err := pubsub.CreatePublisher("lines", &pubsub.Options{NamedReaders: 1})
 	keep(p, err)
 	ipctest.NoErr(t, p.Send(t.Context(), []byte("message")))
+	keep(pubsub.OpenSubscriber("lines", &pubsub.SubscriberOptions{Reader: "logger"}))
 	w, err := cell.CreateWriter("exposure", 8, nil)
 	keep(w, err)
 	ipctest.NoErr(t, w.Set(t.Context(), []byte("12")))
