@@ -104,18 +104,21 @@ func TestBridge(t *testing.T) {
 	defer func() { _ = in.Close() }()
 	_, err = io.WriteString(in, "x\n")
 	ipctest.NoErr(t, err)
-	go func() {
-		out, _ := on(far, "", "sub", "near.u1", "-q")
-		got <- out
-	}()
-	if e := b.event("attached"); e.Topic != "near.u1" {
-		t.Errorf("%+v", e)
+	sub := exec.Command("samepage", "sub", "near.u1", "-q")
+	sub.Env = append(os.Environ(), "SAMEPAGE_DIR="+far)
+	var died strings.Builder
+	sub.Stderr = &died
+	out, err := sub.StdoutPipe()
+	ipctest.NoErr(t, err)
+	ipctest.NoErr(t, sub.Start())
+	if line, err := bufio.NewReader(out).ReadString('\n'); line != "x\n" {
+		t.Error(line, err)
 	}
 	ipctest.NoErr(t, a.Process.Kill())
 	b.event("disconnected")
 	a = startBridge(t, near, "publish", "other", "--serve", strings.TrimPrefix(url, "nats://"))
 	a.event("serving")
-	if out := <-got; !strings.HasPrefix(out, "x\n") || !strings.Contains(out, "has died") {
-		t.Errorf("%q", out)
+	if err := sub.Wait(); err == nil || !strings.Contains(died.String(), "has died") {
+		t.Errorf("%v: %q", err, died.String())
 	}
 }

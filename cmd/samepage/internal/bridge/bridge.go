@@ -131,6 +131,8 @@ func (b *Bridge) Publish(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = who.Unsubscribe() }()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	b.wg.Go(func() {
 		err := b.each(ctx, samepage.KindCell, b.o.Cells, func(name string) {
 			b.wg.Go(func() { b.runCell(ctx, name) })
@@ -149,6 +151,7 @@ func (b *Bridge) Publish(ctx context.Context) error {
 		b.mu.Unlock()
 		b.wg.Go(func() { s.run(ctx) })
 	})
+	cancel() // also after an error
 	b.wg.Wait()
 	_ = b.o.Conn.FlushTimeout(time.Second) // the other side learns that the bridge stops
 	return err
@@ -173,6 +176,11 @@ func (b *Bridge) Subscribe(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.mark.Close()) }()
+	ctx, cancel := context.WithCancel(ctx)
+	defer func() {
+		cancel()
+		b.wg.Wait()
+	}()
 	meta, err := b.o.Conn.Subscribe(b.s.meta(), func(m *nats.Msg) { b.meta(ctx, m.Data) })
 	if err != nil {
 		return err
@@ -192,7 +200,6 @@ func (b *Bridge) Subscribe(ctx context.Context) (err error) {
 		return err
 	}
 	<-ctx.Done()
-	b.wg.Wait()
 	return ctx.Err()
 }
 

@@ -129,10 +129,9 @@ func content(seq uint64, size int) []byte {
 
 // testServer is a server of NATS that can be stopped and started again.
 type testServer struct {
-	t    testing.TB
-	o    server.Options
-	s    *server.Server
-	port int
+	t testing.TB
+	o server.Options
+	s *server.Server
 }
 
 func newServer(t testing.TB, o server.Options) *testServer {

@@ -32,7 +32,7 @@ func (s subjects) streamName(far string) string {
 // positions returns the name of the bucket that has the positions of subscribing bridges.
 func (s subjects) positions() string { return "samepage_" + escape(s.space) }
 
-// storeTimeout is how long a source waits for the server before it sends an envelope again.
+// storeTimeout is how long other requests to JetStream may take.
 const storeTimeout = 5 * time.Second
 
 // open makes the stream, or opens it, and stores Meta.
@@ -83,8 +83,9 @@ func (st *store) send(ctx context.Context, b []byte) {
 // again calls f until it succeeds, or ctx ends.
 func (st *store) again(ctx context.Context, f func(context.Context) error) {
 	told := ""
+	patience := time.Second // more after each failure: the way to the server may be long
 	for ctx.Err() == nil {
-		within, cancel := context.WithTimeout(ctx, storeTimeout)
+		within, cancel := context.WithTimeout(ctx, patience)
 		err := f(within)
 		cancel()
 		if err == nil {
@@ -93,6 +94,7 @@ func (st *store) again(ctx context.Context, f func(context.Context) error) {
 			}
 			return
 		}
+		patience = min(2*patience, time.Minute)
 		if text := err.Error(); text != told && ctx.Err() == nil {
 			told = text
 			st.s.b.tell("waiting", st.s.name, 0, "the server does not store messages: %v", err)
