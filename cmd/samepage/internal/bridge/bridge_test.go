@@ -343,7 +343,7 @@ func TestServerStops(t *testing.T) {
 				ipctest.Store(t)
 				n := n
 				if size > 1<<20 {
-					n /= 100
+					n /= 300
 				}
 				s := newServer(t, server.Options{JetStream: policy == Stored, StoreDir: ipctest.Dir(t)})
 				far := start(t, s, "subscribe", policy, "t")
