@@ -21,12 +21,12 @@ import (
 
 // made writes a recording with a message each 10 ms in the topic "t", whose history has 4, and a value
 // each 100 ms in the cell "c". It has n messages.
-func made(t *testing.T, n int) (path string) {
+func made(t *testing.T, n int, how Compression) (path string) {
 	t.Helper()
 	path = filepath.Join(ipctest.Dir(t), "made.mcap")
 	out, err := os.Create(path)
 	ipctest.NoErr(t, err)
-	f, err := newFile(out, mcap.CompressionLZ4, "test")
+	f, err := newFile(out, how, "test")
 	ipctest.NoErr(t, err)
 	topic := &channel{id: 1, topic: "t", encoding: encodingBytes, source: &Source{Kind: samepage.KindTopic, Options: pubsub.Options{MaxSize: 16, Depth: 4, Times: true}}}
 	value := &channel{id: 2, topic: "c", encoding: encodingBytes, source: &Source{Kind: samepage.KindCell, Options: pubsub.Options{MaxSize: 16}}}
@@ -41,7 +41,7 @@ func made(t *testing.T, n int) (path string) {
 			}
 			i++
 		}
-		c.seal(mcap.CompressionLZ4)
+		c.seal(how)
 		ipctest.NoErr(t, f.put(c))
 	}
 	ipctest.NoErr(t, errors.Join(f.end(), out.Close()))
@@ -51,7 +51,7 @@ func made(t *testing.T, n int) (path string) {
 // playing opens a player of a file with 100 messages, with subscribers.
 func playing(t *testing.T, o PlayOptions) (*Player, *pubsub.Subscriber, *cell.Reader) {
 	t.Helper()
-	f, err := Open(made(t, 100))
+	f, err := Open(made(t, 100, mcap.CompressionLZ4))
 	ipctest.NoErr(t, err)
 	p, err := NewPlayer(f, o)
 	ipctest.NoErr(t, err)

@@ -2,6 +2,7 @@ package record
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -69,6 +70,9 @@ func (r *File) open() error {
 // summary reads the summary at the end.
 func (r *File) summary() (info *mcap.Info, err error) {
 	err = guard(func() error {
+		if err := r.checkRecords(); err != nil {
+			return err
+		}
 		m, err := mcap.NewReader(r.bytes())
 		if err != nil {
 			return err
@@ -78,18 +82,83 @@ func (r *File) summary() (info *mcap.Info, err error) {
 			err = errors.New("the file has no summary")
 		}
 		if err == nil {
-			err = checkChunks(info, uint64(r.Whole)+uint64(len(r.end)))
+			err = r.checkChunks(info)
 		}
 		return err
 	})
 	return info, err
 }
 
-// checkChunks checks where the chunks lie, because the library does not, in a file of n bytes.
-func checkChunks(info *mcap.Info, n uint64) error {
+// footerSize is how many bytes a file has from its footer on.
+const footerSize = 9 + 8 + 8 + 4 + 8
+
+// checkRecords checks the lengths of the header and of the records of the summary, because the
+// library takes memory for what they say.
+func (r *File) checkRecords() error {
+	n := r.Whole + int64(len(r.end))
+	b := r.bytes()
+	length := func(at int64) (op mcap.OpCode, size int64, err error) {
+		var head [9]byte
+		if _, err = b.Seek(at, io.SeekStart); err == nil {
+			_, err = io.ReadFull(b, head[:])
+		}
+		size = int64(binary.LittleEndian.Uint64(head[1:]))
+		if err == nil && (size < 0 || size > n-at-9) {
+			err = corrupt("a record of %d bytes at byte %d of %d", size, at, n)
+		}
+		return mcap.OpCode(head[0]), size, err
+	}
+	op, size, err := length(int64(len(mcap.Magic)))
+	if err == nil && (op != mcap.OpHeader || size > maxHeader) {
+		err = corrupt("it begins with a record of kind %v and %d bytes, and not with a header", op, size)
+	}
+	if err != nil {
+		return err
+	}
+	end := n - footerSize
+	if op, size, err = length(end); err != nil || op != mcap.OpFooter || size != 8+8+4 {
+		return corrupt("it does not end with a footer")
+	}
+	var begin [8]byte
+	if _, err := io.ReadFull(b, begin[:]); err != nil {
+		return err
+	}
+	at := int64(binary.LittleEndian.Uint64(begin[:]))
+	if at < 0 || at > end {
+		return corrupt("the summary begins at byte %d of %d", at, n)
+	}
+	for at < end {
+		_, size, err := length(at)
+		if err != nil {
+			return err
+		}
+		at += 9 + size
+	}
+	return nil
+}
+
+// tooLarge says whether no chunk of so many compressed bytes has so many bytes.
+func tooLarge(size, compressed uint64) bool {
+	const most = 64 << 20
+	return size > maxRecord || size > most && size>>16 > compressed
+}
+
+// checkChunks checks the sizes of the chunks, in the index and in the chunks themselves: the library takes
+// memory for what they say.
+func (r *File) checkChunks(info *mcap.Info) error {
+	n := uint64(r.Whole) + uint64(len(r.end))
+	b := r.bytes()
 	for _, c := range info.ChunkIndexes {
-		if c.ChunkStartOffset > n || c.ChunkLength > n-c.ChunkStartOffset || c.CompressedSize > c.ChunkLength || c.UncompressedSize > maxRecord {
+		if c.ChunkStartOffset > n || c.ChunkLength > n-c.ChunkStartOffset || c.CompressedSize > c.ChunkLength || tooLarge(c.UncompressedSize, c.CompressedSize) {
 			return corrupt("a chunk of %d bytes at byte %d of %d", c.ChunkLength, c.ChunkStartOffset, n)
+		}
+		var head [9 + 8 + 8 + 8]byte
+		if _, err := b.ReadAt(head[:], int64(c.ChunkStartOffset)); err != nil {
+			return err
+		}
+		length, size := binary.LittleEndian.Uint64(head[1:]), binary.LittleEndian.Uint64(head[25:])
+		if mcap.OpCode(head[0]) != mcap.OpChunk || length != c.ChunkLength-9 || size != c.UncompressedSize {
+			return corrupt("the chunk at byte %d is not the one of the index", c.ChunkStartOffset)
 		}
 	}
 	return nil
@@ -125,7 +194,7 @@ func guard(f func() error) (err error) {
 }
 
 // bytes are the bytes of the recording.
-func (r *File) bytes() io.ReadSeeker {
+func (r *File) bytes() *io.SectionReader {
 	return io.NewSectionReader(&joined{r.f, r.Whole, r.end}, 0, r.Whole+int64(len(r.end)))
 }
 

@@ -43,7 +43,7 @@ type scanner struct {
 //
 // Errors: samepage.ErrCorrupt (there is no recording), and those of reading.
 func scan(r io.Reader) (*scanner, error) {
-	s := &scanner{contents: newContents(), f: bufio.NewReaderSize(r, 1<<20), known: map[uint16]bool{}, schema: map[uint16]bool{}}
+	s := &scanner{contents: newContents(), f: bufio.NewReaderSize(r, 64<<10), known: map[uint16]bool{}, schema: map[uint16]bool{}}
 	magic := make([]byte, len(mcap.Magic))
 	if _, err := io.ReadFull(s.f, magic); err != nil || !bytes.Equal(magic, mcap.Magic) {
 		return nil, fmt.Errorf("it does not begin as an MCAP file: %w", samepage.ErrCorrupt)
@@ -156,7 +156,7 @@ func unpack(c *mcap.Chunk) ([]byte, error) {
 	default:
 		return nil, corrupt("chunk with the compression %q", c.Compression)
 	}
-	if c.UncompressedSize > maxRecord {
+	if tooLarge(c.UncompressedSize, uint64(len(c.Records))) {
 		return nil, corrupt("a chunk of %d bytes", c.UncompressedSize)
 	}
 	b, err := readRecord(r, nil, int64(c.UncompressedSize))
