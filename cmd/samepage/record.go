@@ -237,7 +237,8 @@ func (f *finder) run(ctx context.Context) error {
 	return f.err
 }
 
-// look begins to record what has appeared. With --once it says whether all patterns have found something.
+// look begins to record what has appeared. With --once it says whether all patterns have found
+// something.
 func (f *finder) look(ctx context.Context, fail func(error)) (all bool, err error) {
 	infos, err := samepage.List()
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"github.com/foxglove/mcap/go/mcap"
 )
 
-// What a message costs: in chunks, and with the writer of the library. The reasons for chunks of our
-// own are in docs/decisions.
+// What a message costs: in chunks, and with the writer of the library. The reasons for chunks of
+// our own are in docs/decisions.
 
 func benchmarkChunks(b *testing.B, size int) {
 	data := make([]byte, size)

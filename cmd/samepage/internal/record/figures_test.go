@@ -44,9 +44,9 @@ func recordLoad(args []string) {
 	}
 }
 
-// TestFigures measures what the recorder costs a publisher of 500,000 messages of 64 bytes and 60 pictures of 1920 x
-// 1080 in RGB a second, each with SAMEPAGE_FIGURES seconds: without a recorder, and with one that writes to
-// the folder SAMEPAGE_FIGURES_DIR. Nothing else may run.
+// TestFigures measures what the recorder costs a publisher of 500,000 messages of 64 bytes and 60
+// pictures of 1920 x 1080 in RGB a second, each with SAMEPAGE_FIGURES seconds: without a recorder,
+// and with one that writes to the folder SAMEPAGE_FIGURES_DIR. Nothing else may run.
 func TestFigures(t *testing.T) {
 	seconds, err := time.ParseDuration(os.Getenv("SAMEPAGE_FIGURES") + "s")
 	if err != nil {

@@ -15,9 +15,9 @@ import (
 	"samepage/layout"
 )
 
-// A frame is recorded as a foxglove.RawImage, if that has an encoding for its format. Two fields that
-// other readers skip have the bytes of the message that are not pixels. So a player makes the same
-// message again.
+// A frame is recorded as a foxglove.RawImage, if that has an encoding for its format. Two fields
+// that other readers skip have the bytes of the message that are not pixels. So a player makes the
+// same message again.
 const (
 	imageTime     protowire.Number = 1
 	imageWidth    protowire.Number = 2
@@ -73,9 +73,10 @@ func isFrame(b []byte) bool {
 	return len(b) >= layout.FrameHeaderSize && binary.LittleEndian.Uint64(b) == layout.FrameMagic
 }
 
-// imageOf splits the message of a frame into parts, which together are a foxglove.RawImage. The bytes
-// of b may change at any time. head and tail are buffers; the results use them. ok is false if the message is no
-// frame, or one that foxglove.RawImage cannot carry; then format is its format.
+// imageOf splits the message of a frame into parts, which together are a foxglove.RawImage. The
+// bytes of b may change at any time. head and tail are buffers; the results use them. ok is false
+// if the message is no frame, or one that foxglove.RawImage cannot carry; then format is its
+// format.
 func imageOf(b []byte, topic string, at int64, head, tail []byte) (parts [3][]byte, format frame.Format, ok bool) {
 	var private [layout.FrameHeaderSize]byte
 	copy(private[:], b)
@@ -193,8 +194,8 @@ func (i *image) field(n protowire.Number, ty protowire.Type, b []byte) int {
 	return protowire.ConsumeFieldValue(n, ty, b)
 }
 
-// original returns the bytes of the message as they were in the topic, or in the cell. They are good
-// until the next call with the same buf.
+// original returns the bytes of the message as they were in the topic, or in the cell. They are
+// good until the next call with the same buf.
 func (m *Message) original(buf *[]byte) ([]byte, error) {
 	if m.Source == nil {
 		return m.Data, nil

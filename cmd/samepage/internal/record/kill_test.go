@@ -31,9 +31,9 @@ func recordUntilKilled(args []string) {
 	panic(err)
 }
 
-// A recorder is killed at a random moment. What is whole in its file has no gap, and ends at most a
-// second before: this is checked only with SAMEPAGE_KILLS, because a recorder that does not run for a second
-// writes nothing. SAMEPAGE_KILLS is the number of kills.
+// A recorder is killed at a random moment. What is whole in its file has no gap, and ends at most
+// a second before: this is checked only with SAMEPAGE_KILLS, because a recorder that does not run
+// for a second writes nothing. SAMEPAGE_KILLS is the number of kills.
 func TestKilled(t *testing.T) {
 	ipctest.NeedNames(t)
 	n := ipctest.Repeat(t, 4, 1, "SAMEPAGE_KILLS")

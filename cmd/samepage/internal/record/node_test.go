@@ -29,9 +29,9 @@ type readByNode struct {
 	Value                   json.RawMessage
 }
 
-// The TypeScript library for MCAP reads in recordings what was published: counts, numbers, times, schemas and
-// pixels. It needs Node, and packages of npm: test/mcap/run installs them, and sets SAMEPAGE_NODE to
-// the folder that has them.
+// The TypeScript library for MCAP reads in recordings what was published: counts, numbers, times,
+// schemas and pixels. It needs Node, and packages of npm: test/mcap/run installs them, and sets
+// SAMEPAGE_NODE to the folder that has them.
 func TestNode(t *testing.T) {
 	if os.Getenv("SAMEPAGE_NODE") == "" {
 		t.Skip("SAMEPAGE_NODE is not set; test/mcap/run sets it")

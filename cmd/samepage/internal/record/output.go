@@ -101,7 +101,8 @@ func (s *Source) include(t *Source) error {
 	return nil
 }
 
-// foreign is the source of a channel that another program wrote: a topic with room for its messages.
+// foreign is the source of a channel that another program wrote: a topic with room for its
+// messages.
 func (f *File) foreign(c *mcap.Channel) (*Source, error) {
 	s := &Source{Kind: samepage.KindTopic, Options: pubsub.Options{MaxSize: 1, Times: true}}
 	next, err := f.Messages(0, 1<<63-1, mcap.FileOrder, func(x *mcap.Channel) bool { return x.ID == c.ID })

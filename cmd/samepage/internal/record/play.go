@@ -139,7 +139,8 @@ func (p *Player) Seek(ctx context.Context, d time.Duration) {
 	p.do(ctx, func() { p.seek(max(p.o.From, min(p.pos.At+d, p.pos.Of))) })
 }
 
-// seek goes on at a time since the first message. What the player finds wrong there is told by the next read.
+// seek goes on at a time since the first message. What the player finds wrong there is told by the
+// next read.
 func (p *Player) seek(at time.Duration) {
 	p.pos.At = at
 	p.m, p.next = nil, nil
@@ -279,8 +280,8 @@ func (p *Player) wait(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// restart begins to read at the present position. Before that it plays what the topics and cells had
-// at this moment.
+// restart begins to read at the present position. Before that it plays what the topics and cells
+// had at this moment.
 func (p *Player) restart(ctx context.Context) error {
 	if err := p.flush(ctx); err != nil {
 		return err
@@ -299,7 +300,8 @@ func (p *Player) restart(ctx context.Context) error {
 	return err
 }
 
-// restore plays the messages that were the history of a topic, or the value of a cell, just before at.
+// restore plays the messages that were the history of a topic, or the value of a cell, just before
+// at.
 func (p *Player) restore(ctx context.Context, id uint16, o *output, at uint64) error {
 	next, err := p.f.Messages(0, at, Backward, func(c *mcap.Channel) bool { return c.ID == id })
 	if err != nil {

@@ -19,8 +19,8 @@ import (
 	"samepage/pubsub"
 )
 
-// made writes a recording with a message each 10 ms in the topic "t", whose history has 4, and a value
-// each 100 ms in the cell "c". It has n messages.
+// made writes a recording with a message each 10 ms in the topic "t", whose history has 4, and a
+// value each 100 ms in the cell "c". It has n messages.
 func made(t *testing.T, n int, how Compression) (path string) {
 	t.Helper()
 	path = filepath.Join(ipctest.Dir(t), "made.mcap")

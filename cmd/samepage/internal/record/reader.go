@@ -143,8 +143,8 @@ func tooLarge(size, compressed uint64) bool {
 	return size > maxRecord || size > most && size>>16 > compressed
 }
 
-// checkChunks checks the sizes of the chunks, in the index and in the chunks themselves: the library takes
-// memory for what they say.
+// checkChunks checks the sizes of the chunks, in the index and in the chunks themselves: the
+// library takes memory for what they say.
 func (r *File) checkChunks(info *mcap.Info) error {
 	n := uint64(r.Whole) + uint64(len(r.end))
 	b := r.bytes()

@@ -291,7 +291,8 @@ func TestCut(t *testing.T) {
 	}
 }
 
-// messages counts the messages of a whole file with the library: with the index, and from its begin.
+// messages counts the messages of a whole file with the library: with the index, and from its
+// begin.
 func messages(t *testing.T, path string) int {
 	t.Helper()
 	counts := [2]int{}

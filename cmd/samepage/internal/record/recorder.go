@@ -299,8 +299,8 @@ func (r *Recorder) Trigger(ctx context.Context) (file string, err error) {
 	}
 }
 
-// Close ends the recording, and returns what was recorded. Precondition: all calls of Topic and Cell
-// have returned.
+// Close ends the recording, and returns what was recorded. Precondition: all calls of Topic and
+// Cell have returned.
 func (r *Recorder) Close() ([]Total, []string, error) {
 	r.mu.Lock()
 	if r.cur != nil {

@@ -16,7 +16,8 @@ import (
 	"samepage"
 )
 
-// maxRecord is the largest record that a scan reads: a message, or a chunk, of 4 GiB and its header.
+// maxRecord is the largest record that a scan reads: a message, or a chunk, of 4 GiB and its
+// header.
 const maxRecord = 1<<32 + 1<<20
 
 // maxHeader is the largest header of a file that a scan reads.
@@ -94,7 +95,8 @@ func readRecord(r io.Reader, b []byte, n int64) ([]byte, error) {
 	return buf.Bytes(), err
 }
 
-// cut ends the scan where the file is not whole any more. It returns an error only if reading has failed.
+// cut ends the scan where the file is not whole any more. It returns an error only if reading has
+// failed.
 func (s *scanner) cut(what string, err error) error {
 	if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
 		err = samepage.ErrTruncated

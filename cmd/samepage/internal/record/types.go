@@ -9,16 +9,16 @@ import (
 	"samepage/layout"
 )
 
-// cdrHeader precedes a value: CDR, little-endian, as ROS 2 writes it. The bytes of a Go type that may
-// be in shared memory are CDR themselves, because each number is aligned to its size, and all padding
-// are fields.
+// cdrHeader precedes a value: CDR, little-endian, as ROS 2 writes it. The bytes of a Go type that
+// may be in shared memory are CDR themselves, because each number is aligned to its size, and all
+// padding are fields.
 var cdrHeader = []byte{0, 1, 0, 0}
 
 // rosPackage is the package of the names of types in a schema.
 const rosPackage = "samepage"
 
-// rosSchema describes the type of a schema of layout in the language of ROS 2, "ros2msg". It is nil if
-// the type has no such description.
+// rosSchema describes the type of a schema of layout in the language of ROS 2, "ros2msg". It is
+// nil if the type has no such description.
 func rosSchema(text string) *mcap.Schema {
 	ty, err := layout.TypeOfSchema(text)
 	if err != nil {
@@ -58,7 +58,8 @@ func alignment(s *layout.Schema) int {
 	return s.Size
 }
 
-// isCDR says whether the bytes of a value at off are CDR: there are no gaps, and each number is aligned.
+// isCDR says whether the bytes of a value at off are CDR: there are no gaps, and each number is
+// aligned.
 func isCDR(s *layout.Schema, off int) bool {
 	switch s.Kind {
 	case "struct":
