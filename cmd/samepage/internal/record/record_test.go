@@ -191,11 +191,11 @@ func roundTrip(t *testing.T, how Compression) {
 
 	f, err := Open(first)
 	ipctest.NoErr(t, err)
-	p, err := NewPlayer(f, PlayOptions{Rate: 1000, Wait: 1, Rename: func(name string) string { return "again/" + name }})
+	_, err = NewPlayer(f, PlayOptions{Rate: 1000, Wait: 1, Rename: func(name string) string { return "again/" + name }})
 	if err == nil {
 		t.Error("a name with a slash is accepted")
 	}
-	p, err = NewPlayer(f, PlayOptions{Rate: 1000, Wait: 1, Rename: func(name string) string { return "again " + name }})
+	p, err := NewPlayer(f, PlayOptions{Rate: 1000, Wait: 1, Rename: func(name string) string { return "again " + name }})
 	ipctest.NoErr(t, err)
 	again := make([]string, len(topics))
 	for i, name := range topics {
