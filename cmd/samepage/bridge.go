@@ -45,7 +45,8 @@ func newBridgeCommand(a *app) *cobra.Command {
 		Long: `bridge carries topics to other machines. bridge publish sends topics of this machine,
 and bridge subscribe makes them on another one. Nothing crosses that neither of them
 names. Both connect to a NATS server: an existing one (--nats URL), or one that a bridge
-itself runs (--serve ADDRESS).
+itself runs (--serve ADDRESS). An address that other machines can reach needs
+certificates (--ca, --cert, --key), or --unsafe-open in a network that you trust.
 
 A message keeps its number and its time. What is lost on the way is counted, and the
 subscribers there miss it, as they miss messages of a local publisher. The end of a
@@ -72,7 +73,7 @@ pattern, in which * stands for any characters. Topics that appear later are sent
           publisher waits until they are stored
 
 What a bridge has published here is not sent on.`,
-		Example: `  samepage bridge publish cam 'sensor.*' --serve :4222
+		Example: `  samepage bridge publish cam 'sensor.*' --serve :4222 --unsafe-open
   samepage bridge publish log --nats nats://hub:4222 --policy wait --prefix robot1.`,
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: completeNames(true, samepage.KindTopic),
@@ -132,7 +133,7 @@ func (o *bridgeOptions) addFlags(c *cobra.Command) {
 	f.StringVar(&o.host, "host", "", "`name` of this machine; with it bridge subscribe goes on with what is stored (default: the host name)")
 	f.DurationVar(&o.silence, "silence", 10*time.Second, "take a bridge that was not heard this long for dead")
 	f.StringVar(&o.metrics, "metrics", "", "tell Prometheus the counts at this `address`, such as 127.0.0.1:7072")
-	f.BoolVar(&o.anyone, "unsafe-open", false, "allow an address of --metrics that other machines can reach")
+	f.BoolVar(&o.anyone, "unsafe-open", false, "allow addresses of --serve and --metrics that other machines can reach, for everybody; --serve with --ca, --cert and --key is for those with a certificate")
 	f.DurationVar(&o.every, "every", 0, "print the counts of all topics this often; 0: only at the end")
 }
 
@@ -162,9 +163,13 @@ func (o *bridgeOptions) check(c *cobra.Command, args []string) error {
 	case o.every < 0:
 		return usage(c, "--every %v is negative", o.every)
 	}
-	if o.metrics != "" && !o.anyone {
-		if err := onlyLoopback(o.metrics); err != nil {
-			return usage(c, "--metrics %q: %w", o.metrics, err)
+	for _, l := range []struct{ flag, address string }{{"metrics", o.metrics}, {"serve", o.link.Serve}} {
+		guarded := l.flag == "serve" && o.link.CA != "" && o.link.Cert != ""
+		if l.address == "" || o.anyone || guarded {
+			continue
+		}
+		if err := onlyLoopback(l.address); err != nil {
+			return usage(c, "--%s %q: %w", l.flag, l.address, err)
 		}
 	}
 	if err := o.names.Check(); err != nil {
