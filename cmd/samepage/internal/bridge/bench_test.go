@@ -33,7 +33,7 @@ func BenchmarkCross(b *testing.B) {
 }
 
 func plain(b *testing.B, size int) {
-	s := newServer(b, server.Options{})
+	s := newServer(b, server.Options{MaxPending: 1 << 30})
 	nc, err := nats.Connect(s.url())
 	ipctest.NoErr(b, err)
 	defer nc.Close()
