@@ -108,9 +108,10 @@ func (o *Options) plan(size int, ty *layout.Type) (*laneseg.Plan, error) {
 	return p, p.Check()
 }
 
-// Size returns the number of bytes of shared memory that a cell with these options takes at most, if
-// its values have up to size bytes: with all its members, and if all of them hold as many values as
-// they may. A cell of a Go type takes the bytes of Schema more: set Schema to count them. See InUse.
+// Size returns the number of bytes of shared memory that a cell with these options takes at most,
+// if its values have up to size bytes: with all its members, and if all of them hold as many
+// values as they may. A cell of a Go type takes the bytes of Schema more: set Schema to count
+// them. See InUse.
 //
 // Errors: samepage.ErrZeroSize, ErrNegativeSize, ErrTooLarge, fs.ErrInvalid (an option is out of
 // range).
@@ -129,9 +130,9 @@ func (o *Options) Size(size int) (int64, error) {
 // readers, and nobody holds a value. Writers take no more, however many there are. Each value that
 // is held takes one more of size.
 //
-// The memory is reserved by whoever joins or holds, and it stays reserved for the next one until the
-// cell is removed. On Windows the system commits Size when the cell is made, but the cell takes
-// physical memory only for what is in use.
+// The memory is reserved by whoever joins or holds, and it stays reserved for the next one until
+// the cell is removed. On Windows the system commits Size when the cell is made, but the cell
+// takes physical memory only for what is in use.
 //
 // Errors: those of Size.
 func (o *Options) InUse(size, readers int) (int64, error) {

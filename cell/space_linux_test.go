@@ -8,8 +8,8 @@ import (
 	"samepage/internal/ipctest"
 )
 
-// A cell takes the memory that InUse says for the members that are there, and Size is the most: when
-// all readers hold all values that they may.
+// A cell takes the memory that InUse says for the members that are there, and Size is the most:
+// when all readers hold all values that they may.
 func TestInUse(t *testing.T) {
 	const readers = 3
 	for _, c := range []struct {

@@ -22,9 +22,9 @@ type Publisher struct {
 
 // CreatePublisher creates the topic and becomes one of its publishers. A message has room for
 // largest.Size() bytes, or for opts.MaxSize bytes if that is more. Frames of any format may use
-// this room. Pack must be 0, and Schema empty. See pubsub.Options.InUse for the memory that this takes. If EvictAfter
-// is zero, it is a second, so a viewer that hangs does not stop a camera for longer. If it is
-// negative, reliable subscribers are never evicted.
+// this room. Pack must be 0, and Schema empty. See pubsub.Options.InUse for the memory that this
+// takes. If EvictAfter is zero, it is a second, so a viewer that hangs does not stop a camera for
+// longer. If it is negative, reliable subscribers are never evicted.
 //
 // Errors: ErrSpec, samepage.ErrTooLarge, and those of pubsub.CreatePublisher.
 func CreatePublisher(name string, largest Spec, opts *pubsub.Options) (*Publisher, error) {

@@ -226,7 +226,8 @@ func TestY4MRefuses(t *testing.T) {
 			t.Errorf("%.200v: %v, want %v", c.h, err, c.want)
 		}
 	}
-	// The error about a format has the option of ffmpeg that helps, and a format that a stream can have.
+	// The error about a format has the option of ffmpeg that helps, and a format that a stream can
+	// have.
 	for _, f := range Formats() {
 		_, err := NewY4MWriter(io.Discard, &Y4MHeader{Format: f, Width: 2, Height: 2})
 		if err == nil {

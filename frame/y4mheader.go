@@ -63,8 +63,8 @@ func y4mTag(format Format, siting Siting) string {
 	return ""
 }
 
-// y4mNear returns a format that a stream can have, for one that it cannot have, and the options with
-// which ffmpeg writes it.
+// y4mNear returns a format that a stream can have, for one that it cannot have, and the options
+// with which ffmpeg writes it.
 func y4mNear(f Format) (near Format, option string) {
 	switch f.shape() {
 	case Gray, Gray16:

@@ -14,9 +14,9 @@ import (
 	"samepage/layout"
 )
 
-// Whatever is in the objects of other processes, a snapshot tells why it cannot read them, and tells
-// everything else as it is. Each kind is spoilt in all places that its header protects, and at random
-// elsewhere.
+// Whatever is in the objects of other processes, a snapshot tells why it cannot read them, and
+// tells everything else as it is. Each kind is spoilt in all places that its header protects, and
+// at random elsewhere.
 func TestSnapshotBesideHostile(t *testing.T) {
 	ipctest.NeedNames(t)
 	for range ipctest.Repeat(t, 5, 1, "") {

@@ -53,10 +53,10 @@ func TestSnapshotOfMany(t *testing.T) {
 	}
 }
 
-// A publisher at full speed is as fast with a snapshot and a copy of the newest message each second
-// as without. SAMEPAGE_ROUNDS is the number of pairs of two seconds each; without it this is only
-// tried once, for a moment, and nothing is compared. It logs the ratios. Nothing else may run at the
-// same time.
+// A publisher at full speed is as fast with a snapshot and a copy of the newest message each
+// second as without. SAMEPAGE_ROUNDS is the number of pairs of two seconds each; without it this
+// is only tried once, for a moment, and nothing is compared. It logs the ratios. Nothing else may
+// run at the same time.
 func TestSnapshotSlowsNobody(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)

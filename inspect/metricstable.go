@@ -471,7 +471,8 @@ func slowest(st *pubsub.State) (n uint64) {
 	return n
 }
 
-// unacknowledged is how many messages the named reader that is furthest behind has not acknowledged.
+// unacknowledged is how many messages the named reader that is furthest behind has not
+// acknowledged.
 func unacknowledged(st *pubsub.State) (most float64) {
 	for _, r := range st.Readers {
 		var n float64

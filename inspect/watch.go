@@ -29,7 +29,8 @@ type Watcher struct {
 	what string
 }
 
-// WatchOptions say what a Watcher looks at. The zero value, and nil, mean the default of each field.
+// WatchOptions say what a Watcher looks at. The zero value, and nil, mean the default of each
+// field.
 type WatchOptions struct {
 	Scope samepage.Scope
 	Owner string // as samepage.InspectOptions.Owner; "*" accepts everybody's objects

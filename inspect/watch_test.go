@@ -20,8 +20,8 @@ import (
 	"samepage/pubsub"
 )
 
-// These are tests of Watcher. SAMEPAGE_EXCHANGES is the number of copies of each, and SAMEPAGE_SECONDS
-// is how long hostile words are tried.
+// These are tests of Watcher. SAMEPAGE_EXCHANGES is the number of copies of each, and
+// SAMEPAGE_SECONDS is how long hostile words are tried.
 
 // floods publishes at full speed until it is killed. The settings are the options in JSON.
 func floods(args []string) {

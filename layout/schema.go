@@ -44,8 +44,8 @@ func ParseSchema(text string) ([]Schema, error) {
 	return all, err
 }
 
-// SplitSchema returns the schema of each type: one, or those of the requests and of the responses of
-// a service.
+// SplitSchema returns the schema of each type: one, or those of the requests and of the responses
+// of a service.
 //
 // Errors: ErrCorrupt.
 func SplitSchema(text string) ([]string, error) {
@@ -100,7 +100,8 @@ func TypeOfSchema(text string) (*Type, error) {
 	return NewType(name, text, all[0].Size, all[0].align())
 }
 
-// CallType returns the type of the calls of a service, and the bytes of a request and of a response.
+// CallType returns the type of the calls of a service, and the bytes of a request and of a
+// response.
 //
 // Errors: ErrType.
 func CallType(request, response *Type) (*Type, [2]int, error) {

@@ -58,8 +58,9 @@ func (m *Message) Bytes() []byte {
 func (m *message) Seq() uint64 { return m.mark.Seq }
 
 // Missed returns the number of messages that were lost just before this one. For reliable
-// subscribers it is 0, unless the publisher has left out numbers, see Publisher.Relay. In a topic with Options.Pack, if the first messages of all are lost, or those after
-// a damaged pack, it counts the packs, because it cannot know how many messages they had.
+// subscribers it is 0, unless the publisher has left out numbers, see Publisher.Relay. In a topic
+// with Options.Pack, if the first messages of all are lost, or those after a damaged pack, it
+// counts the packs, because it cannot know how many messages they had.
 func (m *message) Missed() uint64 { return m.mark.Missed() }
 
 // Publisher tells the messages of several publishers apart. It returns the number of the

@@ -246,8 +246,8 @@ func (s *service) ID() samepage.ID { return samepage.ID(s.h.ID()) }
 func (s *service) CheckName() error { return s.wrap("check the name of", s.h.CheckName()) }
 
 // Schema returns the description of the Go types of the calls, with which a program that does not
-// have the types can call the service: see Options.Schema, docs/layout.md and layout.SplitSchema. It
-// is empty for bytes.
+// have the types can call the service: see Options.Schema, docs/layout.md and layout.SplitSchema.
+// It is empty for bytes.
 func (s *service) Schema() string { return s.schema }
 
 // MaxRequest returns the bytes of the largest request.

@@ -94,8 +94,8 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// All clients get the same snapshots, and nobody takes any when there are no clients. A snapshot that
-// fails is told, and the next one comes.
+// All clients get the same snapshots, and nobody takes any when there are no clients. A snapshot
+// that fails is told, and the next one comes.
 func TestEvents(t *testing.T) {
 	var looks atomic.Int64
 	h := newServer(nil, &watch{interval: time.Millisecond, snapshot: func() (*inspect.State, error) {

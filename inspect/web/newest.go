@@ -42,8 +42,8 @@ type picture struct {
 	Height uint32 `json:"height"`
 }
 
-// copyNewest copies the newest message, and at most so many bytes of it. ok is false if there is none, or if
-// it was overwritten again and again.
+// copyNewest copies the newest message, and at most so many bytes of it. ok is false if there is
+// none, or if it was overwritten again and again.
 func copyNewest(kind samepage.Kind, name, scope string, most int, buf []byte) (m inspect.Message, schema string, ok bool, err error) {
 	opts := &inspect.WatchOptions{Owner: "*", From: inspect.FromNewest, Most: most}
 	if scope == samepage.Global.String() {

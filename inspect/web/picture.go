@@ -121,8 +121,8 @@ func (p *pictures) make(k pictureKey) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// scale makes a picture that is at most so wide and so high. Each pixel is the mean of four of the large
-// picture, so the time depends on the size of the small one only.
+// scale makes a picture that is at most so wide and so high. Each pixel is the mean of four of
+// the large picture, so the time depends on the size of the small one only.
 func scale(src image.Image, most int) *image.RGBA {
 	b := src.Bounds()
 	w, h := b.Dx(), b.Dy()

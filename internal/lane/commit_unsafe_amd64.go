@@ -5,8 +5,9 @@ package lane
 import "unsafe"
 
 // commit stores the Length and the Next of a message of n bytes and then does P3 to P5 of
-// docs/protocol/lane.md, stores Head, adds n to Bytes, and then does F1 for the slot with the header old. amd64
-// keeps the order of stores. With fence the Sequence is stored by XCHG, which is a full fence.
+// docs/protocol/lane.md, stores Head, adds n to Bytes, and then does F1 for the slot with the
+// header old. amd64 keeps the order of stores. With fence the Sequence is stored by XCHG, which
+// is a full fence.
 //
 //go:noescape
 func commit(entry, header, old unsafe.Pointer, head *uint64, q uint64, slot, n, next uint32, fence bool)

@@ -12,8 +12,8 @@ import (
 )
 
 // commit stores the Length and the Next of a message of n bytes and then does P3 to P5 of
-// docs/protocol/lane.md, stores Head, adds n to Bytes, and then does F1 for the slot with the header old. Go's
-// atomic stores are full fences, which is more than necessary.
+// docs/protocol/lane.md, stores Head, adds n to Bytes, and then does F1 for the slot with the
+// header old. Go's atomic stores are full fences, which is more than necessary.
 func commit(entry, header, old unsafe.Pointer, head *uint64, q uint64, slot, n, next uint32, _ bool) {
 	atomic.StoreUint32((*uint32)(unsafe.Add(header, layout.SlotLengthOffset)), n)
 	atomic.StoreUint32((*uint32)(unsafe.Add(header, layout.SlotNextOffset)), next)

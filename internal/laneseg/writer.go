@@ -179,7 +179,8 @@ func seal(b []byte, sum, times bool) (crc uint32, now int64) {
 	return crc, now
 }
 
-// SetTime sets the time of the next messages, if the segment has times. The zero time is the present.
+// SetTime sets the time of the next messages, if the segment has times. The zero time is the
+// present.
 func (w *Writer) SetTime(t time.Time) {
 	w.at = 0
 	if !t.IsZero() && w.times {

@@ -22,8 +22,8 @@ type Share struct {
 	Proportional int64
 }
 
-// Shares returns the Shares of objects, by their IDs, that wanted wants. It leaves out the processes
-// that this process may not look at, and those without a page of an object.
+// Shares returns the Shares of objects, by their IDs, that wanted wants. It leaves out the
+// processes that this process may not look at, and those without a page of an object.
 //
 // Errors: errors.ErrUnsupported, and those of reading /proc.
 func Shares(wanted func(layout.ID) bool) (map[layout.ID][]Share, error) {

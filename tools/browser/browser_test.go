@@ -272,7 +272,8 @@ func (p *tab) clean(address string) {
 	}
 }
 
-// looks gives the page a size and a colour scheme, and checks that nothing stands outside of the window.
+// looks gives the page a size and a colour scheme, and checks that nothing stands outside of the
+// window.
 func (p *tab) looks(width, height int64, scheme string) {
 	p.t.Helper()
 	run(p, chromedp.EmulateViewport(width, height))

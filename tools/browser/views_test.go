@@ -175,8 +175,8 @@ func TestPictures(t *testing.T) {
 	p.clean(address)
 }
 
-// The page stays usable with many objects: 40, or as many as SAMEPAGE_OBJECTS says. With -v it tells the
-// time of a draw.
+// The page stays usable with many objects: 40, or as many as SAMEPAGE_OBJECTS says. With -v it
+// tells the time of a draw.
 func TestManyObjects(t *testing.T) {
 	s := build(t)
 	if s.windows() {

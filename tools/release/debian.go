@@ -16,8 +16,8 @@ import (
 	"github.com/goreleaser/nfpm/v2/files"
 )
 
-// maintainer is in the packages. Debian wants an address that somebody reads, and there is none yet:
-// checkMaintainer refuses to make a release with this one.
+// maintainer is in the packages. Debian wants an address that somebody reads, and there is none
+// yet: checkMaintainer refuses to make a release with this one.
 const maintainer = "the samepage authors <samepage@invalid.example>"
 
 // checkMaintainer refuses a maintainer without an address. A version without a tag is no release.
