@@ -450,13 +450,14 @@ func (w *watched) look(atName bool) {
 	w.h.followers.look(w.h)
 }
 
-// soon is for how many looks Until looks as often as the death watch.
-const soon = 20
+// Until looks as often as the death watch for so many looks, a second. Then it looks half as often
+// for so many, four seconds more, and then a fifth as often.
+const soon, later = 20, 60
 
-// Until calls try now, then as often as the death watch looks, and after a second half as often,
-// until try returns true or an error. It is for conditions that no member can ring for, such as a
-// name that does not exist yet. It has a timer of its own: that costs a third of being woken by the
-// goroutine of the watch.
+// Until calls try now, then as often as the death watch looks, and after a while less often (see
+// soon and later), until try returns true or an error. It is for conditions that no member can
+// ring for, such as a name that does not exist yet. It has a timer of its own: that costs a third
+// of being woken by the goroutine of the watch.
 func Until(ctx context.Context, try func() (bool, error)) error {
 	var looks *time.Ticker
 	for n := 0; ; n++ {
@@ -469,6 +470,8 @@ func Until(ctx context.Context, try func() (bool, error)) error {
 			defer looks.Stop()
 		case soon:
 			looks.Reset(2 * watchEvery)
+		case later:
+			looks.Reset(5 * watchEvery)
 		}
 		select {
 		case <-looks.C:
