@@ -43,7 +43,7 @@ another file, for programs that need the end.`,
 				if sameFile(args[0], repair) {
 					return usage(c, "--repair is the file itself: want another one")
 				}
-				if err := f.Repair(repair); err != nil {
+				if err := replaceFileWith(repair, f.Repair); err != nil {
 					return err
 				}
 			}

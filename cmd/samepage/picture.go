@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -46,7 +47,15 @@ func writePicture(path string, img image.Image) (err error) {
 }
 
 // replaceFile writes b to the file at path, either completely or not at all.
-func replaceFile(path string, b []byte) (err error) {
+func replaceFile(path string, b []byte) error {
+	return replaceFileWith(path, func(w io.Writer) error {
+		_, err := w.Write(b)
+		return err
+	})
+}
+
+// replaceFileWith is replaceFile for what write writes.
+func replaceFileWith(path string, write func(io.Writer) error) (err error) {
 	// A new file gets the rights that the system gives it; an existing file keeps its own.
 	perm, st := fs.FileMode(0o666), fs.FileInfo(nil)
 	if st, _ = os.Stat(path); st != nil {
@@ -62,7 +71,7 @@ func replaceFile(path string, b []byte) (err error) {
 			err = errors.Join(err, os.Remove(f.Name()))
 		}
 	}()
-	_, err = f.Write(b)
+	err = write(f)
 	if st != nil {
 		err = errors.Join(err, f.Chmod(perm))
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -153,7 +154,7 @@ func runRecord(ctx context.Context, a *app, o *recordOptions, opts record.Option
 		ctx, cancel = context.WithTimeout(ctx, o.length)
 		defer cancel()
 	}
-	f := &finder{o: o, r: r, patterns: patterns, begun: map[found]bool{}}
+	f := &finder{a: a, o: o, r: r, patterns: patterns, begun: map[found]bool{}}
 	if o.trigger != "" {
 		e, _, eerr := ipcsync.OpenOrCreateEvent(o.trigger, &ipcsync.EventOptions{Scope: o.scope, Owner: o.owner})
 		if eerr != nil {
@@ -195,6 +196,7 @@ type found struct {
 
 // finder finds what is to be recorded, also what appears later.
 type finder struct {
+	a        *app
 	o        *recordOptions
 	r        *record.Recorder
 	patterns []string
@@ -221,12 +223,14 @@ func (f *finder) run(ctx context.Context) error {
 	}
 	t := time.NewTicker(lookEvery)
 	defer t.Stop()
-	for all := false; !all && ctx.Err() == nil; {
-		var err error
-		all, err = f.look(ctx, fail)
+	for first := true; ctx.Err() == nil; first = false {
+		missing, err := f.look(ctx, fail)
 		fail(err)
-		if all {
+		if f.o.once && len(missing) == 0 {
 			break
+		}
+		if first && len(missing) > 0 && err == nil {
+			fmt.Fprintf(f.a.notes(), "samepage: waiting for %s\n", strings.Join(missing, ", "))
 		}
 		select {
 		case <-t.C:
@@ -237,14 +241,12 @@ func (f *finder) run(ctx context.Context) error {
 	return f.err
 }
 
-// look begins to record what has appeared. With --once it says whether all patterns have found
-// something.
-func (f *finder) look(ctx context.Context, fail func(error)) (all bool, err error) {
+// look begins to record what has appeared. It returns the patterns that have found nothing yet.
+func (f *finder) look(ctx context.Context, fail func(error)) (missing []string, err error) {
 	infos, err := samepage.List()
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	all = f.o.once
 	for _, p := range f.patterns {
 		scope, pattern := scoped(p, f.o.scope)
 		any := slices.ContainsFunc(slices.Collect(maps.Keys(f.begun)), func(k found) bool { return k.scope == scope && matches(pattern, k.name) })
@@ -266,7 +268,9 @@ func (f *finder) look(ctx context.Context, fail func(error)) (all bool, err erro
 				}
 			})
 		}
-		all = all && any
+		if !any {
+			missing = append(missing, plain(p))
+		}
 	}
-	return all, nil
+	return missing, nil
 }

@@ -125,7 +125,7 @@ func killed(t *testing.T, how string, after time.Duration) (lost time.Duration) 
 		}
 	}
 	repaired := filepath.Join(dir, "whole.mcap")
-	ipctest.NoErr(t, f.Repair(repaired))
+	repair(t, f, repaired)
 	ipctest.NoErr(t, f.Close())
 	events := 0
 	g, err := Open(repaired)

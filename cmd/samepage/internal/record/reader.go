@@ -8,7 +8,6 @@ import (
 	"io"
 	"math"
 	"os"
-	"path/filepath"
 
 	"github.com/foxglove/mcap/go/mcap"
 
@@ -222,24 +221,10 @@ func (j *joined) ReadAt(b []byte, at int64) (n int, err error) {
 // Close closes the file.
 func (r *File) Close() error { return r.f.Close() }
 
-// Repair writes a whole recording to path: what is whole of r, and an end. path must be that of
-// another file.
-func (r *File) Repair(path string) (err error) {
-	out, err := os.CreateTemp(filepath.Dir(path), ".samepage-*.mcap")
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(out, r.bytes())
-	if cerr := out.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(out.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(out.Name()))
-	}
-	return nil
+// Repair writes a whole recording: what is whole of r, and an end.
+func (r *File) Repair(w io.Writer) error {
+	_, err := io.Copy(w, r.bytes())
+	return err
 }
 
 // Message is a message of a recording. Data is good until the next message is read.

@@ -234,6 +234,14 @@ func original(t *testing.T, s said) string {
 	return string(b)
 }
 
+// repair writes what is whole of a recording into a file.
+func repair(t *testing.T, r *File, path string) {
+	t.Helper()
+	out, err := os.Create(path)
+	ipctest.NoErr(t, err)
+	ipctest.NoErr(t, errors.Join(r.Repair(out), out.Close()))
+}
+
 // A file that is cut at any place has a whole begin, and is repaired.
 func TestCut(t *testing.T) {
 	var out bytes.Buffer
@@ -283,7 +291,7 @@ func TestCut(t *testing.T) {
 		if got := f.info.Statistics.MessageCount; int(got) != want || cut < len(whole) && f.Lost == nil {
 			t.Fatalf("cut at %d: %d messages, want %d; lost: %v", cut, got, want, f.Lost)
 		}
-		ipctest.NoErr(t, f.Repair(repaired))
+		repair(t, f, repaired)
 		ipctest.NoErr(t, f.Close())
 		if got := messages(t, repaired); got != want {
 			t.Fatalf("cut at %d: %d messages after the repair, want %d", cut, got, want)
