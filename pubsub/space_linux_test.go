@@ -93,8 +93,10 @@ func TestSendCausesNoPageFaults(t *testing.T) {
 		before := pageFaults(t)
 		ipctest.NoErr(t, p.Send(bg, b))
 		n := pageFaults(t) - before
-		// A new slot gets its pages at once, but the system counts each as a page fault.
-		if pages := int64(used.Load()-had) * (hd/4096 + 2); n > pages {
+		// A new slot gets its pages at once, but the system counts each as a page fault. Go's runtime
+		// has a few of its own. A slot without pages has more than a thousand.
+		const own = 32
+		if pages := int64(used.Load()-had) * (hd/4096 + 2); n > pages+own {
 			t.Errorf("message %d caused %d page faults, %d pages are new", i, n, pages)
 		}
 		for _, s := range subs {

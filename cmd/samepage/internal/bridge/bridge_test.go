@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -187,14 +188,20 @@ func (s *side) event(what string) (e Event) {
 	}
 }
 
-// counts returns the counts of the first topic.
+// counts returns the counts of the first topic. It waits until the bridge knows one.
 func (s *side) counts() Counts {
 	s.t.Helper()
-	s.Send("counts")
 	for {
-		var all []Counts
-		if json.Unmarshal([]byte(s.Line()), &all) == nil && len(all) > 0 {
-			return all[0]
+		s.Send("counts")
+		for line := s.Line(); ; line = s.Line() {
+			var all []Counts
+			if json.Unmarshal([]byte(line), &all) != nil {
+				continue
+			}
+			if len(all) > 0 {
+				return all[0]
+			}
+			break
 		}
 	}
 }
@@ -214,6 +221,18 @@ func want(t testing.TB, sub *pubsub.Subscriber, first, last uint64, size int) {
 	}
 }
 
+// exists says whether there is a topic of that name. If not, it waits for a moment.
+func exists(t testing.TB, name string) bool {
+	t.Helper()
+	_, err := samepage.Stat(name, &samepage.Options{Kind: samepage.KindTopic})
+	if errors.Is(err, fs.ErrNotExist) {
+		time.Sleep(20 * time.Millisecond)
+		return false
+	}
+	ipctest.NoErr(t, err)
+	return true
+}
+
 func await(t testing.TB, name string) *pubsub.Subscriber {
 	t.Helper()
 	sub, err := pubsub.AwaitSubscriber(t.Context(), name, nil)
@@ -223,13 +242,14 @@ func await(t testing.TB, name string) *pubsub.Subscriber {
 }
 
 // Messages, their numbers and times, the end of the stream and the death of a publisher arrive. So
-// do messages from before the bridges came, and topics that appear later.
+// do messages from before the bridges came, and topics that appear later. With newest, large messages
+// may be lost on a busy machine: see TestServerStops.
 func TestMessages(t *testing.T) {
 	ipctest.NeedNames(t)
 	for _, c := range []struct {
 		policy     Policy
 		size, pack int
-	}{{Newest, 100, 0}, {Newest, 100, 4096}, {Wait, 5000, 0}, {Newest, 3 << 20, 0}, {Wait, 3 << 20, 0}, {Stored, 100, 0}, {Stored, 3 << 20, 0}} {
+	}{{Newest, 100, 0}, {Newest, 100, 4096}, {Wait, 5000, 0}, {Wait, 3 << 20, 0}, {Stored, 100, 0}, {Stored, 3 << 20, 0}} {
 		t.Run(fmt.Sprint(c.policy, c.size, c.pack), func(t *testing.T) {
 			ipctest.Store(t)
 			s := newServer(t, server.Options{JetStream: c.policy == Stored, StoreDir: ipctest.Dir(t)})
@@ -239,11 +259,23 @@ func TestMessages(t *testing.T) {
 			if got := p.Line(); got != "ready" {
 				t.Fatal(got)
 			}
+			// With newest, messages do not arrive before both bridges know the topic. So it is the
+			// messages from first on that arrive.
+			first, last := uint64(1), uint64(3)
 			p.Want("done <nil>", "3")
+			for c.policy == Newest && !exists(t, "far.t") {
+				p.Want("done <nil>", "1")
+				last++
+			}
 			sub := await(t, "far.t")
-			want(t, sub, 1, 3, c.size)
+			if c.policy == Newest {
+				m, err := sub.Take(t.Context())
+				ipctest.NoErr(t, err)
+				first = m.Seq() + 1
+			}
+			want(t, sub, first, last, c.size)
 			p.Want("done <nil>", "20")
-			want(t, sub, 4, 23, c.size)
+			want(t, sub, last+1, last+20, c.size)
 			p.Want("done <nil>", "end")
 			if _, err := sub.Take(t.Context()); err != io.EOF {
 				t.Error(err)
@@ -251,13 +283,17 @@ func TestMessages(t *testing.T) {
 			p = ipctest.Start(t, "publisher", "t", fmt.Sprint(c.size), fmt.Sprint(c.pack))
 			p.Line()
 			p.Want("done <nil>", "2")
-			want(t, sub, 24, 25, c.size)
+			want(t, sub, last+21, last+22, c.size)
 			p.Kill()
 			if _, err := sub.Take(t.Context()); !errors.Is(err, samepage.ErrPeerDied) {
 				t.Error(err)
 			}
-			if got := far.counts(); got.Messages != 25 || got.Lost != 0 {
-				t.Errorf("%+v", got)
+			arrived := last + 22
+			if c.policy == Newest {
+				arrived -= first - 2
+			}
+			if got := far.counts(); got.Messages != arrived || got.Lost != 0 {
+				t.Errorf("%+v, want %d messages", got, arrived)
 			}
 		})
 	}
