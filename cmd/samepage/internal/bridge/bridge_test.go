@@ -241,9 +241,9 @@ func await(t testing.TB, name string) *pubsub.Subscriber {
 	return sub
 }
 
-// Messages, their numbers and times, the end of the stream and the death of a publisher arrive. So
-// do messages from before the bridges came, and topics that appear later. With newest, large messages
-// may be lost on a busy machine: see TestServerStops.
+// Messages, their numbers and times, the end of the stream and the death of a publisher arrive.
+// So do messages from before the bridges came, and topics that appear later. With newest, large
+// messages may be lost on a busy machine: see TestServerStops.
 func TestMessages(t *testing.T) {
 	ipctest.NeedNames(t)
 	for _, c := range []struct {
@@ -431,7 +431,8 @@ func TestServerStops(t *testing.T) {
 				if r.err != io.EOF {
 					t.Fatal(r.err)
 				}
-				if r.got+1 != all.Messages || r.got+r.missed != r.last-1 || r.missed != all.Lost || policy != Newest && r.missed > 0 {
+				// What is lost after the last message that arrives, only the bridge knows.
+				if r.got+1 != all.Messages || r.got+r.missed != r.last-1 || r.missed > all.Lost || policy != Newest && all.Lost > 0 {
 					t.Errorf("%+v, the bridge %+v", r, all)
 				}
 			})
