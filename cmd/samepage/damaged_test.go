@@ -222,6 +222,10 @@ func TestDamagedHeader(t *testing.T) {
 						t.Errorf("%s with byte %d flipped: %v", name, off, err)
 					}
 				}
+				flip(t, k, "x", off)
+			}
+			for off := int64(0); off < layout.SegmentHeaderSize; off += 12 { // stat reads it as Inspect does
+				flip(t, k, "x", off)
 				if code, _, text := samepageIn("stat", "x"); code != exitFailed {
 					t.Errorf("stat with byte %d flipped: code %d, %s", off, code, text)
 				}

@@ -72,14 +72,14 @@ func recordForNode(t *testing.T, path string, how Compression) map[string][]stri
 		ipctest.NoErr(t, raw.Send(ctx, b))
 		want["raw"] = append(want["raw"], fmt.Sprintf(`{"data":%q}`, sum(b)))
 		p := pose{
-			At: samepage.Time(1<<62 + i), Pos: [3]float64{1, float64(i) / 2, -3}, Valid: samepage.Bool(i % 2), Parts: [2]struct{ X, Y int16 }{{1, -2}, {3, int16(i)}},
+			At: samepage.Time(1<<62 + int64(i)), Pos: [3]float64{1, float64(i) / 2, -3}, Valid: samepage.Bool(i % 2), Parts: [2]struct{ X, Y int16 }{{1, -2}, {3, int16(i)}},
 			C: complex(1, 2),
 		}
 		p.Rot[1][2] = 0.5
 		ipctest.NoErr(t, poses.Send(ctx, &p))
 		want["poses"] = append(want["poses"], fmt.Sprintf(
 			`{"at":"%d","pos":[1,%s,-3],"rot":[0,0,0,0,0,0.5,0,0,0],"valid":%v,"padding":[0,0,0],"parts":[{"x":1,"y":-2},{"x":3,"y":%d}],"c":{"re":1,"im":2}}`,
-			1<<62+i, strconv.FormatFloat(float64(i)/2, 'g', -1, 64), i%2 == 1, i))
+			1<<62+int64(i), strconv.FormatFloat(float64(i)/2, 'g', -1, 64), i%2 == 1, i))
 	}
 	for _, format := range []frame.Format{frame.Gray, frame.Gray16, frame.RGB, frame.BGR, frame.RGBA, frame.BGRA, frame.NV12} {
 		l, err := cam.Loan(frame.Spec{Format: format, Width: 64, Height: 48})
