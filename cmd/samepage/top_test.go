@@ -187,6 +187,7 @@ func TestTopView(t *testing.T) {
 	if len(v.rows) != 1 || v.rows[0].lag != 1 {
 		t.Errorf("rows: %+v", v.rows)
 	}
+	v.Update(tea.WindowSizeMsg{Width: 80, Height: 40}) // on Windows rights and paths take several lines
 	v.press("enter")
 	shows("name topic", "publisher process", "reliable subscriber", "rate 0/s", "Esc back")
 	v.press("w")

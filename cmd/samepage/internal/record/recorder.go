@@ -16,6 +16,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/foxglove/mcap/go/mcap"
@@ -68,6 +69,7 @@ type Total struct {
 type Recorder struct {
 	o     Options
 	start time.Time
+	last  atomic.Int64 // the latest log time
 	queue chan queued
 	done  chan struct{} // closed when nothing is written any more
 	pack  chan *chunk   // chunks that wait for compression
@@ -132,8 +134,17 @@ func New(o Options) (*Recorder, error) {
 	return r, nil
 }
 
-// now is the time of a message that is taken now, in nanoseconds since 1970. It never goes back.
-func (r *Recorder) now() int64 { return r.start.UnixNano() + int64(time.Since(r.start)) }
+// now is the log time of a message that is taken now, in nanoseconds since 1970. Each message has
+// one of its own, because readers go by it, and the clocks of some systems have long steps.
+func (r *Recorder) now() int64 {
+	t := r.start.UnixNano() + int64(time.Since(r.start))
+	for {
+		last := r.last.Load()
+		if t = max(t, last+1); r.last.CompareAndSwap(last, t) {
+			return t
+		}
+	}
+}
 
 // register gives a channel its number and, if s is not nil, its schema.
 func (r *Recorder) register(c *channel, s *mcap.Schema) error {
