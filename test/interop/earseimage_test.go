@@ -679,7 +679,7 @@ func TestEarseImageCommandAsksCpp(t *testing.T) {
 	worker.Want("ok", "do huge")
 	wantEarseExit(t, 1, "2147483647 bytes", args)
 	worker.Want("ok", "do hang 600000")
-	wantEarseExit(t, 7, "deadline exceeded", append(args, "--timeout", "300ms"))
+	wantEarseExit(t, 7, "timed out", append(args, "--timeout", "300ms"))
 	worker.Kill()
 	wantEarseExit(t, 10, "not running", args)
 	worker = earseCppWorker(t)
