@@ -175,38 +175,23 @@ var metrics = []metric{
 
 	{
 		name: "samepage_topic_messages_total", typ: counter,
-		help: "Messages published since the topic was created.",
-		object: of(func(st *pubsub.State) (n float64) {
-			for _, l := range st.Lanes {
-				n += float64(l.Messages)
-			}
-			return n
-		}),
+		help:   "Messages published since the topic was created.",
+		object: lanes(func(l *pubsub.LaneState) uint64 { return l.Messages }),
 	},
 	{
 		name: "samepage_topic_bytes_total", typ: counter,
 		help:   "Bytes of these messages; in a topic with packs, with what the packs add.",
-		object: of(func(st *pubsub.State) float64 { return float64(topicBytes(st)) }),
+		object: lanes(func(l *pubsub.LaneState) uint64 { return l.Bytes }),
 	},
 	{
 		name: "samepage_topic_ended_streams_total", typ: counter,
-		help: "Publishers that closed the topic.",
-		object: of(func(st *pubsub.State) (n float64) {
-			for _, l := range st.Lanes {
-				n += float64(l.Ends)
-			}
-			return n
-		}),
+		help:   "Publishers that closed the topic.",
+		object: lanes(func(l *pubsub.LaneState) uint64 { return uint64(l.Ends) }),
 	},
 	{
 		name: "samepage_topic_dead_publishers_total", typ: counter,
-		help: "Publishers that called Abort, or died and were found dead.",
-		object: of(func(st *pubsub.State) (n float64) {
-			for _, l := range st.Lanes {
-				n += float64(l.Deaths)
-			}
-			return n
-		}),
+		help:   "Publishers that called Abort, or died and were found dead.",
+		object: lanes(func(l *pubsub.LaneState) uint64 { return uint64(l.Deaths) }),
 	},
 	{
 		name: "samepage_topic_lag_ratio", typ: gauge,
@@ -304,6 +289,16 @@ func of[T any](value func(T) float64) func(*State, *Object, put) {
 			put(value(st))
 		}
 	}
+}
+
+// lanes is a line for each topic: the sum of all places of publishers.
+func lanes(value func(*pubsub.LaneState) uint64) func(*State, *Object, put) {
+	return of(func(st *pubsub.State) (n float64) {
+		for i := range st.Lanes {
+			n += float64(value(&st.Lanes[i]))
+		}
+		return n
+	})
 }
 
 // locks is a line for each lock or event of one of these kinds.
