@@ -2,10 +2,7 @@ package inspect_test
 
 import (
 	"fmt"
-	"os"
 	"runtime"
-	"slices"
-	"strconv"
 	"testing"
 	"time"
 
@@ -51,50 +48,4 @@ func TestSnapshotOfMany(t *testing.T) {
 		t.Logf("%d objects: %v, %d KiB allocated, of which %d KiB stay; the process has %d MiB of the system", n, took,
 			(after.TotalAlloc-before.TotalAlloc)>>10, (after.HeapAlloc-before.HeapAlloc)>>10, after.Sys>>20)
 	}
-}
-
-// A publisher at full speed is as fast with a snapshot and a copy of the newest message each
-// second as without. SAMEPAGE_ROUNDS is the number of pairs of two seconds each; without it this
-// is only tried once, for a moment, and nothing is compared. It logs the ratios. Nothing else may
-// run at the same time.
-func TestSnapshotSlowsNobody(t *testing.T) {
-	ipctest.NeedNames(t)
-	ipctest.Store(t)
-	rounds, each := 1, 20*time.Millisecond
-	if s := os.Getenv("SAMEPAGE_ROUNDS"); s != "" {
-		rounds, each = must(strconv.Atoi(s)), 2*time.Second
-	}
-	o := &pubsub.Options{MaxSize: 64, Depth: 1024, Lifetime: samepage.Persist}
-	ipctest.NoErr(t, must(pubsub.CreatePublisher("t", o)).Close())
-	child := ipctest.Start(t, "floods", "t", "64")
-	child.Line()
-	w := watch(t, samepage.KindTopic, "t", nil)
-	count := func() uint64 { return must(pubsub.Inspect("t", nil)).Lanes[0].Messages }
-	rate := func(look bool) float64 {
-		first, begun := count(), time.Now()
-		for k := range 2 {
-			if look {
-				s := must(inspect.Snapshot(nil))
-				if len(s.Objects) != 1 {
-					t.Error("no object")
-				}
-				_, _, err := w.Newest(nil)
-				ipctest.NoErr(t, err)
-			}
-			time.Sleep(time.Until(begun.Add(each * time.Duration(k+1) / 2)))
-		}
-		return float64(count()-first) / time.Since(begun).Seconds()
-	}
-	var ratios []float64
-	for i := range rounds {
-		with, without := 0.0, 0.0
-		if i%2 == 0 {
-			without, with = rate(false), rate(true)
-		} else {
-			with, without = rate(true), rate(false)
-		}
-		ratios = append(ratios, with/without)
-	}
-	slices.Sort(ratios)
-	t.Logf("with / without, %d rounds: median %.4f, quartiles %.4f and %.4f", rounds, ratios[rounds/2], ratios[rounds/4], ratios[rounds*3/4])
 }

@@ -25,8 +25,11 @@ const raceOptions = "atexit_sleep_ms=0"
 
 func TestMain(m *testing.M) {
 	_ = os.Setenv("GORACE", raceOptions)
-	testscript.Main(tests{m}, map[string]func(){"samepage": main, "answer": answer})
+	testscript.Main(tests{m}, programs)
 }
+
+// programs are the programs that this test binary is, by their names.
+var programs = map[string]func(){"samepage": main, "answer": answer}
 
 // answer is a program that answers calls. Its argument says how.
 func answer() {
@@ -57,9 +60,11 @@ func (t tests) Run() int {
 	code := t.m.Run()
 	if exe, err := exec.LookPath("samepage"); err == nil {
 		bin := filepath.Dir(exe)
-		for _, p := range []string{exe, filepath.Join(bin, "answer"+filepath.Ext(exe)), bin, filepath.Dir(bin)} {
-			_ = os.Remove(p)
+		for name := range programs {
+			_ = os.Remove(filepath.Join(bin, name+filepath.Ext(exe)))
 		}
+		_ = os.Remove(bin)
+		_ = os.Remove(filepath.Dir(bin))
 	}
 	return code
 }
