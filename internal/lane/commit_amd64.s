@@ -5,16 +5,23 @@
 // The offsets are those of layout.Entry (Sequence 0, Slot 8) and layout.SlotHeader (Generation 0,
 // Length 8, Next 24), and of LaneWords.Bytes after Head (32).
 
-// func commit(entry, header, old unsafe.Pointer, head *uint64, q uint64, slot, n, next uint32, fence bool)
-TEXT ·commit(SB), NOSPLIT, $0-53
+// Go's assembler does not know PREFETCHW. Processors that do not have it do nothing.
+//
+// func commit(entry, header, old unsafe.Pointer, head *uint64, q, total uint64, slot, n, next uint32, fence bool, ahead unsafe.Pointer)
+TEXT ·commit(SB), NOSPLIT, $0-72
 	MOVQ entry+0(FP), AX
 	MOVQ header+8(FP), BX
 	MOVQ old+16(FP), R10
 	MOVQ head+24(FP), R8
 	MOVQ q+32(FP), CX
-	MOVL slot+40(FP), DX
-	MOVL n+44(FP), DI
-	MOVL next+48(FP), SI
+	MOVQ total+40(FP), R12
+	MOVL slot+48(FP), DX
+	MOVL n+52(FP), DI
+	MOVL next+56(FP), SI
+	MOVQ ahead+64(FP), R13
+	BYTE $0x0F; BYTE $0x0D; BYTE $0x48; BYTE $0x40              // PREFETCHW 64(AX)
+	BYTE $0x41; BYTE $0x0F; BYTE $0x0D; BYTE $0x4D; BYTE $0x00 // PREFETCHW (R13)
+	BYTE $0x41; BYTE $0x0F; BYTE $0x0D; BYTE $0x4D; BYTE $0x40 // PREFETCHW 64(R13)
 	XORL R11, R11
 	LEAQ 1(CX), R9
 	MOVL DI, 8(BX) // P2
@@ -22,17 +29,17 @@ TEXT ·commit(SB), NOSPLIT, $0-53
 	MOVQ CX, 0(BX) // P3
 	MOVQ R11, 0(AX) // P4
 	MOVL DX, 8(AX)
-	CMPB fence+52(FP), $0
+	CMPB fence+60(FP), $0
 	JEQ  plain
 	XCHGQ CX, 0(AX) // P5
 	MOVQ R9, (R8)
-	ADDQ DI, 32(R8) // MOVL has cleared the upper half of DI
+	MOVQ R12, 32(R8)
 	MOVQ R11, (R10) // F1
 	RET
 plain:
 	MOVQ CX, 0(AX) // P5
 	MOVQ R9, (R8)
-	ADDQ DI, 32(R8) // MOVL has cleared the upper half of DI
+	MOVQ R12, 32(R8)
 	MOVQ R11, (R10) // F1
 	RET
 

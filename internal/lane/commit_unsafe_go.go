@@ -12,9 +12,9 @@ import (
 )
 
 // commit stores the Length and the Next of a message of n bytes and then does P3 to P5 of
-// docs/protocol/lane.md, stores Head, adds n to Bytes, and then does F1 for the slot with the
+// docs/protocol/lane.md, stores Head and Bytes (total), and then does F1 for the slot with the
 // header old. Go's atomic stores are full fences, which is more than necessary.
-func commit(entry, header, old unsafe.Pointer, head *uint64, q uint64, slot, n, next uint32, _ bool) {
+func commit(entry, header, old unsafe.Pointer, head *uint64, q, total uint64, slot, n, next uint32, _ bool, _ unsafe.Pointer) {
 	atomic.StoreUint32((*uint32)(unsafe.Add(header, layout.SlotLengthOffset)), n)
 	atomic.StoreUint32((*uint32)(unsafe.Add(header, layout.SlotNextOffset)), next)
 	atomic.StoreUint64((*uint64)(header), q) // P3
@@ -25,8 +25,7 @@ func commit(entry, header, old unsafe.Pointer, head *uint64, q uint64, slot, n, 
 	fault.At(fault.LaneNamed)
 	atomic.StoreUint64((*uint64)(entry), q) // P5
 	atomic.StoreUint64(head, q+1)
-	bytes := (*uint64)(unsafe.Add(unsafe.Pointer(head), layout.LaneBytesOffset-layout.LaneHeadOffset))
-	atomic.StoreUint64(bytes, atomic.LoadUint64(bytes)+uint64(n))
+	atomic.StoreUint64((*uint64)(unsafe.Add(unsafe.Pointer(head), layout.LaneBytesOffset-layout.LaneHeadOffset)), total)
 	fault.At(fault.LaneCommitted)
 	atomic.StoreUint64((*uint64)(old), 0) // F1
 }

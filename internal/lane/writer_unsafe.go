@@ -21,9 +21,13 @@ type Writer struct {
 	// slowest is the reader for which the writer waited last, or -1.
 	slowest int
 
-	head *uint64
-	none unsafe.Pointer // private memory, instead of the header of no slot
+	head  *uint64
+	total uint64         // the bytes of all messages, as in Bytes
+	none  unsafe.Pointer // private memory, instead of the header of no slot
 }
+
+// prefetched is how many messages in advance a writer fetches its slots.
+const prefetched = 3
 
 // maxSequence is a number that no lane ever reaches.
 const maxSequence = math.MaxUint64 >> 2
@@ -35,7 +39,7 @@ const maxSequence = math.MaxUint64 >> 2
 //   - ReserveWriter has succeeded since then.
 //   - s has a payload that may be written.
 func NewWriter(s *Set, lane int) *Writer {
-	w := &Writer{slots: newSlots(s, lane), ring: make([]uint32, s.C.Entries), slowest: -1, head: s.Head(lane), none: unsafe.Pointer(new(uint64))}
+	w := &Writer{slots: newSlots(s, lane), ring: make([]uint32, s.C.Entries), slowest: -1, head: s.Head(lane), total: atomic.LoadUint64(s.Bytes(lane)), none: unsafe.Pointer(new(uint64))}
 	atomic.StoreUint64(s.waits(lane), 0)
 	newest := newest(&w.part)
 	taken := make([]bool, w.slotsN)
@@ -198,7 +202,12 @@ func (w *Writer) Publish(slot, n uint32, fence bool) {
 		retired = w.header(old)
 		w.retire(old)
 	}
-	commit(entry, w.header(slot), retired, w.head, q, slot, n, w.likely(), fence) // P2 to P5, Head, F1
+	w.total += uint64(n)
+	ahead := w.none
+	if k := len(w.free) - prefetched; k >= 0 {
+		ahead = w.header(w.free[k])
+	}
+	commit(entry, w.header(slot), retired, w.head, q, w.total, slot, n, w.likely(), fence, ahead) // P2 to P5, Head, F1
 }
 
 // Send publishes a copy of b, like a Loan, Payload, TakeBack and Publish. It returns false, and has
