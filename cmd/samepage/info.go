@@ -20,7 +20,8 @@ func newInfoCommand(a *app) *cobra.Command {
 		Use:   "info FILE",
 		Short: "Tell what is in a recording",
 		Long: `info tells what is in an MCAP file: its topics and cells, how many messages they have and
-at which rate, how many messages the recorder missed, and how long the recording is.
+at which rate, how many messages the recorder missed and when (in time since the first
+message), and how long the recording is.
 
 If the recorder was killed, the file has no end: info then reads all of the file, and
 tells what is whole. With --repair it also writes these messages, with an end, into
@@ -107,5 +108,33 @@ func (r recordingInfo) text(w io.Writer) error {
 		}
 		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%d\t%s\n", plain(x.Topic), kind, x.Messages, formatRate(x.Rate), x.Missed, plain(of))
 	}
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	return r.gaps(w)
+}
+
+// mostGaps is how many gaps are told.
+const mostGaps = 20
+
+// gaps tells when messages are missing.
+func (r recordingInfo) gaps(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	n := 0
+	for _, e := range r.i.Events {
+		if e.Missed == 0 && e.Damaged == 0 {
+			continue
+		}
+		if n++; n == 1 {
+			fmt.Fprintln(t, "GAP BEFORE\tNAME\tWHAT")
+		}
+		if n <= mostGaps {
+			fmt.Fprintf(t, "%s\t%s\t%s\n", roundDuration(e.Time.Sub(r.i.Begin)), plain(e.Topic), plain(e.Event.Event))
+		}
+	}
+	if err := t.Flush(); err != nil || n <= mostGaps {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "and %d more gaps, which --json lists\n", n-mostGaps)
+	return err
 }

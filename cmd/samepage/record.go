@@ -23,6 +23,7 @@ type recordOptions struct {
 	object
 	output      string
 	compression string
+	jpeg        int
 	splitSize   int64
 	splitTime   time.Duration
 	buffer      int64
@@ -53,12 +54,17 @@ record is a reliable subscriber: publishers wait for it if the disk is too slow 
 longer than --buffer lasts. With --best-effort they do not wait. The messages that it
 missed are counted, in the file and at the end.
 
+With --jpeg frames are recorded as JPEG. This is lossy: what play makes of them has the
+same size and format, and pixels that are only nearly the same. Frames with alpha or
+with more than 8 bits a sample are recorded without loss, and record says so.
+
 With --last 30s record keeps the last 30 seconds in memory. It writes them into a file
 each time that somebody sets the event --trigger, with samepage event set or in a
 program. record makes the event if it does not exist.`,
 		Example: `  samepage record -o drive.mcap 'cam*' pose
   samepage record -o 'day-%03d.mcap' --split-size 1GiB --compression zstd '*'
   samepage record -o test.mcap --once log
+  samepage record -o long.mcap --jpeg 80 'cam*'
   samepage record -o 'crash-%d.mcap' --last 30s --trigger crashed 'cam*' log`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -79,6 +85,7 @@ program. record makes the event if it does not exist.`,
 	o.addFlags(c)
 	f.StringVarP(&o.output, "output", "o", "", "`file` to write; with --split-size or --split-time its name has a number, such as %03d")
 	f.StringVar(&o.compression, "compression", "none", "compress with `none|lz4|zstd`")
+	f.IntVar(&o.jpeg, "jpeg", 0, "record frames as JPEG of this `quality`, 1 to 100: the pixels are only nearly the same")
 	f.Var(sizeFlag{&o.splitSize, 1}, "split-size", "begin a new file when one would have more bytes")
 	f.DurationVar(&o.splitTime, "split-time", 0, "begin a new file when one has messages of this `time`")
 	o.buffer = 256 << 20
@@ -98,7 +105,7 @@ program. record makes the event if it does not exist.`,
 func (o *recordOptions) check(c *cobra.Command, a *app) (record.Options, error) {
 	r := record.Options{
 		Path: o.output, Buffer: o.buffer, SplitSize: o.splitSize, SplitTime: o.splitTime,
-		Library: "samepage " + thisVersion().String(), Owner: o.owner, From: o.from, BestEffort: o.bestEffort, Last: o.last,
+		Library: "samepage " + thisVersion().String(), Owner: o.owner, From: o.from, BestEffort: o.bestEffort, Last: o.last, JPEG: o.jpeg,
 		Note: func(text string) { fmt.Fprintln(a.notes(), "samepage: "+visible(text)) },
 	}
 	several := o.splitSize > 0 || o.splitTime > 0 || o.last > 0
@@ -107,6 +114,10 @@ func (o *recordOptions) check(c *cobra.Command, a *app) (record.Options, error) 
 		return r, usage(c, "-o FILE is missing")
 	case several && !numbered.MatchString(o.output):
 		return r, usage(c, "%q is not the name of many files: %w", o.output, errNoNumber)
+	case !several && numbered.MatchString(o.output):
+		return r, usage(c, "%q has a place for a number, and there is only one file: want --split-size, --split-time or --last, or another name", o.output)
+	case c.Flags().Changed("jpeg") && (o.jpeg < 1 || o.jpeg > 100):
+		return r, usage(c, "--jpeg is %d, want 1 to 100", o.jpeg)
 	case o.splitTime < 0 || o.length < 0 || o.last < 0:
 		return r, usage(c, "a time is negative")
 	case (o.last > 0) != (o.trigger != ""):
@@ -234,6 +245,8 @@ func (f *finder) run(ctx context.Context) error {
 		}
 		select {
 		case <-t.C:
+		case <-f.r.Failed():
+			cancel() // Close tells the error
 		case <-ctx.Done():
 		}
 	}

@@ -22,6 +22,9 @@ function decoderOf(channel, schema) {
       const type = protobufFromBinaryDescriptor(schema.data).lookupType(schema.name);
       return (data) => {
         const m = type.decode(data);
+        if (schema.name === "foxglove.CompressedImage") {
+          return { format: m.format, frame: m.frameId ?? m.frame_id, data: hash(m.data) };
+        }
         return { width: m.width, height: m.height, step: m.step, encoding: m.encoding, frame: m.frameId ?? m.frame_id, data: hash(m.data) };
       };
     }

@@ -54,9 +54,9 @@ func benchmarkLibrary(b *testing.B, size int) {
 	}
 }
 
-const picture = 1920 * 1080 * 3
+const fullHDBytes = 1920 * 1080 * 3
 
 func BenchmarkChunksSmall(b *testing.B)    { benchmarkChunks(b, 64) }
 func BenchmarkLibrarySmall(b *testing.B)   { benchmarkLibrary(b, 64) }
-func BenchmarkChunksPicture(b *testing.B)  { benchmarkChunks(b, picture) }
-func BenchmarkLibraryPicture(b *testing.B) { benchmarkLibrary(b, picture) }
+func BenchmarkChunksPicture(b *testing.B)  { benchmarkChunks(b, fullHDBytes) }
+func BenchmarkLibraryPicture(b *testing.B) { benchmarkLibrary(b, fullHDBytes) }

@@ -79,8 +79,22 @@ const (
 	encodingBytes = "x-bytes"          // the message itself
 	encodingFrame = "x-samepage-frame" // a frame that foxglove.RawImage cannot carry, see package frame
 	encodingCDR   = "cdr"              // a value of a Go type, as ROS 2 has it
-	encodingProto = "protobuf"         // a frame as foxglove.RawImage
+	encodingProto = "protobuf"         // a frame as foxglove.RawImage or foxglove.CompressedImage
 	encodingJSON  = "json"             // an event
+)
+
+// form is how messages are written: their encoding and its schema.
+type form struct {
+	encoding string
+	schema   func() *mcap.Schema // returns a new one; nil: there is none
+}
+
+// The forms of messages, besides those of Go types.
+var (
+	asBytes = &form{encodingBytes, nil}
+	asFrame = &form{encodingFrame, nil}
+	asImage = &form{encodingProto, func() *mcap.Schema { return &mcap.Schema{Name: imageName, Encoding: "protobuf", Data: imageSchema()} }}
+	asJPEG  = &form{encodingProto, func() *mcap.Schema { return &mcap.Schema{Name: jpegName, Encoding: "protobuf", Data: jpegSchema()} }}
 )
 
 // channel is a channel of the recording: messages of one source in one encoding.

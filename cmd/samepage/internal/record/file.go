@@ -106,6 +106,7 @@ type file struct {
 	encoder *mcap.Writer    // fills small
 	known   map[uint16]bool // channels that the file has
 	schemas map[uint16]bool
+	failed  bool // the file has bytes after at, which make no sense
 }
 
 // newFile writes the begin of a file.
@@ -133,8 +134,18 @@ func (f *file) write(b []byte) error {
 }
 
 // put writes a chunk that is ready, and its index. Channels that the file does not have yet come
-// before it.
+// before it. After an error the file is whole up to at.
 func (f *file) put(c *chunk) error {
+	whole := f.at
+	err := f.putAll(c)
+	if err != nil {
+		f.small.Reset()
+		f.at, f.failed = whole, true
+	}
+	return err
+}
+
+func (f *file) putAll(c *chunk) error {
 	for _, ch := range c.channels {
 		if err := f.introduce(ch); err != nil {
 			return err

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"sync"
 
-	"github.com/foxglove/mcap/go/mcap"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
@@ -34,26 +33,43 @@ const imageName = "foxglove.RawImage"
 
 // imageSchema describes foxglove.RawImage.
 var imageSchema = sync.OnceValue(func() []byte {
-	field := func(name string, n protowire.Number, t descriptorpb.FieldDescriptorProto_Type) *descriptorpb.FieldDescriptorProto {
-		f := &descriptorpb.FieldDescriptorProto{
-			Name: proto.String(name), Number: proto.Int32(int32(n)), Type: t.Enum(), Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum(),
+	return protoSchema("RawImage",
+		protoField{"timestamp", imageTime, protoMessage}, protoField{"frame_id", imageFrameID, protoString},
+		protoField{"width", imageWidth, protoFixed32}, protoField{"height", imageHeight, protoFixed32},
+		protoField{"encoding", imageEncoding, protoString}, protoField{"step", imageStep, protoFixed32}, protoField{"data", imageData, protoBytes})
+})
+
+// protoField is a field of a message of protobuf.
+type protoField struct {
+	name   string
+	number protowire.Number
+	kind   descriptorpb.FieldDescriptorProto_Type
+}
+
+const (
+	protoBytes   = descriptorpb.FieldDescriptorProto_TYPE_BYTES
+	protoFixed32 = descriptorpb.FieldDescriptorProto_TYPE_FIXED32
+	protoString  = descriptorpb.FieldDescriptorProto_TYPE_STRING
+	protoMessage = descriptorpb.FieldDescriptorProto_TYPE_MESSAGE // google.protobuf.Timestamp
+)
+
+// protoSchema describes a message of the package foxglove.
+func protoSchema(name string, fields ...protoField) []byte {
+	m := &descriptorpb.DescriptorProto{Name: proto.String(name)}
+	for _, f := range fields {
+		d := &descriptorpb.FieldDescriptorProto{
+			Name: proto.String(f.name), Number: proto.Int32(int32(f.number)), Type: f.kind.Enum(), Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum(),
 		}
-		if t == descriptorpb.FieldDescriptorProto_TYPE_MESSAGE {
-			f.TypeName = proto.String(".google.protobuf.Timestamp")
+		if f.kind == protoMessage {
+			d.TypeName = proto.String(".google.protobuf.Timestamp")
 		}
-		return f
+		m.Field = append(m.Field, d)
 	}
-	const bytes, fixed, text = descriptorpb.FieldDescriptorProto_TYPE_BYTES, descriptorpb.FieldDescriptorProto_TYPE_FIXED32, descriptorpb.FieldDescriptorProto_TYPE_STRING
 	set := &descriptorpb.FileDescriptorSet{File: []*descriptorpb.FileDescriptorProto{
 		protodesc.ToFileDescriptorProto(timestamppb.File_google_protobuf_timestamp_proto),
 		{
-			Name: proto.String("foxglove/RawImage.proto"), Package: proto.String("foxglove"), Syntax: proto.String("proto3"),
-			Dependency: []string{"google/protobuf/timestamp.proto"},
-			MessageType: []*descriptorpb.DescriptorProto{{Name: proto.String("RawImage"), Field: []*descriptorpb.FieldDescriptorProto{
-				field("timestamp", imageTime, descriptorpb.FieldDescriptorProto_TYPE_MESSAGE), field("frame_id", imageFrameID, text),
-				field("width", imageWidth, fixed), field("height", imageHeight, fixed), field("encoding", imageEncoding, text),
-				field("step", imageStep, fixed), field("data", imageData, bytes),
-			}}},
+			Name: proto.String("foxglove/" + name + ".proto"), Package: proto.String("foxglove"), Syntax: proto.String("proto3"),
+			Dependency: []string{"google/protobuf/timestamp.proto"}, MessageType: []*descriptorpb.DescriptorProto{m},
 		},
 	}}
 	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(set)
@@ -61,7 +77,7 @@ var imageSchema = sync.OnceValue(func() []byte {
 		panic(err) // impossible: the descriptors are constants
 	}
 	return b
-})
+}
 
 // imageEncodings are the formats that foxglove.RawImage has an encoding for.
 var imageEncodings = map[frame.Format]string{
@@ -101,10 +117,7 @@ func imageOf(b []byte, topic string, at int64, head, tail []byte) (parts [3][]by
 	if h.Time != 0 {
 		at = h.Time
 	}
-	head = protowire.AppendTag(head[:0], imageTime, protowire.BytesType)
-	ts := protowire.AppendVarint(protowire.AppendTag(nil, 1, protowire.VarintType), uint64(at/1e9))
-	ts = protowire.AppendVarint(protowire.AppendTag(ts, 2, protowire.VarintType), uint64(at%1e9))
-	head = protowire.AppendBytes(head, ts)
+	head = appendTime(head[:0], imageTime, at)
 	head = appendText(head, imageFrameID, topic)
 	head = appendFixed(head, imageWidth, h.Width)
 	head = appendFixed(head, imageHeight, h.Height)
@@ -124,6 +137,13 @@ func imageOf(b []byte, topic string, at int64, head, tail []byte) (parts [3][]by
 	return [3][]byte{head, b[from:to], tail}, format, true
 }
 
+func appendTime(b []byte, n protowire.Number, at int64) []byte {
+	b = protowire.AppendTag(b, n, protowire.BytesType)
+	ts := protowire.AppendVarint(protowire.AppendTag(nil, 1, protowire.VarintType), uint64(at/1e9))
+	ts = protowire.AppendVarint(protowire.AppendTag(ts, 2, protowire.VarintType), uint64(at%1e9))
+	return protowire.AppendBytes(b, ts)
+}
+
 func appendText(b []byte, n protowire.Number, s string) []byte {
 	return protowire.AppendString(protowire.AppendTag(b, n, protowire.BytesType), s)
 }
@@ -132,8 +152,8 @@ func appendFixed(b []byte, n protowire.Number, v uint32) []byte {
 	return protowire.AppendFixed32(protowire.AppendTag(b, n, protowire.Fixed32Type), v)
 }
 
-// image is a foxglove.RawImage.
-type image struct {
+// rawImage is a foxglove.RawImage.
+type rawImage struct {
 	encoding             string
 	width, height, step  uint32
 	seconds, nanoseconds uint64
@@ -143,7 +163,7 @@ type image struct {
 // parseImage reads a foxglove.RawImage.
 //
 // Errors: samepage.ErrCorrupt.
-func parseImage(b []byte) (i image, err error) {
+func parseImage(b []byte) (i rawImage, err error) {
 	for len(b) > 0 {
 		n, ty, k := protowire.ConsumeTag(b)
 		if k < 0 {
@@ -159,7 +179,7 @@ func parseImage(b []byte) (i image, err error) {
 }
 
 // field reads a field, and returns its length, or less than 0 if it makes no sense.
-func (i *image) field(n protowire.Number, ty protowire.Type, b []byte) int {
+func (i *rawImage) field(n protowire.Number, ty protowire.Type, b []byte) int {
 	switch ty {
 	case protowire.Fixed32Type:
 		v, k := protowire.ConsumeFixed32(b)
@@ -202,6 +222,10 @@ func (m *Message) original(buf *[]byte) ([]byte, error) {
 	}
 	switch m.Channel.MessageEncoding {
 	case encodingProto:
+		if m.Schema != nil && m.Schema.Name == jpegName {
+			err := drawn(m.Data, buf)
+			return *buf, err
+		}
 		i, err := parseImage(m.Data)
 		*buf = append(append(append((*buf)[:0], i.before...), i.data...), i.after...)
 		return *buf, err
@@ -212,9 +236,4 @@ func (m *Message) original(buf *[]byte) ([]byte, error) {
 		return m.Data[len(cdrHeader):], nil
 	}
 	return m.Data, nil
-}
-
-// rawImage is the schema of frames.
-func rawImage() *mcap.Schema {
-	return &mcap.Schema{Name: imageName, Encoding: "protobuf", Data: imageSchema()}
 }

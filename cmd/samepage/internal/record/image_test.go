@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"testing"
 
+	"github.com/foxglove/mcap/go/mcap"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -15,14 +16,22 @@ import (
 	"samepage/internal/ipctest"
 )
 
-// A program that has only the schema of the file reads the pictures.
-func TestRawImage(t *testing.T) {
+// bySchema reads a message as a program does that has only the schema of the file.
+func bySchema(t *testing.T, s *mcap.Schema, b []byte) *dynamicpb.Message {
+	t.Helper()
 	var set descriptorpb.FileDescriptorSet
-	ipctest.NoErr(t, proto.Unmarshal(imageSchema(), &set))
+	ipctest.NoErr(t, proto.Unmarshal(s.Data, &set))
 	files, err := protodesc.NewFiles(&set)
 	ipctest.NoErr(t, err)
-	d, err := files.FindDescriptorByName(imageName)
+	d, err := files.FindDescriptorByName(protoreflect.FullName(s.Name))
 	ipctest.NoErr(t, err)
+	m := dynamicpb.NewMessage(d.(protoreflect.MessageDescriptor))
+	ipctest.NoErr(t, proto.Unmarshal(b, m))
+	return m
+}
+
+// A program that has only the schema of the file reads the pictures.
+func TestRawImage(t *testing.T) {
 	for format, encoding := range imageEncodings {
 		spec := frame.Spec{Format: format, Width: 6, Height: 4, Stride: 32}
 		b := make([]byte, spec.Size()+5)
@@ -36,8 +45,7 @@ func TestRawImage(t *testing.T) {
 			t.Errorf("%v: %v, %v", format, got, ok)
 			continue
 		}
-		m := dynamicpb.NewMessage(d.(protoreflect.MessageDescriptor))
-		ipctest.NoErr(t, proto.Unmarshal(bytes.Join(parts[:], nil), m))
+		m := bySchema(t, asImage.schema(), bytes.Join(parts[:], nil))
 		get := func(name string) protoreflect.Value {
 			return m.Get(m.Descriptor().Fields().ByName(protoreflect.Name(name)))
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/foxglove/mcap/go/mcap"
 
 	"samepage"
+	"samepage/cmd/samepage/internal/picture"
 	"samepage/frame"
 	"samepage/internal/ipctest"
 	"samepage/pubsub"
@@ -37,19 +38,20 @@ func TestNode(t *testing.T) {
 		t.Skip("SAMEPAGE_NODE is not set; test/mcap/run sets it")
 	}
 	ipctest.NeedNames(t)
-	for _, how := range []string{"none", "lz4", "zstd"} {
-		t.Run(how, func(t *testing.T) {
-			c, err := ParseCompression(how)
-			ipctest.NoErr(t, err)
-			path := filepath.Join(ipctest.Dir(t), "node.mcap")
-			want := recordForNode(t, path, c)
-			compareWithNode(t, path, want)
+	for _, o := range []Options{{}, {Compression: mcap.CompressionLZ4}, {Compression: mcap.CompressionZSTD}, {JPEG: 80}} {
+		t.Run(fmt.Sprint(o.Compression, o.JPEG), func(t *testing.T) {
+			o.Path = filepath.Join(ipctest.Dir(t), "node.mcap")
+			want := recordForNode(t, o)
+			compareWithNode(t, o.Path, want)
 		})
 	}
 }
 
-// recordForNode records some messages, and returns the values of each topic in JSON.
-func recordForNode(t *testing.T, path string, how Compression) map[string][]string {
+// readValue is a message of a topic in JSON, and the name of its schema.
+type readValue struct{ schema, value string }
+
+// recordForNode records some messages, and returns those of each topic.
+func recordForNode(t *testing.T, o Options) map[string][]readValue {
 	ipctest.Store(t)
 	raw, err := pubsub.CreatePublisher("raw", &pubsub.Options{MaxSize: 1 << 20, Times: true, Depth: 1000})
 	ipctest.NoErr(t, err)
@@ -57,12 +59,15 @@ func recordForNode(t *testing.T, path string, how Compression) map[string][]stri
 	ipctest.NoErr(t, err)
 	cam, err := frame.CreatePublisher("cam", frame.Spec{Format: frame.RGBA, Width: 64, Height: 48}, &pubsub.Options{Times: true, EvictAfter: -1})
 	ipctest.NoErr(t, err)
-	end := start(t, Options{Path: path, Compression: how}, []string{"raw", "poses", "cam"})
+	end := start(t, o, []string{"raw", "poses", "cam"})
 	ctx := t.Context()
 	ipctest.NoErr(t, cam.WaitSubscribers(ctx, 1))
 	ipctest.NoErr(t, raw.WaitReliableSubscribers(ctx, 1))
 	ipctest.NoErr(t, poses.WaitReliableSubscribers(ctx, 1))
-	want := map[string][]string{}
+	want := map[string][]readValue{}
+	wants := func(topic, schema, format string, args ...any) {
+		want[topic] = append(want[topic], readValue{schema, fmt.Sprintf(format, args...)})
+	}
 	sum := func(b []byte) string {
 		s := sha256.Sum256(b)
 		return hex.EncodeToString(s[:])
@@ -70,16 +75,16 @@ func recordForNode(t *testing.T, path string, how Compression) map[string][]stri
 	for i := range 60 {
 		b := bytes.Repeat([]byte{byte(i)}, i*i*100)
 		ipctest.NoErr(t, raw.Send(ctx, b))
-		want["raw"] = append(want["raw"], fmt.Sprintf(`{"data":%q}`, sum(b)))
+		wants("raw", "", `{"data":%q}`, sum(b))
 		p := pose{
 			At: samepage.Time(1<<62 + int64(i)), Pos: [3]float64{1, float64(i) / 2, -3}, Valid: samepage.Bool(i % 2), Parts: [2]struct{ X, Y int16 }{{1, -2}, {3, int16(i)}},
 			C: complex(1, 2),
 		}
 		p.Rot[1][2] = 0.5
 		ipctest.NoErr(t, poses.Send(ctx, &p))
-		want["poses"] = append(want["poses"], fmt.Sprintf(
+		wants("poses", "samepage/msg/Pose",
 			`{"at":"%d","pos":[1,%s,-3],"rot":[0,0,0,0,0,0.5,0,0,0],"valid":%v,"padding":[0,0,0],"parts":[{"x":1,"y":-2},{"x":3,"y":%d}],"c":{"re":1,"im":2}}`,
-			1<<62+int64(i), strconv.FormatFloat(float64(i)/2, 'g', -1, 64), i%2 == 1, i))
+			1<<62+int64(i), strconv.FormatFloat(float64(i)/2, 'g', -1, 64), i%2 == 1, i)
 	}
 	for _, format := range []frame.Format{frame.Gray, frame.Gray16, frame.RGB, frame.BGR, frame.RGBA, frame.BGRA, frame.NV12} {
 		l, err := cam.Loan(frame.Spec{Format: format, Width: 64, Height: 48})
@@ -89,7 +94,14 @@ func recordForNode(t *testing.T, path string, how Compression) map[string][]stri
 			ipctest.Paint(l.Pix(k), int(format))
 			pixels = append(pixels, l.Pix(k)...)
 		}
-		want["cam"] = append(want["cam"], fmt.Sprintf(`{"width":64,"height":48,"step":%d,"encoding":%q,"frame":"cam","data":%q}`, l.Stride(0), imageEncodings[format], sum(pixels)))
+		if o.JPEG > 0 && picture.NoJPEG(format) == "" {
+			var e picture.JPEGEncoder
+			b, err := e.Encode(l.Frame, o.JPEG)
+			ipctest.NoErr(t, err)
+			wants("cam", jpegName, `{"format":"jpeg","frame":"cam","data":%q}`, sum(b))
+		} else {
+			wants("cam", imageName, `{"width":64,"height":48,"step":%d,"encoding":%q,"frame":"cam","data":%q}`, l.Stride(0), imageEncodings[format], sum(pixels))
+		}
 		ipctest.NoErr(t, l.Publish(ctx))
 	}
 	ipctest.NoErr(t, raw.Close())
@@ -99,7 +111,7 @@ func recordForNode(t *testing.T, path string, how Compression) map[string][]stri
 	return want
 }
 
-func compareWithNode(t *testing.T, path string, want map[string][]string) {
+func compareWithNode(t *testing.T, path string, want map[string][]readValue) {
 	t.Helper()
 	cmd := exec.Command("node", filepath.Join(os.Getenv("SAMEPAGE_NODE"), "read.js"), path)
 	cmd.Stderr = os.Stderr
@@ -108,7 +120,6 @@ func compareWithNode(t *testing.T, path string, want map[string][]string) {
 	f, err := Open(path)
 	ipctest.NoErr(t, err)
 	defer func() { ipctest.NoErr(t, f.Close()) }()
-	schemas := map[string]string{"raw": "", "poses": "samepage/msg/Pose", "cam": imageName}
 	counts := map[string]int{}
 	// The messages as we read them, in the order of the file's index.
 	byGo := map[string]*Message{}
@@ -132,11 +143,11 @@ func compareWithNode(t *testing.T, path string, want map[string][]string) {
 			t.Fatalf("%s: more than %d messages", m.Topic, n)
 		}
 		g := byGo[fmt.Sprint(m.Topic, m.Sequence)]
-		if g == nil || m.Sequence != uint32(n+1) || m.Log != strconv.FormatUint(g.LogTime, 10) || m.Publish != strconv.FormatUint(g.PublishTime, 10) || m.Schema != schemas[m.Topic] {
+		if g == nil || m.Sequence != uint32(n+1) || m.Log != strconv.FormatUint(g.LogTime, 10) || m.Publish != strconv.FormatUint(g.PublishTime, 10) {
 			t.Errorf("%s, message %d: %s", m.Topic, n+1, lines.Bytes())
 		}
-		if string(m.Value) != want[m.Topic][n] {
-			t.Errorf("%s, message %d: %s, want %s", m.Topic, n+1, m.Value, want[m.Topic][n])
+		if w := want[m.Topic][n]; m.Schema != w.schema || string(m.Value) != w.value {
+			t.Errorf("%s, message %d: %s %s, want %s", m.Topic, n+1, m.Schema, m.Value, w)
 		}
 		if t.Failed() {
 			return

@@ -8,10 +8,13 @@
 package record
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"runtime"
 	"slices"
@@ -33,8 +36,9 @@ const (
 
 // Options say what is recorded, and where to. Path and Buffer must be set.
 type Options struct {
-	// Path is the name of the file. If Split or Last is set, it has a place for a number, such as
-	// %d, and several files are made, counted from 1.
+	// Path is the name of the file. If SplitSize, SplitTime or Last is set, it has a place for a
+	// number, such as %d, and several files are made, counted from 1. Numbers of files that exist are
+	// left out.
 	Path string
 	// Buffer is how many bytes may wait for the disk. If they are more, topics wait.
 	Buffer      int64
@@ -50,6 +54,9 @@ type Options struct {
 	From    pubsub.From
 	// BestEffort: publishers never wait for the recorder.
 	BestEffort bool
+	// JPEG is the quality of the JPEGs, 1 to 100, as which frames are recorded. 0: without loss. Frames
+	// that a JPEG cannot carry are recorded without loss.
+	JPEG int
 	// Note is told what happens, such as that messages are missed. It may be called by several
 	// goroutines at the same time.
 	Note func(text string)
@@ -72,6 +79,7 @@ type Recorder struct {
 	last  atomic.Int64 // the latest log time
 	queue chan queued
 	done  chan struct{} // closed when nothing is written any more
+	ended chan struct{} // closed when writing has failed
 	pack  chan *chunk   // chunks that wait for compression
 
 	mu       sync.Mutex
@@ -86,7 +94,7 @@ type Recorder struct {
 	err      error // the first one of the writer
 	finished bool
 
-	files []string // written by the writer until done is closed
+	w writer // only its goroutine uses it, until done is closed
 }
 
 // queued is what the writer gets: a chunk, or the order to write what the Recorder keeps.
@@ -103,10 +111,10 @@ type triggered struct {
 
 // New begins a recording.
 //
-// Errors: those of os.OpenFile.
+// Errors: fs.ErrExist (the file exists), and those of os.OpenFile.
 func New(o Options) (*Recorder, error) {
 	r := &Recorder{
-		o: o, start: time.Now(), done: make(chan struct{}),
+		o: o, start: time.Now(), done: make(chan struct{}), ended: make(chan struct{}),
 		// All chunks that Buffer allows have a place, so send never waits.
 		queue: make(chan queued, o.Buffer/largeSize+64), pack: make(chan *chunk, o.Buffer/largeSize+64),
 		schemas: map[string]*mcap.Schema{},
@@ -116,9 +124,9 @@ func New(o Options) (*Recorder, error) {
 	if err := r.register(r.events, eventSchema()); err != nil {
 		return nil, err
 	}
-	w := &writer{r: r}
+	r.w.r = r
 	if o.Last == 0 {
-		if err := w.open(); err != nil {
+		if err := r.w.open(); err != nil {
 			return nil, err
 		}
 	}
@@ -129,7 +137,7 @@ func New(o Options) (*Recorder, error) {
 			}
 		}()
 	}
-	go w.run()
+	go r.w.run()
 	go r.tick()
 	return r, nil
 }
@@ -202,6 +210,7 @@ func (r *Recorder) putLarge(c *channel, size int, seq uint64, published time.Tim
 	r.mu.Lock()
 	x := r.beginLocked(size)
 	r.mu.Unlock()
+	x.summed = true
 	at := r.now()
 	x.add(c, seq, at, nanos(published, at), parts...)
 	r.mu.Lock()
@@ -326,7 +335,7 @@ func (r *Recorder) Close() ([]Total, []string, error) {
 	for _, t := range r.takers {
 		all = append(all, t.total)
 	}
-	return all, r.files, r.err
+	return all, r.w.files, r.err
 }
 
 // fail keeps the first error of the writer. Takers end then.
@@ -335,9 +344,13 @@ func (r *Recorder) fail(err error) {
 	defer r.mu.Unlock()
 	if r.err == nil {
 		r.err = err
+		close(r.ended)
 	}
 	r.room.Broadcast()
 }
+
+// Failed returns a channel that is closed when writing has failed. Close returns the error.
+func (r *Recorder) Failed() <-chan struct{} { return r.ended }
 
 // eventTopic is the topic of the events of a recording.
 const eventTopic = "samepage.events"
@@ -375,6 +388,7 @@ type writer struct {
 	f     *file
 	kept  []*chunk // with Last: what is written at the next trigger
 	bytes int64    // of kept
+	files []string
 }
 
 func (w *writer) run() {
@@ -437,7 +451,11 @@ func (w *writer) keep(c *chunk) {
 	w.r.mu.Lock()
 	defer w.r.mu.Unlock()
 	w.r.written(c)
-	if w.r.o.Compression != mcap.CompressionNone {
+	raw := w.r.o.Compression == mcap.CompressionNone
+	if few := cap(c.b) > 2*len(c.b); few || !raw {
+		if raw {
+			c.packed = bytes.Clone(c.b) // its buffer is much larger
+		}
 		w.r.reuse(c)
 		c.b = nil
 	}
@@ -475,24 +493,45 @@ func (w *writer) triggered() (file string, err error) {
 	if cerr := w.close(); err == nil {
 		err = cerr
 	}
-	return w.r.files[len(w.r.files)-1], err
+	return w.files[len(w.files)-1], err
 }
 
 // open begins the next file.
 func (w *writer) open() error {
-	w.n++
-	path := w.r.o.Path
-	if w.r.o.SplitSize > 0 || w.r.o.SplitTime > 0 || w.r.o.Last > 0 {
-		path = fmt.Sprintf(path, w.n)
-	}
-	out, err := os.Create(path)
-	if err != nil {
+	o := &w.r.o
+	for {
+		w.n++
+		path := o.Path
+		several := o.SplitSize > 0 || o.SplitTime > 0 || o.Last > 0
+		if several {
+			path = fmt.Sprintf(path, w.n)
+		}
+		out, err := create(path)
+		if several && errors.Is(err, fs.ErrExist) {
+			continue // an older recording has this number
+		}
+		if err != nil {
+			return err
+		}
+		w.out = out
+		w.files = append(w.files, path)
+		w.f, err = newFile(out, o.Compression, o.Library)
 		return err
 	}
-	w.out = out
-	w.r.files = append(w.r.files, path)
-	w.f, err = newFile(out, w.r.o.Compression, w.r.o.Library)
-	return err
+}
+
+// create creates a file. It keeps one that exists, unless that is empty, or no regular file.
+//
+// Errors: fs.ErrExist, and those of os.OpenFile.
+func create(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if !errors.Is(err, fs.ErrExist) {
+		return f, err
+	}
+	if st, serr := os.Stat(path); serr == nil && (!st.Mode().IsRegular() || st.Size() == 0) {
+		return os.OpenFile(path, os.O_WRONLY, 0)
+	}
+	return nil, fmt.Errorf("%w, and no recording is ever replaced", err)
 }
 
 // close ends the file.
@@ -500,7 +539,15 @@ func (w *writer) close() error {
 	if w.f == nil {
 		return nil
 	}
-	err := w.f.end()
+	var err error
+	if w.f.failed { // what is whole gets an end, if the system allows it
+		if err = w.out.Truncate(int64(w.f.at)); err == nil {
+			_, err = w.out.Seek(int64(w.f.at), io.SeekStart)
+		}
+	}
+	if err == nil {
+		err = w.f.end()
+	}
 	if cerr := w.out.Close(); err == nil {
 		err = cerr
 	}

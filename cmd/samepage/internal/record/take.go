@@ -9,6 +9,8 @@ import (
 
 	"samepage"
 	"samepage/cell"
+	"samepage/cmd/samepage/internal/picture"
+	"samepage/frame"
 	"samepage/pubsub"
 )
 
@@ -19,16 +21,18 @@ type taker struct {
 	total    Total
 	source   Source // of the object, without the publisher
 	channels map[key]*channel
-	ros      func() *mcap.Schema // of the type of the object; nil: it has none
+	typed    *form // of the type of the object; nil: it has no type that others can read
 	told     map[string]bool
 
 	head, tail []byte // buffers for picture
+	frame      frame.Frame
+	jpeg       picture.JPEGEncoder
 }
 
 // key tells the channels of an object apart.
 type key struct {
 	publisher int
-	encoding  string
+	form      *form
 }
 
 func (r *Recorder) taker(scope samepage.Scope, name string, kind samepage.Kind) *taker {
@@ -108,69 +112,73 @@ func (t *taker) put(publisher int, seq uint64, published time.Time, b []byte) er
 	t.total.Messages++
 	t.total.Bytes += uint64(len(b))
 	switch {
-	case t.ros != nil:
-		c, err := t.channel(publisher, encodingCDR, t.ros)
-		if err != nil {
-			return err
-		}
-		return t.r.put(c, seq, published, cdrHeader, b)
+	case t.typed != nil:
+		return t.write(t.typed, publisher, seq, published, cdrHeader, b)
 	case t.source.Kind == samepage.KindTopic && t.source.Schema == "" && isFrame(b):
 		return t.picture(publisher, seq, published, b)
 	}
-	c, err := t.channel(publisher, encodingBytes, nil)
+	return t.write(asBytes, publisher, seq, published, b)
+}
+
+// write records a message in the channel of a form.
+func (t *taker) write(f *form, publisher int, seq uint64, published time.Time, parts ...[]byte) error {
+	c, err := t.channel(publisher, f)
 	if err != nil {
 		return err
 	}
-	return t.r.put(c, seq, published, b)
+	return t.r.put(c, seq, published, parts...)
 }
 
 // picture records a frame.
 func (t *taker) picture(publisher int, seq uint64, published time.Time, b []byte) error {
-	parts, format, ok := imageOf(b, t.total.Name, nanos(published, t.r.now()), t.head, t.tail)
+	at := nanos(published, t.r.now())
+	if t.r.o.JPEG > 0 {
+		parts, why, err := t.jpegOf(b, at)
+		if err != nil {
+			return err
+		}
+		if why == "" {
+			return t.write(asJPEG, publisher, seq, published, parts[:]...)
+		}
+		t.note("%s: these frames are recorded without loss", why)
+	}
+	parts, format, ok := imageOf(b, t.total.Name, at, t.head, t.tail)
 	if !ok {
 		if format.Known() {
 			t.note("foxglove.RawImage has no encoding for frames of %v: they are recorded as they are, which only samepage reads", format)
 		}
-		c, err := t.channel(publisher, encodingFrame, nil)
-		if err != nil {
-			return err
-		}
-		return t.r.put(c, seq, published, b)
+		return t.write(asFrame, publisher, seq, published, b)
 	}
 	t.head, t.tail = parts[0], parts[2]
-	c, err := t.channel(publisher, encodingProto, rawImage)
-	if err != nil {
-		return err
-	}
-	return t.r.put(c, seq, published, parts[0], parts[1], parts[2])
+	return t.write(asImage, publisher, seq, published, parts[:]...)
 }
 
 // object begins with the channels of another object.
 func (t *taker) object(s Source) {
 	t.channels = map[key]*channel{}
-	t.source, t.ros = s, nil
+	t.source, t.typed = s, nil
 	if s.Schema == "" {
 		return
 	}
 	if ros := rosSchema(s.Schema); ros != nil {
-		t.ros = func() *mcap.Schema { return ros }
+		t.typed = &form{encodingCDR, func() *mcap.Schema { return ros }}
 	} else {
 		t.note("its type has no description for other programs: it is recorded as bytes")
 	}
 }
 
-// channel returns the channel of this encoding for the place of a publisher.
-func (t *taker) channel(publisher int, encoding string, schema func() *mcap.Schema) (*channel, error) {
-	k := key{publisher, encoding}
+// channel returns the channel of this form for the place of a publisher.
+func (t *taker) channel(publisher int, f *form) (*channel, error) {
+	k := key{publisher, f}
 	if c := t.channels[k]; c != nil {
 		return c, nil
 	}
 	s := t.source
 	s.Publisher = publisher
-	c := &channel{topic: t.total.Name, encoding: encoding, source: &s}
+	c := &channel{topic: t.total.Name, encoding: f.encoding, source: &s}
 	var described *mcap.Schema
-	if schema != nil {
-		described = schema()
+	if f.schema != nil {
+		described = f.schema()
 	}
 	if err := t.r.register(c, described); err != nil {
 		return nil, err

@@ -1,0 +1,228 @@
+package record
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/foxglove/mcap/go/mcap"
+
+	"samepage/internal/ipctest"
+)
+
+// putter makes a Recorder, and a function that gives it a message of so many bytes, which has its
+// number, and waits until it is sealed if flush is set.
+func putter(t *testing.T, o Options) (r *Recorder, put func(size int, flush bool)) {
+	t.Helper()
+	o.Buffer = max(o.Buffer, 1<<20)
+	r, err := New(o)
+	ipctest.NoErr(t, err)
+	ch := &channel{topic: "t", encoding: encodingBytes}
+	ipctest.NoErr(t, r.register(ch, &mcap.Schema{Name: "s", Encoding: "x"}))
+	n := uint64(0)
+	return r, func(size int, flush bool) {
+		n++
+		ipctest.NoErr(t, r.put(ch, n, time.Time{}, binary.LittleEndian.AppendUint64(nil, n), make([]byte, size)))
+		if flush {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			if r.cur != nil {
+				r.sealLocked()
+			}
+		}
+	}
+}
+
+// numbers reads which messages are in a whole file.
+func numbers(t *testing.T, path string) (all []int) {
+	t.Helper()
+	f, err := Open(path)
+	ipctest.NoErr(t, err)
+	defer func() { ipctest.NoErr(t, f.Close()) }()
+	if f.Lost != nil {
+		t.Errorf("%s: %v", path, f.Lost)
+	}
+	next, err := f.Messages(0, math.MaxInt64, Forward, func(*mcap.Channel) bool { return true })
+	ipctest.NoErr(t, err)
+	for m, err := next(); err == nil; m, err = next() {
+		all = append(all, int(binary.LittleEndian.Uint64(m.Data)))
+		if m.Schema == nil || m.Channel.Topic != "t" {
+			t.Errorf("%s: message %d has topic %q and schema %v", path, all[len(all)-1], m.Channel.Topic, m.Schema)
+		}
+	}
+	return all
+}
+
+func closeRecorder(t *testing.T, r *Recorder) (files []string) {
+	t.Helper()
+	_, files, err := r.Close()
+	ipctest.NoErr(t, err)
+	return files
+}
+
+// A recording in several files: each is whole, and none has more than was asked for. Numbers of
+// files that exist are left out.
+func TestSplit(t *testing.T) {
+	dir := ipctest.Dir(t)
+	ipctest.NoErr(t, os.WriteFile(filepath.Join(dir, "2.mcap"), []byte("older"), 0o600))
+	r, put := putter(t, Options{Path: filepath.Join(dir, "%d.mcap"), SplitSize: 1 << 20})
+	for range 10 {
+		put(300<<10, false) // a chunk of its own
+	}
+	files := closeRecorder(t, r)
+	var got [][]int
+	for _, f := range files {
+		got = append(got, numbers(t, f))
+		if st, err := os.Stat(f); err != nil || st.Size() > 1<<20+4096 { // the end comes after that
+			t.Errorf("%s: %v, %v", f, st.Size(), err)
+		}
+	}
+	if s := fmt.Sprint(got); s != "[[1 2 3] [4 5 6] [7 8 9] [10]]" || filepath.Base(files[1]) != "3.mcap" {
+		t.Errorf("%s in %q", s, files)
+	}
+	if b, err := os.ReadFile(filepath.Join(dir, "2.mcap")); err != nil || string(b) != "older" {
+		t.Errorf("the older file has %q, %v", b, err)
+	}
+
+	r, put = putter(t, Options{Path: filepath.Join(dir, "t%d.mcap"), SplitTime: 1})
+	put(8, false)
+	put(8, true)
+	put(8, true)
+	put(8, true)
+	got = nil
+	for _, f := range closeRecorder(t, r) {
+		got = append(got, numbers(t, f))
+	}
+	if s := fmt.Sprint(got); s != "[[1 2] [3] [4]]" {
+		t.Error(s)
+	}
+
+	r, put = putter(t, Options{Path: filepath.Join(dir, "h%d.mcap"), SplitTime: time.Hour})
+	put(8, true)
+	put(8, true)
+	if files := closeRecorder(t, r); len(files) != 1 || !slices.Equal(numbers(t, files[0]), []int{1, 2}) {
+		t.Errorf("%q", files)
+	}
+}
+
+// With Last only the latest messages are kept, as many as Buffer has room for.
+func TestLast(t *testing.T) {
+	for _, how := range []Compression{mcap.CompressionNone, mcap.CompressionZSTD} {
+		dir := ipctest.Dir(t)
+		o := Options{Path: filepath.Join(dir, "%d.mcap"), Last: time.Hour, Compression: how}
+		r, put := putter(t, o)
+		trigger := func(r *Recorder) []int {
+			file, err := r.Trigger(t.Context())
+			ipctest.NoErr(t, err)
+			return numbers(t, file)
+		}
+		for range 3 {
+			put(8, true)
+		}
+		if got := trigger(r); !slices.Equal(got, []int{1, 2, 3}) {
+			t.Errorf("%q: %v", how, got)
+		}
+		put(8, false) // what was written is not written again
+		if got := trigger(r); !slices.Equal(got, []int{4}) {
+			t.Errorf("%q: %v", how, got)
+		}
+		for range 10 {
+			put(300<<10, false)
+		}
+		got := trigger(r)
+		if want := []int{12, 13, 14}; how == mcap.CompressionNone && !slices.Equal(got, want) || !slices.Equal(got[len(got)-3:], want) {
+			t.Errorf("%q: %v", how, got)
+		}
+		put(8, true)
+		if files := closeRecorder(t, r); len(files) != 3 {
+			t.Errorf("%q: %q", how, files)
+		}
+
+		o.Path, o.Last = filepath.Join(dir, "short%d.mcap"), 1
+		r, put = putter(t, o)
+		for range 3 {
+			put(8, true)
+		}
+		if got := trigger(r); !slices.Equal(got, []int{3}) {
+			t.Errorf("%q: %v", how, got)
+		}
+		closeRecorder(t, r)
+	}
+}
+
+// A recorder that keeps few messages for long does not keep large buffers for them.
+func TestLastOfFew(t *testing.T) {
+	r, put := putter(t, Options{Path: filepath.Join(ipctest.Dir(t), "%d.mcap"), Last: time.Hour})
+	for range 50 {
+		put(8, true)
+	}
+	closeRecorder(t, r)
+	kept := 0
+	for _, c := range r.w.kept {
+		kept += cap(c.b) + cap(c.packed)
+	}
+	if len(r.w.kept) != 50 || kept > 50*1024 {
+		t.Errorf("%d chunks have %d bytes", len(r.w.kept), kept)
+	}
+}
+
+// A recording is not replaced by another one. An empty file is no recording.
+func TestExists(t *testing.T) {
+	path := filepath.Join(ipctest.Dir(t), "1.mcap")
+	ipctest.NoErr(t, os.WriteFile(path, nil, 0o600))
+	r, put := putter(t, Options{Path: path})
+	put(8, false)
+	closeRecorder(t, r)
+	_, err := New(Options{Path: path, Buffer: 1 << 20})
+	ipctest.WantErr(t, err, fs.ErrExist)
+	if got := numbers(t, path); !slices.Equal(got, []int{1}) {
+		t.Error(got)
+	}
+}
+
+// Messages wait while Buffer bytes wait for the disk, and all are written.
+func TestBuffer(t *testing.T) {
+	path := filepath.Join(ipctest.Dir(t), "1.mcap")
+	r, put := putter(t, Options{Path: path, Buffer: 1})
+	for i := range 40 {
+		put(i%2*(300<<10), i%3 == 0)
+	}
+	closeRecorder(t, r)
+	if got := numbers(t, path); len(got) != 40 || got[39] != 40 {
+		t.Error(got)
+	}
+	if r.used != 0 {
+		t.Errorf("%d bytes are in use at the end", r.used)
+	}
+}
+
+// When the disk is full, what is whole is a whole recording, and nobody waits for the recorder.
+func TestDiskFull(t *testing.T) {
+	if err := ipctest.SmallStore(t, "size=2m"); err != nil {
+		t.Skip(err)
+	}
+	path := filepath.Join(os.Getenv("SAMEPAGE_DIR"), "1.mcap")
+	r, err := New(Options{Path: path, Buffer: 64 << 20})
+	ipctest.NoErr(t, err)
+	ch := &channel{topic: "t", encoding: encodingBytes}
+	ipctest.NoErr(t, r.register(ch, &mcap.Schema{Name: "s", Encoding: "x"}))
+	for n := uint64(1); err == nil; n++ {
+		err = r.put(ch, n, time.Time{}, binary.LittleEndian.AppendUint64(nil, n), make([]byte, 300<<10))
+	}
+	<-r.Failed()
+	_, files, cerr := r.Close()
+	ipctest.WantErr(t, cerr, syscall.ENOSPC)
+	if len(files) != 1 || err.Error() != cerr.Error() {
+		t.Errorf("%q, %v, %v", files, err, cerr)
+	}
+	if got := numbers(t, path); !slices.Equal(got, []int{1, 2, 3, 4, 5, 6}) { // 6 of 300 KiB are in 2 MiB
+		t.Error(got)
+	}
+}
