@@ -14,7 +14,9 @@ const maxSkip = layout.MaxNumber / 2
 
 // Relay prepares messages that come from elsewhere: from a topic of another machine, or from a
 // recording. The next message gets the number seq. Subscribers, also reliable ones, miss the
-// numbers from Next to seq - 1: they count in Message.Missed of this message. If the topic has
+// numbers from Next to seq - 1: they count in Message.Missed of this message. If the stream ends
+// before it, they count in Subscriber.Missed. What is left out before the first message of a new
+// topic counts only after the first Relay: this says where the numbers begin. If the topic has
 // Options.Times, the next messages, until the next Relay, have the time at; the zero time is that
 // of their publication.
 //
@@ -30,7 +32,7 @@ func (p *publisher) Relay(seq uint64, at time.Time) error {
 	case seq > next && !p.w.Packs():
 		return p.wrap("relay to", fmt.Errorf("numbers %d to %d cannot be left out, because Options.Pack of the topic is 0: %w", next, seq-1, errors.ErrUnsupported))
 	}
-	if seq > next {
+	if p.w.Packs() {
 		p.w.Skip(seq - next)
 	}
 	p.w.SetTime(at)

@@ -3,6 +3,7 @@ package pubsub_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"testing"
 	"time"
@@ -119,4 +120,59 @@ func TestSchemaOption(t *testing.T) {
 	ipctest.WantErr(t, err, samepage.ErrTooManyPublishers)
 	_, err = pubsub.OpenPublisher("b", &pubsub.Options{Schema: "pose=int8"})
 	ipctest.WantErr(t, err, samepage.ErrKindMismatch, "pose")
+}
+
+// What a publisher leaves out before its first message and after its last one counts, too.
+func TestRelayEnds(t *testing.T) {
+	ipctest.NeedNames(t)
+	for name, end := range map[string]func(*pubsub.Publisher) error{"close": (*pubsub.Publisher).Close, "abort": (*pubsub.Publisher).Abort} {
+		t.Run(name, func(t *testing.T) {
+			ipctest.Store(t)
+			p := publisherWith(t, "t", &pubsub.Options{Pack: 4096, Times: true})
+			early, err := pubsub.OpenSubscriber("t", nil)
+			ipctest.NoErr(t, err)
+			defer early.Close()
+			ipctest.NoErr(t, p.Relay(5, time.Time{})) // the first number
+			sub, err := pubsub.OpenSubscriber("t", &pubsub.SubscriberOptions{BestEffort: true})
+			ipctest.NoErr(t, err)
+			defer sub.Close()
+			take := func(s *pubsub.Subscriber, seq, missed, all uint64) {
+				t.Helper()
+				m, err := s.Take(bg)
+				ipctest.NoErr(t, err)
+				if m.Seq() != seq || m.Missed() != missed || s.Missed() != all {
+					t.Errorf("message %d, %d missed, %d of all; want %d, %d, %d", m.Seq(), m.Missed(), s.Missed(), seq, missed, all)
+				}
+			}
+			over := func(s *pubsub.Subscriber, all uint64) {
+				t.Helper()
+				_, err := s.Take(bg)
+				if err != io.EOF && !errors.Is(err, samepage.ErrPeerDied) || s.Missed() != all {
+					t.Error(err, s.Missed(), all)
+				}
+			}
+			ipctest.NoErr(t, p.Relay(8, time.Time{}))
+			ipctest.NoErr(t, p.Send(bg, []byte("8")))
+			take(sub, 8, 3, 3)
+			take(early, 8, 0, 0) // it did not know where the numbers begin
+			ipctest.NoErr(t, p.Relay(12, time.Time{}))
+			ipctest.NoErr(t, end(p))
+			over(sub, 6)
+			over(early, 3)
+			p, err = pubsub.OpenPublisher("t", nil)
+			ipctest.NoErr(t, err)
+			if p.Next() != 12 {
+				t.Error(p.Next())
+			}
+			ipctest.NoErr(t, p.Relay(13, time.Time{}))
+			ipctest.NoErr(t, end(p))
+			over(sub, 7)
+			p, err = pubsub.OpenPublisher("t", nil)
+			ipctest.NoErr(t, err)
+			defer p.Close()
+			ipctest.NoErr(t, p.Send(bg, []byte("13")))
+			take(sub, 13, 4, 7)
+			take(early, 13, 4, 4)
+		})
+	}
 }

@@ -224,8 +224,9 @@ func (s *subscriber) Acknowledge() error {
 	return nil
 }
 
-// Missed returns how many messages the subscriber has missed since it was opened. It is 0 for
-// reliable subscribers.
+// Missed returns how many messages the subscriber has missed since it was opened. After the end of a
+// stream it includes those that Publisher.Relay has left out at the end. It is 0 for reliable
+// subscribers of a topic whose publishers do not use Relay.
 func (s *subscriber) Missed() uint64 { return s.r.Missed() }
 
 // Taken returns how many messages the subscriber has taken since it was opened.

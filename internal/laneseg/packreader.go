@@ -2,6 +2,7 @@ package laneseg
 
 import (
 	"fmt"
+	"sync/atomic"
 
 	"samepage/internal/lane"
 	"samepage/layout"
@@ -24,6 +25,8 @@ type unpacking struct {
 	next    []uint64 // of each lane: the number that comes next; 0: not known
 	newest  []uint64 // of each lane: of this pack, only the last message is wanted
 	begin   []uint64 // of each lane: the first message that is wanted; 0: taken, or any
+	base    []uint64 // of each lane: with which number pack 1 begins if no number is left out; 0: not known
+	leftOut []uint64 // of each lane: how many messages before the next pack are in missed already
 }
 
 // joinPacks prepares the Reader for packs. heads are the numbers of the next pack of each lane,
@@ -32,8 +35,12 @@ func (r *Reader) joinPacks(begin *Start, heads []uint64) {
 	r.packs, r.largest = true, uint32(r.set.C.Largest())
 	n := len(r.lanes)
 	r.next, r.newest, r.begin = make([]uint64, n), make([]uint64, n), make([]uint64, n)
+	r.base, r.leftOut = make([]uint64, n), make([]uint64, n)
 	for l, lr := range r.lanes {
 		from := begin.of(l)
+		if lr.Next() == 1 {
+			r.base[l] = r.number(l)
+		}
 		// Messages that were published since the Reader joined are all wanted.
 		if q := lr.Next(); from == lane.Newest && q+1 == heads[l] {
 			r.newest[l] = q
@@ -138,12 +145,16 @@ func (r *Reader) openPack(err error) error {
 		}
 		r.msg.Missed = h.First - want // messages; until here it was packs
 	}
+	if base := r.base[l]; q == 1 && base > 0 && h.First > base {
+		r.msg.Missed = h.First - base
+	}
 	skip := uint64(0)
 	if first := r.begin[l]; first > 0 {
 		r.begin[l], r.msg.Missed = 0, max(h.First, first)-first
 		skip = min(max(first, h.First)-h.First, uint64(h.Count-1))
 	}
-	r.missed += r.msg.Missed - lost
+	r.missed += r.msg.Missed - lost - r.leftOut[l]
+	r.leftOut[l] = 0
 	r.next[l] = h.First + uint64(h.Count)
 	r.bytes, r.left, r.i = r.msg.Len, h.Count-1, 0
 	r.msg.Seq, r.msg.Len = h.First, h.Size
@@ -157,6 +168,40 @@ func (r *Reader) openPack(err error) error {
 		skip = uint64(r.left)
 	}
 	return r.skip(uint32(skip))
+}
+
+// number returns Number of a lane, or 0 if it is not set, or corrupt.
+func (r *Reader) number(l int) uint64 {
+	if n := atomic.LoadUint64(r.set.Number(l)); n < layout.MaxNumber { // ACQUIRE
+		return n
+	}
+	return 0
+}
+
+// numbers returns Number of all lanes, for noMore. Without packs it is nil.
+func (r *Reader) numbers() (all []uint64) {
+	if r.packs {
+		for l := range r.lanes {
+			all = append(all, r.number(l))
+		}
+	}
+	return all
+}
+
+// noMore counts the messages that are missed because the writer of a lane has left out numbers after
+// its last pack. They count in Missed of the next message, too, if there is one.
+//
+// Preconditions:
+//   - number is Number of the lane, and was loaded before the lane was found to have no more packs.
+func (r *Reader) noMore(l int, number uint64) {
+	next := r.next[l]
+	if next == 0 && r.lanes[l].Next() == 1 {
+		next = r.base[l]
+	}
+	if next > 0 && number > next+r.leftOut[l] {
+		r.missed += number - next - r.leftOut[l]
+		r.leftOut[l] = number - next
+	}
 }
 
 // skip moves n messages on in the pack.

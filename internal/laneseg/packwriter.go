@@ -28,15 +28,17 @@ func (w *Writer) startPacks() {
 	w.front = layout.PackHeaderSize
 	last := w.Writer.Next() - 1
 	h, err := layout.ParsePack(w.Written(last), uint32(w.largest))
-	switch n := atomic.LoadUint64(w.set.Number(w.Lane())); {
-	case last == 0:
-		w.number = 1
-	case err == nil:
+	n := min(max(atomic.LoadUint64(w.set.Number(w.Lane())), 1), layout.MaxNumber-1)
+	w.number = n
+	if last > 0 && err == nil { // else the newest pack is damaged, or there is none
 		w.number = h.First + uint64(h.Count)
-	default: // the newest pack is damaged
-		w.number = min(max(n, 1), layout.MaxNumber-1)
+		if n <= layout.MaxNumber/2 { // it is more if the writer before has left out numbers after its last pack
+			w.number = max(w.number, n)
+		}
 	}
-	w.SetNumber(w.number)
+	if last > 0 { // else readers would take 1 for the number of the first pack, see joinPacks
+		w.SetNumber(w.number)
+	}
 }
 
 // Largest returns the size of the largest message, in bytes.
@@ -65,11 +67,15 @@ func (w *Writer) Next() uint64 {
 	return w.Writer.Next()
 }
 
-// Skip leaves out n numbers: readers miss so many messages. It counts with the next pack.
+// Skip leaves out n numbers: readers miss so many messages. They count them with the next pack, or
+// when the stream ends.
 //
 // Preconditions:
 //   - There are packs, and n is at most layout.MaxNumber - Next.
-func (w *Writer) Skip(n uint64) { w.number += n }
+func (w *Writer) Skip(n uint64) {
+	w.number += n
+	w.SetNumber(w.number) // K0. RELEASE: after all packs before
+}
 
 // Lag returns the number of messages by which the slowest reliable reader is behind. All messages
 // of a pack count until the reader has let go of the pack.

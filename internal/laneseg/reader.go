@@ -424,10 +424,14 @@ func (r *Reader) slow() error {
 		if !r.over(l, ends) {
 			continue
 		}
+		numbers := r.numbers()
 		if lr.Look() {
 			return errAgain
 		}
 		if ends>>32 != r.ends[l]>>32 {
+			if r.packs {
+				r.noMore(l, numbers[l])
+			}
 			r.ends[l] = ends&^(1<<32-1) | r.ends[l]&(1<<32-1) // another may have ended since
 			r.set.EdgeAcquire(lane.EdgeWriters + uint64(l))
 			return ErrCut
@@ -439,6 +443,9 @@ func (r *Reader) slow() error {
 		if r.ready() { // since it was looked at
 			return errAgain
 		}
+		for k, n := range numbers {
+			r.noMore(k, n)
+		}
 		for k := range r.ends { // reported once for all lanes
 			low := uint32(atomic.LoadUint64(r.set.Ends(k)))
 			r.ends[k] = r.ends[k]&^(1<<32-1) | uint64(low)
@@ -449,8 +456,12 @@ func (r *Reader) slow() error {
 	if atomic.LoadUint64(r.set.Retired()) == 0 {
 		return nil
 	}
+	numbers := r.numbers()
 	if r.ready() { // ACQUIRE: all messages are there
 		return errAgain
+	}
+	for l, n := range numbers {
+		r.noMore(l, n)
 	}
 	return r.noted(layout.ErrRetired)
 }
