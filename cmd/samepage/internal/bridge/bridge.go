@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -53,6 +54,15 @@ type Bridge struct {
 	sources []*source
 	sinks   map[string]*sink // by far name
 	wg      sync.WaitGroup
+
+	listening sync.Mutex
+	listeners map[uint64]*listener // subscribing bridges that were heard
+}
+
+// listener is a subscribing bridge, as a publishing one knows it.
+type listener struct {
+	topics []string
+	heard  time.Time
 }
 
 // markName is the name of an event that exists while a subscribing bridge of this process id lives.
@@ -65,7 +75,7 @@ func New(o *Options) (*Bridge, error) {
 	_, _ = rand.Read(b[:]) // it never fails
 	n := &Bridge{
 		o: o, s: subjects{o.Space}, session: max(binary.LittleEndian.Uint32(b[:]), 1), receiver: binary.LittleEndian.Uint64(b[4:]),
-		sinks: map[string]*sink{},
+		sinks: map[string]*sink{}, listeners: map[uint64]*listener{},
 	}
 	// The server counts the subject, and a header of JetStream.
 	n.largest = min(int(o.Conn.MaxPayload())-1024, 16<<20)
@@ -126,7 +136,7 @@ func (b *Bridge) each(ctx context.Context, kind samepage.Kind, names []string, f
 
 // Publish sends topics of this machine until ctx ends.
 func (b *Bridge) Publish(ctx context.Context) error {
-	who, err := b.o.Conn.Subscribe(b.s.who(), func(*nats.Msg) { b.announce() })
+	who, err := b.o.Conn.Subscribe(b.s.who(), b.who)
 	if err != nil {
 		return err
 	}
@@ -144,6 +154,7 @@ func (b *Bridge) Publish(ctx context.Context) error {
 	for _, name := range b.o.Services {
 		b.wg.Go(func() { b.publishService(ctx, name) })
 	}
+	pause(ctx, b.o.Tick) // all subscribing bridges that are there say hello
 	err = b.each(ctx, samepage.KindTopic, b.o.Patterns, func(name string) {
 		s := newSource(b, name)
 		b.mu.Lock()
@@ -155,6 +166,43 @@ func (b *Bridge) Publish(ctx context.Context) error {
 	b.wg.Wait()
 	_ = b.o.Conn.FlushTimeout(time.Second) // the other side learns that the bridge stops
 	return err
+}
+
+// who is called for each hello.
+func (b *Bridge) who(m *nats.Msg) {
+	var h hello
+	isNew := false
+	if json.Unmarshal(m.Data, &h) == nil {
+		b.listening.Lock()
+		l := b.listeners[h.Receiver]
+		if isNew = l == nil; isNew {
+			l = &listener{}
+			if len(b.listeners) >= maxReceivers {
+				clear(b.listeners)
+			}
+			b.listeners[h.Receiver] = l
+		}
+		l.topics, l.heard = h.Topics, time.Now()
+		b.listening.Unlock()
+	}
+	if isNew {
+		b.tell("listens", "", 0, "a subscribing bridge wants %q", h.Topics)
+	}
+	if isNew || len(m.Data) == 0 {
+		b.announce()
+	}
+}
+
+// known returns the subscribing bridges that want a topic.
+func (b *Bridge) known(far string) (all []uint64) {
+	b.listening.Lock()
+	defer b.listening.Unlock()
+	for id, l := range b.listeners {
+		if time.Since(l.heard) <= b.o.Silence && matches(l.topics, far) {
+			all = append(all, id)
+		}
+	}
+	return all
 }
 
 // announce tells all topics.
@@ -191,7 +239,7 @@ func (b *Bridge) Subscribe(ctx context.Context) (err error) {
 			b.sink(ctx, p)
 		}
 	}
-	_ = b.o.Conn.Publish(b.s.who(), nil) // if it is lost: each topic is announced every second
+	b.wg.Go(func() { b.sayHello(ctx) })
 	b.findStored(ctx)
 	for _, name := range b.o.Services {
 		b.wg.Go(func() { b.subscribeService(ctx, name) })
@@ -201,6 +249,23 @@ func (b *Bridge) Subscribe(ctx context.Context) (err error) {
 	}
 	<-ctx.Done()
 	return ctx.Err()
+}
+
+// sayHello tells publishing bridges from time to time that this one is there, until ctx ends.
+func (b *Bridge) sayHello(ctx context.Context) {
+	text, _ := json.Marshal(hello{b.receiver, b.o.Patterns}) // it has no value that JSON has not
+	t := time.NewTicker(b.o.Tick)
+	defer t.Stop()
+	for ctx.Err() == nil {
+		_ = b.o.Conn.Publish(b.s.who(), text)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+		}
+	}
+	text, _ = json.Marshal(hello{b.receiver, nil})
+	_ = b.o.Conn.Publish(b.s.who(), text)
+	_ = b.o.Conn.FlushTimeout(time.Second) // publishing bridges do not wait for this one
 }
 
 // meta is called for each announcement.

@@ -189,7 +189,11 @@ func (s *side) event(what string) (e Event) {
 }
 
 // counts returns the counts of the first topic. It waits until the bridge knows one.
-func (s *side) counts() Counts {
+func (s *side) counts() Counts { return s.countsOf("") }
+
+// countsOf returns the counts of a topic of this name on the way, or of the first one. It waits
+// until the bridge knows it.
+func (s *side) countsOf(far string) Counts {
 	s.t.Helper()
 	for {
 		s.Send("counts")
@@ -198,9 +202,12 @@ func (s *side) counts() Counts {
 			if json.Unmarshal([]byte(line), &all) != nil {
 				continue
 			}
-			if len(all) > 0 {
-				return all[0]
+			for _, c := range all {
+				if far == "" || c.Far == far {
+					return c
+				}
 			}
+			time.Sleep(time.Millisecond)
 			break
 		}
 	}

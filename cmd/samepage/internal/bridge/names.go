@@ -79,7 +79,8 @@ func (s subjects) stored(name string) string { return s.space + ".topic." + esca
 // meta is the subject on which each topic is announced, with its name in the body.
 func (s subjects) meta() string { return s.space + ".meta" }
 
-// who is the subject that asks for all announcements.
+// who is the subject of hello. A bridge that says it for the first time, or says nothing, gets all
+// announcements.
 func (s subjects) who() string { return s.space + ".who" }
 
 // Meta describes a topic at its origin. It is sent as JSON.
@@ -101,10 +102,25 @@ type Meta struct {
 	Checksums  bool     `json:"checksums,omitempty"`
 	EvictAfter int64    `json:"evict_after,omitempty"` // nanoseconds
 	Living     int      `json:"living"`                // the number of publishers now
-	Next       []uint64 `json:"next,omitempty"`        // the next number of each place
-	// For has the bridges that have asked. With the policy Wait they begin after envelope Number.
+	Next       []uint64 `json:"next,omitempty"`        // the number of the message that comes next of each place
+	Deaths     []uint32 `json:"deaths,omitempty"`      // of publishers of each place
+	// Since has the number of the first message of each place that the publishing bridge got. For the
+	// bridges in Known it is the one that comes next: all that they do not get is lost.
+	Since []uint64 `json:"since,omitempty"`
+	Known []uint64 `json:"known,omitempty"`
+	// Earlier is the number of messages of all topics of this name that the publishing bridge has sent
+	// before.
+	Earlier uint64 `json:"earlier,omitempty"`
+	// For has the bridges that have asked. With the policy Wait they begin with envelope Number.
 	For    []uint64 `json:"for,omitempty"`
-	Number uint64   `json:"number,omitempty"` // of the last envelope
+	Number uint64   `json:"number,omitempty"` // of the envelope that has this Meta
+}
+
+// hello is what a subscribing bridge says from time to time: who it is, and what it wants. A
+// publishing bridge that knows it begins to read a topic when it is ready.
+type hello struct {
+	Receiver uint64   `json:"receiver"` // the random number of the subscribing bridge
+	Topics   []string `json:"topics"`   // names and patterns
 }
 
 // Policy says what happens if the other side is slower than the publisher of a topic.

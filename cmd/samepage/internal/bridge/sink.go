@@ -54,8 +54,12 @@ type sink struct {
 
 // place is the place of a publisher of the far topic.
 type place struct {
-	next  uint64 // the number of the message that comes next; 0: not known
-	p     *pubsub.Publisher
+	position        // next is the number of the message that comes next; 0: not known
+	since    uint64 // the number of the first message; 0: not known
+	p        *pubsub.Publisher
+	// out is the number at the origin of the message that p publishes next. It is less than next if
+	// messages in between could not be published. 0: not known.
+	out   uint64
 	known bool  // shift is known
 	shift int64 // what is added to a number of the origin for the topic here
 }
@@ -123,7 +127,7 @@ func (s *sink) watch() {
 		s.heard = time.Now() // the silence has another reason
 		return
 	}
-	if s.meta.Name == "" { // nobody answers if the topic is stored
+	if s.meta.Name == "" && !s.follows(s.session.Load()) { // nobody answers if the topic is stored
 		s.ask()
 	}
 	if quiet := time.Since(s.heard); quiet > s.b.o.Silence && !s.silent && s.meta.Name != "" && s.meta.Policy != Stored {
@@ -169,12 +173,17 @@ func (s *sink) take(data []byte, meta func() *Meta) {
 	if e.kind == kindOpen {
 		if m, err := parseMeta(e.body); err == nil {
 			m.Session, m.Number, m.ID = e.session, e.number, e.id
-			s.open(&m)
+			if !s.follows(e.session) || s.inOrder(&e, slices.Contains(m.For, s.b.receiver)) {
+				s.open(&m)
+			}
 		}
 		return
 	}
+	if s.follows(e.session) && !s.inOrder(&e, false) {
+		return
+	}
 	if e.id != s.meta.ID || e.session != s.session.Load() || s.meta.Name == "" {
-		if s.meta.Name != "" && e.kind == kindOver { // of a topic that is over already
+		if e.kind == kindOver && (s.meta.Name != "" || e.id == s.meta.ID) { // of a topic that is over already
 			return
 		}
 		if meta != nil {
@@ -183,29 +192,31 @@ func (s *sink) take(data []byte, meta func() *Meta) {
 				s.open(m)
 			}
 		}
-		if e.id != s.meta.ID || e.session != s.session.Load() {
+		if e.id != s.meta.ID || e.session != s.session.Load() || s.meta.Name == "" {
 			s.ask()
 			return
 		}
 	}
-	if !s.inOrder(&e) {
-		return
+	if s.meta.Policy != Wait {
+		s.number.Store(max(s.number.Load(), e.number))
 	}
 	if err := s.do(&e); err != nil {
 		s.b.tell("damaged", s.name, 0, "%v", err)
 	}
 }
 
-// inOrder says whether an envelope is the next one, and acknowledges it. With the policy newest it
-// may be a later one.
-func (s *sink) inOrder(e *envelope) bool {
+// follows says whether the envelopes of a session must come in order, because its publishing bridge
+// keeps them for this one.
+func (s *sink) follows(session uint32) bool {
+	return s.meta.Policy == Wait && session != 0 && session == s.session.Load()
+}
+
+// inOrder says whether an envelope is the next one, and acknowledges it. If anew is set, it may be
+// a later one: the publishing bridge has forgotten this one, and begins again with it.
+func (s *sink) inOrder(e *envelope, anew bool) bool {
 	last := s.number.Load()
-	if s.meta.Policy != Wait {
-		s.number.Store(max(last, e.number))
-		return true
-	}
 	switch {
-	case e.kind != kindTick && e.number == last+1:
+	case e.kind != kindTick && (e.number == last+1 || anew && e.number > last):
 		s.number.Store(e.number)
 		return true
 	case e.number > last:
@@ -236,31 +247,20 @@ func (s *sink) do(e *envelope) error {
 			return err
 		}
 		s.addPart(&p)
-	case kindEnd:
-		s.b.tell("ended", s.name, 0, "the last publisher has ended its stream")
-		s.end(func(*place) bool { return true }, (*pubsub.Publisher).Close)
-	case kindDeath:
-		s.b.tell("died", s.name, 0, "a publisher has died, or has given up")
-		for _, i := range e.body {
-			if int(i) < len(s.places) {
-				s.end(func(p *place) bool { return p == &s.places[i] }, (*pubsub.Publisher).Abort)
+	case kindEnd, kindDeath, kindTick, kindOver:
+		s.where(e.body)
+		switch {
+		case e.kind == kindEnd || e.flags&flagEnd != 0:
+			if s.end(func(*place) bool { return true }, (*pubsub.Publisher).Close) {
+				s.b.tell("ended", s.name, 0, "the last publisher has ended its stream")
 			}
-		}
-	case kindTick:
-		for i, n := range numbers(e.body) {
-			if i < len(s.places) && n > s.places[i].next && s.places[i].next > 0 {
-				s.lost(n-s.places[i].next, "at the end")
-				s.places[i].next = n
-			}
-		}
-	case kindOver:
-		if e.flags&flagBye != 0 {
+		case e.kind == kindOver && e.flags&flagBye != 0:
 			s.b.tell("bye", s.name, 0, "the publishing bridge has stopped")
 			s.abort()
-		} else {
+		case e.kind == kindOver:
 			s.end(func(*place) bool { return true }, (*pubsub.Publisher).Close)
 			s.letGo()
-			s.meta = Meta{}
+			s.meta.Name = ""
 		}
 	default:
 		return fmt.Errorf("kind %d: %w", e.kind, errEnvelope)
@@ -271,29 +271,75 @@ func (s *sink) do(e *envelope) error {
 	return nil
 }
 
+// where takes over how far the places are at the origin.
+func (s *sink) where(b []byte) {
+	for i, at := range positions(b) {
+		if i >= len(s.places) {
+			return
+		}
+		pl := &s.places[i]
+		if at.next > pl.next && pl.next > 0 {
+			s.advance(i, at.next, true)
+			_ = s.ready(i, 0) // subscribers here learn of it at the end of the stream
+		}
+		pl.next = max(pl.next, at.next)
+		if at.deaths > pl.deaths {
+			pl.deaths = at.deaths
+			if s.end(func(p *place) bool { return p == pl }, (*pubsub.Publisher).Abort) {
+				s.b.tell("died", s.name, 0, "a publisher has died, or has given up")
+			}
+		}
+	}
+}
+
 // lost counts messages, and tells it.
 func (s *sink) lost(n uint64, where string) {
 	s.c.lost.Add(n)
 	s.b.tell("lost", s.name, n, "messages were lost %s", where)
 }
 
+// seen returns how many messages of the topic have come, or are known to be lost.
+func (s *sink) seen() (n uint64) {
+	for i := range s.places {
+		if p := &s.places[i]; p.since > 0 && p.next > p.since {
+			n += p.next - p.since
+		}
+	}
+	return n
+}
+
 // open begins with a topic, or goes on with it.
 func (s *sink) open(m *Meta) {
-	if m.ID == s.meta.ID && m.Session == s.session.Load() && s.meta.Name != "" {
-		if m.Policy == Wait && m.Number > s.number.Load() && slices.Contains(m.For, s.b.receiver) {
-			s.number.Store(m.Number) // the window has forgotten this bridge
-		}
+	again := m.Session == s.session.Load()
+	if m.ID == s.meta.ID && again && s.meta.Name != "" {
 		return
 	}
-	same := m.ID == s.meta.ID && len(s.places) == m.Publishers // the publishing bridge has started again
+	// The publishing bridge has started again, or this is another topic.
+	same := m.ID == s.meta.ID && len(s.places) == m.Publishers && s.meta.Name != ""
 	if !same {
+		if was := s.meta.Earlier + s.seen(); again && m.Earlier > was {
+			s.lost(m.Earlier-was, "of topics that are over")
+		}
 		s.abort()
 		s.letGo()
 		s.places = make([]place, min(m.Publishers, layout.MaxLanes))
 		for i := range s.places {
-			if i < len(m.Next) && numbered(m.Next[i], 1) {
-				s.places[i].next = m.Next[i]
+			p := &s.places[i]
+			if i < len(m.Since) && numbered(m.Since[i], 1) {
+				p.since = m.Since[i]
 			}
+			if i < len(m.Next) && numbered(m.Next[i], 1) {
+				p.next = m.Next[i]
+			}
+			if p.since > 0 && slices.Contains(m.Known, s.b.receiver) {
+				p.next = p.since
+			}
+		}
+	}
+	for i := range s.places {
+		s.places[i].deaths = 0
+		if i < len(m.Deaths) {
+			s.places[i].deaths = m.Deaths[i]
 		}
 	}
 	s.discard()
@@ -309,8 +355,8 @@ func (s *sink) open(m *Meta) {
 	s.b.tell("attached", s.name, 0, "it comes from %q of %s, policy %s", s.far, m.Host, m.Policy)
 }
 
-// end ends the streams of the publishers of some places.
-func (s *sink) end(which func(*place) bool, how func(*pubsub.Publisher) error) {
+// end ends the streams of the publishers of some places. It says whether there were any.
+func (s *sink) end(which func(*place) bool, how func(*pubsub.Publisher) error) (any bool) {
 	for i := range s.places {
 		p := &s.places[i]
 		if p.p != nil && which(p) {
@@ -320,9 +366,10 @@ func (s *sink) end(which func(*place) bool, how func(*pubsub.Publisher) error) {
 			if err := how(p.p); err != nil {
 				s.b.tell("failed", s.name, 0, "%v", err)
 			}
-			p.p = nil
+			p.p, any = nil, true
 		}
 	}
+	return any
 }
 
 // abort ends all streams as if the publishers had died.
@@ -405,40 +452,60 @@ func (s *sink) join() (*pubsub.Publisher, error) {
 // packs, because only these can leave out numbers.
 func packRoom(size int) int { return (max(size, 4<<10) + 7) &^ 7 }
 
-// ready makes the publisher of a place ready for the message seq, and counts what was lost before
-// it. If the messages came already, or cannot be published, it returns nil.
-func (s *sink) ready(i int, seq uint64, at int64) *pubsub.Publisher {
+// advance counts the messages that are lost before message seq of a place, which comes next. end
+// says that this message was not published yet.
+func (s *sink) advance(i int, seq uint64, end bool) {
+	pl := &s.places[i]
+	if pl.since == 0 {
+		pl.since = cmp.Or(pl.next, seq)
+	}
+	if pl.out == 0 {
+		pl.out = cmp.Or(pl.next, seq)
+	}
+	if pl.next > 0 && seq > pl.next {
+		where := "at the end"
+		if !end {
+			where = fmt.Sprintf("before number %d", seq)
+		}
+		s.lost(seq-pl.next, where)
+	}
+	pl.next = max(pl.next, seq)
+}
+
+// ready makes the publisher of a place ready for the message that comes next, with its number and
+// time. If the message cannot be published, it returns nil.
+func (s *sink) ready(i int, at int64) *pubsub.Publisher {
 	pl := &s.places[i]
 	p := s.publisher(i)
 	if p == nil {
 		return nil
 	}
-	next := p.Next()
-	if !pl.known {
-		pl.known, pl.shift = true, 0
-		if next > 1 { // the topic here goes on, perhaps with other numbers
-			pl.shift = int64(next - cmp.Or(pl.next, seq))
-		}
-	}
-	if pl.next > 0 && seq > pl.next {
-		s.lost(seq-pl.next, fmt.Sprintf("before number %d", seq))
-	}
 	var t time.Time
 	if at != 0 {
 		t = time.Unix(0, at)
 	}
-	err := p.Relay(max(seq+uint64(pl.shift), next), t)
+	next := p.Next()
+	if !pl.known {
+		pl.known, pl.shift = true, 0
+		if next > 1 { // the topic here goes on, perhaps with other numbers
+			pl.shift = int64(next - pl.out)
+		} else if p.Relay(pl.out, t) == nil { // subscribers here miss nothing before this number
+			next = pl.out
+		}
+	}
+	err := p.Relay(max(pl.next+uint64(pl.shift), next), t)
 	if errors.Is(err, errors.ErrUnsupported) {
 		if err = p.Relay(next, t); !s.noGaps {
 			s.noGaps = true
 			s.b.tell("gaps", s.name, 0, "subscribers here do not learn of lost messages, because the topic existed without packs")
 		}
-		pl.shift = int64(next - seq)
+		pl.shift = int64(next - pl.next)
 	}
 	if err != nil {
 		s.b.tell("failed", s.name, 0, "%v", err)
 		return nil
 	}
+	pl.out = pl.next
 	return p
 }
 
@@ -469,7 +536,8 @@ func (s *sink) publish(r *run) {
 	if r.count == 0 {
 		return
 	}
-	p := s.ready(r.place, r.seq, r.time)
+	s.advance(r.place, r.seq, false)
+	p := s.ready(r.place, r.time)
 	if p == nil {
 		return
 	}
@@ -482,6 +550,7 @@ func (s *sink) publish(r *run) {
 	s.c.messages.Add(uint64(n))
 	s.c.bytes.Add(uint64(n) * uint64(r.size))
 	pl.next = r.seq + uint64(n)
+	pl.out = pl.next
 	if err != nil && s.ctx.Err() == nil {
 		s.b.tell("failed", s.name, 0, "%v", err)
 	}
@@ -520,7 +589,8 @@ func (s *sink) addPart(p *part) {
 	if a.have < p.total {
 		return
 	}
-	pub := s.ready(p.place, p.seq, p.time)
+	s.advance(p.place, p.seq, false)
+	pub := s.ready(p.place, p.time)
 	if pub == nil {
 		return
 	}
@@ -529,7 +599,9 @@ func (s *sink) addPart(p *part) {
 		return
 	}
 	a.active = false
-	s.places[p.place].next = p.seq + 1
+	pl := &s.places[p.place]
+	pl.next = p.seq + 1
+	pl.out = pl.next
 	s.c.messages.Add(1)
 	s.c.bytes.Add(uint64(p.total))
 }

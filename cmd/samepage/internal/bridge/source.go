@@ -39,12 +39,13 @@ type source struct {
 	// These belong to the goroutine that reads.
 	sub    *pubsub.Subscriber
 	ctx    context.Context
-	buf    []byte // an envelope that is not full yet: its header, and runs
-	last   int    // offset of the last run in buf
-	run_   run    // the last run in buf
-	queued []uint64
-	local  []int // of each place: its publisher is a local one, a bridge, or not known yet
-	deaths []uint32
+	buf    []byte        // an envelope that is not full yet: its header, and runs
+	last   int           // offset of the last run in buf
+	run_   run           // the last run in buf
+	queued []uint64      // of each place: the number after the last message in buf
+	first  []uint64      // of each place: the number of the first message
+	local  []int         // of each place: its publisher is a local one, a bridge, or not known yet
+	deaths []uint32      // as pubsub.Inspect has told them
 	z      *zstd.Encoder // nil: nothing is compressed
 	zipped []byte        // memory for the envelope that is compressed
 	stale  atomic.Bool   // time has passed since the last look at the publishers
@@ -53,7 +54,11 @@ type source struct {
 	mu     sync.Mutex
 	meta   Meta // Name is empty while there is no topic
 	number uint64
-	next   []uint64             // of each place: the number after the last message that was sent
+	at     []position           // of each place
+	ended  bool                 // the last publisher has ended its stream
+	over   []byte               // the last envelope of the topic before, while there is no topic; only with the policy Newest
+	seen   map[uint64]bool      // the bridges that were heard
+	saw    chan struct{}        // has an element if seen or who has changed
 	wake   context.CancelFunc   // ends the wait for a message
 	asks   map[uint64]time.Time // when a bridge has asked last
 	who    []uint64             // the bridges that have asked, and got no answer yet
@@ -67,7 +72,7 @@ const (
 )
 
 func newSource(b *Bridge, name string) *source {
-	s := &source{b: b, name: name, far: b.o.To(name), asks: map[uint64]time.Time{}}
+	s := &source{b: b, name: name, far: b.o.To(name), asks: map[uint64]time.Time{}, seen: map[uint64]bool{}, saw: make(chan struct{}, 1)}
 	s.c, s.subject = b.counters.add(name, s.far), b.s.data(s.far)
 	if b.o.Zstd {
 		s.z = newEncoder()
@@ -142,27 +147,75 @@ func pause(ctx context.Context, d time.Duration) {
 // open begins to send the topic of s.sub.
 func (s *source) open() {
 	o := s.sub.Options()
-	s.queued, s.local, s.deaths = make([]uint64, o.Publishers), make([]int, o.Publishers), make([]uint32, o.Publishers)
+	n := o.Publishers
+	s.queued, s.first, s.local = make([]uint64, n), make([]uint64, n), make([]int, n)
 	s.mu.Lock()
-	s.next = make([]uint64, o.Publishers)
-	for place := range s.next {
-		s.next[place] = s.sub.Next(place)
+	at, since, earlier := s.at, s.meta.Since, s.meta.Earlier
+	if s.sub.ID() != s.meta.ID || n != len(at) { // else the bridge was evicted
+		at, since, earlier = make([]position, n), make([]uint64, n), earlier+s.sent()
+		s.deaths = make([]uint32, n)
 	}
+	for place := range at {
+		if at[place].next == 0 {
+			at[place].next = s.sub.Next(place)
+			since[place] = at[place].next
+		}
+	}
+	s.at, s.ended, s.over = at, false, nil
 	s.meta = Meta{
 		Name: s.far, ID: s.sub.ID(), Session: s.b.session, Policy: s.b.o.Policy, Host: s.b.o.Host, Schema: s.sub.Schema(),
 		MaxSize: o.MaxSize, Depth: o.Depth, Publishers: o.Publishers, Members: o.Members, Holds: o.Holds, Times: o.Times,
 		Checksums: o.Checksums, EvictAfter: int64(o.EvictAfter), Living: s.sub.Publishers(),
+		Since: since, Known: s.b.known(s.far), Earlier: earlier,
 	}
 	s.mu.Unlock()
 	s.look()
 	s.buf = make([]byte, headerSize, headerSize+batchBytes)
+	s.announce()
 	if s.st != nil {
 		s.st.open(s.ctx)
 	} else {
+		s.await()
 		s.sendOpen(nil)
 	}
-	s.announce()
 	s.b.tell("attached", s.name, 0, "it is sent as %q, policy %s", s.far, s.b.o.Policy)
+}
+
+// sent returns how many messages of the topic were sent, or are lost.
+func (s *source) sent() (n uint64) {
+	for i, since := range s.meta.Since {
+		if since > 0 && s.at[i].next > since {
+			n += s.at[i].next - since
+		}
+	}
+	return n
+}
+
+// await waits until all bridges that are known and want the topic can take its messages: until then
+// the topic keeps them. It does not wait long with the policy Newest, because then a topic that is
+// full loses messages.
+func (s *source) await() {
+	most := time.Second
+	if s.w != nil {
+		most = s.b.o.Silence
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, most)
+	defer cancel()
+	for {
+		s.mu.Lock()
+		missing := slices.ContainsFunc(s.meta.Known, func(id uint64) bool {
+			return !slices.Contains(s.who, id) && (s.w == nil && !s.seen[id] || s.w != nil && !s.w.has(id))
+		})
+		s.mu.Unlock()
+		if !missing {
+			return
+		}
+		select {
+		case <-s.saw:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // close ends the topic of s.sub, after the error that has ended read.
@@ -184,12 +237,19 @@ func (s *source) close(err error) {
 		s.b.tell("failed", s.name, 0, "%v", err)
 		pause(s.ctx, time.Second/2)
 	}
-	s.send(kindOver, flags, s.header())
+	over := s.positions()
+	s.send(kindOver, flags, over)
 	s.mu.Lock()
 	s.meta.Name = ""
+	if s.w == nil && s.st == nil {
+		s.over = over
+	}
 	s.mu.Unlock()
 	_ = s.sub.Close()
 }
+
+// positions returns a buffer with room for a header, and the positions.
+func (s *source) positions() []byte { return appendPositions(s.header(), s.at) }
 
 // header returns a buffer with room for a header, for short envelopes.
 func (s *source) header() []byte { return make([]byte, headerSize, headerSize+64) }
@@ -214,12 +274,12 @@ func (s *source) read() error {
 		case err == io.EOF:
 			s.flush()
 			s.look()
-			s.send(kindEnd, 0, s.header())
+			s.send(kindEnd, 0, s.positions())
 			err = nil
 		case errors.Is(err, samepage.ErrPeerDied):
 			s.flush()
-			if dead := s.look(); len(dead) > 0 {
-				s.send(kindDeath, 0, append(s.header(), dead...))
+			if s.look() {
+				s.send(kindDeath, 0, s.positions())
 			}
 			err = nil
 		case errors.Is(err, samepage.ErrChecksum):
@@ -260,9 +320,12 @@ func (s *source) history() {
 		return
 	}
 	defer func() { _ = sub.Close() }()
-	sent := s.next // only this goroutine changes it
-	first := slices.Clone(sent)
-	opened := false
+	sent := slices.Clone(s.at) // only this goroutine changes it
+	first := make([]uint64, len(sent))
+	for i := range first {
+		first[i] = sent[i].next
+	}
+	ended, opened := s.ended, false
 	left := len(sent) // places of which not all was sent again
 	done := make([]bool, left)
 	for left > 0 {
@@ -284,7 +347,7 @@ func (s *source) history() {
 			s.sendOpen(first)
 			opened = true
 		}
-		if p.Seq() < sent[place] {
+		if p.Seq() < sent[place].next {
 			s.add(&p)
 		} else if !done[place] {
 			done[place] = true
@@ -295,28 +358,31 @@ func (s *source) history() {
 		s.sendOpen(nil)
 	}
 	s.flush()
-	s.mu.Lock()
-	over := s.meta.Living == 0
-	s.mu.Unlock()
-	if over {
-		s.send(kindEnd, 0, s.header())
+	if ended {
+		s.send(kindEnd, 0, s.positions())
 	}
 }
 
-// look finds out which places have publishers that are bridges, and returns the places whose
-// publishers have died since the last look.
-func (s *source) look() (dead []byte) {
+// look finds out which places have publishers that are bridges, and says whether other publishers
+// have died since the last look.
+func (s *source) look() (dead bool) {
 	st, err := pubsub.Inspect(s.name, &samepage.InspectOptions{Scope: s.b.o.Scope, Owner: s.b.o.Owner})
 	if err != nil || len(st.Lanes) != len(s.local) {
-		return nil
+		return false
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	living := 0
 	for i, l := range st.Lanes {
-		if l.Deaths != s.deaths[i] {
+		if n := l.Deaths - s.deaths[i]; n > 0 {
 			if s.local[i] != isBridge {
-				dead = append(dead, byte(i))
+				dead = true
+				s.at[i].deaths += n
 			}
 			s.deaths[i] = l.Deaths
+		}
+		if l.Messages == 0 && s.at[i].next == 0 { // a topic with packs that has none yet
+			s.at[i].next, s.meta.Since[i] = 1, 1
 		}
 		is := unknown
 		if p := l.Publisher; p != nil {
@@ -331,9 +397,7 @@ func (s *source) look() (dead []byte) {
 		}
 		s.local[i] = is
 	}
-	s.mu.Lock()
 	s.meta.Living = living
-	s.mu.Unlock()
 	return dead
 }
 
@@ -360,6 +424,9 @@ func (s *source) add(p *pubsub.Pack) {
 	var at int64
 	if t := p.Time(); !t.IsZero() {
 		at = t.UnixNano()
+	}
+	if s.first[place] == 0 {
+		s.first[place] = p.Seq()
 	}
 	for seq, b := range p.All() {
 		if len(b) > s.b.largest-headerSize-runSize {
@@ -396,10 +463,9 @@ func (s *source) parts(p *part, b []byte) {
 		if from+size >= len(b) {
 			s.queued[p.place] = p.seq + 1
 		}
-		s.buf = appendPart(s.buf[:headerSize], p)
-		s.send(kindPart, 0, s.buf)
+		s.buf = s.send(kindPart, 0, appendPart(append(s.buf[:0], blank[:]...), p))
 	}
-	s.buf = s.buf[:headerSize]
+	s.buf = append(s.buf[:0], blank[:]...)
 	s.c.messages.Add(1)
 	s.c.bytes.Add(uint64(len(b)))
 }
@@ -407,15 +473,20 @@ func (s *source) parts(p *part, b []byte) {
 // flush sends the messages in the envelope.
 func (s *source) flush() {
 	if len(s.buf) > headerSize {
-		s.send(kindMessages, 0, s.buf)
+		s.buf = s.send(kindMessages, 0, s.buf)
 	}
-	s.buf, s.run_ = s.buf[:headerSize], run{}
+	s.buf, s.run_ = append(s.buf[:0], blank[:]...), run{}
 }
 
+// blank is a header that is not sealed yet.
+var blank [headerSize]byte
+
 // send sends an envelope with the body behind the header in b. With the policy newest it is lost if
-// there is no connection. The others wait until it is accepted, or the bridge stops.
-func (s *source) send(k kind, flags uint8, b []byte) {
-	if s.z != nil && len(b) >= leastCompressed {
+// there is no connection. The others wait until it is accepted, or the bridge stops. It returns
+// memory for another envelope: b may belong to the window.
+func (s *source) send(k kind, flags uint8, b []byte) []byte {
+	plain := b
+	if s.z != nil && len(b) >= leastCompressed && (k == kindMessages || k == kindPart) {
 		var zipped uint8
 		b, zipped = compress(s.z, s.zipped, b)
 		if flags |= zipped; zipped != 0 {
@@ -426,45 +497,78 @@ func (s *source) send(k kind, flags uint8, b []byte) {
 	s.number++
 	e := envelope{kind: k, flags: flags, session: s.b.session, number: s.number, id: s.meta.ID}
 	for place, n := range s.queued {
-		s.next[place] = max(s.next[place], n)
+		if p := &s.at[place]; n > p.next {
+			if p.next == 0 {
+				s.meta.Since[place] = s.first[place]
+			}
+			p.next = n
+		}
 	}
+	s.ended = k == kindEnd || s.ended && k != kindMessages && k != kindPart
 	e.seal(b)
 	s.c.envelopes.Add(1)
-	switch {
-	case s.w != nil:
-		s.mu.Unlock()
-		s.w.send(s.ctx, e.number, b)
-	case s.st != nil:
+	if s.st != nil {
 		s.mu.Unlock()
 		s.st.send(s.ctx, b)
-	default:
-		_ = s.b.o.Conn.Publish(s.subject, b) // what is lost is counted by its number
-		s.mu.Unlock()
+		return plain
 	}
+	next := s.publish(e.number, b)
+	s.mu.Unlock()
+	if s.w != nil {
+		s.w.await(s.ctx)
+	}
+	if flags&flagZstd != 0 {
+		s.zipped = next
+		return plain
+	}
+	return next
+}
+
+// publish sends an envelope that is sealed, over the window if there is one. It returns memory for
+// another one.
+//
+// Preconditions:
+//   - The caller has mu.
+func (s *source) publish(number uint64, b []byte) (next []byte) {
+	if s.w != nil {
+		return s.w.send(number, b)
+	}
+	_ = s.b.o.Conn.Publish(s.subject, b) // what is lost is counted by its number
+	return b
 }
 
 // sendOpen sends Meta among the messages. next has the number of the message that comes next of
-// each place; nil means that all that were published are sent. It does not count as an envelope:
-// its number is the last one.
+// each place; nil means that all that were published are sent.
 func (s *source) sendOpen(next []uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.meta.Name != "" {
-		m := s.meta
-		m.Next, m.Number = next, s.number
-		if next == nil {
-			m.Next = s.next
-		}
-		m.For, s.who = s.who, nil
-		if s.w != nil {
-			s.w.admit(m.For, m.Number)
-		}
-		text, _ := json.Marshal(m) // a Meta has no value that JSON has not
-		b := append(s.header(), text...)
-		e := envelope{kind: kindOpen, session: s.b.session, number: s.number, id: s.meta.ID}
-		e.seal(b)
-		_ = s.b.o.Conn.Publish(s.subject, b)
+	if s.meta.Name == "" {
+		return
 	}
+	s.number++
+	m := s.meta
+	m.Next, m.Deaths, m.Number = next, nil, s.number
+	for _, p := range s.at {
+		m.Deaths = append(m.Deaths, p.deaths)
+		if next == nil {
+			m.Next = append(m.Next, p.next)
+		}
+	}
+	m.For, s.who = s.who, nil
+	s.asked.Store(false)
+	if s.w != nil {
+		s.w.admit(m.For, s.number-1)
+	}
+	s.publish(s.number, s.openEnvelope(&m))
+}
+
+// openEnvelope returns Meta in an envelope.
+func (s *source) openEnvelope(m *Meta) []byte {
+	text, _ := json.Marshal(m) // a Meta has no value that JSON has not
+	b := append(s.header(), text...)
+	e := envelope{kind: kindOpen, session: s.b.session, number: m.Number, id: m.ID}
+	e.seal(b)
+	return b
 }
 
 // announce tells that there is the topic.
@@ -472,7 +576,9 @@ func (s *source) announce() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.meta.Name != "" {
-		text, _ := json.Marshal(s.meta)
+		m := s.meta
+		m.Since, m.Known = nil, nil
+		text, _ := json.Marshal(m)
 		_ = s.b.o.Conn.Publish(s.b.s.meta(), text)
 	}
 }
@@ -490,11 +596,17 @@ func (s *source) tick(ctx context.Context) {
 		s.stale.Store(true)
 		s.announce()
 		s.mu.Lock()
-		if s.meta.Name != "" && s.st == nil {
-			b := appendNumbers(s.header(), s.next)
+		switch {
+		case s.meta.Name != "" && s.st == nil:
+			b := s.positions()
 			e := envelope{kind: kindTick, session: s.b.session, number: s.number, id: s.meta.ID}
+			if s.ended {
+				e.flags = flagEnd
+			}
 			e.seal(b)
 			_ = s.b.o.Conn.Publish(s.subject, b)
+		case s.over != nil: // it may be lost
+			_ = s.b.o.Conn.Publish(s.subject, s.over)
 		}
 		s.mu.Unlock()
 	}
@@ -503,20 +615,33 @@ func (s *source) tick(ctx context.Context) {
 // back is called for each message of a subscribing bridge.
 func (s *source) back(m *nats.Msg) {
 	a, ok := parseBack(m.Data)
-	if !ok {
-		return
-	}
-	asks := a.say == sayAsk
-	if s.w != nil && !s.w.heard(&a) {
-		asks = true // the window has forgotten it
-	}
-	if !asks || s.st != nil {
+	if !ok || s.st != nil {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if time.Since(s.asks[a.receiver]) < askAgain || s.meta.Name == "" {
-		return // the answer is on its way, or there is none
+	defer s.notice()
+	if len(s.seen) >= maxReceivers {
+		clear(s.seen)
+	}
+	s.seen[a.receiver] = true
+	asks := a.say == sayAsk
+	if s.w != nil {
+		asks = !s.w.heard(&a)
+	}
+	switch {
+	case !asks:
+		return
+	case s.meta.Name != "":
+	case s.w != nil: // it gets the next topic from the beginning
+		s.w.admit([]uint64{a.receiver}, s.number)
+		return
+	default:
+		s.tellOver(a.receiver)
+		return
+	}
+	if time.Since(s.asks[a.receiver]) < askAgain {
+		return // the answer is on its way
 	}
 	if len(s.asks) >= maxReceivers {
 		clear(s.asks)
@@ -527,6 +652,26 @@ func (s *source) back(m *nats.Msg) {
 	if s.wake != nil {
 		s.wake()
 	}
+}
+
+// notice wakes await.
+func (s *source) notice() {
+	select {
+	case s.saw <- struct{}{}:
+	default:
+	}
+}
+
+// tellOver tells a bridge that asks of a topic that was over before it could take it: so it counts
+// what it has not got.
+func (s *source) tellOver(receiver uint64) {
+	if s.over == nil || !slices.Contains(s.meta.Known, receiver) {
+		return
+	}
+	m := s.meta
+	m.Name, m.Living, m.Next, m.Number = s.far, 0, m.Since, s.number
+	_ = s.b.o.Conn.Publish(s.subject, s.openEnvelope(&m))
+	_ = s.b.o.Conn.Publish(s.subject, s.over)
 }
 
 func parseMeta(text []byte) (m Meta, err error) {

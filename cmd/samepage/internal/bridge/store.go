@@ -40,7 +40,9 @@ func (st *store) open(ctx context.Context) {
 	s := st.s
 	s.mu.Lock()
 	m := s.meta
-	m.Next = s.next
+	for _, p := range s.at {
+		m.Next, m.Deaths = append(m.Next, p.next), append(m.Deaths, p.deaths)
+	}
 	text, _ := json.Marshal(m)
 	e := envelope{kind: kindOpen, session: s.b.session, number: s.number, id: m.ID}
 	s.mu.Unlock()

@@ -48,20 +48,28 @@ func newWindow(s *source) *window {
 
 func (w *window) close() { close(w.stop) }
 
-// send sends an envelope, and keeps a copy. Then it waits until there is room for the next one, or
-// ctx ends.
-func (w *window) send(ctx context.Context, number uint64, b []byte) {
+// send sends an envelope, and keeps b. It returns memory for another one. After it, the caller must
+// call await.
+func (w *window) send(number uint64, b []byte) (next []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.receivers) > 0 {
-		var buf []byte
-		if n := len(w.free) - 1; n >= 0 {
-			buf, w.free = w.free[n], w.free[:n]
-		}
-		w.kept = append(w.kept, sealed{number, append(buf[:0], b...)})
-		w.bytes += len(b)
-	}
 	_ = w.s.b.o.Conn.Publish(w.s.subject, b) // if it fails, it is sent again
+	if len(w.receivers) == 0 {
+		return b
+	}
+	w.kept = append(w.kept, sealed{number, b})
+	w.bytes += len(b)
+	if n := len(w.free) - 1; n >= 0 {
+		next, w.free = w.free[n], w.free[:n]
+		return next
+	}
+	return make([]byte, 0, cap(b))
+}
+
+// await waits until there is room for the next envelope, or ctx ends.
+func (w *window) await(ctx context.Context) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for w.bytes >= w.room && ctx.Err() == nil {
 		changed := w.changed
 		w.mu.Unlock()
@@ -73,39 +81,47 @@ func (w *window) send(ctx context.Context, number uint64, b []byte) {
 	}
 }
 
-// admit adds bridges that know the topic from now on: they take the envelopes after number.
+// admit adds bridges: they take the envelopes after number.
 func (w *window) admit(all []uint64, number uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, id := range all {
-		if len(w.receivers) < maxReceivers {
+		if w.receivers[id] == nil && len(w.receivers) < maxReceivers {
 			w.receivers[id] = &receiver{number, time.Now()}
 			w.s.b.tell("receiver", w.s.name, 0, "a bridge has come; there are %d", len(w.receivers))
 		}
 	}
 }
 
-// heard notes what a bridge has said. It returns false if the bridge is not admitted, or knows
-// nothing of the topic.
+// has says whether the window waits for a bridge.
+func (w *window) has(id uint64) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.receivers[id] != nil
+}
+
+// heard notes what a bridge has said. It returns false if the bridge must be admitted, because the
+// window does not wait for it.
 func (w *window) heard(a *back) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	r := w.receivers[a.receiver]
-	if r == nil || a.session != w.s.b.session && a.session != 0 {
-		return a.session != w.s.b.session // it does not know this bridge yet: it will ask
+	if r == nil {
+		return false
 	}
-	if a.say == sayAsk { // it has not what was kept for it
+	ours := a.session == w.s.b.session
+	if ours && a.say == sayAsk { // it has not what was kept for it
 		delete(w.receivers, a.receiver)
 		w.trim()
 		return false
 	}
 	r.heard = time.Now()
-	if a.session == 0 {
-		return true // Meta is on its way
+	if ours {
+		r.number = max(r.number, a.number)
+		w.trim()
 	}
-	r.number = max(r.number, a.number)
-	w.trim()
-	if a.say == sayHole && time.Since(w.resent) > resendAfter {
+	// A bridge that does not know this one has lost the first envelope that was kept for it.
+	if (!ours || a.say == sayHole) && len(w.kept) > 0 && time.Since(w.resent) > resendAfter {
 		w.resend()
 	}
 	return true
@@ -129,7 +145,7 @@ func (w *window) trim() {
 	n := 0
 	for n < len(w.kept) && w.done(w.kept[n].number) {
 		w.bytes -= len(w.kept[n].b)
-		if len(w.free) < 64 {
+		if len(w.free) < 64 && cap(w.kept[n].b) >= batchBytes {
 			w.free = append(w.free, w.kept[n].b)
 		}
 		n++

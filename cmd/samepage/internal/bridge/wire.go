@@ -34,16 +34,17 @@ const (
 	kindOpen     kind = iota + 1 // Meta in JSON; it is also sent when a bridge asks for it
 	kindMessages                 // runs of messages
 	kindPart                     // a part of one message
-	kindEnd                      // the last publisher has ended its stream
-	kindDeath                    // publishers have died: a byte for each, the number of its place
-	kindTick                     // the next number of each place; sent when time has passed
+	kindEnd                      // positions: the last publisher has ended its stream
+	kindDeath                    // positions: publishers have died
+	kindTick                     // positions: time has passed
 	kindValue                    // a value of a cell, or a part of it
-	kindOver                     // the topic is gone, or with flagBye the bridge stops
+	kindOver                     // positions: the topic is gone, or with flagBye the bridge stops
 )
 
 const (
 	flagZstd = 1 << iota // the body is compressed
 	flagBye              // of kindOver: the publishing bridge stops before the end of the stream
+	flagEnd              // of kindTick: the last publisher has ended its stream
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -179,24 +180,35 @@ func parsePart(b []byte) (p part, err error) {
 	return p, nil
 }
 
-// appendNumbers appends the next number of each place, the body of a tick.
-func appendNumbers(b []byte, next []uint64) []byte {
-	for _, n := range next {
-		b = binary.LittleEndian.AppendUint64(b, n)
+// position is how far the publisher's place of a topic is. In an envelope it has 16 bytes:
+//
+//	0  uint64  number after the last message that was sent; 0: not known
+//	8  uint32  how many publishers of this place have died
+type position struct {
+	next   uint64
+	deaths uint32
+}
+
+const positionSize = 16
+
+func appendPositions(b []byte, all []position) []byte {
+	for _, p := range all {
+		b = binary.LittleEndian.AppendUint64(b, p.next)
+		b = binary.LittleEndian.AppendUint64(b, uint64(p.deaths))
 	}
 	return b
 }
 
-// numbers is the inverse of appendNumbers. Numbers that no message can have become 0.
-func numbers(b []byte) (next []uint64) {
-	for len(b) >= 8 && len(next) < layout.MaxLanes {
-		n := binary.LittleEndian.Uint64(b)
-		if !numbered(n, 1) {
-			n = 0
+// positions is the inverse of appendPositions. Numbers that no message can have become 0.
+func positions(b []byte) (all []position) {
+	for len(b) >= positionSize && len(all) < layout.MaxLanes {
+		p := position{binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint32(b[8:])}
+		if !numbered(p.next, 1) {
+			p.next = 0
 		}
-		next, b = append(next, n), b[8:]
+		all, b = append(all, p), b[positionSize:]
 	}
-	return next
+	return all
 }
 
 // say is what a subscribing bridge says.

@@ -36,7 +36,7 @@ func FuzzParse(f *testing.F) {
 		if p, err := parsePart(e.body); err == nil && int64(p.offset)+int64(len(p.bytes)) > int64(p.total) {
 			t.Errorf("%+v", p)
 		}
-		_ = numbers(e.body)
+		_ = positions(e.body)
 	})
 }
 
