@@ -169,6 +169,9 @@ func (o *bridgeOptions) check(c *cobra.Command, args []string) error {
 			continue
 		}
 		if err := onlyLoopback(l.address); err != nil {
+			if l.flag == "serve" {
+				err = fmt.Errorf("%w, or --ca, --cert and --key: then only those with a certificate of --ca can connect", err)
+			}
 			return usage(c, "--%s %q: %w", l.flag, l.address, err)
 		}
 	}
