@@ -1,12 +1,27 @@
 #!/bin/sh
 # A camera on one host, a viewer on another. The viewer subscribes to cam as to a topic of its own host.
 #
-#	examples/twohosts/twohosts.sh
+#	examples/twohosts/twohosts.sh [--loss PERCENT] [--delay TIME]
 #
 # On real hosts, run the lines of camera_host on one and those of viewer_host on the other, with the address of the
 # first. Here each host is a network namespace, with a cable between them, if you are root; else both hosts are this
-# machine. Each has a directory of objects of its own, so that they share no memory.
+# machine. Each has a directory of objects of its own, so that they share no memory. With --loss or --delay
+# (such as --loss 5 --delay 20ms) the cable is a bad line: fewer pictures arrive, and each one is whole.
 set -eu
+loss=0 delay=0s line=
+while [ $# -gt 1 ]; do
+	case $1 in
+	--loss) loss=$2 ;;
+	--delay) delay=$2 ;;
+	*) break ;;
+	esac
+	line=yes
+	shift 2
+done
+if [ $# -gt 0 ] || { [ $line ] && [ "$(id -u)" != 0 ]; }; then
+	echo "usage: $0 [--loss PERCENT] [--delay TIME]; only root can choose them" >&2
+	exit 2
+fi
 cd "$(dirname "$0")/../.."
 dir=$(mktemp -d)
 export PATH="$dir:$PATH"
@@ -25,12 +40,28 @@ clean() {
 }
 children=
 trap clean EXIT
-if ip netns add near$$ 2>/dev/null && ip netns add far$$ && ip -n near$$ link add v0 type veth peer name v1 netns far$$; then
+# cable joins the namespaces.
+cable() {
+	if [ $line ]; then
+		go build -o "$dir" ./test/line || return 1
+		mkfifo "$dir/stays"
+		"$dir/line" -loss "$loss" -delay "$delay" near$$ 10.94.0.1/24 far$$ 10.94.0.2/24 <"$dir/stays" &
+		children="$children $!"
+		exec 3>"$dir/stays"
+		until ip -n far$$ addr show up dev line 2>/dev/null | grep -q 10.94.0.2; do
+			kill -0 $! || return 1
+			sleep 0.1
+		done
+		return
+	fi
+	ip -n near$$ link add v0 type veth peer name v1 netns far$$ || return 1
 	ip -n near$$ addr add 10.94.0.1/24 dev v0
 	ip -n far$$ addr add 10.94.0.2/24 dev v1
 	ip -n near$$ link set lo up
 	ip -n near$$ link set v0 up
 	ip -n far$$ link set v1 up
+}
+if ip netns add near$$ 2>/dev/null && ip netns add far$$ && cable; then
 	near="ip netns exec near$$ $near"
 	far="ip netns exec far$$ $far"
 	address=10.94.0.1

@@ -151,6 +151,7 @@ func TestArchNoHooks(t *testing.T) {
 var systemRooms = map[string]string{
 	"internal/ipctest":       "it stops processes, has terminals, and takes turns by the kernel's events",
 	"internal/ipctest/agent": "it becomes another user, which only a process of its own can",
+	"test/line":              "a program: it joins two network namespaces, and plays the network between them",
 	"bench":                  "a module of its own: it measures the system's calls beside ours",
 	"tools/testreport":       "a module of its own: it outlives the signal that ends the tests",
 }

@@ -24,11 +24,12 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	ipctest.Main(m, map[string]func([]string){"bridge": bridgeProcess, "publisher": publisherProcess, "plain": plainProcess, "fast": fastProcess, "server": serverProcess})
+	ipctest.Main(m, map[string]func([]string){"bridge": bridgeProcess, "publisher": publisherProcess, "plain": plainProcess, "fast": fastProcess, "server": serverProcess, "reader": readerProcess})
 }
 
 // bridgeProcess is a bridge. Its arguments are the way, the URL, the policy and the names. Each
-// line of its output is an Event. A line of its input is answered with the counts.
+// line of its output is an Event; with EVENTS in its environment they are appended to that file
+// instead. A line of its input is answered with the counts.
 func bridgeProcess(args []string) {
 	var mu sync.Mutex
 	print := func(v any) {
@@ -39,6 +40,17 @@ func bridgeProcess(args []string) {
 	}
 	ctx := context.Background()
 	l := &Link{URL: args[1], Tell: func(e Event) { print(e) }}
+	if name := os.Getenv("EVENTS"); name != "" {
+		f, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		l.Tell = func(e Event) {
+			b, _ := json.Marshal(e)
+			_, _ = f.Write(append(b, '\n')) // at once: both bridges write to it
+		}
+	}
 	nc, stop, err := l.Dial(ctx)
 	if err != nil {
 		fmt.Println(err)
@@ -106,9 +118,17 @@ func publisherProcess(args []string) {
 	}
 }
 
-// serverProcess is a server at an address, with JetStream in a directory.
+// serverProcess is the server of --serve at an address, with JetStream in a directory. The last
+// argument is the size of its largest message.
 func serverProcess(args []string) {
-	s, err := server.NewServer(&server.Options{Host: args[0], Port: 4222, NoSigs: true, NoLog: true, JetStream: true, StoreDir: args[1], MaxPending: 256 << 20})
+	o, err := (&Link{Serve: args[0], StoreDir: args[1]}).options()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	largest, _ := strconv.Atoi(args[2])
+	o.MaxPayload = int32(largest)
+	s, err := server.NewServer(o)
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -207,8 +207,8 @@ func (l *Link) secure() (opts []nats.Option) {
 	return opts
 }
 
-// serve starts the server.
-func (l *Link) serve() (*server.Server, error) {
+// options returns the options of the server.
+func (l *Link) options() (*server.Options, error) {
 	host, port, err := net.SplitHostPort(l.Serve)
 	if err != nil {
 		return nil, err
@@ -251,9 +251,18 @@ func (l *Link) serve() (*server.Server, error) {
 		}
 		o.JetStream = true
 	}
+	return o, nil
+}
+
+// serve starts the server.
+func (l *Link) serve() (*server.Server, error) {
+	o, err := l.options()
+	if err != nil {
+		return nil, err
+	}
 	// The server reports an address that is in use only in its log, so it is tried here.
-	if n != server.RANDOM_PORT {
-		try, err := net.Listen("tcp", net.JoinHostPort(host, port))
+	if o.Port != server.RANDOM_PORT {
+		try, err := net.Listen("tcp", net.JoinHostPort(o.Host, strconv.Itoa(o.Port)))
 		if err != nil {
 			return nil, err
 		}

@@ -1,11 +1,16 @@
 package bridge
 
 import (
+	"bufio"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,166 +18,233 @@ import (
 	"samepage/pubsub"
 )
 
-// networks makes two network namespaces with a cable between them. It loses 5 % of all packets, and
-// delays them by 20 ms, if the kernel has netem.
-func networks(t *testing.T) (near, far string) {
+// networks makes two network namespaces with a line between them that loses a share of all packets,
+// in percent, and delays each by 20 ms. That is the work of netem if the kernel has it, and else of
+// test/line. TCP of both sides has that congestion control: each kernel has reno and lets namespaces
+// use it; it slows down at each loss, as cubic does. bbr does not.
+func networks(t *testing.T, loss float64, control string) (near, far string) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root makes network namespaces")
 	}
 	near, far = fmt.Sprintf("spa%d", os.Getpid()), fmt.Sprintf("spb%d", os.Getpid())
-	ip := func(args string) error {
-		out, err := exec.Command("sh", "-c", args).CombinedOutput()
+	sh := func(format string, args ...any) error {
+		line := fmt.Sprintf(format, args...)
+		out, err := exec.Command("sh", "-c", line).CombinedOutput()
 		if err != nil {
-			err = fmt.Errorf("%s: %w: %s", args, err, out)
+			err = fmt.Errorf("%s: %w: %s", line, err, out)
 		}
 		return err
 	}
-	t.Cleanup(func() {
-		_ = ip("ip netns del " + near)
-		_ = ip("ip netns del " + far)
-	})
-	for _, c := range []string{
-		"ip netns add " + near, "ip netns add " + far, "ip -n " + near + " link add v0 mtu 65000 type veth peer name v1 mtu 65000 netns " + far,
-		"ip -n " + near + " addr add 10.93.0.1/24 dev v0", "ip -n " + far + " addr add 10.93.0.2/24 dev v1",
-		"ip -n " + near + " link set lo up", "ip -n " + near + " link set v0 up", "ip -n " + far + " link set v1 up",
-	} {
-		if err := ip(c); err != nil {
+	for _, ns := range []string{near, far} {
+		t.Cleanup(func() { _ = sh("ip netns del %s", ns) })
+		if err := sh("ip netns add %s && ip -n %s link set lo up", ns, ns); err != nil {
 			t.Skip("network namespaces are not available: ", err)
 		}
-	}
-	for _, c := range []string{"ip netns exec " + near + " tc qdisc add dev v0 root netem loss 5% delay 20ms", "ip netns exec " + far + " tc qdisc add dev v1 root netem loss 5% delay 20ms"} {
-		if err := ip(c); err != nil {
-			t.Log("the network loses nothing: ", err)
+		if err := sh("ip netns exec %s sh -c 'echo %s > /proc/sys/net/ipv4/tcp_congestion_control'", ns, control); err != nil {
+			t.Skip("the congestion control is not available: ", err)
 		}
+	}
+	// Packets of the size that a cable carries: the kernel must cut before netem loses.
+	err := sh("ip -n %s link add line mtu 1500 gso_max_segs 1 type veth peer name line mtu 1500 gso_max_segs 1 netns %s", near, far)
+	for i, ns := range []string{near, far} {
+		if err == nil {
+			err = sh("ip -n %s addr add 10.93.0.%d/24 dev line && ip -n %s link set line up && ip netns exec %s tc qdisc add dev line root netem loss %g%% delay 20ms limit 1000", ns, i+1, ns, ns, loss)
+		}
+	}
+	if err == nil {
+		t.Logf("netem loses %g %% of all packets", loss)
+		return near, far
+	}
+	_ = sh("ip -n %s link del line", near)
+	t.Logf("test/line loses %g %% of all packets, because netem cannot: %v", loss, err)
+	program := filepath.Join(ipctest.Dir(t), "line")
+	if out, err := exec.Command("go", "build", "-o", program, "samepage/test/line").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	c := exec.Command(program, "-loss", fmt.Sprint(loss), "-delay", "20ms", near, "10.93.0.1/24", far, "10.93.0.2/24")
+	c.Stderr = os.Stderr
+	in, err := c.StdinPipe()
+	ipctest.NoErr(t, err)
+	out, err := c.StdoutPipe()
+	ipctest.NoErr(t, err)
+	ipctest.NoErr(t, c.Start())
+	lines := bufio.NewScanner(out)
+	t.Cleanup(func() {
+		_ = in.Close()
+		for lines.Scan() {
+			t.Log("the line: ", lines.Text())
+		}
+		_ = c.Wait()
+	})
+	if !lines.Scan() {
+		t.Skip("interfaces in network namespaces are not available")
 	}
 	return near, far
 }
 
-// in starts a helper in a network namespace.
-func in(t *testing.T, ns, helper string, args ...string) *ipctest.Child {
+// in starts a helper in a network namespace, with these words in its environment.
+func in(t *testing.T, ns string, env []string, helper string, args ...string) *ipctest.Child {
 	c := ipctest.Command(t, helper, args...)
 	ip, err := exec.LookPath("ip")
 	ipctest.NoErr(t, err)
 	c.Args = append([]string{ip, "netns", "exec", ns, c.Path}, c.Args[1:]...)
-	c.Path = ip
+	c.Path, c.Env = ip, append(c.Env, env...)
 	return ipctest.StartCmd(t, c)
 }
 
-// tally is what a subscriber got.
-type tally struct {
-	got, missed, last uint64
-	err               error
+// numberedTopic are the messages that cross in one policy.
+type numberedTopic struct {
+	name   string
+	policy Policy
+	n      int           // messages, without the first and the last
+	size   int           // of the largest
+	pause  time.Duration // between two messages
+	every  int           // so many messages have no pause
+	sub    *pubsub.Subscriber
+	far    *side
+	seen   atomic.Uint64 // the last number that has arrived
 }
 
-// follow takes the messages after the first until the stream ends, and checks their order and
-// contents.
-func follow(t *testing.T, sub *pubsub.Subscriber, size int) (r tally) {
-	r.last = 1
+// mark is the size of the first message, and of those at the end: they are small, because it must
+// be known that they have arrived.
+const mark = 24
+
+// follow takes the messages after the first until the stream ends, and checks their numbers and
+// their contents: each word of a message has its number.
+func (p *numberedTopic) follow(t *testing.T) (got, missed uint64, err error) {
+	last := uint64(1)
 	for {
-		m, err := sub.Take(t.Context())
+		m, err := p.sub.Take(t.Context())
+		if err == io.EOF {
+			return got, missed, nil
+		}
 		if err != nil {
-			if err != io.EOF {
-				r.err = err
-			}
-			return r
+			return got, missed, err
 		}
-		if m.Seq() != r.last+m.Missed()+1 {
-			r.err = fmt.Errorf("message %d after %d, %d missed", m.Seq(), r.last, m.Missed())
-			return r
+		if m.Seq() != last+m.Missed()+1 {
+			return got, missed, fmt.Errorf("message %d after %d, %d missed", m.Seq(), last, m.Missed())
 		}
-		if err := ipctest.Check(m.Bytes(), m.Seq()); err != nil || len(m.Bytes()) != length(m.Seq(), size) {
-			r.err = fmt.Errorf("message %d of %d bytes: %w", m.Seq(), len(m.Bytes()), err)
-			return r
+		if err := ipctest.Check(m.Bytes(), m.Seq()); err != nil || len(m.Bytes()) != p.length(m.Seq()) {
+			return got, missed, fmt.Errorf("message %d of %d bytes: %w", m.Seq(), len(m.Bytes()), err)
 		}
-		r.got, r.missed, r.last = r.got+1, r.missed+m.Missed(), m.Seq()
+		got, missed, last = got+1, missed+m.Missed(), m.Seq()
+		p.seen.Store(last)
 	}
 }
 
-// Between two networks that lose packets, the server is killed in the middle and started again:
-// numbered messages with each policy, and pictures. Nothing is torn or out of order, what is missed
-// is counted to the message, and with the policies wait and stored nothing is missed.
-// SAMEPAGE_MESSAGES is the number of messages of each policy; with 100000 there are 300 pictures of
-// 33 MB.
+func (p *numberedTopic) length(seq uint64) int {
+	if seq > 1 && seq <= uint64(p.n)+1 {
+		return length(seq, p.size)
+	}
+	return mark
+}
+
+// send sends a message.
+func (p *numberedTopic) send(t *testing.T, pub *pubsub.Publisher) error {
+	seq := pub.Next()
+	l, err := pub.Loan(p.length(seq))
+	if err != nil {
+		return err
+	}
+	ipctest.Fill(l.Bytes(), seq)
+	return l.Publish(t.Context())
+}
+
+// Over a line that loses 5 % of all packets, and delays each by 20 ms, the server is killed in the
+// middle and started again: numbered messages with each policy, and pictures. Nothing is torn or
+// out of order, what is missed is counted to the message, and with the policies wait and stored
+// nothing is missed.
+//
+// SAMEPAGE_MESSAGES is the number of messages of each policy. With 100000 there are 300 pictures of
+// 33 MB, also over lines that are better; that takes 10 minutes.
 func TestTwoNetworks(t *testing.T) {
 	ipctest.NeedNames(t)
-	near, far := networks(t)
+	n := ipctest.Repeat(t, 2000, 2000, "SAMEPAGE_MESSAGES")
+	if n < 100000 {
+		crossBadLine(t, 5, "reno", n, 40, 100<<10, 80*time.Millisecond, 32<<10)
+		return
+	}
+	for _, line := range []struct {
+		loss    float64
+		control string
+	}{{5, "reno"}, {5, "bbr"}, {0.1, "reno"}, {0, "reno"}} {
+		t.Run(fmt.Sprintf("%g-%s", line.loss, line.control), func(t *testing.T) {
+			crossBadLine(t, line.loss, line.control, n, 300, 33<<20, 300*time.Millisecond, 1<<20)
+		})
+	}
+}
+
+func crossBadLine(t *testing.T, loss float64, control string, n, pictures, pictureSize int, pause time.Duration, payload int) {
+	near, far := networks(t, loss, control)
 	ipctest.Store(t)
 	dir := ipctest.Dir(t)
-	n := ipctest.Repeat(t, 3000, 3000, "SAMEPAGE_MESSAGES")
-	pictures, pictureSize := 5, 3<<20
-	if n >= 100000 {
-		pictures, pictureSize = 300, 33<<20
+	serve := func() *ipctest.Child {
+		hub := in(t, near, nil, "server", "10.93.0.1:4222", dir, fmt.Sprint(payload))
+		if got := hub.Line(); got != "true" {
+			t.Fatal(got)
+		}
+		return hub
 	}
-	hub := in(t, near, "server", "10.93.0.1", dir)
-	if got := hub.Line(); got != "true" {
-		t.Fatal(got)
-	}
+	hub := serve()
 	url := "nats://10.93.0.1:4222"
-	sides := map[string]*side{}
-	type topic struct {
-		name   string
-		policy Policy
-		n, sz  int
+	topics := []*numberedTopic{
+		{name: "newest", policy: Newest, n: n, size: 64, pause: time.Millisecond, every: 10},
+		{name: "wait", policy: Wait, n: n, size: 64},
+		{name: "stored", policy: Stored, n: n, size: 64},
+		{name: "pictures", policy: Newest, n: pictures, size: pictureSize, pause: pause, every: 1},
 	}
-	topics := []topic{{"newest", Newest, n, 64}, {"wait", Wait, n, 64}, {"stored", Stored, n, 64}, {"pictures", Newest, pictures, pictureSize}}
-	results := make(chan string, 2*len(topics))
+	results := make(chan error, 2*len(topics))
 	middle, dies := make(chan bool), make(chan bool)
 	for _, p := range topics {
-		sides[p.name] = &side{in(t, far, "bridge", "subscribe", url, string(p.policy), p.name), t}
-		in(t, near, "bridge", "publish", url, string(p.policy), p.name)
-		pub, err := pubsub.CreatePublisher(p.name, &pubsub.Options{MaxSize: p.sz, Times: true, Depth: max(3, min(1024, 1<<20/p.sz))})
+		events := []string{"EVENTS=" + filepath.Join(dir, p.name)}
+		p.far = &side{in(t, far, events, "bridge", "subscribe", url, string(p.policy), p.name), t}
+		in(t, near, events, "bridge", "publish", url, string(p.policy), p.name)
+		pub, err := pubsub.CreatePublisher(p.name, &pubsub.Options{MaxSize: p.size, Times: true, Depth: max(3, min(1024, 1<<20/p.size))})
 		ipctest.NoErr(t, err)
-		ipctest.NoErr(t, pub.Send(t.Context(), content(1, p.sz)))
-		sub := await(t, "far."+p.name)
-		_, err = sub.Take(t.Context())
+		ipctest.NoErr(t, p.send(t, pub))
+		p.sub = await(t, "far."+p.name)
+		_, err = p.sub.Take(t.Context())
 		ipctest.NoErr(t, err)
+		begin := time.Now()
 		go func() {
-			begin := time.Now()
-			r := follow(t, sub, p.sz)
-			text := ""
+			got, missed, err := p.follow(t)
+			c, last := p.far.counts(), p.seen.Load()
 			switch {
-			case r.err != nil:
-				text = r.err.Error()
-			case r.got+r.missed != r.last-1:
-				text = "the counts do not fit"
-			case p.policy != Newest && (r.missed > 0 || r.last < uint64(p.n)):
-				text = "messages are missing"
+			case err != nil:
+			case last != pub.Next()-1 || got+missed+1 != last || got+1 != c.Messages || missed != c.Lost:
+				err = fmt.Errorf("%d arrived and %d missed of %d, the last is %d; the bridge: %+v", got, missed, pub.Next()-2, last, c)
+			case p.policy != Newest && missed > 0:
+				err = errors.New("messages are missing")
 			}
-			t.Logf("%s: %d messages of %d bytes arrived, %d missed, the last is %d, in %v", p.name, r.got, p.sz, r.missed, r.last, time.Since(begin).Round(time.Millisecond))
-			results <- text
+			t.Logf("%s: %d messages of %d bytes, %d arrived, %d missed, in %v", p.name, last-1, p.size, got, missed, time.Since(begin).Round(time.Millisecond))
+			t.Logf("%s: the far bridge: %+v; events of both: %v", p.name, c, tellings(t, filepath.Join(dir, p.name)))
+			if err != nil {
+				err = fmt.Errorf("%s: %w", p.name, err)
+			}
+			results <- err
 		}()
 		go func() {
 			var err error
-			for seq := uint64(2); seq <= uint64(p.n) && err == nil; seq++ {
-				if seq == uint64(p.n)/2 {
+			for i := 0; i < p.n && err == nil; i++ {
+				if i == p.n/2 {
 					middle <- true
 					<-dies
 				}
-				var l pubsub.Loan
-				if l, err = pub.Loan(length(seq, p.sz)); err == nil {
-					ipctest.Fill(l.Bytes(), seq)
-					err = l.Publish(t.Context())
-				}
-				if p.policy == Newest { // as a sensor does
-					if p.sz > 1<<16 {
-						time.Sleep(50 * time.Millisecond)
-					} else if seq%10 == 0 {
-						time.Sleep(time.Millisecond)
-					}
+				if err = p.send(t, pub); p.pause > 0 && i%p.every == 0 {
+					time.Sleep(p.pause) // as a sensor does
 				}
 			}
-			// The end must get through: it is sent when the server is there again, and all is
-			// known.
-			for arrived := false; err == nil && !arrived; {
-				if err = pub.Send(t.Context(), content(pub.Next(), p.sz)); err != nil {
-					break
+			// The end must get through. So small messages are sent until one has arrived.
+			for err == nil && p.seen.Load() <= uint64(p.n)+1 {
+				err = p.send(t, pub)
+				for !p.far.knows(pub.Next() - 1) {
+					time.Sleep(20 * time.Millisecond)
 				}
-				for i := 0; i < 20 && !arrived; i++ {
-					time.Sleep(50 * time.Millisecond)
-					arrived = sides[p.name].caughtUp(pub.Next() - 1)
+				for i := 0; i < 20 && p.seen.Load() <= uint64(p.n)+1; i++ {
+					time.Sleep(20 * time.Millisecond)
 				}
 			}
-			results <- fmt.Sprint(errors.Join(err, pub.Close()))
+			results <- errors.Join(err, pub.Close())
 		}()
 	}
 	for range topics {
@@ -180,22 +252,30 @@ func TestTwoNetworks(t *testing.T) {
 	}
 	close(dies) // all publish again while the server dies
 	hub.Kill()
-	hub = in(t, near, "server", "10.93.0.1", dir)
-	if got := hub.Line(); got != "true" {
-		t.Fatal(got)
-	}
+	serve()
 	for range 2 * len(topics) {
-		if text := <-results; text != "" && text != "<nil>" {
-			t.Error(text)
+		if err := <-results; err != nil {
+			t.Error(err)
 		}
-	}
-	for _, p := range topics {
-		t.Logf("%s: the bridge: %+v", p.name, sides[p.name].counts())
 	}
 }
 
-// caughtUp says whether all messages up to the last one have arrived, or are known to be lost.
-func (s *side) caughtUp(last uint64) bool {
+// knows says whether all messages up to the last one have arrived, or are known to be lost.
+func (s *side) knows(last uint64) bool {
 	c := s.counts()
 	return c.Messages+c.Lost >= last
+}
+
+// tellings says how often each event is in a file.
+func tellings(t *testing.T, file string) map[string]int {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	ipctest.NoErr(t, err)
+	all := map[string]int{}
+	for line := range strings.Lines(string(text)) {
+		var e Event
+		ipctest.NoErr(t, json.Unmarshal([]byte(line), &e))
+		all[e.What]++
+	}
+	return all
 }
