@@ -225,6 +225,9 @@ func (l *Link) options() (*server.Options, error) {
 		// A subscribing bridge whose subscribers are slow stops to read. The server keeps so much
 		// for it.
 		MaxPending: 256 << 20,
+		// Over a slow line it takes longer than WriteDeadline to write what is pending. Then the
+		// server must not cut the connection if it has written a part.
+		WriteTimeout: server.WriteTimeoutPolicyRetry,
 	}
 	if l.Cert != "" {
 		o.TLSCert, o.TLSKey, o.TLSCaCert, o.TLSVerify = l.Cert, l.Key, l.CA, l.CA != ""
