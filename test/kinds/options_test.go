@@ -450,6 +450,9 @@ func TestOptionOutOfRange(t *testing.T) {
 			}
 		}
 		for field, values := range c.bad {
+			if runtime.GOOS == "windows" {
+				values = values[:1] // what checks them is the same on Linux
+			}
 			for _, value := range values {
 				for name, use := range c.use {
 					t.Run(fmt.Sprintf("%v/%s=%v/%s", typ, field, value, name), func(t *testing.T) {
