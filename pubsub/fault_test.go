@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -35,6 +36,9 @@ func TestFaultEveryPoint(t *testing.T) {
 	var all times
 	for _, p := range fault.Lanes() {
 		all = append(all, faultAt(t, p.String(), p, topicOptions(evictAt(p)))...)
+		if runtime.GOOS == "windows" {
+			continue // that the messages are in packs is the same on Linux, and Wine starts slowly
+		}
 		all = append(all, faultAt(t, p.String()+"-packs", p, packedOptions(evictAt(p)))...)
 	}
 	for _, p := range fault.Packs() {
