@@ -420,7 +420,10 @@ func (w *writer) put(c *chunk) {
 		}
 	}
 	if err == nil {
-		err = w.f.put(c)
+		at := w.f.at
+		if err = w.f.put(c); err == nil {
+			writeBack(w.out, w.f.at, w.f.at-at)
+		}
 	}
 	w.r.mu.Lock()
 	w.r.written(c)
