@@ -33,6 +33,7 @@ type Info struct {
 	File      string    `json:"file,omitempty"`    // path of the file that Options.File named
 	Path      string    `json:"path,omitempty"`    // where the system keeps the object
 	Rounded   bool      `json:"rounded,omitempty"` // Size is known only rounded up to a page
+	Exact     bool      `json:"exact,omitempty"`   // Name is the name of the system, see Options.Exact
 	// Err says why the object could not be read completely: it belongs to another user, it is
 	// damaged, or its path holds something else. If Err is not nil, InUse is unknown, and so is
 	// each field that is zero. If Err is nil, all fields are known.
@@ -55,6 +56,7 @@ type infoJSON struct {
 	File      string    `json:"file,omitempty"`
 	Path      string    `json:"path,omitempty"`
 	Rounded   bool      `json:"rounded,omitempty"`
+	Exact     bool      `json:"exact,omitempty"`
 	Error     string    `json:"error,omitempty"`
 }
 
@@ -62,7 +64,7 @@ func (i *Info) json() infoJSON {
 	j := infoJSON{
 		Name: i.Name, Kind: i.Kind, Scope: i.Scope, Size: known(i, i.Size), Allocated: known(i, i.Allocated),
 		Lifetime: known(i, i.Lifetime), Owner: i.Owner, Perm: i.Perm, Created: i.Created, ID: known(i, i.ID),
-		File: i.File, Path: i.Path, Rounded: i.Rounded,
+		File: i.File, Path: i.Path, Rounded: i.Rounded, Exact: i.Exact,
 	}
 	if i.Err != nil {
 		j.Error = i.Err.Error()
@@ -75,7 +77,7 @@ func (i *Info) json() infoJSON {
 func infoOf(i sys.Info) Info {
 	return Info{
 		Name: i.Name, Kind: Kind(i.Kind), Scope: Scope(i.Scope), Size: i.Size, Allocated: i.Allocated, Lifetime: Lifetime(i.Lifetime),
-		InUse: i.InUse, Owner: i.Owner, Perm: i.Perm, Created: i.Created, ID: ID(i.ID), File: i.File, Path: i.Path, Rounded: i.Rounded, Err: i.Err,
+		InUse: i.InUse, Owner: i.Owner, Perm: i.Perm, Created: i.Created, ID: ID(i.ID), File: i.File, Path: i.Path, Rounded: i.Rounded, Exact: i.Exact, Err: i.Err,
 	}
 }
 

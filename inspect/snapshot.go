@@ -29,6 +29,15 @@ type State struct {
 	Cycles [][]Step `json:"cycles"`
 }
 
+// MarshalJSON gives the fields, and for each of the cycles a sentence, as "circles".
+func (s *State) MarshalJSON() ([]byte, error) {
+	type fields State
+	return json.Marshal(struct {
+		*fields
+		Circles []string `json:"circles"`
+	}{(*fields)(s), s.Circles()})
+}
+
 // Memory is the memory of all objects, each counted once.
 type Memory struct {
 	Size      int64 `json:"size"`      // bytes, as the objects were created
@@ -40,10 +49,13 @@ type Memory struct {
 type Object struct {
 	samepage.Info
 	Detail *Detail // nil for plain memory, and if Err is not nil
+	Legacy *Legacy // of a section of an existing C++ program, see LegacyOf; else nil
 	// Err says why the object could not be inspected. It may differ from Info.Err: only Of finds
 	// a header that makes no sense.
 	Err  error
 	Rate *Rate // what State.Since has found; nil if nothing is known
+
+	at time.Time // when Snapshot looked
 	// Shares are the parts of the processes that have mapped the object, if Options.Shares is set.
 	// It is nil if that is not known.
 	Shares []Share
@@ -101,15 +113,15 @@ func Snapshot(opts *Options) (*State, error) {
 	}
 	s := &State{At: time.Now(), Objects: []Object{}, Leftovers: []samepage.Leftover{}, Cycles: [][]Step{}}
 	commands := map[int][]string{}
-	for _, i := range infos {
+	for _, i := range append(infos, legacySections()...) {
 		if !wanted(&i) {
 			continue
 		}
-		o := Object{Info: i, Err: i.Err}
+		o := Object{Info: i, Err: i.Err, Legacy: LegacyOf(i), at: s.At}
 		if o.Err == nil && HasMembers(i.Kind) {
 			o.Detail, o.Err = detailOf(i, commands)
 		}
-		if errors.Is(o.Err, fs.ErrNotExist) {
+		if errors.Is(o.Err, fs.ErrNotExist) || o.Legacy != nil && errors.Is(o.Legacy.Err, fs.ErrNotExist) {
 			continue
 		}
 		s.Memory.Size += i.Size
@@ -123,6 +135,9 @@ func Snapshot(opts *Options) (*State, error) {
 			s.Leftovers = append(s.Leftovers, l)
 		}
 	}
+	slices.SortStableFunc(s.Objects, func(a, b Object) int {
+		return cmp.Or(cmp.Compare(a.Scope, b.Scope), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
+	})
 	if opts.Shares {
 		s.share()
 	}
@@ -263,28 +278,35 @@ type outside struct {
 	Members []Member `json:"members"`
 }
 
-// MarshalJSON gives the fields of Info as "info", and the details: "members" and "waits", and
-// "state", which has what the package of its kind tells, without the members.
+// MarshalJSON gives the fields of Info as "info", and the details: "text", "members", "waits" and
+// "sentences", and "state", which has what the package of its kind tells, without the members. For
+// a section of an existing C++ program "legacy" is its system.
 func (o Object) MarshalJSON() ([]byte, error) {
 	j := struct {
 		Info     samepage.Info `json:"info"`
+		Text     string        `json:"text,omitempty"`   // Object.Text
+		Legacy   string        `json:"legacy,omitempty"` // Legacy.System
 		Room     int           `json:"room,omitempty"`
 		Members  []Member      `json:"members,omitempty"`
 		Waits    []Wait        `json:"waits,omitempty"`
+		Says     []Sentence    `json:"sentences,omitempty"`
 		State    any           `json:"state,omitempty"`
 		Rate     *Rate         `json:"rate,omitempty"`
 		Shares   []Share       `json:"shares,omitempty"`
 		Findings []string      `json:"findings,omitempty"`
 		Error    string        `json:"error,omitempty"`
-	}{Info: o.Info, Rate: o.Rate, Shares: o.Shares}
+	}{Info: o.Info, Text: o.Text(), Rate: o.Rate, Shares: o.Shares}
 	if o.Err != nil {
 		j.Error = o.Err.Error()
 	}
 	for _, f := range o.Findings() {
 		j.Findings = append(j.Findings, f.What)
 	}
+	if l := o.Legacy; l != nil {
+		j.Legacy, j.State = l.System, l.Of
+	}
 	if d := o.Detail; d != nil {
-		j.Room, j.Members, j.Waits = d.Room, d.Members, d.Waits
+		j.Room, j.Members, j.Waits, j.Says = d.Room, d.Members, d.Waits, d.Sentences(o.at)
 		switch of := d.Of.(type) {
 		case *ipcsync.State:
 			j.State = struct {

@@ -17,6 +17,7 @@ import (
 
 	"samepage"
 	"samepage/cell"
+	"samepage/inspect"
 	"samepage/internal/option"
 	"samepage/internal/typed"
 )
@@ -73,7 +74,10 @@ terminal get writes only text, unless --raw is given, and ends the line.
 
 With --json the output is {"name", "generation", "written", "size", "text"}. If the
 value is not UTF-8, "data" in base64 replaces "text". In a cell of a Go type "value"
-does: an object with the fields of the type, which the cell describes.`,
+does: an object with the fields of the type, which the cell describes.
+
+If all places for members are taken, get and watch say so, and read the cell without
+joining it.`,
 		Args: names(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return runCellGet(c.Context(), a, o, args[0])
@@ -153,7 +157,7 @@ type cellValue struct {
 	Value      json.RawMessage `json:"value,omitempty"` // of a Go type
 }
 
-func newCellValue(d *typed.Decoder, name string, v *cell.Value) (*cellValue, error) {
+func newCellValue(d *typed.Decoder, name string, v stored) (*cellValue, error) {
 	s := string(v.Bytes())
 	j := &cellValue{Name: name, Generation: v.Generation(), Size: len(s)}
 	if t := v.Time(); !t.IsZero() {
@@ -176,15 +180,77 @@ func newCellValue(d *typed.Decoder, name string, v *cell.Value) (*cellValue, err
 
 func (v *cellValue) text(io.Writer) error { return errors.ErrUnsupported } // it is written unchanged
 
+// stored is a value of a cell: one that a reader has loaded, or a copy.
+type stored interface {
+	Bytes() []byte
+	Generation() uint64
+	Time() time.Time
+	Schema() string
+}
+
+// cellEnd gives the values of a cell: a reader does, or a bystander if all places are taken.
+type cellEnd interface {
+	// Changed waits until the latest value is not the one that was loaded last.
+	Changed(ctx context.Context) error
+	load() (v stored, ok bool, err error)
+	Close() error
+}
+
+type cellReader struct{ *cell.Reader }
+
+func (r cellReader) load() (stored, bool, error) {
+	v, ok, err := r.Load()
+	return &v, ok, err
+}
+
+type cellWatcher struct {
+	*bystander
+	m   inspect.Message
+	has bool // m was not loaded yet
+}
+
+func (w *cellWatcher) Changed(ctx context.Context) (err error) {
+	w.m, err = w.wait(ctx, w.m.Data, func() error { return nil })
+	w.has = err == nil
+	return err
+}
+
+func (w *cellWatcher) load() (_ stored, ok bool, err error) {
+	if !w.has {
+		w.m, w.has, err = w.Newest(w.m.Data)
+	}
+	ok, w.has = w.has, false
+	return copied{w.m, w.schema}, ok, err
+}
+
+// end joins a cell by open. If all its places are taken, it watches the cell, and says so.
+func (o *cellOptions) end(ctx context.Context, a *app, name string, open func() (*cell.Reader, error)) (cellEnd, error) {
+	r, err := open()
+	if err == nil {
+		return cellReader{r}, nil
+	}
+	if !errors.Is(err, samepage.ErrTooManyMembers) {
+		return nil, err
+	}
+	b, err := o.watch(ctx, a, samepage.KindCell, name, &inspect.WatchOptions{From: inspect.FromNewest})
+	if err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(a.notes(), "samepage: all places of cell %s are taken, so this process reads it without joining\n", plain(name))
+	return &cellWatcher{bystander: b}, nil
+}
+
 // openCell opens a cell. If there is a --timeout, it waits for the cell and its first value.
-func openCell(ctx context.Context, o *cellOptions, name string) (*cell.Reader, error) {
+func openCell(ctx context.Context, a *app, o *cellOptions, name string) (cellEnd, error) {
 	if !o.given {
-		r, err := cell.OpenReader(name, o.reader())
-		return r, o.notThere(samepage.KindCell, name, err)
+		return o.end(ctx, a, name, func() (*cell.Reader, error) {
+			r, err := cell.OpenReader(name, o.reader())
+			return r, o.notThere(samepage.KindCell, name, err)
+		})
 	}
 	ctx, cancel := o.within(ctx)
 	defer cancel()
-	r, err := o.await(ctx, name)
+	r, err := o.await(ctx, a, name)
 	if err != nil {
 		return nil, err
 	}
@@ -195,18 +261,20 @@ func openCell(ctx context.Context, o *cellOptions, name string) (*cell.Reader, e
 }
 
 // await waits for a cell to be made.
-func (o *cellOptions) await(ctx context.Context, name string) (*cell.Reader, error) {
-	r, err := cell.AwaitReader(ctx, name, o.reader())
-	return r, o.notYet(samepage.KindCell, name, err)
+func (o *cellOptions) await(ctx context.Context, a *app, name string) (cellEnd, error) {
+	return o.end(ctx, a, name, func() (*cell.Reader, error) {
+		r, err := cell.AwaitReader(ctx, name, o.reader())
+		return r, o.notYet(samepage.KindCell, name, err)
+	})
 }
 
 func runCellGet(ctx context.Context, a *app, o cellOptions, name string) (err error) {
-	r, err := openCell(ctx, &o, name)
+	r, err := openCell(ctx, a, &o, name)
 	if err != nil {
 		return err
 	}
 	defer closing(r, &err)
-	v, ok, err := r.Load()
+	v, ok, err := r.load()
 	if err != nil {
 		return err
 	}
@@ -214,7 +282,7 @@ func runCellGet(ctx context.Context, a *app, o cellOptions, name string) (err er
 		return &missingError{fmt.Sprintf("cell %q has no value yet", name), fs.ErrNotExist}
 	}
 	if a.json {
-		j, err := newCellValue(new(typed.Decoder), name, &v)
+		j, err := newCellValue(new(typed.Decoder), name, v)
 		if err != nil {
 			return err
 		}
@@ -293,7 +361,7 @@ func runCellPut(ctx context.Context, a *app, o cellOptions, args []string) (err 
 
 func runCellWatch(ctx context.Context, a *app, o cellOptions, name string) (err error) {
 	c, cancel := o.within(ctx)
-	r, err := o.await(c, name)
+	r, err := o.await(c, a, name)
 	cancel()
 	if err != nil {
 		return err
@@ -310,7 +378,7 @@ func runCellWatch(ctx context.Context, a *app, o cellOptions, name string) (err 
 		if err != nil {
 			return err
 		}
-		v, ok, err := r.Load()
+		v, ok, err := r.load()
 		if err != nil {
 			return err
 		}
@@ -320,7 +388,7 @@ func runCellWatch(ctx context.Context, a *app, o cellOptions, name string) (err 
 		n++
 		if a.json {
 			var j *cellValue
-			if j, err = newCellValue(&d, name, &v); err == nil {
+			if j, err = newCellValue(&d, name, v); err == nil {
 				err = e.Encode(j)
 			}
 		} else {

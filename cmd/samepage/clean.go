@@ -9,6 +9,7 @@ import (
 
 	"samepage"
 	"samepage/inspect"
+	"samepage/internal/words"
 )
 
 func newCleanCommand(a *app) *cobra.Command {
@@ -72,7 +73,7 @@ func (l cleanedList) text(w io.Writer) error {
 		}
 		by := ""
 		if i.MadeBy != 0 {
-			by = ", made by " + processID(i.MadeBy, i.Foreign)
+			by = ", made by " + words.Process(i.MadeBy, i.Foreign, false)
 		}
 		_, err := fmt.Fprintf(w, "%s %v %s, %v, %s%s: %s\n", what, i.Kind, plain(i.Name), i.Scope, sizeText(i.Info, i.Size), by, i.Reason)
 		if err != nil {

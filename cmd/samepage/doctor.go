@@ -12,6 +12,7 @@ import (
 	"samepage/inspect"
 	"samepage/internal/sys/doctor"
 	"samepage/internal/sys/syserr"
+	"samepage/internal/words"
 	"samepage/ipcsync"
 )
 
@@ -192,7 +193,7 @@ func inWords(found inspect.Finding) finding {
 		f.Note = "each Lock returns ErrOwnerDied until an owner has checked what the lock guards and calls Consistent"
 		if d := st.Died; d != nil {
 			f.Died = d
-			f.Note = fmt.Sprintf("it was %s (%s), noticed %s; %s", processID(d.PID, d.Foreign), plain(d.Name), when(d.At), f.Note)
+			f.Note = fmt.Sprintf("it was %s, noticed %s; %s", words.Named(d.PID, d.Name, d.Foreign, false), when(d.At), f.Note)
 		}
 	case inspect.Full:
 		f.Value = fmt.Sprintf("its member table is full: %d of %d", len(st.Members), st.Room)
@@ -214,12 +215,4 @@ func findingOf(i samepage.Info, what, value string) finding {
 }
 
 // nameOf names an object for people.
-func nameOf(i samepage.Info) string {
-	switch {
-	case i.Name == "": // the name could not be read
-		return i.Path
-	case i.Scope == samepage.Global:
-		return i.Kind.String() + ` Global\` + plain(i.Name)
-	}
-	return i.Kind.String() + " " + plain(i.Name)
-}
+func nameOf(i samepage.Info) string { return inspect.Title(i) }

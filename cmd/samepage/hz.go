@@ -111,7 +111,7 @@ func runHz(ctx context.Context, a *app, o hzOptions, name string) (err error) {
 	if o.duration > 0 {
 		first, cancel = context.WithTimeout(ctx, o.duration)
 	}
-	w, err := o.watch(first, a, name, &inspect.WatchOptions{Most: inspect.NoData})
+	w, err := o.watch(first, a, samepage.KindTopic, name, &inspect.WatchOptions{Most: inspect.NoData})
 	cancel()
 	m := &measuring{a: a, o: &o, name: name, w: w}
 	if errors.Is(err, context.Canceled) { // interrupted while it waited: exit code 0, too

@@ -12,6 +12,7 @@ import (
 
 	"samepage"
 	"samepage/internal/sys/process"
+	"samepage/internal/words"
 	"samepage/ipcsync"
 )
 
@@ -147,7 +148,7 @@ func runLock(ctx context.Context, a *app, o lockOptions, name string, command []
 	}
 	var env []string
 	if died != nil {
-		by := processName(died.PID, died.Name, died.Foreign, false)
+		by := words.Named(died.PID, died.Name, died.Foreign, false)
 		fmt.Fprintf(a.notes(), "samepage: the previous owner of %s died while holding it: %s\n", plain(name), by)
 		env = append(env, "SAMEPAGE_OWNER_DIED="+by)
 	}

@@ -31,7 +31,8 @@ func newLsCommand(a *app) *cobra.Command {
 		Short: "List the objects that are in use or persist",
 		Long: `ls lists the objects of both scopes that a living process uses or that persist. It
 removes nothing: what dead processes left is not listed, and samepage clean removes
-it. Exact names are not listed.
+it. Exact names are not listed, except, on Windows, the sections of the existing C++
+programs that samepage legacy is for: they are memory, and --verbose says what they have.
 
 With arguments ls lists only objects that have one of these names, or whose names match one
 of these patterns: * stands for any characters, ? for one, and [a-z] for one of these. If
@@ -62,7 +63,7 @@ place. The exit code is 1 if an object is damaged.`,
 // listing is a table of objects.
 type listing struct {
 	infos   []samepage.Info
-	states  []*state // one for each object; nil: it has none, or it is not known
+	objects []inspect.Object
 	verbose bool
 }
 
@@ -81,7 +82,7 @@ func (l listing) text(w io.Writer) error {
 			inUseText(i), dash(i.Owner), when(i.Created),
 		}
 		if l.verbose {
-			cells = append(cells, stateCells(l.states[n])...)
+			cells = append(cells, stateCells(&l.objects[n])...)
 			cells = append(cells, idText(i), sizeText(i, i.Allocated), dash(i.File), dash(i.Path))
 		}
 		fmt.Fprintln(t, strings.Join(cells, "\t"))
@@ -100,12 +101,15 @@ func (l listing) text(w io.Writer) error {
 }
 
 // stateCells are the state, the number of members and the number of sleepers of an object.
-// st is nil if the object has no members, or they are not known.
-func stateCells(st *state) []string {
-	if st == nil {
-		return []string{"-", "-", "-"}
+func stateCells(o *inspect.Object) []string {
+	text := dash(o.Text())
+	if o.Err != nil {
+		text = "-" // the reason is below the table
 	}
-	return []string{st.text, strconv.Itoa(len(st.Members)), strconv.Itoa(st.Waiting())}
+	if o.Detail == nil {
+		return []string{text, "-", "-"}
+	}
+	return []string{text, strconv.Itoa(len(o.Detail.Members)), strconv.Itoa(o.Detail.Waiting())}
 }
 
 // wants says whether a command shows an object: its kind is asked for, and so is its name, or no
@@ -169,7 +173,7 @@ func runLs(p printer, opts lsOptions, names []string) error {
 		if errors.Is(i.Err, samepage.ErrCorrupt) {
 			damaged = append(damaged, fmt.Errorf("ls: %s: %w", nameOf(i), i.Err))
 		}
-		l.infos, l.states = append(l.infos, i), append(l.states, stateOf(o.Detail))
+		l.infos, l.objects = append(l.infos, i), append(l.objects, o)
 	}
 	if err := p.print(l); err != nil {
 		return err

@@ -8,14 +8,12 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"strings"
-	"sync"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"samepage"
 	"samepage/inspect"
+	"samepage/inspect/web"
 )
 
 type metricsOptions struct {
@@ -85,17 +83,21 @@ func loopback(host string) bool {
 }
 
 func runMetrics(ctx context.Context, a *app, o metricsOptions, names []string) error {
-	l := &looker{opts: inspect.Options{Match: func(i *samepage.Info) bool { return o.wants(*i, names) }}}
+	match := func(i *samepage.Info) bool { return o.wants(*i, names) }
 	opts := inspect.MetricsOptions{Labels: o.labels}
 	if o.listen != "" {
 		// Wrong labels are found before anybody asks.
 		if err := (&inspect.State{}).WriteMetrics(new(bytes.Buffer), &opts); err != nil {
 			return err
 		}
-		return serveMetrics(ctx, a, o.listen, &metricsHandler{anyone: o.anyone, looker: l, opts: opts})
+		w := &web.Options{Match: match, Labels: o.labels}
+		if o.anyone {
+			w.Hosts = []string{web.AnyHost}
+		}
+		return serveMetrics(ctx, a, o.listen, web.Metrics(w))
 	}
 	var b bytes.Buffer
-	s, err := l.look()
+	s, err := inspect.Snapshot(&inspect.Options{Match: match})
 	if err == nil {
 		err = s.WriteMetrics(&b, &opts)
 	}
@@ -109,42 +111,7 @@ func runMetrics(ctx context.Context, a *app, o metricsOptions, names []string) e
 	return err
 }
 
-// metricsHandler answers requests for metrics.
-type metricsHandler struct {
-	anyone bool
-	mu     sync.Mutex // guards looker: requests look one after another
-	looker *looker
-	opts   inspect.MetricsOptions
-}
-
-func (h *metricsHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	host := r.Host
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	if !h.anyone && !loopback(strings.Trim(host, "[]")) {
-		// A page of another site can give its own name this machine's address.
-		http.Error(w, "the request is not for this machine", http.StatusForbidden)
-		return
-	}
-	opts := h.opts
-	opts.Format = inspect.AcceptedMetrics(strings.Join(r.Header["Accept"], ","))
-	var b bytes.Buffer
-	h.mu.Lock()
-	s, err := h.looker.look()
-	if err == nil {
-		err = s.WriteMetrics(&b, &opts)
-	}
-	h.mu.Unlock()
-	if err != nil {
-		http.Error(w, visible(message(err)), http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", opts.Format.ContentType())
-	_, _ = w.Write(b.Bytes()) // a client that has gone needs no answer
-}
-
-// serveMetrics serves until ctx ends.
+// serveMetrics serves h at /metrics until ctx ends.
 func serveMetrics(ctx context.Context, a *app, address string, h http.Handler) error {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
@@ -152,12 +119,6 @@ func serveMetrics(ctx context.Context, a *app, address string, h http.Handler) e
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", h)
-	s := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, WriteTimeout: time.Minute, IdleTimeout: 5 * time.Minute}
 	fmt.Fprintf(a.notes(), "samepage: metrics at http://%s/metrics\n", l.Addr())
-	stop := context.AfterFunc(ctx, func() { _ = s.Close() })
-	defer stop()
-	if err := s.Serve(l); ctx.Err() == nil {
-		return err
-	}
-	return ctx.Err()
+	return a.serve(ctx, l, mux)
 }

@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"strconv"
-	"unicode"
+
+	"samepage/internal/words"
 )
 
 // result is what a command prints. Its JSON form is stable.
@@ -36,14 +36,7 @@ func (p jsonPrinter) print(r result) error {
 // plain is a name for people to read. It is quoted if it has control characters, spaces or
 // quotes: other users choose names, too, and such a name could change the terminal or be
 // misread.
-func plain(name string) string {
-	for _, r := range name {
-		if !unicode.IsGraphic(r) || unicode.IsSpace(r) || r == '"' {
-			return strconv.Quote(name)
-		}
-	}
-	return name
-}
+func plain(name string) string { return words.Plain(name) }
 
 // lines writes one line for each pair of a label and a value.
 func lines(w io.Writer, pairs ...[2]string) error {

@@ -79,7 +79,7 @@ func (o *object) usedBy(name string, opts *samepage.Options, err error) error {
 	if serr != nil || len(st.Members) == 0 {
 		return err
 	}
-	return fmt.Errorf("%w by %s", err, someProcesses(st.Members))
+	return fmt.Errorf("%w by %s", err, inspect.Processes(st.Members))
 }
 
 // matching returns the objects that a pattern matches. It returns none if there is an object of

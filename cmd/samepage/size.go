@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"samepage"
+	"samepage/internal/words"
 )
 
 var sizeSyntax = regexp.MustCompile(`^(-?)([0-9]{1,40}(?:\.[0-9]{1,40})?) ?([A-Za-z]*)$`)
@@ -54,17 +55,7 @@ func parseSize(s string) (int64, error) {
 }
 
 // formatSize is a number of bytes for people, with at most one decimal.
-func formatSize(n int64) string {
-	if n < 1024 {
-		return strconv.FormatInt(n, 10) + " B"
-	}
-	f, unit := float64(n)/1024, 0
-	for f >= 1024 && unit < 4 {
-		f /= 1024
-		unit++
-	}
-	return strings.TrimSuffix(strconv.FormatFloat(f, 'f', 1, 64), ".0") + " " + []string{"KiB", "MiB", "GiB", "TiB", "PiB"}[unit]
-}
+func formatSize(n int64) string { return words.Size(n) }
 
 // numBytes is "1 byte", "4096 bytes".
 func numBytes(n int64) string {
@@ -75,11 +66,6 @@ func numBytes(n int64) string {
 }
 
 // count is "1 picture", "2 pictures".
-func count(n int, what string) string { return count64(uint64(n), what) }
+func count(n int, what string) string { return words.Count(n, what) }
 
-func count64(n uint64, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return strconv.FormatUint(n, 10) + " " + what
-}
+func count64(n uint64, what string) string { return words.Count(n, what) }

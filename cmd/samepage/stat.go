@@ -38,12 +38,20 @@ it takes now. On Linux stat also shows which processes have mapped how much of i
 type about struct {
 	samepage.Info
 	shares []inspect.Share
+	legacy *inspect.Legacy // nil: it is no section of an existing C++ program
 }
 
 func (i about) MarshalJSON() ([]byte, error) {
-	return joined(i.Info, struct {
+	j := struct {
+		Legacy string          `json:"legacy,omitempty"`
+		Text   string          `json:"text,omitempty"`
+		State  any             `json:"state,omitempty"`
 		Shares []inspect.Share `json:"shares,omitempty"`
-	}{i.shares})
+	}{Shares: i.shares}
+	if l := i.legacy; l != nil {
+		j.Legacy, j.Text, j.State = l.System, l.String(), l.Of
+	}
+	return joined(i.Info, j)
 }
 
 // unknown stands in tables for a value that is not known.
@@ -101,6 +109,9 @@ func (i about) text(w io.Writer) error {
 		{"created", when(i.Created)},
 		{"id", idText(i.Info)},
 	}
+	if i.legacy != nil {
+		pairs = append(pairs, [2]string{"state", i.legacy.String()})
+	}
 	if i.File != "" {
 		pairs = append(pairs, [2]string{"file", i.File})
 	}
@@ -124,14 +135,14 @@ func runStat(p printer, o object, name string) error {
 		}
 		shares, _ := inspect.SharesOf(i) // only Linux tells them
 		if !inspect.HasMembers(i.Kind) || opts.Exact {
-			return p.print(about{i, shares})
+			return p.print(about{i, shares, inspect.LegacyOf(i)})
 		}
 		st, err := look(i)
 		if err != nil {
 			return err
 		}
 		st.shares = shares
-		return p.print(stateAbout{about{i, nil}, st.Of, st})
+		return p.print(stateAbout{about{Info: i}, st.Of, st})
 	})
 }
 

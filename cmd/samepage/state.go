@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -11,7 +10,8 @@ import (
 	"samepage"
 	"samepage/cell"
 	"samepage/inspect"
-	"samepage/ipcsync"
+	"samepage/internal/words"
+	"samepage/layout"
 	"samepage/pubsub"
 	"samepage/rpc"
 )
@@ -41,16 +41,14 @@ func stateOf(st *inspect.Detail) *state {
 	if st == nil {
 		return nil
 	}
-	s := &state{Detail: st}
+	s := &state{Detail: st, text: st.Text()}
 	switch of := st.Of.(type) {
-	case *ipcsync.State:
-		s.text = lockText(of)
 	case *pubsub.State:
-		s.text, s.more = topicText(of), topicLines(of)
+		s.more = topicLines(of)
 	case *cell.State:
-		s.text, s.more = cellText(of)
+		s.more = cellLines(of)
 	case *rpc.State:
-		s.text, s.more = serviceText(of)
+		s.more = serviceLines(of)
 	}
 	return s
 }
@@ -58,10 +56,10 @@ func stateOf(st *inspect.Detail) *state {
 func (st *state) write(w io.Writer) error {
 	pairs := append([][2]string{{"state", st.text}}, st.more...)
 	if d := st.Died; d != nil {
-		pairs = append(pairs, [2]string{"died", fmt.Sprintf("%s (%s), noticed %s", processID(d.PID, d.Foreign), plain(d.Name), when(d.At))})
+		pairs = append(pairs, [2]string{"died", fmt.Sprintf("%s, noticed %s", words.Named(d.PID, d.Name, d.Foreign, false), when(d.At))})
 	}
-	for _, text := range waitLines(st.Detail, st.now) {
-		pairs = append(pairs, [2]string{"waits", text})
+	for _, s := range st.Sentences(st.now) {
+		pairs = append(pairs, [2]string{"waits", s.String()})
 	}
 	pairs = append(pairs, [2]string{"members", fmt.Sprintf("%d of %d", len(st.Members), st.Room)})
 	if err := lines(w, pairs...); err != nil {
@@ -130,18 +128,8 @@ func writeShares(w io.Writer, all []inspect.Share) error {
 	return err
 }
 
-// cellText tells the generation of the latest value and who is writing, and how the cell was
-// created.
-func cellText(st *cell.State) (text string, more [][2]string) {
-	text = "no value yet"
-	if st.Generation > 0 {
-		text = fmt.Sprintf("value %d", st.Generation)
-	}
-	for _, m := range st.Members {
-		if m.Writing {
-			text += ", " + processText(m.PID, m.Foreign, m.Ended) + " is writing"
-		}
-	}
+// cellLines tells how the cell was created.
+func cellLines(st *cell.State) [][2]string {
 	made := fmt.Sprintf("%s, up to %s", plain(st.Type), formatSize(int64(st.Cap)))
 	if st.Checksums {
 		made += ", checksums"
@@ -149,27 +137,16 @@ func cellText(st *cell.State) (text string, more [][2]string) {
 	if st.Times {
 		made += ", times"
 	}
-	return text, [][2]string{{"values", made}}
+	return [][2]string{{"values", made}}
 }
 
-// serviceText tells how many workers a service has and how many calls are in flight, and how the
-// service was created.
-func serviceText(st *rpc.State) (text string, more [][2]string) {
-	workers := 0
-	for _, m := range st.Members {
-		if m.Worker && m.Alive {
-			workers++
-		}
-	}
-	text = count(workers, "worker") + ", " + count(st.InFlight, "call") + " in flight"
-	if st.Waiting > 0 {
-		text += fmt.Sprintf(", %d of them wait for a worker", st.Waiting)
-	}
+// serviceLines tells how the service was created.
+func serviceLines(st *rpc.State) [][2]string {
 	made := fmt.Sprintf("%s, up to %d at a time, requests up to %s, responses up to %s", plain(st.Type), st.Calls, formatSize(int64(st.MaxRequest)), formatSize(int64(st.MaxResponse)))
 	if st.Parts > 1 {
 		made += fmt.Sprintf(", %d parts", st.Parts)
 	}
-	return text, [][2]string{{"calls", made}}
+	return [][2]string{{"calls", made}}
 }
 
 // blocked says what the blocked members of st wait for, and what that means.
@@ -190,72 +167,6 @@ func blocked(st *inspect.Detail) (way, note string) {
 	}
 	return "members that wait for its holder: " + strconv.Itoa(st.Waiting()),
 		"normal for a moment. If it stays so, that process is stopped, or does not unlock it; if it dies, the next member gets it"
-}
-
-// lockText tells the state of a lock or an event now, in a few words.
-func lockText(st *ipcsync.State) string {
-	var words []string
-	switch st.Kind {
-	case samepage.KindEvent:
-		words = append(words, map[bool]string{true: "set", false: "not set"}[st.Set],
-			map[bool]string{true: "manual-reset", false: "auto-reset"}[st.Manual])
-	case samepage.KindSemaphore:
-		words = append(words, fmt.Sprintf("%d of at most %d units", st.Units, st.Max))
-	default:
-		held := "free"
-		for _, m := range st.Members {
-			if m.Owner {
-				held = "held by " + processText(m.PID, m.Foreign, m.Ended)
-			} else if m.Reads > 0 && held == "free" {
-				held = "locked for reading"
-			}
-		}
-		words = append(words, held)
-		if st.Dirty {
-			words = append(words, "its owner died, and it was not declared consistent")
-		}
-	}
-	return strings.Join(words, ", ")
-}
-
-// topicText tells who publishes, how many subscribe, and how far the slowest subscriber is
-// behind.
-func topicText(st *pubsub.State) string {
-	var by []string
-	var messages, bytes uint64
-	for _, l := range st.Lanes {
-		bytes += l.Bytes
-		if p := l.Publisher; p != nil {
-			by = append(by, processText(p.PID, p.Foreign, p.Ended))
-		}
-		messages += l.Messages
-	}
-	text := "no publisher"
-	switch len(by) {
-	case 0:
-	case 1:
-		text = "published by " + by[0]
-	default:
-		text = "published by " + strings.Join(by, ", ")
-	}
-	text += ", " + count64(messages, "message")
-	if bytes > 0 {
-		text += " of " + formatSize(int64(min(bytes, math.MaxInt64)))
-	}
-	subs, behind := 0, uint64(0)
-	for _, m := range st.Members {
-		if m.Role == pubsub.Reliable || m.Role == pubsub.BestEffort {
-			subs++
-		}
-		for _, n := range m.Behind {
-			behind = max(behind, n)
-		}
-	}
-	text += ", " + count(subs, "subscriber")
-	if behind > 0 {
-		text += fmt.Sprintf(", up to %s behind", behindText(behind, st.Options.Pack > 0))
-	}
-	return text
 }
 
 // topicLines tells how the topic was created, and about each of its publishers.
@@ -282,7 +193,7 @@ func topicLines(st *pubsub.State) [][2]string {
 		}
 		text := "none now"
 		if p := l.Publisher; p != nil {
-			text = processName(p.PID, p.Name, p.Foreign, p.Ended)
+			text = words.Named(p.PID, p.Name, p.Foreign, p.Ended)
 			if !p.Alive {
 				text += ", dead"
 			}
@@ -299,7 +210,7 @@ func topicLines(st *pubsub.State) [][2]string {
 	for _, r := range st.Readers {
 		text := "name " + r.Key + ", nobody reads now"
 		if m := r.Reader; m != nil {
-			text = "name " + r.Key + ", " + processName(m.PID, m.Name, m.Foreign, m.Ended)
+			text = "name " + r.Key + ", " + words.Named(m.PID, m.Name, m.Foreign, m.Ended)
 		}
 		var done []string
 		for l, next := range r.Next {
@@ -315,43 +226,13 @@ func topicLines(st *pubsub.State) [][2]string {
 	return pairs
 }
 
-// hasEnded is said of a process that has ended while its lock is still held.
-const hasEnded = ", which has ended: a descendant still has its descriptor"
-
-// processID is "process 17". If foreign is set, the number belongs to another pid namespace,
-// and the text says so.
-func processID(pid int, foreign bool) string {
-	s := fmt.Sprintf("process %d", pid)
-	if foreign {
-		s += " of another pid namespace"
-	}
-	return s
-}
-
-// processText is processID, and also says whether that process has ended.
-func processText(pid int, foreign, ended bool) string {
-	if ended {
-		return processID(pid, foreign) + hasEnded
-	}
-	return processID(pid, foreign)
-}
-
-// processName is processText with the name of the program.
-func processName(pid int, name string, foreign, ended bool) string {
-	s := fmt.Sprintf("%s (%s)", processID(pid, foreign), plain(name))
-	if ended {
-		s += hasEnded
-	}
-	return s
-}
-
 // memberLine tells about a member: what it has, or, if past is set, what it had.
 func memberLine(m inspect.Member, past bool) string {
 	holds, waits := "holds it", "waits"
 	if past {
 		holds, waits = "held it", "waited"
 	}
-	s := fmt.Sprintf("%s (%s), since %s", processID(m.PID, m.Foreign), plain(m.Name), when(m.Joined))
+	s := fmt.Sprintf("%s, since %s", words.Named(m.PID, m.Name, m.Foreign, false), when(m.Joined))
 	if m.Role != "" {
 		s += ", " + m.Role
 		if m.Role == pubsub.Reliable.String() || m.Role == pubsub.BestEffort.String() {
@@ -368,10 +249,17 @@ func memberLine(m inspect.Member, past bool) string {
 		s += fmt.Sprintf(", %s behind", behindText(behind, m.Packs))
 	}
 	if m.Holds > 0 {
-		s += fmt.Sprintf(", keeps %d", m.Holds)
+		what := "message"
+		if m.Role == layout.Cell.Role(layout.RoleReader) {
+			what = "value"
+		}
+		s += ", holds " + count(m.Holds, what)
 	}
 	if m.Calls > 0 {
 		s += ", " + count(m.Calls, "call") + " in flight"
+	}
+	if m.Conns > 0 {
+		s += ", " + count(m.Conns, "connection")
 	}
 	if m.Evicted {
 		s += ", evicted because it was too slow"
@@ -386,7 +274,7 @@ func memberLine(m inspect.Member, past bool) string {
 		s += ", dead"
 	}
 	if m.Ended && !past {
-		s += hasEnded
+		s += words.HasEnded
 	}
 	return s
 }

@@ -66,7 +66,8 @@ joining it: no publisher waits for it, and it may miss messages.
 
 With --follow sub does not end there. It goes on with the next publisher, and with the
 next topic of that name, also one of another size. It says on standard error what has
-happened, and how many messages it missed.
+happened, and how many messages it missed. It joins the next topic, even if it could only
+watch the one before.
 
 With --reader the topic remembers which messages sub has written, and the next sub with
 that name begins after them; --from is only for a new name. Publishers do not wait for a
@@ -238,7 +239,7 @@ func runSub(ctx context.Context, a *app, o subOptions, name string, write messag
 		if err == nil {
 			r.s, run, leave = s, r.messages, s.Close
 		} else if errors.Is(err, samepage.ErrTooManyMembers) && o.reader == "" { // a name needs its place
-			if err = r.instead(first); err == nil {
+			if err = r.instead(first, o.from); err == nil {
 				run, leave = r.copies, r.by.Close
 			}
 		}
@@ -352,24 +353,41 @@ func (r *receiving) following() error {
 		silence = time.AfterFunc(r.o.timeout, func() { cancel(context.DeadlineExceeded) })
 		defer silence.Stop()
 	}
+	took := func(m taken) error {
+		if silence != nil {
+			silence.Reset(r.o.timeout)
+		}
+		return errors.Join(r.took(m), r.out.Flush())
+	}
+	for from := r.o.from; ; from = pubsub.FromOldest {
+		err := r.joined(ctx, from, took)
+		if errors.Is(err, samepage.ErrTooManyMembers) && r.o.reader == "" { // a name needs its place
+			err = r.watched(ctx, from, took)
+		}
+		if !errors.Is(err, samepage.ErrNameGone) {
+			if err != nil {
+				err = cmp.Or(r.ctx.Err(), context.Cause(ctx), err)
+			}
+			return err
+		}
+	}
+}
+
+// joined takes messages of all topics of the name as a subscriber.
+func (r *receiving) joined(ctx context.Context, from pubsub.From, took func(taken) error) error {
 	opts := &pubsub.FollowOptions{
-		SubscriberOptions: pubsub.SubscriberOptions{Scope: r.o.scope, Owner: r.o.owner, From: r.o.from, BestEffort: r.o.bestEffort, Reader: r.o.reader},
+		SubscriberOptions: pubsub.SubscriberOptions{Scope: r.o.scope, Owner: r.o.owner, From: from, BestEffort: r.o.bestEffort, Reader: r.o.reader},
 		News:              true,
 	}
 	for m, err := range pubsub.Follow(ctx, r.name, opts) {
 		if err != nil {
-			return cmp.Or(r.ctx.Err(), context.Cause(ctx), err)
+			return err
 		}
 		r.missed += m.Since.Missed
-		if what := m.Since.String(); what != "" {
-			fmt.Fprintf(r.a.notes(), "samepage: %s: %s\n", plain(r.name), what)
-		}
+		r.happened(samepage.Since(m.Since))
 		if m.OK() {
 			r.missed -= m.Missed() // took adds it
-			if silence != nil {
-				silence.Reset(r.o.timeout)
-			}
-			if err := errors.Join(r.took(&m.Message), r.out.Flush()); err != nil {
+			if err := took(&m.Message); err != nil {
 				return err
 			}
 			if r.o.reader != "" {

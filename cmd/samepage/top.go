@@ -85,7 +85,7 @@ type topRow struct {
 func topRows(s *inspect.State) (rows []topRow) {
 	for i := range s.Objects {
 		o := &s.Objects[i]
-		r := topRow{object: o, name: dash(plain(o.Name)), memory: o.Allocated, rate: -1}
+		r := topRow{object: o, name: dash(plain(o.Name)), memory: o.Allocated, rate: -1, text: o.Text()}
 		if o.Scope == samepage.Global {
 			r.name = `Global\` + r.name
 		}
@@ -97,10 +97,6 @@ func topRows(s *inspect.State) (rows []topRow) {
 			for _, m := range d.Members {
 				r.lag = max(r.lag, sum(m.Behind))
 			}
-			r.text = stateOf(d).text
-		}
-		if o.Err != nil {
-			r.text = "unreadable: " + o.Err.Error()
 		}
 		rows = append(rows, r)
 	}
@@ -201,19 +197,14 @@ func topWaits(s *inspect.State) (all []string) {
 		if o.Detail == nil {
 			continue
 		}
-		for _, line := range waitLines(o.Detail, s.At) {
-			all = append(all, nameOf(o.Info)+": "+line)
+		for _, w := range o.Detail.Sentences(s.At) {
+			if w.On {
+				all = append(all, nameOf(o.Info)+": "+w.String())
+			}
 		}
 	}
-	for _, cycle := range s.Cycles {
-		text := "circle: "
-		for k, step := range cycle {
-			if k > 0 {
-				text += ", for "
-			}
-			text += fmt.Sprintf("process %d (%s) waits at %s", step.PID, plain(step.Name), nameOf(s.Objects[step.Object].Info))
-		}
-		all = append(all, text+fmt.Sprintf(", for process %d", cycle[0].PID))
+	for _, c := range s.Circles() {
+		all = append(all, "circle: "+c)
 	}
 	return all
 }

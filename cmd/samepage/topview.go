@@ -260,7 +260,7 @@ func (v *topView) detail() []string {
 			continue
 		}
 		var b strings.Builder
-		info := about{o.Info, o.Shares}
+		info := about{o.Info, o.Shares, o.Legacy}
 		info.Err = o.Err
 		if o.Detail == nil {
 			_ = info.text(&b) // a Builder has no errors

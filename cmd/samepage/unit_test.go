@@ -133,19 +133,8 @@ func TestBuffered(t *testing.T) {
 	}
 }
 
-// Texts about processes have all that is known about their ids.
-func TestProcessText(t *testing.T) {
-	for want, got := range map[string]string{
-		"process 7":                          processText(7, false, false),
-		"process 7 of another pid namespace": processText(7, true, false),
-		"process 7, which has ended: a descendant still has its descriptor":     processText(7, false, true),
-		"process 7 (x), which has ended: a descendant still has its descriptor": processName(7, "x", false, true),
-		`process 7 of another pid namespace ("\x1b[2J")`:                        processName(7, "\x1b[2J", true, false),
-	} {
-		if got != want {
-			t.Errorf("%q, want %q", got, want)
-		}
-	}
+// The line of a member tells what is known about its process.
+func TestMemberLine(t *testing.T) {
 	m := inspect.Member{Member: ipcsync.Member{Member: lib.Member{PID: 7, Name: "x", Alive: true, Ended: true}, Owner: true}}
 	if got := memberLine(m, false); !strings.HasPrefix(got, "process 7 (x), since ") || !strings.HasSuffix(got, ", holds it, which has ended: a descendant still has its descriptor") {
 		t.Error(got)

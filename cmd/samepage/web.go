@@ -104,16 +104,6 @@ func runWeb(c *cobra.Command, a *app, o webOptions) error {
 			opts.Hosts = append(opts.Hosts, h)
 		}
 	}
-	s := &http.Server{
-		Handler:           web.Handler(opts),
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          log.New(visibleWriter{a.notes()}, "samepage: ", 0),
-		BaseContext:       func(net.Listener) context.Context { return ctx },
-	}
-	stop := context.AfterFunc(ctx, func() { _ = s.Close() })
-	defer stop()
 	if at.IP.IsUnspecified() {
 		at.IP = net.IPv4(127, 0, 0, 1)
 	}
@@ -129,7 +119,23 @@ func runWeb(c *cobra.Command, a *app, o webOptions) error {
 			fmt.Fprintln(a.notes(), "samepage: cannot open a browser:", err)
 		}
 	}
-	if err = s.Serve(l); errors.Is(err, http.ErrServerClosed) {
+	return a.serve(ctx, l, web.Handler(opts))
+}
+
+// serve serves until ctx ends, and closes l.
+func (a *app) serve(ctx context.Context, l net.Listener, h http.Handler) error {
+	s := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          log.New(visibleWriter{a.notes()}, "samepage: ", 0),
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+	}
+	stop := context.AfterFunc(ctx, func() { _ = s.Close() })
+	defer stop()
+	err := s.Serve(l)
+	if errors.Is(err, http.ErrServerClosed) {
 		err = ctx.Err()
 	}
 	return err

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 )
 
 // guard decides which requests are answered.
@@ -32,6 +33,9 @@ func newGuard(opts *Options) *guard {
 	return g
 }
 
+// replyTime is how long a client may take for an answer.
+const replyTime = time.Minute
+
 // policy allows the page only what comes with it.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -47,6 +51,9 @@ func (g *guard) check(next http.Handler) http.Handler {
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
+		// Events set their own. A server that cannot set a deadline, such as a test, has a client
+		// that reads.
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(replyTime))
 		switch {
 		case !g.allows(r.Host):
 			refuse(w, "the host name %q is not allowed here: use an IP address or localhost, or add the name to Options.Hosts", r.Host)
@@ -72,7 +79,7 @@ func (g *guard) allows(host string) bool {
 	if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
 		return true
 	}
-	return host == "localhost" || strings.HasSuffix(host, ".localhost") || slices.Contains(g.hosts, host)
+	return slices.Contains(g.hosts, AnyHost) || host == "localhost" || strings.HasSuffix(host, ".localhost") || slices.Contains(g.hosts, host)
 }
 
 // own says whether a request was made by the page itself, by the user, or by a program that is no

@@ -11,9 +11,11 @@
 package web
 
 import (
+	"bytes"
 	"embed"
 	"io/fs"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -21,16 +23,24 @@ import (
 	"samepage/inspect"
 )
 
-// Options say who may see the page. nil means: whoever can reach the server.
+// Options say who may see the page, and what it shows. nil means: whoever can reach the server sees
+// all objects.
 type Options struct {
 	// Token is what a request must have if it is not empty: "Authorization: Bearer TOKEN", or
 	// the cookie that the page gives who enters the token there, or who opens it with ?token=TOKEN.
 	Token string
 	// Hosts are host names that requests may be sent to. IP addresses, localhost and names below
 	// localhost are always allowed. Other names are refused, because a page on the internet can
-	// give its own name the address of this machine.
+	// give its own name the address of this machine. AnyHost allows all names.
 	Hosts []string
+	// Match says whether an object is shown, as inspect.Options.Match. nil means all objects.
+	Match func(*samepage.Info) bool
+	// Labels are added to each line of the metrics, as inspect.MetricsOptions.Labels.
+	Labels map[string]string
 }
+
+// AnyHost in Options.Hosts allows all host names.
+const AnyHost = "*"
 
 // interval is the time from one snapshot to the next while somebody looks.
 const interval = time.Second
@@ -46,6 +56,7 @@ var files embed.FS
 //	/api/events            the same again once a second, as server-sent events
 //	/api/message/{topic}   the newest message: its number, time and size, and its beginning
 //	/api/value/{cell}      the same of a cell
+//	/api/shares/{id}       the processes that have mapped an object (Linux), see inspect.SharesOf
 //	/api/frame/{topic}.jpg the newest frame (package frame), scaled; also .png
 //
 // Objects of scope Global need ?scope=global. A frame is at most 640 pixels wide and high, or as
@@ -55,19 +66,43 @@ var files embed.FS
 // All clients share one snapshot a second. Nobody takes snapshots while there are no clients. A
 // message is copied without joining the topic, so no publisher waits for it.
 func Handler(opts *Options) http.Handler {
-	return newServer(opts, &watch{snapshot: snapshot, interval: interval})
+	return newServer(opts, newWatch(opts))
 }
 
-func snapshot() (*inspect.State, error) { return inspect.Snapshot(nil) }
+// Metrics returns a handler for the path /metrics alone, which answers as Handler does. All clients
+// share one snapshot a second.
+func Metrics(opts *Options) http.Handler {
+	s, g := &server{watch: newWatch(opts), labels: labels(opts)}, newGuard(opts)
+	m := http.NewServeMux()
+	m.Handle("GET /metrics", g.api(s.metrics))
+	return g.check(m)
+}
+
+func newWatch(opts *Options) *watch {
+	var o inspect.Options
+	if opts != nil {
+		o.Match = opts.Match
+	}
+	return &watch{snapshot: func() (*inspect.State, error) { return inspect.Snapshot(&o) }, interval: interval}
+}
+
+func labels(opts *Options) map[string]string {
+	if opts == nil {
+		return nil
+	}
+	return opts.Labels
+}
 
 type server struct {
 	watch    *watch
-	streams  atomic.Int64 // clients that get events
+	labels   map[string]string // of metrics
+	streams  atomic.Int64      // clients that get events
 	pictures pictures
+	shares   sharesOf
 }
 
 func newServer(opts *Options, w *watch) http.Handler {
-	s := &server{watch: w}
+	s := &server{watch: w, labels: labels(opts)}
 	page, err := fs.Sub(files, "page")
 	if err != nil {
 		panic(err) // the folder is in this program
@@ -82,6 +117,7 @@ func newServer(opts *Options, w *watch) http.Handler {
 	m.Handle("GET /api/message/{name...}", g.api(s.message(samepage.KindTopic)))
 	m.Handle("GET /api/value/{name...}", g.api(s.message(samepage.KindCell)))
 	m.Handle("GET /api/frame/{name...}", g.api(s.picture))
+	m.Handle("GET /api/shares/{id}", g.api(s.mapped))
 	m.Handle("GET /metrics", g.api(s.metrics))
 	return g.check(m)
 }
@@ -125,7 +161,11 @@ func (s *server) metrics(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, l.err.Error(), http.StatusInternalServerError)
 		return
 	}
-	f := inspect.AcceptedMetrics(r.Header.Get("Accept"))
-	w.Header().Set("Content-Type", f.ContentType())
-	_ = l.state.WriteMetrics(w, &inspect.MetricsOptions{Format: f}) // if it fails, the client has gone
+	o := inspect.MetricsOptions{Format: inspect.AcceptedMetrics(strings.Join(r.Header["Accept"], ",")), Labels: s.labels}
+	var b bytes.Buffer
+	if err := l.state.WriteMetrics(&b, &o); err != nil { // wrong labels
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	reply(w, o.Format.ContentType(), b.Bytes())
 }

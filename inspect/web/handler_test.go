@@ -8,13 +8,16 @@ import (
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path"
 	"regexp"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"samepage"
 	"samepage/inspect"
 	"samepage/internal/ipctest"
 	"samepage/pubsub"
@@ -42,7 +45,7 @@ func TestState(t *testing.T) {
 	p, err := pubsub.CreatePublisher("<script>\u202e", &pubsub.Options{MaxSize: 8})
 	ipctest.NoErr(t, err)
 	defer p.Close()
-	h := newServer(nil, &watch{snapshot: snapshot, interval: 1})
+	h := newServer(nil, &watch{snapshot: func() (*inspect.State, error) { return inspect.Snapshot(nil) }, interval: 1})
 	for i := range 2 {
 		var s struct {
 			Objects []struct {
@@ -243,5 +246,62 @@ func TestPrefix(t *testing.T) {
 		if r.StatusCode != step.code || r.Request.URL.Path != "/debug/samepage"+strings.SplitN(step.path, "?", 2)[0] {
 			t.Errorf("%s: %s from %s", step.path, r.Status, r.Request.URL)
 		}
+	}
+}
+
+// The processes that have mapped an object are there by its ID, on Linux.
+func TestShares(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	m, err := samepage.Create("m", 1<<20, nil)
+	ipctest.NoErr(t, err)
+	defer m.Close()
+	v, err := m.View(0, 0, samepage.ReadWrite)
+	ipctest.NoErr(t, err)
+	defer v.Close()
+	clear(v.Bytes())
+	h := Handler(nil)
+	w := get(h, here+"/api/shares/"+m.ID().String())
+	var all []inspect.Share
+	switch {
+	case runtime.GOOS != "linux":
+		if w.Code != http.StatusNoContent {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+	case w.Code != 200 || json.Unmarshal(w.Body.Bytes(), &all) != nil || len(all) != 1 || all[0].PID != os.Getpid() || all[0].Resident != 1<<20:
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	for _, id := range []string{"none", samepage.ID{}.String(), "a/b"} {
+		if w := get(h, here+"/api/shares/"+id); w.Code != http.StatusNotFound {
+			t.Errorf("%s: %d %s", id, w.Code, w.Body)
+		}
+	}
+}
+
+// The metrics alone are there with the labels of the user, of the objects that the user wants, for
+// the hosts that are allowed.
+func TestMetricsAlone(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	for _, name := range []string{"a", "b"} {
+		m, err := samepage.Create(name, 8, nil)
+		ipctest.NoErr(t, err)
+		defer m.Close()
+	}
+	h := Metrics(&Options{Match: func(i *samepage.Info) bool { return i.Name == "b" }, Labels: map[string]string{"user": "u"}, Hosts: []string{AnyHost}})
+	w := get(h, "http://elsewhere.example/metrics")
+	if w.Code != 200 || !strings.Contains(w.Body.String(), `user="u"`) || strings.Contains(w.Body.String(), `name="a"`) || !strings.Contains(w.Body.String(), `name="b"`) {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	for _, path := range []string{"/", "/api/state", "/page/main.js"} {
+		if w := get(h, here+path); w.Code != http.StatusNotFound {
+			t.Errorf("%s: %d", path, w.Code)
+		}
+	}
+	if w := get(Metrics(nil), "http://elsewhere.example/metrics"); w.Code != http.StatusForbidden {
+		t.Errorf("another host: %d", w.Code)
+	}
+	if w := get(Metrics(&Options{Labels: map[string]string{"no name": ""}}), here+"/metrics"); w.Code != http.StatusInternalServerError {
+		t.Errorf("a wrong label: %d", w.Code)
 	}
 }

@@ -138,7 +138,7 @@ func statExact(s *Spec) (Info, error) {
 		return Info{}, &fs.PathError{Op: "stat", Path: path, Err: err}
 	}
 	info := Info{
-		Name: s.Name, Kind: s.Kind, Scope: s.Scope, Lifetime: layout.Persist, Path: path,
+		Name: s.Name, Kind: s.Kind, Scope: s.Scope, Lifetime: layout.Persist, Path: path, Exact: true,
 		Err: fmt.Errorf("who uses an exact name is not counted: %w", errors.ErrUnsupported),
 	}
 	info.fill(&st)

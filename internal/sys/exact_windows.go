@@ -125,7 +125,7 @@ func statExact(s *Spec) (Info, error) {
 	defer o.Close()
 	i := Info{
 		Name: s.Name, Kind: s.Kind, Scope: s.Scope, Size: o.Size, Allocated: o.Size, InUse: true,
-		ID: o.ID, Path: o.what, Rounded: o.Rounded,
+		ID: o.ID, Path: o.what, Rounded: o.Rounded, Exact: true,
 	}
 	i.Owner, i.Perm = rights(o.section, windows.SE_KERNEL_OBJECT)
 	return i, nil
@@ -164,7 +164,7 @@ func statKernel(s *Spec) (Info, error) {
 		}
 	}
 	i := Info{
-		Name: s.Name, Kind: s.Kind, Scope: s.Scope, InUse: true, Path: name,
+		Name: s.Name, Kind: s.Kind, Scope: s.Scope, InUse: true, Path: name, Exact: true,
 		ID: exactID(name),
 	}
 	i.Owner, i.Perm = rights(h, windows.SE_KERNEL_OBJECT)

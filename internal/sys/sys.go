@@ -97,6 +97,7 @@ type Info struct {
 	File      string          `json:"file,omitempty"` // path of the file below
 	Path      string          `json:"path,omitempty"` // where the system keeps it
 	Rounded   bool            `json:"rounded,omitempty"`
+	Exact     bool            `json:"exact,omitempty"`
 	// Err says why some facts about the object are not known: it belongs to another user, or it is
 	// damaged, or something else is in its place. Then InUse and all fields that are zero are not
 	// known.

@@ -153,16 +153,24 @@ func (b *objects) closeUnmapped() error {
 
 // mapped maps the open section.
 func (b *objects) mapped() (err error) {
-	if n := b.mem.Size(); n <= headerSize {
-		return fmt.Errorf("the section has %d bytes, want at least the %d of the header: %w", n, headerSize, samepage.ErrCorrupt)
+	if err := checkSize(b.mem.Size()); err != nil {
+		return err
 	}
-	// The length in the header has 31 bits.
-	n := min(b.mem.Size(), math.MaxInt32)
-	if b.view, err = b.mem.View(0, n, samepage.ReadWrite); err != nil {
+	if b.view, err = b.mem.View(0, min(b.mem.Size(), maxSection), samepage.ReadWrite); err != nil {
 		return err
 	}
 	b.words, err = newWords(b.view)
 	return err
+}
+
+// maxSection is how much of a section is used: the length in the header has 31 bits.
+const maxSection = math.MaxInt32
+
+func checkSize(n int64) error {
+	if n <= headerSize {
+		return fmt.Errorf("the section has %d bytes, want at least the %d of the header: %w", n, headerSize, samepage.ErrCorrupt)
+	}
+	return nil
 }
 
 // takeMine takes the turn of this end, which one goroutine has at a time.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"strconv"
+	"strings"
 
 	"samepage"
 	"samepage/internal/option"
@@ -50,17 +51,38 @@ type Options struct {
 
 // names returns the names of the section and of the lock of a block.
 func (o *Options) names(name string) (section, lock string, err error) {
+	if section, err = o.Layout.section(name); err != nil || o.Layout == Seed {
+		return section, seedLock + name + lockEnding, err
+	}
+	boot, err := o.Lock.boot()
+	return section, strconv.FormatInt(boot, 10) + "_" + headLock + name + lockEnding, err
+}
+
+// section returns the name of the section of a block.
+func (l Layout) section(name string) (string, error) {
 	switch {
 	case name == "":
-		return "", "", fmt.Errorf("%w: it is empty", samepage.ErrName)
-	case o.Layout == Seed:
-		return seedSection + name, seedLock + name + lockEnding, nil
-	case o.Layout == Head:
-		boot, err := o.Lock.boot()
-		return headSection + name, strconv.FormatInt(boot, 10) + "_" + headLock + name + lockEnding, err
+		return "", fmt.Errorf("%w: it is empty", samepage.ErrName)
+	case l == Seed:
+		return seedSection + name, nil
+	case l == Head:
+		return headSection + name, nil
 	}
-	return "", "", option.OneOf("Layout", o.Layout, Seed, Head)
+	return "", option.OneOf("Layout", l, Seed, Head)
 }
+
+// BlockOf returns the name and the layout of the block whose section has a name. ok is false if no
+// section of a block has such a name.
+func BlockOf(section string) (name string, l Layout, ok bool) {
+	if name, ok = strings.CutPrefix(section, seedSection); ok {
+		return name, Seed, name != ""
+	}
+	name, ok = strings.CutPrefix(section, headSection)
+	return name, Head, ok && name != ""
+}
+
+// MarshalText gives "seed" or "head".
+func (l Layout) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
 
 // exact: the section has the bare name that C++ programs know, on the system that has such
 // programs.

@@ -2,7 +2,8 @@
 // program that SAMEPAGE_BROWSER names. Without that variable the tests are skipped (make browser
 // sets it). With SAMEPAGE_SCREENSHOTS set to a folder, such as $PWD/docs/observe, they save the
 // pictures of docs/observe.md there. With SAMEPAGE_EXEC set to test/wine/run the command runs under
-// Wine, and chromium beside it. SAMEPAGE_OBJECTS is the number of objects in TestManyObjects.
+// Wine, and chromium beside it. SAMEPAGE_OBJECTS is the number of objects in TestManyObjects, and
+// SAMEPAGE_SECONDS for how long it keeps the page open.
 package browser
 
 import (
@@ -93,12 +94,18 @@ func (s *samepage) start(in io.Reader, args ...string) (*exec.Cmd, *bufio.Reader
 // web starts the server of the page, and returns its address.
 func (s *samepage) web(args ...string) string {
 	s.t.Helper()
-	_, out := s.start(nil, append([]string{"web", "--listen", "127.0.0.1:0"}, args...)...)
+	_, address := s.webProcess(args...)
+	return address
+}
+
+func (s *samepage) webProcess(args ...string) (c *exec.Cmd, address string) {
+	s.t.Helper()
+	c, out := s.start(nil, append([]string{"web", "--listen", "127.0.0.1:0"}, args...)...)
 	address, err := out.ReadString('\n')
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return strings.TrimSpace(address)
+	return c, strings.TrimSpace(address)
 }
 
 // run runs a command to its end.
@@ -342,6 +349,7 @@ func TestStoppedSubscriber(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.until(rate + " === '0/s'")
+	p.shows("#detail .members caption", ", each page counted once")
 	p.shows("#detail .alert.bad", fmt.Sprintf("waits until process %d (samepage), which is stopped, lets go of messages, for ", sub.Process.Pid))
 	member := fmt.Sprintf("[...document.querySelectorAll('#detail .members tbody tr')].find(r => r.textContent.startsWith('%d '))", sub.Process.Pid)
 	p.until(member + ".textContent.includes('stopped')")

@@ -96,6 +96,7 @@ func TestViews(t *testing.T) {
 
 	p.keys("2")
 	p.shows("#alerts", "unlocks it")
+	p.shows("#waits .idle", "waits until somebody publishes a message")
 	p.shows("#waits .box", "process "+jsonOf(holder.Process.Pid))
 	p.keys("3")
 	p.until(rows("locks", "build", "samepage", "samepage", "start"))
@@ -189,15 +190,18 @@ func TestManyObjects(t *testing.T) {
 	for i := range n {
 		s.run("cell", "put", fmt.Sprintf("cell-%04d", i), "1", "--create")
 	}
-	address := s.web()
-	begun := time.Now()
-	r, err := http.Get(address + "api/state")
-	if err != nil {
-		t.Fatal(err)
+	web, address := s.webProcess()
+	for _, path := range []string{"api/state", "metrics"} {
+		time.Sleep(time.Second) // so that the answer needs a new snapshot
+		begun := time.Now()
+		r, err := http.Get(address + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		size, _ := io.Copy(io.Discard, r.Body)
+		_ = r.Body.Close()
+		t.Logf("%d objects: %s, %d bytes in %v", n, path, size, time.Since(begun))
 	}
-	size, _ := io.Copy(io.Discard, r.Body)
-	_ = r.Body.Close()
-	t.Logf("%d objects: a snapshot of %d bytes in %v", n, size, time.Since(begun))
 	p := open(t, address)
 	p.shows("#count-objects", jsonOf(n))
 	p.until(fmt.Sprintf("document.querySelectorAll('#objects tbody tr').length === %d", min(n, 500)))
@@ -206,5 +210,13 @@ func TestManyObjects(t *testing.T) {
 		t.Logf("filter %q: %.1f ms", filter, run(p, chromedp.Evaluate[float64](fmt.Sprintf(draw, filter))))
 	}
 	p.until(fmt.Sprintf("document.querySelectorAll('#objects tbody tr').length === %d", min(n, 500)))
+	seconds, _ := strconv.Atoi(os.Getenv("SAMEPAGE_SECONDS"))
+	time.Sleep(time.Duration(seconds) * time.Second)
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", web.Process.Pid))
+	for line := range strings.Lines(string(status)) {
+		if strings.HasPrefix(line, "VmRSS:") || strings.HasPrefix(line, "VmHWM:") {
+			t.Logf("samepage web after %d s: %s", seconds, strings.Join(strings.Fields(line), " "))
+		}
+	}
 	p.clean(address)
 }

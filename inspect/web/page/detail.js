@@ -5,6 +5,9 @@ import { Newest } from "./newest.js";
 import { Plots } from "./plots.js";
 import * as words from "./words.js";
 
+const sharesEvery = 5000; // milliseconds
+const mostShares = 50;
+
 export class Detail {
 	constructor(element, close) {
 		this.element = element;
@@ -14,10 +17,12 @@ export class Detail {
 		this.newest = new Newest();
 		this.plots = new Plots();
 		this.members = h("div", { class: "scroll members" });
+		this.mapped = h("div", { class: "scroll members" });
 		element.append(
 			h("div", { class: "head" }, this.title, h("button", { type: "button", title: "Close (Esc)", onclick: close }, "Close")),
-			this.says, this.newest.element, this.plots.element, this.members, this.facts);
+			this.says, this.newest.element, this.plots.element, this.members, this.mapped, this.facts);
 		this.last = null;
+		this.asked = null; // for the processes that have mapped the object: key and time
 	}
 
 	hide() {
@@ -33,28 +38,29 @@ export class Detail {
 	}
 
 	// show shows an object. o is undefined if it is gone.
-	show(o, path, state) {
+	show(o, path) {
 		this.element.hidden = false;
 		this.last = path;
 		if (!o) {
 			same(this.title, `gone ${path}`, () => name(decodeURIComponent(path.split("/")[2] ?? "")));
 			same(this.says, "gone", () => h("p", { class: "alert" }, "There is no object of this kind and name now."));
-			for (const e of [this.facts, this.members]) same(e, "gone", () => []);
+			for (const e of [this.facts, this.members, this.mapped]) same(e, "gone", () => []);
 			this.plots.hide();
 			this.newest.hide();
 			return;
 		}
-		const at = new Date(state.at), lines = words.sentences(o, at);
+		const lines = (o.sentences ?? []).filter(s => s.on);
 		same(this.title, o.path, () => [name(words.title(o.info)), h("small", {}, o.info.kind)]);
 		const notes = (o.findings ?? []).filter(f => words.findings[f]);
-		same(this.says, lines.map(l => l.key).join("\n") + notes + o.error, () => [
-			...lines.map(l => h("p", { class: `alert ${l.stopped ? "bad" : ""}` }, l.parts, h("span", { class: "for" }))),
+		same(this.says, lines.map(l => l.text).join("\n") + notes + o.error, () => [
+			...lines.map(l => h("p", { class: `alert ${l.stopped ? "bad" : ""}` }, h("bdi", {}, visible(l.text)), h("span", { class: "for" }))),
 			...notes.map(f => h("p", { class: "alert" }, words.findings[f], " ", f === "unreadable" && visible(o.error))),
 		]);
 		const times = this.says.querySelectorAll(".for");
-		lines.forEach((l, i) => set(times[i], l.lasts));
+		lines.forEach((l, i) => set(times[i], words.lasts(l)));
 		this.#facts(o);
 		this.#members(o);
+		this.#shares(o);
 		this.newest.show(o);
 		this.plots.show(o);
 	}
@@ -74,7 +80,7 @@ export class Detail {
 			const deaths = words.sum(s.lanes.map(l => l.deaths));
 			if (deaths) add("publishers that died", words.number(deaths));
 		} else {
-			add("state", words.state(o));
+			add("state", o.text);
 		}
 		if (i.kind === "cell") add("largest value", words.size(s.cap));
 		if (i.kind === "service") {
@@ -93,6 +99,28 @@ export class Detail {
 		add("id", i.id);
 		if (s.schema) add("fields", s.schema);
 		same(this.facts, JSON.stringify(f), () => f.map(([k, v]) => h("div", {}, h("dt", {}, k), h("dd", {}, h("bdi", {}, visible(v))))));
+	}
+
+	// shares asks every few seconds which processes have mapped how much of the object.
+	async #shares(o) {
+		const now = Date.now();
+		if (this.asked?.key !== o.key) same(this.mapped, "", () => []);
+		else if (now - this.asked.at < sharesEvery) return;
+		this.asked = { key: o.key, at: now };
+		if (!o.info.id) return;
+		try {
+			const r = await fetch(`api/shares/${o.info.id}`);
+			const all = r.status === 200 ? await r.json() : []; // only Linux tells them
+			if (this.asked.key !== o.key) return;
+			same(this.mapped, JSON.stringify(all), () => all.length > 0 && h("table", {},
+				h("caption", {}, `${words.size(words.sum(all.map(s => s.proportional)))} mapped by ${words.count(all.length, "process", "processes")}, each page counted once`),
+				h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Process"), h("th", { scope: "col", class: "number" }, "Mapped"),
+					h("th", { scope: "col", class: "number", title: "A page that others have mapped, too, counts in part: half if two processes have it" }, "Its part"))),
+				h("tbody", {}, all.slice(0, mostShares).map(s => h("tr", {}, h("th", { scope: "row" }, `${s.pid} `, name(s.name)),
+					h("td", { class: "number" }, words.size(s.resident)), h("td", { class: "number" }, words.size(s.proportional)))))));
+		} catch {
+			// the server is gone; a later look asks again
+		}
 	}
 
 	#members(o) {

@@ -22,6 +22,7 @@ const pathOf = i => [i.kind, i.scope, encodeURIComponent(i.name)].join("/");
 const blocked = o => (o.waits ?? []).filter(w => w.on?.length).length;
 const living = o => (o.members ?? []).filter(m => m.alive).length;
 const slowest = o => Math.max(0, ...(o.members ?? []).map(m => words.sum(m.behind)));
+const text = o => visible(o.text ?? "");
 const dash = n => (n ? words.number(n) : "–");
 
 const objects = new Table({
@@ -36,8 +37,8 @@ const objects = new Table({
 		{ id: "speed", title: "Bandwidth", numeric: true, value: o => o.rate?.bytes_per_second ?? -1, text: o => words.speed(o.rate?.bytes_per_second), about: "Bytes of messages a second" },
 		{ id: "lag", title: "Lag", numeric: true, value: slowest, text: o => dash(slowest(o)), about: "How far the slowest reliable subscriber is behind" },
 		{ id: "blocked", title: "Blocked", numeric: true, value: blocked, text: o => dash(blocked(o)), about: "Members that wait for others" },
-		{ id: "state", title: "State", value: words.state, text: o => words.state(o) + (o.findings ?? []),
-			cell: o => [words.state(o), (o.findings ?? []).filter(f => f !== "unreadable").map(f => [" ", mark(f.replaceAll("-", " "), "warn")])] },
+		{ id: "state", title: "State", value: text, text: o => text(o) + (o.findings ?? []),
+			cell: o => [h("bdi", {}, text(o)), (o.findings ?? []).filter(f => f !== "unreadable").map(f => [" ", mark(f.replaceAll("-", " "), "warn")])] },
 	],
 });
 
@@ -54,7 +55,7 @@ const locks = new Table({
 		{ id: "name", title: "Name", value: o => words.title(o.info).toLowerCase(), text: o => words.title(o.info) + o.info.kind,
 			cell: o => [name(words.title(o.info)), h("small", { class: "kind" }, o.info.kind)] },
 		{ id: "kind", title: "Kind", value: o => o.info.kind },
-		{ id: "state", title: "State", value: words.state, cell: o => [words.state(o), o.state?.dirty && [" ", mark("dirty", "bad")]] },
+		{ id: "state", title: "State", value: text, cell: o => [text(o), o.state?.dirty && [" ", mark("dirty", "bad")]] },
 		{ id: "holders", title: "Held by", value: o => holders(o).length, text: o => JSON.stringify(holders(o)), numeric: false, cell: o => list(holders(o)) },
 		{ id: "waiting", title: "Waiting", numeric: true, value: o => waiters(o).length, text: o => JSON.stringify(waiters(o).map(m => m.pid)), cell: o => list(waiters(o)) },
 		{ id: "since", title: "For", numeric: true, about: "How long the first of them has waited, as far as it was seen", value: o => -longest(o),
@@ -104,11 +105,11 @@ function draw() {
 	}
 	document.body.classList.toggle("opened", open !== null);
 	if (!state) return;
-	const at = new Date(state.at), all = state.objects;
+	const all = state.objects;
 	set($("summary"), `${words.count(all.length, "object")}, ${words.size(state.memory.allocated)} of memory` +
 		(state.leftovers.length ? `, ${words.size(state.memory.leftover)} of it left by dead processes` : ""));
 
-	const lines = all.flatMap(o => words.sentences(o, at).map(s => ({ ...s, o })));
+	const lines = all.flatMap(o => (o.sentences ?? []).filter(s => s.on).map(s => ({ ...s, o })));
 	document.title = lines.length ? `(${lines.length}) samepage` : "samepage";
 	drawAlerts(lines.filter(s => s.o.path !== open)); // the panel of the open object has its own
 	set($("count-objects"), String(all.length));
@@ -142,33 +143,32 @@ function draw() {
 		leftovers.show(state.leftovers);
 	}
 	if (open === null) detail.hide();
-	else detail.show(all.find(o => o.path === open), open, state);
+	else detail.show(all.find(o => o.path === open), open);
 }
 
 // drawAlerts says who makes whom wait, and who waits in a circle.
 function drawAlerts(lines) {
 	const most = 5;
-	const key = lines.map(s => s.o.path + s.key).join("\n") + JSON.stringify(state.cycles);
+	const key = lines.map(s => s.o.path + s.text).join("\n") + state.circles.join("\n");
 	same($("alerts"), key, () => [
-		...state.cycles.map(c => h("p", { class: "alert bad" }, h("strong", {}, "Circle: "),
-			c.map((step, i) => [i > 0 && ", for ", `process ${step.pid} (`, name(step.name), ") waits at ", name(words.title(state.objects[step.object].info))]), `, for process ${c[0].pid}`)),
+		...state.circles.map(c => h("p", { class: "alert bad" }, h("strong", {}, "Circle: "), h("bdi", {}, visible(c)))),
 		...lines.slice(0, most).map(s => h("p", { class: `alert ${s.stopped ? "bad" : ""}` },
-			h("a", { href: objectHref(s.o.path) }, name(words.title(s.o.info))), ": ", s.parts, h("span", { class: "for", "aria-live": "off" }))),
+			h("a", { href: objectHref(s.o.path) }, name(words.title(s.o.info))), ": ", h("bdi", {}, visible(s.text)), h("span", { class: "for", "aria-live": "off" }))),
 		lines.length > most && h("p", { class: "note" }, h("a", { href: "#/waits" }, `${lines.length - most} more`)),
 	]);
 	const times = $("alerts").querySelectorAll(".for");
-	lines.slice(0, most).forEach((s, i) => set(times[i], s.lasts));
+	lines.slice(0, most).forEach((s, i) => set(times[i], words.lasts(s)));
 }
 
 // drawIdle tells of the members that wait for something new, which any other member can bring.
 function drawIdle(all) {
-	const rows = all.flatMap(o => (o.waits ?? []).filter(w => !w.on?.length).map(w => ({ o, w, m: o.members[w.member] })));
-	const key = rows.map(r => `${r.o.path} ${r.m.pid} ${r.w.for}`).join("\n");
+	const rows = all.flatMap(o => (o.sentences ?? []).filter(s => !s.on).map(s => ({ o, text: s.text })));
+	const key = rows.map(r => `${r.o.path} ${r.text}`).join("\n");
 	same(idle, key, () => [
 		h("h2", {}, "Waits that are normal"),
 		h("p", { class: "note" }, rows.length ? "These members wait for something new, which any other member can bring." : "No member waits for something new."),
-		h("ul", { class: "idle" }, rows.slice(0, 200).map(r => h("li", {}, words.process(r.m), ` waits for ${words.reason(r.w)} at `,
-			h("a", { href: objectHref(r.o.path) }, name(words.title(r.o.info)))))),
+		h("ul", { class: "idle" }, rows.slice(0, 200).map(r => h("li", {},
+			h("a", { href: objectHref(r.o.path) }, name(words.title(r.o.info))), ": ", h("bdi", {}, visible(r.text))))),
 		rows.length > 200 && h("p", { class: "note" }, `${rows.length - 200} more are not shown.`),
 	]);
 }

@@ -1,7 +1,7 @@
-// The words of the page: numbers with units, and sentences about waits. The sentences are those of
-// samepage top.
+// The words of the page: numbers with units. The server makes the sentences about waits, and the
+// words for the state of an object.
 
-import { h, name, visible } from "./dom.js";
+import { visible } from "./dom.js";
 
 const space = "\u00a0"; // a number and its unit stay on one line
 
@@ -77,20 +77,6 @@ export function title(info) {
 	return (info.scope === "global" ? "Global\\" : "") + info.name;
 }
 
-// process names the process of a member.
-export function process(m) {
-	return [
-		`process ${m.pid}`, m.other_pid_namespace && " of another pid namespace", " (", name(m.name), ")",
-		m.ended && ", which has ended: a descendant still has its descriptor",
-	];
-}
-
-// untils say what ends a wait of a member for others.
-const untils = {
-	lock: "unlocks it", space: "lets go of messages", turn: "has written its value",
-	answer: "answers", accept: "accepts the connection",
-};
-
 // reasons say what a member waits for.
 const reasons = {
 	lock: "a lock", event: "an event", unit: "a unit of a semaphore", space: "space", subscriber: "a subscriber",
@@ -102,73 +88,8 @@ export function reason(w) {
 	return reasons[w.for] ?? visible(w.for);
 }
 
-// processes names the processes of members, and only counts them if there are many.
-function processes(members) {
-	const few = 4, parts = [];
-	members.slice(0, few).forEach((m, i) => {
-		if (i > 0) parts.push(", ");
-		parts.push(...process(m));
-		if (m.stopped) parts.push(", ", h("strong", {}, "which is stopped"), ",");
-	});
-	if (members.length > few) parts.push(` and ${members.length - few} more`);
-	return parts;
-}
-
-// sentences say who waits for whom at an object. Members that wait for the same members are in one
-// sentence. at is the time of the snapshot. key changes if more than the time changes.
-export function sentences(o, at) {
-	const groups = new Map();
-	for (const w of o.waits ?? []) {
-		if (!w.on?.length) continue;
-		const k = `${w.for} ${w.on}`;
-		if (!groups.has(k)) groups.set(k, { wait: w, waiters: [], since: at, exact: true });
-		const g = groups.get(k);
-		g.waiters.push(o.members[w.member]);
-		g.exact &&= w.exact;
-		if (w.since && new Date(w.since) < g.since) g.since = new Date(w.since);
-	}
-	return [...groups.entries()].map(([k, g]) => {
-		const on = g.wait.on.map(i => o.members[i]);
-		const parts = [
-			...processes(g.waiters), g.waiters.length > 1 ? " wait until " : " waits until ", on.length > 1 && "each of ",
-			...processes(on), " ", untils[g.wait.for] ?? "goes on",
-		];
-		const stopped = on.some(m => m.stopped);
-		const ids = list => list.map(m => `${m.pid}${m.stopped ? "!" : ""}`).join();
-		return { key: `${k} ${ids(g.waiters)} ${ids(on)}`, parts, lasts: g.since < at ? `, for ${g.exact ? "" : "at least "}${lasting(at - g.since)}` : "", stopped };
-	});
-}
-
-// state tells the state of an object, in a few words.
-export function state(o) {
-	if (o.error) return `unreadable: ${visible(o.error)}`;
-	const s = o.state;
-	if (!s) return "";
-	const who = m => `process ${m.pid}`;
-	switch (o.info.kind) {
-	case "topic": {
-		const by = s.lanes.filter(l => l.publisher).map(l => who(l.publisher));
-		const subs = o.members.filter(m => m.role === "reliable" || m.role === "best-effort").length;
-		return `${by.length ? "published by " + by.join(", ") : "no publisher"}, ${count(subs, "subscriber")}`;
-	}
-	case "cell":
-		return s.generation ? `value ${number(s.generation)}` : "no value yet";
-	case "service": {
-		const workers = o.members.filter(m => m.role === "worker" && m.alive).length;
-		return `${count(workers, "worker")}, ${count(s.in_flight, "call")} in flight`;
-	}
-	case "event":
-		return `${s.set ? "set" : "not set"}, ${s.manual ? "manual-reset" : "auto-reset"}`;
-	case "semaphore":
-		return `${s.units ?? 0} of at most ${s.max ?? 0} units`;
-	case "mutex": case "rwmutex": {
-		const owner = o.members.find(m => m.owner), reads = sum(o.members.map(m => m.reads ?? 0));
-		const held = owner ? `held by ${who(owner)}` : reads ? "locked for reading" : "free";
-		return held + (s.dirty ? ", its owner died, and it was not declared consistent" : "");
-	}
-	}
-	return "";
-}
+// lasts is for how long the members of a sentence wait.
+export const lasts = s => (s.lasts ? `, ${s.lasts}` : "");
 
 // facts about what findings of an object mean.
 export const findings = {
