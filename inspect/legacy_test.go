@@ -77,7 +77,7 @@ func TestLegacy(t *testing.T) {
 	t.Run("ShareMemory", func(t *testing.T) {
 		legacyPlace(t, "ShareMemory")
 		for l, section := range map[sharememory.Layout]string{sharememory.Seed: "ShareMemoryMap-inspected", sharememory.Head: "SMM-inspected"} {
-			w := must(sharememory.CreateWriter(bg, "inspected", 2<<20, &sharememory.Options{Layout: l, Lock: sharememory.FileLockOptions{Dir: t.TempDir()}}))
+			w := must(sharememory.CreateWriter(bg, "inspected", 2<<20, &sharememory.Options{Layout: l, Lock: sharememory.FileLockOptions{Dir: ipctest.Dir(t)}}))
 			wantLegacy(t, section, "ShareMemory", "value of 0 bytes, room for 2097152, layout "+l.String()+", checksum right")
 			must(w.Write(bg, []byte("value")))
 			wantLegacy(t, section, "ShareMemory", "value of 5 bytes", "checksum right")
