@@ -83,7 +83,8 @@ func plainProcess(args []string) {
 func bridged(b *testing.B, policy Policy, size, pack int) {
 	ipctest.NeedNames(b)
 	ipctest.Store(b)
-	s := newServer(b, server.Options{})
+	b.Setenv("WINDOW", fmt.Sprint(64<<20)) // as the command
+	s := newServer(b, server.Options{MaxPending: 1 << 30})
 	far := start(b, s, "subscribe", policy, "t")
 	start(b, s, "publish", policy, "t")
 	p := ipctest.Start(b, "fast", fmt.Sprint(size), fmt.Sprint(pack), "0")

@@ -57,8 +57,12 @@ func bridgeProcess(args []string) {
 		return
 	}
 	defer stop()
+	window := 1 << 20
+	if os.Getenv("WINDOW") != "" {
+		window, _ = strconv.Atoi(os.Getenv("WINDOW"))
+	}
 	o := &Options{
-		Zstd: os.Getenv("ZSTD") != "", Names: Names{Patterns: args[3:]}, Conn: nc, Space: "test", Policy: Policy(args[2]), Window: 1 << 20, Tick: 100 * time.Millisecond,
+		Zstd: os.Getenv("ZSTD") != "", Names: Names{Patterns: args[3:]}, Conn: nc, Space: "test", Policy: Policy(args[2]), Window: window, Tick: 100 * time.Millisecond,
 		Silence: time.Minute, Limit: 1 << 30, Host: "test", Tell: l.Tell,
 	}
 	if len(o.Patterns) == 0 {

@@ -48,6 +48,7 @@ type sink struct {
 	once     sync.Once     // of stored
 	position atomic.Uint64 // of the last envelope in the stream, if the topic is stored
 
+	waits   atomic.Bool   // the policy is Wait: the publishing bridge waits for this one
 	session atomic.Uint32 // of the publishing bridge
 	number  atomic.Uint64 // of the last envelope
 }
@@ -108,7 +109,9 @@ func (s *sink) run() {
 			s.b.tell("slow", s.name, 0, "%d envelopes were dropped, because the subscribers of the topic here are too slow", n-dropped)
 			dropped = n
 		}
-		s.say(sayDone) // the publishing bridge hears it, also while take waits for subscribers here
+		if s.waits.Load() {
+			s.say(sayDone) // the publishing bridge hears it, also while take waits for subscribers here
+		}
 		if s.mu.TryLock() {
 			s.watch()
 			s.mu.Unlock()
@@ -127,7 +130,7 @@ func (s *sink) watch() {
 		s.heard = time.Now() // the silence has another reason
 		return
 	}
-	if s.meta.Name == "" && !s.follows(s.session.Load()) { // nobody answers if the topic is stored
+	if s.session.Load() == 0 { // nobody answers if the topic is stored
 		s.ask()
 	}
 	if quiet := time.Since(s.heard); quiet > s.b.o.Silence && !s.silent && s.meta.Name != "" && s.meta.Policy != Stored {
@@ -315,7 +318,7 @@ func (s *sink) open(m *Meta) {
 		return
 	}
 	// The publishing bridge has started again, or this is another topic.
-	same := m.ID == s.meta.ID && len(s.places) == m.Publishers && s.meta.Name != ""
+	same := m.ID == s.meta.ID && len(s.places) == m.Publishers
 	if !same {
 		if was := s.meta.Earlier + s.seen(); again && m.Earlier > was {
 			s.lost(m.Earlier-was, "of topics that are over")
@@ -344,6 +347,7 @@ func (s *sink) open(m *Meta) {
 	}
 	s.discard()
 	s.meta, s.retry = *m, time.Time{}
+	s.waits.Store(m.Policy == Wait)
 	s.session.Store(m.Session)
 	s.number.Store(m.Number)
 	if m.Policy == Wait {
