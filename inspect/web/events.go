@@ -7,12 +7,18 @@ import (
 	"time"
 )
 
-const (
-	// mostStreams is the largest number of clients that get events at a time.
-	mostStreams = 64
-	// sendTime is how long a client may take for one event.
-	sendTime = 30 * time.Second
-)
+// mostStreams is the largest number of clients that get events at a time.
+const mostStreams = 64
+
+// sendTime is how long a client may take for one event, or for another answer. A test makes it
+// shorter.
+var sendTime = 30 * time.Second
+
+// hurry ends the connection of a client that does not read its answer: else each one would keep the
+// memory of an answer. A server that cannot set a deadline, such as a test, has a client that reads.
+func hurry(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(sendTime))
+}
 
 // events sends a look each interval, until the client goes.
 func (s *server) events(w http.ResponseWriter, r *http.Request) {
@@ -37,8 +43,7 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 			kind = "failed"
 			b, _ = json.Marshal(err.Error()) // a string has always JSON
 		}
-		// A server that cannot set a deadline, such as a test, has a client that reads.
-		_ = c.SetWriteDeadline(time.Now().Add(sendTime))
+		hurry(w)
 		if _, err := fmt.Fprintf(w, "event: %s\ndata: %s\n\n", kind, b); err != nil {
 			return
 		}

@@ -43,6 +43,7 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 // check refuses requests that a page from elsewhere has made.
 func (g *guard) check(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		hurry(w)
 		h := w.Header()
 		h.Set("Content-Security-Policy", policy)
 		h.Set("X-Content-Type-Options", "nosniff")
@@ -148,6 +149,7 @@ func (g *guard) page(next http.Handler) http.Handler {
 
 // login takes the token from the form.
 func (g *guard) login(w http.ResponseWriter, r *http.Request) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(sendTime)) // as in hurry
 	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
 	g.enter(w, r, r.PostFormValue("token"))
 }

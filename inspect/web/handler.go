@@ -136,6 +136,7 @@ func (f onlyFiles) Open(name string) (fs.File, error) {
 // reply sends a body.
 func reply(w http.ResponseWriter, kind string, body []byte) {
 	w.Header().Set("Content-Type", kind)
+	hurry(w)
 	_, _ = w.Write(body) // if it fails, nobody is there to tell it to
 }
 

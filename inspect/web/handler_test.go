@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -303,5 +305,35 @@ func TestMetricsAlone(t *testing.T) {
 	}
 	if w := get(Metrics(&Options{Labels: map[string]string{"no name": ""}}), here+"/metrics"); w.Code != http.StatusInternalServerError {
 		t.Errorf("a wrong label: %d", w.Code)
+	}
+}
+
+// A client that does not read its answer, or does not send its token, does not keep memory for ever.
+func TestStalledClients(t *testing.T) {
+	defer func(d time.Duration) { sendTime = d }(sendTime)
+	sendTime = 50 * time.Millisecond
+	large := &inspect.State{Objects: make([]inspect.Object, 40_000)} // more than the system keeps for a connection
+	for i := range large.Objects {
+		large.Objects[i].Name = fmt.Sprintf("%0190d", i)
+	}
+	h := newServer(&Options{Token: "correct horse"}, &watch{interval: time.Hour, snapshot: func() (*inspect.State, error) { return large, nil }})
+	ended := make(chan string)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.ServeHTTP(w, r)
+		ended <- r.URL.Path
+	}))
+	defer s.Close()
+	for _, request := range []string{"GET /api/state", "GET /metrics", "GET /api/events", "POST /"} {
+		c, err := net.Dial("tcp", s.Listener.Addr().String())
+		ipctest.NoErr(t, err)
+		_, err = fmt.Fprintf(c, "%s HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer correct horse\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n",
+			request, strings.Count(request, "POST")*100)
+		ipctest.NoErr(t, err)
+		select {
+		case <-ended:
+		case <-time.After(ipctest.Patience):
+			t.Errorf("%s does not end", request)
+		}
+		ipctest.NoErr(t, c.Close())
 	}
 }

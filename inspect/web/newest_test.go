@@ -189,6 +189,22 @@ func TestHostilePicture(t *testing.T) {
 	}
 }
 
+// Pictures that are not sent again are not kept.
+func TestOldPictures(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	s := &pictures{}
+	for width := leastWidth; width < leastWidth+10; width++ {
+		for _, m := range s.made {
+			m.at = m.at.Add(-pictureTime)
+		}
+		s.get(pictureKey{kind: samepage.KindTopic, name: "none", format: ".jpg", width: width})
+	}
+	if len(s.made) != 1 {
+		t.Errorf("%d pictures are kept", len(s.made))
+	}
+}
+
 // A scaled picture is the mean of the large one, also if it is very wide or very high.
 func TestScale(t *testing.T) {
 	g := image.NewGray(image.Rect(5, 5, 1005, 6))

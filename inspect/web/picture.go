@@ -6,6 +6,7 @@ import (
 	"image"
 	"image/jpeg"
 	"image/png"
+	"maps"
 	"net/http"
 	"path"
 	"strconv"
@@ -87,6 +88,8 @@ func (p *pictures) get(k pictureKey) *madePicture {
 	if m := p.made[k]; m != nil && time.Since(m.at) < pictureTime {
 		return m
 	}
+	// What is old is not sent again.
+	maps.DeleteFunc(p.made, func(_ pictureKey, m *madePicture) bool { return time.Since(m.at) >= pictureTime })
 	if len(p.made) >= mostPictures || p.made == nil {
 		p.made = map[pictureKey]*madePicture{}
 	}
