@@ -3,6 +3,8 @@ package pubsub
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"runtime"
 	"time"
 
 	"samepage/internal/option"
@@ -23,10 +25,12 @@ const maxSkip = layout.MaxNumber / 2
 // Only topics with Options.Pack can leave out numbers.
 //
 // Errors: fs.ErrInvalid (seq is less than Next, or more than 1 << 61), errors.ErrUnsupported (seq
-// is more than Next, and the topic has no Options.Pack).
+// is more than Next, and the topic has no Options.Pack), samepage.ErrClosed.
 func (p *publisher) Relay(seq uint64, at time.Time) error {
 	next := p.w.Next()
 	switch {
+	case p.h.Closed(): // another publisher may have the place
+		return p.wrap("relay to", fs.ErrClosed)
 	case seq < next || seq > maxSkip:
 		return p.wrap("relay to", option.Bad("seq", seq, fmt.Sprintf("%d to %d", next, uint64(maxSkip))))
 	case seq > next && !p.w.Packs():
@@ -36,5 +40,6 @@ func (p *publisher) Relay(seq uint64, at time.Time) error {
 		p.w.Skip(seq - next)
 	}
 	p.w.SetTime(at)
+	runtime.KeepAlive(p)
 	return nil
 }

@@ -176,3 +176,25 @@ func TestRelayEnds(t *testing.T) {
 		})
 	}
 }
+
+// A publisher that is closed does not change the numbers of the one that has its place now.
+func TestRelayClosed(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	p := publisherWith(t, "t", &pubsub.Options{Pack: 4096})
+	sub, err := pubsub.OpenSubscriber("t", nil)
+	ipctest.NoErr(t, err)
+	defer sub.Close()
+	ipctest.NoErr(t, p.Close())
+	q, err := pubsub.OpenPublisher("t", nil)
+	ipctest.NoErr(t, err)
+	ipctest.NoErr(t, q.Send(bg, []byte("1")))
+	ipctest.WantErr(t, p.Relay(100, time.Time{}), samepage.ErrClosed)
+	ipctest.NoErr(t, q.Close())
+	if _, err := sub.Take(bg); err != nil {
+		t.Error(err)
+	}
+	if _, err := sub.Take(bg); err != io.EOF || sub.Missed() != 0 {
+		t.Errorf("%v, %d missed, and nobody has left out any", err, sub.Missed())
+	}
+}
