@@ -23,6 +23,7 @@ type playOptions struct {
 	rename   []string
 	wait     int
 	pause    bool
+	limit    int64
 }
 
 func newPlayCommand(a *app) *cobra.Command {
@@ -62,13 +63,15 @@ program has recorded are played as the bytes that are in the file.`,
 	f.StringSliceVar(&o.topics, "topics", nil, "play only topics and cells of these `names` or patterns")
 	f.StringSliceVar(&o.rename, "rename", nil, "play a topic or a cell under another name: `old=new`")
 	f.BoolVar(&o.pause, "pause", false, "begin in a pause")
+	o.limit = record.DefaultLimit
+	f.Var(sizeFlag{&o.limit, 1}, "limit", "refuse topics that take more memory")
 	f.IntVar(&o.wait, "wait", 0, "begin when each topic has at least this many reliable subscribers")
 	return c
 }
 
 // check checks the flags.
 func (o *playOptions) check(c *cobra.Command) (record.PlayOptions, error) {
-	p := record.PlayOptions{Rate: o.rate, Loop: o.loop, From: o.from, To: o.to, Wait: o.wait, Scope: o.scope, Paused: o.pause}
+	p := record.PlayOptions{Rate: o.rate, Loop: o.loop, From: o.from, To: o.to, Wait: o.wait, Scope: o.scope, Paused: o.pause, Limit: o.limit}
 	names := map[string]string{}
 	for _, r := range o.rename {
 		from, to, ok := strings.Cut(r, "=")

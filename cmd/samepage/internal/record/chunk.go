@@ -88,6 +88,14 @@ func (c *chunk) of(ch *channel) *mcap.MessageIndex {
 	return ch.index
 }
 
+// drop frees the memory of a chunk that nobody needs. Its channels still refer to it.
+func (c *chunk) drop() {
+	c.b, c.packed = nil, nil
+	for _, i := range c.index {
+		*i = mcap.MessageIndex{}
+	}
+}
+
 // Compression says how the chunks of a file are compressed.
 type Compression = mcap.CompressionFormat
 

@@ -105,7 +105,7 @@ func (s *Source) include(t *Source) error {
 // messages.
 func (f *File) foreign(c *mcap.Channel) (*Source, error) {
 	s := &Source{Kind: samepage.KindTopic, Options: pubsub.Options{MaxSize: 1, Times: true}}
-	next, err := f.Messages(0, 1<<63-1, mcap.FileOrder, func(x *mcap.Channel) bool { return x.ID == c.ID })
+	next, err := f.Messages(0, 1<<63-1, Forward, func(x *mcap.Channel) bool { return x.ID == c.ID })
 	for err == nil {
 		var m *Message
 		if m, err = next(); err == nil {
@@ -121,13 +121,27 @@ func (f *File) foreign(c *mcap.Channel) (*Source, error) {
 func openOutput(k place, s *Source, o *PlayOptions) (*output, error) {
 	out := &output{name: k.name, depth: 1, times: s.Options.Times}
 	var err error
+	f := &s.Options
 	if k.kind == samepage.KindCell {
+		if int64(f.MaxSize) > o.Limit {
+			return nil, fmt.Errorf("cell %q has room for %d bytes, the limit is %d: %w", k.name, f.MaxSize, o.Limit, samepage.ErrTooLarge)
+		}
 		opts := &cell.Options{Scope: o.Scope, Schema: s.Schema, Members: s.Options.Members, Checksums: s.Options.Checksums, Times: s.Options.Times}
 		out.cell, _, err = cell.OpenOrCreateWriter(k.name, max(s.Options.MaxSize, 1), opts)
 		return out, err
 	}
-	opts := s.Options
-	opts.Scope, opts.Schema = o.Scope, s.Schema
+	// The file does not say who may use the topic, and how long it stays.
+	opts := pubsub.Options{
+		Scope: o.Scope, Schema: s.Schema, MaxSize: f.MaxSize, Pack: f.Pack, Depth: f.Depth, Publishers: f.Publishers, Members: f.Members,
+		Holds: f.Holds, Loans: f.Loans, EvictAfter: f.EvictAfter, Checksums: f.Checksums, Times: f.Times, NamedReaders: f.NamedReaders,
+	}
+	n, err := opts.InUse(max(f.Publishers, 1), 1)
+	if err == nil && n > o.Limit {
+		err = fmt.Errorf("it needs %d bytes, the limit is %d: %w", n, o.Limit, samepage.ErrTooLarge)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("topic %q: %w", k.name, err)
+	}
 	if out.pub, _, err = pubsub.OpenOrCreatePublisher(k.name, &opts); err == nil {
 		out.depth = out.pub.Options().Depth
 	}

@@ -26,10 +26,15 @@ type PlayOptions struct {
 	Wait   int // begin when each topic has so many reliable subscribers
 	Scope  samepage.Scope
 	Paused bool // begin in a pause
+	// Limit is how many bytes of shared memory a topic or a cell may take; 0 means DefaultLimit.
+	Limit int64
 	// Progress is told where the player is, after each message and each command; nil: nobody. It must
 	// be fast.
 	Progress func(Position)
 }
+
+// DefaultLimit is the default of PlayOptions.Limit.
+const DefaultLimit = 4 << 30
 
 // Position is where a Player is.
 type Position struct {
@@ -65,10 +70,13 @@ type Player struct {
 // NewPlayer returns a Player. It creates the topics and cells.
 //
 // Errors: those of pubsub.OpenOrCreatePublisher and cell.OpenOrCreateWriter, samepage.ErrCorrupt,
-// fs.ErrInvalid (an option is out of range).
+// fs.ErrInvalid (an option is out of range), samepage.ErrTooLarge (a topic needs more than Limit).
 func NewPlayer(f *File, o PlayOptions) (*Player, error) {
 	if o.Rate == 0 {
 		o.Rate = 1
+	}
+	if o.Limit == 0 {
+		o.Limit = DefaultLimit
 	}
 	if o.Want == nil {
 		o.Want = func(string) bool { return true }
@@ -288,8 +296,8 @@ func (p *Player) restart(ctx context.Context) error {
 	}
 	at := p.begin + uint64(p.pos.At)
 	if p.pos.At > 0 {
-		for id, o := range p.outs {
-			if err := p.restore(ctx, id, o, at); err != nil {
+		for _, o := range uniqueOutputs(p.outs) {
+			if err := p.restore(ctx, o, at); err != nil {
 				return err
 			}
 		}
@@ -302,8 +310,8 @@ func (p *Player) restart(ctx context.Context) error {
 
 // restore plays the messages that were the history of a topic, or the value of a cell, just before
 // at.
-func (p *Player) restore(ctx context.Context, id uint16, o *output, at uint64) error {
-	next, err := p.f.Messages(0, at, Backward, func(c *mcap.Channel) bool { return c.ID == id })
+func (p *Player) restore(ctx context.Context, o *output, at uint64) error {
+	next, err := p.f.Messages(0, at, Backward, func(c *mcap.Channel) bool { return p.outs[c.ID] == o })
 	if err != nil {
 		return err
 	}

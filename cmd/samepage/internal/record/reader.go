@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 
 	"github.com/foxglove/mcap/go/mcap"
@@ -225,62 +224,4 @@ func (r *File) Close() error { return r.f.Close() }
 func (r *File) Repair(w io.Writer) error {
 	_, err := io.Copy(w, r.bytes())
 	return err
-}
-
-// Message is a message of a recording. Data is good until the next message is read.
-type Message struct {
-	Channel *mcap.Channel
-	Schema  *mcap.Schema
-	Source  *Source // nil: another program wrote the channel
-	*mcap.Message
-}
-
-// Order is the order in which messages are read.
-type Order = mcap.ReadOrder
-
-// The orders: by the time at which messages were recorded.
-const (
-	Forward  = mcap.LogTimeOrder
-	Backward = mcap.ReverseLogTimeOrder
-)
-
-// Messages returns a function that reads one message after the other, of the topics that want
-// accepts: those that were recorded at from or later, and before to, in nanoseconds since 1970. At
-// the end the function returns io.EOF.
-func (r *File) Messages(from, to uint64, order Order, want func(c *mcap.Channel) bool) (func() (*Message, error), error) {
-	var topics []string
-	for _, c := range r.info.Channels {
-		if want(c) {
-			topics = append(topics, c.Topic)
-		}
-	}
-	if len(topics) == 0 { // for the library this means all topics
-		return func() (*Message, error) { return nil, io.EOF }, nil
-	}
-	var it mcap.MessageIterator
-	err := guard(func() error {
-		m, err := mcap.NewReader(r.bytes())
-		if err == nil {
-			it, err = m.Messages(mcap.WithTopics(topics), mcap.AfterNanos(from), mcap.BeforeNanos(min(to, math.MaxInt64)), mcap.InOrder(order))
-		}
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	var m Message
-	var msg mcap.Message
-	return func() (*Message, error) {
-		err := guard(func() (err error) {
-			for {
-				if m.Schema, m.Channel, m.Message, err = it.NextInto(&msg); err != nil {
-					return err
-				}
-				if m.Source = r.sources[m.Channel.ID]; want(m.Channel) {
-					return nil
-				}
-			}
-		})
-		return &m, err
-	}, nil
 }

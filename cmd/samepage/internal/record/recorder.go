@@ -428,6 +428,7 @@ func (w *writer) put(c *chunk) {
 	w.r.mu.Lock()
 	w.r.written(c)
 	w.r.reuse(c)
+	c.drop()
 	w.r.mu.Unlock()
 	if err != nil {
 		w.r.fail(err)
@@ -477,6 +478,7 @@ func (w *writer) forget() {
 	if old.b != nil {
 		w.r.reuse(old)
 	}
+	old.drop()
 }
 
 // triggered writes what is kept into a new file.

@@ -140,8 +140,16 @@ func (s *scanner) end() ([]byte, error) {
 	return append(s.missing, b...), err
 }
 
-// unpack returns the records of a chunk.
+// unpack returns the records of a chunk, and checks them against the checksum.
 func unpack(c *mcap.Chunk) ([]byte, error) {
+	b, err := decompress(c)
+	if err == nil && c.UncompressedCRC != 0 && crc32.ChecksumIEEE(b) != c.UncompressedCRC {
+		err = corrupt("the checksum of a chunk is wrong")
+	}
+	return b, err
+}
+
+func decompress(c *mcap.Chunk) ([]byte, error) {
 	var r io.Reader
 	switch how := mcap.CompressionFormat(c.Compression); how {
 	case mcap.CompressionNone:
@@ -251,30 +259,19 @@ func (s *scanner) chunk(b []byte) error {
 	if err != nil {
 		return err
 	}
-	if c.UncompressedCRC != 0 && crc32.ChecksumIEEE(records) != c.UncompressedCRC {
-		return corrupt("the checksum of a chunk is wrong")
-	}
 	index := map[uint16]*mcap.MessageIndex{}
 	s.indexes, s.counts = s.indexes[:0], map[uint16]uint64{}
 	for at := 0; at < len(records); {
-		rest := records[at:]
-		if len(rest) < 9 {
-			return corrupt("%d bytes at the end of a chunk", len(rest))
+		op, body, err := recordAt(records, at)
+		if err != nil {
+			return err
 		}
-		n := binary.LittleEndian.Uint64(rest[1:])
-		if n > uint64(len(rest)-9) {
-			return corrupt("a record of %d bytes in a chunk with %d", n, len(rest)-9)
-		}
-		body := rest[9 : 9+n]
-		switch op := mcap.OpCode(rest[0]); op {
+		switch op {
 		case mcap.OpSchema, mcap.OpChannel:
 			if err := s.define(op, body); err != nil {
 				return err
 			}
 		case mcap.OpMessage:
-			if n < messageFields {
-				return corrupt("a message of %d bytes", n)
-			}
 			id := binary.LittleEndian.Uint16(body)
 			if !s.known[id] {
 				return corrupt("a message of channel %d, which is not in the file", id)
@@ -286,7 +283,7 @@ func (s *scanner) chunk(b []byte) error {
 			index[id].Add(binary.LittleEndian.Uint64(body[6:]), uint64(at))
 			s.counts[id]++
 		}
-		at += 9 + int(n)
+		at += 9 + len(body)
 	}
 	s.last = &mcap.ChunkIndex{
 		MessageStartTime: c.MessageStartTime, MessageEndTime: c.MessageEndTime, ChunkStartOffset: uint64(s.at), ChunkLength: uint64(9 + len(b)),
