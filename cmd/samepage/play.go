@@ -40,10 +40,11 @@ On a terminal a line tells where play is, and keys change it:
 ` + playKeys + `.
 
 A file whose recorder was killed is played up to where it is whole. Topics that another
-program has recorded are played as the bytes that are in the file.`,
+program has recorded are played as the bytes that are in the file. A topic /camera/image
+of such a file is played as camera.image, unless --rename gives it another name.`,
 		Example: `  samepage play drive.mcap
   samepage play drive.mcap --rate 0.5 --loop --topics 'cam*'
-  samepage play drive.mcap --from 1m30s --to 2m --rename cam=replay/cam`,
+  samepage play drive.mcap --from 1m30s --to 2m --rename cam=replay`,
 		Args:              file,
 		ValidArgsFunction: completeFiles,
 		RunE: func(c *cobra.Command, args []string) error {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/foxglove/mcap/go/mcap"
@@ -53,13 +54,16 @@ func openOutputs(f *File, o *PlayOptions) (outs map[uint16]*output, err error) {
 		if c.Topic == eventTopic || !o.Want(c.Topic) {
 			continue
 		}
-		s := f.sources[id]
+		s, name := f.sources[id], o.Rename(c.Topic)
 		if s == nil {
+			if name == c.Topic { // such as /camera/image, which is no name here
+				name = strings.ReplaceAll(strings.Trim(name, "/"), "/", ".")
+			}
 			if s, err = f.foreign(c); err != nil {
 				return nil, err
 			}
 		}
-		k := place{s.Kind, o.Rename(c.Topic), s.Publisher}
+		k := place{s.Kind, name, s.Publisher}
 		at[id] = k
 		all := place{k.kind, k.name, 0}
 		if options[all] == nil {
@@ -118,13 +122,14 @@ func (f *File) foreign(c *mcap.Channel) (*Source, error) {
 	return s, nil
 }
 
+// openOutput opens an output. The result must be closed also after an error.
 func openOutput(k place, s *Source, o *PlayOptions) (*output, error) {
 	out := &output{name: k.name, depth: 1, times: s.Options.Times}
 	var err error
 	f := &s.Options
 	if k.kind == samepage.KindCell {
 		if int64(f.MaxSize) > o.Limit {
-			return nil, fmt.Errorf("cell %q has room for %d bytes, the limit is %d: %w", k.name, f.MaxSize, o.Limit, samepage.ErrTooLarge)
+			return out, fmt.Errorf("cell %q has room for %d bytes, the limit is %d: %w", k.name, f.MaxSize, o.Limit, samepage.ErrTooLarge)
 		}
 		opts := &cell.Options{Scope: o.Scope, Schema: s.Schema, Members: s.Options.Members, Checksums: s.Options.Checksums, Times: s.Options.Times}
 		out.cell, _, err = cell.OpenOrCreateWriter(k.name, max(s.Options.MaxSize, 1), opts)
@@ -140,7 +145,7 @@ func openOutput(k place, s *Source, o *PlayOptions) (*output, error) {
 		err = fmt.Errorf("it needs %d bytes, the limit is %d: %w", n, o.Limit, samepage.ErrTooLarge)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("topic %q: %w", k.name, err)
+		return out, fmt.Errorf("topic %q: %w", k.name, err)
 	}
 	if out.pub, _, err = pubsub.OpenOrCreatePublisher(k.name, &opts); err == nil {
 		out.depth = out.pub.Options().Depth

@@ -92,6 +92,7 @@ type Recorder struct {
 	events   *channel
 	takers   []*taker
 	err      error // the first one of the writer
+	skipped  error // names that are not recorded any more
 	finished bool
 
 	w writer // only its goroutine uses it, until done is closed
@@ -159,7 +160,7 @@ func (r *Recorder) register(c *channel, s *mcap.Schema) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.ids == 1<<16-1 {
-		return errors.New("there are more than 65535 channels, which is more than a file can have")
+		return errTooMany
 	}
 	r.ids++
 	c.id = r.ids
@@ -171,6 +172,21 @@ func (r *Recorder) register(c *channel, s *mcap.Schema) error {
 		}
 		c.schema = r.schemas[key]
 	}
+	return nil
+}
+
+// errTooMany ends the recording of one name.
+var errTooMany = errors.New("there are more than 65535 channels, which is more than a recording can have")
+
+// skip notes that a name is not recorded any more, if err is errTooMany. Others go on.
+func (t *taker) skip(err error) error {
+	if !errors.Is(err, errTooMany) {
+		return err
+	}
+	err = fmt.Errorf("%v %q is not recorded any more: %w", t.total.Kind, t.total.Name, err)
+	t.r.mu.Lock()
+	defer t.r.mu.Unlock()
+	t.r.skipped = errors.Join(t.r.skipped, err)
 	return nil
 }
 
@@ -335,7 +351,7 @@ func (r *Recorder) Close() ([]Total, []string, error) {
 	for _, t := range r.takers {
 		all = append(all, t.total)
 	}
-	return all, r.w.files, r.err
+	return all, r.w.files, errors.Join(r.err, r.skipped)
 }
 
 // fail keeps the first error of the writer. Takers end then.

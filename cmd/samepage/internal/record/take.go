@@ -79,7 +79,7 @@ func (r *Recorder) Topic(ctx context.Context, scope samepage.Scope, name string,
 		}
 		if m.OK() {
 			if err := t.message(&m.Message); err != nil {
-				return err
+				return t.skip(err)
 			}
 		}
 		if once && !m.OK() && (m.Since.Ended > 0 || m.Since.Died > 0) {
@@ -212,7 +212,7 @@ func (r *Recorder) Cell(ctx context.Context, scope samepage.Scope, name string) 
 		}
 		if v.OK() {
 			if err := t.value(&v.Value); err != nil {
-				return err
+				return t.skip(err)
 			}
 		}
 	}
