@@ -129,7 +129,7 @@ func (r recordingInfo) gaps(w io.Writer) error {
 			fmt.Fprintln(t, "GAP BEFORE\tNAME\tWHAT")
 		}
 		if n <= mostGaps {
-			fmt.Fprintf(t, "%s\t%s\t%s\n", roundDuration(e.Time.Sub(r.i.Begin)), plain(e.Topic), plain(e.Event.Event))
+			fmt.Fprintf(t, "%s\t%s\t%s\n", roundDuration(e.Time.Sub(r.i.Begin)), plain(e.Topic), visible(e.Event.Event))
 		}
 	}
 	if err := t.Flush(); err != nil || n <= mostGaps {

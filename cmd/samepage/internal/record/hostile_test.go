@@ -110,9 +110,24 @@ func TestOverlap(t *testing.T) {
 		t.Errorf("backward: %v, %q, want %q", err, got, want)
 	}
 	defer func(n uint64) { mostOpen = n }(mostOpen)
-	mostOpen = 400 // two chunks
+	mostOpen = 400 // one chunk
 	_, err := read(t, f, Forward)
 	ipctest.WantErr(t, err, samepage.ErrCorrupt)
+	all = nil
+	for i := range int64(4) { // these do not overlap
+		c := &chunk{ready: make(chan struct{})}
+		for k := range int64(6) {
+			c.add(ch, 1, begin+10*i+k, begin, fmt.Append(nil, i))
+		}
+		c.seal(mcap.CompressionNone)
+		all = append(all, c)
+	}
+	f = opened(t, mcap.CompressionNone, all...)
+	for _, order := range []Order{Forward, Backward} {
+		if got, err := read(t, f, order); err != nil || len(got) != 24 {
+			t.Errorf("%d messages, %v", len(got), err)
+		}
+	}
 }
 
 // A small file does not take much memory: a chunk of 100 bytes has compressed bytes that become 64

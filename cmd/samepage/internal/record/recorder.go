@@ -178,14 +178,18 @@ func (r *Recorder) register(c *channel, s *mcap.Schema) error {
 // errTooMany ends the recording of one name.
 var errTooMany = errors.New("there are more than 65535 channels, which is more than a recording can have")
 
-// skip notes that a name is not recorded any more, if err is errTooMany. Others go on.
-func (t *taker) skip(err error) error {
+// ended handles the error that ends the recording of a name. If writing has failed, Close returns
+// the error. If it is errTooMany, other names go on, and Close returns it, too.
+func (t *taker) ended(err error) error {
+	t.r.mu.Lock()
+	defer t.r.mu.Unlock()
+	if err == t.r.err {
+		return nil
+	}
 	if !errors.Is(err, errTooMany) {
 		return err
 	}
 	err = fmt.Errorf("%v %q is not recorded any more: %w", t.total.Kind, t.total.Name, err)
-	t.r.mu.Lock()
-	defer t.r.mu.Unlock()
 	t.r.skipped = errors.Join(t.r.skipped, err)
 	return nil
 }

@@ -55,7 +55,9 @@ func (t *taker) note(format string, args ...any) {
 // Topic records a topic until ctx ends, across all objects that have the name one after the other.
 // If once is set, it also ends when the last publisher has ended its stream, or died.
 //
-// Errors: those of pubsub.Follow except that of ctx, and those of writing.
+// When writing has failed, it ends without an error: Close returns that.
+//
+// Errors: those of pubsub.Follow except that of ctx.
 func (r *Recorder) Topic(ctx context.Context, scope samepage.Scope, name string, once bool) error {
 	t := r.taker(scope, name, samepage.KindTopic)
 	opts := &pubsub.FollowOptions{
@@ -74,12 +76,12 @@ func (r *Recorder) Topic(ctx context.Context, scope samepage.Scope, name string,
 				t.channels = nil
 			}
 			if err := t.happened(m.Since); err != nil {
-				return err
+				return t.ended(err)
 			}
 		}
 		if m.OK() {
 			if err := t.message(&m.Message); err != nil {
-				return t.skip(err)
+				return t.ended(err)
 			}
 		}
 		if once && !m.OK() && (m.Since.Ended > 0 || m.Since.Died > 0) {
@@ -191,7 +193,9 @@ func (t *taker) channel(publisher int, f *form) (*channel, error) {
 // the other. It records the latest value each time that it has changed: of values that follow each
 // other fast it misses some, as each reader does.
 //
-// Errors: those of cell.Follow except that of ctx, and those of writing.
+// When writing has failed, it ends without an error: Close returns that.
+//
+// Errors: those of cell.Follow except that of ctx.
 func (r *Recorder) Cell(ctx context.Context, scope samepage.Scope, name string) error {
 	t := r.taker(scope, name, samepage.KindCell)
 	opts := &cell.FollowOptions{ReaderOptions: cell.ReaderOptions{Scope: scope, Owner: r.o.Owner}, News: true}
@@ -207,12 +211,12 @@ func (r *Recorder) Cell(ctx context.Context, scope samepage.Scope, name string) 
 				t.channels = nil
 			}
 			if err := t.happened(v.Since); err != nil {
-				return err
+				return t.ended(err)
 			}
 		}
 		if v.OK() {
 			if err := t.value(&v.Value); err != nil {
-				return t.skip(err)
+				return t.ended(err)
 			}
 		}
 	}
