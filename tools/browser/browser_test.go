@@ -370,7 +370,7 @@ func TestStoppedSubscriber(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.until("parseFloat(" + rate + ") > 1")
-	p.until("!document.body.textContent.includes('which is stopped')")
+	p.until("!document.body.innerText.includes('which is stopped')")
 	p.until("!" + member + ".textContent.includes('stopped')")
 	p.clean(address)
 }
