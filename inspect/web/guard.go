@@ -33,9 +33,6 @@ func newGuard(opts *Options) *guard {
 	return g
 }
 
-// replyTime is how long a client may take for an answer.
-const replyTime = time.Minute
-
 // policy allows the page only what comes with it.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -52,9 +49,6 @@ func (g *guard) check(next http.Handler) http.Handler {
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
-		// Events set their own. A server that cannot set a deadline, such as a test, has a client
-		// that reads.
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(replyTime))
 		switch {
 		case !g.allows(r.Host):
 			refuse(w, "the host name %q is not allowed here: use an IP address or localhost, or add the name to Options.Hosts", r.Host)

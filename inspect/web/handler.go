@@ -95,14 +95,18 @@ func labels(opts *Options) map[string]string {
 
 type server struct {
 	watch    *watch
-	labels   map[string]string // of metrics
-	streams  atomic.Int64      // clients that get events
+	match    func(*samepage.Info) bool // as in Options
+	labels   map[string]string         // of metrics
+	streams  atomic.Int64              // clients that get events
 	pictures pictures
 	shares   sharesOf
 }
 
 func newServer(opts *Options, w *watch) http.Handler {
 	s := &server{watch: w, labels: labels(opts)}
+	if opts != nil {
+		s.match = opts.Match
+	}
 	page, err := fs.Sub(files, "page")
 	if err != nil {
 		panic(err) // the folder is in this program

@@ -45,10 +45,7 @@ type picture struct {
 // copyNewest copies the newest message, and at most so many bytes of it. ok is false if there is
 // none, or if it was overwritten again and again.
 func copyNewest(kind samepage.Kind, name, scope string, most int, buf []byte) (m inspect.Message, schema string, ok bool, err error) {
-	opts := &inspect.WatchOptions{Owner: "*", From: inspect.FromNewest, Most: most}
-	if scope == samepage.Global.String() {
-		opts.Scope = samepage.Global
-	}
+	opts := &inspect.WatchOptions{Scope: scopeOf(scope), Owner: "*", From: inspect.FromNewest, Most: most}
 	w, err := inspect.Watch(kind, name, opts)
 	if err != nil {
 		return m, "", false, err
@@ -62,9 +59,34 @@ func copyNewest(kind samepage.Kind, name, scope string, most int, buf []byte) (m
 	return m, w.Schema(), ok, err
 }
 
+func scopeOf(text string) samepage.Scope {
+	if text == samepage.Global.String() {
+		return samepage.Global
+	}
+	return samepage.Local
+}
+
+// shown says whether Options.Match shows the object. If not, it answers as if there were none.
+func (s *server) shown(w http.ResponseWriter, kind samepage.Kind, name, scope string) bool {
+	if s.match == nil {
+		return true
+	}
+	i, err := samepage.Stat(name, &samepage.Options{Kind: kind, Scope: scopeOf(scope), Owner: "*"})
+	if err == nil && !s.match(&i) {
+		err = fs.ErrNotExist
+	}
+	if err != nil {
+		fail(w, err)
+	}
+	return err == nil
+}
+
 // message serves the newest message of a topic, or the value of a cell.
 func (s *server) message(kind samepage.Kind) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		if !s.shown(w, kind, nameIn(r), r.FormValue("scope")) {
+			return
+		}
 		m, schema, ok, err := copyNewest(kind, nameIn(r), r.FormValue("scope"), mostBytes, nil)
 		switch {
 		case err != nil:

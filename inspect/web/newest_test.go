@@ -85,6 +85,27 @@ func TestMessage(t *testing.T) {
 	}
 }
 
+// What Options.Match does not show, nobody can ask for.
+func TestMatch(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	h := Handler(&Options{Match: func(i *samepage.Info) bool { return i.Name == "shown" || i.Kind == samepage.KindCell }})
+	for _, name := range []string{"shown", "secret"} {
+		p, err := pubsub.CreatePublisher(name, nil)
+		ipctest.NoErr(t, err)
+		defer p.Close()
+		ipctest.NoErr(t, p.Send(t.Context(), []byte(name)))
+	}
+	if n := newestOf(t, h, "/api/message/shown"); *n.Text != "shown" {
+		t.Errorf("%+v", n)
+	}
+	for _, path := range []string{"/api/message/secret", `/api/message/Local%5csecret`, "/api/frame/secret.png", "/api/value/secret", "/api/message/none", "/api/message/?name=secret"} {
+		if w := get(h, here+path); w.Code != http.StatusNotFound || strings.Contains(w.Body.String(), "736563") {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+	}
+}
+
 // Whatever name a request has, the answer is an error, and no file is read.
 func TestHostileRequests(t *testing.T) {
 	ipctest.NeedNames(t)

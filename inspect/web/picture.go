@@ -71,6 +71,9 @@ func (s *server) picture(w http.ResponseWriter, r *http.Request) {
 		}
 		k.width = n
 	}
+	if !s.shown(w, k.kind, k.name, k.scope) {
+		return
+	}
 	m := s.pictures.get(k)
 	switch {
 	case m.err != nil:
