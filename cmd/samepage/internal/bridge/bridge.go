@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -44,11 +46,10 @@ type Options struct {
 type Bridge struct {
 	o        *Options
 	s        subjects
-	session  uint32
+	session  uint32 // of cells
 	receiver uint64
 	mark     *ipcsync.Event
 	counters counters
-	largest  int // bytes of an envelope
 
 	mu      sync.Mutex
 	sources []*source
@@ -67,7 +68,7 @@ type listener struct {
 
 // markName is the name of an event that exists while a subscribing bridge of this process id lives.
 // With it publishing bridges know its publishers, and cut loops.
-func markName(pid int) string { return fmt.Sprintf("samepage.bridge.%d", pid) }
+func markName(pid int) string { return fmt.Sprint(bridgeNames, pid) }
 
 // New prepares a bridge.
 func New(o *Options) (*Bridge, error) {
@@ -77,13 +78,18 @@ func New(o *Options) (*Bridge, error) {
 		o: o, s: subjects{o.Space}, session: max(binary.LittleEndian.Uint32(b[:]), 1), receiver: binary.LittleEndian.Uint64(b[4:]),
 		sinks: map[string]*sink{}, listeners: map[uint64]*listener{},
 	}
-	// The server counts the subject, and a header of JetStream.
-	n.largest = min(int(o.Conn.MaxPayload())-1024, 16<<20)
-	if n.largest < headerSize+partSize+1024 {
+	if n.largest() < headerSize+partSize+leastRoom {
 		return nil, fmt.Errorf("the server allows messages of %d bytes, which is too little for a bridge", o.Conn.MaxPayload())
 	}
 	return n, o.Check()
 }
+
+// leastRoom is the smallest number of bytes that an envelope has room for.
+const leastRoom = 1024
+
+// largest returns the bytes of the largest envelope. The server can have other limits when it is
+// started again. It counts the subject, and a header of JetStream.
+func (b *Bridge) largest() int { return min(int(b.o.Conn.MaxPayload())-1024, 16<<20) }
 
 // Counts returns the counts of all topics.
 func (b *Bridge) Counts() []Counts { return b.counters.list() }
@@ -93,14 +99,19 @@ func (b *Bridge) tell(what, topic string, lost uint64, format string, args ...an
 }
 
 // each calls f for each object of a kind whose name is one of these, or matches: at once, and for
-// those that appear later. A name that is not a pattern counts also without an object.
-func (b *Bridge) each(ctx context.Context, kind samepage.Kind, names []string, f func(name string)) error {
-	seen := map[string]bool{}
+// those that appear later. A name that is not a pattern counts also without an object. After forget,
+// which is nil for such a name, f is called again if the name is there.
+func (b *Bridge) each(ctx context.Context, kind samepage.Kind, names []string, f func(name string, forget func())) error {
+	var seen sync.Map
 	once := func(name string) {
-		if !seen[name] {
-			seen[name] = true
-			f(name)
+		if _, was := seen.LoadOrStore(name, true); was || strings.HasPrefix(name, bridgeNames) {
+			return
 		}
+		var forget func()
+		if !slices.Contains(names, name) {
+			forget = func() { seen.Delete(name) }
+		}
+		f(name, forget)
 	}
 	patterns := false
 	for _, p := range names {
@@ -144,7 +155,7 @@ func (b *Bridge) Publish(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	b.wg.Go(func() {
-		err := b.each(ctx, samepage.KindCell, b.o.Cells, func(name string) {
+		err := b.each(ctx, samepage.KindCell, b.o.Cells, func(name string, _ func()) {
 			b.wg.Go(func() { b.runCell(ctx, name) })
 		})
 		if ctx.Err() == nil {
@@ -155,12 +166,20 @@ func (b *Bridge) Publish(ctx context.Context) error {
 		b.wg.Go(func() { b.publishService(ctx, name) })
 	}
 	pause(ctx, b.o.Tick) // all subscribing bridges that are there say hello
-	err = b.each(ctx, samepage.KindTopic, b.o.Patterns, func(name string) {
-		s := newSource(b, name)
+	err = b.each(ctx, samepage.KindTopic, b.o.Patterns, func(name string, forget func()) {
+		s := newSource(b, name, forget)
 		b.mu.Lock()
 		b.sources = append(b.sources, s)
 		b.mu.Unlock()
-		b.wg.Go(func() { s.run(ctx) })
+		b.wg.Go(func() {
+			s.run(ctx)
+			b.mu.Lock()
+			b.sources = slices.DeleteFunc(b.sources, func(x *source) bool { return x == s })
+			b.mu.Unlock()
+			if forget != nil {
+				forget()
+			}
+		})
 	})
 	cancel() // also after an error
 	b.wg.Wait()

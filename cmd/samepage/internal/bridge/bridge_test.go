@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -61,9 +62,14 @@ func bridgeProcess(args []string) {
 	if os.Getenv("WINDOW") != "" {
 		window, _ = strconv.Atoi(os.Getenv("WINDOW"))
 	}
+	silence, err := time.ParseDuration(cmp.Or(os.Getenv("SILENCE"), "1m"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
 	o := &Options{
-		Zstd: os.Getenv("ZSTD") != "", Names: Names{Patterns: args[3:]}, Conn: nc, Space: "test", Policy: Policy(args[2]), Window: window, Tick: 100 * time.Millisecond,
-		Silence: time.Minute, Limit: 1 << 30, Host: "test", Tell: l.Tell,
+		Zstd: os.Getenv("ZSTD") != "", Names: Names{Patterns: args[3:]}, Conn: nc, Space: cmp.Or(os.Getenv("SPACE"), "test"), Policy: Policy(args[2]), Window: window, Tick: 100 * time.Millisecond,
+		Silence: silence, Limit: 1 << 30, Host: "test", Tell: l.Tell,
 	}
 	if len(o.Patterns) == 0 {
 		o.Cells, o.Services = []string{"c*"}, []string{"s"}
@@ -84,6 +90,12 @@ func bridgeProcess(args []string) {
 			if _, err := fmt.Scanln(&line); err != nil {
 				cancel()
 				return
+			}
+			if line == "left" {
+				b.mu.Lock()
+				print(len(b.sources) + len(b.sinks))
+				b.mu.Unlock()
+				continue
 			}
 			print(b.Counts())
 		}

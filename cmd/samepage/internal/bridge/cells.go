@@ -42,6 +42,8 @@ type cellSource struct {
 	c         *counter
 	id        samepage.ID
 
+	refused string // why the value is not sent, as it was told
+
 	mu   sync.Mutex
 	last [][]byte // the envelopes of the latest value
 }
@@ -94,8 +96,19 @@ func (b *Bridge) runCell(ctx context.Context, name string) {
 func (s *cellSource) set(m *CellMeta, v *cell.Value) {
 	meta, _ := json.Marshal(m) // a CellMeta has no value that JSON has not
 	b := v.Bytes()
-	room := s.b.largest - headerSize - valueSize - len(meta)
+	room := s.b.largest() - headerSize - valueSize - len(meta)
 	var all [][]byte
+	if room < leastRoom {
+		text := fmt.Sprintf("the server allows messages of %d bytes, and the description of the cell has %d", s.b.o.Conn.MaxPayload(), len(meta))
+		if s.refused != text {
+			s.refused = text
+			s.b.tell("refused", s.name, 0, "%s", text)
+		}
+		s.mu.Lock()
+		s.last = nil
+		s.mu.Unlock()
+		return
+	}
 	for from := 0; from == 0 || from < len(b); from += room {
 		part := b[from:min(from+room, len(b))]
 		e := make([]byte, headerSize, headerSize+valueSize+len(meta)+len(part))
@@ -147,7 +160,15 @@ type cellSink struct {
 	id         samepage.ID // of the cell at its origin
 	generation uint64      // of the value that was set last
 	buf        []byte      // the parts of the next value
+	of         valueOf     // the value whose parts are in buf
 	refused    string
+}
+
+// valueOf tells values of a cell apart.
+type valueOf struct {
+	id                 samepage.ID
+	session            uint32
+	generation, length uint64
 }
 
 // subscribeCells sets cells here until ctx ends.
@@ -211,10 +232,11 @@ func (b *Bridge) setCell(ctx context.Context, sinks map[string]*cellSink, data [
 	if e.id == s.id && e.number == s.generation && m == s.meta {
 		return // it is here already
 	}
+	of := valueOf{e.id, e.session, e.number, uint64(total)}
 	if offset == 0 {
-		s.buf = s.buf[:0]
+		s.buf, s.of = s.buf[:0], of
 	}
-	if int64(len(s.buf)) != offset || offset+int64(len(part)) > total || total > b.o.Limit {
+	if of != s.of || int64(len(s.buf)) != offset || offset+int64(len(part)) > total || total > b.o.Limit {
 		s.buf = s.buf[:0] // a part is lost; the value comes again
 		return
 	}

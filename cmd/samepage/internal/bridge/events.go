@@ -43,10 +43,16 @@ type counters struct {
 	all []*counter
 }
 
+// add returns the counter of a topic. It makes one if there is none.
 func (s *counters) add(topic, far string) *counter {
-	c := &counter{topic: topic, far: far}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for _, c := range s.all {
+		if c.topic == topic && c.far == far {
+			return c
+		}
+	}
+	c := &counter{topic: topic, far: far}
 	s.all = append(s.all, c)
 	return c
 }

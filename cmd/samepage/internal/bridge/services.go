@@ -56,7 +56,7 @@ func (b *Bridge) answer(ctx context.Context, n *counter, name, far string) error
 	if err != nil {
 		return err
 	}
-	room := b.largest - 1
+	room := b.largest() - 1
 	meta, _ := json.Marshal(ServiceMeta{min(c.MaxRequest(), room), min(c.MaxResponse(), room), st.Calls, st.Schema})
 	var all []*nats.Subscription
 	subscribe := func(subject string, f nats.MsgHandler) {

@@ -34,10 +34,13 @@ type sink struct {
 	heard   time.Time // when the publishing bridge was last heard
 	asked   time.Time // when it was last asked
 	silent  bool
+	left    bool      // the publishing bridge has said that it stops
+	rival   uint32    // the session of another publishing bridge that was refused
 	refused string    // why the topic cannot be made here, as it was told
 	noGaps  bool      // it was told that the topic here cannot have gaps
 	retry   time.Time // when to try again to make it
 	made    bool      // this bridge has made the topic
+	shifts  shifts    // as the cell has them, see restore
 	// kept keeps the topic here while the one at the origin exists, also between its publishers: as
 	// there.
 	kept  *pubsub.Subscriber
@@ -46,6 +49,7 @@ type sink struct {
 	plain []byte        // what was decompressed last
 
 	once     sync.Once     // of stored
+	isStored atomic.Bool   // stored was called
 	position atomic.Uint64 // of the last envelope in the stream, if the topic is stored
 
 	waits   atomic.Bool   // the policy is Wait: the publishing bridge waits for this one
@@ -62,6 +66,7 @@ type place struct {
 	// messages in between could not be published. 0: not known.
 	out   uint64
 	known bool  // shift is known
+	lane  int   // the place of p here; -1: not known
 	shift int64 // what is added to a number of the origin for the topic here
 }
 
@@ -75,9 +80,25 @@ type assembly struct {
 }
 
 func newSink(ctx context.Context, b *Bridge, far string) *sink {
-	s := &sink{b: b, far: far, name: b.o.To(far), ctx: ctx}
+	s := &sink{b: b, far: far, name: b.o.To(far), ctx: ctx, heard: time.Now()}
 	s.c = b.counters.add(s.name, far)
 	return s
+}
+
+// drop says whether nobody sends the topic any more, and then forgets the sink: if its name is a
+// match of a pattern, a description makes another one.
+func (b *Bridge) drop(s *sink) bool {
+	if slices.Contains(b.o.Patterns, s.far) || !s.mu.TryLock() {
+		return false
+	}
+	defer s.mu.Unlock()
+	if s.meta.Name != "" || s.isStored.Load() || !b.o.Conn.IsConnected() || time.Since(s.heard) <= b.o.Silence {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.sinks, s.far)
+	return true
 }
 
 // pendingBytes is how much the connection keeps for one topic while its publisher here waits.
@@ -100,7 +121,7 @@ func (s *sink) run() {
 	t := time.NewTicker(time.Second / 4)
 	defer t.Stop()
 	dropped := 0
-	for ctx.Err() == nil {
+	for ctx.Err() == nil && !s.b.drop(s) {
 		select {
 		case <-t.C:
 		case <-ctx.Done():
@@ -168,6 +189,9 @@ func (s *sink) take(data []byte, meta func() *Meta) {
 		return
 	}
 	s.c.envelopes.Add(1)
+	if s.another(&e) {
+		return
+	}
 	s.heard = time.Now()
 	if s.silent {
 		s.silent = false
@@ -196,7 +220,11 @@ func (s *sink) take(data []byte, meta func() *Meta) {
 			}
 		}
 		if e.id != s.meta.ID || e.session != s.session.Load() || s.meta.Name == "" {
-			s.ask()
+			if meta == nil {
+				s.ask()
+			} else if n := s.count(&e); n > 0 { // the server has no description of it any more
+				s.lost(n, "of a topic that is not described")
+			}
 			return
 		}
 	}
@@ -206,6 +234,20 @@ func (s *sink) take(data []byte, meta func() *Meta) {
 	if err := s.do(&e); err != nil {
 		s.b.tell("damaged", s.name, 0, "%v", err)
 	}
+}
+
+// another says whether an envelope is of another topic of that name, on another machine: the first
+// one keeps the name as long as it is heard.
+func (s *sink) another(e *envelope) bool {
+	if s.meta.Name == "" || s.meta.Policy == Stored || s.left || s.silent || e.id == s.meta.ID || e.session == s.session.Load() ||
+		time.Since(s.heard) > s.b.o.Silence {
+		return false
+	}
+	if s.rival != e.session {
+		s.rival = e.session
+		s.b.tell("refused", s.name, 0, "another bridge sends a topic as %q, which comes from %s already: use --prefix or --rename there", s.far, s.meta.Host)
+	}
+	return true
 }
 
 // follows says whether the envelopes of a session must come in order, because its publishing bridge
@@ -258,11 +300,13 @@ func (s *sink) do(e *envelope) error {
 				s.b.tell("ended", s.name, 0, "the last publisher has ended its stream")
 			}
 		case e.kind == kindOver && e.flags&flagBye != 0:
+			s.left = true
 			s.b.tell("bye", s.name, 0, "the publishing bridge has stopped")
 			s.abort()
 		case e.kind == kindOver:
 			s.end(func(*place) bool { return true }, (*pubsub.Publisher).Close)
 			s.letGo()
+			s.forget()
 			s.meta.Name = ""
 		}
 	default:
@@ -346,12 +390,15 @@ func (s *sink) open(m *Meta) {
 		}
 	}
 	s.discard()
-	s.meta, s.retry = *m, time.Time{}
+	s.meta, s.retry, s.left = *m, time.Time{}, false
 	s.waits.Store(m.Policy == Wait)
 	s.session.Store(m.Session)
 	s.number.Store(m.Number)
 	if m.Policy == Wait {
 		s.say(sayDone)
+	}
+	if !same && !again {
+		s.restore()
 	}
 	if m.Living > 0 {
 		_ = s.publisher(0)
@@ -379,6 +426,29 @@ func (s *sink) end(which func(*place) bool, how func(*pubsub.Publisher) error) (
 // abort ends all streams as if the publishers had died.
 func (s *sink) abort() { s.end(func(*place) bool { return true }, (*pubsub.Publisher).Abort) }
 
+// count returns the number of messages in an envelope.
+func (s *sink) count(e *envelope) (n uint64) {
+	body := e.body
+	if e.flags&flagZstd != 0 {
+		body, _ = s.decompress(body)
+	}
+	switch e.kind {
+	case kindMessages:
+		for len(body) > 0 {
+			r, rest, err := nextRun(body)
+			if err != nil {
+				return n
+			}
+			n, body = n+uint64(r.count), rest
+		}
+	case kindPart:
+		if p, err := parsePart(body); err == nil && int64(p.offset)+int64(len(p.bytes)) == int64(p.total) {
+			return 1
+		}
+	}
+	return n
+}
+
 // publisher returns the publisher here of a place, or nil if it cannot be made. It makes those of
 // the places before it, too: so each place here is the same as at the origin if all are free.
 func (s *sink) publisher(i int) *pubsub.Publisher {
@@ -400,6 +470,8 @@ func (s *sink) publisher(i int) *pubsub.Publisher {
 			return nil
 		}
 		s.refused, p.known = "", false
+		p.lane = -1 // not one of those that are looked for
+		p.lane = s.lane()
 		s.keep()
 	}
 	return s.places[i].p
@@ -496,6 +568,7 @@ func (s *sink) ready(i int, at int64) *pubsub.Publisher {
 		} else if p.Relay(pl.out, t) == nil { // subscribers here miss nothing before this number
 			next = pl.out
 		}
+		s.remember(i)
 	}
 	err := p.Relay(max(pl.next+uint64(pl.shift), next), t)
 	if errors.Is(err, errors.ErrUnsupported) {
@@ -504,6 +577,7 @@ func (s *sink) ready(i int, at int64) *pubsub.Publisher {
 			s.b.tell("gaps", s.name, 0, "subscribers here do not learn of lost messages, because the topic existed without packs")
 		}
 		pl.shift = int64(next - pl.next)
+		s.remember(i)
 	}
 	if err != nil {
 		s.b.tell("failed", s.name, 0, "%v", err)

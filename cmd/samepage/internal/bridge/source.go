@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	mathrand "math/rand/v2"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -32,6 +34,8 @@ type source struct {
 	b         *Bridge
 	name, far string
 	c         *counter
+	session   uint32 // a random number
+	ends      bool   // it ends when there is no topic of that name any more
 	subject   string
 	w         *window // nil: the policy is not Wait
 	st        *store  // nil: the policy is not Stored
@@ -46,8 +50,10 @@ type source struct {
 	first  []uint64      // of each place: the number of the first message
 	local  []int         // of each place: its publisher is a local one, a bridge, or not known yet
 	deaths []uint32      // as pubsub.Inspect has told them
+	alone  time.Time     // since when nobody else uses the topic; zero: others do
 	z      *zstd.Encoder // nil: nothing is compressed
 	zipped []byte        // memory for the envelope that is compressed
+	told   atomic.Int64  // the limit of the server that was told
 	stale  atomic.Bool   // time has passed since the last look at the publishers
 	asked  atomic.Bool   // a bridge has come, and wants the history
 
@@ -71,8 +77,10 @@ const (
 	isBridge
 )
 
-func newSource(b *Bridge, name string) *source {
-	s := &source{b: b, name: name, far: b.o.To(name), asks: map[uint64]time.Time{}, seen: map[uint64]bool{}, saw: make(chan struct{}, 1)}
+// newSource returns the source of a name. forget is nil, or else the source ends when the name is
+// gone.
+func newSource(b *Bridge, name string, forget func()) *source {
+	s := &source{b: b, name: name, ends: forget != nil, session: max(mathrand.Uint32(), 1), far: b.o.To(name), asks: map[uint64]time.Time{}, seen: map[uint64]bool{}, saw: make(chan struct{}, 1)}
 	s.c, s.subject = b.counters.add(name, s.far), b.s.data(s.far)
 	if b.o.Zstd {
 		s.z = newEncoder()
@@ -96,15 +104,20 @@ func (s *source) run(ctx context.Context) {
 	}
 	defer func() { _ = asks.Unsubscribe() }()
 	done := make(chan struct{})
+	ticks, cancel := context.WithCancel(ctx)
+	defer cancel()
 	go func() {
 		defer close(done)
-		s.tick(ctx)
+		s.tick(ticks)
 	}()
 	var id samepage.ID
 	var at []uint64
 	for ctx.Err() == nil {
 		opts := &pubsub.SubscriberOptions{Scope: s.b.o.Scope, Owner: s.b.o.Owner, BestEffort: s.b.o.Policy == Newest}
-		sub, err := pubsub.AwaitSubscriber(ctx, s.name, opts)
+		sub, err := s.awaitTopic(ctx, opts)
+		if s.ends && errors.Is(err, os.ErrDeadlineExceeded) {
+			break
+		}
 		if err == nil && sub.ID() == id { // evicted: go on where it was
 			err = sub.Close()
 			opts.At = at
@@ -119,7 +132,7 @@ func (s *source) run(ctx context.Context) {
 			pause(ctx, time.Second/2)
 			continue
 		}
-		s.sub, id = sub, sub.ID()
+		s.sub, id, s.alone = sub, sub.ID(), time.Time{}
 		s.open()
 		err = s.read()
 		at = at[:0]
@@ -128,10 +141,22 @@ func (s *source) run(ctx context.Context) {
 		}
 		s.close(err)
 	}
+	cancel()
 	<-done
 	if s.w != nil {
 		s.w.close()
 	}
+}
+
+// awaitTopic waits for a topic. A source that ends when the name is gone waits no longer than
+// subscribing bridges may need to learn of the end of the topic before.
+func (s *source) awaitTopic(ctx context.Context, opts *pubsub.SubscriberOptions) (*pubsub.Subscriber, error) {
+	if s.ends {
+		within, cancel := context.WithTimeout(ctx, s.b.o.Silence)
+		defer cancel()
+		ctx = within
+	}
+	return pubsub.AwaitSubscriber(ctx, s.name, opts)
 }
 
 // pause waits, or returns earlier if ctx ends.
@@ -163,7 +188,7 @@ func (s *source) open() {
 	}
 	s.at, s.ended, s.over = at, false, nil
 	s.meta = Meta{
-		Name: s.far, ID: s.sub.ID(), Session: s.b.session, Policy: s.b.o.Policy, Host: s.b.o.Host, Schema: s.sub.Schema(),
+		Name: s.far, ID: s.sub.ID(), Session: s.session, Policy: s.b.o.Policy, Host: s.b.o.Host, Schema: s.sub.Schema(),
 		MaxSize: o.MaxSize, Depth: o.Depth, Publishers: o.Publishers, Members: o.Members, Holds: o.Holds, Times: o.Times,
 		Checksums: o.Checksums, EvictAfter: int64(o.EvictAfter), Living: s.sub.Publishers(),
 		Since: since, Known: s.b.known(s.far), Earlier: earlier,
@@ -231,7 +256,7 @@ func (s *source) close(err error) {
 		s.b.tell("evicted", s.name, 0, "the bridge was too slow: %v", err)
 		_ = s.sub.Close()
 		return
-	case errors.Is(err, samepage.ErrRetired), errors.Is(err, samepage.ErrNameGone):
+	case errors.Is(err, samepage.ErrRetired), errors.Is(err, samepage.ErrNameGone), errors.Is(err, errDeserted):
 		s.b.tell("over", s.name, 0, "%v", err)
 	default:
 		s.b.tell("failed", s.name, 0, "%v", err)
@@ -270,7 +295,10 @@ func (s *source) read() error {
 		case err == nil:
 			s.add(&p)
 		case errors.Is(err, context.Canceled) && s.ctx.Err() == nil:
-			err = nil // a bridge has asked
+			err = nil // a bridge has asked, or time has passed
+			if s.ends && s.ended && s.deserted() {
+				err = errDeserted
+			}
 		case err == io.EOF:
 			s.flush()
 			s.look()
@@ -289,6 +317,25 @@ func (s *source) read() error {
 			return err
 		}
 	}
+}
+
+var errDeserted = errors.New("only the bridge still uses the topic")
+
+// deserted says whether only this bridge has used the topic for a while. Then it lets the topic go:
+// else names that come and go would stay for ever.
+func (s *source) deserted() bool {
+	st, err := pubsub.Inspect(s.name, &samepage.InspectOptions{Scope: s.b.o.Scope, Owner: s.b.o.Owner})
+	if err != nil {
+		return false
+	}
+	if slices.ContainsFunc(st.Members, func(m pubsub.Member) bool { return m.Foreign || m.PID != os.Getpid() && m.Alive }) {
+		s.alone = time.Time{}
+		return false
+	}
+	if s.alone.IsZero() {
+		s.alone = time.Now()
+	}
+	return time.Since(s.alone) > s.b.o.Silence
 }
 
 // wait waits for a message, or until a bridge asks.
@@ -428,13 +475,14 @@ func (s *source) add(p *pubsub.Pack) {
 	if s.first[place] == 0 {
 		s.first[place] = p.Seq()
 	}
+	largest := max(s.b.largest(), headerSize+partSize+leastRoom) // if the server allows less, it is told, see publish
 	for seq, b := range p.All() {
-		if len(b) > s.b.largest-headerSize-runSize {
+		if len(b) > largest-headerSize-runSize {
 			s.flush()
-			s.parts(&part{place: place, total: uint32(len(b)), seq: seq, time: at}, b)
+			s.parts(&part{place: place, total: uint32(len(b)), seq: seq, time: at}, b, largest)
 			continue
 		}
-		if len(s.buf)+runSize+len(b) > min(s.b.largest, headerSize+max(batchBytes, runSize+len(b))) {
+		if len(s.buf)+runSize+len(b) > min(largest, headerSize+max(batchBytes, runSize+len(b))) {
 			s.flush()
 		}
 		r := &s.run_
@@ -454,8 +502,8 @@ func (s *source) add(p *pubsub.Pack) {
 }
 
 // parts sends a message in parts.
-func (s *source) parts(p *part, b []byte) {
-	room := s.b.largest - headerSize - partSize
+func (s *source) parts(p *part, b []byte, largest int) {
+	room := largest - headerSize - partSize
 	n := (len(b) + room - 1) / room
 	size := (len(b) + n - 1) / n
 	for from := 0; from < len(b); from += size {
@@ -495,7 +543,7 @@ func (s *source) send(k kind, flags uint8, b []byte) []byte {
 	}
 	s.mu.Lock()
 	s.number++
-	e := envelope{kind: k, flags: flags, session: s.b.session, number: s.number, id: s.meta.ID}
+	e := envelope{kind: k, flags: flags, session: s.session, number: s.number, id: s.meta.ID}
 	for place, n := range s.queued {
 		if p := &s.at[place]; n > p.next {
 			if p.next == 0 {
@@ -533,8 +581,20 @@ func (s *source) publish(number uint64, b []byte) (next []byte) {
 	if s.w != nil {
 		return s.w.send(number, b)
 	}
-	_ = s.b.o.Conn.Publish(s.subject, b) // what is lost is counted by its number
+	s.fits(s.b.o.Conn.Publish(s.subject, b), len(b)) // what is lost is counted by its number
 	return b
+}
+
+// fits says whether the server allows an envelope of n bytes, and tells it if not, once for each
+// limit. err is the error of Publish.
+func (s *source) fits(err error, n int) bool {
+	if !errors.Is(err, nats.ErrMaxPayload) {
+		return true
+	}
+	if most := s.b.o.Conn.MaxPayload(); s.told.Swap(most) != most {
+		s.b.tell("refused", s.name, 0, "an envelope has %d bytes, and the server allows %d now: its messages are lost", n, most)
+	}
+	return false
 }
 
 // sendOpen sends Meta among the messages. next has the number of the message that comes next of
@@ -566,7 +626,7 @@ func (s *source) sendOpen(next []uint64) {
 func (s *source) openEnvelope(m *Meta) []byte {
 	text, _ := json.Marshal(m) // a Meta has no value that JSON has not
 	b := append(s.header(), text...)
-	e := envelope{kind: kindOpen, session: s.b.session, number: m.Number, id: m.ID}
+	e := envelope{kind: kindOpen, session: s.session, number: m.Number, id: m.ID}
 	e.seal(b)
 	return b
 }
@@ -599,12 +659,15 @@ func (s *source) tick(ctx context.Context) {
 		switch {
 		case s.meta.Name != "" && s.st == nil:
 			b := s.positions()
-			e := envelope{kind: kindTick, session: s.b.session, number: s.number, id: s.meta.ID}
+			e := envelope{kind: kindTick, session: s.session, number: s.number, id: s.meta.ID}
 			if s.ended {
 				e.flags = flagEnd
 			}
 			e.seal(b)
 			_ = s.b.o.Conn.Publish(s.subject, b)
+			if s.ends && s.ended && s.wake != nil {
+				s.wake() // to see whether it is deserted
+			}
 		case s.over != nil: // it may be lost
 			_ = s.b.o.Conn.Publish(s.subject, s.over)
 		}

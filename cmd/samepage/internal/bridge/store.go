@@ -3,10 +3,12 @@ package bridge
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -24,13 +26,22 @@ type store struct {
 // metaKey is the key of Meta in the metadata of a stream.
 const metaKey = "samepage"
 
-// streamName returns the name of the stream of a topic.
+// streamName returns the name of the stream of a topic. Names that are too long for the server are
+// hashed.
 func (s subjects) streamName(far string) string {
-	return "samepage_" + escape(s.space) + "_" + escape(far)
+	name := "samepage-" + escape(s.space) + "-" // escape makes no hyphen
+	if text := escape(far); len(name)+len(text) <= 200 {
+		return name + text
+	}
+	sum := sha256.Sum256([]byte(far))
+	return name + hex.EncodeToString(sum[:]) + "-hash"
 }
 
-// positions returns the name of the bucket that has the positions of subscribing bridges.
-func (s subjects) positions() string { return "samepage_" + escape(s.space) }
+// positions returns the name of the bucket that has the positions of subscribing bridges. It has no
+// = in it.
+func (s subjects) positions() string {
+	return "samepage-" + strings.ReplaceAll(escape(s.space), "=", "-")
+}
 
 // storeTimeout is how long other requests to JetStream may take.
 const storeTimeout = 5 * time.Second
@@ -44,7 +55,7 @@ func (st *store) open(ctx context.Context) {
 		m.Next, m.Deaths = append(m.Next, p.next), append(m.Deaths, p.deaths)
 	}
 	text, _ := json.Marshal(m)
-	e := envelope{kind: kindOpen, session: s.b.session, number: s.number, id: m.ID}
+	e := envelope{kind: kindOpen, session: s.session, number: s.number, id: m.ID}
 	s.mu.Unlock()
 	st.again(ctx, func(ctx context.Context) (err error) {
 		if st.js == nil {
@@ -128,6 +139,7 @@ func (b *Bridge) findStored(ctx context.Context) {
 // stored makes the sink take what is stored.
 func (s *sink) stored(ctx context.Context) {
 	s.once.Do(func() {
+		s.isStored.Store(true)
 		s.b.wg.Go(func() {
 			for ctx.Err() == nil {
 				if err := s.consume(ctx); err != nil && ctx.Err() == nil {
@@ -153,7 +165,7 @@ func (s *sink) consume(ctx context.Context) error {
 	key := escape(s.b.o.Host) + "/" + escape(s.name)
 	from := uint64(1)
 	if e, err := kv.Get(ctx, key); err == nil {
-		if n, err := strconv.ParseUint(string(e.Value()), 10, 64); err == nil {
+		if n := s.resume(e.Value()); n > 0 {
 			from = n + 1
 		}
 	} else if !errors.Is(err, jetstream.ErrKeyNotFound) {
@@ -183,7 +195,7 @@ func (s *sink) consume(ctx context.Context) error {
 		if at, err := m.Metadata(); err == nil && ctx.Err() == nil && s.whole() {
 			s.position.Store(at.Sequence.Stream)
 		}
-	}, jetstream.PullMaxBytes(max(4*s.b.largest, 8<<20)), jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
+	}, jetstream.PullMaxBytes(max(4*s.b.largest(), 8<<20)), jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
 		if errors.Is(err, jetstream.ErrConsumerDeleted) || errors.Is(err, jetstream.ErrStreamNotFound) {
 			select {
 			case failed <- err:
@@ -200,8 +212,8 @@ func (s *sink) consume(ctx context.Context) error {
 	}()
 	kept := uint64(0)
 	keep := func(ctx context.Context) {
-		if at := s.position.Load(); at != kept {
-			if _, err := kv.PutString(ctx, key, strconv.FormatUint(at, 10)); err == nil {
+		if at, text := s.record(); at != kept {
+			if _, err := kv.Put(ctx, key, text); err == nil {
 				kept = at
 			}
 		}
@@ -223,6 +235,43 @@ func (s *sink) consume(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// record is where a subscribing bridge is in a stream, as JSON. A bridge that comes again goes on
+// with it.
+type record struct {
+	Position uint64   `json:"position"` // of the last envelope that is done
+	Meta     Meta     `json:"meta"`     // of the topic there
+	Next     []uint64 `json:"next"`     // of each place: the number of the message that comes next
+}
+
+// record returns the position in the stream, and a record with it.
+func (s *sink) record() (at uint64, text []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := record{Position: s.position.Load(), Meta: s.meta}
+	r.Meta.Number = s.number.Load()
+	for i := range s.places {
+		r.Next = append(r.Next, s.places[i].next)
+		r.Meta.Deaths = append(r.Meta.Deaths[:i:i], s.places[i].deaths)
+	}
+	text, _ = json.Marshal(r) // it has no value that JSON has not
+	return r.Position, text
+}
+
+// resume goes on with a record, if the sink has begun with nothing yet. It returns the position.
+func (s *sink) resume(text []byte) uint64 {
+	var r record
+	if json.Unmarshal(text, &r) != nil {
+		return 0
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.meta.Name == "" && s.session.Load() == 0 && r.Meta.Name != "" && r.Meta.Publishers > 0 {
+		r.Meta.Next, r.Meta.Known, r.Meta.Living = r.Next, nil, 0
+		s.open(&r.Meta)
+	}
+	return r.Position
 }
 
 // whole says whether no message is put together now.

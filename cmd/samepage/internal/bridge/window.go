@@ -53,12 +53,15 @@ func (w *window) close() { close(w.stop) }
 func (w *window) send(number uint64, b []byte) (next []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	_ = w.s.b.o.Conn.Publish(w.s.subject, b) // if it fails, it is sent again
+	err := w.s.b.o.Conn.Publish(w.s.subject, b) // if it fails, it is sent again
 	if len(w.receivers) == 0 {
 		return b
 	}
 	w.kept = append(w.kept, sealed{number, b})
 	w.bytes += len(b)
+	if !w.s.fits(err, len(b)) {
+		w.empty(&w.kept[len(w.kept)-1])
+	}
 	if n := len(w.free) - 1; n >= 0 {
 		next, w.free = w.free[n], w.free[:n]
 		return next
@@ -109,7 +112,7 @@ func (w *window) heard(a *back) bool {
 	if r == nil {
 		return false
 	}
-	ours := a.session == w.s.b.session
+	ours := a.session == w.s.session
 	if ours && a.say == sayAsk { // it has not what was kept for it
 		delete(w.receivers, a.receiver)
 		w.trim()
@@ -130,12 +133,31 @@ func (w *window) heard(a *back) bool {
 // resend sends all envelopes again that a receiver has not.
 func (w *window) resend() {
 	w.s.c.resent.Add(uint64(len(w.kept)))
-	for _, e := range w.kept {
-		if w.s.b.o.Conn.Publish(w.s.subject, e.b) != nil {
+	for i := range w.kept {
+		e := &w.kept[i]
+		err := w.s.b.o.Conn.Publish(w.s.subject, e.b)
+		if !w.s.fits(err, len(e.b)) {
+			w.empty(e)
+		} else if err != nil {
 			break
 		}
 	}
 	w.resent = time.Now()
+}
+
+// empty replaces an envelope that the server does not allow, because it is too large, by one of the
+// same number without messages. So receivers go on, and count them.
+func (w *window) empty(e *sealed) {
+	was, err := parse(e.b)
+	if err != nil { // impossible: it is sealed
+		return
+	}
+	b := make([]byte, headerSize)
+	was.kind, was.flags = kindDeath, 0 // without positions it says nothing
+	was.seal(b)
+	w.bytes -= len(e.b) - len(b)
+	e.b = b
+	_ = w.s.b.o.Conn.Publish(w.s.subject, b)
 }
 
 const maxReceivers = 1024

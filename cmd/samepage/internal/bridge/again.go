@@ -1,0 +1,125 @@
+package bridge
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+
+	"samepage"
+	"samepage/cell"
+	"samepage/pubsub"
+)
+
+// A subscribing bridge that is started again, also after it was killed, must not publish the history
+// again. What it has published, the topic here says: its numbers are those of the origin, plus a
+// shift. The shifts are in a cell that stays, and that is written only when one becomes known.
+
+// shifts is the value of the cell, as JSON.
+type shifts struct {
+	Here   samepage.ID   `json:"here"`   // the topic here
+	Origin samepage.ID   `json:"origin"` // the topic at its origin
+	Places map[int]shift `json:"places"` // by the place at the origin
+}
+
+// shift is what is added to the numbers of a place.
+type shift struct {
+	Lane int   `json:"lane"` // the place of the publisher here
+	Add  int64 `json:"add"`
+}
+
+// bridgeNames are the first letters of the names that bridges use for themselves.
+const bridgeNames = "samepage.bridge."
+
+// shiftsSize is the size of the cell.
+const shiftsSize = 8 << 10
+
+func (s *sink) shiftsName() string { return bridgeNames + s.name }
+
+// lane returns the place here of the publisher that has just become the one of a place of the
+// origin, or -1.
+func (s *sink) lane() int {
+	st, err := pubsub.Inspect(s.name, &samepage.InspectOptions{Scope: s.b.o.Scope, Owner: s.b.o.Owner})
+	if err != nil {
+		return -1
+	}
+	for l, at := range st.Lanes {
+		if p := at.Publisher; p == nil || p.Foreign || p.PID != os.Getpid() {
+			continue
+		}
+		mine := false
+		for i := range s.places {
+			mine = mine || s.places[i].p != nil && s.places[i].lane == l
+		}
+		if !mine {
+			return l
+		}
+	}
+	return -1
+}
+
+// remember writes that the shift of a place is known.
+func (s *sink) remember(i int) {
+	pl := &s.places[i]
+	if id := pl.p.ID(); s.shifts.Here != id || s.shifts.Origin != s.meta.ID {
+		s.shifts = shifts{id, s.meta.ID, map[int]shift{}}
+	}
+	now := shift{pl.lane, pl.shift}
+	if was, ok := s.shifts.Places[i]; pl.lane < 0 || ok && was == now {
+		return
+	}
+	s.shifts.Places[i] = now
+	text, _ := json.Marshal(&s.shifts) // it has no value that JSON has not
+	o := &cell.Options{Scope: s.b.o.Scope, Owner: s.b.o.Owner, Lifetime: samepage.Persist, AsItIs: true}
+	w, _, err := cell.OpenOrCreateWriter(s.shiftsName(), shiftsSize, o)
+	if err == nil {
+		err = errors.Join(w.Set(s.ctx, text), w.Close())
+	}
+	if err != nil {
+		s.b.tell("error", s.name, 0, "if this bridge is started again, its first messages may come again: %v", err)
+	}
+}
+
+// restore finds out what a bridge that ran before has published of a topic, and goes on after it.
+func (s *sink) restore() {
+	r, err := cell.OpenReader(s.shiftsName(), &cell.ReaderOptions{Scope: s.b.o.Scope, Owner: s.b.o.Owner})
+	if err != nil {
+		return // there was none
+	}
+	text, ok, err := r.Get()
+	var was shifts
+	if err = errors.Join(err, r.Close()); err != nil || !ok || json.Unmarshal(text, &was) != nil || was.Origin != s.meta.ID {
+		return
+	}
+	here, err := samepage.Stat(s.name, &samepage.Options{Scope: s.b.o.Scope, Owner: s.b.o.Owner, Kind: samepage.KindTopic})
+	if err != nil || here.ID != was.Here {
+		return
+	}
+	st, err := pubsub.Inspect(s.name, &samepage.InspectOptions{Scope: s.b.o.Scope, Owner: s.b.o.Owner})
+	if err != nil {
+		return
+	}
+	for i := range s.places {
+		at, ok := was.Places[i]
+		if !ok || uint(at.Lane) >= uint(len(st.Lanes)) {
+			continue
+		}
+		l := st.Lanes[at.Lane]
+		if p := l.Publisher; p != nil && p.Alive {
+			continue // it has become another's
+		}
+		pl := &s.places[i]
+		if next := uint64(int64(l.Messages) + 1 - at.Add); numbered(next, 1) && next > pl.next {
+			pl.next, pl.out = next, next
+		}
+	}
+}
+
+// forget removes the cell, when the topic here is over.
+func (s *sink) forget() {
+	err := samepage.Remove(s.shiftsName(), &samepage.Options{Scope: s.b.o.Scope, Owner: s.b.o.Owner, Kind: samepage.KindCell})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.b.tell("error", s.name, 0, "%v", err)
+	}
+	s.shifts = shifts{}
+}
