@@ -155,6 +155,9 @@ func TestBaseImageColours(t *testing.T) {
 		}
 		for _, ext := range []string{".png", ".tif", ".bmp"} {
 			for _, drop := range []bool{false, true} {
+				if runtime.GOOS == "windows" && (ext != ".png" || drop) {
+					continue // what reads and writes files is the same on Linux
+				}
 				if err := s.SendFrame(t.Context(), f); err != nil {
 					t.Fatal(err)
 				}
