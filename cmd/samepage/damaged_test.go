@@ -235,7 +235,7 @@ func TestDamagedHeader(t *testing.T) {
 			for _, f := range open {
 				ipctest.NoErr(t, f("x"))
 			}
-			for _, off := range []int64{0, 8, 20, 32, 124, 200} {
+			for _, off := range []int64{0, 8, 20, 32, 124, 200}[:ipctest.Repeat(t, 6, 2, "")] {
 				flip(t, k, "x", off)
 				wantDamaged(t, k, "x")
 				ipctest.NoErr(t, persistent[k]("x"))
