@@ -2,6 +2,7 @@ package record
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -275,4 +276,56 @@ func TestTooManyChannels(t *testing.T) {
 	_, _, err = r.Close()
 	ipctest.WantErr(t, err, errTooMany)
 	ipctest.NoErr(t, p.Close())
+}
+
+// The length of a chunk is a lie: it is shorter than its header, or longer than any chunk, in a file
+// that has no so many bytes on the disk. Such a file has a summary that makes no sense, and is read
+// as far as it is whole.
+func TestLengthOfChunk(t *testing.T) {
+	for _, length := range []uint64{0, 4, 9, chunkHead - 1, 1 << 40} {
+		path := filepath.Join(ipctest.Dir(t), "lie.mcap")
+		out, err := os.Create(path)
+		ipctest.NoErr(t, err)
+		f, err := newFile(out, mcap.CompressionNone, "test")
+		ipctest.NoErr(t, err)
+		c := &chunk{ready: make(chan struct{})}
+		c.add(bytesChannel(1, "t", samepage.KindTopic, 1, pubsub.Options{MaxSize: 16}), 1, begin, begin, []byte("x"))
+		c.seal(mcap.CompressionNone)
+		ipctest.NoErr(t, f.put(c))
+		x := f.chunks[0]
+		x.ChunkLength, x.CompressedSize = length, 0
+		_, err = out.WriteAt(binary.LittleEndian.AppendUint64(nil, length-9), int64(x.ChunkStartOffset)+1)
+		ipctest.NoErr(t, err)
+		if length == 1<<40 && runtime.GOOS == "linux" { // elsewhere files are not sparse by themselves
+			f.at = length + 4096
+			_, err = out.Seek(int64(f.at), io.SeekStart)
+			ipctest.NoErr(t, err)
+		}
+		ipctest.NoErr(t, errors.Join(f.end(), out.Close()))
+		r, err := Open(path)
+		if err != nil {
+			ipctest.WantErr(t, err, samepage.ErrCorrupt)
+			continue
+		}
+		if _, err := read(t, r, Forward); r.Lost == nil && err == nil {
+			t.Errorf("a chunk of %d bytes is read", length)
+		}
+		ipctest.NoErr(t, r.Close())
+		ipctest.NoErr(t, os.Remove(path))
+	}
+}
+
+// Very many small chunks that overlap are refused, because each message would look at all of them.
+func TestManyOverlap(t *testing.T) {
+	ch := bytesChannel(1, "t", samepage.KindTopic, 1, pubsub.Options{MaxSize: 16})
+	var all []*chunk
+	for i := range int64(mostChunks + 1) {
+		c := &chunk{ready: make(chan struct{})}
+		c.add(ch, 1, begin+i, begin, nil)
+		c.add(ch, 1, begin+1e9, begin, nil)
+		c.seal(mcap.CompressionNone)
+		all = append(all, c)
+	}
+	_, err := read(t, opened(t, mcap.CompressionNone, all...), Forward)
+	ipctest.WantErr(t, err, samepage.ErrCorrupt)
 }

@@ -38,6 +38,9 @@ const (
 // makes it smaller.
 var mostOpen uint64 = 1 << 30
 
+// mostChunks is how many chunks may be open at the same time.
+const mostChunks = 1000
+
 // openChunk is a chunk whose messages are being read.
 type openChunk struct {
 	records []byte    // nil: the messages are in no chunk
@@ -153,8 +156,8 @@ func (x *reading) first() (first *openChunk) {
 
 // chunk opens a chunk.
 func (x *reading) chunk(i *mcap.ChunkIndex) (*openChunk, error) {
-	if len(x.open) > 0 && uint64(x.bytes)+i.UncompressedSize > mostOpen {
-		return nil, corrupt("chunks whose times overlap, with %d bytes at the same time", uint64(x.bytes)+i.UncompressedSize)
+	if n := uint64(x.bytes) + i.UncompressedSize; len(x.open) > 0 && n > mostOpen || len(x.open) == mostChunks {
+		return nil, corrupt("%d chunks, with %d bytes, whose times overlap", len(x.open)+1, n)
 	}
 	b := make([]byte, i.ChunkLength-9) // checkChunks has checked it
 	if _, err := x.f.bytes().ReadAt(b, int64(i.ChunkStartOffset)+9); err != nil {
@@ -253,8 +256,8 @@ func (x *reading) take(c *openChunk) (*Message, error) {
 		r := io.NewSectionReader(x.f.bytes(), at, math.MaxInt64-at)
 		var head [9]byte
 		_, err := io.ReadFull(r, head[:])
-		if err == nil {
-			body, err = readRecord(r, nil, int64(binary.LittleEndian.Uint64(head[1:])))
+		if n := binary.LittleEndian.Uint64(head[1:]); err == nil && n <= maxRecord {
+			body, err = readRecord(r, nil, int64(n))
 		}
 		if err != nil || len(body) < messageFields { // the file has changed
 			return nil, corrupt("the message at byte %d: %v", at, err)

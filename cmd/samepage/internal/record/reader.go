@@ -141,13 +141,17 @@ func tooLarge(size, compressed uint64) bool {
 	return size > maxRecord || size > most && size>>16 > compressed
 }
 
+// chunkHead is how many bytes the record of a chunk has at least.
+const chunkHead = 9 + 8 + 8 + 8 + 4 + 4 + 8
+
 // checkChunks checks the sizes of the chunks, in the index and in the chunks themselves: the
 // library takes memory for what they say.
 func (r *File) checkChunks(info *mcap.Info) error {
 	n := uint64(r.Whole) + uint64(len(r.end))
 	b := r.bytes()
 	for _, c := range info.ChunkIndexes {
-		if c.ChunkStartOffset > n || c.ChunkLength > n-c.ChunkStartOffset || c.CompressedSize > c.ChunkLength || tooLarge(c.UncompressedSize, c.CompressedSize) {
+		if c.ChunkStartOffset > n || c.ChunkLength > min(n-c.ChunkStartOffset, maxRecord) || c.ChunkLength < chunkHead ||
+			c.CompressedSize > c.ChunkLength-chunkHead || tooLarge(c.UncompressedSize, c.CompressedSize) {
 			return corrupt("a chunk of %d bytes at byte %d of %d", c.ChunkLength, c.ChunkStartOffset, n)
 		}
 		var head [9 + 8 + 8 + 8]byte

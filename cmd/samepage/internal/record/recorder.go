@@ -25,6 +25,7 @@ import (
 	"github.com/foxglove/mcap/go/mcap"
 
 	"samepage"
+	"samepage/internal/sys"
 	"samepage/pubsub"
 )
 
@@ -442,7 +443,7 @@ func (w *writer) put(c *chunk) {
 	if err == nil {
 		at := w.f.at
 		if err = w.f.put(c); err == nil {
-			writeBack(w.out, w.f.at, w.f.at-at)
+			sys.WriteBack(w.out, w.f.at, w.f.at-at)
 		}
 	}
 	w.r.mu.Lock()
@@ -545,7 +546,7 @@ func (w *writer) open() error {
 	}
 }
 
-// create creates a file. It keeps one that exists, unless that is empty, or no regular file.
+// create creates a file, or opens one that is no regular file, such as a pipe. It replaces none.
 //
 // Errors: fs.ErrExist, and those of os.OpenFile.
 func create(path string) (*os.File, error) {
@@ -553,7 +554,7 @@ func create(path string) (*os.File, error) {
 	if !errors.Is(err, fs.ErrExist) {
 		return f, err
 	}
-	if st, serr := os.Stat(path); serr == nil && (!st.Mode().IsRegular() || st.Size() == 0) {
+	if st, serr := os.Stat(path); serr == nil && !st.Mode().IsRegular() {
 		return os.OpenFile(path, os.O_WRONLY, 0)
 	}
 	return nil, fmt.Errorf("%w, and no recording is ever replaced", err)

@@ -174,10 +174,9 @@ func TestLastOfFew(t *testing.T) {
 	}
 }
 
-// A recording is not replaced by another one. An empty file is no recording.
+// A recording is not replaced by another one.
 func TestExists(t *testing.T) {
 	path := filepath.Join(ipctest.Dir(t), "1.mcap")
-	ipctest.NoErr(t, os.WriteFile(path, nil, 0o600))
 	r, put := putter(t, Options{Path: path})
 	put(8, false)
 	closeRecorder(t, r)
@@ -186,6 +185,9 @@ func TestExists(t *testing.T) {
 	if got := numbers(t, path); !slices.Equal(got, []int{1}) {
 		t.Error(got)
 	}
+	r, err = New(Options{Path: os.DevNull, Buffer: 1 << 20})
+	ipctest.NoErr(t, err)
+	closeRecorder(t, r)
 }
 
 // Messages wait while Buffer bytes wait for the disk, and all are written.
