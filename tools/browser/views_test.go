@@ -132,6 +132,12 @@ func TestViews(t *testing.T) {
 	p.shows("#objects tbody .c-state", "unreadable: ")
 	p.shows("#objects tbody .c-state", "value 1")
 
+	// Memory with a name of existing programs says what is in it.
+	s.run("create", "ZJ", "--size", "4KiB")
+	p.hash("#/object/memory/local/ZJ")
+	p.shows("#detail .facts", "legacy Text: empty text")
+	p.hash("#/objects")
+
 	p.keys("?")
 	p.until("document.querySelector('#keys').open")
 	p.keys(kb.Escape)

@@ -16,6 +16,13 @@ const whole = Array.from({ length: 16 }, (_, i) => [1, 2, 5].map(n => n * 10 ** 
 
 const css = v => getComputedStyle(document.documentElement).getPropertyValue(v).trim();
 
+// minutes is the range of time that a plot shows. For one point uPlot proposes years.
+function minutes(plot, min, max) {
+	const t = plot.data[0];
+	if (t.length < 2) min = max = t[0] ?? 0;
+	return [Math.min(min, max - least), max];
+}
+
 export class Plots {
 	constructor() {
 		this.element = h("div", { class: "plots", hidden: true });
@@ -67,7 +74,8 @@ export class Plots {
 
 	// latest shows the newest values in the legend, unless the user points at others.
 	#latest(plot) {
-		if (plot.cursor.left < 0 || plot.cursor.left === undefined) plot.setLegend({ idx: plot.data[0].length - 1 });
+		const left = plot.cursor.left;
+		if (left < 0 || left === undefined || left === null) plot.setLegend({ idx: plot.data[0].length - 1 });
 	}
 
 	#plot(title, series, data, tick, incrs) {
@@ -77,7 +85,7 @@ export class Plots {
 		this.element.append(figure);
 		this.plots.push(new uPlot({
 			width: this.#width(), height: 10 * em(), cursor: { y: false }, legend: { live: true },
-			scales: { x: { range: (_, min, max) => [Math.min(min ?? 0, (max ?? 0) - least), max ?? 0] }, y: { range: (_, __, max) => [0, Math.max(1, (max ?? 0) * 1.1)] }, bytes: { range: (_, __, max) => [0, Math.max(1, (max ?? 0) * 1.1)] } },
+			scales: { x: { range: minutes }, y: { range: (_, __, max) => [0, Math.max(1, (max ?? 0) * 1.1)] }, bytes: { range: (_, __, max) => [0, Math.max(1, (max ?? 0) * 1.1)] } },
 			axes: [
 				{ ...axis, space: 6 * em(), size: 2.2 * em(), values: (_, all) => all.map(clock) },
 				{ ...axis, scale: "y", size: 4.2 * em(), incrs, values: (_, all) => all.map(tick) },
