@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"testing"
 	"time"
 
@@ -322,4 +323,53 @@ func TestManyNames(t *testing.T) {
 		}
 		ipctest.NoErr(t, p.Close())
 	}
+}
+
+// A topic here that cannot be made for a while does not lose messages with the policies wait and
+// stored: here a subscriber does not close the topic before.
+func TestTopicHeldHere(t *testing.T) {
+	ipctest.NeedNames(t)
+	for _, policy := range []Policy{Wait, Stored} {
+		t.Run(string(policy), func(t *testing.T) {
+			ipctest.Store(t)
+			s := newServer(t, server.Options{JetStream: policy == Stored, StoreDir: ipctest.Dir(t)})
+			far := start(t, s, "subscribe", policy, "t")
+			near := start(t, s, "publish", policy, "t")
+			near.event("listens")
+			x := &short{t: t, name: "t"}
+			x.publish(policy, 3, (*pubsub.Publisher).Close)
+			old := await(t, "far.t")
+			for range 3 {
+				next(t, old)
+			}
+			x.publish(policy, 5, (*pubsub.Publisher).Close) // of another size
+			if e := far.event("refused"); e.Topic != "far.t" {
+				t.Errorf("%+v", e)
+			}
+			ipctest.NoErr(t, old.Close())
+			x.arrived(far, policy)
+		})
+	}
+}
+
+// Two bridges that make the same topic here would publish each message twice: the second one is
+// refused.
+func TestTwoSubscribers(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	s := newServer(t, server.Options{})
+	start(t, s, "subscribe", Newest, "t")
+	near := start(t, s, "publish", Newest, "t")
+	near.event("listens")
+	p := ipctest.Start(t, "publisher", "t", "100", "0")
+	p.Line()
+	p.Want("done <nil>", "2")
+	sub := await(t, "far.t")
+	wantNext(t, sub, 1, 2, 100)
+	second := start(t, s, "subscribe", Newest, "t")
+	if e := second.event("refused"); !strings.Contains(e.Text, "another bridge") {
+		t.Errorf("%+v", e)
+	}
+	p.Want("done <nil>", "3")
+	wantNext(t, sub, 3, 5, 100)
 }

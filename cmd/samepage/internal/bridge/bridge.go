@@ -125,9 +125,10 @@ func (b *Bridge) each(ctx context.Context, kind samepage.Kind, names []string, f
 		<-ctx.Done()
 		return ctx.Err()
 	}
-	t := time.NewTicker(100 * time.Millisecond) // nothing tells that a name appears
+	t := time.NewTimer(0) // nothing tells that a name appears
 	defer t.Stop()
 	for {
+		begun := time.Now()
 		all, err := samepage.List()
 		if err != nil {
 			return err
@@ -137,6 +138,7 @@ func (b *Bridge) each(ctx context.Context, kind samepage.Kind, names []string, f
 				once(i.Name)
 			}
 		}
+		t.Reset(max(100*time.Millisecond, 20*time.Since(begun))) // many objects take long
 		select {
 		case <-t.C:
 		case <-ctx.Done():

@@ -1,10 +1,7 @@
 package bridge
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -14,7 +11,6 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/nats-io/nats.go"
 
-	"samepage"
 	"samepage/layout"
 	"samepage/pubsub"
 )
@@ -27,20 +23,25 @@ type sink struct {
 	c         *counter
 	ctx       context.Context
 
-	mu      sync.Mutex
-	meta    Meta // of the topic at its origin; Name is empty if it is not known
-	places  []place
-	part    assembly
-	heard   time.Time // when the publishing bridge was last heard
-	asked   time.Time // when it was last asked
-	silent  bool
-	left    bool      // the publishing bridge has said that it stops
-	rival   uint32    // the session of another publishing bridge that was refused
-	refused string    // why the topic cannot be made here, as it was told
-	noGaps  bool      // it was told that the topic here cannot have gaps
-	retry   time.Time // when to try again to make it
-	made    bool      // this bridge has made the topic
-	shifts  shifts    // as the cell has them, see restore
+	mu         sync.Mutex
+	meta       Meta // of the topic at its origin; Name is empty if it is not known
+	places     []place
+	part       assembly
+	heard      time.Time // when the publishing bridge was last heard
+	asked      time.Time // when it was last asked
+	silent     bool
+	untold     uint64    // messages that are lost, and not told yet
+	toldLost   time.Time // when that was told
+	complaint  string    // the last error that was told
+	complained time.Time // when
+	wants      bool      // the topic has publishers at its origin, and none could be made here
+	left       bool      // the publishing bridge has said that it stops
+	rival      uint32    // the session of another publishing bridge that was refused
+	refused    string    // why the topic cannot be made here, as it was told
+	noGaps     bool      // it was told that the topic here cannot have gaps
+	retry      time.Time // when to try again to make it
+	made       bool      // this bridge has made the topic
+	shifts     shifts    // as the cell has them, see restore
 	// kept keeps the topic here while the one at the origin exists, also between its publishers: as
 	// there.
 	kept  *pubsub.Subscriber
@@ -147,6 +148,12 @@ func (s *sink) run() {
 
 // watch looks whether the publishing bridge is silent.
 func (s *sink) watch() {
+	if time.Since(s.toldLost) > time.Second {
+		s.tellLost()
+	}
+	if s.wants {
+		_ = s.publisher(0)
+	}
 	if !s.b.o.Conn.IsConnected() {
 		s.heard = time.Now() // the silence has another reason
 		return
@@ -182,7 +189,7 @@ func (s *sink) take(data []byte, meta func() *Meta) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil {
-		s.b.tell("damaged", s.name, 0, "%v", err)
+		s.complain("damaged", err)
 		return
 	}
 	if s.ctx.Err() != nil {
@@ -223,7 +230,7 @@ func (s *sink) take(data []byte, meta func() *Meta) {
 			if meta == nil {
 				s.ask()
 			} else if n := s.count(&e); n > 0 { // the server has no description of it any more
-				s.lost(n, "of a topic that is not described")
+				s.lost(n)
 			}
 			return
 		}
@@ -232,7 +239,7 @@ func (s *sink) take(data []byte, meta func() *Meta) {
 		s.number.Store(max(s.number.Load(), e.number))
 	}
 	if err := s.do(&e); err != nil {
-		s.b.tell("damaged", s.name, 0, "%v", err)
+		s.complain("damaged", err)
 	}
 }
 
@@ -294,6 +301,10 @@ func (s *sink) do(e *envelope) error {
 		s.addPart(&p)
 	case kindEnd, kindDeath, kindTick, kindOver:
 		s.where(e.body)
+		if e.kind != kindTick || e.flags&flagEnd != 0 {
+			s.wants = false
+			s.tellLost()
+		}
 		switch {
 		case e.kind == kindEnd || e.flags&flagEnd != 0:
 			if s.end(func(*place) bool { return true }, (*pubsub.Publisher).Close) {
@@ -326,7 +337,7 @@ func (s *sink) where(b []byte) {
 		}
 		pl := &s.places[i]
 		if at.next > pl.next && pl.next > 0 {
-			s.advance(i, at.next, true)
+			s.advance(i, at.next)
 			_ = s.ready(i, 0) // subscribers here learn of it at the end of the stream
 		}
 		pl.next = max(pl.next, at.next)
@@ -339,10 +350,29 @@ func (s *sink) where(b []byte) {
 	}
 }
 
-// lost counts messages, and tells it.
-func (s *sink) lost(n uint64, where string) {
+// lost counts messages. They are told at most once a second.
+func (s *sink) lost(n uint64) {
 	s.c.lost.Add(n)
-	s.b.tell("lost", s.name, n, "messages were lost %s", where)
+	s.untold += n
+	if time.Since(s.toldLost) > time.Second {
+		s.tellLost()
+	}
+}
+
+// tellLost tells what was lost since the last time.
+func (s *sink) tellLost() {
+	if s.untold > 0 {
+		s.b.tell("lost", s.name, s.untold, "messages were lost on the way")
+		s.untold, s.toldLost = 0, time.Now()
+	}
+}
+
+// complain tells an error, unless it was told less than a second ago.
+func (s *sink) complain(what string, err error) {
+	if text := err.Error(); text != s.complaint || time.Since(s.complained) > time.Second {
+		s.complaint, s.complained = text, time.Now()
+		s.b.tell(what, s.name, 0, "%s", text)
+	}
 }
 
 // seen returns how many messages of the topic have come, or are known to be lost.
@@ -365,7 +395,7 @@ func (s *sink) open(m *Meta) {
 	same := m.ID == s.meta.ID && len(s.places) == m.Publishers
 	if !same {
 		if was := s.meta.Earlier + s.seen(); again && m.Earlier > was {
-			s.lost(m.Earlier-was, "of topics that are over")
+			s.lost(m.Earlier - was)
 		}
 		s.abort()
 		s.letGo()
@@ -400,9 +430,7 @@ func (s *sink) open(m *Meta) {
 	if !same && !again {
 		s.restore()
 	}
-	if m.Living > 0 {
-		_ = s.publisher(0)
-	}
+	s.wants = m.Living > 0 && s.publisher(0) == nil
 	s.b.tell("attached", s.name, 0, "it comes from %q of %s, policy %s", s.far, m.Host, m.Policy)
 }
 
@@ -447,256 +475,4 @@ func (s *sink) count(e *envelope) (n uint64) {
 		}
 	}
 	return n
-}
-
-// publisher returns the publisher here of a place, or nil if it cannot be made. It makes those of
-// the places before it, too: so each place here is the same as at the origin if all are free.
-func (s *sink) publisher(i int) *pubsub.Publisher {
-	for k := range i + 1 {
-		p := &s.places[k]
-		if p.p != nil {
-			continue
-		}
-		if time.Since(s.retry) < time.Second {
-			return nil
-		}
-		var err error
-		if p.p, err = s.join(); err != nil {
-			s.retry = time.Now()
-			if s.refused != err.Error() {
-				s.refused = err.Error()
-				s.b.tell("refused", s.name, 0, "%v", err)
-			}
-			return nil
-		}
-		s.refused, p.known = "", false
-		p.lane = -1 // not one of those that are looked for
-		p.lane = s.lane()
-		s.keep()
-	}
-	return s.places[i].p
-}
-
-// keep keeps the topic here, and its history.
-func (s *sink) keep() {
-	if s.kept != nil {
-		return
-	}
-	var err error
-	o := &pubsub.SubscriberOptions{Scope: s.b.o.Scope, Owner: s.b.o.Owner, From: pubsub.FromNow, BestEffort: true}
-	if s.kept, err = pubsub.OpenSubscriber(s.name, o); err != nil {
-		s.kept = nil
-		s.b.tell("failed", s.name, 0, "keep the topic: %v", err)
-	}
-}
-
-// letGo lets the topic here go when nobody else uses it.
-func (s *sink) letGo() {
-	if s.kept != nil {
-		_ = s.kept.Close()
-		s.kept = nil
-	}
-}
-
-// join becomes a publisher of the topic here, and makes the topic if there is none.
-func (s *sink) join() (*pubsub.Publisher, error) {
-	m := &s.meta
-	o := &pubsub.Options{
-		Scope: s.b.o.Scope, Owner: s.b.o.Owner, MaxSize: m.MaxSize, Pack: packRoom(m.MaxSize), Depth: m.Depth, Publishers: m.Publishers,
-		Members: min(m.Members+1, 1024), Holds: m.Holds, Times: m.Times, Checksums: m.Checksums, EvictAfter: time.Duration(m.EvictAfter),
-		Schema: m.Schema,
-	}
-	n, err := o.InUse(1, 1)
-	if err == nil && n > s.b.o.Limit {
-		err = fmt.Errorf("the topic needs %d bytes, the limit is %d: %w", n, s.b.o.Limit, samepage.ErrTooLarge)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if s.made && s.kept == nil { // its options can be others now
-		ctx, cancel := context.WithTimeout(s.ctx, 200*time.Millisecond)
-		defer cancel()
-		return pubsub.ReplacePublisher(ctx, s.name, o)
-	}
-	o.AsItIs = true
-	p, existed, err := pubsub.OpenOrCreatePublisher(s.name, o)
-	s.made = s.made || err == nil && !existed
-	return p, err
-}
-
-// packRoom returns the size of packs for messages of up to size bytes. Topics of bridges have
-// packs, because only these can leave out numbers.
-func packRoom(size int) int { return (max(size, 4<<10) + 7) &^ 7 }
-
-// advance counts the messages that are lost before message seq of a place, which comes next. end
-// says that this message was not published yet.
-func (s *sink) advance(i int, seq uint64, end bool) {
-	pl := &s.places[i]
-	if pl.since == 0 {
-		pl.since = cmp.Or(pl.next, seq)
-	}
-	if pl.out == 0 {
-		pl.out = cmp.Or(pl.next, seq)
-	}
-	if pl.next > 0 && seq > pl.next {
-		where := "at the end"
-		if !end {
-			where = fmt.Sprintf("before number %d", seq)
-		}
-		s.lost(seq-pl.next, where)
-	}
-	pl.next = max(pl.next, seq)
-}
-
-// ready makes the publisher of a place ready for the message that comes next, with its number and
-// time. If the message cannot be published, it returns nil.
-func (s *sink) ready(i int, at int64) *pubsub.Publisher {
-	pl := &s.places[i]
-	p := s.publisher(i)
-	if p == nil {
-		return nil
-	}
-	var t time.Time
-	if at != 0 {
-		t = time.Unix(0, at)
-	}
-	next := p.Next()
-	if !pl.known {
-		pl.known, pl.shift = true, 0
-		if next > 1 { // the topic here goes on, perhaps with other numbers
-			pl.shift = int64(next - pl.out)
-		} else if p.Relay(pl.out, t) == nil { // subscribers here miss nothing before this number
-			next = pl.out
-		}
-		s.remember(i)
-	}
-	err := p.Relay(max(pl.next+uint64(pl.shift), next), t)
-	if errors.Is(err, errors.ErrUnsupported) {
-		if err = p.Relay(next, t); !s.noGaps {
-			s.noGaps = true
-			s.b.tell("gaps", s.name, 0, "subscribers here do not learn of lost messages, because the topic existed without packs")
-		}
-		pl.shift = int64(next - pl.next)
-		s.remember(i)
-	}
-	if err != nil {
-		s.b.tell("failed", s.name, 0, "%v", err)
-		return nil
-	}
-	pl.out = pl.next
-	return p
-}
-
-// messages publishes runs of messages.
-func (s *sink) messages(b []byte) error {
-	for len(b) > 0 {
-		r, rest, err := nextRun(b)
-		if err != nil {
-			return err
-		}
-		if r.place >= len(s.places) {
-			return fmt.Errorf("place %d of %d: %w", r.place, len(s.places), errEnvelope)
-		}
-		b = rest
-		s.discard()
-		s.publish(&r)
-	}
-	return nil
-}
-
-func (s *sink) publish(r *run) {
-	pl := &s.places[r.place]
-	if pl.next > r.seq {
-		old := min(pl.next-r.seq, uint64(r.count))
-		s.c.duplicates.Add(old)
-		r.seq, r.count, r.bytes = r.seq+old, r.count-uint32(old), r.bytes[old*uint64(r.size):]
-	}
-	if r.count == 0 {
-		return
-	}
-	s.advance(r.place, r.seq, false)
-	p := s.ready(r.place, r.time)
-	if p == nil {
-		return
-	}
-	all := s.bufs[:0]
-	for i := range int(r.count) {
-		all = append(all, r.bytes[i*int(r.size):(i+1)*int(r.size)])
-	}
-	s.bufs = all
-	n, err := p.SendAll(s.ctx, all)
-	s.c.messages.Add(uint64(n))
-	s.c.bytes.Add(uint64(n) * uint64(r.size))
-	pl.next = r.seq + uint64(n)
-	pl.out = pl.next
-	if err != nil && s.ctx.Err() == nil {
-		s.b.tell("failed", s.name, 0, "%v", err)
-	}
-}
-
-// addPart puts a part of a message into its place in the topic here.
-func (s *sink) addPart(p *part) {
-	if p.place >= len(s.places) {
-		return
-	}
-	if s.places[p.place].next > p.seq {
-		if p.offset == 0 {
-			s.c.duplicates.Add(1)
-		}
-		return
-	}
-	a := &s.part
-	if p.offset == 0 {
-		s.discard()
-		pub := s.publisher(p.place)
-		if pub == nil {
-			return
-		}
-		l, err := pub.Loan(int(p.total))
-		if err != nil {
-			s.b.tell("failed", s.name, 0, "%v", err)
-			return
-		}
-		*a = assembly{place: p.place, seq: p.seq, loan: l, active: true}
-	}
-	if !a.active || a.place != p.place || a.seq != p.seq || a.have != p.offset || len(a.loan.Bytes()) != int(p.total) {
-		s.discard() // a part is lost, and so is this message
-		return
-	}
-	a.have += uint32(copy(a.loan.Bytes()[a.have:], p.bytes))
-	if a.have < p.total {
-		return
-	}
-	s.advance(p.place, p.seq, false)
-	pub := s.ready(p.place, p.time)
-	if pub == nil {
-		return
-	}
-	if err := a.loan.Publish(s.ctx); err != nil {
-		s.discard()
-		return
-	}
-	a.active = false
-	pl := &s.places[p.place]
-	pl.next = p.seq + 1
-	pl.out = pl.next
-	s.c.messages.Add(1)
-	s.c.bytes.Add(uint64(p.total))
-}
-
-// discard gives up a message of which not all parts have come.
-func (s *sink) discard() {
-	if s.part.active {
-		s.part.loan.Discard()
-		s.part.active = false
-	}
-}
-
-// metaOf is parseMeta for a text that may be missing.
-func metaOf(text string) *Meta {
-	var m Meta
-	if json.Unmarshal([]byte(text), &m) != nil || m.Name == "" {
-		return nil
-	}
-	return &m
 }

@@ -1,0 +1,239 @@
+package bridge
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// These are the methods of a source that send envelopes, and answer subscribing bridges.
+
+// flush sends the messages in the envelope.
+func (s *source) flush() {
+	if len(s.buf) > headerSize {
+		s.buf = s.send(kindMessages, 0, s.buf)
+	}
+	s.buf, s.run_ = append(s.buf[:0], blank[:]...), run{}
+}
+
+// blank is a header that is not sealed yet.
+var blank [headerSize]byte
+
+// send sends an envelope with the body behind the header in b. With the policy newest it is lost if
+// there is no connection. The others wait until it is accepted, or the bridge stops. It returns
+// memory for another envelope: b may belong to the window.
+func (s *source) send(k kind, flags uint8, b []byte) []byte {
+	plain := b
+	if s.z != nil && len(b) >= leastCompressed && (k == kindMessages || k == kindPart) {
+		var zipped uint8
+		b, zipped = compress(s.z, s.zipped, b)
+		if flags |= zipped; zipped != 0 {
+			s.zipped = b
+		}
+	}
+	s.mu.Lock()
+	s.number++
+	e := envelope{kind: k, flags: flags, session: s.session, number: s.number, id: s.meta.ID}
+	for place, n := range s.queued {
+		if p := &s.at[place]; n > p.next {
+			if p.next == 0 {
+				s.meta.Since[place] = s.first[place]
+			}
+			p.next = n
+		}
+	}
+	s.ended = k == kindEnd || s.ended && k != kindMessages && k != kindPart
+	e.seal(b)
+	s.c.envelopes.Add(1)
+	if s.st != nil {
+		s.mu.Unlock()
+		s.st.send(s.ctx, b)
+		return plain
+	}
+	next := s.publish(e.number, b)
+	s.mu.Unlock()
+	if s.w != nil {
+		s.w.await(s.ctx)
+	}
+	if flags&flagZstd != 0 {
+		s.zipped = next
+		return plain
+	}
+	return next
+}
+
+// publish sends an envelope that is sealed, over the window if there is one. It returns memory for
+// another one.
+//
+// Preconditions:
+//   - The caller has mu.
+func (s *source) publish(number uint64, b []byte) (next []byte) {
+	if s.w != nil {
+		return s.w.send(number, b)
+	}
+	s.fits(s.b.o.Conn.Publish(s.subject, b), len(b)) // what is lost is counted by its number
+	return b
+}
+
+// fits says whether the server allows an envelope of n bytes, and tells it if not, once for each
+// limit. err is the error of Publish.
+func (s *source) fits(err error, n int) bool {
+	if !errors.Is(err, nats.ErrMaxPayload) {
+		return true
+	}
+	if most := s.b.o.Conn.MaxPayload(); s.told.Swap(most) != most {
+		s.b.tell("refused", s.name, 0, "an envelope has %d bytes, and the server allows %d now: its messages are lost", n, most)
+	}
+	return false
+}
+
+// sendOpen sends Meta among the messages. next has the number of the message that comes next of
+// each place; nil means that all that were published are sent.
+func (s *source) sendOpen(next []uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.meta.Name == "" {
+		return
+	}
+	s.number++
+	m := s.meta
+	m.Next, m.Deaths, m.Number = next, nil, s.number
+	for _, p := range s.at {
+		m.Deaths = append(m.Deaths, p.deaths)
+		if next == nil {
+			m.Next = append(m.Next, p.next)
+		}
+	}
+	m.For, s.who = s.who, nil
+	s.asked.Store(false)
+	if s.w != nil {
+		s.w.admit(m.For, s.number-1)
+	}
+	s.publish(s.number, s.openEnvelope(&m))
+}
+
+// openEnvelope returns Meta in an envelope.
+func (s *source) openEnvelope(m *Meta) []byte {
+	text, _ := json.Marshal(m) // a Meta has no value that JSON has not
+	b := append(s.header(), text...)
+	e := envelope{kind: kindOpen, session: s.session, number: m.Number, id: m.ID}
+	e.seal(b)
+	return b
+}
+
+// announce tells that there is the topic.
+func (s *source) announce() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.meta.Name != "" {
+		m := s.meta
+		m.Since, m.Known = nil, nil
+		text, _ := json.Marshal(m)
+		_ = s.b.o.Conn.Publish(s.b.s.meta(), text)
+	}
+}
+
+// tick tells from time to time where the topic is.
+func (s *source) tick(ctx context.Context) {
+	t := time.NewTicker(s.b.o.Tick)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return
+		}
+		s.stale.Store(true)
+		s.announce()
+		s.mu.Lock()
+		switch {
+		case s.meta.Name != "" && s.st == nil:
+			b := s.positions()
+			e := envelope{kind: kindTick, session: s.session, number: s.number, id: s.meta.ID}
+			if s.ended {
+				e.flags = flagEnd
+			}
+			e.seal(b)
+			_ = s.b.o.Conn.Publish(s.subject, b)
+			if s.ends && s.ended && s.wake != nil {
+				s.wake() // to see whether it is deserted
+			}
+		case s.over != nil: // it may be lost
+			_ = s.b.o.Conn.Publish(s.subject, s.over)
+		}
+		s.mu.Unlock()
+	}
+}
+
+// back is called for each message of a subscribing bridge.
+func (s *source) back(m *nats.Msg) {
+	a, ok := parseBack(m.Data)
+	if !ok || s.st != nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer s.notice()
+	if len(s.seen) >= maxReceivers {
+		clear(s.seen)
+	}
+	s.seen[a.receiver] = true
+	asks := a.say == sayAsk
+	if s.w != nil {
+		asks = !s.w.heard(&a)
+	}
+	switch {
+	case !asks:
+		return
+	case s.meta.Name != "":
+	case s.w != nil: // it gets the next topic from the beginning
+		s.w.admit([]uint64{a.receiver}, s.number)
+		return
+	default:
+		s.tellOver(a.receiver)
+		return
+	}
+	if time.Since(s.asks[a.receiver]) < askAgain {
+		return // the answer is on its way
+	}
+	if len(s.asks) >= maxReceivers {
+		clear(s.asks)
+	}
+	s.asks[a.receiver] = time.Now()
+	s.who = append(s.who, a.receiver)
+	s.asked.Store(true)
+	if s.wake != nil {
+		s.wake()
+	}
+}
+
+// notice wakes await.
+func (s *source) notice() {
+	select {
+	case s.saw <- struct{}{}:
+	default:
+	}
+}
+
+// tellOver tells a bridge that asks of a topic that was over before it could take it: so it counts
+// what it has not got.
+func (s *source) tellOver(receiver uint64) {
+	if s.over == nil || !slices.Contains(s.meta.Known, receiver) {
+		return
+	}
+	m := s.meta
+	m.Name, m.Living, m.Next, m.Number = s.far, 0, m.Since, s.number
+	_ = s.b.o.Conn.Publish(s.subject, s.openEnvelope(&m))
+	_ = s.b.o.Conn.Publish(s.subject, s.over)
+}
+
+func parseMeta(text []byte) (m Meta, err error) {
+	if err = json.Unmarshal(text, &m); err == nil && (m.Name == "" || m.Publishers < 1) {
+		err = errEnvelope
+	}
+	return m, err
+}
