@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"slices"
@@ -217,7 +218,7 @@ func (o *bridgeOptions) run(c *cobra.Command, a *app, args []string, way func(*b
 	}
 	if o.metrics != "" {
 		go func() {
-			if err := serveMetrics(ctx, a, o.metrics, bridgeMetrics{b, c.Name()}); ctx.Err() == nil {
+			if err := serveMetrics(ctx, a, o.metrics, bridgeMetrics{b, c.Name(), o.anyone}); ctx.Err() == nil {
 				t.tell(bridge.Event{What: "failed", Text: err.Error()})
 			}
 		}()
@@ -313,11 +314,20 @@ func (p *policyFlag) Set(s string) error {
 
 // bridgeMetrics answers requests for the counts of a bridge, in the text format of Prometheus.
 type bridgeMetrics struct {
-	b   *bridge.Bridge
-	way string
+	b      *bridge.Bridge
+	way    string
+	anyone bool // requests may name any host; else only this machine, so that no page in a browser can ask
 }
 
-func (m bridgeMetrics) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+func (m bridgeMetrics) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	host, _, err := net.SplitHostPort(r.Host)
+	if err != nil {
+		host = r.Host
+	}
+	if !m.anyone && !loopback(strings.Trim(host, "[]")) {
+		http.Error(w, "the request names another host than this machine", http.StatusForbidden)
+		return
+	}
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4")
 	all := m.b.Counts()
 	for _, x := range []struct {

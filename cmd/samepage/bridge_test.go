@@ -93,6 +93,15 @@ func TestBridge(t *testing.T) {
 	if want := `samepage_bridge_messages_total{way="subscribe",name="near.log",far="log"} 3`; !strings.Contains(string(text), want) {
 		t.Errorf("no %s in\n%s", want, text)
 	}
+	q, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+metrics+"/metrics", nil)
+	ipctest.NoErr(t, err)
+	q.Host = "example.org"
+	r, err = http.DefaultClient.Do(q)
+	ipctest.NoErr(t, err)
+	if r.StatusCode != http.StatusForbidden {
+		t.Error(r.Status)
+	}
+	ipctest.NoErr(t, r.Body.Close())
 
 	// The bridge dies.
 	c := exec.Command("samepage", "pub", "u1", "-q")

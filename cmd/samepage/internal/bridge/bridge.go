@@ -237,9 +237,10 @@ func (b *Bridge) announce() {
 
 // Subscribe publishes here what other bridges send, until ctx ends.
 func (b *Bridge) Subscribe(ctx context.Context) (err error) {
-	b.mark, err = ipcsync.CreateEvent(markName(os.Getpid()), nil)
+	o := &ipcsync.EventOptions{Scope: b.o.Scope}
+	b.mark, err = ipcsync.CreateEvent(markName(os.Getpid()), o)
 	if errors.Is(err, fs.ErrExist) { // of another bridge of this process
-		b.mark, err = ipcsync.OpenEvent(markName(os.Getpid()), nil)
+		b.mark, err = ipcsync.OpenEvent(markName(os.Getpid()), o)
 	}
 	if err != nil {
 		return err

@@ -141,7 +141,7 @@ func (s *cellSource) send() {
 		return // the cell is gone
 	}
 	for i := range st.Members {
-		if m := &st.Members[i]; m.Writer && isBridgeProcess(&m.Member) {
+		if m := &st.Members[i]; m.Writer && s.b.isBridgeProcess(&m.Member) {
 			return
 		}
 	}
@@ -264,10 +264,13 @@ func (s *cellSink) set(ctx context.Context, b *Bridge, m *CellMeta) (err error) 
 			}
 			s.w = nil
 		}
-		if int64(m.Cap) > b.o.Limit {
-			return fmt.Errorf("the cell has room for %d bytes, the limit is %d: %w", m.Cap, b.o.Limit, samepage.ErrTooLarge)
+		o := &cell.Options{Scope: b.o.Scope, Owner: b.o.Owner, Schema: m.Schema, Times: m.Times, Checksums: m.Checksums}
+		if n, err := o.InUse(m.Cap, 1); err != nil {
+			return err
+		} else if n > b.o.Limit {
+			return fmt.Errorf("the cell needs %d bytes, the limit is %d: %w", n, b.o.Limit, samepage.ErrTooLarge)
 		}
-		o := &cell.Options{Scope: b.o.Scope, Owner: b.o.Owner, Schema: m.Schema, Times: m.Times, Checksums: m.Checksums, AsItIs: true}
+		o.AsItIs = true
 		if s.w, _, err = cell.OpenOrCreateWriter(s.name, m.Cap, o); err != nil {
 			s.w = nil
 			return err

@@ -117,7 +117,7 @@ func (s *sink) alone() error {
 		return nil // there is no topic, or join says what is wrong
 	}
 	for _, l := range st.Lanes {
-		if p := l.Publisher; p != nil && p.Alive && p.PID != os.Getpid() && isBridgeProcess(&p.Member) {
+		if p := l.Publisher; p != nil && p.Alive && p.PID != os.Getpid() && s.b.isBridgeProcess(&p.Member) {
 			return fmt.Errorf("process %d: %w", p.PID, errAnotherBridge)
 		}
 	}

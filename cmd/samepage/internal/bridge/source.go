@@ -435,7 +435,7 @@ func (s *source) look() (dead bool) {
 		is := unknown
 		if p := l.Publisher; p != nil {
 			is = isLocal
-			if isBridgeProcess(&p.Member) {
+			if s.b.isBridgeProcess(&p.Member) {
 				is = isBridge
 			} else {
 				living++
@@ -450,11 +450,11 @@ func (s *source) look() (dead bool) {
 }
 
 // isBridgeProcess says whether a member belongs to a subscribing bridge.
-func isBridgeProcess(m *samepage.Member) bool {
+func (b *Bridge) isBridgeProcess(m *samepage.Member) bool {
 	if m.Foreign {
 		return false
 	}
-	i, err := samepage.Stat(markName(m.PID), &samepage.Options{Kind: samepage.KindEvent})
+	i, err := samepage.Stat(markName(m.PID), &samepage.Options{Kind: samepage.KindEvent, Scope: b.o.Scope})
 	return err == nil && i.InUse
 }
 
