@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -17,6 +18,7 @@ import (
 	"samepage/cell"
 	"samepage/internal/ipctest"
 	"samepage/pubsub"
+	"samepage/rpc"
 )
 
 // next takes the next message. Streams may have ended before it.
@@ -372,4 +374,64 @@ func TestTwoSubscribers(t *testing.T) {
 	}
 	p.Want("done <nil>", "3")
 	wantNext(t, sub, 3, 5, 100)
+}
+
+// A service that comes again with other types does not get calls with the old ones.
+func TestServiceOfOtherType(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	type Length struct{ Metres float64 }
+	type Angle struct{ Degrees float64 }
+	s := newServer(t, server.Options{})
+	near := start(t, s, "publish", Newest)
+	start(t, s, "subscribe", Newest)
+	serve := func(w interface {
+		Close() error
+	}, run func(context.Context) error) (stop func()) {
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- run(ctx) }()
+		return func() {
+			cancel()
+			<-done
+			ipctest.NoErr(t, w.Close())
+		}
+	}
+	lengths, err := rpc.CreateWorkerOf[Length, Length]("s", nil)
+	ipctest.NoErr(t, err)
+	stop := serve(lengths, func(ctx context.Context) error {
+		return lengths.Serve(ctx, func(_ *rpc.Job, in, out *Length) error { out.Metres = 2 * in.Metres; return nil })
+	})
+	c, err := rpc.AwaitClientOf[Length, Length](t.Context(), "far.s", nil)
+	ipctest.NoErr(t, err)
+	var out Length
+	ipctest.NoErr(t, c.Call(t.Context(), &Length{3}, &out))
+	if out.Metres != 6 {
+		t.Error(out)
+	}
+	stop()
+	near.EndInput() // it has the service open
+	near.Wait()
+	angles, err := rpc.CreateWorkerOf[Angle, Angle]("s", nil)
+	ipctest.NoErr(t, err)
+	start(t, s, "publish", Newest).event("attached")
+	defer serve(angles, func(ctx context.Context) error {
+		return angles.Serve(ctx, func(_ *rpc.Job, in, out *Angle) error { out.Degrees = 100 + in.Degrees; return nil })
+	})()
+	if err := c.Call(t.Context(), &Length{3}, &out); err == nil || !strings.Contains(err.Error(), "types have changed") {
+		t.Errorf("%v, %v", out, err)
+	}
+	ipctest.NoErr(t, c.Close())
+	other, err := rpc.AwaitClientOf[Angle, Angle](t.Context(), "far.s", nil)
+	for errors.Is(err, samepage.ErrKindMismatch) { // the old one is there still
+		time.Sleep(20 * time.Millisecond)
+		other, err = rpc.AwaitClientOf[Angle, Angle](t.Context(), "far.s", nil)
+	}
+	ipctest.NoErr(t, err)
+	defer other.Close()
+	var turned Angle
+	ipctest.NoErr(t, other.Call(t.Context(), &Angle{3}, &turned))
+	if turned.Degrees != 103 {
+		t.Error(turned)
+	}
 }

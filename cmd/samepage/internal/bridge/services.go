@@ -2,10 +2,13 @@ package bridge
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -27,7 +30,13 @@ type ServiceMeta struct {
 	Schema string `json:"schema,omitempty"`
 }
 
-func (s subjects) call(name string) string    { return s.space + ".call." + escape(name) }
+// call is the subject of calls with the types of a schema: so no call gets to a service that has got
+// other types since.
+func (s subjects) call(name, schema string) string {
+	sum := sha256.Sum256([]byte(schema))
+	return s.space + ".call." + escape(name) + "." + hex.EncodeToString(sum[:8])
+}
+
 func (s subjects) service(name string) string { return s.space + ".service." + escape(name) }
 
 // callTimeout ends a call over a bridge whose caller has no deadline.
@@ -66,7 +75,7 @@ func (b *Bridge) answer(ctx context.Context, n *counter, name, far string) error
 		}
 	}
 	subscribe(b.s.service(far), func(m *nats.Msg) { _ = m.Respond(meta) })
-	subscribe(b.s.call(far), func(m *nats.Msg) {
+	subscribe(b.s.call(far, st.Schema), func(m *nats.Msg) {
 		b.wg.Go(func() {
 			within, cancel := context.WithTimeout(ctx, callTimeout)
 			defer cancel()
@@ -109,14 +118,19 @@ func (b *Bridge) subscribeService(ctx context.Context, far string) {
 	}
 }
 
-func (b *Bridge) serve(ctx context.Context, n *counter, name, far string) error {
+// describe asks for the description of a service.
+func (b *Bridge) describe(ctx context.Context, far string) (meta ServiceMeta, err error) {
 	within, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	var meta ServiceMeta
 	m, err := b.o.Conn.RequestWithContext(within, b.s.service(far), nil)
 	if err == nil {
 		err = json.Unmarshal(m.Data, &meta)
 	}
+	return meta, err
+}
+
+func (b *Bridge) serve(ctx context.Context, n *counter, name, far string) error {
+	meta, err := b.describe(ctx, far)
 	if err != nil {
 		return fmt.Errorf("no bridge offers the service %q: %w", far, err)
 	}
@@ -129,12 +143,28 @@ func (b *Bridge) serve(ctx context.Context, n *counter, name, far string) error 
 		return err
 	}
 	b.tell("attached", name, 0, "the service comes from %q", far)
+	var stale atomic.Bool
+	served, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		for served.Err() == nil && !stale.Load() {
+			pause(served, b.o.Tick)
+		}
+		pause(served, b.o.Tick) // the call that has found it gets its error
+		cancel()
+	}()
 	ask := rpc.Func(func(ctx context.Context, req []byte) ([]byte, error) {
 		ctx, cancel := context.WithTimeout(ctx, callTimeout)
 		defer cancel()
 		n.messages.Add(1)
 		n.bytes.Add(uint64(len(req)))
-		m, err := b.o.Conn.RequestWithContext(ctx, b.s.call(far), req)
+		m, err := b.o.Conn.RequestWithContext(ctx, b.s.call(far, meta.Schema), req)
+		if errors.Is(err, nats.ErrNoResponders) {
+			if is, aerr := b.describe(ctx, far); aerr == nil && is.Schema != meta.Schema {
+				stale.Store(true) // the service here must get the new types, too
+				err = fmt.Errorf("its types have changed: %w", samepage.ErrKindMismatch)
+			}
+		}
 		switch {
 		case err != nil:
 			return nil, fmt.Errorf("call %q over the bridge: %w", far, err)
@@ -149,7 +179,7 @@ func (b *Bridge) serve(ctx context.Context, n *counter, name, far string) error 
 	failed := make(chan error)
 	workers := min(max(meta.Calls, 1), 16)
 	for range workers {
-		go func() { failed <- w.Serve(ctx, ask) }()
+		go func() { failed <- w.Serve(served, ask) }()
 	}
 	for range workers {
 		err = errors.Join(err, <-failed)
