@@ -435,3 +435,32 @@ func TestServiceOfOtherType(t *testing.T) {
 		t.Error(turned)
 	}
 }
+
+// The counts of a bridge are in a cell, which the inspector shows.
+func TestShown(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	s := newServer(t, server.Options{})
+	far := start(t, s, "subscribe", Wait, "t")
+	near := start(t, s, "publish", Wait, "t")
+	near.event("listens")
+	p := ipctest.Start(t, "publisher", "t", "100", "0")
+	p.Line()
+	p.Want("done <nil>", "5")
+	for way, b := range map[string]*side{"publish": near, "subscribe": far} {
+		r, err := cell.AwaitReader(t.Context(), shownName(b.PID()), nil)
+		ipctest.NoErr(t, err)
+		for v, err := range r.Values(t.Context()) {
+			ipctest.NoErr(t, err)
+			var x shown
+			ipctest.NoErr(t, json.Unmarshal(v.Bytes(), &x))
+			if x.Way != way {
+				t.Errorf("%+v", x)
+			}
+			if len(x.Topics) == 1 && x.Topics[0].Far == "t" && x.Topics[0].Messages == 5 {
+				break
+			}
+		}
+		ipctest.NoErr(t, r.Close())
+	}
+}

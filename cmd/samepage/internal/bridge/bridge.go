@@ -167,6 +167,7 @@ func (b *Bridge) Publish(ctx context.Context) error {
 	for _, name := range b.o.Services {
 		b.wg.Go(func() { b.publishService(ctx, name) })
 	}
+	b.wg.Go(func() { b.show(ctx, "publish") })
 	pause(ctx, b.o.Tick) // all subscribing bridges that are there say hello
 	err = b.each(ctx, samepage.KindTopic, b.o.Patterns, func(name string, forget func()) {
 		s := newSource(b, name, forget)
@@ -262,6 +263,7 @@ func (b *Bridge) Subscribe(ctx context.Context) (err error) {
 		}
 	}
 	b.wg.Go(func() { b.sayHello(ctx) })
+	b.wg.Go(func() { b.show(ctx, "subscribe") })
 	b.findStored(ctx)
 	for _, name := range b.o.Services {
 		b.wg.Go(func() { b.subscribeService(ctx, name) })
