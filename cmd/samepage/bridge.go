@@ -86,10 +86,9 @@ What a bridge has published here is not sent on.`,
 	f := c.Flags()
 	f.Var(&o.policy, "policy", "newest, wait or stored: what happens if the network is slower than the publisher")
 	completeChoices(c, "policy", string(bridge.Newest), string(bridge.Wait), string(bridge.Stored))
-	o.window = 64 << 20
 	f.BoolVar(&o.zstd, "zstd", false, "compress what is sent")
 	f.Var(sizeFlag{&o.keep, 0}, "keep", "with --policy stored: bytes that the server keeps of a topic; 0: all")
-	f.Var(sizeFlag{&o.window, 1}, "window", "with --policy wait: bytes that are on their way at a time")
+	f.Var(sizeFlag{&o.window, 1}, "window", "bytes that are on their way at a time (default 64M with --policy wait, 4M with newest)")
 	return c
 }
 
@@ -189,6 +188,12 @@ func (o *bridgeOptions) run(c *cobra.Command, a *app, args []string, way func(*b
 	}
 	if o.host == "" {
 		o.host, _ = os.Hostname()
+	}
+	if o.window == 0 {
+		o.window = 64 << 20
+		if bridge.Policy(o.policy) == bridge.Newest {
+			o.window = 4 << 20 // on a slow line they become old
+		}
 	}
 	ctx := c.Context()
 	t := &teller{a: a}

@@ -30,7 +30,7 @@ type Options struct {
 	Scope  samepage.Scope
 	Owner  string        // see samepage.Options
 	Policy Policy        // of Publish
-	Window int           // of Publish with the policy Wait: bytes that are not acknowledged yet
+	Window int           // of Publish with the policies Newest and Wait: bytes that are not acknowledged yet
 	Tick   time.Duration // how often a publishing bridge tells where it is
 	// Silence is after how long a subscribing bridge takes a publishing bridge that it does not
 	// hear for dead, and the other way round with the policy Wait.

@@ -44,10 +44,11 @@ type sink struct {
 	shifts     shifts    // as the cell has them, see restore
 	// kept keeps the topic here while the one at the origin exists, also between its publishers: as
 	// there.
-	kept  *pubsub.Subscriber
-	bufs  [][]byte
-	z     *zstd.Decoder // nil: nothing was compressed yet
-	plain []byte        // what was decompressed last
+	kept   *pubsub.Subscriber
+	bufs   [][]byte
+	z      *zstd.Decoder // nil: nothing was compressed yet
+	plain  []byte        // what was decompressed last
+	unsaid int           // bytes that have come since the last acknowledgement
 
 	once     sync.Once     // of stored
 	isStored atomic.Bool   // stored was called
@@ -323,8 +324,10 @@ func (s *sink) do(e *envelope) error {
 	default:
 		return fmt.Errorf("kind %d: %w", e.kind, errEnvelope)
 	}
-	if s.meta.Policy == Wait {
+	s.unsaid += len(e.body)
+	if s.meta.Policy == Wait || s.meta.Policy == Newest && (s.unsaid >= ackBytes || e.kind == kindTick) {
 		s.say(sayDone)
+		s.unsaid = 0
 	}
 	return nil
 }

@@ -36,6 +36,7 @@ type source struct {
 	ends      bool   // it ends when there is no topic of that name any more
 	subject   string
 	w         *window // nil: the policy is not Wait
+	pace      *pace   // nil: the policy is not Newest
 	st        *store  // nil: the policy is not Stored
 
 	// These belong to the goroutine that reads.
@@ -88,6 +89,8 @@ func newSource(b *Bridge, name string, forget func()) *source {
 		s.w = newWindow(s)
 	case Stored:
 		s.st = &store{s: s}
+	default:
+		s.pace = newPace(s)
 	}
 	return s
 }

@@ -58,6 +58,8 @@ func (s *source) send(k kind, flags uint8, b []byte) []byte {
 	s.mu.Unlock()
 	if s.w != nil {
 		s.w.await(s.ctx)
+	} else {
+		s.pace.await(s.ctx)
 	}
 	if flags&flagZstd != 0 {
 		s.zipped = next
@@ -75,7 +77,10 @@ func (s *source) publish(number uint64, b []byte) (next []byte) {
 	if s.w != nil {
 		return s.w.send(number, b)
 	}
-	s.fits(s.b.o.Conn.Publish(s.subject, b), len(b)) // what is lost is counted by its number
+	err := s.b.o.Conn.Publish(s.subject, b) // what is lost is counted by its number
+	if s.fits(err, len(b)); err == nil {
+		s.pace.add(number, len(b))
+	}
 	return b
 }
 
@@ -185,6 +190,8 @@ func (s *source) back(m *nats.Msg) {
 	asks := a.say == sayAsk
 	if s.w != nil {
 		asks = !s.w.heard(&a)
+	} else {
+		s.pace.hear(&a, a.session == s.session)
 	}
 	switch {
 	case !asks:
@@ -208,6 +215,9 @@ func (s *source) back(m *nats.Msg) {
 	s.asked.Store(true)
 	if s.wake != nil {
 		s.wake()
+	}
+	if s.pace != nil {
+		s.pace.interrupt()
 	}
 }
 
