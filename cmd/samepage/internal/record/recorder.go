@@ -359,7 +359,8 @@ func (r *Recorder) Close() ([]Total, []string, error) {
 	return all, r.w.files, errors.Join(r.err, r.skipped)
 }
 
-// fail keeps the first error of the writer. Takers end then.
+// fail keeps the first error of the writer. Takers end then. Those that wait for room get it, because
+// the writer goes on to take chunks.
 func (r *Recorder) fail(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -367,7 +368,6 @@ func (r *Recorder) fail(err error) {
 		r.err = err
 		close(r.ended)
 	}
-	r.room.Broadcast()
 }
 
 // Failed returns a channel that is closed when writing has failed. Close returns the error.
