@@ -46,7 +46,9 @@ func (l *Link) Dial(ctx context.Context) (nc *nats.Conn, stop func(), err error)
 	}
 	told := "" // the last error of this connection, which is tried again and again
 	opts := append(l.secure(), nats.Name("samepage bridge"), nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond),
-		nats.ReconnectJitter(50*time.Millisecond, 50*time.Millisecond), nats.PingInterval(5*time.Second),
+		nats.ReconnectJitter(50*time.Millisecond, 50*time.Millisecond),
+		// The answer to a ping comes behind what is on its way: over a slow line that is some MB.
+		nats.PingInterval(5*time.Second), nats.MaxPingsOutstanding(12),
 		// What cannot be sent is lost, or sent again: it does not become old in a buffer.
 		nats.ReconnectBufSize(-1), nats.IgnoreAuthErrorAbort(),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
