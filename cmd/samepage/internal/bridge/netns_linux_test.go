@@ -103,6 +103,7 @@ type numberedTopic struct {
 	every  int           // so many messages have no pause
 	sub    *pubsub.Subscriber
 	far    *side
+	pub    *pubsub.Publisher
 	first  uint64        // the number of the first of the n messages
 	begin  uint64        // the number that has arrived first
 	seen   atomic.Uint64 // the last number that has arrived
@@ -182,7 +183,7 @@ func TestTwoNetworks(t *testing.T) {
 	ipctest.NeedNames(t)
 	n := ipctest.Repeat(t, 2000, 2000, "SAMEPAGE_MESSAGES")
 	if n < 100000 {
-		crossBadLine(t, 5, "reno", n, 40, 40<<10, 80*time.Millisecond, 16<<10)
+		crossBadLine(t, 5, "reno", n, 20, 40<<10, 60*time.Millisecond, 16<<10)
 		return
 	}
 	for _, line := range []struct {
@@ -222,8 +223,12 @@ func crossBadLine(t *testing.T, loss float64, control string, n, pictures, pictu
 		// As much as --window has without the flag, or less, so that the test ends soon.
 		events = append(events, fmt.Sprint("WINDOW=", min(4<<20, 16*payload)))
 		in(t, near, events, "bridge", "publish", url, string(p.policy), p.name)
-		pub, err := pubsub.CreatePublisher(p.name, &pubsub.Options{MaxSize: p.size, Times: true, Depth: max(3, min(1024, 1<<20/p.size))})
+		var err error
+		p.pub, err = pubsub.CreatePublisher(p.name, &pubsub.Options{MaxSize: p.size, Times: true, Depth: max(3, min(1024, 1<<20/p.size))})
 		ipctest.NoErr(t, err)
+	}
+	for _, p := range topics {
+		pub := p.pub
 		p.meet(t, pub)
 		begin := time.Now()
 		go func() {
