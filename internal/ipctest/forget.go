@@ -8,7 +8,7 @@ import (
 )
 
 // Forgotten is how many objects Forget drops.
-const Forgotten = 200
+func Forgotten(t testing.TB) int { return Repeat(t, 200, 100, "") }
 
 // Forget has open open objects, with the numbers from 0 on, and drop them. It collects
 // garbage until this process has no more descriptors and mappings than before, which
@@ -19,8 +19,9 @@ func Forget(t testing.TB, usage func() (handles, mappings int, err error), open 
 	if left == nil {
 		left = func() error { return nil }
 	}
+	n := Forgotten(t)
 	// What the first one makes for all may stay.
-	NoErr(t, open(Forgotten))
+	NoErr(t, open(n))
 	Collect(t, "the first one", left)
 	handles, mappings, err := usage()
 	NoErr(t, err)
@@ -28,12 +29,12 @@ func Forget(t testing.TB, usage func() (handles, mappings int, err error), open 
 	if runtime.GOOS == "windows" {
 		// Go's own mappings come and go, and each of its threads, which stay, has a few
 		// handles. What is not given back is one of each open, or more.
-		some = Forgotten / 2
+		some = n / 2
 	}
-	for i := range Forgotten {
+	for i := range n {
 		NoErr(t, open(i))
 	}
-	Collect(t, fmt.Sprint(Forgotten, " of them"), func() error {
+	Collect(t, fmt.Sprint(n, " of them"), func() error {
 		h, m, err := usage()
 		if err == nil && (h > handles+some || m > mappings+some) {
 			err = fmt.Errorf("%d descriptors and %d mappings, before %d and %d", h, m, handles, mappings)

@@ -354,7 +354,7 @@ func TestForgottenPersistentStays(t *testing.T) {
 		_, err = m.WriteAt([]byte("here"), 0)
 		return err
 	}, nil)
-	for i := range ipctest.Forgotten + 1 {
+	for i := range ipctest.Forgotten(t) + 1 {
 		name := fmt.Sprint("stays", i)
 		m := must(samepage.Open(name, nil))(t)
 		b := make([]byte, 4)
