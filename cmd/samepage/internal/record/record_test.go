@@ -11,7 +11,9 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/foxglove/mcap/go/mcap"
 
@@ -321,4 +323,39 @@ func messages(t *testing.T, path string) int {
 		t.Errorf("%d messages by the index, %d in the file", counts[0], counts[1])
 	}
 	return counts[0]
+}
+
+// What was missed is in the file, and in the totals.
+func TestMissed(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	path := filepath.Join(ipctest.Dir(t), "missed.mcap")
+	p, err := pubsub.CreatePublisher("t", &pubsub.Options{Pack: 4096, Times: true})
+	ipctest.NoErr(t, err)
+	end := start(t, Options{Path: path}, []string{"t"})
+	ipctest.NoErr(t, p.WaitReliableSubscribers(t.Context(), 1))
+	for _, n := range []uint64{1, 2, 6, 7, 17} { // some numbers are left out
+		ipctest.NoErr(t, p.Relay(n, time.Unix(int64(n), 0)))
+		ipctest.NoErr(t, p.Send(t.Context(), []byte("x")))
+	}
+	ipctest.NoErr(t, p.Close())
+	if totals := end(); totals[0].Messages != 5 || totals[0].Missed != 3+9 {
+		t.Errorf("%+v", totals)
+	}
+	f, err := Open(path)
+	ipctest.NoErr(t, err)
+	i, err := f.Info()
+	ipctest.NoErr(t, errors.Join(err, f.Close()))
+	if x := i.Topics[0]; x.Messages != 5 || x.Missed != 12 {
+		t.Errorf("%+v", x)
+	}
+	var gaps []uint64
+	for _, e := range i.Events {
+		if e.Missed > 0 {
+			gaps = append(gaps, e.Missed)
+		}
+	}
+	if !slices.Equal(gaps, []uint64{3, 9}) {
+		t.Errorf("gaps of %d messages", gaps)
+	}
 }
