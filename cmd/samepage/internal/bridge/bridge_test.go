@@ -418,6 +418,9 @@ func TestServerStops(t *testing.T) {
 	n := uint64(ipctest.Repeat(t, 3000, 600, "SAMEPAGE_MESSAGES"))
 	for _, policy := range []Policy{Newest, Wait, Stored} {
 		for _, size := range []int{100, 3 << 20} {
+			if testing.Short() && (size > 100) != (policy == Wait) {
+				continue
+			}
 			t.Run(fmt.Sprint(policy, size), func(t *testing.T) {
 				ipctest.Store(t)
 				n := n

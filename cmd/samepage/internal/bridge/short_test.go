@@ -61,7 +61,10 @@ func (s *short) arrived(far *side, policy Policy) {
 // number of publishers.
 func TestShortPublishers(t *testing.T) {
 	ipctest.NeedNames(t)
-	rounds := ipctest.Repeat(t, 4, 3, "SAMEPAGE_MESSAGES")
+	rounds := ipctest.Repeat(t, 4, 2, "SAMEPAGE_MESSAGES")
+	if testing.Short() {
+		rounds = min(rounds, 2)
+	}
 	for _, policy := range []Policy{Newest, Wait, Stored} {
 		t.Run(string(policy), func(t *testing.T) {
 			ipctest.Store(t)
@@ -140,6 +143,9 @@ func TestHoldsPublisher(t *testing.T) {
 		policy Policy
 		server bool // the server is away, or else nobody takes the messages
 	}{{Wait, true}, {Wait, false}, {Newest, true}, {Newest, false}} {
+		if testing.Short() && !c.server {
+			continue
+		}
 		t.Run(fmt.Sprint(c.policy, c.server), func(t *testing.T) {
 			ipctest.Store(t)
 			s := newServer(t, server.Options{})
@@ -159,7 +165,7 @@ func TestHoldsPublisher(t *testing.T) {
 			const most = 100
 			held := false
 			for p.Next() <= most && !held {
-				ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+				ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 				if c.policy == Newest {
 					ctx = t.Context()
 				}

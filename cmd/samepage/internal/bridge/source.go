@@ -17,8 +17,8 @@ import (
 	"samepage/pubsub"
 )
 
-// askAgain is how long a source does not answer a bridge again.
-const askAgain = 2 * time.Second
+// askAgain is after how many ticks a source answers a bridge again.
+const askAgain = 2
 
 // leastCompressed is the size of the smallest envelope that is worth compressing.
 const leastCompressed = 256

@@ -204,7 +204,7 @@ func (s *source) back(m *nats.Msg) {
 		s.tellOver(a.receiver)
 		return
 	}
-	if time.Since(s.asks[a.receiver]) < askAgain {
+	if time.Since(s.asks[a.receiver]) < askAgain*s.b.o.Tick {
 		return // the answer is on its way
 	}
 	if len(s.asks) >= maxReceivers {

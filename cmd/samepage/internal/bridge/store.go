@@ -96,7 +96,7 @@ func (st *store) send(ctx context.Context, b []byte) {
 // again calls f until it succeeds, or ctx ends.
 func (st *store) again(ctx context.Context, f func(context.Context) error) {
 	told := ""
-	patience := time.Second // more after each failure: the way to the server may be long
+	patience := st.s.b.o.Tick // more after each failure: the way to the server may be long
 	for ctx.Err() == nil {
 		within, cancel := context.WithTimeout(ctx, patience)
 		err := f(within)
