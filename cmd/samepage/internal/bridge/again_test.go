@@ -393,7 +393,8 @@ func TestServiceOfOtherType(t *testing.T) {
 	start(t, s, "subscribe", Newest)
 	serve := func(w interface {
 		Close() error
-	}, run func(context.Context) error) (stop func()) {
+	}, run func(context.Context) error,
+	) (stop func()) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- run(ctx) }()
