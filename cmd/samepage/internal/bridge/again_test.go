@@ -382,6 +382,16 @@ func TestTwoSubscribers(t *testing.T) {
 	wantNext(t, sub, 3, 5, 100)
 }
 
+// first makes the first call of a service that a bridge has just made: its name can be there before
+// its worker.
+func first(call func() error) error {
+	for {
+		if err := call(); !errors.Is(err, samepage.ErrPeerNotStarted) {
+			return err
+		}
+	}
+}
+
 // A service that comes again with other types does not get calls with the old ones.
 func TestServiceOfOtherType(t *testing.T) {
 	ipctest.NeedNames(t)
@@ -425,7 +435,8 @@ func TestServiceOfOtherType(t *testing.T) {
 	defer serve(angles, func(ctx context.Context) error {
 		return angles.Serve(ctx, func(_ *rpc.Job, in, out *Angle) error { out.Degrees = 100 + in.Degrees; return nil })
 	})()
-	if err := c.Call(t.Context(), &Length{3}, &out); err == nil || !strings.Contains(err.Error(), "types have changed") {
+	// It is found by the call, or by the bridge before.
+	if err := c.Call(t.Context(), &Length{3}, &out); err == nil || !strings.Contains(err.Error(), "types have changed") && !errors.Is(err, samepage.ErrPeerNotStarted) {
 		t.Errorf("%v, %v", out, err)
 	}
 	ipctest.NoErr(t, c.Close())
@@ -437,7 +448,7 @@ func TestServiceOfOtherType(t *testing.T) {
 	ipctest.NoErr(t, err)
 	defer other.Close()
 	var turned Angle
-	ipctest.NoErr(t, other.Call(t.Context(), &Angle{3}, &turned))
+	ipctest.NoErr(t, first(func() error { return other.Call(t.Context(), &Angle{3}, &turned) }))
 	if turned.Degrees != 103 {
 		t.Error(turned)
 	}

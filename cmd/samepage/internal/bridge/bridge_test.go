@@ -620,8 +620,12 @@ func TestServices(t *testing.T) {
 	ipctest.NoErr(t, err)
 	defer c.Close()
 	for range 3 {
-		got, err := c.Call(t.Context(), []byte("ab"))
-		if ipctest.NoErr(t, err); string(got) != "abab" {
+		var got []byte
+		ipctest.NoErr(t, first(func() (err error) {
+			got, err = c.Call(t.Context(), []byte("ab"))
+			return err
+		}))
+		if string(got) != "abab" {
 			t.Errorf("%q", got)
 		}
 	}

@@ -33,13 +33,14 @@ type Names struct {
 	Renames  map[string]string
 }
 
-// matches says whether the name is one of these, or matches one of these patterns.
+// matches says whether the name is one of these, or matches one of these patterns. No pattern
+// matches a name with \, which would choose a scope: names come from afar.
 func matches(patterns []string, name string) bool {
 	for _, p := range patterns {
 		if p == name {
 			return true
 		}
-		if ok, _ := path.Match(p, name); ok { // Check has refused bad patterns
+		if ok, _ := path.Match(p, name); ok && !strings.Contains(name, `\`) { // Check has refused bad patterns
 			return true
 		}
 	}

@@ -42,6 +42,9 @@ func (s subjects) service(name string) string { return s.space + ".service." + e
 // callTimeout ends a call over a bridge whose caller has no deadline.
 const callTimeout = time.Minute
 
+// askTimeout is how long a bridge waits for the server, or for the description of a service.
+const askTimeout = 2 * time.Second
+
 // publishService answers requests of NATS with a service of this machine, until ctx ends.
 func (b *Bridge) publishService(ctx context.Context, name string) {
 	far := b.o.To(name)
@@ -92,6 +95,9 @@ func (b *Bridge) answer(ctx context.Context, n *counter, name, far string) error
 		})
 	})
 	if err == nil {
+		err = b.o.Conn.FlushTimeout(askTimeout) // from now on the server knows it
+	}
+	if err == nil {
 		b.tell("attached", name, 0, "the service is offered as %q", far)
 		for err == nil && ctx.Err() == nil {
 			pause(ctx, b.o.Tick)
@@ -120,7 +126,7 @@ func (b *Bridge) subscribeService(ctx context.Context, far string) {
 
 // describe asks for the description of a service.
 func (b *Bridge) describe(ctx context.Context, far string) (meta ServiceMeta, err error) {
-	within, cancel := context.WithTimeout(ctx, 2*time.Second)
+	within, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	m, err := b.o.Conn.RequestWithContext(within, b.s.service(far), nil)
 	if err == nil {
@@ -149,6 +155,9 @@ func (b *Bridge) serve(ctx context.Context, n *counter, name, far string) error 
 	go func() {
 		for served.Err() == nil && !stale.Load() {
 			pause(served, b.o.Tick)
+			if is, err := b.describe(served, far); err == nil && is.Schema != meta.Schema {
+				stale.Store(true) // also if nobody calls
+			}
 		}
 		pause(served, b.o.Tick) // the call that has found it gets its error
 		cancel()

@@ -78,3 +78,18 @@ func TestEscape(t *testing.T) {
 		t.Error(n.To("a"), n.To("c"))
 	}
 }
+
+// A name from afar cannot choose the scope, unless the user has named it.
+func TestMatches(t *testing.T) {
+	for _, c := range []struct {
+		pattern, name string
+		want          bool
+	}{
+		{"cam", "cam", true}, {"cam", "cam-1", false}, {"cam-*", "cam-1", true}, {"*", "a.b", true},
+		{"*", `Global\cam`, false}, {`Global\cam`, `Global\cam`, true},
+	} {
+		if got := matches([]string{"other", c.pattern}, c.name); got != c.want {
+			t.Errorf("%q, %q: %v", c.pattern, c.name, got)
+		}
+	}
+}
