@@ -34,6 +34,9 @@ func wantLegacy(t *testing.T, section, system string, want ...string) {
 	t.Helper()
 	isIt := func(i *samepage.Info) bool { return i.Name == section && i.Kind == samepage.KindMemory }
 	s := must(inspect.Snapshot(&inspect.Options{Match: isIt}))
+	for runtime.GOOS == "windows" && len(s.Objects) == 0 { // the kernel's list can miss one while other tests change it
+		s = must(inspect.Snapshot(&inspect.Options{Match: isIt}))
+	}
 	if len(s.Objects) != 1 {
 		t.Fatalf("%d objects have the name %q", len(s.Objects), section)
 	}
