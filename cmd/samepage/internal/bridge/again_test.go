@@ -55,6 +55,7 @@ func TestSubscriberComesAgain(t *testing.T) {
 			}
 			t.Run(fmt.Sprint(policy, kill), func(t *testing.T) {
 				ipctest.Store(t)
+				t.Setenv("TICK", "1ms") // no tick may come among the history
 				s := newServer(t, server.Options{JetStream: policy == Stored, StoreDir: ipctest.Dir(t)})
 				far := start(t, s, "subscribe", policy, "t")
 				near := start(t, s, "publish", policy, "t")

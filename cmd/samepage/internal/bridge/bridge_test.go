@@ -67,8 +67,12 @@ func bridgeProcess(args []string) {
 		fmt.Println(err)
 		return
 	}
+	tick := 100 * time.Millisecond
+	if os.Getenv("TICK") != "" {
+		tick, _ = time.ParseDuration(os.Getenv("TICK"))
+	}
 	o := &Options{
-		Zstd: os.Getenv("ZSTD") != "", Names: Names{Patterns: args[3:]}, Conn: nc, Space: cmp.Or(os.Getenv("SPACE"), "test"), Policy: Policy(args[2]), Window: window, Tick: 100 * time.Millisecond,
+		Zstd: os.Getenv("ZSTD") != "", Names: Names{Patterns: args[3:]}, Conn: nc, Space: cmp.Or(os.Getenv("SPACE"), "test"), Policy: Policy(args[2]), Window: window, Tick: tick,
 		Silence: silence, Limit: 1 << 30, Host: "test", Tell: l.Tell,
 	}
 	if len(o.Patterns) == 0 {

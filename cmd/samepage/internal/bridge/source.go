@@ -60,6 +60,7 @@ type source struct {
 	meta   Meta // Name is empty while there is no topic
 	number uint64
 	at     []position           // of each place
+	again  bool                 // history is on its way again: a tick would say that it is lost
 	ended  bool                 // the last publisher has ended its stream
 	over   []byte               // the last envelope of the topic before, while there is no topic; only with the policy Newest
 	seen   map[uint64]bool      // the bridges that were heard
@@ -361,6 +362,13 @@ func (s *source) history() {
 	if s.st != nil {
 		return // the server has it
 	}
+	again := func(yes bool) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.again = yes
+	}
+	again(true)
+	defer again(false)
 	opts := &pubsub.SubscriberOptions{Scope: s.b.o.Scope, Owner: s.b.o.Owner, BestEffort: true}
 	sub, err := pubsub.OpenSubscriber(s.name, opts)
 	if err == nil && sub.ID() != s.sub.ID() { // it has the name of the one that is read

@@ -156,6 +156,7 @@ func (s *source) tick(ctx context.Context) {
 		s.announce()
 		s.mu.Lock()
 		switch {
+		case s.again:
 		case s.meta.Name != "" && s.st == nil:
 			b := s.positions()
 			e := envelope{kind: kindTick, session: s.session, number: s.number, id: s.meta.ID}
