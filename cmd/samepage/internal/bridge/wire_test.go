@@ -85,8 +85,12 @@ func TestMatches(t *testing.T) {
 		pattern, name string
 		want          bool
 	}{
-		{"cam", "cam", true}, {"cam", "cam-1", false}, {"cam-*", "cam-1", true}, {"*", "a.b", true},
-		{"*", `Global\cam`, false}, {`Global\cam`, `Global\cam`, true},
+		{"cam", "cam", true},
+		{"cam", "cam-1", false},
+		{"cam-*", "cam-1", true},
+		{"*", "a.b", true},
+		{"*", `Global\cam`, false},
+		{`Global\cam`, `Global\cam`, true},
 	} {
 		if got := matches([]string{"other", c.pattern}, c.name); got != c.want {
 			t.Errorf("%q, %q: %v", c.pattern, c.name, got)
