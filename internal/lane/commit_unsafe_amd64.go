@@ -7,8 +7,8 @@ import "unsafe"
 // commit stores the Length and the Next of a message of n bytes and then does P3 to P5 of
 // docs/protocol/lane.md, stores Head and Bytes (total), and then does F1 for the slot with the
 // header old. The caller counts the total, because a load of Bytes would wait for the line of
-// cache, which readers take to read Head. amd64 keeps the order of stores. With fence the Sequence is stored by XCHG, which
-// is a full fence.
+// cache, which readers take to read Head. amd64 keeps the order of stores. With fence the Sequence
+// is stored by XCHG, which is a full fence.
 //
 // It prefetches for writing: the line after the entry, and the first two lines of ahead, the header
 // of a slot that will be used soon. Readers have these lines, and to take them back in advance

@@ -4,15 +4,16 @@
 //
 //	line [-loss 5] [-delay 20ms] [-queue 1500000] [-seed 1] NETNS ADDRESS/BITS NETNS ADDRESS/BITS
 //
-// Each namespace, of ip netns, gets the interface "line" with its address. All that is sent there comes
-// as IP packets of up to 1500 bytes, as on a cable: the interface does not let the system leave the cutting
-// and the checksums to it. Both directions lose -loss percent of all packets, independently of each
-// other. They deliver the others in order, -delay later. If -queue bytes are on their way, a
-// direction drops what comes, as a router does. The line has no other limit of its speed.
+// Each namespace, of ip netns, gets the interface "line" with its address. All that is sent there
+// comes as IP packets of up to 1500 bytes, as on a cable: the interface does not let the system
+// leave the cutting and the checksums to it. Both directions lose -loss percent of all packets,
+// independently of each other. They deliver the others in order, -delay later. If -queue bytes are
+// on their way, a direction drops what comes, as a router does. The line has no other limit of its
+// speed.
 //
-// Line prints "ready" when packets can pass. It ends when its standard input does, and prints what it
-// carried. Only root can use it. It is for kernels that lack netem (tc qdisc), and for tests that repeat
-// the same losses.
+// Line prints "ready" when packets can pass. It ends when its standard input does, and prints what
+// it carried. Only root can use it. It is for kernels that lack netem (tc qdisc), and for tests
+// that repeat the same losses.
 package main
 
 import (

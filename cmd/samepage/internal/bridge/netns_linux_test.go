@@ -21,8 +21,8 @@ import (
 
 // networks makes two network namespaces with a line between them that loses a share of all packets,
 // in percent, and delays each by 20 ms. That is the work of netem if the kernel has it, and else of
-// test/line. TCP of both sides has that congestion control: each kernel has reno and lets namespaces
-// use it; it slows down at each loss, as cubic does. bbr does not.
+// test/line. TCP of both sides has that congestion control: each kernel has reno and lets
+// namespaces use it; it slows down at each loss, as cubic does. bbr does not.
 func networks(t *testing.T, loss float64, control string) (near, far string) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root makes network namespaces")
@@ -131,8 +131,8 @@ func (p *numberedTopic) meet(t *testing.T, pub *pubsub.Publisher) {
 	p.begin, p.first = m.Seq(), pub.Next()
 }
 
-// follow takes the messages after the one that has arrived first until the stream ends, and checks their numbers and
-// their contents: each word of a message has its number.
+// follow takes the messages after the one that has arrived first until the stream ends, and checks
+// their numbers and their contents: each word of a message has its number.
 func (p *numberedTopic) follow(t *testing.T) (got, missed uint64, err error) {
 	last := p.begin
 	for {

@@ -149,15 +149,21 @@ func (b *Bridge) serve(ctx context.Context, n *counter, name, far string) error 
 		return err
 	}
 	b.tell("attached", name, 0, "the service comes from %q", far)
-	var stale atomic.Bool
+	var stale atomic.Bool // the service here must get the new types, too
+	changed := func(ctx context.Context) bool {
+		is, err := b.describe(ctx, far)
+		if err != nil || is.Schema == meta.Schema {
+			return false
+		}
+		stale.Store(true)
+		return true
+	}
 	served, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
 		for served.Err() == nil && !stale.Load() {
 			pause(served, b.o.Tick)
-			if is, err := b.describe(served, far); err == nil && is.Schema != meta.Schema {
-				stale.Store(true) // also if nobody calls
-			}
+			changed(served) // also if nobody calls
 		}
 		pause(served, b.o.Tick) // the call that has found it gets its error
 		cancel()
@@ -169,8 +175,7 @@ func (b *Bridge) serve(ctx context.Context, n *counter, name, far string) error 
 		n.bytes.Add(uint64(len(req)))
 		m, err := b.o.Conn.RequestWithContext(ctx, b.s.call(far, meta.Schema), req)
 		if errors.Is(err, nats.ErrNoResponders) {
-			if is, aerr := b.describe(ctx, far); aerr == nil && is.Schema != meta.Schema {
-				stale.Store(true) // the service here must get the new types, too
+			if changed(ctx) {
 				err = fmt.Errorf("its types have changed: %w", samepage.ErrKindMismatch)
 			}
 		}
