@@ -214,6 +214,16 @@ func start(t testing.TB, s *testServer, way string, policy Policy, names ...stri
 	return &side{ipctest.Start(t, "bridge", append([]string{way, s.url(), string(policy)}, names...)...), t}
 }
 
+// startBoth starts a bridge of each way for a topic, and waits until the publishing one has heard of
+// the other.
+func startBoth(t testing.TB, s *testServer, policy Policy, topic string) (far, near *side) {
+	t.Helper()
+	far = start(t, s, "subscribe", policy, topic)
+	near = start(t, s, "publish", policy, topic)
+	near.event("listens")
+	return far, near
+}
+
 // event reads lines until an event of this sort.
 func (s *side) event(what string) (e Event) {
 	s.t.Helper()

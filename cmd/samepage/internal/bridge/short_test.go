@@ -69,9 +69,7 @@ func TestShortPublishers(t *testing.T) {
 		t.Run(string(policy), func(t *testing.T) {
 			ipctest.Store(t)
 			s := newServer(t, server.Options{JetStream: policy == Stored, StoreDir: ipctest.Dir(t)})
-			far := start(t, s, "subscribe", policy, "t*")
-			near := start(t, s, "publish", policy, "t*")
-			near.event("listens")
+			far, _ := startBoth(t, s, policy, "t*")
 			ends := []func(*pubsub.Publisher) error{(*pubsub.Publisher).Close, (*pubsub.Publisher).Abort}
 			var all []*short
 			for i := range rounds {
@@ -106,9 +104,7 @@ func TestLostAtTheEnd(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
 	s := newServer(t, server.Options{})
-	far := start(t, s, "subscribe", Newest, "t")
-	near := start(t, s, "publish", Newest, "t")
-	near.event("listens")
+	far, near := startBoth(t, s, Newest, "t")
 	p, err := pubsub.CreatePublisher("t", &pubsub.Options{MaxSize: 100, Times: true})
 	ipctest.NoErr(t, err)
 	ipctest.NoErr(t, p.WaitSubscribers(t.Context(), 1))
@@ -149,9 +145,7 @@ func TestHoldsPublisher(t *testing.T) {
 		t.Run(fmt.Sprint(c.policy, c.server), func(t *testing.T) {
 			ipctest.Store(t)
 			s := newServer(t, server.Options{})
-			far := start(t, s, "subscribe", c.policy, "t")
-			near := start(t, s, "publish", c.policy, "t")
-			near.event("listens")
+			far, _ := startBoth(t, s, c.policy, "t")
 			p, err := pubsub.CreatePublisher("t", &pubsub.Options{MaxSize: size, Depth: 4, Times: true})
 			ipctest.NoErr(t, err)
 			ipctest.NoErr(t, p.WaitSubscribers(t.Context(), 1))
