@@ -64,6 +64,7 @@ func (b *Bridge) runCell(ctx context.Context, name string) {
 			}
 		}
 	})
+	var cost budget
 	for ctx.Err() == nil {
 		opts := &cell.FollowOptions{ReaderOptions: cell.ReaderOptions{Scope: b.o.Scope, Owner: b.o.Owner}}
 		var m CellMeta
@@ -86,6 +87,10 @@ func (b *Bridge) runCell(ctx context.Context, name string) {
 			if m.Name != "" {
 				s.set(&m, &v.Value)
 				s.send()
+			}
+			cost.spend(wakeCost + readCost(len(v.Bytes())))
+			if d := cost.debt(time.Now()); d > 0 {
+				pause(ctx, d)
 			}
 		}
 		pause(ctx, time.Second/2)

@@ -14,6 +14,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"samepage"
+	"samepage/internal/sys/waker"
 	"samepage/pubsub"
 )
 
@@ -40,21 +41,23 @@ type source struct {
 	st        *store  // nil: the policy is not Stored
 
 	// These belong to the goroutine that reads.
-	sub    *pubsub.Subscriber
-	ctx    context.Context
-	buf    []byte        // an envelope that is not full yet: its header, and runs
-	last   int           // offset of the last run in buf
-	run_   run           // the last run in buf
-	queued []uint64      // of each place: the number after the last message in buf
-	first  []uint64      // of each place: the number of the first message
-	local  []int         // of each place: its publisher is a local one, a bridge, or not known yet
-	deaths []uint32      // as pubsub.Inspect has told them
-	alone  time.Time     // since when nobody else uses the topic; zero: others do
-	z      *zstd.Encoder // nil: nothing is compressed
-	zipped []byte        // memory for the envelope that is compressed
-	told   atomic.Int64  // the limit of the server that was told
-	stale  atomic.Bool   // time has passed since the last look at the publishers
-	asked  atomic.Bool   // a bridge has come, and wants the history
+	sub     *pubsub.Subscriber
+	ctx     context.Context
+	buf     []byte        // an envelope that is not full yet: its header, and runs
+	last    int           // offset of the last run in buf
+	run_    run           // the last run in buf
+	queued  []uint64      // of each place: the number after the last message in buf
+	first   []uint64      // of each place: the number of the first message
+	local   []int         // of each place: its publisher is a local one, a bridge, or not known yet
+	deaths  []uint32      // as pubsub.Inspect has told them
+	alone   time.Time     // since when nobody else uses the topic; zero: others do
+	budget  budget        // of what it costs the publishers
+	restFor time.Duration // how long it rests if that is too much
+	z       *zstd.Encoder // nil: nothing is compressed
+	zipped  []byte        // memory for the envelope that is compressed
+	told    atomic.Int64  // the limit of the server that was told
+	stale   atomic.Bool   // time has passed since the last look at the publishers
+	asked   atomic.Bool   // a bridge has come, and wants the history
 
 	mu     sync.Mutex
 	meta   Meta // Name is empty while there is no topic
@@ -138,6 +141,7 @@ func (s *source) run(ctx context.Context) {
 			continue
 		}
 		s.sub, id, s.alone = sub, sub.ID(), time.Time{}
+		s.restFor = restFor(sub.Options().Depth)
 		s.open()
 		err = s.read()
 		at = at[:0]
@@ -290,15 +294,20 @@ func (s *source) read() error {
 		p, ok, err := s.sub.TryTakeAll()
 		if !ok && err == nil {
 			s.flush()
-			p, err = s.wait()
+			if !s.rest(0) {
+				p, err = s.wait()
+				ok = err == nil
+				s.budget.spend(wakeCost)
+			}
 		}
 		if s.asked.Swap(false) {
 			s.flush()
 			s.history()
 		}
 		switch {
-		case err == nil:
+		case ok:
 			s.add(&p)
+			s.rest(s.restFor)
 		case errors.Is(err, context.Canceled) && s.ctx.Err() == nil:
 			err = nil // a bridge has asked, or time has passed
 			if s.ends && s.ended && s.deserted() {
@@ -322,6 +331,17 @@ func (s *source) read() error {
 			return err
 		}
 	}
+}
+
+// rest sleeps for restFor if the policy is Newest, and what the source has cost the publishers
+// takes more than most to earn. It says whether it slept.
+func (s *source) rest(most time.Duration) bool {
+	if s.pace == nil || s.budget.debt(time.Now()) <= most {
+		return false
+	}
+	s.flush()
+	waker.Doze(s.restFor)
+	return true
 }
 
 var errDeserted = errors.New("only the bridge still uses the topic")
@@ -487,6 +507,7 @@ func (s *source) add(p *pubsub.Pack) {
 	if s.first[place] == 0 {
 		s.first[place] = p.Seq()
 	}
+	size := 0
 	largest := max(s.b.largest(), headerSize+partSize+leastRoom) // if the server allows less, it is told, see publish
 	for seq, b := range p.All() {
 		if len(b) > largest-headerSize-runSize {
@@ -510,7 +531,9 @@ func (s *source) add(p *pubsub.Pack) {
 		s.queued[place] = seq + 1
 		s.c.messages.Add(1)
 		s.c.bytes.Add(uint64(len(b)))
+		size += len(b)
 	}
+	s.budget.spend(readCost(size))
 }
 
 // parts sends a message in parts.
