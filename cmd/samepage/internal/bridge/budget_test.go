@@ -6,7 +6,7 @@ import (
 )
 
 func TestBudget(t *testing.T) {
-	const length = 10 * time.Second
+	const length = 2 * time.Second
 	begin := time.Unix(1_000_000, 0)
 	for _, test := range []struct {
 		name string
@@ -14,11 +14,11 @@ func TestBudget(t *testing.T) {
 		each time.Duration // how often there is something to spend it on
 		want time.Duration // what is spent
 	}{
-		{"each wake is allowed", wakeCost, time.Millisecond, 10_000 * wakeCost},
+		{"each wake is allowed", wakeCost, time.Millisecond, 2_000 * wakeCost},
 		{"too many wakes", wakeCost, 10 * time.Microsecond, length / share},
 		{"small messages as fast as possible", readCost(64), 200 * time.Nanosecond, length / share},
-		{"large messages as fast as possible", readCost(33 << 20), 5 * time.Millisecond, length / share},
-		{"few large messages", readCost(33 << 20), 50 * time.Millisecond, 200 * readCost(33<<20)},
+		{"large messages as fast as possible", readCost(33 << 20), 50 * time.Microsecond, length / share},
+		{"few large messages", readCost(33 << 20), 50 * time.Millisecond, 40 * readCost(33<<20)},
 	} {
 		var b budget
 		spent := time.Duration(0)
