@@ -32,14 +32,18 @@ func BenchmarkCross(b *testing.B) {
 			pack   int
 		}{{Wait, 0}, {Wait, 64 << 10}, {Newest, 0}} {
 			if c.pack == 0 || size < c.pack {
-				b.Run(fmt.Sprintf("%s-%d-pack-%d", c.policy, size, c.pack), func(b *testing.B) { bridged(b, c.policy, size, c.pack) })
+				b.Run(fmt.Sprintf("%s-%d-pack-%d", c.policy, size, c.pack), func(b *testing.B) {
+					s := newServer(b, server.Options{MaxPending: 1 << 30, MaxPayload: maxPayload})
+					bridged(b, s.url(), c.policy, size, c.pack)
+				})
 			}
 		}
+		b.Run(fmt.Sprintf("%s-%d-serve", Wait, size), func(b *testing.B) { bridged(b, serve, Wait, size, 0) })
 	}
 }
 
 func plain(b *testing.B, size int) {
-	s := newServer(b, server.Options{MaxPending: 1 << 30})
+	s := newServer(b, server.Options{MaxPending: 1 << 30, MaxPayload: maxPayload})
 	nc, err := nats.Connect(s.url())
 	ipctest.NoErr(b, err)
 	defer nc.Close()
@@ -80,13 +84,15 @@ func plainProcess(args []string) {
 	}
 }
 
-func bridged(b *testing.B, policy Policy, size, pack int) {
+func bridged(b *testing.B, url string, policy Policy, size, pack int) {
 	ipctest.NeedNames(b)
 	ipctest.Store(b)
 	b.Setenv("WINDOW", fmt.Sprint(64<<20)) // as the command
-	s := newServer(b, server.Options{MaxPending: 1 << 30})
-	far := start(b, s, "subscribe", policy, "t")
-	start(b, s, "publish", policy, "t")
+	near := startAt(b, url, "publish", policy, "t")
+	if url == serve {
+		url = "nats://" + near.event("serving").Text
+	}
+	far := startAt(b, url, "subscribe", policy, "t")
 	p := ipctest.Start(b, "fast", fmt.Sprint(size), fmt.Sprint(pack), "0")
 	p.Line()
 	p.Ask("1")

@@ -74,6 +74,7 @@ func markName(pid int) string { return fmt.Sprint(bridgeNames, pid) }
 func New(o *Options) (*Bridge, error) {
 	var b [12]byte
 	_, _ = rand.Read(b[:]) // it never fails
+	ballast()
 	n := &Bridge{
 		o: o, s: subjects{o.Space}, session: max(binary.LittleEndian.Uint32(b[:]), 1), receiver: binary.LittleEndian.Uint64(b[4:]),
 		sinks: map[string]*sink{}, listeners: map[uint64]*listener{},
@@ -90,6 +91,10 @@ const leastRoom = 1024
 // largest returns the bytes of the largest envelope. The server can have other limits when it is
 // started again. It counts the subject, and a header of JetStream.
 func (b *Bridge) largest() int { return min(int(b.o.Conn.MaxPayload())-1024, 16<<20) }
+
+// ballast is memory that nobody touches. With it the garbage collector runs at most once in so many
+// bytes: nats.go makes garbage of each message, and without it the collector runs after 4 MB.
+var ballast = sync.OnceValue(func() []byte { return make([]byte, 32<<20) })
 
 // Counts returns the counts of all topics.
 func (b *Bridge) Counts() []Counts { return b.counters.list() }

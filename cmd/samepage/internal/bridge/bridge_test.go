@@ -41,6 +41,9 @@ func bridgeProcess(args []string) {
 	}
 	ctx := context.Background()
 	l := &Link{URL: args[1], Tell: func(e Event) { print(e) }}
+	if l.URL == serve {
+		l.URL, l.Serve = "", "127.0.0.1:0"
+	}
 	if name := os.Getenv("EVENTS"); name != "" {
 		f, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 		if err != nil {
@@ -211,8 +214,16 @@ type side struct {
 
 func start(t testing.TB, s *testServer, way string, policy Policy, names ...string) *side {
 	t.Helper()
-	return &side{ipctest.Start(t, "bridge", append([]string{way, s.url(), string(policy)}, names...)...), t}
+	return startAt(t, s.url(), way, policy, names...)
 }
+
+// startAt starts a bridge at a URL. serve is the URL of a bridge that runs the server itself.
+func startAt(t testing.TB, url, way string, policy Policy, names ...string) *side {
+	t.Helper()
+	return &side{ipctest.Start(t, "bridge", append([]string{way, url, string(policy)}, names...)...), t}
+}
+
+const serve = "serve"
 
 // startBoth starts a bridge of each way for a topic, and waits until the publishing one has heard of
 // the other.

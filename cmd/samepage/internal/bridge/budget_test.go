@@ -15,9 +15,9 @@ func TestBudget(t *testing.T) {
 		want time.Duration // what is spent
 	}{
 		{"each wake is allowed", wakeCost, time.Millisecond, 2_000 * wakeCost},
-		{"too many wakes", wakeCost, 10 * time.Microsecond, length / share},
-		{"small messages as fast as possible", readCost(64), 200 * time.Nanosecond, length / share},
-		{"large messages as fast as possible", readCost(33 << 20), 50 * time.Microsecond, length / share},
+		{"too many wakes", wakeCost, 10 * time.Microsecond, length / 50},
+		{"small messages as fast as possible", readCost(64), 200 * time.Nanosecond, length / 50},
+		{"large messages as fast as possible", readCost(33 << 20), 50 * time.Microsecond, length / 50},
 		{"few large messages", readCost(33 << 20), 50 * time.Millisecond, 40 * readCost(33<<20)},
 	} {
 		var b budget

@@ -209,6 +209,9 @@ func (l *Link) secure() (opts []nats.Option) {
 	return opts
 }
 
+// maxPayload is the limit of a server of Serve. It also limits the requests of services.
+const maxPayload = 8 << 20
+
 // options returns the options of the server.
 func (l *Link) options() (*server.Options, error) {
 	host, port, err := net.SplitHostPort(l.Serve)
@@ -223,7 +226,7 @@ func (l *Link) options() (*server.Options, error) {
 		n = server.RANDOM_PORT
 	}
 	o := &server.Options{
-		ServerName: "samepage", Host: host, Port: n, NoSigs: true, NoLog: true, MaxPayload: 1 << 20,
+		ServerName: "samepage", Host: host, Port: n, NoSigs: true, NoLog: true, MaxPayload: maxPayload,
 		// A subscribing bridge whose subscribers are slow stops to read. The server keeps so much
 		// for it.
 		MaxPending: 256 << 20,

@@ -27,6 +27,10 @@ const leastCompressed = 256
 // batchBytes is how many bytes of small messages travel in one envelope.
 const batchBytes = 64 << 10
 
+// mostData is the size of the largest envelope with messages, if the server allows it: a message of
+// 1 MiB fits in. Larger ones would only delay what comes after them.
+const mostData = 1<<20 + 64<<10
+
 // source sends one topic of this machine, and those that have its name later. One goroutine reads
 // the topic.
 type source struct {
@@ -508,7 +512,8 @@ func (s *source) add(p *pubsub.Pack) {
 		s.first[place] = p.Seq()
 	}
 	size := 0
-	largest := max(s.b.largest(), headerSize+partSize+leastRoom) // if the server allows less, it is told, see publish
+	// If the server allows less, it is told, see fits.
+	largest := max(min(s.b.largest(), mostData), headerSize+partSize+leastRoom)
 	for seq, b := range p.All() {
 		if len(b) > largest-headerSize-runSize {
 			s.flush()
