@@ -126,7 +126,7 @@ func open(spec *object.Spec) (*handle, error) {
 	return join(o, spec.Name)
 }
 
-func join(obj *object.Object, name string) (*handle, error) {
+func join(obj *segment.Object, name string) (*handle, error) {
 	kind := obj.Sys.Kind
 	h, err := segment.Open(obj, kind, layout.LockWordsSize, repairOwner)
 	if err != nil {

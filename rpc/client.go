@@ -66,7 +66,8 @@ func OpenOrCreateClient(name string, opts *Options) (c *Client, existed bool, er
 }
 
 // AwaitClient waits until the service exists, and then opens it like OpenClient. If the call does
-// not have to wait, it ignores ctx.
+// not have to wait, it ignores ctx. If a worker has made the service, it is there for calls from
+// then on until it leaves or dies, also while CreateWorker has not returned.
 //
 // Errors: those of OpenClient except fs.ErrNotExist, and the error of ctx.
 func AwaitClient(ctx context.Context, name string, opts *Options) (*Client, error) {

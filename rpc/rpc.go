@@ -270,7 +270,7 @@ func join(way segment.Way, name string, o *Options, ty *layout.Type, role uint32
 	if err != nil {
 		return nil, false, err
 	}
-	ty = plan.Type
+	ty, plan.Role = plan.Type, role
 	spec := o.spec(name)
 	obj, existed, err := plan.Get(way, spec)
 	if err != nil {

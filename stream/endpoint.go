@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 
 	"samepage/internal/fault"
-	"samepage/internal/object"
 	"samepage/internal/segment"
 	"samepage/layout"
 )
@@ -39,7 +38,7 @@ func (e *endpoint) acceptHint() int { return 2 * e.n }
 func (e *endpoint) roomHint() int   { return 2*e.n + 1 }
 
 // open joins the segment in obj, and ends one use of obj if it fails. The endpoint has one use.
-func open(obj *object.Object, at Addr, dialer bool) (*endpoint, error) {
+func open(obj *segment.Object, at Addr, dialer bool) (*endpoint, error) {
 	h, err := segment.Open(obj, layout.Listener, layout.ListenerWordsSize+layout.ConnWordsSize, repair)
 	if err != nil {
 		return nil, err

@@ -58,8 +58,8 @@ func listen(name string, at Addr, opts *Options) (*listener, error) {
 		return nil, err
 	}
 	obj, _, err := object.OpenOrCreate(
-		func() (*object.Object, error) { return segment.OpenObject(opts.spec(name)) },
-		func() (*object.Object, error) { return s.Create(spec) })
+		func() (*segment.Object, error) { return segment.OpenObject(opts.spec(name)) },
+		func() (*segment.Object, error) { return s.Create(spec) })
 	if err != nil {
 		return nil, err
 	}
@@ -67,9 +67,10 @@ func listen(name string, at Addr, opts *Options) (*listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	for !atomic.CompareAndSwapUint64(e.h.Live64(layout.LockStateOffset), 0, uint64(e.h.Me())) {
-		o := e.h.Owner()
+	// If this process has made the segment, it listens there already.
+	for o := e.h.Owner(); o != e.h.Me(); o = e.h.Owner() {
 		if o == 0 {
+			atomic.CompareAndSwapUint64(e.h.Live64(layout.LockStateOffset), 0, uint64(e.h.Me()))
 			continue
 		}
 		reaped, err := e.h.Reap(o)

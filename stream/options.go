@@ -65,7 +65,9 @@ func (o *Options) plan(name string) (*segment.Spec, *object.Spec, error) {
 	}
 	s := &segment.Spec{
 		Kind: layout.Listener, Members: o.Members, Live: make([]byte, layout.ListenerLive(n)), Payload: uint64(n) * 2 * uint64(ring),
+		Role: layout.RoleListener,
 	}
+	copy(s.Live, layout.NewLockWords(uint64(segment.First))) // it listens
 	if s.Payload > uint64(layout.MaxSize) {
 		return nil, nil, option.Bad("Buffer", ring, fmt.Sprintf("a smaller buffer with %d connections", n))
 	}

@@ -2,7 +2,8 @@
 // steps where a process may die. In normal builds the points do nothing. In a build with -tags
 // samepagefault, the environment variable SAMEPAGE_FAULT can name a point: then the process kills
 // itself when it reaches this point, without any clean-up, as kill -9 would. "name:n" lets it
-// pass n times before.
+// pass n times before. With "name@FILE" it does not die: it makes FILE there, and goes on when FILE
+// is gone.
 package fault
 
 // Point is a crash point.
@@ -91,6 +92,8 @@ const (
 	StoreDataMade   // the object's own file is made too (Windows)
 
 	WorkerStarted // a worker process is started, and its record does not name it yet
+
+	SegmentMade // a new segment has its name, and its maker has done nothing in it yet
 	points
 )
 
@@ -111,6 +114,7 @@ var names = [points]string{
 	"conn-waits", "conn-closed", "conn-left", "conn-half",
 	"store-dir-made", "store-record-made", "store-data-made",
 	"worker-started",
+	"segment-made",
 }
 
 func (p Point) String() string { return names[p] }

@@ -71,7 +71,16 @@ func (p *Plan) Join(way segment.Way, o *object.Spec) (h *segment.Handle, set *la
 func (p *Plan) spec() segment.Spec {
 	return segment.Spec{
 		Kind: p.Kind, Members: int(p.Config.Readers), Live: lane.Live(p.Config, p.Offsets), Payload: p.Offsets.Payload, Type: p.Type,
+		Role: writerRole(p.Kind),
 	}
+}
+
+// writerRole is the role of those who write in a segment of that kind. Only they make one.
+func writerRole(k layout.Kind) uint32 {
+	if k == layout.Cell {
+		return layout.RoleWriter
+	}
+	return layout.RolePublisher
 }
 
 // Open opens the segment of that name and of o.Kind, and becomes a member of it that reads only. If
@@ -93,7 +102,7 @@ func Open(o *object.Spec, ty *layout.Type) (*segment.Handle, *lane.Set, error) {
 }
 
 // join becomes a member of the segment in o. If it fails, it ends one use of o.
-func join(o *object.Object, kind layout.Kind, payload layout.Access, check func(*layout.SegmentHeader) error) (_ *segment.Handle, _ *lane.Set, err error) {
+func join(o *segment.Object, kind layout.Kind, payload layout.Access, check func(*layout.SegmentHeader) error) (_ *segment.Handle, _ *lane.Set, err error) {
 	h, err := segment.Open(o, kind, layout.LaneWordsOffset, repair)
 	if err != nil {
 		return nil, nil, err

@@ -421,10 +421,7 @@ func (w *Watcher) peek(living *int) (gone, err error) {
 	if obj.Sys.ID != w.m.ID() {
 		return syserr.ErrNameGone, obj.Release()
 	}
-	role := uint32(layout.RolePublisher)
-	if w.cell != nil {
-		role = layout.RoleWriter
-	}
+	role := writerRole(w.spec.Kind)
 	return nil, segment.Peek(obj, w.spec.Kind, layout.LaneWordsOffset, func(_ *segment.Handle, members []segment.Seen) {
 		for _, m := range members {
 			if m.Alive && m.Role == role {

@@ -84,21 +84,28 @@ func nameEdges(s *Spec) edge.Object {
 // Errors: fs.ErrExist, ErrName, ErrZeroSize, ErrNegativeSize, ErrTooLarge, ErrRange (of Init),
 // fs.ErrInvalid, ErrKindMismatch (exact names), and those of sys.Create.
 func Create(s *Spec) (*Object, error) {
+	o, _, err := CreateJoined(s)
+	return o, err
+}
+
+// CreateJoined is Create. If s.Joins is set, it also returns the lock of member 0, which the caller
+// has to close.
+func CreateJoined(s *Spec) (*Object, *sys.MemberLocks, error) {
 	s, err := Named(s)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if s.Truncate && s.File == "" {
-		return nil, option.Bad("Truncate", true, "false without File")
+		return nil, nil, option.Bad("Truncate", true, "false without File")
 	}
 	if s.File == "" || s.Truncate || s.Size != 0 {
 		if err := checkSize(s); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	if s.File != "" && s.Size == 0 {
 		if s.Size, err = fileSize(s); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	s.Access = layout.ReadWrite
@@ -110,9 +117,10 @@ func Create(s *Spec) (*Object, error) {
 		}
 	}
 	if err != nil {
-		return nil, damaged(s, err)
+		return nil, nil, damaged(s, err)
 	}
-	return Own(o), nil
+	first := o.FirstMember() // Own may close o
+	return Own(o), first, nil
 }
 
 // damaged adds to ErrCorrupt the command that removes the object.

@@ -45,7 +45,7 @@ func opener(open func() (*object.Object, error)) func(Repair) (*Handle, error) {
 		if err != nil {
 			return nil, err
 		}
-		return Open(o, layout.Mutex, layout.LockWordsSize, r)
+		return Open(&Object{Object: o}, layout.Mutex, layout.LockWordsSize, r)
 	}
 }
 

@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"os"
 
+	"samepage/internal/fault"
 	"samepage/internal/object"
+	"samepage/internal/sys/process"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
@@ -15,28 +17,46 @@ import (
 // Create makes an object with the new segment in it. o says its name, where it is and who may
 // open it. Create fills in Kind, Size and Init.
 //
+// When the name appears, the caller already is a member with the role of s: First. So nobody who
+// opens the segment finds it without its maker while the maker lives. The exception is an object
+// with an exact name: there Open joins.
+//
 // Errors: fs.ErrInvalid, and those of object.Create.
-func (s *Spec) Create(o *object.Spec) (*object.Object, error) {
-	b, size, err := s.Init()
+func (s *Spec) Create(o *object.Spec) (*Object, error) {
+	b, h, err := s.init()
 	if err != nil {
 		return nil, err
 	}
 	n := *o
-	n.Kind, n.Size, n.Init = s.Kind, size, b
-	return object.Create(&n)
+	n.Kind, n.Size, n.Init, n.Joins = s.Kind, int64(h.Size), b, !o.Exact
+	if n.Joins {
+		if _, err := process.Myself(); err != nil {
+			return nil, err // the slot would not name the process
+		}
+		New(b, h, nil, nil).enter(First.Slot(), s.Role)
+	}
+	obj, first, err := object.CreateJoined(&n)
+	if err != nil {
+		return nil, err
+	}
+	fault.At(fault.SegmentMade)
+	if first == nil {
+		return &Object{Object: obj}, nil
+	}
+	return &Object{Object: obj, first: first}, nil
 }
 
 // OpenOrCreate opens the object of that name, or makes it as Create does. existed says which.
 //
 // Errors: those of OpenObject and Create.
-func (s *Spec) OpenOrCreate(o *object.Spec) (obj *object.Object, existed bool, err error) {
+func (s *Spec) OpenOrCreate(o *object.Spec) (obj *Object, existed bool, err error) {
 	return object.OpenOrCreate(
-		func() (*object.Object, error) {
+		func() (*Object, error) {
 			n := *o
 			n.Kind = s.Kind
 			return OpenObject(&n)
 		},
-		func() (*object.Object, error) { return s.Create(o) })
+		func() (*Object, error) { return s.Create(o) })
 }
 
 // Way says how a constructor gets to its segment.
@@ -51,7 +71,7 @@ const (
 // Get creates or opens the object of that name. existed says which.
 //
 // Errors: those of Create and OpenObject.
-func (s *Spec) Get(way Way, o *object.Spec) (obj *object.Object, existed bool, err error) {
+func (s *Spec) Get(way Way, o *object.Spec) (obj *Object, existed bool, err error) {
 	switch way {
 	case ToCreate:
 		obj, err = s.Create(o)
@@ -80,14 +100,17 @@ func Unmake(existed bool, o *object.Spec) {
 //
 // Errors: those of object.Open. If the system refuses write access, the text says that members
 // need it, and which rights give it.
-func OpenObject(o *object.Spec) (*object.Object, error) {
+func OpenObject(o *object.Spec) (*Object, error) {
 	obj, err := object.Open(o)
-	if err != nil && o.Access == layout.ReadWrite && syserr.Refused(err) {
+	if err == nil {
+		return &Object{Object: obj}, nil
+	}
+	if o.Access == layout.ReadWrite && syserr.Refused(err) {
 		err = fmt.Errorf("%w: all members of a %v write to its member table, also those that only read; "+
 			"its maker can allow that to a group with Perm 0660 (--perm), to everybody with 0666, on Windows with SecurityDescriptor (--sddl)",
 			err, o.Kind)
 	}
-	return obj, err
+	return nil, err
 }
 
 // NotYet says whether err is the error of an open that may succeed later: there is no object of

@@ -36,21 +36,36 @@ type Spec struct {
 	// that can be mapped alone.
 	Payload uint64
 	Type    *layout.Type // of the payload; nil: bytes
+	// Role is the role that the maker has as soon as others can open the segment; see Create.
+	Role uint32
 }
+
+// First names the maker of a segment as its first member. Its lock words may have it from the
+// beginning: see Create.
+var First = layout.OwnerOf(0, 1)
 
 // align is the alignment of the regions of a segment: a line of 128 bytes.
 const align = 128
 
 // Init returns the bytes of a new segment, up to the payload, and its size including the payload.
 func (s *Spec) Init() (b []byte, size int64, err error) {
+	b, h, err := s.init()
+	if err != nil {
+		return nil, 0, err
+	}
+	return b, int64(h.Size), nil
+}
+
+// init is Init. The bytes are aligned for 64-bit words.
+func (s *Spec) init() (b []byte, h *layout.SegmentHeader, err error) {
 	n := s.Members
 	if n == 0 {
 		n = layout.DefaultMembers
 	}
 	if err := CheckMembers(s.Members); err != nil {
-		return nil, 0, err
+		return nil, nil, err
 	}
-	h := &layout.SegmentHeader{
+	h = &layout.SegmentHeader{
 		Kind: uint32(s.Kind), Flags: s.Flags, Members: uint32(n),
 		LiveSize: uint64(len(s.Live)),
 		Created:  time.Now().UnixNano(), PID: uint32(os.Getpid()), Space: process.PIDSpace(),
@@ -65,14 +80,14 @@ func (s *Spec) Init() (b []byte, size int64, err error) {
 	h.PayloadSize = s.Payload
 	end := control(h)
 	if s.Payload > math.MaxInt64/2 {
-		return nil, 0, fmt.Errorf("segment with a payload of %d bytes, want at most %d: %w", s.Payload, uint64(math.MaxInt64/2), option.ErrTooLarge)
+		return nil, nil, fmt.Errorf("segment with a payload of %d bytes, want at most %d: %w", s.Payload, uint64(math.MaxInt64/2), option.ErrTooLarge)
 	}
 	layout.PutText(h.Creator[:], processName())
-	b = make([]byte, end)
+	b = words(int(end))
 	copy(b, layout.EncodeSegment(h))
 	copy(b[layout.SegmentHeaderSize:], schema)
 	copy(b[h.Live:], s.Live)
-	return b, int64(h.Size), nil
+	return b, h, nil
 }
 
 // CheckMembers refuses a number of members that no segment can have. 0 means the default. Errors:
@@ -224,10 +239,27 @@ func (h *Handle) WhoIs(o layout.Owner) (w Who, ok bool) {
 // same member.
 type Repair func(h *Handle, dead layout.Owner, who Who)
 
-// Open joins the segment in o. It ends one use of o: at once if it fails, otherwise at Close.
+// Object is the open object of a segment, for Open.
+type Object struct {
+	*object.Object
+	first Locks // of a maker that is the first member already; nil: Open has to join
+}
+
+// Release ends the use of an object that nobody joins.
+func (o *Object) Release() error {
+	var err error
+	if o.first != nil {
+		err = o.first.Close()
+		o.first = nil
+	}
+	return errors.Join(err, o.Object.Release())
+}
+
+// Open joins the segment in o, unless its maker has joined it already. It ends one use of o: at
+// once if it fails, otherwise at Close.
 //
 // Errors: layout.ErrKindMismatch, ErrVersion, ErrCorrupt, ErrTooManyMembers.
-func Open(o *object.Object, kind layout.Kind, liveSize int, repair Repair) (*Handle, error) {
+func Open(o *Object, kind layout.Kind, liveSize int, repair Repair) (*Handle, error) {
 	h, err := open(o, kind, liveSize, repair)
 	if err != nil {
 		return nil, errors.Join(o.Damaged(err), o.Release())
@@ -235,8 +267,8 @@ func Open(o *object.Object, kind layout.Kind, liveSize int, repair Repair) (*Han
 	return h, nil
 }
 
-func open(o *object.Object, kind layout.Kind, liveSize int, repair Repair) (_ *Handle, err error) {
-	hd, err := header(o, kind, liveSize)
+func open(o *Object, kind layout.Kind, liveSize int, repair Repair) (_ *Handle, err error) {
+	hd, err := header(o.Object, kind, liveSize)
 	if err != nil {
 		return nil, err
 	}
@@ -244,19 +276,25 @@ func open(o *object.Object, kind layout.Kind, liveSize int, repair Repair) (_ *H
 	if err != nil {
 		return nil, err
 	}
-	locks, err := o.Sys.OpenLocks()
-	if err != nil {
-		return nil, errors.Join(err, o.Unmap(m))
+	joined := o.first != nil
+	locks := o.first
+	if !joined {
+		if locks, err = o.Sys.OpenLocks(); err != nil {
+			return nil, errors.Join(err, o.Unmap(m))
+		}
 	}
+	o.first = nil
 	h := New(m.At(0, int(control(hd))), hd, locks, repair)
-	h.obj = o
+	h.obj = o.Object
 	h.Edges = edge.Of(struct {
 		layout.ID
 		layout.Kind
 	}{o.Sys.ID, kind})
 	h.ringer = o.Sys.Wakers().NewRinger()
 	h.keep(m)
-	if err := h.join(); err != nil {
+	if joined {
+		h.slot, h.inc = First.Slot(), First.Incarnation()
+	} else if err := h.join(); err != nil {
 		return nil, errors.Join(err, locks.Close())
 	}
 	h.waker, err = o.Sys.Wakers().New(h.slot, h.inc, h.wakerWord(h.slot))
@@ -409,20 +447,28 @@ func (h *Handle) joinAt(i int) (bool, error) {
 	if mended {
 		h.mend(i)
 	}
-	id := atomic.LoadUint64(h.identity(i))
-	h.slot, h.inc = i, uint32(id>>32)+1
-	self := process.Self()
-	h.putMember(i, self, process.PIDSpace(), time.Now().UnixNano(), processName())
-	h.SetRole(0)
-	atomic.StoreUint64(h.held(i), 0)
-	fault.At(fault.JoinNamed)
-	// RELEASE: publishes the other fields.
-	atomic.StoreUint64(h.identity(i), uint64(h.inc)<<32|inUse)
+	h.enter(i, 0)
 	fault.At(fault.JoinDone)
 	if mended {
 		h.WakeAll()
 	}
 	return true, nil
+}
+
+// enter makes the caller the member in slot i.
+//
+// Preconditions:
+//   - The caller holds the lock byte of the slot, or nobody else sees the segment yet.
+//   - The slot is not in use.
+func (h *Handle) enter(i int, role uint32) {
+	id := atomic.LoadUint64(h.identity(i))
+	h.slot, h.inc = i, uint32(id>>32)+1
+	h.putMember(i, process.Self(), process.PIDSpace(), time.Now().UnixNano(), processName())
+	h.SetRole(role)
+	atomic.StoreUint64(h.held(i), 0)
+	fault.At(fault.JoinNamed)
+	// RELEASE: publishes the other fields.
+	atomic.StoreUint64(h.identity(i), uint64(h.inc)<<32|inUse)
 }
 
 // leave gives the slot back.

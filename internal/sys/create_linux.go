@@ -68,6 +68,7 @@ type newEntry struct {
 	entryFD  *os.File // the file that gets the name: the bytes, or a record
 	data     *os.File // the file that is mapped
 	lock     kernel.Locks
+	first    *MemberLocks
 	fileLock *kernel.Locks
 	size     int64
 	path     string // of the file below
@@ -84,6 +85,9 @@ func (n *newEntry) discard() {
 	if n.lock.F != nil {
 		n.lock.Close()
 	}
+	if n.first != nil {
+		_ = n.first.Close()
+	}
 	if n.fileLock != nil {
 		removeMade(n.madeFile, *n.fileLock)
 		n.fileLock.Close()
@@ -91,7 +95,7 @@ func (n *newEntry) discard() {
 }
 
 // prepare makes everything except the name: a file that nobody sees, its space, its first bytes,
-// and the presence of the creator.
+// the presence of the creator, and its lock as the first member.
 func prepare(d *store.Dir, s *Spec) (n *newEntry, err error) {
 	n = &newEntry{size: s.Size}
 	defer func() {
@@ -150,6 +154,10 @@ func prepare(d *store.Dir, s *Spec) (n *newEntry, err error) {
 	}
 	if err != nil {
 		return n, fmt.Errorf("lock the presence byte of a new file in %s: %w", d.Path, err)
+	}
+	n.first, err = openFirst(s, func() (*MemberLocks, error) { return openLocks(fd, d.Path, layout.ReadWrite) })
+	if err != nil {
+		return n, err
 	}
 	return n, unix.Fchmod(fd, mode)
 }
@@ -220,7 +228,7 @@ func (n *newEntry) object(d *store.Dir, entry string, s *Spec) *Object {
 	_ = unix.Fstat(int(n.lock.F.Fd()), &at)
 	o := &Object{
 		ID: fileID(&st), Kind: s.Kind, Scope: s.Scope, Name: s.Name, Access: layout.ReadWrite,
-		Size: n.size, Lifetime: s.Lifetime, File: n.path,
+		Size: n.size, Lifetime: s.Lifetime, File: n.path, first: n.first,
 		impl: impl{file: n.data, path: filepath.Join(d.Path, entry), at: placeOf(&at), lock: &n.lock, dir: d, entry: entry, fileLock: n.fileLock},
 	}
 	o.setKey(&st)

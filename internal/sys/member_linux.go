@@ -3,6 +3,7 @@ package sys
 import (
 	"samepage/internal/sys/internal/kernel"
 	"samepage/internal/sys/waker"
+	"samepage/layout"
 )
 
 // memberByte is the first of the bytes that the members of a segment lock. Each member holds the
@@ -21,7 +22,11 @@ func (o *Object) OpenLocks() (*MemberLocks, error) {
 	if o.lock != nil {
 		at = o.lock.F
 	}
-	f, err := kernel.Reopen(int(at.Fd()), o.path, kernel.AccessFlags(o.Access))
+	return openLocks(int(at.Fd()), o.path, o.Access)
+}
+
+func openLocks(fd int, path string, a layout.Access) (*MemberLocks, error) {
+	f, err := kernel.Reopen(fd, path, kernel.AccessFlags(a))
 	if err != nil {
 		return nil, err
 	}

@@ -166,6 +166,9 @@ func (o *Object) fill(s *Spec, sa *windows.SecurityAttributes) error {
 		err = o.entry.takePresence()
 	}
 	if err == nil {
+		o.first, err = openFirst(s, o.OpenLocks)
+	}
+	if err == nil {
 		err = o.entry.write(&r)
 	}
 	if err != nil {
@@ -212,8 +215,11 @@ func byPath(r *layout.Record) bool {
 	return r.Path != "" && (r.Lifetime == layout.Persist || r.Flags&layout.RecordOwnFile != 0)
 }
 
-// dropFile deletes a file that was made for an object that failed.
+// dropFile gives back what was opened for an object that failed, and deletes its file.
 func (o *Object) dropFile(b *backing) {
+	if l := o.FirstMember(); l != nil {
+		_ = l.Close()
+	}
 	o.drop()
 	if b.made != "" {
 		_ = kernel.DeleteFile(b.made)

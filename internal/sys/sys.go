@@ -37,6 +37,7 @@ import (
 	"io/fs"
 	"time"
 
+	"samepage/internal/sys/store"
 	"samepage/internal/sys/syserr"
 	"samepage/layout"
 )
@@ -59,6 +60,9 @@ type Spec struct {
 	SDDL      string          // Windows: security descriptor of a new object
 	Owner     string          // the accepted owner of the object; empty: see store.CheckOwner
 	Init      []byte          // first bytes of a new object
+	// Joins: the maker of a new object holds the lock byte of member 0 when the name appears, see
+	// Object.FirstMember. Not for exact names.
+	Joins bool
 }
 
 // Object is an open object, which can be mapped. Its methods may be called concurrently, except
@@ -78,7 +82,41 @@ type Object struct {
 	// same access. (Bare handles on Windows cannot be compared, so each of them is its own object.)
 	Key string
 
+	first *MemberLocks // see FirstMember
 	impl
+}
+
+// FirstMember returns the lock of member 0, if Create has taken it because of Spec.Joins. The
+// caller has to close it. A second call returns nil.
+func (o *Object) FirstMember() *MemberLocks {
+	l := o.first
+	o.first = nil
+	return l
+}
+
+// openFirst opens a description for member 0 with open, and takes its lock. Nobody else sees the
+// object yet, but on Windows the kernel may not have released all locks of a dead process that had
+// an object of that name.
+func openFirst(s *Spec, open func() (*MemberLocks, error)) (*MemberLocks, error) {
+	if !s.Joins {
+		return nil, nil
+	}
+	l, err := open()
+	if err != nil {
+		return nil, err
+	}
+	ok, err := l.Take(0)
+	for p := (store.Patience{}); err == nil && !ok; ok, err = l.Take(0) {
+		if !p.Wait() {
+			err = syserr.ErrBusy
+			break
+		}
+	}
+	if err != nil {
+		_ = l.Close()
+		return nil, fmt.Errorf("lock the byte of the first member of a new %v: %w", s.Kind, err)
+	}
+	return l, nil
 }
 
 // Info has the facts about a named object that a process can see without joining its users.

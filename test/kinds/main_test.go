@@ -13,6 +13,7 @@ func TestMain(m *testing.M) {
 	// However long somebody takes who is at a name.
 	store.RemovalWait = ipctest.Patience
 	ipctest.Main(m, map[string]func([]string){
+		"maker": maker,
 		"ends":  func([]string) {},
 		"stays": func([]string) { _, _ = io.Copy(io.Discard, neverEnds{}) },
 	})
