@@ -2,11 +2,13 @@ package picture
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"image/jpeg"
 
 	"samepage"
 	"samepage/frame"
+	"samepage/layout"
 )
 
 // NoJPEG says why frames of a format cannot be a JPEG, not even roughly. It is empty if they can.
@@ -25,7 +27,9 @@ func NoJPEG(f frame.Format) string {
 // JPEGEncoder makes JPEGs of frames. The zero value is ready. Only one goroutine at a time may use
 // it.
 type JPEGEncoder struct {
-	samples frame.Frame // what a JPEG has: Y, Cb and Cr
+	header  [layout.FrameHeaderSize]byte // a copy that cannot change
+	frame   frame.Frame                  // of Message
+	samples frame.Frame                  // what a JPEG has: Y, Cb and Cr
 	out     bytes.Buffer
 }
 
@@ -53,13 +57,69 @@ func (e *JPEGEncoder) Encode(f *frame.Frame, quality int) ([]byte, error) {
 	return e.out.Bytes(), nil
 }
 
-// DrawJPEG draws a JPEG of the same size onto a frame.
+// JPEGMessage is the message of a frame, with a JPEG in place of its pixels.
+type JPEGMessage struct {
+	Size   int64  // bytes of the message
+	Time   int64  // when the frame was taken, in nanoseconds since 1970; 0: unknown
+	Header []byte // of the frame
+	Data   []byte // the JPEG
+	Extra  []byte // the bytes of the message after the frame
+}
+
+// Message makes a JPEG of the frame in a message, whose bytes may change at any time. The result is
+// good until the next call; its Extra has memory of b. why says why there is no JPEG of this
+// message. quality is 1 to 100.
+func (e *JPEGEncoder) Message(b []byte, quality int) (m JPEGMessage, why string, err error) {
+	copy(e.header[:], b)
+	h, err := layout.ParseFrame(e.header[:], int64(len(b)))
+	if err != nil {
+		return m, "a message is no frame", nil
+	}
+	if why := NoJPEG(frame.Format(h.Format)); why != "" {
+		return m, why, nil
+	}
+	// The frame has a header of its own, which is read later.
+	if f := &e.frame; f.Attach(b) != nil || f.Width() != int(h.Width) || f.Height() != int(h.Height) || f.Format() != frame.Format(h.Format) {
+		return m, "a message changed while it was read", nil
+	}
+	data, err := e.Encode(&e.frame, quality)
+	return JPEGMessage{int64(len(b)), h.Time, e.header[:], data, b[h.Size:]}, "", err
+}
+
+// Draw makes the message of a frame in b, which has m.Size bytes. m may come from anybody.
 //
 // Errors: samepage.ErrCorrupt.
-func DrawJPEG(f *frame.Frame, b []byte) error {
-	// The most that any JPEG needs: a progressive one of three samples a pixel, and its colours.
-	most := int64(f.Width()) * int64(f.Height()) * 20
+func (m *JPEGMessage) Draw(b []byte) error {
+	if m.Size != int64(len(b)) || len(m.Header) != layout.FrameHeaderSize || int64(len(m.Extra)) > m.Size-layout.FrameHeaderSize {
+		return fmt.Errorf("a message of %d bytes for %d, with a header of %d bytes and %d bytes after the frame: %w", m.Size, len(b), len(m.Header), len(m.Extra), samepage.ErrCorrupt)
+	}
+	clear(b)
+	copy(b, m.Header)
+	rest := b[len(b)-len(m.Extra):]
+	copy(rest, m.Extra)
+	f, err := frame.Open(b)
+	if err != nil {
+		return fmt.Errorf("%w: %w", err, samepage.ErrCorrupt)
+	}
+	if len(f.Bytes())+len(rest) != len(b) {
+		return fmt.Errorf("the frame has %d bytes, and its message %d before those after the frame: %w", len(f.Bytes()), len(b)-len(rest), samepage.ErrCorrupt)
+	}
+	return drawJPEG(f, m.Data)
+}
+
+// drawJPEG draws a JPEG of the same size onto a frame. It does not take more memory than the frame
+// has: a JPEG that an encoder makes does not need more.
+//
+// Errors: samepage.ErrCorrupt.
+func drawJPEG(f *frame.Frame, b []byte) error {
+	most := int64(f.Width()) * int64(f.Height())
+	if f.Format() != frame.Gray {
+		most += (most + 1) / 2 // each other format has as much
+	}
 	p, err := Decode(bytes.NewReader(b), int64(len(b)), most)
+	if errors.Is(err, samepage.ErrTooLarge) {
+		return fmt.Errorf("a JPEG that needs more than the %d bytes of its frame when it is decoded: %w", most, samepage.ErrCorrupt)
+	}
 	if err != nil {
 		return fmt.Errorf("decode a JPEG: %w: %w", err, samepage.ErrCorrupt)
 	}

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"sync"
@@ -8,8 +9,6 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"samepage/cmd/samepage/internal/picture"
-	"samepage/frame"
-	"samepage/layout"
 )
 
 // With Options.JPEG a frame is recorded as a foxglove.CompressedImage. Other readers skip the last
@@ -38,49 +37,36 @@ var jpegSchema = sync.OnceValue(func() []byte {
 // of b may change at any time. The result is good until the next call. why says why there is no
 // JPEG of this message.
 func (t *taker) jpegOf(b []byte, at int64) (parts [3][]byte, why string, err error) {
-	var private [layout.FrameHeaderSize]byte
-	copy(private[:], b)
-	h, err := layout.ParseFrame(private[:], int64(len(b)))
-	if err != nil {
-		return parts, "a message is no frame", nil
+	m, why, err := t.jpeg.Message(b, t.r.o.JPEG)
+	if why != "" || err != nil {
+		return parts, why, err
 	}
-	if why := picture.NoJPEG(frame.Format(h.Format)); why != "" {
-		return parts, why, nil
-	}
-	// The frame has a header of its own, which was read later.
-	if f := &t.frame; f.Attach(b) != nil || f.Width() != int(h.Width) || f.Height() != int(h.Height) || f.Format() != frame.Format(h.Format) {
-		return parts, "a message changed while it was read", nil
-	}
-	data, err := t.jpeg.Encode(&t.frame, t.r.o.JPEG)
-	if err != nil {
-		return parts, "", err
-	}
-	if h.Time != 0 {
-		at = h.Time
+	if m.Time != 0 {
+		at = m.Time
 	}
 	head := appendTime(t.head[:0], jpegTime, at)
 	head = appendText(head, jpegFrameID, t.total.Name)
 	head = appendText(head, jpegFormat, "jpeg")
 	head = protowire.AppendTag(head, jpegHeader, protowire.BytesType)
-	head = protowire.AppendBytes(head, private[:])
+	head = protowire.AppendBytes(head, m.Header)
 	head = protowire.AppendTag(head, jpegSize, protowire.VarintType)
-	head = protowire.AppendVarint(head, uint64(len(b)))
+	head = protowire.AppendVarint(head, uint64(m.Size))
 	head = protowire.AppendTag(head, jpegData, protowire.BytesType)
-	head = protowire.AppendVarint(head, uint64(len(data)))
+	head = protowire.AppendVarint(head, uint64(len(m.Data)))
 	tail := t.tail[:0]
-	if extra := b[h.Size:]; len(extra) > 0 {
+	if len(m.Extra) > 0 {
 		tail = protowire.AppendTag(tail, jpegExtra, protowire.BytesType)
-		tail = protowire.AppendBytes(tail, extra)
+		tail = protowire.AppendBytes(tail, m.Extra)
 	}
 	t.head, t.tail = head, tail
-	return [3][]byte{head, data, tail}, "", nil
+	return [3][]byte{head, m.Data, tail}, "", nil
 }
 
 // drawn makes the message of a frame of a foxglove.CompressedImage, in buf.
 //
 // Errors: samepage.ErrCorrupt.
 func drawn(b []byte, buf *[]byte) error {
-	var header, data, extra []byte
+	var m picture.JPEGMessage
 	size := uint64(0)
 	for rest := b; len(rest) > 0; {
 		n, ty, k := protowire.ConsumeTag(rest)
@@ -96,11 +82,11 @@ func drawn(b []byte, buf *[]byte) error {
 			v, k = protowire.ConsumeBytes(rest)
 			switch n {
 			case jpegHeader:
-				header = v
+				m.Header = v
 			case jpegData:
-				data = v
+				m.Data = v
 			case jpegExtra:
-				extra = v
+				m.Extra = v
 			}
 		default:
 			k = protowire.ConsumeFieldValue(n, ty, rest)
@@ -110,19 +96,13 @@ func drawn(b []byte, buf *[]byte) error {
 		}
 		rest = rest[k:]
 	}
-	if size < layout.FrameHeaderSize || size > math.MaxInt || len(header) != layout.FrameHeaderSize || uint64(len(extra)) > size-layout.FrameHeaderSize || tooLarge(size, uint64(len(b))) {
-		return corrupt("a %s of a message of %d bytes, with a header of %d bytes and %d bytes after the pixels", jpegName, size, len(header), len(extra))
+	if size > math.MaxInt || tooLarge(size, uint64(len(b))) {
+		return corrupt("a %s of a message of %d bytes", jpegName, size)
 	}
+	m.Size = int64(size)
 	*buf = slices.Grow((*buf)[:0], int(size))[:size]
-	clear(*buf)
-	copy(*buf, header)
-	copy((*buf)[int(size)-len(extra):], extra)
-	f, err := frame.Open(*buf)
-	if err != nil {
-		return corrupt("a %s: %v", jpegName, err)
+	if err := m.Draw(*buf); err != nil {
+		return fmt.Errorf("a %s: %w", jpegName, err)
 	}
-	if int(size)-len(extra) != len(f.Bytes()) {
-		return corrupt("a %s: the frame has %d bytes, and its message %d before those after the frame", jpegName, len(f.Bytes()), int(size)-len(extra))
-	}
-	return picture.DrawJPEG(f, data)
+	return nil
 }

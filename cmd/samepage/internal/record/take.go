@@ -10,7 +10,6 @@ import (
 	"samepage"
 	"samepage/cell"
 	"samepage/cmd/samepage/internal/picture"
-	"samepage/frame"
 	"samepage/pubsub"
 )
 
@@ -25,7 +24,6 @@ type taker struct {
 	told     map[string]bool
 
 	head, tail []byte // buffers for picture
-	frame      frame.Frame
 	jpeg       picture.JPEGEncoder
 }
 
