@@ -32,6 +32,7 @@ type bridgeOptions struct {
 	silence time.Duration
 	limit   int64
 	zstd    bool
+	jpeg    int
 	metrics string
 	anyone  bool
 	keep    int64
@@ -73,8 +74,13 @@ pattern, in which * stands for any characters. Topics that appear later are sent
   stored  the server stores the messages, and bridges that come later get them; the
           publisher waits until they are stored
 
+With --jpeg frames cross as JPEG. This is lossy: the frames on the other side have the
+same size and format, and pixels that are only nearly the same. Frames with alpha or
+with more than 8 bits a sample cross without loss, and bridge says so.
+
 What a bridge has published here is not sent on.`,
 		Example: `  samepage bridge publish cam 'sensor.*' --serve :4222 --unsafe-open
+  samepage bridge publish 'cam*' --nats nats://hub:4222 --jpeg 80
   samepage bridge publish log --nats nats://hub:4222 --policy wait --prefix robot1.`,
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: completeNames(true, samepage.KindTopic),
@@ -86,7 +92,8 @@ What a bridge has published here is not sent on.`,
 	f := c.Flags()
 	f.Var(&o.policy, "policy", "newest, wait or stored: what happens if the network is slower than the publisher")
 	completeChoices(c, "policy", string(bridge.Newest), string(bridge.Wait), string(bridge.Stored))
-	f.BoolVar(&o.zstd, "zstd", false, "compress what is sent")
+	f.BoolVar(&o.zstd, "zstd", false, "compress what is sent, without loss")
+	f.IntVar(&o.jpeg, "jpeg", 0, "send frames as JPEG of this `quality`, 1 to 100: the pixels are only nearly the same")
 	f.Var(sizeFlag{&o.keep, 0}, "keep", "with --policy stored: bytes that the server keeps of a topic; 0: all")
 	f.Var(sizeFlag{&o.window, 1}, "window", "bytes that are on their way at a time (default 64M with --policy wait, 4M with newest)")
 	return c
@@ -158,6 +165,8 @@ func (o *bridgeOptions) check(c *cobra.Command, args []string) error {
 		return usage(c, "--store-dir needs --serve")
 	case o.space == "" || strings.ContainsAny(o.space, " \t.*>"):
 		return usage(c, "--space %q is not a word: it has no spaces, and none of . * >", o.space)
+	case c.Flags().Changed("jpeg") && (o.jpeg < 1 || o.jpeg > 100):
+		return usage(c, "--jpeg is %d, want 1 to 100", o.jpeg)
 	case o.silence < time.Second:
 		return usage(c, "--silence %v is less than 1s", o.silence)
 	case o.every < 0:
@@ -207,7 +216,7 @@ func (o *bridgeOptions) run(c *cobra.Command, a *app, args []string, way func(*b
 	defer stop()
 	b, err := bridge.New(&bridge.Options{
 		Names: o.names, Conn: nc, Space: o.space, Scope: o.scope, Owner: o.owner, Policy: bridge.Policy(o.policy), Window: int(o.window),
-		Tick: time.Second, Silence: o.silence, Limit: o.limit, Keep: o.keep, Zstd: o.zstd, Host: o.host, Tell: t.tell,
+		Tick: time.Second, Silence: o.silence, Limit: o.limit, Keep: o.keep, Zstd: o.zstd, JPEG: o.jpeg, Host: o.host, Tell: t.tell,
 	})
 	if err != nil {
 		return err

@@ -36,6 +36,7 @@ type Options struct {
 	// hear for dead, and the other way round with the policy Wait.
 	Silence time.Duration
 	Zstd    bool   // of Publish: compress what is sent
+	JPEG    int    // of Publish: the quality, 1 to 100, of the JPEGs as which frames cross; 0: without loss
 	Keep    int64  // of Publish with the policy Stored: bytes that the server keeps of a topic; 0: all
 	Host    string // the name of this host: with it a subscribing bridge goes on with what is stored
 	Limit   int64  // of Subscribe: the largest number of bytes that a topic may take in use

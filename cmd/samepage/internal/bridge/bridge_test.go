@@ -74,8 +74,9 @@ func bridgeProcess(args []string) {
 	if os.Getenv("TICK") != "" {
 		tick, _ = time.ParseDuration(os.Getenv("TICK"))
 	}
+	quality, _ := strconv.Atoi(os.Getenv("JPEG"))
 	o := &Options{
-		Zstd: os.Getenv("ZSTD") != "", Names: Names{Patterns: args[3:]}, Conn: nc, Space: cmp.Or(os.Getenv("SPACE"), "test"), Policy: Policy(args[2]), Window: window, Tick: tick,
+		Zstd: os.Getenv("ZSTD") != "", JPEG: quality, Names: Names{Patterns: args[3:]}, Conn: nc, Space: cmp.Or(os.Getenv("SPACE"), "test"), Policy: Policy(args[2]), Window: window, Tick: tick,
 		Silence: silence, Limit: 1 << 30, Host: "test", Tell: l.Tell,
 	}
 	if len(o.Patterns) == 0 {

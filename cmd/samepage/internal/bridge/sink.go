@@ -48,6 +48,7 @@ type sink struct {
 	bufs   [][]byte
 	z      *zstd.Decoder // nil: nothing was compressed yet
 	plain  []byte        // what was decompressed last
+	jpeg   []byte        // the parts of a picture that have come
 	unsaid int           // bytes that have come since the last acknowledgement
 
 	once     sync.Once     // of stored
@@ -77,7 +78,9 @@ type assembly struct {
 	place  int
 	seq    uint64
 	have   uint32
-	loan   pubsub.Loan
+	total  uint32
+	kind   kind        // kindPart or kindPicture
+	loan   pubsub.Loan // of kindPart; of kindPicture when all parts have come
 	active bool
 }
 
@@ -294,12 +297,14 @@ func (s *sink) do(e *envelope) error {
 		if err := s.messages(e.body); err != nil {
 			return err
 		}
-	case kindPart:
+	case kindPart, kindPicture:
 		p, err := parsePart(e.body)
+		if err == nil {
+			err = s.addPart(e.kind, &p)
+		}
 		if err != nil {
 			return err
 		}
-		s.addPart(&p)
 	case kindEnd, kindDeath, kindTick, kindOver:
 		s.where(e.body)
 		if e.kind != kindTick || e.flags&flagEnd != 0 {
@@ -472,7 +477,7 @@ func (s *sink) count(e *envelope) (n uint64) {
 			}
 			n, body = n+uint64(r.count), rest
 		}
-	case kindPart:
+	case kindPart, kindPicture:
 		if p, err := parsePart(body); err == nil && int64(p.offset)+int64(len(p.bytes)) == int64(p.total) {
 			return 1
 		}

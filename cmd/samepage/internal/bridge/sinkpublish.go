@@ -229,60 +229,77 @@ func (s *sink) publish(r *run) {
 	}
 }
 
-// addPart puts a part of a message into its place in the topic here.
-func (s *sink) addPart(p *part) {
+// addPart puts a part of a message into its place in the topic here, or adds it to the picture that
+// becomes the message.
+func (s *sink) addPart(k kind, p *part) error {
 	if p.place >= len(s.places) {
-		return
+		return nil
 	}
 	if s.places[p.place].next > p.seq {
 		if p.offset == 0 {
 			s.c.duplicates.Add(1)
 		}
-		return
+		return nil
 	}
 	a := &s.part
 	if p.offset == 0 {
 		s.discard()
 		pub := s.publisher(p.place)
 		if pub == nil {
-			return
+			return nil
 		}
-		l, err := pub.Loan(int(p.total))
-		if err != nil {
-			s.complain("failed", err)
-			return
+		*a = assembly{place: p.place, seq: p.seq, total: p.total, kind: k}
+		if k == kindPart {
+			var err error
+			if a.loan, err = pub.Loan(int(p.total)); err != nil {
+				s.complain("failed", err)
+				return nil
+			}
 		}
-		*a = assembly{place: p.place, seq: p.seq, loan: l, active: true}
+		a.active, s.jpeg = true, s.jpeg[:0]
 	}
-	if !a.active || a.place != p.place || a.seq != p.seq || a.have != p.offset || len(a.loan.Bytes()) != int(p.total) {
+	if !a.active || a.kind != k || a.place != p.place || a.seq != p.seq || a.have != p.offset || a.total != p.total {
 		s.discard() // a part is lost, and so is this message
-		return
+		return nil
 	}
-	a.have += uint32(copy(a.loan.Bytes()[a.have:], p.bytes))
-	if a.have < p.total {
-		return
+	if k == kindPart {
+		copy(a.loan.Bytes()[a.have:], p.bytes)
+	} else if err := s.addPicture(p); err != nil {
+		return err
 	}
+	if a.have += uint32(len(p.bytes)); a.have < p.total {
+		return nil
+	}
+	if k == kindPicture {
+		if err := s.draw(p); err != nil || !a.active {
+			return err
+		}
+	}
+	size := len(a.loan.Bytes())
 	s.advance(p.place, p.seq)
 	pub := s.ready(p.place, p.time)
 	if pub == nil {
-		return
+		return nil
 	}
 	if err := a.loan.Publish(s.ctx); err != nil {
 		s.discard()
-		return
+		return nil
 	}
 	a.active = false
 	pl := &s.places[p.place]
 	pl.next = p.seq + 1
 	pl.out = pl.next
 	s.c.messages.Add(1)
-	s.c.bytes.Add(uint64(p.total))
+	s.c.bytes.Add(uint64(size))
+	return nil
 }
 
 // discard gives up a message of which not all parts have come.
 func (s *sink) discard() {
 	if s.part.active {
-		s.part.loan.Discard()
+		if s.part.kind == kindPart {
+			s.part.loan.Discard()
+		}
 		s.part.active = false
 	}
 }

@@ -59,6 +59,7 @@ type source struct {
 	restFor time.Duration // how long it rests if that is too much
 	z       *zstd.Encoder // nil: nothing is compressed
 	zipped  []byte        // memory for the envelope that is compressed
+	jpeg    *jpegSource   // nil: frames cross as they are
 	told    atomic.Int64  // the limit of the server that was told
 	stale   atomic.Bool   // time has passed since the last look at the publishers
 	asked   atomic.Bool   // a bridge has come, and wants the history
@@ -91,6 +92,9 @@ func newSource(b *Bridge, name string, forget func()) *source {
 	s.c, s.subject = b.counters.add(name, s.far), b.s.data(s.far)
 	if b.o.Zstd {
 		s.z = newEncoder()
+	}
+	if b.o.JPEG > 0 {
+		s.jpeg = &jpegSource{}
 	}
 	switch b.o.Policy {
 	case Wait:
@@ -515,9 +519,18 @@ func (s *source) add(p *pubsub.Pack) {
 	// If the server allows less, it is told, see fits.
 	largest := max(min(s.b.largest(), mostData), headerSize+partSize+leastRoom)
 	for seq, b := range p.All() {
+		if picture := s.picture(b); picture != nil {
+			s.flush()
+			s.parts(kindPicture, &part{place: place, total: uint32(len(picture)), seq: seq, time: at}, picture, largest)
+			s.c.messages.Add(1)
+			s.c.bytes.Add(uint64(len(b)))
+			continue
+		}
 		if len(b) > largest-headerSize-runSize {
 			s.flush()
-			s.parts(&part{place: place, total: uint32(len(b)), seq: seq, time: at}, b, largest)
+			s.parts(kindPart, &part{place: place, total: uint32(len(b)), seq: seq, time: at}, b, largest)
+			s.c.messages.Add(1)
+			s.c.bytes.Add(uint64(len(b)))
 			continue
 		}
 		if len(s.buf)+runSize+len(b) > min(largest, headerSize+max(batchBytes, runSize+len(b))) {
@@ -541,8 +554,8 @@ func (s *source) add(p *pubsub.Pack) {
 	s.budget.spend(readCost(size))
 }
 
-// parts sends a message in parts.
-func (s *source) parts(p *part, b []byte, largest int) {
+// parts sends a message in parts of a kind.
+func (s *source) parts(k kind, p *part, b []byte, largest int) {
 	room := largest - headerSize - partSize
 	n := (len(b) + room - 1) / room
 	size := (len(b) + n - 1) / n
@@ -551,9 +564,7 @@ func (s *source) parts(p *part, b []byte, largest int) {
 		if from+size >= len(b) {
 			s.queued[p.place] = p.seq + 1
 		}
-		s.buf = s.send(kindPart, 0, appendPart(append(s.buf[:0], blank[:]...), p))
+		s.buf = s.send(k, 0, appendPart(append(s.buf[:0], blank[:]...), p))
 	}
 	s.buf = append(s.buf[:0], blank[:]...)
-	s.c.messages.Add(1)
-	s.c.bytes.Add(uint64(len(b)))
 }

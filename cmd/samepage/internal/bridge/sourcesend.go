@@ -28,7 +28,7 @@ var blank [headerSize]byte
 // memory for another envelope: b may belong to the window.
 func (s *source) send(k kind, flags uint8, b []byte) []byte {
 	plain := b
-	if s.z != nil && len(b) >= leastCompressed && (k == kindMessages || k == kindPart) {
+	if s.z != nil && len(b) >= leastCompressed && k.carries() && k != kindPicture {
 		var zipped uint8
 		b, zipped = compress(s.z, s.zipped, b)
 		if flags |= zipped; zipped != 0 {
@@ -46,7 +46,7 @@ func (s *source) send(k kind, flags uint8, b []byte) []byte {
 			p.next = n
 		}
 	}
-	s.ended = k == kindEnd || s.ended && k != kindMessages && k != kindPart
+	s.ended = k == kindEnd || s.ended && !k.carries()
 	e.seal(b)
 	s.c.envelopes.Add(1)
 	if s.st != nil {

@@ -39,7 +39,11 @@ const (
 	kindTick                     // positions: time has passed
 	kindValue                    // a value of a cell, or a part of it
 	kindOver                     // positions: the topic is gone, or with flagBye the bridge stops
+	kindPicture                  // a part of a message that crosses as a JPEG, see appendPicture
 )
+
+// carries says whether an envelope has messages.
+func (k kind) carries() bool { return k == kindMessages || k == kindPart || k == kindPicture }
 
 const (
 	flagZstd = 1 << iota // the body is compressed
