@@ -2,20 +2,25 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"samepage"
 	"samepage/cmd/samepage/internal/record"
 )
 
 func newInfoCommand(a *app) *cobra.Command {
 	var repair string
+	var check bool
 	c := &cobra.Command{
 		Use:   "info FILE",
 		Short: "Tell what is in a recording",
@@ -25,8 +30,14 @@ message), and how long the recording is.
 
 If the recorder was killed, the file has no end: info then reads all of the file, and
 tells what is whole. With --repair it also writes these messages, with an end, into
-another file, for programs that need the end.`,
+another file, for programs that need the end.
+
+A damaged chunk, of which the checksum is wrong, is left out. info tells where it is and
+how many messages are lost, and its exit code is 1. It reads only the chunks that it
+needs. With --check or --repair it reads all. In the file of --repair no program reads
+the damaged chunks any more.`,
 		Example: `  samepage info drive.mcap
+  samepage info drive.mcap --check
   samepage info cut.mcap --repair whole.mcap`,
 		Args:              file,
 		ValidArgsFunction: completeFiles,
@@ -36,6 +47,9 @@ another file, for programs that need the end.`,
 				return noFile(err)
 			}
 			defer func() { _ = f.Close() }()
+			if check || repair != "" {
+				f.Check()
+			}
 			i, err := f.Info()
 			if err != nil {
 				return err
@@ -48,9 +62,10 @@ another file, for programs that need the end.`,
 					return err
 				}
 			}
-			return a.printer().print(recordingInfo{i})
+			return errors.Join(a.printer().print(recordingInfo{i}), damageError(i.DamagedChunks))
 		},
 	}
+	c.Flags().BoolVar(&check, "check", false, "read all of the file, and find all damaged chunks")
 	c.Flags().StringVar(&repair, "repair", "", "write what is whole into this `file`, with an end")
 	return c
 }
@@ -93,6 +108,9 @@ func (r recordingInfo) text(w io.Writer) error {
 	if i.Lost != "" {
 		pairs = append(pairs, [2]string{"cut", fmt.Sprintf("%s; %s are lost", i.Lost, numBytes(i.LostBytes))})
 	}
+	for _, text := range damageTexts(i.DamagedChunks, i.Begin) {
+		pairs = append(pairs, [2]string{"damaged", text})
+	}
 	if err := lines(w, pairs...); err != nil {
 		return err
 	}
@@ -112,6 +130,55 @@ func (r recordingInfo) text(w io.Writer) error {
 		return err
 	}
 	return r.gaps(w)
+}
+
+// mostDamages is how many damaged chunks are told.
+const mostDamages = 20
+
+// damageTexts tells which chunks are damaged, in times since the first message of the recording.
+func damageTexts(all []record.Damage, begin time.Time) (texts []string) {
+	for i, d := range all {
+		if i == mostDamages {
+			return append(texts, fmt.Sprintf("and %s more", count(len(all)-i, "chunk")))
+		}
+		text := fmt.Sprintf("the chunk at byte %d, %s", d.Offset, formatSize(d.Size))
+		if !d.Begin.IsZero() {
+			text += fmt.Sprintf(", of the time %v to %v", roundDuration(d.Begin.Sub(begin)), roundDuration(d.End.Sub(begin)))
+		}
+		texts = append(texts, text+": "+lostText(d)+"; "+visible(d.Why))
+	}
+	return texts
+}
+
+// lostText tells which messages a damaged chunk had.
+func lostText(d record.Damage) string {
+	var of []string
+	for _, name := range slices.Sorted(maps.Keys(d.Lost)) {
+		of = append(of, fmt.Sprintf("%d of %s", d.Lost[name], plain(name)))
+	}
+	text := count64(d.Messages, "message") + " lost"
+	switch {
+	case d.Unknown && d.Messages == 0:
+		return "it is not known which messages are lost"
+	case d.Unknown:
+		text = "at least " + text
+	}
+	return text + " (" + strings.Join(of, ", ") + ")"
+}
+
+// damageError is the error of a recording with damaged chunks; nil: there are none.
+func damageError(all []record.Damage) error {
+	if len(all) == 0 {
+		return nil
+	}
+	lost, least := uint64(0), ""
+	for _, d := range all {
+		lost += d.Messages
+		if d.Unknown {
+			least = "at least "
+		}
+	}
+	return fmt.Errorf("%s damaged, %s%s lost: %w", count(len(all), "chunk"), least, count64(lost, "message"), samepage.ErrCorrupt)
 }
 
 // mostGaps is how many gaps are told.

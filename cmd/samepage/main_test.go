@@ -98,11 +98,26 @@ func TestScript(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"until": until,
-			"shows": shows,
-			"code":  code,
+			"until":   until,
+			"shows":   shows,
+			"code":    code,
+			"replace": replace,
 		},
 	})
+}
+
+// replace FILE OLD NEW replaces bytes in a file by others, as a disk may do.
+func replace(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 || len(args[1]) != len(args[2]) {
+		ts.Fatalf("usage: replace FILE OLD NEW")
+	}
+	path := ts.MkAbs(args[0])
+	b, err := os.ReadFile(path)
+	ts.Check(err)
+	if !bytes.Contains(b, []byte(args[1])) {
+		ts.Fatalf("%s does not have %q", args[0], args[1])
+	}
+	ts.Check(os.WriteFile(path, bytes.ReplaceAll(b, []byte(args[1]), []byte(args[2])), 0o600))
 }
 
 // code N COMMAND... runs a command whose exit code must be N.

@@ -39,7 +39,9 @@ the recording the streams end.
 On a terminal a line tells where play is, and keys change it:
 ` + playKeys + `.
 
-A file whose recorder was killed is played up to where it is whole. Topics that another
+A file whose recorder was killed is played up to where it is whole. Damaged chunks are
+left out: play tells at its end where they are and which messages were lost, and its
+exit code is 1. Topics that another
 program has recorded are played as the bytes that are in the file. A topic /camera/image
 of such a file is played as camera.image, unless --rename gives it another name.`,
 		Example: `  samepage play drive.mcap
@@ -113,6 +115,8 @@ type played struct {
 	File     string  `json:"file"`
 	Messages uint64  `json:"messages"`
 	Seconds  float64 `json:"seconds"` // that it took
+	// Damaged are the chunks that could not be read, with the messages that were not played.
+	Damaged []record.Damage `json:"damaged_chunks,omitempty"`
 }
 
 func (p played) text(w io.Writer) error {
@@ -148,5 +152,9 @@ func runPlay(ctx context.Context, a *app, o *playOptions, opts record.PlayOption
 	if ctx.Err() != nil {
 		err = nil // Ctrl-C ends it
 	}
-	return errors.Join(err, p.Close(), a.summary(played{path, n, time.Since(begin).Seconds()}))
+	damaged := p.Damaged()
+	for _, text := range damageTexts(damaged, p.Begin()) {
+		fmt.Fprintf(a.notes(), "samepage: damaged: %s\n", text)
+	}
+	return errors.Join(err, p.Close(), a.summary(played{path, n, time.Since(begin).Seconds(), damaged}), damageError(damaged))
 }

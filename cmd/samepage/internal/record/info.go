@@ -19,15 +19,17 @@ type Info struct {
 	Begin       time.Time `json:"begin,omitzero"`
 	End         time.Time `json:"end,omitzero"`
 	Seconds     float64   `json:"seconds"`
-	Messages    uint64    `json:"messages"`
+	Messages    uint64    `json:"messages"` // without those in damaged chunks
 	Chunks      int       `json:"chunks"`
 	Compression []string  `json:"compression"`
 	// Lost says why the end of the file is missing. It is empty if the file is whole. LostBytes are
 	// the bytes after those that are whole.
-	Lost      string       `json:"lost,omitempty"`
-	LostBytes int64        `json:"lost_bytes,omitempty"`
-	Topics    []TopicInfo  `json:"topics"`
-	Events    []TimedEvent `json:"events"`
+	Lost      string `json:"lost,omitempty"`
+	LostBytes int64  `json:"lost_bytes,omitempty"`
+	// DamagedChunks are the chunks that cannot be read: all after Check, else those that Info has read.
+	DamagedChunks []Damage     `json:"damaged_chunks,omitempty"`
+	Topics        []TopicInfo  `json:"topics"`
+	Events        []TimedEvent `json:"events"`
 }
 
 // TimedEvent is an Event with the time at which it was recorded.
@@ -42,7 +44,8 @@ type TopicInfo struct {
 	Kind     string    `json:"kind,omitempty"` // topic or cell; empty: another program wrote it
 	Encoding []string  `json:"encoding"`
 	Schema   []string  `json:"schema,omitempty"`
-	Messages uint64    `json:"messages"`
+	Messages uint64    `json:"messages"`       // without those in damaged chunks
+	Lost     uint64    `json:"lost,omitempty"` // messages in damaged chunks
 	Begin    time.Time `json:"begin,omitzero"`
 	End      time.Time `json:"end,omitzero"`
 	Rate     float64   `json:"rate"`             // messages a second, between the first and the last
@@ -88,13 +91,34 @@ func (r *File) Info() (*Info, error) {
 	if err := r.readEvents(i, topics); err != nil {
 		return nil, err
 	}
+	for _, order := range []Order{Forward, Backward} {
+		if err := r.ends(topics, order); err != nil {
+			return nil, err
+		}
+	}
+	i.DamagedChunks = r.Damaged(0, math.MaxInt64, everything)
+	counted := r.Lost == nil // the summary counts the messages of damaged chunks, and scan does not
+	for _, d := range i.DamagedChunks {
+		for name, n := range d.Lost {
+			if t := topics[name]; t != nil {
+				t.Lost += n
+			}
+		}
+		if counted {
+			i.Messages -= min(d.Messages, i.Messages)
+		}
+	}
 	slices.Sort(names)
 	for _, n := range names {
 		t := topics[n]
-		slices.Sort(t.Encoding)
-		if err := r.span(t); err != nil {
-			return nil, err
+		if counted {
+			t.Messages -= min(t.Lost, t.Messages)
 		}
+		if s := t.End.Sub(t.Begin).Seconds(); s > 0 && t.Messages > 0 {
+			t.Rate = float64(t.Messages-1) / s
+		}
+		slices.Sort(t.Encoding)
+		slices.Sort(t.Schema)
 		i.Topics = append(i.Topics, *t)
 	}
 	return i, nil
@@ -133,28 +157,25 @@ func (r *File) readEvents(i *Info, topics map[string]*TopicInfo) error {
 	}
 }
 
-// span reads the first and the last message of a topic.
-func (r *File) span(t *TopicInfo) error {
-	want := func(c *mcap.Channel) bool { return c.Topic == t.Topic }
-	for _, x := range []struct {
-		order Order
-		at    *time.Time
-	}{{Forward, &t.Begin}, {Backward, &t.End}} {
-		next, err := r.Messages(0, math.MaxInt64, x.order, want)
-		if err != nil {
-			return err
+// ends finds the time of the first message of each topic, or of the last one.
+func (r *File) ends(topics map[string]*TopicInfo, order Order) error {
+	found := map[string]bool{}
+	next, err := r.Messages(0, math.MaxInt64, order, func(c *mcap.Channel) bool { return topics[c.Topic] != nil && !found[c.Topic] })
+	for err == nil && len(found) < len(topics) {
+		var m *Message
+		if m, err = next(); err != nil || found[m.Channel.Topic] {
+			continue
 		}
-		m, err := next()
-		if errors.Is(err, io.EOF) {
-			return nil
+		found[m.Channel.Topic] = true
+		t := topics[m.Channel.Topic]
+		if order == Forward {
+			t.Begin = nanoTime(m.LogTime)
+		} else {
+			t.End = nanoTime(m.LogTime)
 		}
-		if err != nil {
-			return err
-		}
-		*x.at = nanoTime(m.LogTime)
 	}
-	if s := t.End.Sub(t.Begin).Seconds(); s > 0 {
-		t.Rate = float64(t.Messages-1) / s
+	if errors.Is(err, io.EOF) {
+		return nil
 	}
-	return nil
+	return err
 }

@@ -2,8 +2,8 @@ package record
 
 import (
 	"cmp"
+	"container/heap"
 	"encoding/binary"
-	"fmt"
 	"io"
 	"math"
 	"slices"
@@ -38,9 +38,6 @@ const (
 // makes it smaller.
 var mostOpen uint64 = 1 << 30
 
-// mostChunks is how many chunks may be open at the same time.
-const mostChunks = 1000
-
 // openChunk is a chunk whose messages are being read.
 type openChunk struct {
 	records []byte    // nil: the messages are in no chunk
@@ -54,38 +51,37 @@ type located struct {
 	at   int64
 }
 
-// reading reads the messages of a File in order.
+// reading reads the messages of a File in order. Its methods Len, Less, Swap, Push and Pop are those
+// of a heap, whose first chunk has the next message.
 type reading struct {
 	f        *File
 	from, to uint64
 	order    Order
-	want     map[uint16]bool
+	asked    func(c *mcap.Channel) bool
+	want     map[uint16]bool    // what asked has answered last
 	chunks   []*mcap.ChunkIndex // those that may have messages, in order
 	next     int                // the chunk that is opened next
-	open     []*openChunk
-	bytes    int // of open
+	open     []*openChunk       // a heap
+	bytes    int                // of open
 	msg      Message
 	raw      mcap.Message
 }
 
 // Messages returns a function that reads one message after the other, of the channels that want
 // accepts: those that were recorded at from or later, and before to, in nanoseconds since 1970. At
-// the end the function returns io.EOF.
+// the end the function returns io.EOF. Damaged chunks are left out, see Damaged.
+//
+// Before each chunk want is asked again about the channels that it has. If want does not accept any
+// of them any more, the chunk is not read.
 //
 // Errors, also of the function: samepage.ErrCorrupt, and those of reading.
 func (r *File) Messages(from, to uint64, order Order, want func(c *mcap.Channel) bool) (func() (*Message, error), error) {
-	x := &reading{f: r, from: from, to: min(to, math.MaxInt64), order: order, want: map[uint16]bool{}}
+	x := &reading{f: r, from: from, to: min(to, math.MaxInt64), order: order, asked: want, want: map[uint16]bool{}}
 	for id, c := range r.info.Channels {
-		if want(c) {
-			x.want[id] = true
-		}
+		x.want[id] = want(c)
 	}
 	for _, c := range r.info.ChunkIndexes {
-		has := len(c.MessageIndexOffsets) == 0 // then its channels are not known
-		for id := range c.MessageIndexOffsets {
-			has = has || x.want[id]
-		}
-		if has && c.MessageEndTime >= x.from && c.MessageStartTime < x.to {
+		if c.MessageEndTime >= x.from && c.MessageStartTime < x.to {
 			x.chunks = append(x.chunks, c)
 		}
 	}
@@ -105,22 +101,51 @@ func (r *File) Messages(from, to uint64, order Order, want func(c *mcap.Channel)
 
 // read returns the next message.
 func (x *reading) read() (*Message, error) {
-	for {
-		c := x.first()
-		if x.next == len(x.chunks) || c != nil && x.sooner(c.left[len(c.left)-1].time, x.chunks[x.next]) {
-			if c == nil {
-				return nil, io.EOF
-			}
-			return x.take(c)
+	for x.next < len(x.chunks) {
+		i := x.chunks[x.next]
+		if len(x.open) > 0 && x.sooner(x.open[0].time(), i) {
+			break
 		}
-		c, err := x.chunk(x.chunks[x.next])
-		if err != nil {
-			return nil, err
+		if _, known := x.f.broken[i.ChunkStartOffset]; known || !x.wanted(i) {
+			x.next++
+			continue
+		}
+		if n := uint64(x.bytes) + i.UncompressedSize; len(x.open) > 0 && n > mostOpen {
+			return nil, corrupt("%d chunks, with %d bytes, whose times overlap", len(x.open)+1, n)
 		}
 		x.next++
-		x.open = append(x.open, c)
-		x.bytes += len(c.records)
+		c, err := x.chunk(i)
+		if err != nil {
+			x.f.broke(i, err)
+			continue
+		}
+		if len(c.left) > 0 {
+			x.bytes += len(c.records)
+			heap.Push(x, c)
+		}
 	}
+	if len(x.open) == 0 {
+		return nil, io.EOF
+	}
+	c := x.open[0]
+	at := c.left[len(c.left)-1].at
+	if c.left = c.left[:len(c.left)-1]; len(c.left) > 0 {
+		heap.Fix(x, 0)
+	} else {
+		heap.Pop(x)
+		x.bytes -= len(c.records)
+	}
+	return x.take(c, at)
+}
+
+// wanted asks which channels of a chunk are wanted, and returns whether there are any.
+func (x *reading) wanted(i *mcap.ChunkIndex) (any bool) {
+	for id := range i.MessageIndexOffsets {
+		c := x.f.info.Channels[id]
+		x.want[id] = c != nil && x.asked(c)
+		any = any || x.want[id]
+	}
+	return any || len(i.MessageIndexOffsets) == 0 // then its channels are not known
 }
 
 // sooner says whether a message of this time comes before all those of a chunk.
@@ -131,46 +156,35 @@ func (x *reading) sooner(time uint64, c *mcap.ChunkIndex) bool {
 	return time < c.MessageStartTime
 }
 
-// first returns the open chunk that has the next message; nil: there is none. It closes those that
-// have no more.
-func (x *reading) first() (first *openChunk) {
-	x.open = slices.DeleteFunc(x.open, func(c *openChunk) bool {
-		if len(c.left) == 0 {
-			x.bytes -= len(c.records)
-			return true
-		}
-		return false
-	})
-	for _, c := range x.open {
-		if first == nil {
-			first = c
-			continue
-		}
-		a, b := c.left[len(c.left)-1].time, first.left[len(first.left)-1].time
-		if earlier := a < b || a == b && c.offset < first.offset; earlier == (x.order == Forward) {
-			first = c
-		}
+// time is the time of the next message. There is one.
+func (c *openChunk) time() uint64 { return c.left[len(c.left)-1].time }
+
+func (x *reading) Len() int      { return len(x.open) }
+func (x *reading) Swap(i, j int) { x.open[i], x.open[j] = x.open[j], x.open[i] }
+func (x *reading) Push(c any)    { x.open = append(x.open, c.(*openChunk)) }
+
+func (x *reading) Less(i, j int) bool {
+	if x.order == Backward {
+		i, j = j, i
 	}
-	return first
+	a, b := x.open[i], x.open[j]
+	return cmp.Or(cmp.Compare(a.time(), b.time()), cmp.Compare(a.offset, b.offset)) < 0
+}
+
+func (x *reading) Pop() any {
+	c := x.open[len(x.open)-1]
+	x.open[len(x.open)-1] = nil
+	x.open = x.open[:len(x.open)-1]
+	return c
 }
 
 // chunk opens a chunk.
 func (x *reading) chunk(i *mcap.ChunkIndex) (*openChunk, error) {
-	if n := uint64(x.bytes) + i.UncompressedSize; len(x.open) > 0 && n > mostOpen || len(x.open) == mostChunks {
-		return nil, corrupt("%d chunks, with %d bytes, whose times overlap", len(x.open)+1, n)
-	}
-	b := make([]byte, i.ChunkLength-9) // checkChunks has checked it
-	if _, err := x.f.bytes().ReadAt(b, int64(i.ChunkStartOffset)+9); err != nil {
+	records, err := x.f.load(i)
+	if err != nil {
 		return nil, err
 	}
-	c := &openChunk{offset: i.ChunkStartOffset}
-	m, err := parse(mcap.ParseChunk, b)
-	if err == nil {
-		c.records, err = unpack(m)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("the chunk at byte %d: %w", i.ChunkStartOffset, err)
-	}
+	c := &openChunk{records: records, offset: i.ChunkStartOffset}
 	for at := 0; at < len(c.records); {
 		op, body, err := recordAt(c.records, at)
 		if err != nil {
@@ -241,14 +255,14 @@ func (x *reading) unchunked() error {
 		at += 9 + int64(n)
 	}
 	x.sort(c)
-	x.open = append(x.open, c)
+	if len(c.left) > 0 {
+		x.open = append(x.open, c)
+	}
 	return nil
 }
 
-// take returns the next message of an open chunk.
-func (x *reading) take(c *openChunk) (*Message, error) {
-	at := c.left[len(c.left)-1].at
-	c.left = c.left[:len(c.left)-1]
+// take returns the message of an open chunk that is at a place.
+func (x *reading) take(c *openChunk, at int64) (*Message, error) {
 	var body []byte
 	if c.records != nil {
 		_, body, _ = recordAt(c.records, int(at)) // chunk has checked it

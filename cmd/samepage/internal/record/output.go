@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -50,6 +51,10 @@ type place struct {
 func openOutputs(f *File, o *PlayOptions) (outs map[uint16]*output, err error) {
 	options := map[place]*Source{} // of a topic or cell; publisher is 0
 	at := map[uint16]place{}
+	sizes, err := foreignSizes(f, o)
+	if err != nil {
+		return nil, err
+	}
 	for id, c := range f.info.Channels {
 		if c.Topic == eventTopic || !o.Want(c.Topic) {
 			continue
@@ -59,9 +64,7 @@ func openOutputs(f *File, o *PlayOptions) (outs map[uint16]*output, err error) {
 			if name == c.Topic { // such as /camera/image, which is no name here
 				name = strings.ReplaceAll(strings.Trim(name, "/"), "/", ".")
 			}
-			if s, err = f.foreign(c); err != nil {
-				return nil, err
-			}
+			s = &Source{Kind: samepage.KindTopic, Options: pubsub.Options{MaxSize: max(sizes[id], 1), Times: true}}
 		}
 		k := place{s.Kind, name, s.Publisher}
 		at[id] = k
@@ -105,21 +108,29 @@ func (s *Source) include(t *Source) error {
 	return nil
 }
 
-// foreign is the source of a channel that another program wrote: a topic with room for its
-// messages.
-func (f *File) foreign(c *mcap.Channel) (*Source, error) {
-	s := &Source{Kind: samepage.KindTopic, Options: pubsub.Options{MaxSize: 1, Times: true}}
-	next, err := f.Messages(0, 1<<63-1, Forward, func(x *mcap.Channel) bool { return x.ID == c.ID })
+// foreignSizes returns the size of the largest message of each channel that another program wrote, and
+// that is played.
+func foreignSizes(f *File, o *PlayOptions) (map[uint16]int, error) {
+	sizes := map[uint16]int{}
+	foreign := func(c *mcap.Channel) bool { return c.Topic != eventTopic && f.sources[c.ID] == nil && o.Want(c.Topic) }
+	any := false
+	for _, c := range f.info.Channels {
+		any = any || foreign(c)
+	}
+	if !any {
+		return nil, nil
+	}
+	next, err := f.Messages(0, math.MaxInt64, Forward, foreign)
 	for err == nil {
 		var m *Message
 		if m, err = next(); err == nil {
-			s.Options.MaxSize = max(s.Options.MaxSize, len(m.Data))
+			sizes[m.Channel.ID] = max(sizes[m.Channel.ID], len(m.Data))
 		}
 	}
 	if err != io.EOF {
 		return nil, err
 	}
-	return s, nil
+	return sizes, nil
 }
 
 // openOutput opens an output. The result must be closed also after an error.

@@ -106,8 +106,16 @@ func (p *Player) Close() error {
 	return errors.Join(all...)
 }
 
+// Damaged returns the damaged chunks that were found, with the messages that were not played because
+// of them. Messages that were history or values when a part began are not counted. Precondition: Play
+// does not run.
+func (p *Player) Damaged() []Damage { return p.f.Damaged(p.begin+uint64(p.o.From), p.to, p.want) }
+
 // Played returns how many messages were played. Precondition: Play does not run.
 func (p *Player) Played() uint64 { return p.played }
+
+// Begin returns the time of the first message of the recording.
+func (p *Player) Begin() time.Time { return nanoTime(p.begin) }
 
 // Names returns the names of the topics and cells that are played.
 func (p *Player) Names() []string {
@@ -296,10 +304,8 @@ func (p *Player) restart(ctx context.Context) error {
 	}
 	at := p.begin + uint64(p.pos.At)
 	if p.pos.At > 0 {
-		for _, o := range uniqueOutputs(p.outs) {
-			if err := p.restore(ctx, o, at); err != nil {
-				return err
-			}
+		if err := p.restore(ctx, at); err != nil {
+			return err
 		}
 	}
 	var err error
@@ -308,30 +314,37 @@ func (p *Player) restart(ctx context.Context) error {
 	return err
 }
 
-// restore plays the messages that were the history of a topic, or the value of a cell, just before
-// at.
-func (p *Player) restore(ctx context.Context, o *output, at uint64) error {
-	next, err := p.f.Messages(0, at, Backward, func(c *mcap.Channel) bool { return p.outs[c.ID] == o })
-	if err != nil {
-		return err
-	}
-	var kept []Message
-	for len(kept) < o.depth {
-		m, err := next()
-		if err == io.EOF {
+// restore plays the messages that were the history of each topic, and the value of each cell, just
+// before at.
+func (p *Player) restore(ctx context.Context, at uint64) error {
+	all := uniqueOutputs(p.outs)
+	kept := map[*output][]Message{}
+	full := func(o *output) bool { return len(kept[o]) >= o.depth }
+	next, err := p.f.Messages(0, at, Backward, func(c *mcap.Channel) bool { return p.want(c) && !full(p.outs[c.ID]) })
+	for left := len(all); err == nil && left > 0; {
+		var m *Message
+		if m, err = next(); err != nil {
 			break
 		}
-		if err != nil {
-			return err
+		o := p.outs[m.Channel.ID]
+		if full(o) {
+			continue
 		}
 		c, msg := *m, *m.Message
 		msg.Data = slices.Clone(msg.Data)
 		c.Message = &msg
-		kept = append(kept, c)
+		if kept[o] = append(kept[o], c); full(o) {
+			left--
+		}
 	}
-	for i := range slices.Backward(kept) {
-		if err := p.send(ctx, &kept[i]); err != nil {
-			return err
+	if err != nil && err != io.EOF {
+		return err
+	}
+	for _, o := range all {
+		for i := range slices.Backward(kept[o]) {
+			if err := p.send(ctx, &kept[o][i]); err != nil {
+				return err
+			}
 		}
 	}
 	return p.flush(ctx)

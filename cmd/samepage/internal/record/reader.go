@@ -2,11 +2,14 @@ package record
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/foxglove/mcap/go/mcap"
 
@@ -27,10 +30,12 @@ type File struct {
 	end     []byte // what follows the first Whole bytes, if the file has no end of its own
 	info    *mcap.Info
 	sources map[uint16]*Source
+	broken  map[uint64]broken // the damaged chunks that were found, by their offset
+	checked *contents         // what is not damaged; nil: Check was not called
 }
 
 // Open opens a recording. If the file does not have its end, Open reads all of it, and finds what
-// is whole.
+// is whole. Damaged chunks are left out, see Damaged.
 //
 // Errors: those of os.Open, samepage.ErrCorrupt (it is not a recording).
 func Open(path string) (*File, error) {
@@ -50,7 +55,7 @@ func (r *File) open() error {
 	if err != nil {
 		return err
 	}
-	r.Size, r.Whole = st.Size(), st.Size()
+	r.Size, r.Whole, r.broken = st.Size(), st.Size(), map[uint64]broken{}
 	if r.info, err = r.summary(); err != nil {
 		if r.info, err = r.repaired(); err != nil {
 			return err
@@ -144,16 +149,30 @@ func tooLarge(size, compressed uint64) bool {
 // chunkHead is how many bytes the record of a chunk has at least.
 const chunkHead = 9 + 8 + 8 + 8 + 4 + 4 + 8
 
-// checkChunks checks the sizes of the chunks, in the index and in the chunks themselves: the
-// library takes memory for what they say.
+// checkChunks checks the places and sizes of the chunks in the index: memory is taken for what they
+// say, and no byte is read for two of them.
 func (r *File) checkChunks(info *mcap.Info) error {
 	n := uint64(r.Whole) + uint64(len(r.end))
-	b := r.bytes()
-	for _, c := range info.ChunkIndexes {
-		if c.ChunkStartOffset > n || c.ChunkLength > min(n-c.ChunkStartOffset, maxRecord) || c.ChunkLength < chunkHead ||
+	sorted := slices.SortedFunc(slices.Values(info.ChunkIndexes), func(a, b *mcap.ChunkIndex) int {
+		return cmp.Compare(a.ChunkStartOffset, b.ChunkStartOffset)
+	})
+	at := uint64(0)
+	for _, c := range sorted {
+		if c.ChunkStartOffset < at || c.ChunkStartOffset > n || c.ChunkLength > min(n-c.ChunkStartOffset, maxRecord) || c.ChunkLength < chunkHead ||
 			c.CompressedSize > c.ChunkLength-chunkHead || tooLarge(c.UncompressedSize, c.CompressedSize) {
-			return corrupt("a chunk of %d bytes at byte %d of %d", c.ChunkLength, c.ChunkStartOffset, n)
+			return corrupt("a chunk of %d bytes at byte %d of %d, after one that ends at byte %d", c.ChunkLength, c.ChunkStartOffset, n, at)
 		}
+		if at = c.ChunkStartOffset + c.ChunkLength; c.MessageIndexLength > n-at {
+			return corrupt("an index of %d bytes at byte %d of %d", c.MessageIndexLength, at, n)
+		}
+		at += c.MessageIndexLength
+	}
+	if info.Footer.SummaryCRC != 0 {
+		return r.checkSum(info.Footer)
+	}
+	// Nothing says that the index is not damaged. If it is, scan finds the chunks.
+	b := r.bytes()
+	for _, c := range sorted {
 		var head [9 + 8 + 8 + 8]byte
 		if _, err := b.ReadAt(head[:], int64(c.ChunkStartOffset)); err != nil {
 			return err
@@ -162,6 +181,20 @@ func (r *File) checkChunks(info *mcap.Info) error {
 		if mcap.OpCode(head[0]) != mcap.OpChunk || length != c.ChunkLength-9 || size != c.UncompressedSize {
 			return corrupt("the chunk at byte %d is not the one of the index", c.ChunkStartOffset)
 		}
+	}
+	return nil
+}
+
+// checkSum checks the summary against its checksum.
+func (r *File) checkSum(f *mcap.Footer) error {
+	b := r.bytes()
+	end := b.Size() - int64(len(mcap.Magic)) - 4
+	sum := crc32.NewIEEE()
+	if _, err := io.Copy(sum, io.NewSectionReader(b, int64(f.SummaryStart), end-int64(f.SummaryStart))); err != nil {
+		return err
+	}
+	if sum.Sum32() != f.SummaryCRC {
+		return corrupt("the checksum of the summary is wrong")
 	}
 	return nil
 }
@@ -179,6 +212,9 @@ func (r *File) repaired() (*mcap.Info, error) {
 		return nil, err
 	}
 	r.Whole, r.Lost = s.at, s.lost
+	for _, b := range s.broken {
+		r.broke(b.ChunkIndex, b.why)
+	}
 	if r.Lost == nil {
 		r.Lost = fmt.Errorf("the summary is damaged: %w", samepage.ErrCorrupt)
 	}
@@ -223,9 +259,3 @@ func (j *joined) ReadAt(b []byte, at int64) (n int, err error) {
 
 // Close closes the file.
 func (r *File) Close() error { return r.f.Close() }
-
-// Repair writes a whole recording: what is whole of r, and an end.
-func (r *File) Repair(w io.Writer) error {
-	_, err := io.Copy(w, r.bytes())
-	return err
-}

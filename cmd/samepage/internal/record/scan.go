@@ -31,6 +31,8 @@ type scanner struct {
 	lost error // why it is not whole after that; nil: it has an end
 	// last is the chunk that was read last, until the record that follows its indexes was read.
 	last    *mcap.ChunkIndex
+	bad     error    // why last cannot be read; nil: it can
+	broken  []broken // the chunks that cannot be read
 	counts  map[uint16]uint64
 	indexes []*mcap.MessageIndex // of last, from its messages
 	found   int                  // how many bytes of indexes the file has for last
@@ -110,11 +112,16 @@ func (s *scanner) cut(what string, err error) error {
 
 // whole ends the chunk that was read last: all its indexes have been read.
 func (s *scanner) whole() {
-	if s.last != nil {
-		s.at += int64(s.found)
-		s.add(s.last, s.counts)
-		s.last = nil
+	if s.last == nil {
+		return
 	}
+	s.at += int64(s.found)
+	if s.bad != nil {
+		s.broken = append(s.broken, broken{s.last, s.bad})
+	} else {
+		s.add(s.last, s.counts)
+	}
+	s.last, s.bad = nil, nil
 }
 
 // complete is whole at the end of the file. It makes the indexes that are missing.
@@ -209,7 +216,11 @@ func (s *scanner) record(op mcap.OpCode, b []byte) error {
 	case mcap.OpMessage:
 		return corrupt("a message outside of a chunk, which samepage does not read")
 	case mcap.OpChunk:
-		return s.chunk(b)
+		s.indexes, s.counts, s.found = s.indexes[:0], map[uint16]uint64{}, 0
+		s.last = &mcap.ChunkIndex{ChunkStartOffset: uint64(s.at), ChunkLength: uint64(9 + len(b)), MessageIndexOffsets: map[uint16]uint64{}}
+		if s.bad = s.chunk(b); s.bad != nil {
+			s.indexes = s.indexes[:0] // only those of the file are known
+		}
 	}
 	return nil
 }
@@ -249,18 +260,20 @@ func (s *scanner) define(op mcap.OpCode, b []byte) error {
 	return err
 }
 
-// chunk reads a chunk, and all its records.
+// chunk reads the chunk s.last, and all its records.
 func (s *scanner) chunk(b []byte) error {
 	c, err := parse(mcap.ParseChunk, b)
 	if err != nil {
 		return err
 	}
+	s.last.MessageStartTime, s.last.MessageEndTime = c.MessageStartTime, c.MessageEndTime
+	s.last.Compression, s.last.CompressedSize = mcap.CompressionFormat(c.Compression), uint64(len(c.Records))
 	records, err := unpack(c)
 	if err != nil {
 		return err
 	}
+	s.last.UncompressedSize = uint64(len(records))
 	index := map[uint16]*mcap.MessageIndex{}
-	s.indexes, s.counts = s.indexes[:0], map[uint16]uint64{}
 	for at := 0; at < len(records); {
 		op, body, err := recordAt(records, at)
 		if err != nil {
@@ -285,11 +298,5 @@ func (s *scanner) chunk(b []byte) error {
 		}
 		at += 9 + len(body)
 	}
-	s.last = &mcap.ChunkIndex{
-		MessageStartTime: c.MessageStartTime, MessageEndTime: c.MessageEndTime, ChunkStartOffset: uint64(s.at), ChunkLength: uint64(9 + len(b)),
-		MessageIndexOffsets: map[uint16]uint64{}, Compression: mcap.CompressionFormat(c.Compression), CompressedSize: uint64(len(c.Records)),
-		UncompressedSize: uint64(len(records)),
-	}
-	s.found = 0
 	return nil
 }
