@@ -191,7 +191,7 @@ func TestTwoNetworks(t *testing.T) {
 		control string
 	}{{5, "reno"}, {5, "bbr"}, {0.1, "reno"}, {0, "reno"}} {
 		t.Run(fmt.Sprintf("%g-%s", line.loss, line.control), func(t *testing.T) {
-			crossBadLine(t, line.loss, line.control, n, 300, 33<<20, 300*time.Millisecond, 1<<20)
+			crossBadLine(t, line.loss, line.control, n, 300, 33<<20, 300*time.Millisecond, maxPayload)
 		})
 	}
 }
