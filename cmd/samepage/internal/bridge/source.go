@@ -519,6 +519,7 @@ func (s *source) add(p *pubsub.Pack) {
 	// If the server allows less, it is told, see fits.
 	largest := max(min(s.b.largest(), mostData), headerSize+partSize+leastRoom)
 	for seq, b := range p.All() {
+		size += len(b)
 		if picture := s.picture(b); picture != nil {
 			s.flush()
 			s.parts(kindPicture, &part{place: place, total: uint32(len(picture)), seq: seq, time: at}, picture, largest)
@@ -549,7 +550,6 @@ func (s *source) add(p *pubsub.Pack) {
 		s.queued[place] = seq + 1
 		s.c.messages.Add(1)
 		s.c.bytes.Add(uint64(len(b)))
-		size += len(b)
 	}
 	s.budget.spend(readCost(size))
 }
