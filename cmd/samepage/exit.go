@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"samepage"
 	"samepage/cmd/samepage/internal/demo"
@@ -97,6 +98,28 @@ type usageError struct {
 // usage returns an error in how the command was called. Its text points to the help.
 func usage(c *cobra.Command, format string, args ...any) error {
 	return &usageError{c.CommandPath(), fmt.Errorf(format, args...)}
+}
+
+// badFlag returns the error of a flag whose value cannot be parsed. Its text says what is wanted,
+// without words of Go.
+func badFlag(c *cobra.Command, err error) error {
+	var bad *pflag.InvalidValueError
+	if !errors.As(err, &bad) {
+		return usage(c, "%w", err)
+	}
+	f, why := bad.GetFlag(), bad.Unwrap().Error()
+	if want, ok := wanted[f.Value.Type()]; ok {
+		why = "want " + want
+	}
+	return usage(c, "--%s is %q, %s", f.Name, bad.GetValue(), why)
+}
+
+// wanted says what the flags of the types of pflag want.
+var wanted = map[string]string{
+	"bool": "true or false", "duration": "a time, such as 500ms or 2m",
+	"int": "a whole number", "int64": "a whole number", "uint16": "a whole number, 0 to 65535",
+	"uint": "a whole number, 0 or more", "uint32": "a whole number, 0 to 4294967295", "uint64": "a whole number, 0 or more",
+	"float64": "a number",
 }
 
 func (e *usageError) Error() string {

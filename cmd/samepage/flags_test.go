@@ -10,6 +10,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
 	"samepage/internal/ipctest"
 )
 
@@ -41,5 +44,36 @@ func TestFlagOutOfRange(t *testing.T) {
 		if code != exitUsage || !strings.Contains(errs.String(), c.want) || !strings.Contains(errs.String(), " --help") {
 			t.Errorf("samepage %s: code %d, %s", c.args, code, errs.String())
 		}
+	}
+}
+
+// The error of a value that no flag of that type accepts says what is wanted, in the words of the
+// command. Flags that accept any text are left out.
+func TestFlagWords(t *testing.T) {
+	flags := 0
+	var each func(c *cobra.Command)
+	each = func(c *cobra.Command) {
+		c.Flags().VisitAll(func(f *pflag.Flag) {
+			if f.Name == "help" || f.Value.Set("\x01?") == nil {
+				return
+			}
+			flags++
+			args := append(strings.Fields(c.CommandPath())[1:], "--"+f.Name+"=\x01?")
+			var out, errs bytes.Buffer
+			code := run(args, strings.NewReader(""), &out, &errs)
+			text, found := strings.CutPrefix(errs.String(), "samepage: --"+f.Name+" is \"\\x01?\", ")
+			if code != exitUsage || !found || strings.ContainsAny(text, "\x01") ||
+				strings.Contains(text, "strconv") || strings.Contains(text, "time:") || strings.Contains(text, "parse") {
+				t.Errorf("%q: code %d, %s", args, code, errs.String())
+			}
+		})
+		for _, sub := range c.Commands() {
+			each(sub)
+		}
+	}
+	root := newRoot(&app{})
+	each(root)
+	if flags < 50 {
+		t.Errorf("%d flags", flags)
 	}
 }

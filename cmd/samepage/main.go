@@ -96,7 +96,7 @@ standard error. Both mean the same in every command that has them.
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(c, "%w", err) })
+	root.SetFlagErrorFunc(badFlag)
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON instead of text")
 	root.PersistentFlags().BoolVarP(&a.quiet, "quiet", "q", false, "write only errors to standard error")
 	for _, g := range []struct {
