@@ -152,6 +152,9 @@ func (o *bridgeOptions) check(c *cobra.Command, args []string) error {
 		if !ok || from == "" || to == "" {
 			return usage(c, "--rename %q is not NAME=OTHER", r)
 		}
+		if was, ok := o.names.Renames[from]; ok {
+			return usage(c, "--rename gives %q two names, %q and %q", from, was, to)
+		}
 		o.names.Renames[from] = to
 	}
 	switch {

@@ -55,6 +55,7 @@ type Bridge struct {
 	mu      sync.Mutex
 	sources []*source
 	sinks   map[string]*sink // by far name
+	refused map[string]bool  // names that become the same as another, as they were told
 	wg      sync.WaitGroup
 
 	listening sync.Mutex
@@ -78,7 +79,7 @@ func New(o *Options) (*Bridge, error) {
 	ballast()
 	n := &Bridge{
 		o: o, s: subjects{o.Space}, session: max(binary.LittleEndian.Uint32(b[:]), 1), receiver: binary.LittleEndian.Uint64(b[4:]),
-		sinks: map[string]*sink{}, listeners: map[uint64]*listener{},
+		sinks: map[string]*sink{}, refused: map[string]bool{}, listeners: map[uint64]*listener{},
 	}
 	if n.largest() < headerSize+partSize+leastRoom {
 		return nil, fmt.Errorf("the server allows messages of %d bytes, which is too little for a bridge", o.Conn.MaxPayload())
@@ -176,10 +177,13 @@ func (b *Bridge) Publish(ctx context.Context) error {
 	b.wg.Go(func() { b.show(ctx, "publish") })
 	pause(ctx, b.o.Tick) // all subscribing bridges that are there say hello
 	err = b.each(ctx, samepage.KindTopic, b.o.Patterns, func(name string, forget func()) {
-		s := newSource(b, name, forget)
-		b.mu.Lock()
-		b.sources = append(b.sources, s)
-		b.mu.Unlock()
+		s := b.addSource(name, forget)
+		if s == nil {
+			if forget != nil {
+				forget()
+			}
+			return
+		}
 		b.wg.Go(func() {
 			s.run(ctx)
 			b.mu.Lock()
@@ -195,6 +199,37 @@ func (b *Bridge) Publish(ctx context.Context) error {
 	_ = b.o.Conn.FlushTimeout(time.Second) // the other side learns that the bridge stops
 	return err
 }
+
+// addSource makes the source of a name, see newSource. It returns nil if another one sends under the
+// same name on the way.
+func (b *Bridge) addSource(name string, forget func()) *source {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	far := b.o.To(name)
+	for _, s := range b.sources {
+		if s.far == far {
+			b.refuse(name, s.name, far)
+			return nil
+		}
+	}
+	s := newSource(b, name, forget)
+	b.sources = append(b.sources, s)
+	return s
+}
+
+// refuse tells once that a name is not carried, because it becomes the same as another one.
+//
+// Preconditions:
+//   - The caller has mu.
+func (b *Bridge) refuse(name, other, to string) {
+	if len(b.refused) < maxRefused && !b.refused[name] {
+		b.refused[name] = true
+		b.tell("refused", name, 0, "%v", twoNames(other, name, to))
+	}
+}
+
+// maxRefused is how many names are told: others choose them.
+const maxRefused = 1000
 
 // who is called for each hello.
 func (b *Bridge) who(m *nats.Msg) {
@@ -302,18 +337,25 @@ func (b *Bridge) sayHello(ctx context.Context) {
 func (b *Bridge) meta(ctx context.Context, data []byte) {
 	m, err := parseMeta(data)
 	if err == nil && matches(b.o.Patterns, m.Name) && ctx.Err() == nil {
-		if s := b.sink(ctx, m.Name); m.Policy == Stored {
+		if s := b.sink(ctx, m.Name); s != nil && m.Policy == Stored {
 			s.stored(ctx)
 		}
 	}
 }
 
-// sink returns the sink of a name, and starts it if there is none.
+// sink returns the sink of a name, and starts it if there is none. It returns nil if another one makes
+// the same topic here.
 func (b *Bridge) sink(ctx context.Context, name string) *sink {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if s := b.sinks[name]; s != nil {
 		return s
+	}
+	for far, s := range b.sinks {
+		if s.name == b.o.To(name) {
+			b.refuse(name, far, s.name)
+			return nil
+		}
 	}
 	s := newSink(ctx, b, name)
 	b.sinks[name] = s

@@ -79,6 +79,9 @@ func bridgeProcess(args []string) {
 		Zstd: os.Getenv("ZSTD") != "", JPEG: quality, Names: Names{Patterns: args[3:]}, Conn: nc, Space: cmp.Or(os.Getenv("SPACE"), "test"), Policy: Policy(args[2]), Window: window, Tick: tick,
 		Silence: silence, Limit: 1 << 30, Host: "test", Tell: l.Tell,
 	}
+	if from, to, ok := strings.Cut(os.Getenv("RENAME"), "="); ok {
+		o.Renames = map[string]string{from: to}
+	}
 	if len(o.Patterns) == 0 {
 		o.Cells, o.Services = []string{"c*"}, []string{"s"}
 	}

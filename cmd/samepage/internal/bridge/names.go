@@ -55,14 +55,36 @@ func (n *Names) To(name string) string {
 	return n.Prefix + name
 }
 
-// Check checks the patterns.
+// Check checks the patterns, and that no two names become one.
 func (n *Names) Check() error {
 	for _, p := range slices.Concat(n.Patterns, n.Cells) {
 		if _, err := path.Match(p, ""); err != nil {
 			return fmt.Errorf("pattern %q: %w", p, err)
 		}
 	}
+	for _, list := range [][]string{n.Patterns, n.Cells, n.Services} {
+		names := slices.DeleteFunc(slices.Clone(list), isPattern)
+		for name := range n.Renames {
+			if matches(list, name) {
+				names = append(names, name)
+			}
+		}
+		slices.Sort(names)
+		from := map[string]string{}
+		for _, name := range slices.Compact(names) {
+			to := n.To(name)
+			if other, ok := from[to]; ok {
+				return twoNames(other, name, to)
+			}
+			from[to] = name
+		}
+	}
 	return nil
+}
+
+// twoNames is the error about two names that become one.
+func twoNames(a, b, to string) error {
+	return fmt.Errorf("%q and %q both become %q on the other side of the bridge: give one of them another name", a, b, to)
 }
 
 // isPattern says whether text can match other names than itself.

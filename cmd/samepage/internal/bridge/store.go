@@ -127,7 +127,9 @@ func (b *Bridge) findStored(ctx context.Context) {
 	all := js.ListStreams(within)
 	for info := range all.Info() {
 		if m := metaOf(info.Config.Metadata[metaKey]); m != nil && info.Config.Name == b.s.streamName(m.Name) && matches(b.o.Patterns, m.Name) {
-			b.sink(ctx, m.Name).stored(ctx)
+			if s := b.sink(ctx, m.Name); s != nil {
+				s.stored(ctx)
+			}
 		}
 	}
 	// Without JetStream there are none.
