@@ -145,6 +145,9 @@ func (r recorded) text(w io.Writer) error {
 		if t.Kind == samepage.KindTopic {
 			line += fmt.Sprintf(", %d missed", t.Missed)
 		}
+		if t.Lost > 0 {
+			line += fmt.Sprintf(", %d lost", t.Lost)
+		}
 		if t.Damaged > 0 {
 			line += fmt.Sprintf(", %d damaged", t.Damaged)
 		}
@@ -175,10 +178,12 @@ func runRecord(ctx context.Context, a *app, o *recordOptions, opts record.Option
 		defer func() { err = errors.Join(err, e.Close()) }()
 		var wg sync.WaitGroup
 		ctx, cancel := context.WithCancel(ctx)
-		wg.Go(func() { waitTriggers(ctx, a, r, e) })
+		var terr error
+		wg.Go(func() { terr = waitTriggers(ctx, a, r, e) })
 		err = f.run(ctx)
 		cancel()
 		wg.Wait()
+		err = errors.Join(err, terr)
 	} else {
 		err = f.run(ctx)
 	}
@@ -186,16 +191,22 @@ func runRecord(ctx context.Context, a *app, o *recordOptions, opts record.Option
 	return errors.Join(err, cerr, a.summary(recorded{files, totals}))
 }
 
-// waitTriggers writes a file each time that the event is set.
-func waitTriggers(ctx context.Context, a *app, r *record.Recorder, e *ipcsync.Event) {
+// waitTriggers writes a file each time that the event is set. It returns an error if it could not
+// write all of them.
+func waitTriggers(ctx context.Context, a *app, r *record.Recorder, e *ipcsync.Event) (failed error) {
 	for e.Wait(ctx) == nil && e.Reset() == nil { // a manual-reset event would stay set
 		file, err := r.Trigger(ctx)
-		if err != nil {
+		switch {
+		case ctx.Err() != nil:
+			return failed
+		case err != nil:
 			fmt.Fprintln(a.stderr, message(err))
-			continue
+			failed = fmt.Errorf("a file of --trigger is not complete: %w", err)
+		default:
+			fmt.Fprintf(a.notes(), "samepage: wrote %s\n", plain(file))
 		}
-		fmt.Fprintf(a.notes(), "samepage: wrote %s\n", plain(file))
 	}
+	return failed
 }
 
 // found is a topic or a cell that is recorded.

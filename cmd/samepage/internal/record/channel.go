@@ -104,9 +104,10 @@ type channel struct {
 	encoding string
 	schema   *mcap.Schema // nil: none
 	source   *Source      // nil: the events
+	total    *Total       // its Messages and Bytes are those of the writer; nil: the events
 
-	in    *chunk // the chunk that index belongs to
-	index *mcap.MessageIndex
+	in    *chunk // the chunk of its last message
+	place int    // of the channel in that chunk
 }
 
 func (c *channel) record() *mcap.Channel {

@@ -22,6 +22,7 @@ type chunk struct {
 	room       int64  // bytes that count as used until the chunk is written
 	index      []*mcap.MessageIndex
 	channels   []*channel // those of index
+	bytes      []uint64   // of the data of their messages
 	begin, end uint64     // log times of its first and last message
 	begun      time.Time  // when it got its first message
 	size       int        // bytes of the records; set before ready is closed
@@ -51,7 +52,9 @@ func (c *chunk) add(ch *channel, seq uint64, at, published int64, parts ...[]byt
 		c.begin = uint64(at)
 	}
 	c.end = max(c.end, uint64(at))
-	c.of(ch).Add(uint64(at), uint64(len(c.b)))
+	i := c.of(ch)
+	c.index[i].Add(uint64(at), uint64(len(c.b)))
+	c.bytes[i] += uint64(n - messageFields)
 	from := len(c.b)
 	b := append(c.b, byte(mcap.OpMessage))
 	b = binary.LittleEndian.AppendUint64(b, uint64(n))
@@ -73,19 +76,20 @@ func (c *chunk) add(ch *channel, seq uint64, at, published int64, parts ...[]byt
 	c.b = b
 }
 
-// of returns the index of the messages of ch.
-func (c *chunk) of(ch *channel) *mcap.MessageIndex {
+// of returns the place of ch in channels.
+func (c *chunk) of(ch *channel) int {
 	if ch.in == c { // the usual case
-		return ch.index
+		return ch.place
 	}
 	i := slices.Index(c.channels, ch)
 	if i < 0 {
 		i = len(c.channels)
 		c.channels = append(c.channels, ch)
 		c.index = append(c.index, &mcap.MessageIndex{ChannelID: ch.id})
+		c.bytes = append(c.bytes, 0)
 	}
-	ch.in, ch.index = c, c.index[i]
-	return ch.index
+	ch.in, ch.place = c, i
+	return i
 }
 
 // drop frees the memory of a chunk that nobody needs. Its channels still refer to it.

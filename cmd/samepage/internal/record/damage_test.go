@@ -82,6 +82,9 @@ func TestDamagedChunk(t *testing.T) {
 				if c.cut != (f.Lost != nil) {
 					t.Errorf("it is cut: %v", f.Lost)
 				}
+				if d := f.Damaged(0, math.MaxInt64, everything); c.cut != (len(d) == 1) {
+					t.Errorf("before it is read: %+v", d)
+				}
 				want := without()
 				if got, err := read(t, f, Forward); err != nil || !slices.Equal(got, want) {
 					t.Errorf("%q, %v", got, err)
@@ -104,6 +107,11 @@ func TestDamagedChunk(t *testing.T) {
 				repair(t, f, path)
 				if n := messages(t, path); n != 36 {
 					t.Errorf("%d messages after the repair", n)
+				}
+				b, err := os.ReadFile(path)
+				ipctest.NoErr(t, err)
+				if s, err := scan(bytes.NewReader(b)); err != nil || s.lost != nil || len(s.broken) > 0 || s.stats.MessageCount != 36 {
+					t.Errorf("%+v, %v after the repair", s, err)
 				}
 				g, err := Open(path)
 				ipctest.NoErr(t, err)

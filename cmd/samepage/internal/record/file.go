@@ -136,11 +136,12 @@ func (f *file) write(b []byte) error {
 // put writes a chunk that is ready, and its index. Channels that the file does not have yet come
 // before it. After an error the file is whole up to at.
 func (f *file) put(c *chunk) error {
-	whole := f.at
+	whole, schemas, channels := f.at, f.contents.schemas, f.channels
 	err := f.putAll(c)
 	if err != nil {
 		f.small.Reset()
 		f.at, f.failed = whole, true
+		f.contents.schemas, f.channels = schemas, channels
 	}
 	return err
 }

@@ -233,8 +233,8 @@ func TestQuiet(t *testing.T) {
 			ipctest.NoErr(t, r.put(c, 1, time.Time{}, make([]byte, 300<<10)))
 		}
 		closeRecorder(t, r)
-		if c := quiet.in; c.b != nil || c.packed != nil || len(quiet.index.Records) > 0 {
-			t.Errorf("%d bytes, %d packed, %d records of the index", cap(c.b), cap(c.packed), len(quiet.index.Records))
+		if c := quiet.in; c.b != nil || c.packed != nil || len(c.index[quiet.place].Records) > 0 {
+			t.Errorf("%d bytes, %d packed, %d records of the index", cap(c.b), cap(c.packed), len(c.index[quiet.place].Records))
 		}
 	}
 }

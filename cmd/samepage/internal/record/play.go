@@ -162,6 +162,17 @@ func (p *Player) seek(at time.Duration) {
 	p.m, p.next = nil, nil
 }
 
+// command does what a method wants. The position is then what is played at this moment, which may be
+// between two messages.
+func (p *Player) command(f func()) {
+	if !p.pos.Paused && p.m != nil && p.m.LogTime > p.log0 {
+		since := min(float64(time.Since(p.wall0))*p.pos.Rate, float64(p.m.LogTime-p.log0))
+		p.pos.At = max(p.pos.At, time.Duration(p.log0-p.begin)+time.Duration(since))
+	}
+	f()
+	p.tell()
+}
+
 // rebase makes the present position the one that is played now.
 func (p *Player) rebase() { p.log0, p.wall0 = p.begin+uint64(p.pos.At), time.Now() }
 
@@ -265,8 +276,7 @@ func (p *Player) wait(ctx context.Context) error {
 	for p.m != nil && !p.step {
 		select {
 		case f := <-p.commands:
-			f()
-			p.tell()
+			p.command(f)
 			continue
 		default:
 		}
@@ -287,8 +297,7 @@ func (p *Player) wait(ctx context.Context) error {
 		case <-due:
 			return nil
 		case f := <-p.commands:
-			f()
-			p.tell()
+			p.command(f)
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -8,7 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/foxglove/mcap/go/mcap"
@@ -136,6 +138,51 @@ func TestPlaySteps(t *testing.T) {
 	}
 	ipctest.NoErr(t, <-done)
 	cancel()
+}
+
+// Messages are played in their rhythm, also after each command, and in the middle between two
+// messages. The clock is that of a bubble of synctest.
+func TestPlayRhythm(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	f, err := Open(made(t, 100, mcap.CompressionNone))
+	ipctest.NoErr(t, err)
+	var played []string // when, and where
+	var begin time.Time
+	last := uint64(0)
+	p, err := NewPlayer(f, PlayOptions{Rate: 0.5, Want: func(name string) bool { return name == "t" }, Progress: func(at Position) {
+		if at.Messages > last {
+			last = at.Messages
+			played = append(played, fmt.Sprint(time.Since(begin).Milliseconds(), ":", at.At.Milliseconds()))
+		}
+	}})
+	ipctest.NoErr(t, err)
+	synctest.Test(t, func(t *testing.T) {
+		p.commands = make(chan func()) // of the bubble
+		begin = time.Now()
+		go func() {
+			at := func(ms int, do func()) {
+				time.Sleep(time.Until(begin.Add(time.Duration(ms) * time.Millisecond)))
+				do()
+			}
+			ctx := t.Context()
+			at(45, func() { p.Faster(ctx, 2) })                   // at 22.5, rate 1
+			at(60, func() { p.Pause(ctx) })                       // at 37.5
+			at(100, func() { p.Pause(ctx) })                      // goes on
+			at(110, func() { p.Step(ctx) })                       // at 47.5, so 50
+			at(120, func() { p.Faster(ctx, 4) })                  // in the pause
+			at(130, func() { p.Pause(ctx) })                      // goes on, rate 4
+			at(131, func() { p.Seek(ctx, 900*time.Millisecond) }) // from 54 to 954; 92 to 95 are the history
+		}()
+		if err := p.Play(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+	ipctest.NoErr(t, errors.Join(p.Close(), f.Close()))
+	want := "0:0 20:10 40:20 52:30 102:40 110:50 132:960 135:970 137:980 140:990"
+	if got := strings.Join(played, " "); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
 }
 
 // A loop begins again, until it is ended.

@@ -2,6 +2,7 @@ package record
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io/fs"
 	"math"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/foxglove/mcap/go/mcap"
 
+	"samepage"
 	"samepage/internal/ipctest"
 )
 
@@ -206,26 +208,125 @@ func TestBuffer(t *testing.T) {
 	}
 }
 
-// When the disk is full, what is whole is a whole recording, and nobody waits for the recorder.
-func TestDiskFull(t *testing.T) {
+// fullDisk begins a recording on a disk of 2 MiB. take records a message of 300 KiB, or of fewer bytes.
+func fullDisk(t *testing.T, o Options) (r *Recorder, dir string, take func(size int) error) {
+	t.Helper()
 	if err := ipctest.SmallStore(t, "size=2m"); err != nil {
 		t.Skip(err)
 	}
-	path := filepath.Join(os.Getenv("SAMEPAGE_DIR"), "1.mcap")
-	r, err := New(Options{Path: path, Buffer: 64 << 20})
+	dir = os.Getenv("SAMEPAGE_DIR")
+	o.Path, o.Buffer = filepath.Join(dir, o.Path), 64<<20
+	r, err := New(o)
 	ipctest.NoErr(t, err)
-	ch := &channel{topic: "t", encoding: encodingBytes}
-	ipctest.NoErr(t, r.register(ch, &mcap.Schema{Name: "s", Encoding: "x"}))
-	for n := uint64(1); err == nil; n++ {
-		err = r.put(ch, n, time.Time{}, binary.LittleEndian.AppendUint64(nil, n), make([]byte, 300<<10))
+	x := r.taker(samepage.Local, "t", samepage.KindTopic)
+	x.object(Source{Kind: samepage.KindTopic})
+	n := uint64(0)
+	return r, dir, func(size int) error {
+		n++
+		return x.put(0, n, time.Time{}, append(binary.LittleEndian.AppendUint64(nil, n), make([]byte, size-8)...))
+	}
+}
+
+// counted reads which messages are in a recording, and compares them with the counts of its end.
+func counted(t *testing.T, path string) []int {
+	t.Helper()
+	f, err := Open(path)
+	ipctest.NoErr(t, err)
+	defer func() { ipctest.NoErr(t, f.Close()) }()
+	all, err := read(t, f, Forward)
+	ipctest.NoErr(t, err)
+	var got []int
+	for _, m := range all {
+		got = append(got, int(binary.LittleEndian.Uint64([]byte(m))))
+	}
+	if n := f.info.Statistics.MessageCount; int(n) != len(got) {
+		t.Errorf("the end counts %d messages, there are %d", n, len(got))
+	}
+	return got
+}
+
+// When the disk is full, what is whole is a whole recording, and nobody waits for the recorder. The
+// total has what is in the file, and what was taken in vain.
+func TestDiskFull(t *testing.T) {
+	r, dir, take := fullDisk(t, Options{Path: "1.mcap"})
+	taken := uint64(0)
+	var err error
+	for err == nil {
+		taken++
+		err = take(300 << 10)
 	}
 	<-r.Failed()
-	_, files, cerr := r.Close()
+	totals, files, cerr := r.Close()
 	ipctest.WantErr(t, cerr, syscall.ENOSPC)
 	if len(files) != 1 || err.Error() != cerr.Error() {
 		t.Errorf("%q, %v, %v", files, err, cerr)
 	}
-	if got := numbers(t, path); !slices.Equal(got, []int{1, 2, 3, 4, 5, 6}) { // 6 of 300 KiB are in 2 MiB
+	if got := counted(t, filepath.Join(dir, "1.mcap")); !slices.Equal(got, []int{1, 2, 3, 4, 5, 6}) { // 6 of 300 KiB are in 2 MiB
 		t.Error(got)
+	}
+	if x := totals[0]; x.Messages != 6 || x.Bytes != 6*300<<10 || x.Lost != taken-6 {
+		t.Errorf("%+v, %d were taken", x, taken)
+	}
+}
+
+// If the disk is so full that the end of a recording has no place, all its messages are read without.
+func TestDiskFullAtEnd(t *testing.T) {
+	r, dir, take := fullDisk(t, Options{Path: "1.mcap"})
+	for range 3 {
+		ipctest.NoErr(t, take(300<<10))
+	}
+	for written := false; !written; time.Sleep(time.Millisecond) {
+		r.mu.Lock()
+		written = r.used == 0
+		r.mu.Unlock()
+	}
+	other, err := os.Create(filepath.Join(dir, "other"))
+	ipctest.NoErr(t, err)
+	for _, size := range []int{1 << 16, 1} {
+		for err = nil; err == nil; _, err = other.Write(make([]byte, size)) {
+		}
+	}
+	ipctest.WantErr(t, err, syscall.ENOSPC)
+	// The last page of the recording may have room for a part of the end, so the end is long.
+	r.w.f.contents.schemas = append(r.w.f.contents.schemas, &mcap.Schema{ID: 9, Name: "long", Encoding: "x", Data: make([]byte, 8192)})
+	totals, _, cerr := r.Close()
+	ipctest.WantErr(t, cerr, syscall.ENOSPC)
+	if x := totals[0]; x.Messages != 3 || x.Lost != 0 {
+		t.Errorf("%+v", x)
+	}
+	path := filepath.Join(dir, "1.mcap")
+	if got := counted(t, path); !slices.Equal(got, []int{1, 2, 3}) {
+		t.Error(got)
+	}
+	f, err := Open(path)
+	ipctest.NoErr(t, err)
+	if f.Lost == nil || f.Whole != f.Size {
+		t.Errorf("lost: %v, %d bytes of %d", f.Lost, f.Whole, f.Size)
+	}
+	ipctest.NoErr(t, errors.Join(f.Close(), other.Close()))
+}
+
+// What a trigger cannot write is written by the next one.
+func TestDiskFullAtTrigger(t *testing.T) {
+	r, dir, take := fullDisk(t, Options{Path: "%d.mcap", Last: time.Hour})
+	for range 10 {
+		ipctest.NoErr(t, take(300<<10))
+	}
+	file, err := r.Trigger(t.Context())
+	ipctest.WantErr(t, err, syscall.ENOSPC)
+	if got := counted(t, file); !slices.Equal(got, []int{1, 2, 3, 4, 5, 6}) {
+		t.Error(got)
+	}
+	ipctest.NoErr(t, os.Remove(file))
+	file, err = r.Trigger(t.Context())
+	ipctest.NoErr(t, err)
+	if got := counted(t, file); !slices.Equal(got, []int{7, 8, 9, 10}) || filepath.Dir(file) != dir {
+		t.Errorf("%s: %v", file, got)
+	}
+	ipctest.NoErr(t, take(8))
+	totals, _, err := r.Close()
+	ipctest.NoErr(t, err)
+	if x := totals[0]; x.Messages != 10 || x.Bytes != 10*300<<10 || x.Lost != 0 {
+		t.Errorf("%+v", x)
 	}
 }

@@ -18,6 +18,7 @@ type taker struct {
 	r        *Recorder
 	scope    samepage.Scope
 	total    Total
+	taken    uint64 // messages and values
 	source   Source // of the object, without the publisher
 	channels map[key]*channel
 	typed    *form // of the type of the object; nil: it has no type that others can read
@@ -109,8 +110,7 @@ func (t *taker) message(m *pubsub.Message) error {
 
 // put records a message in the channel of its encoding.
 func (t *taker) put(publisher int, seq uint64, published time.Time, b []byte) error {
-	t.total.Messages++
-	t.total.Bytes += uint64(len(b))
+	t.taken++
 	switch {
 	case t.typed != nil:
 		return t.write(t.typed, publisher, seq, published, cdrHeader, b)
@@ -175,7 +175,7 @@ func (t *taker) channel(publisher int, f *form) (*channel, error) {
 	}
 	s := t.source
 	s.Publisher = publisher
-	c := &channel{topic: t.total.Name, encoding: f.encoding, source: &s}
+	c := &channel{topic: t.total.Name, encoding: f.encoding, source: &s, total: &t.total}
 	var described *mcap.Schema
 	if f.schema != nil {
 		described = f.schema()
