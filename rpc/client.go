@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/bits"
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"samepage"
 	"samepage/internal/call"
@@ -88,24 +90,18 @@ func (c *client) start(way segment.Way, name string, opts *Options, ty *layout.T
 	return existed, nil
 }
 
-// StartWith makes s start the workers of the service when they are first needed: a call that
-// finds no worker waits until s has started one. If a worker of s dies during a call, the error
-// says how it ended. StartWith must be called before the first call. Several Clients may use one
-// Supervisor. Close does not close it.
-func (c *client) StartWith(s *Supervisor) { c.sup.Store(s) }
-
 // AwaitWorker waits until the service has a worker. With StartWith it starts one. If the call
 // does not have to wait, it ignores ctx.
 //
 // Errors: samepage.ErrClosed; samepage.ErrNameGone (there is no worker, and the name no longer
 // leads to this service, so no worker can come); the error of ctx.
 func (c *client) AwaitWorker(ctx context.Context) error {
-	if s := c.sup.Load(); s != nil && !c.h.Others(isWorker) {
-		if err := s.Ensure(ctx); err != nil {
-			return err
-		}
+	var err error
+	if s := c.sup.Load(); s == nil {
+		err = c.h.Wait(ctx, (*workerWait)(c.service))
+	} else if !c.h.Others(isWorker) {
+		err = c.ensure(ctx, s)
 	}
-	err := c.h.Wait(ctx, (*workerWait)(c.service))
 	runtime.KeepAlive(c)
 	return c.wrap("wait for a worker of", err)
 }
@@ -349,7 +345,7 @@ func (c *client) ask(ctx context.Context, k *Call, n int) error {
 	}
 	h := call.Header{Length: uint32(n), Client: uint32(c.me().Slot()), Flags: k.flags}
 	if d, ok := ctx.Deadline(); ok {
-		h.Deadline = d.UnixNano()
+		h.Deadline = deadlineOf(d)
 	}
 	num, handed, err := c.set.Ask(k.slot, &h)
 	if err != nil {
@@ -361,6 +357,20 @@ func (c *client) ask(ctx context.Context, k *Call, n int) error {
 		c.ringWorker()
 	}
 	return nil
+}
+
+// lastDeadline is the last one that a call can carry, in the year 2262.
+var lastDeadline = time.Unix(0, math.MaxInt64)
+
+// deadlineOf is how a call carries the deadline d. A later one than lastDeadline is none.
+func deadlineOf(d time.Time) int64 {
+	switch {
+	case d.After(lastDeadline):
+		return 0
+	case d.Unix() < 0:
+		return 1 // it is over
+	}
+	return max(1, d.UnixNano())
 }
 
 // Wait is the second half of Do: it waits for the answer. Its errors are those of Do.
@@ -398,8 +408,8 @@ var waits = sync.Pool{New: func() any { return new(answerWait) }}
 func (c *client) sleep(ctx context.Context, k *Call, of answerWait) error {
 	seen, err := c.sleepOnce(ctx, k, of)
 	for s := c.sup.Load(); s != nil && err == errNoWorker; seen, err = c.sleepOnce(ctx, k, of) {
-		if err := s.Ensure(ctx); err != nil {
-			return c.giveUp(k, err)
+		if err := c.ensure(ctx, s); err != nil {
+			return c.giveUp(k, fmt.Errorf("start a worker: %w", err))
 		}
 		if err := c.ask(ctx, k, k.size); err != nil {
 			return err

@@ -252,3 +252,27 @@ func (s *Supervisor) Close() error {
 	s.guard.Done()
 	return wrap("close the supervisor of", s.name, s.s.Close())
 }
+
+// StartWith makes s start the workers of the service when they are first needed: a call that
+// finds no worker waits until s has started one. If a worker of s dies during a call, the error
+// says how it ended. StartWith must be called before the first call. Several Clients may use one
+// Supervisor. Close does not close it.
+func (c *client) StartWith(s *Supervisor) { c.sup.Store(s) }
+
+// ensure has s start workers until one of them is a worker of the service: a process can be ready,
+// and not be one yet, or not any more.
+func (c *client) ensure(ctx context.Context, s *Supervisor) error {
+	return segment.Until(ctx, func() (bool, error) {
+		if err := s.s.Ensure(ctx); err != nil {
+			return false, err
+		}
+		if c.h.Others(isWorker) {
+			return true, nil
+		}
+		err := c.h.CheckName()
+		if errors.Is(err, samepage.ErrNameGone) || errors.Is(err, samepage.ErrClosed) {
+			return false, err
+		}
+		return false, nil
+	})
+}

@@ -92,8 +92,8 @@ func Func(f func(ctx context.Context, req []byte) ([]byte, error)) Handler {
 	}
 }
 
-// Serve answers one call after the other, until ctx ends. Then it answers the call that it has, and
-// returns. Several goroutines may call Serve: then the Worker answers as many calls at a time. If h
+// Serve answers one call after the other, until ctx ends. Then it answers the call that it has
+// begun, and returns; other workers take the calls that are not begun. Several goroutines may call Serve: then the Worker answers as many calls at a time. If h
 // panics, its call ends with an Error.
 //
 // Errors: samepage.ErrClosed; samepage.ErrNameGone (there is no client, and the name no longer
@@ -132,22 +132,26 @@ func (s *server) broken() {
 	s.job.fail(errBroken, false)
 	s.job.done()
 	if c := &s.job.call; !s.w.Unbind(c) {
-		s.w.Return(c)
-		s.ringWorker()
+		s.giveBack(c)
 	}
 }
 
 func (s *server) serve(h Handler) error {
 	done := s.ctx.Done()
 	c := &s.job.call
-	for {
+	for looked := false; ; looked = true { // looked: done was looked at just now
 		if !s.w.Poll(c) {
+			looked = false
 			if err := s.next(); err != nil {
 				return err
 			}
 		}
 		if s.w.GaveBack() {
 			s.ringWorker()
+		}
+		if err := s.ctx.Err(); !looked && err != nil {
+			s.giveBack(c)
+			return err
 		}
 		for have := true; have; {
 			s.job.run(h)
@@ -164,13 +168,18 @@ func (s *server) serve(h Handler) error {
 			if !over {
 				continue
 			}
-			if have { // another worker takes the call that was handed over meanwhile
-				s.w.Return(c)
-				s.ringWorker()
+			if have { // it was handed over meanwhile
+				s.giveBack(c)
 			}
 			return s.ctx.Err()
 		}
 	}
+}
+
+// giveBack leaves a call that is not begun to another worker.
+func (s *server) giveBack(c *call.Call) {
+	s.w.Return(c)
+	s.ringWorker()
 }
 
 // next waits for a call.
@@ -355,7 +364,7 @@ func (j *Job) fail(err error, wait bool) {
 
 // Context is a context for what the handler does. It ends when the client gives the call up or
 // dies, when the context of Serve ends, and when the handler returns. Its deadline is that of the
-// client.
+// client: it also ends a little later, up to 100 ms, if the client has not given up by then.
 func (j *Job) Context() context.Context {
 	if j.ctx == nil {
 		j.ctx = newJobContext(j)
@@ -371,6 +380,11 @@ type jobContext struct {
 	deadline int64
 }
 
+// afterDeadline is how long a handler goes on after the deadline of a client that has not given up.
+// A client that waits gives up itself: it must not get the error of a handler whose context has
+// ended, instead of its own.
+const afterDeadline = int64(50 * time.Millisecond)
+
 func newJobContext(j *Job) *jobContext {
 	s, slot, n := j.s.service, j.call.Slot, j.call.N
 	c := &jobContext{deadline: j.call.Deadline}
@@ -383,6 +397,8 @@ func newJobContext(j *Job) *jobContext {
 			c.cancel(errGivenUp)
 		case gone && err == nil:
 			c.cancel(errClientGone)
+		case c.deadline != 0 && now()-afterDeadline > c.deadline:
+			c.cancel(context.DeadlineExceeded)
 		}
 	})
 	return c
@@ -396,8 +412,8 @@ var (
 // Deadline is the deadline of the client, or that of the context of Serve if that is earlier.
 func (c *jobContext) Deadline() (time.Time, bool) {
 	d, ok := c.Context.Deadline()
-	if c.deadline != 0 && (!ok || c.deadline < d.UnixNano()) {
-		return time.Unix(0, c.deadline), true
+	if own := time.Unix(0, c.deadline); c.deadline != 0 && (!ok || own.Before(d)) {
+		return own, true
 	}
 	return d, ok
 }

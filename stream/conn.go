@@ -137,16 +137,16 @@ func (c *conn) shut(bits uint64) {
 }
 
 // CloseWrite says that this end writes no more. The other end reads what was written, and then gets
-// io.EOF. This end can still read. Errors: net.ErrClosed.
+// io.EOF. This end can still read. A Write or ReadFrom that runs returns an error that matches
+// EPIPE. Errors: net.ErrClosed.
 func (c *Conn) CloseWrite() error {
 	defer runtime.KeepAlive(c)
 	if !c.enter() {
 		return wrap("close", c.e.at, errClosed)
 	}
-	c.wr.Lock() // so no Write of this end comes after it
-	c.wr.shut = true
+	c.wr.shut.Store(true) // before Closed: see over
 	c.shut(layout.ConnNoWrites)
-	c.wr.Unlock()
+	c.e.h.Again(2*c.k + 1)
 	return wrap("close", c.e.at, c.exit())
 }
 

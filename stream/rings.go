@@ -36,7 +36,7 @@ type writer struct {
 	want     uint64 // own.writeWaits
 	rungFor  uint64 // the far.readWaits for which the other end was rung
 	luck     luck
-	shut     bool // CloseWrite was called
+	shut     atomic.Bool // CloseWrite was called
 	deadline deadline
 }
 
@@ -247,7 +247,7 @@ const piece = 64 << 10
 // room is P1. It returns the room in the ring. Errors: those of Write.
 func (c *conn) roomIn() (uint64, error) {
 	w := &c.wr
-	if w.shut {
+	if w.shut.Load() {
 		return 0, errNoWrites
 	}
 	lost := c.lost() // before Closed, as in look
@@ -367,12 +367,24 @@ func (c *conn) write(b []byte) (n int, err error) {
 			return n, samepage.ErrCorrupt
 		}
 		c.put(k)
-		if c.closed.Load() {
-			return n, errClosed // the other end may have had io.EOF before it could see these bytes
+		if err := c.over(); err != nil {
+			return n, err
 		}
 		n += k
 	}
 	return n, nil
+}
+
+// over returns an error if the writing was ended meanwhile: the other end may have had io.EOF before
+// it could see the bytes that were put last.
+func (c *conn) over() error {
+	switch {
+	case c.closed.Load():
+		return errClosed
+	case c.wr.shut.Load():
+		return errNoWrites
+	}
+	return nil
 }
 
 func (c *conn) waitToWrite(most int) error {
@@ -399,7 +411,7 @@ func (w *writeWait) Try() (bool, error) { return w.Holds(), nil }
 func (w *writeWait) Holds() bool {
 	c := (*conn)(w)
 	return int64(atomic.LoadUint64(c.far.consumed)-c.wr.want) >= 0 || atomic.LoadUint64(c.far.closed)&layout.ConnNoReads != 0 ||
-		c.ready(&c.wr.deadline) != nil || c.lost() != nil
+		c.wr.shut.Load() || c.ready(&c.wr.deadline) != nil || c.lost() != nil
 }
 func (w *writeWait) DependsOn(k int) layout.Owner { return (*conn)(w).dependsOn(k) }
 func (*writeWait) NeedsName() bool                { return false }
@@ -432,8 +444,8 @@ func (c *conn) readFrom(r io.Reader) (n int64, err error) {
 		if k > 0 {
 			c.put(k)
 			c.wake() // r may take long for the next bytes
-			if c.closed.Load() {
-				return n, wrap("write", c.e.at, errClosed) // as in write
+			if err := c.over(); err != nil {
+				return n, wrap("write", c.e.at, err)
 			}
 			n += int64(k)
 		}

@@ -151,3 +151,4 @@ type deadlineError struct{ error }
 
 func (e deadlineError) Unwrap() error      { return e.error }
 func (deadlineError) Is(target error) bool { return target == os.ErrDeadlineExceeded }
+func (deadlineError) Timeout() bool        { return true } // for net.Error
