@@ -327,6 +327,44 @@ func TestManyNames(t *testing.T) {
 	}
 }
 
+// A topic whose publisher was killed is let go when nobody uses it any more, and carried again when it
+// comes again. One that somebody still reads stays.
+func TestKilledPublishers(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	t.Setenv("SILENCE", "500ms")
+	s := newServer(t, server.Options{})
+	far, near := startBoth(t, s, Newest, "run*")
+	var readers []*pubsub.Subscriber
+	for round := range uint64(2) {
+		for _, name := range []string{"run1", "run2"} {
+			p := ipctest.Start(t, "publisher", name, "100", "0")
+			p.Line()
+			p.Want("done <nil>", "2")
+			sub, err := pubsub.AwaitSubscriber(t.Context(), "far."+name, nil)
+			ipctest.NoErr(t, err)
+			if next(t, sub); name == "run1" && round == 0 {
+				reader, err := pubsub.OpenSubscriber(name, nil)
+				ipctest.NoErr(t, err)
+				readers = append(readers, reader)
+			}
+			ipctest.NoErr(t, sub.Close())
+			p.Kill()
+		}
+		for round == 0 && near.Ask("left") != "1" {
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+	for _, r := range readers {
+		ipctest.NoErr(t, r.Close())
+	}
+	for _, b := range []*side{near, far} {
+		for b.Ask("left") != "0" {
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+}
+
 // A topic here that cannot be made for a while does not lose messages with the policies wait and
 // stored: here a subscriber does not close the topic before.
 func TestTopicHeldHere(t *testing.T) {

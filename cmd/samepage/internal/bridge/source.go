@@ -318,7 +318,7 @@ func (s *source) read() error {
 			s.rest(s.restFor)
 		case errors.Is(err, context.Canceled) && s.ctx.Err() == nil:
 			err = nil // a bridge has asked, or time has passed
-			if s.ends && s.ended && s.deserted() {
+			if s.mayEnd() && s.deserted() {
 				err = errDeserted
 			}
 		case err == io.EOF:
@@ -353,6 +353,9 @@ func (s *source) rest(most time.Duration) bool {
 }
 
 var errDeserted = errors.New("only the bridge still uses the topic")
+
+// mayEnd says whether the source ends when only this bridge uses the topic, and nobody publishes now.
+func (s *source) mayEnd() bool { return s.ends && (s.ended || s.meta.Living == 0) }
 
 // deserted says whether only this bridge has used the topic for a while. Then it lets the topic go:
 // else names that come and go would stay for ever.
@@ -476,7 +479,7 @@ func (s *source) look() (dead bool) {
 			is = isLocal
 			if s.b.isBridgeProcess(&p.Member) {
 				is = isBridge
-			} else {
+			} else if p.Alive || p.Foreign {
 				living++
 			}
 		} else if l.Messages > 0 {

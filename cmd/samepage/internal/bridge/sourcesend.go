@@ -165,7 +165,7 @@ func (s *source) tick(ctx context.Context) {
 			}
 			e.seal(b)
 			_ = s.b.o.Conn.Publish(s.subject, b)
-			if s.ends && s.ended && s.wake != nil {
+			if s.mayEnd() && s.wake != nil {
 				s.wake() // to see whether it is deserted
 			}
 		case s.over != nil: // it may be lost
