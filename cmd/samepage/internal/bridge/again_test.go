@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -328,13 +329,23 @@ func TestManyNames(t *testing.T) {
 }
 
 // A topic whose publisher was killed is let go when nobody uses it any more, and carried again when it
-// comes again. One that somebody still reads stays.
+// comes again. One that somebody still reads stays, and one that stays by itself.
 func TestKilledPublishers(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
 	t.Setenv("SILENCE", "500ms")
 	s := newServer(t, server.Options{})
 	far, near := startBoth(t, s, Newest, "run*")
+	persists, err := pubsub.CreatePublisher("run3", &pubsub.Options{Lifetime: samepage.Persist})
+	ipctest.NoErr(t, err)
+	ipctest.NoErr(t, persists.WaitSubscribers(t.Context(), 1))
+	ipctest.NoErr(t, persists.Close())
+	over := func(names ...string) {
+		t.Helper()
+		if e := near.event("over"); !slices.Contains(names, e.Topic) {
+			t.Fatalf("%+v, want %q", e, names)
+		}
+	}
 	var readers []*pubsub.Subscriber
 	for round := range uint64(2) {
 		for _, name := range []string{"run1", "run2"} {
@@ -351,15 +362,18 @@ func TestKilledPublishers(t *testing.T) {
 			ipctest.NoErr(t, sub.Close())
 			p.Kill()
 		}
-		for round == 0 && near.Ask("left") != "1" {
-			time.Sleep(10 * time.Millisecond)
+		if round == 0 {
+			over("run2")
 		}
 	}
 	for _, r := range readers {
 		ipctest.NoErr(t, r.Close())
 	}
+	for range 2 {
+		over("run1", "run2")
+	}
 	for _, b := range []*side{near, far} {
-		for b.Ask("left") != "0" {
+		for b.Ask("left") != "1" {
 			time.Sleep(10 * time.Millisecond)
 		}
 	}

@@ -371,7 +371,11 @@ func (s *source) deserted() bool {
 	if s.alone.IsZero() {
 		s.alone = time.Now()
 	}
-	return time.Since(s.alone) > s.b.o.Silence
+	if time.Since(s.alone) <= s.b.o.Silence {
+		return false
+	}
+	i, err := samepage.Stat(s.name, &samepage.Options{Scope: s.b.o.Scope, Owner: s.b.o.Owner, Kind: samepage.KindTopic})
+	return err == nil && i.Lifetime != samepage.Persist // that stays also without the bridge
 }
 
 // wait waits for a message, or until a bridge asks.
