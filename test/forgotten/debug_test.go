@@ -79,7 +79,7 @@ func TestDebugForgotten(t *testing.T) {
 	for len(want) > 0 && in.Scan() {
 		line := strings.TrimRight(in.Text(), "\r")
 		if place, ok := strings.CutPrefix(line, "\t"); ok {
-			if places = append(places, place); strings.Contains(place, "/runtime/asm_") { // where all goroutines begin
+			if places = append(places, place); strings.Contains(place, "runtime/asm_") { // where all goroutines begin
 				told()
 			}
 			continue
