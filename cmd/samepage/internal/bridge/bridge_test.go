@@ -464,27 +464,7 @@ func TestServerStops(t *testing.T) {
 				p.Want("done <nil>", "1")
 				sub := await(t, "far.t")
 				want(t, sub, 1, 1, size)
-				type sum struct {
-					got, missed, last uint64
-					err               error
-				}
-				taken := make(chan sum)
-				go func() {
-					r := sum{last: 1}
-					for {
-						m, err := sub.Take(t.Context())
-						if err != nil {
-							r.err = err
-							break
-						}
-						if m.Seq() != r.last+m.Missed()+1 || string(m.Bytes()) != string(content(m.Seq(), size)) {
-							r.err = fmt.Errorf("message %d after %d, %d missed, %d bytes", m.Seq(), r.last, m.Missed(), len(m.Bytes()))
-							break
-						}
-						r.got, r.missed, r.last = r.got+1, r.missed+m.Missed(), m.Seq()
-					}
-					taken <- r
-				}()
+				taken := takeAll(t, sub, size)
 				for range 3 {
 					p.Send("%d", n/3)
 					s.stop()
