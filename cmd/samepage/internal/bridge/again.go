@@ -31,8 +31,12 @@ type shift struct {
 // bridgeNames are the first letters of the names that bridges use for themselves.
 const bridgeNames = "samepage.bridge."
 
-// shiftsSize is the size of the cell.
-const shiftsSize = 8 << 10
+// shiftsSize returns the size of the cell of a topic with so many places: of JSON with the largest
+// numbers. A cell keeps more than 64 values of this size.
+func shiftsSize(places int) int { return 128 + 64*places }
+
+// shiftsMembers is how many may use the cell at a time: the bridge, and others that look.
+const shiftsMembers = 4
 
 func (s *sink) shiftsName() string { return bridgeNames + s.name }
 
@@ -70,8 +74,12 @@ func (s *sink) remember(i int) {
 	}
 	s.shifts.Places[i] = now
 	text, _ := json.Marshal(&s.shifts) // it has no value that JSON has not
-	o := &cell.Options{Scope: s.b.o.Scope, Owner: s.b.o.Owner, Lifetime: samepage.Persist, AsItIs: true}
-	w, _, err := cell.OpenOrCreateWriter(s.shiftsName(), shiftsSize, o)
+	o := &cell.Options{Scope: s.b.o.Scope, Owner: s.b.o.Owner, Lifetime: samepage.Persist, Members: shiftsMembers, AsItIs: true}
+	w, _, err := cell.OpenOrCreateWriter(s.shiftsName(), shiftsSize(len(s.places)), o)
+	if errors.Is(err, samepage.ErrTooLarge) { // of a topic with fewer places
+		s.forgetCell()
+		w, _, err = cell.OpenOrCreateWriter(s.shiftsName(), shiftsSize(len(s.places)), o)
+	}
 	if err == nil {
 		err = errors.Join(w.Set(s.ctx, text), w.Close())
 	}
@@ -117,9 +125,13 @@ func (s *sink) restore() {
 
 // forget removes the cell, when the topic here is over.
 func (s *sink) forget() {
+	s.forgetCell()
+	s.shifts = shifts{}
+}
+
+func (s *sink) forgetCell() {
 	err := samepage.Remove(s.shiftsName(), &samepage.Options{Scope: s.b.o.Scope, Owner: s.b.o.Owner, Kind: samepage.KindCell})
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		s.b.tell("error", s.name, 0, "%v", err)
 	}
-	s.shifts = shifts{}
 }
