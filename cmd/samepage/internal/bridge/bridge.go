@@ -188,6 +188,7 @@ func (b *Bridge) Publish(ctx context.Context) error {
 			s.run(ctx)
 			b.mu.Lock()
 			b.sources = slices.DeleteFunc(b.sources, func(x *source) bool { return x == s })
+			b.counters.release(s.c)
 			b.mu.Unlock()
 			if forget != nil {
 				forget()

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -39,8 +40,24 @@ func (c *counter) counts() Counts {
 
 // counters are those of all topics of a bridge, in the order of their begin.
 type counters struct {
-	mu  sync.Mutex
-	all []*counter
+	mu   sync.Mutex
+	all  []*counter
+	gone []*counter // of names that are gone, the oldest first
+}
+
+// maxGone is of how many names that are gone the counts are kept.
+const maxGone = 1000
+
+// release says that the name of a counter is gone. If it comes again, it goes on with its counts,
+// unless many others have gone since.
+func (s *counters) release(c *counter) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.gone = append(s.gone, c); len(s.gone) > maxGone {
+		oldest := s.gone[0]
+		s.gone = slices.Delete(s.gone, 0, 1)
+		s.all = slices.DeleteFunc(s.all, func(x *counter) bool { return x == oldest })
+	}
 }
 
 // add returns the counter of a topic. It makes one if there is none.
@@ -49,6 +66,7 @@ func (s *counters) add(topic, far string) *counter {
 	defer s.mu.Unlock()
 	for _, c := range s.all {
 		if c.topic == topic && c.far == far {
+			s.gone = slices.DeleteFunc(s.gone, func(x *counter) bool { return x == c })
 			return c
 		}
 	}

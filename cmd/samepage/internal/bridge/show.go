@@ -51,10 +51,12 @@ func (b *Bridge) show(ctx context.Context, way string) {
 	for {
 		x := shown{Way: way, Topics: []shownCounts{}}
 		now := time.Now()
+		before := was
+		was = map[string]uint64{}
 		passed := max(now.Sub(at), time.Millisecond).Seconds()
 		for _, c := range b.Counts() {
 			key := c.Topic + "\x00" + c.Far
-			x.Topics = append(x.Topics, shownCounts{c, float64(c.Messages-was[key]) / passed})
+			x.Topics = append(x.Topics, shownCounts{c, float64(c.Messages-before[key]) / passed})
 			was[key] = c.Messages
 		}
 		at = now

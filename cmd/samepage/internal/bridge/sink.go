@@ -103,6 +103,7 @@ func (b *Bridge) drop(s *sink) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.sinks, s.far)
+	b.counters.release(s.c)
 	return true
 }
 
