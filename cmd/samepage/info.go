@@ -14,7 +14,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"samepage"
 	"samepage/cmd/samepage/internal/record"
 )
 
@@ -98,9 +97,13 @@ func (r recordingInfo) MarshalJSON() ([]byte, error) { return json.Marshal(r.i) 
 func (r recordingInfo) text(w io.Writer) error {
 	i := r.i
 	length := time.Duration(i.Seconds * float64(time.Second))
+	events, and := uint64(len(i.Events)), ""
+	if events > 0 {
+		and = " and " + count(len(i.Events), "event")
+	}
 	pairs := [][2]string{
 		{"file", plain(i.File) + ", " + formatSize(i.Size)},
-		{"messages", fmt.Sprintf("%d in %s, compression: %s", i.Messages, count(i.Chunks, "chunk"), strings.Join(append([]string(nil), i.Compression...), ", "))},
+		{"messages", fmt.Sprintf("%d%s in %s, compression: %s", i.Messages-events, and, count(i.Chunks, "chunk"), strings.Join(append([]string(nil), i.Compression...), ", "))},
 	}
 	if i.Messages > 0 {
 		pairs = append(pairs, [2]string{"time", i.Begin.Local().Format("2006-01-02 15:04:05.000") + ", " + roundDuration(length).String()})
@@ -178,7 +181,7 @@ func damageError(all []record.Damage) error {
 			least = "at least "
 		}
 	}
-	return fmt.Errorf("%s damaged, %s%s lost: %w", count(len(all), "chunk"), least, count64(lost, "message"), samepage.ErrCorrupt)
+	return fmt.Errorf("%s damaged, %s%s lost: %w", count(len(all), "chunk"), least, count64(lost, "message"), record.ErrCorrupt)
 }
 
 // mostGaps is how many gaps are told.

@@ -1,10 +1,10 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -54,7 +54,7 @@ of such a file is played as camera.image, unless --rename gives it another name.
 			if err != nil {
 				return err
 			}
-			return runPlay(c.Context(), a, &o, opts, args[0])
+			return runPlay(c, a, &o, opts, args[0])
 		},
 	}
 	f := c.Flags()
@@ -124,12 +124,39 @@ func (p played) text(w io.Writer) error {
 	return err
 }
 
-func runPlay(ctx context.Context, a *app, o *playOptions, opts record.PlayOptions, path string) (err error) {
+// fits checks the flags against the recording.
+func (o *playOptions) fits(c *cobra.Command, f *record.File) error {
+	names := f.Names()
+	var all []string
+	for _, name := range names {
+		all = append(all, plain(name))
+	}
+	for _, t := range o.topics {
+		if !slices.ContainsFunc(names, func(name string) bool { return matches(t, name) }) {
+			return usage(c, "--topics: nothing in the recording is called %q; it has %s", t, strings.Join(all, ", "))
+		}
+	}
+	for _, r := range o.rename {
+		if from, _, _ := strings.Cut(r, "="); !slices.Contains(names, from) {
+			return usage(c, "--rename: nothing in the recording is called %q; it has %s", from, strings.Join(all, ", "))
+		}
+	}
+	if o.from > f.Length() {
+		return usage(c, "--from is %v, and the recording has %v", o.from, f.Length())
+	}
+	return nil
+}
+
+func runPlay(c *cobra.Command, a *app, o *playOptions, opts record.PlayOptions, path string) (err error) {
+	ctx := c.Context()
 	f, err := record.Open(path)
 	if err != nil {
 		return noFile(err)
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
+	if err := o.fits(c, f); err != nil {
+		return err
+	}
 	if f.Lost != nil {
 		fmt.Fprintf(a.notes(), "samepage: %s has no end (%s): play plays what is whole\n", plain(path), visible(f.Lost.Error()))
 	}

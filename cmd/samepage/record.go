@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +17,7 @@ import (
 	"samepage"
 	"samepage/cmd/samepage/internal/record"
 	"samepage/ipcsync"
+	"samepage/layout"
 	"samepage/pubsub"
 )
 
@@ -74,7 +76,7 @@ program. record makes the event if it does not exist.`,
 		},
 		ValidArgsFunction: completeNames(true, samepage.KindTopic, samepage.KindCell),
 		RunE: func(c *cobra.Command, args []string) error {
-			opts, err := o.check(c, a)
+			opts, err := o.check(c, a, args)
 			if err != nil {
 				return err
 			}
@@ -83,11 +85,11 @@ program. record makes the event if it does not exist.`,
 	}
 	f := c.Flags()
 	o.addFlags(c)
-	f.StringVarP(&o.output, "output", "o", "", "`file` to write; with --split-size or --split-time its name has a number, such as %03d")
+	f.StringVarP(&o.output, "output", "o", "", "`file` to write; with --split-size, --split-time or --last its name has a number, such as %03d")
 	f.StringVar(&o.compression, "compression", "none", "compress with `none|lz4|zstd`")
 	f.IntVar(&o.jpeg, "jpeg", 0, "record frames as JPEG of this `quality`, 1 to 100: the pixels are only nearly the same")
 	f.Var(sizeFlag{&o.splitSize, 1}, "split-size", "begin a new file when one would have more bytes")
-	f.DurationVar(&o.splitTime, "split-time", 0, "begin a new file when one has messages of this `time`")
+	f.DurationVar(&o.splitTime, "split-time", 0, "begin a new file before one has messages of a longer `time`")
 	o.buffer = 256 << 20
 	f.Var(sizeFlag{&o.buffer, 16 << 20}, "buffer", "how many bytes may wait for the disk")
 	f.Var(fromFlag{&o.from}, "from", "begin with the oldest message of the history, with its newest, or with the next message")
@@ -102,7 +104,7 @@ program. record makes the event if it does not exist.`,
 }
 
 // check checks the flags.
-func (o *recordOptions) check(c *cobra.Command, a *app) (record.Options, error) {
+func (o *recordOptions) check(c *cobra.Command, a *app, patterns []string) (record.Options, error) {
 	r := record.Options{
 		Path: o.output, Buffer: o.buffer, SplitSize: o.splitSize, SplitTime: o.splitTime,
 		Library: "samepage " + thisVersion().String(), Owner: o.owner, From: o.from, BestEffort: o.bestEffort, Last: o.last, JPEG: o.jpeg,
@@ -124,6 +126,15 @@ func (o *recordOptions) check(c *cobra.Command, a *app) (record.Options, error) 
 		return r, usage(c, "--last and --trigger need each other")
 	case o.last > 0 && o.splitSize > 0 || o.last > 0 && o.splitTime > 0:
 		return r, usage(c, "--last writes a file for each trigger, so it excludes --split-size and --split-time")
+	}
+	for _, p := range patterns {
+		_, name := scoped(p, o.scope)
+		if _, err := path.Match(name, ""); err != nil {
+			return r, usage(c, "%q is no pattern: %w", p, err)
+		}
+		if err := layout.CheckName(name); !isPattern(name) && err != nil {
+			return r, usage(c, "%q: %w", p, err)
+		}
 	}
 	how, err := record.ParseCompression(o.compression)
 	if err != nil {
@@ -155,13 +166,18 @@ func (r recorded) text(w io.Writer) error {
 			return err
 		}
 	}
+	if n := len(r.Files); n > 1 {
+		if _, err := fmt.Fprintf(w, "wrote %s, %s to %s\n", count(n, "file"), plain(r.Files[0]), plain(r.Files[n-1])); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
 func runRecord(ctx context.Context, a *app, o *recordOptions, opts record.Options, patterns []string) (err error) {
 	r, err := record.New(opts)
 	if err != nil {
-		return err
+		return noFile(err)
 	}
 	if o.length > 0 {
 		var cancel context.CancelFunc

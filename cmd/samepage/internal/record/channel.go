@@ -69,7 +69,7 @@ func sourceOf(c *mcap.Channel) (*Source, error) {
 		err = fmt.Errorf("publisher %d", s.Publisher)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the metadata of channel %d (%q): %w: %w", c.ID, c.Topic, samepage.ErrCorrupt, err)
+		return nil, corrupt("the metadata of channel %d (%q): %v", c.ID, c.Topic, err)
 	}
 	return s, nil
 }

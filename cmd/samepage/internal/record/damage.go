@@ -70,12 +70,13 @@ func (r *File) damage(b broken, from, to uint64, want func(c *mcap.Channel) bool
 	if b.timed() {
 		d.Begin, d.End = nanoTime(b.MessageStartTime), nanoTime(b.MessageEndTime)
 	}
+	left := b.MessageIndexLength
 	for id := range b.MessageIndexOffsets {
 		c := r.info.Channels[id]
 		if c == nil || !want(c) {
 			continue
 		}
-		n, ok := r.indexed(&b, id, from, to)
+		n, ok := r.indexed(&b, id, from, to, &left)
 		if n > 0 {
 			d.Lost[c.Topic] += n
 		}
@@ -86,8 +87,9 @@ func (r *File) damage(b broken, from, to uint64, want func(c *mcap.Channel) bool
 }
 
 // indexed counts the messages of a channel that a chunk has, as its index of messages tells. ok is
-// false if that makes no sense: it has no checksum.
-func (r *File) indexed(x *broken, id uint16, from, to uint64) (n uint64, ok bool) {
+// false if that makes no sense: it has no checksum. left is how many bytes the indexes of other
+// channels leave for this one.
+func (r *File) indexed(x *broken, id uint16, from, to uint64, left *uint64) (n uint64, ok bool) {
 	at, begin := x.MessageIndexOffsets[id], x.ChunkStartOffset+x.ChunkLength
 	if at < begin || at-begin > x.MessageIndexLength {
 		return 0, false
@@ -99,9 +101,10 @@ func (r *File) indexed(x *broken, id uint16, from, to uint64) (n uint64, ok bool
 		return 0, false
 	}
 	length, size := binary.LittleEndian.Uint64(head[1:]), binary.LittleEndian.Uint32(head[11:])
-	if mcap.OpCode(head[0]) != mcap.OpMessageIndex || binary.LittleEndian.Uint16(head[9:]) != id || uint64(size)+2+4 != length {
+	if mcap.OpCode(head[0]) != mcap.OpMessageIndex || binary.LittleEndian.Uint16(head[9:]) != id || uint64(size)+2+4 != length || length > *left {
 		return 0, false
 	}
+	*left -= length
 	for range size / 16 {
 		var entry [16]byte
 		if _, err := io.ReadFull(b, entry[:]); err != nil {
@@ -186,7 +189,7 @@ const opSkipped mcap.OpCode = 0x80
 
 // Repair writes a whole recording: all that is whole of r, and an end.
 //
-// Errors: those of reading and writing.
+// Errors: samepage.ErrCorrupt, and those of reading and writing.
 func (r *File) Repair(w io.Writer) error {
 	r.Check()
 	if len(r.broken) == 0 {
@@ -222,6 +225,9 @@ func (r *File) Repair(w io.Writer) error {
 			return err
 		}
 		at = int64(o + n)
+	}
+	if at > end {
+		return corrupt("a chunk ends at byte %d, after the data section, which ends at byte %d", at, end)
 	}
 	if _, err := io.Copy(w, io.NewSectionReader(all, at, end-at)); err != nil {
 		return err

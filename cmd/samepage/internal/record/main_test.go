@@ -7,5 +7,5 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	ipctest.Main(m, map[string]func([]string){"record": recordUntilKilled, "load": recordLoad})
+	ipctest.Main(m, map[string]func([]string){"record": recordUntilKilled, "load": recordLoad, "fast": fastProcess})
 }

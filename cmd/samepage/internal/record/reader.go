@@ -10,10 +10,9 @@ import (
 	"io"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/foxglove/mcap/go/mcap"
-
-	"samepage"
 )
 
 // File is a recording that is open for reading. Only one goroutine at a time may call its methods.
@@ -216,7 +215,7 @@ func (r *File) repaired() (*mcap.Info, error) {
 		r.broke(b.ChunkIndex, b.why)
 	}
 	if r.Lost == nil {
-		r.Lost = fmt.Errorf("the summary is damaged: %w", samepage.ErrCorrupt)
+		r.Lost = corrupt("the summary is damaged")
 	}
 	return r.summary()
 }
@@ -255,6 +254,23 @@ func (j *joined) ReadAt(b []byte, at int64) (n int, err error) {
 	}
 	k, err := bytes.NewReader(j.end).ReadAt(b[n:], at+int64(n)-j.n)
 	return n + k, err
+}
+
+// Names returns the names of the topics and cells of the recording.
+func (r *File) Names() []string {
+	var names []string
+	for _, c := range r.info.Channels {
+		if c.Topic != eventTopic {
+			names = append(names, c.Topic)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// Length returns the time between the first and the last message of the recording.
+func (r *File) Length() time.Duration {
+	return time.Duration(r.info.Statistics.MessageEndTime - r.info.Statistics.MessageStartTime)
 }
 
 // Close closes the file.

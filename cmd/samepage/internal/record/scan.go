@@ -49,7 +49,7 @@ func scan(r io.Reader) (*scanner, error) {
 	s := &scanner{contents: newContents(), f: bufio.NewReaderSize(r, 64<<10), known: map[uint16]bool{}, schema: map[uint16]bool{}}
 	magic := make([]byte, len(mcap.Magic))
 	if _, err := io.ReadFull(s.f, magic); err != nil || !bytes.Equal(magic, mcap.Magic) {
-		return nil, fmt.Errorf("it does not begin as an MCAP file: %w", samepage.ErrCorrupt)
+		return nil, corrupt("it does not begin as an MCAP file")
 	}
 	s.at = int64(len(magic))
 	var body []byte
@@ -69,7 +69,7 @@ func scan(r io.Reader) (*scanner, error) {
 			return nil, corrupt("it begins with a record of kind %v and %d bytes, and not with a header", op, n)
 		}
 		if n > maxRecord {
-			return s, s.cut(fmt.Sprintf("a record of %d bytes", n), samepage.ErrCorrupt)
+			return s, s.cut(fmt.Sprintf("a record of %d bytes", n), ErrCorrupt)
 		}
 		var err error
 		if body, err = readRecord(s.f, body[:0], int64(n)); err != nil {
@@ -183,8 +183,16 @@ func decompress(c *mcap.Chunk) ([]byte, error) {
 	return b, nil
 }
 
+// ErrCorrupt is samepage.ErrCorrupt for recordings.
+var ErrCorrupt error = corruptError{}
+
+type corruptError struct{}
+
+func (corruptError) Error() string        { return "damaged recording" }
+func (corruptError) Is(target error) bool { return target == samepage.ErrCorrupt }
+
 func corrupt(format string, args ...any) error {
-	return fmt.Errorf(format+": %w", append(args, samepage.ErrCorrupt)...)
+	return fmt.Errorf(format+": %w", append(args, ErrCorrupt)...)
 }
 
 // record reads a record of the data section.
