@@ -45,20 +45,16 @@ type facts struct {
 }
 
 func ownFacts() facts {
-	f := facts{PID: os.Getpid(), Args: os.Args, Env: os.Getenv("SAMEPAGE_TEST_FACT"), Hidden: process.StartedHidden()}
-	f.Dir, _ = os.Getwd()
-	fds, _ := os.ReadDir("/proc/self/fd")
-	for _, fd := range fds {
-		if to, err := os.Readlink("/proc/self/fd/" + fd.Name()); err == nil {
-			f.Files = append(f.Files, to)
-		}
+	f := facts{
+		PID: os.Getpid(), Args: os.Args, Env: os.Getenv("SAMEPAGE_TEST_FACT"), Hidden: process.StartedHidden(), Files: ipctest.OpenFiles(),
 	}
+	f.Dir, _ = os.Getwd()
 	return f
 }
 
 // parentsFiles are the files that the tests have from their own parent, such as the lock of
 // flock(1). They go on to every child.
-var parentsFiles = ownFacts().Files
+var parentsFiles = ipctest.OpenFiles()
 
 // teller is a worker that tells what it has, or starts a child, or ends.
 func teller([]string) {

@@ -405,14 +405,7 @@ func sealed(b []byte, n int) []byte {
 
 // given are the files that this process has from its own parent, for instance the lock of
 // a flock(1) around it. They go on to every child, on Linux.
-var given = func() (all []string) {
-	fds, _ := os.ReadDir("/proc/self/fd")
-	for _, fd := range fds {
-		to, _ := os.Readlink("/proc/self/fd/" + fd.Name())
-		all = append(all, to)
-	}
-	return all
-}()
+var given = ipctest.OpenFiles()
 
 // By default a child inherits only environment and directory.
 func TestMission003_12_SpawnDefaults(t *testing.T) {
