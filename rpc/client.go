@@ -306,7 +306,8 @@ func (c *Call) MarkIdempotent() { c.flags |= layout.CallIdempotent }
 // Do asks what the first n bytes of Request say, and waits for the answer. The deadline of ctx
 // travels to the worker. If ctx ends, Do returns at once, and the context of the handler ends.
 //
-// If the answer is there without waiting, Do ignores ctx.
+// If ctx has ended before, Do does not ask. If the answer is there without waiting, Do ignores the
+// end of ctx.
 //
 // Errors:
 //   - *Error, if the handler returned an error.
@@ -322,17 +323,18 @@ func (c *Call) Do(ctx context.Context, n int) error {
 }
 
 // Start is the first half of Do: it asks, and does not wait. The deadline of ctx travels to the
-// worker.
+// worker. If ctx has ended, Start does not ask.
 //
-// Errors: samepage.ErrTooLarge, ErrNegativeSize, ErrClosed, ErrCorrupt.
+// Errors: samepage.ErrTooLarge, ErrNegativeSize, ErrClosed, ErrCorrupt, the error of ctx.
 func (c *Call) Start(ctx context.Context, n int) error {
 	if c.c == nil || c.asked {
 		return fmt.Errorf("rpc: call that was made before: %w", samepage.ErrClosed)
 	}
-	if err := c.c.ask(ctx, c, n); err != nil {
-		return c.c.wrap("call", err)
+	err := ctx.Err()
+	if err == nil {
+		err = c.c.ask(ctx, c, n)
 	}
-	return nil
+	return c.c.wrap("call", err)
 }
 
 func (c *client) ask(ctx context.Context, k *Call, n int) error {

@@ -33,6 +33,30 @@ func TestServeAfterContext(t *testing.T) {
 	stop()
 }
 
+// A call whose context has ended is not made, although a worker looks for calls.
+func TestCallAfterContext(t *testing.T) {
+	w, c := newService(t, nil)
+	stop := serveWith(t, w, func(j *rpc.Job) error {
+		if string(j.Request()) != "b" {
+			t.Error("the call has reached its worker")
+		}
+		return nil
+	})
+	ended, cancel := context.WithCancel(bg)
+	cancel()
+	for range 100 { // the worker looks at the slot after each call
+		_, err := c.Call(bg, []byte("b"))
+		ipctest.NoErr(t, err)
+		_, err = c.Call(ended, []byte("a"))
+		ipctest.WantErr(t, err, context.Canceled)
+		for _, err := range c.Stream(ended, []byte("a")) {
+			ipctest.WantErr(t, err, context.Canceled)
+		}
+	}
+	ipctest.NoErr(t, c.Close())
+	stop()
+}
+
 // The context of a handler ends at the deadline of its client, also if the client does not wait.
 func TestDeadlineWithoutWait(t *testing.T) {
 	w, c := newService(t, nil)

@@ -31,10 +31,10 @@ import (
 const contextRule = "If the call does not have to wait, it ignores ctx."
 
 // alwaysWait are those for which it says nothing: what they wait for is never there. One of them
-// does not wait.
+// does not wait at all.
 var alwaysWait = []string{
 	"earseimage.Requester.Do", "earseimage.Serve",
-	"rpc.Call.Start", // does not wait
+	"rpc.Call.Start", // does not wait; the call begins only if ctx has not ended
 	"rpc.Call.Do", "rpc.Call.Wait", "rpc.Call.Stream", "rpc.Client.Call", "rpc.Client.CallIdempotent", "rpc.Client.CallAppend",
 	"rpc.Client.Stream", "rpc.ClientOf.Call", "rpc.ClientOf.CallIdempotent", "rpc.Worker.Serve", "rpc.WorkerOf.Serve",
 }
