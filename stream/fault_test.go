@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"runtime"
 	"slices"
 	"sync"
 	"syscall"
@@ -60,7 +61,9 @@ func init() {
 			}
 		}
 		fmt.Println("accepted", len(all))
-		select {}
+		_, _ = io.Copy(io.Discard, os.Stdin) // with select {} Go may find a deadlock
+		runtime.KeepAlive(all)
+		runtime.KeepAlive(l)
 	}
 	// A client ends without closing its connections.
 	children["ends"] = func([]string) {
