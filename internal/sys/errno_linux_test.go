@@ -13,7 +13,7 @@ import (
 )
 
 // errnoObjects are those that it is tried with.
-var errnoObjects = []string{"x", "x persist", "x event", "x sparse", "x exact", "x file=F", "x file=F exclusive", "x global"}
+var errnoObjects = []string{"x", "x persist", "x event joins", "x sparse", "x exact", "x file=F", "x file=F exclusive joins", "x global"}
 
 // openFailures are the errors that tests have opens fail with.
 var openFailures = []unix.Errno{

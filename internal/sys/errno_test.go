@@ -28,7 +28,10 @@ func closed(o *Object, err error) error {
 	if err != nil {
 		return err
 	}
-	return o.Close()
+	if first := o.FirstMember(); first != nil {
+		err = first.Close()
+	}
+	return errors.Join(err, o.Close())
 }
 
 // operations are all that open files, on each kind of object.
@@ -50,7 +53,7 @@ func operations() (all []operation) {
 		made := func(t *testing.T, dir string) (*Object, *Spec) {
 			o := must(Create(at(dir)))(t)
 			t.Cleanup(func() {
-				_ = o.Close()
+				_ = closed(o, nil)
 				_ = Remove(at(dir))
 			})
 			return o, at(dir)

@@ -9,7 +9,7 @@ import (
 )
 
 // errnoObjects are those that it is tried with: under Wine each takes long.
-var errnoObjects = []string{"x", "x sparse", "x file=F"}
+var errnoObjects = []string{"x joins", "x sparse", "x file=F"}
 
 // openFailures are the errors that tests have opens fail with: none that says that somebody
 // is just deleting the file, who is waited for.

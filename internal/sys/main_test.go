@@ -77,6 +77,8 @@ func spec(words []string) *Spec {
 			s.Sparse = true
 		case "exclusive":
 			s.Exclusive = true
+		case "joins":
+			s.Joins = true
 		case "size":
 			s.Size, _ = strconv.ParseInt(v, 10, 64)
 		case "file":
@@ -111,6 +113,9 @@ func churn(words []string) {
 	fmt.Println("ready")
 	for {
 		o, err := Create(s)
+		if err == nil && s.Joins {
+			err = joined(o)
+		}
 		if errors.Is(err, fs.ErrExist) {
 			o, err = Open(s)
 		}
@@ -127,6 +132,23 @@ func churn(words []string) {
 			return
 		}
 	}
+}
+
+// joined checks that the maker of o is its first member, and ends that.
+func joined(o *Object) error {
+	first := o.FirstMember()
+	if first == nil || o.FirstMember() != nil {
+		return errors.New("the maker is not the first member once")
+	}
+	l, err := o.OpenLocks()
+	if err != nil {
+		return err
+	}
+	held, err := l.Held(0)
+	if err == nil && !held {
+		err = errors.New("the maker does not hold the byte of the first member")
+	}
+	return errors.Join(err, l.Close(), first.Close())
 }
 
 func startChurn(t *testing.T, words string) *ipctest.Child {

@@ -168,7 +168,7 @@ func TestComeAndGo(t *testing.T) {
 func TestKilledAnywhere(t *testing.T) {
 	inStore(t)
 	patiently(t)
-	for _, words := range []string{"x", "x sparse"} {
+	for _, words := range []string{"x joins", "x sparse"} {
 		for i := range 8 {
 			var cs []*ipctest.Child
 			for range 3 {
@@ -185,7 +185,7 @@ func TestKilledAnywhere(t *testing.T) {
 			if _, err := Open(s); !errors.Is(err, fs.ErrNotExist) {
 				t.Fatalf("%s: error is %v", words, err)
 			}
-			closeObject(t, must(Create(s))(t))
+			noErr(t, closed(Create(s)))
 		}
 		_, err := Clean(layout.Local, false)
 		noErr(t, err)
