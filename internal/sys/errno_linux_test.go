@@ -2,6 +2,7 @@ package sys
 
 import (
 	"fmt"
+	"io/fs"
 	"strings"
 	"testing"
 
@@ -56,6 +57,30 @@ func descriptors(t *testing.T) int {
 	n, _, err := process.Usage()
 	noErr(t, err)
 	return n
+}
+
+// Another process takes the name just before linkat. The maker that comes too late gives back all
+// that it has prepared.
+func TestTooLateForTheName(t *testing.T) {
+	errnoStore(t)
+	s := spec([]string{"x", "event", "joins"})
+	before := descriptors(t)
+	var faster *Object
+	kernel.Openat = func(dir int, path string, flags int, perm uint32) (int, error) {
+		if faster == nil && strings.HasPrefix(path, "/proc/") {
+			unfailing(func() { faster = must(Create(s))(t) })
+		}
+		return unix.Openat(dir, path, flags, perm)
+	}
+	defer func() { kernel.Openat = unix.Openat }()
+	_, err := Create(s)
+	wantErr(t, err, fs.ErrExist)
+	noErr(t, joined(faster))
+	closeObject(t, faster)
+	if after := descriptors(t); after != before {
+		t.Errorf("%d descriptors stay open", after-before)
+	}
+	wantFiles(t, 0)
 }
 
 // The text of a limit names it, and how much of it is taken.
