@@ -94,7 +94,7 @@ func TestCutOff(t *testing.T) {
 		t.Run(string(policy), func(t *testing.T) {
 			ipctest.Store(t)
 			t.Setenv("WINDOW", fmt.Sprint(64<<20)) // more than the server and the system keep
-			s := newServer(t, server.Options{MaxPending: 1 << 20})
+			s := newServer(t, server.Options{MaxPending: 8 << 20})
 			g := newGate(t, s)
 			far := &side{ipctest.Start(t, "bridge", "subscribe", "nats://"+g.l.Addr().String(), string(policy), "t"), t}
 			near := start(t, s, "publish", policy, "t")
