@@ -42,7 +42,11 @@ func TestJPEG(t *testing.T) {
 	for _, policy := range []Policy{Newest, Wait, Stored} {
 		t.Run(string(policy), func(t *testing.T) {
 			ipctest.Store(t)
-			s := newServer(t, server.Options{MaxPayload: 4096, JetStream: policy == Stored, StoreDir: ipctest.Dir(t)}) // a picture has parts
+			payload := int32(4096) // a picture has parts
+			if policy == Stored {
+				payload = 256 << 10 // each part waits for the disk
+			}
+			s := newServer(t, server.Options{MaxPayload: payload, JetStream: policy == Stored, StoreDir: ipctest.Dir(t)})
 			_, near := startBoth(t, s, policy, "t")
 			// All frames are there when the bridge begins to read.
 			formats := frame.Formats()
