@@ -86,7 +86,10 @@ func fastProcess(args []string) {
 			return
 		}
 		if n < 0 {
-			err = p.WaitReliableSubscribers(context.Background(), 1)
+			if err := p.WaitReliableSubscribers(context.Background(), 1); err != nil {
+				fmt.Println(err)
+				return
+			}
 		}
 		begin := time.Now()
 		for range n {
