@@ -24,16 +24,6 @@ type operation struct {
 	prepare func(t *testing.T, dir string) (do func() error)
 }
 
-func closed(o *Object, err error) error {
-	if err != nil {
-		return err
-	}
-	if first := o.FirstMember(); first != nil {
-		err = first.Close()
-	}
-	return errors.Join(err, o.Close())
-}
-
 // operations are all that open files, on each kind of object.
 func operations() (all []operation) {
 	add := func(name string, prepare func(t *testing.T, dir string) func() error) {

@@ -90,6 +90,17 @@ func spec(words []string) *Spec {
 	return s
 }
 
+// closed ends the use of an object that was made or opened without err.
+func closed(o *Object, err error) error {
+	if err != nil {
+		return err
+	}
+	if first := o.FirstMember(); first != nil {
+		err = first.Close()
+	}
+	return errors.Join(err, o.Close())
+}
+
 // peer is the other process: it does what it is told, line by line, with one
 // object.
 func peer([]string) {
