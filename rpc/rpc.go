@@ -280,6 +280,7 @@ func join(way segment.Way, name string, o *Options, ty *layout.Type, role uint32
 	if err != nil {
 		return nil, false, err
 	}
+	h.WakeOnLeave = true // from here on: as the maker it has its role already
 	s = &service{name: name, h: h}
 	err = s.open(o, ty, !existed)
 	if err != nil {
@@ -287,7 +288,6 @@ func join(way segment.Way, name string, o *Options, ty *layout.Type, role uint32
 		segment.Unmake(existed, spec)
 		return nil, false, err
 	}
-	h.WakeOnLeave = true
 	h.SetRole(role)
 	h.WakeAll() // some may wait for a worker
 	return s, existed, nil
