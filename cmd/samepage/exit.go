@@ -108,7 +108,8 @@ func badFlag(c *cobra.Command, err error) error {
 		return usage(c, "%w", err)
 	}
 	f, why := bad.GetFlag(), bad.Unwrap().Error()
-	if want, ok := wanted[f.Value.Type()]; ok {
+	// Our own types, such as timeoutFlag, have good words, and can have a name of pflag's.
+	if want, ok := wanted[f.Value.Type()]; ok && strings.HasPrefix(fmt.Sprintf("%T", f.Value), "*pflag.") {
 		why = "want " + want
 	}
 	return usage(c, "--%s is %q, %s", f.Name, bad.GetValue(), why)
