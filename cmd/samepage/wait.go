@@ -46,7 +46,7 @@ func (f timeoutFlag) Set(s string) error {
 	d, err := time.ParseDuration(s)
 	switch {
 	case err != nil:
-		return errors.New("want "+wanted["duration"])
+		return errors.New("want " + wanted["duration"])
 	case d < 0:
 		return errors.New("it is negative")
 	}
