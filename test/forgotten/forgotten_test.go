@@ -362,7 +362,8 @@ func TestForgottenPersistentStays(t *testing.T) {
 			t.Fatalf("%s has %q, %v", name, b, err)
 		}
 		ipctest.NoErr(t, m.Close())
-		ipctest.NoErr(t, samepage.Remove(name, nil))
+		// On Windows Forget may return while some are still open.
+		ipctest.Collect(t, name, func() error { return samepage.Remove(name, nil) })
 	}
 }
 
