@@ -16,15 +16,16 @@ func TestBudget(t *testing.T) {
 	}{
 		{"each wake is allowed", wakeCost, time.Millisecond, 2_000 * wakeCost},
 		{"too many wakes", wakeCost, 10 * time.Microsecond, length / 50},
-		{"small messages as fast as possible", readCost(64), 200 * time.Nanosecond, length / 50},
-		{"large messages as fast as possible", readCost(33 << 20), 50 * time.Microsecond, length / 50},
-		{"few large messages", readCost(33 << 20), 50 * time.Millisecond, 40 * readCost(33<<20)},
+		{"small messages as fast as possible", readCost(64, false), 200 * time.Nanosecond, length / 50},
+		{"large messages as fast as possible", readCost(33<<20, false), 50 * time.Microsecond, length / 50},
+		{"large messages, and some are missed", readCost(1<<20, true), 40 * time.Microsecond, length / 50},
+		{"few large messages", readCost(33<<20, false), 50 * time.Millisecond, 40 * readCost(33<<20, false)},
 	} {
 		var b budget
 		spent := time.Duration(0)
 		for now := begin; now.Before(begin.Add(length)); now = now.Add(test.each) {
 			if b.debt(now) <= 0 {
-				b.spend(test.cost)
+				b.spend(now, test.cost)
 				spent += test.cost
 			}
 		}

@@ -88,7 +88,7 @@ func (b *Bridge) runCell(ctx context.Context, name string) {
 				s.set(&m, &v.Value)
 				s.send()
 			}
-			cost.spend(wakeCost + readCost(len(v.Bytes())))
+			cost.spend(time.Now(), wakeCost+readCost(len(v.Bytes()), false))
 			if d := cost.debt(time.Now()); d > 0 {
 				pause(ctx, d)
 			}

@@ -57,6 +57,7 @@ type source struct {
 	alone   time.Time     // since when nobody else uses the topic; zero: others do
 	budget  budget        // of what it costs the publishers
 	restFor time.Duration // how long it rests if that is too much
+	slower  int           // it misses messages, and for so many packs this counts
 	z       *zstd.Encoder // nil: nothing is compressed
 	zipped  []byte        // memory for the envelope that is compressed
 	jpeg    *jpegSource   // nil: frames cross as they are
@@ -305,7 +306,7 @@ func (s *source) read() error {
 			if !s.rest(0) {
 				p, err = s.wait()
 				ok = err == nil
-				s.budget.spend(wakeCost)
+				s.budget.spend(time.Now(), wakeCost)
 			}
 		}
 		if s.asked.Swap(false) {
@@ -341,14 +342,25 @@ func (s *source) read() error {
 	}
 }
 
-// rest sleeps for restFor if the policy is Newest, and what the source has cost the publishers
-// takes more than most to earn. It says whether it slept.
+// rest sleeps if the policy is Newest, and what the source has cost the publishers takes more than
+// most to earn. It says whether it slept.
 func (s *source) rest(most time.Duration) bool {
-	if s.pace == nil || s.budget.debt(time.Now()) <= most {
+	if s.pace == nil {
+		return false
+	}
+	d := s.budget.debt(time.Now())
+	if d <= most {
 		return false
 	}
 	s.flush()
-	waker.Doze(s.restFor)
+	if most == 0 { // there is no message: look again soon
+		waker.Doze(s.restFor)
+		return true
+	}
+	for d > most && !s.asked.Load() && s.ctx.Err() == nil {
+		waker.Doze(max(s.restFor, min(d, time.Millisecond)))
+		d = s.budget.debt(time.Now())
+	}
 	return true
 }
 
@@ -504,6 +516,18 @@ func (b *Bridge) isBridgeProcess(m *samepage.Member) bool {
 	return err == nil && i.InUse
 }
 
+// pay notes what it costs to read messages, before they are sent: meanwhile it is earned.
+func (s *source) pay(p *pubsub.Pack) {
+	size := 0
+	for _, b := range p.All() {
+		size += len(b)
+	}
+	if s.slower--; p.Missed() > 0 { // after it come those that the topic has kept
+		s.slower = 2 * s.meta.Depth
+	}
+	s.budget.spend(time.Now(), readCost(size, s.slower > 0))
+}
+
 // add puts messages into the envelope, and sends it if it is full.
 func (s *source) add(p *pubsub.Pack) {
 	place := p.Publisher()
@@ -515,6 +539,7 @@ func (s *source) add(p *pubsub.Pack) {
 	if s.local[place] == isBridge {
 		return
 	}
+	s.pay(p)
 	var at int64
 	if t := p.Time(); !t.IsZero() {
 		at = t.UnixNano()
@@ -522,11 +547,9 @@ func (s *source) add(p *pubsub.Pack) {
 	if s.first[place] == 0 {
 		s.first[place] = p.Seq()
 	}
-	size := 0
 	// If the server allows less, it is told, see fits.
 	largest := max(min(s.b.largest(), mostData), headerSize+partSize+leastRoom)
 	for seq, b := range p.All() {
-		size += len(b)
 		if picture := s.picture(b); picture != nil {
 			s.flush()
 			s.parts(kindPicture, &part{place: place, total: uint32(len(picture)), seq: seq, time: at}, picture, largest)
@@ -558,7 +581,6 @@ func (s *source) add(p *pubsub.Pack) {
 		s.c.messages.Add(1)
 		s.c.bytes.Add(uint64(len(b)))
 	}
-	s.budget.spend(readCost(size))
 }
 
 // parts sends a message in parts of a kind.
