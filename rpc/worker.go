@@ -93,8 +93,8 @@ func Func(f func(ctx context.Context, req []byte) ([]byte, error)) Handler {
 }
 
 // Serve answers one call after the other, until ctx ends. Then it answers the call that it has
-// begun, and returns; other workers take the calls that are not begun. Several goroutines may call Serve: then the Worker answers as many calls at a time. If h
-// panics, its call ends with an Error.
+// begun, and returns; other workers take the calls that are not begun. Several goroutines may call
+// Serve: then the Worker answers as many calls at a time. If h panics, its call ends with an Error.
 //
 // Errors: samepage.ErrClosed; samepage.ErrNameGone (there is no client, and the name no longer
 // leads to this service, so no client can come); the error of ctx.

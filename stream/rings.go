@@ -375,8 +375,8 @@ func (c *conn) write(b []byte) (n int, err error) {
 	return n, nil
 }
 
-// over returns an error if the writing was ended meanwhile: the other end may have had io.EOF before
-// it could see the bytes that were put last.
+// over returns an error if the writing was ended meanwhile: the other end may have had io.EOF
+// before it could see the bytes that were put last.
 func (c *conn) over() error {
 	switch {
 	case c.closed.Load():

@@ -328,8 +328,8 @@ func TestManyNames(t *testing.T) {
 	}
 }
 
-// A topic whose publisher was killed is let go when nobody uses it any more, and carried again when it
-// comes again. One that somebody still reads stays, and one that stays by itself.
+// A topic whose publisher was killed is let go when nobody uses it any more, and carried again when
+// it comes again. One that somebody still reads stays, and one that stays by itself.
 func TestKilledPublishers(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)

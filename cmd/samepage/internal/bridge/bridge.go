@@ -201,8 +201,8 @@ func (b *Bridge) Publish(ctx context.Context) error {
 	return err
 }
 
-// addSource makes the source of a name, see newSource. It returns nil if another one sends under the
-// same name on the way.
+// addSource makes the source of a name, see newSource. It returns nil if another one sends under
+// the same name on the way.
 func (b *Bridge) addSource(name string, forget func()) *source {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -344,8 +344,8 @@ func (b *Bridge) meta(ctx context.Context, data []byte) {
 	}
 }
 
-// sink returns the sink of a name, and starts it if there is none. It returns nil if another one makes
-// the same topic here.
+// sink returns the sink of a name, and starts it if there is none. It returns nil if another one
+// makes the same topic here.
 func (b *Bridge) sink(ctx context.Context, name string) *sink {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -229,8 +229,8 @@ func startAt(t testing.TB, url, way string, policy Policy, names ...string) *sid
 
 const serve = "serve"
 
-// startBoth starts a bridge of each way for a topic, and waits until the publishing one has heard of
-// the other.
+// startBoth starts a bridge of each way for a topic, and waits until the publishing one has heard
+// of the other.
 func startBoth(t testing.TB, s *testServer, policy Policy, topic string) (far, near *side) {
 	t.Helper()
 	far = start(t, s, "subscribe", policy, topic)

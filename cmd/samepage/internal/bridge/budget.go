@@ -4,9 +4,9 @@ import "time"
 
 // budget limits what a bridge costs the publishers of a topic with the policy Newest, and the
 // writers of a cell, to one part in share of their time. They lose time when they wake the bridge,
-// and when they write memory again that the bridge has just read. If all is spent, the bridge rests,
-// and then looks without having been woken. It is a token bucket, kept as the time at which all that
-// was spent is earned (GCRA, ITU-T I.371).
+// and when they write memory again that the bridge has just read. If all is spent, the bridge
+// rests, and then looks without having been woken. It is a token bucket, kept as the time at which
+// all that was spent is earned (GCRA, ITU-T I.371).
 type budget struct {
 	earned time.Time
 }

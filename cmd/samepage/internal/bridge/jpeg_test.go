@@ -33,9 +33,9 @@ func nearly(a, b color.Color) bool {
 	return true
 }
 
-// Frames that cross as JPEGs are frames of the same form on the other side, with all fields of their
-// headers, and their messages have the same numbers and times. Those that a JPEG cannot carry are
-// the same, and so are messages that are no frames.
+// Frames that cross as JPEGs are frames of the same form on the other side, with all fields of
+// their headers, and their messages have the same numbers and times. Those that a JPEG cannot carry
+// are the same, and so are messages that are no frames.
 func TestJPEG(t *testing.T) {
 	ipctest.NeedNames(t)
 	t.Setenv("JPEG", "90")
@@ -110,8 +110,8 @@ func TestJPEG(t *testing.T) {
 	}
 }
 
-// Pictures from the network that are damaged, or that lie, are refused, told and counted. The others
-// arrive.
+// Pictures from the network that are damaged, or that lie, are refused, told and counted. The
+// others arrive.
 func TestHostilePictures(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -193,9 +193,9 @@ func TestHostilePictures(t *testing.T) {
 	}
 }
 
-// BenchmarkJPEG compares how a frame of 1920 x 1080 crosses as it is, compressed, and as a JPEG: how
-// long one takes, and how many bytes of it go over the wire. The picture is smooth, with some noise.
-// SAMEPAGE_FRAME can name a file with the message of another frame.
+// BenchmarkJPEG compares how a frame of 1920 x 1080 crosses as it is, compressed, and as a JPEG:
+// how long one takes, and how many bytes of it go over the wire. The picture is smooth, with some
+// noise. SAMEPAGE_FRAME can name a file with the message of another frame.
 //
 //	go test ./cmd/samepage/internal/bridge -run '^$' -bench JPEG
 func BenchmarkJPEG(b *testing.B) {

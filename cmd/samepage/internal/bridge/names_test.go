@@ -31,8 +31,8 @@ func TestTwoNames(t *testing.T) {
 	}
 }
 
-// Of two names that match a pattern and become one, the bridge carries the first one. It tells that it
-// refuses the other.
+// Of two names that match a pattern and become one, the bridge carries the first one. It tells that
+// it refuses the other.
 func TestTwoNamesAppear(t *testing.T) {
 	ipctest.NeedNames(t)
 	for _, way := range []string{"publish", "subscribe"} {

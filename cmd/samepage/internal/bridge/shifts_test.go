@@ -15,8 +15,8 @@ import (
 	"samepage/pubsub"
 )
 
-// The cell with what a bridge has added to the numbers of a topic is small, has room for all places,
-// and replaces one that is too small.
+// The cell with what a bridge has added to the numbers of a topic is small, has room for all
+// places, and replaces one that is too small.
 func TestShiftsCell(t *testing.T) {
 	for n := 1; n <= layout.MaxLanes; n++ {
 		x := shifts{Places: map[int]shift{}}

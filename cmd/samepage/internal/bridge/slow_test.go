@@ -20,8 +20,8 @@ type sum struct {
 	err               error
 }
 
-// takeAll takes all messages after number 1, until the end of the stream. They must be in order, and
-// whole.
+// takeAll takes all messages after number 1, until the end of the stream. They must be in order,
+// and whole.
 func takeAll(t testing.TB, sub *pubsub.Subscriber, size int) <-chan sum {
 	taken := make(chan sum, 1)
 	go func() {
@@ -85,8 +85,9 @@ func newGate(t testing.TB, s *testServer) *gate {
 	return g
 }
 
-// The server cuts a bridge that does not read what waits for it. The bridge tells that it was cut, and
-// comes again; what was lost is counted to the message, and with the policy wait nothing is lost.
+// The server cuts a bridge that does not read what waits for it. The bridge tells that it was cut,
+// and comes again; what was lost is counted to the message, and with the policy wait nothing is
+// lost.
 func TestCutOff(t *testing.T) {
 	ipctest.NeedNames(t)
 	const size, n = 64 << 10, 400

@@ -366,7 +366,8 @@ func (s *source) rest(most time.Duration) bool {
 
 var errDeserted = errors.New("only the bridge still uses the topic")
 
-// mayEnd says whether the source ends when only this bridge uses the topic, and nobody publishes now.
+// mayEnd says whether the source ends when only this bridge uses the topic, and nobody publishes
+// now.
 func (s *source) mayEnd() bool { return s.ends && (s.ended || s.meta.Living == 0) }
 
 // deserted says whether only this bridge has used the topic for a while. Then it lets the topic go:

@@ -104,9 +104,9 @@ func fastProcess(args []string) {
 	}
 }
 
-// BenchmarkPublisher compares a publisher of small messages that is recorded with the same publisher
-// alone, in turn. The publisher computes for so many microseconds before each message. recorded-% is
-// the median of the rounds, in percent of the time alone.
+// BenchmarkPublisher compares a publisher of small messages that is recorded with the same
+// publisher alone, in turn. The publisher computes for so many microseconds before each message.
+// recorded-% is the median of the rounds, in percent of the time alone.
 //
 // The publisher has processor 0 for itself if this runs on the others:
 //

@@ -183,8 +183,8 @@ func (r *File) load(x *mcap.ChunkIndex) ([]byte, error) {
 	return unpack(c)
 }
 
-// opSkipped is the kind of the record that a repaired file has in place of a damaged chunk and of its
-// index. MCAP leaves these kinds to programs, and readers skip those that they do not know.
+// opSkipped is the kind of the record that a repaired file has in place of a damaged chunk and of
+// its index. MCAP leaves these kinds to programs, and readers skip those that they do not know.
 const opSkipped mcap.OpCode = 0x80
 
 // Repair writes a whole recording: all that is whole of r, and an end.

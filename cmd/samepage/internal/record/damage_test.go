@@ -19,9 +19,9 @@ import (
 	"samepage/pubsub"
 )
 
-// damagedFile writes a recording of 10 chunks, a second apart. The chunk of second i has the messages
-// 4*i to 4*i+3: one of the topic "b", and three of "a". harm changes the bytes of the file, and knows
-// where the chunk of second 4 is. If cut is set, the file has no end.
+// damagedFile writes a recording of 10 chunks, a second apart. The chunk of second i has the
+// messages 4*i to 4*i+3: one of the topic "b", and three of "a". harm changes the bytes of the
+// file, and knows where the chunk of second 4 is. If cut is set, the file has no end.
 func damagedFile(t *testing.T, how Compression, cut bool, harm func(file []byte, x *mcap.ChunkIndex)) (path string) {
 	t.Helper()
 	var out bytes.Buffer
@@ -64,8 +64,8 @@ func without() (all []string) {
 	return all
 }
 
-// A damaged chunk is left out, told with what it had, and all else is read, with and without the end
-// of the file. A repaired file is whole also for other programs.
+// A damaged chunk is left out, told with what it had, and all else is read, with and without the
+// end of the file. A repaired file is whole also for other programs.
 func TestDamagedChunk(t *testing.T) {
 	inside := func(f []byte, x *mcap.ChunkIndex) { f[x.ChunkStartOffset+x.ChunkLength-30] ^= 0xff }
 	head := func(f []byte, x *mcap.ChunkIndex) { f[x.ChunkStartOffset+2] ^= 0xff }

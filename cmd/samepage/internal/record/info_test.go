@@ -10,8 +10,8 @@ import (
 	"samepage/internal/ipctest"
 )
 
-// The rate of a topic is that between its first and its last message, and what is lost at the end of a
-// file is counted.
+// The rate of a topic is that between its first and its last message, and what is lost at the end
+// of a file is counted.
 func TestInfo(t *testing.T) {
 	path := made(t, 100, mcap.CompressionNone)
 	info := func() (*Info, *File) {

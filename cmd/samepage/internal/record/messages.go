@@ -51,8 +51,8 @@ type located struct {
 	at   int64
 }
 
-// reading reads the messages of a File in order. Its methods Len, Less, Swap, Push and Pop are those
-// of a heap, whose first chunk has the next message.
+// reading reads the messages of a File in order. Its methods Len, Less, Swap, Push and Pop are
+// those of a heap, whose first chunk has the next message.
 type reading struct {
 	f        *File
 	from, to uint64

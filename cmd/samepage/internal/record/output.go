@@ -108,8 +108,8 @@ func (s *Source) include(t *Source) error {
 	return nil
 }
 
-// foreignSizes returns the size of the largest message of each channel that another program wrote, and
-// that is played.
+// foreignSizes returns the size of the largest message of each channel that another program wrote,
+// and that is played.
 func foreignSizes(f *File, o *PlayOptions) (map[uint16]int, error) {
 	sizes := map[uint16]int{}
 	foreign := func(c *mcap.Channel) bool { return c.Topic != eventTopic && f.sources[c.ID] == nil && o.Want(c.Topic) }

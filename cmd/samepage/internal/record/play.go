@@ -106,9 +106,9 @@ func (p *Player) Close() error {
 	return errors.Join(all...)
 }
 
-// Damaged returns the damaged chunks that were found, with the messages that were not played because
-// of them. Messages that were history or values when a part began are not counted. Precondition: Play
-// does not run.
+// Damaged returns the damaged chunks that were found, with the messages that were not played
+// because of them. Messages that were history or values when a part began are not counted.
+// Precondition: Play does not run.
 func (p *Player) Damaged() []Damage { return p.f.Damaged(p.begin+uint64(p.o.From), p.to, p.want) }
 
 // Played returns how many messages were played. Precondition: Play does not run.
@@ -162,8 +162,8 @@ func (p *Player) seek(at time.Duration) {
 	p.m, p.next = nil, nil
 }
 
-// command does what a method wants. The position is then what is played at this moment, which may be
-// between two messages.
+// command does what a method wants. The position is then what is played at this moment, which may
+// be between two messages.
 func (p *Player) command(f func()) {
 	if !p.pos.Paused && p.m != nil && p.m.LogTime > p.log0 {
 		since := min(float64(time.Since(p.wall0))*p.pos.Rate, float64(p.m.LogTime-p.log0))

@@ -208,7 +208,8 @@ func TestBuffer(t *testing.T) {
 	}
 }
 
-// fullDisk begins a recording on a disk of 2 MiB. take records a message of 300 KiB, or of fewer bytes.
+// fullDisk begins a recording on a disk of 2 MiB. take records a message of 300 KiB, or of fewer
+// bytes.
 func fullDisk(t *testing.T, o Options) (r *Recorder, dir string, take func(size int) error) {
 	t.Helper()
 	if err := ipctest.SmallStore(t, "size=2m"); err != nil {
@@ -269,7 +270,8 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
-// If the disk is so full that the end of a recording has no place, all its messages are read without.
+// If the disk is so full that the end of a recording has no place, all its messages are read
+// without.
 func TestDiskFullAtEnd(t *testing.T) {
 	r, dir, take := fullDisk(t, Options{Path: "1.mcap"})
 	for range 3 {
