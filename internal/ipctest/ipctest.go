@@ -90,6 +90,14 @@ func Command(t testing.TB, helper string, args ...string) *exec.Cmd {
 	return cmd
 }
 
+// Pin makes c run on one processor, if this system has taskset.
+func Pin(c *exec.Cmd, processor int) {
+	if taskset, err := exec.LookPath("taskset"); err == nil {
+		c.Args = append([]string{taskset, "-c", fmt.Sprint(processor), c.Path}, c.Args[1:]...)
+		c.Path = taskset
+	}
+}
+
 // Self is a command that runs this test binary: with the program of $SAMEPAGE_TEST_EXEC
 // where there is one, an emulator that "go test -exec" was given.
 func Self() (*exec.Cmd, error) {

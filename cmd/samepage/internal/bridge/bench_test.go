@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"os/exec"
 	"slices"
 	"strconv"
 	"testing"
@@ -188,10 +187,7 @@ func publishers(b *testing.B, size, work int) {
 	ipctest.Store(b)
 	s := newServer(b, server.Options{MaxPending: 256 << 20})
 	c := ipctest.Command(b, "fast", fmt.Sprint(size), "0", fmt.Sprint(work))
-	if taskset, err := exec.LookPath("taskset"); err == nil {
-		c.Args = append([]string{taskset, "-c", "0", c.Path}, c.Args[1:]...)
-		c.Path = taskset
-	}
+	ipctest.Pin(c, 0)
 	p := ipctest.StartCmd(b, c)
 	p.Line()
 	n := 1

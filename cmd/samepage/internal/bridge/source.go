@@ -303,7 +303,9 @@ func (s *source) read() error {
 		p, ok, err := s.sub.TryTakeAll()
 		if !ok && err == nil {
 			s.flush()
-			if !s.rest(0) {
+			if s.owes(0) {
+				waker.Doze(s.restFor)
+			} else {
 				p, err = s.wait()
 				ok = err == nil
 				s.budget.spend(time.Now(), wakeCost)
@@ -316,7 +318,7 @@ func (s *source) read() error {
 		switch {
 		case ok:
 			s.add(&p)
-			s.rest(s.restFor)
+			s.rest()
 		case errors.Is(err, context.Canceled) && s.ctx.Err() == nil:
 			err = nil // a bridge has asked, or time has passed
 			if s.mayEnd() && s.deserted() {
@@ -342,26 +344,20 @@ func (s *source) read() error {
 	}
 }
 
-// rest sleeps if the policy is Newest, and what the source has cost the publishers takes more than
-// most to earn. It says whether it slept.
-func (s *source) rest(most time.Duration) bool {
-	if s.pace == nil {
-		return false
+// owes says whether the policy is Newest, and what the source has cost the publishers takes more
+// than most to earn.
+func (s *source) owes(most time.Duration) bool {
+	return s.pace != nil && s.budget.debt(time.Now()) > most
+}
+
+// rest sleeps until the source owes no more than restFor, a bridge has asked, or ctx ends.
+func (s *source) rest() {
+	if s.owes(s.restFor) {
+		s.flush()
 	}
-	d := s.budget.debt(time.Now())
-	if d <= most {
-		return false
+	for s.owes(s.restFor) && !s.asked.Load() && s.ctx.Err() == nil {
+		waker.Doze(max(s.restFor, min(s.budget.debt(time.Now()), time.Millisecond)))
 	}
-	s.flush()
-	if most == 0 { // there is no message: look again soon
-		waker.Doze(s.restFor)
-		return true
-	}
-	for d > most && !s.asked.Load() && s.ctx.Err() == nil {
-		waker.Doze(max(s.restFor, min(d, time.Millisecond)))
-		d = s.budget.debt(time.Now())
-	}
-	return true
 }
 
 var errDeserted = errors.New("only the bridge still uses the topic")
@@ -523,8 +519,10 @@ func (s *source) pay(p *pubsub.Pack) {
 	for _, b := range p.All() {
 		size += len(b)
 	}
-	if s.slower--; p.Missed() > 0 { // after it come those that the topic has kept
+	if p.Missed() > 0 { // after it come those that the topic has kept
 		s.slower = 2 * s.meta.Depth
+	} else if s.slower > 0 {
+		s.slower--
 	}
 	s.budget.spend(time.Now(), readCost(size, s.slower > 0))
 }
@@ -551,41 +549,41 @@ func (s *source) add(p *pubsub.Pack) {
 	// If the server allows less, it is told, see fits.
 	largest := max(min(s.b.largest(), mostData), headerSize+partSize+leastRoom)
 	for seq, b := range p.All() {
-		if picture := s.picture(b); picture != nil {
-			s.flush()
-			s.parts(kindPicture, &part{place: place, total: uint32(len(picture)), seq: seq, time: at}, picture, largest)
-			s.c.messages.Add(1)
-			s.c.bytes.Add(uint64(len(b)))
-			continue
+		switch picture := s.picture(b); {
+		case picture != nil:
+			s.parts(kindPicture, &part{place: place, seq: seq, time: at}, picture, largest)
+		case len(b) > largest-headerSize-runSize:
+			s.parts(kindPart, &part{place: place, seq: seq, time: at}, b, largest)
+		default:
+			s.gather(place, seq, at, b, largest)
 		}
-		if len(b) > largest-headerSize-runSize {
-			s.flush()
-			s.parts(kindPart, &part{place: place, total: uint32(len(b)), seq: seq, time: at}, b, largest)
-			s.c.messages.Add(1)
-			s.c.bytes.Add(uint64(len(b)))
-			continue
-		}
-		if len(s.buf)+runSize+len(b) > min(largest, headerSize+max(batchBytes, runSize+len(b))) {
-			s.flush()
-		}
-		r := &s.run_
-		if r.count > 0 && len(b) > 0 && r.place == place && r.size == uint32(len(b)) && r.time == at && r.seq+uint64(r.count) == seq && r.count < 1<<16 {
-			r.count++
-			setCount(s.buf[s.last:], r.count)
-		} else {
-			*r = run{place: place, count: 1, size: uint32(len(b)), seq: seq, time: at}
-			s.last = len(s.buf)
-			s.buf = appendRun(s.buf, r)
-		}
-		s.buf = append(s.buf, b...)
-		s.queued[place] = seq + 1
 		s.c.messages.Add(1)
 		s.c.bytes.Add(uint64(len(b)))
 	}
 }
 
-// parts sends a message in parts of a kind.
+// gather puts one message into the envelope.
+func (s *source) gather(place int, seq uint64, at int64, b []byte, largest int) {
+	if len(s.buf)+runSize+len(b) > min(largest, headerSize+max(batchBytes, runSize+len(b))) {
+		s.flush()
+	}
+	r := &s.run_
+	if r.count > 0 && len(b) > 0 && r.place == place && r.size == uint32(len(b)) && r.time == at && r.seq+uint64(r.count) == seq && r.count < 1<<16 {
+		r.count++
+		setCount(s.buf[s.last:], r.count)
+	} else {
+		*r = run{place: place, count: 1, size: uint32(len(b)), seq: seq, time: at}
+		s.last = len(s.buf)
+		s.buf = appendRun(s.buf, r)
+	}
+	s.buf = append(s.buf, b...)
+	s.queued[place] = seq + 1
+}
+
+// parts sends b in parts of a kind, after what is in the envelope.
 func (s *source) parts(k kind, p *part, b []byte, largest int) {
+	s.flush()
+	p.total = uint32(len(b))
 	room := largest - headerSize - partSize
 	n := (len(b) + room - 1) / room
 	size := (len(b) + n - 1) / n

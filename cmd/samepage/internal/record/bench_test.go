@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -124,10 +123,7 @@ func publisher(b *testing.B, work, depth int) {
 	ipctest.Store(b)
 	path := filepath.Join(ipctest.Dir(b), "bench.mcap")
 	c := ipctest.Command(b, "fast", fmt.Sprint(work), fmt.Sprint(depth))
-	if taskset, err := exec.LookPath("taskset"); err == nil {
-		c.Args = append([]string{taskset, "-c", "0", c.Path}, c.Args[1:]...)
-		c.Path = taskset
-	}
+	ipctest.Pin(c, 0)
 	p := ipctest.StartCmd(b, c)
 	p.Line()
 	n := 1
