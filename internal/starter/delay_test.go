@@ -65,7 +65,7 @@ func endedChild(t *testing.T, s *Starter, dir string, between func(layout.Proces
 	if between != nil {
 		between(p)
 	}
-	told(t, dir, int(p.PID))
+	told(t, dir, p)
 	kill(t, p)
 	e, err := s.Ended(patience(t), p)
 	if err != nil || e == nil {

@@ -34,16 +34,26 @@ func TestMain(m *testing.M) { ipctest.Main(m, helpers) }
 // with an exit code.
 func child(args []string) {
 	wd, _ := os.Getwd()
-	text := fmt.Sprintln(os.Getenv("STARTER_TEST")) + fmt.Sprintln(wd) + fmt.Sprintln(process.StartedHidden()) + fmt.Sprintln(standardFiles()) + fmt.Sprintln(process.Self().Start)
-	path := filepath.Join(args[0], strconv.Itoa(os.Getpid()))
-	if os.WriteFile(path+".new", []byte(text), 0o600) != nil || os.Rename(path+".new", path+".txt") != nil {
-		os.Exit(1)
-	}
+	tellRuns(args[0], fmt.Sprintln(os.Getenv("STARTER_TEST"))+fmt.Sprintln(wd)+fmt.Sprintln(process.StartedHidden())+fmt.Sprintln(standardFiles()))
 	if len(args) > 1 {
 		code, _ := strconv.Atoi(args[1])
 		os.Exit(code)
 	}
 	time.Sleep(2 * ipctest.Patience)
+}
+
+// tellRuns writes to the file of this process that it runs, or ends the process.
+func tellRuns(dir, text string) {
+	path := fileOf(dir, process.Self())
+	if os.WriteFile(path+".new", []byte(text), 0o600) != nil || os.Rename(path+".new", path) != nil {
+		os.Exit(1)
+	}
+}
+
+// fileOf is the file of a process in a folder. The name has the id and the start time: Windows likes
+// to use ids again, and then the file of an ended process would be taken for that of a new one.
+func fileOf(dir string, p layout.Process) string {
+	return filepath.Join(dir, fmt.Sprintf("%d-%d.txt", p.PID, p.Start))
 }
 
 // standardFiles counts the standard files that are not the null device.
@@ -93,11 +103,11 @@ func children(t *testing.T, dir string) (all []layout.Process) {
 		t.Fatal(err)
 	}
 	for _, f := range files {
-		pid, err := strconv.Atoi(strings.TrimSuffix(filepath.Base(f), ".txt"))
-		if err != nil {
+		var p layout.Process
+		if _, err := fmt.Sscanf(filepath.Base(f), "%d-%d.txt", &p.PID, &p.Start); err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, childOf(t, dir, pid))
+		all = append(all, p)
 	}
 	return all
 }
@@ -135,16 +145,6 @@ func kill(t *testing.T, p layout.Process) {
 	awaitEnd(t, p)
 }
 
-// childOf is the child that has written that its process id is pid.
-func childOf(t *testing.T, dir string, pid int) layout.Process {
-	t.Helper()
-	start, err := strconv.ParseUint(told(t, dir, pid)[4], 10, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return layout.Process{PID: uint32(pid), Start: start}
-}
-
 func awaitEnd(t *testing.T, p layout.Process) {
 	t.Helper()
 	r, err := process.Hold(p)
@@ -166,16 +166,16 @@ func awaitEnd(t *testing.T, p layout.Process) {
 	}
 }
 
-// told waits for what the child with process id pid writes, and returns it.
-func told(t *testing.T, dir string, pid int) []string {
+// told waits for what a child writes, and returns it.
+func told(t *testing.T, dir string, p layout.Process) []string {
 	t.Helper()
 	for begun := time.Now(); ; time.Sleep(time.Millisecond) {
-		b, err := os.ReadFile(filepath.Join(dir, strconv.Itoa(pid)+".txt"))
+		b, err := os.ReadFile(fileOf(dir, p))
 		if err == nil {
 			return strings.Split(strings.ReplaceAll(string(b), "\r\n", "\n"), "\n")
 		}
 		if time.Since(begun) > ipctest.Patience {
-			t.Fatalf("child %d says nothing: %v", pid, err)
+			t.Fatalf("child %v says nothing: %v", p, err)
 		}
 	}
 }
@@ -213,17 +213,15 @@ func TestMission003_08_IsItRunning(t *testing.T) {
 	if p, running, err := s.Running(t.Context()); running || err != nil {
 		t.Errorf("before the first start, %v runs: %v, %v", p, running, err)
 	}
-	seen := map[uint32]bool{}
+	seen := map[layout.Process]bool{}
 	for range 3 {
 		p := ensure(t, s, func() (*exec.Cmd, error) { return childCommand(dir, "259") }, true)
-		if seen[p.PID] && runtime.GOOS != "windows" { // which likes to use ids again
-			t.Errorf("process %d was started twice", p.PID)
+		if seen[p] {
+			t.Errorf("process %v was started twice", p)
 		}
-		seen[p.PID] = true
-		told(t, dir, int(p.PID))
-		if p.Start != 0 {
-			awaitEnd(t, p)
-		}
+		seen[p] = true
+		told(t, dir, p)
+		awaitEnd(t, p)
 		if q, running, err := s.Running(t.Context()); running || err != nil {
 			t.Errorf("after its end with 259, %v runs: %v, %v", q, running, err)
 		}
@@ -245,7 +243,7 @@ func TestMission003_08_ReusedID(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := ensure(t, s, func() (*exec.Cmd, error) { return childCommand(dir) }, true)
-	told(t, dir, int(p.PID))
+	told(t, dir, p)
 	if p.PID == self.PID {
 		t.Error("this process was taken for the child")
 	}
@@ -285,7 +283,7 @@ func TestMission003_09_OneChild(t *testing.T) {
 			t.Fatalf("of %d producers %d have started a child; children %v", producers, started, seen)
 		}
 		for p := range seen {
-			told(t, dir, int(p.PID))
+			told(t, dir, p)
 			kill(t, p) // and the next round starts another one
 		}
 	}
@@ -300,7 +298,7 @@ func TestMission003_09_RespawnAfterKill(t *testing.T) {
 	command := func() (*exec.Cmd, error) { return childCommand(dir) }
 	for range 5 {
 		p := ensure(t, s, command, true)
-		told(t, dir, int(p.PID))
+		told(t, dir, p)
 		ensure(t, s, command, false)
 		kill(t, p)
 		if q, running, err := s.Running(t.Context()); running || err != nil {
@@ -312,14 +310,14 @@ func TestMission003_09_RespawnAfterKill(t *testing.T) {
 	if l := c.Line(); l != "ok" {
 		t.Fatal(l)
 	}
-	var pid int
-	if _, err := fmt.Sscan(c.Ask("go"), &pid); err != nil {
+	var its layout.Process
+	if _, err := fmt.Sscan(c.Ask("go"), &its.PID, &its.Start); err != nil {
 		t.Fatal(err)
 	}
-	told(t, dir, pid)
+	told(t, dir, its)
 	c.Kill()
-	if p := ensure(t, s, command, false); int(p.PID) != pid {
-		t.Errorf("the child of the dead producer is %d, found is %v", pid, p)
+	if p := ensure(t, s, command, false); p != its {
+		t.Errorf("the child of the dead producer is %v, found is %v", its, p)
 	}
 }
 
@@ -337,7 +335,7 @@ func TestChildIsFoundLater(t *testing.T) {
 		q := ensure(t, s, command, i == 0)
 		if i == 0 {
 			p = q
-			told(t, dir, int(p.PID))
+			told(t, dir, p)
 		}
 		if q != p {
 			t.Errorf("child %v was started beside %v", q, p)
@@ -375,7 +373,7 @@ func TestRecordInPart(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := ensure(t, s, func() (*exec.Cmd, error) { return childCommand(dir, "0") }, true)
-	told(t, dir, int(p.PID)) // the folder goes when nobody writes to it any more
+	told(t, dir, p) // the folder goes when nobody writes to it any more
 }
 
 func FuzzRecord(f *testing.F) {
@@ -424,7 +422,7 @@ func TestMission003_12_SpawnDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if l := told(t, dir, int(p.PID)); l[0] != "inherited" || l[1] != wd || l[3] != "0" {
+	if l := told(t, dir, p); l[0] != "inherited" || l[1] != wd || l[3] != "0" {
 		t.Errorf("the child has environment %q, directory %q, %s standard files, want %q, %q, 0", l[0], l[1], l[3], "inherited", wd)
 	}
 	if runtime.GOOS == "linux" {
@@ -469,7 +467,7 @@ func TestEnsureTogether(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	told(t, dir, int(p.PID))
+	told(t, dir, p)
 	if n := testing.AllocsPerRun(100, func() {
 		if _, started, err := s.Ensure(context.Background(), nil); started || err != nil {
 			t.Error(started, err)

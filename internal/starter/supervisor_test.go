@@ -24,14 +24,7 @@ import (
 // worker is a worker process. Its arguments after the folder are what it does, one after the other.
 func worker(args []string) {
 	dir := args[0]
-	write := func(pid int, suffix string) {
-		path := filepath.Join(dir, strconv.Itoa(pid))
-		text := fmt.Sprintf("\n\n\n\n%d\n", process.Self().Start)
-		if os.WriteFile(path+".new", []byte(text), 0o600) != nil || os.Rename(path+".new", path+suffix) != nil {
-			os.Exit(1)
-		}
-	}
-	write(os.Getpid(), ".txt")
+	tellRuns(dir, "")
 	for _, do := range args[1:] {
 		verb, arg, _ := strings.Cut(do, ":")
 		switch verb {
@@ -138,11 +131,18 @@ func patience(t *testing.T) context.Context {
 // only returns the only worker that runs.
 func only(t *testing.T, s *Supervisor, dir string) layout.Process {
 	t.Helper()
-	pids := s.PIDs()
-	if len(pids) != 1 {
-		t.Fatalf("the workers %v run, want one", pids)
+	var all []layout.Process
+	for _, k := range s.all {
+		p, running, err := k.st.Running(t.Context())
+		if ipctest.NoErr(t, err); running {
+			all = append(all, p)
+		}
 	}
-	return childOf(t, dir, pids[0])
+	if len(all) != 1 || !slices.Equal(s.PIDs(), []int{int(all[0].PID)}) {
+		t.Fatalf("the workers %v run, %v, want one", all, s.PIDs())
+	}
+	told(t, dir, all[0])
+	return all[0]
 }
 
 // ensured waits for a worker, and returns the only one that runs.
