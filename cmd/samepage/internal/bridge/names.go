@@ -134,7 +134,8 @@ type Meta struct {
 	// Earlier is the number of messages of all topics of this name that the publishing bridge has sent
 	// before.
 	Earlier uint64 `json:"earlier,omitempty"`
-	// For has the bridges that have asked. With the policy Wait they begin with envelope Number.
+	// For has the bridges that have asked. With the policy Wait it has those that begin with envelope
+	// Number: the publishing bridge keeps this one, and what comes after it, until they have it.
 	For    []uint64 `json:"for,omitempty"`
 	Number uint64   `json:"number,omitempty"` // of the envelope that has this Meta
 }

@@ -212,9 +212,7 @@ func (s *sink) take(data []byte, meta func() *Meta) {
 	if e.kind == kindOpen {
 		if m, err := parseMeta(e.body); err == nil {
 			m.Session, m.Number, m.ID = e.session, e.number, e.id
-			if !s.follows(e.session) || s.inOrder(&e, slices.Contains(m.For, s.b.receiver)) {
-				s.open(&m)
-			}
+			s.described(&e, &m)
 		}
 		return
 	}
@@ -245,6 +243,23 @@ func (s *sink) take(data []byte, meta func() *Meta) {
 	}
 	if err := s.do(&e); err != nil {
 		s.complain("damaged", err)
+	}
+}
+
+// described takes the description of a topic. With the policy Wait this bridge begins only with one
+// that is for it: until then the publishing bridge keeps nothing for it, and what it takes may end
+// with a hole that nobody fills.
+func (s *sink) described(e *envelope, m *Meta) {
+	mine := slices.Contains(m.For, s.b.receiver)
+	switch {
+	case s.follows(e.session):
+		if s.inOrder(e, mine) {
+			s.open(m)
+		}
+	case m.Policy == Wait && !mine:
+		s.ask()
+	default:
+		s.open(m)
 	}
 }
 

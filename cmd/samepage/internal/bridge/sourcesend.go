@@ -116,7 +116,7 @@ func (s *source) sendOpen(next []uint64) {
 	m.For, s.who = s.who, nil
 	s.asked.Store(false)
 	if s.w != nil {
-		s.w.admit(m.For, s.number-1)
+		m.For = s.w.admit(m.For, s.number-1)
 	}
 	s.publish(s.number, s.openEnvelope(&m))
 }

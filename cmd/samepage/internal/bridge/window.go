@@ -32,7 +32,9 @@ type sealed struct {
 
 // receiver is a subscribing bridge.
 type receiver struct {
+	from   uint64    // it takes the envelopes after this one
 	number uint64    // all envelopes up to this one are done
+	knows  bool      // it has begun
 	heard  time.Time // when it was last heard
 }
 
@@ -84,16 +86,26 @@ func (w *window) await(ctx context.Context) {
 	}
 }
 
-// admit adds bridges: they take the envelopes after number.
-func (w *window) admit(all []uint64, number uint64) {
+// admit adds bridges: they take the envelopes after number. It returns all that begin there.
+func (w *window) admit(all []uint64, number uint64) (begin []uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, id := range all {
-		if w.receivers[id] == nil && len(w.receivers) < maxReceivers {
-			w.receivers[id] = &receiver{number, time.Now()}
+		switch {
+		case w.receivers[id] != nil:
+		case len(w.receivers) >= maxReceivers:
+			w.s.b.tell("refused", w.s.name, 0, "there are %d bridges already, and the publisher can wait for no more", maxReceivers)
+		default:
+			w.receivers[id] = &receiver{from: number, number: number, heard: time.Now()}
 			w.s.b.tell("receiver", w.s.name, 0, "a bridge has come; there are %d", len(w.receivers))
 		}
 	}
+	for id, r := range w.receivers {
+		if r.from == number {
+			begin = append(begin, id)
+		}
+	}
+	return begin
 }
 
 // has says whether the window waits for a bridge.
@@ -113,13 +125,15 @@ func (w *window) heard(a *back) bool {
 		return false
 	}
 	ours := a.session == w.s.session
-	if ours && a.say == sayAsk { // it has not what was kept for it
+	// It has not what was kept for it. Or it had begun, and has forgotten that: its topic was over.
+	if a.say == sayAsk && (ours || r.knows) {
 		delete(w.receivers, a.receiver)
 		w.trim()
 		return false
 	}
 	r.heard = time.Now()
 	if ours {
+		r.knows = true
 		r.number = max(r.number, a.number)
 		w.trim()
 	}

@@ -1,0 +1,161 @@
+package bridge
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"samepage"
+	"samepage/internal/ipctest"
+	"samepage/pubsub"
+)
+
+// wire is a bridge whose envelopes the test makes itself: of the topic "t", at the names on the way
+// that the bridges of the tests use.
+type wire struct {
+	t         *testing.T
+	nc        *nats.Conn
+	at        subjects
+	back, got *nats.Subscription
+}
+
+func newWire(t *testing.T, s *testServer) *wire {
+	t.Helper()
+	nc, err := nats.Connect(s.url())
+	ipctest.NoErr(t, err)
+	t.Cleanup(nc.Close)
+	w := &wire{t: t, nc: nc, at: subjects{"test"}}
+	w.back, err = nc.SubscribeSync(w.at.back("t"))
+	ipctest.NoErr(t, err)
+	w.got, err = nc.SubscribeSync(w.at.data("t"))
+	ipctest.NoErr(t, err)
+	ipctest.NoErr(t, nc.Flush())
+	return w
+}
+
+// envelope sends an envelope of session 7 and topic 1.
+func (w *wire) envelope(k kind, number uint64, body []byte) {
+	w.t.Helper()
+	b := append(make([]byte, headerSize), body...)
+	e := envelope{kind: k, session: 7, number: number, id: samepage.ID{1}}
+	e.seal(b)
+	ipctest.NoErr(w.t, w.nc.Publish(w.at.data("t"), b))
+}
+
+// say waits for what the subscribing bridge says next.
+func (w *wire) say() back {
+	w.t.Helper()
+	m, err := w.back.NextMsg(ipctest.Patience)
+	ipctest.NoErr(w.t, err)
+	a, ok := parseBack(m.Data)
+	if !ok {
+		w.t.Fatalf("a subscribing bridge says % x", m.Data)
+	}
+	return a
+}
+
+// With the policy wait a subscribing bridge begins with the description that is for it. What it took
+// earlier would be lost with the connection, because the publishing bridge does not keep it.
+func TestWaitBegins(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	s := newServer(t, server.Options{})
+	w := newWire(t, s)
+	far := start(t, s, "subscribe", Wait, "t")
+	first := w.say()
+	meta := Meta{Name: "t", Policy: Wait, MaxSize: 100, Depth: 64, Publishers: 1, Members: 4, Living: 1, Next: []uint64{1}, Since: []uint64{1}, Times: true}
+	describe := func(number uint64, ids ...uint64) {
+		meta.For = ids
+		text, _ := json.Marshal(&meta)
+		w.envelope(kindOpen, number, text)
+	}
+	message := func(number, seq uint64) {
+		b := content(seq, 100)
+		w.envelope(kindMessages, number, append(appendRun(nil, &run{count: 1, size: uint32(len(b)), seq: seq, time: 1}), b...))
+	}
+	describe(1)
+	message(2, 1)
+	describe(3, first.receiver+1)
+	message(4, 2)
+	w.envelope(0, 5, nil)
+	ipctest.NoErr(t, w.nc.Publish(w.at.data("t"), []byte("not an envelope")))
+	far.event("damaged") // so it has taken what came before
+	if c := far.counts(); c.Messages != 0 || c.Lost != 0 {
+		t.Errorf("it has begun: %+v", c)
+	}
+	for a := first; a.session != 7; a = w.say() {
+		if a != (back{say: sayAsk, receiver: first.receiver}) {
+			t.Fatalf("it says %+v", a)
+		}
+		if pending, _, _ := w.back.Pending(); pending == 0 {
+			describe(6, first.receiver)
+			message(7, 1)
+			message(8, 2)
+			break
+		}
+	}
+	far.event("attached")
+	want(t, await(t, "far.t"), 1, 2, 100)
+	for a := w.say(); a.number < 8; a = w.say() {
+		if a.session == 7 && a.say != sayDone {
+			t.Errorf("after it has begun it says %+v", a)
+		}
+	}
+}
+
+// With the policy wait a publishing bridge tells each subscribing one where it begins: one that asks
+// while there is a topic, one that asked when there was none, and one that has forgotten what it
+// knew.
+func TestWaitTellsBegin(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	s := newServer(t, server.Options{})
+	w := newWire(t, s)
+	near := start(t, s, "publish", Wait, "t")
+	say := func(a back) { ipctest.NoErr(t, w.nc.Publish(w.at.back("t"), a.bytes())) }
+	// begins waits for a description, and wants it to be for the bridge.
+	begins := func(id uint64) (e envelope) {
+		t.Helper()
+		for {
+			m, err := w.got.NextMsg(ipctest.Patience)
+			ipctest.NoErr(t, err)
+			e, err = parse(m.Data)
+			ipctest.NoErr(t, err)
+			if e.kind != kindOpen {
+				continue
+			}
+			m2, err := parseMeta(e.body)
+			ipctest.NoErr(t, err)
+			if len(m2.For) == 1 && m2.For[0] == id && m2.Number == e.number {
+				return e
+			}
+			t.Logf("envelope %d is for %d", e.number, m2.For)
+		}
+	}
+	asked := make(chan struct{})
+	go func() {
+		for { // it may not listen yet
+			_ = w.nc.Publish(w.at.back("t"), (&back{say: sayAsk, receiver: 1}).bytes())
+			select {
+			case <-asked:
+				return
+			case <-time.After(10 * time.Millisecond):
+			}
+		}
+	}()
+	near.event("receiver") // there is no topic yet
+	close(asked)
+	p, err := pubsub.CreatePublisher("t", &pubsub.Options{MaxSize: 100, Times: true})
+	ipctest.NoErr(t, err)
+	e := begins(1)
+	say(back{say: sayDone, receiver: 1, session: e.session, number: e.number})
+	say(back{say: sayAsk, receiver: 2})
+	e = begins(2)
+	say(back{say: sayDone, receiver: 2, session: e.session, number: e.number})
+	say(back{say: sayAsk, receiver: 1})
+	begins(1)
+	ipctest.NoErr(t, p.Close())
+}
