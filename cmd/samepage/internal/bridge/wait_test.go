@@ -107,8 +107,8 @@ func TestWaitBegins(t *testing.T) {
 }
 
 // With the policy wait a publishing bridge tells each subscribing one where it begins: one that asks
-// while there is a topic, one that asked when there was none, and one that has forgotten what it
-// knew.
+// while there is a topic, one that asked when there was none, one that has forgotten what it knew,
+// and one that is at an envelope that it had done already.
 func TestWaitTellsBegin(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -116,7 +116,28 @@ func TestWaitTellsBegin(t *testing.T) {
 	w := newWire(t, s)
 	near := start(t, s, "publish", Wait, "t")
 	say := func(a back) { ipctest.NoErr(t, w.nc.Publish(w.at.back("t"), a.bytes())) }
-	// begins waits for a description, and wants it to be for the bridge.
+	// until says it again and again, as bridges do, until f returns.
+	until := func(a back, f func()) {
+		t.Helper()
+		done, ended := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(ended)
+			for {
+				_ = w.nc.Publish(w.at.back("t"), a.bytes())
+				select {
+				case <-done:
+					return
+				case <-time.After(10 * time.Millisecond):
+				}
+			}
+		}()
+		defer func() {
+			close(done)
+			<-ended
+		}()
+		f()
+	}
+	// begins waits for a description that is for the bridge.
 	begins := func(id uint64) (e envelope) {
 		t.Helper()
 		for {
@@ -127,35 +148,26 @@ func TestWaitTellsBegin(t *testing.T) {
 			if e.kind != kindOpen {
 				continue
 			}
-			m2, err := parseMeta(e.body)
+			meta, err := parseMeta(e.body)
 			ipctest.NoErr(t, err)
-			if len(m2.For) == 1 && m2.For[0] == id && m2.Number == e.number {
+			if len(meta.For) == 1 && meta.For[0] == id && meta.Number == e.number {
 				return e
 			}
-			t.Logf("envelope %d is for %d", e.number, m2.For)
+			t.Logf("envelope %d is for %d", e.number, meta.For)
 		}
 	}
-	asked := make(chan struct{})
-	go func() {
-		for { // it may not listen yet
-			_ = w.nc.Publish(w.at.back("t"), (&back{say: sayAsk, receiver: 1}).bytes())
-			select {
-			case <-asked:
-				return
-			case <-time.After(10 * time.Millisecond):
-			}
-		}
-	}()
-	near.event("receiver") // there is no topic yet
-	close(asked)
+	until(back{say: sayAsk, receiver: 1}, func() { near.event("receiver") }) // there is no topic yet
 	p, err := pubsub.CreatePublisher("t", &pubsub.Options{MaxSize: 100, Times: true})
 	ipctest.NoErr(t, err)
-	e := begins(1)
-	say(back{say: sayDone, receiver: 1, session: e.session, number: e.number})
-	say(back{say: sayAsk, receiver: 2})
-	e = begins(2)
-	say(back{say: sayDone, receiver: 2, session: e.session, number: e.number})
-	say(back{say: sayAsk, receiver: 1})
-	begins(1)
+	var e envelope
+	next := func(a back) {
+		t.Helper()
+		until(a, func() { e = begins(a.receiver) })
+		say(back{say: sayDone, receiver: a.receiver, session: e.session, number: e.number})
+	}
+	next(back{say: sayDone, receiver: 1, session: 1})
+	next(back{say: sayAsk, receiver: 2})
+	next(back{say: sayAsk, receiver: 1})
+	next(back{say: sayHole, receiver: 2, session: e.session}) // at number 0
 	ipctest.NoErr(t, p.Close())
 }

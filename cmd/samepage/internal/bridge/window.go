@@ -125,8 +125,10 @@ func (w *window) heard(a *back) bool {
 		return false
 	}
 	ours := a.session == w.s.session
-	// It has not what was kept for it. Or it had begun, and has forgotten that: its topic was over.
-	if a.say == sayAsk && (ours || r.knows) {
+	// It begins again: it has not what was kept for it, or it had begun and has forgotten that, because
+	// its topic was over. If it then began with a description that came again, what follows that one is
+	// not kept any more.
+	if a.say == sayAsk && (ours || r.knows) || a.say == sayHole && ours && a.number < r.number {
 		delete(w.receivers, a.receiver)
 		w.trim()
 		return false
