@@ -172,6 +172,9 @@ func pageEnv(t *testing.T, root string) []string {
 		"GOPROXY=file://"+v[1]+"/cache/download,"+v[2], "PATH="+bin+":"+os.Getenv("PATH"))
 }
 
+// fetching are lines that the go command prints only if a module is not on this machine yet.
+var fetching = regexp.MustCompile(`(?m)^go: downloading .*\n`)
+
 // reader follows a page.
 type reader struct {
 	t       *testing.T
@@ -240,7 +243,7 @@ func (r *reader) read(all []*block) {
 		r.end(c)
 	}
 	for b, c := range printed {
-		if c != nil && !matchOutput(b.text, c.out.String()) {
+		if c != nil && !matchOutput(b.text, fetching.ReplaceAllString(c.out.String(), "")) {
 			r.t.Errorf("line %d: the page says that this is printed:\n%s\nand this is printed:\n%s", b.line, b.text, &c.out)
 		}
 	}

@@ -90,7 +90,7 @@ func twoNames(a, b, to string) error {
 // isPattern says whether text can match other names than itself.
 func isPattern(text string) bool { return strings.ContainsAny(text, "*?[") }
 
-// subjects are the subjects of one space, see docs/bridge.md.
+// subjects are the subjects of one space, see docs/protocol/bridge.md.
 type subjects struct{ space string }
 
 func (s subjects) data(name string) string { return s.space + ".topic." + escape(name) + ".data" }

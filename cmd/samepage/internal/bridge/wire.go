@@ -10,7 +10,7 @@ import (
 	"samepage/layout"
 )
 
-// An envelope is one message of NATS. It has this header, and then its body (docs/bridge.md):
+// An envelope is one message of NATS. It has this header, and then its body (docs/protocol/bridge.md):
 //
 //	 0  uint32  magic
 //	 4  uint32  CRC-32C of all bytes that follow
