@@ -136,8 +136,10 @@ func TestManyConnections(t *testing.T) {
 	idle(t, 0)
 	after := usage(t)
 	t.Logf("objects, handles, threads, goroutines: %v, and %v after %d connections", before, after, n)
-	for i, most := range [4]int{0, 50, 8, 8} {
-		// A new thread of the runtime has some handles on Windows. With the race detector each
+	// What stays of each connection would be n, or a tenth of it if it stays where Dial opens files.
+	// The runtime makes more threads when the machine is busy, and keeps them.
+	for i, most := range [4]int{0, 50, n / 20, 8} {
+		// On Windows some threads have more handles than others. With the race detector each
 		// handle of a segment has a death watch of its own, which ends a moment later.
 		if after[i] > before[i]+most && (i < 2 || !edge.Enabled) {
 			t.Errorf("objects, handles, threads, goroutines: %v, before %v", after, before)

@@ -27,8 +27,8 @@ func Forget(t testing.TB, usage func() (handles, mappings int, err error), open 
 	NoErr(t, err)
 	some := 0
 	if runtime.GOOS == "windows" {
-		// Go's own mappings come and go, and each of its threads, which stay, has a few
-		// handles. What is not given back is one of each open, or more.
+		// Go's own mappings come and go, and a thread may have one handle more than usual. What is
+		// not given back is one of each open, or more.
 		some = n / 2
 	}
 	for i := range n {

@@ -119,32 +119,44 @@ func limit(job windows.Handle, flags uint32) error {
 
 // resumeThreads has a process run that was started suspended.
 func resumeThreads(pid int) error {
-	snap, err := windows.CreateToolhelp32Snapshot(windows.TH32CS_SNAPTHREAD, 0)
+	all, err := threadsOf(uint32(pid))
 	if err != nil {
 		return fmt.Errorf("list the threads: %w", err)
 	}
-	defer windows.CloseHandle(snap)
-	te := windows.ThreadEntry32{Size: uint32(unsafe.Sizeof(windows.ThreadEntry32{}))}
-	resumed := false
-	for err = windows.Thread32First(snap, &te); err == nil; err = windows.Thread32Next(snap, &te) {
-		if te.OwnerProcessID != uint32(pid) {
-			continue
-		}
-		t, err := windows.OpenThread(windows.THREAD_SUSPEND_RESUME, false, te.ThreadID)
+	if len(all) == 0 {
+		return fmt.Errorf("process %d has no thread: %w", pid, windows.ERROR_NOT_FOUND)
+	}
+	for _, id := range all {
+		t, err := windows.OpenThread(windows.THREAD_SUSPEND_RESUME, false, id)
 		if err != nil {
-			return fmt.Errorf("open thread %d: %w", te.ThreadID, err)
+			return fmt.Errorf("open thread %d: %w", id, err)
 		}
 		_, err = windows.ResumeThread(t)
 		_ = windows.CloseHandle(t)
 		if err != nil {
-			return fmt.Errorf("resume thread %d: %w", te.ThreadID, err)
+			return fmt.Errorf("resume thread %d: %w", id, err)
 		}
-		resumed = true
-	}
-	if !resumed {
-		return fmt.Errorf("process %d has no thread: %w", pid, err)
 	}
 	return nil
+}
+
+// threadsOf returns the ids of the threads of a process.
+func threadsOf(pid uint32) (all []uint32, err error) {
+	snap, err := windows.CreateToolhelp32Snapshot(windows.TH32CS_SNAPTHREAD, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer windows.CloseHandle(snap)
+	te := windows.ThreadEntry32{Size: uint32(unsafe.Sizeof(windows.ThreadEntry32{}))}
+	for err = windows.Thread32First(snap, &te); err == nil; err = windows.Thread32Next(snap, &te) {
+		if te.OwnerProcessID == pid {
+			all = append(all, te.ThreadID)
+		}
+	}
+	if !errors.Is(err, windows.ERROR_NO_MORE_FILES) {
+		return nil, err
+	}
+	return all, nil
 }
 
 // HoldGroup opens a handle to the group of a running process that another process, or this one, has

@@ -29,10 +29,10 @@ func TestWindowsLeaveNothing(t *testing.T) {
 		round()
 	}
 	after := count()
-	// The last threads may still be on their way out, and the runtime may have taken a
-	// few, with handles of their own. What each window left would be a thousand.
+	// The last threads may still be on their way out, and the runtime may have taken some: more when
+	// the machine is busy. What each window left would be a thousand.
 	some := func() bool {
-		return after[0] <= before[0]+10 && after[1] <= before[1]+50 && after[2] <= before[2]+10
+		return after[0] <= before[0]+100 && after[1] <= before[1]+50 && after[2] <= before[2]+10
 	}
 	for begun := time.Now(); time.Since(begun) < ipctest.Patience; after = count() {
 		if some() {
