@@ -8,6 +8,7 @@ import (
 
 	"samepage"
 	"samepage/internal/call"
+	"samepage/internal/sys/process"
 )
 
 // Error is the error of a handler. A handler may return one. Then the call returns an Error with
@@ -51,6 +52,8 @@ type PeerDiedError struct {
 	PID     int       // 0: not known
 	Name    string    // of the program
 	Noticed time.Time // when a member of the service noticed the death
+	// Foreign: PID belongs to another pid namespace, such as that of a container.
+	Foreign bool
 	// Worker says how the worker ended, if a Supervisor of the client has started it. Otherwise it
 	// is nil.
 	Worker *WorkerError
@@ -59,7 +62,11 @@ type PeerDiedError struct {
 func (e *PeerDiedError) Error() string {
 	who := "the worker"
 	if e.PID != 0 {
-		who = fmt.Sprintf("the worker, process %d (%s),", e.PID, e.Name)
+		where := ""
+		if e.Foreign {
+			where = " of another pid namespace"
+		}
+		who = fmt.Sprintf("the worker, process %d%s (%s),", e.PID, where, e.Name)
 	}
 	text := fmt.Sprintf("%s has died before it answered: %v", who, samepage.ErrPeerDied)
 	if e.Worker != nil {
@@ -78,8 +85,10 @@ func (c *client) diedDuring(ctx context.Context, k *Call) error {
 	e := &PeerDiedError{Noticed: time.Now()}
 	if d, ok := c.set.Died(k.slot, k.n); ok {
 		e.PID, e.Name, e.Noticed = int(d.PID), d.Name, time.Unix(0, d.At)
+		e.Foreign = d.Space != 0 && d.Space != process.PIDSpace()
 	}
-	if s := c.sup.Load(); s != nil && e.PID != 0 {
+	// A worker of the Supervisor may have the same PID here as a foreign one there.
+	if s := c.sup.Load(); s != nil && e.PID != 0 && !e.Foreign {
 		e.Worker, _ = s.End(ctx, e.PID)
 	}
 	return e
