@@ -50,7 +50,7 @@ func dial(ctx context.Context, name string, at Addr, opts *Options) (*conn, erro
 	if err := option.OnlyCreate(opts, "Connections", "Buffer", "Members", "Perm", "SecurityDescriptor"); err != nil {
 		return nil, err
 	}
-	e, err := opts.endpoint(name, at)
+	e, err := opts.endpoint(ctx, name, at)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			err = refused("")
@@ -78,8 +78,8 @@ func dial(ctx context.Context, name string, at Addr, opts *Options) (*conn, erro
 }
 
 // endpoint returns the endpoint of this process for the listener, with one more use.
-func (o *Options) endpoint(name string, at Addr) (*endpoint, error) {
-	e, err := o.join(name, at)
+func (o *Options) endpoint(ctx context.Context, name string, at Addr) (*endpoint, error) {
+	e, err := o.join(ctx, name, at)
 	if err != nil {
 		return nil, err
 	}
@@ -89,37 +89,45 @@ func (o *Options) endpoint(name string, at Addr) (*endpoint, error) {
 	return e, nil
 }
 
-func (o *Options) join(name string, at Addr) (*endpoint, error) {
+// join returns the endpoint of this process for the listener. If there is none, it makes one, and
+// others that dial the same listener wait for it.
+func (o *Options) join(ctx context.Context, name string, at Addr) (*endpoint, error) {
 	key := dialerKey{at, o.Owner}
-	dialers.Lock()
-	have := dialers.all[key]
-	if have != nil && !have.use() {
-		have = nil
-	}
-	dialers.Unlock()
-	if have != nil {
-		if have.h.CheckName() == nil {
-			return have, nil
+	var stale *endpoint
+	for {
+		e, joined, first := dialers.find(key, stale)
+		switch {
+		case first:
+			defer dialers.joined(key, joined)
+			return o.joinFirst(name, key)
+		case joined != nil:
+			select {
+			case <-joined:
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		case e.h.CheckName() == nil:
+			return e, nil
+		default:
+			stale = e // the name leads to another listener now
+			_ = e.release()
 		}
-		_ = have.release() // the name leads to another listener now
 	}
-	dialers.Lock()
-	defer dialers.Unlock()
-	if e := dialers.all[key]; e != nil && e != have && e.use() {
-		return e, nil // another goroutine has opened it meanwhile
-	}
+}
+
+// joinFirst makes the endpoint for a key of dialers.
+func (o *Options) joinFirst(name string, key dialerKey) (*endpoint, error) {
 	obj, err := segment.OpenObject(o.spec(name))
 	if err != nil {
 		return nil, err
 	}
-	e, err := open(obj, at, true)
+	e, err := open(obj, key.at, true)
 	if err != nil {
 		return nil, err
 	}
-	if dialers.all == nil {
-		dialers.all = map[dialerKey]*endpoint{}
-	}
 	e.key = key
+	dialers.Lock()
+	defer dialers.Unlock()
 	dialers.all[key] = e
 	return e, nil
 }

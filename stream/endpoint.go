@@ -245,13 +245,41 @@ func ringForRoom(h *segment.Handle) {
 	}
 }
 
-// dialers are the endpoints with which this process dials, one for each listener.
-var dialers struct {
+// dialers are the endpoints with which this process dials, one for each listener. Nobody has the
+// lock while joining a listener: that may take long, and others dial other listeners meanwhile.
+var dialers = dialerTable{all: map[dialerKey]*endpoint{}, joining: map[dialerKey]chan struct{}{}}
+
+type dialerTable struct {
 	sync.Mutex
-	all map[dialerKey]*endpoint
+	all     map[dialerKey]*endpoint
+	joining map[dialerKey]chan struct{} // is closed when the one that joins has, or has failed
 }
 
 type dialerKey struct {
 	at    Addr
 	owner string
+}
+
+// find returns an endpoint with one more use, unless there is none but stale. Then it returns what
+// is closed when another goroutine has joined. If none joins yet, the caller is the first: it has
+// to join, and to call joined.
+func (t *dialerTable) find(key dialerKey, stale *endpoint) (e *endpoint, joined chan struct{}, first bool) {
+	t.Lock()
+	defer t.Unlock()
+	if e := t.all[key]; e != nil && e != stale && e.use() {
+		return e, nil, false
+	}
+	if joined = t.joining[key]; joined == nil {
+		joined, first = make(chan struct{}), true
+		t.joining[key] = joined
+	}
+	return nil, joined, first
+}
+
+// joined ends what find has begun.
+func (t *dialerTable) joined(key dialerKey, joined chan struct{}) {
+	t.Lock()
+	defer t.Unlock()
+	delete(t.joining, key)
+	close(joined)
 }

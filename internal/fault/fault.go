@@ -2,8 +2,8 @@
 // steps where a process may die. In normal builds the points do nothing. In a build with -tags
 // samepagefault, the environment variable SAMEPAGE_FAULT can name a point: then the process kills
 // itself when it reaches this point, without any clean-up, as kill -9 would. "name:n" lets it
-// pass n times before. With "name@FILE" it does not die: it makes FILE there, and goes on when FILE
-// is gone.
+// pass n times before. With "name@FILE" it does not die: it makes FILE there once, and goes on when
+// FILE is gone.
 package fault
 
 // Point is a crash point.

@@ -34,11 +34,17 @@ func init() {
 
 // At is a place where a process may die.
 func At(p Point) {
-	if int(p) != where || pass.Add(-1) >= 0 {
+	if int(p) != where {
+		return
+	}
+	n := pass.Add(-1)
+	if n >= 0 {
 		return
 	}
 	if held != "" {
-		hold(held)
+		if n == -1 {
+			hold(held)
+		}
 		return
 	}
 	if self, err := os.FindProcess(os.Getpid()); err == nil {
