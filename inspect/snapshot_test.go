@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -58,11 +59,16 @@ func TestMain(m *testing.M) {
 		"floods":  floods,
 		"sets":    sets,
 		"touches": touches,
-		// works takes a call, and never answers.
+		// works takes a call, and answers when the input ends, with the test.
 		"works": func([]string) {
 			w := must(rpc.CreateWorker("s", nil))
 			fmt.Println("works")
-			check(w.Serve(bg, rpc.Func(func(context.Context, []byte) ([]byte, error) { select {} })))
+			ctx, end := context.WithCancel(bg)
+			_ = w.Serve(ctx, rpc.Func(func(context.Context, []byte) ([]byte, error) {
+				defer end()
+				_, err := io.Copy(io.Discard, os.Stdin)
+				return nil, err
+			}))
 		},
 	})
 }
