@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -24,8 +25,10 @@ type shifts struct {
 
 // shift is what is added to the numbers of a place.
 type shift struct {
-	Lane int   `json:"lane"` // the place of the publisher here
+	Lane int   `json:"lane"` // the place of the publisher here; -1: another one has got it
 	Add  int64 `json:"add"`
+	// Next is the number at the origin of the message that comes next, if Lane does not tell it.
+	Next uint64 `json:"next,omitempty"`
 }
 
 // bridgeNames are the first letters of the names that bridges use for themselves.
@@ -68,24 +71,38 @@ func (s *sink) remember(i int) {
 	if id := pl.p.ID(); s.shifts.Here != id || s.shifts.Origin != s.meta.ID {
 		s.shifts = shifts{id, s.meta.ID, map[int]shift{}}
 	}
-	now := shift{pl.lane, pl.shift}
+	now := shift{Lane: pl.lane, Add: pl.shift}
 	if was, ok := s.shifts.Places[i]; pl.lane < 0 || ok && was == now {
 		return
 	}
+	for k, other := range s.shifts.Places {
+		if other.Lane == now.Lane { // what has got there no longer tells of place k
+			s.shifts.Places[k] = shift{Lane: -1, Next: cmp.Or(s.places[k].out, s.places[k].next)}
+		}
+	}
 	s.shifts.Places[i] = now
+	s.keepShifts()
+}
+
+// keepShifts writes the shifts into the cell. If that fails, watch tries again: somebody who looks
+// at a cell that is too small keeps it from being removed, for example.
+func (s *sink) keepShifts() {
 	text, _ := json.Marshal(&s.shifts) // it has no value that JSON has not
+	size := shiftsSize(len(s.places))
 	o := &cell.Options{Scope: s.b.o.Scope, Owner: s.b.o.Owner, Lifetime: samepage.Persist, Members: shiftsMembers, AsItIs: true}
-	w, _, err := cell.OpenOrCreateWriter(s.shiftsName(), shiftsSize(len(s.places)), o)
+	w, _, err := cell.OpenOrCreateWriter(s.shiftsName(), size, o)
 	if errors.Is(err, samepage.ErrTooLarge) { // of a topic with fewer places
-		s.forgetCell()
-		w, _, err = cell.OpenOrCreateWriter(s.shiftsName(), shiftsSize(len(s.places)), o)
+		if err = s.removeShifts(); err == nil {
+			w, _, err = cell.OpenOrCreateWriter(s.shiftsName(), size, o)
+		}
 	}
 	if err == nil {
 		err = errors.Join(w.Set(s.ctx, text), w.Close())
 	}
-	if err != nil {
+	if err != nil && !s.unkept {
 		s.b.tell("error", s.name, 0, "if this bridge is started again, its first messages may come again: %v", err)
 	}
+	s.unkept = err != nil
 }
 
 // restore finds out what a bridge that ran before has published of a topic, and goes on after it.
@@ -107,17 +124,23 @@ func (s *sink) restore() {
 	if err != nil {
 		return
 	}
+	// Places that have nothing new this time must be known the next time, too.
+	s.shifts = shifts{was.Here, was.Origin, map[int]shift{}}
 	for i := range s.places {
 		at, ok := was.Places[i]
-		if !ok || uint(at.Lane) >= uint(len(st.Lanes)) {
+		if !ok || at.Lane >= len(st.Lanes) {
 			continue
 		}
-		l := st.Lanes[at.Lane]
-		if p := l.Publisher; p != nil && p.Alive {
-			continue // it has become another's
+		next := at.Next
+		if at.Lane >= 0 {
+			l := st.Lanes[at.Lane]
+			if p := l.Publisher; p != nil && p.Alive {
+				continue // it has become another's
+			}
+			next = uint64(int64(l.Messages) + 1 - at.Add)
 		}
-		pl := &s.places[i]
-		if next := uint64(int64(l.Messages) + 1 - at.Add); numbered(next, 1) && next > pl.next {
+		s.shifts.Places[i] = at
+		if pl := &s.places[i]; numbered(next, 1) && next > pl.next {
 			pl.next, pl.out = next, next
 		}
 	}
@@ -125,13 +148,17 @@ func (s *sink) restore() {
 
 // forget removes the cell, when the topic here is over.
 func (s *sink) forget() {
-	s.forgetCell()
-	s.shifts = shifts{}
-}
-
-func (s *sink) forgetCell() {
-	err := samepage.Remove(s.shiftsName(), &samepage.Options{Scope: s.b.o.Scope, Owner: s.b.o.Owner, Kind: samepage.KindCell})
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := s.removeShifts(); err != nil {
 		s.b.tell("error", s.name, 0, "%v", err)
 	}
+	s.shifts, s.unkept = shifts{}, false
+}
+
+// removeShifts removes the cell, if there is one.
+func (s *sink) removeShifts() error {
+	err := samepage.Remove(s.shiftsName(), &samepage.Options{Scope: s.b.o.Scope, Owner: s.b.o.Owner, Kind: samepage.KindCell})
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return err
 }

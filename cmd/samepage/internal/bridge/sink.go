@@ -42,6 +42,7 @@ type sink struct {
 	retry      time.Time // when to try again to make it
 	made       bool      // this bridge has made the topic
 	shifts     shifts    // as the cell has them, see restore
+	unkept     bool      // the cell does not have them, because it could not be written
 	// kept keeps the topic here while the one at the origin exists, also between its publishers: as
 	// there.
 	kept   *pubsub.Subscriber
@@ -158,6 +159,9 @@ func (s *sink) watch() {
 	}
 	if s.wants {
 		_ = s.publisher(0)
+	}
+	if s.unkept {
+		s.keepShifts()
 	}
 	if !s.b.o.Conn.IsConnected() {
 		s.heard = time.Now() // the silence has another reason
