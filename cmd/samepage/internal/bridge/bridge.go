@@ -164,8 +164,8 @@ func (b *Bridge) Publish(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	b.wg.Go(func() {
-		err := b.each(ctx, samepage.KindCell, b.o.Cells, func(name string, _ func()) {
-			b.wg.Go(func() { b.runCell(ctx, name) })
+		err := b.each(ctx, samepage.KindCell, b.o.Cells, func(name string, forget func()) {
+			b.wg.Go(func() { b.runCell(ctx, name, forget) })
 		})
 		if ctx.Err() == nil {
 			b.tell("failed", "", 0, "look for cells: %v", err)

@@ -25,7 +25,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	ipctest.Main(m, map[string]func([]string){"bridge": bridgeProcess, "publisher": publisherProcess, "plain": plainProcess, "fast": fastProcess, "server": serverProcess, "reader": readerProcess})
+	ipctest.Main(m, map[string]func([]string){"bridge": bridgeProcess, "publisher": publisherProcess, "plain": plainProcess, "fast": fastProcess, "server": serverProcess, "reader": readerProcess, "setter": setterProcess})
 }
 
 // bridgeProcess is a bridge. Its arguments are the way, the URL, the policy and the names. Each
@@ -108,6 +108,12 @@ func bridgeProcess(args []string) {
 				b.mu.Unlock()
 				continue
 			}
+			if line == "names" {
+				b.counters.mu.Lock()
+				print(len(b.counters.all) - len(b.counters.gone))
+				b.counters.mu.Unlock()
+				continue
+			}
 			print(b.Counts())
 		}
 	}()
@@ -143,6 +149,25 @@ func publisherProcess(args []string) {
 		}
 		fmt.Println("done", err)
 	}
+}
+
+// setterProcess sets a cell to each line of its input, and answers it.
+func setterProcess(args []string) {
+	lifetime := samepage.WhileUsed
+	if args[1] == "persist" {
+		lifetime = samepage.Persist
+	}
+	w, _, err := cell.OpenOrCreateWriter(args[0], 16, &cell.Options{Lifetime: lifetime})
+	for err == nil {
+		var line string
+		if _, err := fmt.Scanln(&line); err != nil {
+			_ = w.Close()
+			return
+		}
+		err = w.Set(context.Background(), []byte(line))
+		fmt.Println("set", err)
+	}
+	fmt.Println(err)
 }
 
 // serverProcess is the server of --serve at an address, with JetStream in a directory. The last

@@ -4,7 +4,10 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,12 +38,16 @@ type CellMeta struct {
 
 func (s subjects) cell(name string) string { return s.space + ".cell." + escape(name) }
 
-// cellSource sends one cell of this machine.
+// When a source lets its cell go, it says so in an envelope of the kind kindOver, with the same
+// header and a CellMeta that has only a name: at each tick for a while, because it may be lost.
+
+// cellSource sends one cell of this machine, and those that have its name later.
 type cellSource struct {
 	b         *Bridge
 	name, far string
 	c         *counter
 	id        samepage.ID
+	alone     time.Time // since when nobody else uses the cell; zero: others do
 
 	refused string // why the value is not sent, as it was told
 
@@ -48,22 +55,40 @@ type cellSource struct {
 	last [][]byte // the envelopes of the latest value
 }
 
-// runCell sends a cell until ctx ends.
-func (b *Bridge) runCell(ctx context.Context, name string) {
+// runCell sends a cell until ctx ends. If forget is not nil, it also ends when nobody else uses the
+// cell, or there is none, and calls forget.
+func (b *Bridge) runCell(ctx context.Context, name string, forget func()) {
 	s := &cellSource{b: b, name: name, far: b.o.To(name)}
 	s.c = b.counters.add(name, s.far)
-	b.wg.Go(func() {
+	used, end := context.WithCancel(ctx)
+	defer end()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
 		t := time.NewTicker(b.o.Tick)
 		defer t.Stop()
-		for {
+		for used.Err() == nil {
 			select {
 			case <-t.C:
-				s.send()
-			case <-ctx.Done():
-				return
+				if others := s.send(); forget != nil && b.deserted(samepage.KindCell, name, others, &s.alone) {
+					end()
+				}
+			case <-used.Done():
 			}
 		}
-	})
+	}()
+	s.follow(used)
+	<-done
+	if ctx.Err() == nil {
+		s.over(ctx)
+		b.counters.release(s.c)
+		forget()
+	}
+}
+
+// follow sends each value until ctx ends.
+func (s *cellSource) follow(ctx context.Context) {
+	b, name := s.b, s.name
 	var cost budget
 	for ctx.Err() == nil {
 		opts := &cell.FollowOptions{ReaderOptions: cell.ReaderOptions{Scope: b.o.Scope, Owner: b.o.Owner}}
@@ -94,6 +119,28 @@ func (b *Bridge) runCell(ctx context.Context, name string) {
 			}
 		}
 		pause(ctx, time.Second/2)
+	}
+}
+
+// over tells for a while that the cell was let go, unless there is one again.
+func (s *cellSource) over(ctx context.Context) {
+	if s.id == (samepage.ID{}) {
+		return // nothing was sent
+	}
+	s.b.tell("over", s.name, 0, "%v", errDeserted)
+	meta, _ := json.Marshal(&CellMeta{Name: s.far}) // it has no value that JSON has not
+	e := make([]byte, headerSize+valueSize, headerSize+valueSize+len(meta))
+	binary.LittleEndian.PutUint32(e[headerSize+16:], uint32(len(meta)))
+	e = append(e, meta...)
+	h := envelope{kind: kindOver, session: s.b.session, id: s.id}
+	h.seal(e)
+	for begun := time.Now(); ctx.Err() == nil; pause(ctx, s.b.o.Tick) {
+		s.c.envelopes.Add(1)
+		_ = s.b.o.Conn.Publish(s.b.s.cell(s.far), e)
+		_, err := samepage.Stat(s.name, &samepage.Options{Scope: s.b.o.Scope, Owner: s.b.o.Owner, Kind: samepage.KindCell})
+		if err == nil || time.Since(begun) > s.b.o.Silence {
+			return
+		}
 	}
 }
 
@@ -134,26 +181,27 @@ func (s *cellSource) set(m *CellMeta, v *cell.Value) {
 	s.mu.Unlock()
 }
 
-// send sends the latest value, unless a bridge writes the cell.
-func (s *cellSource) send() {
+// send sends the latest value, unless a bridge writes the cell. It says whether others use the cell.
+func (s *cellSource) send() (used bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.last) == 0 {
-		return
-	}
 	st, err := cell.Inspect(s.name, &samepage.InspectOptions{Scope: s.b.o.Scope, Owner: s.b.o.Owner})
 	if err != nil {
-		return // the cell is gone
+		return !errors.Is(err, fs.ErrNotExist)
 	}
+	writes := false // a bridge
 	for i := range st.Members {
-		if m := &st.Members[i]; m.Writer && s.b.isBridgeProcess(&m.Member) {
-			return
+		m := &st.Members[i]
+		used = used || isAnother(&m.Member)
+		writes = writes || m.Writer && s.b.isBridgeProcess(&m.Member)
+	}
+	if !writes {
+		for _, e := range s.last {
+			s.c.envelopes.Add(1)
+			_ = s.b.o.Conn.Publish(s.b.s.cell(s.far), e)
 		}
 	}
-	for _, e := range s.last {
-		s.c.envelopes.Add(1)
-		_ = s.b.o.Conn.Publish(s.b.s.cell(s.far), e)
-	}
+	return used
 }
 
 // cellSink sets one cell here.
@@ -205,7 +253,7 @@ func (b *Bridge) subscribeCells(ctx context.Context) error {
 // setCell sets a cell to the value in an envelope, if it is complete.
 func (b *Bridge) setCell(ctx context.Context, sinks map[string]*cellSink, data []byte) {
 	e, err := parse(data)
-	if err == nil && (e.kind != kindValue || len(e.body) < valueSize) {
+	if err == nil && (e.kind != kindValue && e.kind != kindOver || len(e.body) < valueSize) {
 		err = errEnvelope
 	}
 	le := binary.LittleEndian
@@ -227,6 +275,12 @@ func (b *Bridge) setCell(ctx context.Context, sinks map[string]*cellSink, data [
 		return
 	}
 	s := sinks[m.Name]
+	if e.kind == kindOver {
+		if s != nil && (s.w == nil || s.id == e.id) {
+			b.dropCell(sinks, s, m.Name)
+		}
+		return
+	}
 	if s == nil {
 		s = &cellSink{name: b.o.To(m.Name)}
 		s.c = b.counters.add(s.name, m.Name)
@@ -258,6 +312,22 @@ func (b *Bridge) setCell(ctx context.Context, sinks map[string]*cellSink, data [
 	s.id, s.generation, s.refused = e.id, e.number, ""
 	s.c.messages.Add(1)
 	s.c.bytes.Add(uint64(total))
+}
+
+// dropCell lets a cell go that is over at its origin. If its name is a match of a pattern, the next
+// value makes another sink.
+func (b *Bridge) dropCell(sinks map[string]*cellSink, s *cellSink, far string) {
+	if s.w != nil {
+		if err := s.w.Close(); err != nil {
+			b.tell("failed", s.name, 0, "%v", err)
+		}
+		b.tell("over", s.name, 0, "the cell is over at its origin")
+	}
+	*s = cellSink{name: s.name, c: s.c}
+	if !slices.Contains(b.o.Cells, far) {
+		delete(sinks, far)
+		b.counters.release(s.c)
+	}
 }
 
 // set sets the cell to the value in buf.

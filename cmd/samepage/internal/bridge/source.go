@@ -360,31 +360,18 @@ func (s *source) rest() {
 	}
 }
 
-var errDeserted = errors.New("only the bridge still uses the topic")
-
 // mayEnd says whether the source ends when only this bridge uses the topic, and nobody publishes
 // now.
 func (s *source) mayEnd() bool { return s.ends && (s.ended || s.meta.Living == 0) }
 
-// deserted says whether only this bridge has used the topic for a while. Then it lets the topic go:
-// else names that come and go would stay for ever.
+// deserted says whether only this bridge has used the topic for a while.
 func (s *source) deserted() bool {
 	st, err := pubsub.Inspect(s.name, &samepage.InspectOptions{Scope: s.b.o.Scope, Owner: s.b.o.Owner})
 	if err != nil {
 		return false
 	}
-	if slices.ContainsFunc(st.Members, func(m pubsub.Member) bool { return m.Foreign || m.PID != os.Getpid() && m.Alive }) {
-		s.alone = time.Time{}
-		return false
-	}
-	if s.alone.IsZero() {
-		s.alone = time.Now()
-	}
-	if time.Since(s.alone) <= s.b.o.Silence {
-		return false
-	}
-	i, err := samepage.Stat(s.name, &samepage.Options{Scope: s.b.o.Scope, Owner: s.b.o.Owner, Kind: samepage.KindTopic})
-	return err == nil && i.Lifetime != samepage.Persist // that stays also without the bridge
+	used := slices.ContainsFunc(st.Members, func(m pubsub.Member) bool { return isAnother(&m.Member) })
+	return s.b.deserted(samepage.KindTopic, s.name, used, &s.alone)
 }
 
 // wait waits for a message, or until a bridge asks.
@@ -492,7 +479,7 @@ func (s *source) look() (dead bool) {
 			is = isLocal
 			if s.b.isBridgeProcess(&p.Member) {
 				is = isBridge
-			} else if p.Alive || p.Foreign {
+			} else if p.Alive {
 				living++
 			}
 		} else if l.Messages > 0 {

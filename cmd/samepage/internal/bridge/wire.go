@@ -38,7 +38,7 @@ const (
 	kindDeath                    // positions: publishers have died
 	kindTick                     // positions: time has passed
 	kindValue                    // a value of a cell, or a part of it
-	kindOver                     // positions: the topic is gone, or with flagBye the bridge stops
+	kindOver                     // positions: the topic is gone, or with flagBye the bridge stops; of a cell: see cells.go
 	kindPicture                  // a part of a message that crosses as a JPEG, see appendPicture
 )
 
