@@ -30,10 +30,11 @@ type Damage struct {
 	Unknown bool `json:"unknown,omitempty"`
 }
 
-// broken is a chunk that cannot be read.
+// broken is a chunk that cannot be read, or the place of indexes that cannot be read.
 type broken struct {
 	*mcap.ChunkIndex
-	why error
+	why     error
+	indexes bool // it has no messages
 }
 
 // timed says whether the times of the first and the last message are known.
@@ -42,7 +43,7 @@ func (b *broken) timed() bool { return b.MessageEndTime > 0 }
 // broke notes a chunk that cannot be read.
 func (r *File) broke(x *mcap.ChunkIndex, why error) {
 	if _, known := r.broken[x.ChunkStartOffset]; !known {
-		r.broken[x.ChunkStartOffset] = broken{x, why}
+		r.broken[x.ChunkStartOffset] = broken{x, why, false}
 	}
 }
 
@@ -54,7 +55,7 @@ func (r *File) broke(x *mcap.ChunkIndex, why error) {
 func (r *File) Damaged(from, to uint64, want func(c *mcap.Channel) bool) []Damage {
 	var all []Damage
 	for _, b := range r.broken {
-		if b.timed() && (b.MessageEndTime < from || b.MessageStartTime >= to) {
+		if b.indexes || b.timed() && (b.MessageEndTime < from || b.MessageStartTime >= to) {
 			continue
 		}
 		if d := r.damage(b, from, to, want); d.Messages > 0 || d.Unknown {
@@ -67,7 +68,7 @@ func (r *File) Damaged(from, to uint64, want func(c *mcap.Channel) bool) []Damag
 
 func (r *File) damage(b broken, from, to uint64, want func(c *mcap.Channel) bool) Damage {
 	d := Damage{Offset: int64(b.ChunkStartOffset), Size: int64(b.ChunkLength), Why: b.why.Error(), Lost: map[string]uint64{}, Unknown: len(b.MessageIndexOffsets) == 0}
-	if b.timed() {
+	if b.indexes || b.timed() {
 		d.Begin, d.End = nanoTime(b.MessageStartTime), nanoTime(b.MessageEndTime)
 	}
 	left := b.MessageIndexLength

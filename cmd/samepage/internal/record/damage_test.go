@@ -2,6 +2,7 @@ package record
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -24,6 +25,12 @@ import (
 // file, and knows where the chunk of second 4 is. If cut is set, the file has no end.
 func damagedFile(t *testing.T, how Compression, cut bool, harm func(file []byte, x *mcap.ChunkIndex)) (path string) {
 	t.Helper()
+	return damagedFileAt(t, how, cut, 4, harm)
+}
+
+// damagedFileAt is damagedFile for the chunk of any second.
+func damagedFileAt(t *testing.T, how Compression, cut bool, second int, harm func(file []byte, x *mcap.ChunkIndex)) (path string) {
+	t.Helper()
 	var out bytes.Buffer
 	f, err := newFile(&out, how, "test")
 	ipctest.NoErr(t, err)
@@ -45,7 +52,7 @@ func damagedFile(t *testing.T, how Compression, cut bool, harm func(file []byte,
 	n := out.Len()
 	ipctest.NoErr(t, f.end())
 	file := out.Bytes()
-	harm(file, f.chunks[4])
+	harm(file, f.chunks[second])
 	if cut {
 		file = file[:n]
 	}
@@ -69,12 +76,26 @@ func without() (all []string) {
 func TestDamagedChunk(t *testing.T) {
 	inside := func(f []byte, x *mcap.ChunkIndex) { f[x.ChunkStartOffset+x.ChunkLength-30] ^= 0xff }
 	head := func(f []byte, x *mcap.ChunkIndex) { f[x.ChunkStartOffset+2] ^= 0xff }
+	length := func(change uint64) func(f []byte, x *mcap.ChunkIndex) {
+		return func(f []byte, x *mcap.ChunkIndex) { addTo(f[x.ChunkStartOffset+1:], change) }
+	}
 	for _, how := range []Compression{mcap.CompressionNone, mcap.CompressionLZ4, mcap.CompressionZSTD} {
 		for _, c := range []struct {
 			name string
 			cut  bool
 			harm func([]byte, *mcap.ChunkIndex)
-		}{{"inside", false, inside}, {"inside, cut", true, inside}, {"head", false, head}} {
+		}{
+			{"inside", false, inside},
+			{"inside, cut", true, inside},
+			{"head", false, head},
+			{"short, cut", true, length(math.MaxUint64)},
+			{"shorter, cut", true, length(math.MaxUint64 - 59)},
+			{"long, cut", true, length(1)},
+			{"longer, cut", true, length(300)},
+			{"out of the file, cut", true, length(1 << 20)},
+			{"too long, cut", true, length(1 << 40)},
+			{"negative, cut", true, length(1 << 63)},
+		} {
 			t.Run(string(how)+" "+c.name, func(t *testing.T) {
 				f, err := Open(damagedFile(t, how, c.cut, c.harm))
 				ipctest.NoErr(t, err)
@@ -124,6 +145,41 @@ func TestDamagedChunk(t *testing.T) {
 				}
 				ipctest.NoErr(t, g.Close())
 			})
+		}
+	}
+}
+
+// addTo adds to a number of a file.
+func addTo(b []byte, n uint64) { binary.LittleEndian.PutUint64(b, binary.LittleEndian.Uint64(b)+n) }
+
+// A file without its end has an index whose length is damaged. Nothing is lost, and a repaired file
+// is whole.
+func TestDamagedLengthOfIndex(t *testing.T) {
+	for _, chunk := range []int{0, 4, 9} {
+		for _, id := range []uint16{1, 2} {
+			for _, change := range []uint64{1, 16, 300, 1 << 20, 1 << 40, 1 << 63} {
+				t.Run(fmt.Sprint(chunk, id, change), func(t *testing.T) {
+					f, err := Open(damagedFileAt(t, mcap.CompressionNone, true, chunk, func(f []byte, x *mcap.ChunkIndex) { addTo(f[x.MessageIndexOffsets[id]+1:], change) }))
+					ipctest.NoErr(t, err)
+					defer func() { ipctest.NoErr(t, f.Close()) }()
+					if got, err := read(t, f, Forward); err != nil || len(got) != 40 {
+						t.Errorf("%q, %v", got, err)
+					}
+					if i, err := f.Info(); err != nil || i.Messages != 40 || len(i.DamagedChunks) > 0 || f.Lost == nil {
+						t.Errorf("%+v, %v, %v", i, f.Lost, err)
+					}
+					path := filepath.Join(ipctest.Dir(t), "repaired.mcap")
+					repair(t, f, path)
+					if n := messages(t, path); n != 40 {
+						t.Errorf("%d messages after the repair", n)
+					}
+					b, err := os.ReadFile(path)
+					ipctest.NoErr(t, err)
+					if s, err := scan(bytes.NewReader(b)); err != nil || s.lost != nil || len(s.broken) > 0 || s.stats.MessageCount != 40 {
+						t.Errorf("%+v, %v after the repair", s, err)
+					}
+				})
+			}
 		}
 	}
 }

@@ -200,9 +200,6 @@ func (r *File) checkSum(f *mcap.Footer) error {
 
 // repaired reads the whole file, and makes the end that it does not have.
 func (r *File) repaired() (*mcap.Info, error) {
-	if _, err := r.f.Seek(0, io.SeekStart); err != nil {
-		return nil, err
-	}
 	s, err := scan(r.f)
 	if err != nil {
 		return nil, err
@@ -212,7 +209,7 @@ func (r *File) repaired() (*mcap.Info, error) {
 	}
 	r.Whole, r.Lost = s.at, s.lost
 	for _, b := range s.broken {
-		r.broke(b.ChunkIndex, b.why)
+		r.broken[b.ChunkStartOffset] = b
 	}
 	if r.Lost == nil {
 		r.Lost = corrupt("the summary is damaged")

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"math"
 
 	"github.com/foxglove/mcap/go/mcap"
 	"github.com/klauspost/compress/zstd"
@@ -26,12 +27,14 @@ const maxHeader = 1 << 20
 // scanner reads a file from its begin, record by record, as far as it is whole.
 type scanner struct {
 	contents
+	all  io.ReaderAt
 	f    *bufio.Reader
 	at   int64 // the file is whole up to here
 	lost error // why it is not whole after that; nil: it has an end
 	// last is the chunk that was read last, until the record that follows its indexes was read.
 	last    *mcap.ChunkIndex
 	bad     error    // why last cannot be read; nil: it can
+	index   error    // why an index of last cannot be read; nil: all can
 	broken  []broken // the chunks that cannot be read
 	counts  map[uint16]uint64
 	indexes []*mcap.MessageIndex // of last, from its messages
@@ -45,8 +48,9 @@ type scanner struct {
 // file may be wrong.
 //
 // Errors: samepage.ErrCorrupt (there is no recording), and those of reading.
-func scan(r io.Reader) (*scanner, error) {
-	s := &scanner{contents: newContents(), f: bufio.NewReaderSize(r, 64<<10), known: map[uint16]bool{}, schema: map[uint16]bool{}}
+func scan(r io.ReaderAt) (*scanner, error) {
+	f := bufio.NewReaderSize(io.NewSectionReader(r, 0, math.MaxInt64), 64<<10)
+	s := &scanner{contents: newContents(), all: r, f: f, known: map[uint16]bool{}, schema: map[uint16]bool{}}
 	magic := make([]byte, len(mcap.Magic))
 	if _, err := io.ReadFull(s.f, magic); err != nil || !bytes.Equal(magic, mcap.Magic) {
 		return nil, corrupt("it does not begin as an MCAP file")
@@ -68,6 +72,7 @@ func scan(r io.Reader) (*scanner, error) {
 		if first && (op != mcap.OpHeader || n > maxHeader) {
 			return nil, corrupt("it begins with a record of kind %v and %d bytes, and not with a header", op, n)
 		}
+		n, lie := s.length(op, n)
 		if n > maxRecord {
 			return s, s.cut(fmt.Sprintf("a record of %d bytes", n), ErrCorrupt)
 		}
@@ -81,10 +86,80 @@ func scan(r io.Reader) (*scanner, error) {
 		if err := s.record(op, body); err != nil {
 			return s, s.cut(fmt.Sprintf("the record at byte %d", s.at), err)
 		}
+		switch {
+		case lie == nil:
+		case op == mcap.OpChunk:
+			s.bad, s.indexes = lie, s.indexes[:0]
+		default:
+			s.index = lie
+		}
 		if op != mcap.OpMessageIndex {
 			s.at += int64(len(head) + len(body))
 		}
 	}
+}
+
+// length returns how many bytes a record has whose head was read, and says n. Chunks and indexes
+// have their length twice. If the lengths are not the same, the one counts after which a record
+// follows; the error says that it is not n.
+func (s *scanner) length(op mcap.OpCode, n uint64) (uint64, error) {
+	b, _ := s.f.Peek(mostTold)
+	m, ok := told(op, b)
+	if !ok || m == n || s.follows(n) || !s.follows(m) {
+		return n, nil
+	}
+	return m, corrupt("the head of a record of kind %v says %d bytes, its content %d", op, n, m)
+}
+
+// follows says whether a record, or the end of the file, follows if the record that is read now has
+// n bytes.
+func (s *scanner) follows(n uint64) bool {
+	if n > maxRecord {
+		return false
+	}
+	at := s.at + 9 + int64(n)
+	if s.last != nil {
+		at += int64(s.found)
+	}
+	var b [1 + 9 + mostTold]byte
+	k, err := s.all.ReadAt(b[:], at-1)
+	if k < 1+9 {
+		return k == 1 && err == io.EOF
+	}
+	op, size := mcap.OpCode(b[1]), binary.LittleEndian.Uint64(b[2:])
+	if m, ok := told(op, b[1+9:k]); ok {
+		return m == size
+	}
+	switch op {
+	case mcap.OpSchema, mcap.OpChannel, mcap.OpMetadata, mcap.OpAttachment:
+		return size <= maxRecord
+	case mcap.OpDataEnd:
+		return size == 4
+	}
+	return false
+}
+
+// mostTold is how many bytes of a record told needs.
+const mostTold = 8 + 8 + 8 + 4 + 4 + 4 + 8
+
+// told returns the length that the content of a chunk, or of an index of messages, tells. b is its
+// begin.
+func told(op mcap.OpCode, b []byte) (uint64, bool) {
+	le := binary.LittleEndian
+	switch {
+	case op == mcap.OpMessageIndex && len(b) >= 2+4:
+		n := uint64(le.Uint32(b[2:]))
+		return 2 + 4 + n, n%16 == 0
+	case op == mcap.OpChunk && len(b) >= mostTold-4:
+		at := uint64(8 + 8 + 8 + 4 + 4) // of the name of the compression
+		name := uint64(le.Uint32(b[at-4:]))
+		if name > 4 || at+name+8 > uint64(len(b)) {
+			return 0, false
+		}
+		n := le.Uint64(b[at+name:])
+		return at + name + 8 + n, n <= maxRecord
+	}
+	return 0, false
 }
 
 // readRecord reads n bytes. It takes memory only for what there is.
@@ -115,19 +190,27 @@ func (s *scanner) whole() {
 	if s.last == nil {
 		return
 	}
+	x := s.last
+	if s.index != nil {
+		// The chunk is read without its indexes.
+		s.broken = append(s.broken, broken{&mcap.ChunkIndex{ChunkStartOffset: uint64(s.at), ChunkLength: uint64(s.found)}, s.index, true})
+		x.MessageIndexLength = 0
+		clear(x.MessageIndexOffsets)
+	}
 	s.at += int64(s.found)
 	if s.bad != nil {
-		s.broken = append(s.broken, broken{s.last, s.bad})
+		s.broken = append(s.broken, broken{x, s.bad, false})
 	} else {
-		s.add(s.last, s.counts)
+		s.add(x, s.counts)
 	}
-	s.last, s.bad = nil, nil
+	s.last, s.bad, s.index = nil, nil, nil
 }
 
 // complete is whole at the end of the file. It makes the indexes that are missing.
 func (s *scanner) complete() error {
 	if x := s.last; x != nil && len(x.MessageIndexOffsets) < len(s.indexes) {
 		small, encoder := newEncoder(false)
+		clear(x.MessageIndexOffsets)
 		for _, i := range s.indexes {
 			x.MessageIndexOffsets[i.ChannelID] = uint64(s.at) + uint64(small.Len())
 			if err := encoder.WriteMessageIndex(i); err != nil {
@@ -135,7 +218,7 @@ func (s *scanner) complete() error {
 			}
 		}
 		x.MessageIndexLength = uint64(small.Len())
-		s.missing, s.found = small.Bytes(), 0
+		s.missing, s.found, s.index = small.Bytes(), 0, nil
 	}
 	s.whole()
 	return nil
