@@ -79,13 +79,6 @@ type source struct {
 	who    []uint64             // the bridges that have asked, and got no answer yet
 }
 
-// A place of a publisher that the source has looked at.
-const (
-	unknown = iota
-	isLocal
-	isBridge
-)
-
 // newSource returns the source of a name. forget is nil, or else the source ends when the name is
 // gone.
 func newSource(b *Bridge, name string, forget func()) *source {
@@ -130,6 +123,9 @@ func (s *source) run(ctx context.Context) {
 		opts := &pubsub.SubscriberOptions{Scope: s.b.o.Scope, Owner: s.b.o.Owner, BestEffort: s.b.o.Policy == Newest}
 		sub, err := s.awaitTopic(ctx, opts)
 		if s.ends && errors.Is(err, os.ErrDeadlineExceeded) {
+			if s.owing() {
+				continue
+			}
 			break
 		}
 		if err == nil && sub.ID() == id { // evicted: go on where it was
@@ -165,6 +161,10 @@ func (s *source) run(ctx context.Context) {
 		s.w.close()
 	}
 }
+
+// owing says whether subscribing bridges have not got all: they have not acknowledged it, or the
+// connection is lost.
+func (s *source) owing() bool { return !s.b.o.Conn.IsConnected() || s.w != nil && s.w.keeps() }
 
 // awaitTopic waits for a topic. A source that ends when the name is gone waits no longer than
 // subscribing bridges may need to learn of the end of the topic before.
@@ -360,20 +360,6 @@ func (s *source) rest() {
 	}
 }
 
-// mayEnd says whether the source ends when only this bridge uses the topic, and nobody publishes
-// now.
-func (s *source) mayEnd() bool { return s.ends && (s.ended || s.meta.Living == 0) }
-
-// deserted says whether only this bridge has used the topic for a while.
-func (s *source) deserted() bool {
-	st, err := pubsub.Inspect(s.name, &samepage.InspectOptions{Scope: s.b.o.Scope, Owner: s.b.o.Owner})
-	if err != nil {
-		return false
-	}
-	used := slices.ContainsFunc(st.Members, func(m pubsub.Member) bool { return isAnother(&m.Member) })
-	return s.b.deserted(samepage.KindTopic, s.name, used, &s.alone)
-}
-
 // wait waits for a message, or until a bridge asks.
 func (s *source) wait() (pubsub.Pack, error) {
 	ctx, cancel := context.WithCancel(s.ctx)
@@ -451,53 +437,6 @@ func (s *source) history() {
 	if ended {
 		s.send(kindEnd, 0, s.positions())
 	}
-}
-
-// look finds out which places have publishers that are bridges, and says whether other publishers
-// have died since the last look.
-func (s *source) look() (dead bool) {
-	st, err := pubsub.Inspect(s.name, &samepage.InspectOptions{Scope: s.b.o.Scope, Owner: s.b.o.Owner})
-	if err != nil || len(st.Lanes) != len(s.local) {
-		return false
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	living := 0
-	for i, l := range st.Lanes {
-		if n := l.Deaths - s.deaths[i]; n > 0 {
-			if s.local[i] != isBridge {
-				dead = true
-				s.at[i].deaths += n
-			}
-			s.deaths[i] = l.Deaths
-		}
-		if l.Messages == 0 && s.at[i].next == 0 { // a topic with packs that has none yet
-			s.at[i].next, s.meta.Since[i] = 1, 1
-		}
-		is := unknown
-		if p := l.Publisher; p != nil {
-			is = isLocal
-			if s.b.isBridgeProcess(&p.Member) {
-				is = isBridge
-			} else if p.Alive {
-				living++
-			}
-		} else if l.Messages > 0 {
-			is = s.local[i]
-		}
-		s.local[i] = is
-	}
-	s.meta.Living = living
-	return dead
-}
-
-// isBridgeProcess says whether a member belongs to a subscribing bridge.
-func (b *Bridge) isBridgeProcess(m *samepage.Member) bool {
-	if m.Foreign {
-		return false
-	}
-	i, err := samepage.Stat(markName(m.PID), &samepage.Options{Kind: samepage.KindEvent, Scope: b.o.Scope})
-	return err == nil && i.InUse
 }
 
 // pay notes what it costs to read messages, before they are sent: meanwhile it is earned.

@@ -158,21 +158,31 @@ func (s *source) tick(ctx context.Context) {
 		switch {
 		case s.again:
 		case s.meta.Name != "" && s.st == nil:
-			b := s.positions()
-			e := envelope{kind: kindTick, session: s.session, number: s.number, id: s.meta.ID}
-			if s.ended {
-				e.flags = flagEnd
-			}
-			e.seal(b)
-			_ = s.b.o.Conn.Publish(s.subject, b)
+			s.tellTick()
 			if s.mayEnd() && s.wake != nil {
 				s.wake() // to see whether it is deserted
 			}
+		case s.w != nil && s.w.keeps():
+			s.tellTick() // the last ones may be lost
 		case s.over != nil: // it may be lost
 			_ = s.b.o.Conn.Publish(s.subject, s.over)
 		}
 		s.mu.Unlock()
 	}
+}
+
+// tellTick tells where the topic is, or where it was when it ended.
+//
+// Preconditions:
+//   - The caller has mu.
+func (s *source) tellTick() {
+	b := s.positions()
+	e := envelope{kind: kindTick, session: s.session, number: s.number, id: s.meta.ID}
+	if s.ended {
+		e.flags = flagEnd
+	}
+	e.seal(b)
+	_ = s.b.o.Conn.Publish(s.subject, b)
 }
 
 // back is called for each message of a subscribing bridge.

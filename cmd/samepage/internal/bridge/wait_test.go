@@ -57,6 +57,62 @@ func (w *wire) say() back {
 	return a
 }
 
+// tell says something, as a subscribing bridge.
+func (w *wire) tell(a back) {
+	w.t.Helper()
+	ipctest.NoErr(w.t, w.nc.Publish(w.at.back("t"), a.bytes()))
+}
+
+// until says something again and again, as subscribing bridges do, until f returns.
+func (w *wire) until(a back, f func()) {
+	w.t.Helper()
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			_ = w.nc.Publish(w.at.back("t"), a.bytes())
+			select {
+			case <-done:
+				return
+			case <-time.After(10 * time.Millisecond):
+			}
+		}
+	}()
+	defer func() {
+		close(done)
+		<-ended
+	}()
+	f()
+}
+
+// next waits for the next envelope of this kind that a publishing bridge sends.
+func (w *wire) next(k kind) envelope {
+	w.t.Helper()
+	for {
+		m, err := w.got.NextMsg(ipctest.Patience)
+		ipctest.NoErr(w.t, err)
+		e, err := parse(m.Data)
+		ipctest.NoErr(w.t, err)
+		if e.kind == k {
+			return e
+		}
+	}
+}
+
+// begins waits for a description that is for this subscribing bridge alone.
+func (w *wire) begins(id uint64) envelope {
+	w.t.Helper()
+	for {
+		e := w.next(kindOpen)
+		meta, err := parseMeta(e.body)
+		ipctest.NoErr(w.t, err)
+		if len(meta.For) == 1 && meta.For[0] == id && meta.Number == e.number {
+			return e
+		}
+		w.t.Logf("envelope %d is for %d", e.number, meta.For)
+	}
+}
+
 // With the policy wait a subscribing bridge begins with the description that is for it. What it took
 // earlier would be lost with the connection, because the publishing bridge does not keep it.
 func TestWaitBegins(t *testing.T) {
@@ -115,59 +171,53 @@ func TestWaitTellsBegin(t *testing.T) {
 	s := newServer(t, server.Options{})
 	w := newWire(t, s)
 	near := start(t, s, "publish", Wait, "t")
-	say := func(a back) { ipctest.NoErr(t, w.nc.Publish(w.at.back("t"), a.bytes())) }
-	// until says it again and again, as bridges do, until f returns.
-	until := func(a back, f func()) {
-		t.Helper()
-		done, ended := make(chan struct{}), make(chan struct{})
-		go func() {
-			defer close(ended)
-			for {
-				_ = w.nc.Publish(w.at.back("t"), a.bytes())
-				select {
-				case <-done:
-					return
-				case <-time.After(10 * time.Millisecond):
-				}
-			}
-		}()
-		defer func() {
-			close(done)
-			<-ended
-		}()
-		f()
-	}
-	// begins waits for a description that is for the bridge.
-	begins := func(id uint64) (e envelope) {
-		t.Helper()
-		for {
-			m, err := w.got.NextMsg(ipctest.Patience)
-			ipctest.NoErr(t, err)
-			e, err = parse(m.Data)
-			ipctest.NoErr(t, err)
-			if e.kind != kindOpen {
-				continue
-			}
-			meta, err := parseMeta(e.body)
-			ipctest.NoErr(t, err)
-			if len(meta.For) == 1 && meta.For[0] == id && meta.Number == e.number {
-				return e
-			}
-			t.Logf("envelope %d is for %d", e.number, meta.For)
-		}
-	}
-	until(back{say: sayAsk, receiver: 1}, func() { near.event("receiver") }) // there is no topic yet
+	w.until(back{say: sayAsk, receiver: 1}, func() { near.event("receiver") }) // there is no topic yet
 	p, err := pubsub.CreatePublisher("t", &pubsub.Options{MaxSize: 100, Times: true})
 	ipctest.NoErr(t, err)
 	var e envelope
 	next := func(a back) {
 		t.Helper()
-		until(a, func() { e = begins(a.receiver) })
-		say(back{say: sayDone, receiver: a.receiver, session: e.session, number: e.number})
+		w.until(a, func() { e = w.begins(a.receiver) })
+		w.tell(back{say: sayDone, receiver: a.receiver, session: e.session, number: e.number})
 	}
 	next(back{say: sayDone, receiver: 1, session: 1})
 	next(back{say: sayAsk, receiver: 2})
 	next(back{say: sayAsk, receiver: 1})
 	next(back{say: sayHole, receiver: 2, session: e.session}) // at number 0
 	ipctest.NoErr(t, p.Close())
+}
+
+// With the policy wait a publishing bridge tells where it is also when the topic is over, as long as
+// a subscribing one has not acknowledged all: what came last may be lost. A topic that was found by a
+// pattern is not forgotten before.
+func TestWaitOver(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	t.Setenv("SILENCE", "3s")
+	s := newServer(t, server.Options{})
+	w := newWire(t, s)
+	near := start(t, s, "publish", Wait, "t*")
+	p, err := pubsub.CreatePublisher("t", nil)
+	ipctest.NoErr(t, err)
+	var e envelope
+	w.until(back{say: sayAsk, receiver: 1}, func() { e = w.begins(1) })
+	at := back{receiver: 1, session: e.session, number: e.number}
+	w.until(at, func() {
+		ipctest.NoErr(t, p.Send(t.Context(), content(1, 100)))
+		ipctest.NoErr(t, p.Close())
+		over := w.next(kindOver)
+		for range 36 { // in more than 3.4 s, which is longer than the silence
+			if e := w.next(kindTick); e.number != over.number || e.id != over.id {
+				t.Fatalf("it is at envelope %d, want %d", e.number, over.number)
+			}
+		}
+		w.tell(back{say: sayHole, receiver: 1, session: e.session, number: e.number})
+		w.next(kindMessages)
+		w.next(kindOver)
+		at.number = over.number
+	})
+	w.tell(at)
+	for near.Ask("left") != "0" {
+		time.Sleep(10 * time.Millisecond)
+	}
 }

@@ -115,6 +115,13 @@ func (w *window) has(id uint64) bool {
 	return w.receivers[id] != nil
 }
 
+// keeps says whether a bridge has not acknowledged all.
+func (w *window) keeps() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.kept) > 0
+}
+
 // heard notes what a bridge has said. It returns false if the bridge must be admitted, because the
 // window does not wait for it.
 func (w *window) heard(a *back) bool {
