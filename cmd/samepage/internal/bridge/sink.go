@@ -221,6 +221,9 @@ func (s *sink) take(data []byte, meta func() *Meta) {
 		return
 	}
 	if s.follows(e.session) && !s.inOrder(&e, false) {
+		if e.kind == kindTick && e.number == s.number.Load() && e.id == s.meta.ID && s.meta.Name != "" {
+			s.where(e.body) // what could not be sent, or published here, has no number of its own
+		}
 		return
 	}
 	if e.id != s.meta.ID || e.session != s.session.Load() || s.meta.Name == "" {

@@ -156,7 +156,7 @@ func (s *source) tick(ctx context.Context) {
 		s.announce()
 		s.mu.Lock()
 		switch {
-		case s.again:
+		case s.again && s.w == nil:
 		case s.meta.Name != "" && s.st == nil:
 			s.tellTick()
 			if s.mayEnd() && s.wake != nil {
@@ -176,10 +176,13 @@ func (s *source) tick(ctx context.Context) {
 // Preconditions:
 //   - The caller has mu.
 func (s *source) tellTick() {
-	b := s.positions()
+	b := s.header()
 	e := envelope{kind: kindTick, session: s.session, number: s.number, id: s.meta.ID}
-	if s.ended {
-		e.flags = flagEnd
+	if !s.again {
+		b = appendPositions(b, s.at)
+		if s.ended {
+			e.flags = flagEnd
+		}
 	}
 	e.seal(b)
 	_ = s.b.o.Conn.Publish(s.subject, b)

@@ -36,6 +36,24 @@ func newWire(t *testing.T, s *testServer) *wire {
 	return w
 }
 
+// describe sends the description of the topic, for these subscribing bridges.
+func (w *wire) describe(number uint64, ids ...uint64) {
+	w.t.Helper()
+	text, err := json.Marshal(&Meta{
+		Name: "t", Policy: Wait, MaxSize: 100, Depth: 64, Publishers: 1, Members: 4, Living: 1, Next: []uint64{1}, Since: []uint64{1}, Times: true,
+		For: ids,
+	})
+	ipctest.NoErr(w.t, err)
+	w.envelope(kindOpen, number, text)
+}
+
+// message sends message seq.
+func (w *wire) message(number, seq uint64) {
+	w.t.Helper()
+	b := content(seq, 100)
+	w.envelope(kindMessages, number, append(appendRun(nil, &run{count: 1, size: uint32(len(b)), seq: seq, time: 1}), b...))
+}
+
 // envelope sends an envelope of session 7 and topic 1.
 func (w *wire) envelope(k kind, number uint64, body []byte) {
 	w.t.Helper()
@@ -122,20 +140,10 @@ func TestWaitBegins(t *testing.T) {
 	w := newWire(t, s)
 	far := start(t, s, "subscribe", Wait, "t")
 	first := w.say()
-	meta := Meta{Name: "t", Policy: Wait, MaxSize: 100, Depth: 64, Publishers: 1, Members: 4, Living: 1, Next: []uint64{1}, Since: []uint64{1}, Times: true}
-	describe := func(number uint64, ids ...uint64) {
-		meta.For = ids
-		text, _ := json.Marshal(&meta)
-		w.envelope(kindOpen, number, text)
-	}
-	message := func(number, seq uint64) {
-		b := content(seq, 100)
-		w.envelope(kindMessages, number, append(appendRun(nil, &run{count: 1, size: uint32(len(b)), seq: seq, time: 1}), b...))
-	}
-	describe(1)
-	message(2, 1)
-	describe(3, first.receiver+1)
-	message(4, 2)
+	w.describe(1)
+	w.message(2, 1)
+	w.describe(3, first.receiver+1)
+	w.message(4, 2)
 	w.envelope(0, 5, nil)
 	ipctest.NoErr(t, w.nc.Publish(w.at.data("t"), []byte("not an envelope")))
 	far.event("damaged") // so it has taken what came before
@@ -147,9 +155,9 @@ func TestWaitBegins(t *testing.T) {
 			t.Fatalf("it says %+v", a)
 		}
 		if pending, _, _ := w.back.Pending(); pending == 0 {
-			describe(6, first.receiver)
-			message(7, 1)
-			message(8, 2)
+			w.describe(6, first.receiver)
+			w.message(7, 1)
+			w.message(8, 2)
 			break
 		}
 	}
@@ -219,5 +227,57 @@ func TestWaitOver(t *testing.T) {
 	w.tell(at)
 	for near.Ask("left") != "0" {
 		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// With the policy wait, too, messages at the end that no envelope has are counted: the server did
+// not allow them, for example.
+func TestWaitCountsTheLast(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	s := newServer(t, server.Options{})
+	w := newWire(t, s)
+	far := start(t, s, "subscribe", Wait, "t")
+	w.describe(1, w.say().receiver)
+	w.message(2, 1)
+	w.envelope(kindDeath, 3, nil)
+	w.envelope(kindTick, 3, appendPositions(nil, []position{{next: 4}}))
+	want(t, await(t, "far.t"), 1, 1, 100)
+	if e := far.event("lost"); e.Lost != 2 {
+		t.Errorf("%+v", e)
+	}
+}
+
+// With the policy wait a publishing bridge tells that it is there also while it sends again what the
+// topic still has, and waits for a subscribing bridge. Then it does not tell how far it is.
+func TestWaitTicksInHistory(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	t.Setenv("WINDOW", "1")
+	s := newServer(t, server.Options{})
+	w := newWire(t, s)
+	start(t, s, "publish", Wait, "t")
+	p, err := pubsub.CreatePublisher("t", nil)
+	ipctest.NoErr(t, err)
+	defer p.Close()
+	var e envelope
+	w.until(back{say: sayAsk, receiver: 1}, func() { e = w.begins(1) })
+	w.tell(back{receiver: 1, session: e.session, number: e.number})
+	ipctest.NoErr(t, p.Send(t.Context(), content(1, 100)))
+	e = w.next(kindMessages)
+	w.tell(back{receiver: 1, session: e.session, number: e.number})
+	w.until(back{say: sayAsk, receiver: 2}, func() {
+		w.begins(2)
+		e = w.next(kindMessages)
+	})
+	for range 5 {
+		if tick := w.next(kindTick); tick.number != e.number || len(tick.body) > 0 || tick.flags != 0 {
+			t.Fatalf("envelope %d with %d bytes, want %d", tick.number, len(tick.body), e.number)
+		}
+	}
+	for id := range uint64(2) {
+		w.tell(back{receiver: id + 1, session: e.session, number: e.number})
+	}
+	for tick := w.next(kindTick); len(positions(tick.body)) == 0; tick = w.next(kindTick) {
 	}
 }
