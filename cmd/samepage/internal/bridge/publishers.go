@@ -17,12 +17,12 @@ const (
 	isBridge
 )
 
-// look finds out which places have publishers that are bridges, and says whether other publishers
-// have died since the last look.
-func (s *source) look() (dead bool) {
+// look finds out which places have publishers that are bridges, and which other publishers have
+// died since the last look. The caller tells that with dead, behind their last messages.
+func (s *source) look() {
 	st, err := pubsub.Inspect(s.name, &samepage.InspectOptions{Scope: s.b.o.Scope, Owner: s.b.o.Owner})
 	if err != nil || len(st.Lanes) != len(s.local) {
-		return false
+		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -30,8 +30,7 @@ func (s *source) look() (dead bool) {
 	for i, l := range st.Lanes {
 		if n := l.Deaths - s.deaths[i]; n > 0 {
 			if s.local[i] != isBridge {
-				dead = true
-				s.at[i].deaths += n
+				s.died[i] += n
 			}
 			s.deaths[i] = l.Deaths
 		}
@@ -52,7 +51,18 @@ func (s *source) look() (dead bool) {
 		s.local[i] = is
 	}
 	s.meta.Living = living
-	return dead
+}
+
+// dead makes the deaths that were seen a part of the positions. It says whether there are any.
+func (s *source) dead() (any bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, n := range s.died {
+		s.at[i].deaths += n
+		any = any || n > 0
+	}
+	clear(s.died)
+	return any
 }
 
 // isBridgeProcess says whether a member belongs to a subscribing bridge.

@@ -54,6 +54,7 @@ type source struct {
 	first   []uint64      // of each place: the number of the first message
 	local   []int         // of each place: its publisher is a local one, a bridge, or not known yet
 	deaths  []uint32      // as pubsub.Inspect has told them
+	died    []uint32      // of each place: deaths that are not told yet
 	alone   time.Time     // since when nobody else uses the topic; zero: others do
 	budget  budget        // of what it costs the publishers
 	restFor time.Duration // how long it rests if that is too much
@@ -69,7 +70,7 @@ type source struct {
 	meta   Meta // Name is empty while there is no topic
 	number uint64
 	at     []position           // of each place
-	again  bool                 // history is on its way again: a tick would say that it is lost
+	again  bool                 // history is on its way again: positions would say that it is lost
 	ended  bool                 // the last publisher has ended its stream
 	over   []byte               // the last envelope of the topic before, while there is no topic; only with the policy Newest
 	seen   map[uint64]bool      // the bridges that were heard
@@ -194,9 +195,10 @@ func (s *source) open() {
 	s.queued, s.first, s.local = make([]uint64, n), make([]uint64, n), make([]int, n)
 	s.mu.Lock()
 	at, since, earlier := s.at, s.meta.Since, s.meta.Earlier
-	if s.sub.ID() != s.meta.ID || n != len(at) { // else the bridge was evicted
+	evicted := s.sub.ID() == s.meta.ID && n == len(at)
+	if !evicted {
 		at, since, earlier = make([]position, n), make([]uint64, n), earlier+s.sent()
-		s.deaths = make([]uint32, n)
+		s.deaths, s.died = make([]uint32, n), make([]uint32, n)
 	}
 	for place := range at {
 		if at[place].next == 0 {
@@ -212,7 +214,9 @@ func (s *source) open() {
 		Since: since, Known: s.b.known(s.far), Earlier: earlier,
 	}
 	s.mu.Unlock()
-	s.look()
+	if s.look(); !evicted {
+		s.dead() // the description has them
+	}
 	s.buf = make([]byte, headerSize, headerSize+batchBytes)
 	s.announce()
 	if s.st != nil {
@@ -280,6 +284,7 @@ func (s *source) close(err error) {
 		s.b.tell("failed", s.name, 0, "%v", err)
 		pause(s.ctx, time.Second/2)
 	}
+	s.dead()
 	over := s.positions()
 	s.send(kindOver, flags, over)
 	s.mu.Lock()
@@ -327,11 +332,12 @@ func (s *source) read() error {
 		case err == io.EOF:
 			s.flush()
 			s.look()
+			s.dead()
 			s.send(kindEnd, 0, s.positions())
 			err = nil
 		case errors.Is(err, samepage.ErrPeerDied):
 			s.flush()
-			if s.look() {
+			if s.look(); s.dead() {
 				s.send(kindDeath, 0, s.positions())
 			}
 			err = nil

@@ -281,3 +281,40 @@ func TestWaitTicksInHistory(t *testing.T) {
 	for tick := w.next(kindTick); len(positions(tick.body)) == 0; tick = w.next(kindTick) {
 	}
 }
+
+// With the policy wait the death of a publisher arrives also if the publishing bridge has seen it
+// before it has read the last messages.
+func TestWaitDeath(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	t.Setenv("WINDOW", "1") // so it reads on when a message is acknowledged
+	s := newServer(t, server.Options{})
+	w := newWire(t, s)
+	start(t, s, "publish", Wait, "t")
+	p := ipctest.Start(t, "publisher", "t", "100", "0")
+	p.Line()
+	var e envelope
+	w.until(back{say: sayAsk, receiver: 1}, func() { e = w.begins(1) })
+	w.tell(back{receiver: 1, session: e.session, number: e.number})
+	sub, err := pubsub.OpenSubscriber("t", &pubsub.SubscriberOptions{BestEffort: true})
+	ipctest.NoErr(t, err)
+	defer sub.Close()
+	p.Want("done <nil>", "1")
+	e = w.next(kindMessages)
+	p.Want("done <nil>", "3")
+	p.Kill()
+	for ; err == nil; _, err = sub.Take(t.Context()) {
+	}
+	ipctest.WantErr(t, err, samepage.ErrPeerDied)
+	w.next(kindTick)
+	for k := kindMessages; k != kindDeath; k = e.kind {
+		w.tell(back{receiver: 1, session: e.session, number: e.number})
+		m, err := w.got.NextMsg(ipctest.Patience)
+		ipctest.NoErr(t, err)
+		e, err = parse(m.Data)
+		ipctest.NoErr(t, err)
+	}
+	if at := positions(e.body); at[0] != (position{next: 5, deaths: 1}) {
+		t.Errorf("%+v", at)
+	}
+}
