@@ -196,6 +196,9 @@ func (s *source) back(m *nats.Msg) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if a.session == s.session && a.number > s.number {
+		return // it acknowledges what was never sent
+	}
 	defer s.notice()
 	if len(s.seen) >= maxReceivers {
 		clear(s.seen)
@@ -210,6 +213,11 @@ func (s *source) back(m *nats.Msg) {
 	switch {
 	case !asks:
 		return
+	case s.w != nil && s.w.full():
+		if s.answers(a.receiver) {
+			s.b.tell("refused", s.name, 0, "there are %d bridges already, and the publisher can wait for no more", maxReceivers)
+		}
+		return
 	case s.meta.Name != "":
 	case s.w != nil: // it gets the next topic from the beginning
 		s.w.admit([]uint64{a.receiver}, s.number)
@@ -218,14 +226,12 @@ func (s *source) back(m *nats.Msg) {
 		s.tellOver(a.receiver)
 		return
 	}
-	if time.Since(s.asks[a.receiver]) < askAgain*s.b.o.Tick {
-		return // the answer is on its way
+	if !s.answers(a.receiver) {
+		return
 	}
-	if len(s.asks) >= maxReceivers {
-		clear(s.asks)
+	if !slices.Contains(s.who, a.receiver) && len(s.who) < maxReceivers {
+		s.who = append(s.who, a.receiver)
 	}
-	s.asks[a.receiver] = time.Now()
-	s.who = append(s.who, a.receiver)
 	s.asked.Store(true)
 	if s.wake != nil {
 		s.wake()
@@ -233,6 +239,21 @@ func (s *source) back(m *nats.Msg) {
 	if s.pace != nil {
 		s.pace.interrupt()
 	}
+}
+
+// answers notes that a bridge gets an answer. It returns false if one is on its way.
+//
+// Preconditions:
+//   - The caller has mu.
+func (s *source) answers(receiver uint64) bool {
+	if time.Since(s.asks[receiver]) < askAgain*s.b.o.Tick {
+		return false
+	}
+	if len(s.asks) >= maxReceivers {
+		clear(s.asks)
+	}
+	s.asks[receiver] = time.Now()
+	return true
 }
 
 // notice wakes await.

@@ -318,3 +318,56 @@ func TestWaitDeath(t *testing.T) {
 		t.Errorf("%+v", at)
 	}
 }
+
+// A publishing bridge believes no word that acknowledges what was never sent.
+func TestWaitLies(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	s := newServer(t, server.Options{})
+	w := newWire(t, s)
+	start(t, s, "publish", Wait, "t")
+	p, err := pubsub.CreatePublisher("t", nil)
+	ipctest.NoErr(t, err)
+	defer p.Close()
+	var e envelope
+	w.until(back{say: sayAsk, receiver: 1}, func() { e = w.begins(1) })
+	at := back{receiver: 1, session: e.session, number: e.number}
+	w.tell(at)
+	lie := at
+	lie.number = 1 << 63
+	w.tell(lie)
+	ipctest.NoErr(t, p.Send(t.Context(), content(1, 100)))
+	first := w.next(kindMessages)
+	at.say = sayHole
+	w.until(at, func() {
+		if again := w.next(kindMessages); again.number != first.number {
+			t.Errorf("envelope %d, want %d again", again.number, first.number)
+		}
+	})
+}
+
+// A bridge for which the publisher cannot wait, because there are too many, is told, and gets no
+// answer: it would ask for the history again and again.
+func TestWaitTooMany(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	s := newServer(t, server.Options{})
+	w := newWire(t, s)
+	near := start(t, s, "publish", Wait, "t")
+	w.until(back{say: sayAsk, receiver: 1}, func() { near.event("receiver") })
+	for id := range uint64(maxReceivers) {
+		w.tell(back{say: sayAsk, receiver: id + 1})
+	}
+	for n := 2; n <= maxReceivers; n++ {
+		near.event("receiver")
+	}
+	p, err := pubsub.CreatePublisher("t", nil)
+	ipctest.NoErr(t, err)
+	defer p.Close()
+	first := w.next(kindOpen)
+	w.until(back{say: sayAsk, receiver: maxReceivers + 1}, func() { near.event("refused") })
+	ipctest.NoErr(t, p.Send(t.Context(), content(1, 100)))
+	if e := w.next(kindMessages); e.number != first.number+1 {
+		t.Errorf("envelope %d, want %d", e.number, first.number+1)
+	}
+}

@@ -93,8 +93,7 @@ func (w *window) admit(all []uint64, number uint64) (begin []uint64) {
 	for _, id := range all {
 		switch {
 		case w.receivers[id] != nil:
-		case len(w.receivers) >= maxReceivers:
-			w.s.b.tell("refused", w.s.name, 0, "there are %d bridges already, and the publisher can wait for no more", maxReceivers)
+		case len(w.receivers) >= maxReceivers: // it asks again, and then it is told
 		default:
 			w.receivers[id] = &receiver{from: number, number: number, heard: time.Now()}
 			w.s.b.tell("receiver", w.s.name, 0, "a bridge has come; there are %d", len(w.receivers))
@@ -106,6 +105,13 @@ func (w *window) admit(all []uint64, number uint64) (begin []uint64) {
 		}
 	}
 	return begin
+}
+
+// full says whether the window can wait for no more bridges.
+func (w *window) full() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.receivers) >= maxReceivers
 }
 
 // has says whether the window waits for a bridge.
