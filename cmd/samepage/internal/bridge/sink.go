@@ -41,6 +41,7 @@ type sink struct {
 	noGaps     bool      // it was told that the topic here cannot have gaps
 	retry      time.Time // when to try again to make it
 	made       bool      // this bridge has made the topic
+	dropped    bool      // another sink may have the name now
 	shifts     shifts    // as the cell has them, see restore
 	unkept     bool      // the cell does not have them, because it could not be written
 	// kept keeps the topic here while the one at the origin exists, also between its publishers: as
@@ -56,9 +57,34 @@ type sink struct {
 	isStored atomic.Bool   // stored was called
 	position atomic.Uint64 // of the last envelope in the stream, if the topic is stored
 
-	waits   atomic.Bool   // the policy is Wait: the publishing bridge waits for this one
-	session atomic.Uint32 // of the publishing bridge
-	number  atomic.Uint64 // of the last envelope
+	waits atomic.Bool // the policy is Wait: the publishing bridge waits for this one
+	at    progress
+}
+
+// progress is how far a sink is. Session and number change together: a word that has the number of
+// another session would acknowledge what has not come. The zero value knows no session.
+type progress struct {
+	mu      sync.Mutex
+	session uint32 // of the publishing bridge
+	number  uint64 // of the last envelope
+}
+
+func (p *progress) get() (session uint32, number uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.session, p.number
+}
+
+func (p *progress) set(session uint32, number uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.session, p.number = session, number
+}
+
+// session returns the session that the sink knows, or 0.
+func (s *sink) session() uint32 {
+	session, _ := s.at.get()
+	return session
 }
 
 // place is the place of a publisher of the far topic.
@@ -105,6 +131,7 @@ func (b *Bridge) drop(s *sink) bool {
 	defer b.mu.Unlock()
 	delete(b.sinks, s.far)
 	b.counters.release(s.c)
+	s.dropped = true
 	return true
 }
 
@@ -167,7 +194,7 @@ func (s *sink) watch() {
 		s.heard = time.Now() // the silence has another reason
 		return
 	}
-	if s.session.Load() == 0 { // nobody answers if the topic is stored
+	if s.session() == 0 { // nobody answers if the topic is stored
 		s.ask()
 	}
 	if quiet := time.Since(s.heard); quiet > s.b.o.Silence && !s.silent && s.meta.Name != "" && s.meta.Policy != Stored {
@@ -187,7 +214,8 @@ func (s *sink) ask() {
 
 // say tells the publishing bridge how far this one is.
 func (s *sink) say(what say) {
-	a := back{what, s.b.receiver, s.session.Load(), s.number.Load()}
+	session, number := s.at.get()
+	a := back{what, s.b.receiver, session, number}
 	_ = s.b.o.Conn.Publish(s.b.s.back(s.far), a.bytes())
 }
 
@@ -201,7 +229,7 @@ func (s *sink) take(data []byte, meta func() *Meta) {
 		s.complain("damaged", err)
 		return
 	}
-	if s.ctx.Err() != nil {
+	if s.ctx.Err() != nil || s.dropped {
 		return
 	}
 	s.c.envelopes.Add(1)
@@ -221,12 +249,12 @@ func (s *sink) take(data []byte, meta func() *Meta) {
 		return
 	}
 	if s.follows(e.session) && !s.inOrder(&e, false) {
-		if e.kind == kindTick && e.number == s.number.Load() && e.id == s.meta.ID && s.meta.Name != "" {
+		if _, last := s.at.get(); e.kind == kindTick && e.number == last && e.id == s.meta.ID && s.meta.Name != "" {
 			s.where(e.body) // what could not be sent, or published here, has no number of its own
 		}
 		return
 	}
-	if e.id != s.meta.ID || e.session != s.session.Load() || s.meta.Name == "" {
+	if e.id != s.meta.ID || e.session != s.session() || s.meta.Name == "" {
 		if e.kind == kindOver && (s.meta.Name != "" || e.id == s.meta.ID) { // of a topic that is over already
 			return
 		}
@@ -236,7 +264,7 @@ func (s *sink) take(data []byte, meta func() *Meta) {
 				s.open(m)
 			}
 		}
-		if e.id != s.meta.ID || e.session != s.session.Load() || s.meta.Name == "" {
+		if e.id != s.meta.ID || e.session != s.session() || s.meta.Name == "" {
 			if meta == nil {
 				s.ask()
 			} else if n := s.count(&e); n > 0 { // the server has no description of it any more
@@ -246,7 +274,8 @@ func (s *sink) take(data []byte, meta func() *Meta) {
 		}
 	}
 	if s.meta.Policy != Wait {
-		s.number.Store(max(s.number.Load(), e.number))
+		_, last := s.at.get()
+		s.at.set(e.session, max(last, e.number))
 	}
 	if err := s.do(&e); err != nil {
 		s.complain("damaged", err)
@@ -273,7 +302,7 @@ func (s *sink) described(e *envelope, m *Meta) {
 // another says whether an envelope is of another topic of that name, on another machine: the first
 // one keeps the name as long as it is heard.
 func (s *sink) another(e *envelope) bool {
-	if s.meta.Name == "" || s.meta.Policy == Stored || s.left || s.silent || e.id == s.meta.ID || e.session == s.session.Load() ||
+	if s.meta.Name == "" || s.meta.Policy == Stored || s.left || s.silent || e.id == s.meta.ID || e.session == s.session() ||
 		time.Since(s.heard) > s.b.o.Silence {
 		return false
 	}
@@ -287,16 +316,16 @@ func (s *sink) another(e *envelope) bool {
 // follows says whether the envelopes of a session must come in order, because its publishing bridge
 // keeps them for this one.
 func (s *sink) follows(session uint32) bool {
-	return s.meta.Policy == Wait && session != 0 && session == s.session.Load()
+	return s.meta.Policy == Wait && session != 0 && session == s.session()
 }
 
 // inOrder says whether an envelope is the next one, and acknowledges it. If anew is set, it may be
 // a later one: the publishing bridge has forgotten this one, and begins again with it.
 func (s *sink) inOrder(e *envelope, anew bool) bool {
-	last := s.number.Load()
+	session, last := s.at.get()
 	switch {
 	case e.kind != kindTick && (e.number == last+1 || anew && e.number > last):
-		s.number.Store(e.number)
+		s.at.set(session, e.number)
 		return true
 	case e.number > last:
 		s.say(sayHole)
@@ -418,7 +447,7 @@ func (s *sink) seen() (n uint64) {
 
 // open begins with a topic, or goes on with it.
 func (s *sink) open(m *Meta) {
-	again := m.Session == s.session.Load()
+	again := m.Session == s.session()
 	if m.ID == s.meta.ID && again && s.meta.Name != "" {
 		return
 	}
@@ -453,8 +482,7 @@ func (s *sink) open(m *Meta) {
 	s.discard()
 	s.meta, s.retry, s.left = *m, time.Time{}, false
 	s.waits.Store(m.Policy == Wait)
-	s.session.Store(m.Session)
-	s.number.Store(m.Number)
+	s.at.set(m.Session, m.Number)
 	if m.Policy == Wait {
 		s.say(sayDone)
 	}

@@ -252,7 +252,7 @@ func (s *sink) record() (at uint64, text []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := record{Position: s.position.Load(), Meta: s.meta}
-	r.Meta.Number = s.number.Load()
+	_, r.Meta.Number = s.at.get()
 	for i := range s.places {
 		r.Next = append(r.Next, s.places[i].next)
 		r.Meta.Deaths = append(r.Meta.Deaths[:i:i], s.places[i].deaths)
@@ -269,7 +269,7 @@ func (s *sink) resume(text []byte) uint64 {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.meta.Name == "" && s.session.Load() == 0 && r.Meta.Name != "" && r.Meta.Publishers > 0 {
+	if s.meta.Name == "" && s.session() == 0 && r.Meta.Name != "" && r.Meta.Publishers > 0 {
 		r.Meta.Next, r.Meta.Known, r.Meta.Living = r.Next, nil, 0
 		s.open(&r.Meta)
 	}

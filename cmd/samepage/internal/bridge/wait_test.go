@@ -371,3 +371,44 @@ func TestWaitTooMany(t *testing.T) {
 		t.Errorf("envelope %d, want %d", e.number, first.number+1)
 	}
 }
+
+// A word has the number and the session of one moment.
+func TestProgress(t *testing.T) {
+	var p progress
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := range uint32(100_000) {
+			p.set(i, uint64(i))
+		}
+	}()
+	for {
+		if session, number := p.get(); uint64(session) != number {
+			t.Fatalf("number %d of session %d", number, session)
+		}
+		select {
+		case <-done:
+			return
+		default:
+		}
+	}
+}
+
+// A sink that was dropped takes nothing any more: another one may have its name.
+func TestDropped(t *testing.T) {
+	s := newServer(t, server.Options{})
+	w := newWire(t, s)
+	b, err := New(&Options{Conn: w.nc, Space: w.at.space, Names: Names{Patterns: []string{"t*"}}, Tell: func(e Event) { t.Error(e) }})
+	ipctest.NoErr(t, err)
+	k := newSink(t.Context(), b, "t")
+	b.sinks[k.far], k.heard = k, time.Time{}
+	if !b.drop(k) {
+		t.Fatal("it is not dropped")
+	}
+	w.describe(1, b.receiver)
+	m, err := w.got.NextMsg(ipctest.Patience)
+	ipctest.NoErr(t, err)
+	if k.take(m.Data, nil); k.session() != 0 {
+		t.Error("it has taken a description")
+	}
+}
