@@ -257,18 +257,21 @@ func TestSmallerLimit(t *testing.T) {
 	}
 }
 
+type long struct {
+	AbcdefghijklmnopqrstuvwxyzA, AbcdefghijklmnopqrstuvwxyzB, AbcdefghijklmnopqrstuvwxyzC, AbcdefghijklmnopqrstuvwxyzD float64
+	AbcdefghijklmnopqrstuvwxyzE, AbcdefghijklmnopqrstuvwxyzF, AbcdefghijklmnopqrstuvwxyzG, AbcdefghijklmnopqrstuvwxyzH float64
+}
+
+// longer is a type whose description has more than 1000 bytes.
+type longer struct {
+	Abcdefghijklmnopqrstuvwxyz0, Abcdefghijklmnopqrstuvwxyz1, Abcdefghijklmnopqrstuvwxyz2, Abcdefghijklmnopqrstuvwxyz3 long
+}
+
 // A cell whose description does not fit into a message of the server is refused.
 func TestLongSchema(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
 	s := newServer(t, server.Options{MaxPayload: 2200})
-	type long struct {
-		AbcdefghijklmnopqrstuvwxyzA, AbcdefghijklmnopqrstuvwxyzB, AbcdefghijklmnopqrstuvwxyzC, AbcdefghijklmnopqrstuvwxyzD float64
-		AbcdefghijklmnopqrstuvwxyzE, AbcdefghijklmnopqrstuvwxyzF, AbcdefghijklmnopqrstuvwxyzG, AbcdefghijklmnopqrstuvwxyzH float64
-	}
-	type longer struct {
-		Abcdefghijklmnopqrstuvwxyz0, Abcdefghijklmnopqrstuvwxyz1, Abcdefghijklmnopqrstuvwxyz2, Abcdefghijklmnopqrstuvwxyz3 long
-	}
 	w, err := cell.CreateWriterOf[longer]("c", nil)
 	ipctest.NoErr(t, err)
 	defer w.Close()

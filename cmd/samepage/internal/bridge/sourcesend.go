@@ -104,9 +104,8 @@ func (s *source) sendOpen(next []uint64) {
 	if s.meta.Name == "" {
 		return
 	}
-	s.number++
 	m := s.meta
-	m.Next, m.Deaths, m.Number = next, nil, s.number
+	m.Next, m.Deaths, m.Number = next, nil, s.number+1
 	for _, p := range s.at {
 		m.Deaths = append(m.Deaths, p.deaths)
 		if next == nil {
@@ -115,10 +114,35 @@ func (s *source) sendOpen(next []uint64) {
 	}
 	m.For, s.who = s.who, nil
 	s.asked.Store(false)
-	if s.w != nil {
-		m.For = s.w.admit(m.For, s.number-1)
+	b := s.openEnvelope(&m)
+	if !s.describes(len(b)) {
+		return
 	}
-	s.publish(s.number, s.openEnvelope(&m))
+	if s.w != nil {
+		m.For = s.w.admit(m.For, s.number)
+		b = s.openEnvelope(&m)
+	}
+	s.number++
+	s.publish(s.number, b)
+}
+
+// describes says whether the server allows a description of n bytes. If not, it tells that once for
+// each limit, and waits for no bridge that was to begin with it.
+//
+// Preconditions:
+//   - The caller has mu.
+func (s *source) describes(n int) bool {
+	most := s.b.o.Conn.MaxPayload()
+	if int64(n) <= most {
+		return true
+	}
+	if s.told.Swap(most) != most {
+		s.b.tell("refused", s.name, 0, "the description of the topic has %d bytes, and the server allows %d: no bridge can take the topic", n, most)
+	}
+	if s.w != nil {
+		s.w.dismiss(s.number)
+	}
+	return false
 }
 
 // openEnvelope returns Meta in an envelope.

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -370,6 +371,33 @@ func TestWaitTooMany(t *testing.T) {
 	if e := w.next(kindMessages); e.number != first.number+1 {
 		t.Errorf("envelope %d, want %d", e.number, first.number+1)
 	}
+}
+
+// A topic whose description does not fit into a message of the server cannot cross. Its publisher
+// does not wait for bridges that ask for it.
+func TestWaitLongSchema(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	t.Setenv("WINDOW", "1")
+	s := newServer(t, server.Options{MaxPayload: 2200})
+	w := newWire(t, s)
+	near := start(t, s, "publish", Wait, "t")
+	w.until(back{say: sayAsk, receiver: 1}, func() {
+		near.event("receiver")
+		type longest struct {
+			long
+			AbcdefghijklmnopqrstuvwxyzI, AbcdefghijklmnopqrstuvwxyzJ, AbcdefghijklmnopqrstuvwxyzK, AbcdefghijklmnopqrstuvwxyzL longer
+		}
+		p, err := pubsub.CreatePublisherOf[longest]("t", &pubsub.Options{Depth: 2})
+		ipctest.NoErr(t, err)
+		defer p.Close()
+		if e := near.event("refused"); !strings.Contains(e.Text, "description") {
+			t.Errorf("%+v", e)
+		}
+		for range 10 {
+			ipctest.NoErr(t, p.Send(t.Context(), &longest{}))
+		}
+	})
 }
 
 // A word has the number and the session of one moment.

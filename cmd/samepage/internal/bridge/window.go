@@ -63,6 +63,7 @@ func (w *window) send(number uint64, b []byte) (next []byte) {
 	w.bytes += len(b)
 	if !w.s.fits(err, len(b)) {
 		w.empty(&w.kept[len(w.kept)-1])
+		w.trim()
 	}
 	if n := len(w.free) - 1; n >= 0 {
 		next, w.free = w.free[n], w.free[:n]
@@ -105,6 +106,27 @@ func (w *window) admit(all []uint64, number uint64) (begin []uint64) {
 		}
 	}
 	return begin
+}
+
+// dismiss waits no longer for bridges that were to begin after envelope number: they cannot.
+func (w *window) dismiss(number uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.forget(number)
+	w.trim()
+}
+
+// forget is dismiss without what follows from it.
+//
+// Preconditions:
+//   - The caller has mu, and calls trim.
+func (w *window) forget(number uint64) {
+	for id, r := range w.receivers {
+		if r.from == number && !r.knows {
+			delete(w.receivers, id)
+			w.s.b.tell("receiver", w.s.name, 0, "a bridge cannot begin, and is not waited for; there are %d", len(w.receivers))
+		}
+	}
 }
 
 // full says whether the window can wait for no more bridges.
@@ -171,15 +193,20 @@ func (w *window) resend() {
 			break
 		}
 	}
+	w.trim() // what nobody waits for any more
 	w.resent = time.Now()
 }
 
 // empty replaces an envelope that the server does not allow, because it is too large, by one of the
-// same number without messages. So receivers go on, and count them.
+// same number without messages. So receivers go on, and count them. Those that were to begin with a
+// description are not waited for.
 func (w *window) empty(e *sealed) {
 	was, err := parse(e.b)
 	if err != nil { // impossible: it is sealed
 		return
+	}
+	if was.kind == kindOpen {
+		w.forget(e.number - 1)
 	}
 	b := make([]byte, headerSize)
 	was.kind, was.flags = kindDeath, 0 // without positions it says nothing
