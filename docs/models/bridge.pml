@@ -8,13 +8,14 @@
  * from a sink. Time passes EARLY times at any moment, and at the end when nothing else can happen. The
  * source may be killed and started again (RESTARTS), and a sink whose topic is over may forget what it
  * knew (FORGETS), as sinks that a pattern has made do. The source may take a sink for one that is not
- * heard any more, and wait for it no longer (SILENT).
+ * heard any more, and wait for it no longer (SILENT). The last topic stays, or is over, too (ENDS).
  *
  * Checked:
  *   1  From its first message of a topic on, a sink gets each message in order; none is missing.
  *      Only if the source was killed, or has not heard the sink, there may be a gap.
  *   2  What is kept is not more than the window, and one description for each sink.
  *   3  When time has passed often enough after the last loss, each sink has the topic, and all of it.
+ *      If the topic is over, nothing is kept any more: each sink has got all that was kept for it.
  *
  * Left out: envelopes that the server does not allow, what is in the messages.
  *
@@ -23,6 +24,8 @@
  * check: -DRESTARTS=1 -DEARLY=1
  * check: -DSILENT=1 -DHISTORY=1 -DEARLY=1
  * check: -DSINKS=2 -DMSGS=1
+ * check: -DENDS=1 -DLOSSES=2 -DEARLY=1
+ * check: -DENDS=1 -DFORGETS=1 -DSILENT=1 -DEARLY=1
  *
  * These take longer.
  * deep: -DSINKS=2 -DEARLY=1
@@ -45,6 +48,8 @@
  * breaks: -DBREAK_ORDER
  * breaks: -DBREAK_RESEND
  * breaks: -DBREAK_TICK
+ * When the topic is over, nothing tells of the last envelope (so it was, too).
+ * breaks: -DENDS=1 -DBREAK_OVER
  */
 
 #ifndef SINKS
@@ -76,6 +81,9 @@
 #endif
 #ifndef SILENT
 #define SILENT 0
+#endif
+#ifndef ENDS
+#define ENDS 0
 #endif
 
 #define bit(i) (1 << (i))
@@ -212,7 +220,7 @@ byte forgets = 0;
 			trim \
 		:: else \
 		fi; \
-		if :: (s != session || w == HOLE) && again -> re = lo + 1; rested = false :: else fi; \
+		if :: (w == ASK || (s == session && w == HOLE)) && again -> re = lo + 1; rested = false :: else fi; \
 		w = 0 \
 	:: else -> w = ASK \
 	fi; \
@@ -259,8 +267,8 @@ end:
 	:: atomic { re == 0 && topic != 0 && hist == 0 && seq - first < MSGS && number - lo < WINDOW && free ->
 			put(MESSAGE, 0, seq); seq++
 		}
-	/* The last topic stays. */
-	:: atomic { re == 0 && topic != 0 && hist == 0 && seq - first == MSGS && begun < TOPICS && number - lo < WINDOW && free ->
+	/* The last topic stays, or ends with ENDS. */
+	:: atomic { re == 0 && topic != 0 && hist == 0 && seq - first == MSGS && (begun < TOPICS || ENDS) && number - lo < WINDOW && free ->
 			put(OVER, 0, seq); topic = 0
 		}
 	:: atomic { silent < SILENT && re == 0 && in != 0 ->
@@ -378,7 +386,14 @@ proctype loses()
 	asked = 0; answered = 0; rested = true; \
 	timeOf(0); \
 	if :: SINKS > 1 -> timeOf(SINKS - 1) :: else fi; \
-	if :: topic != 0 && hist == 0 && re == 0 -> send(TICK, number, 0, seq, topic) :: else fi
+	if :: (topic != 0 || owing) && re == 0 -> send(TICK, number, 0, seq, topic) :: else fi
+
+/* When the topic is over, the source tells where it was as long as something is kept. */
+#ifdef BREAK_OVER
+#define owing false
+#else
+#define owing (lo < number)
+#endif
 
 #define whole(i) (has[i] == topic && next[i] == seq)
 
@@ -393,7 +408,10 @@ proctype time()
 	:: atomic { timeout && rounds < ROUNDS -> rounds++; pass }
 	:: atomic { timeout && rounds == ROUNDS -> break }
 	od;
-	assert(topic == TOPICS && whole(0) && whole(SINKS - 1))
+	if
+	:: ENDS -> assert(begun == TOPICS && topic == 0 && lo == number)
+	:: else -> assert(topic == TOPICS && whole(0) && whole(SINKS - 1))
+	fi
 }
 
 init

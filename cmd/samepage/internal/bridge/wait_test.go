@@ -347,6 +347,36 @@ func TestWaitLies(t *testing.T) {
 	})
 }
 
+// A publishing bridge sends nothing again for a subscribing one that hears another bridge which has
+// the name: it would drop it.
+func TestWaitRival(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	s := newServer(t, server.Options{})
+	w := newWire(t, s)
+	start(t, s, "publish", Wait, "t")
+	p, err := pubsub.CreatePublisher("t", nil)
+	ipctest.NoErr(t, err)
+	defer p.Close()
+	rival := back{receiver: 1, session: 1, number: 5}
+	var e envelope
+	w.until(rival, func() { e = w.begins(1) })
+	w.tell(rival)
+	w.tell(back{say: sayAsk, receiver: 2})
+	for last := e.number; ; last = e.number {
+		m, err := w.got.NextMsg(ipctest.Patience)
+		ipctest.NoErr(t, err)
+		e, err = parse(m.Data)
+		ipctest.NoErr(t, err)
+		if e.kind != kindTick && e.number != last+1 {
+			t.Fatalf("envelope %d comes after %d", e.number, last)
+		}
+		if m, err := parseMeta(e.body); e.kind == kindOpen && err == nil && len(m.For) == 1 && m.For[0] == 2 {
+			return
+		}
+	}
+}
+
 // A bridge for which the publisher cannot wait, because there are too many, is told, and gets no
 // answer: it would ask for the history again and again.
 func TestWaitTooMany(t *testing.T) {
