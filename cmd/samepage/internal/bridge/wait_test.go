@@ -196,9 +196,9 @@ func TestWaitTellsBegin(t *testing.T) {
 	ipctest.NoErr(t, p.Close())
 }
 
-// With the policy wait a publishing bridge tells where it is also when the topic is over, as long as
-// a subscribing one has not acknowledged all: what came last may be lost. A topic that was found by a
-// pattern is not forgotten before.
+// With the policy wait a publishing bridge tells where it is also when the topic is over, as long
+// as a subscribing one has not acknowledged all: what came last may be lost. A topic that was found
+// by a pattern is not forgotten before.
 func TestWaitOver(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)
@@ -249,8 +249,8 @@ func TestWaitCountsTheLast(t *testing.T) {
 	}
 }
 
-// With the policy wait a publishing bridge tells that it is there also while it sends again what the
-// topic still has, and waits for a subscribing bridge. Then it does not tell how far it is.
+// With the policy wait a publishing bridge tells that it is there also while it sends again what
+// the topic still has, and waits for a subscribing bridge. Then it does not tell how far it is.
 func TestWaitTicksInHistory(t *testing.T) {
 	ipctest.NeedNames(t)
 	ipctest.Store(t)

@@ -174,8 +174,8 @@ func (w *window) heard(a *back) bool {
 		r.number = max(r.number, a.number)
 		w.trim()
 	}
-	// A bridge that asks has lost the first envelope that was kept for it. One that says nothing of this
-	// session, and does not ask, hears another bridge that has the name.
+	// A bridge that asks has lost the first envelope that was kept for it. One that says nothing of
+	// this session, and does not ask, hears another bridge that has the name.
 	if (a.say == sayAsk || ours && a.say == sayHole) && len(w.kept) > 0 && time.Since(w.resent) > resendAfter {
 		w.resend()
 	}
