@@ -68,9 +68,15 @@ func TestDeadlineWithoutWait(t *testing.T) {
 	})
 	k, err := c.Begin(bg)
 	ipctest.NoErr(t, err)
-	ctx, cancel := context.WithTimeout(bg, time.Millisecond)
-	defer cancel()
-	ipctest.NoErr(t, k.Start(ctx, 0))
+	for d := time.Millisecond; ; d *= 2 {
+		ctx, cancel := context.WithTimeout(bg, d)
+		defer cancel()
+		err := k.Start(ctx, 0)
+		if err == nil {
+			break
+		}
+		ipctest.WantErr(t, err, context.DeadlineExceeded) // it has come before the call could be made
+	}
 	select {
 	case err := <-ended:
 		ipctest.WantErr(t, err, context.DeadlineExceeded)

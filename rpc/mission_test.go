@@ -207,18 +207,39 @@ func TestMission000_27_Service(t *testing.T) {
 	ipctest.WantErr(t, <-failed, samepage.ErrPeerDied)
 }
 
+// deadline is a context whose deadline comes when the test says so.
+type deadline struct {
+	context.Context
+	comes chan struct{}
+}
+
+func (d deadline) Done() <-chan struct{} { return d.comes }
+
+func (d deadline) Err() error {
+	select {
+	case <-d.comes:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
 // A caller that gives up returns although its worker hangs, and gets no late answer. The worker
 // learns that.
 func TestMission000_28_Service(t *testing.T) {
 	w, c := startEraser(t)
 	for range 20 {
-		ctx, cancel := context.WithTimeout(bg, 20*time.Millisecond)
-		_, err := c.Call(ctx, []byte("wait"))
-		cancel()
-		ipctest.WantErr(t, err, os.ErrDeadlineExceeded, "has not answered yet")
+		ctx := deadline{bg, make(chan struct{})}
+		failed := make(chan error, 1)
+		go func() {
+			_, err := c.Call(ctx, []byte("wait"))
+			failed <- err
+		}()
 		if l := w.Line(); l != "waits" {
 			t.Fatal(l)
 		}
+		close(ctx.comes)
+		ipctest.WantErr(t, <-failed, os.ErrDeadlineExceeded, "has not answered yet")
 		if l := w.Line(); !strings.HasPrefix(l, "ends:") {
 			t.Fatal(l)
 		}
