@@ -95,7 +95,7 @@ What a bridge has published here is not sent on.`,
 	f.BoolVar(&o.zstd, "zstd", false, "compress what is sent, without loss")
 	f.IntVar(&o.jpeg, "jpeg", 0, "send frames as JPEG of this `quality`, 1 to 100: the pixels are only nearly the same")
 	f.Var(sizeFlag{&o.keep, 0}, "keep", "with --policy stored: bytes that the server keeps of a topic; 0: all")
-	f.Var(sizeFlag{&o.window, 1}, "window", "bytes that are on their way at a time (default 16M with --policy wait, 4M with newest)")
+	f.Var(sizeFlag{&o.window, 1}, "window", "bytes that are on their way at a time (default 8M with --policy wait, 4M with newest)")
 	return c
 }
 
@@ -202,7 +202,7 @@ func (o *bridgeOptions) run(c *cobra.Command, a *app, args []string, way func(*b
 		o.host, _ = os.Hostname()
 	}
 	if o.window == 0 {
-		o.window = 16 << 20
+		o.window = 8 << 20
 		if bridge.Policy(o.policy) == bridge.Newest {
 			o.window = 4 << 20 // on a slow line they become old
 		}

@@ -86,7 +86,11 @@ func plainProcess(args []string) {
 func bridged(b *testing.B, url string, policy Policy, size, pack int) {
 	ipctest.NeedNames(b)
 	ipctest.Store(b)
-	b.Setenv("WINDOW", fmt.Sprint(64<<20)) // as the command
+	window := 8 << 20 // as the command
+	if policy == Newest {
+		window = 4 << 20
+	}
+	b.Setenv("WINDOW", fmt.Sprint(window))
 	near := startAt(b, url, "publish", policy, "t")
 	if url == serve {
 		url = "nats://" + near.event("serving").Text
