@@ -10,7 +10,8 @@ import (
 	"samepage/layout"
 )
 
-// An envelope is one message of NATS. It has this header, and then its body (docs/protocol/bridge.md):
+// An envelope is one message of NATS (docs/protocol/bridge.md). It has this header, and then its
+// body:
 //
 //	 0  uint32  magic
 //	 4  uint32  CRC-32C of all bytes that follow
@@ -38,7 +39,7 @@ const (
 	kindDeath                    // positions: publishers have died
 	kindTick                     // positions: time has passed
 	kindValue                    // a value of a cell, or a part of it
-	kindOver                     // positions: the topic is gone, or with flagBye the bridge stops; of a cell: see cells.go
+	kindOver                     // positions: the topic is gone, or the bridge stops; of a cell: see cells.go
 	kindPicture                  // a part of a message that crosses as a JPEG, see appendPicture
 )
 
