@@ -23,6 +23,15 @@ type wire struct {
 	back, got *nats.Subscription
 }
 
+// wired starts a server of NATS, and returns a wire to it. Objects have a place of their own.
+func wired(t *testing.T, o server.Options) (*testServer, *wire) {
+	t.Helper()
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	s := newServer(t, o)
+	return s, newWire(t, s)
+}
+
 func newWire(t *testing.T, s *testServer) *wire {
 	t.Helper()
 	nc, err := nats.Connect(s.url())
@@ -135,10 +144,7 @@ func (w *wire) begins(id uint64) envelope {
 // With the policy wait a subscribing bridge begins with the description that is for it. What it took
 // earlier would be lost with the connection, because the publishing bridge does not keep it.
 func TestWaitBegins(t *testing.T) {
-	ipctest.NeedNames(t)
-	ipctest.Store(t)
-	s := newServer(t, server.Options{})
-	w := newWire(t, s)
+	s, w := wired(t, server.Options{})
 	far := start(t, s, "subscribe", Wait, "t")
 	first := w.say()
 	w.describe(1)
@@ -175,10 +181,7 @@ func TestWaitBegins(t *testing.T) {
 // while there is a topic, one that asked when there was none, one that has forgotten what it knew,
 // and one that is at an envelope that it had done already.
 func TestWaitTellsBegin(t *testing.T) {
-	ipctest.NeedNames(t)
-	ipctest.Store(t)
-	s := newServer(t, server.Options{})
-	w := newWire(t, s)
+	s, w := wired(t, server.Options{})
 	near := start(t, s, "publish", Wait, "t")
 	w.until(back{say: sayAsk, receiver: 1}, func() { near.event("receiver") }) // there is no topic yet
 	p, err := pubsub.CreatePublisher("t", &pubsub.Options{MaxSize: 100, Times: true})
@@ -200,15 +203,12 @@ func TestWaitTellsBegin(t *testing.T) {
 // as a subscribing one has not acknowledged all: what came last may be lost. A topic that was found
 // by a pattern is not forgotten before.
 func TestWaitOver(t *testing.T) {
-	ipctest.NeedNames(t)
-	ipctest.Store(t)
 	t.Setenv("SILENCE", "6s")
 	ticks := 5
 	if !testing.Short() {
 		ticks = 65 // in 6.4 s or more, which is longer than the silence
 	}
-	s := newServer(t, server.Options{})
-	w := newWire(t, s)
+	s, w := wired(t, server.Options{})
 	near := start(t, s, "publish", Wait, "t*")
 	p, err := pubsub.CreatePublisher("t", nil)
 	ipctest.NoErr(t, err)
@@ -238,10 +238,7 @@ func TestWaitOver(t *testing.T) {
 // With the policy wait, too, messages at the end that no envelope has are counted: the server did
 // not allow them, for example.
 func TestWaitCountsTheLast(t *testing.T) {
-	ipctest.NeedNames(t)
-	ipctest.Store(t)
-	s := newServer(t, server.Options{})
-	w := newWire(t, s)
+	s, w := wired(t, server.Options{})
 	far := start(t, s, "subscribe", Wait, "t")
 	w.describe(1, w.say().receiver)
 	w.message(2, 1)
@@ -256,11 +253,8 @@ func TestWaitCountsTheLast(t *testing.T) {
 // With the policy wait a publishing bridge tells that it is there also while it sends again what
 // the topic still has, and waits for a subscribing bridge. Then it does not tell how far it is.
 func TestWaitTicksInHistory(t *testing.T) {
-	ipctest.NeedNames(t)
-	ipctest.Store(t)
 	t.Setenv("WINDOW", "1")
-	s := newServer(t, server.Options{})
-	w := newWire(t, s)
+	s, w := wired(t, server.Options{})
 	start(t, s, "publish", Wait, "t")
 	p, err := pubsub.CreatePublisher("t", nil)
 	ipctest.NoErr(t, err)
@@ -290,11 +284,8 @@ func TestWaitTicksInHistory(t *testing.T) {
 // With the policy wait the death of a publisher arrives also if the publishing bridge has seen it
 // before it has read the last messages.
 func TestWaitDeath(t *testing.T) {
-	ipctest.NeedNames(t)
-	ipctest.Store(t)
 	t.Setenv("WINDOW", "1") // so it reads on when a message is acknowledged
-	s := newServer(t, server.Options{})
-	w := newWire(t, s)
+	s, w := wired(t, server.Options{})
 	start(t, s, "publish", Wait, "t")
 	p := ipctest.Start(t, "publisher", "t", "100", "0")
 	p.Line()
@@ -326,10 +317,7 @@ func TestWaitDeath(t *testing.T) {
 
 // A publishing bridge believes no word that acknowledges what was never sent.
 func TestWaitLies(t *testing.T) {
-	ipctest.NeedNames(t)
-	ipctest.Store(t)
-	s := newServer(t, server.Options{})
-	w := newWire(t, s)
+	s, w := wired(t, server.Options{})
 	start(t, s, "publish", Wait, "t")
 	p, err := pubsub.CreatePublisher("t", nil)
 	ipctest.NoErr(t, err)
@@ -354,10 +342,7 @@ func TestWaitLies(t *testing.T) {
 // A publishing bridge sends nothing again for a subscribing one that hears another bridge which has
 // the name: it would drop it.
 func TestWaitRival(t *testing.T) {
-	ipctest.NeedNames(t)
-	ipctest.Store(t)
-	s := newServer(t, server.Options{})
-	w := newWire(t, s)
+	s, w := wired(t, server.Options{})
 	start(t, s, "publish", Wait, "t")
 	p, err := pubsub.CreatePublisher("t", nil)
 	ipctest.NoErr(t, err)
@@ -384,10 +369,7 @@ func TestWaitRival(t *testing.T) {
 // A bridge for which the publisher cannot wait, because there are too many, is told, and gets no
 // answer: it would ask for the history again and again.
 func TestWaitTooMany(t *testing.T) {
-	ipctest.NeedNames(t)
-	ipctest.Store(t)
-	s := newServer(t, server.Options{})
-	w := newWire(t, s)
+	s, w := wired(t, server.Options{})
 	near := start(t, s, "publish", Wait, "t")
 	w.until(back{say: sayAsk, receiver: 1}, func() { near.event("receiver") })
 	for id := range uint64(maxReceivers) {
@@ -410,11 +392,8 @@ func TestWaitTooMany(t *testing.T) {
 // A topic whose description does not fit into a message of the server cannot cross. Its publisher
 // does not wait for bridges that ask for it.
 func TestWaitLongSchema(t *testing.T) {
-	ipctest.NeedNames(t)
-	ipctest.Store(t)
 	t.Setenv("WINDOW", "1")
-	s := newServer(t, server.Options{MaxPayload: 2200})
-	w := newWire(t, s)
+	s, w := wired(t, server.Options{MaxPayload: 2200})
 	near := start(t, s, "publish", Wait, "t")
 	w.until(back{say: sayAsk, receiver: 1}, func() {
 		near.event("receiver")
