@@ -141,6 +141,14 @@ func (w *wire) begins(id uint64) envelope {
 	}
 }
 
+// joins asks as a subscribing bridge until it can begin, and begins.
+func (w *wire) joins(id uint64) (e envelope) {
+	w.t.Helper()
+	w.until(back{say: sayAsk, receiver: id}, func() { e = w.begins(id) })
+	w.tell(back{receiver: id, session: e.session, number: e.number})
+	return e
+}
+
 // With the policy wait a subscribing bridge begins with the description that is for it. What it took
 // earlier would be lost with the connection, because the publishing bridge does not keep it.
 func TestWaitBegins(t *testing.T) {
@@ -259,9 +267,7 @@ func TestWaitTicksInHistory(t *testing.T) {
 	p, err := pubsub.CreatePublisher("t", nil)
 	ipctest.NoErr(t, err)
 	defer p.Close()
-	var e envelope
-	w.until(back{say: sayAsk, receiver: 1}, func() { e = w.begins(1) })
-	w.tell(back{receiver: 1, session: e.session, number: e.number})
+	e := w.joins(1)
 	ipctest.NoErr(t, p.Send(t.Context(), content(1, 100)))
 	e = w.next(kindMessages)
 	w.tell(back{receiver: 1, session: e.session, number: e.number})
@@ -289,9 +295,7 @@ func TestWaitDeath(t *testing.T) {
 	start(t, s, "publish", Wait, "t")
 	p := ipctest.Start(t, "publisher", "t", "100", "0")
 	p.Line()
-	var e envelope
-	w.until(back{say: sayAsk, receiver: 1}, func() { e = w.begins(1) })
-	w.tell(back{receiver: 1, session: e.session, number: e.number})
+	e := w.joins(1)
 	sub, err := pubsub.OpenSubscriber("t", &pubsub.SubscriberOptions{BestEffort: true})
 	ipctest.NoErr(t, err)
 	defer sub.Close()
