@@ -29,6 +29,7 @@ type bridgeOptions struct {
 	space   string
 	policy  policyFlag
 	window  int64
+	budget  float64
 	silence time.Duration
 	limit   int64
 	zstd    bool
@@ -96,6 +97,7 @@ What a bridge has published here is not sent on.`,
 	f.IntVar(&o.jpeg, "jpeg", 0, "send frames as JPEG of this `quality`, 1 to 100: the pixels are only nearly the same")
 	f.Var(sizeFlag{&o.keep, 0}, "keep", "with --policy stored: bytes that the server keeps of a topic; 0: all")
 	f.Var(sizeFlag{&o.window, 1}, "window", "bytes that are on their way at a time (default 8M with --policy wait, 4M with newest)")
+	f.Float64Var(&o.budget, "budget", bridge.DefaultPercent, "with --policy newest, and for cells: how many `percent` of the time of a publisher the bridge may cost, 0.1 to 100")
 	return c
 }
 
@@ -170,6 +172,8 @@ func (o *bridgeOptions) check(c *cobra.Command, args []string) error {
 		return usage(c, "--space %q is not a word: it has no spaces, and none of . * >", o.space)
 	case c.Flags().Changed("jpeg") && (o.jpeg < 1 || o.jpeg > 100):
 		return usage(c, "--jpeg is %d, want 1 to 100", o.jpeg)
+	case c.Flags().Changed("budget") && !(o.budget >= 0.1 && o.budget <= 100):
+		return usage(c, "--budget is %v, want 0.1 to 100", o.budget)
 	case o.silence < time.Second:
 		return usage(c, "--silence %v is less than 1s", o.silence)
 	case o.every < 0:
@@ -218,7 +222,7 @@ func (o *bridgeOptions) run(c *cobra.Command, a *app, args []string, way func(*b
 	}
 	defer stop()
 	b, err := bridge.New(&bridge.Options{
-		Names: o.names, Conn: nc, Space: o.space, Scope: o.scope, Owner: o.owner, Policy: bridge.Policy(o.policy), Window: int(o.window),
+		Names: o.names, Conn: nc, Space: o.space, Scope: o.scope, Owner: o.owner, Policy: bridge.Policy(o.policy), Window: int(o.window), Percent: o.budget,
 		Tick: time.Second, Silence: o.silence, Limit: o.limit, Keep: o.keep, Zstd: o.zstd, JPEG: o.jpeg, Host: o.host, Tell: t.tell,
 	})
 	if err != nil {

@@ -172,8 +172,10 @@ func fastProcess(args []string) {
 
 // BenchmarkPublisher compares a publisher that has a bridge with the policy newest with the same
 // publisher alone, and with one that has a best-effort subscriber on this machine instead. The
-// publisher sends as fast as it can, or computes for 10 µs before each message. In each round all
-// three have their turn. The figures are medians of the rounds, in percent of the time alone.
+// publisher sends as fast as it can, or computes for 10 µs before each message. The last way is a
+// neighbour: two processes that use the server as the two bridges did, and know nothing of the
+// topic. What it costs is the price of any program that uses the other processors. In each round all
+// have their turn. The figures are medians of the rounds, in percent of the time alone.
 //
 // The publisher has processor 0 for itself if this runs on the others:
 //
@@ -207,6 +209,8 @@ func publishers(b *testing.B, size, work int) {
 	for publish() < 300*time.Millisecond {
 		n *= 2
 	}
+	var sent, sentBytes int64 // by bridges in the last run with them
+	var within time.Duration
 	ways := []func() time.Duration{publish, func() time.Duration {
 		r := ipctest.Start(b, "reader")
 		defer r.Kill()
@@ -220,27 +224,74 @@ func publishers(b *testing.B, size, work int) {
 		ipctest.NoErr(b, err)
 		_, err = sub.Take(b.Context()) // of the history
 		ipctest.NoErr(b, errors.Join(err, sub.Close()))
+		before := s.in(b)
+		within = publish()
+		after := s.in(b)
+		sent, sentBytes = after.InMsgs-before.InMsgs, after.InBytes-before.InBytes
+		return within
+	}, func() time.Duration {
+		if within == 0 { // the bridges were not there yet
+			return 0
+		}
+		l := ipctest.Start(b, "listener", s.url())
+		defer l.Kill()
+		l.Line()
+		nb := ipctest.Start(b, "neighbour", s.url(), fmt.Sprint(sentBytes/sent), (within / time.Duration(sent)).String())
+		defer nb.Kill()
+		nb.Line()
 		return publish()
 	}}
-	var with [3][]float64
+	var with [4][]float64
 	for round := 0; b.Loop(); round++ {
-		var took [3]time.Duration
+		var took [4]time.Duration
 		for i := range ways {
 			k := (round + i) % len(ways)
 			took[k] = ways[k]()
 		}
 		for k := range took {
-			with[k] = append(with[k], 100*float64(took[k])/float64(took[0]))
+			if took[k] > 0 {
+				with[k] = append(with[k], 100*float64(took[k])/float64(took[0]))
+			}
 		}
 		b.ReportMetric(float64(took[0])/float64(n), "ns/message")
+		b.ReportMetric(float64(sent)/within.Seconds(), "envelopes/s")
 	}
-	for k, name := range []string{"", "subscriber-%", "bridge-%"} {
+	for k, name := range []string{"", "subscriber-%", "bridge-%", "neighbour-%"} {
 		if k > 0 {
 			slices.Sort(with[k])
 			b.ReportMetric(with[k][len(with[k])/2], name)
 		}
 	}
 	b.ReportMetric(0, "ns/op")
+}
+
+// in returns what the server has got.
+func (s *testServer) in(t testing.TB) *server.Varz {
+	v, err := s.s.Varz(nil)
+	ipctest.NoErr(t, err)
+	return v
+}
+
+// listenerProcess takes what a neighbour sends.
+func listenerProcess(args []string) {
+	nc, err := nats.Connect(args[0])
+	_, err = nc.Subscribe("bench", func(m *nats.Msg) { _ = crc32.Checksum(m.Data, castagnoli) })
+	fmt.Println("ready", err, nc.Flush())
+	select {}
+}
+
+// neighbourProcess sends a message of so many bytes each time that so much time has passed.
+func neighbourProcess(args []string) {
+	nc, err := nats.Connect(args[0])
+	size, _ := strconv.Atoi(args[1])
+	each, _ := time.ParseDuration(args[2])
+	fmt.Println("ready", err)
+	msg := make([]byte, size)
+	for next := time.Now(); err == nil; next = next.Add(each) {
+		time.Sleep(time.Until(next))
+		err = nc.Publish("bench", msg)
+	}
+	fmt.Println(err)
 }
 
 // readerProcess is a best-effort subscriber that reads all that it gets.

@@ -28,10 +28,13 @@ type Options struct {
 	Conn   *nats.Conn
 	Space  string // the first token of all subjects
 	Scope  samepage.Scope
-	Owner  string        // see samepage.Options
-	Policy Policy        // of Publish
-	Window int           // of Publish with the policies Newest and Wait: bytes that are not acknowledged yet
-	Tick   time.Duration // how often a publishing bridge tells where it is
+	Owner  string // see samepage.Options
+	Policy Policy // of Publish
+	Window int    // of Publish with the policies Newest and Wait: bytes that are not acknowledged yet
+	// Percent is how much of the time of a publisher with the policy Newest, or the writer of a
+	// cell, Publish may cost: 0.1 to 100; 0: DefaultPercent.
+	Percent float64
+	Tick    time.Duration // how often a publishing bridge tells where it is
 	// Silence is after how long a subscribing bridge takes a publishing bridge that it does not
 	// hear for dead, and the other way round with the policy Wait.
 	Silence time.Duration

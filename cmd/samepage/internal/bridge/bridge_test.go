@@ -25,7 +25,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	ipctest.Main(m, map[string]func([]string){"bridge": bridgeProcess, "publisher": publisherProcess, "plain": plainProcess, "fast": fastProcess, "server": serverProcess, "reader": readerProcess, "setter": setterProcess})
+	ipctest.Main(m, map[string]func([]string){"bridge": bridgeProcess, "publisher": publisherProcess, "plain": plainProcess, "fast": fastProcess, "server": serverProcess, "reader": readerProcess, "listener": listenerProcess, "neighbour": neighbourProcess, "setter": setterProcess})
 }
 
 // bridgeProcess is a bridge. Its arguments are the way, the URL, the policy and the names. Each

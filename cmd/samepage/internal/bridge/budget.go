@@ -3,44 +3,81 @@ package bridge
 import "time"
 
 // budget limits what a bridge costs the publishers of a topic with the policy Newest, and the
-// writers of a cell, to one part in share of their time. They lose time when they wake the bridge,
-// and when they write memory again that the bridge has just read. If all is spent, the bridge
-// rests, and then looks without having been woken. It is a token bucket, kept as the time at which
-// all that was spent is earned (GCRA, ITU-T I.371).
+// writers of a cell, to a part of their time. They lose time when they wake the bridge, when they
+// write memory again that the bridge has just read, and because all processors share the memory. If
+// all is spent, the bridge rests, and then looks without having been woken. It is a token bucket,
+// kept as the time at which all that was spent is earned (GCRA, ITU-T I.371).
 type budget struct {
-	earned time.Time
+	one     time.Duration // so much time earns one of the publisher's: 100 at 1 %
+	earned  time.Time
+	since   time.Time     // the begin of the span in which offered is counted
+	offered time.Duration // what it would cost to read all that was published since then
+	fast    bool          // that is more than the bridge may cost: not all can cross
 }
 
 // What a bridge costs them, measured with BenchmarkPublisher.
 const (
-	share        = 50 // 2 %
-	wakeCost     = 8 * time.Microsecond
-	packCost     = 40 * time.Nanosecond // of a message, or of a pack
+	wakeCost     = 10 * time.Microsecond
+	packCost     = 50 * time.Nanosecond // of a message, or of a pack
 	bytesPerNano = 50
-	// On some machines a byte costs more, because the caches of the processors are far apart. Then
-	// a bridge that reads all pictures of a camera costs more than its share. But one that misses
-	// messages does not read all anyway: for it a byte has this price, and a pack costs twice as much.
-	bytesPerNanoMissed = 7
+
+	// On some machines, and in some hours of others, all costs much more, because the caches of the
+	// processors are far apart, or processors are virtual. With such prices a bridge could not read
+	// all pictures of a camera, which has time left. But of a topic that is too fast it cannot read
+	// all anyway: there it pays them, and sends what it gets in few envelopes, for each of which it
+	// pays, too.
+	fastPackCost     = 2 * packCost
+	fastBytesPerNano = 2
+	fastSendCost     = 100 * time.Microsecond
+	fastRest         = 4 * time.Millisecond
+
+	// span is how long a topic must be too fast.
+	span = 100 * time.Millisecond
+	// credit is how much can be spent at once after a while.
+	credit = 10 * wakeCost
 )
 
-// credit is how much can be spent at once after a while: ten wakes.
-const credit = 10 * share * wakeCost
+// DefaultPercent is what a bridge may cost if Options say nothing. It is half of what is promised:
+// the rest is for what processors cost each other that have nothing in common.
+const DefaultPercent = 1
 
-// readCost is the cost of a pack, or a value, of n bytes. missed says that messages before it were
-// missed.
-func readCost(n int, missed bool) time.Duration {
-	if missed {
-		return 2*packCost + time.Duration(n/bytesPerNanoMissed)
+func newBudget(percent float64) budget {
+	if percent == 0 {
+		percent = DefaultPercent
 	}
-	return packCost + time.Duration(n/bytesPerNano)
+	return budget{one: time.Duration(100 / percent)}
 }
 
-// spend notes a cost.
+// read notes that a pack, or a value, of n bytes was read, and that so many times as much was
+// published since the one before.
+func (b *budget) read(now time.Time, n int, times float64) {
+	cost := packCost + time.Duration(n/bytesPerNano)
+	b.offered += time.Duration(min(times, 1e6) * float64(cost)) // a publisher that lies must not overflow it
+	if past := max(now.Sub(b.since), span); past > span || b.one*b.offered > span {
+		b.fast = b.one*b.offered > past
+		b.since, b.offered = now, 0
+	}
+	if b.fast {
+		cost = fastPackCost + time.Duration(n/fastBytesPerNano)
+	}
+	b.spend(now, cost)
+}
+
+// send notes that an envelope with messages is sent.
+func (b *budget) send(now time.Time) {
+	if b.fast {
+		b.spend(now, fastSendCost)
+	}
+}
+
+// wake notes that a publisher has woken the bridge.
+func (b *budget) wake(now time.Time) { b.spend(now, wakeCost) }
+
 func (b *budget) spend(now time.Time, cost time.Duration) {
-	if least := now.Add(-credit); b.earned.Before(least) {
+	if least := now.Add(-credit * b.one); b.earned.Before(least) {
 		b.earned = least
 	}
-	b.earned = b.earned.Add(share * cost)
+	b.earned = b.earned.Add(b.one * cost)
 }
 
 // debt returns how long it takes to earn what was spent.
@@ -48,6 +85,9 @@ func (b *budget) debt(now time.Time) time.Duration { return b.earned.Sub(now) }
 
 // restFor is how long a source rests: the longer, the less it costs, but the topic must keep what
 // is published meanwhile, as far as the budget allows to read it.
-func restFor(depth int) time.Duration {
-	return min(max(100*time.Microsecond, time.Duration(depth)*share*packCost), time.Millisecond)
+func (b *budget) restFor(depth int) time.Duration {
+	if b.fast {
+		return fastRest
+	}
+	return min(max(100*time.Microsecond, time.Duration(depth)*b.one*packCost), time.Millisecond)
 }

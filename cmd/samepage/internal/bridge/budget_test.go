@@ -1,43 +1,77 @@
 package bridge
 
 import (
+	"math"
 	"testing"
 	"time"
 )
 
+// A bridge reads what is published, and rests as long as it has a debt: it gets all of a topic that
+// it can afford, costs no more than its part otherwise, and knows a topic that is too fast.
 func TestBudget(t *testing.T) {
-	const length = 2 * time.Second
+	const length = 4 * time.Second
 	begin := time.Unix(1_000_000, 0)
 	for _, test := range []struct {
-		name string
-		cost time.Duration
-		each time.Duration // how often there is something to spend it on
-		want time.Duration // what is spent
+		name    string
+		percent float64
+		n       int           // bytes of a message
+		each    time.Duration // how often one is published
+		wakes   bool          // each one wakes the bridge
+		all     bool          // all are read
+		fast    bool
 	}{
-		{"each wake is allowed", wakeCost, time.Millisecond, 2_000 * wakeCost},
-		{"too many wakes", wakeCost, 10 * time.Microsecond, length / 50},
-		{"small messages as fast as possible", readCost(64, false), 200 * time.Nanosecond, length / 50},
-		{"large messages as fast as possible", readCost(33<<20, false), 50 * time.Microsecond, length / 50},
-		{"large messages, and some are missed", readCost(1<<20, true), 40 * time.Microsecond, length / 50},
-		{"few large messages", readCost(33<<20, false), 50 * time.Millisecond, 40 * readCost(33<<20, false)},
+		{"a wake each millisecond", 0, 64, 1020 * time.Microsecond, true, true, false},
+		{"more wakes", 0, 64, 100 * time.Microsecond, true, false, false},
+		{"small messages", 0, 64, 6 * time.Microsecond, false, true, false},
+		{"small messages as fast as possible", 0, 64, 200 * time.Nanosecond, false, false, true},
+		{"a camera", 0, 1920 * 1080 * 3, time.Second / 60, true, true, false},
+		{"a large camera", 0, 33 << 20, time.Second / 30, true, false, true},
+		{"a large camera, and 3 %", 3, 33 << 20, time.Second / 30, true, true, false},
+		{"large messages as fast as possible", 10, 1 << 20, 20 * time.Microsecond, false, false, true},
+		{"all is allowed", 100, 1 << 20, 40 * time.Microsecond, true, true, false},
 	} {
-		var b budget
-		spent := time.Duration(0)
+		b := newBudget(test.percent)
+		got, missed := 0, 0
 		for now := begin; now.Before(begin.Add(length)); now = now.Add(test.each) {
-			if b.debt(now) <= 0 {
-				b.spend(now, test.cost)
-				spent += test.cost
+			if b.debt(now) > 0 {
+				missed++
+				continue
 			}
+			if test.wakes {
+				b.wake(now)
+			}
+			b.read(now, test.n, 1+float64(missed))
+			b.send(now)
+			got, missed = got+1, 0
 		}
-		if most := test.want + credit/share + test.cost; spent < test.want-test.cost || spent > most {
-			t.Errorf("%s: %v, want %v to %v", test.name, spent, test.want, most)
+		if all := got == int((length+test.each-1)/test.each); all != test.all || b.fast != test.fast {
+			t.Errorf("%s: it reads all: %v, it is fast: %v", test.name, all, b.fast)
+		}
+		if spent := b.debt(begin) / b.one; !test.all && (spent < length/b.one || spent > length/b.one+2*(credit+20*time.Millisecond)) {
+			t.Errorf("%s: %v are spent in %v", test.name, spent, length)
 		}
 	}
 }
 
+// A topic is fast no longer than it is.
+func TestBudgetEndsToBeFast(t *testing.T) {
+	b := newBudget(0)
+	now := time.Unix(1_000_000, 0)
+	b.read(now, 64, 1)
+	b.read(now, 64, math.MaxUint64) // also if a publisher lies
+	if !b.fast || b.restFor(3) != fastRest {
+		t.Error("it is not fast")
+	}
+	b.read(now.Add(2*span), 64, 1)
+	if b.fast {
+		t.Error("it is still fast")
+	}
+}
+
 func TestRestFor(t *testing.T) {
-	for depth, want := range map[int]time.Duration{3: 100 * time.Microsecond, 100: 200 * time.Microsecond, 1024: time.Millisecond} {
-		if got := restFor(depth); got != want {
+	b := newBudget(2)
+	for depth, want := range map[int]time.Duration{3: 100 * time.Microsecond, 100: 250 * time.Microsecond, 1024: time.Millisecond} {
+		if got := b.restFor(depth); got != want {
 			t.Errorf("depth %d: %v, want %v", depth, got, want)
 		}
 	}

@@ -89,7 +89,7 @@ func (b *Bridge) runCell(ctx context.Context, name string, forget func()) {
 // follow sends each value until ctx ends.
 func (s *cellSource) follow(ctx context.Context) {
 	b, name := s.b, s.name
-	var cost budget
+	cost := newBudget(b.o.Percent)
 	for ctx.Err() == nil {
 		opts := &cell.FollowOptions{ReaderOptions: cell.ReaderOptions{Scope: b.o.Scope, Owner: b.o.Owner}}
 		var m CellMeta
@@ -113,7 +113,8 @@ func (s *cellSource) follow(ctx context.Context) {
 				s.set(&m, &v.Value)
 				s.send()
 			}
-			cost.spend(time.Now(), wakeCost+readCost(len(v.Bytes()), false))
+			cost.wake(time.Now())
+			cost.read(time.Now(), len(v.Bytes()), 1)
 			if d := cost.debt(time.Now()); d > 0 {
 				pause(ctx, d)
 			}

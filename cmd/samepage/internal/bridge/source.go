@@ -45,26 +45,25 @@ type source struct {
 	st        *store  // nil: the policy is not Stored
 
 	// These belong to the goroutine that reads.
-	sub     *pubsub.Subscriber
-	ctx     context.Context
-	buf     []byte        // an envelope that is not full yet: its header, and runs
-	last    int           // offset of the last run in buf
-	run_    run           // the last run in buf
-	queued  []uint64      // of each place: the number after the last message in buf
-	first   []uint64      // of each place: the number of the first message
-	local   []int         // of each place: its publisher is a local one, a bridge, or not known yet
-	deaths  []uint32      // as pubsub.Inspect has told them
-	died    []uint32      // of each place: deaths that are not told yet
-	alone   time.Time     // since when nobody else uses the topic; zero: others do
-	budget  budget        // of what it costs the publishers
-	restFor time.Duration // how long it rests if that is too much
-	slower  int           // it misses messages, and for so many packs this counts
-	z       *zstd.Encoder // nil: nothing is compressed
-	zipped  []byte        // memory for the envelope that is compressed
-	jpeg    *jpegSource   // nil: frames cross as they are
-	told    atomic.Int64  // the limit of the server that was told
-	stale   atomic.Bool   // time has passed since the last look at the publishers
-	asked   atomic.Bool   // a bridge has come, and wants the history
+	sub    *pubsub.Subscriber
+	ctx    context.Context
+	buf    []byte        // an envelope that is not full yet: its header, and runs
+	last   int           // offset of the last run in buf
+	run_   run           // the last run in buf
+	queued []uint64      // of each place: the number after the last message in buf
+	first  []uint64      // of each place: the number of the first message
+	local  []int         // of each place: its publisher is a local one, a bridge, or not known yet
+	deaths []uint32      // as pubsub.Inspect has told them
+	died   []uint32      // of each place: deaths that are not told yet
+	alone  time.Time     // since when nobody else uses the topic; zero: others do
+	budget budget        // of what it costs the publishers
+	taken  int           // how many packs were taken since it has rested or waited
+	z      *zstd.Encoder // nil: nothing is compressed
+	zipped []byte        // memory for the envelope that is compressed
+	jpeg   *jpegSource   // nil: frames cross as they are
+	told   atomic.Int64  // the limit of the server that was told
+	stale  atomic.Bool   // time has passed since the last look at the publishers
+	asked  atomic.Bool   // a bridge has come, and wants the history
 
 	mu     sync.Mutex
 	meta   Meta // Name is empty while there is no topic
@@ -97,7 +96,7 @@ func newSource(b *Bridge, name string, forget func()) *source {
 	case Stored:
 		s.st = &store{s: s}
 	default:
-		s.pace = newPace(s)
+		s.pace, s.budget = newPace(s), newBudget(b.o.Percent)
 	}
 	return s
 }
@@ -147,7 +146,6 @@ func (s *source) run(ctx context.Context) {
 			continue
 		}
 		s.sub, id, s.alone = sub, sub.ID(), time.Time{}
-		s.restFor = restFor(sub.Options().Depth)
 		s.open()
 		err = s.read()
 		at = at[:0]
@@ -308,12 +306,14 @@ func (s *source) read() error {
 		p, ok, err := s.sub.TryTakeAll()
 		if !ok && err == nil {
 			s.flush()
-			if s.owes(0) {
-				waker.Doze(s.restFor)
+			many := s.taken > 1 // the next ones come soon, and nobody has to wake the bridge
+			s.taken = 0
+			if s.pace != nil && (many || s.owes(0)) {
+				waker.Doze(s.restFor())
 			} else {
 				p, err = s.wait()
 				ok = err == nil
-				s.budget.spend(time.Now(), wakeCost)
+				s.budget.wake(time.Now())
 			}
 		}
 		if s.asked.Swap(false) {
@@ -356,13 +356,18 @@ func (s *source) owes(most time.Duration) bool {
 	return s.pace != nil && s.budget.debt(time.Now()) > most
 }
 
-// rest sleeps until the source owes no more than restFor, a bridge has asked, or ctx ends.
+func (s *source) restFor() time.Duration { return s.budget.restFor(s.meta.Depth) }
+
+// rest sleeps if the source has read too much, until it has earned that, a bridge has asked, or ctx
+// ends. A wake is no reason to: it is earned while the source looks without being woken.
 func (s *source) rest() {
-	if s.owes(s.restFor) {
+	rest := s.restFor()
+	most := rest + wakeCost*s.budget.one
+	if s.owes(most) {
 		s.flush()
 	}
-	for s.owes(s.restFor) && !s.asked.Load() && s.ctx.Err() == nil {
-		waker.Doze(max(s.restFor, min(s.budget.debt(time.Now()), time.Millisecond)))
+	for s.owes(most) && !s.asked.Load() && s.ctx.Err() == nil {
+		waker.Doze(max(rest, min(s.budget.debt(time.Now())-most, time.Millisecond)))
 	}
 }
 
@@ -451,12 +456,8 @@ func (s *source) pay(p *pubsub.Pack) {
 	for _, b := range p.All() {
 		size += len(b)
 	}
-	if p.Missed() > 0 { // after it come those that the topic has kept
-		s.slower = 2 * s.meta.Depth
-	} else if s.slower > 0 {
-		s.slower--
-	}
-	s.budget.spend(time.Now(), readCost(size, s.slower > 0))
+	s.budget.read(time.Now(), size, 1+float64(p.Missed())/float64(p.Len()))
+	s.taken++
 }
 
 // add puts messages into the envelope, and sends it if it is full.

@@ -35,6 +35,9 @@ func (s *source) send(k kind, flags uint8, b []byte) []byte {
 			s.zipped = b
 		}
 	}
+	if k.carries() {
+		s.budget.send(time.Now())
+	}
 	s.mu.Lock()
 	s.number++
 	e := envelope{kind: k, flags: flags, session: s.session, number: s.number, id: s.meta.ID}
