@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -128,5 +129,42 @@ func TestCutOff(t *testing.T) {
 				t.Errorf("%+v, the bridge %+v", r, c)
 			}
 		})
+	}
+}
+
+// A topic that is too fast for the budget is told once, and sampled: what the bridge leaves out is
+// missed on the other side.
+func TestTooFast(t *testing.T) {
+	ipctest.NeedNames(t)
+	ipctest.Store(t)
+	t.Setenv("BUDGET", "0.1")
+	s := newServer(t, server.Options{})
+	const size = 64 << 10 // at 0.1 %, 800 messages a second are too many
+	_, near := startBoth(t, s, Newest, "t")
+	p, err := pubsub.CreatePublisher("t", &pubsub.Options{MaxSize: size, Depth: 4, Times: true})
+	ipctest.NoErr(t, err)
+	ipctest.NoErr(t, p.WaitSubscribers(t.Context(), 1))
+	ipctest.NoErr(t, p.Send(t.Context(), content(1, size)))
+	sub := await(t, "far.t")
+	want(t, sub, 1, 1, size)
+	taken := takeAll(t, sub, size)
+	told := make(chan Event)
+	go func() { told <- near.event("fast") }()
+	var e Event
+	for e.What == "" {
+		ipctest.NoErr(t, p.Send(t.Context(), content(p.Next(), size)))
+		select {
+		case e = <-told:
+		default:
+		}
+	}
+	if e.Topic != "t" || !strings.Contains(e.Text, "0.1 %") {
+		t.Errorf("told %+v", e)
+	}
+	last := p.Next() - 1
+	ipctest.NoErr(t, p.Close())
+	r := <-taken
+	if r.err != io.EOF || r.got+1+sub.Missed() != last || sub.Missed() == 0 {
+		t.Errorf("got %d, missed %d of %d: %v", r.got+1, sub.Missed(), last, r.err)
 	}
 }

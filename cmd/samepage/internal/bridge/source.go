@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -45,25 +46,26 @@ type source struct {
 	st        *store  // nil: the policy is not Stored
 
 	// These belong to the goroutine that reads.
-	sub    *pubsub.Subscriber
-	ctx    context.Context
-	buf    []byte        // an envelope that is not full yet: its header, and runs
-	last   int           // offset of the last run in buf
-	run_   run           // the last run in buf
-	queued []uint64      // of each place: the number after the last message in buf
-	first  []uint64      // of each place: the number of the first message
-	local  []int         // of each place: its publisher is a local one, a bridge, or not known yet
-	deaths []uint32      // as pubsub.Inspect has told them
-	died   []uint32      // of each place: deaths that are not told yet
-	alone  time.Time     // since when nobody else uses the topic; zero: others do
-	budget budget        // of what it costs the publishers
-	taken  int           // how many packs were taken since it has rested or waited
-	z      *zstd.Encoder // nil: nothing is compressed
-	zipped []byte        // memory for the envelope that is compressed
-	jpeg   *jpegSource   // nil: frames cross as they are
-	told   atomic.Int64  // the limit of the server that was told
-	stale  atomic.Bool   // time has passed since the last look at the publishers
-	asked  atomic.Bool   // a bridge has come, and wants the history
+	sub      *pubsub.Subscriber
+	ctx      context.Context
+	buf      []byte        // an envelope that is not full yet: its header, and runs
+	last     int           // offset of the last run in buf
+	run_     run           // the last run in buf
+	queued   []uint64      // of each place: the number after the last message in buf
+	first    []uint64      // of each place: the number of the first message
+	local    []int         // of each place: its publisher is a local one, a bridge, or not known yet
+	deaths   []uint32      // as pubsub.Inspect has told them
+	died     []uint32      // of each place: deaths that are not told yet
+	alone    time.Time     // since when nobody else uses the topic; zero: others do
+	budget   budget        // of what it costs the publishers
+	taken    int           // how many packs were taken since it has rested or waited
+	toldFast bool          // that the topic is too fast
+	z        *zstd.Encoder // nil: nothing is compressed
+	zipped   []byte        // memory for the envelope that is compressed
+	jpeg     *jpegSource   // nil: frames cross as they are
+	told     atomic.Int64  // the limit of the server that was told
+	stale    atomic.Bool   // time has passed since the last look at the publishers
+	asked    atomic.Bool   // a bridge has come, and wants the history
 
 	mu     sync.Mutex
 	meta   Meta // Name is empty while there is no topic
@@ -196,7 +198,7 @@ func (s *source) open() {
 	evicted := s.sub.ID() == s.meta.ID && n == len(at)
 	if !evicted {
 		at, since, earlier = make([]position, n), make([]uint64, n), earlier+s.sent()
-		s.deaths, s.died = make([]uint32, n), make([]uint32, n)
+		s.deaths, s.died, s.toldFast = make([]uint32, n), make([]uint32, n), false
 	}
 	for place := range at {
 		if at[place].next == 0 {
@@ -458,6 +460,11 @@ func (s *source) pay(p *pubsub.Pack) {
 	}
 	s.budget.read(time.Now(), size, 1+float64(p.Missed())/float64(p.Len()))
 	s.taken++
+	if s.budget.fast && !s.toldFast && s.pace != nil {
+		s.toldFast = true
+		s.b.tell("fast", s.name, 0, "more is published than a bridge can read that may cost %v %% of the publisher's time: it takes samples (packs of messages, another --budget, or another --policy change that)",
+			cmp.Or(s.b.o.Percent, DefaultPercent))
+	}
 }
 
 // add puts messages into the envelope, and sends it if it is full.
