@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -50,16 +49,11 @@ func TestStoppedOwnerIsAlive(t *testing.T) {
 // Process ids do not matter: a member in another pid namespace lives and dies like any other
 // member.
 func TestOtherPIDNamespace(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root can make a pid namespace")
-	}
+	apart := ipctest.PIDNamespace(t)
 	ipctest.Store(t)
 	m := newMutex(t, "m", nil)
 	cmd := ipctest.Command(t, "mutex", "m", "hold")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
-	if err := probe(t); err != nil {
-		t.Skipf("no pid namespace is available: %v", err)
-	}
+	cmd.SysProcAttr = apart
 	c := ipctest.StartCmd(t, cmd)
 	if l := c.Line(); l != "held" {
 		t.Fatal(l)
@@ -149,12 +143,6 @@ func copyDescriptors(t *testing.T, pid int, dir string) (giveBack func()) {
 			_ = unix.Close(c)
 		}
 	}
-}
-
-func probe(t *testing.T) error {
-	cmd := ipctest.Command(t, "none")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
-	return cmd.Run()
 }
 
 // Hundreds of users are stopped or killed. Clean removes what the killed ones left, and nothing

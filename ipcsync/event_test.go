@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 	store.RemovalWait = ipctest.Patience // however long somebody takes who is at a name
 	ipctest.Main(m, map[string]func([]string){
 		"agent": agent.Run, "locker": locker, "waiter": waiter, "mutex": mutexHelper, "rw": rwHelper, "worker": worker,
-		"none": func([]string) {}, "maker": maker, "idler": idler, "record": recordWriter, "base": base, "algorithm": algorithm,
+		"maker": maker, "idler": idler, "record": recordWriter, "base": base, "algorithm": algorithm,
 		"forget": holdAndForget,
 	})
 }

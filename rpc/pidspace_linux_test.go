@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"syscall"
 	"testing"
 	"time"
 
@@ -19,17 +18,10 @@ func init() { helpers["none"] = func([]string) {} }
 // A worker that dies during a call has the PID of a worker of the client's Supervisor. How the one
 // of the Supervisor ended is told only if both are of one pid namespace.
 func TestPIDOfAnotherNamespace(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root can make a pid namespace, and choose a PID")
-	}
+	apart := ipctest.PIDNamespace(t)
 	const last = "/proc/sys/kernel/ns_last_pid"
 	if _, err := os.Stat(last); err != nil {
 		t.Skipf("the kernel does not let a PID be chosen: %v", err)
-	}
-	try := ipctest.Command(t, "none")
-	try.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
-	if err := try.Run(); err != nil {
-		t.Skipf("no pid namespace is available: %v", err)
 	}
 	ipctest.Store(t)
 	c, _, err := rpc.OpenOrCreateClient("s", nil)
@@ -49,7 +41,7 @@ func TestPIDOfAnotherNamespace(t *testing.T) {
 	script := fmt.Sprintf(`echo %d > %s && "$@"; echo "ended: $?"`, here.PID-1, last)
 	cmd := ipctest.Command(t, "none")
 	cmd.Path, cmd.Args, cmd.Env = "/bin/sh", append([]string{"sh", "-c", script, "sh"}, worker.Args...), worker.Env
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
+	cmd.SysProcAttr = apart
 	far := ipctest.StartCmd(t, cmd)
 	for ctx, joined := inTime(t), false; !joined; {
 		st, err := rpc.Inspect("s", nil)

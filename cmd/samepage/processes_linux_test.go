@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"os"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -15,16 +14,13 @@ import (
 // The id of a process in another pid namespace is never shown as one of ours: neither of a
 // member nor of a creator, alive or dead.
 func TestOtherPIDNamespaceIsTold(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root can make a pid namespace")
-	}
+	apart := ipctest.PIDNamespace(t)
+	apart.Pdeathsig = syscall.SIGKILL
 	ipctest.Store(t)
 	start := func(args ...string) *exec.Cmd {
 		c := exec.Command("samepage", args...)
-		c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID, Pdeathsig: syscall.SIGKILL}
-		if err := c.Start(); err != nil {
-			t.Skipf("no pid namespace is available: %v", err)
-		}
+		c.SysProcAttr = apart
+		ipctest.NoErr(t, c.Start())
 		t.Cleanup(func() { _ = c.Process.Kill() })
 		return c
 	}

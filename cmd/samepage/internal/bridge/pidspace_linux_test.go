@@ -1,8 +1,6 @@
 package bridge
 
 import (
-	"os"
-	"syscall"
 	"testing"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -14,15 +12,7 @@ import (
 // namespace.
 func TestKilledInAnotherPIDNamespace(t *testing.T) {
 	ipctest.NeedNames(t)
-	if os.Geteuid() != 0 {
-		t.Skip("only root can make a pid namespace")
-	}
-	apart := &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
-	try := ipctest.Command(t, "setter", "none", "")
-	try.SysProcAttr = apart
-	if err := try.Run(); err != nil {
-		t.Skipf("no pid namespace is available: %v", err)
-	}
+	apart := ipctest.PIDNamespace(t)
 	t.Setenv("SILENCE", "500ms")
 	for name, helper := range map[string][]string{"topic": {"publisher", "run", "100", "0"}, "cell": {"setter", "c", ""}} {
 		t.Run(name, func(t *testing.T) {
