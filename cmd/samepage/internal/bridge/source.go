@@ -305,6 +305,9 @@ func (s *source) header() []byte { return make([]byte, headerSize, headerSize+64
 // read sends messages until an error.
 func (s *source) read() error {
 	for {
+		if err := s.ctx.Err(); err != nil { // a fast publisher leaves no time to wait, where ctx ends it, too
+			return err
+		}
 		p, ok, err := s.sub.TryTakeAll()
 		if !ok && err == nil {
 			s.flush()
