@@ -31,8 +31,9 @@ const (
 	fastSendCost     = 100 * time.Microsecond
 	fastRest         = 4 * time.Millisecond
 
-	// span is how long a topic must be too fast.
-	span = 100 * time.Millisecond
+	// span is how long a topic must be too fast, or else it has a burst that takes so long to earn.
+	span  = 100 * time.Millisecond
+	burst = time.Second
 	// credit is how much can be spent at once after a while.
 	credit = 10 * wakeCost
 )
@@ -53,8 +54,8 @@ func newBudget(percent float64) budget {
 func (b *budget) read(now time.Time, n int, times float64) {
 	cost := packCost + time.Duration(n/bytesPerNano)
 	b.offered += time.Duration(min(times, 1e6) * float64(cost)) // a publisher that lies must not overflow it
-	if past := max(now.Sub(b.since), span); past > span || b.one*b.offered > span {
-		b.fast = b.one*b.offered > past
+	if past, needs := now.Sub(b.since), b.one*b.offered; past > span || needs > burst {
+		b.fast = needs > past
 		b.since, b.offered = now, 0
 	}
 	if b.fast {

@@ -53,6 +53,21 @@ func TestBudget(t *testing.T) {
 	}
 }
 
+// A burst of pictures does not make a topic fast.
+func TestBudgetOfBurst(t *testing.T) {
+	b := newBudget(0)
+	now := time.Unix(1_000_000, 0)
+	for range 10 {
+		for range 3 {
+			now = now.Add(5 * time.Millisecond)
+			if b.read(now, 33<<20, 1); b.fast {
+				t.Fatal("it is fast")
+			}
+		}
+		now = now.Add(time.Second)
+	}
+}
+
 // A topic is fast no longer than it is.
 func TestBudgetEndsToBeFast(t *testing.T) {
 	b := newBudget(0)
