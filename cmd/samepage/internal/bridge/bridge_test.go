@@ -202,6 +202,19 @@ func content(seq uint64, size int) []byte {
 	return b
 }
 
+// publishes creates the topic t, which bridges send, and publishes message 1, of the largest size.
+// sub has taken it on the far side.
+func publishes(t testing.TB, o *pubsub.Options) (p *pubsub.Publisher, sub *pubsub.Subscriber) {
+	t.Helper()
+	p, err := pubsub.CreatePublisher("t", o)
+	ipctest.NoErr(t, err)
+	ipctest.NoErr(t, p.WaitSubscribers(t.Context(), 1))
+	ipctest.NoErr(t, p.Send(t.Context(), content(1, o.MaxSize)))
+	sub = await(t, "far.t")
+	want(t, sub, 1, 1, o.MaxSize)
+	return p, sub
+}
+
 // testServer is a server of NATS that can be stopped and started again.
 type testServer struct {
 	t testing.TB

@@ -105,12 +105,7 @@ func TestLostAtTheEnd(t *testing.T) {
 	ipctest.Store(t)
 	s := newServer(t, server.Options{})
 	far, near := startBoth(t, s, Newest, "t")
-	p, err := pubsub.CreatePublisher("t", &pubsub.Options{MaxSize: 100, Times: true})
-	ipctest.NoErr(t, err)
-	ipctest.NoErr(t, p.WaitSubscribers(t.Context(), 1))
-	ipctest.NoErr(t, p.Send(t.Context(), content(1, 100)))
-	sub := await(t, "far.t")
-	want(t, sub, 1, 1, 100)
+	p, sub := publishes(t, &pubsub.Options{MaxSize: 100, Times: true})
 	s.stop()
 	for range 20 {
 		ipctest.NoErr(t, p.Send(t.Context(), content(p.Next(), 100)))
@@ -146,12 +141,7 @@ func TestHoldsPublisher(t *testing.T) {
 			ipctest.Store(t)
 			s := newServer(t, server.Options{})
 			far, _ := startBoth(t, s, c.policy, "t")
-			p, err := pubsub.CreatePublisher("t", &pubsub.Options{MaxSize: size, Depth: 4, Times: true})
-			ipctest.NoErr(t, err)
-			ipctest.NoErr(t, p.WaitSubscribers(t.Context(), 1))
-			ipctest.NoErr(t, p.Send(t.Context(), content(1, size)))
-			sub := await(t, "far.t")
-			want(t, sub, 1, 1, size)
+			p, sub := publishes(t, &pubsub.Options{MaxSize: size, Depth: 4, Times: true})
 			if c.server {
 				s.stop()
 			}
@@ -183,7 +173,7 @@ func TestHoldsPublisher(t *testing.T) {
 				}
 				sent <- errors.Join(err, p.Close())
 			}()
-			got := uint64(1)
+			got, err := uint64(1), error(nil)
 			for err == nil {
 				var m pubsub.Message
 				if m, err = sub.Take(t.Context()); err == nil {

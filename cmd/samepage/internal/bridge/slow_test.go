@@ -143,12 +143,7 @@ func TestTooFast(t *testing.T) {
 	s := newServer(t, server.Options{})
 	const size = 64 << 10 // at 0.1 %, 800 messages a second are too many
 	_, near := startBoth(t, s, Newest, "t")
-	p, err := pubsub.CreatePublisher("t", &pubsub.Options{MaxSize: size, Depth: 4, Times: true})
-	ipctest.NoErr(t, err)
-	ipctest.NoErr(t, p.WaitSubscribers(t.Context(), 1))
-	ipctest.NoErr(t, p.Send(t.Context(), content(1, size)))
-	sub := await(t, "far.t")
-	want(t, sub, 1, 1, size)
+	p, sub := publishes(t, &pubsub.Options{MaxSize: size, Depth: 4, Times: true})
 	taken := takeAll(t, sub, size)
 	told := make(chan Event)
 	go func() { told <- near.event("fast") }()
