@@ -2,6 +2,8 @@ package cell_test
 
 import (
 	"fmt"
+	"io"
+	"os"
 	"testing"
 	"time"
 
@@ -17,7 +19,7 @@ func onceRole(args []string) {
 		err = w.Set(bg, &config{Rate: 1})
 	}
 	fmt.Println("ready", err)
-	time.Sleep(time.Hour)
+	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
 // A reader of a Go type sees how old its value is, and that the writer is gone, by Close or by

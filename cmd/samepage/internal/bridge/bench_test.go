@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"os"
 	"slices"
 	"strconv"
 	"testing"
@@ -277,7 +278,7 @@ func listenerProcess(args []string) {
 	nc, err := nats.Connect(args[0])
 	_, err = nc.Subscribe("bench", func(m *nats.Msg) { _ = crc32.Checksum(m.Data, castagnoli) })
 	fmt.Println("ready", err, nc.Flush())
-	select {}
+	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
 // neighbourProcess sends a message of so many bytes each time that so much time has passed.
