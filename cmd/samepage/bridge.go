@@ -137,7 +137,7 @@ func (o *bridgeOptions) addFlags(c *cobra.Command) {
 	f.StringVar(&o.space, "space", "samepage", "first `word` of all subjects; bridges with different words do not see each other")
 	f.StringVar(&o.names.Prefix, "prefix", "", "`text` in front of each name on the other side of the bridge")
 	f.StringArrayVar(&o.names.Cells, "cell", nil, "carry this cell, or the cells that match a `pattern`, as latest values; may be repeated")
-	f.StringArrayVar(&o.names.Services, "service", nil, "carry the calls of this service; may be repeated")
+	f.StringArrayVar(&o.names.Services, "service", nil, "carry the calls of this `service`; may be repeated")
 	f.StringArrayVar(&o.renames, "rename", nil, "`NAME=OTHER`: the name on the other side of the bridge; may be repeated")
 	f.StringVar(&o.host, "host", "", "`name` of this machine; with it bridge subscribe goes on with what is stored (default: the host name)")
 	f.DurationVar(&o.silence, "silence", 10*time.Second, "take a bridge that was not heard this long for dead")

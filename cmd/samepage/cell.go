@@ -140,7 +140,7 @@ With --json each value is a line with an object, as samepage cell get writes it.
 		},
 	}
 	o.addCellFlags(c)
-	c.Flags().Uint64VarP(&o.count, "count", "n", 0, "end after this many values; 0: never")
+	c.Flags().Uint64VarP(&o.count, "count", "n", 0, "end after this `number` of values; 0: never")
 	addRaw(c, &o.raw)
 	o.addTimeout(c, noLimit)
 	return c

@@ -62,7 +62,7 @@ names the files in the folder that are not pictures. The exit code is 1 if a res
 	f.StringVar(&o.Images, "images", "", "use the pictures in the folder `dir`")
 	f.StringVar(&o.Out, "out", "", "save the results to the folder `dir`, as NAME-erased.png (the picture without the region) and NAME-region.png (the region on a transparent background)")
 	addLimit(c, &o.MaxBytes)
-	f.IntVar(&o.Count, "count", 0, fmt.Sprintf("end after this many pictures; 0: never (default %d, or with --images each of them once)", drawnPictures))
+	f.IntVar(&o.Count, "count", 0, fmt.Sprintf("end after this `number` of pictures; 0: never (default %d, or with --images each of them once)", drawnPictures))
 	for _, name := range []string{"images", "out"} {
 		if err := c.MarkFlagDirname(name); err != nil {
 			panic(err)

@@ -45,7 +45,7 @@ func (o *object) addExact(f *pflag.FlagSet) {
 // addRights adds the flags of commands that can create an object.
 func (o *object) addRights(f *pflag.FlagSet) {
 	f.Var(permFlag{&o.perm}, "perm", "permission bits of a new object on Linux, such as 0660 for a group or 0666 for everybody (default 0600)")
-	f.StringVar(&o.sddl, "sddl", "", "security descriptor of a new object on Windows, as an SDDL `string` (default: its user and the system have access)")
+	f.StringVar(&o.sddl, "sddl", "", "security descriptor of a new object on Windows, as an `SDDL` string (default: its user and the system have access)")
 }
 
 func (o *object) addKind(c *cobra.Command) {

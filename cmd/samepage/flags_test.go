@@ -7,6 +7,7 @@ import (
 	"image/png"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -48,12 +49,17 @@ func TestFlagOutOfRange(t *testing.T) {
 }
 
 // The error of a value that no flag of that type accepts says what is wanted, in the words of the
-// command. Flags that accept any text are left out.
+// command. Flags that accept any text are left out. The help says what a value is in these words, too,
+// and not with a type of Go.
 func TestFlagWords(t *testing.T) {
+	types := regexp.MustCompile("^(u?int|float|string)")
 	flags := 0
 	var each func(c *cobra.Command)
 	each = func(c *cobra.Command) {
 		c.Flags().VisitAll(func(f *pflag.Flag) {
+			if what, _ := pflag.UnquoteUsage(f); types.MatchString(what) {
+				t.Errorf("%s: the help says --%s %s", c.CommandPath(), f.Name, what)
+			}
 			if f.Name == "help" || f.Value.Set("\x01?") == nil {
 				return
 			}

@@ -61,7 +61,7 @@ messages, after --duration, with the stream, or with Ctrl-C: then the exit code 
 	o.addFlags(c)
 	f := c.Flags()
 	f.DurationVar(&o.window, "window", time.Second, "show a result for each period of this length")
-	f.Uint64VarP(&o.count, "count", "n", 0, "end after this many messages; 0: never")
+	f.Uint64VarP(&o.count, "count", "n", 0, "end after this `number` of messages; 0: never")
 	f.DurationVar(&o.duration, "duration", 0, "end after this long; 0: never")
 	return c
 }

@@ -44,8 +44,8 @@ and copies the picture. grab is the algorithm's program, and send is the base.`,
 }
 
 func (o *baseImageOptions) addNames(c *cobra.Command) {
-	c.Flags().StringVar(&o.name, "name", "BaseImage", "name of the section")
-	c.Flags().StringVar(&o.event, "event", "BaseImageMutex", "name of the event")
+	c.Flags().StringVar(&o.name, "name", "BaseImage", "`name` of the section")
+	c.Flags().StringVar(&o.event, "event", "BaseImageMutex", "`name` of the event")
 }
 
 func newBaseImageGrabCommand(a *app) *cobra.Command {
@@ -73,8 +73,8 @@ if the base ends while grab waits for a picture.`,
 		},
 	}
 	o.addNames(c)
-	c.Flags().StringVar(&o.out, "out", "", "file to write")
-	c.Flags().IntVar(&o.count, "count", 1, "number of pictures")
+	c.Flags().StringVar(&o.out, "out", "", "`file` to write")
+	c.Flags().IntVar(&o.count, "count", 1, "`number` of pictures")
 	c.Flags().BoolVar(&o.noAlpha, "drop-alpha", false, "write 32-bit pictures without the fourth byte of their pixels")
 	c.Flags().BoolVar(&o.wait, "wait", false, "wait until a base program runs")
 	o.addTimeout(c, noLimit)
@@ -203,10 +203,10 @@ if the program itself listens to it.`,
 		},
 	}
 	o.addNames(c)
-	c.Flags().IntVar(&o.align, "align", 1, "pad the bytes of a row to a multiple of this: 4 as in Windows bitmaps")
+	c.Flags().IntVar(&o.align, "align", 1, "pad the bytes of a row to a multiple of this `number`: 4 as in Windows bitmaps")
 	addLimit(c, &o.limit)
 	c.Flags().BoolVar(&o.over, "takeover", false, "take over a section that a program has open already")
-	c.Flags().StringVar(&o.start, "start", "", "program to start after the picture was written")
+	c.Flags().StringVar(&o.start, "start", "", "`program` to start after the picture was written")
 	return c
 }
 

@@ -75,8 +75,8 @@ The exit code is 10 if no worker runs, 8 if the worker dies before it answers, 7
 			return runEarseRequest(c.Context(), a, o, job)
 		},
 	}
-	c.Flags().StringVar(&o.out[0], "out1", "", "file for the first result")
-	c.Flags().StringVar(&o.out[1], "out2", "", "file for the second result")
+	c.Flags().StringVar(&o.out[0], "out1", "", "`file` for the first result")
+	c.Flags().StringVar(&o.out[1], "out2", "", "`file` for the second result")
 	addLimit(c, &o.limit)
 	o.addTimeout(c, noLimit)
 	return c
@@ -208,7 +208,7 @@ failed.`,
 		},
 	}
 	addLimit(c, &o.limit)
-	c.Flags().StringVar(&o.region, "region", "", "X,Y,WxH: left, top, width and height in pixels (default: half of the width and height, in the middle)")
+	c.Flags().StringVar(&o.region, "region", "", "`X,Y,WxH`: left, top, width and height in pixels (default: half of the width and height, in the middle)")
 	return c
 }
 

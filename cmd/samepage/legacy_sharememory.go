@@ -53,8 +53,8 @@ func newShareVerb(o *shareOptions, otherwise string, c *cobra.Command) *cobra.Co
 	c.ValidArgsFunction = cobra.NoFileCompletions
 	f := c.Flags()
 	f.Var(shareLayoutFlag{&o.Layout}, "layout", "layout of the block")
-	f.StringVar(&o.Lock.Dir, "lock-dir", "", "folder of the lock files (default: where the C++ programs have it)")
-	f.Int64Var(&o.Lock.Boot, "boot", 0, "time of boot in the names of the lock files in layout head, in seconds since 1970; -1: unknown (default: what the system says)")
+	f.StringVar(&o.Lock.Dir, "lock-dir", "", "`folder` of the lock files (default: where the C++ programs have it)")
+	f.Int64Var(&o.Lock.Boot, "boot", 0, "`time` of boot in the names of the lock files in layout head, in seconds since 1970; -1: unknown (default: what the system says)")
 	f.Lookup("boot").DefValue = "0" // the text above says it
 	o.addTimeout(c, otherwise)
 	completeChoices(c, "layout", sharememory.Seed.String(), sharememory.Head.String())

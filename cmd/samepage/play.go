@@ -59,7 +59,7 @@ of such a file is played as camera.image, unless --rename gives it another name.
 	}
 	f := c.Flags()
 	o.addFlags(c)
-	f.Float64Var(&o.rate, "rate", 1, "how fast: 1 is the original rhythm")
+	f.Float64Var(&o.rate, "rate", 1, "how fast: a `number`, 1 is the original rhythm")
 	f.BoolVar(&o.loop, "loop", false, "begin again at the end")
 	f.DurationVar(&o.from, "from", 0, "begin this `time` after the first message")
 	f.DurationVar(&o.to, "to", 0, "end this `time` after the first message (default: at the end)")
@@ -68,7 +68,7 @@ of such a file is played as camera.image, unless --rename gives it another name.
 	f.BoolVar(&o.pause, "pause", false, "begin in a pause")
 	o.limit = record.DefaultLimit
 	f.Var(sizeFlag{&o.limit, 1}, "limit", "refuse topics that take more memory")
-	f.IntVar(&o.wait, "wait", 0, "begin when each topic has at least this many reliable subscribers")
+	f.IntVar(&o.wait, "wait", 0, "begin when each topic has at least this `number` of reliable subscribers")
 	return c
 }
 

@@ -54,7 +54,7 @@ ends with Ctrl-C; then it tells how much it has copied.`,
 	o.addRights(f)
 	f.StringVar(&o.listen, "listen", "", "accept connections at this `address`")
 	f.StringVar(&o.to, "to", "", "connect to this `address`")
-	f.IntVar(&o.connections, "connections", 0, "largest number of connections of a listener in shared memory; 0: 256")
+	f.IntVar(&o.connections, "connections", 0, "largest `number` of connections of a listener in shared memory; 0: 256")
 	return c
 }
 

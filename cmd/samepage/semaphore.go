@@ -65,14 +65,14 @@ func newSemaphoreCreateCommand(a *app) *cobra.Command {
 		},
 	})
 	o.addRights(c.Flags())
-	o.addUnits(c, "number of units of the new semaphore")
+	o.addUnits(c, "`number` of units of the new semaphore")
 	return c
 }
 
 // addUnits adds the flags about a new semaphore.
 func (o *semaphoreOptions) addUnits(c *cobra.Command, units string) {
 	c.Flags().Uint32Var(&o.units, "units", 0, units)
-	c.Flags().Uint32Var(&o.max, "max", 0, "largest number of units of a new semaphore; 0: as many as --units")
+	c.Flags().Uint32Var(&o.max, "max", 0, "largest `number` of units of a new semaphore; 0: as many as --units")
 	c.Flags().Lookup("units").DefValue = "0"
 }
 
@@ -127,7 +127,7 @@ func newSemaphoreReleaseCommand(a *app) *cobra.Command {
 			return a.printer().print(counted{args[0], "released", s.Count()})
 		},
 	})
-	c.Flags().Uint32Var(&o.units, "units", 1, "number of units to add")
+	c.Flags().Uint32Var(&o.units, "units", 1, "`number` of units to add")
 	return c
 }
 
@@ -154,7 +154,7 @@ lost.`,
 		},
 	})
 	o.addRights(c.Flags())
-	o.addUnits(c, "create the semaphore with this number of units if it does not exist")
+	o.addUnits(c, "create the semaphore with this `number` of units if it does not exist")
 	o.addTimeout(c, noLimit)
 	return c
 }

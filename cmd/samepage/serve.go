@@ -59,10 +59,10 @@ it is used.`,
 	o.addRights(f)
 	f.Var(sizeFlag{&o.request, 1}, "request", "size of the largest request of a new service (default 1MiB)")
 	f.Var(sizeFlag{&o.response, 1}, "response", "size of the largest response of a new service (default 1MiB)")
-	f.IntVar(&o.calls, "calls", 0, "largest number of calls at a time of a new service; 0: 16")
-	f.IntVar(&o.members, "members", 0, "largest number of clients and workers of a new service; 0: 64")
-	f.IntVar(&o.parallel, "parallel", 1, "answer up to this many calls at a time")
-	f.Uint64Var(&o.count, "count", 0, "end after this many calls; 0: never")
+	f.IntVar(&o.calls, "calls", 0, "largest `number` of calls at a time of a new service; 0: 16")
+	f.IntVar(&o.members, "members", 0, "largest `number` of clients and workers of a new service; 0: 64")
+	f.IntVar(&o.parallel, "parallel", 1, "answer up to this `number` of calls at a time")
+	f.Uint64Var(&o.count, "count", 0, "end after this `number` of calls; 0: never")
 	return c
 }
 

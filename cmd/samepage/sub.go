@@ -113,7 +113,7 @@ to standard error.`,
 	f.Var(fromFlag{&o.from}, "from", "begin with the oldest message of the history, with its newest, or with the next message")
 	f.StringVar(&o.reader, "reader", "", "go on after the last message that a subscriber of this `name` has written; the topic needs --named-readers")
 	f.BoolVar(&o.bestEffort, "best-effort", false, "never make a publisher wait; miss messages instead")
-	f.Uint64VarP(&o.count, "count", "n", 0, "end after this many messages; 0: end with the stream")
+	f.Uint64VarP(&o.count, "count", "n", 0, "end after this `number` of messages; 0: end with the stream")
 	o.addTimeout(c, noLimit)
 	f.BoolVarP(&o.follow, "follow", "f", false, "go on after the end of the stream, and with later topics of that name")
 	f.BoolVar(&o.stats, "stats", false, "at the end write to standard error how much was read")

@@ -65,7 +65,7 @@ one of these patterns, as in samepage ls.`,
 	f.Lookup("kind").Usage = "show only objects of this kind"
 	f.DurationVarP(&o.interval, "interval", "i", time.Second, "time between two looks")
 	f.BoolVar(&o.once, "once", false, "show one table, with the rates of one interval, and end")
-	f.StringVar(&o.sort, "sort", "blocked", "sort by this column: "+strings.Join(topColumnNames(), ", "))
+	f.StringVar(&o.sort, "sort", "blocked", "sort by this `column`: "+strings.Join(topColumnNames(), ", "))
 	completeChoices(c, "sort", topColumnNames()...)
 	return c
 }

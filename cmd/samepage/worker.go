@@ -59,7 +59,7 @@ worker of the service was running before.`,
 	o.addRights(f)
 	f.StringVar(&o.restart, "restart", "always", "start COMMAND again when it has ended: `always`, on-failure or never")
 	completeChoices(c, "restart", "always", "on-failure", "never")
-	f.IntVar(&o.processes, "processes", 1, "keep this many processes running")
+	f.IntVar(&o.processes, "processes", 1, "keep this `number` of processes running")
 	f.DurationVar(&o.delay, "delay", 100*time.Millisecond, "wait this long before the next start, if the worker has ended soon")
 	f.DurationVar(&o.maxDelay, "max-delay", 10*time.Second, "wait at most this long before the next start")
 	return c
