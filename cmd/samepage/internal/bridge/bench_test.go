@@ -276,8 +276,13 @@ func (s *testServer) in(t testing.TB) *server.Varz {
 // listenerProcess takes what a neighbour sends.
 func listenerProcess(args []string) {
 	nc, err := nats.Connect(args[0])
-	_, err = nc.Subscribe("bench", func(m *nats.Msg) { _ = crc32.Checksum(m.Data, castagnoli) })
-	fmt.Println("ready", err, nc.Flush())
+	if err == nil {
+		_, err = nc.Subscribe("bench", func(m *nats.Msg) { _ = crc32.Checksum(m.Data, castagnoli) })
+	}
+	if err == nil {
+		err = nc.Flush()
+	}
+	fmt.Println("ready", err)
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
