@@ -57,6 +57,9 @@ type test struct {
 type pkg struct {
 	tests  []*test // in the order in which they began
 	output []string
+	// over says that it has said that all its tests are over. go test believes the exit code alone,
+	// and a program that is ended from outside can have 0: so it is under Wine.
+	over bool
 }
 
 func (p *pkg) test(name string) *test {
@@ -78,7 +81,7 @@ type timing struct {
 // report prints the report of in to out. It copies lines that are no events unchanged.
 func report(in io.Reader, out *bufio.Writer, slowest int, verbose bool) error {
 	packages := map[string]*pkg{}
-	var order []string
+	var order, short []string
 	var times []timing
 	r := bufio.NewReader(in)
 	for {
@@ -95,6 +98,7 @@ func report(in io.Reader, out *bufio.Writer, slowest int, verbose bool) error {
 				packages[e.Package] = p
 				order = append(order, e.Package)
 			}
+			p.over = p.over || e.Action == "output" && e.Test == "" && strings.HasSuffix(strings.TrimSpace(e.Output), "PASS")
 			switch {
 			case e.Action == "output" && verbose:
 				_, _ = out.WriteString(e.Output)
@@ -107,6 +111,11 @@ func report(in io.Reader, out *bufio.Writer, slowest int, verbose bool) error {
 				p.tests = slices.DeleteFunc(p.tests, func(t *test) bool { return t.name == e.Test })
 			case e.Action == "fail" && e.Test != "":
 				p.test(e.Test).failed = true
+			case e.Action == "pass" && !p.over:
+				p.print(out, true)
+				fmt.Fprintf(out, "FAIL\t%s [it ended before its tests were over, with exit code 0]\n", e.Package)
+				short = append(short, e.Package)
+				delete(packages, e.Package)
 			case e.Action == "pass", e.Action == "skip", e.Action == "fail":
 				p.print(out, e.Action == "fail")
 				delete(packages, e.Package)
@@ -132,6 +141,9 @@ func report(in io.Reader, out *bufio.Writer, slowest int, verbose bool) error {
 		}
 	}
 	printSlowest(out, times, slowest)
+	if len(short) > 0 {
+		return fmt.Errorf("ended before their tests were over: %s", strings.Join(short, ", "))
+	}
 	return nil
 }
 

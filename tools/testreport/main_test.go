@@ -68,6 +68,25 @@ slowest tests:
 	}
 }
 
+// A package whose program ends too early, and with exit code 0, has failed.
+func TestEndedTooEarly(t *testing.T) {
+	in := []string{
+		`{"Action":"start","Package":"early"}`,
+		`{"Action":"run","Package":"early","Test":"TestOn"}`,
+		`{"Action":"output","Package":"early","Output":"ok  \tearly\t0.3s\n"}`,
+		`{"Action":"pass","Package":"early","Elapsed":0.3}`,
+	}
+	for _, verbose := range []bool{false, true} {
+		var b strings.Builder
+		out := bufio.NewWriter(&b)
+		err := report(strings.NewReader(strings.Join(in, "\n")), out, 1, verbose)
+		_ = out.Flush()
+		if err == nil || !strings.Contains(b.String(), "FAIL\tearly [") {
+			t.Errorf("%v, the report is\n%s", err, b.String())
+		}
+	}
+}
+
 func run(t *testing.T, in string, slowest int, verbose bool) string {
 	t.Helper()
 	var b strings.Builder
