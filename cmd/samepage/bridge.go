@@ -97,7 +97,7 @@ What a bridge has published here is not sent on.`,
 	f.IntVar(&o.jpeg, "jpeg", 0, "send frames as JPEG of this `quality`, 1 to 100: the pixels are only nearly the same")
 	f.Var(sizeFlag{&o.keep, 0}, "keep", "with --policy stored: bytes that the server keeps of a topic; 0: all")
 	f.Var(sizeFlag{&o.window, 1}, "window", "bytes that are on their way at a time (default 8M with --policy wait, 4M with newest)")
-	f.Float64Var(&o.budget, "budget", bridge.DefaultPercent, "with --policy newest, and for cells: how many `percent` of the time of a publisher the bridge may cost, 0.1 to 100")
+	f.Float64Var(&o.budget, "budget", bridge.DefaultBudget, "with --policy newest, and for cells: how many `percent` of the time of a publisher the bridge may cost, 0.1 to 100")
 	return c
 }
 
@@ -222,7 +222,7 @@ func (o *bridgeOptions) run(c *cobra.Command, a *app, args []string, way func(*b
 	}
 	defer stop()
 	b, err := bridge.New(&bridge.Options{
-		Names: o.names, Conn: nc, Space: o.space, Scope: o.scope, Owner: o.owner, Policy: bridge.Policy(o.policy), Window: int(o.window), Percent: o.budget,
+		Names: o.names, Conn: nc, Space: o.space, Scope: o.scope, Owner: o.owner, Policy: bridge.Policy(o.policy), Window: int(o.window), Budget: o.budget,
 		Tick: time.Second, Silence: o.silence, Limit: o.limit, Keep: o.keep, Zstd: o.zstd, JPEG: o.jpeg, Host: o.host, Tell: t.tell,
 	})
 	if err != nil {

@@ -49,8 +49,8 @@ func TestFlagOutOfRange(t *testing.T) {
 }
 
 // The error of a value that no flag of that type accepts says what is wanted, in the words of the
-// command. Flags that accept any text are left out. The help says what a value is in these words, too,
-// and not with a type of Go.
+// command. Flags that accept any text are left out. The help says what a value is in these words,
+// too, and not with a type of Go.
 func TestFlagWords(t *testing.T) {
 	types := regexp.MustCompile("^(u?int|float|string)")
 	flags := 0

@@ -111,13 +111,13 @@ func report(in io.Reader, out *bufio.Writer, slowest int, verbose bool) error {
 				p.tests = slices.DeleteFunc(p.tests, func(t *test) bool { return t.name == e.Test })
 			case e.Action == "fail" && e.Test != "":
 				p.test(e.Test).failed = true
-			case e.Action == "pass" && !p.over:
-				p.print(out, true)
-				fmt.Fprintf(out, "FAIL\t%s [it ended before its tests were over, with exit code 0]\n", e.Package)
-				short = append(short, e.Package)
-				delete(packages, e.Package)
 			case e.Action == "pass", e.Action == "skip", e.Action == "fail":
-				p.print(out, e.Action == "fail")
+				early := e.Action == "pass" && !p.over
+				p.print(out, early || e.Action == "fail")
+				if early {
+					fmt.Fprintf(out, "FAIL\t%s [it ended before its tests were over, with exit code 0]\n", e.Package)
+					short = append(short, e.Package)
+				}
 				delete(packages, e.Package)
 			}
 			// The time of a test contains that of its subtests.

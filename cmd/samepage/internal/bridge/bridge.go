@@ -2,6 +2,7 @@
 package bridge
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -31,10 +32,10 @@ type Options struct {
 	Owner  string // see samepage.Options
 	Policy Policy // of Publish
 	Window int    // of Publish with the policies Newest and Wait: bytes that are not acknowledged yet
-	// Percent is how much of the time of a publisher with the policy Newest, or the writer of a
-	// cell, Publish may cost: 0.1 to 100; 0: DefaultPercent.
-	Percent float64
-	Tick    time.Duration // how often a publishing bridge tells where it is
+	// Budget is how many percent of the time of a publisher with the policy Newest, or the writer
+	// of a cell, Publish may cost: 0.1 to 100; 0: DefaultBudget.
+	Budget float64
+	Tick   time.Duration // how often a publishing bridge tells where it is
 	// Silence is after how long a subscribing bridge takes a publishing bridge that it does not
 	// hear for dead, and the other way round with the policy Wait.
 	Silence time.Duration
@@ -45,6 +46,8 @@ type Options struct {
 	Limit   int64  // of Subscribe: the largest number of bytes that a topic may take in use
 	Tell    func(Event)
 }
+
+func (o *Options) budget() float64 { return cmp.Or(o.Budget, DefaultBudget) }
 
 // Bridge is a bridge that runs.
 type Bridge struct {

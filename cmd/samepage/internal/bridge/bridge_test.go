@@ -75,10 +75,9 @@ func bridgeProcess(args []string) {
 		tick, _ = time.ParseDuration(os.Getenv("TICK"))
 	}
 	quality, _ := strconv.Atoi(os.Getenv("JPEG"))
-	percent, _ := strconv.ParseFloat(os.Getenv("BUDGET"), 64)
+	budget, _ := strconv.ParseFloat(os.Getenv("BUDGET"), 64)
 	o := &Options{
-		Percent: percent,
-		Zstd:    os.Getenv("ZSTD") != "", JPEG: quality, Names: Names{Patterns: args[3:]}, Conn: nc, Space: cmp.Or(os.Getenv("SPACE"), "test"), Policy: Policy(args[2]), Window: window, Tick: tick,
+		Zstd: os.Getenv("ZSTD") != "", JPEG: quality, Names: Names{Patterns: args[3:]}, Conn: nc, Space: cmp.Or(os.Getenv("SPACE"), "test"), Policy: Policy(args[2]), Window: window, Budget: budget, Tick: tick,
 		Silence: silence, Limit: 1 << 30, Host: "test", Tell: l.Tell,
 	}
 	if from, to, ok := strings.Cut(os.Getenv("RENAME"), "="); ok {

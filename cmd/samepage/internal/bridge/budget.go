@@ -38,14 +38,12 @@ const (
 	credit = 10 * wakeCost
 )
 
-// DefaultPercent is what a bridge may cost if Options say nothing. It is half of what is promised:
+// DefaultBudget is how many percent a bridge may cost if Options say nothing. It is half of what is promised:
 // the rest is for what processors cost each other that have nothing in common.
-const DefaultPercent = 1
+const DefaultBudget = 1
 
+// newBudget returns the budget of a bridge that may cost so many percent.
 func newBudget(percent float64) budget {
-	if percent == 0 {
-		percent = DefaultPercent
-	}
 	return budget{one: time.Duration(100 / percent)}
 }
 

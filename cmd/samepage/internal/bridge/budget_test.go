@@ -20,12 +20,12 @@ func TestBudget(t *testing.T) {
 		all     bool          // all are read
 		fast    bool
 	}{
-		{"a wake each millisecond", 0, 64, 1020 * time.Microsecond, true, true, false},
-		{"more wakes", 0, 64, 100 * time.Microsecond, true, false, false},
-		{"small messages", 0, 64, 6 * time.Microsecond, false, true, false},
-		{"small messages as fast as possible", 0, 64, 200 * time.Nanosecond, false, false, true},
-		{"a camera", 0, 1920 * 1080 * 3, time.Second / 60, true, true, false},
-		{"a large camera", 0, 33 << 20, time.Second / 30, true, false, true},
+		{"a wake each millisecond", DefaultBudget, 64, 1020 * time.Microsecond, true, true, false},
+		{"more wakes", DefaultBudget, 64, 100 * time.Microsecond, true, false, false},
+		{"small messages", DefaultBudget, 64, 6 * time.Microsecond, false, true, false},
+		{"small messages as fast as possible", DefaultBudget, 64, 200 * time.Nanosecond, false, false, true},
+		{"a camera", DefaultBudget, 1920 * 1080 * 3, time.Second / 60, true, true, false},
+		{"a large camera", DefaultBudget, 33 << 20, time.Second / 30, true, false, true},
 		{"a large camera, and 3 %", 3, 33 << 20, time.Second / 30, true, true, false},
 		{"large messages as fast as possible", 10, 1 << 20, 20 * time.Microsecond, false, false, true},
 		{"all is allowed", 100, 1 << 20, 40 * time.Microsecond, true, true, false},
@@ -55,7 +55,7 @@ func TestBudget(t *testing.T) {
 
 // A burst of pictures does not make a topic fast.
 func TestBudgetOfBurst(t *testing.T) {
-	b := newBudget(0)
+	b := newBudget(DefaultBudget)
 	now := time.Unix(1_000_000, 0)
 	for range 10 {
 		for range 3 {
@@ -70,7 +70,7 @@ func TestBudgetOfBurst(t *testing.T) {
 
 // A topic is fast no longer than it is.
 func TestBudgetEndsToBeFast(t *testing.T) {
-	b := newBudget(0)
+	b := newBudget(DefaultBudget)
 	now := time.Unix(1_000_000, 0)
 	b.read(now, 64, 1)
 	b.read(now, 64, math.MaxUint64) // also if a publisher lies

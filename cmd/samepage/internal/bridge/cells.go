@@ -89,7 +89,7 @@ func (b *Bridge) runCell(ctx context.Context, name string, forget func()) {
 // follow sends each value until ctx ends.
 func (s *cellSource) follow(ctx context.Context) {
 	b, name := s.b, s.name
-	cost := newBudget(b.o.Percent)
+	cost := newBudget(b.o.budget())
 	for ctx.Err() == nil {
 		opts := &cell.FollowOptions{ReaderOptions: cell.ReaderOptions{Scope: b.o.Scope, Owner: b.o.Owner}}
 		var m CellMeta

@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -98,7 +97,7 @@ func newSource(b *Bridge, name string, forget func()) *source {
 	case Stored:
 		s.st = &store{s: s}
 	default:
-		s.pace, s.budget = newPace(s), newBudget(b.o.Percent)
+		s.pace, s.budget = newPace(s), newBudget(b.o.budget())
 	}
 	return s
 }
@@ -457,16 +456,19 @@ func (s *source) history() {
 
 // pay notes what it costs to read messages, before they are sent: meanwhile it is earned.
 func (s *source) pay(p *pubsub.Pack) {
+	if s.pace == nil {
+		return
+	}
 	size := 0
 	for _, b := range p.All() {
 		size += len(b)
 	}
 	s.budget.read(time.Now(), size, 1+float64(p.Missed())/float64(p.Len()))
 	s.taken++
-	if s.budget.fast && !s.toldFast && s.pace != nil {
+	if s.budget.fast && !s.toldFast {
 		s.toldFast = true
 		s.b.tell("fast", s.name, 0, "more is published than a bridge can read that may cost %v %% of the publisher's time: it takes samples (packs of messages, another --budget, or another --policy change that)",
-			cmp.Or(s.b.o.Percent, DefaultPercent))
+			s.b.o.budget())
 	}
 }
 

@@ -35,7 +35,7 @@ func (s *source) send(k kind, flags uint8, b []byte) []byte {
 			s.zipped = b
 		}
 	}
-	if k.carries() {
+	if s.pace != nil && k.carries() {
 		s.budget.send(time.Now())
 	}
 	s.mu.Lock()
