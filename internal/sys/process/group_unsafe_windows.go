@@ -18,7 +18,12 @@ import (
 	"samepage/layout"
 )
 
-var procOpenJob = windows.NewLazySystemDLL("kernel32.dll").NewProc("OpenJobObjectW")
+var (
+	kernel32        = windows.NewLazySystemDLL("kernel32.dll")
+	procOpenJob     = kernel32.NewProc("OpenJobObjectW")
+	procHandleCount = kernel32.NewProc("GetProcessHandleCount")
+	procHandleInfo  = kernel32.NewProc("GetHandleInformation")
+)
 
 // job is the job object of a group, 0 if there is none.
 type job struct{ h windows.Handle }
