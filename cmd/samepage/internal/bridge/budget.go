@@ -20,6 +20,10 @@ const (
 	wakeCost     = 10 * time.Microsecond
 	packCost     = 50 * time.Nanosecond // of a message, or of a pack
 	bytesPerNano = 50
+	// An envelope costs much more than a message, on its way through all processes: a bridge that
+	// looks seldom sends few.
+	sendCost = 40 * time.Microsecond
+	mostRest = 4 * time.Millisecond
 
 	// On some machines, and in some hours of others, all costs much more, because the caches of the
 	// processors are far apart, or processors are virtual. With such prices a bridge could not read
@@ -29,7 +33,6 @@ const (
 	fastPackCost     = 2 * packCost
 	fastBytesPerNano = 2
 	fastSendCost     = 100 * time.Microsecond
-	fastRest         = 4 * time.Millisecond
 
 	// span is how long a topic must be too fast, or else it has a burst that takes so long to earn.
 	span  = 100 * time.Millisecond
@@ -82,11 +85,17 @@ func (b *budget) spend(now time.Time, cost time.Duration) {
 // debt returns how long it takes to earn what was spent.
 func (b *budget) debt(now time.Time) time.Duration { return b.earned.Sub(now) }
 
-// restFor is how long a source rests: the longer, the less it costs, but the topic must keep what
-// is published meanwhile, as far as the budget allows to read it.
+// restFor is how long a source rests: until a look and an envelope are earned, but the topic must keep
+// what is published meanwhile, as far as the budget allows to read it.
 func (b *budget) restFor(depth int) time.Duration {
 	if b.fast {
-		return fastRest
+		return mostRest
 	}
-	return min(max(100*time.Microsecond, time.Duration(depth)*b.one*packCost), time.Millisecond)
+	return max(100*time.Microsecond, min(b.one*min(sendCost, time.Duration(depth)*packCost), mostRest))
+}
+
+// many says whether so many packs came in a rest for that depth that the publisher may not wake the
+// bridge for each.
+func (b *budget) many(packs, depth int) bool {
+	return packs > max(1, int(b.restFor(depth)/(b.one*wakeCost)))
 }

@@ -74,7 +74,7 @@ func TestBudgetEndsToBeFast(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
 	b.read(now, 64, 1)
 	b.read(now, 64, math.MaxUint64) // also if a publisher lies
-	if !b.fast || b.restFor(3) != fastRest {
+	if !b.fast || b.restFor(3) != mostRest {
 		t.Error("it is not fast")
 	}
 	b.read(now.Add(2*span), 64, 1)
@@ -83,11 +83,30 @@ func TestBudgetEndsToBeFast(t *testing.T) {
 	}
 }
 
+// The rest is long enough for an envelope, and short enough for the topic's depth. A bridge is woken only
+// for as many messages as it can afford.
 func TestRestFor(t *testing.T) {
-	b := newBudget(2)
-	for depth, want := range map[int]time.Duration{3: 100 * time.Microsecond, 100: 250 * time.Microsecond, 1024: time.Millisecond} {
-		if got := b.restFor(depth); got != want {
-			t.Errorf("depth %d: %v, want %v", depth, got, want)
+	const us, ms = time.Microsecond, time.Millisecond
+	for _, test := range []struct {
+		percent float64
+		depth   int
+		want    time.Duration
+		wakes   int // in a rest
+	}{
+		{1, 3, 100 * us, 1},
+		{1, 100, 500 * us, 1},
+		{1, 500, 2500 * us, 2},
+		{1, 1024, 4 * ms, 4},
+		{0.1, 1024, 4 * ms, 1},
+		{10, 1024, 400 * us, 4},
+		{100, 1024, 100 * us, 10},
+	} {
+		b := newBudget(test.percent)
+		if got := b.restFor(test.depth); got != test.want {
+			t.Errorf("%v %%, depth %d: it rests %v, want %v", test.percent, test.depth, got, test.want)
+		}
+		if b.many(test.wakes, test.depth) || !b.many(test.wakes+1, test.depth) {
+			t.Errorf("%v %%, depth %d: want %d wakes", test.percent, test.depth, test.wakes)
 		}
 	}
 }

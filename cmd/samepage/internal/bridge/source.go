@@ -310,9 +310,9 @@ func (s *source) read() error {
 		p, ok, err := s.sub.TryTakeAll()
 		if !ok && err == nil {
 			s.flush()
-			many := s.taken > 1 // the next ones come soon, and nobody has to wake the bridge
+			taken := s.taken
 			s.taken = 0
-			if s.pace != nil && (many || s.owes(0)) {
+			if s.pace != nil && (s.budget.many(taken, s.meta.Depth) || s.owes(0)) {
 				waker.Doze(s.restFor())
 			} else {
 				p, err = s.wait()
