@@ -44,11 +44,12 @@ func Usage() (handles, mappings int, err error) {
 	return handles, mappings, nil
 }
 
-// handleCount counts the handles of this process. Wine 8 answers GetProcessHandleCount with 0. There it
-// tries each value that a handle can have: they are multiples of 4, and the smallest free one is taken.
+// handleCount counts the handles of this process. Wine 8 answers GetProcessHandleCount with 0. There
+// it tries each value that a handle can have: they are multiples of 4, and the smallest free one is
+// taken.
 //
-// The list of all handles of the system would tell it, too. But when Wine's server makes the list while a
-// process has no handles, because it begins or ends, the server crashes.
+// The list of all handles of the system would tell it, too. But when Wine's server makes the list
+// while a process has no handles, because it begins or ends, the server crashes.
 func handleCount() (int, error) {
 	var n uint32
 	if ok, _, err := procHandleCount.Call(uintptr(windows.CurrentProcess()), uintptr(unsafe.Pointer(&n))); ok == 0 {

@@ -41,8 +41,8 @@ const (
 	credit = 10 * wakeCost
 )
 
-// DefaultBudget is how many percent a bridge may cost if Options say nothing. It is half of what is promised:
-// the rest is for what processors cost each other that have nothing in common.
+// DefaultBudget is how many percent a bridge may cost if Options say nothing. It is half of what is
+// promised: the rest is for what processors cost each other that have nothing in common.
 const DefaultBudget = 1
 
 // newBudget returns the budget of a bridge that may cost so many percent.
@@ -85,8 +85,8 @@ func (b *budget) spend(now time.Time, cost time.Duration) {
 // debt returns how long it takes to earn what was spent.
 func (b *budget) debt(now time.Time) time.Duration { return b.earned.Sub(now) }
 
-// restFor is how long a source rests: until a look and an envelope are earned, but the topic must keep
-// what is published meanwhile, as far as the budget allows to read it.
+// restFor is how long a source rests: until an envelope is earned, but the topic must keep what is
+// published meanwhile, as far as the budget allows to read it.
 func (b *budget) restFor(depth int) time.Duration {
 	if b.fast {
 		return mostRest

@@ -83,8 +83,8 @@ func TestBudgetEndsToBeFast(t *testing.T) {
 	}
 }
 
-// The rest is long enough for an envelope, and short enough for the topic's depth. A bridge is woken only
-// for as many messages as it can afford.
+// The rest is long enough for an envelope, and short enough for the topic's depth. A bridge is woken
+// only for as many messages as it can afford.
 func TestRestFor(t *testing.T) {
 	const us, ms = time.Microsecond, time.Millisecond
 	for _, test := range []struct {
