@@ -16,7 +16,6 @@ var (
 	kernel32            = windows.NewLazySystemDLL("kernel32.dll")
 	procOpenFileMapping = kernel32.NewProc("OpenFileMappingW")
 	procOpenSemaphore   = kernel32.NewProc("OpenSemaphoreW")
-	procHandleInfo      = kernel32.NewProc("GetHandleInformation")
 
 	ntdll            = windows.NewLazySystemDLL("ntdll.dll")
 	procQueryObject  = ntdll.NewProc("NtQueryObject")
@@ -128,9 +127,8 @@ func queryHandles(h windows.Handle) (uint32, error) {
 // isInheritable says whether h is a handle of this process that children may inherit. A handle that
 // this process has inherited is one.
 func isInheritable(h windows.Handle) bool {
-	var flags uint32
-	ok, _, _ := procHandleInfo.Call(uintptr(h), uintptr(unsafe.Pointer(&flags)))
-	return ok != 0 && flags&windows.HANDLE_FLAG_INHERIT != 0
+	flags, ok := kernel.HandleFlags(h)
+	return ok && flags&windows.HANDLE_FLAG_INHERIT != 0
 }
 
 const (

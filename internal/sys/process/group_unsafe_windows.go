@@ -22,7 +22,6 @@ var (
 	kernel32        = windows.NewLazySystemDLL("kernel32.dll")
 	procOpenJob     = kernel32.NewProc("OpenJobObjectW")
 	procHandleCount = kernel32.NewProc("GetProcessHandleCount")
-	procHandleInfo  = kernel32.NewProc("GetHandleInformation")
 )
 
 // job is the job object of a group, 0 if there is none.

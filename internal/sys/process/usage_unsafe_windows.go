@@ -5,6 +5,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/windows"
+
+	"samepage/internal/sys/internal/kernel"
 )
 
 // ofThread is how many handles a thread of Go's runtime has: itself, two events and a timer, seldom
@@ -59,9 +61,8 @@ func handleCount() (int, error) {
 		return int(n), nil
 	}
 	const none = 4096 // so many free values in a row are the end: tests have fewer handles
-	for h, last := uintptr(4), uintptr(0); h <= last+4*none; h += 4 {
-		var flags uint32
-		if ok, _, _ := procHandleInfo.Call(h, uintptr(unsafe.Pointer(&flags))); ok != 0 {
+	for h, last := windows.Handle(4), windows.Handle(0); h <= last+4*none; h += 4 {
+		if _, ok := kernel.HandleFlags(h); ok {
 			n, last = n+1, h
 		}
 	}

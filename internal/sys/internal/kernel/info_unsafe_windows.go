@@ -50,6 +50,15 @@ func TimeOfDay() (b TimeInfo, err error) {
 	return b, err
 }
 
+// HandleFlags returns the flags of a handle of this process, HANDLE_FLAG_INHERIT and others. It works
+// with any value.
+func HandleFlags(h windows.Handle) (flags uint32, ok bool) {
+	r, _, _ := procHandleInfo.Call(uintptr(h), uintptr(unsafe.Pointer(&flags)))
+	return flags, r != 0
+}
+
+var procHandleInfo = windows.NewLazySystemDLL("kernel32.dll").NewProc("GetHandleInformation")
+
 // Pointer turns an address outside of Go's memory into a pointer. It is called once for each
 // address. It must not be inlined: the compiler of Go 1.26.8 crashes if bytes are copied to the
 // result.
